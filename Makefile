@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# What one does with a checkout. All paths are relative, so it works where the path has spaces.
+
+PYTHON := .venv/bin/python
+# More workers than a small machine has cores: network tests wait more than they compute.
+JOBS ?= 4
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-tests demo test lint unit test-long bench clean
+
+help:  ## this list
+	@echo 'hoplab: follow one real packet across every hop'
+	@echo
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16 | sed 's/^/  make /'
+	@echo
+	@echo 'ARGS=... is handed on: make demo ARGS="--controller hub", make unit ARGS="-k dns"'
+
+install:  ## what a lab needs: packages through apt, Ryu and the rest in .venv
+	@scripts/install.sh
+
+install-tests:  ## the same, and what the tests need
+	@scripts/install.sh --with-tests
+
+demo: install  ## install what is missing, then visit a page and tell what its packets did
+	@.venv/bin/hoplab visit $(ARGS)
+
+test: install-tests lint  ## install what is missing, then style, types and all tests but the long
+	$(PYTHON) -m pytest -n $(JOBS) -rs --durations=10 $(ARGS)
+
+lint: install-tests  ## style and types
+	$(PYTHON) -m ruff check .
+	scripts/types.sh
+
+unit: install-tests  ## the tests without a network
+	$(PYTHON) -m pytest -n $(JOBS) -rs tests/unit $(ARGS)
+
+test-long: install-tests  ## the long tests
+	$(PYTHON) -m pytest -m long -n $(JOBS) -rs --durations=10 $(ARGS)
+
+bench: install-tests  ## every benchmark: ours beside a real peer, as ratios
+	@set -e; for file in bench/*.py; do echo "== $$file"; $(PYTHON) "$$file" $(ARGS); done
+
+clean:  ## take away .venv and everything that was built or cached here
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis test-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

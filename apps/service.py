@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every server here does before it serves: listen, go to the background, end quietly.
+
+The cast
+    `add_options`     gives a command line --listen, --port, --log and --background
+    `listen_tcp`, `listen_udp_and_tcp`   open the sockets, or say in a sentence why not
+    `Log`             writes one line at a time, from any thread
+    `run`             serves; with --background the command returns as soon as the port is open
+    `ServiceError`    a sentence and a next step
+
+The rule: the parent returns 0 only after the sockets listen. A client that starts right after the
+command finds the port open; its first packet waits in the kernel until the child reads it. So
+nobody has to sleep and hope.
+
+Example, a server in eight lines:
+
+    import argparse, service
+    parser = argparse.ArgumentParser()
+    service.add_options(parser, port=7)
+    args = parser.parse_args()
+    listener = service.listen_tcp(args.listen, args.port)
+    def serve(log):
+        while True:
+            conn, peer = listener.accept()
+            conn.close()
+    service.run("daytime", serve, listener, args)
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+EXIT_CANNOT_LISTEN = 1
+EXIT_USAGE = 2
+
+
+class ServiceError(Exception):
+    """Why the server cannot start, what to do next, and the exit code of the command."""
+
+    def __init__(self, message: str, hint: str, code: int = EXIT_USAGE) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.code = code
+
+
+class Log:
+    """One line a call, each with the time of day; to a file descriptor, or nowhere.
+
+    A line is one write() on a descriptor opened for appending, so that lines of two threads never
+    mix and nothing is lost in a buffer when the process is killed.
+    """
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def __call__(self, text: str) -> None:
+        if self._fd is None:
+            return
+        now = time.time()
+        clock = time.strftime("%H:%M:%S", time.localtime(now))
+        line = f"{clock}.{int(now * 1000) % 1000:03d} {printable(text)}\n"
+        try:
+            os.write(self._fd, line.encode("utf-8", "backslashreplace"))
+        except OSError:
+            # A full disk or a closed terminal is no reason to stop answering.
+            self._fd = None
+
+
+def printable(text: str) -> str:
+    """TEXT with control characters escaped: what a client sends must not forge log lines."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def add_options(parser: argparse.ArgumentParser, port: int) -> None:
+    """Add the options that all servers share; PORT is the default one."""
+    parser.add_argument(
+        "--listen", metavar="ADDR", default="0.0.0.0", help="address (default %(default)s: all)"
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=port_number,
+        default=port,
+        help="port (default %(default)s; 0: any free one, printed)",
+    )
+    parser.add_argument("--log", metavar="FILE", help="append one line for each thing that happens")
+    parser.add_argument(
+        "--background",
+        action="store_true",
+        help="return as soon as the port is open, serve on in the background; SIGTERM ends it",
+    )
+
+
+def port_number(text: str) -> int:
+    """An argparse type: 0 to 65535."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
+def _open(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        sock = socket.socket(family, kind)
+    except OSError as error:
+        raise _cannot_listen(address, port, error) from None
+    try:
+        if kind == socket.SOCK_STREAM:
+            # Without it a restart within a minute meets the closed connections of the last run
+            # (TIME-WAIT, RFC 9293 section 3.6.1) and fails with "address in use".
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(address, port, error) from None
+    return sock
+
+
+def _cannot_listen(address: str, port: int, error: OSError) -> ServiceError:
+    hints = {
+        errno.EADDRINUSE: f"See who has it: ss -lntup 'sport = :{port}'; or choose another --port.",
+        errno.EACCES: "Ports below 1024 need root (or a lab of your own); try --port 8053.",
+        errno.EADDRNOTAVAIL: "This machine has no such address; see: ip addr. Or --listen 0.0.0.0.",
+    }
+    # gaierror (a name instead of an address) carries its own numbers, so look at its class.
+    if isinstance(error, socket.gaierror):
+        hint = "Give an address such as 127.0.0.1, not a name."
+    else:
+        hint = hints.get(error.errno or 0, "Check --listen and --port.")
+    reason = error.strerror or str(error)
+    return ServiceError(
+        f"cannot listen on {address} port {port}: {reason}", hint, EXIT_CANNOT_LISTEN
+    )
+
+
+def listen_tcp(address: str, port: int) -> socket.socket:
+    """A listening TCP socket, or ServiceError."""
+    return _open(socket.SOCK_STREAM, address, port)
+
+
+def listen_udp_and_tcp(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a listening TCP socket with the same port number, or ServiceError."""
+    for attempts_left in range(20, -1, -1):
+        tcp = _open(socket.SOCK_STREAM, address, port)
+        try:
+            return _open(socket.SOCK_DGRAM, address, tcp.getsockname()[1]), tcp
+        except ServiceError:
+            tcp.close()
+            # With port 0 the kernel picks a free TCP port; the same UDP port may be taken.
+            if port != 0 or not attempts_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def open_log(path: str | None, background: bool) -> Log:
+    """The log that --log and --background ask for; in the foreground it is the terminal."""
+    if path is not None:
+        try:
+            return Log(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
+        except OSError as error:
+            raise ServiceError(
+                f"cannot write the log {path}: {error.strerror}", "Choose another --log file."
+            ) from None
+    return Log(None if background else 1)
+
+
+def run(
+    name: str,
+    serve: Callable[[Log], object],
+    listener: socket.socket,
+    args: argparse.Namespace,
+) -> int:
+    """Serve until SIGTERM or Ctrl-C; with args.background the caller's process returns 0 at once.
+
+    LISTENER is only read for the address that the first line prints.
+    """
+    log = open_log(args.log, args.background)
+    address, port = listener.getsockname()[:2]
+    ready = f"{name}: listening on {address} port {port}"
+    if args.background:
+        sys.stdout.flush()
+        child = os.fork()
+        if child:
+            print(f"{ready} (pid {child})", flush=True)
+            return 0
+        _detach(log)
+    else:
+        print(f"{ready} (pid {os.getpid()}); Ctrl-C ends it", flush=True)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    with contextlib.suppress(_Stop):
+        serve(log)
+    # Threads of open connections may still be at work: do not wait for them, and do not let the
+    # interpreter take itself down around them.
+    os._exit(0)
+
+
+class _Stop(BaseException):
+    """Ends serve(); a BaseException, so that no `except Exception` on the way swallows it."""
+
+
+def _stop(signum: int, frame: object) -> NoReturn:
+    signal.signal(signum, signal.SIG_IGN)
+    raise _Stop
+
+
+def _detach(log: Log) -> None:
+    """Leave the caller's session and let go of its stdin, stdout, stderr and folder.
+
+    A caller that reads our output until its end would otherwise wait for the server's death.
+    """
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    out = null if log._fd is None else log._fd
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(null)
+    os.chdir("/")
+
+
+def fail(name: str, error: ServiceError) -> int:
+    """Print why NAME cannot start and what to do next; returns the exit code."""
+    print(f"{name}: {error}\n  Next: {error.hint}", file=sys.stderr)
+    return error.code

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel changes asked for one at a time and made many at a time.
+
+Mininet's constructors each want a namespace, a veth pair, an address at once. Here they only
+queue; `flush` makes everything in four strokes: all namespaces, all veth pairs, offloads off on
+all of them, then each namespace's own list of addresses and routes in the order asked for. Between
+the second and the last stroke nothing is up yet, so a capture that opens its sockets in `on_new`
+sees the first frame there will ever be. Nothing here knows Mininet.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hoplab import netlink
+from hoplab.errors import Exit, LabError
+from hoplab.namespaces import Namespace
+
+NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
+
+
+@dataclass(eq=False)
+class Place:
+    """A namespace that exists or is queued, the indexes of its interfaces, its queued messages."""
+
+    name: str
+    space: Namespace | None = None
+    next_index: int = 2  # 1 is lo
+    index: dict[str, int] = field(default_factory=dict)
+    address: dict[str, str] = field(default_factory=dict)
+    queue: list[netlink.Message] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace, once flushed."""
+        assert self.space is not None, f"{self.name} is queued, not made"
+        return self.space
+
+    def number(self, interface: str) -> int:
+        """The index of a queued or existing interface of ours. Raises KeyError."""
+        return self.index[interface]
+
+
+NewInterfaces = Callable[[list[tuple[Place, str]]], None]
+
+
+class Batch:
+    """The queue. `root` is where switches live: the lab's own network namespace."""
+
+    def __init__(self, *, ipv6: bool = False) -> None:
+        self.ipv6 = ipv6
+        self.root = Place("root", Namespace.own("root"), next_index=1000)
+        self.on_new: NewInterfaces | None = None
+        self._places: list[Place] = []
+        self._pairs: list[tuple[Place, str, str, Place, str, str]] = []
+        self._lock = threading.RLock()
+
+    # ------------------------------------------------------------------ asking
+
+    def place(self, name: str) -> Place:
+        """Queue a namespace of its own."""
+        made = Place(name)
+        self._places.append(made)
+        return made
+
+    def pair(
+        self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str
+    ) -> None:
+        """Queue a veth pair. Raises LabError for names that the kernel would not take."""
+        for place, name in ((one, name1), (other, name2)):
+            if len(name.encode()) > NAME_LIMIT:
+                raise LabError(
+                    f"{name} is too long for the name of an interface "
+                    f"({len(name.encode())} characters, Linux allows {NAME_LIMIT})",
+                    "shorten the node's name: its interfaces are called NAME-ethN",
+                    Exit.BAD_INPUT,
+                )
+            if name in place.index:
+                raise LabError(
+                    f"two links want the same interface {name}",
+                    "give each link its own ports: addLink(a, b, port1=1, port2=2)",
+                    Exit.BAD_INPUT,
+                )
+            place.index[name] = place.next_index
+            place.next_index += 1
+        self._pairs.append((one, name1, mac1, other, name2, mac2))
+
+    def later(self, place: Place, message: netlink.Message) -> None:
+        """Queue a message for the place's namespace."""
+        place.queue.append(message)
+
+    def set_address(self, place: Place, interface: str, cidr: str) -> None:
+        """Queue an IPv4 address; one queued or set here before is replaced, as ifconfig does."""
+        before = place.address.get(interface)
+        if before == cidr:
+            return
+        number = place.number(interface)
+        if before is not None:
+            self.later(place, netlink.address(number, interface, before, add=False))
+        place.address[interface] = cidr
+        self.later(place, netlink.address(number, interface, cidr))
+
+    # ------------------------------------------------------------------ doing
+
+    def flush(self) -> None:
+        """Make everything that is queued. Raises LabError naming the step that failed."""
+        with self._lock:
+            places, self._places = self._places, []
+            pairs, self._pairs = self._pairs, []
+            try:
+                self._make_namespaces(places)
+                self._make_pairs(pairs)
+                self._send_queues()
+            except OSError as error:
+                text = error.strerror or str(error)
+                if error.errno in (24, 23):  # EMFILE, ENFILE
+                    raise LabError(
+                        "this lab needs more open files than allowed",
+                        f"raise the limit first: ulimit -n {65536}",
+                        Exit.REFUSED,
+                        text,
+                    ) from error
+                raise LabError(
+                    f"the kernel did not build the network: {text}",
+                    "the topology may ask for the same name or address twice",
+                    Exit.BAD_INPUT if error.errno in (17, 22, 34, 101) else Exit.LAB_DIED,
+                ) from error
+
+    def _make_namespaces(self, places: list[Place]) -> None:
+        self._known = [*getattr(self, "_known", [self.root]), *places]
+        spaces = Namespace.create((place.name for place in places), ipv6=self.ipv6)
+        for place, space in zip(places, spaces, strict=True):
+            place.space = space
+            space.files = place.files
+
+    def _make_pairs(self, pairs: list[tuple[Place, str, str, Place, str, str]]) -> None:
+        if not pairs:
+            return
+        messages, new = [], []
+        for one, name1, mac1, other, name2, mac2 in pairs:
+            end1 = netlink.End(name1, mac1, one.index[name1], one.namespace.net)
+            end2 = netlink.End(name2, mac2, other.index[name2], other.namespace.net)
+            messages.append(netlink.veth(end1, end2))
+            new += [(one, name1), (other, name2)]
+        self.root.namespace.route.send(messages)
+        for place, name in new:
+            netlink.offloads_off(place.namespace.route, name)
+        if self.on_new is not None:
+            self.on_new(new)
+
+    def _send_queues(self) -> None:
+        for place in self._known:
+            if place.queue:
+                queue, place.queue = place.queue, []
+                place.namespace.route.send(queue)
+
+
+def descriptors_wanted(hosts: int) -> int:
+    """How many open files a lab of so many hosts may need: namespaces, sockets, shells."""
+    return 512 + 24 * hosts
+
+
+def raise_file_limit() -> None:
+    """Take all the open files that this process may have: every namespace is held by four."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wish = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if os.geteuid() == 0:
+        wish = max(wish, 1 << 16)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wish, max(wish, hard)))
+    except (ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: verbs in the order of a user's day, their options, and where errors end.
+
+Each verb is a function in `verbs_lab`, `verbs_host` or `verbs_trace` that takes the parsed
+arguments and returns an exit code; modules are imported when their verb is used, so that
+`hoplab --help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from hoplab import __version__
+from hoplab.cli.output import print_error
+from hoplab.errors import Exit, LabError
+
+EXIT_CODES = """exit codes:
+  0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
+  4 no such lab, host or file   5 the name is taken   6 this machine refuses (see hoplab doctor)
+  7 the lab died   8 disk full   130 interrupted
+  visit: as 0 and 1.   exec, shell: the command's own code."""
+
+
+def _add(verbs: argparse._SubParsersAction, name: str, help: str, examples: str, where: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]  # noqa: E501
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog="examples:\n" + "".join(f"  {line}\n" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=f"{where}:{name}")
+    parser.add_argument(
+        "--debug", action="store_true", help="show the traceback when something goes wrong"
+    )
+    return parser
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--name", metavar="LAB", help="which lab (default: the one called lab, or the only one)"
+    )
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print data instead of text")
+
+
+def _building(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--controller", metavar="NAME|FILE", help="hub, learning_switch or a Ryu app of yours"
+    )
+    parser.add_argument(
+        "--datapath",
+        choices=("auto", "kernel", "user"),
+        default="auto",
+        help="Open vSwitch's forwarding: the kernel's module or its own (default: auto, the "
+        "kernel's where it is loaded)",
+    )
+    parser.add_argument("--ipv6", action="store_true", help="leave IPv6 on (it is chatty)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="hoplab",
+        description="A network lab that follows one real packet across every hop.",
+        epilog="start here:\n  hoplab visit                 fetch a page and see every frame of it\n"
+        "  hoplab up switch && hoplab trace h1 -- ping -c 1 10.0.0.2\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hoplab {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    p = _add(
+        verbs, "doctor", "check what a lab needs of this machine, with the line that mends it",
+        "hoplab doctor\nhoplab doctor --json", "verbs_lab",
+    )  # fmt: skip
+    _json(p)
+
+    p = _add(
+        verbs, "up", "bring a lab up",
+        "hoplab up web\nhoplab up switch,n=8 --controller hub\nhoplab up my_topology.py --name mine",
+        "verbs_lab",
+    )  # fmt: skip
+    p.add_argument(
+        "topology", metavar="TOPOLOGY[,PARAMETERS]",
+        help="one of ours (hoplab path --list) or a Mininet file; parameters as in switch,n=8",
+    )  # fmt: skip
+    _building(p)
+    p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
+    _json(p)
+
+    p = _add(verbs, "ls", "list the labs that are up", "hoplab ls\nhoplab ls --json", "verbs_lab")
+    _json(p)
+
+    p = _add(
+        verbs, "exec", "run a command on a host; streams and exit code are the command's",
+        "hoplab exec h1 -- ping -c 1 10.0.0.2\necho hi | hoplab exec h1 -- nc 10.0.0.2 7",
+        "verbs_host",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument("host", metavar="HOST")
+    p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+
+    p = _add(
+        verbs, "shell", "open a terminal on a host", "hoplab shell client\nhoplab shell h1 -- python3",
+        "verbs_host",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument("host", metavar="HOST")
+    p.add_argument(
+        "command", metavar="COMMAND", nargs=argparse.REMAINDER, help="instead of bash"
+    )
+
+    p = _add(
+        verbs, "swap", "put another controller in charge while the network runs",
+        "hoplab swap hub\nhoplab swap learning_switch\nhoplab swap ./my_app.py", "verbs_lab",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument("controller", metavar="hub|learning_switch|FILE.py")
+    _json(p)
+
+    p = _add(
+        verbs, "visit", "fetch a URL and tell what happened on every wire",
+        "hoplab visit\nhoplab visit http://www.itheima.com/courses.html --from pc\n"
+        "hoplab visit --controller hub --detail brief\n"
+        "hoplab visit --save my-run && wireshark my-run/capture.pcapng\n"
+        "hoplab visit http://no.such.itheima.com/", "verbs_trace",
+    )  # fmt: skip
+    p.add_argument("url", metavar="URL", nargs="?", help="default: http://www.itheima.com/ in web")
+    p.add_argument(
+        "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: web)"
+    )
+    p.add_argument("--from", dest="host", metavar="HOST", help="who fetches (default: client)")
+    _recording(p)
+
+    p = _add(
+        verbs, "trace", "run a command on a host and tell what happened on every wire",
+        "hoplab trace h1 -- ping -c 1 10.0.0.2\n"
+        "hoplab trace --topology routed h1 -- traceroute -n 10.0.2.11", "verbs_trace",
+    )  # fmt: skip
+    p.add_argument(
+        "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: switch)"
+    )
+    p.add_argument("host", metavar="HOST")
+    _recording(p)
+    p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+
+    p = _add(
+        verbs, "pingall", "ping every pair of hosts at once",
+        "hoplab pingall\nhoplab pingall h1 h2 h3 --json", "verbs_lab",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument("hosts", metavar="HOST", nargs="*", help="only among these")
+    _json(p)
+
+    p = _add(
+        verbs, "path", "print where one of our files is, to read, copy and change it",
+        "hoplab path web\nhoplab path hub --kind controllers\ncp $(hoplab path web) mine.py\n"
+        "hoplab path --list", "verbs_lab",
+    )  # fmt: skip
+    p.add_argument("what", metavar="NAME", nargs="?")
+    p.add_argument("--kind", choices=("topologies", "controllers", "apps"))
+    p.add_argument("--list", action="store_true", help="all names, by kind")
+    _json(p)
+
+    p = _add(
+        verbs, "down", "end a lab; everything of it is gone then",
+        "hoplab down\nhoplab down --all", "verbs_lab",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument("--all", action="store_true", help="every lab that is up")
+    p.add_argument("--keep", action="store_true", help="leave its folder with the logs")
+
+    p = _add(
+        verbs, "completion", "print a completion script for your shell",
+        'eval "$(hoplab completion bash)"\nhoplab completion zsh > ~/.zfunc/_hoplab', "verbs_lab",
+    )  # fmt: skip
+    p.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    return parser
+
+
+def _recording(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    _building(parser)
+    parser.add_argument(
+        "--detail",
+        choices=("brief", "normal", "full"),
+        default="normal",
+        help="how much to print (default: normal)",
+    )
+    parser.add_argument(
+        "--save",
+        metavar="DIR",
+        nargs="?",
+        const="",
+        help="keep capture.pcapng, trace.json and lab.json (default: ./hoplab-DATE-TIME)",
+    )
+    parser.add_argument(
+        "--timeout", metavar="S", type=float, default=60, help="for the command, in seconds"
+    )
+    parser.add_argument("--down", action="store_true", help="end the lab afterwards")
+    _json(parser)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point. Returns an exit code; the only place where errors are printed."""
+    arguments = build_parser().parse_args(argv)
+    debug = arguments.debug or bool(os.environ.get("HOPLAB_DEBUG"))
+    # A polite end of the command line cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        module, _, function = arguments.verb.partition(":")
+        verb = getattr(importlib.import_module(f"hoplab.cli.{module}"), function.replace("exec", "exec_"))
+        code: int = verb(arguments)
+        sys.stdout.flush()
+        return code
+    except LabError as error:
+        if debug:
+            raise
+        print_error(error, as_json=getattr(arguments, "json", False))
+        return int(error.code)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        sys.stderr.write("\nhoplab: interrupted; nothing was left behind\n")
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        print_error(
+            LabError(
+                f"this should not happen: {type(error).__name__}: {error}",
+                "run it again with --debug and report what it prints",
+            ),
+            as_json=getattr(arguments, "json", False),
+        )
+        return int(Exit.FAILED)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs that make, show, change and end labs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from hoplab import client, content
+from hoplab.cli.output import Progress, print_json, table
+from hoplab.errors import Exit, LabError
+from hoplab.spec import Spec
+
+
+def find_topology(text: str) -> tuple[Path, str]:
+    """'web,routers=3' as the file and its parameters. Raises LabError."""
+    name, _, parameters = text.partition(",")
+    return content.find("topologies", name), parameters
+
+
+def bring_up(
+    arguments: argparse.Namespace, topology: str, name: str, *, capture: bool, quiet: bool = False
+) -> client.Handle:
+    """A new lab as the options say."""
+    file, parameters = find_topology(topology)
+    controller = arguments.controller
+    spec = Spec(
+        name=name,
+        folder=Path(),
+        topology=file,
+        arguments=parameters,
+        controller=content.find("controllers", controller) if controller else None,
+        datapath=arguments.datapath,
+        capture=capture,
+        ipv6=arguments.ipv6,
+        debug=arguments.debug,
+    )
+    with Progress(quiet) as progress:
+        return client.up(spec, progress)
+
+
+def summary(state: dict[str, Any]) -> dict[str, Any]:
+    """What `up` and `ls` say of a lab."""
+    kinds = [node["kind"] for node in state["nodes"]]
+    return {
+        "name": state["name"],
+        "topology": state["topology"] + (f",{state['arguments']}" if state["arguments"] else ""),
+        "controller": state["controller"],
+        "datapath": state["datapath"],
+        "hosts": kinds.count("host"),
+        "routers": kinds.count("router"),
+        "switches": kinds.count("switch"),
+        "events": state["events"],
+    }
+
+
+DATAPATHS = {
+    "kernel": "the kernel's datapath",
+    "user": "Open vSwitch's userspace datapath",
+    "none": "no switch",
+}
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def describe(data: dict[str, Any]) -> str:
+    """One sentence on a lab."""
+    parts = [_count(data["hosts"], "host")]
+    if data["routers"]:
+        parts.append(_count(data["routers"], "router"))
+    if data["switches"]:
+        parts.append(_count(data["switches"], "switch", "switches"))
+    text = f"lab {data['name']} is up: {data['topology']}, {', '.join(parts)}"
+    if data["controller"]:
+        text += f", controller {data['controller']}"
+    return f"{text}, {DATAPATHS[data['datapath']]}"
+
+
+def up(arguments: argparse.Namespace) -> int:
+    handle = bring_up(arguments, arguments.topology, arguments.name, capture=False)
+    state = handle.state()
+    data = summary(state)
+    if arguments.json:
+        print_json(data)
+        return Exit.OK
+    print(describe(data))
+    for event in data["events"]:
+        print(f"  note: {event}")
+    hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
+    name = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
+    first = "hoplab visit" if state["url"] else f"hoplab trace{name} {hosts[0]} -- ping -c 1 ADDRESS"
+    print(f"  try: {first}{name if state['url'] else ''}; hoplab shell{name} {hosts[0]}; "
+          f"hoplab down{name}")  # fmt: skip
+    return Exit.OK
+
+
+def ls(arguments: argparse.Namespace) -> int:
+    labs = []
+    for handle in client.live():
+        try:
+            labs.append(summary(handle.ask({"op": "status"}, within_s=3)))
+        except LabError:
+            if handle.alive():
+                labs.append({"name": handle.name, "state": "coming up, or not answering"})
+    if arguments.json:
+        print_json(labs)
+        return Exit.OK
+    if not labs:
+        print("no lab is up; bring one up: hoplab up web")
+        return Exit.OK
+    rows = []
+    for lab in labs:
+        if "state" in lab:
+            rows.append([lab["name"], lab["state"], "", "", "", ""])
+            continue
+        nodes = f"{lab['hosts']}+{lab['routers']}+{lab['switches']}"
+        row = [lab["name"], lab["topology"], lab["controller"] or "-", lab["datapath"], nodes]
+        rows.append([*row, "; ".join(lab["events"])])
+    head = ["NAME", "TOPOLOGY", "CONTROLLER", "DATAPATH", "HOSTS+ROUTERS+SWITCHES", "EVENTS"]
+    print(table(rows, head))
+    return Exit.OK
+
+
+def swap(arguments: argparse.Namespace) -> int:
+    file = content.find("controllers", arguments.controller)
+    handle = client.find(arguments.name)
+    with Progress() as progress:
+        progress(f"starting {file.stem}, then changing over")
+        done = handle.ask({"op": "swap", "file": str(file)})
+    if arguments.json:
+        print_json(done)
+        return Exit.OK
+    print(f"{done['controller']} is in charge of {', '.join(done['switches'])} (was {done['was']})")
+    if done["without_flows"]:
+        print(
+            f"  note: it has put no flow into {', '.join(done['without_flows'])}: "
+            "frames there are dropped until it does"
+        )
+    return Exit.OK
+
+
+def pingall(arguments: argparse.Namespace) -> int:
+    handle = client.find(arguments.name)
+    with Progress() as progress:
+        progress("pinging every pair")
+        result = handle.ask({"op": "pingall", "hosts": arguments.hosts or None}, within_s=600)
+    if arguments.json:
+        print_json(result)
+    else:
+        print(matrix(result))
+    return Exit.OK if result["reached"] == result["pairs"] else Exit.FAILED
+
+
+def matrix(result: dict[str, Any]) -> str:
+    """Who reaches whom: a dot for yes, an X for no; one line when all is well and large."""
+    hosts, lost = result["hosts"], {tuple(pair) for pair in result["lost"]}
+    lines = []
+    if len(hosts) <= 24:
+        width = max(map(len, hosts), default=0)
+        lines.append(" " * width + "  " + " ".join(f"{i % 100:2d}" for i in range(1, len(hosts) + 1)))
+        for row, one in enumerate(hosts, 1):
+            cells = [
+                " -" if one == other else " X" if (one, other) in lost else " ."
+                for other in hosts
+            ]
+            lines.append(f"{one.ljust(width)}  {' '.join(cells)}  {row}")
+        lines.append("")
+    elif lost:
+        lines += [f"{one} does not reach {other}" for one, other in sorted(lost)[:40]]
+    lines.append(
+        f"{result['reached']} of {result['pairs']} pairs reached in {result['seconds']:.2f} s"
+        + ("" if not lost else f"; {result['pairs'] - result['reached']} not (X)")
+    )
+    return "\n".join(lines)
+
+
+def down(arguments: argparse.Namespace) -> int:
+    if arguments.all:
+        handles = client.live()
+        if not handles:
+            print("no lab is up")
+    else:
+        handles = [client.find(arguments.name)]
+    for handle in handles:
+        with Progress() as progress:
+            progress(f"ending {handle.name}")
+            client.down(handle, keep=arguments.keep)
+        kept = f"; its folder: {handle.folder}" if arguments.keep else ""
+        print(f"lab {handle.name} is gone{kept}")
+    return Exit.OK
+
+
+def path(arguments: argparse.Namespace) -> int:
+    kinds = (arguments.kind,) if arguments.kind else ("topologies", "controllers", "apps")
+    if arguments.list or not arguments.what:
+        every = {kind: content.names(kind) for kind in kinds}
+        if arguments.json:
+            print_json(every)
+        else:
+            for kind, names in every.items():
+                print(f"{kind}: {', '.join(names)}")
+        return Exit.OK
+    missing: LabError | None = None
+    for kind in kinds:
+        try:
+            found = content.find(kind, arguments.what)
+        except LabError as error:
+            missing = missing or error
+            continue
+        print_json({"path": str(found), "kind": kind}) if arguments.json else print(found)
+        return Exit.OK
+    assert missing is not None
+    raise missing
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from hoplab import doctor as checks
+
+    found = checks.examine()
+    if arguments.json:
+        print_json([check.as_dict() for check in found])
+    else:
+        print(checks.as_text(found))
+    return Exit.OK if all(check.good for check in found) else Exit.REFUSED
+
+
+def completion(arguments: argparse.Namespace) -> int:
+    try:
+        import shtab
+    except ImportError:
+        raise LabError(
+            "completion scripts need the package shtab",
+            "install it: pip install shtab",
+            Exit.REFUSED,
+        ) from None
+    from hoplab.cli.main import build_parser
+
+    print(shtab.complete(build_parser(), shell=arguments.shell))
+    return Exit.OK

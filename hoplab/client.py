@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labs seen from outside: their folders, whether they live, and the other end of their socket.
+
+A lab's folder is `$XDG_STATE_HOME/hoplab/labs/NAME`. Its file `lock` is locked (flock(2)) by the
+lab's first two processes, so the kernel itself says whether a lab lives: no pid file can lie.
+A folder whose lock is free is what a dead lab left to read; the next `up` of that name replaces it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hoplab import sandbox, wait
+from hoplab.errors import Exit, LabError
+from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
+
+DEFAULT_NAME = "lab"
+UP_S = 120
+ANSWER_S = 60
+
+Progress = Callable[[str], None]
+
+
+def state_folder() -> Path:
+    """Where labs keep their folders (XDG Base Directory Specification)."""
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "hoplab"
+
+
+def labs_folder() -> Path:
+    return state_folder() / "labs"
+
+
+def check_name(name: str) -> None:
+    """Raises LabError for what cannot be a lab's name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}", name):
+        raise LabError(
+            f"{name!r} is no name for a lab",
+            "use up to 41 letters, digits and - _ .",
+            Exit.USAGE,
+        )
+
+
+# -------------------------------------------------------------------------------- one lab
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A lab by name. It may have died since it was found: then every request says so."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return labs_folder() / self.name
+
+    def alive(self) -> bool:
+        """Whether a process of the lab holds its lock."""
+        try:
+            fd = os.open(self.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            # A shared lock, so that two who look at once do not see each other.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+
+    def state(self) -> dict[str, Any]:
+        """What lab.json says. Raises LabError when it cannot be read."""
+        try:
+            data: dict[str, Any] = json.loads((self.folder / STATE).read_text())
+        except (OSError, ValueError) as error:
+            raise LabError(
+                f"the lab {self.name} has no readable {STATE}: {error}",
+                f"bring it up anew: hoplab down --name {self.name}; hoplab up …",
+                Exit.LAB_DIED,
+            ) from error
+        return data
+
+    def connect(self) -> socket.socket:
+        """A connection for one request. Raises LabError (NO_SUCH) when the lab is not up."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            folder = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
+            try:
+                sock.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+            finally:
+                os.close(folder)
+        except OSError:
+            sock.close()
+            raise no_lab(self.name) from None
+        return sock
+
+    def ask(
+        self, request: dict[str, Any], fds: tuple[int, ...] = (), within_s: float = ANSWER_S
+    ) -> Any:
+        """One request, one answer. Raises the LabError that the lab answers."""
+        with self.connect() as sock:
+            send(sock, request, fds)
+            return receive(sock, self.name, within_s)["ok"]
+
+
+def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+    """One message. Raises LabError if it is too long (a command line of 200,000 bytes)."""
+    data = json.dumps(request).encode()
+    if len(data) > LARGEST_MESSAGE:
+        raise LabError("this command line is too long", "put it into a script", Exit.USAGE)
+    socket.send_fds(sock, [data], list(fds))
+
+
+def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -> dict[str, Any]:
+    """The next message. Raises LabError: the lab's own, or that it died or does not answer."""
+    sock.settimeout(within_s)
+    try:
+        data = sock.recv(LARGEST_MESSAGE)
+    except TimeoutError:
+        raise LabError(
+            f"the lab {name} has not answered for {within_s:g} s",
+            f"end it: hoplab down --name {name}",
+            Exit.LAB_DIED,
+        ) from None
+    except OSError:
+        data = b""
+    finally:
+        sock.settimeout(None)
+    if not data:
+        raise LabError(
+            f"the lab {name} died while it was asked",
+            f"why is in {labs_folder() / name}/logs; bring it up again with `hoplab up`",
+            Exit.LAB_DIED,
+        )
+    message: dict[str, Any] = json.loads(data)
+    if "error" in message:
+        raise LabError.from_dict(message)
+    return message
+
+
+def no_lab(name: str) -> LabError:
+    """The error for a lab that is not up."""
+    known = [handle.name for handle in live()]
+    hint = "bring one up: hoplab up web"
+    if known:
+        hint = f"running: {', '.join(known)}; choose one with --name"
+    return LabError(f"no lab called {name} is up", hint, Exit.NO_SUCH)
+
+
+def live() -> list[Handle]:
+    """The labs that live, by name."""
+    try:
+        names = sorted(os.listdir(labs_folder()))
+    except OSError:
+        return []
+    return [handle for handle in map(Handle, names) if handle.alive()]
+
+
+def find(name: str | None) -> Handle:
+    """The lab of this name; without a name the default one, or the only one there is.
+    Raises LabError (NO_SUCH)."""
+    if name is not None:
+        handle = Handle(name)
+        if not handle.alive():
+            raise no_lab(name)
+        return handle
+    if Handle(DEFAULT_NAME).alive():
+        return Handle(DEFAULT_NAME)
+    known = live()
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise LabError("no lab is up", "bring one up: hoplab up web", Exit.NO_SUCH)
+    raise LabError(
+        f"several labs are up: {', '.join(h.name for h in known)}",
+        "choose one with --name",
+        Exit.NO_SUCH,
+    )
+
+
+# ------------------------------------------------------------------------------- up and down
+
+
+@dataclass
+class Claim:
+    """A name taken for a lab that is about to be: an empty folder with its lock held."""
+
+    handle: Handle
+    lock: int
+
+    def give_up(self, *, keep_logs: bool = False) -> None:
+        """Release the name; the folder goes, unless its logs are still to be read."""
+        if not keep_logs:
+            shutil.rmtree(self.handle.folder, ignore_errors=True)
+        os.close(self.lock)
+
+
+def claim(name: str) -> Claim:
+    """Take the name. Raises LabError: TAKEN, or that the folder cannot be written."""
+    check_name(name)
+    handle = Handle(name)
+    deadline = time.monotonic() + 1
+    try:
+        labs_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        while True:
+            handle.folder.mkdir(exist_ok=True, mode=0o700)
+            fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                same = os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino
+            except BlockingIOError:
+                os.close(fd)
+                # Somebody who only looks holds it for a moment; a lab holds it for good.
+                if time.monotonic() > deadline or (handle.folder / SOCKET).exists():
+                    raise LabError(
+                        f"a lab called {name} is up already",
+                        f"end it with `hoplab down --name {name}`, or choose another --name",
+                        Exit.TAKEN,
+                    ) from None
+                time.sleep(0.01)
+                continue
+            except FileNotFoundError:
+                same = False
+            if same:
+                break
+            os.close(fd)  # the folder was replaced under our hands
+        for entry in handle.folder.iterdir():
+            if entry.name != LOCK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise LabError(
+            f"the run folder {handle.folder} cannot be written: {error.strerror}",
+            "free some space, or set XDG_STATE_HOME to another place"
+            if full
+            else "set XDG_STATE_HOME to a folder that you may write",
+            Exit.NO_SPACE if full else Exit.REFUSED,
+        ) from error
+    return Claim(handle, fd)
+
+
+def up(spec: Spec, progress: Progress) -> Handle:
+    """Bring a lab up and return when it is ready. `spec.folder` is filled in here.
+
+    Raises LabError; nothing is left then but the logs. Must be called while this process has one
+    thread. Whatever ends this process before the end of the call ends the lab too.
+    """
+    claimed = claim(spec.name)
+    spec = replace(spec, folder=claimed.handle.folder)
+    tun = spec.datapath != "kernel"
+
+    def run(channel: socket.socket) -> int:
+        os.set_inheritable(claimed.lock, False)
+        from hoplab import daemon
+
+        return daemon.main(spec, channel)
+
+    try:
+        progress("making namespaces")
+        keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
+        started = sandbox.start(spec.name, keep, run)
+    except BaseException:
+        claimed.give_up()
+        raise
+    try:
+        (spec.folder / "init.pid").write_text(str(started.pid))
+        _await_ready(started, spec, progress)
+        started.commit()
+    except BaseException as error:
+        _end(started.pid)
+        logged = isinstance(error, LabError) and error.code == Exit.LAB_DIED
+        claimed.give_up(keep_logs=logged)
+        if isinstance(error, LabError):
+            found = list(sandbox.refusals(tun=tun)) if logged else []
+            if found:
+                raise sandbox.refused(OSError(errno.EPERM, error.message), tun=tun) from error
+        raise
+    os.close(claimed.lock)  # the lab's own processes hold it on
+    return claimed.handle
+
+
+def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:
+    while True:
+        started.channel.settimeout(UP_S)
+        try:
+            data = started.channel.recv(LARGEST_MESSAGE)
+        except TimeoutError:
+            raise LabError(
+                f"the lab is not up after {UP_S} s",
+                "see `hoplab doctor`",
+                Exit.LAB_DIED,
+            ) from None
+        if not data:
+            raise LabError(
+                "the lab ended while it was brought up",
+                f"why may be in {spec.logs}; was one of its processes killed?",
+                Exit.LAB_DIED,
+            )
+        message = json.loads(data)
+        if "progress" in message:
+            progress(message["progress"])
+        elif "error" in message:
+            raise LabError.from_dict(message)
+        else:
+            return
+
+
+def _end(pid: int, within_s: float = 5) -> None:
+    """End a lab's process 1, hence everything in it, and wait until it is gone."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [], within_s)
+    finally:
+        os.close(pidfd)
+
+
+def down(handle: Handle, *, keep: bool = False) -> None:
+    """End a lab, politely if it answers, by force if not; its folder goes unless `keep`."""
+    pid = _init_pid(handle)
+    asked = False
+    with contextlib.suppress(LabError):
+        handle.ask({"op": "down"}, within_s=3)
+        asked = True
+    if pid is not None:
+        if asked:
+            _await_gone(pid, 2)
+        _end(pid)
+    wait.until(
+        lambda: not handle.alive(),
+        f"the lab {handle.name} to end",
+        within_s=10,
+        hint="is one of its processes stuck? see `ps -ef | grep hoplab`",
+    )
+    if not keep:
+        shutil.rmtree(handle.folder, ignore_errors=True)
+
+
+def _await_gone(pid: int, within_s: float) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        select.select([pidfd], [], [], within_s)
+        os.close(pidfd)
+
+
+def _init_pid(handle: Handle) -> int | None:
+    """The pid of the lab's process 1, only if that is what the number still means: it is the
+    process that has the lab's lock open."""
+    try:
+        pid = int((handle.folder / "init.pid").read_text())
+        lock = os.stat(handle.folder / LOCK)
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                opened = entry.stat()
+                if (opened.st_dev, opened.st_ino) == (lock.st_dev, lock.st_ino):
+                    return pid
+    except (OSError, ValueError):
+        pass
+    return None

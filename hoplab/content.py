@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where our topologies, controllers, apps and lab sheets are, and which file a name means.
+
+The same answers in a checkout, an editable install and a wheel: in the first two the folders
+stand beside hoplab/, in a wheel inside it. A bare name means a file of ours; anything with a
+slash or a suffix is the user's own file and may be anywhere.
+
+Nothing here reads more of a file than it takes to tell what kind it is, and nothing is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Literal
+
+from hoplab.errors import Exit, LabError
+
+Kind = Literal["topologies", "controllers", "apps", "labs"]
+
+_ONE = {"topologies": "topology", "controllers": "controller", "apps": "app", "labs": "lab sheet"}
+_SUFFIX = {"topologies": ".py", "controllers": ".py", "apps": ".py", "labs": ".md"}
+# What a file must have to be listed, which the helpers beside it do not.
+_MARK = {
+    "topologies": re.compile(r"^topos\b", re.MULTILINE),
+    "controllers": re.compile(r"^class \w+\(.*\bRyuApp\)", re.MULTILINE),
+    "apps": re.compile(r"^if __name__ ==", re.MULTILINE),
+    "labs": re.compile(r"^# ", re.MULTILINE),
+}
+_HERE = Path(__file__).resolve().parent
+
+
+def folder(kind: Kind) -> Path:
+    """Our folder of that kind."""
+    # Inside first: in a wheel, a folder beside us belongs to somebody else.
+    for place in (_HERE / kind, _HERE.parent / kind):
+        if place.is_dir():
+            return place
+    raise LabError(
+        f"this installation of hoplab has no folder {kind}",
+        "install hoplab again",
+        Exit.NO_SUCH,
+    )
+
+
+def names(kind: Kind) -> list[str]:
+    """The bare names that a user may give, sorted."""
+    try:
+        place = folder(kind)
+    except LabError:
+        return []
+    return sorted(
+        path.stem
+        for path in place.glob(f"*{_SUFFIX[kind]}")
+        if _MARK[kind].search(path.read_text(encoding="utf-8", errors="replace"))
+    )
+
+
+def find(kind: Kind, name: str) -> Path:
+    """The file that `name` means: one of ours, or the user's own; absolute."""
+    suffix = _SUFFIX[kind]
+    if "/" in name or name.endswith(suffix):
+        path = Path(name).expanduser().absolute()
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise LabError(f"{name} is a folder, not a {_ONE[kind]} file", "", Exit.NO_SUCH)
+        raise LabError(f"there is no file {name}", _hint(kind, path.stem), Exit.NO_SUCH)
+    path = folder(kind) / f"{name}{suffix}"
+    if name and path.is_file():
+        return path
+    hint = _hint(kind, name)
+    if Path(f"{name}{suffix}").is_file():
+        hint = f"for your own file say ./{name}{suffix}"
+    elif Path(name).is_file():
+        hint = f"for your own file say ./{name}"
+    raise LabError(f"there is no {_ONE[kind]} {name!r}", hint, Exit.NO_SUCH)
+
+
+def _hint(kind: Kind, name: str) -> str:
+    """The likeliest name first, then all of them."""
+    known = names(kind)
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return (
+        f"{meant}hoplab has: {', '.join(known) or 'none'}; "
+        f"a file of your own is given by its path, as in ./my{_SUFFIX[kind]}"
+    )

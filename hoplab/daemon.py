@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's service: the unix socket where the world outside asks a running lab for things.
+
+One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message is a packet):
+
+    {"op": "status"}                        -> {"ok": ...}
+    {"op": "swap", "file": PATH}            -> {"ok": ...}
+    {"op": "pingall", ...}                  -> {"ok": ...}
+    {"op": "exec", "host", "argv", "env", "cwd"} with three descriptors (stdin, stdout, stderr)
+        -> {"pid": N}, then {"exit": CODE}; the asker may send {"signal": N}
+    {"op": "pty", "host", "argv", "env", "cwd"}   -> {"pid": N} with the terminal's descriptor
+    {"op": "capture", "path": PATH}         -> {"ok": {}}, then
+        {"quiet_s": S, "within_s": T}       -> {"ok": {"quiet": bool, "frames": N}}
+        {"stop": true}                      -> {"ok": {"frames", "dropped"}}
+    {"op": "down"}                          -> {"ok": {}}
+
+A failure is {"error", "hint", "code", "detail"}. Whoever closes the connection gives up what it
+asked for: a command is ended, a capture stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hoplab import wait
+from hoplab.errors import Exit, LabError
+from hoplab.lab import Lab, no_space
+from hoplab.spec import LARGEST_MESSAGE, Spec
+from hoplab.wire.capture import Capture
+
+_LOOK_S = 0.05
+
+
+def main(spec: Spec, channel: socket.socket) -> int:
+    """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code."""
+    lab = Lab(spec)
+
+    def progress(step: str) -> None:
+        with contextlib.suppress(OSError):
+            channel.send(json.dumps({"progress": step}).encode())
+
+    try:
+        try:
+            spec.logs.mkdir(exist_ok=True)
+            log = os.open(spec.logs / "lab.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise no_space(error, spec.folder) from error
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        lab.build(progress)
+        service = Service(lab)
+        answer: dict[str, Any] = {"ready": True}
+    except BaseException as error:
+        traceback.print_exc()
+        answer = _failure(error, spec)
+    with contextlib.suppress(OSError):
+        channel.send(json.dumps(answer).encode())
+    channel.close()
+    if "ready" not in answer:
+        return 1
+    return service.serve()
+
+
+def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
+    if isinstance(error, LabError):
+        return error.as_dict()
+    if isinstance(error, OSError) and error.errno in (28, 122):
+        return no_space(error, spec.folder).as_dict()
+    text = traceback.format_exc()
+    return LabError(
+        f"the lab failed in a way it should not: {type(error).__name__}: {error}",
+        "please report this with the lines below (--debug shows them)",
+        Exit.LAB_DIED,
+        text if spec.debug else text.strip().splitlines()[-1],
+    ).as_dict()
+
+
+class Service:
+    """Answers requests, one thread a connection, and looks after the lab's processes."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.ending = threading.Event()
+        self._done_read, self._done_write = os.pipe()
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # A path through a descriptor, for a socket's own path holds 107 bytes (unix(7)).
+        folder = os.open(lab.spec.folder, os.O_PATH | os.O_DIRECTORY)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(lab.spec.socket)
+        self.listener.bind(f"/proc/self/fd/{folder}/{lab.spec.socket.name}")
+        os.close(folder)
+        os.chmod(lab.spec.socket, 0o600)
+        self.listener.listen(64)
+
+    def serve(self) -> int:
+        """Until `down`, or until a part that the lab cannot live without has ended."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while not self.ending.is_set():
+            ready, _, _ = select.select([self.listener, self._done_read], [], [], _LOOK_S * 4)
+            if self.listener in ready:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            dead = self.lab.mend()
+            if dead:
+                self.lab.event(f"{dead} ended, and the lab with it")
+                return 1
+        self.lab.close()
+        return 0
+
+    def status(self) -> dict[str, Any]:
+        state = self.lab.state()
+        state.pop("interfaces")
+        return state
+
+    # ------------------------------------------------------------------ one connection
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                data, fds, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 3)
+                request = json.loads(data)
+                try:
+                    handler = getattr(self, f"_do_{request['op']}", None)
+                    if handler is None:
+                        raise LabError(f"no such request: {request['op']}", code=Exit.USAGE)
+                    handler(connection, request, fds)
+                finally:
+                    for fd in fds:
+                        with contextlib.suppress(OSError):
+                            os.close(fd)
+            except (ConnectionError, BrokenPipeError):
+                pass  # the asker has gone
+            except LabError as error:
+                _send(connection, error.as_dict())
+            except Exception as error:
+                traceback.print_exc()
+                sys.stderr.flush()
+                _send(connection, _failure(error, self.lab.spec))
+
+    def _do_status(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.status()})
+
+    def _do_swap(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.lab.swap(Path(request["file"]))})
+
+    def _do_pingall(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        from hoplab import pingall
+
+        hosts = pingall.hosts_of(self.lab.network)
+        wish = request.get("hosts")
+        if wish:
+            for name in wish:
+                self.lab.network.place(name)
+            hosts = [host for host in hosts if host.name in wish]
+        _send(connection, {"ok": pingall.ping_all(hosts).as_dict()})
+
+    def _do_down(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self.ending.set()
+        _send(connection, {"ok": {}})
+        os.write(self._done_write, b"x")
+
+    # ------------------------------------------------------------------ commands on hosts
+
+    def _environment(self, request: Any) -> dict[str, str]:
+        env = {str(k): str(v) for k, v in request.get("env", {}).items()} or dict(os.environ)
+        env["HOPLAB_LAB"] = self.lab.spec.name
+        env["HOPLAB_HOST"] = request["host"]
+        path = env.get("PATH", "/usr/bin:/bin")
+        for folder in ("/usr/sbin", "/sbin"):
+            if folder not in path.split(":"):
+                path += f":{folder}"
+        env["PATH"] = path
+        return env
+
+    def _spawn(self, request: Any, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        place = self.lab.network.place(request["host"])
+        cwd = request.get("cwd") or "/"
+        try:
+            return place.namespace.popen(
+                argv,
+                env=self._environment(request),
+                cwd=cwd if os.path.isdir(cwd) else "/",
+                start_new_session=True,
+                **options,
+            )
+        except FileNotFoundError:
+            raise LabError(
+                f"{request['argv'][0]}: command not found",
+                "is it installed? a host sees the same programs as your machine",
+                Exit.NO_SUCH,
+            ) from None
+        except PermissionError:
+            raise LabError(
+                f"{request['argv'][0]}: permission denied", "is it executable?", Exit.NO_SUCH
+            ) from None
+
+    def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        if len(fds) != 3:
+            raise LabError("a command needs three descriptors", code=Exit.USAGE)
+        process = self._spawn(
+            request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2]
+        )
+        for fd in fds:
+            os.close(fd)
+        fds.clear()
+        _send(connection, {"pid": process.pid})
+        self._accompany(connection, process)
+
+    def _do_pty(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        master, slave = os.openpty()
+        rows, columns = request.get("size", [24, 80])
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        try:
+            process = self._spawn(
+                request,
+                ["setsid", "--ctty", "--wait", *request["argv"]],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+            )
+        finally:
+            os.close(slave)
+        socket.send_fds(connection, [json.dumps({"pid": process.pid}).encode()], [master])
+        os.close(master)
+        self._accompany(connection, process)
+
+    def _accompany(self, connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        """Pass signals on, tell the exit code; end the command when the asker has gone."""
+
+        def report() -> None:
+            code = process.wait()
+            with contextlib.suppress(OSError):
+                _send(connection, {"exit": code if code >= 0 else 128 - code})
+
+        waiter = threading.Thread(target=report, daemon=True)
+        waiter.start()
+        while True:
+            try:
+                data = connection.recv(LARGEST_MESSAGE)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            number = json.loads(data).get("signal")
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        if process.poll() is None:
+            for number in (signal.SIGHUP, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with contextlib.suppress(LabError):
+                    wait.until(lambda: process.poll() is not None, "the command to end", within_s=1)
+        waiter.join()
+
+    # ------------------------------------------------------------------ captures
+
+    def _do_capture(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        capture = self.lab.capture(Path(request["path"]))
+        stopped = False
+        try:
+            _send(connection, {"ok": {}})
+            while data := connection.recv(LARGEST_MESSAGE):
+                order = json.loads(data)
+                if "quiet_s" in order:
+                    _send(connection, {"ok": _until_quiet(capture, order)})
+                if "stop" in order:
+                    stopped = True
+                    try:
+                        held = capture.stop()
+                    except OSError as error:
+                        raise no_space(error, capture.path.parent) from error
+                    dropped = sum(held.dropped.values())
+                    answer = {"frames": len(held.observations), "dropped": dropped}
+                    _send(connection, {"ok": answer})
+                    return
+        finally:
+            if not stopped:
+                with contextlib.suppress(OSError):
+                    capture.stop()
+
+
+def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
+    """Until no frame has come for `quiet_s` seconds, or `within_s` have passed."""
+    deadline = time.monotonic() + float(order["within_s"])
+    while True:
+        missing = float(order["quiet_s"]) - capture.quiet_for_s()
+        if missing <= 0 or time.monotonic() >= deadline:
+            return {"quiet": missing <= 0, "frames": capture.frames}
+        time.sleep(min(missing, _LOOK_S))
+
+
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    data = json.dumps(message).encode()
+    if len(data) > LARGEST_MESSAGE:
+        error = LabError(
+            f"the answer is too long for one message ({len(data)} bytes)",
+            "ask for less at a time, for example with --hosts",
+            Exit.FAILED,
+        )
+        data = json.dumps(error.as_dict()).encode()
+    with contextlib.suppress(ConnectionError, BrokenPipeError):
+        connection.send(data)

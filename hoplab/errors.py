@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, in the user's words.
+
+Every failure that a user can meet is a `LabError`: one sentence on what happened, one on what to
+do next, and an exit code that a script can tell apart. It is raised where the fault is known and
+printed once, in `hoplab.cli`. Only the standard library is imported here.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the `hoplab` command (`hoplab --help` lists them)."""
+
+    OK = 0
+    FAILED = 1  # what was asked did not succeed (pings lost, page not fetched)
+    USAGE = 2  # the command line cannot be understood
+    BAD_INPUT = 3  # a topology, controller or other file of the user's is wrong
+    NO_SUCH = 4  # no lab, host or file of that name
+    TAKEN = 5  # the name is in use
+    REFUSED = 6  # this machine refuses something a lab needs (`hoplab doctor` says what)
+    LAB_DIED = 7  # a part of the lab ended or did not answer in time
+    NO_SPACE = 8  # the disk of the run folder is full
+    INTERRUPTED = 130  # Ctrl-C, as a shell counts it
+
+
+class LabError(Exception):
+    """A failure told to the user: `message` says what happened, `hint` what to do next."""
+
+    def __init__(
+        self, message: str, hint: str = "", code: Exit = Exit.FAILED, detail: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+        self.detail = detail  # a log's tail or a command's output, shown below the sentence
+
+    def as_dict(self) -> dict[str, object]:
+        """The failure as plain data, for `--json` and for the lab's socket."""
+        return {
+            "error": self.message,
+            "hint": self.hint,
+            "code": int(self.code),
+            "detail": self.detail,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> LabError:
+        """The inverse of `as_dict`."""
+        return cls(
+            str(data.get("error", "unknown failure")),
+            str(data.get("hint", "")),
+            Exit(int(str(data.get("code", 1)))),
+            str(data.get("detail", "")),
+        )

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running lab: its Open vSwitch, its network, its controller, and what may be done to them.
+
+Lives in the lab's own namespaces and process. Who asks, and over what, is `daemon`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hoplab import content, control, netlink, switchd
+from hoplab.errors import Exit, LabError
+from hoplab.namespaces import in_thread
+from hoplab.sandbox import CLONE_NEWNET, setns, unshare
+from hoplab.spec import EARLY_CAPTURE, Spec
+from hoplab.wire.capture import Capture, Tap, open_socket
+from hoplab.wire.pcapng import InterfaceInfo
+
+RESTARTS, RESTARTS_WITHIN_S = 5, 60
+
+Progress = Callable[[str], None]
+
+
+class Lab:
+    """Everything between `build` and the end of the process."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.events: list[str] = []
+        self.controller: control.Controller | None = None
+        self.switchd = switchd.Switchd(spec.logs)
+        self.datapath = "none"
+        self.early: Capture | None = None
+        self.changing = threading.Lock()  # held by whoever changes controller or network
+        self._restarts: list[float] = []
+
+    # ------------------------------------------------------------------ coming up
+
+    def build(self, progress: Progress) -> None:
+        """Bring everything up; when this returns, every pair that should talk, talks.
+        Raises LabError."""
+        progress("reading the topology")
+        from hoplab import network  # takes its time; the sandbox is up before it is needed
+        from hoplab.batch import Batch, raise_file_limit
+
+        raise_file_limit()
+        batch = Batch(ipv6=self.spec.ipv6)
+        network.install(batch)
+        if not self.spec.ipv6:
+            from hoplab.namespaces import ipv6_off
+
+            ipv6_off()
+        batch.root.namespace.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
+        topo = network.load_topo(self.spec.topology, self.spec.arguments)
+        self.url = getattr(topo, "url", None)
+        self.client = getattr(topo, "client", None)
+        switches = bool(topo.switches())
+        if switches:
+            self.datapath = switchd.choose_datapath(self.spec.datapath)
+            self._start_controller(topo)
+        opening = _Background(self._start_switchd) if switches else None
+        try:
+            progress("building the network")
+            if self.spec.capture:
+                path = self.spec.folder / EARLY_CAPTURE
+                self.early = self._new_capture(path)
+                batch.on_new = lambda new: self._tap(self.early, new)
+            self.network = network.Network(topo, batch, self.datapath)
+            self.network.build()
+        finally:
+            if opening is not None:
+                progress("starting Open vSwitch")
+                opening.join()
+        self.network.start()
+        self._write_state()
+        if self.controller is not None:
+            progress(f"waiting for the controller {self.controller.file.name}")
+            self.controller.ready()
+            empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
+            self._warn_empty(empty)
+        self._write_state()
+        for service in getattr(self.network, "services", ()):
+            service()
+
+    def _start_switchd(self) -> None:
+        self.switchd.start()
+        warm = self.switchd.warm_up(self.datapath)
+        if warm is not None:
+            warm.wait()
+            switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
+
+    def _start_controller(self, topo: Any) -> None:
+        file = self.spec.controller
+        if file is None:
+            wish = getattr(topo, "controller", None) or "learning_switch"
+            beside = self.spec.topology.parent / str(wish)
+            file = beside if beside.is_file() else content.find("controllers", str(wish))
+        self.controller = control.Controller(
+            file, control.PORTS[0], self.spec.logs / f"controller-{control.PORTS[0]}.log"
+        )
+        self.controller.start()
+
+    def _warn_empty(self, empty: list[str]) -> None:
+        if empty and self.controller is not None:
+            self.event(
+                f"the controller {self.controller.file.name} has put no flow into "
+                f"{', '.join(empty[:5])}: frames there are dropped until it does"
+            )
+
+    def event(self, text: str) -> None:
+        """Something the user should know; kept for `hoplab ls` and the log."""
+        self.events.append(text)
+        with contextlib.suppress(OSError), open(self.spec.logs / "lab.log", "a") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+    # ------------------------------------------------------------------ what it is
+
+    def state(self) -> dict[str, Any]:
+        """lab.json: what was built, and who is wired to whom."""
+        controller = self.controller
+        return {
+            "format": 1,
+            "name": self.spec.name,
+            "topology": self.spec.topology.stem,
+            "topology_file": str(self.spec.topology),
+            "arguments": self.spec.arguments,
+            "controller": controller.file.stem if controller else None,
+            "controller_file": str(controller.file) if controller else None,
+            "datapath": self.datapath,
+            "url": self.url,
+            "client": self.client,
+            "events": self.events,
+            **self.network.wiring(),
+        }
+
+    def _write_state(self) -> None:
+        data = json.dumps(self.state(), indent=1)
+        fresh = self.spec.state.with_suffix(".new")
+        try:
+            fresh.write_text(data)
+            os.replace(fresh, self.spec.state)
+        except OSError as error:
+            raise no_space(error, self.spec.folder) from error
+
+    # ------------------------------------------------------------------ what may be done
+
+    def swap(self, file: Path) -> dict[str, Any]:
+        """Put another controller in charge. Raises LabError; the old one is in charge then."""
+        with self.changing:
+            old = self.controller
+            if old is None:
+                raise LabError(
+                    "this lab has no switch, hence no controller",
+                    "take a topology with a switch: hoplab up switch",
+                    Exit.BAD_INPUT,
+                )
+            port = next(p for p in control.PORTS if p != old.port)
+            new = control.Controller(file, port, self.spec.logs / f"controller-{port}.log")
+            bridges = self.network.bridges()
+            try:
+                new.start()
+                new.ready()
+                empty = control.change_over(bridges, port, first=False)
+            except BaseException:
+                new.stop()
+                if not old.ended():
+                    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{old.port}"])
+                raise
+            self.controller = new
+            old.stop()
+            self._warn_empty(empty)
+            self._write_state()
+            return {
+                "controller": new.file.stem,
+                "was": old.file.stem,
+                "switches": bridges,
+                "without_flows": empty,
+            }
+
+    def mend(self) -> str | None:
+        """Look after the processes: a dead controller is started again; the name of a dead part of
+        Open vSwitch is returned, for then the lab cannot go on."""
+        dead = self.switchd.ended()
+        if dead:
+            return dead
+        if self.controller is not None and self.controller.ended() and self.changing.acquire(False):
+            try:
+                self._restart_controller(self.controller)
+            finally:
+                self.changing.release()
+        return None
+
+    def _restart_controller(self, controller: control.Controller) -> None:
+        now = time.monotonic()
+        self._restarts = [t for t in self._restarts if now - t < RESTARTS_WITHIN_S]
+        if len(self._restarts) == RESTARTS:
+            return
+        self._restarts.append(now)
+        if len(self._restarts) == RESTARTS:
+            self.event(
+                f"the controller {controller.file.name} ended {RESTARTS} times in "
+                f"{RESTARTS_WITHIN_S} s and stays down; put another in charge with `hoplab swap`"
+            )
+            return
+        self.event(f"the controller {controller.file.name} ended and is started again")
+        try:
+            controller.start()
+            controller.ready()
+        except LabError as error:
+            self.event(error.message)
+
+    def close(self) -> None:
+        """Nothing needs to be undone: the kernel takes everything down with process 1."""
+        if self.early is not None:
+            with contextlib.suppress(OSError):
+                self.early.stop()
+
+    # ------------------------------------------------------------------ capturing
+
+    def capture(self, path: Path) -> Capture:
+        """Listen on every interface of every namespace, into `path`; the capture that runs since
+        before the interfaces came up is handed over if there is one. Raises LabError."""
+        if self.early is not None:
+            taken, self.early = self.early, None
+            self.network.batch.on_new = None
+            os.replace(taken.path, path)
+            taken.path = path
+            self._describe(taken)
+            return taken
+        capture = self._new_capture(path)
+        self._describe(capture)
+        self._tap(capture, [
+            (place, name)
+            for place in self.network.batch._known
+            for name in place.index
+        ])  # fmt: skip
+        return capture
+
+    def _new_capture(self, path: Path) -> Capture:
+        try:
+            return Capture(path)
+        except OSError as error:
+            raise no_space(error, path.parent) from error
+
+    def _describe(self, capture: Capture) -> None:
+        """What a stranger who opens the file should know."""
+        controller = self.controller.file.stem if self.controller else "none"
+        capture.comment = (
+            f"hoplab: topology {self.spec.topology.stem}"
+            f"{',' + self.spec.arguments if self.spec.arguments else ''}, "
+            f"controller {controller}, datapath {self.datapath}"
+        )
+        for host in self.network.hosts:
+            for intf in host.intfList():
+                if intf.IP():
+                    capture.names[intf.IP()] = host.name
+
+    def _tap(self, capture: Capture | None, new: list[tuple[Any, str]]) -> None:
+        assert capture is not None
+        root = self.network.batch.root
+
+        def work() -> None:
+            unshare(0x200)  # CLONE_FS, so that this thread may wander
+            for place, name in new:
+                setns(place.namespace.net, CLONE_NEWNET)
+                label = name if place is root or name.startswith(place.name) else None
+                node = name.rsplit("-", 1)[0] if place is root else place.name
+                info = InterfaceInfo(label or f"{place.name}:{name}", f"interface of {node}")
+                capture.add(Tap(info, open_socket(name)))
+
+        in_thread(work)
+
+
+class _Background:
+    """A function at work in a thread; `join` waits and raises what it raised."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._error: BaseException | None = None
+
+        def body() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._error = error
+
+        self._thread = threading.Thread(target=body, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+
+def no_space(error: OSError, folder: Path) -> LabError:
+    """The error to show when a run folder cannot be written."""
+    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
+    return LabError(
+        f"the run folder {folder} cannot be written: {error.strerror}",
+        "free some space, or put it elsewhere: XDG_STATE_HOME=/other/place hoplab …"
+        if full
+        else "set XDG_STATE_HOME to a folder that you may write",
+        Exit.NO_SPACE if full else Exit.REFUSED,
+    )

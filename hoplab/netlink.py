@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rtnetlink messages for what a lab needs, many in one send: veth pairs, addresses, routes.
+
+A message is made as bytes, with a sentence that says what it is for; `Socket.send` hands hundreds
+to the kernel at once and reads one acknowledgement for each. Interface indexes are chosen by the
+caller, so nothing has to be looked up between two messages. rtnetlink(7), netlink(7); the numbers
+are those of linux/rtnetlink.h, linux/if_link.h and linux/veth.h.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
+RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH = 24, 25, 28
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
+NLMSG_ERROR = 2
+
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_GROUP = 1, 3, 4, 18, 28, 27
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
+IFF_UP = 1
+LOOPBACK = 1  # the index of lo in every network namespace
+
+_BATCH = 100  # messages a send: their acknowledgements must fit the receive buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request. `body` follows the netlink header; `purpose` completes "cannot …"."""
+
+    kind: int
+    flags: int
+    body: bytes
+    purpose: str
+    ignore: tuple[int, ...] = ()  # errno values that are no failure here
+
+
+def _attr(kind: int, data: bytes) -> bytes:
+    length = 4 + len(data)
+    return struct.pack("=HH", length, kind) + data + b"\0" * (-length % 4)
+
+
+def _text(kind: int, value: str) -> bytes:
+    return _attr(kind, value.encode() + b"\0")
+
+
+def _u32(kind: int, value: int) -> bytes:
+    return _attr(kind, struct.pack("=I", value))
+
+
+def mac_bytes(mac: str) -> bytes:
+    """'02:00:00:00:00:01' as six bytes. Raises ValueError."""
+    raw = bytes.fromhex(mac.replace(":", "").replace("-", ""))
+    if len(raw) != 6:
+        raise ValueError(f"{mac} is no MAC address")
+    return raw
+
+
+def _ifinfo(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    return struct.pack("=BBHiII", socket.AF_UNSPEC, 0, 0, index, flags, change)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a veth pair: `index` is the interface index to take, `net` a descriptor of the
+    network namespace to be born in."""
+
+    name: str
+    mac: str
+    index: int
+    net: int
+
+    def attributes(self) -> bytes:
+        return (
+            _text(IFLA_IFNAME, self.name)
+            + _attr(IFLA_ADDRESS, mac_bytes(self.mac))
+            + _u32(IFLA_NET_NS_FD, self.net)
+        )
+
+
+def veth(one: End, other: End) -> Message:
+    """A pair of virtual Ethernet interfaces, both down (veth(4))."""
+    peer = _attr(VETH_INFO_PEER, _ifinfo(other.index) + other.attributes())
+    info = _text(IFLA_INFO_KIND, "veth") + _attr(IFLA_INFO_DATA, peer)
+    body = _ifinfo(one.index) + one.attributes() + _attr(IFLA_LINKINFO, info)
+    return Message(
+        RTM_NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        body,
+        f"make the link {one.name} - {other.name}",
+    )
+
+
+def link_up(index: int, name: str, up: bool = True) -> Message:
+    """Set an interface up or down."""
+    body = _ifinfo(index, IFF_UP if up else 0, IFF_UP)
+    return Message(RTM_NEWLINK, 0, body, f"set {name} {'up' if up else 'down'}")
+
+
+def link_mac(index: int, name: str, mac: str) -> Message:
+    """Give an interface another MAC address."""
+    return Message(
+        RTM_NEWLINK,
+        0,
+        _ifinfo(index) + _attr(IFLA_ADDRESS, mac_bytes(mac)),
+        f"give {name} the MAC address {mac}",
+    )
+
+
+def address(index: int, name: str, cidr: str, *, add: bool = True) -> Message:
+    """Add (or remove) an address such as '10.0.0.1/24'. Raises ValueError."""
+    face = ipaddress.ip_interface(cidr)
+    family = socket.AF_INET if face.version == 4 else socket.AF_INET6
+    raw = face.ip.packed
+    body = struct.pack("=BBBBI", family, face.network.prefixlen, 0, 0, index)
+    body += _attr(IFA_LOCAL, raw) + _attr(IFA_ADDRESS, raw)
+    if face.version == 4 and face.network.prefixlen < 31:
+        body += _attr(IFA_BROADCAST, face.network.broadcast_address.packed)
+    if add:
+        return Message(
+            RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, f"give {name} the address {cidr}"
+        )
+    return Message(RTM_DELADDR, 0, body, f"take the address {cidr} from {name}", (99,))
+
+
+def route(
+    destination: str | None, *, gateway: str | None = None, index: int | None = None
+) -> Message:
+    """A route to '10.0.0.0/8', or the default one (None), replacing the one that is there."""
+    network = ipaddress.ip_network(destination) if destination else None
+    hop = ipaddress.ip_address(gateway) if gateway else None
+    version = (network or hop or ipaddress.ip_address("0.0.0.0")).version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    scope = 0 if gateway else 253  # RT_SCOPE_UNIVERSE, RT_SCOPE_LINK
+    length = network.prefixlen if network else 0
+    # table main, protocol boot, type unicast
+    body = struct.pack("=BBBBBBBBI", family, length, 0, 0, 254, 3, scope, 1, 0)
+    if network and length:
+        body += _attr(RTA_DST, network.network_address.packed)
+    if hop:
+        body += _attr(RTA_GATEWAY, hop.packed)
+    if index is not None:
+        body += _u32(RTA_OIF, index)
+    via = f" via {gateway}" if gateway else ""
+    return Message(
+        RTM_NEWROUTE,
+        NLM_F_CREATE | NLM_F_REPLACE,
+        body,
+        f"set the route to {destination or 'default'}{via}",
+    )
+
+
+class Socket:
+    """A netlink socket in the network namespace of the thread that opens it."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Hand all messages to the kernel in their order. Raises OSError "cannot PURPOSE: why" for
+        the first that fails; the later ones of its batch have been carried out."""
+        todo = list(messages)
+        for start in range(0, len(todo), _BATCH):
+            self._send_batch(todo[start : start + _BATCH])
+
+    def _send_batch(self, batch: list[Message]) -> None:
+        out = bytearray()
+        waiting: dict[int, Message] = {}
+        for message in batch:
+            self._sequence += 1
+            waiting[self._sequence] = message
+            out += struct.pack(
+                "=IHHII",
+                16 + len(message.body),
+                message.kind,
+                NLM_F_REQUEST | NLM_F_ACK | message.flags,
+                self._sequence,
+                0,
+            )
+            out += message.body
+            out += b"\0" * (-len(out) % 4)
+        self._socket.sendto(out, (0, 0))
+        failure: OSError | None = None
+        while waiting:
+            data = self._socket.recv(1 << 17)
+            at = 0
+            while at + 16 <= len(data):
+                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+                if kind == NLMSG_ERROR and sequence in waiting:
+                    message = waiting.pop(sequence)
+                    number = -struct.unpack_from("=i", data, at + 16)[0]
+                    if number and number not in message.ignore and failure is None:
+                        failure = OSError(number, f"cannot {message.purpose}: {os.strerror(number)}")
+                at += (length + 3) & ~3
+        if failure:
+            raise failure
+
+
+# --------------------------------------------------------------- offloads, by the ethtool ioctl
+
+_SIOCETHTOOL = 0x8946
+# ethtool.h: ETHTOOL_STXCSUM, ETHTOOL_SSG, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
+_OFFLOADS = (0x17, 0x19, 0x1F, 0x24, 0x2C)
+
+
+def offloads_off(net: Socket, name: str) -> None:
+    """Turn checksum and segmentation offload off, so that what is captured is what is sent.
+
+    A veth that leaves the TCP checksum to "hardware" gives a userspace switch frames with a wrong
+    checksum, which the receiver then drops. Raises OSError.
+    """
+    for command in _OFFLOADS:
+        value = array.array("I", [command, 0])
+        where, _ = value.buffer_info()
+        request = struct.pack("16sP", name.encode(), where)
+        try:
+            fcntl.ioctl(net.fileno(), _SIOCETHTOOL, request + b"\0" * 24)
+        except OSError as error:
+            if error.errno != 95:  # EOPNOTSUPP: it has no such offload
+                raise OSError(error.errno, f"cannot turn offloads off on {name}: {error.strerror}") from None

@@ -1,0 +1,619 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network: a real `mininet.net.Mininet`, built in batches. The only importer of Mininet.
+
+Users' Topo, Node, Link and Intf classes, `net.get('h1').cmd(...)` and the rest of Mininet's API
+work unchanged; what changes is when the kernel is asked. `install` replaces the few methods of
+Mininet's base classes that touch the kernel, so that they queue into a `Batch`; the queue is
+flushed at the end of `build`, and before anything that needs the real thing (a shell, a process, a
+pid). The lab is a process of its own, so nobody else's Mininet is changed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+import re
+import subprocess
+import sys
+import traceback
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab import netlink, switchd
+from hoplab.batch import NAME_LIMIT, Batch, Place
+from hoplab.errors import Exit, LabError
+
+
+def _distutils_shim() -> None:
+    """Mininet wants one class of distutils, which takes 0.1 s to import and is gone in Python
+    3.12; here is that class."""
+    if "distutils" in sys.modules:
+        return
+    distutils = types.ModuleType("distutils")
+    version = types.ModuleType("distutils.version")
+
+    class StrictVersion(tuple):  # type: ignore[type-arg]
+        """Dotted numbers that compare by value."""
+
+        def __new__(cls, text: str) -> StrictVersion:
+            return super().__new__(cls, [int(part) for part in re.findall(r"\d+", text)])
+
+    version.StrictVersion = StrictVersion  # type: ignore[attr-defined]
+    distutils.version = version  # type: ignore[attr-defined]
+    sys.modules["distutils"] = distutils
+    sys.modules["distutils.version"] = version
+
+
+_distutils_shim()
+
+try:
+    import mininet.link
+    import mininet.log
+    import mininet.net
+    import mininet.node
+    import mininet.topo
+    import mininet.util
+except ImportError as error:  # told as what it is: something to install
+    raise LabError(
+        f"Mininet cannot be imported: {error}",
+        "run scripts/install.sh, or: sudo apt-get install mininet",
+        Exit.REFUSED,
+    ) from error
+
+_LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
+
+
+# ---------------------------------------------------------------- Mininet's classes, queueing
+
+
+def install(batch: Batch) -> None:
+    """Make Mininet's base classes ask `batch` instead of the kernel."""
+    Node, Intf, Link = mininet.node.Node, mininet.link.Intf, mininet.link.Link
+    start_shell = Node.startShell
+
+    # Mininet's own checks and tunings: programs are checked by `doctor`, and machine-wide sysctls
+    # are not a lab's to change.
+    Node.isSetup = True
+    mininet.node.OVSSwitch.isSetup = True
+    mininet.node.OVSSwitch.OVSVersion = "2.17"
+    mininet.net.Mininet.inited = True
+
+    def place_of(node: Any) -> Place:
+        return node.__dict__.get("_place") or batch.root
+
+    def queue_node(self: Any, mnopts: Any = None) -> None:
+        for name in _LAZY:
+            self.__dict__.pop(name, None)
+        self._mnopts = mnopts
+        if self.inNamespace:
+            self._place = batch.place(self.name)
+            self._place.files = etc_files(self.name, self.params)
+
+    def lazily(self: Any, name: str) -> Any:
+        if name not in _LAZY or "_mnopts" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        batch.flush()
+        for lazy in _LAZY:
+            self.__dict__[lazy] = None
+        inside, self.inNamespace = self.inNamespace, False  # it has its namespaces already
+        try:
+            place_of(self).namespace.run(lambda: start_shell(self, self._mnopts))
+        finally:
+            self.inNamespace = inside
+        return self.__dict__[name]
+
+    def configure(
+        self: Any, mac: Any = None, ip: Any = None, defaultRoute: Any = None, lo: str = "up",
+        **_params: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        results: dict[str, Any] = {}
+        self.setParam(results, "setMAC", mac=mac)
+        self.setParam(results, "setIP", ip=ip)
+        self.setParam(results, "setDefaultRoute", defaultRoute=defaultRoute)
+        if lo != "up":  # it is up from the start
+            self.cmd("ifconfig lo " + lo)
+        return results
+
+    set_default_route = Node.setDefaultRoute
+
+    def default_route(self: Any, intf: Any = None) -> Any:
+        words = str(intf).split()
+        if len(words) == 1:
+            words = ["dev", *words]
+        options = dict(zip(words[::2], words[1::2], strict=False))
+        place = place_of(self)
+        device = options.get("dev")
+        if not set(options) <= {"dev", "via"} or (device and device not in place.index):
+            return set_default_route(self, intf)
+        number = place.number(device) if device else None
+        batch.later(place, netlink.route(None, gateway=options.get("via"), index=number))
+        return ""
+
+    def popen(self: Any, *args: Any, **options: Any) -> Any:
+        if not self.inNamespace or "mncmd" in options:
+            return stock_popen(self, *args, **options)
+        batch.flush()
+        argv = list(args[0]) if isinstance(args[0], list) else list(args)
+        shell = options.pop("shell", False)
+        if len(argv) == 1 and not shell and not isinstance(args[0], list):
+            argv = argv[0].split()
+        if shell:
+            argv = [os.environ.get("SHELL", "/bin/sh"), "-c", " ".join(argv)]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return place_of(self).namespace.popen(argv, **options)
+
+    stock_popen = Node.popen
+    Node.startShell, Node.__getattr__ = queue_node, lazily
+    Node.config, Node.setDefaultRoute, Node.popen = configure, default_route, popen
+    Node.private_etc = True  # every host has /etc/hosts and /etc/resolv.conf of its own
+
+    # -------------------------------------------------------------------- interfaces and links
+
+    def set_mac(self: Any, mac: str) -> str:
+        self.mac = mac
+        place = place_of(self.node)
+        batch.later(place, netlink.link_mac(place.number(self.name), self.name, mac))
+        return ""
+
+    def set_ip(self: Any, ip: str, prefixLen: Any = None) -> str:
+        if "/" in ip:
+            self.ip, self.prefixLen = ip.split("/")
+        elif prefixLen is None:
+            raise LabError(
+                f"{self.name}: {ip} has no prefix length",
+                f"write it with one, for example {ip}/24",
+                Exit.BAD_INPUT,
+            )
+        else:
+            self.ip, self.prefixLen = ip, prefixLen
+        place, cidr = place_of(self.node), f"{self.ip}/{self.prefixLen}"
+        try:
+            ipaddress.ip_interface(cidr)
+        except ValueError:
+            raise LabError(
+                f"{self.name}: {cidr} is no IP address with a prefix length",
+                "write it as in 10.0.0.1/24",
+                Exit.BAD_INPUT,
+            ) from None
+        batch.set_address(place, self.name, cidr)
+        return ""
+
+    stock_ifconfig, stock_is_up = Intf.ifconfig, Intf.isUp
+
+    def ifconfig(self: Any, *args: Any) -> Any:
+        place = place_of(self.node)
+        if args in (("up",), ("down",)) and self.name in place.index:
+            batch.later(
+                place, netlink.link_up(place.number(self.name), self.name, args == ("up",))
+            )
+            if batch_done(batch):
+                batch.flush()
+            return ""
+        return stock_ifconfig(self, *args)
+
+    def is_up(self: Any, setUp: bool = False) -> Any:
+        if setUp and self.name == "lo":
+            return True
+        return stock_is_up(self, setUp)
+
+    def make_pair(
+        cls: Any, intfname1: str, intfname2: str, addr1: Any = None, addr2: Any = None,
+        node1: Any = None, node2: Any = None, deleteIntfs: bool = True,
+    ) -> None:  # fmt: skip
+        one = place_of(node1) if node1 is not None else batch.root
+        other = place_of(node2) if node2 is not None else batch.root
+        random = mininet.net.Mininet.randMac
+        batch.pair(one, intfname1, addr1 or random(), other, intfname2, addr2 or random())
+        if node1 is None:
+            batch.flush()
+
+    Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
+    Link.makeIntfPair = classmethod(make_pair)
+    _guard_topo()
+
+
+def batch_done(batch: Batch) -> bool:
+    """Whether the network is built: from then on every change is made at once."""
+    return bool(batch.__dict__.get("built"))
+
+
+def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
+    """A host's own /etc/hosts and /etc/resolv.conf. It knows itself by name, and asks the DNS
+    server in its parameter `nameserver`, if it has one, about everybody else."""
+    hosts = "127.0.0.1 localhost\n"
+    ip = params.get("ip")
+    if ip:
+        hosts += f"{str(ip).split('/')[0]} {name}\n"
+    server = params.get("nameserver")
+    resolv = f"nameserver {server}\noptions timeout:2 attempts:2\n" if server else "# no DNS server\n"
+    return {"/etc/hosts": hosts, "/etc/resolv.conf": resolv}
+
+
+def _guard_topo() -> None:
+    """Refuse the same link twice: between switches it makes a loop that no frame ever leaves."""
+    add_link = mininet.topo.Topo.addLink
+
+    def checked(
+        self: Any, node1: str, node2: str, port1: Any = None, port2: Any = None, key: Any = None,
+        **opts: Any,
+    ) -> Any:  # fmt: skip
+        known = set(self.g.nodes())
+        for node in (node1, node2):
+            if node not in known:
+                raise LabError(
+                    f"a link goes to {node}, which the topology has not added",
+                    f"add it first: self.addHost({str(node)!r}) or self.addSwitch({str(node)!r})",
+                    Exit.BAD_INPUT,
+                )
+        named = port1 is not None or port2 is not None or key is not None
+        named = named or "intfName1" in opts or "intfName2" in opts
+        if not named and (node2 in self.g.edge.get(node1, ()) or node1 in self.g.edge.get(node2, ())):
+            raise LabError(
+                f"the link {node1} - {node2} is built twice",
+                "remove one; if two parallel cables are meant, name their ports: "
+                f"addLink({str(node1)!r}, {str(node2)!r}, port1=2, port2=2)",
+                Exit.BAD_INPUT,
+            )
+        return add_link(self, node1, node2, port1, port2, key, **opts)
+
+    mininet.topo.Topo.addLink = checked
+
+
+# ------------------------------------------------------------------------------------- switches
+
+
+class LabSwitch:
+    """What is put before a user's OVSSwitch class: the lab's datapath, all bridges in one
+    transaction, and the controllers set later by the engine for all at once."""
+
+    lab_datapath = "user"
+
+    def __init__(self, name: str, **params: Any) -> None:
+        params["datapath"] = self.lab_datapath
+        params.setdefault("protocols", "OpenFlow10,OpenFlow13")
+        super().__init__(name, **params)
+
+    def start(self: Any, controllers: Sequence[Any]) -> None:
+        if self.inNamespace:
+            raise LabError(
+                f"{self.name}: a switch with a namespace of its own is not supported",
+                "leave out inNamespace=True",
+                Exit.BAD_INPUT,
+            )
+        opts = ["add-br", self.name, "--", "set", "bridge", self.name]
+        opts += [f"other_config:datapath-id={self.dpid}", f"fail_mode={self.failMode}"]
+        opts += ["other-config:disable-in-band=true", f"other-config:dp-desc={self.name}"]
+        if self.datapath == "user":
+            opts.append("datapath_type=netdev")
+        if self.protocols:
+            opts.append(f"protocols={self.protocols}")
+        if self.stp:
+            opts.append("stp_enable=true")
+        for intf in self.intfList():
+            if self.ports[intf] and not intf.IP():
+                opts += ["--", "add-port", self.name, intf.name]
+                opts += ["--", "set", "Interface", intf.name]
+                opts.append(f"ofport_request={self.ports[intf]}")
+                if isinstance(intf, mininet.link.OVSIntf):
+                    ends = (intf.link.intf1, intf.link.intf2)
+                    peer = ends[1] if ends[0] is intf else ends[0]
+                    opts += ["type=patch", f"options:peer={peer}"]
+        self._transaction = opts
+
+    @classmethod
+    def batchStartup(cls, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
+        arguments: list[str] = []
+        for switch in switches:
+            arguments += ["--", *switch._transaction]
+        if arguments:
+            switchd.vsctl(*arguments[1:], timeout_s=120)
+        for switch in switches:
+            switch.batch = False
+            for intf in switch.intfList():
+                if isinstance(intf, mininet.link.TCIntf):
+                    intf.config(**intf.params)  # Open vSwitch takes the queueing discipline away
+        return switches
+
+
+def lab_switch(cls: Any, datapath: str) -> Any:
+    """`cls` with LabSwitch in front if it is an Open vSwitch class that is not ours yet."""
+    if not isinstance(cls, type) or not issubclass(cls, mininet.node.OVSSwitch):
+        return cls
+    if issubclass(cls, LabSwitch):
+        return cls
+    return type(cls.__name__, (LabSwitch, cls), {"lab_datapath": datapath})
+
+
+# ------------------------------------------------------------------------------------ the network
+
+
+class Network(mininet.net.Mininet):  # type: ignore[misc]
+    """Mininet with a batch underneath, MAC addresses that can be read, and a map of itself.
+
+    MAC addresses are 02:00:00:HH:HH:PP: locally administered (IEEE 802, the 02 bit), HH the place
+    of the node in the topology counted from 1, PP the number of the port.
+    """
+
+    def __init__(self, topo: Any, batch: Batch, datapath: str) -> None:
+        self.batch = batch
+        self.datapath = datapath
+        self._order: dict[str, int] = {}
+        mininet.log.setLogLevel("warning")
+        switch = lab_switch(mininet.node.OVSSwitch, datapath)
+        super().__init__(topo=topo, switch=switch, controller=None, build=False)
+
+    def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
+        self._order[name] = len(self._order) + 1
+        return super().addHost(name, cls=cls, **params)
+
+    def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
+        self._order[name] = len(self._order) + 1
+        return super().addSwitch(name, cls=lab_switch(cls, self.datapath), **params)
+
+    def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None,
+                **params: Any) -> Any:  # fmt: skip
+        ends = [self[n] if isinstance(n, str) else n for n in (node1, node2)]
+        for number, end, port in ((1, ends[0], port1), (2, ends[1], port2)):
+            if port is None:
+                port = params.get(f"params{number}", {}).get("port", end.newPort())
+            params.setdefault(f"addr{number}", self._mac(end.name, port))
+        return super().addLink(*ends, port1=port1, port2=port2, cls=cls, **params)
+
+    def _mac(self, node: str, port: int) -> str:
+        number = self._order.get(node, 0)
+        return f"02:00:00:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}:{port & 0xFF:02x}"
+
+    def build(self) -> None:
+        super().build()
+        self.batch.flush()
+
+    def start(self) -> None:
+        """Build, start the switches (without controllers yet) and wait for the hosts' services.
+        Raises LabError."""
+        if not self.built:
+            self.build()
+        super().start()
+        self.batch.flush()
+        self._offloads_off()
+        self.batch.__dict__["built"] = True
+        for host in self.hosts:
+            ready = getattr(host, "ready", None)
+            if callable(ready):
+                try:
+                    ready()
+                except Exception as error:
+                    raise LabError(
+                        f"a service of {host.name} did not start: {error}",
+                        "its own words are above; try the same command by hand with `hoplab exec`",
+                        Exit.LAB_DIED,
+                    ) from error
+
+    def _offloads_off(self) -> None:
+        """Again, at the end: a TCLink turns checksum offload on."""
+        for node in [*self.hosts, *self.switches]:
+            for intf in node.intfList():
+                place = self.place(node.name)
+                if intf.name in place.index:
+                    netlink.offloads_off(place.namespace.route, intf.name)
+
+    def place(self, name: str) -> Place:
+        """Where a node lives. Raises LabError for a name that is no node."""
+        node = self.nameToNode.get(name)
+        if node is None:
+            import difflib
+
+            near = difflib.get_close_matches(name, list(self.nameToNode), 1)
+            known = ", ".join(self.nameToNode)
+            raise LabError(
+                f"this lab has no host {name}",
+                (f"did you mean {near[0]}? " if near else "") + f"it has: {known[:300]}",
+                Exit.NO_SUCH,
+            )
+        place: Place = node.__dict__.get("_place") or self.batch.root
+        return place
+
+    def bridges(self) -> list[str]:
+        """The names of the switches that are Open vSwitch bridges."""
+        return [s.name for s in self.switches if isinstance(s, mininet.node.OVSSwitch)]
+
+    def wiring(self) -> dict[str, Any]:
+        """Nodes, interfaces and who is wired to whom, as plain data for lab.json."""
+        interfaces, peers = [], {}
+        for link in self.links:
+            one, other = link.intf1, link.intf2
+            if one is not None and other is not None:
+                peers[(one.node.name, one.name)] = self._label(other)
+                peers[(other.node.name, other.name)] = self._label(one)
+        nodes = []
+        for node in [*self.hosts, *self.switches]:
+            kind = "switch" if node in self.switches else self._kind(node)
+            entry: dict[str, Any] = {"name": node.name, "kind": kind}
+            if kind == "switch":
+                entry["dpid"] = getattr(node, "dpid", None)
+            nodes.append(entry)
+            for port, intf in sorted(node.intfs.items()):
+                if intf.name == "lo":
+                    continue
+                address = f"{intf.IP()}/{intf.prefixLen}" if intf.IP() else None
+                interfaces.append(
+                    {
+                        "name": self._label(intf),
+                        "ifname": intf.name,
+                        "node": node.name,
+                        "port": port,
+                        "mac": intf.MAC(),
+                        "addresses": [address] if address else [],
+                        "peer": peers.get((node.name, intf.name)),
+                    }
+                )
+        return {"nodes": nodes, "interfaces": interfaces}
+
+    @staticmethod
+    def _label(intf: Any) -> str:
+        """An interface's name, made unique by its node's where it does not tell it."""
+        name: str = intf.name
+        return name if name.startswith(intf.node.name) else f"{intf.node.name}:{name}"
+
+    def _kind(self, node: Any) -> str:
+        place = self.place(node.name)
+        if len([i for i in node.intfList() if i.name != "lo"]) < 2 or place is self.batch.root:
+            return "host"
+        forward = Path("/proc/sys/net/ipv4/ip_forward")
+        return "router" if place.namespace.run(forward.read_text).strip() == "1" else "host"
+
+
+# --------------------------------------------------------------------------- a user's topology file
+
+
+def load_topo(path: Path, arguments: str = "") -> Any:
+    """The Topo that a file describes, as `mn --custom FILE --topo NAME,ARGUMENTS` finds it.
+
+    The file's dictionary `topos` is looked at first (one entry, or the one that has the file's
+    name), else its one Topo class. `arguments`: 'n=4' or '4,2', as for `mn`.
+    Raises LabError(BAD_INPUT), naming the line at fault.
+    """
+    module = load_file(path, "topology")
+    makers = _makers(module, path)
+    args, kwargs = _split(arguments)
+    try:
+        topo = makers(*args, **kwargs)
+    except LabError as error:
+        error.message = f"{path}: {error.message}"
+        raise
+    except TypeError as error:
+        raise LabError(
+            f"{path}: the topology does not take these parameters: {arguments or '(none)'}",
+            f"{error}; see its docstring",
+            Exit.BAD_INPUT,
+        ) from error
+    except Exception as error:
+        raise _blame(path, error, "raised while it was built") from error
+    _check_names(path, topo)
+    return topo
+
+
+def load_file(path: Path, what: str) -> types.ModuleType:
+    """Run a user's Python file as a module. Raises LabError(BAD_INPUT) naming the line at fault."""
+    if not path.is_file():
+        raise LabError(f"there is no file {path}", f"name a {what} file", Exit.NO_SUCH)
+    name = f"hoplab_{what}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LabError(f"{path} is no Python file", "its name must end in .py", Exit.BAD_INPUT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise LabError(
+            f"{path}, line {error.lineno}: {error.msg}",
+            "mend the line; `python3 -m py_compile FILE` checks it",
+            Exit.BAD_INPUT,
+            (error.text or "").rstrip(),
+        ) from error
+    except LabError:
+        raise
+    except BaseException as error:
+        raise _blame(path, error, "raised while it was loaded") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _blame(path: Path, error: BaseException, when: str) -> LabError:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == str(path)]
+    line = f", line {own[-1].lineno}" if own else ""
+    return LabError(
+        f"{path}{line}: {type(error).__name__}: {error}",
+        f"the file {when}",
+        Exit.BAD_INPUT,
+        own[-1].line or "" if own else "",
+    )
+
+
+def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
+    topos = getattr(module, "topos", None)
+    if isinstance(topos, dict) and topos:
+        if path.stem in topos or len(topos) == 1:
+            return topos.get(path.stem) or next(iter(topos.values()))  # type: ignore[no-any-return]
+        raise LabError(
+            f"{path} has several topologies: {', '.join(topos)}",
+            "keep one a file, or give one the file's own name",
+            Exit.BAD_INPUT,
+        )
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, mininet.topo.Topo)
+        and value.__module__ == module.__name__
+    ]
+    if len(own) == 1:
+        return own[0]
+    raise LabError(
+        f"{path} has {'several Topo classes' if own else 'no Topo'}",
+        "end the file with: topos = {'NAME': YourTopo}",
+        Exit.BAD_INPUT,
+    )
+
+
+def _split(arguments: str) -> tuple[list[Any], dict[str, Any]]:
+    def value(text: str) -> Any:
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for word in filter(None, (part.strip() for part in arguments.split(","))):
+        key, equals, text = word.partition("=")
+        if equals:
+            kwargs[key.strip().replace("-", "_")] = value(text.strip())
+        else:
+            args.append(value(word))
+    return args, kwargs
+
+
+def _check_names(path: Path, topo: Any) -> None:
+    """Refuse names that cannot be interfaces before anything is built."""
+    if not isinstance(topo, mininet.topo.Topo):
+        raise LabError(
+            f"{path}: {type(topo).__name__} is no Topo",
+            "`topos` must hold classes or functions that make a mininet.topo.Topo",
+            Exit.BAD_INPUT,
+        )
+    degree = {name: 0 for name in topo.nodes()}
+    for one, other in topo.links():
+        degree[one] += 1
+        degree[other] += 1
+    for name in topo.nodes():
+        longest = f"{name}-eth{max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)}"
+        if len(longest.encode()) > NAME_LIMIT:
+            raise LabError(
+                f"{path}: {name} is too long a name: its interface {longest} has "
+                f"{len(longest.encode())} characters, and Linux allows {NAME_LIMIT}",
+                f"shorten it to {NAME_LIMIT - len(longest.encode()) + len(name.encode())} "
+                "characters or fewer",
+                Exit.BAD_INPUT,
+            )
+        if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", name) or name in (".", ".."):
+            raise LabError(
+                f"{path}: {name!r} is no name for a node",
+                "use letters, digits and - _ .",
+                Exit.BAD_INPUT,
+            )
+    for name in topo.switches():
+        if not re.search(r"\d", name) and not topo.nodeInfo(name).get("dpid"):
+            raise LabError(
+                f"{path}: the switch {name} has no number to make its datapath id from",
+                f"call it {name}1, or add dpid='1'",
+                Exit.BAD_INPUT,
+            )

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One command on one host, with every frame of the lab captured around it.
+
+Capture first, tell later: listen everywhere, run the command, wait until the network is quiet,
+stop. What is left is a run folder: `lab.json` (who is wired to whom), `capture.pcapng` (all
+interfaces), `trace.json` (the story as data). Telling reads nothing but that folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hoplab import client, content
+from hoplab.errors import Exit, LabError
+from hoplab.trace import story
+from hoplab.trace.follow import follow
+from hoplab.trace.story import Story
+from hoplab.trace.wiring import Wiring
+from hoplab.wire import pcapng
+
+QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
+QUIET_WITHIN_S = 4.0
+CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was recorded. `folder` holds the files; `code` and `output` are the command's."""
+
+    folder: Path
+    code: int
+    output: str
+    quiet: bool
+    frames: int
+    dropped: int
+
+
+@contextlib.contextmanager
+def _listening(handle: client.Handle, path: Path) -> Any:
+    with handle.connect() as sock:
+        client.send(sock, {"op": "capture", "path": str(path)})
+        client.receive(sock, handle.name)
+        yield sock
+
+
+def record(
+    handle: client.Handle,
+    host: str,
+    argv: Sequence[str],
+    folder: Path,
+    *,
+    echo: Callable[[str], None] | None = None,
+    timeout_s: float = 120,
+) -> Run:
+    """Run `argv` on `host` with everything captured into `folder`, which exists.
+
+    echo: called with each line that the command prints. Raises LabError.
+    """
+    with _listening(handle, folder / CAPTURE) as capture:
+        code, output = run_on(handle, host, argv, echo=echo, timeout_s=timeout_s)
+        order = {"quiet_s": QUIET_S, "within_s": QUIET_WITHIN_S}
+        client.send(capture, order)
+        calm = client.receive(capture, handle.name)["ok"]
+        client.send(capture, {"stop": True})
+        held = client.receive(capture, handle.name)["ok"]
+    shutil.copyfile(handle.folder / STATE, folder / STATE)
+    return Run(folder, code, output, calm["quiet"], held["frames"], held["dropped"])
+
+
+def run_on(
+    handle: client.Handle,
+    host: str,
+    argv: Sequence[str],
+    *,
+    echo: Callable[[str], None] | None = None,
+    timeout_s: float | None = None,
+) -> tuple[int, str]:
+    """Run a command on a host; its exit code and what it printed on stdout and stderr together.
+    Raises LabError when it does not end within `timeout_s`."""
+    read_end, write_end = os.pipe()
+    lines: list[str] = []
+
+    def listen() -> None:
+        with os.fdopen(read_end, errors="replace") as pipe:
+            for line in pipe:
+                lines.append(line)
+                if echo is not None:
+                    echo(line.rstrip("\n"))
+
+    with open(os.devnull, "rb") as null, handle.connect() as sock:
+        request = request_for(host, argv)
+        client.send(sock, request, (null.fileno(), write_end, write_end))
+        os.close(write_end)
+        reader = threading.Thread(target=listen, daemon=True)
+        reader.start()
+        client.receive(sock, handle.name)
+        try:
+            code = client.receive(sock, handle.name, timeout_s)["exit"]
+        except LabError as error:
+            if timeout_s is None or "has not answered" not in error.message:
+                raise
+            client.send(sock, {"signal": int(signal.SIGKILL)})
+            raise LabError(
+                f"the command on {host} has not ended after {timeout_s:g} s",
+                "give it more time with --timeout, or a command that ends by itself (ping -c 3)",
+            ) from None
+        reader.join(timeout=2)
+    return int(code), "".join(lines)
+
+
+def request_for(host: str, argv: Sequence[str]) -> dict[str, Any]:
+    """The request to run a command with this process's environment and working directory."""
+    return {
+        "op": "exec",
+        "host": host,
+        "argv": list(argv),
+        "env": dict(os.environ),
+        "cwd": os.getcwd(),
+    }
+
+
+def fetch_command(url: str, timeout_s: float = 30) -> list[str]:
+    """The command line that fetches a URL with the lab's own client."""
+    fetch = content.folder("apps") / "fetch.py"
+    return [sys.executable, str(fetch), url, "--timeout", f"{timeout_s:g}"]
+
+
+def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
+    """Run a command on a host with this process's own stdin, stdout and stderr. Signals that reach
+    us reach it; returns its exit code."""
+    with handle.connect() as sock:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        client.send(sock, request_for(host, argv), (0, 1, 2))
+        client.receive(sock, handle.name)
+
+        def forward(number: int, frame: object) -> None:
+            client.send(sock, {"signal": number})
+
+        caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        before = {number: signal.signal(number, forward) for number in caught}
+        try:
+            return int(client.receive(sock, handle.name, None)["exit"])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
+    """Run a command on a host in a terminal of its own, joined to ours. Returns its exit code."""
+    import fcntl
+    import select
+    import struct
+    import termios
+    import tty
+
+    def size() -> tuple[int, int]:
+        raw = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
+        rows, columns = struct.unpack("HHHH", raw)[:2]
+        return rows or 24, columns or 80
+
+    with handle.connect() as sock:
+        request = {**request_for(host, argv), "op": "pty", "size": size()}
+        client.send(sock, request)
+        sock.settimeout(client.ANSWER_S)
+        data, fds, _, _ = socket.recv_fds(sock, client.LARGEST_MESSAGE, 1)
+        sock.settimeout(None)
+        message = json.loads(data) if data else {}
+        if "error" in message or not fds:
+            raise LabError.from_dict(message) if "error" in message else LabError(
+                f"the lab {handle.name} died while it was asked", "", Exit.LAB_DIED
+            )
+        master = fds[0]
+
+        def resize(number: int = 0, frame: object = None) -> None:
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *size(), 0, 0))
+            with contextlib.suppress(OSError):
+                client.send(sock, {"signal": int(signal.SIGWINCH)})
+
+        before = termios.tcgetattr(0)
+        signal.signal(signal.SIGWINCH, resize)
+        try:
+            tty.setraw(0)
+            watched = [0, master]
+            while True:
+                ready, _, _ = select.select(watched, [], [])
+                if master in ready:
+                    try:
+                        text = os.read(master, 65536)
+                    except OSError:  # EIO: the last process has closed the terminal
+                        text = b""
+                    if not text:
+                        break
+                    os.write(1, text)
+                if 0 in ready:
+                    typed = os.read(0, 65536)
+                    if typed:
+                        os.write(master, typed)
+                    else:
+                        watched.remove(0)
+        finally:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+            os.close(master)
+        return int(client.receive(sock, handle.name, 10)["exit"])
+
+
+def tell(
+    folder: Path,
+    *,
+    url: str = "",
+    host: str = "",
+    command: str = "",
+    said: str = "",
+) -> Story:
+    """The story of a run folder: of a fetch when `url` is given, else of `command` on `host`.
+    Raises LabError if its files cannot be read."""
+    try:
+        wiring = Wiring.load(folder / STATE)
+        capture = pcapng.read(folder / CAPTURE)
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"the run in {folder} cannot be read: {error}",
+            f"a run folder holds {STATE} and {CAPTURE}",
+            Exit.BAD_INPUT,
+        ) from error
+    ports = wiring.port_map(capture.interfaces)
+    observations = [
+        replace(seen, port=port)
+        for seen in capture.observations
+        if (port := ports[seen.port]) is not None
+    ]
+    journeys = follow(wiring, observations)
+    healed = sum(hop.healed for journey in journeys for hop in journey.hops())
+    return story.tell(
+        wiring,
+        journeys,
+        request=story.Request(url, host, said) if url else None,
+        host=host,
+        command=command,
+        health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
+    )

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A story as plain data: `trace.json`.
+
+What lives here: the keys, which stay the same within one `format`. What must not: layout, and any
+statement that is not in the story.
+
+Numbers of trips ("#n") are places in `trips`, from 1. `sent` and `received` of a leg are frame
+numbers of `capture.pcapng`, as Wireshark shows them in `frame.number`. Times: `*_ns` since the
+Unix epoch, `ms` since the first frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hoplab.trace.narrative import Leg, Outcome, Rewrite, Step, Story, Summary, Trip
+
+FORMAT = 1
+
+
+def to_dict(story: Story) -> dict[str, Any]:
+    """The whole story as dicts, lists, text and numbers, ready for `json.dump`."""
+    request = story.request
+    return {
+        "format": FORMAT,
+        "topology": story.setting.topology,
+        "controller": story.setting.controller,
+        "datapath": story.setting.datapath,
+        "host": story.setting.host,
+        "command": story.setting.command,
+        "request": None
+        if request is None
+        else {"url": request.url, "client": request.client, "said": request.said},
+        "started_ns": story.started_ns,
+        "outcome": _outcome(story.outcome),
+        "steps": [_step(step) for step in story.steps],
+        "trips": [_trip(trip) for trip in story.trips],
+        "summary": _summary(story.summary),
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "ok": outcome.ok,
+        "code": outcome.code,
+        "sentence": outcome.sentence,
+        "why": outcome.why,
+        "where": outcome.where,
+        "evidence": outcome.evidence,
+        "status": outcome.status,
+        "bytes": outcome.bytes,
+        "ms": _ms(outcome.ms),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "number": step.number,
+        "heading": step.heading,
+        "lesson": step.lesson,
+        "trips": step.trips,
+        "mapping": [
+            {"textbook": one.textbook, "trips": list(one.trips), "real": one.real}
+            for one in step.mapping
+        ],
+        "remarks": [{"code": one.code, "text": one.text} for one in step.remarks],
+    }
+
+
+def _trip(trip: Trip) -> dict[str, Any]:
+    eth = trip.packet.eth
+    return {
+        "number": trip.number,
+        "t_ns": trip.t_ns,
+        "ms": _ms(trip.ms),
+        "arrived_ns": trip.arrived_ns,
+        "kind": trip.kind,
+        "title": trip.title,
+        "step": trip.step,
+        "sender": trip.sender,
+        "target": trip.target,
+        "src": trip.src,
+        "dst": trip.dst,
+        "src_mac": eth.src if eth else "",
+        "dst_mac": eth.dst if eth else "",
+        "length": trip.length,
+        "path": trip.path,
+        "fan": trip.fan,
+        "delivered": trip.delivered,
+        "ignored": [{"node": one.node, "by": one.by, "leg": one.leg} for one in trip.ignored],
+        "switches": [
+            {
+                "node": one.node,
+                "leg": one.leg,
+                "out": one.out,
+                "of": one.of,
+                "flooded": one.flooded,
+                "due": one.due,
+            }
+            for one in trip.fanouts
+        ],
+        "routers": [_rewrite(one) for one in trip.rewrites],
+        "lost": [leg.index for leg in trip.lost],
+        "ended": trip.ended,
+        "cause": trip.cause,
+        "causes": trip.causes,
+        "answered_by": trip.answered_by or None,
+        "notes": trip.notes,
+        "legs": [_leg(leg) for leg in trip.legs],
+    }
+
+
+def _rewrite(one: Rewrite) -> dict[str, Any]:
+    return {
+        "node": one.node,
+        "leg": one.leg,
+        "before": {
+            "src_mac": one.src_mac_before,
+            "dst_mac": one.dst_mac_before,
+            "src_owner": one.src_owner_before,
+            "dst_owner": one.dst_owner_before,
+            "src": one.src_before,
+            "dst": one.dst_before,
+            "ttl": one.ttl_before,
+        },
+        "after": {
+            "src_mac": one.src_mac_after,
+            "dst_mac": one.dst_mac_after,
+            "src_owner": one.src_owner_after,
+            "dst_owner": one.next_hop,
+            "src": one.src_after,
+            "dst": one.dst_after,
+            "ttl": one.ttl_after,
+        },
+        "translated": one.translated,
+    }
+
+
+def _leg(leg: Leg) -> dict[str, Any]:
+    return {
+        "index": leg.index,
+        "parent": leg.parent,
+        "origin": leg.origin,
+        "tail": leg.tail,
+        "tail_interface": leg.tail_interface,
+        "head": leg.head,
+        "head_interface": leg.head_interface,
+        "t_ns": leg.t_ns,
+        "sent": leg.sent,
+        "received": leg.received,
+        "src_mac": leg.src_mac,
+        "dst_mac": leg.dst_mac,
+        "length": leg.length,
+        "lost": leg.lost,
+        "healed": leg.healed,
+    }
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    return {
+        "trips": summary.trips,
+        "frames": summary.frames,
+        "arrivals": summary.arrivals,
+        "ignored": summary.ignored,
+        "ignored_share": round(summary.ignored_share, 4),
+        "ignored_by_node": summary.ignored_by_node,
+        "lost": summary.lost,
+        "unicast_flooded": summary.unicast_flooded,
+        "kinds": summary.kinds,
+        "links": [
+            {
+                "a": link.a,
+                "a_interface": link.a_interface,
+                "b": link.b,
+                "b_interface": link.b_interface,
+                "forth": link.forth,
+                "back": link.back,
+                "frames": link.frames,
+            }
+            for link in summary.links
+        ],
+        "capture": {
+            "orphans": summary.health.orphans,
+            "healed": summary.health.healed,
+            "dropped": summary.health.dropped,
+        },
+    }
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A story as text for a terminal, 80 columns or more, readable without colour.
+
+What lives here: layout alone. What must not: protocols, and any statement that is not in the
+story.
+
+The layout of one trip:
+
+    #3    +0.31 ms  DNS question A www.itheima.com   client → s1 → r1 → r2 → s2 → resolver
+                    at r1  client 02:00:00:00:00:01 → r1 02:00:00:00:00:05     TTL 64
+                         ⇒ r1 02:00:00:00:00:07 → r2 02:00:00:00:00:08         TTL 63
+                           IP 10.1.0.10 → 10.53.0.53 unchanged
+
+`detail`: 'brief' leaves out what happened at routers and why; 'normal' shows real MACs when a
+pair of them occurs for the first time, then the owners' names, and folds long runs of alike
+packets; 'full' folds nothing and shows every MAC and frame number.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
+from hoplab.trace.titles import plural
+
+DETAILS = ("brief", "normal", "full")
+PATH_AT = 47  # width of the title column where the path stands on the same line
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_ASCII = str.maketrans(
+    {
+        "→": "->",
+        "←": "<-",
+        "⇒": "=>",
+        "─": "-",
+        "═": "=",
+        "█": "#",
+        "▌": "#",
+        "…": "...",
+        "·": "|",
+        "✗": "!",
+        "✓": "+",
+    }
+)
+KIND_NAMES = {
+    "arp-request": ("ARP request", "ARP requests"),
+    "arp-reply": ("ARP reply", "ARP replies"),
+    "arp-announcement": ("ARP announcement", "ARP announcements"),
+    "dns-question": ("DNS question", "DNS questions"),
+    "dns-answer": ("DNS answer", "DNS answers"),
+    "tcp-syn": ("SYN", "SYNs"),
+    "tcp-syn-ack": ("SYN + ACK", "SYN + ACKs"),
+    "tcp-ack": ("pure ACK", "pure ACKs"),
+    "tcp-data": ("TCP data segment", "TCP data segments"),
+    "tcp-fin": ("FIN", "FINs"),
+    "tcp-rst": ("RST", "RSTs"),
+    "tcp-keepalive": ("TCP keep-alive", "TCP keep-alives"),
+    "http-request": ("HTTP request", "HTTP requests"),
+    "http-response": ("HTTP response", "HTTP responses"),
+    "icmp-echo-request": ("echo request", "echo requests"),
+    "icmp-echo-reply": ("echo reply", "echo replies"),
+    "icmp-unreachable": ("ICMP unreachable", "ICMP unreachables"),
+    "icmp-time-exceeded": ("ICMP time exceeded", "ICMP time exceededs"),
+    "icmp-redirect": ("ICMP redirect", "ICMP redirects"),
+    "nd-solicitation": ("neighbour solicitation", "neighbour solicitations"),
+    "nd-advertisement": ("neighbour advertisement", "neighbour advertisements"),
+    "nd-router": ("router discovery message", "router discovery messages"),
+    "mld": ("multicast listener report", "multicast listener reports"),
+    "udp": ("UDP datagram", "UDP datagrams"),
+    "fragment": ("fragment", "fragments"),
+}
+_FOLDING = {
+    "tcp-data": "tcp",
+    "tcp-ack": "tcp",
+    "icmp-echo-request": "echo",
+    "icmp-echo-reply": "echo",
+    "udp": "udp",
+}
+FOLD_FROM = 8  # a run of alike packets at least this long is folded to its first 2 and last 2
+
+
+def render(
+    story: Story,
+    *,
+    width: int = 100,
+    color: bool = False,
+    detail: str = "normal",
+    ascii: bool = False,
+) -> str:
+    """The whole story as lines of text, ending in a newline."""
+    if detail not in DETAILS:
+        raise ValueError(f"detail is {detail!r}; known are {', '.join(DETAILS)}")
+    longest = max((len(_ms(trip.ms)) for trip in story.trips), default=0)
+    page = _Page(max(60, width), color, ascii, detail, indent=10 + longest)
+    _header(page, story)
+    for step in story.steps:
+        _step(page, story, step)
+    _outcome(page, story)
+    _summary(page, story.summary)
+    return page.text()
+
+
+@dataclass(slots=True)
+class _Page:
+    """Lines so far, and how to write one."""
+
+    width: int
+    color: bool
+    ascii: bool
+    detail: str
+    indent: int  # where the text of a trip begins
+    lines: list[str] = field(default_factory=list)
+    shown_macs: set[tuple[str, ...]] = field(default_factory=set)
+
+    def paint(self, text: str, *styles: str) -> str:
+        """Text in colour, where colour is wanted."""
+        if not self.color or not text:
+            return text
+        codes = ";".join(_CODES[style] for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def line(self, text: str = "", *styles: str) -> None:
+        """One line as it is."""
+        self.lines.append(self.paint(self.fit(text), *styles))
+
+    def wrap(self, text: str, indent: int, *styles: str, hang: int = 0) -> None:
+        """A sentence, broken at words; `hang` indents the lines after the first more."""
+        lines = textwrap.wrap(
+            self.fit(text),
+            self.width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * (indent + hang),
+            break_on_hyphens=False,
+        )
+        self.lines.extend(self.paint(line, *styles) for line in lines)
+
+    def rule(self, text: str) -> None:
+        """A heading with a line to the right edge."""
+        self.lines.append("")
+        bar = self.fit("─")
+        head = self.fit(f"── {text} ")
+        self.lines.append(self.paint(head + bar * (self.width - len(head)), "bold", "cyan"))
+
+    def fit(self, text: str) -> str:
+        """The text in the characters that the terminal has."""
+        if not self.ascii:
+            return text.replace(" -> ", " → ")
+        return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+    def text(self) -> str:
+        """Everything."""
+        return "\n".join(line.rstrip() for line in self.lines) + "\n"
+
+
+def _header(page: _Page, story: Story) -> None:
+    setting = story.setting
+    if story.request is not None:
+        page.line(f"{story.request.client} fetches {story.request.url}", "bold")
+    elif setting.command:
+        page.line(f"{setting.host}: {setting.command}", "bold")
+    else:
+        page.line("What the frames tell", "bold")
+    places = [
+        f"{name} {value}"
+        for name, value in (
+            ("topology", setting.topology),
+            ("controller", setting.controller),
+            ("datapath", setting.datapath),
+        )
+        if value
+    ]
+    if places:
+        page.line(" · ".join(places), "dim")
+    mark, style = ("✓", "green") if story.outcome.ok else ("✗", "red")
+    page.wrap(f"{mark} {story.outcome.sentence}", 0, style, hang=2)
+    page.line()
+    text = (
+        "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "
+        "link it travels in a frame of its own."
+    )
+    page.wrap(text, 0, "dim")
+
+
+def _step(page: _Page, story: Story, step: Step) -> None:
+    page.rule(f"Step {step.number}  {step.heading}" if step.number else step.heading)
+    if page.detail != "brief" and step.trips:
+        page.wrap(step.lesson, 3, "dim")
+    if step.trips:
+        page.line()
+    trips = [story.trip(number) for number in step.trips]
+    for run in _runs(trips, fold=page.detail != "full"):
+        if len(run) < FOLD_FROM:
+            for trip in run:
+                _trip(page, trip)
+            continue
+        for trip in run[:2]:
+            _trip(page, trip)
+        _folded(page, run[2:-2])
+        for trip in run[-2:]:
+            _trip(page, trip)
+    if step.mapping:
+        page.line()
+        _mapping(page, step)
+    if step.remarks and step.trips and not step.mapping:
+        page.line()
+    for remark in step.remarks:
+        page.wrap(f"· {remark.text}", 3, "yellow", hang=2)
+
+
+def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
+    """Neighbours that may be folded together; whatever has something to say stands alone."""
+    runs: list[list[Trip]] = []
+    before = ""
+    for trip in trips:
+        family = _FOLDING.get(trip.kind, "")
+        if not fold or trip.notes or trip.ended or trip.cause or trip.lost:
+            family = ""
+        if family and family == before:
+            runs[-1].append(trip)
+        else:
+            runs.append([trip])
+        before = family
+    return runs
+
+
+def _folded(page: _Page, run: list[Trip]) -> None:
+    kinds = Counter(trip.kind for trip in run)
+    what = ", ".join(_kind_count(kind, number) for kind, number in kinds.most_common())
+    payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
+    size = f" with {payload:,} bytes" if payload else ""
+    frames = sum(len(trip.legs) for trip in run)
+    text = f"… #{run[0].number} to #{run[-1].number}: {what}{size}, {frames} frames"
+    page.line(" " * page.indent + text, "dim")
+
+
+def _trip(page: _Page, trip: Trip) -> None:
+    number = f"#{trip.number}"
+    start = f" {number:<5} {_ms(trip.ms):>{page.indent - 10}}  "
+    path = _path(trip)
+    title = page.fit(trip.title)
+    fitted = page.fit(path)
+    head = page.paint(start, "dim")
+    if len(title) < PATH_AT and page.indent + PATH_AT + len(fitted) <= page.width:
+        gap = " " * (PATH_AT - len(title))
+        page.lines.append(head + page.paint(title, _style(trip)) + gap + fitted)
+    else:
+        room = page.width - page.indent
+        first, *more = textwrap.wrap(title, room) or [""]
+        page.lines.append(head + page.paint(first, _style(trip)))
+        for line in more:
+            page.line(" " * page.indent + line)
+        page.wrap(path, page.indent, hang=2)
+    _spread(page, trip)
+    if page.detail != "brief":
+        _rewrites(page, trip)
+        if trip.cause:
+            page.wrap(f"why: {trip.cause}", page.indent, "dim", hang=5)
+    for note in trip.notes:
+        page.wrap(f"note: {note}", page.indent, "yellow", hang=6)
+    for leg in trip.lost:
+        ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
+        page.wrap(f"✗ lost between {ends}", page.indent, "red", hang=2)
+    if trip.ended and not trip.lost:
+        page.wrap(f"✗ {trip.ended}", page.indent, "red", hang=2)
+    if page.detail == "full":
+        _frame_numbers(page, trip)
+
+
+def _path(trip: Trip) -> str:
+    path = " → ".join(trip.path)
+    return f"{path} → {{{', '.join(trip.fan)}}}" if trip.fan else path
+
+
+def _spread(page: _Page, trip: Trip) -> None:
+    """Where switches copied the frame, and who got a copy that was not meant for it."""
+    parts = []
+    floods = [one for one in trip.fanouts if one.flooded]
+    for one in floods:
+        parts.append(f"{one.node} flooded it ({one.out} of {one.of} ports)")
+    for by, why in (("card", "MAC of another card"), ("software", "not their address")):
+        names = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
+        if names:
+            if by == "software" and len(names) == 1:
+                why = "not its address"
+            parts.append(f"ignored by: {', '.join(names)} ({why})")
+    if parts:
+        page.wrap(
+            "; ".join(parts), page.indent, "yellow" if floods and not trip.group else "dim", hang=2
+        )
+
+
+def _rewrites(page: _Page, trip: Trip) -> None:
+    short = [_rewrite_short(page, one) for one in trip.rewrites]
+    widest = max((len(text) for text in short), default=0)
+    for one, text in zip(trip.rewrites, short, strict=True):
+        macs = (one.src_mac_before, one.dst_mac_before, one.src_mac_after, one.dst_mac_after)
+        if page.detail != "full" and macs in page.shown_macs:
+            ips = _ips(one)
+            if page.indent + widest + len(ips) + 5 > page.width and not one.translated:
+                ips = "unchanged"
+            page.wrap(f"{text:<{widest}}  IP {ips}", page.indent, hang=6)
+        else:
+            page.shown_macs.add(macs)
+            _rewrite_long(page, one)
+
+
+def _rewrite_long(page: _Page, one: Rewrite) -> None:
+    before = (
+        f"{_who(one.src_owner_before)}{one.src_mac_before} → "
+        f"{_who(one.dst_owner_before)}{one.dst_mac_before}"
+    )
+    after = (
+        f"{_who(one.src_owner_after)}{one.src_mac_after} → {_who(one.next_hop)}{one.dst_mac_after}"
+    )
+    wide = max(len(before), len(after))
+    label = f"at {one.node}  "
+    margin = " " * page.indent
+    mark = "⇒ MAC ".rjust(len(label) + 4)
+    page.line(f"{margin}{label}MAC {before:<{wide}}  TTL {_ttl(one.ttl_before)}")
+    page.line(f"{margin}{mark}{after:<{wide}}  TTL {_ttl(one.ttl_after)}")
+    page.line(f"{margin}{'IP  '.rjust(len(label) + 4)}{_ips(one)}")
+
+
+def _rewrite_short(page: _Page, one: Rewrite) -> str:
+    before = f"{one.src_owner_before or one.src_mac_before} → {one.dst_owner_before or '?'}"
+    after = f"{one.src_owner_after or one.src_mac_after} → {one.next_hop or one.dst_mac_after}"
+    ttl = f"TTL {_ttl(one.ttl_before)} → {_ttl(one.ttl_after)}"
+    return page.fit(f"at {one.node}  MAC {before} ⇒ {after}  {ttl}")
+
+
+def _ips(one: Rewrite) -> str:
+    before = f"{one.src_before} → {one.dst_before}"
+    if one.translated:
+        return f"{before} translated to {one.src_after} → {one.dst_after}"
+    return f"{before} unchanged"
+
+
+def _who(name: str) -> str:
+    return f"{name} " if name else ""
+
+
+def _ttl(value: int | None) -> str:
+    return "?" if value is None else str(value)
+
+
+def _frame_numbers(page: _Page, trip: Trip) -> None:
+    """Every frame with its numbers in the capture, as Wireshark counts them."""
+    for leg in trip.legs:
+        ends = f"{leg.tail_interface} → {leg.head_interface or 'nothing'}"
+        seen = f"frame {leg.sent or '-'} sent, {leg.received or '-'} received"
+        page.line(" " * page.indent + f"{ends:<24} {seen}", "dim")
+
+
+def _mapping(page: _Page, step: Step) -> None:
+    """The textbook's frames and the real ones side by side."""
+    rows = [
+        (one.textbook, ", ".join(f"#{number}" for number in one.trips) or "none", one.real)
+        for one in step.mapping
+    ]
+    limit = len(rows) if page.detail == "full" else 16
+    first = max(len(row[0]) for row in rows[:limit])
+    second = min(24, max(len(row[1]) for row in rows[:limit]))
+    for textbook, trips, real in rows[:limit]:
+        text = f"{textbook:<{first}}  {trips:<{second}}  {real}"
+        page.wrap(text, 3, hang=first + second + 4)
+    if len(rows) > limit:
+        page.line(f"   … and {len(rows) - limit} more", "dim")
+
+
+def _outcome(page: _Page, story: Story) -> None:
+    outcome = story.outcome
+    page.rule("How it ended" if outcome.ok else "Where it ended, and why")
+    mark, style = ("✓", "green") if outcome.ok else ("✗", "red")
+    page.wrap(f"{mark} {outcome.sentence}", 3, style, "bold", hang=2)
+    for reason in outcome.why:
+        page.wrap(reason, 5)
+    if outcome.evidence:
+        packets = ", ".join(f"#{number}" for number in outcome.evidence)
+        page.wrap(f"Seen in {packets}.", 5, "dim")
+
+
+def _summary(page: _Page, summary: Summary) -> None:
+    page.rule("In numbers")
+    links = sum(1 for link in summary.links if link.frames)
+    text = f"{plural(summary.trips, 'packet')} made {plural(summary.frames, 'frame')}"
+    if not summary.frames:
+        page.line("   Not one frame on any link.")
+        return
+    page.wrap(f"{text} on {plural(links, 'link')}.", 3)
+    if summary.arrivals:
+        share = f"{summary.ignored_share:.0%}"
+        text = f"{plural(summary.arrivals, 'frame')} arrived at hosts and routers"
+        if summary.ignored:
+            who = ", ".join(f"{node} {count:,}" for node, count in summary.ignored_by_node.items())
+            text += f", {summary.ignored:,} of them ({share}) not for the one that got it: {who}."
+        else:
+            text += ", each at one that it was for."
+        page.wrap(text, 3, hang=2)
+    if summary.unicast_flooded:
+        text = f"{plural(summary.unicast_flooded, 'packet')} for one card went out of several ports"
+        page.wrap(f"{text} of a switch, as on a hub.", 3, hang=2)
+    if summary.lost:
+        page.wrap(f"{plural(summary.lost, 'frame')} lost on the way.", 3, "red")
+    kinds = ", ".join(_kind_count(kind, count) for kind, count in summary.kinds.items())
+    if kinds:
+        page.wrap(f"By kind: {kinds}.", 3, hang=2)
+    _links(page, summary)
+    _health(page, summary)
+
+
+def _kind_count(kind: str, count: int) -> str:
+    one, many = KIND_NAMES.get(kind, (kind.replace("-", " "), kind.replace("-", " ")))
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _links(page: _Page, summary: Summary) -> None:
+    """Frames on each link, with a bar; the numbers by which hub and switch are compared."""
+    if not summary.links:
+        return
+    page.line()
+    names = [f"{link.a_interface} ─ {link.b_interface}" for link in summary.links]
+    wide = max(len(name) for name in names)
+    most = max(link.frames for link in summary.links)
+    digits = max(6, len(f"{most:,}"))
+    room = max(8, min(40, page.width - wide - 3 * digits - 12))
+    page.line(f"   {'link':<{wide}}  {'→':>{digits}} {'←':>{digits}} {'frames':>{digits}}", "dim")
+    for name, link in zip(names, summary.links, strict=True):
+        bar = "█" * round(room * link.frames / most) if most else ""
+        bar = bar or ("▌" if link.frames else "")
+        counts = f"{link.forth:>{digits},} {link.back:>{digits},} {link.frames:>{digits},}"
+        page.line(f"   {name:<{wide}}  {counts}  {bar}")
+
+
+def _health(page: _Page, summary: Summary) -> None:
+    health = summary.health
+    faults = []
+    if health.dropped:
+        faults.append(f"{plural(health.dropped, 'frame')} lost by the capture")
+    if health.orphans:
+        faults.append(f"{plural(health.orphans, 'frame')} that fit no known way")
+    if health.healed:
+        faults.append(f"{plural(health.healed, 'frame')} seen at one end only")
+    page.line()
+    if faults:
+        page.wrap(f"Capture: {', '.join(faults)}; the numbers may be a little low.", 3, "yellow")
+    else:
+        page.line("   Capture: complete, every frame found its place.", "dim")
+
+
+def _style(trip: Trip) -> str:
+    if trip.ended or trip.kind in ("tcp-rst", "icmp-unreachable", "icmp-time-exceeded"):
+        return "red"
+    return "bold"
+
+
+def _ms(value: float) -> str:
+    return f"+{value:,.2f} ms" if value < 100_000 else f"+{value / 1000:,.1f} s"

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The private machine that a lab lives in: namespaces, mounts, and its process 1.
+
+Cast: the *launcher* (a fork of the command line) makes the namespaces and leaves at once; *init*
+is process 1 of the new PID namespace; the *lab* is init's first child and runs whatever the caller
+hands in. Rules:
+
+- init ends when the lab ends, and when init ends the kernel ends everything else in the PID
+  namespace and then takes down the network and mount namespaces. No clean-up code has to run, so
+  nothing can be left behind, whoever is killed and when.
+- Until the caller says `commit`, init also ends when the caller's end of the channel closes: a
+  command line killed in the middle of `up` takes the half-built lab with it.
+- Standard library only, and single-threaded up to the fork of the lab: the kernel refuses a new
+  user namespace to a process with threads (user_namespaces(7)).
+
+Nothing here knows Mininet, Open vSwitch or packets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hoplab.errors import Exit, LabError
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+
+TUN = "/dev/net/tun"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2). Raises OSError."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    """setns(2): move the calling thread into the namespace behind `fd`. Raises OSError."""
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def sethostname(name: str) -> None:
+    """sethostname(2) for the calling thread's UTS namespace. Raises OSError."""
+    raw = name.encode()
+    _check(_libc.sethostname(raw, len(raw)), "sethostname")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """mount(2). Raises OSError naming the target."""
+    result = _libc.mount(
+        source.encode(),
+        target.encode(),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        data.encode() if data else None,
+    )
+    _check(result, f"mount {kind or 'bind'} on {target}")
+
+
+# ----------------------------------------------------------------- what a machine may refuse
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something this machine does not allow, and the line that allows it."""
+
+    what: str
+    fix: str
+
+
+def _sysctl(name: str) -> str | None:
+    try:
+        return Path("/proc/sys", *name.split(".")).read_text().strip()
+    except OSError:
+        return None
+
+
+def refusals(*, tun: bool = True) -> Iterator[Refusal]:
+    """The settings of this machine that stand in the way of a lab for this user."""
+    if os.geteuid() != 0:
+        if _sysctl("kernel.unprivileged_userns_clone") == "0":
+            yield Refusal(
+                "kernel.unprivileged_userns_clone is 0: only root may make user namespaces",
+                "sudo sysctl -w kernel.unprivileged_userns_clone=1",
+            )
+        if _sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1":
+            yield Refusal(
+                "kernel.apparmor_restrict_unprivileged_userns is 1: AppArmor takes the "
+                "capabilities away inside user namespaces (Ubuntu 23.10 and later)",
+                "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+            )
+    if _sysctl("user.max_user_namespaces") == "0" and os.geteuid() != 0:
+        yield Refusal(
+            "user.max_user_namespaces is 0: no user namespaces at all",
+            "sudo sysctl -w user.max_user_namespaces=15000",
+        )
+    for kind in ("net", "pid", "mnt"):
+        if _sysctl(f"user.max_{kind}_namespaces") == "0":
+            yield Refusal(
+                f"user.max_{kind}_namespaces is 0: no such namespaces at all",
+                f"sudo sysctl -w user.max_{kind}_namespaces=15000",
+            )
+    if tun:
+        if not os.path.exists(TUN):
+            yield Refusal(
+                f"{TUN} is missing: Open vSwitch in user space needs it",
+                "sudo modprobe tun",
+            )
+        elif not os.access(TUN, os.R_OK | os.W_OK):
+            yield Refusal(
+                f"{TUN} is closed to you: Open vSwitch in user space needs it",
+                f"sudo chmod 666 {TUN}",
+            )
+
+
+def refused(error: OSError, *, tun: bool = True) -> LabError:
+    """The error to show when a step of the sandbox failed with `error`."""
+    found = list(refusals(tun=tun))
+    if found:
+        return LabError(
+            f"this machine refuses a lab to you: {found[0].what}",
+            f"run: {found[0].fix}   (or run hoplab as root; `hoplab doctor` shows all checks)",
+            Exit.REFUSED,
+        )
+    why = "run hoplab as root, or see `hoplab doctor`"
+    if error.errno == errno.ENOSPC:
+        why = "the kernel's limit on namespaces is reached: see `sysctl user` and end other labs"
+    return LabError(f"this machine refuses a lab to you: {error.strerror}", why, Exit.REFUSED)
+
+
+# ------------------------------------------------------------------------- the lab's machine
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def _new_namespaces() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC
+    if uid == 0:
+        unshare(flags)
+        return
+    unshare(flags | CLONE_NEWUSER)
+    # An ordinary user may map one id: to root inside. setgroups must be given up first
+    # (user_namespaces(7), "The /proc/[pid]/setgroups file").
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"0 {uid} 1")
+    _write("/proc/self/gid_map", f"0 {gid} 1")
+
+
+def _cover(target: str, keep: list[str]) -> None:
+    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible."""
+    real = os.path.realpath(target)
+    held = {}
+    for path in keep:
+        path = os.path.realpath(path)
+        if path.startswith(real + "/"):
+            held[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
+    mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for path, fd in held.items():
+        os.makedirs(path, exist_ok=True)
+        mount(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
+        os.close(fd)
+
+
+def _private_mounts(keep: list[str]) -> None:
+    mount("none", "/", None, MS_REC | MS_PRIVATE)  # nothing mounted here is seen outside
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    resolv = os.path.realpath("/etc/resolv.conf")
+    _cover("/run", keep)
+    os.makedirs("/run/openvswitch", exist_ok=True)
+    os.makedirs("/run/lock", exist_ok=True)
+    if not os.path.exists(resolv):
+        # A link into /run (systemd-resolved): give each host a file to bind its own over.
+        os.makedirs(os.path.dirname(resolv), exist_ok=True)
+        Path(resolv).touch()
+    with contextlib.suppress(OSError):
+        # /sys/class/net of the lab's own interfaces; a container may forbid it, and only
+        # tools that read /sys miss it then.
+        cgroup = os.open("/sys/fs/cgroup", os.O_PATH | os.O_DIRECTORY)
+        mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        mount(f"/proc/self/fd/{cgroup}", "/sys/fs/cgroup", None, MS_BIND | MS_REC)
+        os.close(cgroup)
+
+
+def _init(channel: socket.socket, lab: int) -> None:
+    """Process 1: reap orphans; end with the lab, or with the caller as long as it has not said
+    `commit`."""
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    watched = [wake_read, channel.fileno()]
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == lab:
+                    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        ready, _, _ = select.select(watched, [], [])
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+        if channel.fileno() in ready:
+            word = channel.recv(16)
+            if not word:
+                os._exit(1)
+            if word == b"commit":
+                watched.remove(channel.fileno())
+
+
+@dataclass
+class Started:
+    """A lab's machine from outside. `pid` is init's, as the caller sees it; `channel` carries what
+    the lab writes to the caller, one message a packet."""
+
+    pid: int
+    channel: socket.socket
+    _leash: socket.socket
+
+    def commit(self) -> None:
+        """From now on the lab lives on when the caller ends."""
+        self._leash.send(b"commit")
+
+
+def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> Started:
+    """Make a private machine called `name` and call `run(channel)` in its second process.
+
+    keep: folders that stay visible even if they lie where the lab has private ones (/run).
+    run: gets the inner end of a SOCK_SEQPACKET pair; what it returns ends the lab.
+    Must be called while the process has one thread. Raises LabError (Exit.REFUSED).
+    """
+    outer, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    leash_outer, leash_inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    told_read, told_write = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    launcher = os.fork()
+    if launcher == 0:
+        try:
+            _launch(name, keep, run, inner, leash_inner, told_write, [outer, leash_outer])
+        except OSError as error:
+            os.write(told_write, f"E{error.errno or 0} {error.strerror}".encode())
+        finally:
+            os._exit(1)
+    for end in (inner, leash_inner):
+        end.close()
+    os.close(told_write)
+    told = b""
+    try:
+        while chunk := os.read(told_read, 4096):
+            told += chunk
+    finally:
+        os.close(told_read)
+        os.waitpid(launcher, 0)
+    words = told.decode(errors="replace")
+    if "E" in words or not words:
+        outer.close()
+        leash_outer.close()
+    if "E" in words:
+        number, _, text = words[words.index("E") + 1 :].partition(" ")
+        raise refused(OSError(int(number), text))
+    if not words:
+        raise LabError(
+            "the lab's first process ended before it could start",
+            "was it killed? run the command again",
+            Exit.LAB_DIED,
+        )
+    return Started(int(words.split()[0]), outer, leash_outer)
+
+
+def _launch(
+    name: str,
+    keep: list[str],
+    run: Callable[[socket.socket], int],
+    channel: socket.socket,
+    leash: socket.socket,
+    told: int,
+    foreign: list[socket.socket],
+) -> None:
+    """The launcher, init and the lab, each leaving by os._exit."""
+    for end in foreign:
+        end.close()
+    os.setsid()  # a Ctrl-C in the user's terminal is the command line's to handle
+    _new_namespaces()
+    init = os.fork()
+    if init:
+        os.write(told, f"{init} ".encode())
+        os._exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN if number != signal.SIGTERM else signal.SIG_DFL)
+    with open(os.devnull, "r+b", buffering=0) as null:
+        for fd in (0, 1, 2):
+            os.dup2(null.fileno(), fd)
+    _private_mounts(keep)
+    sethostname(name)
+    os.close(told)  # the caller reads on: everything that can be refused has been granted
+    lab = os.fork()
+    if lab:
+        channel.close()
+        _init(leash, lab)
+    leash.close()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    code = 1
+    try:
+        code = run(channel)
+    finally:
+        os._exit(code)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a lab is asked to be: plain data, made by the command line, read by the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A lab to bring up.
+
+    folder: the run folder, which exists. topology: the file; arguments: as for `mn --topo`
+    ('n=4'). controller: the Ryu app's file, or None for what the topology says. datapath: 'auto',
+    'kernel' or 'user'. capture: listen on every interface from before it is up.
+    """
+
+    name: str
+    folder: Path
+    topology: Path
+    arguments: str = ""
+    controller: Path | None = None
+    datapath: str = "auto"
+    capture: bool = False
+    ipv6: bool = False
+    debug: bool = False
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "lab.sock"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "lab.json"
+
+
+SOCKET = "lab.sock"
+STATE = "lab.json"
+LOCK = "lock"
+EARLY_CAPTURE = "early.pcapng"
+LARGEST_MESSAGE = 200_000  # bytes of one SOCK_SEQPACKET message, below the kernel's default limit

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's own Open vSwitch: an ovsdb-server and an ovs-vswitchd that nobody else sees.
+
+They run in the lab's namespaces with their files in its private /run/openvswitch, which is where
+ovs-vsctl and ovs-ofctl look by default, so the tools need no option inside a lab. A machine-wide
+Open vSwitch has its own /run and is never spoken to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from hoplab import wait
+from hoplab.errors import Exit, LabError
+
+RUN = Path("/run/openvswitch")
+SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+CONTROLLER_BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
+DATAPATHS = ("auto", "kernel", "user")
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not found:
+        raise LabError(
+            f"{name} is not installed",
+            "run scripts/install.sh, or: sudo apt-get install openvswitch-switch",
+            Exit.REFUSED,
+        )
+    return found
+
+
+def kernel_datapath() -> bool:
+    """Whether the kernel has Open vSwitch's datapath loaded: its generic netlink family answers
+    (Documentation/networking/openvswitch in the kernel's sources)."""
+    return _genl_family("ovs_datapath")
+
+
+def _genl_family(name: str) -> bool:
+    import struct
+
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as genl:  # NETLINK_GENERIC
+        genl.bind((0, 0))
+        raw = name.encode() + b"\0"
+        attribute = struct.pack("=HH", 4 + len(raw), 2) + raw + b"\0" * (-len(raw) % 4)
+        body = struct.pack("=BBH", 3, 1, 0) + attribute  # CTRL_CMD_GETFAMILY by family name
+        genl.send(struct.pack("=IHHII", 16 + len(body), 0x10, 1, 1, 0) + body)
+        return struct.unpack_from("=H", genl.recv(65536), 4)[0] != 2  # not NLMSG_ERROR
+
+
+def choose_datapath(wish: str) -> str:
+    """'kernel' or 'user' for a wish of 'auto', 'kernel' or 'user'. Raises LabError."""
+    if wish == "user":
+        return "user"
+    if kernel_datapath():
+        return "kernel"
+    if wish == "kernel":
+        raise LabError(
+            "the kernel's Open vSwitch datapath is not loaded",
+            "run: sudo modprobe openvswitch   (or use --datapath user)",
+            Exit.REFUSED,
+        )
+    return "user"
+
+
+class Switchd:
+    """The two daemons, as children of this process. `logs` is the folder of their log files."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start both and wait until they answer. Raises LabError."""
+        server, switch, tool = _tool("ovsdb-server"), _tool("ovs-vswitchd"), _tool("ovsdb-tool")
+        _tool("ovs-vsctl")
+        RUN.mkdir(parents=True, exist_ok=True)
+        database = RUN / "conf.db"
+        made = subprocess.run(
+            [tool, "create", str(database), str(SCHEMA)], capture_output=True, text=True
+        )
+        if made.returncode:
+            raise LabError(
+                "Open vSwitch's database cannot be made",
+                "is the package openvswitch-switch complete? `hoplab doctor` checks it",
+                Exit.REFUSED,
+                made.stderr,
+            )
+        self._run(
+            server,
+            str(database),
+            f"--remote=punix:{RUN}/db.sock",
+            f"--unixctl={RUN}/ovsdb-server.ctl",
+        )
+        self._until_socket("ovsdb-server", RUN / "db.sock")
+        self._vsctl("--no-wait", "init")
+        self._run(switch, f"unix:{RUN}/db.sock", f"--unixctl={RUN}/ovs-vswitchd.ctl")
+        self._until_socket("ovs-vswitchd", RUN / "ovs-vswitchd.ctl")
+
+    def warm_up(self, datapath: str) -> subprocess.Popen[bytes] | None:
+        """Begin, without waiting, what the first userspace bridge of a process has to do anyway
+        (0.1 s of clock calibration)."""
+        if datapath != "user":
+            return None
+        add = ["--", "add-br", "warm-up", "--", "set", "bridge", "warm-up", "datapath_type=netdev"]
+        return subprocess.Popen(
+            [_tool("ovs-vsctl"), "--timeout=20", *add], stderr=subprocess.DEVNULL
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        name = os.path.basename(program)
+        log = self.logs / f"{name}.log"
+        # Its own words go to the log file; stderr only says why it could not start.
+        argv = [program, *arguments, f"--log-file={log}", "-vconsole:emer", "--no-chdir"]
+        with open(self.logs / f"{name}.err", "wb") as err:
+            self.processes[name] = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err
+            )
+
+    def _until_socket(self, name: str, path: Path) -> None:
+        def there() -> bool:
+            if self.processes[name].poll() is not None:
+                raise LabError(
+                    f"{name} ended while starting",
+                    "its words are below; `hoplab doctor` checks the usual causes",
+                    Exit.LAB_DIED,
+                    tail(self.logs / f"{name}.err") or tail(self.logs / f"{name}.log"),
+                )
+            return path.exists()
+
+        wait.until(there, f"{name} to open {path}", within_s=20)
+
+    def ended(self) -> str | None:
+        """The name of a daemon that has ended, or None."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                return name
+        return None
+
+    def _vsctl(self, *arguments: str) -> str:
+        return vsctl(*arguments)
+
+
+def vsctl(*arguments: str, timeout_s: int = 30) -> str:
+    """One ovs-vsctl call, hence one transaction. Raises LabError with what it said."""
+    argv = [_tool("ovs-vsctl"), f"--timeout={timeout_s}", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        text = " ".join(arguments)
+        raise LabError(
+            "Open vSwitch refused a change",
+            "the command and its words are below",
+            Exit.LAB_DIED,
+            f"ovs-vsctl {text[:400]}\n{done.stderr.strip()}",
+        )
+    return done.stdout
+
+
+def ofctl(*arguments: str) -> str:
+    """One ovs-ofctl call, OpenFlow 1.3. Raises LabError with what it said."""
+    argv = [_tool("ovs-ofctl"), "-O", "OpenFlow13", "--timeout=20", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(
+            "a switch refused an OpenFlow request",
+            "the command and its words are below",
+            Exit.LAB_DIED,
+            f"ovs-ofctl {' '.join(arguments)[:400]}\n{done.stderr.strip()}",
+        )
+    return done.stdout
+
+
+def set_controller(bridges: Sequence[str], targets: Sequence[str]) -> None:
+    """Point all bridges at the same controllers, in one transaction: no frame is lost, because no
+    bridge is ever without one (a removed controller would make Open vSwitch flush)."""
+    if not bridges:
+        return
+    arguments: list[str] = []
+    for bridge in bridges:
+        made = []
+        for number, target in enumerate(targets):
+            ident = f"@{bridge}c{number}".replace("-", "_").replace(".", "_")
+            made.append(ident)
+            arguments += ["--", f"--id={ident}", "create", "Controller", f'target="{target}"']
+            arguments += [f"max_backoff={CONTROLLER_BACKOFF_MS}", "connection_mode=out-of-band"]
+        arguments += ["--", "set", "Bridge", bridge, f"controller=[{','.join(made)}]"]
+    vsctl("--no-wait", *arguments[1:])
+
+
+def connected(bridges: Sequence[str]) -> bool:
+    """Whether every bridge has finished its OpenFlow handshake with a controller.
+
+    The database learns of a connection only when statistics are written, every five seconds; a
+    changed interval makes Open vSwitch write at once.
+    """
+    global _interval_ms
+    if not bridges:
+        return True
+    _interval_ms = 5000 + (_interval_ms + 1) % 100
+    vsctl("--no-wait", "set", "Open_vSwitch", ".", f"other_config:stats-update-interval={_interval_ms}")
+    rows = json.loads(vsctl("--format=json", "--columns=is_connected", "list", "Controller"))
+    states = [row[0] for row in rows["data"]]
+    return len(states) >= len(bridges) and all(state is True for state in states)
+
+
+_interval_ms = 5000
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log, or nothing where there is none."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a story: what `story.tell` returns and what `hoplab.report` shows.
+
+What lives here: plain records, and the words for a frame, a trip and a step. What must not: any
+rule about protocols (`trips.py`, `tcp.py`, `steps.py`), any layout (`hoplab.report`).
+
+The words:
+- A *frame* lives on one link. It is a `Leg` here.
+- A *trip* is one packet from the node that made it to every node that got it, in a new frame on
+  every link. Its number is the journey's number.
+- A *step* gathers the trips that do one thing of the lesson: resolve the name, shake hands, ….
+- A *remark* says how the real frames differ from the textbook, or why they came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hoplab.wire.packet import Packet
+
+
+@dataclass(slots=True, frozen=True)
+class Request:
+    """The fetch that the story is about.
+
+    said: what the client program itself reported, "" if nothing; quoted, never taken as proof.
+    """
+
+    url: str
+    client: str
+    said: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Setting:
+    """Where it happened. `command` is what `hoplab trace` ran on `host`, "" for a fetch."""
+
+    topology: str = ""
+    controller: str = ""
+    datapath: str = ""
+    host: str = ""
+    command: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Health:
+    """How good the capture is: frames that fitted nowhere, ends proved by the other end, frames
+    that the kernel had to drop before they were read."""
+
+    orphans: int = 0
+    healed: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Leg:
+    """One frame on one link, as part of a trip.
+
+    index, parent: place in `Trip.legs` and that of the leg it was made from, None for the first.
+    tail, head: node names; head is "" where the interface is wired to nothing.
+    sent, received: `Observation.number` at either end, None where it was not seen.
+    origin: 'born', 'switched', 'routed' or 'translated'.
+    """
+
+    index: int
+    parent: int | None
+    tail: str
+    tail_interface: str
+    head: str
+    head_interface: str
+    t_ns: int
+    sent: int | None
+    received: int | None
+    origin: str
+    src_mac: str
+    dst_mac: str
+    length: int
+    lost: bool
+    healed: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Ignored:
+    """A node that got a copy which was not for it.
+
+    by: 'card' when the address on the frame is another card's and the card drops it, 'software'
+    when it was a broadcast or multicast that the node had to read to see it is not meant.
+    """
+
+    node: str
+    by: str
+    leg: int
+
+
+@dataclass(slots=True, frozen=True)
+class Fanout:
+    """What a switch did with the frame: out of `out` of the `of` ports other than its own way in.
+
+    due: the frame was a broadcast or multicast, which every switch must flood.
+    """
+
+    node: str
+    out: int
+    of: int
+    due: bool
+    leg: int
+
+    @property
+    def flooded(self) -> bool:
+        """It went out of more than one port."""
+        return self.out > 1
+
+
+@dataclass(slots=True, frozen=True)
+class Rewrite:
+    """What a router did with the packet: a new Ethernet header, TTL one lower, IP kept (or NAT).
+
+    *_before are read from the frame that came in, *_after from the frame that left.
+    next_hop: the node whose MAC the new frame bears, "" if no node has it.
+    """
+
+    node: str
+    leg: int
+    src_mac_before: str
+    dst_mac_before: str
+    src_mac_after: str
+    dst_mac_after: str
+    src_owner_before: str
+    dst_owner_before: str
+    src_owner_after: str
+    next_hop: str
+    src_before: str
+    dst_before: str
+    src_after: str
+    dst_after: str
+    ttl_before: int | None
+    ttl_after: int | None
+
+    @property
+    def translated(self) -> bool:
+        """An IP address changed."""
+        return (self.src_before, self.dst_before) != (self.src_after, self.dst_after)
+
+
+@dataclass(slots=True)
+class Trip:
+    """One packet, told.
+
+    kind: a stable word such as 'arp-request', 'dns-question', 'tcp-syn', 'http-response'.
+    title: one line for a reader.
+    sender: the node that made it. target: the node it is for, "" if nobody has that address.
+    path: node names from the sender on: to the target, or as far as the packet got.
+    fan: where the path ends in a flood that reached nobody it was for, the nodes that got it.
+    delivered: nodes that got it and were meant to.
+    ended: "" if it arrived, else one sentence on where it ended.
+    cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
+    answered_by: number of the trip that answers it, 0 if none is known.
+    step: index into `Story.steps`.
+    packet: the records of the first leg's frame; `last` those of the last leg on the path.
+    """
+
+    number: int
+    t_ns: int
+    ms: float
+    kind: str
+    title: str
+    sender: str
+    target: str
+    src: str
+    dst: str
+    length: int
+    path: list[str]
+    fan: list[str]
+    legs: list[Leg]
+    delivered: list[str]
+    ignored: list[Ignored]
+    fanouts: list[Fanout]
+    rewrites: list[Rewrite]
+    ended: str
+    packet: Packet
+    arrived_ns: int
+    last: Packet
+    cause: str = ""
+    causes: list[int] = field(default_factory=list)
+    answered_by: int = 0
+    notes: list[str] = field(default_factory=list)
+    step: int = -1
+
+    @property
+    def lost(self) -> list[Leg]:
+        """Frames that were sent and never received."""
+        return [leg for leg in self.legs if leg.lost]
+
+    @property
+    def group(self) -> bool:
+        """Sent to a broadcast or multicast MAC."""
+        eth = self.packet.eth
+        return eth is not None and bool(int(eth.dst[:2], 16) & 1)
+
+
+@dataclass(slots=True, frozen=True)
+class Mapping:
+    """One frame of the textbook and the real trips that did its work (none: it did not come)."""
+
+    textbook: str
+    trips: tuple[int, ...]
+    real: str
+
+
+@dataclass(slots=True, frozen=True)
+class Remark:
+    """One honest sentence on how reality and textbook differ. `code` is stable, for tests."""
+
+    code: str
+    text: str
+
+
+@dataclass(slots=True)
+class Step:
+    """One heading and its trips in time order.
+
+    key: 'arp', 'dns', 'handshake', 'http', 'close', 'tcp', 'ping', 'udp', 'icmp', 'nd', 'other'.
+    number: place in the lesson (ARP 1, DNS 2, handshake 3, HTTP 4, close 5), 0 outside it.
+    lesson: what a learner should know before reading on.
+    """
+
+    key: str
+    number: int
+    heading: str
+    lesson: str
+    trips: list[int] = field(default_factory=list)
+    mapping: list[Mapping] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How it ended. `code` is stable; `evidence` are the trips that prove the sentences."""
+
+    ok: bool
+    code: str
+    sentence: str
+    why: list[str] = field(default_factory=list)
+    where: str = ""
+    evidence: list[int] = field(default_factory=list)
+    status: int | None = None
+    bytes: int | None = None
+    ms: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class LinkCount:
+    """Frames on one link, by direction; `a` and `b` are node names with their interfaces."""
+
+    a: str
+    a_interface: str
+    b: str
+    b_interface: str
+    forth: int
+    back: int
+
+    @property
+    def frames(self) -> int:
+        """Both directions together."""
+        return self.forth + self.back
+
+
+@dataclass(slots=True)
+class Summary:
+    """The numbers by which a hub and a switch are compared.
+
+    trips: packets. frames: frames on links, all copies. arrivals: frames that a host or router
+    received; ignored: those among them that were not for it. kinds: packets by kind.
+    """
+
+    trips: int = 0
+    frames: int = 0
+    arrivals: int = 0
+    ignored: int = 0
+    ignored_by_node: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    unicast_flooded: int = 0
+    links: list[LinkCount] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
+    health: Health = field(default_factory=Health)
+
+    @property
+    def ignored_share(self) -> float:
+        """Ignored frames as a part of all that arrived, 0 to 1."""
+        return self.ignored / self.arrivals if self.arrivals else 0.0
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything that a reader is told, in the order of telling."""
+
+    setting: Setting
+    request: Request | None
+    started_ns: int
+    trips: list[Trip]
+    steps: list[Step]
+    outcome: Outcome
+    summary: Summary
+
+    def trip(self, number: int) -> Trip:
+        """The trip of that number."""
+        return next(trip for trip in self.trips if trip.number == number)

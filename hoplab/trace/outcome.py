@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How it ended: success in numbers, or where the last frame died and why.
+
+What lives here: the search for the end, from frames alone. What must not: layout, other stages'
+state beyond `Facts`.
+
+The order in which a fetch is judged, the first that holds:
+1. A response came: its status tells.
+2. The server answered the SYN by RST, or not at all, or took the request and was silent.
+3. The name has no address, or the DNS question was never answered.
+4. Only ARP left the client, or nothing at all.
+For anything unanswered, `_death` follows that packet to its end.
+"""
+
+from __future__ import annotations
+
+from hoplab.trace.causes import ASKS_MAC, Lookup, short
+from hoplab.trace.narrative import Outcome, Request, Trip
+from hoplab.trace.remarks import numbers
+from hoplab.trace.steps import Facts
+from hoplab.trace.tcp import Connection, Exchange
+from hoplab.trace.titles import clean, plural
+
+_NOISE = ("nd-", "mld", "other")
+
+
+def find_outcome(facts: Facts, request: Request | None, host: str) -> Outcome:
+    """The end of the story. `host` is where the command ran, when it is no fetch."""
+    if request is not None:
+        outcome = _fetch(facts, request)
+        if request.said:
+            outcome.why.append(f"The client program said: {clean(request.said, 200)}")
+        return outcome
+    return _generic(facts, host)
+
+
+def _fetch(facts: Facts, request: Request) -> Outcome:
+    mine = [
+        one for one in facts.connections if one.client.node == request.client and one.port != 53
+    ]
+    answered = [(one, exchange) for one in mine for exchange in one.exchanges if exchange.status]
+    if answered:
+        return _response(facts, request, *answered[-1])
+    if mine:
+        return _no_response(facts, mine[-1])
+    asked = [one for one in facts.lookups if one.asker == request.client]
+    if asked:
+        return _no_address(facts, asked)
+    return _nothing_left(facts, request)
+
+
+def _response(
+    facts: Facts, request: Request, connection: Connection, exchange: Exchange
+) -> Outcome:
+    status, size = exchange.status or 0, exchange.body_bytes
+    first = next((t for t in facts.trips if t.sender == request.client), facts.trips[0])
+    ms = (exchange.ended_ns - first.t_ns) / 1e6
+    server = connection.server.node
+    what = f"{server} answered {status} {exchange.reason}".rstrip()
+    text = f"{what}: {plural(size, 'byte')} of content, {ms:.1f} ms after the first frame"
+    outcome = Outcome(True, "fetched", text + ".", where=server)
+    outcome.evidence = [exchange.request, exchange.response]
+    outcome.status, outcome.bytes, outcome.ms = status, size, ms
+    expected = exchange.content_length
+    if status >= 400:
+        outcome.ok, outcome.code = False, "http-error"
+        outcome.why.append("Every frame arrived: it is the server that says no.")
+    elif expected is not None and size < expected and exchange.method != "HEAD" and status != 304:
+        outcome.ok, outcome.code = False, "cut-short"
+        outcome.why.append(f"The server announced {expected:,} bytes; {size:,} came.")
+    return outcome
+
+
+def _no_response(facts: Facts, connection: Connection) -> Outcome:
+    client, server = connection.client.node, connection.server.node
+    if connection.refused_by:
+        text = f"{server} refused the connection: it answered the SYN by RST."
+        why = [f"The way there and back works; nobody listens on port {connection.port}."]
+        evidence = [connection.syn, connection.refused_by]
+        return Outcome(False, "refused", text, why, server, evidence)
+    if not connection.syn_ack:
+        text = f"The SYN of {client} to {server} was never answered."
+        return _death(
+            facts, facts.by_number[(connection.syns or connection.trips)[-1]], text, "syn"
+        )
+    if connection.resets:
+        number = connection.resets[0]
+        who = facts.by_number[number].sender
+        text = f"{who} broke the connection off by RST before a response came."
+        return Outcome(False, "reset", text, [], who, [number])
+    if connection.exchanges:
+        asked = facts.by_number[connection.exchanges[-1].request]
+        return _death(facts, asked, "The HTTP request was never answered.", "request")
+    text = f"The connection to {server} was opened, but no HTTP request went over it."
+    return Outcome(False, "no-request", text, [], client, [connection.syn])
+
+
+def _no_address(facts: Facts, asked: list[Lookup]) -> Outcome:
+    silent = [one for one in asked if not one.answer]
+    last = next((one for one in asked if one.kind == "A"), asked[-1])
+    name = clean(last.name, 60)
+    if any(one.rcode == 3 for one in asked):
+        found = next(one for one in asked if one.rcode == 3)
+        text = f"There is no such name: {clean(found.name, 60)} (NXDOMAIN from {found.server})."
+        why = _authority(facts, found)
+        why.append("Without an address there is nowhere to send a SYN: none was sent.")
+        return Outcome(False, "nxdomain", text, why, found.server, [found.question, found.answer])
+    if silent:
+        one = silent[-1]
+        text = f"The DNS question for {clean(one.name, 60)} was never answered."
+        inner = [
+            other for other in facts.lookups if other.serves == one.question and not other.answer
+        ]
+        if inner:
+            deep = inner[-1]
+            text += f" {deep.asker} asked {deep.server} on behalf of {one.asker} and got no answer."
+            return _death(facts, facts.by_number[deep.tries[-1]], text, "dns")
+        return _death(facts, facts.by_number[one.tries[-1]], text, "dns")
+    evidence = [last.question, last.answer]
+    if last.rcode:
+        text = f"{last.server} could not resolve {name}: {last.result}."
+        return Outcome(False, "dns-failed", text, _failed_help(facts, last), last.server, evidence)
+    values = f"{last.server} answered about {name}: {last.result}."
+    if last.result.startswith("no "):
+        return Outcome(False, "no-address", values, [], last.server, evidence)
+    return _after_name(facts, last, values)
+
+
+def _authority(facts: Facts, found: Lookup) -> list[str]:
+    """Who knew that the name does not exist."""
+    inner = [one for one in facts.lookups if one.serves == found.question and one.rcode == 3]
+    if not inner:
+        return []
+    return [f"{inner[-1].server} is the one who knew (#{inner[-1].answer})."]
+
+
+def _failed_help(facts: Facts, found: Lookup) -> list[str]:
+    """What the resolver tried before it gave up."""
+    inner = [one for one in facts.lookups if one.serves == found.question and not one.answer]
+    if not inner:
+        return []
+    tried = inner[-1]
+    end = _death(facts, facts.by_number[tried.tries[-1]], "", "dns")
+    return [f"{found.server} asked {tried.server} and got no answer.", *end.why]
+
+
+def _after_name(facts: Facts, last: Lookup, values: str) -> Outcome:
+    """The name was resolved and no SYN left: ARP for the next hop, or no route."""
+    asked = _unanswered_arp(facts, last.asker, facts.by_number[last.answer].number)
+    if asked:
+        return _arp_death(asked, values)
+    text = f"{values} But no SYN left {last.asker}."
+    why = [
+        "The reason is inside the client (no route to that address, perhaps): no frame shows it."
+    ]
+    return Outcome(False, "no-syn", text, why, last.asker, [last.answer])
+
+
+def _nothing_left(facts: Facts, request: Request) -> Outcome:
+    asked = _unanswered_arp(facts, request.client, 0)
+    if asked:
+        return _arp_death(asked, "")
+    sent = [trip for trip in facts.trips if trip.sender == request.client]
+    if any(not trip.kind.startswith(_NOISE) for trip in sent):
+        text = f"{request.client} sent frames, but none of them for this fetch."
+    else:
+        text = f"Not one frame of the fetch left {request.client}."
+    why = [
+        f"{request.client} gave up before its card was asked to send: it has no route to the "
+        "address it wants (`ip route` there shows what it has), or it knows no resolver."
+    ]
+    return Outcome(False, "no-frame", text, why, request.client, [])
+
+
+def _unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
+    found = [
+        trip
+        for trip in facts.trips
+        if trip.kind in ASKS_MAC and trip.sender == node and not trip.answered_by and trip.group
+    ]
+    found = [trip for trip in found if trip.number > after]
+    return [trip for trip in found if trip.dst == found[-1].dst] if found else []
+
+
+def _arp_death(asked: list[Trip], before: str) -> Outcome:
+    one = asked[-1]
+    text = f"{one.sender} asked {plural(len(asked), 'time')} for the MAC of {one.dst}, "
+    text += "and nobody answered."
+    why = [_heard(one)]
+    if one.target and one.target not in one.delivered:
+        why.append(f"{one.target} has that address, but no request reached it.")
+    trips = [trip.number for trip in asked]
+    return Outcome(False, "arp-silent", f"{before} {text}".strip(), why, one.sender, trips)
+
+
+def _heard(trip: Trip) -> str:
+    """Who got a frame that nobody answered."""
+    got = list(dict.fromkeys([*trip.delivered, *(one.node for one in trip.ignored)]))
+    if not got:
+        return trip.ended[:1].upper() + trip.ended[1:] + "." if trip.ended else ""
+    if trip.delivered:
+        return f"It reached {', '.join(got)}."
+    return f"{', '.join(got)} got the request; the address belongs to none of them."
+
+
+def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
+    """Where an unanswered packet ended: a report by ICMP, an ARP that nobody answered, a loss, or
+    the silence of whom it reached."""
+    errors = [
+        other
+        for other in facts.trips
+        if other.kind.startswith("icmp")
+        and not other.kind.startswith("icmp-echo")
+        and other.causes
+        and _same_flow(facts.by_number[other.causes[0]], trip)
+    ]
+    holders = [
+        other
+        for other in facts.trips
+        if other.kind in ASKS_MAC
+        and not other.answered_by
+        and other.causes
+        and _same_flow(facts.by_number[other.causes[0]], trip)
+    ]
+    why: list[str] = []
+    where, evidence = trip.path[-1] if trip.path else trip.sender, [trip.number]
+    if holders:
+        asker = holders[-1].sender
+        tries = [one for one in holders if one.sender == asker]
+        text = f"{text} {asker} asked {plural(len(tries), 'time')} for the MAC of "
+        text += f"{holders[-1].dst} {numbers([one.number for one in tries])}; nobody answered."
+        why.append(_heard(holders[-1]))
+        where, code = asker, "arp-silent"
+        evidence += [one.number for one in tries]
+    if errors:
+        error = errors[-1]
+        why.append(f"{error.sender} reported it (#{error.number}): {error.title}.")
+        evidence.append(error.number)
+        if not holders:
+            where, code = error.sender, error.kind.removeprefix("icmp-")
+    elif not holders and trip.ended:
+        why.append(f"Its last frame: {trip.ended}.")
+        code = f"{code}-lost"
+    elif not holders:
+        got = ", ".join(trip.delivered)
+        why.append(
+            f"The last try (#{trip.number}, {short(trip)}) reached {got}, which kept silent."
+        )
+        code = f"{code}-silent"
+    if trip.path:
+        why.append(f"Its way: {' -> '.join(trip.path)}.")
+    return Outcome(False, code, text.strip(), [line for line in why if line], where, evidence)
+
+
+def _same_flow(one: Trip, other: Trip) -> bool:
+    """The same packet, or an earlier sending of it."""
+    return one.number == other.number or (
+        (one.kind, one.src, one.dst, one.sender) == (other.kind, other.src, other.dst, other.sender)
+    )
+
+
+def _generic(facts: Facts, host: str) -> Outcome:
+    """A command that is no fetch: pings by count, else what there was."""
+    pings = [trip for trip in facts.trips if trip.kind == "icmp-echo-request"]
+    if host:
+        pings = [trip for trip in pings if trip.sender == host]
+    if pings:
+        return _pings(facts, pings)
+    own = [trip for trip in facts.trips if not host or trip.sender == host]
+    if not own:
+        text = f"Not one frame left {host}." if host else "Not one frame was seen."
+        why = [f"{host} gave up before its card was asked to send."] if host else []
+        return Outcome(False, "no-frame", text, why, host, [])
+    asked = _unanswered_arp(facts, own[0].sender, 0)
+    if asked and all(trip.kind in ASKS_MAC for trip in own):
+        return _arp_death(asked, "")
+    opened = [one for one in facts.connections if not host or one.client.node == host]
+    if opened and not any(one.syn_ack or one.data_seen for one in opened):
+        return _no_response(facts, opened[-1])
+    refused = [one for one in opened if one.refused_by]
+    if refused:
+        return _no_response(facts, refused[-1])
+    text = f"{plural(len(facts.trips), 'packet')} in all, {len(own)} of them sent by {host}."
+    if not host:
+        text = f"{plural(len(facts.trips), 'packet')} in all."
+    return Outcome(True, "seen", text)
+
+
+def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
+    back = [
+        (trip, facts.by_number[trip.answered_by])
+        for trip in pings
+        if trip.answered_by and facts.by_number[trip.answered_by].kind == "icmp-echo-reply"
+    ]
+    sent, target = len(pings), pings[-1].target or pings[-1].dst
+    text = f"{plural(sent, 'echo request')} to {target}, {len(back)} answered"
+    if back:
+        times = sorted((reply.arrived_ns - asked.t_ns) / 1e6 for asked, reply in back)
+        middle = times[len(times) // 2]
+        text += f"; there and back in {middle:.2f} ms" + (" (median)" if len(times) > 1 else "")
+    if len(back) == sent:
+        proof = [back[-1][0].number, back[-1][1].number]
+        return Outcome(True, "answered", text + ".", where=target, evidence=proof)
+    answered = {asked.number for asked, _ in back}
+    missing = [trip for trip in pings if trip.number not in answered]
+    return _death(facts, missing[-1], text + ".", "ping")

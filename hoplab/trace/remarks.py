@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Honest remarks: where the real frames are not the textbook's, and why a step is empty.
+
+What lives here: one function per step that looks at facts and says sentences, each with a stable
+code. What must not: anything that frames do not show; where frames cannot tell, the sentence says
+so.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from hoplab.trace.causes import ASKS_MAC
+from hoplab.trace.narrative import Remark, Request, Step, Trip
+from hoplab.trace.steps import Facts
+from hoplab.trace.tcp import Connection, Side
+from hoplab.trace.titles import clean, plural
+
+
+_SHORT = {
+    "arp": "ARP",
+    "dns": "DNS",
+    "handshake": "the handshake",
+    "http": "HTTP",
+    "close": "the close",
+    "tcp": "TCP",
+    "ping": "ping",
+    "udp": "UDP",
+    "icmp": "ICMP",
+}
+
+
+def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> None:
+    """Fills in `Step.remarks`."""
+    for step in steps:
+        inside = set(step.trips)
+        connection = next((one for one in facts.connections if inside & set(one.trips)), None)
+        if step.key in ("arp", "nd"):
+            step.remarks = _arp(facts, steps, step)
+        elif step.key == "dns":
+            step.remarks = _dns(facts, step, request)
+        elif connection is None:
+            if step.number:
+                step.remarks = [Remark(f"{step.key}-none", "No frame: it did not come to this.")]
+        elif step.key == "handshake":
+            step.remarks = _handshake(connection)
+        elif step.key in ("http", "tcp"):
+            step.remarks = _exchange(facts, step, connection)
+        elif step.key == "close":
+            step.remarks = _close(connection)
+        if step.trips:
+            step.remarks += _again(facts, step)
+    _open_ends(facts, steps)
+
+
+def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
+    asked = [trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group]
+    later = [trip.number for trip in asked if trip.number not in step.trips]
+    name = "ARP" if step.key == "arp" else "neighbour"
+    if not asked:
+        if not facts.trips:
+            return [Remark("arp-none", "No frame at all, so no ARP either.")]
+        text = "No ARP request in the whole capture: every node that sent already had the MAC of "
+        return [Remark("arp-none", text + "its next hop in its ARP cache.")]
+    if not later:
+        return []
+    where = [
+        f"{_SHORT.get(other.key, 'others')} {numbers(found)}"
+        for other in steps
+        if other is not step
+        and (found := [number for number in later if number in set(other.trips)])
+    ]
+    few = plural(len(later), f"{name} request") + (" more" if step.trips else "")
+    first = "" if step.trips else "None before the first packet: its sender had the MAC in cache. "
+    text = f"{first}{few} later, each where a node first needed a neighbour: {'; '.join(where)}."
+    return [Remark("arp-later", text)]
+
+
+def _dns(facts: Facts, step: Step, request: Request | None) -> list[Remark]:
+    inside = set(step.trips)
+    lookups = [one for one in facts.lookups if one.question in inside]
+    if not step.trips:
+        return [_no_dns(facts, request)]
+    out = []
+    alone: dict[str, list[int]] = {}  # server -> questions that it answered by itself
+    for one in lookups:
+        if one.serves or not one.answer:
+            continue
+        helped = [other for other in facts.lookups if other.serves == one.question]
+        if helped:
+            chain = ", then ".join(dict.fromkeys(other.server for other in helped))
+            text = f"{one.server} did not know {one.kind} {clean(one.name, 60)}; it asked {chain}"
+            out.append(Remark("dns-recursion", f"{text}, and passed the result on."))
+        elif one.rcode == 0 and not one.referral and not one.truncated:
+            alone.setdefault(one.server, []).append(one.question)
+    for server, asked in alone.items():
+        text = f"{server} answered {numbers(asked)} without asking anybody"
+        out.append(Remark("dns-cached", f"{text}: from its cache or from data of its own."))
+    client = [one for one in lookups if not one.serves]
+    kinds = {one.kind for one in client}
+    if {"A", "AAAA"} <= kinds:
+        other = next(one for one in client if one.kind == "AAAA")
+        result = other.result or "no answer"
+        text = f"{other.asker} also asked for AAAA, the IPv6 address (#{other.question}): {result}."
+        out.append(Remark("dns-aaaa", text))
+    silent = [one for one in client if not one.answer]
+    for one in silent:
+        times = plural(len(one.tries), "time")
+        text = f"{one.asker} asked {one.server} {times} for {one.kind} {clean(one.name, 60)}"
+        out.append(Remark("dns-silent", f"{text} and got no answer."))
+    if any(one.truncated for one in lookups) or any(one.tcp for one in lookups):
+        text = "DNS went over TCP too: an answer that does not fit a datagram is fetched that way."
+        out.append(Remark("dns-tcp", text))
+    return out
+
+
+def _no_dns(facts: Facts, request: Request | None) -> Remark:
+    host = (urlsplit(request.url).hostname if request else "") or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if any(one.syn for one in facts.connections):
+            text = f"No DNS frame: the client knew the address of {clean(host, 60)} without asking "
+            return Remark("dns-none", text + "(its /etc/hosts, a cache). Frames cannot show which.")
+        return Remark("dns-none", "No frame: not one DNS question left the client.")
+    return Remark("dns-address", f"The URL holds the address {host} itself: nothing to resolve.")
+
+
+def _handshake(connection: Connection) -> list[Remark]:
+    server = connection.server.node
+    if not connection.syn:
+        return [Remark("syn-before", "It was open before the capture began: no SYN to be seen.")]
+    out = []
+    if len(connection.syns) > 1:
+        text = f"The SYN was sent {len(connection.syns)} times {numbers(connection.syns)}."
+        out.append(Remark("syn-again", text))
+    if connection.refused_by:
+        text = f"Instead of SYN + ACK {server} sent RST: nobody listens on port {connection.port}."
+        out.append(Remark("syn-refused", text))
+    elif not connection.syn_ack:
+        out.append(Remark("syn-silent", f"No SYN + ACK ever came from {server}."))
+    elif not connection.ack:
+        out.append(Remark("ack-missing", "The third frame, the ACK, is not in the capture."))
+    elif connection.phases.get(connection.ack) != "handshake":
+        text = f"The ACK had no frame of its own: it rode on the first data (#{connection.ack})."
+        out.append(Remark("ack-on-data", text))
+    return out
+
+
+def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
+    out = []
+    parts = connection.server.data_trips
+    if step.key == "http" and len(connection.exchanges) > 1:
+        text = f"{len(connection.exchanges)} requests shared one connection (keep-alive)."
+        out.append(Remark("http-keep-alive", text))
+    if step.key == "http" and len(connection.exchanges) == 1 and len(parts) > 1:
+        text = f"The response took {len(parts)} frames {numbers(parts)}: one frame carries at most "
+        largest = max(_size(facts.by_number[number]) for number in parts)
+        out.append(Remark("http-segments", f"{text}{plural(largest, 'byte')} of it here."))
+    silent = [one for one in connection.exchanges if one.status is None]
+    if silent:
+        text = f"{connection.server.node} sent no response to {silent[0].method}"
+        out.append(Remark("http-silent", f"{text} {silent[0].target} (#{silent[0].request})."))
+    pure = [number for number in step.trips if facts.by_number[number].kind == "tcp-ack"]
+    if pure:
+        verb = "carries" if len(pure) == 1 else "carry"
+        text = f"{plural(len(pure), 'frame')} {numbers(pure)} {verb} nothing but an ACK"
+        out.append(Remark("pure-acks", f"{text}; textbook pictures often leave them out."))
+    return out
+
+
+def _size(trip: Trip) -> int:
+    return trip.packet.tcp.payload_length if trip.packet.tcp is not None else 0
+
+
+def _close(connection: Connection) -> list[Remark]:
+    if connection.first_fin is None:
+        if connection.resets:
+            text = f"No FIN: the connection was broken off by RST (#{connection.resets[0]})."
+            return [Remark("close-reset", text)]
+        return []
+    first = connection.sides[connection.first_fin]
+    second = connection.sides[1 - connection.first_fin]
+    out = []
+    if first.fin_on_data:
+        text = f"The first FIN had no frame of its own: it rode on the last data of {first.node}"
+        out.append(Remark("fin-on-data", f"{text} (#{first.fin})."))
+    if not second.fin:
+        if connection.resets:
+            text = f"Only {first.node} sent FIN; then RST (#{connection.resets[0]}) ended it."
+            out.append(Remark("close-reset", text))
+        else:
+            text = f"Only {first.node} closed its direction; {second.node} never did."
+            out.append(Remark("close-half", text))
+        return out
+    out.append(_count(first, second))
+    if connection.resets:
+        text = f"After the FINs came an RST (#{connection.resets[0]})."
+        out.append(Remark("close-reset-after", text))
+    return out
+
+
+def _count(first: Side, second: Side) -> Remark:
+    """How many frames the four steps of the close took."""
+    frames = {first.fin, first.fin_acked_by, second.fin, second.fin_acked_by} - {0}
+    if not (first.fin_acked_by and second.fin_acked_by):
+        return Remark("close-unfinished", "Both sent FIN, but an ACK is not in the capture.")
+    if first.fin_acked_by == second.fin and len(frames) == 3:
+        three = f"Three frames {numbers(sorted(frames))} instead of four"
+        text = f"{three}: {second.node} put its ACK and its own FIN into one"
+        return Remark("close-merged", f"{text} (#{second.fin}).")
+    if second.fin < first.fin_acked_by:
+        return Remark("close-crossed", "Both sides sent FIN before they saw the other's.")
+    shared = ", the first of them shared with data" if first.fin_on_data else ", as in the textbook"
+    return Remark("close-four", f"Four frames {numbers(sorted(frames))}{shared}.")
+
+
+def _again(facts: Facts, step: Step) -> list[Remark]:
+    """TCP segments sent twice, apart from SYNs, which have a remark of their own."""
+    again = {
+        number: first
+        for connection in facts.connections
+        for number, first in connection.again.items()
+        if facts.by_number[number].kind != "tcp-syn"
+    }
+    inside = [number for number in step.trips if number in again]
+    if not inside:
+        return []
+    gone = [again[number] for number in inside if facts.by_number[again[number]].lost]
+    text = f"{plural(len(inside), 'retransmission')} {numbers(inside)}: the same bytes again."
+    if gone:
+        text += f" The first sending was lost {numbers(gone)}."
+    return [Remark("retransmission", text)]
+
+
+def _open_ends(facts: Facts, steps: list[Step]) -> None:
+    """A connection that was never closed says so where the close would stand."""
+    if any(one.first_fin is not None or one.resets for one in facts.connections):
+        return
+    for step in steps:
+        if step.key == "close" and not step.trips and any(one.ack for one in facts.connections):
+            text = "Nobody closed it while the capture ran: no FIN, no RST."
+            step.remarks = [Remark("close-open", text)]
+
+
+def numbers(trips: list[int]) -> str:
+    """'(#3)', '(#3, #5)', '(#3 to #9)', '(#3, #5 … #80)'."""
+    if len(trips) > 2 and trips[-1] - trips[0] == len(trips) - 1:
+        return f"(#{trips[0]} to #{trips[-1]})"
+    if len(trips) > 5:
+        return f"(#{trips[0]}, #{trips[1]} … #{trips[-1]})"
+    return f"({', '.join(f'#{number}' for number in trips)})"

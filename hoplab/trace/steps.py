@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trips to steps: which heading each belongs under, and how the textbook's frames map to them.
+
+What lives here: headings, their explanations, the order. What must not: the honest remarks
+(`remarks.py`), protocol state (`tcp.py`, `causes.py`), the end of it all (`outcome.py`).
+
+Rules:
+1. Steps stand in the order of their first trip. A second connection, or a name looked up later,
+   opens the heading again; so the story stays in the order of time.
+2. ARP (and neighbour solicitation) stands with the packet that it holds up. Only what came before
+   every other frame has a heading of its own.
+3. An ICMP error stands with the packet that it is about.
+4. A fetch has all five steps of the lesson; one that did not happen says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hoplab.trace.causes import Lookup
+from hoplab.trace.narrative import Mapping, Step, Trip
+from hoplab.trace.tcp import Connection
+from hoplab.trace.titles import clean, plural
+
+LESSON = ("arp", "dns", "handshake", "http", "close")
+
+HEADINGS = {
+    "arp": "ARP: whose card has this IP address?",
+    "dns": "DNS: from the name to the address",
+    "handshake": "TCP: three-way handshake",
+    "http": "HTTP: request and response",
+    "close": "TCP: four-way close",
+    "tcp": "TCP: data",
+    "ping": "Ping: echo request and echo reply",
+    "udp": "UDP: datagrams",
+    "icmp": "ICMP: reports about packets",
+    "nd": "Neighbour discovery: the ARP of IPv6",
+    "other": "Other frames",
+}
+LESSONS = {
+    "arp": "On a link, frames are addressed by MAC. Before a node sends to a neighbour for the "
+    "first time it asks everybody on the link which MAC belongs to the neighbour's IP address; "
+    "it keeps the answer in its ARP cache.",
+    "dns": "The client knows a name, but a packet needs an IP address. It asks its resolver over "
+    "UDP; a resolver that does not know asks on its behalf, from the root of all names downwards.",
+    "handshake": "Client and server tell each other the number of their first byte and confirm it: "
+    "SYN, SYN + ACK, ACK. From then on bytes flow both ways.",
+    "http": "The client asks for a page in plain text; the server answers with a status and the "
+    "page. TCP numbers every byte, and the receiver confirms by ACK what has come.",
+    "close": "Each direction is closed by itself: FIN says 'no more from me', ACK confirms it. So "
+    "the textbook counts four frames: FIN, ACK, FIN, ACK.",
+    "tcp": "TCP numbers every byte, and the receiver confirms by ACK what has come.",
+    "ping": "An echo request asks a machine to send the same bytes back: if the reply comes, the "
+    "way there and the way back both work.",
+    "udp": "UDP sends single datagrams: no handshake, no confirmation.",
+    "icmp": "With ICMP the network reports what became of a packet; the report quotes it.",
+    "nd": "Before a node sends to an IPv6 neighbour for the first time it asks a multicast group "
+    "which MAC belongs to the address; it keeps the answer in its neighbour cache.",
+    "other": "What the nodes also sent; it is no part of the steps above.",
+}
+
+
+@dataclass(slots=True)
+class Facts:
+    """What earlier stages found out, in one place."""
+
+    trips: list[Trip]
+    connections: list[Connection]
+    lookups: list[Lookup]
+    by_number: dict[int, Trip]
+
+    def lookup_of(self, number: int) -> Lookup | None:
+        """The lookup that a trip belongs to."""
+        for lookup in self.lookups:
+            if number == lookup.answer or number in lookup.tries:
+                return lookup
+        return None
+
+
+Label = tuple[str, int]  # step key, and which one of its kind
+
+
+def make_steps(facts: Facts, lesson: bool) -> list[Step]:
+    """All steps in order, with trips and mappings, without remarks. `lesson`: it is a fetch."""
+    labels = _labels(facts)
+    gathered: dict[Label, list[int]] = {}
+    for trip in facts.trips:
+        gathered.setdefault(labels[trip.number], []).append(trip.number)
+    order = sorted(gathered, key=lambda label: (label[0] == "other", gathered[label][0]))
+    steps = []
+    repeats = {key for key, _ in order if sum(key == other for other, _ in order) > 1}
+    for key, which in order:
+        step = _step(key, lesson)
+        step.trips = gathered[(key, which)]
+        if key in ("handshake", "http", "close", "tcp"):
+            connection = facts.connections[which]
+            if key in repeats:
+                step.heading += f" (connection {which + 1}, port {connection.port})"
+            step.mapping = _tcp_mapping(facts, key, connection)
+        elif key == "dns":
+            step.mapping = _dns_mapping(facts, step)
+        steps.append(step)
+    return _with_missing(steps) if lesson else steps
+
+
+def _step(key: str, lesson: bool) -> Step:
+    number = LESSON.index(key) + 1 if lesson and key in LESSON else 0
+    return Step(key, number, HEADINGS[key], LESSONS[key])
+
+
+def _with_missing(steps: list[Step]) -> list[Step]:
+    """All five steps of the lesson, each missing one at its place."""
+    for number, key in enumerate(LESSON, 1):
+        if any(step.key == key for step in steps):
+            continue
+        later = [
+            place for place, step in enumerate(steps) if step.number > number or step.number == 0
+        ]
+        steps.insert(later[0] if later else len(steps), _step(key, True))
+    return steps
+
+
+def _labels(facts: Facts) -> dict[int, Label]:
+    labels: dict[int, Label] = {}
+    _label_tcp(facts, labels)
+    _label_dns(facts, labels)
+    for trip in facts.trips:
+        if trip.number in labels or trip.kind.startswith("arp") or trip.kind.startswith("nd-"):
+            continue
+        if trip.kind.startswith("icmp-echo"):
+            labels[trip.number] = ("ping", 0)
+        elif trip.kind.startswith("icmp"):
+            about = labels.get(trip.causes[0]) if trip.causes else None
+            labels[trip.number] = about or ("icmp", 0)
+        else:
+            labels[trip.number] = ("udp" if trip.kind == "udp" else "other", 0)
+    _label_neighbours(facts, labels)
+    return labels
+
+
+def _label_tcp(facts: Facts, labels: dict[int, Label]) -> None:
+    for which, connection in enumerate(facts.connections):
+        for number, phase in connection.phases.items():
+            if connection.port == 53:
+                continue  # DNS over TCP stands with DNS
+            key = {"exchange": "http" if connection.http else "tcp"}.get(phase, phase)
+            labels[number] = (key, which)
+
+
+def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
+    """DNS in sessions: a connection that opens in between starts a new one."""
+    opens = sorted(one.trips[0] for one in facts.connections if one.port != 53)
+    session_of: dict[int, int] = {}
+    for lookup in facts.lookups:
+        if lookup.serves in session_of:
+            session = session_of[lookup.serves]
+        else:
+            session = sum(number < lookup.question for number in opens)
+        for number in lookup.tries:
+            session_of[number] = session
+            labels[number] = ("dns", session)
+        if lookup.answer:
+            labels[lookup.answer] = ("dns", session)
+    for connection in facts.connections:
+        if connection.port == 53:
+            known = [labels[number] for number in connection.trips if number in labels]
+            for number in connection.trips:
+                labels[number] = known[0] if known else ("dns", 0)
+    for trip in facts.trips:
+        if trip.kind in ("dns-question", "dns-answer") and trip.number not in labels:
+            labels[trip.number] = ("dns", sum(number < trip.number for number in opens))
+
+
+def _label_neighbours(facts: Facts, labels: dict[int, Label]) -> None:
+    """Rule 2: ARP with the packet that it holds up."""
+    firsts = [
+        trip.number for trip in facts.trips if labels.get(trip.number, ("other", 0))[0] != "other"
+    ]
+    first = min(firsts, default=0)
+    for trip in facts.trips:
+        if trip.number in labels:
+            continue
+        key = "arp" if trip.kind.startswith("arp") else "nd"
+        request = next((number for number in trip.causes if number < trip.number), 0)
+        if trip.kind in ("arp-reply", "nd-advertisement") and request in labels:
+            labels[trip.number] = labels[request]
+        elif trip.number > first > 0 and trip.causes and trip.causes[0] in labels:
+            labels[trip.number] = labels[trip.causes[0]]
+        else:
+            labels[trip.number] = (key, 0)
+
+
+def _tcp_mapping(facts: Facts, key: str, connection: Connection) -> list[Mapping]:
+    if key == "handshake":
+        return _handshake_mapping(connection)
+    if key == "close":
+        return _close_mapping(facts, connection)
+    if key == "http":
+        return _http_mapping(connection)
+    return []
+
+
+def _handshake_mapping(connection: Connection) -> list[Mapping]:
+    client, server = connection.client.node, connection.server.node
+    rode = connection.phases.get(connection.ack) != "handshake"
+    riding = ", riding on data" if rode else ""
+    return [
+        _mapping("SYN", f"{client} to {server}", *connection.syns),
+        _mapping("SYN + ACK", f"{server} to {client}", connection.syn_ack),
+        _mapping("ACK", f"{client} to {server}{riding}", connection.ack),
+    ]
+
+
+def _http_mapping(connection: Connection) -> list[Mapping]:
+    out = []
+    for one in connection.exchanges:
+        out.append(_mapping("request", f"{one.method} {one.target}", one.request))
+        answer = f"{one.status} {one.reason}".rstrip()
+        size = plural(one.body_bytes, "byte")
+        out.append(_mapping("response", f"{answer}, {size} of content", one.response))
+    return out
+
+
+def _close_mapping(facts: Facts, connection: Connection) -> list[Mapping]:
+    if connection.first_fin is None:
+        return [
+            Mapping("RST", (number,), f"{facts.by_number[number].sender} ends it at once")
+            for number in connection.resets
+        ]
+    first = connection.sides[connection.first_fin]
+    second = connection.sides[1 - connection.first_fin]
+    out = []
+    for side, other in ((first, second), (second, first)):
+        riding = ", riding on data" if side.fin_on_data else ""
+        out.append(_mapping("FIN", f"{side.node} has no more to send{riding}", side.fin))
+        same = side.fin_acked_by and side.fin_acked_by == other.fin
+        joined = ", the same frame as its own FIN" if same else ""
+        out.append(_mapping("ACK", f"{other.node} confirms{joined}", side.fin_acked_by))
+    return out
+
+
+def _dns_mapping(facts: Facts, step: Step) -> list[Mapping]:
+    inside = set(step.trips)
+    out = []
+    for lookup in facts.lookups:
+        if lookup.question not in inside:
+            continue
+        what = f"{lookup.kind} {clean(lookup.name, 60)}"
+        result = lookup.result if lookup.answer else "no answer"
+        ends = f"{lookup.asker} asks {lookup.server}"
+        out.append(_mapping(ends, f"{what}: {result}", *lookup.tries, lookup.answer))
+    return out
+
+
+def _mapping(textbook: str, real: str, *trips: int) -> Mapping:
+    """One line of the table; a frame that did not come has number 0."""
+    came = tuple(number for number in trips if number)
+    return Mapping(textbook, came, real if came else "did not come")

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Journeys to a story: `tell`.
+
+What lives here: the order of work and the counting. What must not: sockets, labs, layout.
+
+1. Each journey becomes a trip (`trips.py`).
+2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`).
+3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`).
+4. The end is found (`outcome.py`) and the frames are counted (here).
+
+Every sentence comes from captured frames; nothing is filled in from what should have happened.
+
+>>> story = tell(wiring, follow(wiring, observations), request=Request(url, "client"))
+>>> print(hoplab.report.terminal.render(story))
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from hoplab.trace.causes import find_causes
+from hoplab.trace.model import Journey
+from hoplab.trace.narrative import (
+    Health,
+    LinkCount,
+    Request,
+    Setting,
+    Story,
+    Summary,
+    Trip,
+)
+from hoplab.trace.outcome import find_outcome
+from hoplab.trace.remarks import add_remarks
+from hoplab.trace.steps import Facts, make_steps
+from hoplab.trace.tcp import connections
+from hoplab.trace.trips import Places, tell_trip
+from hoplab.trace.wiring import Wiring
+
+__all__ = ["Health", "Request", "Story", "tell"]
+
+
+def tell(
+    wiring: Wiring,
+    journeys: Iterable[Journey],
+    *,
+    request: Request | None = None,
+    host: str = "",
+    command: str = "",
+    health: Health | None = None,
+) -> Story:
+    """The story of these journeys.
+
+    request: the fetch it is about; without it `host` and `command` say who ran what, and the
+    story is told without the lesson's numbered steps.
+    """
+    health = health or Health()
+    known = sorted(journeys, key=lambda journey: journey.number)
+    started_ns = min((journey.root.t_ns for journey in known), default=0)
+    places = Places(wiring)
+    places.learn(known)
+    trips = [tell_trip(places, journey, started_ns) for journey in known]
+    found = connections(trips)
+    lookups = find_causes(places, trips)
+    facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips})
+    steps = make_steps(facts, lesson=request is not None)
+    add_remarks(facts, steps, request)
+    for place, step in enumerate(steps):
+        for number in step.trips:
+            facts.by_number[number].step = place
+    who = request.client if request is not None else host
+    setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
+    outcome = find_outcome(facts, request, who)
+    return Story(setting, request, started_ns, trips, steps, outcome, _count(wiring, trips, health))
+
+
+def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
+    """The numbers: frames per link and direction, copies that were ignored, packets by kind."""
+    summary = Summary(trips=len(trips), health=health)
+    on_link: Counter[tuple[str, str]] = Counter()
+    ignored_by: Counter[str] = Counter()
+    for trip in trips:
+        summary.frames += len(trip.legs)
+        summary.lost += len(trip.lost)
+        summary.ignored += len(trip.ignored)
+        ignored_by.update(one.node for one in trip.ignored)
+        summary.unicast_flooded += any(one.flooded and not one.due for one in trip.fanouts)
+        for leg in trip.legs:
+            on_link[leg.tail_interface, leg.head_interface] += 1
+            if leg.head and wiring.kind(leg.head) != "switch" and not leg.lost:
+                summary.arrivals += 1
+    summary.ignored_by_node = dict(sorted(ignored_by.items()))
+    summary.kinds = dict(Counter(trip.kind for trip in trips).most_common())
+    for port, interface in enumerate(wiring.interfaces):
+        peer = wiring.peer(port)
+        if peer is None or peer < port:
+            continue
+        other = wiring.interfaces[peer]
+        forth, back = on_link[interface.name, other.name], on_link[other.name, interface.name]
+        summary.links.append(
+            LinkCount(interface.node, interface.name, other.node, other.name, forth, back)
+        )
+    return summary

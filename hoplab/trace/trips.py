@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One journey to one `Trip`: its path, who got it, who ignored it, what each node did to it.
+
+What lives here: what one journey alone can tell. What must not: why it was sent or what answers
+it (`causes.py`, `tcp.py`), headings (`steps.py`).
+
+How a copy's end is judged, at a host or router that passed nothing on:
+1. The kernel saw another card's MAC on it (`Reception.OTHERHOST`): the card drops it, ignored.
+2. A broadcast or multicast that asks for one address (ARP, neighbour solicitation): delivered to
+   the owner of that address; everybody else read it and ignored it.
+3. Any other broadcast or multicast: delivered, since frames do not show who listens.
+4. A unicast frame to this card: delivered if the IP destination is this node's, else stuck here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hoplab.trace.model import Hop, Journey, Origin
+from hoplab.trace.narrative import Fanout, Ignored, Leg, Rewrite, Trip
+from hoplab.trace.titles import describe
+from hoplab.trace.wiring import Wiring
+from hoplab.wire import packet as wire
+from hoplab.wire.observation import Reception
+from hoplab.wire.packet import Packet
+
+
+class Places:
+    """Who is who: the questions that this folder asks of the wiring."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.extra_ips: dict[str, str] = {}
+        self.wired_ports = {
+            node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
+            for node in wiring.nodes
+        }
+
+    def learn(self, journeys: Iterable[Journey]) -> None:
+        """Take addresses that the wiring does not know (given later, link-local) from the frames
+        of the nodes that use them. What the wiring says is never overruled."""
+        for journey in journeys:
+            hop = journey.root
+            if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
+                continue
+            source = wire.decode(hop.data).src
+            if source not in ("", "0.0.0.0", "::") and not self.owner(source):
+                self.extra_ips[source] = self.node(hop.tail)
+
+    def node(self, port: int | None) -> str:
+        """The node of a port, "" for none."""
+        return self.wiring.node_name(port) if port is not None else ""
+
+    def name(self, port: int | None) -> str:
+        """The interface name of a port, "" for none."""
+        return self.wiring.port_name(port) if port is not None else ""
+
+    def switch(self, node: str) -> bool:
+        """True if the node passes frames on without an address of its own."""
+        return node != "" and self.wiring.kind(node) == "switch"
+
+    def router(self, node: str) -> bool:
+        """True if the node passes packets on between networks."""
+        return node != "" and self.wiring.kind(node) == "router"
+
+    def owner(self, ip: str) -> str:
+        """The node that has this IP address, "" if none."""
+        return self.wiring.node_of_ip(ip) or self.extra_ips.get(ip, "")
+
+    def card(self, mac: str) -> str:
+        """The node whose card has this MAC address, "" if none."""
+        return self.wiring.node_of_mac(mac) or ""
+
+
+@dataclass(slots=True)
+class _End:
+    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'stopped' or 'stuck'."""
+
+    how: str
+    leg: int
+    node: str
+    why: str = ""
+
+
+def wanted(packet: Packet) -> str:
+    """The address that the packet is for; of ARP and neighbour solicitations the one asked for."""
+    if packet.icmp is not None and packet.icmp.version == 6 and packet.icmp.type == 135:
+        return packet.icmp.target
+    return packet.dst
+
+
+def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
+    """The journey as a trip, without anything that needs other journeys."""
+    hops = list(journey.hops())
+    index = {id(hop): place for place, hop in enumerate(hops)}
+    packets: list[Packet] = []
+    for hop in hops:
+        same = hop.origin == Origin.SWITCHED and hop.parent is not None
+        parent = index.get(id(hop.parent)) if same else None
+        packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
+    legs = [_leg(places, hop, place, index, packets) for place, hop in enumerate(hops)]
+    ends = [
+        _end(places, hop, legs[place], packets[place])
+        for place, hop in enumerate(hops)
+        if not hop.children
+    ]
+    ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
+    target = _target(places, packets, ends)
+    main, path, fan = _path(legs, ends, target)
+    last = packets[main] if main is not None else packets[0]
+    received = hops[main].received if main is not None else None
+    kind, title = describe(packets[0])
+    delivered = _unique(end.node for end in ends if end.how == "delivered")
+    return Trip(
+        number=journey.number,
+        t_ns=hops[0].t_ns,
+        ms=(hops[0].t_ns - started_ns) / 1e6,
+        kind=kind,
+        title=title,
+        sender=legs[0].tail,
+        target=target,
+        src=packets[0].src,
+        dst=wanted(packets[0]),
+        length=hops[0].seen.length,
+        path=path,
+        fan=fan,
+        legs=legs,
+        delivered=delivered,
+        ignored=[Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"],
+        fanouts=_fanouts(places, hops, legs, packets),
+        rewrites=_rewrites(places, hops, index, legs, packets),
+        ended="" if delivered else _ended(ends, packets[0]),
+        packet=packets[0],
+        arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
+        last=last,
+    )
+
+
+def _leg(places: Places, hop: Hop, place: int, index: dict[int, int], packets: list[Packet]) -> Leg:
+    # Copies that switches made share the Ethernet header of the frame that they copied.
+    eth = packets[place].eth
+    parent = index.get(id(hop.parent)) if hop.parent is not None else None
+    return Leg(
+        index=place,
+        parent=parent,
+        tail=places.node(hop.tail),
+        tail_interface=places.name(hop.tail),
+        head=places.node(hop.head),
+        head_interface=places.name(hop.head),
+        t_ns=hop.t_ns,
+        sent=hop.sent.number if hop.sent is not None else None,
+        received=hop.received.number if hop.received is not None else None,
+        origin=hop.origin.value,
+        src_mac=eth.src if eth else "",
+        dst_mac=eth.dst if eth else "",
+        length=hop.seen.length,
+        lost=hop.received is None and not hop.healed and not hop.children,
+        healed=hop.healed,
+    )
+
+
+def _end(places: Places, hop: Hop, leg: Leg, packet: Packet) -> _End:
+    """What became of the copy on a leg from which nothing went on."""
+    place, node = leg.index, leg.head
+    if not node:
+        return _End("lost", place, leg.tail, f"{leg.tail_interface} is wired to nothing")
+    if leg.lost:
+        why = f"{leg.tail} sent it out of {leg.tail_interface}, it never arrived at {node}"
+        return _End("lost", place, node, why)
+    if places.switch(node):
+        why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
+        return _End("stopped", place, node, why)
+    group = leg.dst_mac[:2] != "" and bool(int(leg.dst_mac[:2], 16) & 1)
+    if not group and _other_card(places, hop, leg):
+        return _End("ignored", place, node, "card")
+    address = wanted(packet)
+    mine = places.owner(address) == node
+    asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
+    if group:
+        theirs = asks and not mine and not _announces(packet)
+        elsewhere = not asks and places.owner(address) not in ("", node)
+        if theirs or elsewhere:
+            return _End("ignored", place, node, "software")
+        return _End("delivered", place, node)
+    if packet.ip is None or mine or asks or _group_address(address):
+        return _End("delivered", place, node)
+    return _End("stuck", place, node, _stuck(places, node, packet))
+
+
+def _other_card(places: Places, hop: Hop, leg: Leg) -> bool:
+    """The MAC on the frame is not this card's: the kernel says so, or else the wiring."""
+    if hop.received is not None:
+        return hop.received.reception == Reception.OTHERHOST
+    return places.card(leg.dst_mac) not in ("", leg.head)
+
+
+def _announces(packet: Packet) -> bool:
+    """Broadcast to tell everybody, not to ask one: gratuitous ARP, unsolicited advertisement."""
+    if packet.arp is not None:
+        return packet.arp.op != 1 or packet.arp.sender_ip == packet.arp.target_ip
+    return packet.icmp is not None and packet.icmp.type != 135
+
+
+def _group_address(address: str) -> bool:
+    """An IP multicast or limited broadcast address."""
+    head = address.split(".")[0]
+    return (head.isdigit() and int(head) >= 224) or address.lower().startswith("ff")
+
+
+def _stuck(places: Places, node: str, packet: Packet) -> str:
+    if not places.router(node):
+        return f"{node} took it in, but is no router and passes on nothing that is for {packet.dst}"
+    if packet.ttl is not None and packet.ttl <= 1:
+        return f"{node} took it in with TTL {packet.ttl}, which allows no further hop"
+    return f"{node} took it in and sent nothing on"
+
+
+def _target(places: Places, packets: list[Packet], ends: list[_End]) -> str:
+    """Whom the packet is for: by the addresses it ended with (NAT may have changed them)."""
+    for end in sorted(ends, key=lambda end: end.how != "delivered"):
+        owner = places.owner(wanted(packets[end.leg]))
+        if owner:
+            return owner
+    return places.owner(wanted(packets[0]))
+
+
+def _path(
+    legs: list[Leg], ends: list[_End], target: str
+) -> tuple[int | None, list[str], list[str]]:
+    """(last leg, node names along it, nodes of a flood that has no one destination)."""
+    delivered = [end for end in ends if end.how == "delivered"]
+    best = [end for end in delivered if end.node == target]
+    if not best and len(delivered) == 1:
+        best = delivered
+    if not best and not delivered:
+        astray = [end for end in ends if end.how != "ignored"]
+        best = sorted(astray, key=lambda end: -len(_ancestry(legs, end.leg)))[:1]
+        if not best and len(ends) == 1:
+            best = ends
+    if best:
+        chain = _ancestry(legs, best[0].leg)
+        names = [legs[chain[0]].tail, *(legs[place].head for place in chain)]
+        return best[0].leg, [name for name in names if name], []
+    chains = [_ancestry(legs, end.leg) for end in ends]
+    shared = 0
+    while all(len(chain) > shared for chain in chains) and (
+        len({chain[shared] for chain in chains}) == 1
+    ):
+        shared += 1
+    names = [legs[0].tail, *(legs[place].head for place in chains[0][:shared])]
+    return None, [name for name in names if name], _unique(end.node for end in ends)
+
+
+def _ancestry(legs: list[Leg], place: int) -> list[int]:
+    """The legs from the root to this one."""
+    chain = [place]
+    while (parent := legs[chain[-1]].parent) is not None:
+        chain.append(parent)
+    return chain[::-1]
+
+
+def _ended(ends: list[_End], packet: Packet) -> str:
+    """Where a packet that reached nobody it was for came to its end."""
+    for how in ("lost", "stopped", "stuck"):
+        for end in ends:
+            if end.how == how:
+                return end.why
+    if packet.arp is not None or (packet.icmp is not None and packet.icmp.target):
+        return f"nobody whom it reached has {wanted(packet)}"
+    return f"no card that it reached has the MAC {packet.eth.dst if packet.eth else '?'}"
+
+
+def _fanouts(
+    places: Places, hops: list[Hop], legs: list[Leg], packets: list[Packet]
+) -> list[Fanout]:
+    out = []
+    for place, hop in enumerate(hops):
+        node = legs[place].head
+        if places.switch(node):
+            others = max(places.wired_ports.get(node, 1) - 1, len(hop.children))
+            eth = packets[place].eth
+            due = eth is not None and bool(int(eth.dst[:2], 16) & 1)
+            out.append(Fanout(node, len(hop.children), others, due, place))
+    return out
+
+
+def _rewrites(
+    places: Places, hops: list[Hop], index: dict[int, int], legs: list[Leg], packets: list[Packet]
+) -> list[Rewrite]:
+    out = []
+    for place, hop in enumerate(hops):
+        if hop.origin not in (Origin.ROUTED, Origin.TRANSLATED) or hop.parent is None:
+            continue
+        parent = index[id(hop.parent)]
+        before, after, old, new = legs[parent], legs[place], packets[parent], packets[place]
+        out.append(
+            Rewrite(
+                node=after.tail,
+                leg=place,
+                src_mac_before=before.src_mac,
+                dst_mac_before=before.dst_mac,
+                src_mac_after=after.src_mac,
+                dst_mac_after=after.dst_mac,
+                src_owner_before=places.card(before.src_mac),
+                dst_owner_before=places.card(before.dst_mac),
+                src_owner_after=places.card(after.src_mac),
+                next_hop=places.card(after.dst_mac),
+                src_before=old.src,
+                dst_before=old.dst,
+                src_after=new.src,
+                dst_after=new.dst,
+                ttl_before=old.ttl,
+                ttl_after=new.ttl,
+            )
+        )
+    return out
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

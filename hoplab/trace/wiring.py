@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was built: nodes, their interfaces, and which interface is wired to which.
+
+What lives here: the reader of `lab.json` and quick answers to "whose port is this, and what is at
+the other end". What must not: frames, running labs, and how a network is made.
+
+Rules:
+1. An interface ("port" in this package) is its index in `interfaces`. Interface names are unique
+   within a lab, so a name finds its port and a capture's interfaces are matched by name.
+2. Wiring is symmetric: a peer's peer is the port itself. A port without peer is wired to nothing
+   that is known.
+3. Keys of the file that are not known here stay in `extra`.
+4. Broken data is told in one sentence that names the place.
+
+The file:
+
+    {"format": 1, "name": "demo", "topology": "web", "controller": "learning_switch",
+     "datapath": "user",
+     "nodes": [{"name": "client", "kind": "host"}, {"name": "s1", "kind": "switch"}],
+     "interfaces": [{"name": "client-eth0", "node": "client", "mac": "02:00:00:00:01:00",
+                     "addresses": ["10.1.0.10/24"], "peer": "s1-eth1"},
+                    {"name": "s1-eth1", "node": "s1", "mac": "", "addresses": [],
+                     "peer": "client-eth0"}]}
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+FORMAT = 1
+KINDS = ("host", "router", "switch")
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_KNOWN = frozenset(("format", "name", "topology", "controller", "datapath", "nodes", "interfaces"))
+
+
+class WiringError(ValueError):
+    """The description of a lab is broken; the message is one sentence that says where."""
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host, router or switch."""
+
+    name: str
+    kind: str
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A port of a node. `addresses` have prefix lengths; `peer` is an interface's name or None."""
+
+    name: str
+    node: str
+    mac: str
+    addresses: tuple[str, ...]
+    peer: str | None
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+class Wiring:
+    """A lab's nodes and interfaces, with lookups by port index, name, MAC and IP.
+
+    nodes: by name, in the file's order. interfaces: a port is an index into this list.
+    peers, switches: by port, the peer's port (or None) and whether the node is a switch; plain
+    lists, because following asks them for every frame.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        interfaces: Sequence[Interface],
+        *,
+        name: str = "",
+        topology: str = "",
+        controller: str = "",
+        datapath: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.topology = topology
+        self.controller = controller
+        self.datapath = datapath
+        self.extra: dict[str, Any] = dict(extra or {})
+        self.nodes: dict[str, Node] = {}
+        for node in nodes:
+            if node.name in self.nodes:
+                raise WiringError(f"there are two nodes named {node.name!r}")
+            self.nodes[node.name] = node
+        self.interfaces: list[Interface] = list(interfaces)
+        self._ports: dict[str, int] = {}
+        for port, interface in enumerate(self.interfaces):
+            if interface.name in self._ports:
+                raise WiringError(f"there are two interfaces named {interface.name!r}")
+            if interface.node not in self.nodes:
+                raise WiringError(
+                    f"interface {interface.name!r} belongs to {interface.node!r}, "
+                    "which is not among the nodes"
+                )
+            self._ports[interface.name] = port
+        self.peers: list[int | None] = [self._peer_port(i) for i in self.interfaces]
+        self.switches: list[bool] = [self.nodes[i.node].kind == "switch" for i in self.interfaces]
+        self._node_ports: dict[str, list[int]] = {node: [] for node in self.nodes}
+        self._mac_ports: dict[str, int] = {}
+        self._ip_ports: dict[str, int] = {}
+        for port, interface in enumerate(self.interfaces):
+            self._node_ports[interface.node].append(port)
+            if interface.mac:
+                self._mac_ports.setdefault(interface.mac, port)
+            for address in interface.addresses:
+                self._ip_ports.setdefault(_plain(address), port)
+
+    def _peer_port(self, interface: Interface) -> int | None:
+        if interface.peer is None:
+            return None
+        port = self._ports.get(interface.peer)
+        if port is None:
+            raise WiringError(
+                f"interface {interface.name!r} is wired to {interface.peer!r}, "
+                "which is not among the interfaces"
+            )
+        back = self.interfaces[port].peer
+        if back != interface.name:
+            other = "nothing" if back is None else repr(back)
+            raise WiringError(
+                f"interface {interface.name!r} is wired to {interface.peer!r}, "
+                f"but {interface.peer!r} is wired to {other}"
+            )
+        return port
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Wiring:
+        """The wiring in a `lab.json`. WiringError if it is broken, OSError if it is unreadable."""
+        with open(path, "rb") as file:
+            raw = file.read()
+        try:
+            data = json.loads(raw)
+        except (ValueError, RecursionError) as fault:
+            raise WiringError(f"{os.fspath(path)} is no JSON file: {fault}") from None
+        try:
+            return cls.from_dict(data)
+        except WiringError as fault:
+            raise WiringError(f"{os.fspath(path)}: {fault}") from None
+
+    @classmethod
+    def from_dict(cls, data: object) -> Wiring:
+        """The wiring in the data of a `lab.json`."""
+        top = _mapping(data, "the description of a lab")
+        form = top.get("format")
+        if form != FORMAT or isinstance(form, bool):
+            raise WiringError(
+                f"the description of the lab has format {form!r}, this program reads {FORMAT}"
+            )
+        nodes = [_node(item, place) for place, item in enumerate(_list(top, "nodes"), 1)]
+        interfaces = [
+            _interface(item, place) for place, item in enumerate(_list(top, "interfaces"), 1)
+        ]
+        texts = {
+            key: _optional_text(top.get(key), key)
+            for key in ("name", "topology", "controller", "datapath")
+        }
+        extra = {key: value for key, value in top.items() if key not in _KNOWN}
+        return cls(nodes, interfaces, extra=extra, **texts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The inverse of `from_dict`."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "topology": self.topology,
+            "controller": self.controller,
+            "datapath": self.datapath,
+            "nodes": [{"name": n.name, "kind": n.kind, **n.extra} for n in self.nodes.values()],
+            "interfaces": [
+                {
+                    "name": i.name,
+                    "node": i.node,
+                    "mac": i.mac,
+                    "addresses": list(i.addresses),
+                    "peer": i.peer,
+                    **i.extra,
+                }
+                for i in self.interfaces
+            ],
+            **self.extra,
+        }
+
+    def port(self, name: str) -> int | None:
+        """The port of that interface name, None if there is none."""
+        return self._ports.get(name)
+
+    def interface(self, port: int) -> Interface:
+        """The interface of a port."""
+        return self.interfaces[port]
+
+    def port_name(self, port: int) -> str:
+        """The interface's name: 'client-eth0'."""
+        return self.interfaces[port].name
+
+    def node_of(self, port: int) -> Node:
+        """The node that has the port."""
+        return self.nodes[self.interfaces[port].node]
+
+    def node_name(self, port: int) -> str:
+        """The name of the node that has the port."""
+        return self.interfaces[port].node
+
+    def kind(self, node: str) -> str:
+        """'host', 'router' or 'switch'; KeyError for an unknown node."""
+        return self.nodes[node].kind
+
+    def is_switch(self, port: int) -> bool:
+        """True if the port is a switch's."""
+        return self.switches[port]
+
+    def peer(self, port: int) -> int | None:
+        """The port at the other end of the cable, None if nothing is known to be there."""
+        return self.peers[port]
+
+    def ports(self, node: str) -> list[int]:
+        """The node's ports, in the file's order."""
+        return list(self._node_ports[node])
+
+    def owner_of_mac(self, mac: str) -> int | None:
+        """The port that has this MAC address."""
+        return self._mac_ports.get(mac.lower())
+
+    def owner_of_ip(self, address: str) -> int | None:
+        """The port that has this IP address (a prefix length is ignored)."""
+        return self._ip_ports.get(_plain(address))
+
+    def node_of_mac(self, mac: str) -> str | None:
+        """The name of the node that has this MAC address."""
+        port = self.owner_of_mac(mac)
+        return None if port is None else self.interfaces[port].node
+
+    def node_of_ip(self, address: str) -> str | None:
+        """The name of the node that has this IP address."""
+        port = self.owner_of_ip(address)
+        return None if port is None else self.interfaces[port].node
+
+    def port_map(self, interfaces: Sequence[_Named]) -> list[int | None]:
+        """For each interface of a capture, by index, the port of the same name, or None."""
+        return [self._ports.get(interface.name) for interface in interfaces]
+
+
+def _plain(address: str) -> str:
+    """The address without prefix length, in one spelling (IPv6 has many)."""
+    text = address.partition("/")[0]
+    if ":" in text:
+        try:
+            return str(ipaddress.IPv6Address(text))
+        except ValueError:
+            return text
+    return text
+
+
+def _mapping(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WiringError(f"{what} is {_kind(value)} where an object is expected")
+    return value
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    value = data.get(key)
+    if not isinstance(value, list):
+        raise WiringError(f"the description of the lab has no list {key!r}")
+    return value
+
+
+def _optional_text(value: object, what: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise WiringError(f"{what!r} is {_kind(value)} where text is expected")
+    return value
+
+
+def _text(data: Mapping[str, Any], key: str, what: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or not value:
+        raise WiringError(f"{what} has no {key!r}")
+    return value
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return "nothing" if value is None else names.get(type(value), "a number")
+
+
+def _node(item: object, place: int) -> Node:
+    what = f"node {place}"
+    data = _mapping(item, what)
+    name = _text(data, "name", what)
+    kind = _text(data, "kind", f"node {name!r}")
+    if kind not in KINDS:
+        raise WiringError(f"node {name!r} is of kind {kind!r}; known are {', '.join(KINDS)}")
+    extra = {key: value for key, value in data.items() if key not in ("name", "kind")}
+    return Node(name, kind, extra)
+
+
+def _interface(item: object, place: int) -> Interface:
+    what = f"interface {place}"
+    data = _mapping(item, what)
+    name = _text(data, "name", what)
+    what = f"interface {name!r}"
+    node = _text(data, "node", what)
+    mac = _optional_text(data.get("mac"), f"mac of {name}").lower()
+    if mac and not _MAC.fullmatch(mac):
+        raise WiringError(f"{what} has the MAC address {mac!r}, which is none")
+    addresses = data.get("addresses")
+    if addresses is None:
+        addresses = []
+    if not isinstance(addresses, list):
+        raise WiringError(f"{what} has no list of addresses but {_kind(addresses)}")
+    for address in addresses:
+        try:
+            ipaddress.ip_interface(address if isinstance(address, str) else "")
+        except ValueError:
+            raise WiringError(f"{what} has the address {address!r}, which is none") from None
+    peer = data.get("peer")
+    if peer is not None and (not isinstance(peer, str) or not peer):
+        raise WiringError(f"{what} has a peer that is no name: {peer!r}")
+    if peer == name:
+        raise WiringError(f"{what} is wired to itself")
+    known = ("name", "node", "mac", "addresses", "peer")
+    extra = {key: value for key, value in data.items() if key not in known}
+    return Interface(name, node, mac, tuple(addresses), peer, extra)

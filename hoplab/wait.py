@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for a state, never for a time: with a deadline, and a message that names what was awaited."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hoplab.errors import Exit, LabError
+
+T = TypeVar("T")
+
+
+def until(
+    look: Callable[[], T],
+    what: str,
+    *,
+    within_s: float,
+    hint: str = "",
+    first_s: float = 0.001,
+    longest_s: float = 0.05,
+) -> T:
+    """Call `look` until it answers something true, and return that.
+
+    The pause between looks grows from `first_s` to `longest_s`. Raises LabError(LAB_DIED) saying
+    that `what` did not happen within `within_s` seconds; whatever `look` raises goes through.
+    """
+    deadline = time.monotonic() + within_s
+    pause = first_s
+    while True:
+        found = look()
+        if found:
+            return found
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise LabError(
+                f"waited {within_s:g} s for {what}", hint or "see `hoplab doctor`", Exit.LAB_DIED
+            )
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, longest_s)

@@ -1,0 +1,996 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes of a frame to records with the standards' own field names.
+
+What lives here: Ethernet, ARP, IPv4, IPv6, ICMP, UDP, TCP, and the two applications of the
+lesson, DNS and the first line of HTTP. What must not: sockets, files, labs, and any guess about
+where a packet goes or why.
+
+Rules:
+1. `decode` never raises and never loops for ever, whatever the bytes. What is broken is said in
+   `Packet.problem` and what stands before the broken part is still there.
+2. A length comes from the innermost header that states it. Short Ethernet frames are padded to 60
+   bytes, so the end of an IP packet is where its own length field says, not where the frame ends.
+3. Nothing is reassembled: a record tells what this one frame carries.
+
+Wire facts: Ethernet II and 802.1Q tags (IEEE 802.3 clause 3, IEEE 802.1Q clause 9), ARP (RFC 826),
+IPv4 (RFC 791), IPv6 (RFC 8200), ICMP (RFC 792), ICMPv6 (RFC 4443) with neighbour discovery
+(RFC 4861), UDP (RFC 768), TCP (RFC 9293), DNS (RFC 1035, 3596, 2782, 6891, 9460), HTTP/1.1
+(RFC 9112).
+
+>>> packet = decode(frame)
+>>> packet.ipv4.src, packet.ipv4.ttl, packet.tcp.syn
+('10.1.0.10', 64, True)
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
+
+ETH_IPV4 = 0x0800
+ETH_ARP = 0x0806
+ETH_VLAN = 0x8100
+ETH_IPV6 = 0x86DD
+ETH_QINQ = 0x88A8
+_TAGS = (ETH_VLAN, ETH_QINQ)
+
+PROTO_ICMP = 1
+PROTO_TCP = 6
+PROTO_UDP = 17
+PROTO_ICMPV6 = 58
+
+# IPv6 extension headers that can stand before the upper layer (RFC 8200 section 4).
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTH, _DEST_OPTIONS, _NO_NEXT = 0, 43, 44, 51, 60, 59
+
+ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))  # RFC 792: these quote the packet that caused them
+ICMP_WITH_IDENT = frozenset((0, 8, 13, 14, 15, 16, 17, 18))
+DNS_PORT = 53
+
+
+@dataclass(frozen=True, slots=True)
+class Ethernet:
+    """Ethernet II header. `type` is the EtherType behind any VLAN tag; below 1536 it is an 802.3
+    length. `vlan` is the VLAN number of the outermost tag. `header_length` counts the tags."""
+
+    dst: str
+    src: str
+    type: int
+    vlan: int | None
+    header_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arp:
+    """ARP for IPv4 on Ethernet. `op` 1 asks, 2 answers."""
+
+    op: int
+    sender_mac: str
+    sender_ip: str
+    target_mac: str
+    target_ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class IPv4:
+    """`fragment_offset` is in bytes; `header` is the whole header with its options."""
+
+    src: str
+    dst: str
+    ttl: int
+    ident: int
+    protocol: int
+    flags_df: bool
+    flags_mf: bool
+    fragment_offset: int
+    total_length: int
+    dscp: int
+    header: bytes
+
+    @property
+    def header_length(self) -> int:
+        """Bytes of the header, options included."""
+        return len(self.header)
+
+    @property
+    def fragment(self) -> bool:
+        """True for every fragment, the first one included."""
+        return self.flags_mf or self.fragment_offset > 0
+
+
+@dataclass(frozen=True, slots=True)
+class IPv6:
+    """`next_header` is that of the fixed header, `protocol` the upper layer behind the extension
+    headers. `ident` is None unless a fragment header is there."""
+
+    src: str
+    dst: str
+    hop_limit: int
+    next_header: int
+    payload_length: int
+    protocol: int
+    flow_label: int
+    ident: int | None
+    fragment_offset: int
+    flags_mf: bool
+
+    @property
+    def fragment(self) -> bool:
+        """True for every fragment, the first one included."""
+        return self.flags_mf or self.fragment_offset > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Icmp:
+    """ICMP (`version` 4) or ICMPv6 (6).
+
+    ident, seq: of an echo (and of the other ICMPv4 queries), else 0.
+    rest: the second 32 bits of the header as one number.
+    body: what follows the 8 bytes of header; in an error the packet that it quotes.
+    target, link_address: of a neighbour solicitation or advertisement, else "".
+    """
+
+    version: int
+    type: int
+    code: int
+    ident: int
+    seq: int
+    rest: int
+    body: bytes
+    target: str
+    link_address: str
+
+    @property
+    def error(self) -> bool:
+        """True if `body` quotes the packet that caused this message."""
+        if self.version == 4:
+            return self.type in ICMP_ERRORS
+        # ICMPv6 errors are 0..127 (RFC 4443 section 2.1); a redirect (137) quotes in an option.
+        return self.type < 128
+
+    @property
+    def echo_request(self) -> bool:
+        """A ping."""
+        return self.type == (8 if self.version == 4 else 128)
+
+    @property
+    def echo_reply(self) -> bool:
+        """The answer to a ping."""
+        return self.type == (0 if self.version == 4 else 129)
+
+    @property
+    def mtu(self) -> int | None:
+        """The next link's MTU in "fragmentation needed" or "packet too big", else None."""
+        if self.version == 4:
+            return self.rest & 0xFFFF if (self.type, self.code) == (3, 4) else None
+        return self.rest if self.type == 2 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Udp:
+    """`length` is header and payload, as the header says it."""
+
+    sport: int
+    dport: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """`flags` are the low 9 bits (NS to FIN). `payload_length` comes from the IP length, so it
+    neither counts Ethernet padding nor shrinks when the capture cut the frame."""
+
+    sport: int
+    dport: int
+    seq: int
+    ack: int
+    flags: int
+    window: int
+    options: bytes
+    payload_length: int
+
+    @property
+    def fin(self) -> bool:
+        """No more data from this side."""
+        return bool(self.flags & 0x01)
+
+    @property
+    def syn(self) -> bool:
+        """Opens this side's sequence numbers."""
+        return bool(self.flags & 0x02)
+
+    @property
+    def rst(self) -> bool:
+        """Refuses or breaks the connection."""
+        return bool(self.flags & 0x04)
+
+    @property
+    def psh(self) -> bool:
+        """Data to hand to the application now."""
+        return bool(self.flags & 0x08)
+
+    @property
+    def ack_flag(self) -> bool:
+        """The field `ack` counts."""
+        return bool(self.flags & 0x10)
+
+    @property
+    def urg(self) -> bool:
+        """The urgent pointer counts."""
+        return bool(self.flags & 0x20)
+
+    @property
+    def options_length(self) -> int:
+        """Bytes of options."""
+        return len(self.options)
+
+    @property
+    def header_length(self) -> int:
+        """Bytes of the header, options included."""
+        return 20 + len(self.options)
+
+    @property
+    def mss(self) -> int | None:
+        """The maximum segment size option (kind 2), None if absent or malformed."""
+        data = self.options
+        at = 0
+        while at < len(data) and data[at] != 0:
+            if data[at] == 1:
+                at += 1
+                continue
+            size = data[at + 1] if at + 1 < len(data) else 0
+            if size < 2:
+                return None
+            if data[at] == 2 and size == 4 and at + 4 <= len(data):
+                return int.from_bytes(data[at + 2 : at + 4], "big")
+            at += size
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What one frame carries. `payload` is what the innermost decoded header carries, without
+    Ethernet padding. `problem` is "" or one sentence on the first broken part."""
+
+    eth: Ethernet | None
+    arp: Arp | None
+    ipv4: IPv4 | None
+    ipv6: IPv6 | None
+    icmp: Icmp | None
+    udp: Udp | None
+    tcp: Tcp | None
+    payload: bytes
+    problem: str
+
+    @property
+    def ip(self) -> IPv4 | IPv6 | None:
+        """Whichever IP header there is."""
+        return self.ipv4 or self.ipv6
+
+    @property
+    def src(self) -> str:
+        """The IP source (of ARP the sender's address), "" if there is none."""
+        ip = self.ipv4 or self.ipv6
+        return ip.src if ip else self.arp.sender_ip if self.arp else ""
+
+    @property
+    def dst(self) -> str:
+        """The IP destination (of ARP the target's address), "" if there is none."""
+        ip = self.ipv4 or self.ipv6
+        return ip.dst if ip else self.arp.target_ip if self.arp else ""
+
+    @property
+    def ttl(self) -> int | None:
+        """TTL or hop limit."""
+        return self.ipv4.ttl if self.ipv4 else self.ipv6.hop_limit if self.ipv6 else None
+
+
+# Addresses repeat endlessly in a capture, so their text is made once each. The caches are bounded
+# because a fuzzer or a scan can show millions of different ones.
+
+
+@lru_cache(maxsize=65536)
+def mac_text(raw: bytes) -> str:
+    """'02:00:00:00:01:00' for six bytes."""
+    return raw.hex(":")
+
+
+@lru_cache(maxsize=65536)
+def ipv4_text(raw: bytes) -> str:
+    """'10.1.0.10' for four bytes."""
+    return "{}.{}.{}.{}".format(*raw)
+
+
+@lru_cache(maxsize=65536)
+def ipv6_text(raw: bytes) -> str:
+    """RFC 5952 text for sixteen bytes."""
+    return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+_unpack_eth = Struct("!6s6sH").unpack_from
+_unpack_u16 = Struct("!H").unpack_from
+_unpack_arp = Struct("!HHBBH6s4s6s4s").unpack_from
+_unpack_ipv4 = Struct("!BBHHHBBH4s4s").unpack_from
+_unpack_ipv6 = Struct("!IHBB16s16s").unpack_from
+_unpack_udp = Struct("!HHHH").unpack_from
+_unpack_tcp = Struct("!HHIIHHHH").unpack_from
+_unpack_icmp = Struct("!BBHI").unpack_from
+_unpack_frag6 = Struct("!BBHI").unpack_from
+
+
+def decode(data: bytes) -> Packet:
+    """The frame that begins with the destination MAC, as records. Never raises."""
+    size = len(data)
+    if size < 14:
+        problem = f"an Ethernet header needs 14 bytes, the frame has {size}"
+        return Packet(None, None, None, None, None, None, None, bytes(data), problem)
+    dst, src, kind = _unpack_eth(data)
+    start = 14
+    vlan: int | None = None
+    while kind in _TAGS:
+        if size < start + 4:
+            eth = Ethernet(mac_text(dst), mac_text(src), kind, vlan, start)
+            problem = "the VLAN tag is cut"
+            return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+        if vlan is None:
+            vlan = _unpack_u16(data, start)[0] & 0x0FFF
+        kind = _unpack_u16(data, start + 2)[0]
+        start += 4
+    eth = Ethernet(mac_text(dst), mac_text(src), kind, vlan, start)
+    if kind == ETH_IPV4:
+        return _ipv4(data, start, eth)
+    if kind == ETH_IPV6:
+        return _ipv6(data, start, eth)
+    if kind == ETH_ARP:
+        return _arp(data, start, eth)
+    end = min(size, start + kind) if kind < 1536 else size
+    return Packet(eth, None, None, None, None, None, None, data[start:end], "")
+
+
+def decode_ip(data: bytes) -> Packet:
+    """An IP packet without Ethernet header (as an ICMP error quotes it). Never raises.
+
+    A quoted packet is usually cut after a few bytes of layer 4 (RFC 792 asks for 8, RFC 1812 for
+    more), so `problem` is often set and `tcp` may be missing while the addresses are there.
+    """
+    version = data[0] >> 4 if data else 0
+    if version == 4:
+        return _ipv4(data, 0, None)
+    if version == 6:
+        return _ipv6(data, 0, None)
+    problem = f"no IP packet: version {version}"
+    return Packet(None, None, None, None, None, None, None, bytes(data), problem)
+
+
+def quoted(packet: Packet) -> Packet | None:
+    """The packet that an ICMP error quotes, else None."""
+    if packet.icmp is None or not packet.icmp.error or not packet.icmp.body:
+        return None
+    return decode_ip(packet.icmp.body)
+
+
+def quoted_ports(packet: Packet) -> tuple[int, int] | None:
+    """Source and destination port of an IP packet even where the TCP header is cut behind them."""
+    if packet.tcp is not None:
+        return packet.tcp.sport, packet.tcp.dport
+    if packet.udp is not None:
+        return packet.udp.sport, packet.udp.dport
+    ip = packet.ip
+    if ip is None or ip.protocol not in (PROTO_TCP, PROTO_UDP) or ip.fragment_offset:
+        return None
+    if len(packet.payload) < 4:
+        return None
+    return _unpack_u16(packet.payload, 0)[0], _unpack_u16(packet.payload, 2)[0]
+
+
+def _arp(data: bytes, start: int, eth: Ethernet | None) -> Packet:
+    if len(data) < start + 28:
+        problem = "the ARP message is cut"
+        return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+    htype, ptype, hlen, plen, op, smac, sip, tmac, tip = _unpack_arp(data, start)
+    if (htype, ptype, hlen, plen) != (1, ETH_IPV4, 6, 4):
+        problem = f"an ARP for hardware type {htype} and protocol 0x{ptype:04x}"
+        return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+    arp = Arp(op, mac_text(smac), ipv4_text(sip), mac_text(tmac), ipv4_text(tip))
+    return Packet(eth, arp, None, None, None, None, None, b"", "")
+
+
+def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
+    size = len(data)
+    if size < start + 20:
+        problem = f"an IPv4 header needs 20 bytes, {size - start} are there"
+        return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+    first, tos, total, ident, frag, ttl, proto, _sum, src, dst = _unpack_ipv4(data, start)
+    header = (first & 0x0F) * 4
+    if first >> 4 != 4 or header < 20:
+        problem = f"the IPv4 header begins with 0x{first:02x}"
+        return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+    problem = ""
+    end = start + total
+    if total < header:
+        # A segment still to be cut by the card (TSO) can say 0; the frame is then all there is.
+        end = size
+        if total:
+            problem = f"the IPv4 total length is {total}, less than its header"
+    elif end > size:
+        problem = f"{end - size} bytes of the IPv4 packet are not in the frame"
+    offset = (frag & 0x1FFF) * 8
+    body = start + header
+    ipv4 = IPv4(
+        ipv4_text(src),
+        ipv4_text(dst),
+        ttl,
+        ident,
+        proto,
+        bool(frag & 0x4000),
+        bool(frag & 0x2000),
+        offset,
+        total,
+        tos >> 2,
+        data[start : min(body, size)],
+    )
+    if body > size:
+        problem = problem or "the IPv4 options are cut"
+        return Packet(eth, None, ipv4, None, None, None, None, b"", problem)
+    if offset:
+        return Packet(eth, None, ipv4, None, None, None, None, data[body:end], problem)
+    return _upper(data, body, end, proto, eth, ipv4, None, problem)
+
+
+def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
+    size = len(data)
+    if size < start + 40:
+        problem = f"an IPv6 header needs 40 bytes, {size - start} are there"
+        return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+    word, length, next_header, hop_limit, src, dst = _unpack_ipv6(data, start)
+    if word >> 28 != 6:
+        problem = f"the IPv6 header says version {word >> 28}"
+        return Packet(eth, None, None, None, None, None, None, data[start:], problem)
+    body = start + 40
+    # Length 0 with a hop-by-hop header is a jumbogram (RFC 2675) or a segment not yet cut (TSO).
+    end = body + length if length else (size if next_header == _HOP_BY_HOP else body)
+    problem = f"{end - size} bytes of the IPv6 packet are not in the frame" if end > size else ""
+    limit = min(end, size)
+    proto = next_header
+    ident: int | None = None
+    offset = 0
+    more = False
+    while proto in (_HOP_BY_HOP, _ROUTING, _DEST_OPTIONS, _FRAGMENT, _AUTH):
+        if limit < body + 8:
+            problem = problem or "an IPv6 extension header is cut"
+            break
+        following, words, field, number = _unpack_frag6(data, body)
+        if proto == _FRAGMENT:
+            ident, offset, more = number, field & 0xFFF8, bool(field & 1)
+            step = 8
+        elif proto == _AUTH:
+            step = (words + 2) * 4
+        else:
+            step = (words + 1) * 8
+        proto = following
+        body += step  # at least 8 bytes each time: the loop ends with the frame
+        if offset:
+            break
+    ipv6 = IPv6(
+        ipv6_text(src),
+        ipv6_text(dst),
+        hop_limit,
+        next_header,
+        length,
+        proto,
+        word & 0xFFFFF,
+        ident,
+        offset,
+        more,
+    )
+    if body > limit:
+        problem = problem or "an IPv6 extension header is cut"
+        return Packet(eth, None, None, ipv6, None, None, None, b"", problem)
+    if offset or proto == _NO_NEXT:
+        return Packet(eth, None, None, ipv6, None, None, None, data[body:end], problem)
+    return _upper(data, body, end, proto, eth, None, ipv6, problem)
+
+
+def _upper(
+    data: bytes,
+    start: int,
+    end: int,
+    proto: int,
+    eth: Ethernet | None,
+    ipv4: IPv4 | None,
+    ipv6: IPv6 | None,
+    problem: str,
+) -> Packet:
+    """Layer 4 from `start`; the IP packet ends at `end`, which may lie behind the bytes we have."""
+    limit = min(end, len(data))
+    if proto == PROTO_TCP:
+        if limit >= start + 20:
+            sport, dport, seq, ack, bits, window, _sum, _urgent = _unpack_tcp(data, start)
+            header = bits >> 12 << 2
+            body = start + header
+            if header < 20:
+                problem = problem or f"the TCP header length is {header}"
+                body = start + 20
+            elif body > limit:
+                problem = problem or "the TCP options are cut"
+                body = limit
+            options = data[start + 20 : body]
+            tcp = Tcp(sport, dport, seq, ack, bits & 0x1FF, window, options, max(0, end - body))
+            return Packet(eth, None, ipv4, ipv6, None, None, tcp, data[body:limit], problem)
+        problem = problem or f"a TCP header needs 20 bytes, {limit - start} are there"
+    elif proto == PROTO_UDP:
+        if limit >= start + 8:
+            sport, dport, length, _sum = _unpack_udp(data, start)
+            if length < 8 and length != 0:
+                problem = problem or f"the UDP length is {length}, less than its header"
+            elif (
+                length > end - start
+                and not (ipv4 and ipv4.flags_mf)
+                and not (ipv6 and ipv6.flags_mf)
+            ):
+                problem = problem or f"the UDP length {length} is more than the IP packet has"
+            elif length >= 8:
+                limit = min(limit, start + length)
+            udp = Udp(sport, dport, length)
+            return Packet(eth, None, ipv4, ipv6, None, udp, None, data[start + 8 : limit], problem)
+        problem = problem or f"a UDP header needs 8 bytes, {limit - start} are there"
+    elif (proto == PROTO_ICMP and ipv4 is not None) or (proto == PROTO_ICMPV6 and ipv6 is not None):
+        if limit >= start + 8:
+            kind, code, _sum, rest = _unpack_icmp(data, start)
+            body_bytes = data[start + 8 : limit]
+            ident = seq = 0
+            target = link = ""
+            if ipv4 is not None:
+                if kind in ICMP_WITH_IDENT:
+                    ident, seq = rest >> 16, rest & 0xFFFF
+            elif kind in (128, 129):
+                ident, seq = rest >> 16, rest & 0xFFFF
+            elif kind in (133, 134, 135, 136):
+                target, link = _neighbour(kind, body_bytes)
+            icmp = Icmp(
+                4 if ipv4 is not None else 6, kind, code, ident, seq, rest, body_bytes, target, link
+            )
+            return Packet(eth, None, ipv4, ipv6, icmp, None, None, body_bytes, problem)
+        problem = problem or f"an ICMP header needs 8 bytes, {limit - start} are there"
+    return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
+
+
+def _neighbour(kind: int, body: bytes) -> tuple[str, str]:
+    """Target address and link-layer address option of a neighbour discovery message (RFC 4861
+    sections 4.1 to 4.4 and 4.6.1)."""
+    target = ""
+    at = 0
+    if kind in (135, 136):
+        if len(body) < 16:
+            return "", ""
+        target = ipv6_text(body[:16])
+        at = 16
+    elif kind == 134:
+        at = 8  # reachable time and retransmission timer
+    while at + 8 <= len(body):
+        option, units = body[at], body[at + 1]
+        if units == 0:
+            break
+        if option in (1, 2):
+            return target, mac_text(body[at + 2 : at + 8])
+        at += units * 8
+    return target, ""
+
+
+def strip_padding(data: bytes) -> bytes:
+    """The frame without Ethernet padding: it ends where the ARP message or IP packet ends.
+
+    A frame whose inner length cannot be read, or says more than there is, comes back whole.
+    """
+    size = len(data)
+    if size < 14:
+        return data
+    kind = _unpack_u16(data, 12)[0]
+    start = 14
+    while kind in _TAGS and size >= start + 4:
+        kind = _unpack_u16(data, start + 2)[0]
+        start += 4
+    if kind == ETH_IPV4:
+        if size < start + 20:
+            return data
+        length = _unpack_u16(data, start + 2)[0]
+        if length < 20:
+            return data
+    elif kind == ETH_IPV6:
+        if size < start + 40:
+            return data
+        length = 40 + _unpack_u16(data, start + 4)[0]
+        if length == 40 and data[start + 6] == _HOP_BY_HOP:
+            return data
+    elif kind == ETH_ARP:
+        if size < start + 8:
+            return data
+        length = 8 + 2 * (data[start + 4] + data[start + 5])
+    elif kind < 1536:
+        length = kind
+    else:
+        return data
+    return data[: start + length] if start + length < size else data
+
+
+# --- DNS -----------------------------------------------------------------------------------------
+
+DNS_TYPES = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    13: "HINFO",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    35: "NAPTR",
+    39: "DNAME",
+    41: "OPT",
+    43: "DS",
+    46: "RRSIG",
+    47: "NSEC",
+    48: "DNSKEY",
+    50: "NSEC3",
+    52: "TLSA",
+    64: "SVCB",
+    65: "HTTPS",
+    251: "IXFR",
+    252: "AXFR",
+    255: "ANY",
+    257: "CAA",
+}
+RCODES = {
+    0: "NOERROR",
+    1: "FORMERR",
+    2: "SERVFAIL",
+    3: "NXDOMAIN",
+    4: "NOTIMP",
+    5: "REFUSED",
+}
+
+DnsQuestion = tuple[str, str]
+DnsRecord = tuple[str, str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """One DNS message. Names have no final dot, the root is "."; a byte of a label that is not
+    printable is written \\DDD (RFC 4343 section 2.1).
+
+    questions: (name, type); answers, authority, additional: (name, type, ttl, value).
+    """
+
+    id: int
+    qr: bool
+    opcode: int
+    aa: bool
+    tc: bool
+    rd: bool
+    ra: bool
+    rcode: int
+    questions: tuple[DnsQuestion, ...]
+    answers: tuple[DnsRecord, ...]
+    authority: tuple[DnsRecord, ...]
+    additional: tuple[DnsRecord, ...]
+    problem: str
+
+    @property
+    def rcode_text(self) -> str:
+        """'NOERROR', 'NXDOMAIN', …"""
+        return RCODES.get(self.rcode, f"RCODE{self.rcode}")
+
+
+class _Cut(Exception):
+    """The message ends, or a name cannot be read: parsing stops here."""
+
+
+_unpack_dns = Struct("!HHHHHH").unpack_from
+_unpack_record = Struct("!HHIH").unpack_from
+_unpack_soa = Struct("!IIIII").unpack_from
+
+
+def dns(packet: Packet) -> Dns | None:
+    """The DNS message in a packet from or to port 53, else None.
+
+    Over TCP the two bytes of length (RFC 1035 section 4.2.2) are taken off; the message must
+    begin in this segment.
+    """
+    if packet.udp is not None:
+        if packet.udp.sport != DNS_PORT and packet.udp.dport != DNS_PORT:
+            return None
+        return parse_dns(packet.payload)
+    if packet.tcp is not None:
+        if packet.tcp.sport != DNS_PORT and packet.tcp.dport != DNS_PORT:
+            return None
+        if len(packet.payload) < 14:
+            return None
+        length = _unpack_u16(packet.payload)[0]
+        if length < 12:
+            return None
+        return parse_dns(packet.payload[2 : 2 + length])
+    return None
+
+
+def parse_dns(message: bytes) -> Dns | None:
+    """A DNS message from its first byte, None if it has not even a header. Never raises."""
+    if len(message) < 12:
+        return None
+    ident, flags, *counts = _unpack_dns(message)
+    problem = ""
+    questions: list[DnsQuestion] = []
+    sections: tuple[list[DnsRecord], list[DnsRecord], list[DnsRecord]] = ([], [], [])
+    try:
+        at = 12
+        for _ in range(counts[0]):
+            name, at = _name(message, at)
+            if at + 4 > len(message):
+                raise _Cut("a question is cut")
+            questions.append((name, _type_text(_unpack_u16(message, at)[0])))
+            at += 4
+        for section, count in zip(sections, counts[1:], strict=True):
+            for _ in range(count):
+                record, at = _record(message, at)
+                section.append(record)
+    except _Cut as fault:
+        problem = str(fault)
+    return Dns(
+        ident,
+        bool(flags & 0x8000),
+        flags >> 11 & 15,
+        bool(flags & 0x0400),
+        bool(flags & 0x0200),
+        bool(flags & 0x0100),
+        bool(flags & 0x0080),
+        flags & 15,
+        tuple(questions),
+        tuple(sections[0]),
+        tuple(sections[1]),
+        tuple(sections[2]),
+        problem,
+    )
+
+
+def _type_text(number: int) -> str:
+    return DNS_TYPES.get(number) or f"TYPE{number}"  # RFC 3597 section 5
+
+
+def _label_text(label: bytes) -> str:
+    if label.isalnum():
+        return label.decode("ascii")
+    out = []
+    for byte in label:
+        if byte in b".\\":
+            out.append("\\" + chr(byte))
+        elif 0x21 <= byte <= 0x7E:
+            out.append(chr(byte))
+        else:
+            out.append(f"\\{byte:03d}")
+    return "".join(out)
+
+
+def _name(message: bytes, at: int) -> tuple[str, int]:
+    """The name at `at` and where the reading goes on (RFC 1035 section 4.1.4).
+
+    A pointer must lead to an earlier place than the part that holds it. That is what compression
+    means ("a prior occurrence"), and it makes every chain of pointers end.
+    """
+    labels: list[str] = []
+    after = -1
+    part = at  # where the current run of labels began
+    total = 1
+    while True:
+        if at >= len(message):
+            raise _Cut("a name runs past the end of the message")
+        length = message[at]
+        if length == 0:
+            at += 1
+            break
+        if length >= 0xC0:
+            if at + 2 > len(message):
+                raise _Cut("a compression pointer is cut")
+            target = _unpack_u16(message, at)[0] & 0x3FFF
+            if after < 0:
+                after = at + 2
+            if target >= part:
+                raise _Cut("a compression pointer does not lead back")
+            at = part = target
+            continue
+        if length >= 0x40:
+            raise _Cut(f"a label begins with 0x{length:02x}")
+        if at + 1 + length > len(message):
+            raise _Cut("a label is cut")
+        total += 1 + length
+        if total > 255:
+            raise _Cut("a name is longer than 255 bytes")
+        labels.append(_label_text(message[at + 1 : at + 1 + length]))
+        at += 1 + length
+    return ".".join(labels) or ".", at if after < 0 else after
+
+
+def _record(message: bytes, at: int) -> tuple[DnsRecord, int]:
+    name, at = _name(message, at)
+    if at + 10 > len(message):
+        raise _Cut("a record is cut")
+    kind, klass, ttl, length = _unpack_record(message, at)
+    at += 10
+    end = at + length
+    if end > len(message):
+        raise _Cut("a record's data is cut")
+    try:
+        value = _value(message, at, end, kind, klass)
+    except _Cut:
+        value = None
+    if value is None:  # unknown, or not as its type says: RFC 3597 section 5
+        value = f"\\# {length} {message[at:end].hex()}".rstrip()
+    return (name, _type_text(kind), ttl, value), end
+
+
+def _value(message: bytes, at: int, end: int, kind: int, klass: int) -> str | None:
+    """The record's data as a zone file would write it, None if its type is not known here."""
+    reader = _VALUES.get(kind)
+    return reader(message, at, end, klass) if reader is not None else None
+
+
+def _value_a(message: bytes, at: int, end: int, klass: int) -> str | None:
+    return ipv4_text(message[at:end]) if end - at == 4 else None
+
+
+def _value_aaaa(message: bytes, at: int, end: int, klass: int) -> str | None:
+    return ipv6_text(message[at:end]) if end - at == 16 else None
+
+
+def _value_name(message: bytes, at: int, end: int, klass: int) -> str | None:
+    name, after = _name(message, at)
+    return name if after == end else None
+
+
+def _value_mx(message: bytes, at: int, end: int, klass: int) -> str | None:
+    if end - at < 3:
+        return None
+    name, after = _name(message, at + 2)
+    return f"{_unpack_u16(message, at)[0]} {name}" if after == end else None
+
+
+def _value_srv(message: bytes, at: int, end: int, klass: int) -> str | None:
+    if end - at < 7:
+        return None
+    name, after = _name(message, at + 6)
+    priority, weight, port = (_unpack_u16(message, at + step)[0] for step in (0, 2, 4))
+    return f"{priority} {weight} {port} {name}" if after == end else None
+
+
+def _value_soa(message: bytes, at: int, end: int, klass: int) -> str | None:
+    mname, at = _name(message, at)
+    rname, at = _name(message, at)
+    if end - at != 20:
+        return None
+    return " ".join([mname, rname, *map(str, _unpack_soa(message, at))])
+
+
+def _value_txt(message: bytes, at: int, end: int, klass: int) -> str | None:
+    texts = []
+    while at < end:
+        length = message[at]
+        if at + 1 + length > end:
+            return None
+        text = _text(message[at + 1 : at + 1 + length])
+        texts.append(f'"{text}"')
+        at += 1 + length
+    return " ".join(texts) if texts else None
+
+
+def _text(raw: bytes) -> str:
+    return "".join(
+        "\\" + chr(byte) if byte in b'"\\' else chr(byte) if 32 <= byte <= 126 else f"\\{byte:03d}"
+        for byte in raw
+    )
+
+
+def _value_opt(message: bytes, at: int, end: int, klass: int) -> str | None:
+    return f"udp {klass}"  # RFC 6891 section 6.1.2: the class is the sender's UDP payload size
+
+
+_VALUES: dict[int, Callable[[bytes, int, int, int], str | None]] = {
+    1: _value_a,
+    2: _value_name,
+    5: _value_name,
+    6: _value_soa,
+    12: _value_name,
+    15: _value_mx,
+    16: _value_txt,
+    28: _value_aaaa,
+    33: _value_srv,
+    39: _value_name,
+    41: _value_opt,
+}
+
+
+# --- HTTP ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStart:
+    """The head of an HTTP/1 message. A request has `method`, a response has `status`.
+
+    version: as on the wire, "HTTP/1.1".
+    host, content_type, content_length: the header fields, "" or None where absent or not in this
+        segment.
+    complete: the empty line that ends the head is in this segment.
+    """
+
+    method: str
+    target: str
+    version: str
+    host: str
+    status: int | None
+    reason: str
+    content_type: str
+    content_length: int | None
+    complete: bool
+
+    @property
+    def request(self) -> bool:
+        """True for a request, False for a response."""
+        return self.status is None
+
+
+_REQUEST = re.compile(rb"([A-Z][A-Z-]{0,19}) ([^ \r\n]+) (HTTP/\d\.\d)\r?\n")
+_RESPONSE = re.compile(rb"(HTTP/\d\.\d) (\d{3})(?: ([^\r\n]*))?\r?\n")
+_HEAD_LIMIT = 16384  # a head longer than this is read so far and no farther
+
+
+def http(packet: Packet) -> HttpStart | None:
+    """The HTTP/1 request or response that begins in this TCP segment (any port), else None."""
+    if packet.tcp is None or not packet.payload:
+        return None
+    return parse_http(packet.payload)
+
+
+def parse_http(data: bytes) -> HttpStart | None:
+    """The head of an HTTP/1 message from its first byte, else None. Never raises."""
+    first = data[0] if data else 0
+    if not 0x41 <= first <= 0x5A:  # every method and "HTTP" begin with a capital letter
+        return None
+    head = data[:_HEAD_LIMIT]
+    match = _RESPONSE.match(head)
+    method = target = reason = ""
+    status: int | None = None
+    if match:
+        version = match[1].decode("ascii")
+        status = int(match[2])
+        reason = (match[3] or b"").decode("latin-1")
+    else:
+        match = _REQUEST.match(head)
+        if not match:
+            return None
+        method = match[1].decode("ascii")
+        target = match[2].decode("latin-1")
+        version = match[3].decode("ascii")
+    host = content_type = ""
+    length: int | None = None
+    complete = False
+    lines = head[match.end() :].split(b"\n")
+    for line in lines[:-1]:  # what follows the last line end may be half a field
+        line = line.rstrip(b"\r")
+        if not line:
+            complete = True
+            break
+        name, colon, value = line.partition(b":")
+        if not colon:
+            continue
+        key = name.lower()
+        if key == b"host":
+            host = value.strip().decode("latin-1")
+        elif key == b"content-type":
+            content_type = value.strip().decode("latin-1")
+        elif key == b"content-length":
+            number = value.strip()
+            # isdigit of bytes is ASCII only; the limit keeps int() cheap on a hostile header.
+            length = int(number) if number.isdigit() and len(number) < 20 else None
+    return HttpStart(method, target, version, host, status, reason, content_type, length, complete)

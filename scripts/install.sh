@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes this checkout ready to run: Debian or Ubuntu packages through apt, everything else in
+# .venv. Run it as often as you like: it does only what is missing, goes on where it was stopped,
+# and when nothing is missing it says so and touches neither apt nor the network.
+#
+# Three rules:
+#   - Nothing outside this folder changes, except packages that apt installs.
+#   - root is used for apt alone, and only when a package is missing.
+#   - Every failing step ends with the command to run and with the end of its log.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+venv=$here/.venv
+log=$venv/install.log
+system_python=/usr/bin/python3 # the distribution's: its packages hold Mininet's Python side
+
+# Why each: mininet brings mnexec; ping, traceroute, curl and tcpdump are what people type on the
+# hosts; python3-dnspython lets stock `mn`, which runs on the system's Python, start our DNS apps.
+packages=(
+    mininet openvswitch-switch iproute2 iputils-ping ethtool curl traceroute tcpdump
+    python3-venv python3-dnspython
+)
+# The peers that tests compare with.
+test_packages=(tshark bind9-dnsutils)
+# Left out with a note where the distribution has no such package (Ubuntu has a snap instead).
+optional_test_packages=(chromium)
+
+usage() {
+    cat <<'END'
+Usage: scripts/install.sh [--with-tests] [--dry-run] [--help]
+
+Installs what hoplab needs: packages of the distribution through apt (as root or with sudo), and
+Ryu and the rest into .venv. A second run finds everything in place and ends at once.
+
+  --with-tests   also what `make test` needs: tshark, dig, chromium, pytest, ruff, mypy, ...
+  --dry-run      say what would be done, and do nothing
+  --help         this text
+
+Exit codes: 0 ready, 1 a step failed, 2 wrong option, 6 packages are missing and there is no way
+to become root (the line to run as root is printed).
+
+pip is run with your own settings (PIP_INDEX_URL, PIP_CERT, pip.conf and so on).
+END
+}
+
+with_tests=no dry_run=no
+for option in "$@"; do
+    case $option in
+        --with-tests) with_tests=yes ;;
+        --dry-run) dry_run=yes ;;
+        -h | --help) usage && exit 0 ;;
+        *)
+            printf 'install: unknown option %q\n\n' "$option" >&2
+            usage >&2
+            exit 2
+            ;;
+    esac
+done
+
+say() { printf 'install: %s\n' "$*"; }
+
+die() { # die CODE SENTENCE [NEXT STEP]
+    printf 'install: %s\n' "$2" >&2
+    if [ -n "${3:-}" ]; then printf '  next: %s\n' "$3" >&2; fi
+    exit "$1"
+}
+
+# ---- what is missing ---------------------------------------------------------------------------
+
+# The stamp tells for which inputs .venv was completed: the requirement files, the recipe, the
+# Python, and the place (a venv cannot be moved). A change of any of them runs pip again.
+fingerprint() {
+    {
+        cat -- requirements.txt build-constraints.txt setup.py scripts/install.sh
+        if [ "$1" = yes ]; then cat -- requirements-test.txt; fi
+        readlink -f -- "$system_python"
+        printf '%s\n' "$here"
+    } | sha256sum | cut -d ' ' -f 1
+}
+
+cd -- "$here"
+stamp=$venv/.stamp-run
+if [ "$with_tests" = yes ]; then stamp=$venv/.stamp-test; fi
+wanted=$(fingerprint "$with_tests")
+
+venv_ready() {
+    [ -x "$venv/bin/python" ] && [ -f "$stamp" ] && [ "$(<"$stamp")" = "$wanted" ]
+}
+
+required=("${packages[@]}")
+if [ "$with_tests" = yes ]; then required+=("${test_packages[@]}"); fi
+
+missing=()
+find_missing() { # find_missing NAME...: sets `missing` to those which dpkg has not installed
+    local installed name
+    installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' -- "$@" 2>/dev/null || true)
+    missing=()
+    for name in "$@"; do
+        case $'\n'$installed$'\n' in
+            *$'\n'"$name installed"$'\n'*) ;;
+            *) missing+=("$name") ;;
+        esac
+    done
+}
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    die 1 "this installer knows Debian and Ubuntu only (no dpkg-query or apt-get here)" \
+        "use a Debian or Ubuntu machine, or the virtual machine in vagrant/"
+fi
+find_missing "${required[@]}"
+if venv_ready; then
+    if [ ${#missing[@]} -eq 0 ]; then
+        say "everything is in place"
+        exit 0
+    fi
+elif [ "$with_tests" = yes ]; then
+    # Optional packages are asked for when something is installed anyway, never on a quiet run.
+    find_missing "${required[@]}" "${optional_test_packages[@]}"
+fi
+
+# ---- the plan ----------------------------------------------------------------------------------
+
+as_root=()
+how_root="as root"
+if [ "$EUID" -ne 0 ]; then
+    as_root=(sudo)
+    how_root="through sudo"
+fi
+apt_install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
+    -o DPkg::Lock::Timeout=300)
+
+say "this will be done in $here:"
+if [ ${#missing[@]} -gt 0 ]; then
+    say "  - apt, $how_root: ${missing[*]}"
+fi
+if ! venv_ready; then
+    if [ "$with_tests" = yes ]; then
+        say "  - .venv: ryu 4.34, eventlet, dnspython, hoplab itself, and the tools of the tests"
+    else
+        say "  - .venv: ryu 4.34, eventlet, dnspython, hoplab itself"
+    fi
+fi
+say "nothing else outside this folder changes"
+if [ "$dry_run" = yes ]; then
+    say "dry run: nothing was done"
+    exit 0
+fi
+
+# ---- running a step ----------------------------------------------------------------------------
+
+# One installer at a time in one checkout; a second one waits, then finds the work done.
+mkdir -p -- "$venv"
+exec 9>"$venv/.lock"
+if ! flock -n 9; then
+    say "another install is running here, waiting for it"
+    flock 9
+    if venv_ready; then
+        # It may have been an install without the same packages, so look again.
+        exec "$BASH" "$here/scripts/install.sh" "$@"
+    fi
+fi
+
+ticker=
+stop_ticker() {
+    if [ -n "$ticker" ]; then
+        kill "$ticker" 2>/dev/null || true
+        wait "$ticker" 2>/dev/null || true
+        ticker=
+    fi
+}
+trap stop_ticker EXIT
+
+step() { # step SENTENCE COMMAND...: runs it with its output in the log
+    local sentence=$1 began=$SECONDS code=0
+    shift
+    printf 'install: %s ... ' "$sentence"
+    printf '\n$ %s\n' "${*@Q}" >>"$log"
+    if [ -t 1 ]; then
+        # Shows that a long step lives. Its output is the terminal, so no pipe is held open.
+        (
+            while sleep 1 9>&-; do
+                printf '\rinstall: %s ... %d s ' "$sentence" $((SECONDS - began))
+            done
+        ) 9>&- &
+        ticker=$!
+    fi
+    "$@" >>"$log" 2>&1 9>&- || code=$?
+    stop_ticker
+    if [ "$code" -ne 0 ]; then
+        printf 'failed\n'
+        {
+            printf '\nThe end of %s:\n' "$log"
+            tail -n 25 -- "$log" | sed 's/^/  | /'
+            printf '\ninstall: this command failed with exit code %d:\n  %s\n' "$code" "${*@Q}"
+        } >&2
+        return "$code"
+    fi
+    printf 'done (%d s)\n' $((SECONDS - began))
+}
+
+: >"$log"
+
+# ---- packages ----------------------------------------------------------------------------------
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$EUID" -ne 0 ]; then
+        # sudo asks on the terminal before the step begins, not in the middle of its line.
+        if ! command -v sudo >/dev/null || ! { sudo -n true || sudo -v; } 2>/dev/null; then
+            die 6 "these packages are missing, and there is no way to become root here: ${missing[*]}" \
+                "as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+        fi
+    fi
+    # A broken third-party list makes the update fail while ours may be fine: the install decides.
+    step "reading the package lists" "${as_root[@]}" apt-get update ||
+        say "going on with the package lists that are there"
+    available=()
+    for name in "${missing[@]}"; do
+        case " ${optional_test_packages[*]} " in
+            *" $name "*)
+                if [[ $(LC_ALL=C apt-cache policy "$name") != *'Candidate: '[0-9]* ]]; then
+                    say "no package $name in this distribution; the tests that need it are skipped"
+                    continue
+                fi
+                ;;
+        esac
+        available+=("$name")
+    done
+    if [ ${#available[@]} -gt 0 ]; then
+        step "installing ${available[*]}" "${as_root[@]}" "${apt_install[@]}" "${available[@]}" ||
+            die 1 "apt could not install the packages" \
+                "cure what the log says and run this again; it goes on from here"
+    fi
+fi
+
+# ---- .venv -------------------------------------------------------------------------------------
+
+if venv_ready; then
+    say "ready"
+    exit 0
+fi
+
+"$system_python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    die 1 "hoplab needs Python 3.10 or later; $system_python is older" \
+        "use Debian 12, Ubuntu 22.04 or later, or the virtual machine in vagrant/"
+
+# What would make a venv's Python or pip put things elsewhere, or count what is elsewhere as ours.
+unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON
+export PIP_USER=0 PYTHONNOUSERSITE=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+
+venv_python=$venv/bin/python
+# A venv that was half made, or moved here, is made again (the lock and the log stay).
+if ! "$venv_python" -c 'import pip, sys; sys.exit(sys.prefix != sys.argv[1])' "$venv" 2>/dev/null; then
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name .lock ! -name install.log -exec rm -rf -- {} +
+    step "making .venv" "$system_python" -m venv --system-site-packages "$venv" ||
+        die 1 "no virtual environment could be made" "see the log above"
+fi
+
+pip=("$venv_python" -m pip --no-color)
+
+# ryu 4.34 builds only with an old setuptools, and pip's isolated build sees no ordinary
+# constraint: only these variables reach it (which one depends on pip's age). pip splits their
+# value at spaces, so the path goes in as a URL with every unusual character escaped.
+constraints=$("$venv_python" -c \
+    'import pathlib, sys; print(pathlib.Path(sys.argv[1]).as_uri())' "$here/build-constraints.txt")
+step "installing ryu, eventlet and dnspython into .venv" \
+    env PIP_CONSTRAINT="${PIP_CONSTRAINT:+$PIP_CONSTRAINT }$constraints" \
+    PIP_BUILD_CONSTRAINT="${PIP_BUILD_CONSTRAINT:+$PIP_BUILD_CONSTRAINT }$constraints" \
+    PIP_USE_PEP517=1 \
+    "${pip[@]}" install -r requirements.txt ||
+    die 1 "pip could not install ryu and its company" \
+        "check the network (and PIP_INDEX_URL, https_proxy), then run this again"
+
+if [ "$with_tests" = yes ]; then
+    step "installing the tools of the tests into .venv" \
+        "${pip[@]}" install -r requirements-test.txt ||
+        die 1 "pip could not install the tools of the tests" "check the network, then run this again"
+fi
+
+# Without the variables above: our own build wants a current setuptools.
+step "installing hoplab itself into .venv" "${pip[@]}" install --no-deps --editable . ||
+    die 1 "pip could not install hoplab" "see the log above"
+
+printf '%s\n' "$wanted" >"$stamp.new"
+mv -- "$stamp.new" "$stamp"
+if [ "$with_tests" = yes ]; then
+    # What the tests need includes all that a run needs.
+    fingerprint no >"$venv/.stamp-run"
+fi
+say "ready: $venv/bin/hoplab"

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may import whom, read from the source: `docs/architecture.md` says why.
+
+Imports are found wherever they stand, at the top, inside a function or under TYPE_CHECKING, and
+`importlib.import_module("name")` counts. A room is a module or package directly below hoplab.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTENT = ("topologies", "controllers", "apps")
+
+
+def imports_of(path: Path, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of every import; relative ones made absolute within `package`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            stem = ".".join((*base, *((node.module,) if node.module else ())))
+            # `from hoplab import cli` imports hoplab.cli, so each name counts as a module.
+            for alias in node.names:
+                yield node.lineno, f"{stem}.{alias.name}"
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name | ast.Attribute)
+            and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr)
+            in ("import_module", "__import__")
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, str(node.args[0].value)
+
+
+def room_of(name: str) -> str | None:
+    """`wire` of hoplab.wire.pcapng; None for what is not ours or is hoplab itself."""
+    parts = name.split(".")
+    if parts[0] != "hoplab" or len(parts) < 2:
+        return None
+    return parts[1] if not parts[1].startswith("__") else None
+
+
+# Rooms that may import only these rooms of ours.
+KNOWS = {
+    "errors": set[str](),
+    "sandbox": {"errors"},
+    "wire": {"wire", "errors"},
+    "trace": {"trace", "wire", "errors"},
+}
+# Rooms that may import nothing but these and Python's own library.
+STANDARD_LIBRARY_ONLY = {"errors", "sandbox"}
+# A foreign package, and the rooms that may import it.
+ONLY_IN = {"mininet": {"network"}, "ryu": {"ryu_main"}, "eventlet": {"ryu_main"}}
+
+
+def faults(root: Path) -> list[str]:
+    """Every forbidden import below `root`, as `file:line: what is wrong`."""
+    found: list[str] = []
+
+    def fault(path: Path, line: int, sentence: str) -> None:
+        found.append(f"{path.relative_to(root)}:{line}: {sentence}")
+
+    for path in sorted((root / "hoplab").rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        room = parts[1]
+        for line, name in imports_of(path, parts[:-1]):
+            other, top = room_of(name), name.split(".")[0]
+            if other is not None and room in KNOWS and other not in KNOWS[room]:
+                fault(path, line, f"{room} must not know {other}")
+            if other == "cli" and room not in ("cli", "__main__"):
+                fault(path, line, "nothing imports cli")
+            if room not in ONLY_IN.get(top, {room}):
+                fault(path, line, f"only {' '.join(ONLY_IN[top])} may import {top}")
+            if (
+                room in STANDARD_LIBRARY_ONLY
+                and top != "hoplab"
+                and top not in sys.stdlib_module_names
+            ):
+                fault(path, line, f"{room} uses the standard library only, not {top}")
+    for folder in CONTENT:
+        for path in sorted((root / folder).rglob("*.py")):
+            for line, name in imports_of(path, (folder,)):
+                if name.split(".")[0] == "hoplab":
+                    fault(path, line, "content stands alone and never imports hoplab")
+                if folder == "controllers" and name.startswith(
+                    ("ryu.app.", "ryu.cmd.", "ryu.topology.")
+                ):
+                    fault(path, line, f"not portable beyond Ryu itself: {name}")
+    return found
+
+
+def test_every_import_is_allowed() -> None:
+    assert faults(ROOT) == []
+
+
+BROKEN: list[tuple[str, str, str]] = [
+    ("hoplab/errors.py", "import hoplab.sandbox", "errors must not know sandbox"),
+    ("hoplab/errors.py", "import dns.name", "errors uses the standard library only, not dns"),
+    ("hoplab/sandbox.py", "from hoplab.wire import pcapng", "sandbox must not know wire"),
+    ("hoplab/sandbox.py", "import mininet.net", "only network may import mininet"),
+    ("hoplab/wire/pcapng.py", "from hoplab import content", "wire must not know content"),
+    ("hoplab/wire/pcapng.py", "from ..trace import model", "wire must not know trace"),
+    ("hoplab/trace/story.py", "from hoplab.report import terminal", "trace must not know report"),
+    ("hoplab/trace/story.py", "from .. import network", "trace must not know network"),
+    ("hoplab/daemon.py", "def f():\n    from mininet.net import Mininet", "only network may"),
+    ("hoplab/daemon.py", "import importlib\nimportlib.import_module('mininet.cli')", "only netw"),
+    ("hoplab/control.py", "import ryu", "only ryu_main may import ryu"),
+    ("hoplab/web/server.py", "import hoplab.cli.main", "nothing imports cli"),
+    ("hoplab/web/server.py", "from hoplab import cli", "nothing imports cli"),
+    ("topologies/web.py", "from hoplab import content", "content stands alone"),
+    ("apps/dns_server.py", "import hoplab", "content stands alone"),
+    ("controllers/hub.py", "from hoplab.errors import LabError", "content stands alone"),
+    ("controllers/hub.py", "from ryu.app.wsgi import WSGIApplication", "not portable"),
+]
+
+
+@pytest.mark.parametrize(("file", "source", "says"), BROKEN)
+def test_a_forbidden_import_is_found(tmp_path: Path, file: str, source: str, says: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source + "\n")
+    line = source.count("\n") + 1
+    found = faults(tmp_path)
+    assert any(fault.startswith(f"{file}:{line}: {says}") for fault in found), found
+
+
+ALLOWED: list[tuple[str, str]] = [
+    ("hoplab/sandbox.py", "import ctypes, os\nfrom hoplab.errors import LabError"),
+    ("hoplab/wire/pcapng.py", "from hoplab.wire.observation import Observation\nimport struct"),
+    ("hoplab/trace/story.py", "from hoplab.wire import packet\nfrom .model import Hop"),
+    ("hoplab/network.py", "def f():\n    from mininet.net import Mininet"),
+    ("hoplab/ryu_main.py", "import eventlet\nfrom ryu.cmd import manager"),
+    ("hoplab/cli/main.py", "from hoplab.cli import parse\nfrom hoplab import __version__"),
+    ("hoplab/wire/capture.py", "from hoplab import __version__"),
+    ("topologies/web.py", "from mininet.topo import Topo"),
+    ("controllers/hub.py", "from ryu.base import app_manager"),
+]
+
+
+@pytest.mark.parametrize(("file", "source"), ALLOWED)
+def test_an_allowed_import_is_left_alone(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source + "\n")
+    assert faults(tmp_path) == []

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installing hoplab: the wheel, the editable install, the installer's promises.
+
+Everything is done on a copy of the tree in a path with spaces, and leaves the checkout alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hoplab import __version__, content
+from hoplab.errors import Exit, LabError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ("hoplab", "topologies", "controllers", "apps", "labs", "scripts")
+
+# Run by the Python of the installed copy, in an empty folder.
+ASK = """
+import json
+from hoplab import __version__, content
+kinds = ["topologies", "controllers", "apps"]
+print(json.dumps({
+    "version": __version__,
+    "from": content.__file__,
+    "names": {kind: content.names(kind) for kind in kinds},
+    "files": {kind: str(content.find(kind, content.names(kind)[0])) for kind in kinds},
+    "data": sorted(str(p.relative_to(content.folder("apps")))
+                   for p in content.folder("apps").rglob("*")
+                   if p.is_file() and p.suffix not in (".py", ".pyc")),
+}))
+"""
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **env},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def copy_tree(where: Path) -> Path:
+    tree = where / "a tree" / "hop lab"
+    tree.mkdir(parents=True)
+    for name in SHIPPED:
+        if (ROOT / name).is_dir():
+            leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / name, tree / name, ignore=leave_out)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy2(path, tree)
+    return tree
+
+
+def new_venv(where: Path) -> Path:
+    """A fresh Python that has pip and nothing else."""
+    run(sys.executable, "-m", "venv", where, cwd=where.parent)
+    return where / "bin" / "python"
+
+
+def ask(python: Path, empty: Path) -> dict[str, object]:
+    import json
+
+    empty.mkdir()
+    answer: dict[str, object] = json.loads(run(python, "-c", ASK, cwd=empty))
+    return answer
+
+
+def expected_data() -> list[str]:
+    apps = ROOT / "apps"
+    return sorted(
+        str(path.relative_to(apps))
+        for path in apps.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    )
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_tree(tmp_path_factory.mktemp("packaging"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path) -> Path:
+    pytest.importorskip("setuptools")
+    run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps",
+        "--no-index", "-w", "dist", ".", cwd=tree)  # fmt: skip
+    (made,) = (tree / "dist").glob("*.whl")
+    return made
+
+
+def test_the_wheel_holds_engine_and_content_inside_one_package(wheel: Path) -> None:
+    assert wheel.name == f"hoplab-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = [name for name in names if name.endswith("/METADATA")]
+        text = archive.read(metadata).decode()
+        (entries,) = [name for name in names if name.endswith("/entry_points.txt")]
+        assert "hoplab = hoplab.cli.main:main" in archive.read(entries).decode()
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"hoplab", f"hoplab-{__version__}.dist-info"}
+    for kind in ("topologies", "controllers", "apps"):
+        ours = {f"hoplab/{kind}/{path.name}" for path in (ROOT / kind).glob("*.py")}
+        assert ours and ours <= set(names)
+    for path in (ROOT / "hoplab").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            assert path.relative_to(ROOT).as_posix() in names
+    assert not [name for name in names if "__pycache__" in name]
+    assert any(name.endswith("LICENSE") for name in names)
+    assert "Apache-2.0" in text and "Requires-Python: >=3.10" in text
+    required = [line for line in text.splitlines() if line.startswith("Requires-Dist: ryu")]
+    assert all("extra" in line for line in required), "ryu must not be a hard requirement"
+
+
+def test_the_installed_wheel_finds_its_files(wheel: Path, tmp_path: Path) -> None:
+    python = new_venv(tmp_path / "wheel env")
+    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    answer = ask(python, tmp_path / "empty")
+    assert answer["version"] == __version__
+    assert str(answer["from"]).startswith(str(tmp_path))
+    for kind in ("topologies", "controllers", "apps"):
+        assert answer["names"][kind] == content.names(kind)  # type: ignore[index, arg-type]
+        assert answer["files"][kind].startswith(str(tmp_path))  # type: ignore[index]
+    assert answer["data"] == expected_data()
+    assert (tmp_path / "wheel env" / "bin" / "hoplab").is_file()
+
+
+def test_the_editable_install_finds_the_checkouts_files(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path)
+    venv = tmp_path / "edit env"
+    python = new_venv(venv)
+    # The fresh environment borrows this one's setuptools, so that nothing is fetched.
+    import setuptools
+
+    borrowed = str(Path(setuptools.__file__).resolve().parents[1])
+    run(python, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation",
+        "--use-pep517", "-e", tree, cwd=tmp_path, PYTHONPATH=borrowed)  # fmt: skip
+    answer = ask(python, tmp_path / "empty")
+    assert str(answer["from"]).startswith(str(tree))
+    for kind in ("topologies", "controllers", "apps"):
+        assert answer["files"][kind].startswith(str(tree / kind))  # type: ignore[index]
+    assert answer["data"] == expected_data()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_plain_pip_installs_the_wheel_with_what_it_requires(wheel: Path, tmp_path: Path) -> None:
+    """With the newest pip, in an environment that has nothing; fetches from the network."""
+    python = new_venv(tmp_path / "env")
+    run(python, "-m", "pip", "install", "--upgrade", "pip", cwd=tmp_path)
+    run(python, "-m", "pip", "install", wheel, cwd=tmp_path)
+    assert ask(python, tmp_path / "empty")["version"] == __version__
+
+
+# ---- content ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["topologies", "controllers", "apps"])
+def test_every_listed_name_is_a_file(kind: content.Kind) -> None:
+    assert content.names(kind)
+    for name in content.names(kind):
+        assert content.find(kind, name) == ROOT / kind / f"{name}.py"
+
+
+def test_helpers_are_not_listed() -> None:
+    assert "nodes" not in content.names("topologies")
+
+
+def test_a_path_is_the_users_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "my net.py"
+    mine.write_text("")
+    assert content.find("topologies", str(mine)) == mine
+    monkeypatch.chdir(tmp_path)
+    assert content.find("topologies", "my net.py") == mine
+    assert content.find("topologies", "./my net.py") == mine
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert content.find("controllers", "~/my net.py") == mine
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("learning_swich", "did you mean learning_switch?"),
+        ("nothing_like_it", "hoplab has: hub, learning_switch"),
+        ("./hub.py", "did you mean hub?"),
+        ("", "hoplab has: hub, learning_switch"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_known(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LabError) as caught:
+        content.find("controllers", name)
+    assert caught.value.code == Exit.NO_SUCH
+    assert says in caught.value.hint
+
+
+def test_a_bare_name_that_is_a_file_here_gets_the_right_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("")
+    with pytest.raises(LabError) as caught:
+        content.find("controllers", "mine")
+    assert caught.value.hint == "for your own file say ./mine.py"
+    with pytest.raises(LabError, match="is a folder"):
+        content.find("controllers", f"{tmp_path}/")
+
+
+# ---- the installer ------------------------------------------------------------------------------
+
+
+def test_the_version_stands_in_one_place() -> None:
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("*.toml"), *(ROOT / "scripts").iterdir()]:
+        assert __version__ not in path.read_text(encoding="utf-8"), path
+
+
+def test_a_dry_run_says_and_does_nothing(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path)
+    said = run("scripts/install.sh", "--dry-run", "--with-tests", cwd=tree)
+    assert "dry run: nothing was done" in said and ".venv: ryu 4.34" in said
+    assert not (tree / ".venv").exists()
+
+
+def test_an_unknown_option_is_refused() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "install.sh", "--tests"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "--with-tests" in done.stderr
+
+
+def fake_debian(tmp_path: Path, sudo: bool = False) -> Path:
+    """A PATH where no package is installed and apt-get only writes down what it was asked."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "cat", "cut", "dirname", "env", "flock", "mkdir", "readlink", "sed",
+                 "sha256sum", "tail", "find", "rm", "mv"):  # fmt: skip
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(found)
+    (tools / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/apt"\nexit 1\n')
+    (tools / "apt-cache").write_text("#!/bin/sh\nexit 0\n")
+    for path in tools.iterdir():
+        if not path.is_symlink():
+            path.chmod(0o755)
+    return tools
+
+
+def installer(tree: Path, tools: Path, as_nobody: bool = False) -> subprocess.CompletedProcess[str]:
+    command = ["/bin/bash", str(tree / "scripts" / "install.sh")]
+    if as_nobody:
+        prefix = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        command = [*prefix, *command]
+    return subprocess.run(
+        command, env={"PATH": str(tools), "HOME": "/"}, capture_output=True, text=True
+    )
+
+
+def test_without_root_the_line_to_run_is_printed(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path)
+    tools = fake_debian(tmp_path)
+    as_nobody = os.geteuid() == 0
+    if as_nobody:
+        for path in (*tmp_path.parents, tmp_path):
+            if path.stat().st_mode & 0o005 != 0o005:
+                if path.name.startswith("pytest-") or path == tmp_path:
+                    path.chmod(0o755)
+                else:
+                    pytest.skip(f"another user cannot look into {path}")
+        for path in (tree, *tree.rglob("*")):
+            os.chown(path, 65534, 65534)
+    done = installer(tree, tools, as_nobody)
+    assert done.returncode == 6, done
+    line = "as root: apt-get update && apt-get install -y --no-install-recommends mininet openvsw"
+    assert line in done.stderr
+    assert not (tmp_path / "apt").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended apt-get as root")
+def test_a_failing_step_shows_its_log_and_its_command(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path)
+    done = installer(tree, fake_debian(tmp_path))
+    assert done.returncode == 1
+    assert "The end of " in done.stderr and "this command failed with exit code 1" in done.stderr
+    asked = (tmp_path / "apt").read_text().splitlines()
+    assert asked[0] == "update"
+    assert re.fullmatch(r"install -y --no-install-recommends -o \S+ mininet .*", asked[1])
+    assert "it goes on from here" in done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_installer_in_a_path_with_spaces(tmp_path: Path) -> None:
+    """For real; fetches from the network. The second run does nothing."""
+    tree = copy_tree(tmp_path)
+    run("scripts/install.sh", cwd=tree)
+    python = tree / ".venv" / "bin" / "python"
+    said = run(python, "-c", "import ryu, hoplab; print(ryu.version, hoplab.__file__)",
+               cwd=tmp_path)  # fmt: skip
+    assert said.split(maxsplit=1)[0] == "4.34" and str(tree) in said
+    log = (tree / ".venv" / "install.log").stat().st_mtime_ns
+    assert run("scripts/install.sh", cwd=tree) == "install: everything is in place\n"
+    assert (tree / ".venv" / "install.log").stat().st_mtime_ns == log
+    shutil.rmtree(tree / ".venv" / "lib")  # as if it had been stopped half-way
+    (tree / ".venv" / ".stamp-run").unlink()
+    run("scripts/install.sh", cwd=tree)
+    run(python, "-c", "import ryu, hoplab", cwd=tmp_path)
