@@ -23,13 +23,19 @@ HERE = Path(__file__).resolve().parent
 # Content that stands beside the engine in a checkout. As top-level packages these names would
 # collide with other people's, so they are installed inside hoplab.
 CONTENT = ("topologies", "controllers", "apps", "labs")
-LEFT_OUT = {"__pycache__"}
+
+
+def left_out(path: Path) -> bool:
+    """Caches, and whatever tools and editors hide."""
+    return path.suffix == ".pyc" or any(
+        part == "__pycache__" or part.startswith(".") for part in path.relative_to(HERE).parts
+    )
 
 
 def folders(top: Path) -> list[Path]:
-    """`top` and all folders below it that hold files to ship."""
+    """`top` and all folders below it that may hold files to ship."""
     every = [top, *sorted(path for path in top.rglob("*") if path.is_dir())]
-    return [path for path in every if not LEFT_OUT & set(path.relative_to(HERE).parts)]
+    return [path for path in every if not left_out(path)]
 
 
 def packages() -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -42,7 +48,7 @@ def packages() -> tuple[dict[str, str], dict[str, list[str]]]:
         for folder in folders(HERE / top):
             parts = folder.relative_to(HERE).parts
             name = ".".join(parts if top == "hoplab" else ("hoplab", *parts))
-            files = [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix != ".pyc"]
+            files = [p for p in sorted(folder.iterdir()) if p.is_file() and not left_out(p)]
             if not files:
                 continue
             if name.replace(".", "").isidentifier() and any(p.suffix == ".py" for p in files):
@@ -85,14 +91,18 @@ if editable_wheel is not None:
     class PathFileEditable(editable_wheel):  # type: ignore[misc, valid-type]
         """An editable install by one line in a .pth file.
 
-        Because package_dir is used, setuptools would install an import hook instead. That costs
-        every start of Python in this environment 12 ms, and editors and type checkers are blind
-        to it. `hoplab.content` finds the content folders without it.
+        With folders mapped to other package names setuptools installs an import hook instead.
+        That costs every start of Python in this environment 12 ms, and editors and type checkers
+        are blind to it. Here the mapping is not needed: `hoplab.content` finds the content
+        folders beside the engine.
         """
 
         def finalize_options(self) -> None:
+            engine = [name for name in WHERE if WHERE[name].split("/")[0] == "hoplab"]
+            self.distribution.packages = engine
+            self.distribution.package_dir = {"": "."}
+            self.distribution.package_data = {name: DATA.get(name, []) for name in engine}
             super().finalize_options()
-            self.mode = self.mode or "compat"
 
     COMMANDS["editable_wheel"] = PathFileEditable
 

@@ -33,6 +33,7 @@ authority section), RFC 4592 (wildcards, names that exist only through names bel
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -227,20 +228,25 @@ def load_zone(path: str) -> Zone:
     hint = "See apps/zones/ for files that work; each begins with $ORIGIN, $TTL and an SOA."
     try:
         with open(path, encoding="utf-8") as file:
-            zone = dns.zone.from_file(file, relativize=False, filename=path)
-        return Zone(zone)
+            zone = dns.zone.from_file(file, relativize=False, check_origin=False, filename=path)
     except OSError as error:
         raise service.ServiceError(f"cannot read the zone {path}: {error.strerror}", hint) from None
     except dns.zone.UnknownOrigin:
         raise service.ServiceError(f"{path}: no $ORIGIN, so no name is complete", hint) from None
-    except dns.zone.NoSOA:
-        raise service.ServiceError(f"{path}: the zone has no SOA record at its top", hint) from None
-    except dns.zone.NoNS:
-        raise service.ServiceError(f"{path}: the zone has no NS record at its top", hint) from None
     except (dns.exception.DNSException, ValueError, KeyError) as error:
         text = str(error) or type(error).__name__
-        text = text if text.startswith(path) else f"{path}: {text}"
-        raise service.ServiceError(f"not a master file: {text}", hint) from None
+        # The reader has often taken the end of the line before it complains about the line.
+        match = re.fullmatch(re.escape(path) + r":(\d+): (.*)", text, re.DOTALL)
+        if match is not None:
+            path, text = f"{path}, at or just above line {match[1]}", match[2]
+        raise service.ServiceError(f"not a master file: {path}: {text}", hint) from None
+    if zone.origin is None:
+        raise service.ServiceError(f"{path}: there is no record in it", hint)
+    for rdtype in (SOA, NS):
+        if zone.get_rdataset(zone.origin, rdtype) is None:
+            kind = dns.rdatatype.to_text(rdtype)
+            raise service.ServiceError(f"{path}: the zone has no {kind} record at its top", hint)
+    return Zone(zone)
 
 
 def load_zones(paths: Sequence[str]) -> Iterator[Zone]:

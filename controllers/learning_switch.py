@@ -89,6 +89,8 @@ class Switch:
 
     def port(self, number: int) -> str:
         """In words: port 2 (s1-eth2)."""
+        if number == self.datapath.ofproto.OFPP_LOCAL:
+            return "its own local port"
         name = self.port_names.get(number)
         return f"port {number} ({name})" if name else f"port {number}"
 

@@ -67,9 +67,7 @@ class Batch:
         self._places.append(made)
         return made
 
-    def pair(
-        self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str
-    ) -> None:
+    def pair(self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str) -> None:
         """Queue a veth pair. Raises LabError for names that the kernel would not take."""
         for place, name in ((one, name1), (other, name2)):
             if len(name.encode()) > NAME_LIMIT:

@@ -19,6 +19,8 @@ from hoplab.errors import Exit, LabError
 
 Kind = Literal["topologies", "controllers", "apps", "labs"]
 
+KINDS: tuple[Kind, ...] = ("topologies", "controllers", "apps", "labs")
+
 _ONE = {"topologies": "topology", "controllers": "controller", "apps": "app", "labs": "lab sheet"}
 _SUFFIX = {"topologies": ".py", "controllers": ".py", "apps": ".py", "labs": ".md"}
 # What a file must have to be listed, which the helpers beside it do not.

@@ -27,6 +27,10 @@ from hoplab.errors import Exit, LabError
 PORTS = (6653, 6654)  # 6653 is IANA's for OpenFlow; a swap alternates
 START_S = 20
 FLOWS_S = 3  # how long a new controller may take to put in its first flow
+_NO_MATCH = re.compile(
+    r"(idle|hard)_(timeout|age)=|importance=|n_|"
+    r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
+)
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -123,10 +127,10 @@ def flows(bridge: str) -> list[Flow]:
         head = re.match(r" ?cookie=\S+, duration=([\d.]+)s, table=(\d+), n_packets=", line)
         if not head:
             continue
-        rest = line[: line.index(" actions=")].split(", ")[-1]
-        words = [w for w in rest.split(",") if not re.match(r"(idle|hard)_(timeout|age)=|n_", w)]
-        match = ",".join(words).strip()
-        found.append(Flow(float(head[1]), int(head[2]), match))
+        # The match has no spaces; what stands before it are counters, timeouts and flags.
+        rest = line[: line.index(" actions=")].split(", ")[-1].split(" ")[-1]
+        words = [word for word in rest.split(",") if not _NO_MATCH.match(word)]
+        found.append(Flow(float(head[1]), int(head[2]), ",".join(words)))
     return found
 
 

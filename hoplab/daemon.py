@@ -112,8 +112,9 @@ class Service:
         """Until `down`, or until a part that the lab cannot live without has ended."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         while not self.ending.is_set():
-            ready, _, _ = select.select([self.listener, self._done_read], [], [], _LOOK_S * 4)
-            if self.listener in ready:
+            watched = [self.listener.fileno(), self._done_read]
+            ready, _, _ = select.select(watched, [], [], _LOOK_S * 4)
+            if self.listener.fileno() in ready:
                 connection, _ = self.listener.accept()
                 threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
             dead = self.lab.mend()
@@ -213,9 +214,7 @@ class Service:
     def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 3:
             raise LabError("a command needs three descriptors", code=Exit.USAGE)
-        process = self._spawn(
-            request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2]
-        )
+        process = self._spawn(request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2])
         for fd in fds:
             os.close(fd)
         fds.clear()

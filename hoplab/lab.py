@@ -18,7 +18,7 @@ from typing import Any
 from hoplab import content, control, netlink, switchd
 from hoplab.errors import Exit, LabError
 from hoplab.namespaces import in_thread
-from hoplab.sandbox import CLONE_NEWNET, setns, unshare
+from hoplab.sandbox import CLONE_NEWNET, TUN, refused, setns, unshare
 from hoplab.spec import EARLY_CAPTURE, Spec
 from hoplab.wire.capture import Capture, Tap, open_socket
 from hoplab.wire.pcapng import InterfaceInfo
@@ -64,6 +64,8 @@ class Lab:
         switches = bool(topo.switches())
         if switches:
             self.datapath = switchd.choose_datapath(self.spec.datapath)
+            if self.datapath == "user" and not os.access(TUN, os.R_OK | os.W_OK):
+                raise refused(OSError(13, os.strerror(13)))
             self._start_controller(topo)
         opening = _Background(self._start_switchd) if switches else None
         try:

@@ -209,7 +209,9 @@ class Socket:
                     message = waiting.pop(sequence)
                     number = -struct.unpack_from("=i", data, at + 16)[0]
                     if number and number not in message.ignore and failure is None:
-                        failure = OSError(number, f"cannot {message.purpose}: {os.strerror(number)}")
+                        failure = OSError(
+                            number, f"cannot {message.purpose}: {os.strerror(number)}"
+                        )
                 at += (length + 3) & ~3
         if failure:
             raise failure
@@ -236,4 +238,6 @@ def offloads_off(net: Socket, name: str) -> None:
             fcntl.ioctl(net.fileno(), _SIOCETHTOOL, request + b"\0" * 24)
         except OSError as error:
             if error.errno != 95:  # EOPNOTSUPP: it has no such offload
-                raise OSError(error.errno, f"cannot turn offloads off on {name}: {error.strerror}") from None
+                raise OSError(
+                    error.errno, f"cannot turn offloads off on {name}: {error.strerror}"
+                ) from None

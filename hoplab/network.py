@@ -186,9 +186,7 @@ def install(batch: Batch) -> None:
     def ifconfig(self: Any, *args: Any) -> Any:
         place = place_of(self.node)
         if args in (("up",), ("down",)) and self.name in place.index:
-            batch.later(
-                place, netlink.link_up(place.number(self.name), self.name, args == ("up",))
-            )
+            batch.later(place, netlink.link_up(place.number(self.name), self.name, args == ("up",)))
             if batch_done(batch):
                 batch.flush()
             return ""
@@ -228,7 +226,9 @@ def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
     if ip:
         hosts += f"{str(ip).split('/')[0]} {name}\n"
     server = params.get("nameserver")
-    resolv = f"nameserver {server}\noptions timeout:2 attempts:2\n" if server else "# no DNS server\n"
+    resolv = (
+        f"nameserver {server}\noptions timeout:2 attempts:2\n" if server else "# no DNS server\n"
+    )
     return {"/etc/hosts": hosts, "/etc/resolv.conf": resolv}
 
 
@@ -250,7 +250,9 @@ def _guard_topo() -> None:
                 )
         named = port1 is not None or port2 is not None or key is not None
         named = named or "intfName1" in opts or "intfName2" in opts
-        if not named and (node2 in self.g.edge.get(node1, ()) or node1 in self.g.edge.get(node2, ())):
+        if not named and (
+            node2 in self.g.edge.get(node1, ()) or node1 in self.g.edge.get(node2, ())
+        ):
             raise LabError(
                 f"the link {node1} - {node2} is built twice",
                 "remove one; if two parallel cables are meant, name their ports: "
@@ -274,7 +276,7 @@ class LabSwitch:
     def __init__(self, name: str, **params: Any) -> None:
         params["datapath"] = self.lab_datapath
         params.setdefault("protocols", "OpenFlow10,OpenFlow13")
-        super().__init__(name, **params)
+        super().__init__(name, **params)  # type: ignore[call-arg]
 
     def start(self: Any, controllers: Sequence[Any]) -> None:
         if self.inNamespace:
@@ -330,7 +332,7 @@ def lab_switch(cls: Any, datapath: str) -> Any:
 # ------------------------------------------------------------------------------------ the network
 
 
-class Network(mininet.net.Mininet):  # type: ignore[misc]
+class Network(mininet.net.Mininet):
     """Mininet with a batch underneath, MAC addresses that can be read, and a map of itself.
 
     MAC addresses are 02:00:00:HH:HH:PP: locally administered (IEEE 802, the 02 bit), HH the place
@@ -403,13 +405,10 @@ class Network(mininet.net.Mininet):  # type: ignore[misc]
         """Where a node lives. Raises LabError for a name that is no node."""
         node = self.nameToNode.get(name)
         if node is None:
-            import difflib
-
-            near = difflib.get_close_matches(name, list(self.nameToNode), 1)
             known = ", ".join(self.nameToNode)
             raise LabError(
                 f"this lab has no host {name}",
-                (f"did you mean {near[0]}? " if near else "") + f"it has: {known[:300]}",
+                f"it has: {known[:300]}",
                 Exit.NO_SUCH,
             )
         place: Place = node.__dict__.get("_place") or self.batch.root
@@ -540,7 +539,7 @@ def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
     topos = getattr(module, "topos", None)
     if isinstance(topos, dict) and topos:
         if path.stem in topos or len(topos) == 1:
-            return topos.get(path.stem) or next(iter(topos.values()))  # type: ignore[no-any-return]
+            return topos.get(path.stem) or next(iter(topos.values()))
         raise LabError(
             f"{path} has several topologies: {', '.join(topos)}",
             "keep one a file, or give one the file's own name",
@@ -595,7 +594,9 @@ def _check_names(path: Path, topo: Any) -> None:
         degree[one] += 1
         degree[other] += 1
     for name in topo.nodes():
-        longest = f"{name}-eth{max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)}"
+        longest = (
+            f"{name}-eth{max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)}"
+        )
         if len(longest.encode()) > NAME_LIMIT:
             raise LabError(
                 f"{path}: {name} is too long a name: its interface {longest} has "

@@ -113,9 +113,7 @@ class _Round:
         # Neighbours in this order differ in source and destination, so that no host and no
         # ARP queue (three packets, say) gets many requests at once.
         n = len(hosts)
-        self.todo = deque(
-            (i, (i + step) % n, TRIES) for step in range(1, n) for i in range(n)
-        )
+        self.todo = deque((i, (i + step) % n, TRIES) for step in range(1, n) for i in range(n))
         self.flying: dict[tuple[int, int], tuple[float, int]] = {}
         self.result = Result([h.name for h in hosts], sent=n * (n - 1))
         self.epoll = select.epoll()

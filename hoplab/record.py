@@ -23,6 +23,7 @@ from typing import Any
 
 from hoplab import client, content
 from hoplab.errors import Exit, LabError
+from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace import story
 from hoplab.trace.follow import follow
 from hoplab.trace.story import Story
@@ -174,12 +175,14 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
         request = {**request_for(host, argv), "op": "pty", "size": size()}
         client.send(sock, request)
         sock.settimeout(client.ANSWER_S)
-        data, fds, _, _ = socket.recv_fds(sock, client.LARGEST_MESSAGE, 1)
+        data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
         sock.settimeout(None)
         message = json.loads(data) if data else {}
         if "error" in message or not fds:
-            raise LabError.from_dict(message) if "error" in message else LabError(
-                f"the lab {handle.name} died while it was asked", "", Exit.LAB_DIED
+            raise (
+                LabError.from_dict(message)
+                if "error" in message
+                else LabError(f"the lab {handle.name} died while it was asked", "", Exit.LAB_DIED)
             )
         master = fds[0]
 

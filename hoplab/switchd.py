@@ -203,7 +203,13 @@ def connected(bridges: Sequence[str]) -> bool:
     if not bridges:
         return True
     _interval_ms = 5000 + (_interval_ms + 1) % 100
-    vsctl("--no-wait", "set", "Open_vSwitch", ".", f"other_config:stats-update-interval={_interval_ms}")
+    vsctl(
+        "--no-wait",
+        "set",
+        "Open_vSwitch",
+        ".",
+        f"other_config:stats-update-interval={_interval_ms}",
+    )
     rows = json.loads(vsctl("--format=json", "--columns=is_connected", "list", "Controller"))
     states = [row[0] for row in rows["data"]]
     return len(states) >= len(bridges) and all(state is True for state in states)

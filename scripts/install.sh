@@ -23,7 +23,7 @@ packages=(
     python3-venv python3-dnspython
 )
 # The peers that tests compare with.
-test_packages=(tshark bind9-dnsutils)
+test_packages=(tshark bind9-dnsutils bind9-utils)
 # Left out with a note where the distribution has no such package (Ubuntu has a snap instead).
 optional_test_packages=(chromium)
 

@@ -12,7 +12,7 @@ h3 and h4, whose cards ignore it, so every cable carries the sum of all traffic.
     hoplab trace --topology hub h1 -- ping -c 1 10.0.0.2
     hoplab up hub,n=8 && hoplab swap learning_switch
     sudo mn --custom topologies/hub.py --topo hub,n=8 --controller remote
-    sudo python3 topologies/hub.py       (with `ryu-manager controllers/hub.py` beside it)
+    sudo python3 topologies/hub.py       (and ryu-manager controllers/hub.py)
 
 Parameters: n, the number of computers (2 to 250).
 """

@@ -12,7 +12,7 @@ still goes everywhere; a frame from h1 to h2 goes to h2 alone, and h3 and h4 see
     hoplab trace --topology switch h1 -- ping -c 1 10.0.0.2
     hoplab up switch,n=8 && hoplab swap hub
     sudo mn --custom topologies/switch.py --topo switch,n=8 --controller remote
-    sudo python3 topologies/switch.py       (with `ryu-manager controllers/learning_switch.py` beside it)
+    sudo python3 topologies/switch.py       (and ryu-manager controllers/learning_switch.py)
 
 Parameters: n, the number of computers (2 to 250).
 """

@@ -26,7 +26,9 @@ EXIT_CODES = """exit codes:
   visit: as 0 and 1.   exec, shell: the command's own code."""
 
 
-def _add(verbs: argparse._SubParsersAction, name: str, help: str, examples: str, where: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]  # noqa: E501
+def _add(
+    verbs: argparse._SubParsersAction, name: str, help: str, examples: str, where: str
+) -> argparse.ArgumentParser:  # type: ignore[type-arg]
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=help,
@@ -114,9 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _name(p)
     p.add_argument("host", metavar="HOST")
-    p.add_argument(
-        "command", metavar="COMMAND", nargs=argparse.REMAINDER, help="instead of bash"
-    )
+    p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="instead of bash")
 
     p = _add(
         verbs, "swap", "put another controller in charge while the network runs",
@@ -217,7 +217,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         module, _, function = arguments.verb.partition(":")
-        verb = getattr(importlib.import_module(f"hoplab.cli.{module}"), function.replace("exec", "exec_"))
+        verb = getattr(
+            importlib.import_module(f"hoplab.cli.{module}"), function.replace("exec", "exec_")
+        )
         code: int = verb(arguments)
         sys.stdout.flush()
         return code

@@ -80,7 +80,9 @@ def table(rows: list[list[str]], head: list[str]) -> str:
 
 def colour_wanted() -> bool:
     """Colour on a terminal, unless the user says no (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def terminal_width() -> int:

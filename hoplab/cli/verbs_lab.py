@@ -91,7 +91,9 @@ def up(arguments: argparse.Namespace) -> int:
         print(f"  note: {event}")
     hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
     name = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
-    first = "hoplab visit" if state["url"] else f"hoplab trace{name} {hosts[0]} -- ping -c 1 ADDRESS"
+    first = (
+        "hoplab visit" if state["url"] else f"hoplab trace{name} {hosts[0]} -- ping -c 1 ADDRESS"
+    )
     print(f"  try: {first}{name if state['url'] else ''}; hoplab shell{name} {hosts[0]}; "
           f"hoplab down{name}")  # fmt: skip
     return Exit.OK
@@ -160,11 +162,12 @@ def matrix(result: dict[str, Any]) -> str:
     lines = []
     if len(hosts) <= 24:
         width = max(map(len, hosts), default=0)
-        lines.append(" " * width + "  " + " ".join(f"{i % 100:2d}" for i in range(1, len(hosts) + 1)))
+        lines.append(
+            " " * width + "  " + " ".join(f"{i % 100:2d}" for i in range(1, len(hosts) + 1))
+        )
         for row, one in enumerate(hosts, 1):
             cells = [
-                " -" if one == other else " X" if (one, other) in lost else " ."
-                for other in hosts
+                " -" if one == other else " X" if (one, other) in lost else " ." for other in hosts
             ]
             lines.append(f"{one.ljust(width)}  {' '.join(cells)}  {row}")
         lines.append("")
@@ -194,7 +197,9 @@ def down(arguments: argparse.Namespace) -> int:
 
 
 def path(arguments: argparse.Namespace) -> int:
-    kinds = (arguments.kind,) if arguments.kind else ("topologies", "controllers", "apps")
+    kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
+    if arguments.kind:
+        kinds = (arguments.kind,)
     if arguments.list or not arguments.what:
         every = {kind: content.names(kind) for kind in kinds}
         if arguments.json:

@@ -118,9 +118,7 @@ class _Lab:
         name = self.arguments.name or client.DEFAULT_NAME
         topology = self.arguments.topology or self.default
         self.started = True
-        return verbs_lab.bring_up(
-            self.arguments, topology, name, capture=True, quiet=self.quiet
-        )
+        return verbs_lab.bring_up(self.arguments, topology, name, capture=True, quiet=self.quiet)
 
     def record(self, host: str, command: list[str]) -> None:
         from hoplab import record
@@ -135,9 +133,9 @@ class _Lab:
         from hoplab import record
         from hoplab.report import as_json, terminal
 
-        story = record.tell(
-            self.folder, url=url, host=host, command=command, said=self.run.output.strip()
-        )
+        # What the program itself said is worth quoting when it failed.
+        said = " ".join(self.run.output.split()) if self.run.code else ""
+        story = record.tell(self.folder, url=url, host=host, command=command, said=said)
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
         try:
             (self.folder / record.TRACE).write_text(json.dumps(data, indent=1, ensure_ascii=False))
@@ -165,7 +163,9 @@ class _Lab:
         if not self.run.quiet:
             print("  note: the network was not quiet at the end; frames may be missing there")
         if self.save is not None:
-            print(f"  kept in {self.save}: capture.pcapng (open it in Wireshark), trace.json, lab.json")
+            print(
+                f"  kept in {self.save}: capture.pcapng (open it in Wireshark), trace.json, lab.json"
+            )
         if self.started and not self.arguments.down:
             name = self.handle.name
             option = "" if name == client.DEFAULT_NAME else f" --name {name}"

@@ -177,6 +177,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
                 "forth": link.forth,
                 "back": link.back,
                 "frames": link.frames,
+                "ignored": link.ignored,
             }
             for link in summary.links
         ],

@@ -6,10 +6,10 @@ story.
 
 The layout of one trip:
 
-    #3    +0.31 ms  DNS question A www.itheima.com   client → s1 → r1 → r2 → s2 → resolver
-                    at r1  client 02:00:00:00:00:01 → r1 02:00:00:00:00:05     TTL 64
-                         ⇒ r1 02:00:00:00:00:07 → r2 02:00:00:00:00:08         TTL 63
-                           IP 10.1.0.10 → 10.53.0.53 unchanged
+    #3  +0.31 ms  DNS question A www.itheima.com   client → s1 → r1 → r2 → s2 → resolver
+                 r1: MAC client 02:00:00:00:00:01 → r1 02:00:00:00:00:05
+                   ⇒ MAC r1 02:00:00:00:00:07 → r2 02:00:00:00:00:08
+                     IP  10.1.0.10 → 10.53.0.53 unchanged, TTL 64 → 63
 
 `detail`: 'brief' leaves out what happened at routers and why; 'normal' shows real MACs when a
 pair of them occurs for the first time, then the owners' names, and folds long runs of alike
@@ -23,7 +23,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
-from hoplab.trace.titles import plural
+from hoplab.trace.titles import count_kind, plural
 
 DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line
@@ -39,38 +39,11 @@ _ASCII = str.maketrans(
         "█": "#",
         "▌": "#",
         "…": "...",
-        "·": "|",
+        "·": "*",
         "✗": "!",
         "✓": "+",
     }
 )
-KIND_NAMES = {
-    "arp-request": ("ARP request", "ARP requests"),
-    "arp-reply": ("ARP reply", "ARP replies"),
-    "arp-announcement": ("ARP announcement", "ARP announcements"),
-    "dns-question": ("DNS question", "DNS questions"),
-    "dns-answer": ("DNS answer", "DNS answers"),
-    "tcp-syn": ("SYN", "SYNs"),
-    "tcp-syn-ack": ("SYN + ACK", "SYN + ACKs"),
-    "tcp-ack": ("pure ACK", "pure ACKs"),
-    "tcp-data": ("TCP data segment", "TCP data segments"),
-    "tcp-fin": ("FIN", "FINs"),
-    "tcp-rst": ("RST", "RSTs"),
-    "tcp-keepalive": ("TCP keep-alive", "TCP keep-alives"),
-    "http-request": ("HTTP request", "HTTP requests"),
-    "http-response": ("HTTP response", "HTTP responses"),
-    "icmp-echo-request": ("echo request", "echo requests"),
-    "icmp-echo-reply": ("echo reply", "echo replies"),
-    "icmp-unreachable": ("ICMP unreachable", "ICMP unreachables"),
-    "icmp-time-exceeded": ("ICMP time exceeded", "ICMP time exceededs"),
-    "icmp-redirect": ("ICMP redirect", "ICMP redirects"),
-    "nd-solicitation": ("neighbour solicitation", "neighbour solicitations"),
-    "nd-advertisement": ("neighbour advertisement", "neighbour advertisements"),
-    "nd-router": ("router discovery message", "router discovery messages"),
-    "mld": ("multicast listener report", "multicast listener reports"),
-    "udp": ("UDP datagram", "UDP datagrams"),
-    "fragment": ("fragment", "fragments"),
-}
 _FOLDING = {
     "tcp-data": "tcp",
     "tcp-ack": "tcp",
@@ -93,7 +66,8 @@ def render(
     if detail not in DETAILS:
         raise ValueError(f"detail is {detail!r}; known are {', '.join(DETAILS)}")
     longest = max((len(_ms(trip.ms)) for trip in story.trips), default=0)
-    page = _Page(max(60, width), color, ascii, detail, indent=10 + longest)
+    digits = len(str(story.trips[-1].number)) if story.trips else 1
+    page = _Page(max(60, width), color, ascii, detail, digits, indent=6 + digits + longest)
     _header(page, story)
     for step in story.steps:
         _step(page, story, step)
@@ -110,6 +84,7 @@ class _Page:
     color: bool
     ascii: bool
     detail: str
+    digits: int  # of the longest trip number
     indent: int  # where the text of a trip begins
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
@@ -172,7 +147,7 @@ def _header(page: _Page, story: Story) -> None:
         if value
     ]
     if places:
-        page.line(" · ".join(places), "dim")
+        page.line(" | ".join(places), "dim")
     mark, style = ("✓", "green") if story.outcome.ok else ("✗", "red")
     page.wrap(f"{mark} {story.outcome.sentence}", 0, style, hang=2)
     page.line()
@@ -181,6 +156,9 @@ def _header(page: _Page, story: Story) -> None:
         "link it travels in a frame of its own."
     )
     page.wrap(text, 0, "dim")
+    if any(one.flooded for trip in story.trips for one in trip.fanouts):
+        text = "Flooded (2/3 ports): it left by 2 of the 3 ports other than the one it came in by."
+        page.wrap(text, 0, "dim")
 
 
 def _step(page: _Page, story: Story, step: Step) -> None:
@@ -227,17 +205,18 @@ def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
 
 def _folded(page: _Page, run: list[Trip]) -> None:
     kinds = Counter(trip.kind for trip in run)
-    what = ", ".join(_kind_count(kind, number) for kind, number in kinds.most_common())
+    what = ", ".join(count_kind(kind, number) for kind, number in kinds.most_common())
     payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
     size = f" with {payload:,} bytes" if payload else ""
     frames = sum(len(trip.legs) for trip in run)
     text = f"… #{run[0].number} to #{run[-1].number}: {what}{size}, {frames} frames"
-    page.line(" " * page.indent + text, "dim")
+    page.wrap(text, page.indent, "dim", hang=2)
 
 
 def _trip(page: _Page, trip: Trip) -> None:
     number = f"#{trip.number}"
-    start = f" {number:<5} {_ms(trip.ms):>{page.indent - 10}}  "
+    ms_width = page.indent - page.digits - 6
+    start = f" {number:<{page.digits + 1}}  {_ms(trip.ms):>{ms_width}}  "
     path = _path(trip)
     title = page.fit(trip.title)
     fitted = page.fit(path)
@@ -277,9 +256,10 @@ def _spread(page: _Page, trip: Trip) -> None:
     """Where switches copied the frame, and who got a copy that was not meant for it."""
     parts = []
     floods = [one for one in trip.fanouts if one.flooded]
-    for one in floods:
-        parts.append(f"{one.node} flooded it ({one.out} of {one.of} ports)")
-    for by, why in (("card", "MAC of another card"), ("software", "not their address")):
+    if floods:
+        where = ", ".join(f"{one.node} ({one.out}/{one.of} ports)" for one in floods)
+        parts.append(f"flooded by {where}")
+    for by, why in (("card", "another card's MAC"), ("software", "not their address")):
         names = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if names:
             if by == "software" and len(names) == 1:
@@ -314,20 +294,19 @@ def _rewrite_long(page: _Page, one: Rewrite) -> None:
     after = (
         f"{_who(one.src_owner_after)}{one.src_mac_after} → {_who(one.next_hop)}{one.dst_mac_after}"
     )
-    wide = max(len(before), len(after))
-    label = f"at {one.node}  "
-    margin = " " * page.indent
-    mark = "⇒ MAC ".rjust(len(label) + 4)
-    page.line(f"{margin}{label}MAC {before:<{wide}}  TTL {_ttl(one.ttl_before)}")
-    page.line(f"{margin}{mark}{after:<{wide}}  TTL {_ttl(one.ttl_after)}")
-    page.line(f"{margin}{'IP  '.rjust(len(label) + 4)}{_ips(one)}")
+    label = f"{one.node}: "
+    gap = len(label)
+    page.wrap(f"{label}MAC {before}", page.indent, hang=gap + 4)
+    page.wrap(f"⇒ MAC {after}", page.indent + gap - len(page.fit("⇒ ")), hang=6)
+    ttl = f"TTL {_ttl(one.ttl_before)} → {_ttl(one.ttl_after)}"
+    page.wrap(f"IP  {_ips(one)}, {ttl}", page.indent + gap, hang=4)
 
 
 def _rewrite_short(page: _Page, one: Rewrite) -> str:
     before = f"{one.src_owner_before or one.src_mac_before} → {one.dst_owner_before or '?'}"
     after = f"{one.src_owner_after or one.src_mac_after} → {one.next_hop or one.dst_mac_after}"
     ttl = f"TTL {_ttl(one.ttl_before)} → {_ttl(one.ttl_after)}"
-    return page.fit(f"at {one.node}  MAC {before} ⇒ {after}  {ttl}")
+    return page.fit(f"{one.node}: MAC {before} ⇒ {after}  {ttl}")
 
 
 def _ips(one: Rewrite) -> str:
@@ -348,7 +327,7 @@ def _ttl(value: int | None) -> str:
 def _frame_numbers(page: _Page, trip: Trip) -> None:
     """Every frame with its numbers in the capture, as Wireshark counts them."""
     for leg in trip.legs:
-        ends = f"{leg.tail_interface} → {leg.head_interface or 'nothing'}"
+        ends = page.fit(f"{leg.tail_interface} → {leg.head_interface or 'nothing'}")
         seen = f"frame {leg.sent or '-'} sent, {leg.received or '-'} received"
         page.line(" " * page.indent + f"{ends:<24} {seen}", "dim")
 
@@ -400,19 +379,17 @@ def _summary(page: _Page, summary: Summary) -> None:
         page.wrap(text, 3, hang=2)
     if summary.unicast_flooded:
         text = f"{plural(summary.unicast_flooded, 'packet')} for one card went out of several ports"
-        page.wrap(f"{text} of a switch, as on a hub.", 3, hang=2)
+        text += (
+            " of a switch: so works a hub, and a switch that has not yet learned where a card is."
+        )
+        page.wrap(text, 3, hang=2)
     if summary.lost:
         page.wrap(f"{plural(summary.lost, 'frame')} lost on the way.", 3, "red")
-    kinds = ", ".join(_kind_count(kind, count) for kind, count in summary.kinds.items())
+    kinds = ", ".join(count_kind(kind, count) for kind, count in summary.kinds.items())
     if kinds:
         page.wrap(f"By kind: {kinds}.", 3, hang=2)
     _links(page, summary)
     _health(page, summary)
-
-
-def _kind_count(kind: str, count: int) -> str:
-    one, many = KIND_NAMES.get(kind, (kind.replace("-", " "), kind.replace("-", " ")))
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _links(page: _Page, summary: Summary) -> None:
@@ -424,13 +401,15 @@ def _links(page: _Page, summary: Summary) -> None:
     wide = max(len(name) for name in names)
     most = max(link.frames for link in summary.links)
     digits = max(6, len(f"{most:,}"))
-    room = max(8, min(40, page.width - wide - 3 * digits - 12))
-    page.line(f"   {'link':<{wide}}  {'→':>{digits}} {'←':>{digits}} {'frames':>{digits}}", "dim")
+    room = max(8, min(40, page.width - wide - 4 * digits - 12))
+    heads = "".join(f" {page.fit(head):>{digits}}" for head in ("→", "←", "frames"))
+    page.line(f"   {'link':<{wide}} {heads}  of them ignored", "dim")
     for name, link in zip(names, summary.links, strict=True):
         bar = "█" * round(room * link.frames / most) if most else ""
         bar = bar or ("▌" if link.frames else "")
         counts = f"{link.forth:>{digits},} {link.back:>{digits},} {link.frames:>{digits},}"
-        page.line(f"   {name:<{wide}}  {counts}  {bar}")
+        ignored = f"{link.ignored:,}" if link.ignored else ""
+        page.line(f"   {name:<{wide}}  {counts}  {ignored:>{digits}}  {bar}")
 
 
 def _health(page: _Page, summary: Summary) -> None:

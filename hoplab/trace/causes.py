@@ -35,6 +35,7 @@ class Lookup:
     """One DNS question and its answer. Trips by number, 0 for none.
 
     tries: all sendings of the question. serves: the question on whose behalf it was asked.
+    referral: the answer sends the asker on to other servers.
     """
 
     question: int
@@ -48,6 +49,7 @@ class Lookup:
     answered_ns: int = 0
     rcode: int | None = None
     result: str = ""
+    found: bool = False  # the answer holds a record of the type asked for
     referral: bool = False
     truncated: bool = False
     serves: int = 0
@@ -57,10 +59,10 @@ class Lookup:
 def find_causes(places: Places, trips: list[Trip]) -> list[Lookup]:
     """Fills in `answered_by`, `cause` and `causes` of the trips; returns the DNS lookups."""
     by_number = {trip.number: trip for trip in trips}
-    _arp_answers(trips)
-    _arp_causes(places, trips)
     _echoes(trips)
     _icmp_errors(trips)
+    _arp_answers(trips)
+    _arp_causes(places, trips)
     found = _lookups(trips)
     _recursion(found, by_number)
     return found
@@ -122,12 +124,14 @@ def _arp_causes(places: Places, trips: list[Trip]) -> None:
         stuck = [
             packet
             for moment, packet in held.get(trip.sender, [])
-            if 0 <= trip.t_ns - moment <= MAX_WAIT_NS and packet.number < trip.number
+            if 0 <= trip.t_ns - moment <= MAX_WAIT_NS
+            and packet.number < trip.number
+            and not 0 < packet.answered_by < trip.number  # given up, and its sender told so
         ]
         if stuck:
-            same = [packet for packet in stuck if packet.dst == trip.dst] or stuck
-            trip.causes = [same[-1].number]
-            trip.cause = f"{wants} to pass on #{same[-1].number}, {short(same[-1])}"
+            first = next((packet for packet in stuck if packet.dst == trip.dst), stuck[0])
+            trip.causes = [first.number]
+            trip.cause = f"{wants} to pass on #{first.number}, {short(first)}"
         elif not trip.answered_by:
             trip.cause = f"{wants}; the packet that it wanted to send never left"
 
@@ -146,6 +150,7 @@ def short(trip: Trip) -> str:
         "http-response": "the HTTP response",
         "icmp-echo-request": "the echo request",
         "icmp-echo-reply": "the echo reply",
+        "udp": "the UDP datagram",
     }
     if trip.kind in names:
         return names[trip.kind]
@@ -237,6 +242,7 @@ def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
         elif known is not None and not known.answer:
             known.answer, known.answered_ns = trip.number, trip.arrived_ns
             known.rcode, known.result = dns.rcode, dns_result(dns)
+            known.found = any(of == known.kind for _, of, _, _ in dns.answers)
             known.referral = dns_referral(dns) is not None
             known.truncated = dns.tc
             trip.causes = [known.tries[-1]]

@@ -51,6 +51,7 @@ from hoplab.trace.model import Hop, Journey, Origin
 from hoplab.trace.wiring import Wiring
 from hoplab.wire.observation import Observation, Reception
 from hoplab.wire.packet import strip_padding
+from hoplab.wire.pcapng import gc_paused
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -313,23 +314,34 @@ class Follower:
     ) -> bool:
         """Rule 2."""
         chosen: _Copies | None = None
-        doubt = False
+        first = 0  # when the chosen one arrived
+        guess: _Copies | None = None
+        old = doubt = False
         for entry in copies:
             if entry.used & bit:
                 continue
             cause = entry.hop
             seen = cause.received or cause.sent
             assert seen is not None
-            age = t - seen.t_ns
+            came = seen.t_ns
+            age = t - came
             if age > self.switch_age_ns or age < -self.slack_ns:
                 continue
-            if cause.received is not None or age <= self.slack_ns:
-                chosen, doubt = entry, False
-                break
-            # It was sent here but never seen to arrive. It is the cause only if no other can be.
-            doubt = chosen is not None
-            chosen = chosen or entry
-        if chosen is None or doubt or not self._link(chosen.hop, hop, _SWITCHED):
+            if cause.received is not None:
+                # By arrival, not by the list's order, which is that of sending: of two frames on
+                # two cables the one sent first may arrive second.
+                if chosen is None or came < first:
+                    chosen, first = entry, came
+            elif guess is None:
+                # It was sent here but not (yet) seen to arrive. It is the cause only if no other
+                # can be, unless all are so recent that their arrival may just be stamped late.
+                guess = entry
+                old = age > self.slack_ns
+            else:
+                doubt = doubt or old or age > self.slack_ns
+        if chosen is None and not doubt:
+            chosen = guess
+        if chosen is None or not self._link(chosen.hop, hop, _SWITCHED):
             return False
         chosen.used |= bit
         if chosen.used == node.all_ports:
@@ -351,10 +363,10 @@ class Follower:
                         del node.causes[route]
                     return True
         if node.whole:
-            key = _fragment_key(data, 1)
-            for cause in node.whole.get(key, ()) if key is not None else ():
-                origin = self._part_of(cause, data, node) if self._may_cause(cause, t) else None
-                if origin is not None and self._link(cause, hop, origin):
+            piece = _fragment_key(data, 1)
+            for cause in node.whole.get(piece, ()) if piece is not None else ():
+                how = self._part_of(cause, data, node) if self._may_cause(cause, t) else None
+                if how is not None and self._link(cause, hop, how):
                     return True
         return False
 
@@ -610,9 +622,10 @@ def follow(
         slack_ns=slack_ns,
     )
     feed = follower.feed
-    for observation in sorted(observations, key=_time):
-        feed(observation)
-    return follower.finish()
+    with gc_paused():  # all hops stay, so the collector would look at them in vain
+        for observation in sorted(observations, key=_time):
+            feed(observation)
+        return follower.finish()
 
 
 def _time(observation: Observation) -> int:

@@ -39,8 +39,9 @@ class Hop:
     sent: Observation | None
     received: Observation | None
     origin: Origin = Origin.BORN
-    parent: Hop | None = None
-    children: list[Hop] = field(default_factory=list)
+    # A repr of the relatives would print the whole tree, and a storm's is thousands of hops deep.
+    parent: Hop | None = field(default=None, repr=False)
+    children: list[Hop] = field(default_factory=list, repr=False)
     healed: bool = False
 
     @property

@@ -250,7 +250,10 @@ class Outcome:
 
 @dataclass(slots=True, frozen=True)
 class LinkCount:
-    """Frames on one link, by direction; `a` and `b` are node names with their interfaces."""
+    """Frames on one link, by direction; `a` and `b` are node names with their interfaces.
+
+    ignored: frames that went over it to a node which they were not for.
+    """
 
     a: str
     a_interface: str
@@ -258,6 +261,7 @@ class LinkCount:
     b_interface: str
     forth: int
     back: int
+    ignored: int = 0
 
     @property
     def frames(self) -> int:
@@ -304,4 +308,7 @@ class Story:
 
     def trip(self, number: int) -> Trip:
         """The trip of that number."""
+        place = number - self.trips[0].number  # journeys are numbered without gaps, as a rule
+        if 0 <= place < len(self.trips) and self.trips[place].number == number:
+            return self.trips[place]
         return next(trip for trip in self.trips if trip.number == number)

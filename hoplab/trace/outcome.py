@@ -14,6 +14,8 @@ For anything unanswered, `_death` follows that packet to its end.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from hoplab.trace.causes import ASKS_MAC, Lookup, short
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
@@ -29,7 +31,8 @@ def find_outcome(facts: Facts, request: Request | None, host: str) -> Outcome:
     if request is not None:
         outcome = _fetch(facts, request)
         if request.said:
-            outcome.why.append(f"The client program said: {clean(request.said, 200)}")
+            said = clean(" ".join(request.said.split())[-200:], 200)
+            outcome.why.append(f"The client program said: {said}")
         return outcome
     return _generic(facts, host)
 
@@ -40,7 +43,10 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     ]
     answered = [(one, exchange) for one in mine for exchange in one.exchanges if exchange.status]
     if answered:
-        return _response(facts, request, *answered[-1])
+        url = urlsplit(request.url)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        page = [one for one in answered if one[1].target == path and (one[1].status or 0) < 300]
+        return _response(facts, request.client, *(page or answered)[-1])
     if mine:
         return _no_response(facts, mine[-1])
     asked = [one for one in facts.lookups if one.asker == request.client]
@@ -49,11 +55,9 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     return _nothing_left(facts, request)
 
 
-def _response(
-    facts: Facts, request: Request, connection: Connection, exchange: Exchange
-) -> Outcome:
+def _response(facts: Facts, host: str, connection: Connection, exchange: Exchange) -> Outcome:
     status, size = exchange.status or 0, exchange.body_bytes
-    first = next((t for t in facts.trips if t.sender == request.client), facts.trips[0])
+    first = next((t for t in facts.trips if t.sender == host), facts.trips[0])
     ms = (exchange.ended_ns - first.t_ns) / 1e6
     server = connection.server.node
     what = f"{server} answered {status} {exchange.reason}".rstrip()
@@ -96,34 +100,44 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
 
 
 def _no_address(facts: Facts, asked: list[Lookup]) -> Outcome:
+    """No connection was tried: what the answers to the client's questions say."""
+    found = [one for one in asked if _has_address(one)]
+    if found:
+        return _after_name(facts, found[-1])
+    missing = [one for one in asked if one.rcode == 3]
+    if missing:
+        return _missing_name(facts, missing[0])
     silent = [one for one in asked if not one.answer]
-    last = next((one for one in asked if one.kind == "A"), asked[-1])
-    name = clean(last.name, 60)
-    if any(one.rcode == 3 for one in asked):
-        found = next(one for one in asked if one.rcode == 3)
-        text = f"There is no such name: {clean(found.name, 60)} (NXDOMAIN from {found.server})."
-        why = _authority(facts, found)
-        why.append("Without an address there is nowhere to send a SYN: none was sent.")
-        return Outcome(False, "nxdomain", text, why, found.server, [found.question, found.answer])
     if silent:
-        one = silent[-1]
-        text = f"The DNS question for {clean(one.name, 60)} was never answered."
-        inner = [
-            other for other in facts.lookups if other.serves == one.question and not other.answer
-        ]
-        if inner:
-            deep = inner[-1]
-            text += f" {deep.asker} asked {deep.server} on behalf of {one.asker} and got no answer."
-            return _death(facts, facts.by_number[deep.tries[-1]], text, "dns")
-        return _death(facts, facts.by_number[one.tries[-1]], text, "dns")
+        return _silent_name(facts, silent[-1])
+    last = next((one for one in asked if one.kind == "A"), asked[-1])
     evidence = [last.question, last.answer]
     if last.rcode:
-        text = f"{last.server} could not resolve {name}: {last.result}."
+        text = f"{last.server} could not resolve {clean(last.name, 60)}: {last.result}."
         return Outcome(False, "dns-failed", text, _failed_help(facts, last), last.server, evidence)
-    values = f"{last.server} answered about {name}: {last.result}."
-    if last.result.startswith("no "):
-        return Outcome(False, "no-address", values, [], last.server, evidence)
-    return _after_name(facts, last, values)
+    text = f"{last.server} answered about {clean(last.name, 60)}: {last.result}."
+    return Outcome(False, "no-address", text, [], last.server, evidence)
+
+
+def _has_address(lookup: Lookup) -> bool:
+    return lookup.rcode == 0 and lookup.found and lookup.kind in ("A", "AAAA")
+
+
+def _missing_name(facts: Facts, found: Lookup) -> Outcome:
+    text = f"There is no such name: {clean(found.name, 60)} (NXDOMAIN from {found.server})."
+    why = _authority(facts, found)
+    why.append("Without an address there is nowhere to send a SYN: none was sent.")
+    return Outcome(False, "nxdomain", text, why, found.server, [found.question, found.answer])
+
+
+def _silent_name(facts: Facts, one: Lookup) -> Outcome:
+    text = f"The DNS question for {clean(one.name, 60)} was never answered."
+    last = one
+    inner = [other for other in facts.lookups if other.serves == one.question and not other.answer]
+    if inner:
+        last = inner[-1]
+        text += f" {last.asker} asked {last.server} on behalf of {one.asker} and got no answer."
+    return _death(facts, facts.by_number[last.tries[-1]], text, "dns")
 
 
 def _authority(facts: Facts, found: Lookup) -> list[str]:
@@ -144,8 +158,9 @@ def _failed_help(facts: Facts, found: Lookup) -> list[str]:
     return [f"{found.server} asked {tried.server} and got no answer.", *end.why]
 
 
-def _after_name(facts: Facts, last: Lookup, values: str) -> Outcome:
+def _after_name(facts: Facts, last: Lookup) -> Outcome:
     """The name was resolved and no SYN left: ARP for the next hop, or no route."""
+    values = f"{last.server} answered about {clean(last.name, 60)}: {last.result}."
     asked = _unanswered_arp(facts, last.asker, facts.by_number[last.answer].number)
     if asked:
         return _arp_death(asked, values)
@@ -222,7 +237,8 @@ def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
         and other.causes
         and _same_flow(facts.by_number[other.causes[0]], trip)
     ]
-    why: list[str] = []
+    end = ", and no further" if trip.ended else ""
+    why = [f"It went {' -> '.join(trip.path)}{end}."] if len(trip.path) > 1 else []
     where, evidence = trip.path[-1] if trip.path else trip.sender, [trip.number]
     if holders:
         asker = holders[-1].sender
@@ -243,13 +259,11 @@ def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
         code = f"{code}-lost"
     elif not holders:
         got = ", ".join(trip.delivered)
-        why.append(
-            f"The last try (#{trip.number}, {short(trip)}) reached {got}, which kept silent."
-        )
+        why.append(f"#{trip.number}, {short(trip)}, reached {got}, which kept silent.")
         code = f"{code}-silent"
-    if trip.path:
-        why.append(f"Its way: {' -> '.join(trip.path)}.")
-    return Outcome(False, code, text.strip(), [line for line in why if line], where, evidence)
+    return Outcome(
+        False, code, text.strip(), [line for line in why if line], where, sorted(set(evidence))
+    )
 
 
 def _same_flow(one: Trip, other: Trip) -> bool:
@@ -269,21 +283,40 @@ def _generic(facts: Facts, host: str) -> Outcome:
     own = [trip for trip in facts.trips if not host or trip.sender == host]
     if not own:
         text = f"Not one frame left {host}." if host else "Not one frame was seen."
-        why = [f"{host} gave up before its card was asked to send."] if host else []
+        why = (
+            [f"The reason is inside {host}: no route, perhaps. What the command said may tell."]
+            if host
+            else []
+        )
         return Outcome(False, "no-frame", text, why, host, [])
     asked = _unanswered_arp(facts, own[0].sender, 0)
     if asked and all(trip.kind in ASKS_MAC for trip in own):
         return _arp_death(asked, "")
     opened = [one for one in facts.connections if not host or one.client.node == host]
-    if opened and not any(one.syn_ack or one.data_seen for one in opened):
-        return _no_response(facts, opened[-1])
+    opened = [one for one in opened if one.port != 53]
+    answered = [(one, exchange) for one in opened for exchange in one.exchanges if exchange.status]
+    if answered:
+        return _response(facts, host or answered[-1][0].client.node, *answered[-1])
     refused = [one for one in opened if one.refused_by]
-    if refused:
-        return _no_response(facts, refused[-1])
+    dead = [one for one in opened if not one.syn_ack and not one.data_seen]
+    if refused or dead:
+        return _no_response(facts, (refused or dead)[-1])
+    lookups = [one for one in facts.lookups if not one.serves and (not host or one.asker == host)]
+    if lookups and not opened:
+        return _lookup(facts, lookups[-1])
     text = f"{plural(len(facts.trips), 'packet')} in all, {len(own)} of them sent by {host}."
     if not host:
         text = f"{plural(len(facts.trips), 'packet')} in all."
     return Outcome(True, "seen", text)
+
+
+def _lookup(facts: Facts, last: Lookup) -> Outcome:
+    """A name was asked for, and nothing done with the answer."""
+    if not last.answer:
+        return _silent_name(facts, last)
+    text = f"{last.server} answered {last.kind} {clean(last.name, 60)}: {last.result}."
+    evidence = [last.question, last.answer]
+    return Outcome(last.rcode == 0, "resolved", text, [], last.server, evidence)
 
 
 def _pings(facts: Facts, pings: list[Trip]) -> Outcome:

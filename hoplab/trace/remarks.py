@@ -17,7 +17,6 @@ from hoplab.trace.steps import Facts
 from hoplab.trace.tcp import Connection, Side
 from hoplab.trace.titles import clean, plural
 
-
 _SHORT = {
     "arp": "ARP",
     "dns": "DNS",
@@ -56,7 +55,8 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
 
 def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
     asked = [trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group]
-    later = [trip.number for trip in asked if trip.number not in step.trips]
+    start = step.trips[0] if step.trips else 0
+    later = [trip.number for trip in asked if trip.number > start and trip.number not in step.trips]
     name = "ARP" if step.key == "arp" else "neighbour"
     if not asked:
         if not facts.trips:
@@ -71,9 +71,9 @@ def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
         if other is not step
         and (found := [number for number in later if number in set(other.trips)])
     ]
-    few = plural(len(later), f"{name} request") + (" more" if step.trips else "")
+    few = plural(len(later), f"{'more ' if step.trips else ''}{name} request")
     first = "" if step.trips else "None before the first packet: its sender had the MAC in cache. "
-    text = f"{first}{few} later, each where a node first needed a neighbour: {'; '.join(where)}."
+    text = f"{first}{few} followed, where a node first needed a neighbour: {'; '.join(where)}."
     return [Remark("arp-later", text)]
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hoplab.trace.causes import Lookup
+from hoplab.trace.causes import ASKS_MAC, Lookup
 from hoplab.trace.narrative import Mapping, Step, Trip
 from hoplab.trace.tcp import Connection
 from hoplab.trace.titles import clean, plural
@@ -186,8 +186,10 @@ def _label_neighbours(facts: Facts, labels: dict[int, Label]) -> None:
             labels[trip.number] = labels[request]
         elif trip.number > first > 0 and trip.causes and trip.causes[0] in labels:
             labels[trip.number] = labels[trip.causes[0]]
+        elif trip.number > first > 0 and not (trip.group and trip.kind in ASKS_MAC):
+            labels[trip.number] = ("other", 0)  # a check, an announcement: it holds nothing up
         else:
-            labels[trip.number] = (key, 0)
+            labels[trip.number] = (key, int(trip.number > first > 0))
 
 
 def _tcp_mapping(facts: Facts, key: str, connection: Connection) -> list[Mapping]:

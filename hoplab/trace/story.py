@@ -79,11 +79,14 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
     summary = Summary(trips=len(trips), health=health)
     on_link: Counter[tuple[str, str]] = Counter()
     ignored_by: Counter[str] = Counter()
+    ignored_on: Counter[str] = Counter()  # by the interface that it came to
     for trip in trips:
         summary.frames += len(trip.legs)
         summary.lost += len(trip.lost)
         summary.ignored += len(trip.ignored)
-        ignored_by.update(one.node for one in trip.ignored)
+        for one in trip.ignored:
+            ignored_by[one.node] += 1
+            ignored_on[trip.legs[one.leg].head_interface] += 1
         summary.unicast_flooded += any(one.flooded and not one.due for one in trip.fanouts)
         for leg in trip.legs:
             on_link[leg.tail_interface, leg.head_interface] += 1
@@ -97,7 +100,8 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
             continue
         other = wiring.interfaces[peer]
         forth, back = on_link[interface.name, other.name], on_link[other.name, interface.name]
+        ignored = ignored_on[interface.name] + ignored_on[other.name]
         summary.links.append(
-            LinkCount(interface.node, interface.name, other.node, other.name, forth, back)
+            LinkCount(interface.node, interface.name, other.node, other.name, forth, back, ignored)
         )
     return summary

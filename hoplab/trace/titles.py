@@ -41,6 +41,35 @@ UNREACHABLE_6 = {
 }
 _GROUPS = {130: "query", 131: "report", 132: "done", 143: "report"}  # RFC 2710, RFC 3810
 
+# What packets of a kind are called: one, many.
+KIND_NAMES = {
+    "arp-request": ("ARP request", "ARP requests"),
+    "arp-reply": ("ARP reply", "ARP replies"),
+    "arp-announcement": ("ARP announcement", "ARP announcements"),
+    "dns-question": ("DNS question", "DNS questions"),
+    "dns-answer": ("DNS answer", "DNS answers"),
+    "tcp-syn": ("SYN", "SYNs"),
+    "tcp-syn-ack": ("SYN + ACK", "SYN + ACKs"),
+    "tcp-ack": ("pure ACK", "pure ACKs"),
+    "tcp-data": ("TCP data segment", "TCP data segments"),
+    "tcp-fin": ("FIN", "FINs"),
+    "tcp-rst": ("RST", "RSTs"),
+    "tcp-keepalive": ("TCP keep-alive", "TCP keep-alives"),
+    "http-request": ("HTTP request", "HTTP requests"),
+    "http-response": ("HTTP response", "HTTP responses"),
+    "icmp-echo-request": ("echo request", "echo requests"),
+    "icmp-echo-reply": ("echo reply", "echo replies"),
+    "icmp-unreachable": ("ICMP unreachable", "ICMP unreachables"),
+    "icmp-time-exceeded": ("ICMP time exceeded", "ICMP time exceededs"),
+    "icmp-redirect": ("ICMP redirect", "ICMP redirects"),
+    "nd-solicitation": ("neighbour solicitation", "neighbour solicitations"),
+    "nd-advertisement": ("neighbour advertisement", "neighbour advertisements"),
+    "nd-router": ("router discovery message", "router discovery messages"),
+    "mld": ("multicast listener report", "multicast listener reports"),
+    "udp": ("UDP datagram", "UDP datagrams"),
+    "fragment": ("fragment", "fragments"),
+}
+
 
 def clean(text: str, limit: int = 120) -> str:
     """Text from the wire, safe to print: no control characters, and not endless."""
@@ -196,3 +225,9 @@ def dns_referral(dns: Dns) -> tuple[str, str] | None:
 def plural(count: int, word: str, many: str = "") -> str:
     """'1 frame', '2 frames', '1,460 bytes'."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def count_kind(kind: str, count: int) -> str:
+    """'3 DNS questions'."""
+    one, many = KIND_NAMES.get(kind, (kind.replace("-", " "), kind.replace("-", " ")))
+    return f"{count:,} {one if count == 1 else many}"

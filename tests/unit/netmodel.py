@@ -89,9 +89,10 @@ def ipv4(
 
 def udp(sport: int, dport: int, payload: bytes) -> bytes:
     """A UDP datagram without checksum."""
-    return b"".join(
-        value.to_bytes(2, "big") for value in (sport, dport, 8 + len(payload), 0)
-    ) + payload
+    return (
+        b"".join(value.to_bytes(2, "big") for value in (sport, dport, 8 + len(payload), 0))
+        + payload
+    )
 
 
 def tcp(
@@ -188,9 +189,7 @@ class Net:
         return Wiring(
             [Node(name, kind) for name, kind in self.kinds.items()],
             [
-                Interface(
-                    p.name, p.node, p.mac.hex(":"), (p.address,) if p.address else (), p.peer
-                )
+                Interface(p.name, p.node, p.mac.hex(":"), (p.address,) if p.address else (), p.peer)
                 for p in self.ports.values()
             ],
             name="model",
@@ -202,6 +201,10 @@ class Net:
         """Plans an action."""
         self._count += 1
         heapq.heappush(self._events, (t, self._count, action))
+
+    def plan(self, t: int, port: str, frame: bytes) -> None:
+        """Plans that a frame is born."""
+        self.at(t, lambda: self.send(port, frame, None))
 
     def run(self, limit: int = 1_000_000) -> None:
         """Runs until nothing is planned, or `limit` actions are done."""
@@ -356,6 +359,7 @@ def random_net(rng: random.Random, *, nat: bool = False, small_mtu: bool = False
         return next(port for port in members[s] if port.node == router)
 
     for r in range(1, subnets):
+
         def route(dst: bytes, r: int = r) -> tuple[str, bytes] | None:
             found = by_address.get(dst)
             if found is None:
@@ -420,7 +424,7 @@ def random_traffic(
             frame = eth(next_mac, src.mac, 0x0800, packet)
             gap = repeat_gap_ns
         for i in range(times):
-            net.at(start + i * gap, lambda p=src.name, f=frame: net.send(p, f, None))
+            net.plan(start + i * gap, src.name, frame)
 
 
 def judge(case: Case, journeys: list, complete: bool) -> dict[str, int]:  # type: ignore[type-arg]

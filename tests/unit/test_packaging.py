@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ def copy_tree(where: Path) -> Path:
     tree.mkdir(parents=True)
     for name in SHIPPED:
         if (ROOT / name).is_dir():
-            leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
             shutil.copytree(ROOT / name, tree / name, ignore=leave_out)
     for path in ROOT.iterdir():
         if path.is_file():
@@ -65,9 +67,33 @@ def copy_tree(where: Path) -> Path:
 
 
 def new_venv(where: Path) -> Path:
-    """A fresh Python that has pip and nothing else."""
-    run(sys.executable, "-m", "venv", where, cwd=where.parent)
+    """A fresh Python that has nothing, not even pip (which would take seconds to unpack)."""
+    run(sys.executable, "-m", "venv", "--without-pip", where, cwd=where.parent)
     return where / "bin" / "python"
+
+
+def pip_install(python: Path, *what: str | Path, cwd: Path, **env: str) -> None:
+    """Into that Python, by our pip."""
+    # `pip --python` came with pip 22.3; before it, the fresh Python needs a pip of its own.
+    major, minor = (int(number) for number in version("pip").split(".")[:2])
+    if (major, minor) >= (22, 3):
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
+    else:
+        run(python, "-m", "ensurepip", cwd=cwd)
+        pip = [python, "-m", "pip"]
+    run(*pip, "install", *what, cwd=cwd, **env)
+
+
+def borrowed_setuptools(folder: Path) -> str:
+    """A path on which a fresh Python finds this one's setuptools and nothing else."""
+    import setuptools
+
+    folder.mkdir()
+    site = Path(setuptools.__file__).resolve().parents[1]
+    for path in (*site.glob("setuptools*"), site / "pkg_resources", site / "_distutils_hack"):
+        if path.exists():
+            (folder / path.name).symlink_to(path)
+    return str(folder)
 
 
 def ask(python: Path, empty: Path) -> dict[str, object]:
@@ -83,7 +109,9 @@ def expected_data() -> list[str]:
     return sorted(
         str(path.relative_to(apps))
         for path in apps.rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc")
+        and not any(part.startswith(".") for part in path.relative_to(apps).parts)
     )
 
 
@@ -115,9 +143,10 @@ def test_the_wheel_holds_engine_and_content_inside_one_package(wheel: Path) -> N
         ours = {f"hoplab/{kind}/{path.name}" for path in (ROOT / kind).glob("*.py")}
         assert ours and ours <= set(names)
     for path in (ROOT / "hoplab").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
+        parts = path.relative_to(ROOT).parts
+        if path.is_file() and not any(p == "__pycache__" or p.startswith(".") for p in parts):
             assert path.relative_to(ROOT).as_posix() in names
-    assert not [name for name in names if "__pycache__" in name]
+    assert not [name for name in names if "__pycache__" in name or "/." in name]
     assert any(name.endswith("LICENSE") for name in names)
     assert "Apache-2.0" in text and "Requires-Python: >=3.10" in text
     required = [line for line in text.splitlines() if line.startswith("Requires-Dist: ryu")]
@@ -126,7 +155,7 @@ def test_the_wheel_holds_engine_and_content_inside_one_package(wheel: Path) -> N
 
 def test_the_installed_wheel_finds_its_files(wheel: Path, tmp_path: Path) -> None:
     python = new_venv(tmp_path / "wheel env")
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    pip_install(python, "--no-deps", "--no-index", wheel, cwd=tmp_path)
     answer = ask(python, tmp_path / "empty")
     assert answer["version"] == __version__
     assert str(answer["from"]).startswith(str(tmp_path))
@@ -141,12 +170,12 @@ def test_the_editable_install_finds_the_checkouts_files(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
     venv = tmp_path / "edit env"
     python = new_venv(venv)
-    # The fresh environment borrows this one's setuptools, so that nothing is fetched.
-    import setuptools
-
-    borrowed = str(Path(setuptools.__file__).resolve().parents[1])
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation",
-        "--use-pep517", "-e", tree, cwd=tmp_path, PYTHONPATH=borrowed)  # fmt: skip
+    pip_install(
+        python,
+        *("--no-deps", "--no-index", "--no-build-isolation", "--use-pep517", "-e", tree),
+        cwd=tmp_path,
+        PYTHONPATH=borrowed_setuptools(tmp_path / "borrowed"),
+    )
     answer = ask(python, tmp_path / "empty")
     assert str(answer["from"]).startswith(str(tree))
     for kind in ("topologies", "controllers", "apps"):
@@ -159,6 +188,7 @@ def test_the_editable_install_finds_the_checkouts_files(tmp_path: Path) -> None:
 def test_a_plain_pip_installs_the_wheel_with_what_it_requires(wheel: Path, tmp_path: Path) -> None:
     """With the newest pip, in an environment that has nothing; fetches from the network."""
     python = new_venv(tmp_path / "env")
+    run(python, "-m", "ensurepip", cwd=tmp_path)
     run(python, "-m", "pip", "install", "--upgrade", "pip", cwd=tmp_path)
     run(python, "-m", "pip", "install", wheel, cwd=tmp_path)
     assert ask(python, tmp_path / "empty")["version"] == __version__
@@ -270,24 +300,23 @@ def installer(tree: Path, tools: Path, as_nobody: bool = False) -> subprocess.Co
     )
 
 
-def test_without_root_the_line_to_run_is_printed(tmp_path: Path) -> None:
-    tree = copy_tree(tmp_path)
-    tools = fake_debian(tmp_path)
-    as_nobody = os.geteuid() == 0
-    if as_nobody:
-        for path in (*tmp_path.parents, tmp_path):
-            if path.stat().st_mode & 0o005 != 0o005:
-                if path.name.startswith("pytest-") or path == tmp_path:
-                    path.chmod(0o755)
-                else:
-                    pytest.skip(f"another user cannot look into {path}")
-        for path in (tree, *tree.rglob("*")):
-            os.chown(path, 65534, 65534)
-    done = installer(tree, tools, as_nobody)
+def test_without_root_the_line_to_run_is_printed() -> None:
+    # Not in pytest's own folder, into which no other user can look.
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        tree = copy_tree(place)
+        tools = fake_debian(place)
+        as_nobody = os.geteuid() == 0
+        if as_nobody:
+            place.chmod(0o755)
+            for path in (tree, *tree.rglob("*")):
+                os.chown(path, 65534, 65534)
+        done = installer(tree, tools, as_nobody)
+        asked = (place / "apt").exists()
     assert done.returncode == 6, done
     line = "as root: apt-get update && apt-get install -y --no-install-recommends mininet openvsw"
     assert line in done.stderr
-    assert not (tmp_path / "apt").exists()
+    assert not asked
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended apt-get as root")

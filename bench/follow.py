@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast frames are followed, read and decoded, on one core.
+
+    python3 bench/follow.py [--frames N] [--json]
+
+The input is made by the tests' network model: five subnets in a row, switches and hubs, ARP, UDP
+and TCP, and beside it a bulk transfer of full-size TCP segments through two routers. Nothing needs
+root. Decoding is done beside `tshark -T fields` (the same file, the same fields, minus its
+start-up), dpkt and scapy, each if installed; the ratio says how many times faster ours is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from hoplab.trace.follow import Follower, follow  # noqa: E402
+from hoplab.trace.wiring import Wiring  # noqa: E402
+from hoplab.wire.observation import Observation  # noqa: E402
+from hoplab.wire.packet import decode, dns, http  # noqa: E402
+from hoplab.wire.pcapng import InterfaceInfo, Writer, read  # noqa: E402
+from tests.unit import netmodel as nm  # noqa: E402
+
+FIELDS = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl", "tcp.srcport", "tcp.seq", "dns.id")
+Case = tuple[Wiring, list[Observation]]
+
+
+def mixed(count: int) -> Case:
+    """Random traffic in a random network of four subnets."""
+    seed = 0
+    while True:  # the first seed whose network has four subnets
+        net = nm.random_net(random.Random(seed))
+        if sum(kind != "switch" for kind in net.kinds.values()) >= 12:
+            break
+        seed += 1
+    nm.random_traffic(net, count // 10, spread_ns=count * 2000, repeat_gap_ns=nm.S, repeats=0.02)
+    net.run(limit=10**9)
+    case = net.case()
+    return case.wiring, case.observations[:count]
+
+
+def bulk(count: int) -> Case:
+    """Full-size segments and their acknowledgements from end to end of a row."""
+    net = nm.Net(random.Random(1))
+    row = ["a", "s1", "r1", "r2", "s2", "b"]
+    for name in row:
+        net.node(name, {"s": "switch", "r": "router"}.get(name[0], "host"))
+    cables = [net.join(one, two) for one, two in itertools.pairwise(row)]
+    a, b = cables[0][0], cables[4][1]
+    for port, address in ((a, "10.0.0.1/24"), (b, "10.1.0.1/24")):
+        port.address = address
+    ra, rab, rba, rb = cables[1][1], cables[2][0], cables[2][1], cables[3][0]
+    net.routes["r1"] = lambda dst: (rab.name, rba.mac) if dst[1] else (ra.name, a.mac)
+    net.routes["r2"] = lambda dst: (rb.name, b.mac) if dst[1] else (rba.name, rab.mac)
+    ia, ib = nm.ip("10.0.0.1"), nm.ip("10.1.0.1")
+    for n in range(count // 20):
+        data = nm.tcp(5001, 80, n * 1400, 1, 0x18, random.Random(n).randbytes(1400), n & 0xFFFF)
+        acks = nm.tcp(80, 5001, 1, n * 1400, 0x10, b"", n & 0xFFFF)
+        there = nm.eth(ra.mac, a.mac, 0x0800, nm.ipv4(ia, ib, data, proto=6, ident=n & 0xFFFF))
+        back = nm.eth(rb.mac, b.mac, 0x0800, nm.ipv4(ib, ia, acks, proto=6, ident=n & 0xFFFF))
+        net.plan(n * 20 * nm.US, a.name, there)
+        net.plan(n * 20 * nm.US + 9, b.name, back)
+    net.run(limit=10**9)
+    case = net.case()
+    return case.wiring, case.observations
+
+
+def best(action: Callable[[], object], rounds: int = 3) -> float:
+    """The least CPU seconds of some runs, those of child processes included.
+
+    CPU time, because the statement is about one core and other programs may be using it too.
+    """
+    times = []
+    for _ in range(rounds):
+        before = os.times()
+        action()
+        after = os.times()
+        times.append(sum(after[:4]) - sum(before[:4]))
+    return min(times)
+
+
+def stream(case: Case) -> None:
+    """As a live view follows: journeys are handed out while frames come."""
+    follower = Follower(case[0])
+    for number, observation in enumerate(case[1]):
+        follower.feed(observation)
+        if number % 20000 == 0:
+            follower.ready()
+    follower.finish()
+
+
+def write(case: Case) -> bytes:
+    """The case as a pcapng file."""
+    file = io.BytesIO()
+    writer = Writer(file, [InterfaceInfo(i.name, "", i.mac) for i in case[0].interfaces])
+    for observation in case[1]:
+        writer.write(observation)
+    return file.getvalue()
+
+
+def ours(frames: list[bytes]) -> None:
+    """Everything that the story asks of a frame."""
+    for data in frames:
+        packet = decode(data)
+        dns(packet)
+        http(packet)
+
+
+def peers(frames: list[bytes], path: Path) -> dict[str, float]:
+    """Frames per second of the other decoders that are installed."""
+    rates = {}
+    tshark = shutil.which("tshark")
+    if tshark:
+        command = [tshark, "-n", "-r", str(path), "-T", "fields"]
+        for name in FIELDS:
+            command += ["-e", name]
+
+        def run(*extra: str) -> Callable[[], object]:
+            return lambda: subprocess.run([*command, *extra], capture_output=True, check=True)
+
+        rates["tshark -T fields"] = (len(frames) - 1) / (best(run(), 2) - best(run("-c", "1"), 2))
+    for name, module, unpack in (
+        ("dpkt", "dpkt.ethernet", "Ethernet"),
+        ("scapy", "scapy.layers.all", "Ether"),
+    ):
+        try:
+            make = getattr(importlib.import_module(module), unpack)
+        except ImportError:
+            continue
+        some = frames if name == "dpkt" else frames[: len(frames) // 10]
+
+        def decode_all(make: Callable[[bytes], object] = make, some: list[bytes] = some) -> None:
+            for data in some:
+                make(data)
+
+        rates[name] = len(some) / best(decode_all, 1)
+    return rates
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--frames", type=int, default=200_000, help="observations (200000)")
+    parser.add_argument("--json", action="store_true", help="print the rates as JSON")
+    options = parser.parse_args()
+    rates: dict[str, float] = {}
+    cases = {"mixed": mixed(options.frames), "bulk": bulk(options.frames)}
+    for name, case in cases.items():
+        count = len(case[1])
+        rates[f"follow {name}"] = count / best(lambda case=case: follow(*case))  # type: ignore[misc]
+        rates[f"stream {name}"] = count / best(lambda case=case: stream(case))  # type: ignore[misc]
+        raw = write(case)
+        rates[f"write pcapng {name}"] = count / best(lambda case=case: write(case))  # type: ignore[misc]
+        rates[f"read pcapng {name}"] = count / best(lambda raw=raw: read(io.BytesIO(raw)))  # type: ignore[misc]
+    frames = [observation.data for observation in cases["mixed"][1]]
+    rates["decode"] = len(frames) / best(lambda: ours(frames))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mixed.pcapng"
+        path.write_bytes(write(cases["mixed"]))
+        others = peers(frames, path)
+    if options.json:
+        print(json.dumps({**rates, **others}, indent=1))
+        return
+    for name, rate in rates.items():
+        print(f"{name:24} {rate:12,.0f} /s")
+    for name, rate in others.items():
+        ratio = rates["decode"] / rate
+        print(f"decode beside {name:17} {rate:9,.0f} /s: ours is {ratio:.1f} times as fast")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a lab needs of this machine: every check is made before anything is said.
+
+A check is a plain sentence on what was found and, where it is not good, the line that mends it.
+The last check does what a lab does, make namespaces and mounts, so that a refusal that no setting
+explains is found too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hoplab import client, sandbox, switchd
+from hoplab.errors import LabError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `fix` is a line to run, "" where there is nothing to mend; a check that is not
+    `needed` does not stop a lab."""
+
+    what: str
+    found: str
+    good: bool
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# program -> (Debian package, option that prints the version, least version)
+PROGRAMS = {
+    "ovsdb-server": ("openvswitch-switch", "--version", (2, 13)),
+    "ovs-vswitchd": ("openvswitch-switch", "--version", (2, 13)),
+    "ovs-vsctl": ("openvswitch-switch", "--version", (2, 13)),
+    "ovsdb-tool": ("openvswitch-common", "--version", (2, 13)),
+    "ovs-ofctl": ("openvswitch-common", "--version", (2, 13)),
+    "mnexec": ("mininet", "", ()),
+    "ip": ("iproute2", "-V", ()),
+    "ping": ("iputils-ping", "-V", ()),
+    "setsid": ("util-linux", "--version", ()),
+    "bash": ("bash", "--version", ()),
+}
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _programs() -> Iterator[Check]:
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    for name, (package, option, least) in PROGRAMS.items():
+        found = shutil.which(name, path=path)
+        install = f"sudo apt-get install {package}"
+        if not found:
+            yield Check(name, "not installed", False, install)
+            continue
+        version: tuple[int, ...] = ()
+        if option:
+            said = subprocess.run([found, option], capture_output=True, text=True)
+            number = re.search(r"\d+(?:\.\d+)+", said.stdout + said.stderr)
+            version = tuple(int(part) for part in number[0].split(".")) if number else ()
+        good = not least or version >= least
+        text = _text(version) or found
+        yield Check(name, text if good else f"{text}, older than {_text(least)}", good,
+                    "" if good else install)  # fmt: skip
+
+
+def _modules() -> Iterator[Check]:
+    python = f"Python {sys.version.split()[0]} ({sys.executable})"
+    yield Check("python", python, sys.version_info >= (3, 10), "use Python 3.10 or later")
+    install = "scripts/install.sh"
+    for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
+                          ("dns", "dnspython")):  # fmt: skip
+        if find_spec(name) is None:
+            yield Check(f"Python's {name}", "not installed for this Python", False, install)
+            continue
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            version = "installed"
+        yield Check(f"Python's {name}", version, True)
+
+
+def _machine() -> Iterator[Check]:
+    who = "root" if os.geteuid() == 0 else "an ordinary user"
+    found = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
+    try:
+        sandbox.start("doctor", [], lambda channel: 0).channel.close()
+        yield Check("a trial sandbox", f"namespaces and mounts could be made by {who}", True)
+        # What a setting forbids in general may be granted to this program (an AppArmor profile).
+        found = [refusal for refusal in found if refusal.what.startswith(sandbox.TUN)]
+    except LabError as error:
+        yield Check("a trial sandbox", error.message, False, "" if found else error.hint)
+    for refusal in found:
+        yield Check("this machine's settings", refusal.what, False, refusal.fix)
+    if not found:
+        yield Check("this machine's settings", f"allow a lab to {who}", True)
+    if switchd.kernel_datapath():
+        yield Check("Open vSwitch's datapath", "in the kernel (module loaded)", True)
+    else:
+        yield Check(
+            "Open vSwitch's datapath",
+            "in user space; the kernel's is faster where it exists (sudo modprobe openvswitch)",
+            True,
+        )
+
+
+def _folder() -> Check:
+    folder = client.state_folder()
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK):
+        return Check(
+            "run folder", f"{folder} cannot be written", False,
+            "export XDG_STATE_HOME=/a/folder/of/yours",
+        )  # fmt: skip
+    free = shutil.disk_usage(there).free
+    good = free > 50 << 20
+    return Check(
+        "run folder", f"{folder}, {free >> 20} MiB free", good,
+        "" if good else "free some space, or set XDG_STATE_HOME to another disk",
+    )  # fmt: skip
+
+
+def _neighbours() -> Check:
+    """A lab's ARP entries count against a limit of the whole machine (arp(7), gc_thresh3)."""
+    try:
+        limit = int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+    except (OSError, ValueError):
+        return Check("neighbour table", "its limit cannot be read", True)
+    good = limit >= 1024
+    return Check(
+        "neighbour table", f"{limit} entries for all labs together", good,
+        "" if good else "sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=8192",
+    )  # fmt: skip
+
+
+def examine() -> list[Check]:
+    """All checks, each made whatever the others found."""
+    # The trial sandbox forks: it comes before anything that might start a thread.
+    machine = list(_machine())
+    return [*_modules(), *_programs(), *machine, _folder(), _neighbours()]
+
+
+def as_text(checks: list[Check]) -> str:
+    """A table, then what to run."""
+    width = max(len(check.what) for check in checks)
+    lines = [
+        f"{'ok ' if check.good else 'NO '} {check.what.ljust(width)}  {check.found}"
+        for check in checks
+    ]
+    fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
+    if fixes:
+        lines += ["", "To mend it, run:", *(f"    {fix}" for fix in fixes)]
+    else:
+        lines += ["", "Everything a lab needs is here. Try: hoplab visit"]
+    return "\n".join(lines)

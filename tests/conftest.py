@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: the command under test, run as a user would, in a world of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+NOBODY = 65534
+
+
+@dataclass
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class World:
+    """A place to run `hoplab`: its own state folder, as root or as an ordinary user.
+
+    `home` is the folder to put files into; it is the working directory of every command.
+    """
+
+    home: Path
+    as_user: bool = False
+    project: Path = PROJECT
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    def environment(self) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("HOPLAB_", "XDG_"))}
+        env.update(
+            HOME=str(self.home),
+            XDG_STATE_HOME=str(self.state),
+            PYTHONPATH=str(self.project),
+            COLUMNS="100",
+            LC_ALL="C.UTF-8",
+        )
+        return {**env, **self.env}
+
+    def argv(self, arguments: Sequence[str]) -> list[str]:
+        """The command line of `hoplab ARGUMENTS` in this world."""
+        python = Path(sys.executable)
+        if self.as_user and python.is_relative_to(PROJECT):
+            python = self.project / python.relative_to(PROJECT)
+        return [*self.wrap(), str(python), "-m", "hoplab.cli.main", *arguments]
+
+    def wrap(self) -> list[str]:
+        """What makes an ordinary user of root: a mount namespace with a /dev/net/tun for all and
+        the project in a place that everybody may read; then the user's id, no capability."""
+        if not self.as_user or os.geteuid() != 0:
+            return []
+        script = (
+            "set -e; mount -t tmpfs tmpfs /mnt; mkdir /mnt/project; "
+            f"mount --bind '{PROJECT}' /mnt/project; "
+            "mount -t tmpfs tmpfs /dev/net; mknod /dev/net/tun c 10 200; chmod 666 /dev/net/tun; "
+            f"exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --no-new-privs "
+            '--inh-caps=-all "$@"'
+        )
+        return ["unshare", "-m", "--propagation", "private", "bash", "-c", script, "hoplab"]
+
+    def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """`hoplab ARGUMENTS`, started."""
+        options = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "env": self.environment(),
+            "cwd": self.home,
+            **options,
+        }
+        return subprocess.Popen(self.argv(arguments), **options)
+
+    def __call__(
+        self, *arguments: str, code: int | None = 0, timeout: float = 120, **options: Any
+    ) -> Done:
+        """`hoplab ARGUMENTS`, run to its end; `code` is the exit code to insist on."""
+        text = options.pop("input", None)
+        if text is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.popen(*arguments, **options)
+        try:
+            out, err = process.communicate(text, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"hoplab {arguments} hangs: {out}\n{err}") from None
+        done = Done(process.returncode, out, err)
+        if code is not None:
+            assert done.code == code, (
+                f"hoplab {arguments}: {done.code}\n{out}\n{err}\n{self.logs()}"
+            )
+        return done
+
+    def logs(self) -> str:
+        """The labs' own logs, for a failing test's message."""
+        texts = []
+        for log in sorted(self.state.glob("hoplab/labs/*/logs/*.log")):
+            if "ovs" not in log.name:
+                texts.append(f"--- {log}\n{log.read_text(errors='replace')[-2000:]}")
+        return "\n".join(texts)
+
+    def close(self) -> None:
+        """End what a test left up."""
+        if (self.state / "hoplab" / "labs").is_dir():
+            self("down", "--all", code=None)
+
+
+def _make_world(as_user: bool) -> World:
+    # Not pytest's tmp_path: its parents are closed to other users.
+    home = Path(tempfile.mkdtemp(prefix="hoplab-test-"))
+    project = PROJECT
+    if as_user and os.geteuid() == 0:
+        os.chown(home, NOBODY, NOBODY)
+        project = Path("/mnt/project")
+    return World(home, as_user, project)
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[..., World]]:
+    """Makes worlds, and takes them away at the end of the test."""
+    worlds: list[World] = []
+
+    def make(as_user: bool = False) -> World:
+        worlds.append(_make_world(as_user))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.close()
+        shutil.rmtree(world.home, ignore_errors=True)
+
+
+@pytest.fixture
+def hoplab(make_world: Callable[..., World]) -> World:
+    """`hoplab("up", "web")` in a world of its own."""
+    return make_world()
+
+
+@pytest.fixture(params=["root", "user"])
+def anybody(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> World:
+    """The same as root and as an ordinary user (as the latter only, where the tests are one)."""
+    if request.param == "root" and os.geteuid() != 0:
+        pytest.skip("the tests run as an ordinary user; root's half needs root")
+    return make_world(as_user=request.param == "user")
+
+
+def need(program: str) -> str:
+    """The path of a peer program; skips the test, naming it, where it is not installed."""
+    found = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not found:
+        pytest.skip(f"{program} is not installed")
+    return found

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labs come up, talk, run side by side, and go without a trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.net
+
+# Data both ways over TCP and UDP: over a userspace switch a ping works when these do not.
+ECHO = """
+import socket, sys, threading
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind(("0.0.0.0", 7))
+tcp = socket.create_server(("0.0.0.0", 7))
+print("ready", flush=True)
+def serve():
+    conn, _ = tcp.accept()
+    while data := conn.recv(65536):
+        conn.sendall(data)
+threading.Thread(target=serve, daemon=True).start()
+data, peer = udp.recvfrom(65536); udp.sendto(data, peer)
+sys.stdin.read()
+"""
+ASK = """
+import socket, sys
+where = (sys.argv[1], 7)
+data = bytes(range(256)) * 4000
+tcp = socket.create_connection(where, timeout=10)
+import threading
+threading.Thread(target=lambda: (tcp.sendall(data), tcp.shutdown(socket.SHUT_WR))).start()
+back = b""
+while part := tcp.recv(65536):
+    back += part
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.settimeout(10)
+udp.sendto(b"x" * 1400, where)
+print(back == data, len(udp.recv(65536)))
+"""
+
+CASES = {
+    "cable": ("h1", "h2", "192.168.1.2", 2),
+    "hub": ("h1", "h4", "10.0.0.4", 12),
+    "switch,n=6": ("h2", "h5", "10.0.0.5", 30),
+    "routed": ("h1", "h3", "10.0.2.10", 20),
+    "routed,subnets=3,hosts=1": ("h1", "h3", "10.0.3.10", 12),
+    "web": ("pc", "www", "10.80.0.80", 90),
+    "web,routers=4,clients=1": ("client", "idle", "10.80.0.81", 110),
+}
+
+
+@pytest.mark.parametrize("topology", CASES)
+def test_every_pair_talks_and_tcp_and_udp_carry_data(hoplab: Any, topology: str) -> None:
+    one, other, address, pairs = CASES[topology]
+    up = hoplab("up", topology, "--json").json
+    assert up["datapath"] == ("none" if topology == "cable" else up["datapath"])
+    reached = hoplab("pingall", "--json").json
+    assert (reached["pairs"], reached["reached"], reached["lost"]) == (pairs, pairs, [])
+    server = hoplab.popen("exec", other, "--", "python3", "-c", ECHO, stdin=subprocess.PIPE)
+    assert server.stdout.readline() == "ready\n"
+    answer = hoplab("exec", one, "--", "python3", "-c", ASK, address)
+    assert answer.out == "True 1400\n"
+    server.communicate(timeout=20)
+    hoplab("down")
+    assert hoplab("ls", "--json").json == []
+
+
+def test_a_lab_says_what_it_is(hoplab: Any) -> None:
+    text = hoplab("up", "web", "--controller", "hub").out
+    assert text.startswith("lab lab is up: web, 8 hosts, 2 routers, 3 switches, controller hub, ")
+    assert re.search(r"the kernel's datapath|Open vSwitch's userspace datapath", text)
+    listed = hoplab("ls").out.splitlines()
+    assert listed[0].split()[:2] == ["NAME", "TOPOLOGY"]
+    assert listed[1].split()[:3] == ["lab", "web", "hub"]
+
+
+def test_labs_with_the_same_hosts_run_side_by_side(hoplab: Any) -> None:
+    names = ["one", "two", "three"]
+    for name in names:
+        hoplab("up", "switch", "--name", name)
+    assert [lab["name"] for lab in hoplab("ls", "--json").json] == sorted(names)
+    for name in names:
+        assert hoplab("pingall", "--name", name, "--json").json["lost"] == []
+    assert hoplab("exec", "h1", "--", "true", code=4).err.startswith("hoplab: several labs are up")
+    hoplab("down", "--name", "two")
+    assert hoplab("pingall", "--name", "one", "--json").json["lost"] == []
+    hoplab("down", "--all")
+
+
+def test_the_only_lab_needs_no_name(hoplab: Any) -> None:
+    hoplab("up", "cable", "--name", "my-cable")
+    assert hoplab("exec", "h1", "--", "hostname").out == "h1\n"
+
+
+class TestExec:
+    def test_streams_and_exit_code_pass_through(self, hoplab: Any) -> None:
+        hoplab("up", "cable")
+        done = hoplab(
+            "exec", "h2", "--", "sh", "-c", "cat; echo no >&2; exit 42", code=42, input="in"
+        )
+        assert (done.out, done.err) == ("in", "no\n")
+
+    def test_a_host_has_its_own_name_address_and_etc(self, hoplab: Any) -> None:
+        hoplab("up", "web")
+        text = hoplab("exec", "pc", "--", "cat", "/etc/resolv.conf", "/etc/hosts").out
+        assert "nameserver 10.53.0.53" in text and "10.1.0.11 pc" in text
+        assert Path("/etc/hosts").read_text() not in text
+        links = hoplab("exec", "pc", "--", "ip", "-br", "-4", "addr").out
+        assert re.search(r"^pc-eth0\S* +UP +10\.1\.0\.11/24", links, re.M)
+        seen = hoplab("exec", "pc", "--", "ls", "/sys/class/net").out.split()
+        assert sorted(seen) == ["lo", "pc-eth0"]
+
+    def test_offloads_are_off(self, hoplab: Any) -> None:
+        hoplab("up", "routed")
+        for host, interface in (("h1", "h1-eth0"), ("r1", "r1-eth1")):
+            text = hoplab("exec", host, "--", "ethtool", "-k", interface).out
+            for name in ("tx-checksumming", "scatter-gather", "tx-tcp-segmentation",
+                         "generic-receive-offload", "generic-segmentation-offload"):  # fmt: skip
+                assert f"{name}: off" in text, (host, name)
+
+    def test_a_signal_reaches_the_command(self, hoplab: Any) -> None:
+        hoplab("up", "cable")
+        script = "trap 'echo got; exit 5' INT; echo ready; while :; do read -t 9 line; done"
+        process = hoplab.popen("exec", "h1", "--", "bash", "-c", script)
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+        assert (out, process.returncode) == ("got\n", 5)
+
+    def test_a_killed_exec_ends_its_command(self, hoplab: Any) -> None:
+        hoplab("up", "cable")
+        process = hoplab.popen("exec", "h1", "--", "sh", "-c", "echo $$; exec sleep 1000")
+        pid = process.stdout.readline().strip()
+        process.kill()
+        process.communicate()
+        # Its pid, as the lab counts, is free before long.
+        gone = f"for i in $(seq 100); do [ -d /proc/{pid} ] || exit 0; sleep 0.1; done; exit 1"
+        hoplab("exec", "h2", "--", "sh", "-c", gone)
+
+    def test_a_command_that_is_not_there(self, hoplab: Any) -> None:
+        hoplab("up", "cable")
+        done = hoplab("exec", "h1", "--", "no-such-program", code=4)
+        assert done.err.startswith("hoplab: no-such-program: command not found\n  Next: ")
+
+    def test_an_unknown_host(self, hoplab: Any) -> None:
+        hoplab("up", "cable")
+        done = hoplab("exec", "h3", "--", "true", code=4)
+        assert done.err == ("hoplab: this lab has no host h3\n  Next: it has: h1, h2\n")
+
+
+def test_shell_is_a_terminal(hoplab: Any) -> None:
+    import pty
+
+    hoplab("up", "cable")
+    master, slave = pty.openpty()
+    process = hoplab.popen("shell", "h2", stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+
+    def read_until(text: str) -> str:
+        got = ""
+        while text not in got:
+            got += os.read(master, 4096).decode()
+        return got
+
+    read_until("h2:")
+    os.write(master, b"tty; hostname; stty size; exit 9\n")
+    said = read_until("exit\r\n")
+    assert "/dev/pts/" in said and "\r\nh2\r\n" in said
+    assert process.wait(timeout=20) == 9
+    os.close(master)
+
+
+class TestSwap:
+    def test_flows_of_the_old_controller_go_and_a_ping_goes_on(self, anybody: Any) -> None:
+        hoplab = anybody
+        hoplab("up", "switch")
+        hoplab("pingall")
+        flows = ["exec", "h1", "--", "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "s1"]
+        assert "dl_dst=" in hoplab(*flows).out
+        ping = hoplab.popen("exec", "h1", "--", "ping", "-i", "0.01", "-c", "400", "10.0.0.3")
+        assert "PING" in ping.stdout.readline()
+        for controller in ("hub", "learning_switch", "hub"):
+            done = hoplab("swap", controller, "--json").json
+            assert (done["controller"], done["without_flows"]) == (controller, [])
+        only = [line for line in hoplab(*flows).out.splitlines() if "cookie" in line]
+        assert len(only) == 1 and "actions=FLOOD" in only[0]
+        out, _ = ping.communicate(timeout=30)
+        assert "400 packets transmitted, 400 received, 0% packet loss" in out
+
+    def test_a_strangers_app_gets_a_clean_table(self, hoplab: Any) -> None:
+        hoplab("up", "switch")
+        hoplab("pingall")
+        (hoplab.home / "mine.py").write_text(
+            "from ryu.base import app_manager\n"
+            "from ryu.controller import ofp_event\n"
+            "from ryu.controller.handler import CONFIG_DISPATCHER, set_ev_cls\n"
+            "from ryu.ofproto import ofproto_v1_3\n"
+            "class Mine(app_manager.RyuApp):\n"
+            "    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]\n"
+            "    @set_ev_cls(ofp_event.EventOFPSwitchFeatures, CONFIG_DISPATCHER)\n"
+            "    def on(self, ev):\n"
+            "        dp = ev.msg.datapath; p = dp.ofproto_parser; o = dp.ofproto\n"
+            "        act = [p.OFPActionOutput(o.OFPP_FLOOD)]\n"
+            "        inst = [p.OFPInstructionActions(o.OFPIT_APPLY_ACTIONS, act)]\n"
+            "        dp.send_msg(p.OFPFlowMod(datapath=dp, priority=7, match=p.OFPMatch(),\n"
+            "                                 instructions=inst))\n"
+        )
+        hoplab("swap", "./mine.py")
+        flows = hoplab("exec", "h1", "--", "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "s1").out
+        lines = [line for line in flows.splitlines() if "cookie" in line]
+        assert len(lines) == 1 and "priority=7" in lines[0]
+        assert hoplab("pingall", "--json").json["lost"] == []
+
+    def test_a_controller_that_raises_leaves_the_old_one_in_charge(self, hoplab: Any) -> None:
+        hoplab("up", "switch")
+        (hoplab.home / "bad.py").write_text("import os\n\nboom = os.no_such_thing\n")
+        done = hoplab("swap", "./bad.py", code=3)
+        assert "bad.py:3" in done.err and "no_such_thing" in done.err and "Next: " in done.err
+        assert hoplab("ls", "--json").json[0]["controller"] == "learning_switch"
+        assert hoplab("pingall", "--json").json["lost"] == []
+
+    def test_a_killed_controller_is_started_again(self, hoplab: Any) -> None:
+        hoplab("up", "switch")
+        find = "pgrep -f 'hoplab[.]ryu_main'"
+        before = hoplab("exec", "h1", "--", "sh", "-c", find).out.split()
+        assert len(before) == 1
+        hoplab("exec", "h1", "--", "kill", "-9", before[0])
+        again = (
+            f'for i in $(seq 100); do p=$({find}); [ -n "$p" ] && [ "$p" != {before[0]} ] && '
+            "ovs-vsctl --columns=is_connected list Controller | grep -q true && exit 0; "
+            "sleep 0.1; done; exit 1"
+        )
+        hoplab("exec", "h1", "--", "sh", "-c", again)
+        assert "started again" in hoplab("ls").out
+        assert hoplab("pingall", "--json").json["lost"] == []

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job on real networks: one fetch, every frame, judged by tshark."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import need
+
+pytestmark = pytest.mark.net
+
+# What tshark calls a frame, by display filter; each frame of the file is in at most one class.
+CLASSES = {
+    "arp-request": "arp.opcode == 1",
+    "arp-reply": "arp.opcode == 2",
+    "dns-question": "dns.flags.response == 0",
+    "dns-answer": "dns.flags.response == 1",
+    "tcp-syn": "tcp.flags.syn == 1 && tcp.flags.ack == 0",
+    "tcp-syn-ack": "tcp.flags.syn == 1 && tcp.flags.ack == 1",
+    "tcp-fin": "tcp.flags.fin == 1",
+    "http-request": "http.request",
+    "http-response": 'tcp.payload contains "HTTP/1.1 "  && !http.request',
+}
+
+
+def frames_by_tshark(file: Path) -> dict[str, set[int]]:
+    """The numbers of the frames of each class."""
+    tshark = need("tshark")
+    found = {}
+    for name, expression in CLASSES.items():
+        done = subprocess.run(
+            [tshark, "-n", "-r", str(file), "-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE",
+             "-Y", expression, "-T", "fields", "-e", "frame.number"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found[name] = {int(word) for word in done.stdout.split()}
+    return found
+
+
+def legs(story: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every packet of the story with each of its frames on a link."""
+    return [(trip, leg) for trip in story["trips"] for leg in trip["legs"]]
+
+
+def frame_numbers(story: dict[str, Any], kind: str) -> set[int]:
+    """The numbers of all frames, at all interfaces, of the packets of a kind."""
+    return {
+        number
+        for trip, leg in legs(story)
+        if trip["kind"] == kind
+        for number in (leg["sent"], leg["received"])
+        if number is not None
+    }
+
+
+@pytest.mark.parametrize("controller", ["hub", "learning_switch"])
+def test_tshark_agrees_on_every_frame(hoplab: Any, controller: str) -> None:
+    story = hoplab("visit", "--json", "--save", "run", "--controller", controller).json
+    assert story["outcome"]["ok"] is True and story["exit_code"] == 0
+    seen = frames_by_tshark(hoplab.home / "run" / "capture.pcapng")
+    for name, numbers in seen.items():
+        assert numbers, f"no {name} in the capture"
+        assert frame_numbers(story, name) == numbers, name
+    kept = json.loads((hoplab.home / "run" / "trace.json").read_text())
+    assert kept["trips"] == story["trips"]
+    assert json.loads((hoplab.home / "run" / "lab.json").read_text())["topology"] == "web"
+
+
+def test_every_interface_is_in_one_file_by_name(hoplab: Any) -> None:
+    tshark = need("tshark")
+    hoplab("visit", "--save", "run")
+    lab = json.loads((hoplab.home / "run" / "lab.json").read_text())
+    done = subprocess.run(
+        [tshark, "-r", str(hoplab.home / "run" / "capture.pcapng"), "-T", "fields",
+         "-e", "frame.interface_name", "-e", "frame.time_epoch"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == "" or "root" in done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert {row[0] for row in rows} == {i["name"] for i in lab["interfaces"]}
+    times = [float(row[1]) for row in rows]
+    assert times == sorted(times)
+
+
+def test_hub_and_switch_tell_different_stories(hoplab: Any) -> None:
+    def counts(story: dict[str, Any]) -> Counter[str]:
+        return Counter({link["a"]: link["frames"] for link in story["summary"]["links"]})
+
+    switch = hoplab("visit", "--json", "--down").json
+    hub = hoplab("visit", "--json", "--down", "--controller", "hub").json
+    assert switch["outcome"]["ok"] and hub["outcome"]["ok"]
+    # pc is on the client's segment: on the switch it gets the broadcast only.
+    assert counts(switch)["pc"] == 1
+    # On the hub it gets a copy of every frame of the client's link, both ways.
+    assert counts(hub)["pc"] == counts(hub)["client"] > 10
+    assert hub["summary"]["ignored"] > switch["summary"]["ignored"]
+
+
+def test_at_each_router_macs_change_ips_stay_and_ttl_falls(hoplab: Any) -> None:
+    story = hoplab("visit", "--json").json
+    request = next(t for t in story["trips"] if t["kind"] == "http-request")
+    assert request["path"] == ["client", "s1", "r1", "r2", "s3", "www"]
+    passages = request["routers"]
+    assert [p["node"] for p in passages] == ["r1", "r2"]
+    for passage in passages:
+        before, after = passage["before"], passage["after"]
+        assert before["src_mac"] != after["src_mac"] and before["dst_mac"] != after["dst_mac"]
+        assert (before["src"], before["dst"]) == ("10.1.0.10", "10.80.0.80")
+        assert (after["src"], after["dst"]) == ("10.1.0.10", "10.80.0.80")
+        assert after["ttl"] == before["ttl"] - 1
+
+
+FAILURES = {
+    "http://no-such-host.itheima.com/": ("no-such-host.itheima.com", 6),
+    "http://closed.itheima.com/": ("RST", 7),
+    "http://down.itheima.com/": ("10.80.0.99", 7),
+    "http://www.itheima.com/no-such-page": ("404", 1),
+}
+
+
+@pytest.mark.parametrize("url", FAILURES)
+def test_a_failure_is_a_story(hoplab: Any, url: str) -> None:
+    text, code = FAILURES[url]
+    done = hoplab("visit", url, "--json", "--timeout", "20", code=1)
+    story = done.json
+    assert story["exit_code"] == code
+    assert story["outcome"]["ok"] is False
+    told = " ".join([story["outcome"]["sentence"], *story["outcome"]["why"]])
+    assert text in told, told
+
+
+def test_without_a_route_not_one_frame_leaves(hoplab: Any) -> None:
+    topology = "cable,ip2=192.168.2.2/24"
+    story = hoplab(
+        "trace", "--topology", topology, "--json", "h1", "--", "ping", "-c1", "192.168.2.2", code=1
+    ).json
+    assert story["trips"] == []
+    assert "Network is unreachable" in story["output"]
+    assert story["summary"]["frames"] == 0
+
+
+def test_ping_on_a_cable(anybody: Any) -> None:
+    story = anybody(
+        "trace", "--topology", "cable", "--json", "--down", "h1", "--", "ping", "-c1", "192.168.1.2"
+    ).json
+    kinds = [trip["kind"] for trip in story["trips"][:4]]
+    assert kinds == ["arp-request", "arp-reply", "icmp-echo-request", "icmp-echo-reply"]
+    assert story["outcome"]["ok"] is True
+    assert anybody("ls", "--json").json == []
+
+
+def test_as_an_ordinary_user(make_world: Any) -> None:
+    hoplab = make_world(as_user=True)
+    done = hoplab("visit", "--down")
+    assert "www answered 200 OK" in done.out
+    assert "Capture: complete" in done.out
+    assert "MAC client" in done.out and "unchanged" in done.out
+
+
+def test_a_second_visit_finds_warm_caches(hoplab: Any) -> None:
+    first = hoplab("visit", "--json").json
+    second = hoplab("visit", "--json").json
+    questions = [sum(t["kind"] == "dns-question" for t in s["trips"]) for s in (first, second)]
+    assert questions == [4, 1]
+    assert hoplab("visit", "http://www.itheima.com/courses.html", "--from", "pc").code == 0
+
+
+def test_output_into_a_closed_pipe_is_no_error(hoplab: Any) -> None:
+    hoplab("up", "web")
+    done = subprocess.run(
+        ["bash", "-c", '"$@" | head -1; echo "${PIPESTATUS[0]}"', "x", *hoplab.argv(["visit"])],
+        capture_output=True, text=True, env=hoplab.environment(), cwd=hoplab.home, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr

@@ -1,0 +1,463 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hoplab.trace.follow: every rule by itself on a small network, then random networks with truth."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hoplab.trace.follow import Follower, follow
+from hoplab.trace.model import Hop, Journey, Origin
+from hoplab.trace.wiring import Interface, Node, Wiring
+from hoplab.wire.observation import Observation, Reception
+from tests.unit import netmodel as nm
+
+US, MS, S = nm.US, nm.MS, nm.S
+HOST, ALL, OTHER, OUT = (
+    Reception.HOST,
+    Reception.BROADCAST,
+    Reception.OTHERHOST,
+    Reception.OUTGOING,
+)
+CABLES = [
+    # h1 - s1 - r1 - h3, and h2 on s1
+    ("h1-eth0", "s1-eth0", "10.0.0.1/24", ""),
+    ("h2-eth0", "s1-eth1", "10.0.0.2/24", ""),
+    ("r1-eth0", "s1-eth2", "10.0.0.9/24", ""),
+    ("r1-eth1", "h3-eth0", "10.1.0.9/24", "10.1.0.3/24"),
+]
+KINDS = {"h1": "host", "h2": "host", "h3": "host", "s1": "switch", "r1": "router"}
+
+
+def small() -> Wiring:
+    interfaces: list[Interface] = []
+    for a, b, ip_a, ip_b in CABLES:
+        for name, address, peer in ((a, ip_a, b), (b, ip_b, a)):
+            mac = nm.mac(len(interfaces) + 1).hex(":")
+            addresses = (address,) if address else ()
+            interfaces.append(Interface(name, name.partition("-")[0], mac, addresses, peer))
+    interfaces.append(Interface("h3-eth1", "h3", "", (), None))
+    return Wiring([Node(name, kind) for name, kind in KINDS.items()], interfaces)
+
+
+W = small()
+MACS = {i.name: bytes.fromhex(i.mac.replace(":", "")) for i in W.interfaces}
+IPS = {i.name: nm.ip(i.addresses[0].partition("/")[0]) for i in W.interfaces if i.addresses}
+
+
+class Tape:
+    """Observations, written down by interface name; the reception follows from the place."""
+
+    def __init__(self) -> None:
+        self.items: list[Observation] = []
+
+    def __call__(
+        self, t: int, name: str, frame: bytes, how: Reception = OUT, pad: int = 0
+    ) -> Observation:
+        port = W.port(name)
+        assert port is not None
+        data = frame + bytes(pad)
+        item = Observation(len(self.items) + 1, nm.START + t, port, how, data, len(data))
+        self.items.append(item)
+        return item
+
+    def follow(self) -> list[Journey]:
+        return follow(W, self.items)
+
+
+@pytest.fixture
+def tape() -> Tape:
+    return Tape()
+
+
+def packet(
+    src: str,
+    dst: str,
+    a: str,
+    b: str,
+    *,
+    ttl: int = 64,
+    ident: int = 7,
+    payload: bytes = b"hello hello hello hello",
+    tos: int = 0,
+    frag: int = 0,
+    sport: int = 5000,
+) -> bytes:
+    """A UDP frame from interface `a` to interface `b`, IP addresses of `src` and `dst`."""
+    body = nm.ipv4(
+        IPS[src], IPS[dst], nm.udp(sport, 53, payload), ttl=ttl, ident=ident, frag=frag, tos=tos
+    )
+    return nm.eth(MACS[b], MACS[a], 0x0800, body)
+
+
+TO_R1 = packet("h1-eth0", "h3-eth0", "h1-eth0", "r1-eth0")
+TO_H3 = packet("h1-eth0", "h3-eth0", "r1-eth1", "h3-eth0", ttl=63)
+ASK = nm.arp(1, MACS["h1-eth0"], IPS["h1-eth0"], bytes(6), IPS["h2-eth0"], nm.BROADCAST)
+
+
+def only(journeys: list[Journey]) -> Hop:
+    assert [j.number for j in journeys] == [1]
+    return journeys[0].root
+
+
+def test_link_and_padding(tape: Tape) -> None:
+    sent = tape(0, "h1-eth0", ASK)
+    got = tape(9, "s1-eth0", ASK, ALL, pad=18)
+    hop = only(tape.follow())
+    assert (hop.sent, hop.received, hop.origin, hop.healed) == (sent, got, Origin.BORN, False)
+    assert (hop.tail, hop.head) == (W.port("h1-eth0"), W.port("s1-eth0"))
+
+
+def test_link_oldest_first(tape: Tape) -> None:
+    for t in (0, 10, 20):
+        tape(t * US, "h1-eth0", ASK)
+    for t in (30, 40, 50):
+        tape(t * US, "s1-eth0", ASK, ALL)
+    pairs = [(j.root.sent, j.root.received) for j in tape.follow()]
+    assert pairs == list(zip(tape.items[:3], tape.items[3:], strict=True))
+
+
+def test_link_passes_over_what_was_overtaken(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)  # lost
+    tape(10 * MS, "h1-eth0", TO_R1)
+    tape(10 * MS + 1, "s1-eth0", TO_R1, OTHER)
+    second = tape(20 * MS, "h1-eth0", ASK)
+    got = tape(20 * MS + 1, "s1-eth0", ASK, ALL)
+    roots = [j.root for j in tape.follow()]
+    assert [r.received is None for r in roots] == [True, False, False]
+    assert (roots[2].sent, roots[2].received) == (second, got)
+
+
+def test_link_ages(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    tape(101 * MS, "s1-eth0", ASK, ALL)
+    lost, orphan = (j.root for j in tape.follow())
+    assert (lost.received, lost.healed) == (None, False)
+    assert (orphan.sent, orphan.healed, orphan.tail) == (None, True, W.port("h1-eth0"))
+
+
+def test_lost_on_the_link(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    hop = only(tape.follow())
+    assert hop.received is None and not hop.healed and not hop.children
+
+
+def test_wired_to_nothing(tape: Tape) -> None:
+    tape(0, "h3-eth1", ASK)
+    tape(9, "h3-eth1", TO_R1, OTHER)
+    out, into = (j.root for j in tape.follow())
+    assert (out.head, out.healed) == (None, False)
+    assert (into.tail, into.healed) == (None, False)
+
+
+def test_switch_floods_once_per_port(tape: Tape) -> None:
+    for t in (0, 100 * US):
+        tape(t, "h1-eth0", ASK)
+        tape(t + 5, "s1-eth0", ASK, ALL)
+    outs = [tape(200 * US + n, f"s1-eth{1 + n % 2}", ASK) for n in range(4)]
+    roots = [j.root for j in tape.follow()]
+    assert len(roots) == 2
+    assert [[c.sent for c in r.children] for r in roots] == [outs[:2], outs[2:]]
+    assert {c.origin for r in roots for c in r.children} == {Origin.SWITCHED}
+
+
+def test_switch_never_back_by_the_same_port(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    tape(5, "s1-eth0", ASK, ALL)
+    tape(9, "s1-eth0", ASK)
+    assert [j.root.origin for j in tape.follow()] == [Origin.BORN, Origin.BORN]
+
+
+def test_switch_waits_for_its_controller_but_not_for_ever(tape: Tape) -> None:
+    for start, wait in ((0, 890 * MS), (10 * S, 910 * MS)):
+        tape(start, "h1-eth0", ASK)
+        tape(start + 5, "s1-eth0", ASK, ALL)
+        tape(start + wait, "s1-eth1", ASK)
+    assert [len(j.root.children) for j in tape.follow()] == [1, 0, 0]
+
+
+def test_switch_puts_a_vlan_tag_on(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    tape(5, "s1-eth0", ASK, ALL)
+    tape(9, "s1-eth2", ASK[:12] + b"\x81\0\0\x64" + ASK[12:])
+    assert len(only(tape.follow()).children) == 1
+
+
+def test_router(tape: Tape) -> None:
+    tape(0, "s1-eth2", TO_R1)
+    tape(5, "r1-eth0", TO_R1, HOST)
+    out = tape(3900 * MS, "r1-eth1", TO_H3)  # it waited for ARP
+    root = only(tape.follow())
+    assert [(c.sent, c.origin) for c in root.children] == [(out, Origin.ROUTED)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"ttl": 64},
+        {"ttl": 62},
+        {"ident": 8},
+        {"payload": b"hello hello hello hellO"},
+        {"payload": b"Hello hello hello hello"},
+    ],
+)
+def test_router_wants_the_same_packet(tape: Tape, other: dict[str, int]) -> None:
+    tape(0, "s1-eth2", TO_R1)
+    tape(5, "r1-eth0", TO_R1, HOST)
+    how = {"ttl": 63, **other}
+    tape(9, "r1-eth1", packet("h1-eth0", "h3-eth0", "r1-eth1", "h3-eth0", **how))  # type: ignore[arg-type]
+    assert len(tape.follow()) == 2
+
+
+def test_router_may_mark_congestion(tape: Tape) -> None:
+    tape(0, "s1-eth2", TO_R1)
+    tape(5, "r1-eth0", TO_R1, HOST)
+    tape(9, "r1-eth1", packet("h1-eth0", "h3-eth0", "r1-eth1", "h3-eth0", ttl=63, tos=3))
+    assert len(only(tape.follow()).children) == 1
+
+
+def test_router_takes_each_packet_once_and_forgets(tape: Tape) -> None:
+    tape(0, "s1-eth2", TO_R1)
+    tape(5, "r1-eth0", TO_R1, HOST)
+    tape(9, "r1-eth1", TO_H3)
+    tape(10, "r1-eth1", TO_H3)
+    tape(20 * S, "s1-eth2", TO_R1)
+    tape(20 * S + 5, "r1-eth0", TO_R1, HOST)
+    tape(24 * S + 9, "r1-eth1", TO_H3)
+    assert [len(j.root.children) for j in tape.follow()] == [1, 0, 0, 0]
+
+
+def test_what_the_kernel_ignored_is_not_forwarded(tape: Tape) -> None:
+    tape(0, "s1-eth2", TO_R1)
+    tape(5, "r1-eth0", TO_R1, OTHER)
+    tape(9, "r1-eth1", TO_H3)
+    assert len(tape.follow()) == 2
+
+
+def test_back_by_the_same_port(tape: Tape) -> None:
+    """h2 has one port, forwards, and is used as a gateway by mistake."""
+    to_h2 = packet("h1-eth0", "h3-eth0", "h1-eth0", "h2-eth0")
+    tape(0, "s1-eth1", to_h2)
+    tape(5, "h2-eth0", to_h2, HOST)
+    tape(9, "h2-eth0", packet("h1-eth0", "h3-eth0", "h2-eth0", "r1-eth0", ttl=63))
+    (child,) = only(tape.follow()).children
+    assert child.origin == Origin.ROUTED
+
+
+def test_nat_and_a_stranger_that_looks_alike(tape: Tape) -> None:
+    tape(0, "s1-eth2", TO_R1)
+    tape(5, "r1-eth0", TO_R1, HOST)
+    tape(8, "r1-eth1", packet("h2-eth0", "h3-eth0", "r1-eth1", "h3-eth0", ttl=63, sport=9))
+    tape(9, "r1-eth1", packet("r1-eth1", "h3-eth0", "r1-eth1", "h3-eth0", ttl=63, sport=9))
+    one, two = (j.root for j in tape.follow())
+    assert [c.sent for c in one.children] == [tape.items[3]]
+    assert one.children[0].origin == Origin.TRANSLATED
+    assert two.sent == tape.items[2] and two.origin == Origin.BORN
+
+
+def test_ipv6_router(tape: Tape) -> None:
+    def frame(hops: int, a: str, b: str) -> bytes:
+        body = nm.udp(1, 2, b"six")
+        head = b"\x60\0\0\0" + len(body).to_bytes(2, "big") + bytes((17, hops)) + bytes(31) + b"\1"
+        return nm.eth(MACS[b], MACS[a], 0x86DD, head + body)
+
+    tape(0, "s1-eth2", frame(64, "h1-eth0", "r1-eth0"))
+    tape(5, "r1-eth0", frame(64, "h1-eth0", "r1-eth0"), HOST)
+    tape(9, "r1-eth1", frame(63, "r1-eth1", "h3-eth0"))
+    assert only(tape.follow()).children[0].origin == Origin.ROUTED
+
+
+@pytest.mark.parametrize("late_by", [0, 1 * MS])
+def test_fragments(tape: Tape, late_by: int) -> None:
+    body = bytes(range(256)) * 4
+    whole = packet("h1-eth0", "h3-eth0", "h1-eth0", "r1-eth0", payload=body)
+    datagram = nm.udp(5000, 53, body)
+    tape(late_by, "s1-eth2", whole)
+    tape(late_by + 5, "r1-eth0", whole, HOST)
+    for at in range(0, len(datagram), 400):
+        more = 0x2000 if at + 400 < len(datagram) else 0
+        piece = nm.ipv4(
+            IPS["h1-eth0"],
+            IPS["h3-eth0"],
+            datagram[at : at + 400],
+            ttl=63,
+            ident=7,
+            frag=more | at // 8,
+        )
+        tape(100 + at, "r1-eth1", nm.eth(MACS["h3-eth0"], MACS["r1-eth1"], 0x0800, piece))
+    assert [c.origin for c in only(tape.follow()).children] == [Origin.ROUTED] * 3
+
+
+def test_an_unseen_out_is_healed(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    tape(5, "s1-eth0", ASK, ALL)
+    got = tape(20, "h2-eth0", ASK, ALL)
+    (child,) = only(tape.follow()).children
+    assert (child.sent, child.received, child.healed) == (None, got, True)
+    assert (child.tail, child.origin) == (W.port("s1-eth1"), Origin.SWITCHED)
+
+
+def test_an_unseen_in_is_healed(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    out = tape(20, "s1-eth1", ASK)
+    root = only(tape.follow())
+    assert root.received is None and root.healed
+    assert [c.sent for c in root.children] == [out]
+
+
+def test_an_unseen_in_with_two_candidates_is_left_open(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    tape(150 * MS, "h1-eth0", ASK)
+    tape(300 * MS, "s1-eth1", ASK)
+    assert len(tape.follow()) == 3
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_clocks_that_disagree(tape: Tape, sort: bool) -> None:
+    """Every effect is stamped up to 2 ms before its cause."""
+    tape(1900 * US, "h1-eth0", TO_R1)
+    tape(1500 * US, "s1-eth0", TO_R1, OTHER)
+    tape(1200 * US, "s1-eth2", TO_R1)
+    tape(900 * US, "r1-eth0", TO_R1, HOST)
+    tape(0, "r1-eth1", TO_H3)
+    if sort:
+        journeys = tape.follow()
+    else:
+        follower = Follower(W)
+        for item in sorted(tape.items, key=lambda o: o.number % 3):
+            follower.feed(item)
+        journeys = follower.finish()
+    (journey,) = journeys
+    hops = list(journey.hops())
+    assert [h.origin for h in hops] == [Origin.BORN, Origin.SWITCHED, Origin.ROUTED]
+    assert [h.healed for h in hops] == [False, False, False]
+    assert [(h.sent is not None, h.received is not None) for h in hops] == [
+        (True, True),
+        (True, True),
+        (True, False),
+    ]
+
+
+def test_a_loop_seen_late_makes_no_circle(tape: Tape) -> None:
+    """A frame that a switch made comes back to it within the slack."""
+    tape(0, "s1-eth0", ASK)
+    tape(5, "h1-eth0", ASK, ALL)
+    tape(9, "h2-eth0", ASK)
+    tape(15, "s1-eth1", ASK, ALL)
+    for journey in tape.follow():
+        assert len(list(journey.hops())) < 5
+
+
+def test_a_storm_is_bounded() -> None:
+    rng = random.Random(1)
+    net = nm.Net(rng)
+    for name in ("s1", "s2", "s3"):
+        net.node(name, "switch", hub=True)
+    net.node("h1", "host")
+    port, _ = net.join("h1", "s1")
+    for a, b in (("s1", "s2"), ("s2", "s3"), ("s3", "s1")):
+        net.join(a, b)
+    net.at(0, lambda: net.send(port.name, ASK, None))
+    net.run(6000)
+    case = net.case()
+    assert len(case.observations) > 6000
+    (journey,) = follow(case.wiring, case.observations)
+    assert sum(1 for _ in journey.hops()) > 3000
+    nm.judge(case, [journey], complete=False)
+
+
+def test_unknown_interfaces_and_tiny_frames_are_ignored() -> None:
+    follower = Follower(W, ports=[None, 0])
+    for port, data in ((0, ASK), (1, b"short"), (5, ASK), (1, ASK)):
+        follower.feed(Observation(1, nm.START, port, OUT, data, len(data)))
+    assert follower.ignored == 3
+    assert only(follower.finish()).tail == 0
+
+
+def test_memory_is_bounded_and_journeys_are_handed_out_in_order() -> None:
+    follower = Follower(W)
+    numbers = []
+    number = 0
+    most = 0
+    for i in range(3000):
+        t = nm.START + i * 100 * MS
+        ident = i % 60000
+        frame = packet("h1-eth0", "h3-eth0", "h1-eth0", "r1-eth0", ident=ident)
+        steps = [("h1-eth0", OUT), ("s1-eth0", OTHER), ("s1-eth2", OUT), ("r1-eth0", HOST)]
+        for step, (name, how) in enumerate(steps):
+            port = W.port(name)
+            assert port is not None
+            number += 1
+            follower.feed(Observation(number, t + step * US, port, how, frame, len(frame)))
+        for journey in follower.ready():
+            numbers.append(journey.number)
+            assert len(list(journey.hops())) == 2
+        held = sum(len(n.causes) + len(n.copies) + len(n.late) for n in follower._nodes)
+        most = max(most, held + len(follower._roots) + sum(map(len, follower._flights)))
+    numbers += [journey.number for journey in follower.finish()]
+    assert numbers == list(range(1, 3001))
+    assert most < 250
+
+
+seeds = st.integers(0, 2**32)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seeds, st.booleans(), st.booleans(), st.sampled_from([0, 20 * MS, 800 * MS]))
+def test_all_is_found_when_nothing_is_missing(seed: int, nat: bool, mtu: bool, wait: int) -> None:
+    rng = random.Random(seed)
+    net = nm.random_net(rng, nat=nat, small_mtu=mtu)
+    net.wait, net.wait_chance = (wait, 0.05) if wait else (0, 0.0)
+    gap = rng.choice((50 * US, MS, S))
+    nm.random_traffic(net, 30, spread_ns=rng.choice((30 * MS, 3 * S)), repeat_gap_ns=gap)
+    net.run()
+    case = net.case()
+    nm.judge(case, follow(case.wiring, case.observations), complete=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds, st.booleans(), st.booleans())
+def test_all_is_found_with_jitter(seed: int, nat: bool, mtu: bool) -> None:
+    """Identical frames follow each other by more than the jitter, or order would mean nothing."""
+    rng = random.Random(seed)
+    net = nm.random_net(rng, nat=nat, small_mtu=mtu)
+    nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=10 * MS)
+    net.run()
+    case = net.case(jitter_ns=500 * US, reorder_ns=500 * US)
+    nm.judge(case, follow(case.wiring, case.observations), complete=True)
+    follower = Follower(case.wiring)
+    for item in case.observations:
+        follower.feed(item)
+    nm.judge(case, follower.finish(), complete=True)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seeds, st.booleans(), st.booleans(), st.sampled_from([0.02, 0.1, 0.4]), st.booleans())
+def test_nothing_wrong_is_said_when_much_is_missing(
+    seed: int, nat: bool, mtu: bool, drop: float, loss: bool
+) -> None:
+    """Identical frames are further apart than the ages: nothing else could tell them apart."""
+    rng = random.Random(seed)
+    net = nm.random_net(rng, nat=nat, small_mtu=mtu)
+    net.loss = drop if loss else 0.0
+    nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=6 * S)
+    net.run()
+    case = net.case(drop=drop, jitter_ns=300 * US)
+    nm.judge(case, follow(case.wiring, case.observations), complete=False)
+
+
+def test_most_is_found_when_a_tenth_is_missing() -> None:
+    linked = caused = 0
+    for seed in range(60):
+        net = nm.random_net(random.Random(seed))
+        nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=6 * S)
+        net.run()
+        case = net.case(drop=0.1)
+        result = nm.judge(case, follow(case.wiring, case.observations), complete=False)
+        linked += result["linked"]
+        caused += result["caused"]
+    # A hop with neither end seen cuts the tree: of ten hops with a lost end one loses the other.
+    assert linked > 0.98 * caused
