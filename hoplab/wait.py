@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for a state, never for a time: with a deadline, and a message that names what was awaited."""
+"""Waiting for a state, never for a time: with a deadline, and a message that names the state."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ Plain Mininet node classes. A node says in `config()` what it does when it comes
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -105,13 +106,9 @@ class Server(Computer):
             raise RuntimeError("; ".join(failed))
 
     def terminate(self):
-        try:
+        with contextlib.suppress(RuntimeError):  # what did not start need not be stopped
             self.ready()
-        except RuntimeError:
-            pass  # what did not start need not be stopped
         for pid in self.serving:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
         super().terminate()

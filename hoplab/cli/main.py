@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hoplab import __version__
 from hoplab.cli.output import print_error
@@ -27,8 +28,8 @@ EXIT_CODES = """exit codes:
 
 
 def _add(
-    verbs: argparse._SubParsersAction, name: str, help: str, examples: str, where: str
-) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    verbs: Any, name: str, help: str, examples: str, where: str
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=help,
@@ -72,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hoplab",
         description="A network lab that follows one real packet across every hop.",
-        epilog="start here:\n  hoplab visit                 fetch a page and see every frame of it\n"
+        epilog="start here:\n  hoplab visit            fetch a page and see every frame of it\n"
         "  hoplab up switch && hoplab trace h1 -- ping -c 1 10.0.0.2\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -87,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     p = _add(
         verbs, "up", "bring a lab up",
-        "hoplab up web\nhoplab up switch,n=8 --controller hub\nhoplab up my_topology.py --name mine",
+        "hoplab up web\nhoplab up switch,n=8 --controller hub\nhoplab up mine.py --name mine",
         "verbs_lab",
     )  # fmt: skip
     p.add_argument(
@@ -111,8 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
 
     p = _add(
-        verbs, "shell", "open a terminal on a host", "hoplab shell client\nhoplab shell h1 -- python3",
-        "verbs_host",
+        verbs, "shell", "open a terminal on a host",
+        "hoplab shell client\nhoplab shell h1 -- python3", "verbs_host",
     )  # fmt: skip
     _name(p)
     p.add_argument("host", metavar="HOST")

@@ -164,7 +164,7 @@ class _Lab:
             print("  note: the network was not quiet at the end; frames may be missing there")
         if self.save is not None:
             print(
-                f"  kept in {self.save}: capture.pcapng (open it in Wireshark), trace.json, lab.json"
+                f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json"
             )
         if self.started and not self.arguments.down:
             name = self.handle.name

@@ -76,7 +76,7 @@ class Capture:
         self._received: dict[int, int] = {}
         self._dropped: dict[int, int] = {}
         self._last = time.monotonic()
-        self._file: BinaryIO = open(path, "wb", buffering=1 << 16)
+        self._file: BinaryIO = open(path, "wb", buffering=1 << 16)  # noqa: SIM115 (held by the thread)
         self._writer = pcapng.Writer(self._file, (), comment)
         self._file.flush()
         self._epoll = select.epoll()

@@ -35,7 +35,8 @@ def frames_by_tshark(file: Path) -> dict[str, set[int]]:
     found = {}
     for name, expression in CLASSES.items():
         done = subprocess.run(
-            [tshark, "-n", "-r", str(file), "-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE",
+            [tshark, "-n", "-r", str(file), "-o", "tcp.desegment_tcp_streams:FALSE",
+             "-o", "tcp.analyze_sequence_numbers:FALSE",
              "-Y", expression, "-T", "fields", "-e", "frame.number"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip

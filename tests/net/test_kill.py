@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of any process of a lab, at any moment, leaves nothing: the campaign.
+
+Each round starts something (up, a visit, down), waits a random while, kills a random process of
+the lab or the command line itself, and then looks at the machine: no process of the lab, no
+network interface, no mount, no lock, no ghost in `hoplab ls`. A lab that survives the kill (the
+victim was a host's command, or the controller, which is started again) must still go down.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hoplab import wait
+
+pytestmark = pytest.mark.net
+
+OWN_PIDS = os.stat("/proc/self/ns/pid").st_ino
+LONGEST_S = {"up": 0.9, "run": 1.2, "down": 0.25}
+
+
+def pid_namespace(pid: int) -> int | None:
+    """The inode of a process's PID namespace, None if it has gone."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    except OSError:
+        return None
+
+
+def processes() -> dict[int, int]:
+    """Every live process of the machine and its parent; zombies are gone already."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path(f"/proc/{entry}/stat").read_text()
+            except OSError:
+                continue
+            state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
+            if state not in "ZX":
+                found[int(entry)] = int(parent)
+    return found
+
+
+class Suspects:
+    """The processes that belong to a lab: the command line, what it forked, and everything in the
+    PID namespaces that were seen among them. `look` is called again and again."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.commands: set[int] = set()
+        self.namespaces: set[int] = set()
+
+    def look(self) -> list[int]:
+        parents = processes()
+        mine = {pid for pid in self.commands if pid in parents}
+        grown = True
+        while grown:
+            grown = False
+            for pid, parent in parents.items():
+                if parent in mine and pid not in mine:
+                    mine.add(pid)
+                    grown = True
+        for lock in self.state.glob("hoplab/labs/*/init.pid"):
+            try:
+                mine.add(int(lock.read_text() or 0))
+            except (OSError, ValueError):
+                continue
+        for pid in list(mine):
+            namespace = pid_namespace(pid)
+            if namespace not in (None, OWN_PIDS):
+                self.namespaces.add(namespace)
+        mine |= {pid for pid in parents if pid_namespace(pid) in self.namespaces}
+        return sorted(pid for pid in mine if pid in parents)
+
+    def left(self) -> list[str]:
+        """What is still there of them, in words."""
+        found = []
+        for pid in processes():
+            if pid_namespace(pid) in self.namespaces:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                found.append(f"{pid} {words.decode(errors='replace')}")
+        return found
+
+
+def interfaces() -> set[str]:
+    return {
+        line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().split("\n")[2:]
+    }
+
+
+def mounts() -> list[str]:
+    text = Path("/proc/self/mountinfo").read_text()
+    return [line for line in text.splitlines() if "hoplab" in line or "nsfs" in line]
+
+
+def campaign(hoplab: Any, rounds: int, seed: int) -> dict[str, int]:
+    """`rounds` kills; returns how the rounds ended, by kind."""
+    dice = random.Random(seed)
+    before = interfaces(), mounts()
+    outcomes: dict[str, int] = {}
+    for number in range(rounds):
+        phase = dice.choice(["up", "up", "run", "down"])
+        topology = dice.choice(["cable", "switch", "switch,n=12", "routed", "web"])
+        where = f"round {number}, seed {seed}: {phase} of {topology}"
+        suspects = Suspects(hoplab.state)
+        if phase != "up":
+            hoplab("up", topology, "--name", "victim")
+        arguments = {
+            "up": ["up", topology, "--name", "victim"],
+            "run": ["trace", "--name", "victim", *hello(topology)],
+            "down": ["down", "--name", "victim"],
+        }[phase]
+        process = hoplab.popen(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        suspects.commands.add(process.pid)
+        moment = time.monotonic() + dice.uniform(0, LONGEST_S[phase])
+        while time.monotonic() < moment:
+            suspects.look()  # also remembers the namespaces it sees
+        targets = suspects.look()
+        victim = "nothing"
+        if targets:
+            pid = dice.choice(targets)
+            try:
+                victim = (
+                    Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:60]
+                )
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, FileNotFoundError):
+                pass
+        where += f", killed {victim}"
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err, where + "\n" + err
+        if process.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGKILL):
+            assert err.startswith("hoplab: ") and "Next: " in err, f"{where}\n{err}"
+        suspects.look()
+        # A lab whose end was begun may take a moment; a ghost stays.
+        if settled(hoplab, suspects):
+            outcomes["gone"] = outcomes.get("gone", 0) + 1
+        else:
+            outcomes["lives"] = outcomes.get("lives", 0) + 1
+            listed = [lab["name"] for lab in hoplab("ls", "--json").json]
+            assert listed == ["victim"], f"{where}: neither gone nor listed: {suspects.left()}"
+            hoplab("down", "--name", "victim")
+        wait.until(lambda: not suspects.left(), f"the end of {where}", within_s=15)  # noqa: B023
+        assert hoplab("ls", "--json").json == [], where
+        assert (interfaces(), mounts()) == before, where
+    return outcomes
+
+
+def settled(hoplab: Any, suspects: Suspects) -> bool:
+    """Whether the lab is gone; a lab that answers lives."""
+    from hoplab.errors import LabError
+
+    def decided() -> str:
+        if not suspects.left():
+            return "gone"
+        listed = hoplab("ls", "--json").json
+        answering = [lab for lab in listed if "state" not in lab]
+        return "lives" if answering else ""
+
+    try:
+        return wait.until(decided, "the lab to be gone or to answer", within_s=15) == "gone"
+    except LabError:
+        return False
+
+
+def hello(topology: str) -> list[str]:
+    """Some traffic on a topology."""
+    host, address = {
+        "cable": ("h1", "192.168.1.2"),
+        "switch": ("h1", "10.0.0.2"),
+        "switch,n=12": ("h3", "10.0.0.9"),
+        "routed": ("h1", "10.0.2.10"),
+        "web": ("client", "10.80.0.80"),
+    }[topology]
+    return [host, "--", "ping", "-c", "8", "-i", "0.1", address]
+
+
+def test_a_few_kills(anybody: Any) -> None:
+    outcomes = campaign(anybody, 5, seed=random.randrange(1 << 30))
+    assert sum(outcomes.values()) == 5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(4))
+def test_campaign(anybody: Any, seed: int) -> None:
+    outcomes = campaign(anybody, 20, seed)
+    print(f"20 kills, seed {seed}, {'user' if anybody.as_user else 'root'}: {outcomes}")
+    assert sum(outcomes.values()) == 20
