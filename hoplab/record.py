@@ -17,22 +17,20 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content
+from hoplab import client, content, runs
 from hoplab.errors import Exit, LabError
+from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
-from hoplab.trace import story
-from hoplab.trace.follow import follow
 from hoplab.trace.story import Story
-from hoplab.trace.wiring import Wiring
-from hoplab.wire import pcapng
 
 QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
 QUIET_WITHIN_S = 4.0
-CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
+
+__all__ = ["CAPTURE", "STATE", "TRACE", "Run", "fetch_command", "record", "tell"]
 
 
 @dataclass(frozen=True)
@@ -228,28 +226,4 @@ def tell(
 ) -> Story:
     """The story of a run folder: of a fetch when `url` is given, else of `command` on `host`.
     Raises LabError if its files cannot be read."""
-    try:
-        wiring = Wiring.load(folder / STATE)
-        capture = pcapng.read(folder / CAPTURE)
-    except (OSError, ValueError) as error:
-        raise LabError(
-            f"the run in {folder} cannot be read: {error}",
-            f"a run folder holds {STATE} and {CAPTURE}",
-            Exit.BAD_INPUT,
-        ) from error
-    ports = wiring.port_map(capture.interfaces)
-    observations = [
-        replace(seen, port=port)
-        for seen in capture.observations
-        if (port := ports[seen.port]) is not None
-    ]
-    journeys = follow(wiring, observations)
-    healed = sum(hop.healed for journey in journeys for hop in journey.hops())
-    return story.tell(
-        wiring,
-        journeys,
-        request=story.Request(url, host, said) if url else None,
-        host=host,
-        command=command,
-        health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
-    )
+    return runs.read(folder, url=url, host=host, command=command, said=said).story

@@ -26,15 +26,16 @@ from hoplab.trace.titles import clean, plural
 _NOISE = ("nd-", "mld", "other")
 
 
-def find_outcome(facts: Facts, request: Request | None, host: str) -> Outcome:
-    """The end of the story. `host` is where the command ran, when it is no fetch."""
+def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "") -> Outcome:
+    """The end of the story. `host` is where the command ran, when it is no fetch, and `said` what
+    it printed when it failed."""
     if request is not None:
         outcome = _fetch(facts, request)
         if request.said:
             said = clean(" ".join(request.said.split())[-200:], 200)
             outcome.why.append(f"The client program said: {said}")
         return outcome
-    return _generic(facts, host)
+    return _generic(facts, host, said)
 
 
 def _fetch(facts: Facts, request: Request) -> Outcome:
@@ -273,7 +274,7 @@ def _same_flow(one: Trip, other: Trip) -> bool:
     )
 
 
-def _generic(facts: Facts, host: str) -> Outcome:
+def _generic(facts: Facts, host: str, said: str) -> Outcome:
     """A command that is no fetch: pings by count, else what there was."""
     pings = [trip for trip in facts.trips if trip.kind == "icmp-echo-request"]
     if host:
@@ -283,11 +284,10 @@ def _generic(facts: Facts, host: str) -> Outcome:
     own = [trip for trip in facts.trips if not host or trip.sender == host]
     if not own:
         text = f"Not one frame left {host}." if host else "Not one frame was seen."
-        why = (
-            [f"The reason is inside {host}: no route, perhaps. What the command said may tell."]
-            if host
-            else []
-        )
+        why = [f"The reason is inside {host}: no route, perhaps."] if host else []
+        if said:
+            quoted = clean(" ".join(said.split())[-200:], 200)
+            why.append(f"No frame can tell; the command said: {quoted}")
         return Outcome(False, "no-frame", text, why, host, [])
     asked = _unanswered_arp(facts, own[0].sender, 0)
     if asked and all(trip.kind in ASKS_MAC for trip in own):
@@ -320,11 +320,12 @@ def _lookup(facts: Facts, last: Lookup) -> Outcome:
 
 
 def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
-    back = [
+    replies = [
         (trip, facts.by_number[trip.answered_by])
         for trip in pings
         if trip.answered_by and facts.by_number[trip.answered_by].kind == "icmp-echo-reply"
     ]
+    back = [(asked, reply) for asked, reply in replies if asked.sender in reply.delivered]
     sent, target = len(pings), pings[-1].target or pings[-1].dst
     text = f"{plural(sent, 'echo request')} to {target}, {len(back)} answered"
     if back:
@@ -335,5 +336,14 @@ def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
         proof = [back[-1][0].number, back[-1][1].number]
         return Outcome(True, "answered", text + ".", where=target, evidence=proof)
     answered = {asked.number for asked, _ in back}
+    gone = [(asked, reply) for asked, reply in replies if asked.number not in answered]
+    if gone:
+        asked, reply = gone[-1]
+        why = [
+            f"The way there works: {reply.sender} answered #{asked.number} by #{reply.number}.",
+            f"The way back does not: {reply.ended}.",
+        ]
+        evidence = [asked.number, reply.number]
+        return Outcome(False, "reply-lost", text + ".", why, reply.path[-1], evidence)
     missing = [trip for trip in pings if trip.number not in answered]
     return _death(facts, missing[-1], text + ".", "ping")

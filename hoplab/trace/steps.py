@@ -9,7 +9,7 @@ Rules:
    opens the heading again; so the story stays in the order of time.
 2. ARP (and neighbour solicitation) stands with the packet that it holds up. Only what came before
    every other frame has a heading of its own.
-3. An ICMP error stands with the packet that it is about.
+3. An ICMP error stands with the packet that it is about, a later fragment with the first.
 4. A fetch has all five steps of the lesson; one that did not happen says so.
 """
 
@@ -124,7 +124,15 @@ def _labels(facts: Facts) -> dict[int, Label]:
     labels: dict[int, Label] = {}
     _label_tcp(facts, labels)
     _label_dns(facts, labels)
+    firsts: dict[tuple[str, str, int, int | None], int] = {}  # datagram -> its first fragment
     for trip in facts.trips:
+        ip = trip.packet.ip
+        if ip is not None and ip.fragment:
+            datagram = (ip.src, ip.dst, ip.protocol, ip.ident)
+            first = firsts.setdefault(datagram, trip.number)
+            if first != trip.number and first in labels:
+                labels[trip.number] = labels[first]
+                trip.notes.append(f"a later part of the packet that began with #{first}")
         if trip.number in labels or trip.kind.startswith("arp") or trip.kind.startswith("nd-"):
             continue
         if trip.kind.startswith("icmp-echo"):

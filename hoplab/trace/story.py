@@ -47,12 +47,14 @@ def tell(
     request: Request | None = None,
     host: str = "",
     command: str = "",
+    said: str = "",
     health: Health | None = None,
 ) -> Story:
     """The story of these journeys.
 
     request: the fetch it is about; without it `host` and `command` say who ran what, and the
-    story is told without the lesson's numbered steps.
+    story is told without the lesson's numbered steps. `said` is what that command printed, if it
+    failed.
     """
     health = health or Health()
     known = sorted(journeys, key=lambda journey: journey.number)
@@ -70,7 +72,7 @@ def tell(
             facts.by_number[number].step = place
     who = request.client if request is not None else host
     setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
-    outcome = find_outcome(facts, request, who)
+    outcome = find_outcome(facts, request, who, said)
     return Story(setting, request, started_ns, trips, steps, outcome, _count(wiring, trips, health))
 
 

@@ -134,7 +134,26 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
         packet=packets[0],
         arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
         last=last,
+        notes=_cuts(hops, legs, packets),
     )
+
+
+def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
+    """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
+    notes = []
+    index = {id(hop): place for place, hop in enumerate(hops)}
+    for hop in hops:
+        pieces = [
+            packets[index[id(child)]]
+            for child in hop.children
+            if child.origin in (Origin.ROUTED, Origin.TRANSLATED)
+        ]
+        sizes = [piece.ipv4.total_length for piece in pieces if piece.ipv4 is not None]
+        if len(sizes) > 1 and all(piece.ip is not None and piece.ip.fragment for piece in pieces):
+            node = legs[index[id(hop)]].head
+            named = ", ".join(str(size) for size in sizes)
+            notes.append(f"{node} cut it into {len(sizes)} fragments: IP packets of {named} bytes")
+    return notes
 
 
 def _leg(places: Places, hop: Hop, place: int, index: dict[int, int], packets: list[Packet]) -> Leg:

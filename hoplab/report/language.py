@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The story in the reader's language: finished English sentences, matched against a catalogue.
+
+A story is told in English, once, by `hoplab.trace`. A catalogue maps templates of those sentences
+to another language's: "{node} asks {other}" to "{node} 询问 {other}". What stands in the place of
+a brace is taken over as it is (names, addresses, numbers); `{part*}` is a phrase with a template of
+its own. So a sentence is written once, `trace.json` stays the same in every language, and a
+sentence without a template is shown in English rather than left out. `Language.unknown` collects
+those, and the tests insist that the recorded runs leave none.
+
+Rules of matching:
+1. A template must match the whole text. The one with the most fixed letters wins.
+2. The names of braces may narrow what they take: see `_TAKES`. Any other takes one character or
+   more, as few as possible.
+3. A trailing "Step 3  " and the like are composed by the layout, not here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+CODES = ("en", "zh")
+
+_TAKES = {
+    "n": r"[\d,.]+",
+    "m": r"[\d,.]+",
+    "node": r"\S+",
+    "other": r"\S+",
+    "third": r"\S+",
+    "ip": r"[0-9a-fA-F.:]+",
+    "mac": r"[0-9a-f:]{17}",
+    "nums": r"\(#[^()]*\)",
+}
+_BRACE = re.compile(r"\{(\w+)(\*?)\}")
+
+
+class Language:
+    """Translates by call: `tr("Reading")`. English is the identity."""
+
+    def __init__(self, code: str, catalogue: Mapping[str, str] | None = None) -> None:
+        self.code = code
+        self.unknown: set[str] = set()
+        self._exact: dict[str, str] = {}
+        self._templates: list[tuple[re.Pattern[str], str]] = []
+        self._known: dict[str, str] = {}
+        templates = []
+        for english, other in (catalogue or {}).items():
+            if "{" in english:
+                templates.append((len(_BRACE.sub("", english)), english, other))
+            else:
+                self._exact[english] = other
+        for _, english, other in sorted(templates, key=lambda one: -one[0]):
+            self._templates.append((_pattern(english), other))
+
+    def __call__(self, text: str) -> str:
+        """The text in this language; as it is where no template fits."""
+        if self.code == "en" or not text:
+            return text
+        known = self._known.get(text)
+        if known is None:
+            known = self._find(text)
+            if len(self._known) < 100_000:  # titles of a long capture are all different
+                self._known[text] = known
+        return known
+
+    def _find(self, text: str) -> str:
+        if text in self._exact:
+            return self._exact[text]
+        for pattern, other in self._templates:
+            match = pattern.fullmatch(text)
+            if match is not None:
+                return _BRACE.sub(lambda brace: self._part(match, brace), other)
+        if re.search("[A-Za-z]{2}", text):
+            self.unknown.add(text)
+        return text
+
+    def _part(self, match: re.Match[str], brace: re.Match[str]) -> str:
+        found = match.group(brace[1])
+        return self(found) if brace[2] else found
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    out, at, seen = [], 0, set[str]()
+    for brace in _BRACE.finditer(english):
+        out.append(re.escape(english[at : brace.start()]))
+        name = brace[1]
+        if name in seen:
+            out.append(f"(?P={name})")
+        else:
+            takes = _TAKES.get(name.rstrip("0123456789"), ".+?")
+            out.append(f"(?P<{name}>{takes})")
+            seen.add(name)
+        at = brace.end()
+    out.append(re.escape(english[at:]))
+    return re.compile("".join(out), re.DOTALL)
+
+
+ENGLISH = Language("en")
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of a code, 'en' or 'zh'."""
+    if code == "zh":
+        from hoplab.report.zh_labels import LABELS
+        from hoplab.report.zh_story import STORY
+
+        return Language("zh", {**STORY, **LABELS})
+    return ENGLISH
+
+
+def code_from(environment: Mapping[str, str]) -> str:
+    """The code that a user's locale asks for (POSIX: LC_ALL, LC_MESSAGES, LANG, first set wins)."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        value = environment.get(name)
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"

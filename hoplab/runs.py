@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run folder, read again: what was built, what was captured, and the story of both.
+
+What lives here: the reading of `lab.json`, `capture.pcapng` and the head of `trace.json`. What must
+not: running labs, root's rights, layout. So a run is told on any machine, by anybody, at any time.
+
+The story is told anew from the frames. Of `trace.json` only what no frame shows is taken: which
+URL or command it was, and what the program said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hoplab.errors import Exit, LabError
+from hoplab.trace import story
+from hoplab.trace.follow import follow
+from hoplab.trace.story import Story
+from hoplab.trace.wiring import Wiring
+from hoplab.wire import pcapng
+from hoplab.wire.observation import Observation
+
+CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder in memory. `frames` are the captured frames by their number in the capture."""
+
+    folder: Path
+    wiring: Wiring
+    frames: Mapping[int, Observation]
+    story: Story
+
+
+def read(
+    folder: Path, *, url: str = "", host: str = "", command: str = "", said: str = ""
+) -> Run:
+    """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
+    Raises LabError if its files cannot be read."""
+    try:
+        wiring = Wiring.load(folder / STATE)
+        capture = pcapng.read(folder / CAPTURE)
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"the run in {folder} cannot be read: {error}",
+            f"a run folder holds {STATE} and {CAPTURE}: hoplab visit --save DIR makes one",
+            Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
+        ) from error
+    ports = wiring.port_map(capture.interfaces)
+    observations = [
+        replace(seen, port=port)
+        for seen in capture.observations
+        if (port := ports[seen.port]) is not None
+    ]
+    journeys = follow(wiring, observations)
+    healed = sum(hop.healed for journey in journeys for hop in journey.hops())
+    told = story.tell(
+        wiring,
+        journeys,
+        request=story.Request(url, host, said) if url else None,
+        host=host,
+        command=command,
+        said=said,
+        health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
+    )
+    return Run(folder, wiring, {seen.number: seen for seen in observations}, told)
+
+
+def reopen(folder: Path) -> Run:
+    """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
+    without `trace.json` is told too, by its frames alone."""
+    head = _head(folder / TRACE)
+    request = head.get("request")
+    output = head.get("output")
+    said = " ".join(output.split()) if head.get("exit_code") and isinstance(output, str) else ""
+    if isinstance(request, dict) and request.get("url") and request.get("client"):
+        return read(folder, url=str(request["url"]), host=str(request["client"]), said=said)
+    command = str(head.get("command") or "")
+    return read(folder, host=str(head.get("host") or ""), command=command, said=said)
+
+
+def _head(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(
+            f"{path} cannot be read: {error}",
+            "without that file the run is told by its frames alone: move it away",
+            Exit.BAD_INPUT,
+        ) from error
+    return data if isinstance(data, dict) else {}

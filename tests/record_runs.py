@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records the runs in tests/data/runs on a real lab: `python tests/record_runs.py [NAME …]`.
+
+Each scene is a lab of its own, what is broken in it, and one command whose frames are kept. A run
+folder is what `--save` leaves, less what no test reads: the story in `trace.json` is told anew
+from the frames, and `lab.json` need not know where a checkout was.
+
+The golden stories of the runs hold addresses, ports and times of these very captures; after a new
+recording they are written anew by `HOPLAB_UPDATE_GOLDEN=1 pytest tests/unit/test_runs.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+RUNS = PROJECT / "tests" / "data" / "runs"
+LARGEST = 60_000  # bytes of a capture: these files live in the repository
+HEAD = ("format", "topology", "controller", "host", "command", "request", "exit_code", "output")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """up: arguments of `hoplab up`. before: commands on hosts, first word the host. verb: the
+    recorded command; its host is the first word for a trace."""
+
+    name: str
+    up: str
+    verb: str
+    before: tuple[str, ...] = ()
+
+
+PING = "trace h1 -- ping -c 1 -W 4 "
+PAGE = "http://www.itheima.com/"
+NAT = (
+    "r1 nft add table ip nat",
+    "r1 nft add chain ip nat post { type nat hook postrouting priority 100 ; }",
+    "r1 nft add rule ip nat post oifname r1-eth1 masquerade",
+)
+WARM = "h1 ping -c 1 -W 1 10.0.2.10"
+
+SCENES = (
+    Scene("cable-one-subnet", "cable", PING + "192.168.1.2"),
+    Scene("cable-two-subnets", "cable,ip2=192.168.2.2/24", PING + "192.168.2.2"),
+    Scene("hub", "hub", PING + "10.0.0.2"),
+    Scene("switch", "switch", PING + "10.0.0.2"),
+    Scene("routed-cold", "routed", PING + "10.0.2.10"),
+    Scene("routed-warm", "routed", PING + "10.0.2.10", (WARM,)),
+    Scene("web-cold", "web", f"visit {PAGE}"),
+    Scene("web-warm", "web", f"visit {PAGE}", (f"client @fetch {PAGE}",)),
+    Scene("web-hub", "web --controller hub", f"visit {PAGE}", (f"client @fetch {PAGE}",)),
+    Scene("nxdomain", "web", "visit http://no.such.itheima.com/"),
+    Scene("refused", "web", "visit http://closed.itheima.com/"),
+    Scene("dead-host", "web", "visit http://down.itheima.com/"),
+    Scene("ttl-expiry", "routed", "trace h1 -- ping -c 1 -W 1 -t 1 10.0.2.10"),
+    Scene(
+        "wrong-netmask", "routed", PING + "10.0.2.10",
+        ("h1 ip address del 10.0.1.10/24 dev h1-eth0", "h1 ip address add 10.0.1.10/16 dev h1-eth0"),
+    ),
+    Scene("missing-gateway", "routed", PING + "10.0.2.10", ("h1 ip route del default",)),
+    Scene(
+        "missing-gateway-back", "routed", PING + "10.0.2.10", (WARM, "h3 ip route del default")
+    ),
+    Scene("nat", "routed", PING + "10.0.2.10", (WARM, *NAT)),
+    Scene(
+        "fragmentation", "routed", "trace h1 -- ping -c 1 -W 1 -M dont -s 1200 10.0.2.10",
+        (WARM, "r1 ip link set r1-eth1 mtu 600", "h3 ip link set h3-eth0 mtu 600"),
+    ),
+    Scene(
+        "reply-lost", "routed", "trace h1 -- ping -c 1 -W 1 -M dont -s 1200 10.0.2.10",
+        (WARM, "r1 ip link set r1-eth1 mtu 600"),
+    ),
+    Scene(
+        "must-not-fragment", "routed", "trace h1 -- ping -c 1 -W 1 -M do -s 1200 10.0.2.10",
+        (WARM, "r1 ip link set r1-eth1 mtu 600"),
+    ),
+    Scene("traceroute", "web", "trace client -- traceroute -n -q 1 -N 1 -w 1 10.80.0.80"),
+)  # fmt: skip
+
+
+def hoplab(state: Path, *arguments: str, ok: bool = True) -> None:
+    """`hoplab ARGUMENTS` in a state folder of our own."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(PROJECT)}
+    argv = [sys.executable, "-m", "hoplab.cli.main", *arguments]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    if ok and done.returncode:
+        raise SystemExit(f"hoplab {' '.join(arguments)}: {done.stdout}{done.stderr}")
+
+
+def words(state: Path, line: str) -> list[str]:
+    """`HOST -- COMMAND`; @fetch is the lab's own client."""
+    host, *command = line.split()
+    if command[0] == "@fetch":
+        command[:1] = [sys.executable, str(PROJECT / "apps" / "fetch.py")]
+    return [host, "--", *command]
+
+
+def record(scene: Scene) -> None:
+    """One scene, from `up` to the kept files."""
+    home = Path(tempfile.mkdtemp(prefix="hoplab-record-"))
+    try:
+        hoplab(home, "up", *scene.up.split())
+        for line in scene.before:
+            hoplab(home, "exec", *words(home, line))
+        verb, *rest = scene.verb.split()
+        kept = home / "run"
+        hoplab(home, verb, "--save", str(kept), *rest, ok=False)
+        keep(scene, kept)
+    finally:
+        hoplab(home, "down", "--all", ok=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def keep(scene: Scene, kept: Path) -> None:
+    """Move what tests read to its place."""
+    size = (kept / "capture.pcapng").stat().st_size
+    if size > LARGEST:
+        raise SystemExit(f"{scene.name}: the capture has {size} bytes, more than {LARGEST}")
+    place = RUNS / scene.name
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(kept / "capture.pcapng", place / "capture.pcapng")
+    lab = json.loads((kept / "lab.json").read_text())
+    for key in ("topology_file", "controller_file"):
+        if lab.get(key):
+            lab[key] = Path(lab[key]).name
+    trace = json.loads((kept / "trace.json").read_text())
+    head = {key: trace[key] for key in HEAD if key in trace}
+    for name, data in (("lab.json", lab), ("trace.json", head)):
+        (place / name).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    print(f"{scene.name}: {size:,} bytes, {trace['outcome']['sentence']}")
+
+
+def main(names: list[str]) -> None:
+    """Record the named scenes, or all."""
+    unknown = set(names) - {scene.name for scene in SCENES}
+    if unknown:
+        raise SystemExit(f"no scene is called {', '.join(sorted(unknown))}")
+    for scene in SCENES:
+        if not names or scene.name in names:
+            record(scene)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
