@@ -62,7 +62,10 @@ SCENES = (
     Scene("ttl-expiry", "routed", "trace h1 -- ping -c 1 -W 1 -t 1 10.0.2.10"),
     Scene(
         "wrong-netmask", "routed", PING + "10.0.2.10",
-        ("h1 ip address del 10.0.1.10/24 dev h1-eth0", "h1 ip address add 10.0.1.10/16 dev h1-eth0"),
+        (
+            "h1 ip address del 10.0.1.10/24 dev h1-eth0",
+            "h1 ip address add 10.0.1.10/16 dev h1-eth0",
+        ),
     ),
     Scene("missing-gateway", "routed", PING + "10.0.2.10", ("h1 ip route del default",)),
     Scene(

@@ -54,6 +54,12 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print data instead of text")
 
 
+def _lang(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lang", choices=("en", "zh"), help="language of the story (default: from your locale)"
+    )
+
+
 def _building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--controller", metavar="NAME|FILE", help="hub, learning_switch or a Ryu app of yours"
@@ -154,6 +160,24 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
 
     p = _add(
+        verbs, "report", "make a page, a picture or Markdown of a kept run; no lab is needed",
+        "hoplab visit --save my-run && hoplab report my-run\n"
+        "hoplab report hub-run switch-run -o compare.html\n"
+        "hoplab report my-run --svg -o my-run.svg\nhoplab report my-run --md --lang zh",
+        "verbs_report",
+    )  # fmt: skip
+    p.add_argument("run", metavar="RUN", help="a folder that --save kept")
+    p.add_argument("other", metavar="RUN2", nargs="?", help="a second one, to stand beside it")
+    p.add_argument(
+        "-o", "--output", metavar="FILE", help="where to (default: RUN/report.html; - is stdout)"
+    )
+    form = p.add_mutually_exclusive_group()
+    form.add_argument("--svg", action="store_true", help="only the pictures, in one SVG file")
+    form.add_argument("--md", action="store_true", help="Markdown with Mermaid diagrams")
+    _lang(p)
+    _json(p)
+
+    p = _add(
         verbs, "pingall", "ping every pair of hosts at once",
         "hoplab pingall\nhoplab pingall h1 h2 h3 --json", "verbs_lab",
     )  # fmt: skip
@@ -207,6 +231,7 @@ def _recording(parser: argparse.ArgumentParser) -> None:
         "--timeout", metavar="S", type=float, default=60, help="for the command, in seconds"
     )
     parser.add_argument("--down", action="store_true", help="end the lab afterwards")
+    _lang(parser)
     _json(parser)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import tempfile
@@ -132,6 +133,7 @@ class _Lab:
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         from hoplab import record
         from hoplab.report import as_json, terminal
+        from hoplab.report.language import code_from, language
 
         # What the program itself said is worth quoting when it failed.
         said = " ".join(self.run.output.split()) if self.run.code else ""
@@ -154,6 +156,7 @@ class _Lab:
                     color=output.colour_wanted(),
                     detail=self.arguments.detail,
                     ascii=not output.is_utf8(),
+                    tr=language(self.arguments.lang or code_from(os.environ)),
                 )
             )
             self._footer()

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 
 CODES = ("en", "zh")
 
@@ -71,7 +71,7 @@ class Language:
         for pattern, other in self._templates:
             match = pattern.fullmatch(text)
             if match is not None:
-                return _BRACE.sub(lambda brace: self._part(match, brace), other)
+                return _BRACE.sub(partial(self._part, match), other)
         if re.search("[A-Za-z]{2}", text):
             self.unknown.add(text)
         return text

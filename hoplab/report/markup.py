@@ -57,7 +57,7 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def tag(name: str, *children: Child, **attributes: str | float | bool | None) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Markup:
     """An element. `cls` is class, `for_` is for, and '_' in a name stands for '-'; True is an
     attribute without value, None and False leave it out."""
     out = [f"<{name}"]

@@ -18,10 +18,12 @@ packets; 'full' folds nothing and shows every MAC and frame number.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from hoplab.report.cells import cells, ljust, rjust, wrap
+from hoplab.report.language import ENGLISH, Language
 from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
 from hoplab.trace.titles import count_kind, plural
 
@@ -61,13 +63,16 @@ def render(
     color: bool = False,
     detail: str = "normal",
     ascii: bool = False,
+    tr: Language = ENGLISH,
 ) -> str:
-    """The whole story as lines of text, ending in a newline."""
+    """The whole story as lines of text, ending in a newline. `ascii` is for English alone: what
+    another language is written in does not survive it."""
     if detail not in DETAILS:
         raise ValueError(f"detail is {detail!r}; known are {', '.join(DETAILS)}")
     longest = max((len(_ms(trip.ms)) for trip in story.trips), default=0)
     digits = len(str(story.trips[-1].number)) if story.trips else 1
-    page = _Page(max(60, width), color, ascii, detail, digits, indent=6 + digits + longest)
+    tr = ENGLISH if ascii else tr
+    page = _Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
     _header(page, story)
     for step in story.steps:
         _step(page, story, step)
@@ -86,6 +91,7 @@ class _Page:
     detail: str
     digits: int  # of the longest trip number
     indent: int  # where the text of a trip begins
+    tr: Language
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
 
@@ -102,12 +108,11 @@ class _Page:
 
     def wrap(self, text: str, indent: int, *styles: str, hang: int = 0) -> None:
         """A sentence, broken at words; `hang` indents the lines after the first more."""
-        lines = textwrap.wrap(
+        lines = wrap(
             self.fit(text),
             self.width,
             initial_indent=" " * indent,
             subsequent_indent=" " * (indent + hang),
-            break_on_hyphens=False,
         )
         self.lines.extend(self.paint(line, *styles) for line in lines)
 
@@ -116,7 +121,7 @@ class _Page:
         self.lines.append("")
         bar = self.fit("─")
         head = self.fit(f"── {text} ")
-        self.lines.append(self.paint(head + bar * (self.width - len(head)), "bold", "cyan"))
+        self.lines.append(self.paint(head + bar * (self.width - cells(head)), "bold", "cyan"))
 
     def fit(self, text: str) -> str:
         """The text in the characters that the terminal has."""
@@ -132,13 +137,13 @@ class _Page:
 def _header(page: _Page, story: Story) -> None:
     setting = story.setting
     if story.request is not None:
-        page.line(f"{story.request.client} fetches {story.request.url}", "bold")
+        page.line(page.tr(f"{story.request.client} fetches {story.request.url}"), "bold")
     elif setting.command:
         page.line(f"{setting.host}: {setting.command}", "bold")
     else:
-        page.line("What the frames tell", "bold")
+        page.line(page.tr("What the frames tell"), "bold")
     places = [
-        f"{name} {value}"
+        f"{page.tr(name)} {value}"
         for name, value in (
             ("topology", setting.topology),
             ("controller", setting.controller),
@@ -149,22 +154,23 @@ def _header(page: _Page, story: Story) -> None:
     if places:
         page.line(" | ".join(places), "dim")
     mark, style = ("✓", "green") if story.outcome.ok else ("✗", "red")
-    page.wrap(f"{mark} {story.outcome.sentence}", 0, style, hang=2)
+    page.wrap(f"{mark} {page.tr(story.outcome.sentence)}", 0, style, hang=2)
     page.line()
     text = (
         "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "
         "link it travels in a frame of its own."
     )
-    page.wrap(text, 0, "dim")
+    page.wrap(page.tr(text), 0, "dim")
     if any(one.flooded for trip in story.trips for one in trip.fanouts):
         text = "Flooded (2/3 ports): it left by 2 of the 3 ports other than the one it came in by."
-        page.wrap(text, 0, "dim")
+        page.wrap(page.tr(text), 0, "dim")
 
 
 def _step(page: _Page, story: Story, step: Step) -> None:
-    page.rule(f"Step {step.number}  {step.heading}" if step.number else step.heading)
+    heading = page.tr(step.heading)
+    page.rule(f"{page.tr(f'Step {step.number}')}  {heading}" if step.number else heading)
     if page.detail != "brief" and step.trips:
-        page.wrap(step.lesson, 3, "dim")
+        page.wrap(page.tr(step.lesson), 3, "dim")
     if step.trips:
         page.line()
     trips = [story.trip(number) for number in step.trips]
@@ -184,7 +190,7 @@ def _step(page: _Page, story: Story, step: Step) -> None:
     if step.remarks and step.trips and not step.mapping:
         page.line()
     for remark in step.remarks:
-        page.wrap(f"· {remark.text}", 3, "yellow", hang=2)
+        page.wrap(f"· {page.tr(remark.text)}", 3, "yellow", hang=2)
 
 
 def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
@@ -205,12 +211,17 @@ def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
 
 def _folded(page: _Page, run: list[Trip]) -> None:
     kinds = Counter(trip.kind for trip in run)
-    what = ", ".join(count_kind(kind, number) for kind, number in kinds.most_common())
+    what = _listed(page, (page.tr(count_kind(kind, n)) for kind, n in kinds.most_common()))
     payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
-    size = f" with {payload:,} bytes" if payload else ""
-    frames = sum(len(trip.legs) for trip in run)
-    text = f"… #{run[0].number} to #{run[-1].number}: {what}{size}, {frames} frames"
-    page.wrap(text, page.indent, "dim", hang=2)
+    size = page.tr(f" with {payload:,} bytes") if payload else ""
+    frames = page.tr(plural(sum(len(trip.legs) for trip in run), "frame"))
+    ends = page.tr(f"#{run[0].number} to #{run[-1].number}")
+    page.wrap(f"… {ends}: {what}{size}, {frames}", page.indent, "dim", hang=2)
+
+
+def _listed(page: _Page, parts: Iterable[str]) -> str:
+    """'a, b, c', or with the mark that Chinese has for lists."""
+    return ("、" if page.tr.code == "zh" else ", ").join(parts)
 
 
 def _trip(page: _Page, trip: Trip) -> None:
@@ -218,15 +229,15 @@ def _trip(page: _Page, trip: Trip) -> None:
     ms_width = page.indent - page.digits - 6
     start = f" {number:<{page.digits + 1}}  {_ms(trip.ms):>{ms_width}}  "
     path = _path(trip)
-    title = page.fit(trip.title)
+    title = page.fit(page.tr(trip.title))
     fitted = page.fit(path)
     head = page.paint(start, "dim")
-    if len(title) < PATH_AT and page.indent + PATH_AT + len(fitted) <= page.width:
-        gap = " " * (PATH_AT - len(title))
+    if cells(title) < PATH_AT and page.indent + PATH_AT + cells(fitted) <= page.width:
+        gap = " " * (PATH_AT - cells(title))
         page.lines.append(head + page.paint(title, _style(trip)) + gap + fitted)
     else:
         room = page.width - page.indent
-        first, *more = textwrap.wrap(title, room) or [""]
+        first, *more = wrap(title, room) or [""]
         page.lines.append(head + page.paint(first, _style(trip)))
         for line in more:
             page.line(" " * page.indent + line)
@@ -235,14 +246,14 @@ def _trip(page: _Page, trip: Trip) -> None:
     if page.detail != "brief":
         _rewrites(page, trip)
         if trip.cause:
-            page.wrap(f"why: {trip.cause}", page.indent, "dim", hang=5)
+            page.wrap(f"{page.tr('why:')} {page.tr(trip.cause)}", page.indent, "dim", hang=5)
     for note in trip.notes:
-        page.wrap(f"note: {note}", page.indent, "yellow", hang=6)
+        page.wrap(f"{page.tr('note:')} {page.tr(note)}", page.indent, "yellow", hang=6)
     for leg in trip.lost:
         ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
-        page.wrap(f"✗ lost between {ends}", page.indent, "red", hang=2)
+        page.wrap(f"✗ {page.tr(f'lost between {ends}')}", page.indent, "red", hang=2)
     if trip.ended and not trip.lost:
-        page.wrap(f"✗ {trip.ended}", page.indent, "red", hang=2)
+        page.wrap(f"✗ {page.tr(trip.ended)}", page.indent, "red", hang=2)
     if page.detail == "full":
         _frame_numbers(page, trip)
 
@@ -257,14 +268,17 @@ def _spread(page: _Page, trip: Trip) -> None:
     parts = []
     floods = [one for one in trip.fanouts if one.flooded]
     if floods:
-        where = ", ".join(f"{one.node} ({one.out}/{one.of} ports)" for one in floods)
-        parts.append(f"flooded by {where}")
+        where = _listed(
+            page, (page.tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        )
+        parts.append(f"{page.tr('flooded by')} {where}")
     for by, why in (("card", "another card's MAC"), ("software", "not their address")):
         names = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if names:
             if by == "software" and len(names) == 1:
                 why = "not its address"
-            parts.append(f"ignored by: {', '.join(names)} ({why})")
+            who = _listed(page, names)
+            parts.append(f"{page.tr('ignored by:')} {who} ({page.tr(why)})")
     if parts:
         page.wrap(
             "; ".join(parts), page.indent, "yellow" if floods and not trip.group else "dim", hang=2
@@ -277,9 +291,9 @@ def _rewrites(page: _Page, trip: Trip) -> None:
     for one, text in zip(trip.rewrites, short, strict=True):
         macs = (one.src_mac_before, one.dst_mac_before, one.src_mac_after, one.dst_mac_after)
         if page.detail != "full" and macs in page.shown_macs:
-            ips = _ips(one)
-            if page.indent + widest + len(ips) + 5 > page.width and not one.translated:
-                ips = "unchanged"
+            ips = _ips(page, one)
+            if page.indent + widest + cells(ips) + 5 > page.width and not one.translated:
+                ips = page.tr("unchanged")
             page.wrap(f"{text:<{widest}}  IP {ips}", page.indent, hang=6)
         else:
             page.shown_macs.add(macs)
@@ -299,7 +313,7 @@ def _rewrite_long(page: _Page, one: Rewrite) -> None:
     page.wrap(f"{label}MAC {before}", page.indent, hang=gap + 4)
     page.wrap(f"⇒ MAC {after}", page.indent + gap - len(page.fit("⇒ ")), hang=6)
     ttl = f"TTL {_ttl(one.ttl_before)} → {_ttl(one.ttl_after)}"
-    page.wrap(f"IP  {_ips(one)}, {ttl}", page.indent + gap, hang=4)
+    page.wrap(f"IP  {_ips(page, one)}, {ttl}", page.indent + gap, hang=4)
 
 
 def _rewrite_short(page: _Page, one: Rewrite) -> str:
@@ -309,11 +323,11 @@ def _rewrite_short(page: _Page, one: Rewrite) -> str:
     return page.fit(f"{one.node}: MAC {before} ⇒ {after}  {ttl}")
 
 
-def _ips(one: Rewrite) -> str:
+def _ips(page: _Page, one: Rewrite) -> str:
     before = f"{one.src_before} → {one.dst_before}"
     if one.translated:
-        return f"{before} translated to {one.src_after} → {one.dst_after}"
-    return f"{before} unchanged"
+        return f"{before} {page.tr('translated to')} {one.src_after} → {one.dst_after}"
+    return f"{before} {page.tr('unchanged')}"
 
 
 def _who(name: str) -> str:
@@ -327,47 +341,51 @@ def _ttl(value: int | None) -> str:
 def _frame_numbers(page: _Page, trip: Trip) -> None:
     """Every frame with its numbers in the capture, as Wireshark counts them."""
     for leg in trip.legs:
-        ends = page.fit(f"{leg.tail_interface} → {leg.head_interface or 'nothing'}")
-        seen = f"frame {leg.sent or '-'} sent, {leg.received or '-'} received"
-        page.line(" " * page.indent + f"{ends:<24} {seen}", "dim")
+        ends = page.fit(f"{leg.tail_interface} → {leg.head_interface or page.tr('nothing')}")
+        seen = page.tr(f"frame {leg.sent or '-'} sent, {leg.received or '-'} received")
+        page.line(" " * page.indent + f"{ljust(ends, 24)} {seen}", "dim")
 
 
 def _mapping(page: _Page, step: Step) -> None:
     """The textbook's frames and the real ones side by side."""
     rows = [
-        (one.textbook, ", ".join(f"#{number}" for number in one.trips) or "none", one.real)
+        (
+            page.tr(one.textbook),
+            ", ".join(f"#{number}" for number in one.trips) or page.tr("none"),
+            page.tr(one.real),
+        )
         for one in step.mapping
     ]
     limit = len(rows) if page.detail == "full" else 16
-    first = max(len(row[0]) for row in rows[:limit])
-    second = min(24, max(len(row[1]) for row in rows[:limit]))
+    first = max(cells(row[0]) for row in rows[:limit])
+    second = min(24, max(cells(row[1]) for row in rows[:limit]))
     for textbook, trips, real in rows[:limit]:
-        text = f"{textbook:<{first}}  {trips:<{second}}  {real}"
+        text = f"{ljust(textbook, first)}  {ljust(trips, second)}  {real}"
         page.wrap(text, 3, hang=first + second + 4)
     if len(rows) > limit:
-        page.line(f"   … and {len(rows) - limit} more", "dim")
+        page.line(f"   … {page.tr(f'and {len(rows) - limit} more')}", "dim")
 
 
 def _outcome(page: _Page, story: Story) -> None:
     outcome = story.outcome
-    page.rule("How it ended" if outcome.ok else "Where it ended, and why")
+    page.rule(page.tr("How it ended" if outcome.ok else "Where it ended, and why"))
     mark, style = ("✓", "green") if outcome.ok else ("✗", "red")
-    page.wrap(f"{mark} {outcome.sentence}", 3, style, "bold", hang=2)
+    page.wrap(f"{mark} {page.tr(outcome.sentence)}", 3, style, "bold", hang=2)
     for reason in outcome.why:
-        page.wrap(reason, 5)
+        page.wrap(page.tr(reason), 5)
     if outcome.evidence:
         packets = ", ".join(f"#{number}" for number in outcome.evidence)
-        page.wrap(f"Seen in {packets}.", 5, "dim")
+        page.wrap(page.tr(f"Seen in {packets}."), 5, "dim")
 
 
 def _summary(page: _Page, summary: Summary) -> None:
-    page.rule("In numbers")
+    page.rule(page.tr("In numbers"))
     links = sum(1 for link in summary.links if link.frames)
     text = f"{plural(summary.trips, 'packet')} made {plural(summary.frames, 'frame')}"
     if not summary.frames:
-        page.line("   Not one frame on any link.")
+        page.line("   " + page.tr("Not one frame on any link."))
         return
-    page.wrap(f"{text} on {plural(links, 'link')}.", 3)
+    page.wrap(page.tr(f"{text} on {plural(links, 'link')}."), 3)
     if summary.arrivals:
         share = f"{summary.ignored_share:.0%}"
         text = f"{plural(summary.arrivals, 'frame')} arrived at hosts and routers"
@@ -376,18 +394,18 @@ def _summary(page: _Page, summary: Summary) -> None:
             text += f", {summary.ignored:,} of them ({share}) not for the one that got it: {who}."
         else:
             text += ", each at one that it was for."
-        page.wrap(text, 3, hang=2)
+        page.wrap(page.tr(text), 3, hang=2)
     if summary.unicast_flooded:
         text = f"{plural(summary.unicast_flooded, 'packet')} for one card went out of several ports"
         text += (
             " of a switch: so works a hub, and a switch that has not yet learned where a card is."
         )
-        page.wrap(text, 3, hang=2)
+        page.wrap(page.tr(text), 3, hang=2)
     if summary.lost:
-        page.wrap(f"{plural(summary.lost, 'frame')} lost on the way.", 3, "red")
-    kinds = ", ".join(count_kind(kind, count) for kind, count in summary.kinds.items())
+        page.wrap(page.tr(f"{plural(summary.lost, 'frame')} lost on the way."), 3, "red")
+    kinds = _listed(page, (page.tr(count_kind(*one)) for one in summary.kinds.items()))
     if kinds:
-        page.wrap(f"By kind: {kinds}.", 3, hang=2)
+        page.wrap(f"{page.tr('By kind:')} {kinds}{page.tr('.')}", 3, hang=2)
     _links(page, summary)
     _health(page, summary)
 
@@ -398,34 +416,38 @@ def _links(page: _Page, summary: Summary) -> None:
         return
     page.line()
     names = [f"{link.a_interface} ─ {link.b_interface}" for link in summary.links]
-    wide = max(len(name) for name in names)
+    wide = max(cells(name) for name in names)
     most = max(link.frames for link in summary.links)
     digits = max(6, len(f"{most:,}"))
     room = max(8, min(40, page.width - wide - 4 * digits - 12))
-    heads = "".join(f" {page.fit(head):>{digits}}" for head in ("→", "←", "frames"))
-    page.line(f"   {'link':<{wide}} {heads}  of them ignored", "dim")
+    heads = "".join(
+        " " + rjust(page.fit(head), digits) for head in ("→", "←", page.tr("frames"))
+    )
+    link_word = ljust(page.tr("link"), wide)
+    page.line(f"   {link_word} {heads}  {page.tr('of them ignored')}", "dim")
     for name, link in zip(names, summary.links, strict=True):
         bar = "█" * round(room * link.frames / most) if most else ""
         bar = bar or ("▌" if link.frames else "")
         counts = f"{link.forth:>{digits},} {link.back:>{digits},} {link.frames:>{digits},}"
         ignored = f"{link.ignored:,}" if link.ignored else ""
-        page.line(f"   {name:<{wide}}  {counts}  {ignored:>{digits}}  {bar}")
+        page.line(f"   {ljust(name, wide)}  {counts}  {ignored:>{digits}}  {bar}")
 
 
 def _health(page: _Page, summary: Summary) -> None:
     health = summary.health
     faults = []
     if health.dropped:
-        faults.append(f"{plural(health.dropped, 'frame')} lost by the capture")
+        faults.append(page.tr(f"{plural(health.dropped, 'frame')} lost by the capture"))
     if health.orphans:
-        faults.append(f"{plural(health.orphans, 'frame')} that fit no known way")
+        faults.append(page.tr(f"{plural(health.orphans, 'frame')} that fit no known way"))
     if health.healed:
-        faults.append(f"{plural(health.healed, 'frame')} seen at one end only")
+        faults.append(page.tr(f"{plural(health.healed, 'frame')} seen at one end only"))
     page.line()
     if faults:
-        page.wrap(f"Capture: {', '.join(faults)}; the numbers may be a little low.", 3, "yellow")
+        low = page.tr("the numbers may be a little low.")
+        page.wrap(f"{page.tr('Capture:')} {_listed(page, faults)}; {low}", 3, "yellow")
     else:
-        page.line("   Capture: complete, every frame found its place.", "dim")
+        page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
 
 
 def _style(trip: Trip) -> str:

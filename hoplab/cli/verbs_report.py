@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb that makes a report of kept runs: `report`. It needs files only, no lab, no rights."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from pathlib import Path
+
+from hoplab import runs
+from hoplab.cli import output
+from hoplab.errors import Exit, LabError
+from hoplab.report.language import code_from, language
+
+_SUFFIX = {"html": ".html", "svg": ".svg", "markdown": ".md"}
+
+
+def report(arguments: argparse.Namespace) -> int:
+    form = "svg" if arguments.svg else "markdown" if arguments.md else "html"
+    folders = [Path(name) for name in (arguments.run, arguments.other) if name is not None]
+    for folder in folders:
+        if not folder.is_dir():
+            raise LabError(
+                f"{folder} is no folder",
+                "give one that was kept: hoplab visit --save my-run && hoplab report my-run",
+                Exit.NO_SUCH,
+            )
+    if arguments.output == "-" and arguments.json:
+        raise LabError(
+            "--json tells where the report was written, and -o - writes it to stdout",
+            "leave one of them out",
+            Exit.USAGE,
+        )
+    tr = language(arguments.lang or code_from(os.environ))
+    kept = [runs.reopen(folder) for folder in folders]
+    if form == "svg":
+        from hoplab.report.drawing import drawing
+
+        text = drawing(kept, tr)
+    elif form == "markdown":
+        from hoplab.report.markdown import markdown
+
+        text = markdown(kept, tr)
+    else:
+        from hoplab.report.page import page
+
+        text = page(kept, tr)
+    if arguments.output == "-":
+        sys.stdout.buffer.write(text.encode())
+        return Exit.OK
+    stem = "compare" if len(kept) == 2 else "report"
+    file = Path(arguments.output or folders[0] / (stem + _SUFFIX[form]))
+    _write(file, text)
+    if arguments.json:
+        output.print_json(
+            {
+                "file": str(file.absolute()),
+                "form": form,
+                "language": tr.code,
+                "bytes": file.stat().st_size,
+                "runs": [str(folder.absolute()) for folder in folders],
+            }
+        )
+    else:
+        print(file)
+    return Exit.OK
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise LabError(
+            f"{file} cannot be written: {error.strerror}",
+            "free some space, or choose another file with -o",
+            Exit.NO_SPACE if full else Exit.BAD_INPUT,
+        ) from error

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numbers of a run as HTML, and two runs side by side: what a hub costs, link by link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hoplab.report.language import Language
+from hoplab.report.markup import Child, Markup, join, tag
+from hoplab.trace.narrative import LinkCount, Story, Summary
+from hoplab.trace.titles import count_kind, plural
+
+BAR = 220.0
+
+
+def cards(summary: Summary, tr: Language) -> Markup:
+    """The few numbers that matter, large."""
+    share = f"{summary.ignored_share:.0%}"
+    shown: list[tuple[str, str]] = [
+        (f"{summary.trips:,}", "packets"),
+        (f"{summary.frames:,}", "frames on links"),
+        (f"{summary.arrivals:,}", "frames that arrived at hosts and routers"),
+        (f"{summary.ignored:,} ({share})", "of them not for the one that got it"),
+        (f"{summary.lost:,}", "frames lost on the way"),
+    ]
+    return tag(
+        "div", [tag("div", tag("b", value), tag("span", tr(name))) for value, name in shown],
+        cls="cards",
+    )  # fmt: skip
+
+
+def kinds(summary: Summary, tr: Language) -> str:
+    """'3 ARP requests, 1 SYN', in the reader's language."""
+    comma = "、" if tr.code == "zh" else ", "
+    return comma.join(tr(count_kind(kind, count)) for kind, count in summary.kinds.items())
+
+
+def health(summary: Summary, tr: Language) -> str:
+    """Whether the capture is whole."""
+    found = summary.health
+    faults = []
+    if found.dropped:
+        faults.append(tr(f"{plural(found.dropped, 'frame')} lost by the capture"))
+    if found.orphans:
+        faults.append(tr(f"{plural(found.orphans, 'frame')} that fit no known way"))
+    if found.healed:
+        faults.append(tr(f"{plural(found.healed, 'frame')} seen at one end only"))
+    if not faults:
+        return tr("Capture: complete, every frame found its place.")
+    comma = "、" if tr.code == "zh" else ", "
+    return f"{tr('Capture:')} {comma.join(faults)}; {tr('the numbers may be a little low.')}"
+
+
+def _bar(frames: int, ignored: int, most: int, cls: str = "") -> Markup:
+    """A bar for the frames of a link; the part that was ignored is at its end, in another colour
+    and hatched by a gap, and stands as a number beside it."""
+    whole = BAR * frames / most if most else 0.0
+    part = min(whole, BAR * ignored / most if most else 0.0)
+    parts: list[Child] = [
+        tag("rect", x=0.0, y=3.0, width=max(whole - part, 0.0), height=11.0, cls=cls or None)
+    ]
+    if part:
+        left = max(whole - part, 0.0) + (1.5 if whole > part else 0)
+        parts.append(
+            tag("rect", x=left, y=3.0, width=max(part - 1.5, 1.0), height=11.0, cls="part")
+        )
+    return tag("svg", parts, width=round(BAR), height=17, cls="bars", aria_hidden="true")
+
+
+def links(summary: Summary, tr: Language) -> Markup:
+    """Frames on each link, by direction."""
+    most = max((link.frames for link in summary.links), default=0)
+    rows = [
+        tag(
+            "tr",
+            tag("td", _name(link), cls="mono"),
+            tag("td", f"{link.forth:,}", cls="num"),
+            tag("td", f"{link.back:,}", cls="num"),
+            tag("td", tag("b", f"{link.frames:,}"), cls="num"),
+            tag("td", f"{link.ignored:,}" if link.ignored else "", cls="num"),
+            tag("td", _bar(link.frames, link.ignored, most)),
+        )
+        for link in summary.links
+    ]
+    heads = ["link", "→", "←", "frames", "of them ignored", ""]
+    return _table(heads, rows, tr, numeric=range(1, 5))
+
+
+def _name(link: LinkCount) -> str:
+    return f"{link.a_interface} ─ {link.b_interface}"
+
+
+def _table(heads: Sequence[str], rows: list[Markup], tr: Language, numeric: range) -> Markup:
+    head = [
+        tag("th", tr(text), scope="col", cls="num" if place in numeric else None)
+        for place, text in enumerate(heads)
+    ]
+    return tag(
+        "div", tag("table", tag("thead", tag("tr", head)), tag("tbody", rows)), cls="scroll"
+    )
+
+
+def title(story: Story, tr: Language) -> str:
+    """What was done: 'client fetches http://…', or the command."""
+    if story.request is not None:
+        return tr(f"{story.request.client} fetches {story.request.url}")
+    if story.setting.command:
+        return f"{story.setting.host}: {story.setting.command}"
+    return tr("What the frames tell")
+
+
+def names(stories: Sequence[Story], folders: Sequence[str]) -> list[str]:
+    """What to call the runs beside each other: their controllers, if these differ."""
+    controllers = [story.setting.controller for story in stories]
+    if all(controllers) and len(set(controllers)) == len(controllers):
+        return controllers
+    if len(set(folders)) == len(folders):
+        return list(folders)
+    return [f"{folder} ({place})" for place, folder in enumerate(folders, 1)]
+
+
+def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -> Markup:
+    """Two runs side by side: the totals, then every link."""
+    rows = [
+        tag(
+            "tr",
+            tag("td", tr(name)),
+            tag("td", f"{first:,}", cls="num"),
+            tag("td", f"{second:,}", cls="num"),
+            tag("td", _ratio(first, second), cls="num"),
+        )
+        for name, first, second in totals(one, other)
+    ]
+    heads = ["", called[0], called[1], f"{called[0]} : {called[1]}"]
+    return join(
+        tag("p", tr(said)) if (said := sentence(one, other, called)) else None,
+        _table(heads, rows, tr, numeric=range(1, 4)),
+        tag("h3", tr("Frames per link")),
+        _links_compared(one, other, called, tr),
+        tag("p", tr("The end of a bar in another colour: frames that nobody at that link needed."),
+            cls="legend"),
+    )  # fmt: skip
+
+
+def totals(one: Summary, other: Summary) -> list[tuple[str, int, int]]:
+    """What is counted, in both runs."""
+    return [
+        ("packets", one.trips, other.trips),
+        ("frames on links", one.frames, other.frames),
+        ("frames that arrived at hosts and routers", one.arrivals, other.arrivals),
+        ("of them not for the one that got it", one.ignored, other.ignored),
+        (
+            "packets for one card that left by several ports",
+            one.unicast_flooded,
+            other.unicast_flooded,
+        ),
+        ("frames lost on the way", one.lost, other.lost),
+    ]
+
+
+def sentence(one: Summary, other: Summary, called: Sequence[str]) -> str:
+    """The comparison in one sentence, "" where there is nothing to compare."""
+    if not one.trips or not other.trips:
+        return ""
+    first, second = one.frames / one.trips, other.frames / other.trips
+    return (
+        f"A packet took {first:.1f} frames with {called[0]} and {second:.1f} with {called[1]}; "
+        f"{one.ignored_share:.0%} and {other.ignored_share:.0%} of what arrived was not for the "
+        "one that got it."
+    )
+
+
+def _ratio(first: int, second: int) -> str:
+    return f"{first / second:.2f}" if second else "-"
+
+
+def _links_compared(
+    one: Summary, other: Summary, called: Sequence[str], tr: Language
+) -> Markup:
+    theirs = {frozenset((link.a_interface, link.b_interface)): link for link in other.links}
+    most = max((link.frames for link in (*one.links, *other.links)), default=0)
+    rows = []
+    mine = [frozenset((link.a_interface, link.b_interface)) for link in one.links]
+    extra = [link for key, link in theirs.items() if key not in mine]
+    for link in [*one.links, *extra]:
+        key = frozenset((link.a_interface, link.b_interface))
+        pair = (link if key in mine else None, theirs.get(key))
+        cells: list[Child] = [tag("td", _name(link), cls="mono")]
+        for place, found in enumerate(pair):
+            if found is None:
+                cells += [tag("td", "-", cls="num"), tag("td", ""), tag("td", "")]
+                continue
+            cells += [
+                tag("td", tag("b", f"{found.frames:,}"), cls="num"),
+                tag("td", f"{found.ignored:,}" if found.ignored else "", cls="num"),
+                tag("td", _bar(found.frames, found.ignored, most, "second" if place else "")),
+            ]
+        rows.append(tag("tr", cells))
+    heads = ["link"]
+    for name in called:
+        heads += [name, "of them ignored", ""]
+    return _table(heads, rows, tr, numeric=range(1, 6))

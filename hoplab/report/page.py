@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report: one HTML file that needs nothing but a browser, and no network.
+
+What lives here: the order of the page. The pictures, the packets and the numbers are made in
+`topology.py`, `sequence.py`, `frames.py` and `numbers.py`; looks and comfort are in `static/`.
+
+Rules:
+1. Everything that came from a wire, a file or a user is escaped, because `markup.tag` escapes all
+   text. The page's own content security policy forbids every fetch and every script but its own,
+   so even a mistake here could not send anything anywhere.
+2. The page reads the same without its script, without colours, and on paper.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+
+from hoplab import __version__
+from hoplab.report import frames, numbers
+from hoplab.report import sequence as lines
+from hoplab.report import topology as picture
+from hoplab.report.language import Language
+from hoplab.report.layout import Picture, arrange
+from hoplab.report.markup import Child, Markup, join, tag
+from hoplab.runs import Run
+from hoplab.trace.narrative import Step, Story, Trip
+
+MOST_WITH_BYTES = 400  # packets; a page with the bytes of more would be slow to open
+
+
+def asset(name: str) -> str:
+    """A file of `static/`."""
+    return (files("hoplab.report") / "static" / name).read_text(encoding="utf-8")
+
+
+def page(runs: Sequence[Run], tr: Language) -> str:
+    """The whole file, for one run or for two side by side."""
+    sections: list[Child] = []
+    called = numbers.names([run.story for run in runs], [run.folder.name for run in runs])
+    links: list[tuple[str, str]] = []
+    if len(runs) == 2:
+        sections.append(_side_by_side(runs, called, tr))
+        links.append(("#compare", tr("Side by side")))
+    for place, run in enumerate(runs):
+        prefix = "" if len(runs) == 1 else "ab"[place] + "-"
+        name = "" if len(runs) == 1 else called[place]
+        sections.append(_run(run, prefix, name, tr))
+        links += _links(run.story, prefix, name, tr)
+    title = " / ".join(dict.fromkeys(numbers.title(run.story, tr) for run in runs))
+    style = asset("diagram.css") + asset("page.css")
+    script = asset("page.js")
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="generator", content=f"hoplab {__version__}"),
+        tag("title", f"{title} · hoplab"),
+        tag("style", Markup(style)),
+    )
+    body = tag(
+        "body",
+        tag("a", tr("Skip to the content"), href="#content", cls="skip"),
+        _bar(links, tr),
+        tag("main", sections, _footer(tr), id="content"),
+        tag("script", Markup(script)),
+    )
+    language = "zh-CN" if tr.code == "zh" else "en"
+    return f"<!doctype html>\n{tag('html', head, body, lang=language)}\n"
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _bar(links: list[tuple[str, str]], tr: Language) -> Markup:
+    return tag(
+        "nav",
+        tag("strong", "hoplab"),
+        [tag("a", text, href=target) for target, text in links],
+        tag(
+            "span",
+            cls="tools",
+            data_dark=tr("Dark"),
+            data_light=tr("Light"),
+            data_open=tr("Open all packets"),
+            data_close=tr("Close all packets"),
+        ),
+        cls="bar",
+        aria_label=tr("Contents"),
+    )
+
+
+def _links(story: Story, prefix: str, name: str, tr: Language) -> list[tuple[str, str]]:
+    before = f"{name}: " if name else ""
+    if name:
+        return [(f"#{prefix}top", before + tr("Story"))]
+    out = [(f"#{prefix}map", tr("Topology"))]
+    for place, step in enumerate(story.steps):
+        out.append((f"#{prefix}step{place}", _short(step, tr)))
+    out.append((f"#{prefix}numbers", tr("In numbers")))
+    return out
+
+
+_MENU = {
+    "arp": "ARP",
+    "dns": "DNS",
+    "handshake": "Handshake",
+    "http": "HTTP",
+    "close": "Close",
+    "tcp": "TCP",
+    "ping": "Ping",
+    "udp": "UDP",
+    "icmp": "ICMP",
+    "nd": "Neighbours",
+    "other": "Other",
+}
+
+
+def _short(step: Step, tr: Language) -> str:
+    """A word for the menu."""
+    text = tr(_MENU[step.key])
+    return f"{step.number} {text}" if step.number else text
+
+
+def _footer(tr: Language) -> Markup:
+    text = (
+        "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "
+        "link it travels in a frame of its own."
+    )
+    return tag("footer", tr(text), " ", tr(f"Made by hoplab {__version__}."))
+
+
+def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
+    story = run.story
+    drawn = arrange(run.wiring, story.setting.host)
+    return join(
+        tag("h1", f"{name}: " if name else None, numbers.title(story, tr), id=f"{prefix}top"),
+        tag("p", where(story, tr), cls="where"),
+        _verdict(story, prefix, tr),
+        None if name else tag("h2", tr("Topology"), id=f"{prefix}map"),
+        None if name else _figure(run, drawn, tr),
+        tag("h2", tr("What happened, step by step")),
+        tag("p", lines.legend(tr), cls="legend"),
+        [_step(run, place, drawn, prefix, tr) for place in range(len(story.steps))],
+        None if story.steps else tag("p", tr("Not one frame on any link.")),
+        tag("h2", tr("In numbers"), id=f"{prefix}numbers"),
+        _numbers(story, tr),
+    )  # fmt: skip
+
+
+def where(story: Story, tr: Language) -> str:
+    """'topology web | controller hub | datapath user'."""
+    setting = story.setting
+    named = (
+        ("topology", setting.topology),
+        ("controller", setting.controller),
+        ("datapath", setting.datapath),
+    )
+    return " | ".join(f"{tr(name)} {value}" for name, value in named if value)
+
+
+def _figure(run: Run, drawn: Picture, tr: Language) -> Markup:
+    drawing = picture.topology(drawn, run.wiring, run.story.summary, tr)
+    return tag(
+        "div",
+        tag("div", drawing, cls="scroll", tabindex=0, role="region", aria_label=tr("Topology")),
+        tag("p", picture.legend(tr), cls="legend"),
+        cls="card",
+    )
+
+
+def _verdict(story: Story, prefix: str, tr: Language) -> Markup:
+    outcome = story.outcome
+    seen: Child = None
+    if outcome.evidence:
+        known = [
+            tag("a", f"#{number}", href=f"#{prefix}p{number}") for number in outcome.evidence
+        ]
+        spaced = [part for one in known for part in (" ", one)]
+        seen = tag("p", tr("Seen in"), spaced, cls="seen")
+    return tag(
+        "section",
+        tag("p", tag("b", "✓" if outcome.ok else "✗"), " ", tr(outcome.sentence), cls="sentence"),
+        [tag("p", tr(reason)) for reason in outcome.why],
+        seen,
+        cls="card verdict" if outcome.ok else "card verdict failed",
+        aria_label=tr("How it ended"),
+    )
+
+
+def _step(run: Run, place: int, drawn: Picture, prefix: str, tr: Language) -> Markup:
+    step = run.story.steps[place]
+    trips = [run.story.trip(number) for number in step.trips]
+    heading = tag(
+        "h3",
+        tag("span", str(step.number), cls="step-number") if step.number else None,
+        tr(step.heading),
+        id=f"{prefix}step{place}",
+    )
+    diagram: Child = None
+    if trips:
+        label = tr("Sequence diagram") + ": " + tr(step.heading)
+        made = lines.sequence(trips, drawn.order(), tr, target=f"#{prefix}p", title=label)
+        diagram = tag("div", made, cls="scroll", tabindex=0, role="region", aria_label=label)
+    return tag(
+        "section",
+        heading,
+        tag("p", tr(step.lesson), cls="lesson"),
+        diagram,
+        tag("div", [_packet(run, trip, prefix, tr) for trip in trips], cls="packets")
+        if trips
+        else None,
+        _mapping(step, prefix, tr),
+        _remarks(step, tr),
+        cls="card",
+    )
+
+
+def _packet(run: Run, trip: Trip, prefix: str, tr: Language) -> Markup:
+    path = " → ".join(trip.path) + (f" → {{{', '.join(trip.fan)}}}" if trip.fan else "")
+    summary = tag(
+        "summary",
+        tag("span", f"#{trip.number}", cls="no"),
+        tag("span", f"+{trip.ms:,.2f} ms", cls="ms"),
+        tag("span", tr(trip.title), cls="what"),
+        tag("span", path, cls="path"),
+        _tags(trip, tr),
+    )
+    bytes_too = run.story.trips.index(trip) < MOST_WITH_BYTES
+    inside = frames.packet(trip, run.frames, tr, bytes_too=bytes_too)
+    return tag(
+        "details",
+        summary,
+        tag("div", inside, cls="inside"),
+        id=f"{prefix}p{trip.number}",
+        cls=f"packet {lines.family(trip)}",
+    )
+
+
+def _tags(trip: Trip, tr: Language) -> Markup | None:
+    """What is remarkable about the way: floods, who ignored it, where it ended."""
+    out: list[Child] = []
+    floods = [one for one in trip.fanouts if one.flooded]
+    comma = "、" if tr.code == "zh" else ", "
+    if floods:
+        at = comma.join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        text = f"{tr('flooded by')} {at}"
+        out.append(tag("span", text, cls=None if trip.group else "warn"))
+    for by, why in (("card", "another card's MAC"), ("software", "not its address")):
+        who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
+        if who:
+            out.append(tag("span", f"{tr('ignored by:')} {comma.join(who)} ({tr(why)})"))
+    if trip.lost:
+        out.append(tag("b", "✗ ", tr("lost"), cls="bad"))
+    elif trip.ended:
+        out.append(tag("b", "✗ ", tr("went no further"), cls="bad"))
+    if not out:
+        return None
+    return tag("span", [part for one in out for part in (one, " · ")][:-1], cls="tags")
+
+
+def _mapping(step: Step, prefix: str, tr: Language) -> Markup | None:
+    if not step.mapping:
+        return None
+    rows = []
+    for one in step.mapping:
+        packets: list[Child] = []
+        for number in one.trips:
+            packets += [tag("a", f"#{number}", href=f"#{prefix}p{number}"), " "]
+        rows.append(
+            tag(
+                "tr",
+                tag("td", tag("b", tr(one.textbook))),
+                tag("td", packets or tr("none")),
+                tag("td", tr(one.real)),
+            )
+        )
+    heads = [tag("th", tr(text), scope="col") for text in ("textbook", "packets", "really")]
+    table = tag("table", tag("thead", tag("tr", heads)), tag("tbody", rows), cls="mapping")
+    return tag("div", table, cls="scroll")
+
+
+def _remarks(step: Step, tr: Language) -> Markup | None:
+    if not step.remarks:
+        return None
+    return tag(
+        "ul", [tag("li", tag("span", tr(one.text))) for one in step.remarks], cls="remarks"
+    )
+
+
+def _numbers(story: Story, tr: Language) -> Markup:
+    summary = story.summary
+    if not summary.frames:
+        return tag("div", tag("p", tr("Not one frame on any link.")), cls="card")
+    return tag(
+        "div",
+        numbers.cards(summary, tr),
+        tag("p", tr("By kind:"), " ", numbers.kinds(summary, tr)),
+        tag("h3", tr("Frames per link")),
+        numbers.links(summary, tr),
+        tag("p", numbers.health(summary, tr), cls="legend"),
+        cls="card",
+    )
+
+
+def _side_by_side(runs: Sequence[Run], called: Sequence[str], tr: Language) -> Markup:
+    one, other = runs[0].story, runs[1].story
+    pictures: list[Child] = []
+    narrow = True
+    for place, run in enumerate(runs):
+        drawn = arrange(run.wiring, run.story.setting.host)
+        narrow = narrow and drawn.width < 620
+        svg = picture.topology(drawn, run.wiring, run.story.summary, tr, title=called[place])
+        target = f"#{'ab'[place]}-top"
+        head = tag("h3", tag("a", called[place], href=target))
+        area = tag("div", svg, cls="scroll", tabindex=0, role="region", aria_label=called[place])
+        pictures.append(tag("div", head, area))
+    text = f"{called[0]} and {called[1]}, side by side"
+    return tag(
+        "section",
+        tag("h1", tr(text), id="compare"),
+        tag("div", numbers.compare(one.summary, other.summary, called, tr), cls="card"),
+        tag("div", pictures, cls="card side" if narrow else "card"),
+        tag("p", picture.legend(tr), cls="legend"),
+    )

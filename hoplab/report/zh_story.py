@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+"""x"""
+from __future__ import annotations
+
+STORY: dict[str, str] = {}
