@@ -70,12 +70,12 @@ def wrap(
 def _pieces(text: str, room: int) -> list[str]:
     """The parts between which a line may break; a space stays with the part before it."""
     pieces: list[str] = []
-    for part in re.findall(r"\s+|[^\s]", " ".join(text.split())):
+    for part in re.findall(r" +|[^ ]", re.sub(r"\s", " ", text)):
         last = pieces[-1][-1:] if pieces else ""
         joins = (
             bool(pieces)
             and (
-                part == " "
+                part.isspace()
                 or part in _NOT_FIRST
                 or last in _NOT_LAST
                 or not (last == " " or wide(last) or wide(part))

@@ -7,6 +7,7 @@ so bytes are shown once for each different frame, and the links that bore it are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hoplab.report.fields import Field, changes, fields
@@ -20,6 +21,7 @@ from hoplab.wire.observation import Observation
 Frames = Mapping[int, Observation]
 _LAYERS = {"Ethernet": "eth", "ARP": "net", "IPv4": "net", "IPv6": "net"}
 _APPLICATION = ("DNS", "HTTP", "data")
+_SIZE = re.compile(r"[\d,]+ bytes?|.*, but other bytes")
 LONGEST = 4096  # bytes of one frame that are shown; an offloaded segment may have 64 KB
 
 
@@ -114,10 +116,10 @@ def _change(
     rows = [
         tag(
             "tr",
-            tag("th", tr(one.layer), " ", tr(one.name), scope="row"),
-            tag("td", tr(one.before) or "-", cls="mono"),
+            tag("th", layer_name(one.layer, tr), " ", tr(one.name), scope="row"),
+            tag("td", value(one.name, one.before, tr) or "-", cls="mono"),
             tag("td", "→", cls="arrow-cell"),
-            tag("td", tr(one.after) or "-", cls="mono"),
+            tag("td", value(one.name, one.after, tr) or "-", cls="mono"),
         )
         for one in found
     ]
@@ -163,8 +165,9 @@ def hex_view(data: bytes, tr: Language) -> Markup:
     for place, one in enumerate(found):
         if one.layer != layer:
             layer = one.layer
-            names.append(tag("dt", tr(layer), cls=_layer(layer)))
-        text = join(tag("span", tr(one.name)), " ", tag("span", tr(one.value), cls="mono"))
+            names.append(tag("dt", layer_name(layer, tr), cls=_layer(layer)))
+        said = value(one.name, one.value, tr)
+        text = join(tag("span", tr(one.name)), " ", tag("span", said, cls="mono"))
         names.append(tag("dd", text, data_f=place, tabindex=0))
     return tag(
         "div",
@@ -174,6 +177,22 @@ def hex_view(data: bytes, tr: Language) -> Markup:
         tag("dl", names, cls="fields"),
         cls="hexview",
     )
+
+
+def layer_name(layer: str, tr: Language) -> str:
+    """Protocols are called the same everywhere."""
+    return tr(layer) if layer == "data" else layer
+
+
+def value(name: str, text: str, tr: Language) -> str:
+    """A field's value. Values are data, never sentences, but for the few words that `fields` puts
+    beside them."""
+    if name == "header checksum":
+        for word in ("right", "wrong"):
+            text = text.replace(f"({word})", f"({tr(word)})")
+    elif _SIZE.fullmatch(text):
+        return tr(text)
+    return text
 
 
 def _layer(name: str) -> str:
@@ -196,7 +215,8 @@ def _row(data: bytes, at: int, owner: list[int], found: list[Field], tr: Languag
             stop += 1
         one = found[place]
         raw = data[start:stop]
-        title = f"{tr(one.layer)} {tr(one.name)}: {tr(one.value)}"
+        said = value(one.name, one.value, tr)
+        title = f"{layer_name(one.layer, tr)} {tr(one.name)}: {said}"
         cls = f"{_layer(one.layer)} {'odd' if place % 2 else 'even'}"
         codes += [tag("span", raw.hex(" "), data_f=place, title=title, cls=cls), " "]
         text = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in raw)

@@ -11,7 +11,7 @@ those, and the tests insist that the recorded runs leave none.
 Rules of matching:
 1. A template must match the whole text. The one with the most fixed letters wins.
 2. The names of braces may narrow what they take: see `_TAKES`. Any other takes one character or
-   more, as few as possible.
+   more, as few as possible. What stands in square brackets may be missing: "{n} frame[s]".
 3. A trailing "Step 3  " and the like are composed by the layout, not here.
 """
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache, partial
+from importlib.resources import files
 
 CODES = ("en", "zh")
 
@@ -32,8 +33,19 @@ _TAKES = {
     "ip": r"[0-9a-fA-F.:]+",
     "mac": r"[0-9a-f:]{17}",
     "nums": r"\(#[^()]*\)",
+    "owner": r" \(\S+\)",
+    "icmp": "ICMP(?:v6)?",
+    "kind": r"\S+",
+    "method": r"[A-Z-]+",
+    "flags": "TCP [A-Z +]+",
+    "y": "y|ies",
+    "verb": "send|pass on",
 }
 _BRACE = re.compile(r"\{(\w+)(\*?)\}")
+_OPTIONAL = re.compile(r"\\\[(\w+)\\\]")  # as re.escape writes it
+# Names, addresses and codes are no sentences: one word with a digit, a dot or a colon, or all
+# capitals; and lists of such words.
+_DATA = re.compile(r"(?:\S*[\d.:]\S*|[A-Z]+)(?:, (?:\S*[\d.:]\S*|[A-Z]+))*")
 
 
 class Language:
@@ -47,7 +59,7 @@ class Language:
         self._known: dict[str, str] = {}
         templates = []
         for english, other in (catalogue or {}).items():
-            if "{" in english:
+            if "{" in english or "[" in english:
                 templates.append((len(_BRACE.sub("", english)), english, other))
             else:
                 self._exact[english] = other
@@ -65,6 +77,16 @@ class Language:
                 self._known[text] = known
         return known
 
+    @property
+    def comma(self) -> str:
+        """What stands between the items of a list."""
+        return "、" if self.code == "zh" else ", "
+
+    def label(self, label: str, text: str) -> str:
+        """'why: text': after a wide colon stands no space."""
+        said = self(label)
+        return said + text if said.endswith("：") else f"{said} {text}"  # noqa: RUF001
+
     def _find(self, text: str) -> str:
         if text in self._exact:
             return self._exact[text]
@@ -72,19 +94,21 @@ class Language:
             match = pattern.fullmatch(text)
             if match is not None:
                 return _BRACE.sub(partial(self._part, match), other)
-        if re.search("[A-Za-z]{2}", text):
+        if re.search("[A-Za-z]{2}", text) and not _DATA.fullmatch(text):
             self.unknown.add(text)
         return text
 
     def _part(self, match: re.Match[str], brace: re.Match[str]) -> str:
         found = match.group(brace[1])
-        return self(found) if brace[2] else found
+        if not brace[2] or (" " not in found and found not in self._exact):
+            return found  # a name
+        return self(found)
 
 
 def _pattern(english: str) -> re.Pattern[str]:
     out, at, seen = [], 0, set[str]()
     for brace in _BRACE.finditer(english):
-        out.append(re.escape(english[at : brace.start()]))
+        out.append(_fixed(english[at : brace.start()]))
         name = brace[1]
         if name in seen:
             out.append(f"(?P={name})")
@@ -93,8 +117,12 @@ def _pattern(english: str) -> re.Pattern[str]:
             out.append(f"(?P<{name}>{takes})")
             seen.add(name)
         at = brace.end()
-    out.append(re.escape(english[at:]))
+    out.append(_fixed(english[at:]))
     return re.compile("".join(out), re.DOTALL)
+
+
+def _fixed(text: str) -> str:
+    return _OPTIONAL.sub(r"(?:\1)?", re.escape(text))
 
 
 ENGLISH = Language("en")
@@ -103,12 +131,19 @@ ENGLISH = Language("en")
 @cache
 def language(code: str) -> Language:
     """The language of a code, 'en' or 'zh'."""
-    if code == "zh":
-        from hoplab.report.zh_labels import LABELS
-        from hoplab.report.zh_story import STORY
+    if code == "en":
+        return ENGLISH
+    text = (files("hoplab.report") / "static" / f"{code}.txt").read_text(encoding="utf-8")
+    return Language(code, catalogue(text))
 
-        return Language("zh", {**STORY, **LABELS})
-    return ENGLISH
+
+def catalogue(text: str) -> dict[str, str]:
+    """The pairs of a catalogue: two lines each, English first; empty lines and comments (##)
+    between them. A line's leading spaces count."""
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("##")]
+    if len(lines) % 2:
+        raise ValueError("a catalogue has two lines for each sentence; one is missing")
+    return dict(zip(lines[::2], lines[1::2], strict=True))
 
 
 def code_from(environment: Mapping[str, str]) -> str:

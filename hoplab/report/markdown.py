@@ -153,15 +153,16 @@ def _packet(out: list[str], trip: Trip, tr: Language) -> None:
     out.append(f"- **#{trip.number}** +{trip.ms:,.2f} ms **{text(tr(trip.title))}** {text(path)}")
     floods = [one for one in trip.fanouts if one.flooded]
     if floods:
-        at = ", ".join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
-        out.append(f"  - {text(tr('flooded by'))} {text(at)}")
+        at = tr.comma.join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        out.append(f"  - {text(tr.label('flooded by', at))}")
     for by, why in (("card", "another card's MAC"), ("software", "not its address")):
         who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if who:
-            out.append(f"  - {text(tr('ignored by:'))} {text(', '.join(who))} ({text(tr(why))})")
+            said = f"{tr.comma.join(who)} ({tr(why)})"
+            out.append(f"  - {text(tr.label('ignored by:', said))}")
     out += [f"  - {_rewrite(one)}" for one in trip.rewrites]
     if trip.cause:
-        out.append(f"  - {text(tr('why:'))} {text(tr(trip.cause))}")
+        out.append(f"  - {text(tr.label('why:', tr(trip.cause)))}")
     out += [f"  - {text(tr(note))}" for note in trip.notes]
     if trip.ended:
         out.append(f"  - **✗ {text(tr(trip.ended))}**")
@@ -188,7 +189,7 @@ def _numbers(out: list[str], summary: Summary, tr: Language) -> None:
         f"- {text(tr('frames that arrived at hosts and routers'))}: {summary.arrivals:,}",
         f"- {text(tr('of them not for the one that got it'))}: {summary.ignored:,} ({share})",
         f"- {text(tr('frames lost on the way'))}: {summary.lost:,}",
-        f"- {text(tr('By kind:'))} {text(numbers.kinds(summary, tr))}",
+        f"- {text(tr.label('By kind:', numbers.kinds(summary, tr)))}",
         "",
     ]
     heads = [text(tr(head)) for head in ("link", "→", "←", "frames", "of them ignored")]

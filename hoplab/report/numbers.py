@@ -31,8 +31,7 @@ def cards(summary: Summary, tr: Language) -> Markup:
 
 def kinds(summary: Summary, tr: Language) -> str:
     """'3 ARP requests, 1 SYN', in the reader's language."""
-    comma = "、" if tr.code == "zh" else ", "
-    return comma.join(tr(count_kind(kind, count)) for kind, count in summary.kinds.items())
+    return tr.comma.join(tr(count_kind(kind, count)) for kind, count in summary.kinds.items())
 
 
 def health(summary: Summary, tr: Language) -> str:
@@ -47,8 +46,8 @@ def health(summary: Summary, tr: Language) -> str:
         faults.append(tr(f"{plural(found.healed, 'frame')} seen at one end only"))
     if not faults:
         return tr("Capture: complete, every frame found its place.")
-    comma = "、" if tr.code == "zh" else ", "
-    return f"{tr('Capture:')} {comma.join(faults)}; {tr('the numbers may be a little low.')}"
+    low = tr("the numbers may be a little low.")
+    return tr.label("Capture:", f"{tr.comma.join(faults)}; {low}")
 
 
 def _bar(frames: int, ignored: int, most: int, cls: str = "") -> Markup:
@@ -82,17 +81,17 @@ def links(summary: Summary, tr: Language) -> Markup:
         )
         for link in summary.links
     ]
-    heads = ["link", "→", "←", "frames", "of them ignored", ""]
-    return _table(heads, rows, tr, numeric=range(1, 5))
+    heads = [tr("link"), "→", "←", tr("frames"), tr("of them ignored"), ""]
+    return _table(heads, rows, numeric=range(1, 5))
 
 
 def _name(link: LinkCount) -> str:
     return f"{link.a_interface} ─ {link.b_interface}"
 
 
-def _table(heads: Sequence[str], rows: list[Markup], tr: Language, numeric: range) -> Markup:
+def _table(heads: Sequence[str], rows: list[Markup], numeric: Sequence[int]) -> Markup:
     head = [
-        tag("th", tr(text), scope="col", cls="num" if place in numeric else None)
+        tag("th", text, scope="col", cls="num" if place in numeric else None)
         for place, text in enumerate(heads)
     ]
     return tag(
@@ -134,7 +133,7 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
     heads = ["", called[0], called[1], f"{called[0]} : {called[1]}"]
     return join(
         tag("p", tr(said)) if (said := sentence(one, other, called)) else None,
-        _table(heads, rows, tr, numeric=range(1, 4)),
+        _table(heads, rows, numeric=range(1, 4)),
         tag("h3", tr("Frames per link")),
         _links_compared(one, other, called, tr),
         tag("p", tr("The end of a bar in another colour: frames that nobody at that link needed."),
@@ -196,7 +195,7 @@ def _links_compared(
                 tag("td", _bar(found.frames, found.ignored, most, "second" if place else "")),
             ]
         rows.append(tag("tr", cells))
-    heads = ["link"]
+    heads = [tr("link")]
     for name in called:
-        heads += [name, "of them ignored", ""]
-    return _table(heads, rows, tr, numeric=range(1, 6))
+        heads += [name, tr("of them ignored"), ""]
+    return _table(heads, rows, numeric=(1, 2, 4, 5))

@@ -248,15 +248,14 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
     """What is remarkable about the way: floods, who ignored it, where it ended."""
     out: list[Child] = []
     floods = [one for one in trip.fanouts if one.flooded]
-    comma = "、" if tr.code == "zh" else ", "
     if floods:
-        at = comma.join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
-        text = f"{tr('flooded by')} {at}"
-        out.append(tag("span", text, cls=None if trip.group else "warn"))
+        at = tr.comma.join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        out.append(tag("span", tr.label("flooded by", at), cls=None if trip.group else "warn"))
     for by, why in (("card", "another card's MAC"), ("software", "not its address")):
         who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if who:
-            out.append(tag("span", f"{tr('ignored by:')} {comma.join(who)} ({tr(why)})"))
+            said = f"{tr.comma.join(who)} ({tr(why)})"
+            out.append(tag("span", tr.label("ignored by:", said)))
     if trip.lost:
         out.append(tag("b", "✗ ", tr("lost"), cls="bad"))
     elif trip.ended:
@@ -302,7 +301,7 @@ def _numbers(story: Story, tr: Language) -> Markup:
     return tag(
         "div",
         numbers.cards(summary, tr),
-        tag("p", tr("By kind:"), " ", numbers.kinds(summary, tr)),
+        tag("p", tr.label("By kind:", numbers.kinds(summary, tr))),
         tag("h3", tr("Frames per link")),
         numbers.links(summary, tr),
         tag("p", numbers.health(summary, tr), cls="legend"),

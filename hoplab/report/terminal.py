@@ -19,7 +19,6 @@ packets; 'full' folds nothing and shows every MAC and frame number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hoplab.report.cells import cells, ljust, rjust, wrap
@@ -211,17 +210,12 @@ def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
 
 def _folded(page: _Page, run: list[Trip]) -> None:
     kinds = Counter(trip.kind for trip in run)
-    what = _listed(page, (page.tr(count_kind(kind, n)) for kind, n in kinds.most_common()))
+    what = page.tr.comma.join(page.tr(count_kind(kind, n)) for kind, n in kinds.most_common())
     payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
     size = page.tr(f" with {payload:,} bytes") if payload else ""
     frames = page.tr(plural(sum(len(trip.legs) for trip in run), "frame"))
     ends = page.tr(f"#{run[0].number} to #{run[-1].number}")
     page.wrap(f"… {ends}: {what}{size}, {frames}", page.indent, "dim", hang=2)
-
-
-def _listed(page: _Page, parts: Iterable[str]) -> str:
-    """'a, b, c', or with the mark that Chinese has for lists."""
-    return ("、" if page.tr.code == "zh" else ", ").join(parts)
 
 
 def _trip(page: _Page, trip: Trip) -> None:
@@ -246,9 +240,9 @@ def _trip(page: _Page, trip: Trip) -> None:
     if page.detail != "brief":
         _rewrites(page, trip)
         if trip.cause:
-            page.wrap(f"{page.tr('why:')} {page.tr(trip.cause)}", page.indent, "dim", hang=5)
+            page.wrap(page.tr.label("why:", page.tr(trip.cause)), page.indent, "dim", hang=5)
     for note in trip.notes:
-        page.wrap(f"{page.tr('note:')} {page.tr(note)}", page.indent, "yellow", hang=6)
+        page.wrap(page.tr.label("note:", page.tr(note)), page.indent, "yellow", hang=6)
     for leg in trip.lost:
         ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
         page.wrap(f"✗ {page.tr(f'lost between {ends}')}", page.indent, "red", hang=2)
@@ -268,20 +262,21 @@ def _spread(page: _Page, trip: Trip) -> None:
     parts = []
     floods = [one for one in trip.fanouts if one.flooded]
     if floods:
-        where = _listed(
-            page, (page.tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        where = page.tr.comma.join(
+            page.tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods
         )
-        parts.append(f"{page.tr('flooded by')} {where}")
+        parts.append(page.tr.label("flooded by", where))
     for by, why in (("card", "another card's MAC"), ("software", "not their address")):
         names = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if names:
             if by == "software" and len(names) == 1:
                 why = "not its address"
-            who = _listed(page, names)
-            parts.append(f"{page.tr('ignored by:')} {who} ({page.tr(why)})")
+            who = page.tr.comma.join(names)
+            parts.append(page.tr.label("ignored by:", f"{who} ({page.tr(why)})"))
     if parts:
         page.wrap(
-            "; ".join(parts), page.indent, "yellow" if floods and not trip.group else "dim", hang=2
+            ("；" if page.tr.code == "zh" else "; ").join(parts),  # noqa: RUF001
+            page.indent, "yellow" if floods and not trip.group else "dim", hang=2
         )
 
 
@@ -403,9 +398,9 @@ def _summary(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr(text), 3, hang=2)
     if summary.lost:
         page.wrap(page.tr(f"{plural(summary.lost, 'frame')} lost on the way."), 3, "red")
-    kinds = _listed(page, (page.tr(count_kind(*one)) for one in summary.kinds.items()))
+    kinds = page.tr.comma.join(page.tr(count_kind(*one)) for one in summary.kinds.items())
     if kinds:
-        page.wrap(f"{page.tr('By kind:')} {kinds}{page.tr('.')}", 3, hang=2)
+        page.wrap(page.tr.label("By kind:", kinds + page.tr(".")), 3, hang=2)
     _links(page, summary)
     _health(page, summary)
 
@@ -445,7 +440,8 @@ def _health(page: _Page, summary: Summary) -> None:
     page.line()
     if faults:
         low = page.tr("the numbers may be a little low.")
-        page.wrap(f"{page.tr('Capture:')} {_listed(page, faults)}; {low}", 3, "yellow")
+        said = f"{page.tr.comma.join(faults)}; {low}"
+        page.wrap(page.tr.label("Capture:", said), 3, "yellow")
     else:
         page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
 
