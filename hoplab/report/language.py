@@ -37,8 +37,6 @@ _TAKES = {
     "icmp": "ICMP(?:v6)?",
     "kind": r"\S+",
     "method": r"[A-Z-]+",
-    "flags": "TCP [A-Z +]+",
-    "y": "y|ies",
     "verb": "send|pass on",
 }
 _BRACE = re.compile(r"\{(\w+)(\*?)\}")
@@ -123,6 +121,11 @@ def _pattern(english: str) -> re.Pattern[str]:
 
 def _fixed(text: str) -> str:
     return _OPTIONAL.sub(r"(?:\1)?", re.escape(text))
+
+
+def arrows(text: str) -> str:
+    """Paths with real arrows: stories are told in ASCII."""
+    return text.replace(" -> ", " → ")
 
 
 ENGLISH = Language("en")

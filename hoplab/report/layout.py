@@ -22,7 +22,7 @@ from hoplab.report.cells import cells
 from hoplab.trace.wiring import Wiring
 
 CHAR = 7.0  # width of a character cell at the size of the lines in a box
-GAP_X, GAP_Y, MARGIN, LINE, PORT = 132.0, 16.0, 16.0, 15.0, 18.0
+GAP_X, GAP_Y, MARGIN, LINE, PORT = 132.0, 16.0, 16.0, 15.0, 24.0
 
 
 @dataclass
@@ -118,7 +118,7 @@ def _box(wiring: Wiring, name: str, kind: str) -> Box:
     width = max(cells(line) for line in lines) * CHAR + 22
     wired = sum(wiring.peer(port) is not None for port in ports)
     texts = len(lines) + (kind != "host")  # one more for the word that says what it is
-    rows = max(texts * LINE, wired * PORT * 0.55 if kind != "host" else 0)
+    rows = max(texts * LINE, (wired - 1) * PORT if kind != "host" else 0)
     return Box(name, kind, lines, width=max(76.0, width + 22), height=rows + 16)
 
 
@@ -273,7 +273,7 @@ def _ends(picture: Picture) -> None:
     for (node, side), ends in at.items():
         box = picture.boxes[node]
         ends.sort(key=lambda end: (end[0], end[1].left_interface))
-        step = min(PORT * 1.6, (box.height - 10) / len(ends))
+        step = min(PORT * 1.4, (box.height - 6) / len(ends))
         for place, (_, wire, which) in enumerate(ends):
             x = box.x + side * box.width / 2
             y = box.y + (place - (len(ends) - 1) / 2) * step

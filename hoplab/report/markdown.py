@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from hoplab.report import numbers
-from hoplab.report.language import Language
+from hoplab.report.language import Language, arrows
 from hoplab.report.layout import arrange
 from hoplab.report.page import where
 from hoplab.report.sequence import involved
@@ -67,7 +67,7 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
 
 
 def _quoted(story: Story, tr: Language) -> list[str]:
-    lines = [f">\n> {text(tr(reason))}" for reason in story.outcome.why]
+    lines = [f">\n> {text(arrows(tr(reason)))}" for reason in story.outcome.why]
     if story.outcome.evidence:
         seen = ", ".join(f"#{number}" for number in story.outcome.evidence)
         lines.append(f">\n> {text(tr('Seen in'))} {seen}")

@@ -22,7 +22,7 @@ from hoplab import __version__
 from hoplab.report import frames, numbers
 from hoplab.report import sequence as lines
 from hoplab.report import topology as picture
-from hoplab.report.language import Language
+from hoplab.report.language import Language, arrows
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.runs import Run
@@ -66,7 +66,7 @@ def page(runs: Sequence[Run], tr: Language) -> str:
     body = tag(
         "body",
         tag("a", tr("Skip to the content"), href="#content", cls="skip"),
-        _bar(links, tr),
+        _menu(links, tr),
         tag("main", sections, _footer(tr), id="content"),
         tag("script", Markup(script)),
     )
@@ -79,7 +79,7 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def _bar(links: list[tuple[str, str]], tr: Language) -> Markup:
+def _menu(links: list[tuple[str, str]], tr: Language) -> Markup:
     return tag(
         "nav",
         tag("strong", "hoplab"),
@@ -92,7 +92,7 @@ def _bar(links: list[tuple[str, str]], tr: Language) -> Markup:
             data_open=tr("Open all packets"),
             data_close=tr("Close all packets"),
         ),
-        cls="bar",
+        cls="menu",
         aria_label=tr("Contents"),
     )
 
@@ -188,7 +188,7 @@ def _verdict(story: Story, prefix: str, tr: Language) -> Markup:
     return tag(
         "section",
         tag("p", tag("b", "✓" if outcome.ok else "✗"), " ", tr(outcome.sentence), cls="sentence"),
-        [tag("p", tr(reason)) for reason in outcome.why],
+        [tag("p", arrows(tr(reason))) for reason in outcome.why],
         seen,
         cls="card verdict" if outcome.ok else "card verdict failed",
         aria_label=tr("How it ended"),

@@ -33,13 +33,14 @@ def topology(
     return tag(
         "svg",
         tag("title", title or tr("Topology")),
-        tag("g", [_wire(w, counts, most, busy, tr) for w in picture.wires], cls="wires"),
+        tag("g", [_wire(w, counts, most, tr) for w in picture.wires], cls="wires"),
+        tag("g", [_ports(w, busy) for w in picture.wires], cls="ports"),
         tag("g", [_box(box, hub, tr) for box in picture.boxes.values()], cls="boxes"),
         tag("g", [_count(w, counts, tr) for w in picture.wires], cls="counts"),
         viewBox=f"0 0 {round(picture.width)} {round(picture.height)}",
         width=round(picture.width),
         height=round(picture.height),
-        cls="topology",
+        cls="topology wide" if picture.width > 740 else "topology",
         role="img",
         xmlns="http://www.w3.org/2000/svg",
     )
@@ -67,31 +68,35 @@ def _wire(
     wire: Wire,
     counts: dict[frozenset[str], LinkCount],
     most: int,
-    busy: dict[str, int],
     tr: Language,
 ) -> Markup:
     link = counts.get(frozenset((wire.left_interface, wire.right_interface)))
     frames = link.frames if link else 0
     path, _, _ = _curve(wire)
     wide = 1.2 + (4.3 * frames / most if most else 0)
+    said = f"{wire.left_interface} ─ {wire.right_interface}: {tr(plural(frames, 'frame'))}"
+    return tag(
+        "g",
+        tag("title", said),
+        tag("path", d=path, stroke_width=wide, cls="wire" if frames else "wire idle"),
+    )
+
+
+def _ports(wire: Wire, busy: dict[str, int]) -> list[Markup]:
+    """The interfaces' names at both ends, on the side to which the cable does not bend."""
     ends = []
+    bends = wire.y2 - wire.y1
     for node, name, x, y, side in (
         (wire.left, wire.left_interface, wire.x1, wire.y1, wire.side1),
         (wire.right, wire.right_interface, wire.x2, wire.y2, wire.side2),
     ):
         if busy[node] <= PORTS_SHOWN:
             anchor = "start" if side > 0 else "end"
+            away = bends if (x, y) == (wire.x1, wire.y1) else -bends
+            at = y + 11 if away < -12 else y - 4
             label = short(name, node)
-            ends.append(
-                tag("text", label, x=x + side * 5, y=y - 4, cls="port", text_anchor=anchor)
-            )
-    said = f"{wire.left_interface} ─ {wire.right_interface}: {tr(plural(frames, 'frame'))}"
-    return tag(
-        "g",
-        tag("title", said),
-        tag("path", d=path, stroke_width=wide, cls="wire" if frames else "wire idle"),
-        *ends,
-    )
+            ends.append(tag("text", label, x=x + side * 5, y=at, cls="port", text_anchor=anchor))
+    return ends
 
 
 def _count(wire: Wire, counts: dict[frozenset[str], LinkCount], tr: Language) -> Markup | None:

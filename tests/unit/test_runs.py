@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded runs of a real lab, told offline: golden stories in both languages, golden reports.
+
+`HOPLAB_UPDATE_GOLDEN=1 pytest tests/unit/test_runs.py` writes tests/golden/runs anew; read what
+changed before you keep it. `tests/record_runs.py` records the runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hoplab import runs
+from hoplab.errors import Exit, LabError
+from hoplab.report.cells import cells
+from hoplab.report.language import Language, catalogue, language
+from hoplab.report.markdown import markdown
+from hoplab.report.page import asset, page
+from hoplab.report.terminal import render
+from hoplab.trace.narrative import Story
+from hoplab.wire.packet import strip_padding
+from tests.unit.scenarios import SCENARIOS
+
+TESTS = Path(__file__).parent.parent
+RUNS = TESTS / "data" / "runs"
+GOLDEN = TESTS / "golden" / "runs"
+NAMES = sorted(path.name for path in RUNS.iterdir())
+UPDATE = os.environ.get("HOPLAB_UPDATE_GOLDEN") == "1"
+
+# How each run must end: the code of its outcome, and where.
+ENDS = {
+    "cable-one-subnet": ("answered", "h2"),
+    "cable-two-subnets": ("no-frame", "h1"),
+    "dead-host": ("arp-silent", "r2"),
+    "fragmentation": ("answered", "h3"),
+    "hub": ("answered", "h2"),
+    "missing-gateway": ("no-frame", "h1"),
+    "missing-gateway-back": ("ping-silent", "h3"),
+    "must-not-fragment": ("unreachable", "r1"),
+    "nat": ("answered", "h3"),
+    "nxdomain": ("nxdomain", "resolver"),
+    "refused": ("refused", "idle"),
+    "reply-lost": ("reply-lost", "r1"),
+    "routed-cold": ("answered", "h3"),
+    "routed-warm": ("answered", "h3"),
+    "switch": ("answered", "h2"),
+    "traceroute": ("seen", ""),
+    "ttl-expiry": ("time-exceeded", "r1"),
+    "web-cold": ("fetched", "www"),
+    "web-hub": ("fetched", "www"),
+    "web-warm": ("fetched", "www"),
+    "wrong-netmask": ("arp-silent", "h1"),
+}
+
+
+@cache
+def kept(name: str) -> runs.Run:
+    return runs.reopen(RUNS / name)
+
+
+def same(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if UPDATE:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path.name} is missing: HOPLAB_UPDATE_GOLDEN=1 writes it"
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_every_run_is_known_and_small() -> None:
+    assert set(NAMES) == set(ENDS)
+    for name in NAMES:
+        assert (RUNS / name / "capture.pcapng").stat().st_size < 60_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_story(name: str) -> None:
+    same(f"{name}.txt", render(kept(name).story))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_story_in_chinese(name: str) -> None:
+    same(f"{name}.zh.txt", render(kept(name).story, tr=language("zh")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_report(name: str) -> None:
+    same(f"{name}.md", markdown([kept(name)], language("en")))
+
+
+def test_golden_comparison() -> None:
+    same("hub-switch.md", markdown([kept("hub"), kept("switch")], language("en")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_frame_found_its_place(name: str) -> None:
+    run = kept(name)
+    health = run.story.summary.health
+    assert (health.orphans, health.healed, health.dropped) == (0, 0, 0)
+    told = [n for t in run.story.trips for leg in t.legs for n in (leg.sent, leg.received) if n]
+    assert sorted(told) == sorted(run.frames)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_packet_was_made_by_the_owner_of_its_source_address(name: str) -> None:
+    """A frame linked to no cause would look as if a router had made it."""
+    run = kept(name)
+    for trip in run.story.trips:
+        owner = run.wiring.node_of_ip(trip.src)
+        # A wrong netmask does not change whose address it is.
+        assert owner in (None, trip.sender), f"#{trip.number} {trip.title}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_end(name: str) -> None:
+    outcome = kept(name).story.outcome
+    assert (outcome.code, outcome.where) == ENDS[name]
+    good = ("answered", "fetched", "seen")
+    assert outcome.ok == (outcome.code in good)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_bear_what_was_sent(name: str) -> None:
+    """Both ends of a link saw the same bytes: what the report shows once is true of both."""
+    run = kept(name)
+    for trip in run.story.trips:
+        for leg in trip.legs:
+            if leg.sent and leg.received:
+                sent, received = run.frames[leg.sent].data, run.frames[leg.received].data
+                assert strip_padding(sent) == strip_padding(received)
+
+
+def test_hub_and_switch() -> None:
+    hub, switch = kept("hub").story.summary, kept("switch").story.summary
+    assert hub.trips == switch.trips == 4
+    assert hub.frames == 16 and switch.frames == 10
+    assert hub.unicast_flooded == 3 and switch.unicast_flooded == 0
+
+
+def test_nat_and_fragments_are_told() -> None:
+    out = kept("nat").story.trips[0]
+    assert [one.src_after for one in out.rewrites] == ["10.0.2.1"]
+    cut = kept("fragmentation").story.trips[0]
+    assert cut.notes == ["r1 cut it into 3 fragments: IP packets of 596, 596, 76 bytes"]
+    later = kept("fragmentation").story.trips[2]
+    assert later.notes == ["a later part of the packet that began with #2"]
+    assert later.step == kept("fragmentation").story.trips[1].step
+
+
+def test_what_the_command_said_is_quoted_where_no_frame_can_tell() -> None:
+    for name in ("cable-two-subnets", "missing-gateway"):
+        assert "Network is unreachable" in kept(name).story.outcome.why[-1]
+
+
+def test_a_run_without_trace_is_told_by_its_frames(tmp_path: Path) -> None:
+    for file in (runs.STATE, runs.CAPTURE):
+        (tmp_path / file).write_bytes((RUNS / "switch" / file).read_bytes())
+    story = runs.reopen(tmp_path).story
+    assert story.outcome.code == "answered" and not story.setting.host
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"lab\.json") as caught:
+        runs.reopen(tmp_path)
+    assert caught.value.code == Exit.NO_SUCH
+    (tmp_path / runs.STATE).write_text("{}")
+    with pytest.raises(LabError, match="format"):
+        runs.reopen(tmp_path)
+    (tmp_path / runs.TRACE).write_text("[")
+    with pytest.raises(LabError, match=r"trace\.json"):
+        runs.reopen(tmp_path)
+
+
+# --- Chinese --------------------------------------------------------------------------------
+
+
+def untranslated(story: Story, run: runs.Run | None = None) -> set[str]:
+    """What a reader of Chinese would still see in English."""
+    tr = Language("zh", catalogue(asset("zh.txt")))
+    for detail in ("brief", "normal", "full"):
+        render(story, tr=tr, detail=detail)
+    if run is not None:
+        page([run], tr)
+        page([run, run], tr)
+        markdown([run], tr)
+    return tr.unknown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_sentence_of_a_run_is_left_in_english(name: str) -> None:
+    assert untranslated(kept(name).story, kept(name)) == set()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_sentence_of_a_scenario_is_left_in_english(name: str) -> None:
+    assert untranslated(SCENARIOS[name]()) == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_chinese_line_is_wider_than_asked(name: str, width: int) -> None:
+    for detail in ("brief", "normal", "full"):
+        text = render(kept(name).story, width=width, detail=detail, tr=language("zh"))
+        assert [line for line in text.splitlines() if cells(line) > width] == []
+
+
+def test_columns_stand_below_each_other_in_chinese() -> None:
+    lines = render(kept("web-cold").story, tr=language("zh")).splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("   链路"))
+    frames = cells(lines[head].partition("帧数")[0]) + 4
+    for line in lines[head + 1 : head + 13]:
+        match = re.match(r".*─ \S+ +\d+ +\d+ +\d+", line)
+        assert match and cells(match[0]) == frames
+
+
+def sentence_pieces() -> list[tuple[str, str]]:
+    """(file, piece) of every text in hoplab.trace that has a space in it and is no docstring."""
+    found = []
+    for name in ("titles", "tcp", "trips", "causes", "steps", "remarks", "outcome"):
+        path = TESTS.parent / "hoplab" / "trace" / f"{name}.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        quiet = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and " " in text.strip() and id(node) not in quiet:
+                found.append((name, text.strip(" .:;,()#")))
+    return found
+
+
+def test_every_piece_of_a_sentence_stands_in_the_catalogue() -> None:
+    """Also those that no recorded run and no scenario says."""
+    english = "\n".join(catalogue(asset("zh.txt"))).replace("[s]", "s")
+    english += english.replace("s\n", "\n")
+    # Parts of names, which a template takes whole; and the sign in "(#3, #5 … #80)".
+    names = ("802.3 frame", "IP protocol", "EtherType 0x", "…")
+    missing = [
+        (file, piece)
+        for file, piece in sentence_pieces()
+        if piece not in english and piece not in names
+    ]
+    assert missing == []
