@@ -7,6 +7,7 @@ opened or closed by it) and for Mermaid (every character that its grammar knows 
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~#!])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]|~#!])")
 _PLAIN = re.compile(r"[^\w .,:/()+?=&'→-]")
 
 
@@ -38,8 +39,8 @@ def markdown(runs: Sequence[Run], tr: Language) -> str:
 
 def text(raw: str) -> str:
     """Text that Markdown shows as it is. '#' stays in "#3", which is no heading inside a line."""
-    flat = " ".join("".join(c if c.isprintable() else "\ufffd" for c in raw).split())
-    escaped = _MARKDOWN.sub(r"\\\1", flat.replace("&", "&amp;"))
+    flat = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(raw.split()))
+    escaped = _MARKDOWN.sub(r"\\\1", html.escape(flat, quote=False))
     return re.sub(r"(?<!^)\\#(?=\d)", "#", escaped)
 
 
