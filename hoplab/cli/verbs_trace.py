@@ -167,7 +167,8 @@ class _Lab:
             print("  note: the network was not quiet at the end; frames may be missing there")
         if self.save is not None:
             print(
-                f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json"
+                f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json\n"
+                f"  a page to look at it: hoplab report {shlex.quote(os.path.relpath(self.save))}"
             )
         if self.started and not self.arguments.down:
             name = self.handle.name

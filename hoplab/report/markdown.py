@@ -129,9 +129,9 @@ def _sequence(out: list[str], trips: list[Trip], order: list[str], tr: Language)
     out += ["```mermaid", "sequenceDiagram"]
     out += [f"  participant {ids[name]} as {_mermaid(name)}" for name in nodes]
     told = 0
-    for trip in trips:
+    for place, trip in enumerate(trips):
         if told and told + len(trip.legs) > MOST_MESSAGES:
-            rest = tr(f"and {len(trips) - trips.index(trip):,} more packets")
+            rest = tr(f"and {len(trips) - place:,} more packets")
             out.append(f"  Note over {ids[nodes[0]]}: {_mermaid(rest)}")
             break
         ignored = {one.leg for one in trip.ignored}

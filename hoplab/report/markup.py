@@ -3,7 +3,8 @@
 
 `tag("td", text, cls="name")` escapes every string it is given, in content and in attributes. Only
 what `tag` itself returned (`Markup`) goes in as it is. Characters that XML does not allow are shown
-as U+FFFD, so that an SVG with them is still read.
+as U+FFFD, so that an SVG with them is still read; and so are those that turn the direction of
+writing (Unicode Standard Annex 9), with which a name could reorder the sentence around it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import html
 import re
 from collections.abc import Iterable
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNFIT = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    "|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _VOID = frozenset(("meta", "br", "hr", "input"))
 _SVG_EMPTY = frozenset(("rect", "path", "line", "circle", "polygon", "use"))
 
@@ -28,7 +32,7 @@ Child = str | int | float | None | Iterable["Child"]
 
 def escape(text: str) -> Markup:
     """Text as markup that shows it."""
-    return Markup(html.escape(_NOT_XML.sub("\ufffd", text)))
+    return Markup(html.escape(_UNFIT.sub("\ufffd", text)))
 
 
 def join(*children: Child) -> Markup:

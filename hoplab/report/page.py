@@ -233,7 +233,7 @@ def _packet(run: Run, trip: Trip, prefix: str, tr: Language) -> Markup:
         tag("span", path, cls="path"),
         _tags(trip, tr),
     )
-    bytes_too = run.story.trips.index(trip) < MOST_WITH_BYTES
+    bytes_too = trip.number - run.story.trips[0].number < MOST_WITH_BYTES
     inside = frames.packet(trip, run.frames, tr, bytes_too=bytes_too)
     return tag(
         "details",

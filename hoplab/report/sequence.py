@@ -71,9 +71,9 @@ def sequence(
     lifelines = {node: PAD + column / 2 + place * column for place, node in enumerate(nodes)}
     canvas = _Canvas(lifelines, tr, target)
     shown = 0
-    for trip in trips:
+    for place, trip in enumerate(trips):
         if shown and shown + len(trip.legs) > MOST_FRAMES:
-            rest = tr(f"and {len(trips) - trips.index(trip):,} more packets")
+            rest = tr(f"and {len(trips) - place:,} more packets")
             canvas.parts.append(
                 tag("text", f"… {rest}", x=PAD, y=canvas.y + 14, cls="packet-title")
             )
@@ -162,7 +162,7 @@ def _arrow(canvas: _Canvas, leg: Leg, ignored: str, final: bool, label: str) -> 
         parts.append(tag("polygon", points=points, cls="tip" if final else "tip passing"))
     if label:
         parts.append(
-            tag("text", label, x=x1 + away * 7, y=y - 2.5, cls="mark",
+            tag("text", label, x=x1 + away * 7, y=y - 3.5, cls="mark",
                 text_anchor="start" if away > 0 else "end")
         )  # fmt: skip
     return tag("g", *parts, cls="frame ignored" if ignored else "frame")
