@@ -77,7 +77,7 @@ def reopen(folder: Path) -> Run:
     head = _head(folder / TRACE)
     request = head.get("request")
     output = head.get("output")
-    said = " ".join(output.split()) if head.get("exit_code") and isinstance(output, str) else ""
+    said = output if head.get("exit_code") and isinstance(output, str) else ""
     if isinstance(request, dict) and request.get("url") and request.get("client"):
         return read(folder, url=str(request["url"]), host=str(request["client"]), said=said)
     command = str(head.get("command") or "")

@@ -84,6 +84,9 @@ SCENES = (
         "must-not-fragment", "routed", "trace h1 -- ping -c 1 -W 1 -M do -s 1200 10.0.2.10",
         (WARM, "r1 ip link set r1-eth1 mtu 600"),
     ),
+    Scene("ipv6", "switch,n=2 --ipv6", "trace h1 -- ping -6 -c 1 -W 2 fe80::ff:fe00:200%h1-eth0"),
+    Scene("no-such-page", "web", f"visit {PAGE}nowhere.html", (f"client @fetch {PAGE}",)),
+    Scene("no-address", "web", "visit http://v6.itheima.com/"),
     Scene("traceroute", "web", "trace client -- traceroute -n -q 1 -N 1 -w 1 10.80.0.80"),
 )  # fmt: skip
 

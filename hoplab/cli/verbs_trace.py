@@ -136,7 +136,7 @@ class _Lab:
         from hoplab.report.language import code_from, language
 
         # What the program itself said is worth quoting when it failed.
-        said = " ".join(self.run.output.split()) if self.run.code else ""
+        said = self.run.output if self.run.code else ""
         story = record.tell(self.folder, url=url, host=host, command=command, said=said)
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
         try:

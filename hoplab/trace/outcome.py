@@ -32,10 +32,21 @@ def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "
     if request is not None:
         outcome = _fetch(facts, request)
         if request.said:
-            said = clean(" ".join(request.said.split())[-200:], 200)
-            outcome.why.append(f"The client program said: {said}")
+            outcome.why.append(f"The client program said: {_quote(request.said)}")
         return outcome
     return _generic(facts, host, said)
+
+
+def _quote(said: str, limit: int = 200) -> str:
+    """The last lines of what a program printed, as many as fit; there it says why it gave up."""
+    kept: list[str] = []
+    for line in reversed(said.splitlines()):
+        words = " ".join(line.split())
+        if words and kept and sum(map(len, kept)) + len(kept) + len(words) > limit:
+            break
+        if words:
+            kept.insert(0, words)
+    return clean(" ".join(kept), limit)
 
 
 def _fetch(facts: Facts, request: Request) -> Outcome:
@@ -286,8 +297,7 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
         text = f"Not one frame left {host}." if host else "Not one frame was seen."
         why = [f"The reason is inside {host}: no route, perhaps."] if host else []
         if said:
-            quoted = clean(" ".join(said.split())[-200:], 200)
-            why.append(f"No frame can tell; the command said: {quoted}")
+            why.append(f"No frame can tell; the command said: {_quote(said)}")
         return Outcome(False, "no-frame", text, why, host, [])
     asked = _unanswered_arp(facts, own[0].sender, 0)
     if asked and all(trip.kind in ASKS_MAC for trip in own):
