@@ -11,6 +11,7 @@ from hoplab.trace.narrative import LinkCount, Story, Summary
 from hoplab.trace.titles import count_kind, plural
 
 BAR = 220.0
+HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."
 
 
 def cards(summary: Summary, tr: Language) -> Markup:
@@ -51,8 +52,8 @@ def health(summary: Summary, tr: Language) -> str:
 
 
 def _bar(frames: int, ignored: int, most: int, cls: str = "") -> Markup:
-    """A bar for the frames of a link; the part that was ignored is at its end, in another colour
-    and hatched by a gap, and stands as a number beside it."""
+    """A bar for the frames of a link; the part that was ignored is its hollow end, and stands as a
+    number beside it."""
     whole = BAR * frames / most if most else 0.0
     part = min(whole, BAR * ignored / most if most else 0.0)
     parts: list[Child] = [
@@ -61,7 +62,7 @@ def _bar(frames: int, ignored: int, most: int, cls: str = "") -> Markup:
     if part:
         left = max(whole - part, 0.0) + (1.5 if whole > part else 0)
         parts.append(
-            tag("rect", x=left, y=3.0, width=max(part - 1.5, 1.0), height=11.0, cls="part")
+            tag("rect", x=left + 0.8, y=3.8, width=max(part - 2.5, 1.0), height=9.4, cls="part")
         )
     return tag("svg", parts, width=round(BAR), height=17, cls="bars", aria_hidden="true")
 
@@ -136,8 +137,7 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
         _table(heads, rows, numeric=range(1, 4)),
         tag("h3", tr("Frames per link")),
         _links_compared(one, other, called, tr),
-        tag("p", tr("The end of a bar in another colour: frames that nobody at that link needed."),
-            cls="legend"),
+        tag("p", tr(HOLLOW), cls="legend"),
     )  # fmt: skip
 
 

@@ -304,6 +304,7 @@ def _numbers(story: Story, tr: Language) -> Markup:
         tag("p", tr.label("By kind:", numbers.kinds(summary, tr))),
         tag("h3", tr("Frames per link")),
         numbers.links(summary, tr),
+        tag("p", tr(numbers.HOLLOW), cls="legend") if summary.ignored else None,
         tag("p", numbers.health(summary, tr), cls="legend"),
         cls="card",
     )
