@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,11 @@ NAT = (
     "r1 nft add table ip nat",
     "r1 nft add chain ip nat post { type nat hook postrouting priority 100 ; }",
     "r1 nft add rule ip nat post oifname r1-eth1 masquerade",
+)
+# A lab has process numbers of its own, so this finds and ends the lab's controller and no other.
+KILL = (
+    "for p in /proc/[0-9]*; do grep -qs hoplab[.]ryu_main $p/cmdline && kill -9 ${p##*/}; done; "
+    "exec ping -c 3 -W 2 10.0.0.2"
 )
 WARM = "h1 ping -c 1 -W 1 10.0.2.10"
 
@@ -84,6 +90,7 @@ SCENES = (
         "must-not-fragment", "routed", "trace h1 -- ping -c 1 -W 1 -M do -s 1200 10.0.2.10",
         (WARM, "r1 ip link set r1-eth1 mtu 600"),
     ),
+    Scene("controller-killed", "switch", f"trace h1 -- sh -c '{KILL}'"),
     Scene("ipv6", "switch,n=2 --ipv6", "trace h1 -- ping -6 -c 1 -W 2 fe80::ff:fe00:200%h1-eth0"),
     Scene("no-such-page", "web", f"visit {PAGE}nowhere.html", (f"client @fetch {PAGE}",)),
     Scene("no-address", "web", "visit http://v6.itheima.com/"),
@@ -102,7 +109,7 @@ def hoplab(state: Path, *arguments: str, ok: bool = True) -> None:
 
 def words(state: Path, line: str) -> list[str]:
     """`HOST -- COMMAND`; @fetch is the lab's own client."""
-    host, *command = line.split()
+    host, *command = shlex.split(line)
     if command[0] == "@fetch":
         command[:1] = [sys.executable, str(PROJECT / "apps" / "fetch.py")]
     return [host, "--", *command]
@@ -115,7 +122,7 @@ def record(scene: Scene) -> None:
         hoplab(home, "up", *scene.up.split())
         for line in scene.before:
             hoplab(home, "exec", *words(home, line))
-        verb, *rest = scene.verb.split()
+        verb, *rest = shlex.split(scene.verb)
         kept = home / "run"
         hoplab(home, verb, "--save", str(kept), *rest, ok=False)
         keep(scene, kept)

@@ -136,9 +136,9 @@ class _Page:
 def _header(page: _Page, story: Story) -> None:
     setting = story.setting
     if story.request is not None:
-        page.line(page.tr(f"{story.request.client} fetches {story.request.url}"), "bold")
+        page.wrap(page.tr(f"{story.request.client} fetches {story.request.url}"), 0, "bold")
     elif setting.command:
-        page.line(f"{setting.host}: {setting.command}", "bold")
+        page.wrap(f"{setting.host}: {setting.command}", 0, "bold")
     else:
         page.line(page.tr("What the frames tell"), "bold")
     places = [

@@ -36,7 +36,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         inside = set(step.trips)
         connection = next((one for one in facts.connections if inside & set(one.trips)), None)
         if step.key in ("arp", "nd"):
-            step.remarks = _arp(facts, steps, step)
+            step.remarks = _asked_again(facts, step) + _arp(facts, steps, step)
         elif step.key == "dns":
             step.remarks = _dns(facts, step, request)
         elif connection is None:
@@ -75,6 +75,22 @@ def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
     first = "" if step.trips else "None before the first packet: its sender had the MAC in cache. "
     text = f"{first}{few} followed, where a node first needed a neighbour: {'; '.join(where)}."
     return [Remark("arp-later", text)]
+
+
+def _asked_again(facts: Facts, step: Step) -> list[Remark]:
+    """Requests that were repeated until one of them was answered."""
+    tries: dict[tuple[str, str, int], list[int]] = {}
+    for number in step.trips:
+        trip = facts.by_number[number]
+        if trip.kind in ASKS_MAC and trip.group and trip.answered_by:
+            tries.setdefault((trip.sender, trip.dst, trip.answered_by), []).append(number)
+    out = []
+    for (asker, address, _), asked in tries.items():
+        if len(asked) > 1:
+            times = plural(len(asked), "time")
+            text = f"{asker} asked {times} for {address} {numbers(asked)} before an answer came."
+            out.append(Remark("arp-again", text))
+    return out
 
 
 def _dns(facts: Facts, step: Step, request: Request | None) -> list[Remark]:

@@ -36,6 +36,7 @@ UPDATE = os.environ.get("HOPLAB_UPDATE_GOLDEN") == "1"
 ENDS = {
     "cable-one-subnet": ("answered", "h2"),
     "cable-two-subnets": ("no-frame", "h1"),
+    "controller-killed": ("answered", "h2"),
     "dead-host": ("arp-silent", "r2"),
     "fragmentation": ("answered", "h3"),
     "hub": ("answered", "h2"),
@@ -143,6 +144,16 @@ def test_hub_and_switch() -> None:
     assert hub.trips == switch.trips == 4
     assert hub.frames == 16 and switch.frames == 10
     assert hub.unicast_flooded == 3 and switch.unicast_flooded == 0
+
+
+def test_a_controller_that_comes_back_answers_what_was_asked_again() -> None:
+    """While it is away the switch drops what no flow matches; the host asks until it is back."""
+    story = kept("controller-killed").story
+    asked = [trip for trip in story.trips if trip.kind == "arp-request"]
+    assert [bool(trip.ended) for trip in asked] == [True, True, False]
+    assert story.steps[0].remarks[0].text == (
+        "h1 asked 3 times for 10.0.0.2 (#1 to #3) before an answer came."
+    )
 
 
 def test_nat_and_fragments_are_told() -> None:
