@@ -342,17 +342,18 @@ class Network(mininet.net.Mininet):
     def __init__(self, topo: Any, batch: Batch, datapath: str) -> None:
         self.batch = batch
         self.datapath = datapath
-        self._order: dict[str, int] = {}
+        # Mininet builds in the order of the alphabet; people think in the file's.
+        self._order = {name: number for number, name in enumerate(topo.g.nodes(), 1)}
         mininet.log.setLogLevel("warning")
         switch = lab_switch(mininet.node.OVSSwitch, datapath)
         super().__init__(topo=topo, switch=switch, controller=None, build=False)
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
-        self._order[name] = len(self._order) + 1
+        self._order.setdefault(name, len(self._order) + 1)
         return super().addHost(name, cls=cls, **params)
 
     def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
-        self._order[name] = len(self._order) + 1
+        self._order.setdefault(name, len(self._order) + 1)
         return super().addSwitch(name, cls=lab_switch(cls, self.datapath), **params)
 
     def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None,
@@ -365,7 +366,7 @@ class Network(mininet.net.Mininet):
         return super().addLink(*ends, port1=port1, port2=port2, cls=cls, **params)
 
     def _mac(self, node: str, port: int) -> str:
-        number = self._order.get(node, 0)
+        number = self._order[node]
         return f"02:00:00:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}:{port & 0xFF:02x}"
 
     def build(self) -> None:
@@ -427,7 +428,12 @@ class Network(mininet.net.Mininet):
                 peers[(one.node.name, one.name)] = self._label(other)
                 peers[(other.node.name, other.name)] = self._label(one)
         nodes = []
-        for node in [*self.hosts, *self.switches]:
+        order = [
+            node
+            for some in (self.hosts, self.switches)
+            for node in sorted(some, key=lambda node: self._order[node.name])
+        ]
+        for node in order:
             kind = "switch" if node in self.switches else self._kind(node)
             entry: dict[str, Any] = {"name": node.name, "kind": kind}
             if kind == "switch":

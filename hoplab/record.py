@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -237,13 +237,7 @@ def tell(
             f"a run folder holds {STATE} and {CAPTURE}",
             Exit.BAD_INPUT,
         ) from error
-    ports = wiring.port_map(capture.interfaces)
-    observations = [
-        replace(seen, port=port)
-        for seen in capture.observations
-        if (port := ports[seen.port]) is not None
-    ]
-    journeys = follow(wiring, observations)
+    journeys = follow(wiring, capture.observations, ports=wiring.port_map(capture.interfaces))
     healed = sum(hop.healed for journey in journeys for hop in journey.hops())
     return story.tell(
         wiring,
