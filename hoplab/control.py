@@ -11,6 +11,7 @@ Ryu itself is never imported here.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -50,6 +51,12 @@ class Controller:
                 f"there is no controller file {self.file}",
                 "name one of ours (`hoplab path --list`) or a file of your own",
                 Exit.NO_SUCH,
+            )
+        if importlib.util.find_spec("ryu") is None:
+            raise LabError(
+                f"Ryu is not installed for {sys.executable}",
+                "run scripts/install.sh in a checkout and use its .venv/bin/hoplab",
+                Exit.REFUSED,
             )
         argv = [sys.executable, "-m", "hoplab.ryu_main"]
         argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]

@@ -163,17 +163,12 @@ class _Lab:
         if not self.run.quiet:
             print("  note: the network was not quiet at the end; frames may be missing there")
         if self.save is not None:
-            print(
-                f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json"
-            )
+            print(f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json")
         if self.started and not self.arguments.down:
             name = self.handle.name
             option = "" if name == client.DEFAULT_NAME else f" --name {name}"
-            state = self.handle.state()
-            other = "hub" if state["controller"] != "hub" else "learning_switch"
-            swap = f"hoplab swap{option} {other}; " if state["controller"] else ""
-            print(f"  the lab {name} stays up: {swap}hoplab shell{option} "
-                  f"{state['client'] or _first_host(state)}; hoplab down{option}")  # fmt: skip
+            steps = verbs_lab.next_steps(self.handle.state(), option)
+            print(f"  the lab {name} stays up; next: {'; '.join(steps)}")
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
