@@ -55,7 +55,9 @@ class Batch:
         self.ipv6 = ipv6
         self.root = Place("root", Namespace.own("root"), next_index=1000)
         self.on_new: NewInterfaces | None = None
-        self._places: list[Place] = []
+        self.built = False  # from then on a change is wanted at once
+        self.places = [self.root]  # all that exist, in the order in which they were made
+        self._queued: list[Place] = []
         self._pairs: list[tuple[Place, str, str, Place, str, str]] = []
         self._lock = threading.RLock()
 
@@ -64,7 +66,7 @@ class Batch:
     def place(self, name: str) -> Place:
         """Queue a namespace of its own."""
         made = Place(name)
-        self._places.append(made)
+        self._queued.append(made)
         return made
 
     def pair(self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str) -> None:
@@ -88,8 +90,10 @@ class Batch:
         self._pairs.append((one, name1, mac1, other, name2, mac2))
 
     def later(self, place: Place, message: netlink.Message) -> None:
-        """Queue a message for the place's namespace."""
+        """Queue a message for the place's namespace; once all is built, send it at once."""
         place.queue.append(message)
+        if self.built:
+            self.flush()
 
     def set_address(self, place: Place, interface: str, cidr: str) -> None:
         """Queue an IPv4 address; one queued or set here before is replaced, as ifconfig does."""
@@ -107,7 +111,7 @@ class Batch:
     def flush(self) -> None:
         """Make everything that is queued. Raises LabError naming the step that failed."""
         with self._lock:
-            places, self._places = self._places, []
+            places, self._queued = self._queued, []
             pairs, self._pairs = self._pairs, []
             try:
                 self._make_namespaces(places)
@@ -129,11 +133,11 @@ class Batch:
                 ) from error
 
     def _make_namespaces(self, places: list[Place]) -> None:
-        self._known = [*getattr(self, "_known", [self.root]), *places]
         spaces = Namespace.create((place.name for place in places), ipv6=self.ipv6)
         for place, space in zip(places, spaces, strict=True):
             place.space = space
             space.files = place.files
+        self.places += places
 
     def _make_pairs(self, pairs: list[tuple[Place, str, str, Place, str, str]]) -> None:
         if not pairs:
@@ -151,15 +155,10 @@ class Batch:
             self.on_new(new)
 
     def _send_queues(self) -> None:
-        for place in self._known:
+        for place in self.places:
             if place.queue:
                 queue, place.queue = place.queue, []
                 place.namespace.route.send(queue)
-
-
-def descriptors_wanted(hosts: int) -> int:
-    """How many open files a lab of so many hosts may need: namespaces, sockets, shells."""
-    return 512 + 24 * hosts
 
 
 def raise_file_limit() -> None:

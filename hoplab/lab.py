@@ -88,8 +88,6 @@ class Lab:
             empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
             self._warn_empty(empty)
         self._write_state()
-        for service in getattr(self.network, "services", ()):
-            service()
 
     def _start_switchd(self) -> None:
         self.switchd.start()
@@ -240,7 +238,7 @@ class Lab:
         self._describe(capture)
         self._tap(capture, [
             (place, name)
-            for place in self.network.batch._known
+            for place in self.network.batch.places
             for name in place.index
         ])  # fmt: skip
         return capture

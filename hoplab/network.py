@@ -187,8 +187,6 @@ def install(batch: Batch) -> None:
         place = place_of(self.node)
         if args in (("up",), ("down",)) and self.name in place.index:
             batch.later(place, netlink.link_up(place.number(self.name), self.name, args == ("up",)))
-            if batch_done(batch):
-                batch.flush()
             return ""
         return stock_ifconfig(self, *args)
 
@@ -211,11 +209,6 @@ def install(batch: Batch) -> None:
     Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
     Link.makeIntfPair = classmethod(make_pair)
     _guard_topo()
-
-
-def batch_done(batch: Batch) -> bool:
-    """Whether the network is built: from then on every change is made at once."""
-    return bool(batch.__dict__.get("built"))
 
 
 def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
@@ -381,7 +374,7 @@ class Network(mininet.net.Mininet):
         super().start()
         self.batch.flush()
         self._offloads_off()
-        self.batch.__dict__["built"] = True
+        self.batch.built = True
         for host in self.hosts:
             ready = getattr(host, "ready", None)
             if callable(ready):
