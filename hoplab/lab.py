@@ -24,6 +24,7 @@ from hoplab.wire.capture import Capture, Tap, open_socket
 from hoplab.wire.pcapng import InterfaceInfo
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
+EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
 
@@ -38,6 +39,7 @@ class Lab:
         self.switchd = switchd.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
+        self._early_until = 0.0
         self.changing = threading.Lock()  # held by whoever changes controller or network
         self._restarts: list[float] = []
 
@@ -88,6 +90,7 @@ class Lab:
             empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
             self._warn_empty(empty)
         self._write_state()
+        self._early_until = time.monotonic() + EARLY_S
 
     def _start_switchd(self) -> None:
         self.switchd.start()
@@ -187,6 +190,8 @@ class Lab:
     def mend(self) -> str | None:
         """Look after the processes: a dead controller is started again; the name of a dead part of
         Open vSwitch is returned, for then the lab cannot go on."""
+        if self.early is not None and time.monotonic() > self._early_until:
+            self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
         if dead:
             return dead
@@ -216,11 +221,13 @@ class Lab:
         except LabError as error:
             self.event(error.message)
 
-    def close(self) -> None:
-        """Nothing needs to be undone: the kernel takes everything down with process 1."""
-        if self.early is not None:
+    def _drop_early(self) -> None:
+        dropped, self.early = self.early, None
+        self.network.batch.on_new = None
+        if dropped is not None:
             with contextlib.suppress(OSError):
-                self.early.stop()
+                dropped.stop()
+                dropped.path.unlink()
 
     # ------------------------------------------------------------------ capturing
 

@@ -78,13 +78,16 @@ class _Lab:
         arguments = self.arguments
         try:
             self.save = _save_folder(arguments.save)
-            self.folder = Path(tempfile.mkdtemp(prefix="hoplab-"))
         except OSError as error:
             raise no_space(error, Path(error.filename or ".")) from error
+        self.handle = self._find() or self._bring_up()
         try:
-            self.handle = self._find() or self._bring_up()
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            # Beside the lab's own files: the lab sees it, and it goes with the lab.
+            self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.handle.folder))
+        except BaseException as error:
+            self._end(failed=True)
+            if isinstance(error, OSError):
+                raise no_space(error, self.handle.folder) from error
             raise
         return self
 
@@ -172,8 +175,11 @@ class _Lab:
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        failed = kind is not None and self.started
-        if (self.arguments.down or failed) and hasattr(self, "handle"):
+        self._end(failed=kind is not None)
+
+    def _end(self, *, failed: bool) -> None:
+        """End the lab if it was asked for, or if it was brought up for something that failed."""
+        if self.arguments.down or (failed and self.started):
             client.down(self.handle)
 
 
