@@ -10,6 +10,7 @@ sees the first frame there will ever be. Nothing here knows Mininet.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -20,6 +21,17 @@ from hoplab.errors import Exit, LabError
 from hoplab.namespaces import Namespace
 
 NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
+
+# What a topology can do to make the kernel say no, by errno.
+_TWICE = "the topology may ask for the same name or address twice"
+_GATEWAY = "a gateway must be in the subnet of one of the host's own addresses"
+_HINTS = {
+    errno.EEXIST: _TWICE,
+    errno.EINVAL: "a name or address in the topology may be one that the kernel does not take",
+    errno.ERANGE: "a name in the topology may be one that the kernel does not take",
+    errno.ENETUNREACH: _GATEWAY,
+    errno.EHOSTUNREACH: _GATEWAY,
+}
 
 
 @dataclass(eq=False)
@@ -119,17 +131,18 @@ class Batch:
                 self._send_queues()
             except OSError as error:
                 text = error.strerror or str(error)
-                if error.errno in (24, 23):  # EMFILE, ENFILE
+                if error.errno in (errno.EMFILE, errno.ENFILE):
                     raise LabError(
                         "this lab needs more open files than allowed",
                         f"raise the limit first: ulimit -n {65536}",
                         Exit.REFUSED,
                         text,
                     ) from error
+                known = _HINTS.get(error.errno or 0)
                 raise LabError(
                     f"the kernel did not build the network: {text}",
-                    "the topology may ask for the same name or address twice",
-                    Exit.BAD_INPUT if error.errno in (17, 22, 34, 101) else Exit.LAB_DIED,
+                    known or "see `hoplab doctor`",
+                    Exit.BAD_INPUT if known else Exit.LAB_DIED,
                 ) from error
 
     def _make_namespaces(self, places: list[Place]) -> None:
@@ -158,11 +171,14 @@ class Batch:
         for place in self.places:
             if place.queue:
                 queue, place.queue = place.queue, []
-                place.namespace.route.send(queue)
+                try:
+                    place.namespace.route.send(queue)
+                except OSError as error:
+                    raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
 
 
 def raise_file_limit() -> None:
-    """Take all the open files that this process may have: every namespace is held by four."""
+    """Take all the open files that this process may have: every namespace is held by five."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -27,7 +27,7 @@ from hoplab.errors import Exit, LabError
 
 PORTS = (6653, 6654)  # 6653 is IANA's for OpenFlow; a swap alternates
 START_S = 20
-FLOWS_S = 3  # how long a new controller may take to put in its first flow
+FLOWS_S = 8  # how long a new controller may take to put in its first flow
 _NO_MATCH = re.compile(
     r"(idle|hard)_(timeout|age)=|importance=|n_|"
     r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
@@ -160,10 +160,7 @@ def change_over(bridges: Sequence[str], port: int, *, first: bool) -> list[str]:
     empty = _until_flows(bridges, began)
     if not first:
         for bridge in bridges:
-            if bridge not in empty:
-                _drop_older(bridge, began)
-            else:
-                switchd.ofctl("del-flows", bridge)
+            _drop_older(bridge, began)
     return empty
 
 
