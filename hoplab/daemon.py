@@ -117,11 +117,17 @@ class Service:
             if self.listener.fileno() in ready:
                 connection, _ = self.listener.accept()
                 threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            if not self.reachable():
+                return 1  # the folder was taken away: nobody can reach this lab any more
             dead = self.lab.mend()
             if dead:
                 self.lab.event(f"{dead} ended, and the lab with it")
                 return 1
         return 0  # nothing needs to be undone: the kernel takes everything down with process 1
+
+    def reachable(self) -> bool:
+        """Whether the lab's folder is still there."""
+        return self.lab.spec.socket.exists()
 
     def status(self) -> dict[str, Any]:
         state = self.lab.state()

@@ -532,10 +532,11 @@ def load_topo(path: Path, arguments: str = "") -> Any:
         error.message = f"{path}: {error.message}"
         raise
     except Exception as error:
+        given = arguments or "(none)"
         if isinstance(error, TypeError) and not _own_frames(path, error):
             raise LabError(
-                f"{path}: the topology does not take these parameters: {arguments or '(none)'}",
-                f"{error}; see its docstring",
+                f"{path}: the topology does not take the parameters {given}: {error}",
+                "the file's docstring says what it takes",
                 Exit.BAD_INPUT,
             ) from error
         hint = "mend the line; it was reached while the topology was built"
