@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import content, control, netlink, switchd
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.namespaces import in_thread
 from hoplab.sandbox import CLONE_NEWNET, TUN, refused, setns, unshare
 from hoplab.spec import EARLY_CAPTURE, Spec
@@ -150,7 +150,7 @@ class Lab:
             fresh.write_text(data)
             os.replace(fresh, self.spec.state)
         except OSError as error:
-            raise no_space(error, self.spec.folder) from error
+            raise cannot_write(error, self.spec.folder) from error
 
     # ------------------------------------------------------------------ what may be done
 
@@ -254,7 +254,7 @@ class Lab:
         try:
             return Capture(path)
         except OSError as error:
-            raise no_space(error, path.parent) from error
+            raise cannot_write(error, path.parent) from error
 
     def _describe(self, capture: Capture) -> None:
         """What a stranger who opens the file should know."""
@@ -304,15 +304,3 @@ class _Background:
         self._thread.join()
         if self._error is not None:
             raise self._error
-
-
-def no_space(error: OSError, folder: Path) -> LabError:
-    """The error to show when a run folder cannot be written."""
-    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
-    return LabError(
-        f"the run folder {folder} cannot be written: {error.strerror}",
-        "free some space, or put it elsewhere: XDG_STATE_HOME=/other/place hoplab …"
-        if full
-        else "set XDG_STATE_HOME to a folder that you may write",
-        Exit.NO_SPACE if full else Exit.REFUSED,
-    )
