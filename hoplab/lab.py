@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import content, control, netlink, switchd
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.namespaces import in_thread
 from hoplab.sandbox import CLONE_NEWNET, TUN, refused, setns, unshare
 from hoplab.spec import EARLY_CAPTURE, Spec
@@ -24,6 +24,7 @@ from hoplab.wire.capture import Capture, Tap, open_socket
 from hoplab.wire.pcapng import InterfaceInfo
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
+EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
 
@@ -38,6 +39,7 @@ class Lab:
         self.switchd = switchd.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
+        self._early_until = 0.0
         self.changing = threading.Lock()  # held by whoever changes controller or network
         self._restarts: list[float] = []
 
@@ -88,8 +90,7 @@ class Lab:
             empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
             self._warn_empty(empty)
         self._write_state()
-        for service in getattr(self.network, "services", ()):
-            service()
+        self._early_until = time.monotonic() + EARLY_S
 
     def _start_switchd(self) -> None:
         self.switchd.start()
@@ -149,7 +150,7 @@ class Lab:
             fresh.write_text(data)
             os.replace(fresh, self.spec.state)
         except OSError as error:
-            raise no_space(error, self.spec.folder) from error
+            raise cannot_write(error, self.spec.folder) from error
 
     # ------------------------------------------------------------------ what may be done
 
@@ -189,6 +190,8 @@ class Lab:
     def mend(self) -> str | None:
         """Look after the processes: a dead controller is started again; the name of a dead part of
         Open vSwitch is returned, for then the lab cannot go on."""
+        if self.early is not None and time.monotonic() > self._early_until:
+            self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
         if dead:
             return dead
@@ -218,11 +221,13 @@ class Lab:
         except LabError as error:
             self.event(error.message)
 
-    def close(self) -> None:
-        """Nothing needs to be undone: the kernel takes everything down with process 1."""
-        if self.early is not None:
+    def _drop_early(self) -> None:
+        dropped, self.early = self.early, None
+        self.network.batch.on_new = None
+        if dropped is not None:
             with contextlib.suppress(OSError):
-                self.early.stop()
+                dropped.stop()
+                dropped.path.unlink()
 
     # ------------------------------------------------------------------ capturing
 
@@ -240,7 +245,7 @@ class Lab:
         self._describe(capture)
         self._tap(capture, [
             (place, name)
-            for place in self.network.batch._known
+            for place in self.network.batch.places
             for name in place.index
         ])  # fmt: skip
         return capture
@@ -249,7 +254,7 @@ class Lab:
         try:
             return Capture(path)
         except OSError as error:
-            raise no_space(error, path.parent) from error
+            raise cannot_write(error, path.parent) from error
 
     def _describe(self, capture: Capture) -> None:
         """What a stranger who opens the file should know."""
@@ -299,15 +304,3 @@ class _Background:
         self._thread.join()
         if self._error is not None:
             raise self._error
-
-
-def no_space(error: OSError, folder: Path) -> LabError:
-    """The error to show when a run folder cannot be written."""
-    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
-    return LabError(
-        f"the run folder {folder} cannot be written: {error.strerror}",
-        "free some space, or put it elsewhere: XDG_STATE_HOME=/other/place hoplab …"
-        if full
-        else "set XDG_STATE_HOME to a folder that you may write",
-        Exit.NO_SPACE if full else Exit.REFUSED,
-    )

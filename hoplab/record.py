@@ -141,15 +141,20 @@ def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     with handle.connect() as sock:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        client.send(sock, request_for(host, argv), (0, 1, 2))
-        client.receive(sock, handle.name)
+        asked = False
 
         def forward(number: int, frame: object) -> None:
-            client.send(sock, {"signal": number})
+            if not asked:
+                raise KeyboardInterrupt
+            client.send(sock, {"signal": number})  # read once the command has started
 
+        # In place before the command can print anything that makes somebody signal us.
         caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         before = {number: signal.signal(number, forward) for number in caught}
         try:
+            client.send(sock, request_for(host, argv), (0, 1, 2))
+            asked = True
+            client.receive(sock, handle.name)
             return int(client.receive(sock, handle.name, None)["exit"])
         finally:
             for number, handler in before.items():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,7 @@ def read(
             Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
         ) from error
     ports = wiring.port_map(capture.interfaces)
-    observations = [
-        replace(seen, port=port)
-        for seen in capture.observations
-        if (port := ports[seen.port]) is not None
-    ]
-    journeys = follow(wiring, observations)
+    journeys = follow(wiring, capture.observations, ports=ports)
     healed = sum(hop.healed for journey in journeys for hop in journey.hops())
     told = story.tell(
         wiring,
@@ -68,7 +63,8 @@ def read(
         said=said,
         health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
     )
-    return Run(folder, wiring, {seen.number: seen for seen in observations}, told)
+    frames = {seen.number: seen for seen in capture.observations if ports[seen.port] is not None}
+    return Run(folder, wiring, frames, told)
 
 
 def reopen(folder: Path) -> Run:
