@@ -357,8 +357,9 @@ class Network(mininet.net.Mininet):
     def __init__(self, topo: Any, batch: Batch, datapath: str) -> None:
         self.batch = batch
         self.datapath = datapath
-        # Mininet builds in the order of the alphabet; people think in the file's.
-        self._order = {name: number for number, name in enumerate(topo.g.nodes(), 1)}
+        # Mininet builds in the order of the alphabet; people think in the file's, hosts first.
+        names = sorted(topo.g.nodes(), key=topo.isSwitch)
+        self._order = {name: number for number, name in enumerate(names, 1)}
         mininet.log.setLogLevel("warning")
         switch = lab_switch(mininet.node.OVSSwitch, datapath)
         super().__init__(topo=topo, switch=switch, controller=None, build=False)
@@ -471,12 +472,7 @@ class Network(mininet.net.Mininet):
                 peers[(one.node.name, one.name)] = self._label(other)
                 peers[(other.node.name, other.name)] = self._label(one)
         nodes = []
-        order = [
-            node
-            for some in (self.hosts, self.switches)
-            for node in sorted(some, key=lambda node: self._order[node.name])
-        ]
-        for node in order:
+        for node in sorted([*self.hosts, *self.switches], key=lambda node: self._order[node.name]):
             kind = "switch" if node in self.switches else self._kind(node)
             entry: dict[str, Any] = {"name": node.name, "kind": kind}
             if kind == "switch":
