@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: verbs in the order of a user's day, their options, and where errors end.
 
-Each verb is a function in `verbs_lab`, `verbs_host` or `verbs_trace` that takes the parsed
+Each verb is a function in one of the modules `verbs_*` that takes the parsed
 arguments and returns an exit code; modules are imported when their verb is used, so that
 `hoplab --help` is quick.
 """
@@ -152,6 +152,30 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("host", metavar="HOST")
     _recording(p)
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+
+    p = _add(
+        verbs, "capture", "write what the interfaces of a lab hear, live, to a file or a pipe",
+        "hoplab capture                                   every interface, until Ctrl-C\n"
+        "hoplab capture client r1:r1-eth0 -w two.pcapng   a host and one interface of a router\n"
+        "hoplab capture --filter 'arp or icmp' --count 10\n"
+        "hoplab capture -w - | tshark -r -                live into another program\n"
+        "hoplab capture openflow --duration 5             switches and controller", "verbs_capture",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument(
+        "what", metavar="HOST[:INTERFACE]", nargs="*",
+        help="only these hosts or interfaces (default: all, the OpenFlow channel included)",
+    )  # fmt: skip
+    p.add_argument(
+        "-w", dest="file", metavar="FILE|-",
+        help="pcapng file, or - for stdout (default: hoplab-DATE-TIME.pcapng)",
+    )  # fmt: skip
+    p.add_argument(
+        "--filter", metavar="EXPR", help="only frames that this takes, in tcpdump's language"
+    )
+    p.add_argument("--duration", metavar="S", type=float, help="end after so many seconds")
+    p.add_argument("--count", metavar="N", type=int, help="end after so many frames")
+    _json(p)
 
     p = _add(
         verbs, "pingall", "ping every pair of hosts at once",
