@@ -203,7 +203,7 @@ def listening(processes: list[subprocess.Popen[bytes]]) -> None:
             if any(int(line.split()[3], 16) == 3 for line in lines):
                 break
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{process.args} does not listen")
+                raise SystemExit(f"{process.args!r} does not listen")
             time.sleep(0.05)
     time.sleep(0.3)
 

@@ -178,6 +178,18 @@ def build_parser() -> argparse.ArgumentParser:
     _json(p)
 
     p = _add(
+        verbs, "wireshark", "open Wireshark on a run, or live on a lab; or put our part into it",
+        "hoplab wireshark             live on the lab\n"
+        "hoplab wireshark my-run      what `hoplab visit --save my-run` kept\n"
+        "hoplab wireshark install     labs in Wireshark's own list, and a profile, for you\n"
+        "hoplab wireshark uninstall   takes exactly that away", "verbs_shark",
+    )  # fmt: skip
+    p.add_argument(
+        "what", metavar="RUN|LAB|install|uninstall", nargs="?",
+        help="a run folder, a pcapng file or a lab (default: the lab)",
+    )  # fmt: skip
+
+    p = _add(
         verbs, "pingall", "ping every pair of hosts at once",
         "hoplab pingall\nhoplab pingall h1 h2 h3 --json", "verbs_lab",
     )  # fmt: skip

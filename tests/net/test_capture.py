@@ -54,8 +54,12 @@ def test_every_frame_once_in_order_and_ctrl_c_ends_it(anybody: Any) -> None:
                   ("h2-eth0", inward)),
             "0": (("h2-eth0", outward), ("s1-eth2", inward), ("s1-eth1", outward),
                   ("h1-eth0", inward))}  # fmt: skip
-    wanted = sorted((name, str(seq), kind, direction)
-                    for seq in (1, 2, 3) for kind in ends for name, direction in ends[kind])  # fmt: skip
+    wanted = sorted(
+        (name, str(seq), kind, direction)
+        for seq in (1, 2, 3)
+        for kind in ends
+        for name, direction in ends[kind]
+    )
     assert [(a, b, c, str(int(d, 0) if d else d)) for a, b, c, d in pings] == wanted
 
 
