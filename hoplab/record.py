@@ -25,6 +25,7 @@ from hoplab import client, content
 from hoplab.errors import Exit, LabError
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace import story
+from hoplab.trace.channel import INTERFACE as OPENFLOW
 from hoplab.trace.follow import follow
 from hoplab.trace.story import Story
 from hoplab.trace.wiring import Wiring
@@ -218,6 +219,36 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
         return int(client.receive(sock, handle.name, 10)["exit"])
 
 
+def annotate(folder: Path, story: Story) -> None:
+    """Put the story's own line into the capture, as a comment of every frame that it tells of.
+    Raises OSError."""
+    path = folder / CAPTURE
+    fresh = path.with_suffix(".new")
+    with open(fresh, "wb") as file:
+        pcapng.write_all(file, pcapng.read(path), _comments(story))
+    os.replace(fresh, path)
+
+
+def _comments(story: Story) -> dict[int, str]:
+    """Frame number -> '#3 DNS question A www.itheima.com, hop 2 of 5: s1-eth3 to r1-eth0'."""
+    comments: dict[int, str] = {}
+    for trip in story.trips:
+        unwanted = {one.leg for one in trip.ignored}
+        for leg in trip.legs:
+            way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
+            text = f"#{trip.number} {trip.title}, hop {leg.index + 1} of {len(trip.legs)}: {way}"
+            if leg.sent is not None:
+                comments[leg.sent] = text + (", lost there" if leg.lost else "")
+            if leg.received is not None:
+                ignored = f", ignored by {leg.head}" if leg.index in unwanted else ""
+                comments[leg.received] = text + ignored
+        for one in trip.decisions:
+            for number, what in ((one.packet_in, "the question"), (one.packet_out, "the answer")):
+                if number:
+                    comments[number] = f"#{trip.number} {what} about it: {one.sentence}"
+    return comments
+
+
 def tell(
     folder: Path,
     *,
@@ -243,6 +274,8 @@ def tell(
         for seen in capture.observations
         if (port := ports[seen.port]) is not None
     ]
+    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+    channel = [seen for seen in capture.observations if spoken[seen.port]]
     journeys = follow(wiring, observations)
     healed = sum(hop.healed for journey in journeys for hop in journey.hops())
     return story.tell(
@@ -252,4 +285,5 @@ def tell(
         host=host,
         command=command,
         health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
+        channel=channel if any(spoken) else None,
     )
