@@ -314,6 +314,12 @@ class Service:
                         held = capture.stop()
                     except OSError as error:
                         raise no_space(error, folder) from error
+                    if held.ended == "killed":
+                        raise LabError(
+                            "the process that records was ended",
+                            "do it again; what was written until then is readable",
+                            Exit.LAB_DIED,
+                        )
                     if held.problem and held.ended == "stop" and capture.path is not None:
                         raise no_space(OSError(errno.ENOSPC, held.problem), folder)
                     _send(connection, {"ok": asdict(held)})

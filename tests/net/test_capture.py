@@ -169,3 +169,18 @@ def test_the_lab_ends_and_the_file_is_whole(hoplab: Any) -> None:
     assert process.wait(30) == 7
     rows = fields(hoplab.home / "x.pcapng", "icmp.type", only="icmp")
     assert len(rows) >= 4
+
+
+def test_a_recorder_that_is_killed_is_told_and_its_file_is_readable(hoplab: Any) -> None:
+    hoplab("up", "cable")
+    process = hoplab.popen("capture", "-w", "x.pcapng")
+    began(process)
+    hoplab("exec", "h1", "--", "ping", "-c", "2", "192.168.1.2")
+    # Every process of the lab is in its own pid namespace; the recorder is the one that says so.
+    hoplab("exec", "h1", "--", "sh", "-c",
+           "for p in /proc/[0-9]*; do grep -aq 'import hoplab.wire.recorder' $p/cmdline && "
+           "! grep -aq 'for p in' $p/cmdline && kill -9 ${p#/proc/}; done; true")  # fmt: skip
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 7 and "the process that records was ended" in err
+    assert len(fields(hoplab.home / "x.pcapng", "icmp.type", only="icmp")) >= 4
+    assert hoplab("exec", "h1", "--", "ping", "-c", "1", "192.168.1.2").code == 0
