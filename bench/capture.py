@@ -127,7 +127,11 @@ def flood(all_wires: list[Wire], rate: int, seconds: float) -> int:
 
 
 def process_cpu(pid: int) -> float:
-    """User and system time so far (proc(5), fields 14 and 15 of stat)."""
+    """Seconds on a processor so far, of all its threads: to the nanosecond where the kernel keeps
+    schedstat, else in clock ticks (proc(5), fields 14 and 15 of stat)."""
+    with contextlib.suppress(OSError):
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -157,9 +161,8 @@ def ours(all_wires: list[Wire], folder: Path, rate: int, seconds: float) -> Resu
     while capture.quiet()[0] < 0.2:
         time.sleep(0.05)
     cpu = process_cpu(pid) - before
-    totals = capture.stop()
+    capture.stop()
     held = count_pcap(path)
-    assert totals.late == 0, totals
     return Result("hoplab", rate, sent, held, cpu, took)
 
 

@@ -149,6 +149,11 @@ class Recorder:
                 self._listen()
             elif fd == self.out.fd:
                 self.out.problem, self.out.closed = "nobody reads it any more", True
+        if self.pending:
+            for tap in self.taps.values():
+                opened_ns = tap.ring.open_since_ns() if tap.ring is not None else None
+                if opened_ns is not None:  # its timer may be late, where the machine is busy
+                    began_ns = min(began_ns, opened_ns + LAG_NS)
         self._flush(began_ns - LAG_NS)
         if time.monotonic() - self._counted > STATISTICS_S and taken:
             self._statistics()

@@ -35,7 +35,7 @@ _FRAME = 2048  # V3 packs frames of any length; the kernel still wants a divisor
 
 _status = struct.Struct("=I")
 _block = struct.Struct("=II")  # num_pkts, offset_to_first_pkt of tpacket_hdr_v1
-_AT_STATUS, _AT_BLOCK = 8, 12
+_AT_STATUS, _AT_BLOCK, _AT_OPENED = 8, 12, 32
 # tpacket3_hdr: next offset, seconds, nanoseconds, bytes kept, bytes on the wire, status, offset of
 # the Ethernet header, of the network header, hash, VLAN tag, VLAN type; sockaddr_ll stands behind.
 _frame = struct.Struct("=IIIIIIHHIIH")
@@ -79,8 +79,15 @@ class Ring:
             self._next = (self._next + 1) % self.blocks
         return len(into) - before
 
-    def close(self) -> None:
-        self.memory.close()
+    def open_since_ns(self) -> int | None:
+        """When the kernel opened the block that it is filling; None if nothing is in it yet. No
+        frame that is still to come from it is older."""
+        at = self._next * BLOCK
+        if _block.unpack_from(self.memory, at + _AT_BLOCK)[0] == 0:
+            return None
+        seconds, nanoseconds = _block.unpack_from(self.memory, at + _AT_OPENED)
+        opened: int = seconds * 1_000_000_000 + nanoseconds
+        return opened
 
 
 def read_block(
