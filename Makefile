@@ -23,7 +23,8 @@ install-tests:  ## the same, and what the tests need
 	@scripts/install.sh --with-tests
 
 demo: install  ## install what is missing, then visit a page and tell what its packets did
-	@.venv/bin/hoplab visit $(ARGS)
+	@.venv/bin/hoplab visit --name demo --down $(ARGS)
+	@echo '  That lab is gone again. Your own: .venv/bin/hoplab up web; .venv/bin/hoplab visit'
 
 test: install-tests lint  ## install what is missing, then style, types and all tests but the long
 	$(PYTHON) -m pytest -n $(JOBS) -rs --durations=10 $(ARGS)

@@ -604,7 +604,7 @@ def build_parser() -> argparse.ArgumentParser:
   python3 apps/dns_resolver.py --root a=127.0.0.2 --upstream-port 5353 --port 5354
   dig -p 5354 @127.0.0.1 www.itheima.com
 
-exit codes: 0 ended or went to the background, 1 cannot listen, 2 bad options or hints""",
+exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or hints; 3 died""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -275,7 +275,7 @@ def build_parser() -> argparse.ArgumentParser:
   python3 apps/dns_server.py --zone my.zone --listen 127.0.0.1 --port 5353
   dig -p 5353 @127.0.0.1 www.itheima.com
 
-exit codes: 0 ended or went to the background, 1 cannot listen, 2 bad options or zone""",
+exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or zone; 3 died""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -29,18 +29,18 @@ Example, a server in eight lines:
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 EXIT_CANNOT_LISTEN = 1
 EXIT_USAGE = 2
+EXIT_DIED = 3
 
 
 class ServiceError(Exception):
@@ -190,6 +190,12 @@ def run(
     log = open_log(args.log, args.background)
     address, port = listener.getsockname()[:2]
     ready = f"{name}: listening on {address} port {port}"
+    # Blocked from here on, also in the threads to come: they wait until sigwait() takes them. A
+    # handler would leave gaps. Python runs it between two instructions, so a signal that comes
+    # just before accept() blocks is not seen until the next client; and an exception raised there
+    # may rise inside a library that takes it for a bad packet.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     if args.background:
         sys.stdout.flush()
         child = os.fork()
@@ -199,22 +205,19 @@ def run(
         _detach(log)
     else:
         print(f"{ready} (pid {os.getpid()}); Ctrl-C ends it", flush=True)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    with contextlib.suppress(_Stop):
-        serve(log)
-    # Threads of open connections may still be at work: do not wait for them, and do not let the
-    # interpreter take itself down around them.
+    threading.Thread(target=_serve_or_die, args=(serve, log), daemon=True).start()
+    signal.sigwait(ends)
+    # At once, whatever the threads are doing: the log has no buffer, and clients ask again.
     os._exit(0)
 
 
-class _Stop(BaseException):
-    """Ends serve(); a BaseException, so that no `except Exception` on the way swallows it."""
-
-
-def _stop(signum: int, frame: object) -> NoReturn:
-    signal.signal(signum, signal.SIG_IGN)
-    raise _Stop
+def _serve_or_die(serve: Callable[[Log], object], log: Log) -> None:
+    try:
+        serve(log)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    # A server that no longer serves must not look as if it did.
+    os._exit(EXIT_DIED)
 
 
 def _detach(log: Log) -> None:
@@ -228,7 +231,8 @@ def _detach(log: Log) -> None:
     os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    os.close(null)
+    if null > 2:
+        os.close(null)
     os.chdir("/")
 
 

@@ -498,7 +498,7 @@ def build_parser() -> argparse.ArgumentParser:
   python3 apps/web_server.py --background --log access.log
   curl -v http://127.0.0.1:8080/
 
-exit codes: 0 ended or went to the background, 1 cannot listen, 2 bad options or site""",
+exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or site; 3 died""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -10,6 +10,7 @@ sees the first frame there will ever be. Nothing here knows Mininet.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -20,6 +21,17 @@ from hoplab.errors import Exit, LabError
 from hoplab.namespaces import Namespace
 
 NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
+
+# What a topology can do to make the kernel say no, by errno.
+_TWICE = "the topology may ask for the same name or address twice"
+_GATEWAY = "a gateway must be in the subnet of one of the host's own addresses"
+_HINTS = {
+    errno.EEXIST: _TWICE,
+    errno.EINVAL: "a name or address in the topology may be one that the kernel does not take",
+    errno.ERANGE: "a name in the topology may be one that the kernel does not take",
+    errno.ENETUNREACH: _GATEWAY,
+    errno.EHOSTUNREACH: _GATEWAY,
+}
 
 
 @dataclass(eq=False)
@@ -55,7 +67,9 @@ class Batch:
         self.ipv6 = ipv6
         self.root = Place("root", Namespace.own("root"), next_index=1000)
         self.on_new: NewInterfaces | None = None
-        self._places: list[Place] = []
+        self.built = False  # from then on a change is wanted at once
+        self.places = [self.root]  # all that exist, in the order in which they were made
+        self._queued: list[Place] = []
         self._pairs: list[tuple[Place, str, str, Place, str, str]] = []
         self._lock = threading.RLock()
 
@@ -64,7 +78,7 @@ class Batch:
     def place(self, name: str) -> Place:
         """Queue a namespace of its own."""
         made = Place(name)
-        self._places.append(made)
+        self._queued.append(made)
         return made
 
     def pair(self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str) -> None:
@@ -88,8 +102,10 @@ class Batch:
         self._pairs.append((one, name1, mac1, other, name2, mac2))
 
     def later(self, place: Place, message: netlink.Message) -> None:
-        """Queue a message for the place's namespace."""
+        """Queue a message for the place's namespace; once all is built, send it at once."""
         place.queue.append(message)
+        if self.built:
+            self.flush()
 
     def set_address(self, place: Place, interface: str, cidr: str) -> None:
         """Queue an IPv4 address; one queued or set here before is replaced, as ifconfig does."""
@@ -107,7 +123,7 @@ class Batch:
     def flush(self) -> None:
         """Make everything that is queued. Raises LabError naming the step that failed."""
         with self._lock:
-            places, self._places = self._places, []
+            places, self._queued = self._queued, []
             pairs, self._pairs = self._pairs, []
             try:
                 self._make_namespaces(places)
@@ -115,25 +131,26 @@ class Batch:
                 self._send_queues()
             except OSError as error:
                 text = error.strerror or str(error)
-                if error.errno in (24, 23):  # EMFILE, ENFILE
+                if error.errno in (errno.EMFILE, errno.ENFILE):
                     raise LabError(
                         "this lab needs more open files than allowed",
                         f"raise the limit first: ulimit -n {65536}",
                         Exit.REFUSED,
                         text,
                     ) from error
+                known = _HINTS.get(error.errno or 0)
                 raise LabError(
                     f"the kernel did not build the network: {text}",
-                    "the topology may ask for the same name or address twice",
-                    Exit.BAD_INPUT if error.errno in (17, 22, 34, 101) else Exit.LAB_DIED,
+                    known or "see `hoplab doctor`",
+                    Exit.BAD_INPUT if known else Exit.LAB_DIED,
                 ) from error
 
     def _make_namespaces(self, places: list[Place]) -> None:
-        self._known = [*getattr(self, "_known", [self.root]), *places]
         spaces = Namespace.create((place.name for place in places), ipv6=self.ipv6)
         for place, space in zip(places, spaces, strict=True):
             place.space = space
             space.files = place.files
+        self.places += places
 
     def _make_pairs(self, pairs: list[tuple[Place, str, str, Place, str, str]]) -> None:
         if not pairs:
@@ -151,19 +168,17 @@ class Batch:
             self.on_new(new)
 
     def _send_queues(self) -> None:
-        for place in self._known:
+        for place in self.places:
             if place.queue:
                 queue, place.queue = place.queue, []
-                place.namespace.route.send(queue)
-
-
-def descriptors_wanted(hosts: int) -> int:
-    """How many open files a lab of so many hosts may need: namespaces, sockets, shells."""
-    return 512 + 24 * hosts
+                try:
+                    place.namespace.route.send(queue)
+                except OSError as error:
+                    raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
 
 
 def raise_file_limit() -> None:
-    """Take all the open files that this process may have: every namespace is held by four."""
+    """Take all the open files that this process may have: every namespace is held by five."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

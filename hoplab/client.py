@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import sandbox, wait
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
 DEFAULT_NAME = "lab"
@@ -243,14 +243,7 @@ def claim(name: str) -> Claim:
             if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise LabError(
-            f"the run folder {handle.folder} cannot be written: {error.strerror}",
-            "free some space, or set XDG_STATE_HOME to another place"
-            if full
-            else "set XDG_STATE_HOME to a folder that you may write",
-            Exit.NO_SPACE if full else Exit.REFUSED,
-        ) from error
+        raise cannot_write(error, handle.folder) from error
     return Claim(handle, fd)
 
 
@@ -283,6 +276,9 @@ def up(spec: Spec, progress: Progress) -> Handle:
         started.commit()
     except BaseException as error:
         _end(started.pid)
+        if isinstance(error, OSError):
+            claimed.give_up()
+            raise cannot_write(error, spec.folder) from error
         logged = isinstance(error, LabError) and error.code == Exit.LAB_DIED
         claimed.give_up(keep_logs=logged)
         if isinstance(error, LabError):

@@ -11,6 +11,7 @@ Ryu itself is never imported here.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ from hoplab.errors import Exit, LabError
 
 PORTS = (6653, 6654)  # 6653 is IANA's for OpenFlow; a swap alternates
 START_S = 20
-FLOWS_S = 3  # how long a new controller may take to put in its first flow
+FLOWS_S = 8  # how long a new controller may take to put in its first flow
 _NO_MATCH = re.compile(
     r"(idle|hard)_(timeout|age)=|importance=|n_|"
     r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
@@ -50,6 +51,12 @@ class Controller:
                 f"there is no controller file {self.file}",
                 "name one of ours (`hoplab path --list`) or a file of your own",
                 Exit.NO_SUCH,
+            )
+        if importlib.util.find_spec("ryu") is None:
+            raise LabError(
+                f"Ryu is not installed for {sys.executable}",
+                "run scripts/install.sh in a checkout and use its .venv/bin/hoplab",
+                Exit.REFUSED,
             )
         argv = [sys.executable, "-m", "hoplab.ryu_main"]
         argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
@@ -153,10 +160,7 @@ def change_over(bridges: Sequence[str], port: int, *, first: bool) -> list[str]:
     empty = _until_flows(bridges, began)
     if not first:
         for bridge in bridges:
-            if bridge not in empty:
-                _drop_older(bridge, began)
-            else:
-                switchd.ofctl("del-flows", bridge)
+            _drop_older(bridge, began)
     return empty
 
 

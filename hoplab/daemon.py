@@ -43,8 +43,8 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import wait
-from hoplab.errors import Exit, LabError
-from hoplab.lab import Lab, no_space
+from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.lab import Lab
 from hoplab.spec import LARGEST_MESSAGE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
@@ -65,7 +65,7 @@ def main(spec: Spec, channel: socket.socket) -> int:
             spec.logs.mkdir(exist_ok=True)
             log = os.open(spec.logs / "lab.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise no_space(error, spec.folder) from error
+            raise cannot_write(error, spec.folder) from error
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
@@ -86,8 +86,8 @@ def main(spec: Spec, channel: socket.socket) -> int:
 def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
     if isinstance(error, LabError):
         return error.as_dict()
-    if isinstance(error, OSError) and error.errno in (28, 122):
-        return no_space(error, spec.folder).as_dict()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return cannot_write(error, spec.folder).as_dict()
     text = traceback.format_exc()
     return LabError(
         f"the lab failed in a way it should not: {type(error).__name__}: {error}",
@@ -123,12 +123,17 @@ class Service:
             if self.listener.fileno() in ready:
                 connection, _ = self.listener.accept()
                 threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            if not self.reachable():
+                return 1  # the folder was taken away: nobody can reach this lab any more
             dead = self.lab.mend()
             if dead:
                 self.lab.event(f"{dead} ended, and the lab with it")
                 return 1
-        self.lab.close()
-        return 0
+        return 0  # nothing needs to be undone: the kernel takes everything down with process 1
+
+    def reachable(self) -> bool:
+        """Whether the lab's folder is still there."""
+        return self.lab.spec.socket.exists()
 
     def status(self) -> dict[str, Any]:
         state = self.lab.state()
@@ -313,7 +318,7 @@ class Service:
                     try:
                         held = capture.stop()
                     except OSError as error:
-                        raise no_space(error, folder) from error
+                        raise cannot_write(error, folder) from error
                     if held.ended == "killed":
                         raise LabError(
                             "the process that records was ended",
@@ -321,7 +326,7 @@ class Service:
                             Exit.LAB_DIED,
                         )
                     if held.problem and held.ended == "stop" and capture.path is not None:
-                        raise no_space(OSError(errno.ENOSPC, held.problem), folder)
+                        raise cannot_write(OSError(errno.ENOSPC, held.problem), folder)
                     _send(connection, {"ok": asdict(held)})
                     return
         finally:

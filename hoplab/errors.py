@@ -8,7 +8,9 @@ printed once, in `hoplab.cli`. Only the standard library is imported here.
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+from os import PathLike
 
 
 class Exit(IntEnum):
@@ -56,3 +58,15 @@ class LabError(Exception):
             Exit(int(str(data.get("code", 1)))),
             str(data.get("detail", "")),
         )
+
+
+def cannot_write(error: OSError, folder: str | PathLike[str]) -> LabError:
+    """The error to show when a run folder cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return LabError(
+        f"the run folder {folder} cannot be written: {error.strerror}",
+        "free some space, or set XDG_STATE_HOME to a folder on another disk"
+        if full
+        else "set XDG_STATE_HOME to a folder that you may write",
+        Exit.NO_SPACE if full else Exit.REFUSED,
+    )

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import content, control, listening, netlink, switchd
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.sandbox import TUN, refused
 from hoplab.spec import EARLY_CAPTURE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
+EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
 
@@ -37,6 +38,7 @@ class Lab:
         self.switchd = switchd.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
+        self._early_until = 0.0
         self.changing = threading.Lock()  # held by whoever changes controller or network
         self._restarts: list[float] = []
 
@@ -74,7 +76,7 @@ class Lab:
                 try:
                     self.early = early = Capture(path, listening.comment(self))
                 except OSError as error:
-                    raise no_space(error, path.parent) from error
+                    raise cannot_write(error, path.parent) from error
                 if self.controller is not None:
                     listening.tap_openflow(batch.root, early)
                 batch.on_new = lambda new: listening.tap(self, early, new)
@@ -92,8 +94,7 @@ class Lab:
             empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
             self._warn_empty(empty)
         self._write_state()
-        for service in getattr(self.network, "services", ()):
-            service()
+        self._early_until = time.monotonic() + EARLY_S
 
     def _start_switchd(self) -> None:
         self.switchd.start()
@@ -153,7 +154,7 @@ class Lab:
             fresh.write_text(data)
             os.replace(fresh, self.spec.state)
         except OSError as error:
-            raise no_space(error, self.spec.folder) from error
+            raise cannot_write(error, self.spec.folder) from error
 
     # ------------------------------------------------------------------ what may be done
 
@@ -193,6 +194,8 @@ class Lab:
     def mend(self) -> str | None:
         """Look after the processes: a dead controller is started again; the name of a dead part of
         Open vSwitch is returned, for then the lab cannot go on."""
+        if self.early is not None and time.monotonic() > self._early_until:
+            self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
         if dead:
             return dead
@@ -222,11 +225,13 @@ class Lab:
         except LabError as error:
             self.event(error.message)
 
-    def close(self) -> None:
-        """Nothing needs to be undone: the kernel takes everything down with process 1."""
-        if self.early is not None:
+    def _drop_early(self) -> None:
+        dropped, self.early = self.early, None
+        self.network.batch.on_new = None
+        if dropped is not None:
             with contextlib.suppress(OSError):
-                self.early.stop()
+                dropped.stop()
+                (self.spec.folder / EARLY_CAPTURE).unlink()
 
     # ------------------------------------------------------------------ capturing
 
@@ -243,7 +248,7 @@ class Lab:
         try:
             return listening.start(self, path)
         except OSError as error:
-            raise no_space(error, path.parent) from error
+            raise cannot_write(error, path.parent) from error
 
     def listen(
         self, out: int, wanted: list[str], program: bpf.Program | None, count: int
@@ -272,15 +277,3 @@ class _Background:
         self._thread.join()
         if self._error is not None:
             raise self._error
-
-
-def no_space(error: OSError, folder: Path) -> LabError:
-    """The error to show when a run folder cannot be written."""
-    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
-    return LabError(
-        f"the run folder {folder} cannot be written: {error.strerror}",
-        "free some space, or put it elsewhere: XDG_STATE_HOME=/other/place hoplab …"
-        if full
-        else "set XDG_STATE_HOME to a folder that you may write",
-        Exit.NO_SPACE if full else Exit.REFUSED,
-    )

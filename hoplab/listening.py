@@ -62,7 +62,7 @@ def start(
 ) -> Capture:
     """A capture of the lab's interfaces, or of those wanted (HOST, HOST:IF, an interface's name).
     Raises LabError for a name that is none, OSError if the file cannot be written."""
-    known = [(place, name) for place in lab.network.batch._known for name in place.index]
+    known = [(place, name) for place in lab.network.batch.places for name in place.index]
     chosen, openflow = _choose(lab, known, wanted or [])
     # A filter is about the lab's traffic; the controller's would be all that is left of most.
     openflow = openflow and (program is None or bool(wanted))

@@ -57,6 +57,8 @@ class Namespace:
         self.net = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.mnt = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.uts = os.open("/proc/thread-self/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+        # setns(2) puts a thread at the root of the mount namespace: in a chroot that is not ours.
+        self.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.route = netlink.Socket()
         self.next_index = 2
         self._placing = threading.Lock()
@@ -98,6 +100,8 @@ class Namespace:
         sandbox.setns(self.net, sandbox.CLONE_NEWNET)
         sandbox.setns(self.uts, sandbox.CLONE_NEWUTS)
         sandbox.setns(self.mnt, sandbox.CLONE_NEWNS)
+        os.fchdir(self.root)
+        os.chroot(".")
         with self._placing:  # two first uses at once: the second waits until the files are there
             if self.files:
                 self._place_files()

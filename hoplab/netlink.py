@@ -10,6 +10,7 @@ are those of linux/rtnetlink.h, linux/if_link.h and linux/veth.h.
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import ipaddress
 import os
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR = 16, 17, 20, 21
-RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH = 24, 25, 28
+RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 24, 25, 28, 29
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLMSG_ERROR = 2
 
@@ -157,6 +158,14 @@ def route(
         body,
         f"set the route to {destination or 'default'}{via}",
     )
+
+
+def neighbour_gone(index: int, ip: str) -> Message:
+    """Forget whose MAC address `ip` has; no failure if it is not known (arp(7))."""
+    address = ipaddress.ip_address(ip)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    body = struct.pack("=BBHiHBB", family, 0, 0, index, 0, 0, 0) + _attr(1, address.packed)
+    return Message(RTM_DELNEIGH, 0, body, f"forget the neighbour {ip}", (errno.ENOENT,))
 
 
 class Socket:

@@ -129,7 +129,15 @@ def install(batch: Batch) -> None:
         if not set(options) <= {"dev", "via"} or (device and device not in place.index):
             return set_default_route(self, intf)
         number = place.number(device) if device else None
-        batch.later(place, netlink.route(None, gateway=options.get("via"), index=number))
+        try:
+            message = netlink.route(None, gateway=options.get("via"), index=number)
+        except ValueError:
+            raise LabError(
+                f"{self.name}: {options.get('via')} is no IP address of a gateway",
+                "write the default route as in 'via 10.0.0.1'",
+                Exit.BAD_INPUT,
+            ) from None
+        batch.later(place, message)
         return ""
 
     def popen(self: Any, *args: Any, **options: Any) -> Any:
@@ -153,6 +161,14 @@ def install(batch: Batch) -> None:
     # -------------------------------------------------------------------- interfaces and links
 
     def set_mac(self: Any, mac: str) -> str:
+        try:
+            netlink.mac_bytes(mac)
+        except ValueError:
+            raise LabError(
+                f"{self.name}: {mac} is no MAC address",
+                "write six bytes in hexadecimal, as in 02:00:00:00:00:01",
+                Exit.BAD_INPUT,
+            ) from None
         self.mac = mac
         place = place_of(self.node)
         batch.later(place, netlink.link_mac(place.number(self.name), self.name, mac))
@@ -187,8 +203,6 @@ def install(batch: Batch) -> None:
         place = place_of(self.node)
         if args in (("up",), ("down",)) and self.name in place.index:
             batch.later(place, netlink.link_up(place.number(self.name), self.name, args == ("up",)))
-            if batch_done(batch):
-                batch.flush()
             return ""
         return stock_ifconfig(self, *args)
 
@@ -211,11 +225,6 @@ def install(batch: Batch) -> None:
     Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
     Link.makeIntfPair = classmethod(make_pair)
     _guard_topo()
-
-
-def batch_done(batch: Batch) -> bool:
-    """Whether the network is built: from then on every change is made at once."""
-    return bool(batch.__dict__.get("built"))
 
 
 def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
@@ -248,6 +257,12 @@ def _guard_topo() -> None:
                     f"add it first: self.addHost({str(node)!r}) or self.addSwitch({str(node)!r})",
                     Exit.BAD_INPUT,
                 )
+        if node1 == node2:
+            raise LabError(
+                f"a link joins {node1} to itself",
+                "give two nodes of different names",
+                Exit.BAD_INPUT,
+            )
         named = port1 is not None or port2 is not None or key is not None
         named = named or "intfName1" in opts or "intfName2" in opts
         if not named and (
@@ -342,17 +357,18 @@ class Network(mininet.net.Mininet):
     def __init__(self, topo: Any, batch: Batch, datapath: str) -> None:
         self.batch = batch
         self.datapath = datapath
-        self._order: dict[str, int] = {}
+        # Mininet builds in the order of the alphabet; people think in the file's.
+        self._order = {name: number for number, name in enumerate(topo.g.nodes(), 1)}
         mininet.log.setLogLevel("warning")
         switch = lab_switch(mininet.node.OVSSwitch, datapath)
         super().__init__(topo=topo, switch=switch, controller=None, build=False)
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
-        self._order[name] = len(self._order) + 1
+        self._order.setdefault(name, len(self._order) + 1)
         return super().addHost(name, cls=cls, **params)
 
     def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
-        self._order[name] = len(self._order) + 1
+        self._order.setdefault(name, len(self._order) + 1)
         return super().addSwitch(name, cls=lab_switch(cls, self.datapath), **params)
 
     def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None,
@@ -365,12 +381,40 @@ class Network(mininet.net.Mininet):
         return super().addLink(*ends, port1=port1, port2=port2, cls=cls, **params)
 
     def _mac(self, node: str, port: int) -> str:
-        number = self._order.get(node, 0)
+        number = self._order[node]
         return f"02:00:00:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}:{port & 0xFF:02x}"
 
     def build(self) -> None:
-        super().build()
-        self.batch.flush()
+        """Make every node, link and address. Raises LabError, naming the topology's file and the
+        line of it that is at fault, if one is."""
+        file = getattr(self.topo, "hoplab_file", None)
+        try:
+            super().build()
+            self._check_datapath_ids()
+            self.batch.flush()
+        except LabError as error:
+            if file is not None and error.code == Exit.BAD_INPUT:
+                error.message = f"{file}: {error.message}"
+            raise
+        except Exception as error:
+            if file is None or not _own_frames(file, error):
+                raise
+            hint = "mend the line; it was reached while the network was built"
+            raise _blame(file, error, hint) from error
+
+    def _check_datapath_ids(self) -> None:
+        """A controller tells switches apart by nothing else."""
+        known: dict[int, str] = {}
+        for switch in self.switches:
+            number = int(switch.dpid, 16)
+            if number in known:
+                raise LabError(
+                    f"the switches {known[number]} and {switch.name} have the same datapath id, "
+                    f"{number:x}",
+                    "it is made of the first number in the name: change one, or add dpid='2a'",
+                    Exit.BAD_INPUT,
+                )
+            known[number] = switch.name
 
     def start(self) -> None:
         """Build, start the switches (without controllers yet) and wait for the hosts' services.
@@ -380,7 +424,7 @@ class Network(mininet.net.Mininet):
         super().start()
         self.batch.flush()
         self._offloads_off()
-        self.batch.__dict__["built"] = True
+        self.batch.built = True
         for host in self.hosts:
             ready = getattr(host, "ready", None)
             if callable(ready):
@@ -427,7 +471,12 @@ class Network(mininet.net.Mininet):
                 peers[(one.node.name, one.name)] = self._label(other)
                 peers[(other.node.name, other.name)] = self._label(one)
         nodes = []
-        for node in [*self.hosts, *self.switches]:
+        order = [
+            node
+            for some in (self.hosts, self.switches)
+            for node in sorted(some, key=lambda node: self._order[node.name])
+        ]
+        for node in order:
             kind = "switch" if node in self.switches else self._kind(node)
             entry: dict[str, Any] = {"name": node.name, "kind": kind}
             if kind == "switch":
@@ -482,15 +531,20 @@ def load_topo(path: Path, arguments: str = "") -> Any:
     except LabError as error:
         error.message = f"{path}: {error.message}"
         raise
-    except TypeError as error:
-        raise LabError(
-            f"{path}: the topology does not take these parameters: {arguments or '(none)'}",
-            f"{error}; see its docstring",
-            Exit.BAD_INPUT,
-        ) from error
     except Exception as error:
-        raise _blame(path, error, "raised while it was built") from error
+        given = arguments or "(none)"
+        if isinstance(error, TypeError) and not _own_frames(path, error):
+            raise LabError(
+                f"{path}: the topology does not take the parameters {given}: {error}",
+                "the file's docstring says what it takes",
+                Exit.BAD_INPUT,
+            ) from error
+        hint = "mend the line; it was reached while the topology was built"
+        if arguments:
+            hint = f"other parameters than {arguments}? the file's docstring says what it takes"
+        raise _blame(path, error, hint) from error
     _check_names(path, topo)
+    topo.hoplab_file = path  # what goes wrong later can name it
     return topo
 
 
@@ -517,19 +571,26 @@ def load_file(path: Path, what: str) -> types.ModuleType:
     except LabError:
         raise
     except BaseException as error:
-        raise _blame(path, error, "raised while it was loaded") from error
+        hint = "mend the line; it was reached while the file was loaded"
+        raise _blame(path, error, hint) from error
     finally:
         sys.path.remove(str(path.parent))
     return module
 
 
-def _blame(path: Path, error: BaseException, when: str) -> LabError:
+def _own_frames(path: Path, error: BaseException) -> list[traceback.FrameSummary]:
+    """Where in the user's own file an exception passed through, the deepest place last."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == str(path)]
+    return [frame for frame in frames if frame.filename == str(path)]
+
+
+def _blame(path: Path, error: BaseException, hint: str) -> LabError:
+    """The error to show for an exception in a user's file: its line, and what it says."""
+    own = _own_frames(path, error)
     line = f", line {own[-1].lineno}" if own else ""
     return LabError(
         f"{path}{line}: {type(error).__name__}: {error}",
-        f"the file {when}",
+        hint,
         Exit.BAD_INPUT,
         own[-1].line or "" if own else "",
     )
@@ -554,9 +615,16 @@ def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
     ]
     if len(own) == 1:
         return own[0]
+    if own:
+        raise LabError(
+            f"{path} has several Topo classes: {', '.join(each.__name__ for each in own)}",
+            f"say which one is meant: topos = {{{path.stem!r}: {own[-1].__name__}}}",
+            Exit.BAD_INPUT,
+        )
     raise LabError(
-        f"{path} has {'several Topo classes' if own else 'no Topo'}",
-        "end the file with: topos = {'NAME': YourTopo}",
+        f"{path} has no Topo",
+        "write a class YourTopo(mininet.topo.Topo), and end the file with: "
+        f"topos = {{{path.stem!r}: YourTopo}}",
         Exit.BAD_INPUT,
     )
 
@@ -612,7 +680,15 @@ def _check_names(path: Path, topo: Any) -> None:
                 Exit.BAD_INPUT,
             )
     for name in topo.switches():
-        if not re.search(r"\d", name) and not topo.nodeInfo(name).get("dpid"):
+        dpid = topo.nodeInfo(name).get("dpid")
+        digits = dpid.replace(":", "") if isinstance(dpid, str) else ""
+        if dpid and not re.fullmatch(r"[0-9A-Fa-f]{1,16}", digits):
+            raise LabError(
+                f"{path}: the switch {name} has the datapath id {dpid!r}",
+                "write up to 16 hexadecimal digits, as in dpid='2a'",
+                Exit.BAD_INPUT,
+            )
+        if not re.search(r"\d", name) and not dpid:
             raise LabError(
                 f"{path}: the switch {name} has no number to make its datapath id from",
                 f"call it {name}1, or add dpid='1'",

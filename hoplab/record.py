@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,15 +144,20 @@ def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     with handle.connect() as sock:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        client.send(sock, request_for(host, argv), (0, 1, 2))
-        client.receive(sock, handle.name)
+        asked = False
 
         def forward(number: int, frame: object) -> None:
-            client.send(sock, {"signal": number})
+            if not asked:
+                raise KeyboardInterrupt
+            client.send(sock, {"signal": number})  # read once the command has started
 
+        # In place before the command can print anything that makes somebody signal us.
         caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         before = {number: signal.signal(number, forward) for number in caught}
         try:
+            client.send(sock, request_for(host, argv), (0, 1, 2))
+            asked = True
+            client.receive(sock, handle.name)
             return int(client.receive(sock, handle.name, None)["exit"])
         finally:
             for number, handler in before.items():
@@ -268,15 +273,9 @@ def tell(
             f"a run folder holds {STATE} and {CAPTURE}",
             Exit.BAD_INPUT,
         ) from error
-    ports = wiring.port_map(capture.interfaces)
-    observations = [
-        replace(seen, port=port)
-        for seen in capture.observations
-        if (port := ports[seen.port]) is not None
-    ]
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
     channel = [seen for seen in capture.observations if spoken[seen.port]]
-    journeys = follow(wiring, observations)
+    journeys = follow(wiring, capture.observations, ports=wiring.port_map(capture.interfaces))
     healed = sum(hop.healed for journey in journeys for hop in journey.hops())
     return story.tell(
         wiring,

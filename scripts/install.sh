@@ -283,6 +283,13 @@ fi
 step "installing hoplab itself into .venv" "${pip[@]}" install --no-deps --editable . ||
     die 1 "pip could not install hoplab" "see the log above"
 
+# Ryu's own launcher does not start on today's eventlet; ours does, and takes the same arguments.
+cat >"$venv/bin/ryu-manager" <<'EOF'
+#!/bin/sh
+exec "$(dirname -- "$0")/python" -m hoplab.ryu_main "$@"
+EOF
+chmod 755 "$venv/bin/ryu-manager"
+
 printf '%s\n' "$wanted" >"$stamp.new"
 mv -- "$stamp.new" "$stamp"
 if [ "$with_tests" = yes ]; then

@@ -63,11 +63,14 @@ class Router(Computer):
     """A computer that passes packets on between its interfaces (RFC 1812).
 
     routes: pairs (network, next hop), for networks that it is not itself connected to.
+
+    Linux sends one host six ICMP errors at once and then one a second; a second `traceroute` would
+    show stars. This router answers every time.
     """
 
     def config(self, routes=(), **params):
         results = super().config(**params)
-        lines = ["sysctl -q -w net.ipv4.ip_forward=1"]
+        lines = ["sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0"]
         lines += [f"ip route add {network} via {hop}" for network, hop in routes]
         self.cmd(" ; ".join(lines))
         return results

@@ -27,9 +27,7 @@ EXIT_CODES = """exit codes:
   visit: as 0 and 1.   exec, shell: the command's own code."""
 
 
-def _add(
-    verbs: Any, name: str, help: str, examples: str, where: str
-) -> argparse.ArgumentParser:
+def _add(verbs: Any, name: str, help: str, examples: str, where: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=help,

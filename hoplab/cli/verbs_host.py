@@ -12,8 +12,18 @@ from hoplab.errors import Exit, LabError
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:
+    """The words after HOST, without the -- before them. Raises LabError for an option there: it
+    would be taken for the command."""
     words: list[str] = arguments.command
-    return words[1:] if words[:1] == ["--"] else words
+    if words[:1] == ["--"]:
+        return words[1:]
+    if words and words[0].startswith("-"):
+        raise LabError(
+            f"{words[0]} stands after the host, where the command begins",
+            f"options go before the host: hoplab VERB {words[0]} {arguments.host} -- COMMAND",
+            Exit.USAGE,
+        )
+    return words
 
 
 def exec_(arguments: argparse.Namespace) -> int:

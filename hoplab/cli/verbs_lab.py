@@ -89,14 +89,28 @@ def up(arguments: argparse.Namespace) -> int:
     print(describe(data))
     for event in data["events"]:
         print(f"  note: {event}")
-    hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
-    name = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
-    first = (
-        "hoplab visit" if state["url"] else f"hoplab trace{name} {hosts[0]} -- ping -c 1 ADDRESS"
-    )
-    print(f"  try: {first}{name if state['url'] else ''}; hoplab shell{name} {hosts[0]}; "
-          f"hoplab down{name}")  # fmt: skip
+    option = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
+    print(f"  try: {'; '.join(next_steps(state, option))}")
     return Exit.OK
+
+
+def next_steps(state: dict[str, Any], option: str) -> list[str]:
+    """What one may do with a fresh lab, ready to paste."""
+    hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
+    steps = []
+    if state["url"]:
+        steps.append(f"hoplab visit{option}")
+    elif len(hosts) > 1:
+        addresses = {i["node"]: i["addresses"] for i in reversed(state["interfaces"])}
+        other = addresses.get(hosts[-1]) or ["ADDRESS"]
+        steps.append(f"hoplab trace{option} {hosts[0]} -- ping -c 1 {other[0].split('/')[0]}")
+    if state["controller"]:
+        steps.append(
+            f"hoplab swap{option} {'hub' if state['controller'] != 'hub' else 'learning_switch'}"
+        )
+    if hosts:
+        steps.append(f"hoplab shell{option} {state['client'] or hosts[0]}")
+    return [*steps, f"hoplab down{option}"]
 
 
 def ls(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import shutil
@@ -15,8 +16,7 @@ from typing import Any
 from hoplab import client, content
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
-from hoplab.errors import Exit, LabError
-from hoplab.lab import no_space
+from hoplab.errors import Exit, LabError, cannot_write
 
 
 def visit(arguments: argparse.Namespace) -> int:
@@ -73,20 +73,31 @@ class _Lab:
         self.default = default
         self.started = False
         self.quiet = arguments.json
+        self._found: client.Handle | None = None
 
     def __enter__(self) -> _Lab:
         arguments = self.arguments
         try:
             self.save = _save_folder(arguments.save)
-            self.folder = Path(tempfile.mkdtemp(prefix="hoplab-"))
         except OSError as error:
-            raise no_space(error, Path(error.filename or ".")) from error
+            raise cannot_write(error, Path(error.filename or ".")) from error
         try:
-            self.handle = self._find() or self._bring_up()
+            self._found = self._find() or self._bring_up()
+            # Beside the lab's own files: the lab sees it, and it goes with the lab.
+            self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.handle.folder))
+        except OSError as error:
+            self._end(failed=True)
+            raise cannot_write(error, client.labs_folder()) from error
         except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._end(failed=True)
             raise
         return self
+
+    @property
+    def handle(self) -> client.Handle:
+        """The lab, once entered."""
+        assert self._found is not None
+        return self._found
 
     def _find(self) -> client.Handle | None:
         arguments = self.arguments
@@ -144,7 +155,7 @@ class _Lab:
                 for file in (record.CAPTURE, record.TRACE, record.STATE):
                     shutil.copyfile(self.folder / file, self.save / file)
         except OSError as error:
-            raise no_space(error, self.save or self.folder) from error
+            raise cannot_write(error, self.save or self.folder) from error
         if self.arguments.json:
             output.print_json(data)
         else:
@@ -164,23 +175,25 @@ class _Lab:
         if not self.run.quiet:
             print("  note: the network was not quiet at the end; frames may be missing there")
         if self.save is not None:
-            print(
-                f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json"
-            )
+            print(f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json")
         if self.started and not self.arguments.down:
             name = self.handle.name
             option = "" if name == client.DEFAULT_NAME else f" --name {name}"
-            state = self.handle.state()
-            other = "hub" if state["controller"] != "hub" else "learning_switch"
-            swap = f"hoplab swap{option} {other}; " if state["controller"] else ""
-            print(f"  the lab {name} stays up: {swap}hoplab shell{option} "
-                  f"{state['client'] or _first_host(state)}; hoplab down{option}")  # fmt: skip
+            steps = verbs_lab.next_steps(self.handle.state(), option)
+            print(f"  the lab {name} stays up; next: {'; '.join(steps)}")
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        failed = kind is not None and self.started
-        if (self.arguments.down or failed) and hasattr(self, "handle"):
-            client.down(self.handle)
+        self._end(failed=kind is not None)
+
+    def _end(self, *, failed: bool) -> None:
+        """End the lab if it was asked for, or if it was brought up for something that failed; an
+        empty --save folder has nothing to tell."""
+        if failed and self.save is not None:
+            with contextlib.suppress(OSError):
+                self.save.rmdir()
+        if self._found is not None and (self.arguments.down or (failed and self.started)):
+            client.down(self._found)
 
 
 def _save_folder(wish: str | None) -> Path | None:

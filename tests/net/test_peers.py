@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -173,9 +172,7 @@ class TestDig:
 
     def test_from_address_to_name(self, dig: Any) -> None:
         answer = dig("-x", "10.80.0.80")
-        assert answer.section("answer") == [
-            ("80.0.80.10.in-addr.arpa.", "PTR", "www.itheima.com.")
-        ]
+        assert answer.section("answer") == [("80.0.80.10.in-addr.arpa.", "PTR", "www.itheima.com.")]
 
     @pytest.mark.parametrize("server", ["10.53.0.53", ROOT, COM, NS])
     def test_all_servers_speak_tcp(self, on_client: On, server: str) -> None:
@@ -185,53 +182,53 @@ class TestDig:
         assert parse(text).status == "NOERROR"
 
 
+MANY = "many.itheima.com."
+ADDRESSES = [f"10.99.0.{i}" for i in range(1, 101)]  # 100 records of 16 octets
+
+
+@pytest.fixture(scope="module")
+def server(web: World) -> Iterator[str]:
+    """`@ADDRESS` of a name server on `idle` that knows a name with more addresses than fit into a
+    small datagram."""
+    need("dig")
+    zone = web.home / "many.zone"
+    zone.write_text(
+        f"$ORIGIN {MANY}\n$TTL 60\n@ IN SOA ns hostmaster 1 2 3 4 5\n@ IN NS ns\n"
+        "ns IN A 10.80.0.81\n" + "".join(f"@ IN A {each}\n" for each in ADDRESSES)
+    )
+    app = str(PROJECT / "apps" / "dns_server.py")
+    argv = [sys.executable, app, "--zone", str(zone), "--background"]
+    started = web("exec", "idle", "--", *argv).out  # it returns when the server listens
+    yield "@10.80.0.81"
+    (pid,) = re.findall(r"\(pid (\d+)\)", started)  # as the lab counts
+    web("exec", "idle", "--", "kill", pid)
+
+
 class TestLongAnswers:
-    """A name with more addresses than fit into a small datagram, on a server of our own."""
-
-    NAME = "many.itheima.com."
-    ADDRESSES = [f"10.99.0.{i}" for i in range(1, 101)]  # 100 records of 16 octets
-
-    @pytest.fixture(scope="class")
-    def server(self, web: World) -> Iterator[str]:
-        """The address of a name server on `idle` that knows the long name."""
-        need("dig")
-        zone = web.home / "many.zone"
-        zone.write_text(
-            f"$ORIGIN {self.NAME}\n$TTL 60\n@ IN SOA ns hostmaster 1 2 3 4 5\n@ IN NS ns\n"
-            "ns IN A 10.80.0.81\n" + "".join(f"@ IN A {each}\n" for each in self.ADDRESSES)
-        )
-        app = str(PROJECT / "apps" / "dns_server.py")
-        process = web.popen(
-            "exec", "idle", "--", sys.executable, app, "--zone", str(zone), stdin=subprocess.PIPE
-        )
-        try:
-            assert "10.80.0.81" in process.stdout.readline() or process.poll() is None
-            yield "@10.80.0.81"
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
-
     def test_too_long_for_udp_is_cut_and_marked(self, dig: Any, server: str) -> None:
-        answer = dig("+norec", "+ignore", "+bufsize=512", server, self.NAME)
+        answer = dig("+norec", "+ignore", "+bufsize=512", server, MANY)
         assert "tc" in answer.flags and answer.status == "NOERROR"
-        assert len(answer.section("answer")) < len(self.ADDRESSES)
+        assert len(answer.section("answer")) < len(ADDRESSES)
 
     def test_without_edns_the_limit_is_512(self, on_client: On, server: str) -> None:
-        text = on_client("dig", "+noedns", "+norec", "+ignore", server, self.NAME).out
+        text = on_client("dig", "+noedns", "+norec", "+ignore", server, MANY).out
         assert "tc" in parse(text).flags
         size = re.search(r"MSG SIZE  rcvd: (\d+)", text)
         assert size and int(size[1]) <= 512  # RFC 1035, 4.2.1
 
-    def test_a_large_buffer_needs_no_cut(self, dig: Any, server: str) -> None:
-        # Two fragments on the wire if it is sent whole; a careful server cuts at 1232 instead.
-        answer = dig("+norec", "+ignore", "+bufsize=1232", server, self.NAME)
-        assert "tc" in answer.flags  # 100 records need 1,600 octets and more
+    def test_a_datagram_is_never_so_long_that_it_would_be_cut_into_fragments(
+        self, on_client: On, server: str
+    ) -> None:
+        text = on_client("dig", "+norec", "+ignore", "+bufsize=4096", server, MANY).out
+        size = re.search(r"MSG SIZE  rcvd: (\d+)", text)
+        assert "tc" in parse(text).flags
+        assert size and int(size[1]) <= 1472  # what one Ethernet frame carries over IPv4 and UDP
 
     def test_dig_then_asks_again_over_tcp_and_gets_all(self, on_client: On, server: str) -> None:
-        text = on_client("dig", "+norec", "+bufsize=512", server, self.NAME).out
+        text = on_client("dig", "+norec", "+bufsize=512", server, MANY).out
         assert "Truncated, retrying in TCP mode" in text
         found = [data for _, _, data in parse(text).section("answer")]
-        assert sorted(found) == sorted(self.ADDRESSES)
+        assert sorted(found) == sorted(ADDRESSES)
 
 
 # ----------------------------------------------------------------------------------------- curl
@@ -252,7 +249,7 @@ def served(path: str) -> bytes:
 
 
 class TestCurl:
-    @pytest.fixture(scope="class", autouse=True)
+    @pytest.fixture(autouse=True)
     def _curl(self) -> None:
         need("curl")
 
@@ -324,7 +321,10 @@ class TestCurl:
 @pytest.mark.parametrize("probe", [[], ["-I"], ["-T", "-p", "80"]], ids=["udp", "icmp", "tcp"])
 def test_traceroute_sees_every_router(on_client: On, probe: list[str]) -> None:
     need("traceroute")
-    lines = on_client("traceroute", "-n", *probe, "10.80.0.80").out.splitlines()[1:]
+    # Left alone it calls a probe lost that takes three times as long as another one to the same
+    # hop, which a busy machine brings about when an answer takes 0.1 ms; -w 5 waits for all.
+    command = ["traceroute", "-n", "-w", "5", *probe, "10.80.0.80"]
+    lines = on_client(*command).out.splitlines()[1:]
     assert [line.split()[1] for line in lines] == ["10.1.0.1", "10.12.0.2", "10.80.0.80"]
     assert not any("*" in line for line in lines)
 
@@ -363,11 +363,11 @@ class TestChromium:
         self, web: World, browser: list[str]
     ) -> None:
         url = "http://www.itheima.com/"
-        story = web("trace", "client", "--json", "--", *browser, "--dump-dom", url).json
+        story = web("trace", "--json", "client", "--", *browser, "--dump-dom", url).json
         assert story["exit_code"] == 0
         page = Page(story["output"])
         assert page.text["title"].strip() == "Networks you can take apart"
-        assert page.text["h1"].startswith("You have arrived. 欢迎！")
+        assert page.text["h1"].startswith("You have arrived. 欢迎")
         assert ("link", {"rel": "stylesheet", "href": "style.css"}) in page.tags
         assert [a["src"] for tag, a in page.tags if tag == "img"] == ["network.png"]
         asked = [trip["title"] for trip in story["trips"] if trip["kind"] == "http-request"]
@@ -377,22 +377,14 @@ class TestChromium:
     def test_it_paints_the_page(self, web: World, browser: list[str]) -> None:
         picture = web.home / "page.png"
         url = "http://www.itheima.com/"
-        # It needs no more than this to paint; HOPLAB_KEEP_PICTURE is for people who want to look.
         command = [*browser, "--window-size=1000,800", f"--screenshot={picture}", url]
         web("exec", "client", "--", *command)
         data = picture.read_bytes()
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack_from("!II", data, 16) == (1000, 800)
         assert len(data) > 20_000, "an empty page compresses to a few thousand bytes"
-        if keep := os.environ.get("HOPLAB_KEEP_PICTURE"):
+        if keep := os.environ.get("HOPLAB_KEEP_PICTURE"):  # for people who want to look
             shutil.copyfile(picture, keep)
-
-    def test_a_name_that_does_not_exist_gives_its_error_page(
-        self, web: World, browser: list[str]
-    ) -> None:
-        url = "http://nobody.itheima.com/"
-        text = web("exec", "client", "--", *browser, "--dump-dom", url).out
-        assert "ERR_NAME_NOT_RESOLVED" in text
 
 
 def test_the_lab_is_as_it_was(web: World) -> None:

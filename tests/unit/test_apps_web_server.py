@@ -48,6 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (top / "secret").write_text("TOP-5ECRET", encoding="utf-8")
     (top / "site-secret").write_text("TOP-5ECRET", encoding="utf-8")
     (folder / "escape").symlink_to(top / "secret")
+    (folder / "sibling").symlink_to(top / "site-secret")
     (folder / "out").symlink_to(top)
     (folder / "inside.html").symlink_to("index.html")
     return folder
@@ -218,6 +219,7 @@ def test_not_modified(server: Running) -> None:
         "//../secret",
         "/../site-secret",
         "/escape",
+        "/sibling",
         "/out/secret",
         "/.hidden",
         "/sub/..%2f.hidden",
@@ -339,6 +341,7 @@ class Recorder:
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = list(pieces)
         self.sends: list[bytes] = []
+        self.shut = False
 
     def setsockopt(self, *args: int) -> None:
         assert args == (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -353,7 +356,8 @@ class Recorder:
         self.sends.append(data)
 
     def shutdown(self, how: int) -> None:
-        self.pieces.clear()
+        assert how == socket.SHUT_WR
+        self.shut = True
 
 
 def converse(site: web_server.Site, *pieces: bytes) -> list[bytes]:
@@ -368,6 +372,22 @@ def test_head_and_body_leave_in_one_send(site: Path) -> None:
     assert sent.startswith(b"HTTP/1.1 200 OK\r\n") and sent.endswith(b"<h1>home</h1>")
     first = converse(web_server.Site(str(site)), request.replace(b"/ ", b"/big.bin "))[0]
     assert first.startswith(b"HTTP/1.1 200 OK\r\n") and len(first) > 60000
+
+
+def test_head_sends_no_body(site: Path) -> None:
+    for path in (b"/", b"/big.bin", b"/nothing"):
+        [sent] = converse(web_server.Site(str(site)), b"HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        assert sent.endswith(b"\r\n\r\n") and sent.count(b"\r\n\r\n") == 1
+
+
+def test_what_is_left_of_a_body_is_read_before_closing(site: Path) -> None:
+    # Closing with unread bytes would reset the connection, perhaps before the answer is read.
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+    recorder = Recorder(head, b"1234", b"56789")
+    site_ = web_server.Site(str(site))
+    web_server.converse(recorder, "peer", site_, lambda text: None, 5.0)  # type: ignore[arg-type]
+    assert split(recorder.sends[0])[0] == 501
+    assert recorder.shut and recorder.pieces == []
 
 
 def test_file_that_shrinks_ends_the_connection(site: Path) -> None:

@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast networks come up, connect and go: ours beside stock Mininet, on the same machine.
+
+    python3 bench/bringup.py            every size up to 500 hosts (about ten minutes)
+    python3 bench/bringup.py --quick    the small ones, in less than two minutes
+
+Two tables. The first is the engine alone: the same Mininet topology, built by hoplab's network
+and by stock Mininet, each in a private machine with an Open vSwitch (userspace datapath) that runs
+already. The second is what a user types: `hoplab up`, `pingall` and `down` beside
+`mn --test pingall`, program start included; hoplab also starts its Open vSwitch and controller in
+that time, which for mn run already.
+
+The runs alternate (ours, stock, ours, stock, …), a run begins when the kernel has taken away what
+the one before left, and each figure is the median. Columns:
+
+    up      from the topology to a started network; in rows with a controller, until every switch
+            has finished its handshake with it
+    ping    all pairs of ten of the hosts (of all, if fewer), in the way of each: ours keeps 64 raw
+            echo requests in flight, stock runs `ping` for one pair after the other
+    down    until the user has the prompt back
+    gone    until the kernel has freed everything; nobody waits for it
+    ratio   stock divided by ours
+
+Works as root and as an ordinary user who may run labs. The exit code is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from hoplab import control, netlink, sandbox, switchd, wait  # noqa: E402
+from hoplab.namespaces import Namespace, ipv6_off  # noqa: E402
+
+PINGED = 10  # hosts whose pairs are pinged in the table
+ALL_PAIRS_UP_TO = 50  # hosts; more take minutes on a busy machine
+RUN_S = 400  # no single run takes as long
+CONTROLLER = ROOT / "controllers" / "learning_switch.py"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network to measure. `kind` and `sizes` are as in `mn --topo KIND,SIZES`."""
+
+    kind: str
+    sizes: tuple[int, ...]
+    controller: bool = False
+
+    def __str__(self) -> str:
+        text = ",".join([self.kind, *map(str, self.sizes)])
+        return text + (" + controller" if self.controller else "")
+
+    def topo(self, **options: Any) -> Any:
+        """The Topo of Mininet's own that `mn` makes of it."""
+        from mininet.topo import LinearTopo, SingleSwitchTopo
+        from mininet.topolib import TreeTopo
+
+        kinds = {"single": SingleSwitchTopo, "linear": LinearTopo, "tree": TreeTopo}
+        return kinds[self.kind](*self.sizes, **options)
+
+
+QUICK = [
+    Case("single", (2,)),
+    Case("single", (10,)),
+    Case("single", (50,)),
+    Case("linear", (10,)),
+    Case("tree", (2, 3)),
+    Case("single", (10,), controller=True),
+]
+FULL = [
+    *QUICK[:3],
+    Case("single", (200,)),
+    Case("single", (500,)),
+    Case("linear", (10,)),
+    Case("linear", (50,)),
+    Case("tree", (2, 3)),
+    Case("tree", (2, 7)),
+    Case("tree", (2, 22)),
+    Case("single", (10,), controller=True),
+    Case("single", (200,), controller=True),
+    Case("tree", (2, 3), controller=True),
+]
+COMMANDS_QUICK = [Case("single", (10,), controller=True)]
+COMMANDS_FULL = [Case(kind, sizes, controller=True) for kind, sizes in (
+    ("single", (2,)), ("single", (10,)), ("linear", (10,)), ("tree", (2, 3)))]  # fmt: skip
+
+INTRODUCTION = f"""\
+The engines, in seconds (medians): ours, stock Mininet, stock / ours. Each alternates with the other
+in private machines of the same kind, over Open vSwitch's userspace datapath. `ping`: all pairs of
+up to {PINGED} hosts. `all pairs`: of all hosts, ours alone, up to {ALL_PAIRS_UP_TO} hosts.
+"""
+
+Times = dict[str, float]
+
+
+# ----------------------------------------------------------------------------- a private machine
+
+
+class Failed(Exception):
+    """A run that did not do what it was to do; the text says what."""
+
+
+def in_machine(work: Callable[[Callable[[Times], None]], None]) -> Times:
+    """Run `work(report)` in a fresh private machine. What it reports is returned, with `down` if it
+    did not report that itself: how long the machine took to end."""
+
+    def inside(channel: socket.socket) -> int:
+        def report(times: Times) -> None:
+            channel.send(json.dumps(times).encode())
+
+        try:
+            work(report)
+        except BaseException:
+            channel.send(json.dumps({"failed": traceback.format_exc()[-4000:]}).encode())
+        signal.pause()  # the bench ends it
+        return 0
+
+    times: dict[str, Any]
+    started = sandbox.start("bench", [], inside)
+    pidfd = os.pidfd_open(started.pid)
+    try:
+        started.channel.settimeout(RUN_S)
+        data = started.channel.recv(1 << 16)
+        times = json.loads(data) if data else {"failed": "its process ended"}
+        began = time.perf_counter()
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [], 60)
+        times.setdefault("down", time.perf_counter() - began)
+        freed()
+        times["gone"] = time.perf_counter() - began + times.pop("stopping", 0)
+    except TimeoutError:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        raise Failed(f"it has not ended after {RUN_S} s") from None
+    finally:
+        os.close(pidfd)
+        started.channel.close()
+    if "failed" in times:
+        raise Failed(times["failed"])
+    return times
+
+
+def freed() -> None:
+    """Wait until the kernel has freed the network namespaces that nobody is in any more.
+
+    It frees them one batch after the other, so one more that comes last tells: it holds one end of
+    a veth pair, and the other end disappears with it. Done in a child, which may enter namespaces.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            new = sandbox.CLONE_NEWNET | (sandbox.CLONE_NEWUSER if os.geteuid() else 0)
+            sandbox.unshare(new)
+            here = Namespace.own("here")
+            (last,) = Namespace.create(["last"])
+            ends = (netlink.End("here", "02:00:00:00:00:01", 10, here.net),
+                    netlink.End("there", "02:00:00:00:00:02", 10, last.net))  # fmt: skip
+            here.route.send([netlink.veth(*ends)])
+            for fd in (last.net, last.mnt, last.uts):
+                os.close(fd)
+            last.route.close()
+            wait.until(
+                lambda: "here" not in [name for _, name in socket.if_nameindex()],
+                "the kernel to free the namespaces",
+                within_s=120,
+                longest_s=0.01,
+            )
+            code = 0
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise Failed("the kernel did not free the namespaces of the run within 120 s")
+
+
+def neighbours() -> tuple[int, int]:
+    """How many entries the machine's table of neighbours (ARP) holds, and how many it may: one
+    table for all network namespaces, so every lab on the machine has its share in it."""
+    rows = Path("/proc/net/stat/arp_cache").read_text().splitlines()
+    most = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text()
+    return int(rows[1].split()[0], 16), int(most)
+
+
+def crowded() -> str:
+    """A sentence if that table is so full that pings are lost for it, else nothing."""
+    try:
+        held, most = neighbours()
+    except (OSError, ValueError, IndexError):
+        return ""
+    if held < most * 0.8:
+        return ""
+    return (
+        f"the machine's table of neighbours holds {held} of {most} entries, so pings are lost: "
+        "another lab with many hosts is up; end it, or raise net.ipv4.neigh.default.gc_thresh3"
+    )
+
+
+class Machine:
+    """What both find in their private machine: a running Open vSwitch, and a controller that
+    listens, if the case wants one."""
+
+    def __init__(self, case: Case) -> None:
+        from hoplab.batch import raise_file_limit
+
+        raise_file_limit()
+        Namespace.own("root").route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
+        logs = Path("/run/bench")
+        logs.mkdir()
+        self.switchd = switchd.Switchd(logs)
+        self.switchd.start()
+        warm = self.switchd.warm_up("user")
+        if warm is not None:
+            warm.wait()
+            switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
+        if case.controller:
+            self.controller = control.Controller(CONTROLLER, 6653, logs / "controller.log")
+            self.controller.start()
+            self.controller.ready()
+            # Mininet asks telnet whether a controller listens and stumbles over its output when
+            # the controller's random numbers are in it; this one says what Mininet looks for.
+            telnet = logs / "telnet"
+            telnet.write_text("#!/bin/bash\n(exec 3<>/dev/tcp/$3/$4) && echo Connected\n")
+            telnet.chmod(0o755)
+            os.environ["PATH"] = f"{logs}:{os.environ['PATH']}"
+
+
+def options(case: Case) -> dict[str, Any]:
+    """Without a controller a switch must forward by itself."""
+    return {"sopts": {"failMode": "secure" if case.controller else "standalone"}}
+
+
+def chosen(hosts: list[Any], count: int) -> list[Any]:
+    """`count` of the hosts, evenly spread, the first and the last among them."""
+    if len(hosts) <= count:
+        return hosts
+    return [hosts[i * (len(hosts) - 1) // (count - 1)] for i in range(count)]
+
+
+# ---------------------------------------------------------------------------------- the engines
+
+
+def ours(case: Case) -> Times:
+    """hoplab's network, up, connected and down."""
+
+    def work(report: Callable[[Times], None]) -> None:
+        from hoplab import network, pingall
+        from hoplab.batch import Batch
+
+        Machine(case)
+        ipv6_off()
+        began = time.perf_counter()
+        batch = Batch()
+        network.install(batch)
+        net = network.Network(case.topo(**options(case)), batch, "user")
+        net.start()
+        if case.controller:
+            empty = control.change_over(net.bridges(), 6653, first=True)
+            assert not empty, f"no flow in {empty}"
+        up = time.perf_counter() - began
+        hosts = pingall.hosts_of(net)
+        times = {"up": up, "ping": all_talk(chosen(hosts, PINGED))}
+        if PINGED < len(hosts) <= ALL_PAIRS_UP_TO:
+            times["all"] = all_talk(hosts)
+        report(times)
+
+    def all_talk(hosts: list[Any]) -> float:
+        from hoplab import pingall
+
+        result = pingall.ping_all(hosts)
+        assert not result.lost, f"lost: {result.lost[:10]}"
+        return result.seconds
+
+    return in_machine(work)
+
+
+def stock(case: Case) -> Times:
+    """Stock Mininet, up, connected and down by net.stop()."""
+
+    def work(report: Callable[[Times], None]) -> None:
+        import mininet.log
+        from mininet.net import Mininet
+        from mininet.node import OVSSwitch, RemoteController
+
+        mininet.log.setLogLevel("error")
+        Machine(case)
+        began = time.perf_counter()
+        net = Mininet(
+            case.topo(**options(case)),
+            switch=partial(OVSSwitch, datapath="user"),
+            controller=RemoteController if case.controller else None,
+            waitConnected=case.controller,
+        )
+        net.start()
+        up = time.perf_counter() - began
+        began = time.perf_counter()
+        lost = net.ping(hosts=chosen(net.hosts, PINGED), timeout="1")
+        ping = time.perf_counter() - began
+        assert lost == 0, f"{lost} % of the pings were lost"
+        began = time.perf_counter()
+        net.stop()
+        down = time.perf_counter() - began
+        report({"up": up, "ping": ping, "down": down, "stopping": down})
+
+    return in_machine(work)
+
+
+# ---------------------------------------------------------------------------------- the commands
+
+
+def ours_typed(case: Case) -> Times:
+    """`hoplab up`, `hoplab pingall`, `hoplab down`, each a program of its own."""
+    with tempfile.TemporaryDirectory(prefix="hoplab-bench-") as folder:
+        file = Path(folder, "net.py")
+        file.write_text(
+            "from mininet.topo import LinearTopo, SingleSwitchTopo\n"
+            "from mininet.topolib import TreeTopo\n"
+            "topos = {'single': SingleSwitchTopo, 'linear': LinearTopo, 'tree': TreeTopo}\n"
+            f"topos = {{'net': topos[{case.kind!r}]}}\n"
+        )
+        env = {**os.environ, "XDG_STATE_HOME": folder, "PYTHONPATH": str(ROOT)}
+
+        def run(*arguments: str) -> float:
+            began = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", "hoplab.cli.main", *arguments],
+                env=env, capture_output=True, text=True, timeout=RUN_S,
+            )  # fmt: skip
+            if done.returncode:
+                raise Failed(f"hoplab {' '.join(arguments)}: {done.stdout}{done.stderr}")
+            return time.perf_counter() - began
+
+        try:
+            up = run("up", ",".join([str(file), *map(str, case.sizes)]))
+            ping = run("pingall")
+        except BaseException:
+            with contextlib.suppress(Failed):
+                run("down", "--all")
+            raise
+        down = run("down")
+        freed()
+    return {"up": up, "ping": ping, "down": down, "total": up + ping + down}
+
+
+def stock_typed(case: Case) -> Times:
+    """`mn --test pingall`."""
+    mn = switchd._tool("mn")
+
+    def work(report: Callable[[Times], None]) -> None:
+        Machine(case)
+        topo = ",".join([case.kind, *map(str, case.sizes)])
+        argv = [mn, "--topo", topo, "--switch", "ovsk,datapath=user", "--controller", "remote"]
+        began = time.perf_counter()
+        done = subprocess.run(
+            [*argv, "--test", "pingall"], capture_output=True, text=True, timeout=RUN_S
+        )
+        total = time.perf_counter() - began
+        words = done.stdout + done.stderr
+        assert done.returncode == 0 and "0% dropped" in words, words[-3000:]
+        report({"total": total})
+
+    return in_machine(work)
+
+
+# -------------------------------------------------------------------------------------- the bench
+
+
+@dataclass
+class Pair:
+    """All runs of one case."""
+
+    case: Case
+    run_ours: Callable[[Case], Times]
+    run_stock: Callable[[Case], Times]
+    ours: list[Times] = field(default_factory=list)
+    stock: list[Times] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """One run of each, ours first in every other pair."""
+        sides = [
+            ("hoplab", self.run_ours, self.ours),
+            ("stock", self.run_stock, self.stock),
+        ]
+        for name, function, times in sides[:: -1 if len(self.ours) % 2 else 1]:
+            try:
+                times.append(function(self.case))
+            except Exception as error:
+                self.failed.append(f"{name}, {self.case}: {error}\n{crowded()}".rstrip())
+
+    def median(self, side: str, what: str) -> float | None:
+        values = [times[what] for times in getattr(self, side) if what in times]
+        return statistics.median(values) if values else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "network": str(self.case),
+            "ours": self.ours,
+            "stock": self.stock,
+            "failed": self.failed,
+        }
+
+
+def number(value: float | None) -> str:
+    """Seconds with three digits that matter, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def ratio(ours: float | None, stock: float | None) -> str:
+    return "-" if not ours or not stock else f"{stock / ours:.1f}"
+
+
+def table(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in rows
+    )
+
+
+def engine_table(pairs: list[Pair]) -> str:
+    rows = [["network", "runs"]]
+    for what in ("up", "ping", "down", "gone"):
+        rows[0] += [what, "stock", "ratio"]
+    rows[0].append("all pairs")
+    for pair in pairs:
+        row = [str(pair.case), str(min(len(pair.ours), len(pair.stock)))]
+        for what in ("up", "ping", "down", "gone"):
+            one, other = pair.median("ours", what), pair.median("stock", what)
+            row += [number(one), number(other), ratio(one, other)]
+        rows.append([*row, number(pair.median("ours", "all"))])
+    return table(rows)
+
+
+def command_table(pairs: list[Pair]) -> str:
+    rows = [["network", "runs", "up", "pingall", "down", "total", "mn", "ratio"]]
+    for pair in pairs:
+        mine = [pair.median("ours", what) for what in ("up", "ping", "down", "total")]
+        other = pair.median("stock", "total")
+        runs = str(min(len(pair.ours), len(pair.stock)))
+        rows.append(
+            [str(pair.case), runs, *map(number, mine), number(other), ratio(mine[-1], other)]
+        )
+    return table(rows)
+
+
+def rounds(pairs: list[Pair], count: int, budget_s: float) -> Iterator[Pair]:
+    """Every pair once, then again, `count` times in all; after `budget_s` no further round of a
+    pair begins (each has its first)."""
+    began = time.monotonic()
+    for turn in range(count):
+        for pair in pairs:
+            if turn == 0 or time.monotonic() - began < budget_s:
+                yield pair
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="\n".join(__doc__.splitlines()[1:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="small networks, under two minutes")
+    parser.add_argument("--runs", type=int, default=3, help="of each (default: 3)")
+    parser.add_argument("--json", action="store_true", help="print every run as data")
+    arguments = parser.parse_args()
+    cases, commands = (QUICK, COMMANDS_QUICK) if arguments.quick else (FULL, COMMANDS_FULL)
+    engines = [Pair(case, ours, stock) for case in cases]
+    typed = [Pair(case, ours_typed, stock_typed) for case in commands]
+    budget_s = 70.0 if arguments.quick else 1200.0
+    if text := crowded():
+        print(f"note: {text}", file=sys.stderr)
+    done = 0
+    try:
+        for pair in rounds([*typed, *engines], max(1, arguments.runs), budget_s):
+            done += 1
+            sys.stderr.write(f"\r\x1b[K… run {done}: {pair.case} ")
+            sys.stderr.flush()
+            pair.run()
+    finally:
+        sys.stderr.write("\r\x1b[K")
+    failed = [text for pair in [*engines, *typed] for text in pair.failed]
+    if arguments.json:
+        print(json.dumps({"engines": [p.as_dict() for p in engines],
+                          "commands": [p.as_dict() for p in typed]}, indent=1))  # fmt: skip
+    else:
+        print(INTRODUCTION)
+        print(engine_table(engines))
+        print("\nAs typed: hoplab up, pingall, down; and mn --test pingall. In seconds.\n")
+        print(command_table(typed))
+    for text in failed:
+        print(f"\nFAILED  {text}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names, folders and locks of labs, without any lab."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hoplab import client
+from hoplab.errors import Exit, LabError
+
+
+@pytest.fixture(autouse=True)
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "hoplab" / "labs"
+
+
+def test_a_claimed_name_lives_until_it_is_given_up(state: Path) -> None:
+    claimed = client.claim("one")
+    assert claimed.handle.alive()
+    assert [handle.name for handle in client.live()] == ["one"]
+    claimed.give_up()
+    assert not claimed.handle.alive() and client.live() == []
+    assert list(state.iterdir()) == []
+
+
+def test_a_taken_name_is_refused() -> None:
+    client.claim("one")
+    with pytest.raises(LabError, match="a lab called one is up already") as caught:
+        client.claim("one")
+    assert caught.value.code == Exit.TAKEN and "--name" in caught.value.hint
+
+
+def test_what_a_dead_lab_left_is_replaced(state: Path) -> None:
+    (state / "one" / "logs").mkdir(parents=True)
+    (state / "one" / "lab.json").write_text("{}")
+    (state / "one" / "lock").touch()
+    assert client.live() == []
+    client.claim("one")
+    assert [path.name for path in (state / "one").iterdir()] == ["lock"]
+
+
+def test_looking_does_not_disturb_a_claim(state: Path) -> None:
+    """Two who look at once do not take each other for a lab."""
+    claimed = client.claim("one")
+    claimed.give_up(keep_logs=True)
+    one, other = client.Handle("one"), client.Handle("one")
+    assert not one.alive() and not other.alive()
+    client.claim("one")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "-x", "a" * 42, "a b", "é"])
+def test_bad_names(name: str) -> None:
+    with pytest.raises(LabError, match="is no name for a lab"):
+        client.claim(name)
+
+
+def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(blocked))
+    with pytest.raises(LabError, match="cannot be written") as caught:
+        client.claim("one")
+    assert "XDG_STATE_HOME" in caught.value.hint
+
+
+def test_a_recycled_pid_is_not_taken_for_a_lab(state: Path) -> None:
+    claimed = client.claim("one")
+    # Our own process has the lock open: this is what init looks like.
+    (state / "one" / "init.pid").write_text(str(os.getpid()))
+    assert client._init_pid(claimed.handle) == os.getpid()
+    # Somebody else's process has not, whatever the file says.
+    (state / "one" / "init.pid").write_text("1")
+    assert client._init_pid(claimed.handle) is None
+
+
+def test_no_lab_says_what_to_do() -> None:
+    with pytest.raises(LabError, match="no lab is up") as caught:
+        client.find(None)
+    assert caught.value.hint == "bring one up: hoplab up web"
+    client.claim("other")
+    with pytest.raises(LabError, match="no lab called web is up") as caught:
+        client.find("web")
+    assert "other" in caught.value.hint
+
+
+def test_an_error_survives_the_socket() -> None:
+    error = LabError("what", "next", Exit.TAKEN, "detail")
+    again = LabError.from_dict(error.as_dict())
+    assert (again.message, again.hint, again.code, again.detail) == (
+        "what", "next", Exit.TAKEN, "detail",
+    )  # fmt: skip

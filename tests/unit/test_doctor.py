@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine refuses is told exactly, with the line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hoplab import doctor, sandbox
+from hoplab.errors import Exit, LabError
+
+Setter = Callable[..., None]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setter:
+    """A machine with these sysctls, this user, this /dev/net/tun."""
+
+    def make(sysctls: dict[str, str], *, uid: int = 1000, tun: str = "open") -> None:
+        monkeypatch.setattr(sandbox, "_sysctl", sysctls.get)
+        monkeypatch.setattr(sandbox.os, "geteuid", lambda: uid)
+        device = tmp_path / "tun"
+        if tun != "missing":
+            device.touch()
+        monkeypatch.setattr(sandbox, "TUN", str(device))
+        monkeypatch.setattr(sandbox.os, "access", lambda path, mode: tun == "open")
+
+    return make
+
+
+CASES = {
+    "kernel.unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+    "kernel.apparmor_restrict_unprivileged_userns": (
+        "1",
+        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    "user.max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
+    "user.max_net_namespaces": ("0", "sysctl -w user.max_net_namespaces=15000"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_setting_that_refuses(machine: Setter, name: str) -> None:
+    value, fix = CASES[name]
+    machine({name: value})
+    (refusal,) = sandbox.refusals()
+    assert name in refusal.what and refusal.fix == f"sudo {fix}"
+    error = sandbox.refused(PermissionError(1, "Operation not permitted"))
+    assert error.code == Exit.REFUSED
+    assert name in error.message and fix in error.hint and "hoplab doctor" in error.hint
+
+
+def test_root_is_not_kept_from_user_namespaces_that_it_does_not_need(machine: Setter) -> None:
+    machine(
+        {
+            "kernel.unprivileged_userns_clone": "0",
+            "kernel.apparmor_restrict_unprivileged_userns": "1",
+            "user.max_user_namespaces": "0",
+        },
+        uid=0,
+    )
+    assert list(sandbox.refusals()) == []
+
+
+@pytest.mark.parametrize(("tun", "fix"), [("missing", "modprobe tun"), ("closed", "chmod 666")])
+def test_tun(machine: Setter, tun: str, fix: str) -> None:
+    machine({}, tun=tun)
+    (refusal,) = sandbox.refusals()
+    assert "tun" in refusal.what and fix in refusal.fix
+    assert list(sandbox.refusals(tun=False)) == []
+
+
+def test_nothing_is_refused(machine: Setter) -> None:
+    machine({"kernel.unprivileged_userns_clone": "1", "user.max_user_namespaces": "15000"})
+    assert list(sandbox.refusals()) == []
+
+
+def test_an_unexplained_refusal_still_has_a_next_step(machine: Setter) -> None:
+    machine({})
+    error = sandbox.refused(PermissionError(1, "Operation not permitted"))
+    assert "Operation not permitted" in error.message and error.hint
+
+
+def test_doctor_lists_every_fault_and_its_fix(
+    machine: Setter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine({"user.max_net_namespaces": "0"}, tun="closed")
+
+    def refuse(*_: object) -> None:
+        raise LabError("this machine refuses a lab to you", "see", Exit.REFUSED)
+
+    monkeypatch.setattr(sandbox, "start", refuse)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name, path=None: None)
+    text = doctor.as_text(doctor.examine())
+    assert "NO  mnexec" in text and "sudo apt-get install mininet" in text
+    for fix in ("user.max_net_namespaces=15000", "chmod 666", "apt-get install openvswitch-switch"):
+        assert text.count(fix) == 1, f"{fix} once: {text}"
+
+
+def test_a_setting_that_does_not_bite_is_no_fault(
+    machine: Setter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AppArmor may forbid in general what a profile allows to this program."""
+    machine({"kernel.apparmor_restrict_unprivileged_userns": "1"})
+
+    class Trial:
+        class channel:
+            close = staticmethod(lambda: None)
+
+    monkeypatch.setattr(sandbox, "start", lambda *_: Trial)
+    assert all(check.good for check in doctor._machine())

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every pair is met once in each direction, and lost ones do not hold up the others."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoplab import pingall
+
+
+@given(st.binary(max_size=64).map(lambda data: data + b"\0" * (len(data) % 2)))
+def test_a_packet_with_its_checksum_sums_to_zero(payload: bytes) -> None:
+    assert pingall.checksum(pingall.echo(8, 1, 2, payload)) == 0
+
+
+class Quiet(pingall._Round):
+    """A round on no network: `answer` says who replies."""
+
+    def __init__(self, n: int, answer: Any) -> None:
+        ends = [socket.socketpair() for _ in range(n)]
+        self.others = [other for _, other in ends]
+        hosts = [
+            pingall.Host(f"h{i}", f"10.0.0.{i}", 24, 2, None, end)  # type: ignore[arg-type]
+            for i, (end, _) in enumerate(ends)
+        ]
+        super().__init__(hosts, pingall.WINDOW)
+        self.asked: list[tuple[int, int]] = []
+        self.answer = answer
+
+    def _send(self, source: int, target: int, tries: int) -> None:
+        self.asked.append((source, target))
+        if self.answer(source, target):
+            self.result.received += 1
+        else:
+            self.flying[(source, target)] = (time.monotonic(), tries)
+
+    def _forget(self, group: list[tuple[int, int]]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 16, 17, 40])
+def test_every_ordered_pair_once(n: int) -> None:
+    one = Quiet(n, lambda source, target: True)
+    result = one.run()
+    assert len(one.asked) == len(set(one.asked)) == n * (n - 1) == result.received
+    assert all(source != target for source, target in one.asked)
+
+
+def test_what_is_lost_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pingall, "REPLY_S", 0.05)
+    one = Quiet(4, lambda source, target: target != 3)
+    result = one.run()
+    assert result.lost == [("h0", "h3"), ("h1", "h3"), ("h2", "h3")]
+    assert result.received == 9 and len(one.asked) == 9 + 3 * pingall.TRIES
