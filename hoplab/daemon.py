@@ -11,7 +11,10 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "pty", "host", "argv", "env", "cwd"}   -> {"pid": N} with the terminal's descriptor
     {"op": "capture", "path": PATH}         -> {"ok": {}}, then
         {"quiet_s": S, "within_s": T}       -> {"ok": {"quiet": bool, "frames": N}}
-        {"stop": true}                      -> {"ok": {"frames", "dropped"}}
+        {"stop": true}                      -> {"ok": {"frames", "dropped", ...}}
+    {"op": "listen", "interfaces": [...], "filter": PROGRAM or null, "count": N} with the
+        descriptor to write to              -> {"ok": {}}, then as for capture; the last answer
+                                               also comes unasked, when the capture has ended
     {"op": "down"}                          -> {"ok": {}}
 
 A failure is {"error", "hint", "code", "detail"}. Whoever closes the connection gives up what it
@@ -35,6 +38,7 @@ import termios
 import threading
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +46,7 @@ from hoplab import wait
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.lab import Lab
 from hoplab.spec import LARGEST_MESSAGE, Spec
+from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
 _LOOK_S = 0.05
@@ -277,23 +282,52 @@ class Service:
     # ------------------------------------------------------------------ captures
 
     def _do_capture(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
-        capture = self.lab.capture(Path(request["path"]))
+        self._attend(connection, self.lab.capture(Path(request["path"])))
+
+    def _do_listen(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        if len(fds) != 1:
+            raise LabError("a capture needs one descriptor to write to", code=Exit.USAGE)
+        program = bpf.checked(request.get("filter"))
+        try:
+            capture = self.lab.listen(
+                fds[0], request.get("interfaces") or [], program, int(request.get("count") or 0)
+            )
+        except BrokenPipeError:
+            raise LabError("nobody reads what is captured", code=Exit.FAILED) from None
+        os.close(fds.pop())  # so that the reader of a pipe sees its end when the capture ends
+        self._attend(connection, capture)
+
+    def _attend(self, connection: socket.socket, capture: Capture) -> None:
+        """Answer until it has ended or the asker has gone; it is stopped then."""
         stopped = False
         try:
             _send(connection, {"ok": {}})
-            while data := connection.recv(LARGEST_MESSAGE):
-                order = json.loads(data)
+            while True:
+                ready, _, _ = select.select([connection, capture.channel], [], [])
+                order = {"stop": True}
+                if connection in ready:
+                    data = connection.recv(LARGEST_MESSAGE)
+                    if not data:
+                        return
+                    order = json.loads(data)
                 if "quiet_s" in order:
                     _send(connection, {"ok": _until_quiet(capture, order)})
                 if "stop" in order:
                     stopped = True
+                    folder = (capture.path or self.lab.spec.folder).parent
                     try:
                         held = capture.stop()
                     except OSError as error:
-                        raise cannot_write(error, capture.path.parent) from error
-                    dropped = sum(held.dropped.values())
-                    answer = {"frames": len(held.observations), "dropped": dropped}
-                    _send(connection, {"ok": answer})
+                        raise cannot_write(error, folder) from error
+                    if held.ended == "killed":
+                        raise LabError(
+                            "the process that records was ended",
+                            "do it again; what was written until then is readable",
+                            Exit.LAB_DIED,
+                        )
+                    if held.problem and held.ended == "stop" and capture.path is not None:
+                        raise cannot_write(OSError(errno.ENOSPC, held.problem), folder)
+                    _send(connection, {"ok": asdict(held)})
                     return
         finally:
             if not stopped:
@@ -305,9 +339,10 @@ def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
     """Until no frame has come for `quiet_s` seconds, or `within_s` have passed."""
     deadline = time.monotonic() + float(order["within_s"])
     while True:
-        missing = float(order["quiet_s"]) - capture.quiet_for_s()
+        quiet_s, frames = capture.quiet()
+        missing = float(order["quiet_s"]) - quiet_s
         if missing <= 0 or time.monotonic() >= deadline:
-            return {"quiet": missing <= 0, "frames": capture.frames}
+            return {"quiet": missing <= 0, "frames": frames}
         time.sleep(min(missing, _LOOK_S))
 
 

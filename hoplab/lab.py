@@ -15,13 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoplab import content, control, netlink, switchd
+from hoplab import content, control, listening, netlink, switchd
 from hoplab.errors import Exit, LabError, cannot_write
-from hoplab.namespaces import in_thread
-from hoplab.sandbox import CLONE_NEWNET, TUN, refused, setns, unshare
+from hoplab.sandbox import TUN, refused
 from hoplab.spec import EARLY_CAPTURE, Spec
-from hoplab.wire.capture import Capture, Tap, open_socket
-from hoplab.wire.pcapng import InterfaceInfo
+from hoplab.wire import bpf
+from hoplab.wire.capture import Capture
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
 EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
@@ -74,8 +73,13 @@ class Lab:
             progress("building the network")
             if self.spec.capture:
                 path = self.spec.folder / EARLY_CAPTURE
-                self.early = self._new_capture(path)
-                batch.on_new = lambda new: self._tap(self.early, new)
+                try:
+                    self.early = early = Capture(path, listening.comment(self))
+                except OSError as error:
+                    raise cannot_write(error, path.parent) from error
+                if self.controller is not None:
+                    listening.tap_openflow(batch.root, early)
+                batch.on_new = lambda new: listening.tap(self, early, new)
             self.network = network.Network(topo, batch, self.datapath)
             self.network.build()
         finally:
@@ -227,62 +231,31 @@ class Lab:
         if dropped is not None:
             with contextlib.suppress(OSError):
                 dropped.stop()
-                dropped.path.unlink()
+                (self.spec.folder / EARLY_CAPTURE).unlink()
 
     # ------------------------------------------------------------------ capturing
 
     def capture(self, path: Path) -> Capture:
         """Listen on every interface of every namespace, into `path`; the capture that runs since
-        before the interfaces came up is handed over if there is one. Raises LabError."""
+        before the interfaces came up is handed over if there is one: its file is moved there when
+        it ends. Raises LabError."""
         if self.early is not None:
             taken, self.early = self.early, None
             self.network.batch.on_new = None
-            os.replace(taken.path, path)
-            taken.path = path
-            self._describe(taken)
+            taken.add_names(listening.names(self))
+            taken.move_to = path
             return taken
-        capture = self._new_capture(path)
-        self._describe(capture)
-        self._tap(capture, [
-            (place, name)
-            for place in self.network.batch.places
-            for name in place.index
-        ])  # fmt: skip
-        return capture
-
-    def _new_capture(self, path: Path) -> Capture:
         try:
-            return Capture(path)
+            return listening.start(self, path)
         except OSError as error:
             raise cannot_write(error, path.parent) from error
 
-    def _describe(self, capture: Capture) -> None:
-        """What a stranger who opens the file should know."""
-        controller = self.controller.file.stem if self.controller else "none"
-        capture.comment = (
-            f"hoplab: topology {self.spec.topology.stem}"
-            f"{',' + self.spec.arguments if self.spec.arguments else ''}, "
-            f"controller {controller}, datapath {self.datapath}"
-        )
-        for host in self.network.hosts:
-            for intf in host.intfList():
-                if intf.IP():
-                    capture.names[intf.IP()] = host.name
-
-    def _tap(self, capture: Capture | None, new: list[tuple[Any, str]]) -> None:
-        assert capture is not None
-        root = self.network.batch.root
-
-        def work() -> None:
-            unshare(0x200)  # CLONE_FS, so that this thread may wander
-            for place, name in new:
-                setns(place.namespace.net, CLONE_NEWNET)
-                label = name if place is root or name.startswith(place.name) else None
-                node = name.rsplit("-", 1)[0] if place is root else place.name
-                info = InterfaceInfo(label or f"{place.name}:{name}", f"interface of {node}")
-                capture.add(Tap(info, open_socket(name)))
-
-        in_thread(work)
+    def listen(
+        self, out: int, wanted: list[str], program: bpf.Program | None, count: int
+    ) -> Capture:
+        """Listen on the interfaces of these hosts, or of these names (all: none named), into a
+        file or pipe. Raises LabError."""
+        return listening.start(self, out, wanted, program, count)
 
 
 class _Background:

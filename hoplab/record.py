@@ -26,6 +26,7 @@ from hoplab.errors import Exit, LabError
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace.story import Story
+from hoplab.wire import pcapng
 
 QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
 QUIET_WITHIN_S = 4.0
@@ -219,6 +220,36 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
             termios.tcsetattr(0, termios.TCSADRAIN, before)
             os.close(master)
         return int(client.receive(sock, handle.name, 10)["exit"])
+
+
+def annotate(folder: Path, story: Story) -> None:
+    """Put the story's own line into the capture, as a comment of every frame that it tells of.
+    Raises OSError."""
+    path = folder / CAPTURE
+    fresh = path.with_suffix(".new")
+    with open(fresh, "wb") as file:
+        pcapng.write_all(file, pcapng.read(path), _comments(story))
+    os.replace(fresh, path)
+
+
+def _comments(story: Story) -> dict[int, str]:
+    """Frame number -> '#3 DNS question A www.itheima.com, hop 2 of 5: s1-eth3 to r1-eth0'."""
+    comments: dict[int, str] = {}
+    for trip in story.trips:
+        unwanted = {one.leg for one in trip.ignored}
+        for leg in trip.legs:
+            way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
+            text = f"#{trip.number} {trip.title}, hop {leg.index + 1} of {len(trip.legs)}: {way}"
+            if leg.sent is not None:
+                comments[leg.sent] = text + (", lost there" if leg.lost else "")
+            if leg.received is not None:
+                ignored = f", ignored by {leg.head}" if leg.index in unwanted else ""
+                comments[leg.received] = text + ignored
+        for one in trip.decisions:
+            for number, what in ((one.packet_in, "the question"), (one.packet_out, "the answer")):
+                if number:
+                    comments[number] = f"#{trip.number} {what} about it: {one.sentence}"
+    return comments
 
 
 def tell(

@@ -18,6 +18,7 @@ from typing import Any
 
 from hoplab.errors import Exit, LabError
 from hoplab.trace import story
+from hoplab.trace.channel import INTERFACE as OPENFLOW
 from hoplab.trace.follow import follow
 from hoplab.trace.story import Story
 from hoplab.trace.wiring import Wiring
@@ -52,6 +53,8 @@ def read(
             Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
         ) from error
     ports = wiring.port_map(capture.interfaces)
+    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+    channel = [seen for seen in capture.observations if spoken[seen.port]]
     journeys = follow(wiring, capture.observations, ports=ports)
     healed = sum(hop.healed for journey in journeys for hop in journey.hops())
     told = story.tell(
@@ -62,6 +65,7 @@ def read(
         command=command,
         said=said,
         health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
+        channel=channel if any(spoken) else None,
     )
     frames = {seen.number: seen for seen in capture.observations if ports[seen.port] is not None}
     return Run(folder, wiring, frames, told)

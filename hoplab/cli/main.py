@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: verbs in the order of a user's day, their options, and where errors end.
 
-Each verb is a function in `verbs_lab`, `verbs_host` or `verbs_trace` that takes the parsed
+Each verb is a function in one of the modules `verbs_*` that takes the parsed
 arguments and returns an exit code; modules are imported when their verb is used, so that
 `hoplab --help` is quick.
 """
@@ -174,6 +174,42 @@ def build_parser() -> argparse.ArgumentParser:
     form.add_argument("--md", action="store_true", help="Markdown with Mermaid diagrams")
     _lang(p)
     _json(p)
+
+    p = _add(
+        verbs, "capture", "write what the interfaces of a lab hear, live, to a file or a pipe",
+        "hoplab capture                                   every interface, until Ctrl-C\n"
+        "hoplab capture client r1:r1-eth0 -w two.pcapng   a host and one interface of a router\n"
+        "hoplab capture --filter 'arp or icmp' --count 10\n"
+        "hoplab capture -w - | tshark -r -                live into another program\n"
+        "hoplab capture openflow --duration 5             switches and controller", "verbs_capture",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument(
+        "what", metavar="HOST[:INTERFACE]", nargs="*",
+        help="only these hosts or interfaces (default: all, the OpenFlow channel included)",
+    )  # fmt: skip
+    p.add_argument(
+        "-w", dest="file", metavar="FILE|-",
+        help="pcapng file, or - for stdout (default: hoplab-DATE-TIME.pcapng)",
+    )  # fmt: skip
+    p.add_argument(
+        "--filter", metavar="EXPR", help="only frames that this takes, in tcpdump's language"
+    )
+    p.add_argument("--duration", metavar="S", type=float, help="end after so many seconds")
+    p.add_argument("--count", metavar="N", type=int, help="end after so many frames")
+    _json(p)
+
+    p = _add(
+        verbs, "wireshark", "open Wireshark on a run, or live on a lab; or put our part into it",
+        "hoplab wireshark             live on the lab\n"
+        "hoplab wireshark my-run      what `hoplab visit --save my-run` kept\n"
+        "hoplab wireshark install     labs in Wireshark's own list, and a profile, for you\n"
+        "hoplab wireshark uninstall   takes exactly that away", "verbs_shark",
+    )  # fmt: skip
+    p.add_argument(
+        "what", metavar="RUN|LAB|install|uninstall", nargs="?",
+        help="a run folder, a pcapng file or a lab (default: the lab)",
+    )  # fmt: skip
 
     p = _add(
         verbs, "pingall", "ping every pair of hosts at once",

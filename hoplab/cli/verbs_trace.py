@@ -153,6 +153,7 @@ class _Lab:
         try:
             (self.folder / record.TRACE).write_text(json.dumps(data, indent=1, ensure_ascii=False))
             if self.save is not None:
+                record.annotate(self.folder, story)
                 for file in (record.CAPTURE, record.TRACE, record.STATE):
                     shutil.copyfile(self.folder / file, self.save / file)
         except OSError as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hoplab.trace.narrative import Leg, Outcome, Rewrite, Step, Story, Summary, Trip
+from hoplab.trace.narrative import Decision, Leg, Outcome, Rewrite, Step, Story, Summary, Trip
 
 FORMAT = 1
 
@@ -107,7 +107,23 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "causes": trip.causes,
         "answered_by": trip.answered_by or None,
         "notes": trip.notes,
+        "decisions": [_decision(one) for one in trip.decisions],
         "legs": [_leg(leg) for leg in trip.legs],
+    }
+
+
+def _decision(one: Decision) -> dict[str, Any]:
+    return {
+        "node": one.node,
+        "leg": one.leg,
+        "by": one.by,
+        "sentence": one.sentence,
+        "answer": one.answer,
+        "wait_ms": _ms(one.wait_ms),
+        "packet_in": one.packet_in or None,
+        "packet_out": one.packet_out or None,
+        "flow": one.flow,
+        "installed": list(one.installed),
     }
 
 

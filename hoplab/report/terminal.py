@@ -93,6 +93,7 @@ class _Page:
     tr: Language
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)  # switches whose flooding has been explained
 
     def paint(self, text: str, *styles: str) -> str:
         """Text in colour, where colour is wanted."""
@@ -241,6 +242,7 @@ def _trip(page: _Page, trip: Trip) -> None:
         _rewrites(page, trip)
         if trip.cause:
             page.wrap(page.tr.label("why:", page.tr(trip.cause)), page.indent, "dim", hang=5)
+        _decisions(page, trip)
     for note in trip.notes:
         page.wrap(page.tr.label("note:", page.tr(note)), page.indent, "yellow", hang=6)
     for leg in trip.lost:
@@ -250,6 +252,18 @@ def _trip(page: _Page, trip: Trip) -> None:
         page.wrap(f"✗ {page.tr(trip.ended)}", page.indent, "red", hang=2)
     if page.detail == "full":
         _frame_numbers(page, trip)
+
+
+def _decisions(page: _Page, trip: Trip) -> None:
+    """What the controller was asked; a flow that floods by itself is told once a switch."""
+    for one in trip.decisions:
+        if one.by == "controller" or page.detail == "full" or one.node not in page.told:
+            page.wrap(one.sentence, page.indent, "dim", hang=2)
+        if one.by == "flow":
+            page.told.add(one.node)
+        elif page.detail == "full":
+            for flow in one.installed:
+                page.wrap(f"+ {flow}", page.indent + 2, "dim", hang=2)
 
 
 def _path(trip: Trip) -> str:

@@ -142,6 +142,29 @@ class Rewrite:
         return (self.src_before, self.dst_before) != (self.src_after, self.dst_after)
 
 
+@dataclass(slots=True, frozen=True)
+class Decision:
+    """Why a switch did what it did with the frame, as the captured OpenFlow channel shows it.
+
+    leg: the one by which the frame came. by: 'controller' if it was asked, 'flow' if the switch
+    flooded it by a flow it had. answer: 'flood', 'port 2 (s1-eth2)', 'drop', "" for none.
+    wait_ms: from question to answer. packet_in, packet_out: frame numbers, 0 for none.
+    flow: the flow that asked, or that flooded, "" if it is not known. installed: what the
+    controller put in because of this frame, in words.
+    """
+
+    node: str
+    leg: int
+    by: str
+    sentence: str
+    answer: str = ""
+    wait_ms: float | None = None
+    packet_in: int = 0
+    packet_out: int = 0
+    flow: str = ""
+    installed: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Trip:
     """One packet, told.
@@ -156,6 +179,7 @@ class Trip:
     cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
     answered_by: number of the trip that answers it, 0 if none is known.
     step: index into `Story.steps`.
+    decisions: what switches asked their controller about it, and why they flooded it.
     packet: the records of the first leg's frame; `last` those of the last leg on the path.
     """
 
@@ -185,6 +209,7 @@ class Trip:
     answered_by: int = 0
     notes: list[str] = field(default_factory=list)
     step: int = -1
+    decisions: list[Decision] = field(default_factory=list)
 
     @property
     def lost(self) -> list[Leg]:

@@ -4,7 +4,8 @@
 What lives here: the order of work and the counting. What must not: sockets, labs, layout.
 
 1. Each journey becomes a trip (`trips.py`).
-2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`).
+2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`), what
+   switches asked their controller (`controller.py`).
 3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`).
 4. The end is found (`outcome.py`) and the frames are counted (here).
 
@@ -20,6 +21,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from hoplab.trace.causes import find_causes
+from hoplab.trace.channel import conversation
+from hoplab.trace.controller import add_decisions
 from hoplab.trace.model import Journey
 from hoplab.trace.narrative import (
     Health,
@@ -36,6 +39,7 @@ from hoplab.trace.steps import Facts, make_steps
 from hoplab.trace.tcp import connections
 from hoplab.trace.trips import Places, tell_trip
 from hoplab.trace.wiring import Wiring
+from hoplab.wire.observation import Observation
 
 __all__ = ["Health", "Request", "Story", "tell"]
 
@@ -49,12 +53,14 @@ def tell(
     command: str = "",
     said: str = "",
     health: Health | None = None,
+    channel: Iterable[Observation] | None = None,
 ) -> Story:
     """The story of these journeys.
 
     request: the fetch it is about; without it `host` and `command` say who ran what, and the
     story is told without the lesson's numbered steps. `said` is what that command printed, if it
     failed.
+    channel: what switches and controller said to each other, None if it was not captured.
     """
     health = health or Health()
     known = sorted(journeys, key=lambda journey: journey.number)
@@ -64,6 +70,8 @@ def tell(
     trips = [tell_trip(places, journey, started_ns) for journey in known]
     found = connections(trips)
     lookups = find_causes(places, trips)
+    if channel is not None:
+        add_decisions(wiring, known, trips, conversation(channel))
     facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips})
     steps = make_steps(facts, lesson=request is not None)
     add_remarks(facts, steps, request)

@@ -1,207 +1,206 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames from packet sockets to a pcapng file, while they fly.
+"""Capturing: packet sockets opened here, frames written by a process of its own (`recorder.py`).
 
-One AF_PACKET socket an interface, opened by whoever can enter its namespace (`open_socket`), all
-read by one thread (`Capture`). Time is the kernel's, taken when the frame passes the interface, on
-one clock for all namespaces; direction is the kernel's too (packet(7), `sll_pkttype`). Frames lost
-for want of room are counted by the kernel and end up in the file. Nothing here knows what the
-interfaces are for.
+One AF_PACKET socket an interface, opened by whoever can enter its namespace (`open_socket`). Time
+is the kernel's, taken when the frame passes the interface, on one clock for all namespaces;
+direction is the kernel's too (packet(7), `sll_pkttype`). Frames lost for want of room are counted
+by the kernel and end up in the file. Nothing here knows what the interfaces are for.
+
+Rings or plain sockets? A ring takes load, and it does not need a socket's buffer, which is small
+for an ordinary user; but its memory is taken whether frames come or not. So every interface has a
+ring as long as all of them together fit into `RING_MEMORY`, and a plain socket beyond that
+(`ring_size`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import json
 import os
-import select
+import platform
+import shutil
 import socket
-import struct
+import subprocess
+import sys
 import threading
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from hoplab.wire import pcapng
-from hoplab.wire.observation import Reception
+from hoplab import __version__
+from hoplab.wire import bpf, pcapng, recorder, ring
 
 ETH_P_ALL = 3
-SOL_PACKET, PACKET_STATISTICS, PACKET_AUXDATA = 263, 6, 8
-SO_TIMESTAMPNS = 35
-TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 1 << 4, 1 << 6
-BUFFER_BYTES = 8 << 20  # a socket's queue, so that a burst waits instead of being lost
-LONGEST = 1 << 18
-_ANCILLARY = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(20)
-_AT_A_TIME = 64  # frames read from one socket before the others have their turn
+RING_MEMORY = 64 << 20
+RING_LARGEST, RING_SMALLEST = 4 << 20, 1 << 20
+BUFFER_BYTES = 8 << 20  # a plain socket's queue, so that a burst waits instead of being lost
+ANSWER_S = 10.0
+PIPE_BYTES = 1 << 20
 
 
-def open_socket(interface: str) -> socket.socket:
-    """A socket that hears every frame of one interface of the calling thread's network namespace,
-    from now on. Raises OSError."""
+def ring_size(interfaces: int) -> int:
+    """Bytes of ring for each of so many interfaces; 0: plain sockets."""
+    size = RING_LARGEST
+    while size * interfaces > RING_MEMORY and size > RING_SMALLEST:
+        size //= 2
+    return size if size * interfaces <= RING_MEMORY else 0
+
+
+def open_socket(
+    interface: str, ring_bytes: int = 0, program: bpf.Program | None = None
+) -> socket.socket:
+    """A socket that hears every frame (that `program` takes) of one interface of the calling
+    thread's network namespace, from now on. Raises OSError."""
     # Protocol 0 hears nothing; bind then sets interface and protocol together, so no frame of
     # another interface is ever in the queue (packet(7)).
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, 33, BUFFER_BYTES)  # SO_RCVBUFFORCE, for root
-    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-    sock.setblocking(False)
-    sock.bind((interface, ETH_P_ALL))
+    try:
+        if program is not None:
+            bpf.attach(sock, program)
+        if ring_bytes:
+            ring.attach(sock, ring_bytes)
+        else:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, 33, BUFFER_BYTES)  # SO_RCVBUFFORCE, for root
+            sock.setsockopt(socket.SOL_SOCKET, recorder.SO_TIMESTAMPNS, 1)
+            sock.setsockopt(ring.SOL_PACKET, recorder.PACKET_AUXDATA, 1)
+        sock.setblocking(False)
+        sock.bind((interface, ETH_P_ALL))
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
 @dataclass(frozen=True)
 class Tap:
-    """An interface and the socket that listens to it."""
+    """An interface and the socket that listens to it, with a ring of that size (0: none).
+
+    wire: its frames are the lab's traffic; without, they do not count for `quiet_for_s`.
+    """
 
     info: pcapng.InterfaceInfo
     socket: socket.socket
+    ring_bytes: int = 0
+    wire: bool = True
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How a capture ended. ended: 'stop', 'count', 'pipe' (nobody reads it any more) or 'killed'.
+
+    dropped: frames that the kernel had to drop, out of received. late: frames out of order.
+    problem: why frames are missing at the end (a full disk), or "".
+    """
+
+    ended: str
+    frames: int = 0
+    dropped: int = 0
+    received: int = 0
+    late: int = 0
+    problem: str = ""
+    interfaces: int = 0
 
 
 class Capture:
-    """A thread that writes what the taps hear to `path`, until `stop`.
+    """A process that writes what the taps hear, in order of time, until `stop`.
 
-    The file can be read at any moment, and after a kill; `stop` puts it in time order.
-    `problem` says why frames are no longer written (a full disk), or "".
+    The file can be read at any moment, and after a kill. `channel` becomes readable when the
+    capture has ended by itself (`count` frames, a pipe that nobody reads).
     """
 
-    def __init__(self, path: Path, comment: str = "") -> None:
-        """Raises OSError when the file cannot be made."""
-        self.path = path
-        self.comment = comment
-        self.frames = 0
-        self.problem = ""
-        self.names: dict[str, str] = {}
-        self._taps: list[Tap] = []
-        self._received: dict[int, int] = {}
-        self._dropped: dict[int, int] = {}
-        self._last = time.monotonic()
-        self._file: BinaryIO = open(path, "wb", buffering=1 << 16)  # noqa: SIM115 (held by the thread)
-        self._writer = pcapng.Writer(self._file, (), comment)
-        self._file.flush()
-        self._epoll = select.epoll()
-        self._wake_read, self._wake_write = os.pipe()
-        self._epoll.register(self._wake_read, select.EPOLLIN)
-        self._by_fd: dict[int, int] = {}
-        self._ending = False
+    def __init__(self, out: Path | int, comment: str = "", *, count: int = 0) -> None:
+        """out: a path, or the descriptor of a file or pipe, which stays the caller's.
+        Raises OSError when it cannot be written."""
+        self.path = out if isinstance(out, Path) else None
+        self.move_to: Path | None = None  # where the file is to be at the end
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        fd = os.dup(out) if isinstance(out, int) else os.open(out, flags, 0o644)
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-        self._thread.start()
+        try:
+            with contextlib.suppress(OSError):
+                import fcntl
+
+                fcntl.fcntl(fd, 1031, PIPE_BYTES)  # F_SETPIPE_SZ: room for a reader that pauses
+            with open(fd, "wb", buffering=0, closefd=False) as file:
+                pcapng.Writer(
+                    file,
+                    comment=comment,
+                    hardware=platform.machine(),
+                    os=f"{platform.system()} {platform.release()}",
+                    userappl=f"hoplab {__version__}",
+                )
+            self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.channel.settimeout(ANSWER_S)
+            with theirs:
+                self._process = _start(theirs.fileno(), fd, count)
+        finally:
+            os.close(fd)
+        # Closing its sockets at the end takes the kernel a while: nobody waits for that but this.
+        threading.Thread(target=self._process.wait, daemon=True).start()
 
     def add(self, tap: Tap) -> None:
-        """Listen to one more interface."""
+        """Listen to one more interface; the socket is the capture's from here on."""
+        order = {"add": asdict(tap.info), "ring": tap.ring_bytes, "wire": tap.wire}
+        with self._lock, tap.socket, contextlib.suppress(OSError):
+            socket.send_fds(self.channel, [json.dumps(order).encode()], [tap.socket.fileno()])
+
+    def add_names(self, names: Mapping[str, str]) -> None:
+        """IP address -> host name, for whoever reads the file."""
+        with self._lock, contextlib.suppress(OSError):
+            self.channel.send(json.dumps({"names": dict(names)}).encode())
+
+    def quiet(self) -> tuple[float, int]:
+        """(seconds since the last frame of the lab's traffic, frames written so far)."""
+        with self._lock, contextlib.suppress(OSError, KeyError, ValueError):
+            self.channel.send(b'{"ask": true}')
+            answer = json.loads(self.channel.recv(1 << 16))
+            return answer["quiet_s"], answer["frames"]
+        return float("inf"), 0
+
+    def stop(self) -> Totals:
+        """End it, unless it has ended by itself. A recorder that does not answer (a pipe that is
+        full and not read) is killed. Raises OSError if the file cannot be moved."""
+        answer: dict[str, Any] = {}
         with self._lock:
-            port = self._writer.add_interface(tap.info)
-            self._taps.append(tap)
-            self._by_fd[tap.socket.fileno()] = port
-        self._epoll.register(tap.socket.fileno(), select.EPOLLIN)
-
-    def quiet_for_s(self) -> float:
-        """Seconds since the last frame (or since the start)."""
-        return time.monotonic() - self._last
-
-    def stop(self) -> pcapng.Capture:
-        """End the thread, sort the file, return what it holds. Raises OSError (a full disk): the
-        unsorted file is kept then."""
-        self._ending = True
-        os.write(self._wake_write, b"x")
-        self._thread.join()
-        for port, tap in enumerate(self._taps):
-            self._count(port, tap.socket)
-            tap.socket.close()
-        self._epoll.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
-        with contextlib.suppress(OSError):
-            self._file.close()
-        if self.problem:
-            raise OSError(errno.ENOSPC, self.problem)
-        capture = pcapng.read(self.path)
-        capture.comment = self.comment
-        capture.names = self.names
-        capture.received, capture.dropped = dict(self._received), dict(self._dropped)
-        whole = self.path.with_suffix(".sorted")
-        try:
-            with open(whole, "wb") as file:
-                pcapng.write_all(file, capture)
-            os.replace(whole, self.path)
-        except OSError:
-            whole.unlink(missing_ok=True)
-            raise
-        return capture
-
-    # ------------------------------------------------------------------ the thread
-
-    def _run(self) -> None:
-        while True:
-            ready = self._epoll.poll()
-            for fd, _ in ready:
-                if fd == self._wake_read:
-                    continue
-                self._drain(fd)
-            if self._ending:
-                for fd in list(self._by_fd):
-                    self._drain(fd, every=True)
-                return
-
-    def _drain(self, fd: int, every: bool = False) -> None:
-        with self._lock:
-            port = self._by_fd[fd]
-            sock = self._taps[port].socket
-            for _ in range(LONGEST if every else _AT_A_TIME):
-                try:
-                    data, ancillary, _, address = sock.recvmsg(LONGEST, _ANCILLARY)
-                except BlockingIOError:
-                    break
-                except OSError as error:
-                    # An interface that goes down, or away, says so once; the socket lives on.
-                    if error.errno in (errno.ENETDOWN, errno.ENXIO, errno.ENODEV):
-                        continue
-                    break
-                self._last = time.monotonic()
-                self._keep(port, data, ancillary, address[2])
-            if not self.problem:
-                try:
-                    self._file.flush()
-                except OSError as error:
-                    self.problem = f"{self.path}: {error.strerror}"
-
-    def _keep(
-        self, port: int, data: bytes, ancillary: list[tuple[int, int, bytes]], kind: int
-    ) -> None:
-        t_ns = 0
-        for level, number, value in ancillary:
-            if level == socket.SOL_SOCKET and number == SO_TIMESTAMPNS:
-                seconds, nanoseconds = struct.unpack_from("=qq", value)
-                t_ns = seconds * 1_000_000_000 + nanoseconds
-            elif level == SOL_PACKET and number == PACKET_AUXDATA:
-                data = _with_vlan(data, value)
-        if kind > Reception.OUTGOING:
-            return  # a copy that the kernel made for itself (PACKET_LOOPBACK and such)
-        self.frames += 1
-        if self.problem:
-            return
-        try:
-            block = pcapng.pack_frame(
-                port, t_ns or time.time_ns(), Reception(kind), data, len(data)
-            )
-            self._file.write(block)
-        except OSError as error:
-            self.problem = f"{self.path}: {error.strerror}"
-
-    def _count(self, port: int, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            packets, drops = struct.unpack("=II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-            self._received[port] = self._received.get(port, 0) + packets
-            self._dropped[port] = self._dropped.get(port, 0) + drops
+            with contextlib.suppress(OSError):
+                self.channel.send(b'{"stop": true}')
+            with contextlib.suppress(OSError, ValueError):
+                while "ended" not in answer:
+                    answer = json.loads(self.channel.recv(1 << 16))
+            self.channel.close()
+            if "ended" not in answer:
+                self._process.kill()
+                return Totals("killed", problem="the process that records was ended")
+        totals = Totals(**answer)
+        if self.path is not None:
+            if totals.late:
+                _sort(self.path)
+            if self.move_to is not None:
+                shutil.move(self.path, self.move_to)
+        return totals
 
 
-def _with_vlan(data: bytes, auxiliary: bytes) -> bytes:
-    """The frame as it was on the wire: the kernel takes an 802.1Q tag out and hands it over beside
-    the frame (packet(7), PACKET_AUXDATA)."""
-    status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", auxiliary[:20])
-    if not status & TP_STATUS_VLAN_VALID:
-        return data
-    if not status & TP_STATUS_VLAN_TPID_VALID:
-        tpid = 0x8100
-    return data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
+def _start(channel: int, out: int, count: int) -> subprocess.Popen[bytes]:
+    """The recorder as a process: with none of our threads, and without what `site` would load."""
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    script = f"import sys; sys.path.insert(0, {ours!r}); import hoplab.wire.recorder as r; r.main()"
+    return subprocess.Popen(
+        [sys.executable, "-S", "-c", script, str(channel), str(out), str(count)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(channel, out),
+        start_new_session=True,  # Ctrl-C is for whoever asked for the capture
+    )
+
+
+def _sort(path: Path) -> None:
+    """Put a file in order that the recorder could not. On a full disk it stays as it is."""
+    capture = pcapng.read(path)
+    whole = path.with_suffix(".sorted")
+    try:
+        with open(whole, "wb") as file:
+            pcapng.write_all(file, capture)
+        os.replace(whole, path)
+    except OSError:
+        whole.unlink(missing_ok=True)

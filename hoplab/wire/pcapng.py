@@ -114,14 +114,15 @@ _packet_head = Struct("<IIIIIII")
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length modulo 4
 _END_OF_OPTIONS = b"\0\0\0\0"
 
-# Behind the data of a frame without comment: padding, the flags option, the end of options.
-_TAILS = {
-    reception: tuple(
-        padding + _option_head.pack(_EPB_FLAGS, 4) + _u32.pack(flags) + _END_OF_OPTIONS
+# Behind the data of a frame without comment: padding, the flags option, the end of options. By
+# reception, in the order of its numbers, then by length modulo 4.
+_TAILS = tuple(
+    tuple(
+        padding + _option_head.pack(_EPB_FLAGS, 4) + _u32.pack(_FLAGS[reception]) + _END_OF_OPTIONS
         for padding in _PADDING
     )
-    for reception, flags in _FLAGS.items()
-}
+    for reception in Reception
+)
 
 
 def _option(code: int, value: bytes) -> bytes:
@@ -193,9 +194,13 @@ class Writer:
         os: str = "",
         userappl: str = "hoplab",
         names: Mapping[str, str] | None = None,
+        begun: bool = False,
     ) -> None:
+        """begun: another writer has put the section header into the file already."""
         self._file = file
         self.interfaces: list[InterfaceInfo] = []
+        if begun:
+            return
         options = b"".join(
             (
                 _text_option(_COMMENT, comment),
@@ -269,9 +274,9 @@ class Writer:
 
 
 def pack_frame(
-    port: int, t_ns: int, reception: Reception, data: bytes, length: int, comment: str = ""
+    port: int, t_ns: int, reception: int, data: bytes, length: int, comment: str = ""
 ) -> bytes:
-    """One enhanced packet block (section 4.3)."""
+    """One enhanced packet block (section 4.3); `reception` is the number of a `Reception`."""
     size = len(data)
     tail = _TAILS[reception][size & 3]
     if comment:

@@ -37,7 +37,8 @@ def frames_by_tshark(file: Path) -> dict[str, set[int]]:
         done = subprocess.run(
             [tshark, "-n", "-r", str(file), "-o", "tcp.desegment_tcp_streams:FALSE",
              "-o", "tcp.analyze_sequence_numbers:FALSE",
-             "-Y", expression, "-T", "fields", "-e", "frame.number"],
+             "-Y", f'({expression}) && frame.interface_name != "openflow"',
+             "-T", "fields", "-e", "frame.number"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         found[name] = {int(word) for word in done.stdout.split()}
@@ -84,9 +85,54 @@ def test_every_interface_is_in_one_file_by_name(hoplab: Any) -> None:
     )  # fmt: skip
     assert done.stderr == "" or "root" in done.stderr
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    assert {row[0] for row in rows} == {i["name"] for i in lab["interfaces"]}
+    assert {row[0] for row in rows} == {*(i["name"] for i in lab["interfaces"]), "openflow"}
     times = [float(row[1]) for row in rows]
     assert times == sorted(times)
+
+
+def test_every_frame_carries_its_line_of_the_story(hoplab: Any) -> None:
+    tshark = need("tshark")
+    story = hoplab("visit", "--json", "--save", "run").json
+    done = subprocess.run(
+        [tshark, "-r", str(hoplab.home / "run" / "capture.pcapng"), "-T", "fields",
+         "-e", "frame.number", "-e", "frame.interface_name", "-e", "frame.comment"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = {int(row[0]): row[1:] for line in done.stdout.splitlines() for row in [line.split("\t")]}
+    for trip, leg in legs(story):
+        for number, end in ((leg["sent"], "tail"), (leg["received"], "head")):
+            interface, comment = rows[number]
+            assert interface == leg[f"{end}_interface"]
+            assert comment.startswith(f"#{trip['number']} {trip['title']}, hop {leg['index'] + 1} ")
+    wires = [row for row in rows.values() if row[0] != "openflow"]
+    assert all(comment for _, comment in wires)
+
+
+def test_why_a_frame_was_flooded(hoplab: Any) -> None:
+    """What the controller was asked and said, by the captured channel; tshark reads it too."""
+    tshark = need("tshark")
+    story = hoplab("visit", "--json", "--save", "run").json
+    request = next(t for t in story["trips"] if t["kind"] == "arp-request")
+    asked = request["decisions"][0]
+    assert (asked["node"], asked["by"], asked["answer"]) == ("s1", "controller", "flood")
+    assert asked["wait_ms"] > 0 and len(asked["installed"]) == 2
+    done = subprocess.run(
+        [tshark, "-r", str(hoplab.home / "run" / "capture.pcapng"), "-Y",
+         "openflow_v4.type == 10 || openflow_v4.type == 13",
+         "-T", "fields", "-e", "frame.number", "-e", "openflow_v4.type"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    kinds = {int(row[0]): row[1] for line in done.stdout.splitlines() for row in [line.split("\t")]}
+    told = [one for trip in story["trips"] for one in trip["decisions"] if one["packet_in"]]
+    assert told
+    for one in told:
+        assert "10" in kinds[one["packet_in"]] and "13" in kinds[one["packet_out"]]
+    # Every question of the switches, and only those, is in the story.
+    questions = [number for number, kind in kinds.items() if "10" in kind]
+    assert sorted(questions) == sorted(one["packet_in"] for one in told)
+    hub = hoplab("visit", "--json", "--controller", "hub", "--down").json
+    why = [one for trip in hub["trips"] for one in trip["decisions"]]
+    assert why and {one["by"] for one in why} == {"flow"}
 
 
 def test_hub_and_switch_tell_different_stories(hoplab: Any) -> None:

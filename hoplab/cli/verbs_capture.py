@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb that captures live: `capture`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hoplab import client
+from hoplab.cli import output
+from hoplab.errors import Exit, LabError
+from hoplab.spec import LARGEST_MESSAGE
+
+STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly read
+
+
+def capture(arguments: argparse.Namespace) -> int:
+    if arguments.count is not None and arguments.count < 1:
+        raise LabError("--count wants a number above 0", code=Exit.USAGE)
+    if arguments.duration is not None and arguments.duration <= 0:
+        raise LabError("--duration wants seconds above 0", code=Exit.USAGE)
+    handle = client.find(arguments.name)
+    program = None
+    if arguments.filter:
+        from hoplab.wire import bpf
+
+        program = bpf.compile(arguments.filter)
+    name = arguments.file or time.strftime("hoplab-%Y%m%d-%H%M%S.pcapng")
+    if name == "-":
+        if sys.stdout.isatty():
+            raise LabError(
+                "a capture is no text for a terminal",
+                "pipe it: hoplab capture -w - | tshark -r -, or write a file: -w lab.pcapng",
+                Exit.USAGE,
+            )
+        if arguments.json:
+            raise LabError("stdout cannot be both frames and --json", "-w FILE", Exit.USAGE)
+        target = os.dup(1)
+    else:
+        target = _open(Path(name))
+    request = {
+        "op": "listen",
+        "interfaces": arguments.what,
+        "filter": program,
+        "count": arguments.count or 0,
+    }
+    where = "stdout" if name == "-" else name
+    listening = False
+    try:
+        with handle.connect() as sock:
+            client.send(sock, request, (target,))
+            os.close(target)  # the lab has it; so a pipe ends when the lab's capture ends
+            target = -1
+            client.receive(sock, handle.name)
+            listening = True
+            if not arguments.json:
+                _say(f"capturing into {where}; Ctrl-C ends it")
+            totals = _follow(sock, handle.name, arguments.duration)
+    except BaseException:
+        if name != "-" and not listening:
+            Path(name).unlink(missing_ok=True)
+        raise
+    finally:
+        if target != -1:
+            os.close(target)
+    return _report(totals, where, arguments.json)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LabError(
+            f"{path} cannot be written: {error.strerror}", "choose another file with -w",
+            Exit.NO_SPACE if error.errno in (28, 122) else Exit.NO_SUCH,
+        ) from error  # fmt: skip
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _follow(sock: socket.socket, name: str, duration_s: float | None) -> dict[str, Any]:
+    """Until the capture ends, by itself or because we say so; its totals."""
+    try:
+        ready, _, _ = select.select([sock], [], [], duration_s)
+    except KeyboardInterrupt:
+        ready = []
+    if ready:
+        data = sock.recv(LARGEST_MESSAGE)
+        if not data:
+            raise LabError(
+                f"the lab {name} ended, and the capture with it",
+                "what was written until then can be read",
+                Exit.LAB_DIED,
+            )
+        message = json.loads(data)
+        if "error" in message:
+            raise LabError.from_dict(message)
+        totals: dict[str, Any] = message["ok"]
+        return totals
+    client.send(sock, {"stop": True})
+    totals = client.receive(sock, name, STOP_S)["ok"]
+    return totals
+
+
+def _report(totals: dict[str, Any], where: str, as_json: bool) -> int:
+    # A reader that has seen enough (head, a closed Wireshark) is how a pipe ends.
+    failed = bool(totals["problem"]) and totals["ended"] != "pipe"
+    if as_json:
+        output.print_json({**totals, "file": where})
+    else:
+        frames, interfaces = totals["frames"], totals["interfaces"]
+        text = (
+            f"{frames:,} frame{'' if frames == 1 else 's'} from {interfaces} "
+            f"interface{'' if interfaces == 1 else 's'} in {where}"
+        )
+        if totals["dropped"]:
+            text += f", {totals['dropped']:,} lost: the capture could not keep up"
+        _say(text)
+        if failed:
+            _say(f"  note: the end is missing: {totals['problem']}")
+    return Exit.FAILED if failed else Exit.OK

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb that shows a run or a lab in Wireshark: `wireshark`."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import select
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from hoplab import client
+from hoplab.cli import output
+from hoplab.errors import Exit, LabError
+
+
+def wireshark(arguments: argparse.Namespace) -> int:
+    if arguments.what in ("install", "uninstall"):
+        return _install() if arguments.what == "install" else _uninstall()
+    from hoplab.shark import install, profile
+
+    look = ["-C", profile.NAME] if install.installed() else profile.options()
+    run = _run(arguments.what) if arguments.what else None
+    program = shutil.which("wireshark")
+    seen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    # Before anything is opened or said: is there such a lab?
+    handle = client.find(arguments.what) if run is None else None
+    if not program or not seen:
+        why = "wireshark is not installed" if not program else "there is no display here"
+        print(_from_elsewhere(run, handle, why))
+        return Exit.OK
+    if run is not None:
+        return subprocess.run([program, *look, "-r", str(run)]).returncode
+    assert handle is not None
+    return _live(handle, [program, *look, "-k", "-i", "-"])
+
+
+def _run(what: str) -> Path | None:
+    """The file that is meant, None for the name of a lab."""
+    path = Path(what)
+    inside = path / "capture.pcapng"
+    if inside.is_file():
+        return inside.resolve()
+    if path.is_file():
+        return path.resolve()
+    if path.is_dir() or "/" in what:
+        raise LabError(
+            f"{what} is no run: it holds no capture.pcapng",
+            "a run is what `hoplab visit --save DIR` leaves",
+            Exit.NO_SUCH,
+        )
+    return None
+
+
+def _live(handle: client.Handle, argv: list[str]) -> int:
+    """Wireshark with the lab's frames coming in, until it is closed or the lab ends."""
+    read_end, write_end = os.pipe()
+    with handle.connect() as sock:
+        client.send(sock, {"op": "listen", "interfaces": []}, (write_end,))
+        os.close(write_end)
+        client.receive(sock, handle.name)
+        process = subprocess.Popen(argv, stdin=read_end)
+        os.close(read_end)
+        pidfd = os.pidfd_open(process.pid)
+        # The lab may end first; Wireshark stays open then, with what it has.
+        select.select([pidfd, sock.fileno()], [], [])
+        os.close(pidfd)
+        return process.wait()
+
+
+def _from_elsewhere(run: Path | None, handle: client.Handle | None, why: str) -> str:
+    from hoplab.shark import profile
+
+    # The address by which the user reached this machine, where ssh tells it (ssh(1)).
+    reached = os.environ.get("SSH_CONNECTION", "").split()
+    machine = reached[2] if len(reached) == 4 else socket.gethostname()
+    target = f"{getpass.getuser()}@{machine}"
+    look = shlex.join(profile.options())
+    if run is not None:
+        commands = [
+            f"scp {shlex.quote(f'{target}:{run}')} lab.pcapng",
+            f"wireshark {look} -r lab.pcapng",
+        ]
+        what = "On a machine that has Wireshark and a display"
+    else:
+        assert handle is not None
+        there = shlex.join([*_hoplab(), "capture", "--name", handle.name, "-w", "-"])
+        commands = [
+            f"ssh {target} {shlex.quote(there)} | wireshark {look} -k -i -",
+            f"ssh {target} {shlex.quote(there + ' --duration 10')} > lab.pcapng",
+        ]
+        what = "On a machine that has Wireshark and a display: live, or ten seconds into a file"
+    lines = "".join(f"  {command}\n" for command in commands)
+    return f"{why}. {what}:\n{lines}".rstrip()
+
+
+def _hoplab() -> list[str]:
+    """How to start hoplab from an ssh that knows no PATH of ours."""
+    own = Path(sys.argv[0])
+    if own.name == "hoplab" and own.is_file():
+        return [str(own.resolve())]
+    return [sys.executable, "-m", "hoplab.cli.main"]
+
+
+def _install() -> int:
+    from hoplab.shark import install
+
+    with output.Progress() as progress:
+        progress("asking Wireshark where its folders are")
+        done = install.install()
+    for path in done.files:
+        print(path)
+    print("Wireshark and tshark now list the interfaces of your labs (tshark -D), and have the")
+    print("profile hoplab (tshark -C hoplab …; in Wireshark: Edit, Configuration Profiles).")
+    return Exit.OK
+
+
+def _uninstall() -> int:
+    from hoplab.shark import install
+
+    done = install.uninstall()
+    if not done.files and not done.kept:
+        print("nothing of hoplab was in Wireshark's folders")
+    for path in done.files:
+        print(f"removed {path}")
+    for path in done.kept:
+        print(f"left, because it was changed since: {path}")
+    return Exit.OK

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program that Wireshark runs to list a lab's interfaces and to capture from them (extcap).
+
+Wireshark calls it with one of these (doc/extcap.txt of Wireshark):
+
+    --extcap-interfaces                     every lab that is up, and each of its interfaces
+    --extcap-interface I --extcap-dlts      the link type: Ethernet
+    --extcap-interface I --extcap-config    what can be set: only the one that goes through ssh
+    --extcap-interface I --extcap-capture-filter F          is the filter understood?
+    --extcap-interface I --capture --fifo PATH [...]        frames, until SIGTERM
+
+Interfaces are called `hoplab:LAB` (all of the lab), `hoplab:LAB:INTERFACE`, and `hoplab-ssh`, a
+lab on another machine or in a VM, reached through ssh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hoplab import __version__, client
+from hoplab.errors import Exit, LabError
+
+PREFIX, SSH = "hoplab:", "hoplab-ssh"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """One call by Wireshark. What it should show the user goes to stderr."""
+    parser = argparse.ArgumentParser(prog="hoplab (extcap)", description=__doc__)
+    for flag in ("--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture"):
+        parser.add_argument(flag, action="store_true")
+    for option in ("--extcap-interface", "--extcap-capture-filter", "--fifo", "--extcap-version",
+                   "--ssh-host", "--ssh-lab", "--ssh-hoplab"):  # fmt: skip
+        parser.add_argument(option, default="")
+    call, _ = parser.parse_known_args(argv)
+    try:
+        if call.extcap_interfaces:
+            print("\n".join(interfaces()))
+        elif call.extcap_dlts:
+            print("dlt {number=1}{name=EN10MB}{display=Ethernet}")
+        elif call.extcap_config:
+            print("\n".join(configuration(call.extcap_interface)))
+        elif call.capture:
+            _capture(call)
+        elif call.extcap_capture_filter:
+            from hoplab.wire import bpf
+
+            bpf.compile(call.extcap_capture_filter)
+        else:
+            parser.print_help()
+    except LabError as error:
+        sys.stderr.write(f"{error.message}\n{error.hint}\n")
+        sys.stderr.flush()
+        if call.capture and call.fifo:
+            with contextlib.suppress(OSError):  # Wireshark waits for it until it is opened
+                os.close(os.open(call.fifo, os.O_WRONLY))
+        return int(error.code)
+    return Exit.OK
+
+
+def _safe(text: str) -> str:
+    """Text without the characters that the sentences of extcap are made of."""
+    return "".join(" " if char in "{}=\n" else char for char in text)
+
+
+def interfaces() -> list[str]:
+    """The list for Wireshark's first page."""
+    lines = [f"extcap {{version={__version__}}}{{help=https://www.wireshark.org/docs/man-pages}}"]
+
+    def line(value: str, display: str) -> None:
+        lines.append(f"interface {{value={_safe(value)}}}{{display={_safe(display)}}}")
+
+    for handle in client.live():
+        try:
+            state = handle.state()
+        except LabError:
+            continue  # it is just coming up
+        name = handle.name
+        line(f"{PREFIX}{name}", f"hoplab {name}: all of the lab ({state['topology']})")
+        for interface in state["interfaces"]:
+            label = interface["name"]
+            peer = interface.get("peer")
+            way = f"{label} to {peer}" if peer else label
+            line(f"{PREFIX}{name}:{label}", f"hoplab {name}: {way}")
+        if state.get("controller"):
+            line(f"{PREFIX}{name}:openflow", f"hoplab {name}: switches and controller (OpenFlow)")
+    line(SSH, "hoplab on another machine, through ssh")
+    return lines
+
+
+def configuration(interface: str) -> list[str]:
+    """The fields of Wireshark's dialog for an interface."""
+    if interface != SSH:
+        return []
+    fields = (
+        ("--ssh-host", "Machine", "USER@MACHINE, as for ssh; a key must let you in", "", True),
+        ("--ssh-lab", "Lab", "the lab's name; empty: the only one there is", "", False),
+        ("--ssh-hoplab", "hoplab there", "how to start hoplab on that machine", "hoplab", False),
+    )
+    return [
+        f"arg {{number={number}}}{{call={call}}}{{display={display}}}{{type=string}}"
+        f"{{tooltip={tip}}}{{default={default}}}{{required={str(required).lower()}}}"
+        for number, (call, display, tip, default, required) in enumerate(fields)
+    ]
+
+
+def ssh_command(host: str, lab: str, hoplab: str, expression: str) -> list[str]:
+    """The command line that captures on another machine. Raises LabError."""
+    if not host or host.startswith("-"):
+        raise LabError(
+            "no machine is named to reach through ssh",
+            "set it by the wheel beside the interface: USER@MACHINE",
+            Exit.USAGE,
+        )
+    there = [*(shlex.split(hoplab) or ["hoplab"]), "capture", "-w", "-"]
+    if lab:
+        there += ["--name", lab]
+    if expression:
+        there += ["--filter", expression]
+    return ["ssh", "-o", "BatchMode=yes", host, shlex.join(there)]
+
+
+def _capture(call: argparse.Namespace) -> None:
+    """Frames into the fifo until SIGTERM, or until Wireshark closes it."""
+    if not call.fifo:
+        raise LabError("there is no --fifo to write to", "", Exit.USAGE)
+    wake_read, wake_write = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(wake_write, b"x"))
+    if call.extcap_interface == SSH:
+        argv = ssh_command(call.ssh_host, call.ssh_lab, call.ssh_hoplab, call.extcap_capture_filter)
+        with open(call.fifo, "wb", buffering=0) as fifo:
+            _accompany(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=fifo), wake_read)
+        return
+    lab, _, interface = call.extcap_interface.removeprefix(PREFIX).partition(":")
+    program = None
+    if call.extcap_capture_filter:
+        from hoplab.wire import bpf
+
+        program = bpf.compile(call.extcap_capture_filter)
+    handle = client.find(lab)
+    wanted = [interface] if interface else []
+    request: dict[str, Any] = {"op": "listen", "interfaces": wanted, "filter": program}
+    with handle.connect() as sock:
+        fifo_fd = os.open(call.fifo, os.O_WRONLY)
+        client.send(sock, request, (fifo_fd,))
+        os.close(fifo_fd)
+        client.receive(sock, lab)
+        ready, _, _ = select.select([sock.fileno(), wake_read], [], [])
+        if wake_read in ready:
+            client.send(sock, {"stop": True})
+        with contextlib.suppress(LabError):  # the lab has ended, hence the capture
+            client.receive(sock, lab, 5)
+
+
+def _accompany(process: subprocess.Popen[bytes], wake: int) -> None:
+    """Until the process ends, or we are told to end it."""
+    pidfd = os.pidfd_open(process.pid)
+    select.select([pidfd, wake], [], [])
+    os.close(pidfd)
+    if process.poll() is None:
+        process.terminate()
+    code = process.wait()
+    if code not in (0, -signal.SIGTERM):
+        raise LabError(f"ssh ended with {code}", "try the same by hand in a terminal", Exit.FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What switches and controller said to each other: messages out of the captured OpenFlow channel.
+
+What lives here: TCP put back together, just enough for a loopback interface, where segments
+neither overtake each other nor get lost, except by the capture. What must not: what the messages
+mean for a frame (`controller.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hoplab.wire import openflow
+from hoplab.wire import packet as wire
+from hoplab.wire.observation import Observation
+
+INTERFACE = "openflow"  # what the channel's interface is called in a capture
+CONTROLLER_PORTS = (6653, 6654)  # IANA's port of OpenFlow, and the one that a swap changes to
+
+Connection = tuple[str, int, int]  # the switch's address and port, the controller's port
+
+
+@dataclass(slots=True, frozen=True)
+class Said:
+    """One message. number: of the frame in which it ended; up: from switch to controller."""
+
+    t_ns: int
+    number: int
+    connection: Connection
+    up: bool
+    message: openflow.Message
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One direction of a connection: the sequence number that comes next, bytes not yet whole."""
+
+    next: int | None = None
+    rest: bytearray = field(default_factory=bytearray)
+
+
+def conversation(observations: Iterable[Observation]) -> list[Said]:
+    """All messages, in order of time."""
+    streams: dict[tuple[Connection, bool], _Stream] = {}
+    out: list[Said] = []
+    for seen in observations:
+        if seen.outgoing:
+            continue  # on a loopback interface each frame passes twice
+        packet = wire.decode(seen.data)
+        tcp = packet.tcp
+        if tcp is None:
+            continue
+        up = tcp.dport in CONTROLLER_PORTS
+        if up:
+            connection = (packet.src, tcp.sport, tcp.dport)
+        elif tcp.sport in CONTROLLER_PORTS:
+            connection = (packet.dst, tcp.dport, tcp.sport)
+        else:
+            continue
+        if tcp.syn:
+            streams[connection, up] = _Stream((tcp.seq + 1) & 0xFFFFFFFF)
+            continue
+        stream = streams.setdefault((connection, up), _Stream())
+        _append(stream, tcp.seq, packet.payload)
+        for raw in openflow.split(stream.rest):
+            out.append(Said(seen.t_ns, seen.number, connection, up, openflow.decode(raw)))
+    return out
+
+
+def _append(stream: _Stream, seq: int, data: bytes) -> None:
+    """The segment's new bytes behind what is there; after a gap what was there is of no use."""
+    if not data:
+        return
+    if stream.next is not None:
+        ahead = (seq - stream.next) & 0xFFFFFFFF
+        if ahead >= 1 << 31:  # before what came: sent again
+            data = data[(1 << 32) - ahead :]
+            if not data:
+                return
+            seq = stream.next
+        elif ahead:
+            stream.rest.clear()
+    stream.rest += data
+    stream.next = (seq + len(data)) & 0xFFFFFFFF

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenFlow 1.3 as it is on the wire: messages out of a byte stream, and what they say.
+
+What lives here: the head of every message, and the inside of those that say what became of a
+frame: packet-in, packet-out, flow-mod, features reply, and the bundle messages that carry others.
+Section numbers are those of OpenFlow Switch Specification 1.3.5. What must not: TCP, switches'
+names, what a message means for a lab.
+
+Nothing here raises for bytes from a network: what cannot be read is left out, and a message that
+ends too early has `problem`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from struct import Struct
+from struct import error as StructError
+
+HEAD = 8  # bytes of ofp_header (7.1)
+VERSION = 4  # on the wire; 1.3
+NO_BUFFER = 0xFFFFFFFF
+
+# Reserved port numbers (7.2.1).
+PORTS = {
+    0xFFFFFFF8: "IN_PORT",
+    0xFFFFFFF9: "TABLE",
+    0xFFFFFFFA: "NORMAL",
+    0xFFFFFFFB: "FLOOD",
+    0xFFFFFFFC: "ALL",
+    0xFFFFFFFD: "CONTROLLER",
+    0xFFFFFFFE: "LOCAL",
+    0xFFFFFFFF: "ANY",
+}
+FLOODING = ("FLOOD", "ALL", "NORMAL")
+
+_TYPES = {
+    0: "hello",
+    1: "error",
+    2: "echo-request",
+    3: "echo-reply",
+    4: "experimenter",
+    5: "features-request",
+    6: "features-reply",
+    10: "packet-in",
+    11: "flow-removed",
+    12: "port-status",
+    13: "packet-out",
+    14: "flow-mod",
+    15: "group-mod",
+    18: "multipart-request",
+    19: "multipart-reply",
+    20: "barrier-request",
+    21: "barrier-reply",
+    24: "role-request",
+    25: "role-reply",
+    29: "meter-mod",
+}
+REASONS = {0: "no-match", 1: "action", 2: "invalid-ttl"}  # 7.4.1
+COMMANDS = ("add", "modify", "modify-strict", "delete", "delete-strict")  # 7.3.4.1
+
+# OXM fields of the basic class (7.2.3.7) that speak of frames: name, how to show it.
+_FIELDS = {
+    0: ("in_port", "number"),
+    3: ("eth_dst", "mac"),
+    4: ("eth_src", "mac"),
+    5: ("eth_type", "hex"),
+    6: ("vlan_vid", "number"),
+    10: ("ip_proto", "number"),
+    11: ("ipv4_src", "ip"),
+    12: ("ipv4_dst", "ip"),
+    13: ("tcp_src", "number"),
+    14: ("tcp_dst", "number"),
+    15: ("udp_src", "number"),
+    16: ("udp_dst", "number"),
+    21: ("arp_op", "number"),
+    22: ("arp_spa", "ip"),
+    23: ("arp_tpa", "ip"),
+}
+_BASIC = 0x8000
+_ONF, _BUNDLE_ADD = 0x4F4E4600, 2301  # ONF extension 230
+
+_head = Struct("!BBHI").unpack_from
+_u32 = Struct("!I").unpack_from
+_u64 = Struct("!Q").unpack_from
+_oxm = Struct("!HBB").unpack_from
+_pair = Struct("!HH").unpack_from
+_packet_in = Struct("!IHBBQ").unpack_from
+_packet_out = Struct("!IIH").unpack_from
+_flow_mod = Struct("!QQBBHHHIIIH").unpack_from
+
+
+@dataclass(slots=True)
+class Match:
+    """Field name -> value, and mask where there is one."""
+
+    fields: dict[str, bytes] = field(default_factory=dict)
+    masks: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def in_port(self) -> int | None:
+        raw = self.fields.get("in_port")
+        return int.from_bytes(raw, "big") if raw is not None else None
+
+    def takes(self, in_port: int | None, frame: bytes) -> bool | None:
+        """Whether it takes a frame; None if it asks for more than port and Ethernet header."""
+        parts = {"eth_dst": frame[:6], "eth_src": frame[6:12], "eth_type": frame[12:14]}
+        if in_port is not None:
+            parts["in_port"] = in_port.to_bytes(4, "big")
+        unsure = False
+        for name, wanted in self.fields.items():
+            real = parts.get(name)
+            if real is None:
+                unsure = True
+                continue
+            mask = self.masks.get(name, b"\xff" * len(wanted))
+            if any((a ^ b) & m for a, b, m in zip(real, wanted, mask, strict=False)):
+                return False
+        return None if unsure else True
+
+    def __str__(self) -> str:
+        """'in_port=1, eth_src=02:00:00:00:00:01', 'any frame'."""
+        words = []
+        for name, raw in self.fields.items():
+            mask = self.masks.get(name)
+            text = _shown(name, raw)
+            words.append(f"{name}={text}" + (f"/{_shown(name, mask)}" if mask else ""))
+        return ", ".join(words) or "any frame"
+
+
+@dataclass(slots=True)
+class Message:
+    """One message. What does not apply stays as it is by default.
+
+    kind: a word such as 'packet-in'; 'type-N' for one that is not known.
+    ports: where it sends the frame, as words: '3', 'FLOOD', 'CONTROLLER'; of a flow-mod, where
+        its flow will. table_next: the table that the flow goes on to.
+    data: the frame inside a packet-in or packet-out. inner: the message inside a bundle.
+    """
+
+    kind: str
+    xid: int
+    version: int
+    length: int
+    buffer_id: int = NO_BUFFER
+    in_port: int | None = None
+    data: bytes = b""
+    total: int = 0
+    reason: str = ""
+    table: int | None = None
+    cookie: int | None = None
+    match: Match | None = None
+    ports: tuple[str, ...] = ()
+    table_next: int | None = None
+    command: str = ""
+    priority: int = 0
+    dpid: int | None = None
+    inner: Message | None = None
+    problem: str = ""
+
+    @property
+    def floods(self) -> bool:
+        """It sends frames to every port."""
+        return any(port in FLOODING for port in self.ports)
+
+
+def split(stream: bytearray) -> Iterator[bytes]:
+    """Takes whole messages off the front of a stream. Bytes that can be no message are dropped up
+    to the next ones that can (a stream that was joined in its middle)."""
+    while len(stream) >= HEAD:
+        version, kind, length, _ = _head(stream, 0)
+        if not 1 <= version <= 6 or kind > 35 or length < HEAD:
+            del stream[0]
+            continue
+        if len(stream) < length:
+            return
+        message = bytes(stream[:length])
+        del stream[:length]
+        yield message
+
+
+def decode(data: bytes) -> Message:
+    """The message in these bytes, which begin with its head."""
+    if len(data) < HEAD:
+        return Message("short", 0, 0, len(data), problem="shorter than a head")
+    version, kind, length, xid = _head(data, 0)
+    message = Message(_TYPES.get(kind, f"type-{kind}"), xid, version, length)
+    if version != VERSION:
+        return message  # the head is the same in all versions, the rest is not
+    reader = _READERS.get(message.kind)
+    if reader is not None:
+        try:
+            reader(message, data[:length])
+        except (IndexError, ValueError, ArithmeticError, StructError) as error:
+            message.problem = f"cut or broken: {error}"
+    return message
+
+
+def _read_packet_in(message: Message, data: bytes) -> None:
+    """7.4.1: buffer, length of the whole frame, reason, table, cookie, match, two zeros, frame."""
+    message.buffer_id, message.total, reason, message.table, message.cookie = _packet_in(data, 8)
+    message.reason = REASONS.get(reason, str(reason))
+    message.match, at = _match(data, 24)
+    message.in_port = message.match.in_port
+    message.data = data[at + 2 :]
+
+
+def _read_packet_out(message: Message, data: bytes) -> None:
+    """7.3.7: buffer, in-port, length of the actions, actions, frame (if no buffer holds it)."""
+    message.buffer_id, in_port, size = _packet_out(data, 8)
+    message.in_port = None if in_port in PORTS else in_port
+    message.ports = tuple(_actions(data, 24, min(24 + size, len(data))))
+    message.data = data[24 + size :]
+
+
+def _read_flow_mod(message: Message, data: bytes) -> None:
+    """7.3.4.1: cookie, mask, table, command, timeouts, priority, buffer, out-port and -group,
+    flags; match, instructions."""
+    cookie, _, table, command, _, _, priority, buffer_id, _, _, _ = _flow_mod(data, 8)
+    message.cookie, message.table, message.priority = cookie, table, priority
+    message.buffer_id = buffer_id
+    message.command = COMMANDS[command] if command < len(COMMANDS) else str(command)
+    message.match, at = _match(data, 48)
+    ports: list[str] = []
+    while at + 4 <= len(data):
+        kind, size = _pair(data, at)  # 7.2.4
+        if size < 8:
+            break
+        if kind == 1:
+            message.table_next = data[at + 4]
+        elif kind in (3, 4):  # write-actions, apply-actions
+            ports += _actions(data, at + 8, min(at + size, len(data)))
+        at += size
+    message.ports = tuple(ports)
+
+
+def _read_features(message: Message, data: bytes) -> None:
+    """7.3.1."""
+    message.dpid = _u64(data, 8)[0]
+
+
+def _read_experimenter(message: Message, data: bytes) -> None:
+    """7.5.4, and ONF extension 230: a message to add to a bundle stands behind id and flags."""
+    experimenter, kind = _u32(data, 8)[0], _u32(data, 12)[0]
+    if experimenter == _ONF and kind == _BUNDLE_ADD and len(data) >= 24 + HEAD:
+        inside = data[24:]
+        # Never deeper than one: a bundle in a bundle is no message of the specification.
+        if inside[1] != 4:
+            message.inner = decode(inside)
+
+
+_READERS = {
+    "packet-in": _read_packet_in,
+    "packet-out": _read_packet_out,
+    "flow-mod": _read_flow_mod,
+    "features-reply": _read_features,
+    "experimenter": _read_experimenter,
+}
+
+
+def _match(data: bytes, at: int) -> tuple[Match, int]:
+    """The match that begins at byte `at`, and where it ends with its padding (7.2.3)."""
+    match = Match()
+    kind, length = _pair(data, at)
+    end = min(at + length, len(data))
+    after = at + (length + 7) // 8 * 8
+    at += 4
+    while kind == 1 and at + 4 <= end:
+        group, number, size = _oxm(data, at)
+        value = data[at + 4 : min(at + 4 + size, end)]
+        at += 4 + size
+        name, _ = _FIELDS.get(number >> 1, (f"field{number >> 1}", ""))
+        if group != _BASIC:
+            name = f"field{group:x}.{number >> 1}"
+        if number & 1:
+            half = len(value) // 2
+            match.masks[name] = value[half:]
+            value = value[:half]
+        match.fields[name] = value
+    return match, after
+
+
+def _actions(data: bytes, at: int, end: int) -> Iterator[str]:
+    """The ports that a list of actions sends to (7.2.5, 7.2.5.1: output is type 0)."""
+    while at + 8 <= end:
+        kind, size = _pair(data, at)
+        if size < 8:
+            return
+        if kind == 0:
+            number = _u32(data, at + 4)[0]
+            yield PORTS.get(number, str(number))
+        at += size
+
+
+def _shown(name: str, raw: bytes) -> str:
+    how = next((how for known, how in _FIELDS.values() if known == name), "hexes")
+    if how == "mac":
+        return raw.hex(":")
+    if how == "ip" and len(raw) == 4:
+        return ".".join(map(str, raw))
+    if how == "hex":
+        return f"0x{raw.hex()}"
+    return str(int.from_bytes(raw, "big")) if how == "number" else raw.hex()

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hoplab.trace.controller: frames joined with what switches and controller said about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoplab.report.terminal import render
+from hoplab.trace.follow import follow
+from hoplab.trace.narrative import Decision, Story
+from hoplab.trace.story import tell
+from hoplab.trace.wiring import Wiring
+from hoplab.wire.observation import Observation, Reception
+from tests.unit import frames
+from tests.unit.openflow_bytes import (
+    CONTROLLER,
+    FLOOD,
+    bundled,
+    features,
+    flow_mod,
+    packet_in,
+    packet_out,
+)
+from tests.unit.playground import START_NS, Playground, wire_up
+
+MS = 1_000_000
+SPEC = [("a", "10.0.0.1/24", "s1", ""), ("b", "10.0.0.2/24", "s1", ""),
+        ("c", "10.0.0.3/24", "s1", "")]  # fmt: skip
+MAC_A = frames.mac("02:00:00:00:00:01")
+
+
+def network() -> Playground:
+    """Three hosts on one switch, whose ports have OpenFlow numbers and which has an id."""
+    plain = wire_up(SPEC, topology="switch").as_dict()
+    for node in plain["nodes"]:
+        if node["kind"] == "switch":
+            node["dpid"] = "0000000000000001"
+    for interface in plain["interfaces"]:
+        interface["port"] = int(interface["name"].rpartition("eth")[2])
+    return Playground(Wiring.from_dict(plain))
+
+
+class Channel:
+    """One switch's connection, written by hand."""
+
+    def __init__(self, sport: int = 40000) -> None:
+        self.seen: list[Observation] = []
+        self.sport = sport
+        self.seq = {True: 1, False: 1}
+
+    def say(self, t_ns: int, up: bool, data: bytes) -> int:
+        ports = (self.sport, 6653) if up else (6653, self.sport)
+        raw = frames.tcp(*ports, self.seq[up], 0, frames.ACK, data)
+        self.seq[up] += len(data)
+        frame = bytes(12) + b"\x08\x00" + frames.ipv4("127.0.0.1", "127.0.0.1", 6, raw)
+        number = 1000 + len(self.seen)
+        self.seen.append(Observation(number, t_ns, 99, Reception.HOST, frame, len(frame)))
+        return number
+
+
+def story(net: Playground, channel: Channel | None) -> Story:
+    heard = None if channel is None else channel.seen
+    return tell(net.wiring, follow(net.wiring, net.observations()), host="a", command="ping",
+                channel=heard)  # fmt: skip
+
+
+def arrival(net: Playground) -> Observation:
+    """The first frame that came to the switch."""
+    return next(o for o in net.observations() if net.wiring.is_switch(o.port) and not o.outgoing)
+
+
+def pinged() -> Playground:
+    net = network()
+    net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, 1, b"ping"))
+    return net
+
+
+def first(told: Story) -> Decision:
+    return next(one for trip in told.trips for one in trip.decisions)
+
+
+def taught(channel: Channel, t_ns: int) -> None:
+    """What a learning switch is sent at the start, in a bundle."""
+    channel.say(t_ns, True, features(1))
+    for each in (flow_mod(255, {}, command=3), flow_mod(0, {}, (CONTROLLER,), priority=0),
+                 flow_mod(1, {}, (FLOOD,), priority=0)):  # fmt: skip
+        channel.say(t_ns + 1, False, bundled(each))
+
+
+def test_asked_answered_and_installed() -> None:
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    taught(channel, START_NS - MS)
+    question = channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
+    channel.say(came.t_ns + MS, False, flow_mod(1, {3: MAC_A}, (1,)))
+    channel.say(came.t_ns + MS, False, flow_mod(0, {0: b"\0\0\0\1", 4: MAC_A}, goto=1))
+    channel.say(came.t_ns + MS, False, flow_mod(0, {4: b"\2" * 6}, (7,)))  # somebody else's
+    answer = channel.say(came.t_ns + 13 * MS // 10, False, packet_out(came.data, 1, (FLOOD,)))
+    told = story(net, channel)
+    one = first(told)
+    assert (one.node, one.by, one.answer, one.wait_ms) == ("s1", "controller", "flood", 1.2)
+    assert (one.packet_in, one.packet_out) == (question, answer)
+    assert one.installed == (
+        "table 1: eth_dst=02:00:00:00:00:01 → port 1 (s1-eth1)",
+        "table 0: in_port=1, eth_src=02:00:00:00:00:01 → table 1",
+    )
+    assert one.flow == "table 0, priority 0, any frame"
+    assert one.sentence == (
+        "s1 had no flow for it (table 0) and asked the controller, which installed 2 flows and "
+        "answered flood after 1.20 ms"
+    )
+    assert "answered flood after 1.20 ms" in " ".join(render(told).split())
+
+
+def test_a_buffer_number_is_enough() -> None:
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    channel.say(came.t_ns, True, features(1))
+    channel.say(came.t_ns + MS, True, packet_in(came.data[:20] + came.data[20:34], 1, buffer_id=0))
+    channel.say(came.t_ns + 2 * MS, False, packet_out(b"", 1, (2,), buffer_id=1))
+    channel.say(came.t_ns + 3 * MS, False, packet_out(b"", 1, (2,), buffer_id=0))
+    one = first(story(net, channel))
+    assert (one.answer, one.wait_ms) == ("port 2 (s1-eth2)", 2.0)
+
+
+def test_a_flow_mod_may_be_the_answer_and_nothing_may() -> None:
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    channel.say(came.t_ns, True, packet_in(came.data, 1, buffer_id=5))
+    channel.say(came.t_ns + MS, False, flow_mod(0, {3: b"\xff" * 6}, (FLOOD,), buffer_id=5))
+    assert first(story(net, channel)).answer == "flood"
+    silent = Channel()
+    silent.say(came.t_ns, True, packet_in(came.data, 1))
+    one = first(story(net, silent))
+    assert (one.answer, one.packet_out) == ("", 0) and "gave no answer" in one.sentence
+    dropped = Channel()
+    dropped.say(came.t_ns, True, packet_in(came.data, 1))
+    dropped.say(came.t_ns + 1, False, packet_out(came.data, 1, ()))
+    assert first(story(net, dropped)).answer == "drop"
+
+
+def test_a_question_is_never_joined_with_another_ports_frame() -> None:
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    channel.say(came.t_ns, True, packet_in(came.data, 3))
+    assert all(one.by != "controller" for t in story(net, channel).trips for one in t.decisions)
+
+
+def test_a_flood_that_was_not_asked_about() -> None:
+    net, channel = pinged(), Channel()
+    late = story(net, channel)
+    assert "from before the capture" in first(late).sentence
+    channel.say(START_NS - MS, True, features(1))
+    channel.say(START_NS - MS, False, flow_mod(255, {}, command=3))
+    channel.say(START_NS - MS, False, flow_mod(0, {}, (FLOOD,), priority=0))
+    hub = story(net, channel)
+    assert first(hub).flow == "table 0, priority 0, any frame"
+    assert render(hub).count("did not ask") == 1, "the same of every frame is said once"
+
+
+def test_without_the_channel_nothing_is_said() -> None:
+    assert not any(trip.decisions for trip in story(pinged(), None).trips)
+
+
+@given(st.data())
+def test_whatever_is_said_the_story_is_told(data: st.DataObject) -> None:
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    pieces = [packet_in(came.data, 1), packet_out(came.data, 1, (FLOOD,)), features(1),
+              flow_mod(0, {4: MAC_A}, (2,)), flow_mod(255, {}, command=3),
+              flow_mod(1, {}, goto=0), flow_mod(0, {}, goto=1)]  # fmt: skip
+    moments = data.draw(st.lists(st.tuples(st.integers(0, 50), st.booleans(),
+                                           st.sampled_from(pieces)), max_size=12))  # fmt: skip
+    for at, up, piece in sorted(moments, key=lambda one: one[0]):
+        channel.say(came.t_ns - 10 * MS + at * MS, up, piece)
+    told = story(net, channel)
+    for trip in told.trips:
+        for one in trip.decisions:
+            assert one.node == "s1" and trip.legs[one.leg].head == "s1"
+    questions = [o.packet_in for t in told.trips for o in t.decisions if o.packet_in]
+    assert len(questions) == len(set(questions))
+
+
+def test_frames_in_hand_are_not_changed() -> None:
+    net = pinged()
+    before = [replace(one) for one in net.observations()]
+    story(net, Channel())
+    assert before == net.observations()

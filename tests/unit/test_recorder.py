@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hoplab.wire.recorder, ring and bpf: order of time, ends, filters, odd bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoplab.errors import LabError
+from hoplab.wire import bpf, pcapng, recorder, ring
+from hoplab.wire.capture import Capture, ring_size
+from hoplab.wire.observation import Reception
+
+T = 1_700_000_000_000_000_000
+
+
+def made(tmp_path: Path, count: int = 0) -> tuple[recorder.Recorder, Path]:
+    """A recorder that nobody runs, whose parts are called by hand."""
+    path = tmp_path / "x.pcapng"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with open(fd, "wb", buffering=0, closefd=False) as file:
+        pcapng.Writer(file, comment="by hand")
+    one = recorder.Recorder(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0], fd, count)
+    one.writer.add_interface(pcapng.InterfaceInfo("h1-eth0"))
+    return one, path
+
+
+def frame(t_ns: int, mark: bytes = b"") -> tuple[int, bytes]:
+    return t_ns, pcapng.pack_frame(0, t_ns, Reception.OUTGOING, mark * 20, len(mark) * 20)
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=30), st.lists(st.integers(0, 10**9), max_size=5))
+def test_whatever_the_order_the_file_is_sorted(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], cuts: list[int]
+) -> None:
+    one, path = made(tmp_path_factory.mktemp("r"))
+    one.pending.extend(frame(T + t) for t in times)
+    for cut in sorted(cuts):
+        one._flush(T + cut)
+    one._flush(None)
+    held = [seen.t_ns for seen in pcapng.read(path).observations]
+    assert held == sorted(T + t for t in times)
+    assert (one.frames, one.late) == (len(times), 0)
+    os.close(one.out.fd)
+
+
+def test_a_frame_that_comes_too_late_is_written_and_counted(tmp_path: Path) -> None:
+    one, path = made(tmp_path)
+    one.pending.append(frame(T + 10))
+    one._flush(T + 20)
+    one.pending += [frame(T + 5), frame(T + 30)]
+    one._flush(None)
+    assert (one.frames, one.late) == (3, 1)
+    assert len(pcapng.read(path).observations) == 3
+
+
+def test_it_ends_after_the_frames_asked_for(tmp_path: Path) -> None:
+    one, path = made(tmp_path, count=2)
+    one.pending.extend(frame(T + t) for t in range(5))
+    one._flush(None)
+    one._flush(None)
+    assert one.ending == "count" and one.frames == 2
+    assert [seen.t_ns for seen in pcapng.read(path).observations] == [T, T + 1]
+
+
+def test_a_full_disk_is_told_once_and_the_file_stays_readable(tmp_path: Path) -> None:
+    one, _ = made(tmp_path)
+    full = recorder._Out(os.open("/dev/full", os.O_WRONLY))
+    one.out = full
+    one.pending.append(frame(T))
+    one._flush(None)
+    assert "space" in one.totals()["problem"]
+
+
+def test_a_process_that_records_answers_and_ends(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    capture = Capture(path, "how it was built")
+    capture.add_names({"10.0.0.1": "h1", "fd00::1": "h1"})
+    quiet_s, frames = capture.quiet()
+    assert quiet_s >= 0 and frames == 0
+    totals = capture.stop()
+    assert (totals.ended, totals.frames, totals.dropped, totals.problem) == ("stop", 0, 0, "")
+    held = pcapng.read(path)
+    assert held.comment == "how it was built" and held.problem == ""
+    assert held.names == {"10.0.0.1": "h1", "fd00::1": "h1"}
+
+
+def test_a_reader_of_a_pipe_that_goes_ends_it() -> None:
+    read_end, write_end = os.pipe()
+    capture = Capture(write_end)
+    os.close(write_end)
+    assert os.read(read_end, 4) == b"\x0a\x0d\x0d\x0a"
+    os.close(read_end)
+    totals = json.loads(capture.channel.recv(1 << 16))
+    assert totals["ended"] == "pipe"
+    capture._process.wait(timeout=10)
+
+
+def test_a_recorder_that_was_killed_leaves_a_readable_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    capture = Capture(path)
+    capture.quiet()
+    capture._process.kill()
+    assert capture.stop().ended == "killed"
+    assert pcapng.read(path).problem == ""
+
+
+# --- rings -----------------------------------------------------------------------------------
+
+
+def block(*frames: tuple[int, int, bytes, int, int, int]) -> bytes:
+    """A block as the kernel lays it out: (time, kind, data, status, tag, kind of tag) each."""
+    out = bytearray(48)
+    struct.pack_into("=III", out, 8, ring.TP_STATUS_USER, len(frames), 48)
+    for place, (t_ns, kind, data, status, tag, tpid) in enumerate(frames):
+        size = 48 + 20 + 14 + len(data)
+        size += -size % 16
+        head = struct.pack(
+            "=IIIIIIHHIIH", 0 if place == len(frames) - 1 else size,
+            t_ns // 10**9, t_ns % 10**9, len(data), len(data), status, 82, 96, 0, tag, tpid,
+        )  # fmt: skip
+        body = bytearray(size)
+        body[: len(head)] = head
+        body[58] = kind
+        body[82 : 82 + len(data)] = data
+        out += body
+    return bytes(out)
+
+
+def blocks_to_capture(blocks: list[tuple[int, bytes]]) -> pcapng.Capture:
+    file = io.BytesIO()
+    pcapng.Writer(file, [pcapng.InterfaceInfo("a")])
+    file.write(b"".join(data for _, data in blocks))
+    file.seek(0)
+    return pcapng.read(file)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**61), st.integers(0, 7), st.binary(min_size=14, max_size=90)),
+        max_size=8,
+    )
+)
+def test_a_block_of_a_ring_gives_its_frames(frames: list[tuple[int, int, bytes]]) -> None:
+    frames = [(t % (2**32 * 10**9), kind, data) for t, kind, data in frames]
+    taken: list[tuple[int, bytes]] = []
+    ring.read_block(block(*((*one, 0, 0, 0) for one in frames)), 0, 0, taken)
+    held = blocks_to_capture(taken).observations
+    wanted = sorted((one for one in frames if one[1] <= 4), key=lambda one: one[0])
+    assert [(o.t_ns, o.reception, o.data) for o in held] == wanted
+
+
+def test_a_vlan_tag_is_put_back_where_it_was() -> None:
+    data = bytes(range(20))
+    both = ring.TP_STATUS_VLAN_VALID | ring.TP_STATUS_VLAN_TPID_VALID
+    taken: list[tuple[int, bytes]] = []
+    lines = ((T, 0, data, both, 0x2005, 0x88A8), (T + 1, 0, data, ring.TP_STATUS_VLAN_VALID, 7, 0))
+    ring.read_block(block(*lines), 0, 0, taken)
+    held = [seen.data for seen in blocks_to_capture(taken).observations]
+    assert held == [data[:12] + b"\x88\xa8\x20\x05" + data[12:],
+                    data[:12] + b"\x81\x00\x00\x07" + data[12:]]  # fmt: skip
+
+
+@pytest.mark.parametrize("interfaces", [1, 12, 24, 64, 65, 2000])
+def test_rings_together_stay_within_their_memory(interfaces: int) -> None:
+    size = ring_size(interfaces)
+    assert size * interfaces <= 64 << 20 and size % ring.BLOCK == 0
+    assert bool(size) == (interfaces <= 64)
+
+
+# --- filters ---------------------------------------------------------------------------------
+
+
+def run(program: bpf.Program, data: bytes, kind: int) -> int:
+    """What a program answers for a frame (the part of classic BPF that ours use)."""
+    a = x = at = 0
+    while True:
+        code, yes, no, k = program[at]
+        at += 1
+        if code == 0x28 and k == 0xFFFFF004:
+            a = kind
+        elif code in (0x28, 0x48):
+            place = k + (x if code == 0x48 else 0)
+            if place + 2 > len(data):
+                return 0
+            a = int.from_bytes(data[place : place + 2], "big")
+        elif code == 0x30:
+            a = data[k]
+        elif code == 0xB1:
+            x = 4 * (data[k] & 15)
+        elif code in (0x15, 0x45):
+            at += yes if (a == k if code == 0x15 else a & k) else no
+        else:
+            assert code == 6
+            return k
+
+
+def segment(sport: int, dport: int, fragment: int = 0, proto: int = 6, options: int = 0) -> bytes:
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45 + options, 0, 40, 0, fragment, 64, proto, 0, b"", b"")
+    return bytes(12) + b"\x08\x00" + ip + bytes(4 * options) + struct.pack("!HH", sport, dport)
+
+
+CASES: list[tuple[bytes, int, bool]] = [
+    (segment(6653, 40000), 0, True),
+    (segment(40000, 6653), 0, True),
+    (segment(40000, 6654, options=3), 0, True),
+    (segment(40000, 6653), 4, False),
+    (segment(40000, 6655), 0, False),
+    (segment(6653, 6653, fragment=8), 0, False),
+    (segment(6653, 6653, proto=17), 0, False),
+    (bytes(12) + b"\x86\xdd" + bytes(60), 0, False),
+]
+
+
+@pytest.mark.parametrize(("data", "kind", "taken"), CASES)
+def test_only_the_openflow_channel_as_received(data: bytes, kind: int, taken: bool) -> None:
+    assert bool(run(bpf.tcp_ports_received((6653, 6654)), data, kind)) is taken
+
+
+def test_a_filter_that_cannot_be_understood_is_said_so() -> None:
+    pytest.importorskip("ctypes")
+    try:
+        assert bpf.compile("arp or icmp")
+    except LabError as error:
+        assert "libpcap" in error.message
+        pytest.skip("libpcap is not installed")
+    with pytest.raises(LabError) as caught:
+        bpf.compile("arp orr icmp")
+    assert "arp orr icmp" in caught.value.message and "pcap-filter" in caught.value.hint
+    with pytest.raises(LabError):
+        bpf.compile("arp\0")
+
+
+def test_without_libpcap_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(bpf.ctypes, "CDLL", missing)
+    with pytest.raises(LabError) as caught:
+        bpf.compile("arp")
+    assert "libpcap" in caught.value.message and "apt-get" in caught.value.hint
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(max_size=3), st.lists, max_leaves=12))
+def test_a_program_from_outside_is_checked(data: Any) -> None:
+    try:
+        program = bpf.checked(data)
+    except LabError:
+        return
+    assert program is None or all(len(line) == 4 for line in program)
