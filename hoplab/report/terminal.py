@@ -258,7 +258,7 @@ def _decisions(page: _Page, trip: Trip) -> None:
     """What the controller was asked; a flow that floods by itself is told once a switch."""
     for one in trip.decisions:
         if one.by == "controller" or page.detail == "full" or one.node not in page.told:
-            page.wrap(one.sentence, page.indent, "dim", hang=2)
+            page.wrap(page.tr(one.sentence), page.indent, "dim", hang=2)
         if one.by == "flow":
             page.told.add(one.node)
         elif page.detail == "full":

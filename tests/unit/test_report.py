@@ -333,10 +333,11 @@ def test_wrapping_loses_nothing_and_keeps_the_width(raw: str, width: int) -> Non
     lines = cells.wrap(raw, width, subsequent_indent="  ")
     assert all(cells.cells(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(raw.split())
-    # A mark may begin a line only where a word as long as the line leaves no room for it.
+    # A mark (two cells) may begin a line only where the word before it leaves no room for it
+    # within the width less the indent (two cells), which is what a word may take on any line.
     for before, line in pairwise(lines):
         if line.strip()[0] in "，。）":
-            assert cells.cells(before) > width - 3
+            assert cells.cells(before) > width - 2 - 2
 
 
 # --- the command line -----------------------------------------------------------------------
