@@ -163,13 +163,10 @@ class TwoTableSwitch(app_manager.RyuApp):
             delete(msg.datapath, TABLE_DESTINATION, eth_dst=text(mac))
         if self.now_s() - switch.told_s >= QUIET_S:
             switch.told_s = self.now_s()
-            self.logger.error(
-                "%s refused %s: %s, %s",
-                switch.name,
-                f"the flows of {text(mac)}" if mac else f"a message that began {msg.data[:16].hex()}",
-                ofp.ofp_error_type_to_str(msg.type),
-                ofp.ofp_error_code_to_str(msg.type, msg.code),
-            )
+            what = f"the flows of {text(mac)}" if mac else bytes(msg.data).hex()
+            kind = ofp.ofp_error_type_to_str(msg.type)
+            code = ofp.ofp_error_code_to_str(msg.type, msg.code)
+            self.logger.error("%s refused %s: %s, %s", switch.name, what, kind, code)
 
     @set_ev_cls(ofp_event.EventOFPStateChange, DEAD_DISPATCHER)
     def switch_is_gone(self, ev: Any) -> None:
