@@ -446,7 +446,9 @@ def pipeline(router: Router) -> list[Any]:
         own = {"eth_type": IPV4, "ipv4_dst": str(address.ip)}
         messages.append(flow(datapath, TABLE_WHAT, PRIORITY_OWN, own, ask))
     for ttl in (0, 1):
-        ends = {"eth_type": IPV4, "nw_ttl": ttl}
+        # Open vSwitch wants to read that it is IP before it reads of a TTL, and Ryu sorts fields
+        # by number; the Nicira name of the same field comes first.
+        ends = {"eth_type_nxm": IPV4, "nw_ttl": ttl}
         messages.append(flow(datapath, TABLE_WHAT, PRIORITY_TTL, ends, ask))
     for port in sorted(router.up):
         mine = {"eth_type": IPV4, "in_port": port, "eth_dst": router.macs[port].hex(":")}
