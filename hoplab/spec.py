@@ -12,7 +12,8 @@ class Spec:
     """A lab to bring up.
 
     folder: the run folder, which exists. topology: the file; arguments: as for `mn --topo`
-    ('n=4'). controller: the Ryu app's file, or None for what the topology says. datapath: 'auto',
+    ('n=4'). controller: the Ryu apps' files, none for what the topology says. standby: a second
+    controller process waits, ready to take over. datapath: 'auto',
     'kernel' or 'user'. capture: listen on every interface from before it is up.
     """
 
@@ -20,7 +21,8 @@ class Spec:
     folder: Path
     topology: Path
     arguments: str = ""
-    controller: Path | None = None
+    controller: tuple[Path, ...] = ()
+    standby: bool = False
     datapath: str = "auto"
     capture: bool = False
     ipv6: bool = False
