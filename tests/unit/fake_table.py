@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import struct
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from ryu.controller.handler import (  # noqa: E402
     DEAD_DISPATCHER,
     MAIN_DISPATCHER,
 )
+from ryu.ofproto import ofproto_parser  # noqa: E402
 from ryu.ofproto import ofproto_v1_3 as ofp  # noqa: E402
 from ryu.ofproto import ofproto_v1_3_parser as parser  # noqa: E402
 
@@ -179,6 +181,24 @@ class FakeSwitch:
             self.asked.append(msg)
         else:
             raise NotImplementedError(type(msg).__name__)
+
+    def send(self, data: bytes) -> None:
+        """Bytes that hold one message after the other, as an app that makes its own sends them."""
+        while data:
+            version, kind, length, xid = ofproto_parser.header(data)
+            one, data = data[:length], data[length:]
+            assert len(one) == length, "half a message"
+            if kind == ofp.OFPT_FLOW_MOD:
+                msg = parser.OFPFlowMod.parser(self, version, kind, length, xid, one)
+            else:  # OpenFlow 1.3.5, 7.3.7; Ryu only writes these
+                assert kind == ofp.OFPT_PACKET_OUT, kind
+                buffer_id, in_port, size = struct.unpack_from("!IIH", one, 8)
+                actions = [parser.OFPAction.parser(one, 24)] if size else []
+                rest = one[24 + size :]
+                msg = parser.OFPPacketOut(self, buffer_id, in_port, actions, rest or None)
+                msg.set_xid(xid)
+            self.send_msg(msg)
+            assert bytes(msg.buf) == one, "not as Ryu would have written it"
 
     def _refuse(
         self, msg: Any, kind: int = ofp.OFPET_BAD_REQUEST, code: int = ofp.OFPBRC_BAD_EXPERIMENTER

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import struct
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +18,8 @@ A, B, C = "00:00:00:00:00:0a", "00:00:00:00:00:0b", "00:00:00:00:00:0c"
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 GROUP = "01:00:5e:00:00:fb"
 AGE_S = 300
-SWITCHES = ["learning_switch", "two_table_switch", "datapath_learning"]
-WITH_PACKET_INS = ["learning_switch", "two_table_switch"]
+SWITCHES = ["learning_switch", "two_table_switch", "datapath_learning", "fast_switch"]
+WITH_PACKET_INS = ["learning_switch", "two_table_switch", "fast_switch"]
 
 
 @pytest.fixture(params=SWITCHES)
@@ -360,6 +363,43 @@ def test_eight_hosts_all_pairs_in_flows_and_packet_ins() -> None:
                     assert rig.send(switch, b, frame(hosts[a], hosts[b])) == [a]
                     assert rig.send(switch, a, frame(hosts[b], hosts[a])) == [b]
         found[name] = (switch.packet_ins, len(switch.flows))
-    assert found["two_table_switch"] == (8, 20)
+    assert found["two_table_switch"] == found["fast_switch"] == (8, 20)
     assert found["datapath_learning"] == (0, 12)
     assert found["learning_switch"] == (112, 59)  # 56 broadcasts and 56 pairs; 56 flows and 3
+
+
+# ---- the fast switch's own loop -----------------------------------------------------------------
+
+
+def raw_packet_in(data: bytes, in_port: int, xid: int = 0) -> bytes:
+    """OpenFlow 1.3.5, 7.4.1: no buffer, one match field, two bytes of padding before the frame."""
+    match = struct.pack("!HHII4x", 1, 12, 0x80000004, in_port)
+    body = struct.pack("!IHBBQ", 0xFFFFFFFF, len(data), 0, 0, 0) + match + bytes(2) + data
+    return struct.pack("!BBHI", 4, 10, 8 + len(body), xid) + body
+
+
+@given(cuts=st.lists(st.integers(1, 400), max_size=8))
+def test_chunks_may_be_cut_anywhere(cuts: list[int]) -> None:
+    rig = start("fast_switch")
+    module = sys.modules[type(rig.app).__module__]
+    switch = rig.connect(FakeSwitch())
+    asked = [(frame(EVERYBODY, A), 1), (frame(A, B), 2), (frame(B, A), 1), (frame(C, B), 2)]
+    stream = b"".join(raw_packet_in(*each) for each in asked)
+    edges = sorted({0, len(stream), *(min(cut, len(stream)) for cut in cuts)})
+    rest = b""
+    for begin, end in itertools.pairwise(edges):
+        rest += stream[begin:end]
+        at, replies = module.take(switch, rest)
+        rest = rest[at:]
+        switch.send(replies)
+    assert rest == b""
+    ports = [sorted(p for p, sent in switch.left if sent == data) for data, _ in asked]
+    assert ports == [[2, 3, 4], [1], [2], [1, 3, 4]]
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_a_message_shorter_than_its_header_ends_the_connection(length: int) -> None:
+    rig = start("fast_switch")
+    module = sys.modules[type(rig.app).__module__]
+    switch = rig.connect(FakeSwitch())
+    assert module.take(switch, struct.pack("!BBHI", 4, 10, length, 0) + bytes(40))[0] < 0
