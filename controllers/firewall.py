@@ -234,7 +234,8 @@ def parse(text: str, name: str) -> list[Rule]:
             try:
                 match = match_of(words)
             except (ValueError, IndexError) as error:
-                raise NotUnderstood(f"{name}, line {number}: {error or line!r}") from error
+                why = str(error) or f"{line!r} is no rule"
+                raise NotUnderstood(f"{name}, line {number}: {why}") from error
             rules.append(Rule(number, " ".join(words), words[0] == "allow", match))
     if len(rules) >= PRIORITY_FIRST:
         raise NotUnderstood(f"{name}: more than {PRIORITY_FIRST - 1} rules")

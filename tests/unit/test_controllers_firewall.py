@@ -76,7 +76,7 @@ def test_the_first_rule_that_fits_decides(
         ("deny ip port 5", "only tcp and udp have ports"),
         ("deny tcp port 70000", "70000 is no port"),
         ("deny tcp port", "something is missing after 'port'"),
-        ("deny ip from 10.0.0.300", "10.0.0.300"),
+        ("deny ip from 10.0.0.300", "Octet 300 (> 255) not permitted in '10.0.0.300'"),
         ("deny ip over there", "'over' is none of from, to, port"),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_line_that_is_no_rule_is_named(line: str, says: str) -> None:
     module = load("firewall")
     with pytest.raises(module.NotUnderstood, match=r"^my\.rules, line 3: ") as caught:
         module.parse(f"# first\nallow arp\n{line}\n", "my.rules")
-    assert says in str(caught.value)
+    assert str(caught.value).partition("line 3: ")[2].startswith(says)
 
 
 def save(tmp_path: Path, rules: str) -> None:
