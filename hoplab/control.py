@@ -40,6 +40,7 @@ _NO_MATCH = re.compile(
     r"(idle|hard)_(timeout|age)=|importance=|n_|"
     r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
 )
+PLATFORMS = {"ryu": "hoplab.ryu_main", "os-ken": "hoplab.osken_main"}  # what runs an app
 BEAT_S = 0.5  # how often a controller is asked for an echo
 BEATS = 6  # so many unanswered in a row, and it is stuck
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
@@ -50,11 +51,13 @@ _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 @dataclass
 class Controller:
     """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
-    listens on 127.0.0.1, `folder` the lab's, where an app may leave what it wants to tell."""
+    listens on 127.0.0.1, `folder` the lab's, where an app may leave what it wants to tell,
+    `platform` Ryu or its maintained fork."""
 
     files: tuple[Path, ...]
     port: int
     folder: Path
+    platform: str = "ryu"
     process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
     pulse: Pulse | None = None
@@ -82,7 +85,7 @@ class Controller:
                     "name one of ours (`hoplab path --list`) or a file of your own",
                     Exit.NO_SUCH,
                 )
-        argv = [sys.executable, "-m", "hoplab.ryu_main"]
+        argv = [sys.executable, "-m", PLATFORMS[self.platform]]
         argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
         argv += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
         ours = str(Path(__file__).resolve().parent.parent)

@@ -106,7 +106,9 @@ class Lab:
             wish = str(getattr(topo, "controller", None) or "learning_switch")
             beside = self.spec.topology.parent / wish
             files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
-        self.controller = control.Controller(files, control.PORTS[0], self.spec.folder)
+        self.controller = control.Controller(
+            files, control.PORTS[0], self.spec.folder, self.spec.platform
+        )
         self.controller.start()
 
     def _new_controller(self, files: tuple[Path, ...]) -> control.Controller:
@@ -115,7 +117,7 @@ class Lab:
         last = max(taken, default=control.PORTS[0])
         ports = [*(p for p in control.PORTS if p > last), *control.PORTS]
         port = next(port for port in ports if port not in taken)
-        return control.Controller(files, port, self.spec.folder)
+        return control.Controller(files, port, self.spec.folder, self.spec.platform)
 
     def _new_standby(self) -> None:
         """Start a process that waits for the one in charge to end, if the lab is to have one."""

@@ -71,6 +71,12 @@ def _building(parser: argparse.ArgumentParser) -> None:
         help="Open vSwitch's forwarding: the kernel's module or its own (default: auto, the "
         "kernel's where it is loaded)",
     )
+    parser.add_argument(
+        "--platform",
+        choices=("ryu", "os-ken"),
+        default="ryu",
+        help="what runs the controller: Ryu, or os-ken, its maintained fork, if it is installed",
+    )
     parser.add_argument("--ipv6", action="store_true", help="leave IPv6 on (it is chatty)")
 
 

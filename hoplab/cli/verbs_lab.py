@@ -32,6 +32,7 @@ def bring_up(
         topology=file,
         arguments=parameters,
         controller=content.find_all("controllers", controller) if controller else (),
+        platform=arguments.platform,
         standby=getattr(arguments, "controllers", 1) > 1,
         datapath=arguments.datapath,
         capture=capture,
