@@ -41,6 +41,7 @@ class Lab:
         self.early: Capture | None = None
         self.changing = threading.Lock()  # held by whoever changes controller or network
         self._restarts: list[float] = []
+        self._given_up: control.Controller | None = None
 
     # ------------------------------------------------------------------ coming up
 
@@ -217,7 +218,9 @@ class Lab:
         if dead:
             return dead
         controller = self.controller
-        if controller is None or not self.changing.acquire(False):
+        if controller is None or controller is self._given_up:
+            return None
+        if not self.changing.acquire(False):
             return None
         try:
             if controller.ended():
@@ -242,10 +245,9 @@ class Lab:
         """Put the waiting process in charge, or a new one; a bounded number of times."""
         now = time.monotonic()
         self._restarts = [t for t in self._restarts if now - t < RESTARTS_WITHIN_S]
-        if len(self._restarts) == RESTARTS:
-            return
         self._restarts.append(now)
-        if len(self._restarts) == RESTARTS:
+        if len(self._restarts) >= RESTARTS:
+            self._given_up = dead
             self.event(
                 f"the controller {dead.title} failed {RESTARTS} times in {RESTARTS_WITHIN_S} s and "
                 "stays down; put another in charge with `hoplab swap`"
