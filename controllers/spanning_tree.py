@@ -113,7 +113,8 @@ class SpanningTree(app_manager.RyuApp):
     4. A port is open if it has listened for LISTEN_S and its link, if any, is in the tree.
        Ports close first and open only when none is left to close, so that no circle stands even
        for a moment.
-    5. When a link between switches opens or closes, addresses are elsewhere now: forget them all.
+    5. When the tree changes, addresses are elsewhere now: forget them all, and again when all
+       switches have made the change.
     """
 
     OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
@@ -123,6 +124,7 @@ class SpanningTree(app_manager.RyuApp):
         self.switches: dict[int, Switch] = {}
         self.links: dict[frozenset[End], float] = {}  # the two ends -> when seen last
         self.tree: frozenset[frozenset[End]] = frozenset()
+        self.settling = False  # the update before this one changed the tree or closed ports
         self.now_s = time.monotonic
 
     def start(self) -> None:
@@ -260,21 +262,23 @@ class SpanningTree(app_manager.RyuApp):
         }
         closing = any(switch.open - wanted[n] for n, switch in self.switches.items())
         moved = tree != self.tree
-        self.tree = tree
+        # A frame still under way by the old tree teaches what is no longer so: forget once more.
+        forget = moved or self.settling
+        self.tree, self.settling = tree, moved or closing
         if moved:
             for link in set(self.links) - tree:
                 self.logger.info("out of the tree: %s", " - ".join(map(said, sorted(link))))
         for number, switch in self.switches.items():
             now_open = switch.open & wanted[number] if closing else wanted[number]
-            if not switch.connected or (now_open == switch.open and not moved):
+            if not switch.connected or (now_open == switch.open and not forget):
                 continue
             opened, closed = now_open - switch.open, switch.open - now_open
             switch.open = now_open
             if opened or closed:
                 what = "open ports of switch %d: %s"
                 self.logger.info(what, number, ", ".join(map(str, sorted(now_open))) or "none")
-            send_at_once(switch, change(switch.datapath, opened, closed, now_open, moved))
-        if closing:
+            send_at_once(switch, change(switch.datapath, opened, closed, now_open, forget))
+        if self.settling:
             hub.spawn_after(SETTLE_S, self.update)  # then what is to open
 
 
@@ -344,7 +348,7 @@ def change(
     opened: frozenset[int],
     closed: frozenset[int],
     now_open: frozenset[int],
-    moved: bool,
+    forget: bool,
 ) -> list[Any]:
     """Steps 4 and 5 as messages."""
     parser = datapath.ofproto_parser
@@ -368,7 +372,7 @@ def change(
         messages.append(
             flow(datapath, TABLE_IN, PRIORITY_OPEN, where, [learn], TABLE_DESTINATION)
         )
-    if moved:
+    if forget:
         every_bit = 0xFFFFFFFFFFFFFFFF
         messages.append(
             delete(datapath, TABLE_DESTINATION, cookie=COOKIE_LEARNED, cookie_mask=every_bit)

@@ -188,6 +188,20 @@ class TestSpanningTree:
             self.settled(hoplab)
             assert reached(hoplab, "h1", EVERYBODY, H[1], hosts) == dict.fromkeys(hosts, 1)
 
+    def test_a_cables_return_leaves_no_address_behind(self, hoplab: Any) -> None:
+        hoplab("up", "loop")
+        self.settled(hoplab)
+        ofctl(hoplab, "mod-port", "s1", "2", "down")
+        self.settled(hoplab)
+        ping = hoplab.popen("exec", "h1", "--", "ping", "-i", "0.02", "-c", "200", "10.0.0.2")
+        assert "PING" in ping.stdout.readline()
+        ofctl(hoplab, "mod-port", "s1", "2", "up")
+        log = next(hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"))
+        until(lambda: log.read_text().count("out of the tree: switch 2") == 2, "the old tree")
+        out, _ = ping.communicate(timeout=60)
+        # h2 says nothing by itself: what the old tree taught would hide it to the end.
+        assert "icmp_seq=200 " in out
+
     def test_a_hub_makes_a_storm_that_is_bounded(self, hoplab: Any) -> None:
         hoplab("up", "loop", "--controller", "hub")
         assert "DUP" in self.ping(hoplab)

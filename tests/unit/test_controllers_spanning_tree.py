@@ -128,6 +128,30 @@ def test_a_change_of_the_tree_forgets_what_was_learned() -> None:
     assert not any(f.cookie == 1 for f in net.switches[2].flows)
 
 
+def test_what_a_late_frame_taught_is_forgotten() -> None:
+    """A frame by the old way, when the tree has changed: its address would lead nowhere."""
+    net = Net(3, TRIANGLE)
+    net.settle()
+    for end in TRIANGLE[0]:
+        net.port(end, up=False)
+    net.turn()
+    for end in TRIANGLE[0]:
+        net.port(end, up=True)
+    before = net.rig.app.tree
+    for _ in range(20):
+        net.turn()
+        if net.rig.app.tree != before:
+            break
+    else:
+        raise AssertionError("the cable was not taken back")
+    late = "00:00:00:00:00:0b"  # at switch 2, once reached by switch 3
+    net.switches[1].receive(3, frame(EVERYBODY, late))
+    assert any(f.match.get("eth_dst") == late for f in net.switches[1].flows)
+    net.turn()
+    assert not any(f.match.get("eth_dst") == late for f in net.switches[1].flows)
+    assert net.deliver(1) == [2, 3]
+
+
 def test_a_switch_without_its_controller_keeps_its_place() -> None:
     net = Net(3, TRIANGLE)
     net.settle()
