@@ -122,7 +122,8 @@ setup(
     # ryu 4.34 builds only with setuptools below 68, which no requirement of ours can say to pip's
     # isolated build. As a hard requirement it would make `pip install hoplab` fail;
     # CONTRIBUTING.md has the line that installs the extra.
-    extras_require={"controller": ["ryu==4.34"]},
+    # os-ken is Ryu's maintained fork; the controllers run on both (`hoplab up --platform os-ken`).
+    extras_require={"controller": ["ryu==4.34"], "os-ken": ["os-ken>=4.2"]},
     packages=sorted(WHERE),
     package_dir=WHERE,
     package_data=DATA,

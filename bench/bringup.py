@@ -222,8 +222,8 @@ class Machine:
 
         raise_file_limit()
         Namespace.own("root").route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
-        logs = Path("/run/bench")
-        logs.mkdir()
+        logs = Path("/run/bench/logs")
+        logs.mkdir(parents=True)
         self.switchd = switchd.Switchd(logs)
         self.switchd.start()
         warm = self.switchd.warm_up("user")
@@ -231,7 +231,7 @@ class Machine:
             warm.wait()
             switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
         if case.controller:
-            self.controller = control.Controller(CONTROLLER, 6653, logs / "controller.log")
+            self.controller = control.Controller((CONTROLLER,), 6653, logs.parent)
             self.controller.start()
             self.controller.ready()
             # Mininet asks telnet whether a controller listens and stumbles over its output when

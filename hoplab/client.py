@@ -266,6 +266,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
     try:
         progress("making namespaces")
         keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
+        keep += [str(file.parent) for file in spec.controller]
         started = sandbox.start(spec.name, keep, run)
     except BaseException:
         claimed.give_up()

@@ -80,6 +80,11 @@ def find(kind: Kind, name: str) -> Path:
     raise LabError(f"there is no {_ONE[kind]} {name!r}", hint, Exit.NO_SUCH)
 
 
+def find_all(kind: Kind, names_: str) -> tuple[Path, ...]:
+    """The files that 'two_table_switch,monitor' means. Raises LabError."""
+    return tuple(find(kind, name.strip()) for name in names_.split(","))
+
+
 def _hint(kind: Kind, name: str) -> str:
     """The likeliest name first, then all of them."""
     known = names(kind)

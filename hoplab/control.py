@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller of a lab: Ryu as a child process, and changing it while the network runs.
 
-States of a controller process: starting -> listening -> in charge -> ended. A swap makes before it
-breaks: the new controller listens before any switch hears of it, all switches change over in one
-transaction, flows of the old one are taken away only when the new one has put in its own, and
-only then does the old process end. A new controller that cannot start leaves the old one in charge.
+States of a controller process: starting -> listening -> in charge -> ended or stuck. Stuck is one
+that is there and does not answer: an OpenFlow echo that nobody answers tells (`Pulse`).
+
+A swap makes before it breaks: the new controller listens before any switch hears of it, all
+switches change over in one transaction, flows of the old one are taken away only when the new one
+has put in its own, and only then does the old process end. A new controller that cannot start
+leaves the old one in charge.
+
+A controller that died is replaced in the same way, by a process on another port: Open vSwitch goes
+to a new address at once, while it waits a second and more before it tries an old one again.
+
 Ryu itself is never imported here.
 """
 
@@ -15,6 +22,8 @@ import importlib.util
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -25,54 +34,85 @@ from pathlib import Path
 from hoplab import switchd, wait
 from hoplab.errors import Exit, LabError
 
-PORTS = (6653, 6654)  # 6653 is IANA's for OpenFlow; a swap alternates
+PORTS = range(6653, 6661)  # 6653 is IANA's for OpenFlow; each new process takes the next one
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
 _NO_MATCH = re.compile(
     r"(idle|hard)_(timeout|age)=|importance=|n_|"
     r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
 )
+PLATFORMS = {"ryu": "hoplab.ryu_main", "os-ken": "hoplab.osken_main"}  # what runs an app
+BEAT_S = 0.5  # how often a controller is asked for an echo
+BEATS = 6  # so many unanswered in a row, and it is stuck
+_HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
+_HEADER = struct.Struct("!BBHI")  # version, type, length, number
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
 @dataclass
 class Controller:
-    """One controller process. `file` is the Ryu app, `port` where it listens on 127.0.0.1."""
+    """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
+    listens on 127.0.0.1, `folder` the lab's, where an app may leave what it wants to tell,
+    `platform` Ryu or its maintained fork."""
 
-    file: Path
+    files: tuple[Path, ...]
     port: int
-    log: Path
+    folder: Path
+    platform: str = "ryu"
     process: subprocess.Popen[bytes] | None = None
+    pidfd: int = -1
+    pulse: Pulse | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "logs" / f"controller-{self.port}.log"
+
+    @property
+    def name(self) -> str:
+        """As it is asked for: 'two_table_switch,monitor'."""
+        return ",".join(file.stem for file in self.files)
+
+    @property
+    def title(self) -> str:
+        """As sentences name it: 'two_table_switch.py, monitor.py'."""
+        return ", ".join(file.name for file in self.files)
 
     def start(self) -> None:
         """Start the process; `ready` waits for it. Raises LabError when there is no such file."""
-        if not self.file.is_file():
+        for file in self.files:
+            if not file.is_file():
+                raise LabError(
+                    f"there is no controller file {file}",
+                    "name one of ours (`hoplab path --list`) or a file of your own",
+                    Exit.NO_SUCH,
+                )
+        module, package = PLATFORMS[self.platform], self.platform.replace("-", "_")
+        if importlib.util.find_spec(package) is None:
             raise LabError(
-                f"there is no controller file {self.file}",
-                "name one of ours (`hoplab path --list`) or a file of your own",
-                Exit.NO_SUCH,
-            )
-        if importlib.util.find_spec("ryu") is None:
-            raise LabError(
-                f"Ryu is not installed for {sys.executable}",
-                "run scripts/install.sh in a checkout and use its .venv/bin/hoplab",
+                f"{self.platform} is not installed for {sys.executable}",
+                "run scripts/install.sh in a checkout and use its .venv/bin/hoplab"
+                if package == "ryu"
+                else f"install it beside hoplab: {sys.executable} -m pip install {self.platform}",
                 Exit.REFUSED,
             )
-        argv = [sys.executable, "-m", "hoplab.ryu_main"]
+        argv = [sys.executable, "-m", module]
         argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
-        argv += ["--wsapi-host", "127.0.0.1", str(self.file)]
+        argv += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
         ours = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours)))
+        own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "HOPLAB_FOLDER": str(self.folder)}
+        self.close()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **own},
                 cwd="/",
                 start_new_session=True,
             )
+        self.pidfd = os.pidfd_open(self.process.pid)
 
     def ready(self) -> None:
         """Wait until it listens. Raises LabError with its last words if it ends instead."""
@@ -84,8 +124,8 @@ class Controller:
                 text = switchd.tail(self.log, 12)
                 where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
                 raise LabError(
-                    f"the controller {self.file.name} ended while starting: {where}",
-                    f"mend it; it can be tried alone: ryu-manager {self.file}",
+                    f"the controller {self.title} ended while starting: {where}",
+                    f"mend it; it can be tried alone: ryu-manager {' '.join(map(str, self.files))}",
                     Exit.BAD_INPUT,
                     text,
                 )
@@ -93,7 +133,7 @@ class Controller:
 
         wait.until(
             listens,
-            f"the controller {self.file.name} to listen on port {self.port}",
+            f"the controller {self.title} to listen on port {self.port}",
             within_s=START_S,
             hint=f"its log: {self.log}",
         )
@@ -102,12 +142,70 @@ class Controller:
         """Whether the process was started and is no longer there."""
         return self.process is not None and self.process.poll() is not None
 
+    def stuck(self) -> bool:
+        """Whether it is there and does not answer. To be asked every now and then."""
+        if self.pulse is None:
+            self.pulse = Pulse(self.port)
+        return self.pulse.stopped()
+
     def stop(self) -> None:
         """End the process at once: its flows stay in the switches."""
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was open to watch the process."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        if self.pulse is not None:
+            self.pulse.close()
+            self.pulse = None
+
+
+class Pulse:
+    """A connection of the engine's own to a controller, for nothing but echoes (OpenFlow 1.3.5,
+    6.1.2). It never says which switch it is, so no app hears of it."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.socket()
+        self._socket.setblocking(False)
+        self._socket.connect_ex(("127.0.0.1", port))
+        self._waiting = 0  # echoes in a row that nobody answered
+        self._asked_s = 0.0
+        self._received = bytearray()
+        self._greeted = False
+
+    def stopped(self) -> bool:
+        """Ask, at most once in BEAT_S; whether the last BEATS were in vain. Beats are counted
+        and not seconds, so that nobody is blamed when it is we who were held up."""
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(65536):
+                self._received += data
+        while len(self._received) >= _HEADER.size:
+            _, kind, length, _ = _HEADER.unpack_from(self._received)
+            if len(self._received) < length:
+                break
+            del self._received[: max(length, _HEADER.size)]
+            if kind == _ECHO_REPLY:
+                self._waiting = 0
+        now_s = time.monotonic()
+        if now_s - self._asked_s < BEAT_S:
+            return False
+        self._asked_s = now_s
+        self._waiting += 1
+        with contextlib.suppress(OSError):
+            if not self._greeted:
+                self._socket.send(_HEADER.pack(4, _HELLO, _HEADER.size, 0))
+                self._greeted = True
+            self._socket.send(_HEADER.pack(4, _ECHO_REQUEST, _HEADER.size, self._waiting))
+        return self._waiting > BEATS
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 def _listening(port: int) -> bool:

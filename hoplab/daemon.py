@@ -4,7 +4,8 @@
 One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message is a packet):
 
     {"op": "status"}                        -> {"ok": ...}
-    {"op": "swap", "file": PATH}            -> {"ok": ...}
+    {"op": "swap", "files": [PATH, ...]}    -> {"ok": ...}
+    {"op": "table", "switches": [NAME, ...]} -> {"ok": ...}; no names: all switches
     {"op": "pingall", ...}                  -> {"ok": ...}
     {"op": "exec", "host", "argv", "env", "cwd"} with three descriptors (stdin, stdout, stderr)
         -> {"pid": N}, then {"exit": CODE}; the asker may send {"signal": N}
@@ -118,7 +119,7 @@ class Service:
         """Until `down`, or until a part that the lab cannot live without has ended."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         while not self.ending.is_set():
-            watched = [self.listener.fileno(), self._done_read]
+            watched = [self.listener.fileno(), self._done_read, *self.lab.watched()]
             ready, _, _ = select.select(watched, [], [], _LOOK_S * 4)
             if self.listener.fileno() in ready:
                 connection, _ = self.listener.accept()
@@ -169,7 +170,10 @@ class Service:
         _send(connection, {"ok": self.status()})
 
     def _do_swap(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
-        _send(connection, {"ok": self.lab.swap(Path(request["file"]))})
+        _send(connection, {"ok": self.lab.swap(tuple(map(Path, request["files"])))})
+
+    def _do_table(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.lab.tables(request.get("switches") or [])})
 
     def _do_pingall(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         from hoplab import pingall

@@ -35,12 +35,14 @@ class Lab:
         self.spec = spec
         self.events: list[str] = []
         self.controller: control.Controller | None = None
+        self.standby: control.Controller | None = None
         self.switchd = switchd.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
         self._early_until = 0.0
         self.changing = threading.Lock()  # held by whoever changes controller or network
         self._restarts: list[float] = []
+        self._given_up: control.Controller | None = None
 
     # ------------------------------------------------------------------ coming up
 
@@ -89,10 +91,11 @@ class Lab:
         self.network.start()
         self._write_state()
         if self.controller is not None:
-            progress(f"waiting for the controller {self.controller.file.name}")
+            progress(f"waiting for the controller {self.controller.title}")
             self.controller.ready()
             empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
             self._warn_empty(empty)
+            self._new_standby()
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
 
@@ -104,20 +107,42 @@ class Lab:
             switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
 
     def _start_controller(self, topo: Any) -> None:
-        file = self.spec.controller
-        if file is None:
-            wish = getattr(topo, "controller", None) or "learning_switch"
-            beside = self.spec.topology.parent / str(wish)
-            file = beside if beside.is_file() else content.find("controllers", str(wish))
+        files = self.spec.controller
+        if not files:
+            wish = str(getattr(topo, "controller", None) or "learning_switch")
+            beside = self.spec.topology.parent / wish
+            files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
         self.controller = control.Controller(
-            file, control.PORTS[0], self.spec.logs / f"controller-{control.PORTS[0]}.log"
+            files, control.PORTS[0], self.spec.folder, self.spec.platform
         )
         self.controller.start()
+
+    def _new_controller(self, files: tuple[Path, ...]) -> control.Controller:
+        """One that is not started yet, on a port of its own."""
+        taken = [each.port for each in (self.controller, self.standby) if each is not None]
+        last = max(taken, default=control.PORTS[0])
+        ports = [*(p for p in control.PORTS if p > last), *control.PORTS]
+        port = next(port for port in ports if port not in taken)
+        return control.Controller(files, port, self.spec.folder, self.spec.platform)
+
+    def _new_standby(self) -> None:
+        """Start a process that waits for the one in charge to end, if the lab is to have one."""
+        old, self.standby = self.standby, None
+        if old is not None:
+            old.stop()
+        if self.spec.standby and self.controller is not None:
+            standby = self._new_controller(self.controller.files)
+            try:
+                standby.start()
+            except LabError as error:
+                self.event(error.message)
+                return
+            self.standby = standby
 
     def _warn_empty(self, empty: list[str]) -> None:
         if empty and self.controller is not None:
             self.event(
-                f"the controller {self.controller.file.name} has put no flow into "
+                f"the controller {self.controller.title} has put no flow into "
                 f"{', '.join(empty[:5])}: frames there are dropped until it does"
             )
 
@@ -138,8 +163,8 @@ class Lab:
             "topology": self.spec.topology.stem,
             "topology_file": str(self.spec.topology),
             "arguments": self.spec.arguments,
-            "controller": controller.file.stem if controller else None,
-            "controller_file": str(controller.file) if controller else None,
+            "controller": controller.name if controller else None,
+            "controller_file": ",".join(map(str, controller.files)) if controller else None,
             "datapath": self.datapath,
             "url": self.url,
             "client": self.client,
@@ -158,7 +183,7 @@ class Lab:
 
     # ------------------------------------------------------------------ what may be done
 
-    def swap(self, file: Path) -> dict[str, Any]:
+    def swap(self, files: tuple[Path, ...]) -> dict[str, Any]:
         """Put another controller in charge. Raises LabError; the old one is in charge then."""
         with self.changing:
             old = self.controller
@@ -168,13 +193,12 @@ class Lab:
                     "take a topology with a switch: hoplab up switch",
                     Exit.BAD_INPUT,
                 )
-            port = next(p for p in control.PORTS if p != old.port)
-            new = control.Controller(file, port, self.spec.logs / f"controller-{port}.log")
+            new = self._new_controller(files)
             bridges = self.network.bridges()
             try:
                 new.start()
                 new.ready()
-                empty = control.change_over(bridges, port, first=False)
+                empty = control.change_over(bridges, new.port, first=False)
             except BaseException:
                 new.stop()
                 if not old.ended():
@@ -182,48 +206,93 @@ class Lab:
                 raise
             self.controller = new
             old.stop()
+            self._new_standby()
             self._warn_empty(empty)
             self._write_state()
             return {
-                "controller": new.file.stem,
-                "was": old.file.stem,
+                "controller": new.name,
+                "was": old.name,
                 "switches": bridges,
                 "without_flows": empty,
             }
 
     def mend(self) -> str | None:
-        """Look after the processes: a dead controller is started again; the name of a dead part of
-        Open vSwitch is returned, for then the lab cannot go on."""
+        """Look after the processes: a controller that is dead or does not answer is started again;
+        the name of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
         if self.early is not None and time.monotonic() > self._early_until:
             self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
         if dead:
             return dead
-        if self.controller is not None and self.controller.ended() and self.changing.acquire(False):
-            try:
-                self._restart_controller(self.controller)
-            finally:
-                self.changing.release()
+        controller = self.controller
+        if controller is None or controller is self._given_up:
+            return None
+        if not self.changing.acquire(False):
+            return None
+        try:
+            if controller.ended():
+                what = "ended"
+            elif controller.stuck():
+                what = f"has not answered for {control.BEATS * control.BEAT_S:g} s"
+                controller.stop()
+            else:
+                return None
+            controller.close()
+            self._replace(controller, what)
+        finally:
+            self.changing.release()
         return None
 
-    def _restart_controller(self, controller: control.Controller) -> None:
+    def watched(self) -> list[int]:
+        """Descriptors that become readable when `mend` has something to do."""
+        controller = self.controller
+        return [controller.pidfd] if controller is not None and controller.pidfd >= 0 else []
+
+    def _replace(self, dead: control.Controller, what: str) -> None:
+        """Put the waiting process in charge, or a new one; a bounded number of times."""
         now = time.monotonic()
         self._restarts = [t for t in self._restarts if now - t < RESTARTS_WITHIN_S]
-        if len(self._restarts) == RESTARTS:
-            return
         self._restarts.append(now)
-        if len(self._restarts) == RESTARTS:
+        if len(self._restarts) >= RESTARTS:
+            self._given_up = dead
             self.event(
-                f"the controller {controller.file.name} ended {RESTARTS} times in "
-                f"{RESTARTS_WITHIN_S} s and stays down; put another in charge with `hoplab swap`"
+                f"the controller {dead.title} failed {RESTARTS} times in {RESTARTS_WITHIN_S} s and "
+                "stays down; put another in charge with `hoplab swap`"
             )
             return
-        self.event(f"the controller {controller.file.name} ended and is started again")
+        new, self.standby = self.standby, None
+        waited = new is not None and not new.ended()
+        how = "the second one takes over" if waited else "it is started again"
+        self.event(f"the controller {dead.title} {what}; {how}")
         try:
-            controller.start()
-            controller.ready()
+            if new is None or not waited:
+                new = self._new_controller(dead.files)
+                new.start()
+            self.controller = new
+            new.ready()
+            switchd.set_controller(self.network.bridges(), [f"tcp:127.0.0.1:{new.port}"])
         except LabError as error:
             self.event(error.message)
+            return
+        self._new_standby()
+        self._write_state()
+
+    def tables(self, switches: list[str]) -> dict[str, Any]:
+        """What the named switches, or all of them, know and do now. Raises LabError."""
+        from hoplab import tables
+
+        bridges = self.network.bridges()
+        for name in switches:
+            if name not in bridges:
+                raise LabError(
+                    f"this lab has no switch {name}",
+                    f"it has: {', '.join(bridges) or 'none'}",
+                    Exit.NO_SUCH,
+                )
+        return {
+            "controller": self.controller.name if self.controller else None,
+            "switches": tables.read(switches or bridges, self.state(), self.spec.folder),
+        }
 
     def _drop_early(self) -> None:
         dropped, self.early = self.early, None

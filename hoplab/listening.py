@@ -33,9 +33,9 @@ def comment(lab: Lab) -> str:
     """How the lab was built, for the head of the file."""
     spec = lab.spec
     topology = spec.topology.stem + (f",{spec.arguments}" if spec.arguments else "")
-    controller = lab.controller.file.stem if lab.controller else "none"
+    controller = lab.controller.name if lab.controller else "none"
     command = f"hoplab up {topology}"
-    if spec.controller is not None:
+    if spec.controller:
         command += f" --controller {controller}"
     return (
         f"hoplab: topology {topology}, controller {controller}, datapath {lab.datapath}\n"

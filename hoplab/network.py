@@ -473,15 +473,18 @@ class Network(mininet.net.Mininet):
                 peers[(other.node.name, other.name)] = self._label(one)
         nodes = []
         for node in sorted([*self.hosts, *self.switches], key=lambda node: self._order[node.name]):
-            kind = "switch" if node in self.switches else self._kind(node)
+            switch = node in self.switches
+            # A switch whose controller makes it a router says so in its topology.
+            kind = node.params.get("role", "switch") if switch else self._kind(node)
+            own = node.params.get("addresses") or {}
             entry: dict[str, Any] = {"name": node.name, "kind": kind}
-            if kind == "switch":
+            if switch:
                 entry["dpid"] = getattr(node, "dpid", None)
             nodes.append(entry)
             for port, intf in sorted(node.intfs.items()):
                 if intf.name == "lo":
                     continue
-                address = f"{intf.IP()}/{intf.prefixLen}" if intf.IP() else None
+                address = f"{intf.IP()}/{intf.prefixLen}" if intf.IP() else own.get(port)
                 interfaces.append(
                     {
                         "name": self._label(intf),

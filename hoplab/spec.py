@@ -12,15 +12,18 @@ class Spec:
     """A lab to bring up.
 
     folder: the run folder, which exists. topology: the file; arguments: as for `mn --topo`
-    ('n=4'). controller: the Ryu app's file, or None for what the topology says. datapath: 'auto',
-    'kernel' or 'user'. capture: listen on every interface from before it is up.
+    ('n=4'). controller: the Ryu apps' files, none for what the topology says. standby: a second
+    controller process waits, ready to take over. platform: what runs the apps, 'ryu' or 'os-ken'.
+    datapath: 'auto', 'kernel' or 'user'. capture: listen on every interface from before it is up.
     """
 
     name: str
     folder: Path
     topology: Path
     arguments: str = ""
-    controller: Path | None = None
+    controller: tuple[Path, ...] = ()
+    standby: bool = False
+    platform: str = "ryu"
     datapath: str = "auto"
     capture: bool = False
     ipv6: bool = False

@@ -26,6 +26,9 @@ EXIT_CODES = """exit codes:
   7 the lab died   8 disk full   130 interrupted
   visit: as 0 and 1.   exec, shell: the command's own code."""
 
+# Verbs whose functions cannot have their name.
+FUNCTIONS = {"exec": "exec_", "table": "show_table"}
+
 
 def _add(verbs: Any, name: str, help: str, examples: str, where: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(
@@ -60,7 +63,10 @@ def _lang(parser: argparse.ArgumentParser) -> None:
 
 def _building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--controller", metavar="NAME|FILE", help="hub, learning_switch or a Ryu app of yours"
+        "--controller",
+        metavar="NAME|FILE[,…]",
+        help="hub, learning_switch … or a Ryu app of yours; several run together, as in "
+        "two_table_switch,monitor",
     )
     parser.add_argument(
         "--datapath",
@@ -68,6 +74,12 @@ def _building(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="Open vSwitch's forwarding: the kernel's module or its own (default: auto, the "
         "kernel's where it is loaded)",
+    )
+    parser.add_argument(
+        "--platform",
+        choices=("ryu", "os-ken"),
+        default="ryu",
+        help="what runs the controller: Ryu, or os-ken, its maintained fork, if it is installed",
     )
     parser.add_argument("--ipv6", action="store_true", help="leave IPv6 on (it is chatty)")
 
@@ -100,6 +112,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="one of ours (hoplab path --list) or a Mininet file; parameters as in switch,n=8",
     )  # fmt: skip
     _building(p)
+    p.add_argument(
+        "--controllers", type=int, choices=(1, 2), default=1,
+        help="2: a second controller process waits to take over when the first one ends",
+    )  # fmt: skip
     p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
     _json(p)
 
@@ -128,7 +144,16 @@ def build_parser() -> argparse.ArgumentParser:
         "hoplab swap hub\nhoplab swap learning_switch\nhoplab swap ./my_app.py", "verbs_lab",
     )  # fmt: skip
     _name(p)
-    p.add_argument("controller", metavar="hub|learning_switch|FILE.py")
+    p.add_argument("controller", metavar="hub|learning_switch|FILE.py[,…]")
+    _json(p)
+
+    p = _add(
+        verbs, "table", "show what a switch knows: addresses, flows, how old, how much used",
+        "hoplab table s1\nhoplab table --flows\nhoplab table s1 --json", "verbs_lab",
+    )  # fmt: skip
+    _name(p)
+    p.add_argument("switches", metavar="SWITCH", nargs="*", help="default: all")
+    p.add_argument("--flows", action="store_true", help="every flow, not the addresses alone")
     _json(p)
 
     p = _add(
@@ -278,7 +303,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module, _, function = arguments.verb.partition(":")
         verb = getattr(
-            importlib.import_module(f"hoplab.cli.{module}"), function.replace("exec", "exec_")
+            importlib.import_module(f"hoplab.cli.{module}"), FUNCTIONS.get(function, function)
         )
         code: int = verb(arguments)
         sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from hoplab import client, content
@@ -30,7 +31,9 @@ def bring_up(
         folder=Path(),
         topology=file,
         arguments=parameters,
-        controller=content.find("controllers", controller) if controller else None,
+        controller=content.find_all("controllers", controller) if controller else (),
+        platform=arguments.platform,
+        standby=getattr(arguments, "controllers", 1) > 1,
         datapath=arguments.datapath,
         capture=capture,
         ipv6=arguments.ipv6,
@@ -141,11 +144,11 @@ def ls(arguments: argparse.Namespace) -> int:
 
 
 def swap(arguments: argparse.Namespace) -> int:
-    file = content.find("controllers", arguments.controller)
+    files = content.find_all("controllers", arguments.controller)
     handle = client.find(arguments.name)
     with Progress() as progress:
-        progress(f"starting {file.stem}, then changing over")
-        done = handle.ask({"op": "swap", "file": str(file)})
+        progress(f"starting {arguments.controller}, then changing over")
+        done = handle.ask({"op": "swap", "files": [str(file) for file in files]})
     if arguments.json:
         print_json(done)
         return Exit.OK
@@ -155,6 +158,28 @@ def swap(arguments: argparse.Namespace) -> int:
             f"  note: it has put no flow into {', '.join(done['without_flows'])}: "
             "frames there are dropped until it does"
         )
+    return Exit.OK
+
+
+def show_table(arguments: argparse.Namespace) -> int:
+    from hoplab import tables
+
+    data = client.find(arguments.name).ask({"op": "table", "switches": arguments.switches})
+    if arguments.json:
+        print_json(data)
+        return Exit.OK
+    for number, switch in enumerate(data["switches"]):
+        print("" if number else f"controller {data['controller']}")
+        addresses, flows, rates = tables.as_rows(switch, every_flow=arguments.flows)
+        print(f"{switch['name']} knows {_count(len(addresses), 'address', 'addresses')}")
+        if addresses:
+            print(indent(table(addresses, tables.ADDRESS_HEAD), "  "))
+        if flows:
+            print(f"{switch['name']} has {_count(len(switch['flows']), 'flow')}")
+            print(indent(table(flows, tables.FLOW_HEAD), "  "))
+        if rates:
+            print(f"{switch['name']} carries, a second")
+            print(indent(table(rates, tables.RATE_HEAD), "  "))
     return Exit.OK
 
 

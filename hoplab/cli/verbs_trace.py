@@ -119,11 +119,11 @@ class _Lab:
                     Exit.TAKEN,
                 )
         if arguments.controller:
-            file = content.find("controllers", arguments.controller)
-            if str(file) != state["controller_file"]:
+            files = [str(f) for f in content.find_all("controllers", arguments.controller)]
+            if ",".join(files) != state["controller_file"]:
                 with output.Progress(self.quiet) as progress:
-                    progress(f"putting {file.stem} in charge")
-                    handle.ask({"op": "swap", "file": str(file)})
+                    progress(f"putting {arguments.controller} in charge")
+                    handle.ask({"op": "swap", "files": files})
         return handle
 
     def _bring_up(self) -> client.Handle:

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import struct
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -34,6 +36,7 @@ from ryu.controller.handler import (  # noqa: E402
     DEAD_DISPATCHER,
     MAIN_DISPATCHER,
 )
+from ryu.ofproto import ofproto_parser  # noqa: E402
 from ryu.ofproto import ofproto_v1_3 as ofp  # noqa: E402
 from ryu.ofproto import ofproto_v1_3_parser as parser  # noqa: E402
 
@@ -63,18 +66,17 @@ class Flow:
     added_s: float
     used_s: float
 
-    def takes(self, in_port: int, data: bytes) -> bool:
-        """Does its match take this frame?"""
-        has = {"in_port": in_port, "eth_dst": data[:6], "eth_src": data[6:12]}
+    def takes(self, fields: dict[str, Any]) -> bool:
+        """Does its match take a frame with these fields?"""
         for name, wanted in self.match.items():
-            if name == "in_port":
-                if has[name] != wanted:
-                    return False
-                continue
-            value, mask = wanted if isinstance(wanted, tuple) else (wanted, "ff:ff:ff:ff:ff:ff")
-            bits = int.from_bytes(mac(mask), "big")
-            have = int.from_bytes(has[name], "big")  # type: ignore[arg-type]
-            if have & bits != int.from_bytes(mac(value), "big") & bits:
+            if name not in KNOWN_FIELDS:
+                raise NotImplementedError(f"match on {name}")
+            if name not in fields:
+                return False  # a field of a protocol that this frame is not of
+            value, mask = wanted if isinstance(wanted, tuple) else (wanted, None)
+            have, want = number(fields[name]), number(value)
+            bits = -1 if mask is None else number(mask)
+            if have & bits != want & bits:
                 return False
         return True
 
@@ -84,7 +86,49 @@ class Flow:
             for instruction in self.instructions
             if isinstance(instruction, parser.OFPInstructionActions)
             for action in instruction.actions
+            if isinstance(action, parser.OFPActionOutput)
         ]
+
+
+KNOWN_FIELDS = {
+    "in_port", "eth_dst", "eth_src", "eth_type", "eth_type_nxm", "ipv4_src", "ipv4_dst", "ip_proto",
+    "nw_ttl", "tcp_dst", "udp_dst", "arp_spa", "arp_tpa", "reg0", "reg1",
+}  # fmt: skip
+
+
+def number(value: Any) -> int:
+    """A field's value as a number: OpenFlow matches bits."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, bytes):
+        return int.from_bytes(value, "big")
+    return int.from_bytes(mac(value), "big") if ":" in value else int(IPv4Address(value))
+
+
+def fields_of(in_port: int, data: bytes) -> dict[str, Any]:
+    """What a switch reads of a frame (OpenFlow 1.3.5, 7.2.3.7)."""
+    kind = int.from_bytes(data[12:14], "big")
+    fields: dict[str, Any] = {
+        "in_port": in_port, "eth_dst": data[:6], "eth_src": data[6:12], "eth_type": kind,
+        "eth_type_nxm": kind, "reg0": 0, "reg1": 0,
+    }  # fmt: skip
+    if kind == 0x0800 and len(data) >= 34 and data[14] >> 4 == 4:
+        fields |= {"ipv4_src": data[26:30], "ipv4_dst": data[30:34], "ip_proto": data[23],
+                   "nw_ttl": data[22]}  # fmt: skip
+        start = 14 + (data[14] & 15) * 4
+        name = {6: "tcp_dst", 17: "udp_dst"}.get(data[23])
+        if name and len(data) >= start + 4:
+            fields[name] = data[start + 2 : start + 4]
+    elif kind == 0x0806 and len(data) >= 42:
+        fields |= {"arp_spa": data[28:32], "arp_tpa": data[38:42]}
+    return fields
+
+
+def ttl_less(data: bytes) -> bytes:
+    """One from the TTL, and the checksum put right the short way (RFC 1624)."""
+    total = int.from_bytes(data[24:26], "big") + 0x100
+    total = (total & 0xFFFF) + (total >> 16)
+    return data[:22] + bytes([data[22] - 1, data[23]]) + total.to_bytes(2, "big") + data[26:]
 
 
 @dataclass(eq=False)
@@ -103,6 +147,8 @@ class FakeSwitch:
     applied: list[str] = field(default_factory=list)  # "bundle of 3", "add", "delete", ...
     kept: dict[int, tuple[int, bytes]] = field(default_factory=dict)  # buffer -> port, frame
     open_bundle: list[Any] | None = None
+    room: int | None = None  # flows that fit, if there is an end to it
+    asked: list[Any] = field(default_factory=list)  # statistics requests
     xid: int = 100
 
     ofproto = ofp
@@ -131,15 +177,37 @@ class FakeSwitch:
             self._flow_mod(msg)
         elif isinstance(msg, parser.OFPPacketOut):
             self._packet_out(msg)
+        elif isinstance(msg, parser.OFPMultipartRequest):
+            self.asked.append(msg)
         else:
             raise NotImplementedError(type(msg).__name__)
 
-    def _refuse(self, msg: Any) -> None:
+    def send(self, data: bytes) -> None:
+        """Bytes that hold one message after the other, as an app that makes its own sends them."""
+        while data:
+            version, kind, length, xid = ofproto_parser.header(data)
+            one, data = data[:length], data[length:]
+            assert len(one) == length, "half a message"
+            if kind == ofp.OFPT_FLOW_MOD:
+                msg = parser.OFPFlowMod.parser(self, version, kind, length, xid, one)
+            else:  # OpenFlow 1.3.5, 7.3.7; Ryu only writes these
+                assert kind == ofp.OFPT_PACKET_OUT, kind
+                buffer_id, in_port, size = struct.unpack_from("!IIH", one, 8)
+                actions = [parser.OFPAction.parser(one, 24)] if size else []
+                rest = one[24 + size :]
+                msg = parser.OFPPacketOut(self, buffer_id, in_port, actions, rest or None)
+                msg.set_xid(xid)
+            self.send_msg(msg)
+            assert bytes(msg.buf) == one, "not as Ryu would have written it"
+
+    def _refuse(
+        self, msg: Any, kind: int = ofp.OFPET_BAD_REQUEST, code: int = ofp.OFPBRC_BAD_EXPERIMENTER
+    ) -> None:
         error = SimpleNamespace(
             datapath=self,
             xid=msg.xid,
-            type=ofp.OFPET_BAD_REQUEST,
-            code=ofp.OFPBRC_BAD_EXPERIMENTER,
+            type=kind,
+            code=code,
             data=bytes(msg.buf[:64]),
         )
         self.to_app.append((ofp_event.EventOFPErrorMsg, error))
@@ -177,13 +245,18 @@ class FakeSwitch:
             )
             # OpenFlow 1.3.5, 6.4: an identical match and priority is replaced, without a message.
             same = (new.table, new.priority, new.match)
-            self.flows = [f for f in self.flows if (f.table, f.priority, f.match) != same]
-            self.flows.append(new)
+            others_ = [f for f in self.flows if (f.table, f.priority, f.match) != same]
+            if self.room is not None and len(others_) >= self.room:
+                self._refuse(msg, ofp.OFPET_FLOW_MOD_FAILED, ofp.OFPFMFC_TABLE_FULL)
+                return
+            self.flows = [*others_, new]
         elif msg.command in (ofp.OFPFC_DELETE, ofp.OFPFC_DELETE_STRICT):
             strict = msg.command == ofp.OFPFC_DELETE_STRICT
 
             def goes(flow: Flow) -> bool:
                 if msg.table_id not in (ofp.OFPTT_ALL, flow.table):
+                    return False
+                if flow.cookie & msg.cookie_mask != msg.cookie & msg.cookie_mask:
                     return False
                 if msg.out_port != ofp.OFPP_ANY and msg.out_port not in flow.outputs():
                     return False
@@ -212,7 +285,7 @@ class FakeSwitch:
     # ---- frames ----
 
     def _reached(self, port: int, in_port: int) -> list[int]:
-        if port == ofp.OFPP_FLOOD:
+        if port in (ofp.OFPP_FLOOD, ofp.OFPP_NORMAL):  # NORMAL has learned nothing here
             return [each for each in self.ports if each != in_port]
         if port in self.ports:
             # OpenFlow 1.3.5, 4.5: never back by the ingress port unless IN_PORT says so.
@@ -221,13 +294,16 @@ class FakeSwitch:
             raise NotImplementedError(f"output to reserved port {port:#x}")
         return []
 
-    def forward(self, in_port: int, data: bytes, use: bool = True) -> tuple[list[int], bool]:
-        """The ports by which the frame leaves, and whether it goes to the controller."""
-        out: list[int] = []
+    def forward(
+        self, in_port: int, data: bytes, use: bool = True
+    ) -> tuple[list[tuple[int, bytes]], bool]:
+        """What leaves by which port, and whether the frame goes to the controller."""
+        out: list[tuple[int, bytes]] = []
         controller = False
         table: int | None = 0
+        fields = fields_of(in_port, data)
         while table is not None:
-            takers = [f for f in self.flows if f.table == table and f.takes(in_port, data)]
+            takers = [f for f in self.flows if f.table == table and f.takes(fields)]
             table = None
             if not takers:
                 break  # no table-miss flow: dropped (OpenFlow 1.3.5, 5.4)
@@ -236,25 +312,69 @@ class FakeSwitch:
             assert len(rivals) == 1, f"two flows of one priority take the frame: {rivals}"
             if use:
                 flow.used_s = self.now_s
-            for port in flow.outputs():
-                if port == ofp.OFPP_CONTROLLER:
-                    controller = True
-                else:
-                    out += self._reached(port, in_port)
             for instruction in flow.instructions:
                 if isinstance(instruction, parser.OFPInstructionGotoTable):
                     assert instruction.table_id > flow.table, "goto-table goes forward only"
                     table = instruction.table_id
+                    continue
+                for action in instruction.actions:
+                    if not isinstance(action, parser.OFPActionOutput):
+                        data = self._act(action, data, fields, use)
+                    elif action.port == ofp.OFPP_CONTROLLER:
+                        controller = True
+                    else:
+                        reached = self._reached(action.port, fields["in_port"])
+                        out += [(port, data) for port in reached]
         return out, controller
+
+    def _act(self, action: Any, data: bytes, fields: dict[str, Any], use: bool) -> bytes:
+        """An action that sends nothing; the frame afterwards."""
+        if isinstance(action, parser.OFPActionSetField):
+            value = mac(action.value)
+            assert action.key in ("eth_dst", "eth_src"), action.key
+            return value + data[6:] if action.key == "eth_dst" else data[:6] + value + data[12:]
+        if isinstance(action, parser.OFPActionDecNwTtl):
+            return ttl_less(data)
+        if isinstance(action, parser.NXActionRegLoad):
+            name = {"in_port_nxm": "in_port"}.get(action.dst, action.dst)
+            assert name in KNOWN_FIELDS, name
+            fields[name] = action.value
+        elif isinstance(action, parser.NXActionRegMove):
+            fields[action.dst_field] = fields[action.src_field]
+        elif isinstance(action, parser.NXActionLearn):
+            if use:
+                self._learn(action, data, fields)
+        else:
+            raise NotImplementedError(type(action).__name__)
+        return data
+
+    def _learn(self, action: Any, data: bytes, fields: dict[str, Any]) -> None:
+        """Open vSwitch's learn action, as far as it makes MAC tables (ovs-actions(7), learn)."""
+        match, output = action.specs
+        assert (match.src[0], match.dst[0], match.n_bits) == ("eth_src_nxm", "eth_dst_nxm", 48)
+        assert (output.src[0], output.n_bits) == ("in_port_nxm", 16)
+        to = parser.OFPActionOutput(fields["in_port"])
+        flow_mod = SimpleNamespace(
+            command=ofp.OFPFC_ADD,
+            table_id=action.table_id,
+            priority=action.priority,
+            match=parser.OFPMatch(eth_dst=data[6:12].hex(":")),
+            instructions=[parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, [to])],
+            idle_timeout=action.idle_timeout,
+            hard_timeout=action.hard_timeout,
+            flags=0,
+            cookie=action.cookie,
+        )
+        self._flow_mod(flow_mod)
 
     def leaves_by(self, in_port: int, data: bytes, port: int) -> bool:
         """Would the switch itself, as it is, send this frame out of that port?"""
-        return port in self.forward(in_port, data, use=False)[0]
+        return port in [to for to, _ in self.forward(in_port, data, use=False)[0]]
 
     def receive(self, in_port: int, data: bytes) -> None:
         """A frame comes in: forwarded as the flows say, perhaps sent to the controller."""
         out, controller = self.forward(in_port, data)
-        self.left += [(port, data) for port in out]
+        self.left += out
         if controller:
             self.packet_in(in_port, data)
 
@@ -318,7 +438,9 @@ class Rig:
                 method(event)
 
     def connect(self, switch: FakeSwitch) -> FakeSwitch:
-        """The switch says hello and which ports it has."""
+        """The switch says hello and which ports it has. An app's clock becomes its clock."""
+        if hasattr(self.app, "now_s"):
+            self.app.now_s = lambda: switch.now_s
         features = SimpleNamespace(datapath=switch, datapath_id=switch.id)
         self.deliver(ofp_event.EventOFPSwitchFeatures(features), CONFIG_DISPATCHER)
         ports = [port_description(switch.id, number) for number in (*switch.ports, ofp.OFPP_LOCAL)]
@@ -340,11 +462,16 @@ class Rig:
 
     def send(self, switch: FakeSwitch, in_port: int, data: bytes) -> list[int]:
         """A frame comes in; gives the ports by which it left, the controller's doing included."""
+        left = self.gives(switch, in_port, data)
+        assert all(sent == data for _, sent in left), "a frame was altered"
+        return sorted(port for port, _ in left)
+
+    def gives(self, switch: FakeSwitch, in_port: int, data: bytes) -> list[tuple[int, bytes]]:
+        """The same for a node that alters frames: what left by which port, in order."""
         before = len(switch.left)
         switch.receive(in_port, data)
         self.settle(switch)
-        assert all(sent == data for _, sent in switch.left[before:]), "a frame was altered"
-        return sorted(port for port, _ in switch.left[before:])
+        return switch.left[before:]
 
     def wait(self, switch: FakeSwitch, seconds: float) -> None:
         switch.now_s += seconds
@@ -361,7 +488,10 @@ class Rig:
 
 def port_description(dpid: int, number: int, state: int = 0) -> Any:
     name = f"s{dpid}" if number == ofp.OFPP_LOCAL else f"s{dpid}-eth{number}"
-    return SimpleNamespace(port_no=number, name=name.encode(), state=state, config=0)
+    card = f"02:00:00:00:{dpid & 255:02x}:{number & 255:02x}"
+    return SimpleNamespace(
+        port_no=number, name=name.encode(), state=state, config=0, hw_addr=card
+    )
 
 
 def load(name: str) -> ModuleType:

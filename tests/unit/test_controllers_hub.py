@@ -34,7 +34,7 @@ def test_one_flow_is_all_there_is() -> None:
 
 
 def test_flows_of_an_earlier_controller_go_at_the_same_instant() -> None:
-    learning = start("learning_switch")
+    learning = start("two_table_switch")
     switch = learning.connect(FakeSwitch())
     learning.send(switch, 1, frame(EVERYBODY, A))
     learning.send(switch, 2, frame(A, B))

@@ -61,7 +61,10 @@ KNOWS = {
 # Rooms that may import nothing but these and Python's own library.
 STANDARD_LIBRARY_ONLY = {"errors", "sandbox"}
 # A foreign package, and the rooms that may import it.
-ONLY_IN = {"mininet": {"network"}, "ryu": {"ryu_main"}, "eventlet": {"ryu_main"}}
+ONLY_IN = {
+    "mininet": {"network"}, "ryu": {"ryu_main"}, "os_ken": {"osken_main"},
+    "eventlet": {"ryu_main"},
+}  # fmt: skip
 
 
 def faults(root: Path) -> list[str]:
@@ -118,6 +121,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("hoplab/daemon.py", "def f():\n    from mininet.net import Mininet", "only network may"),
     ("hoplab/daemon.py", "import importlib\nimportlib.import_module('mininet.cli')", "only netw"),
     ("hoplab/control.py", "import ryu", "only ryu_main may import ryu"),
+    ("hoplab/ryu_main.py", "from os_ken import cfg", "only osken_main may import os_ken"),
     ("hoplab/web/server.py", "import hoplab.cli.main", "nothing imports cli"),
     ("hoplab/web/server.py", "from hoplab import cli", "nothing imports cli"),
     ("topologies/web.py", "from hoplab import content", "content stands alone"),

@@ -223,9 +223,9 @@ def test_a_path_is_the_users_own_file(tmp_path: Path, monkeypatch: pytest.Monkey
     ("name", "says"),
     [
         ("learning_swich", "did you mean learning_switch?"),
-        ("nothing_like_it", "hoplab has: hub, learning_switch"),
+        ("nothing_like_it", "hoplab has: datapath_learning, fast_switch"),
         ("./hub.py", "did you mean hub?"),
-        ("", "hoplab has: hub, learning_switch"),
+        ("", "hoplab has: datapath_learning, fast_switch"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_known(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learning switch on a fake table, rule by rule, and against a plain model of a bridge."""
+"""The switch of two tables on a fake table, rule by rule, and against a plain model of a bridge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIXED_FLOWS = 4
 
 @pytest.fixture
 def rig() -> Rig:
-    return start("learning_switch")
+    return start("two_table_switch")
 
 
 @pytest.fixture
@@ -319,7 +319,7 @@ STEPS = st.lists(
 def test_it_forwards_as_a_plain_bridge_does(
     steps: list[tuple[str, int, str, str]], buffers: bool
 ) -> None:
-    rig = start("learning_switch")
+    rig = start("two_table_switch")
     switch = rig.connect(FakeSwitch(ports=PORTS, buffers=buffers))
     model: dict[str, int] = {}
     for kind, port, destination, source in steps:

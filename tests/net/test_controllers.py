@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our controllers on real Open vSwitches, by the command line, judged by hosts and switches."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import textwrap
+import time
+from typing import Any
+
+import pytest
+
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.net
+
+SWITCHES = ["learning_switch", "two_table_switch", "datapath_learning", "fast_switch"]
+H = {n: f"02:00:00:00:{n:02x}:00" for n in range(1, 9)}  # the hosts of the topology switch
+EVERYBODY = "ff:ff:ff:ff:ff:ff"
+
+# Sends a raw frame: destination, source, and how often.
+SEND = """
+import socket, sys
+to, source, times = sys.argv[1:]
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+raw.bind((next(n for _, n in socket.if_nameindex() if "-eth" in n), 0))
+data = bytes.fromhex((to + source).replace(":", "") + "88b5") + b"hoplab test frame".ljust(50)
+for _ in range(int(times)):
+    raw.send(data)
+"""
+# Says how many of those frames arrive, between "ready" and the end of its input.
+COUNT = """
+import socket, sys, select
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5))
+raw.bind((next(n for _, n in socket.if_nameindex() if "-eth" in n), 0x88b5))
+print("ready", flush=True)
+sys.stdin.read()
+count = 0
+raw.setblocking(False)
+while select.select([raw], [], [], 0.2)[0]:
+    data, where = raw.recvfrom(2000)
+    count += b"hoplab test frame" in data and where[2] != 4
+print(count)
+"""
+
+
+def until(look: Any, what: str, within_s: float = 30) -> Any:
+    """The answer of `look` once it is true."""
+    end = time.monotonic() + within_s
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.05)
+
+
+def ofctl(hoplab: Any, command: str, *rest: str) -> str:
+    out: str = hoplab("exec", "h1", "--", "ovs-ofctl", "-O", "OpenFlow13", command, *rest).out
+    return out
+
+
+def flows(hoplab: Any, switch: str = "s1") -> list[str]:
+    return [line for line in ofctl(hoplab, "dump-flows", switch).splitlines() if "cookie" in line]
+
+
+def send(hoplab: Any, host: str, to: str, source: str, times: int = 1) -> None:
+    hoplab("exec", host, "--", "python3", "-c", SEND, to, source, str(times))
+
+
+def reached(hoplab: Any, sender: str, to: str, source: str, hosts: list[str]) -> dict[str, int]:
+    """How many copies of one frame from `sender` come to each of `hosts`."""
+    listeners = {
+        host: hoplab.popen("exec", host, "--", "python3", "-c", COUNT, stdin=subprocess.PIPE)
+        for host in hosts
+    }
+    for listener in listeners.values():
+        assert listener.stdout.readline() == "ready\n"
+    send(hoplab, sender, to, source)
+    return {host: int(one.communicate(timeout=30)[0]) for host, one in listeners.items()}
+
+
+def table(hoplab: Any, switch: str = "s1") -> dict[str, str]:
+    """The MAC table: address to port."""
+    found = hoplab("table", switch, "--json").json["switches"][0]["addresses"]
+    return {entry["mac"]: entry["port"] for entry in found}
+
+
+@pytest.mark.parametrize("controller", SWITCHES)
+class TestSwitch:
+    """The behaviours, in few labs since each costs a second."""
+
+    def test_who_gets_which_frame(self, hoplab: Any, controller: str) -> None:
+        hoplab("up", "switch", "--controller", controller)
+        others = ["h2", "h3", "h4"]
+        everybody = dict.fromkeys(others, 1)
+        nobody = dict.fromkeys(others, 0)
+        for what, to, source, expected in (
+            ("unknown", H[8], H[1], everybody),
+            ("broadcast", EVERYBODY, H[1], everybody),
+            ("multicast", "01:00:5e:00:00:fb", H[1], everybody),
+            ("reserved", "01:80:c2:00:00:03", H[1], nobody),
+            ("group as source", H[2], "01:00:5e:00:00:fb", nobody),
+        ):
+            got = reached(hoplab, "h1", to, source, ["h1", *others])
+            assert got.pop("h1") == 0, f"{what}: back to where it came from"
+            assert got == expected, what
+        if controller != "learning_switch":  # which has flows for pairs alone
+            assert set(table(hoplab)) == {H[1]}
+        send(hoplab, "h2", H[1], H[2])
+        assert set(table(hoplab)) >= {H[2]}
+        assert reached(hoplab, "h1", H[2], H[1], others) == {"h2": 1, "h3": 0, "h4": 0}
+        learned = [line for line in flows(hoplab) if "dl_dst=" in line]
+        assert not any(f"dl_dst={to}" in line for line in learned for to in (H[8], EVERYBODY))
+
+    def test_a_host_moves_and_a_port_goes_down(self, hoplab: Any, controller: str) -> None:
+        hoplab("up", "switch", "--controller", controller)
+        send(hoplab, "h1", EVERYBODY, H[7])
+        send(hoplab, "h2", H[7], H[2])
+        assert reached(hoplab, "h2", H[7], H[2], ["h1", "h3"]) == {"h1": 1, "h3": 0}
+        send(hoplab, "h3", H[2], H[7])  # the host with this address is at port 3 now
+        assert reached(hoplab, "h2", H[7], H[2], ["h1", "h3", "h4"]) == {"h1": 0, "h3": 1, "h4": 0}
+        ofctl(hoplab, "mod-port", "s1", "3", "down")
+        gone = re.compile(r"in_port=3,|output:3$")
+        until(lambda: not any(gone.search(line) for line in flows(hoplab)), "port 3 forgotten")
+        assert reached(hoplab, "h2", H[7], H[2], ["h1", "h4"]) == {"h1": 1, "h4": 1}
+
+    def test_a_restart_begins_with_a_clean_table(self, hoplab: Any, controller: str) -> None:
+        hoplab("up", "switch", "--controller", controller)
+        hoplab("pingall")
+        before = len(flows(hoplab))
+        ofctl(hoplab, "add-flow", "s1", "priority=77,dl_dst=02:00:00:00:99:99,actions=drop")
+        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.]ryu_main")
+        until(lambda: not any("priority=77" in f for f in flows(hoplab)), "a clean table")
+        until(lambda: "started again" in hoplab("ls").out, "the event")
+        assert len(flows(hoplab)) < before
+        assert hoplab("pingall", "--json").json["lost"] == []
+
+
+def test_packet_ins_and_flows_of_eight_hosts(hoplab: Any) -> None:
+    """All pairs; what the switch counts at its table-miss flow is what the controller got."""
+    found = {}
+    hoplab("up", "switch,n=8", "--controller", "two_table_switch")
+    for controller in ("two_table_switch", "datapath_learning", "hub"):
+        hoplab("swap", controller)
+        assert hoplab("pingall", "--json").json["lost"] == []
+        listed = flows(hoplab)
+        asked = [line for line in listed if "CONTROLLER" in line]
+        counts = [int(re.search(r"n_packets=(\d+)", line)[1]) for line in asked]  # type: ignore[index]
+        found[controller] = (len(listed), len(asked), sum(counts))
+    assert found["two_table_switch"][0] == 20
+    # pingall sends all at once, so a host's second frame may overtake its first one's flow.
+    assert 8 <= found["two_table_switch"][2] <= 8 * 14
+    assert found["datapath_learning"] == (12, 0, 0) and found["hub"] == (1, 0, 0)
+
+
+def test_a_full_table_still_carries_every_frame(hoplab: Any) -> None:
+    hoplab("up", "switch", "--controller", "two_table_switch")
+    limit = ["--", "--id=@t", "create", "Flow_Table", "flow_limit=4", "overflow_policy=refuse"]
+    hoplab("exec", "h1", "--", "ovs-vsctl", *limit, "--", "set", "Bridge", "s1", "flow_tables:0=@t")
+    assert hoplab("pingall", "--json").json["lost"] == []
+    log = next(hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"))
+    until(lambda: "TABLE_FULL" in log.read_text(), "the log to say so")
+
+
+class TestSpanningTree:
+    def ping(self, hoplab: Any, count: int = 3) -> str:
+        out: str = hoplab(
+            "exec", "h1", "--", "ping", "-c", str(count), "-i", "0.05", "10.0.0.2", code=None
+        ).out
+        return out
+
+    def settled(self, hoplab: Any) -> None:
+        until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
+
+    def test_a_ring_carries_and_heals(self, hoplab: Any) -> None:
+        hoplab("up", "loop,n=4")
+        self.settled(hoplab)
+        hosts = ["h2", "h3", "h4"]
+        assert reached(hoplab, "h1", EVERYBODY, H[1], hosts) == dict.fromkeys(hosts, 1)
+        for port in ("2", "3"):  # the two cables of s1 to its neighbours, one after the other
+            ofctl(hoplab, "mod-port", "s1", port, "down")
+            self.settled(hoplab)
+            assert "DUP" not in self.ping(hoplab)
+            ofctl(hoplab, "mod-port", "s1", port, "up")
+            self.settled(hoplab)
+            assert reached(hoplab, "h1", EVERYBODY, H[1], hosts) == dict.fromkeys(hosts, 1)
+
+    def test_a_cables_return_leaves_no_address_behind(self, hoplab: Any) -> None:
+        hoplab("up", "loop")
+        self.settled(hoplab)
+        ofctl(hoplab, "mod-port", "s1", "2", "down")
+        self.settled(hoplab)
+        ping = hoplab.popen("exec", "h1", "--", "ping", "-i", "0.02", "-c", "200", "10.0.0.2")
+        assert "PING" in ping.stdout.readline()
+        ofctl(hoplab, "mod-port", "s1", "2", "up")
+        log = next(hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"))
+        until(lambda: log.read_text().count("out of the tree: switch 2") == 2, "the old tree")
+        out, _ = ping.communicate(timeout=60)
+        # h2 says nothing by itself: what the old tree taught would hide it to the end.
+        assert "icmp_seq=200 " in out
+
+    def test_a_hub_makes_a_storm_that_is_bounded(self, hoplab: Any) -> None:
+        hoplab("up", "loop", "--controller", "hub")
+        assert "DUP" in self.ping(hoplab)
+        limits = hoplab("exec", "h1", "--", "ovs-vsctl", "list-ports", "s1").out.split()
+        shaped = [
+            hoplab("exec", "h1", "--", "nsenter", "-t", "1", "-n", "tc", "class", "show", "dev", p)
+            for p in limits[1:]
+        ]
+        assert all("500Kbit" in one.out for one in shaped), [one.out for one in shaped]
+        hoplab("swap", "spanning_tree")
+        self.settled(hoplab)
+        assert "DUP" not in self.ping(hoplab)
+
+
+class TestRouter:
+    def test_the_same_visit_over_linux_and_over_flows(self, hoplab: Any) -> None:
+        def law(story: dict[str, Any]) -> Any:
+            trip = next(t for t in story["trips"] if t["kind"] == "http-request")
+            return trip["path"], [
+                (p["node"], p["before"]["ttl"] - p["after"]["ttl"],
+                 (p["before"]["src"], p["before"]["dst"]) == (p["after"]["src"], p["after"]["dst"]),
+                 p["before"]["src_mac"] != p["after"]["src_mac"])
+                for p in trip["routers"]
+            ]  # fmt: skip
+
+        linux = hoplab("visit", "--json", "--down").json
+        openflow = hoplab("visit", "--topology", "web_openflow", "--json", "--down").json
+        assert openflow["outcome"]["ok"] is True
+        assert law(openflow) == law(linux)
+        assert [p[0] for p in law(openflow)[1]] == ["r1", "r2"]
+
+    def test_it_speaks_as_a_router(self, hoplab: Any) -> None:
+        def said(*command: str) -> str:
+            out: str = hoplab("exec", "client", "--", *command, code=None).out
+            return out
+
+        hoplab("up", "web_openflow")
+        assert hoplab("pingall", "--json").json["lost"] == []
+        for own in ("10.1.0.1", "10.12.0.2", "10.53.0.1", "10.80.0.1"):
+            assert "1 received" in said("ping", "-c1", "-W5", own)
+        assert "From 10.1.0.1 icmp_seq=1 Time to live" in said("ping", "-c1", "-t1", "10.80.0.80")
+        assert "From 10.12.0.2 icmp_seq=1 Time to live" in said("ping", "-c1", "-t2", "10.80.0.80")
+        assert "From 10.1.0.1 icmp_seq=1 Destination Net Un" in said("ping", "-c1", "10.99.0.1")
+        assert "From 10.12.0.2 icmp_seq=1 Destination Host Un" in said(
+            "ping", "-c1", "-W9", "10.80.0.99"
+        )
+
+
+def test_the_firewall_obeys_its_file_while_it_runs(hoplab: Any) -> None:
+    rules = hoplab.home / "my.rules"
+    rules.write_text("allow arp\nallow icmp from 10.0.0.1\nallow icmp to 10.0.0.1\n")
+    hoplab.env["FIREWALL_RULES"] = str(rules)
+    hoplab("up", "switch", "--controller", "firewall,monitor")
+
+    def talk() -> set[tuple[str, str]]:
+        result = hoplab("pingall", "--json", code=None).json
+        return {(a, b) for a in result["hosts"] for b in result["hosts"] if a != b} - {
+            (a, b) for a, b in result["lost"]
+        }
+
+    with_h1 = {(a, b) for n in (2, 3, 4) for a, b in (("h1", f"h{n}"), (f"h{n}", "h1"))}
+    assert talk() == with_h1
+    rules.write_text("deny ip from 10.0.0.4\nallow any\n")
+    pairs = {(f"h{a}", f"h{b}") for a in (1, 2, 3) for b in (1, 2, 3) if a != b}
+    until(lambda: talk() == pairs, "the new rules")
+    rules.write_text("deny ip from 10.0.0.4\nallow everything\n")
+    log = hoplab.state / "hoplab/labs/lab/logs/controller-6653.log"
+    until(lambda: "my.rules, line 2: 'everything' is none of" in log.read_text(), "the complaint")
+    assert talk() == pairs
+    told = hoplab.state / "hoplab/labs/lab/firewall.json"
+    until(lambda: json.loads(told.read_text())[0]["packets"] > 0, "rule 1 to count")
+    lines = hoplab("table", "s1").out
+    assert "s1 carries, a second" in lines and "controller firewall,monitor" in lines
+
+
+def test_the_table_is_readable(hoplab: Any) -> None:
+    hoplab("up", "switch", "--controller", "two_table_switch")
+    hoplab("exec", "h1", "--", "ping", "-c", "3", "-i", "0.05", "10.0.0.3")
+
+    def row() -> list[str]:
+        words: list[str] = hoplab("table", "s1").out.splitlines()[3].split()
+        return words
+
+    until(lambda: int(row()[-1]) >= 2, "the switch to have counted")  # it does now and then
+    text = hoplab("table", "s1").out.splitlines()
+    assert text[:2] == ["controller two_table_switch", "s1 knows 2 addresses"]
+    assert text[2].split() == ["MAC", "WHO", "PORT", "AGE", "UNUSED", "FOR", "FRAMES"]
+    assert row()[:5] == [H[1], "h1", "1", "to", "h1"]
+    entry = hoplab("table", "s1", "--json").json["switches"][0]["addresses"][1]
+    assert (entry["who"], entry["port"], entry["interface"]) == ("h3", "3", "s1-eth3")
+    assert entry["age_s"] < 60 and entry["idle_s"] is not None
+    assert hoplab("table", "s9", code=4).err.startswith("hoplab: this lab has no switch s9\n")
+
+
+class TestFailOver:
+    FIND = "pgrep -f 'hoplab[.]ryu_main'"
+
+    def end(self, hoplab: Any, how: str) -> None:
+        """Kill or stop the controller that the switches are connected to."""
+        listed = hoplab("exec", "h1", "--", "ovs-vsctl", "--bare", "--columns=target", "list",
+                        "Controller").out  # fmt: skip
+        port = listed.strip().splitlines()[0].rpartition(":")[2]
+        hoplab("exec", "h1", "--", "pkill", f"-{how}", "-f", f"tcp-listen-port {port}")
+
+    @pytest.mark.parametrize("number", ["1", "2"])
+    @pytest.mark.parametrize("how", ["KILL", "STOP"])
+    def test_a_new_pair_talks_again(self, hoplab: Any, how: str, number: str) -> None:
+        hoplab("up", "switch", "--controllers", number)
+        hoplab("exec", "h1", "--", "ping", "-c", "1", "10.0.0.2")
+        self.end(hoplab, how)
+        # Whom the switch knows goes on; a new pair waits for the next controller.
+        hoplab("exec", "h1", "--", "ping", "-c", "1", "-W", "2", "10.0.0.2")
+        ping = ["ping", "-c", "1", "-W", "1", "10.0.0.3"]
+        until(lambda: hoplab("exec", "h1", "--", *ping, code=None).code == 0, "a new pair")
+        text = hoplab("ls").out
+        assert {"KILL": " ended; ", "STOP": " has not answered for 3 s; "}[how] in text
+        assert {"1": "it is started again", "2": "the second one takes over"}[number] in text
+        found = until(
+            lambda: len(hoplab("exec", "h1", "--", "sh", "-c", self.FIND).out.split())
+            == int(number),
+            "as many processes as before",
+        )
+        assert found
+
+    def test_it_gives_up_after_a_few(self, hoplab: Any) -> None:
+        (hoplab.home / "brief.py").write_text(
+            "import os\nfrom ryu.base import app_manager\nfrom ryu.lib import hub\n"
+            "from ryu.controller import ofp_event\n"
+            "from ryu.controller.handler import MAIN_DISPATCHER, set_ev_cls\n"
+            "class Brief(app_manager.RyuApp):\n"
+            "    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)\n"
+            "    def nothing(self, ev):\n"
+            "        pass\n"
+            "    def start(self):\n"
+            "        super().start()\n"
+            "        hub.spawn_after(1.5, os._exit, 3)\n"
+        )
+        hoplab("up", "switch", "--controller", "./brief.py")
+        until(lambda: "stays down" in hoplab("ls").out, "an end to it", within_s=60)
+        hoplab("swap", "hub")
+        assert hoplab("pingall", "--json").json["lost"] == []
+
+
+def test_several_apps_run_together_and_bad_ones_change_nothing(hoplab: Any) -> None:
+    hoplab("up", "switch", "--controller", "two_table_switch,monitor")
+    done = hoplab("swap", "hub,no_such", code=4)
+    assert "there is no controller 'no_such'" in done.err
+    (hoplab.home / "bad.py").write_text("\n1 / 0\n")
+    assert "bad.py:2" in hoplab("swap", "hub,./bad.py", code=3).err
+    assert hoplab("ls", "--json").json[0]["controller"] == "two_table_switch,monitor"
+    assert hoplab("swap", "hub,monitor", "--json").json["controller"] == "hub,monitor"
+    assert hoplab("pingall", "--json").json["lost"] == []
+
+
+# OpenFlow 1.3.5, 7.5.1 and 7.3.5.2: elements that say they have no length. Who skips from element
+# to element by their lengths goes round for ever; Ryu and os-ken both do.
+HELLO_WITHOUT_END = "0400000c 00000000 00010000"
+NOT_ANSWERED = "has not answered"
+SEND_TO_CONTROLLER = """
+import socket, sys
+peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+peer.sendall(bytes.fromhex(sys.argv[2]))
+peer.settimeout(60)
+while peer.recv(65536):
+    pass
+"""
+
+
+def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any) -> None:
+    hoplab("up", "switch", "--controller", "two_table_switch")
+    # The controller's port is in the lab, but no host reaches it.
+    refused = hoplab("exec", "h1", "--", "nc", "-z", "-w1", "127.0.0.1", "6653", code=None)
+    assert refused.code != 0
+    inside = ["exec", "h1", "--", "nsenter", "-t", "1", "-n", "python3", "-c"]
+    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", HELLO_WITHOUT_END)
+    until(lambda: NOT_ANSWERED in hoplab("ls").out, "the watchdog to notice")
+    until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
+
+
+@pytest.mark.parametrize("controller", [*SWITCHES, "spanning_tree", "router,monitor"])
+def test_the_same_files_run_on_the_maintained_fork(hoplab: Any, controller: str) -> None:
+    pytest.importorskip("os_ken", reason="os-ken is not installed")
+    topology = {"spanning_tree": "loop", "router,monitor": "web_openflow"}.get(controller, "switch")
+    hoplab("up", topology, "--controller", controller, "--platform", "os-ken")
+    until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
+    argv = hoplab("exec", "h1" if topology != "web_openflow" else "client", "--", "pgrep", "-f",
+                  "hoplab[.]osken_main").out  # fmt: skip
+    assert argv.strip()
+
+
+def test_the_ten_lines_of_the_manual_work(hoplab: Any) -> None:
+    text = (PROJECT / "docs" / "controllers.md").read_text()
+    block = text[text.index("    from ryu.base") : text.index("Save it as `mine.py`")]
+    (hoplab.home / "mine.py").write_text(textwrap.dedent(block))
+    hoplab("up", "switch")
+    hoplab("swap", "./mine.py")
+    assert hoplab("pingall", "--json").json["lost"] == []
+    assert [line.partition("priority=")[2][:1] for line in flows(hoplab)] == ["0"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_twenty_swaps_there_and_back_lose_none_of_ten_thousand_pings(hoplab: Any) -> None:
+    """100 pings a second over three switches, hub and learning switch in turn."""
+    (hoplab.home / "linear.py").write_text(
+        "from mininet.topo import LinearTopo\ntopos = {'linear': lambda: LinearTopo(k=3)}\n"
+    )
+    hoplab("up", "./linear.py", "--controller", "hub")
+    hoplab("pingall")
+    ping = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.01", "-c", "10000", "10.0.0.3")
+    assert "PING" in ping.stdout.readline()
+    for number in range(40):
+        hoplab("swap", ("learning_switch", "hub")[number % 2])
+    assert ping.poll() is None, "the pings ended before the swaps"
+    out, _ = ping.communicate(timeout=300)
+    assert "10000 packets transmitted, 10000 received" in out, out

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The router on a fake table: routes, neighbours, TTL, ARP and ICMP, judged by plain parsing."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.unit.fake_table import FakeSwitch, Rig, load, mac, ofp, start
+
+R1, R2, R3 = (f"02:00:00:00:65:{n:02x}" for n in (1, 2, 3))
+HOST, FAR, GATEWAY = "02:00:00:00:01:00", "02:00:00:00:02:00", "02:00:00:00:03:00"
+EVERYBODY = "ff:ff:ff:ff:ff:ff"
+CONFIG = {
+    "65": {
+        "name": "r1",
+        "ports": {"1": "10.0.1.1/24", "2": "10.0.2.1/24", "3": "10.0.3.1/30"},
+        "routes": {"10.9.0.0/16": "10.0.3.2", "10.9.9.0/24": "10.0.2.9", "0.0.0.0/0": "10.0.3.2"},
+    }
+}
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    file = tmp_path / "router.json"
+    file.write_text(json.dumps(CONFIG))
+    monkeypatch.setenv("ROUTER_CONFIG", str(file))
+    return start("router")
+
+
+@pytest.fixture
+def r1(rig: Rig) -> FakeSwitch:
+    return rig.connect(FakeSwitch(id=0x65, ports=(1, 2, 3)))
+
+
+def ip(text: str) -> bytes:
+    return bytes(int(part) for part in text.split("."))
+
+
+def checksum(data: bytes) -> int:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) // 2 * 2]))
+    total += data[-1] << 8 if len(data) % 2 else 0
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+DATAGRAM = b"\0\1\0\2\0\x0c\0\0data"
+
+
+def packet(
+    source: str, to: str, *, ttl: int = 64, protocol: int = 17, body: bytes = DATAGRAM,
+    offset: int = 0,
+) -> bytes:  # fmt: skip
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 7, offset, ttl, protocol, 0)
+    head += ip(source) + ip(to)
+    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + body
+
+
+def ethernet(to: str, source: str, body: bytes, kind: int = 0x0800) -> bytes:
+    return mac(to) + mac(source) + kind.to_bytes(2, "big") + body
+
+
+def arp(code: int, sender: tuple[str, str], target: tuple[str, str]) -> bytes:
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, code)
+    return body + mac(sender[0]) + ip(sender[1]) + mac(target[0]) + ip(target[1])
+
+
+def learn(rig: Rig, r1: FakeSwitch, port: int, address: str, card: str) -> None:
+    """The neighbour asks the router, which makes it known."""
+    own = f"10.0.{port}.1"
+    question = arp(1, (card, address), ("00:00:00:00:00:00", own))
+    rig.gives(r1, port, ethernet(EVERYBODY, card, question, 0x0806))
+
+
+def ping(body: bytes = b"\x12\x34\0\1hello!") -> bytes:
+    return b"\x08\0" + checksum(b"\x08\0\0\0" + body).to_bytes(2, "big") + body
+
+
+def test_it_answers_arp_for_its_address_of_that_port_alone(rig: Rig, r1: FakeSwitch) -> None:
+    for own, answered in (("10.0.1.1", True), ("10.0.2.1", False), ("10.0.1.9", False)):
+        question = arp(1, (HOST, "10.0.1.10"), ("00:00:00:00:00:00", own))
+        left = rig.gives(r1, 1, ethernet(EVERYBODY, HOST, question, 0x0806))
+        reply = ethernet(HOST, R1, arp(2, (R1, own), (HOST, "10.0.1.10")), 0x0806)
+        assert left == ([(1, reply)] if answered else [])
+
+
+def test_a_packet_waits_for_its_neighbour_and_then_flows(rig: Rig, r1: FakeSwitch) -> None:
+    data = packet("10.0.1.10", "10.0.2.20")
+    asked = rig.gives(r1, 1, ethernet(R1, HOST, data))
+    question = arp(1, (R2, "10.0.2.1"), ("00:00:00:00:00:00", "10.0.2.20"))
+    assert asked == [(2, ethernet(EVERYBODY, R2, question, 0x0806))]
+    assert rig.gives(r1, 1, ethernet(R1, HOST, data)) == []  # asked once, two wait
+    answer = arp(2, (FAR, "10.0.2.20"), (R2, "10.0.2.1"))
+    sent = ethernet(FAR, R2, packet("10.0.1.10", "10.0.2.20", ttl=63))
+    assert rig.gives(r1, 2, ethernet(R2, FAR, answer, 0x0806)) == [(2, sent), (2, sent)]
+    before = r1.packet_ins
+    assert rig.gives(r1, 1, ethernet(R1, HOST, data)) == [(2, sent)]
+    assert r1.packet_ins == before  # by the flows alone
+
+
+@pytest.mark.parametrize(
+    ("to", "hop", "port"),
+    [
+        ("10.0.2.77", "10.0.2.77", 2),
+        ("10.9.1.1", "10.0.3.2", 3),
+        ("10.9.9.1", "10.0.2.9", 2),  # the longer prefix
+        ("192.0.2.1", "10.0.3.2", 3),  # the default route
+    ],
+)
+def test_the_longest_prefix_wins(rig: Rig, r1: FakeSwitch, to: str, hop: str, port: int) -> None:
+    data = ethernet(R1, HOST, packet("10.0.1.10", to))
+    ((out, question),) = rig.gives(r1, 1, data)
+    assert out == port and question[38:42] == ip(hop)
+    learn(rig, r1, port, hop, GATEWAY)
+    before = r1.packet_ins
+    ((out, sent),) = rig.gives(r1, 1, data)
+    assert (out, sent[:6], sent[30:34]) == (port, mac(GATEWAY), ip(to))
+    assert r1.packet_ins == before
+
+
+def test_it_answers_a_ping_to_any_of_its_addresses(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    for own in ("10.0.1.1", "10.0.2.1"):
+        asked = packet("10.0.1.10", own, protocol=1, body=ping())
+        ((port, sent),) = rig.gives(r1, 1, ethernet(R1, HOST, asked))
+        assert port == 1 and sent[:14] == mac(HOST) + mac(R1) + b"\x08\0"
+        assert (sent[22], sent[26:30], sent[30:34]) == (64, ip(own), ip("10.0.1.10"))
+        assert checksum(sent[14:34]) == 0 and checksum(sent[34:]) == 0
+        assert sent[34:36] == b"\0\0" and sent[38:] == ping()[4:]
+
+
+def error_of(left: list[tuple[int, bytes]]) -> tuple[int, int, str, bytes]:
+    """Kind, code, from whom, and what is quoted, of the one ICMP error that left."""
+    ((_, data),) = left
+    assert data[23] == 1 and checksum(data[14:34]) == 0 and checksum(data[34:]) == 0
+    return data[34], data[35], ".".join(map(str, data[26:30])), data[42:]
+
+
+@pytest.mark.parametrize("ttl", [0, 1])
+def test_a_packet_whose_time_is_over_is_reported(rig: Rig, r1: FakeSwitch, ttl: int) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    data = packet("10.0.1.10", "10.0.2.20", ttl=ttl)
+    assert error_of(rig.gives(r1, 1, ethernet(R1, HOST, data))) == (11, 0, "10.0.1.1", data)
+
+
+def test_a_port_of_the_router_itself_is_unreachable(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    data = packet("10.0.1.10", "10.0.2.1")
+    assert error_of(rig.gives(r1, 1, ethernet(R1, HOST, data))) == (3, 3, "10.0.1.1", data)
+
+
+def test_without_a_route_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "router.json"
+    own = {"65": {"name": "r", "ports": {"1": "10.0.1.1/24"}}}
+    file.write_text(json.dumps(own))
+    monkeypatch.setenv("ROUTER_CONFIG", str(file))
+    rig = start("router")
+    r1 = rig.connect(FakeSwitch(id=0x65, ports=(1,)))
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    data = packet("10.0.1.10", "10.77.0.1")
+    assert error_of(rig.gives(r1, 1, ethernet(R1, HOST, data)))[:2] == (3, 0)
+
+
+def test_a_silent_neighbour_is_asked_three_times_then_reported(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    data = packet("10.0.1.10", "10.0.2.20")
+    rig.gives(r1, 1, ethernet(R1, HOST, data))
+    for asked_before in (1, 2):
+        rig.app.look()
+        assert sum(port == 2 for port, _ in r1.left) == asked_before  # not before its time
+        r1.now_s += 1.1
+        rig.app.look()
+    asked = [sent for port, sent in r1.left if port == 2]
+    assert len(asked) == 3 and len(set(asked)) == 1
+    r1.left.clear()
+    r1.now_s += 1.1
+    rig.app.look()
+    assert error_of(r1.left)[:3] == (3, 1, "10.0.1.1")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packet("10.0.1.10", "10.0.2.20", ttl=1, protocol=1, body=b"\x0b\0\0\0\0\0\0\0"),
+        packet("10.0.1.10", "10.0.2.20", ttl=1, offset=3),
+        packet("224.0.0.1", "10.0.2.20", ttl=1),
+        packet("0.0.0.0", "10.0.2.20", ttl=1),
+        packet("10.0.1.10", "10.0.2.20", ttl=1)[:-3],  # cut
+        b"\x45" + bytes(25),
+    ],
+    ids=["error", "fragment", "group", "nobody", "cut", "nonsense"],
+)
+def test_no_error_is_sent_about_these(rig: Rig, r1: FakeSwitch, data: bytes) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    assert rig.gives(r1, 1, ethernet(R1, HOST, data)) == []
+
+
+def test_errors_are_limited(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    data = ethernet(R1, HOST, packet("10.0.1.10", "10.0.2.20", ttl=1))
+    sent = sum(len(rig.gives(r1, 1, data)) for _ in range(200))
+    assert sent == 50
+    r1.now_s += 1
+    assert len(rig.gives(r1, 1, data)) == 1
+
+
+def test_frames_for_others_are_not_routed(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 2, "10.0.2.20", FAR)
+    data = packet("10.0.1.10", "10.0.2.20")
+    for to in (R2, FAR, EVERYBODY):
+        assert rig.gives(r1, 1, ethernet(to, HOST, data)) == []
+
+
+def test_a_packet_may_leave_by_the_port_it_came_in_by(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 1, "10.0.1.20", FAR)
+    ((port, sent),) = rig.gives(r1, 1, ethernet(R1, HOST, packet("10.0.1.10", "10.0.1.20")))
+    assert (port, sent[:6], sent[22]) == (1, mac(FAR), 63)
+
+
+def test_a_neighbour_with_a_new_card_is_followed(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 2, "10.0.2.20", FAR)
+    learn(rig, r1, 2, "10.0.2.20", GATEWAY)
+    ((_, sent),) = rig.gives(r1, 1, ethernet(R1, HOST, packet("10.0.1.10", "10.0.2.20")))
+    assert sent[:6] == mac(GATEWAY)
+
+
+def test_an_old_neighbour_is_asked_again(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 2, "10.0.2.20", FAR)
+    rig.wait(r1, 301)
+    ((_, sent),) = rig.gives(r1, 1, ethernet(R1, HOST, packet("10.0.1.10", "10.0.2.20")))
+    assert sent[12:14] == b"\x08\x06"
+
+
+def test_a_dead_port_takes_its_routes_along(rig: Rig, r1: FakeSwitch) -> None:
+    learn(rig, r1, 2, "10.0.2.9", FAR)
+    data = ethernet(R1, HOST, packet("10.0.1.10", "10.9.9.1"))
+    assert rig.gives(r1, 1, data)[0][0] == 2
+    rig.port_status(r1, 2, ofp.OFPPR_MODIFY, ofp.OFPPS_LINK_DOWN)
+    assert rig.gives(r1, 1, data)[0][0] == 3  # the shorter prefix
+    rig.port_status(r1, 2, ofp.OFPPR_MODIFY)
+    assert rig.gives(r1, 1, data)[0][0] == 2
+
+
+def test_other_switches_are_ordinary_ones_and_the_start_is_a_bundle(
+    rig: Rig, r1: FakeSwitch
+) -> None:
+    other = rig.connect(FakeSwitch(id=1))
+    assert rig.send(other, 1, ethernet(R1, HOST, b"")) == [2, 3, 4]
+    assert other.applied == ["bundle of 2"]
+    assert len(r1.applied) == 1 and r1.applied[0].startswith("bundle of ")
+    refusing = rig.connect(FakeSwitch(id=0x65, ports=(1, 2, 3), bundles=False))
+    assert len(refusing.flows) == len(r1.flows)
+
+
+def test_a_next_hop_that_no_port_reaches_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "router.json"
+    entry = {"name": "r", "ports": {"1": "10.0.1.1/24"}, "routes": {"10.9.0.0/16": "10.0.2.2"}}
+    file.write_text(json.dumps({"1": entry}))
+    with pytest.raises(ValueError, match=r"r has no port towards 10\.0\.2\.2"):
+        load("router").read_config(file)

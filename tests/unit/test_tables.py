@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A switch's table read from what ovs-ofctl prints, and a controller's pulse."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+
+from hoplab import control, tables
+
+# As Open vSwitch 3.1 prints them: Nicira's form and OpenFlow 1.3's.
+NICIRA = """NXST_FLOW reply (xid=0x4):
+ cookie=0x0, duration=0.624s, table=0, n_packets=7, n_bytes=420, idle_age=0, priority=4,dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0 actions=drop
+ cookie=0x0, duration=0.318s, table=0, n_packets=9, n_bytes=450, idle_timeout=300, idle_age=5, priority=2,in_port=3,dl_src=02:00:00:00:03:00 actions=resubmit(,1)
+ cookie=0x0, duration=0.624s, table=0, n_packets=23, n_bytes=1038, idle_age=0, priority=0 actions=CONTROLLER:65535
+ cookie=0x1f, duration=3.5s, table=1, n_packets=4, n_bytes=204, hard_timeout=300, idle_age=2, hard_age=1, priority=2,dl_dst=02:00:00:00:03:00 actions=output:3
+ cookie=0x0, duration=0.624s, table=1, n_packets=0, n_bytes=0, idle_age=0, priority=0 actions=FLOOD
+"""  # noqa: E501
+PAIRS = """OFPST_FLOW reply (OF1.3) (xid=0x2):
+ cookie=0x0, duration=9.257s, table=0, n_packets=2, n_bytes=96, idle_timeout=300, send_flow_rem priority=1,in_port="s1-eth2",dl_src=02:00:00:00:02:00,dl_dst=02:00:00:00:01:00 actions=output:"s1-eth1"
+ cookie=0x0, duration=4.257s, table=0, n_packets=3, n_bytes=96, idle_timeout=300, send_flow_rem priority=1,in_port="s1-eth2",dl_src=02:00:00:00:02:00,dl_dst=02:00:00:00:04:00 actions=output:"s1-eth4"
+ cookie=0x0, duration=1.5s, table=0, n_packets=1, n_bytes=54, tcp,nw_dst=10.0.0.2,tp_dst=23 actions=drop
+"""  # noqa: E501
+
+
+def test_flows_are_read_with_every_counter() -> None:
+    flows = tables.parse_flows(NICIRA)
+    assert [(f["table"], f["priority"]) for f in flows] == [(0, 4), (0, 2), (0, 0), (1, 2), (1, 0)]
+    known = flows[3]
+    assert known == {
+        "cookie": 0x1F, "age_s": 3.5, "table": 1, "packets": 4, "bytes": 204, "idle_s": 2,
+        "hard_timeout_s": 300, "hard_age_s": 1, "priority": 2,
+        "match": "dl_dst=02:00:00:00:03:00", "actions": "output:3",
+    }  # fmt: skip
+    assert flows[1]["actions"] == "goto_table:1" and flows[2]["match"] == ""
+    strange = tables.parse_flows(PAIRS)
+    assert [f["match"] for f in strange if f["priority"] == 32768] == [
+        "tcp,nw_dst=10.0.0.2,tp_dst=23"
+    ]
+
+
+def test_an_address_is_where_frames_for_it_are_sent() -> None:
+    (entry,) = tables.addresses(tables.parse_flows(NICIRA))
+    assert (entry["mac"], entry["port"], entry["idle_s"]) == ("02:00:00:00:03:00", "3", 2)
+    assert (entry["age_s"], entry["packets"]) == (3.5, 4)
+
+
+def test_flows_for_pairs_say_where_their_source_is() -> None:
+    (entry,) = tables.addresses(tables.parse_flows(PAIRS))
+    assert (entry["mac"], entry["port"]) == ("02:00:00:00:02:00", "s1-eth2")
+    assert (entry["age_s"], entry["packets"], entry["flows"]) == (9.257, 5, 2)
+
+
+def test_a_flow_that_sends_to_several_ports_is_no_entry() -> None:
+    line = " cookie=0x0, duration=1s, n_packets=0, n_bytes=0, dl_dst=02:00:00:00:00:01 actions="
+    for actions in ("output:1,output:2", "FLOOD", "drop", "CONTROLLER:128"):
+        assert tables.addresses(tables.parse_flows(line + actions)) == []
+
+
+def test_open_vswitchs_own_table_is_read() -> None:
+    text = " port  VLAN  MAC                Age\n    2     0  02:00:00:00:02:00   17\n"
+    (entry,) = tables.parse_fdb(text + "LOCAL     0  02:00:00:00:09:00  static\n")
+    assert (entry["mac"], entry["port"], entry["idle_s"]) == ("02:00:00:00:02:00", "2", 17)
+
+
+# ---- the pulse ----------------------------------------------------------------------------------
+
+
+class Peer:
+    """A controller that answers as many echoes as it is told to, and then none."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers = answers
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.seen = threading.Semaphore(0)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        peer, _ = self.listener.accept()
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(struct.pack("!BBHI", 4, 0, 8, 1))
+            while data := peer.recv(8, socket.MSG_WAITALL):
+                _, kind, _, number = struct.unpack("!BBHI", data)
+                if kind == 2 and self.answers > 0:
+                    self.answers -= 1
+                    peer.sendall(struct.pack("!BBHI", 4, 3, 8, number))
+                self.seen.release()
+
+
+@pytest.mark.parametrize("answers", [0, 3])
+def test_unanswered_echoes_in_a_row_are_a_stopped_pulse(
+    answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = Peer(answers)
+    pulse = control.Pulse(peer.port)
+    clock: Any = [1000.0]
+    monkeypatch.setattr(control.time, "monotonic", lambda: clock[0])
+    beats = 0
+    while not pulse.stopped():
+        clock[0] += control.BEAT_S
+        beats += 1
+        assert beats < 50
+        # What was asked has been seen, and answered if it was to be.
+        assert peer.seen.acquire(timeout=30)
+        if beats == 1:
+            assert peer.seen.acquire(timeout=30)  # the greeting came along
+    assert beats == answers + control.BEATS
+    pulse.close()
+
+
+def test_who_asks_too_often_is_not_answered_sooner() -> None:
+    peer = Peer(0)
+    pulse = control.Pulse(peer.port)
+    assert not any(pulse.stopped() for _ in range(100))
+    pulse.close()
