@@ -53,6 +53,7 @@ from hoplab.namespaces import Namespace, ipv6_off  # noqa: E402
 
 PINGED = 10  # hosts whose pairs are pinged in the table
 ALL_PAIRS_UP_TO = 50  # hosts; more take minutes on a busy machine
+STOCK_PINGS_UP_TO = 50  # hosts; with more the noise of their IPv6 start-up outlasts the pings
 RUN_S = 400  # no single run takes as long
 CONTROLLER = ROOT / "controllers" / "learning_switch.py"
 
@@ -106,7 +107,8 @@ COMMANDS_FULL = [Case(kind, sizes, controller=True) for kind, sizes in (
 INTRODUCTION = f"""\
 The engines, in seconds (medians): ours, stock Mininet, stock / ours. Each alternates with the other
 in private machines of the same kind, over Open vSwitch's userspace datapath. `ping`: all pairs of
-up to {PINGED} hosts. `all pairs`: of all hosts, ours alone, up to {ALL_PAIRS_UP_TO} hosts.
+up to {PINGED} hosts (by stock only in networks of up to {STOCK_PINGS_UP_TO}: in larger ones its hosts'
+IPv6 start-up noise outlasts the pings). `all pairs`: of all hosts, by ours, up to {ALL_PAIRS_UP_TO} hosts.
 """
 
 Times = dict[str, float]
@@ -310,14 +312,15 @@ def stock(case: Case) -> Times:
         )
         net.start()
         up = time.perf_counter() - began
-        began = time.perf_counter()
-        lost = net.ping(hosts=chosen(net.hosts, PINGED), timeout="1")
-        ping = time.perf_counter() - began
-        assert lost == 0, f"{lost} % of the pings were lost"
+        times = {"up": up}
+        if len(net.hosts) <= STOCK_PINGS_UP_TO:
+            began = time.perf_counter()
+            times["lost"] = net.ping(hosts=chosen(net.hosts, PINGED), timeout="1")
+            times["ping"] = time.perf_counter() - began
         began = time.perf_counter()
         net.stop()
-        down = time.perf_counter() - began
-        report({"up": up, "ping": ping, "down": down, "stopping": down})
+        times["down"] = times["stopping"] = time.perf_counter() - began
+        report(times)
 
     return in_machine(work)
 
@@ -510,6 +513,9 @@ def main() -> int:
         print(engine_table(engines))
         print("\nAs typed: hoplab up, pingall, down; and mn --test pingall. In seconds.\n")
         print(command_table(typed))
+    for pair in engines:
+        if lost := pair.median("stock", "lost"):
+            print(f"\nnote: stock, {pair.case}: {lost:.0f} % of the pings were lost")
     for text in failed:
         print(f"\nFAILED  {text}", file=sys.stderr)
     return 1 if failed else 0

@@ -253,9 +253,39 @@ def up(spec: Spec, progress: Progress) -> Handle:
     Raises LabError; nothing is left then but the logs. Must be called while this process has one
     thread. Whatever ends this process before the end of the call ends the lab too.
     """
-    claimed = claim(spec.name)
-    spec = replace(spec, folder=claimed.handle.folder)
-    tun = spec.datapath != "kernel"
+    # A Ctrl-C between taking the name and the `try` would leave the name's folder: it waits.
+    unheld = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        claimed = claim(spec.name)
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
+        raise
+    started = None
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
+        spec = replace(spec, folder=claimed.handle.folder)
+        progress("making namespaces")
+        started = _start(spec, claimed)
+        (spec.folder / "init.pid").write_text(str(started.pid))
+        _await_ready(started, spec, progress)
+        started.commit()
+    except BaseException as error:
+        if started is not None:
+            _end(started.pid)
+        died = isinstance(error, LabError) and error.code == Exit.LAB_DIED
+        claimed.give_up(keep_logs=died)
+        if isinstance(error, OSError):
+            raise cannot_write(error, spec.folder) from error
+        tun = spec.datapath != "kernel"
+        if died and any(sandbox.refusals(tun=tun)):
+            raise sandbox.refused(OSError(errno.EPERM, str(error)), tun=tun) from error
+        raise
+    os.close(claimed.lock)  # the lab's own processes hold it on
+    return claimed.handle
+
+
+def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
+    """The lab's process, in a machine of its own."""
 
     def run(channel: socket.socket) -> int:
         os.set_inheritable(claimed.lock, False)
@@ -263,32 +293,9 @@ def up(spec: Spec, progress: Progress) -> Handle:
 
         return daemon.main(spec, channel)
 
-    try:
-        progress("making namespaces")
-        keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
-        keep += [str(file.parent) for file in spec.controller]
-        started = sandbox.start(spec.name, keep, run)
-    except BaseException:
-        claimed.give_up()
-        raise
-    try:
-        (spec.folder / "init.pid").write_text(str(started.pid))
-        _await_ready(started, spec, progress)
-        started.commit()
-    except BaseException as error:
-        _end(started.pid)
-        if isinstance(error, OSError):
-            claimed.give_up()
-            raise cannot_write(error, spec.folder) from error
-        logged = isinstance(error, LabError) and error.code == Exit.LAB_DIED
-        claimed.give_up(keep_logs=logged)
-        if isinstance(error, LabError):
-            found = list(sandbox.refusals(tun=tun)) if logged else []
-            if found:
-                raise sandbox.refused(OSError(errno.EPERM, error.message), tun=tun) from error
-        raise
-    os.close(claimed.lock)  # the lab's own processes hold it on
-    return claimed.handle
+    keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
+    keep += [str(file.parent) for file in spec.controller]
+    return sandbox.start(spec.name, keep, run)
 
 
 def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:

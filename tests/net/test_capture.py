@@ -35,7 +35,7 @@ def began(process: subprocess.Popen[str]) -> None:
 
 
 def test_every_frame_once_in_order_and_ctrl_c_ends_it(anybody: Any) -> None:
-    anybody("up", "switch")
+    anybody("up", "switch", "--controller", "two_table_switch")
     process = anybody.popen("capture", "-w", "all.pcapng")
     began(process)
     anybody("exec", "h1", "--", "ping", "-c", "3", "-i", "0.05", "10.0.0.2")

@@ -111,7 +111,7 @@ def test_every_frame_carries_its_line_of_the_story(hoplab: Any) -> None:
 def test_why_a_frame_was_flooded(hoplab: Any) -> None:
     """What the controller was asked and said, by the captured channel; tshark reads it too."""
     tshark = need("tshark")
-    story = hoplab("visit", "--json", "--save", "run").json
+    story = hoplab("visit", "--json", "--save", "run", "--controller", "two_table_switch").json
     request = next(t for t in story["trips"] if t["kind"] == "arp-request")
     asked = request["decisions"][0]
     assert (asked["node"], asked["by"], asked["answer"]) == ("s1", "controller", "flood")

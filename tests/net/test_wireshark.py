@@ -74,7 +74,7 @@ def test_a_filter_that_is_wrong_is_told_by_tshark(hoplab: Any) -> None:
 
 def test_the_profile_shows_hops_and_finds_no_false_retransmission(hoplab: Any) -> None:
     need("tshark")
-    hoplab("visit", "--save", "run", "--down")
+    hoplab("visit", "--save", "run", "--down", "--controller", "two_table_switch")
     hoplab("wireshark", "install")
     file = str(hoplab.home / "run" / "capture.pcapng")
     plain = tshark(hoplab, "-r", file, "-Y", "tcp.analysis.retransmission").stdout
