@@ -118,17 +118,7 @@ class Controller:
         """Wait until it listens. Raises LabError with its last words if it ends instead."""
 
         def listens() -> bool:
-            process = self.process
-            assert process is not None
-            if process.poll() is not None:
-                text = switchd.tail(self.log, 12)
-                where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
-                raise LabError(
-                    f"the controller {self.title} ended while starting: {where}",
-                    f"mend it; it can be tried alone: ryu-manager {' '.join(map(str, self.files))}",
-                    Exit.BAD_INPUT,
-                    text,
-                )
+            self.must_run()
             return _listening(self.port)
 
         wait.until(
@@ -137,6 +127,19 @@ class Controller:
             within_s=START_S,
             hint=f"its log: {self.log}",
         )
+
+    def must_run(self) -> None:
+        """Raises LabError with its last words if it has ended."""
+        process = self.process
+        if process is not None and process.poll() is not None:
+            text = switchd.tail(self.log, 12)
+            where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+            raise LabError(
+                f"the controller {self.title} ended while starting: {where}",
+                f"mend it; it can be tried alone: ryu-manager {' '.join(map(str, self.files))}",
+                Exit.BAD_INPUT,
+                text,
+            )
 
     def ended(self) -> bool:
         """Whether the process was started and is no longer there."""
@@ -239,23 +242,29 @@ def flows(bridge: str) -> list[Flow]:
     return found
 
 
-def change_over(bridges: Sequence[str], port: int, *, first: bool) -> list[str]:
-    """Put the switches under the controller on `port`, then take away what older ones left.
+def change_over(bridges: Sequence[str], controller: Controller, *, first: bool) -> list[str]:
+    """Put the switches under a controller that listens, then take away what older ones left.
 
     Returns the bridges on which the new controller has put in no flow (they drop everything).
-    Raises LabError if a switch does not connect.
+    Raises LabError if a switch does not connect, or if the controller ends meanwhile.
     """
     if not bridges:
         return []
     began = time.monotonic()
-    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{port}"])
+    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{controller.port}"])
+
+    def joined() -> bool:
+        controller.must_run()
+        return switchd.connected(bridges)
+
     wait.until(
-        lambda: switchd.connected(bridges),
+        joined,
         f"{', '.join(bridges[:5])} to connect to the controller",
         within_s=20,
         longest_s=0.1,
     )
     empty = _until_flows(bridges, began)
+    controller.must_run()
     if not first:
         for bridge in bridges:
             _drop_older(bridge, began)

@@ -39,6 +39,7 @@ import termios
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def main(spec: Spec, channel: socket.socket) -> int:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        lab.build(progress)
+        with _watching(lab, channel):
+            lab.build(progress)
         service = Service(lab)
         answer: dict[str, Any] = {"ready": True}
     except BaseException as error:
@@ -82,6 +84,27 @@ def main(spec: Spec, channel: socket.socket) -> int:
     if "ready" not in answer:
         return 1
     return service.serve()
+
+
+@contextlib.contextmanager
+def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
+    """End the lab at once, with a word on why, if a part of Open vSwitch ends while it comes up:
+    its tools would wait for it until their time is out."""
+    built = threading.Event()
+
+    def watch() -> None:
+        while not built.wait(_LOOK_S):
+            dead = lab.switchd.ended()
+            if dead:
+                with contextlib.suppress(OSError):
+                    channel.send(json.dumps(lab.switchd.obituary(dead).as_dict()).encode())
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        built.set()
 
 
 def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Lab:
         if self.controller is not None:
             progress(f"waiting for the controller {self.controller.title}")
             self.controller.ready()
-            empty = control.change_over(self.network.bridges(), self.controller.port, first=True)
+            empty = control.change_over(self.network.bridges(), self.controller, first=True)
             self._warn_empty(empty)
             self._new_standby()
         self._write_state()
@@ -198,7 +198,7 @@ class Lab:
             try:
                 new.start()
                 new.ready()
-                empty = control.change_over(bridges, new.port, first=False)
+                empty = control.change_over(bridges, new, first=False)
             except BaseException:
                 new.stop()
                 if not old.ended():

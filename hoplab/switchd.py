@@ -126,19 +126,23 @@ class Switchd:
     def _until_socket(self, name: str, path: Path) -> None:
         def there() -> bool:
             if self.processes[name].poll() is not None:
-                raise LabError(
-                    f"{name} ended while starting",
-                    "its words are below; `hoplab doctor` checks the usual causes",
-                    Exit.LAB_DIED,
-                    tail(self.logs / f"{name}.err") or tail(self.logs / f"{name}.log"),
-                )
+                raise self.obituary(name)
             return path.exists()
 
         wait.until(there, f"{name} to open {path}", within_s=20)
 
+    def obituary(self, name: str) -> LabError:
+        """What to say of a daemon that ended while the lab came up."""
+        return LabError(
+            f"{name} ended while the lab came up",
+            "its last words are above; `hoplab doctor` checks the usual causes",
+            Exit.LAB_DIED,
+            tail(self.logs / f"{name}.err") or tail(self.logs / f"{name}.log", 3),
+        )
+
     def ended(self) -> str | None:
         """The name of a daemon that has ended, or None."""
-        for name, process in self.processes.items():
+        for name, process in list(self.processes.items()):
             if process.poll() is not None:
                 return name
         return None
