@@ -121,6 +121,8 @@ def campaign(hoplab: Any, rounds: int, seed: int) -> dict[str, int]:
         }[phase]
         process = hoplab.popen(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         suspects.commands.add(process.pid)
+        # What makes an ordinary user of us is no part of a lab.
+        wait.until(lambda: is_python(process), "the command line to start", within_s=20)  # noqa: B023
         moment = time.monotonic() + dice.uniform(0, LONGEST_S[phase])
         while time.monotonic() < moment:
             suspects.look()  # also remembers the namespaces it sees
@@ -156,6 +158,15 @@ def campaign(hoplab: Any, rounds: int, seed: int) -> dict[str, int]:
         assert hoplab("ls", "--json").json == [], where
         assert (interfaces(), mounts()) == before, where
     return outcomes
+
+
+def is_python(process: subprocess.Popen[str]) -> bool:
+    """Whether the command line itself runs by now (or has ended)."""
+    try:
+        words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return True
+    return process.poll() is not None or b"python" in words[0]
 
 
 def settled(hoplab: Any, suspects: Suspects) -> bool:
