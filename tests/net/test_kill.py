@@ -152,7 +152,7 @@ def campaign(hoplab: Any, rounds: int, seed: int) -> dict[str, int]:
             outcomes["lives"] = outcomes.get("lives", 0) + 1
             listed = [lab["name"] for lab in hoplab("ls", "--json").json]
             assert listed == ["victim"], f"{where}: neither gone nor listed: {suspects.left()}"
-            # A lab whose switch daemon was the victim answers for a moment yet, then ends by itself.
+            # A lab whose switch daemon was the victim answers for a moment, then ends by itself.
             assert hoplab("down", "--name", "victim", code=None).code in (0, 4), where
         wait.until(lambda: not suspects.left(), f"the end of {where}", within_s=15)  # noqa: B023
         assert hoplab("ls", "--json").json == [], where
