@@ -105,7 +105,8 @@ COMMANDS_FULL = [Case(kind, sizes, controller=True) for kind, sizes in (
 INTRODUCTION = f"""\
 The engines, in seconds (medians): ours, stock Mininet, stock / ours. Each alternates with the other
 in private machines of the same kind, over Open vSwitch's userspace datapath. `ping`: all pairs of
-up to {PINGED} hosts. `all pairs`: of all hosts, by ours alone, in networks of up to {ALL_PAIRS_UP_TO} hosts.
+up to {PINGED} hosts. `all pairs`: of all hosts, by ours alone, in networks of up to
+{ALL_PAIRS_UP_TO} hosts.
 """
 
 Times = dict[str, float]
