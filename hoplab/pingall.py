@@ -31,6 +31,8 @@ FEW = 20  # up to so many hosts their ARP entries may stay
 SLOW_S = 0.1  # a request without a reply for so long leaves its place in the window to another
 TRIES = 3
 REPLY_S = 1.0  # ARP asks again after one second (RFC 1122, 2.3.2.1), so a reply may take as long
+LAST_REPLY_S = 3.0  # after the last try: a busy machine's long row of switches takes its time
+NARROW = 16  # what the window shrinks to when replies stay away: they may be queueing
 _ECHO_REPLY, _ECHO_REQUEST = 0, 8
 
 
@@ -123,6 +125,7 @@ class _Round:
     def __init__(self, hosts: list[Host], window: int) -> None:
         self.hosts = hosts
         self.window = window
+        self.widest = window
         self.word = os.urandom(8)
         n = len(hosts)
         self.result = Result([h.name for h in hosts], sent=n * (n - 1))
@@ -203,13 +206,17 @@ class _Round:
                 pair = struct.unpack_from("!HH", data, start + 16)
                 if self.flying.pop(pair, None) is not None:
                     self.result.received += 1
+                    self.window = min(self.window + 1, self.widest)
 
     def _expire(self) -> None:
-        before = time.monotonic() - REPLY_S
+        now = time.monotonic()
         for pair, (sent, tries) in list(self.flying.items()):
-            if sent > before:
+            if now - sent < REPLY_S:
                 break
+            if tries == 1 and now - sent < LAST_REPLY_S:
+                continue
             del self.flying[pair]
+            self.window = min(self.window, NARROW)
             if tries > 1:
                 self.todo.append((*pair, tries - 1))
             else:

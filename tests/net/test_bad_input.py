@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sysconfig
@@ -356,19 +357,20 @@ def test_a_run_folder_that_may_not_be_written(make_world: Callable[..., World]) 
 # $1 is "before" or "after": when the disk fills up, before or after the lab comes up. The rest are
 # hoplab commands, one an argument, each in $HOPLAB's hands; each prints its code and its words.
 FULL = """
+hoplab() { eval "$HOPLAB" '"$@"'; }
 mkdir -p "$XDG_STATE_HOME" && mount -t tmpfs -o size=512k tmpfs "$XDG_STATE_HOME" || exit 99
 fill() { cat /dev/zero >"$XDG_STATE_HOME/fill" 2>/dev/null; }
-finish() { rm -f "$XDG_STATE_HOME/fill"; $HOPLAB down --all >/dev/null; }
+finish() { rm -f "$XDG_STATE_HOME/fill"; hoplab down --all >/dev/null; }
 trap finish EXIT
 when=$1; shift
-[ "$when" = after ] && { $HOPLAB up web >/dev/null || exit 98; }
+[ "$when" = after ] && { hoplab up web >/dev/null || exit 98; }
 fill
 for words in "$@"; do
-    $HOPLAB $words >out 2>err
+    eval hoplab $words >out 2>err
     echo "exit code $?"; cat err
     find "$XDG_STATE_HOME" -name '*.pcapng' -size +64k
 done
-[ "$when" = after ] && { rm "$XDG_STATE_HOME/fill"; $HOPLAB visit >out 2>err || cat out err; }
+[ "$when" = after ] && { rm "$XDG_STATE_HOME/fill"; hoplab visit >out 2>err || cat out err; }
 exit 0
 """
 
@@ -389,7 +391,7 @@ def test_a_full_run_folder(hoplab: World, when: str, commands: list[str]) -> Non
     with nothing_left(hoplab):
         done = subprocess.run(
             [*script, *(each.replace("SAVE", str(saved)) for each in commands)],
-            env={**hoplab.environment(), "HOPLAB": " ".join(hoplab.argv([]))},
+            env={**hoplab.environment(), "HOPLAB": shlex.join(hoplab.argv([]))},
             cwd=hoplab.home,
             capture_output=True,
             text=True,

@@ -330,17 +330,23 @@ class TestFailOver:
         (hoplab.home / "brief.py").write_text(
             "import os\nfrom ryu.base import app_manager\nfrom ryu.lib import hub\n"
             "from ryu.controller import ofp_event\n"
-            "from ryu.controller.handler import MAIN_DISPATCHER, set_ev_cls\n"
+            "from ryu.controller.handler import CONFIG_DISPATCHER, MAIN_DISPATCHER, "
+            "set_ev_cls\nfrom ryu.ofproto import ofproto_v1_3\n"
             "class Brief(app_manager.RyuApp):\n"
+            "    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]\n"
             "    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)\n"
             "    def nothing(self, ev):\n"
             "        pass\n"
+            "    @set_ev_cls(ofp_event.EventOFPSwitchFeatures, CONFIG_DISPATCHER)\n"
+            "    def join(self, ev):\n"
+            "        dp = ev.msg.datapath\n"
+            "        dp.send_msg(dp.ofproto_parser.OFPFlowMod(datapath=dp))\n"
             "    def start(self):\n"
             "        super().start()\n"
-            "        hub.spawn_after(1.5, os._exit, 3)\n"
+            "        hub.spawn_after(4, os._exit, 3)\n"
         )
         hoplab("up", "switch", "--controller", "./brief.py")
-        until(lambda: "stays down" in hoplab("ls").out, "an end to it", within_s=60)
+        until(lambda: "stays down" in hoplab("ls").out, "an end to it", within_s=90)
         hoplab("swap", "hub")
         assert hoplab("pingall", "--json").json["lost"] == []
 

@@ -37,10 +37,13 @@ BOX = f"""
 set -e
 export HOME=/run/home PATH=$PATH:/usr/sbin:/sbin
 mount -t tmpfs tmpfs /run
-mkdir -p /run/openvswitch /run/lock /run/home /run/work
+mkdir -p /run/openvswitch /run/lock /run/home /run/work /run/project
 mount --bind "$WORK" /run/work
+mount --bind "$PROJECT" /run/project
 mount -t tmpfs tmpfs /var/log
 mount -t tmpfs tmpfs /tmp
+mkdir -p "$PROJECT"  # which may lie in /tmp
+mount --bind /run/project "$PROJECT"
 ip link set lo up
 cd /run/openvswitch
 ovsdb-tool create conf.db {SCHEMA}
@@ -92,6 +95,7 @@ class Box:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("HOPLAB_", "XDG_"))}
         env.update(
             WORK=str(self.work),
+            PROJECT=str(PROJECT),
             CONTROLLER=controller and str(PROJECT / "controllers" / f"{controller}.py"),
             RYU_MANAGER=str(RYU_MANAGER),
             LC_ALL="C.UTF-8",
