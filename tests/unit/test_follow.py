@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import pytest
@@ -380,6 +381,40 @@ def test_a_storm_is_bounded() -> None:
     nm.judge(case, [journey], complete=False, counted=counted)
     assert sum(tally.left.values()) == len(hops) + sum(tally.counted.values())
     assert last_seen(journey.root) == max(one.t_ns for one in case.observations)
+
+
+def test_a_long_storm_holds_no_more_hops_than_a_short_one() -> None:
+    """Also once the journey has been handed out, because it is too old to wait for."""
+    cables = {"h1-eth0": "s0-eth3", **{f"s{i}-eth1": f"s{(i + 1) % 3}-eth2" for i in range(3)}}
+    cables |= {b: a for a, b in cables.items()}
+    ring = Wiring(
+        [Node(name, "switch" if name[0] == "s" else "host") for name in ("h1", "s0", "s1", "s2")],
+        [Interface(a, a.partition("-")[0], "", (), b) for a, b in cables.items()],
+    )
+    follower = Follower(ring)
+    t, number = nm.START, 0
+
+    def see(name: str, how: Reception) -> None:
+        nonlocal t, number
+        t, number = t + MS, number + 1
+        port = ring.port(name)
+        assert port is not None
+        follower.feed(Observation(number, t, port, how, ASK, len(ASK)))
+
+    see("h1-eth0", OUT)
+    see("s0-eth3", Reception.BROADCAST)
+    given_out, most = [], 0
+    for turn in range(30_000):  # a minute of one copy that goes round one way
+        see(f"s{turn % 3}-eth1", OUT)
+        see(f"s{(turn + 1) % 3}-eth2", Reception.BROADCAST)
+        if turn % 5000 == 4999:
+            given_out += follower.ready()
+            most = max(most, sum(isinstance(one, Hop) for one in gc.get_objects()))
+    (journey,) = given_out + follower.finish()
+    assert len(list(journey.hops())) == 1 + 3 * KEPT_COPIES
+    assert journey.root.tally is not None
+    assert sum(journey.root.tally.left.values()) == 30_001
+    assert most < 2500  # those of the last second or two
 
 
 @settings(max_examples=60, deadline=None)
