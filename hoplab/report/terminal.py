@@ -241,6 +241,9 @@ def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
         family = _FOLDING.get(trip.kind, "")
         if not fold or trip.notes or trip.ended or trip.cause or trip.lost:
             family = ""
+        # One storm begets others: a host answers each copy of a question that goes round.
+        if fold and trip.storm is not None and not trip.cause:
+            family = "storm"
         if family and family == before:
             runs[-1].append(trip)
         else:
@@ -254,7 +257,7 @@ def _folded(page: _Page, run: list[Trip]) -> None:
     what = page.tr.comma.join(page.tr(count_kind(kind, n)) for kind, n in kinds.most_common())
     payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
     size = page.tr(f" with {payload:,} bytes") if payload else ""
-    frames = page.tr(plural(sum(len(trip.legs) for trip in run), "frame"))
+    frames = page.tr(plural(sum(trip.frames for trip in run), "frame"))
     ends = page.tr(f"#{run[0].number} to #{run[-1].number}")
     page.wrap(f"… {ends}: {what}{size}, {frames}", page.indent, "dim", hang=2)
 
