@@ -21,6 +21,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from hoplab.wire import pcapng
+
 PROJECT = Path(__file__).resolve().parent.parent
 RUNS = PROJECT / "tests" / "data" / "runs"
 LARGEST = 60_000  # bytes of a capture: these files live in the repository
@@ -30,12 +32,14 @@ HEAD = ("format", "topology", "controller", "host", "command", "request", "exit_
 @dataclass(frozen=True)
 class Scene:
     """up: arguments of `hoplab up`. before: commands on hosts, first word the host. verb: the
-    recorded command; its host is the first word for a trace."""
+    recorded command; its host is the first word for a trace. frames: keep only the first so many
+    of the capture, 0 for all; what the cut leaves on its way must be part of a storm."""
 
     name: str
     up: str
     verb: str
     before: tuple[str, ...] = ()
+    frames: int = 0
 
 
 PING = "trace h1 -- ping -c 1 -W 4 "
@@ -92,6 +96,8 @@ SCENES = (
     ),
     Scene("controller-killed", "switch", f"trace h1 -- sh -c '{KILL}'"),
     Scene("ipv6", "switch,n=2 --ipv6", "trace h1 -- ping -6 -c 1 -W 2 fe80::ff:fe00:200%h1-eth0"),
+    # Nobody has that address, so that the broadcast alone goes round and no answer beside it.
+    Scene("loop-storm", "loop --controller hub", "trace h1 -- ping -c 1 -W 1 10.0.0.9", frames=500),
     Scene("no-such-page", "web", f"visit {PAGE}nowhere.html", (f"client @fetch {PAGE}",)),
     Scene("no-address", "web", "visit http://v6.itheima.com/"),
     Scene("traceroute", "web", "trace client -- traceroute -n -q 1 -N 1 -w 1 10.80.0.80"),
@@ -131,8 +137,20 @@ def record(scene: Scene) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def cut(path: Path, frames: int) -> None:
+    """Leave the first frames of a capture."""
+    capture = pcapng.read(path)
+    del capture.observations[frames:]
+    kept = {number for number in capture.comments if number <= frames}
+    capture.comments = {number: capture.comments[number] for number in kept}
+    with open(path, "wb") as file:
+        pcapng.write_all(file, capture)
+
+
 def keep(scene: Scene, kept: Path) -> None:
     """Move what tests read to its place."""
+    if scene.frames:
+        cut(kept / "capture.pcapng", scene.frames)
     size = (kept / "capture.pcapng").stat().st_size
     if size > LARGEST:
         raise SystemExit(f"{scene.name}: the capture has {size} bytes, more than {LARGEST}")

@@ -173,12 +173,19 @@ def build_parser() -> argparse.ArgumentParser:
     p = _add(
         verbs, "trace", "run a command on a host and tell what happened on every wire",
         "hoplab trace h1 -- ping -c 1 10.0.0.2\n"
-        "hoplab trace --topology routed h1 -- traceroute -n 10.0.2.11", "verbs_trace",
+        "hoplab trace --topology routed h1 -- traceroute -n 10.0.2.11\n"
+        "hoplab trace --live h1 -- ping -c 5 10.0.0.2    a line a packet, while it runs\n"
+        "hoplab trace --live                             all that happens, until Ctrl-C",
+        "verbs_trace",
+    )  # fmt: skip
+    p.add_argument(
+        "--live", action="store_true",
+        help="tell each packet soon after it has come to rest; without HOST: until Ctrl-C",
     )  # fmt: skip
     p.add_argument(
         "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: switch)"
     )
-    p.add_argument("host", metavar="HOST")
+    p.add_argument("host", metavar="HOST", nargs="?")
     _recording(p)
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
 

@@ -41,13 +41,23 @@ def visit(arguments: argparse.Namespace) -> int:
 
 def trace(arguments: argparse.Namespace) -> int:
     command = _command(arguments)
-    if not command:
+    if not command and (arguments.host or not arguments.live):
         raise LabError(
-            "no command was given",
-            f"hoplab trace {arguments.host} -- ping -c 1 ADDRESS",
+            "no command was given" if arguments.host else "no host and no command were given",
+            f"hoplab trace {arguments.host or 'HOST'} -- ping -c 1 ADDRESS",
+            Exit.USAGE,
+        )
+    if arguments.live and arguments.save is not None:
+        raise LabError(
+            "--live keeps nothing, so there is nothing to --save",
+            "leave --live out, or run `hoplab capture` beside it",
             Exit.USAGE,
         )
     with _Lab(arguments, default="switch") as lab:
+        if arguments.live:
+            from hoplab.cli import verbs_live
+
+            return verbs_live.follow(lab.handle, arguments, command)
         lab.record(arguments.host, command)
         return lab.tell(host=arguments.host, command=shlex.join(command))
 

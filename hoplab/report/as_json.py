@@ -13,7 +13,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from hoplab.trace.narrative import Decision, Leg, Outcome, Rewrite, Step, Story, Summary, Trip
+from hoplab.trace.narrative import (
+    Decision,
+    Leg,
+    Outcome,
+    Rewrite,
+    Step,
+    Storm,
+    Story,
+    Summary,
+    Trip,
+)
 
 FORMAT = 1
 
@@ -107,8 +117,27 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "causes": trip.causes,
         "answered_by": trip.answered_by or None,
         "notes": trip.notes,
+        **({"storm": _storm(trip.storm)} if trip.storm is not None else {}),
         "decisions": [_decision(one) for one in trip.decisions],
         "legs": [_leg(leg) for leg in trip.legs],
+    }
+
+
+def _storm(one: Storm) -> dict[str, Any]:
+    return {
+        "node": one.node,
+        "back": one.back,
+        "ms": _ms(one.ms),
+        "frames": one.frames,
+        "untold": [
+            {
+                "from": rest.tail_interface,
+                "to": rest.head_interface,
+                "frames": rest.frames,
+                "arrived": rest.arrived,
+            }
+            for rest in one.rest
+        ],
     }
 
 

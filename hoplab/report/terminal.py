@@ -80,6 +80,46 @@ def render(
     return page.text()
 
 
+def live_lines(
+    trip: Trip,
+    more: bool = False,
+    *,
+    width: int = 100,
+    color: bool = False,
+    ascii: bool = False,
+    tr: Language = ENGLISH,
+) -> list[str]:
+    """A packet as far as it has come: one line where it fits. more: it was told before, and went
+    on. Where it ended is not said, because it may go on."""
+    digits, times = 3, 13
+    tr = ENGLISH if ascii else tr
+    page = _Page(max(60, width), color, ascii, "brief", digits, 6 + digits + times, tr)
+    start = f" {f'#{trip.number}':<{digits + 1}}  {_ms(trip.ms):>{times}}  "
+    ignored = list(dict.fromkeys(one.node for one in trip.ignored))
+    where = _path(trip)
+    if ignored:
+        label = page.tr.label("ignored by:", page.tr.comma.join(ignored))
+        where += ("；" if page.tr.code == "zh" else "; ") + label  # noqa: RUF001
+    where = page.fit(where)
+    title = page.fit(page.tr("… went on") if more else page.tr(trip.title))
+    room = page.width - len(start)
+    if cells(title) < PATH_AT and PATH_AT + cells(where) <= room:
+        gap = " " * (PATH_AT - cells(title))
+        page.lines.append(page.paint(start, "dim") + page.paint(title, "bold") + gap + where)
+    else:
+        first, *rest = wrap(title, room) or [""]
+        page.lines.append(page.paint(start, "dim") + page.paint(first, "bold"))
+        for line in rest:
+            page.line(" " * len(start) + line)
+        page.wrap(where, len(start), hang=2)
+    for note in trip.notes:
+        page.wrap(page.tr.label("note:", page.tr(note)), len(start), "yellow", hang=6)
+    for leg in trip.lost:
+        ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
+        page.wrap(f"✗ {page.tr(f'lost between {ends}')}", len(start), "red", hang=2)
+    return page.lines
+
+
 @dataclass(slots=True)
 class _Page:
     """Lines so far, and how to write one."""
@@ -201,6 +241,9 @@ def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
         family = _FOLDING.get(trip.kind, "")
         if not fold or trip.notes or trip.ended or trip.cause or trip.lost:
             family = ""
+        # One storm begets others: a host answers each copy of a question that goes round.
+        if fold and trip.storm is not None and not trip.cause:
+            family = "storm"
         if family and family == before:
             runs[-1].append(trip)
         else:
@@ -214,7 +257,7 @@ def _folded(page: _Page, run: list[Trip]) -> None:
     what = page.tr.comma.join(page.tr(count_kind(kind, n)) for kind, n in kinds.most_common())
     payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
     size = page.tr(f" with {payload:,} bytes") if payload else ""
-    frames = page.tr(plural(sum(len(trip.legs) for trip in run), "frame"))
+    frames = page.tr(plural(sum(trip.frames for trip in run), "frame"))
     ends = page.tr(f"#{run[0].number} to #{run[-1].number}")
     page.wrap(f"… {ends}: {what}{size}, {frames}", page.indent, "dim", hang=2)
 
@@ -276,9 +319,8 @@ def _spread(page: _Page, trip: Trip) -> None:
     parts = []
     floods = [one for one in trip.fanouts if one.flooded]
     if floods:
-        where = page.tr.comma.join(
-            page.tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods
-        )
+        said = [page.tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods]
+        where = page.tr.comma.join(dict.fromkeys(said))  # in a loop a switch floods it many times
         parts.append(page.tr.label("flooded by", where))
     for by, why in (("card", "another card's MAC"), ("software", "not their address")):
         names = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))

@@ -38,6 +38,10 @@ seen. So memory is bounded by the rate, not by the length of the capture, and AR
 are identical and come once a second, are kept apart. Under loss, identical frames that follow each
 other faster than these ages can be taken for one another; nothing in them tells them apart.
 
+Storms. Where switches stand in a loop, one frame leaves the same port again and again. Its tree
+keeps the first copies of each port; the later ones are followed as all are (or they would look like
+new frames), but only counted, in the `Tally` of their frame. So memory is bounded there too.
+
 Every step is a look-up in a dict by bytes; no step depends on the length of the capture.
 """
 
@@ -47,7 +51,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from struct import Struct
 
-from hoplab.trace.model import Hop, Journey, Origin
+from hoplab.trace.model import Hop, Journey, Origin, Tally
 from hoplab.trace.wiring import Wiring
 from hoplab.wire.observation import Observation, Reception
 from hoplab.wire.packet import strip_padding
@@ -67,6 +71,8 @@ JOURNEY_AGE_NS = 30 * SECOND
 _SWEEP_NS = SECOND
 # Identical frames kept apart per switch or link. Only a storm has more; its oldest are forgotten.
 _MOST_ALIKE = 256
+
+KEPT_COPIES = 3  # of one frame, by one port: enough to see how a loop closes, and that it goes on
 
 _PADDED = 64  # no longer frame is padded: 60 bytes, and 4 of a tag put in afterwards
 _OUTGOING = Reception.OUTGOING
@@ -256,6 +262,8 @@ class Follower:
         if hop is not None:
             hop.received = observation
             hop.healed = False
+            if hop.counted:
+                _count_arrival(hop, t)
             sent = hop.t_ns
             if sent > self._delivered[port]:
                 self._delivered[port] = sent
@@ -464,17 +472,19 @@ class Follower:
 
     def _link(self, cause: Hop, hop: Hop, origin: Origin) -> bool:
         """Makes `cause` the parent of `hop`, unless it descends from it (a loop, seen late)."""
-        if hop.children:
+        if hop.children or hop.more:
             above: Hop | None = cause
             while above is not None:
                 if above is hop:
                     return False
                 above = above.parent
-        hop.parent = cause
         hop.origin = origin
-        cause.children.append(hop)
         if cause.received is None:
             cause.healed = True
+        if (origin is _SWITCHED or cause.counted) and not _keep(cause, hop):
+            return True
+        hop.parent = cause
+        cause.children.append(hop)
         return True
 
     # --- hops that enter a node ------------------------------------------------------------------
@@ -573,10 +583,10 @@ class Follower:
         quiet = self._now - max(self.router_age_ns, self.switch_age_ns) - self.link_age_ns
         quiet -= 2 * self.slack_ns
         limit = self._now - self.journey_age_ns
-        roots = self._live_roots()
+        roots = self.growing()
         done = 0
         for root in roots:
-            if root.t_ns >= limit and _last_seen(root) >= quiet:
+            if root.t_ns >= limit and last_seen(root) >= quiet:
                 break
             done += 1
         self._roots = roots[done:]
@@ -584,11 +594,12 @@ class Follower:
 
     def finish(self) -> list[Journey]:
         """All journeys not handed out yet. Nothing may be fed afterwards."""
-        roots = self._live_roots()
+        roots = self.growing()
         self._roots = []
         return self._number(roots)
 
-    def _live_roots(self) -> list[Hop]:
+    def growing(self) -> list[Hop]:
+        """The first hops of the journeys not handed out yet, in time order."""
         roots = [hop for hop in self._roots if hop.parent is None]
         roots.sort(key=_order)
         return roots
@@ -637,12 +648,63 @@ def _order(hop: Hop) -> tuple[int, int]:
     return seen.t_ns, seen.number
 
 
-def _last_seen(root: Hop) -> int:
+def _keep(cause: Hop, hop: Hop) -> bool:
+    """Counts a copy of `cause`; False if that is all, because the tree has enough of its kind."""
+    tally = cause.tally
+    if tally is None:
+        tally = cause.tally = Tally({cause.tail: 1})
+    elif tally.into is not None:
+        tally = tally.top
+    left = tally.left
+    count = left.get(hop.tail, 0) + 1
+    if hop.tally is None:
+        left[hop.tail] = count
+    else:
+        tally.merge(hop.tally.top)  # a late one, which has copies already
+    hop.tally = tally
+    if count <= KEPT_COPIES and not cause.counted:
+        return True
+    keeper = cause
+    while keeper.counted:
+        assert keeper.parent is not None
+        keeper = keeper.parent
+    keeper.more = True
+    stack = [hop]
+    while stack:
+        one = stack.pop()
+        stack.extend(one.children)
+        one.children.clear()
+        one.parent, one.counted = keeper, True
+        if one.tally is None:
+            one.tally = tally
+            left[one.tail] = left.get(one.tail, 0) + 1
+        elif one.tally.top is not tally:
+            tally.merge(one.tally.top)  # what a router made of a copy
+        tally.counted[one.tail] = tally.counted.get(one.tail, 0) + 1
+        if one.t_ns > tally.last_ns:
+            tally.last_ns = one.t_ns
+        if one.received is not None:
+            _count_arrival(one, one.received.t_ns)
+    return False
+
+
+def _count_arrival(hop: Hop, t: int) -> None:
+    """A hop that is only counted was received."""
+    assert hop.tally is not None
+    tally = hop.tally.top
+    tally.came[hop.head] = tally.came.get(hop.head, 0) + 1
+    if t > tally.last_ns:
+        tally.last_ns = t
+
+
+def last_seen(root: Hop) -> int:
     """When the journey from `root` was last seen to move."""
     last = 0
     stack = [root]
     while stack:
         hop = stack.pop()
+        if hop.more and hop.tally is not None:
+            last = max(last, hop.tally.top.last_ns)
         seen = hop.received or hop.sent
         assert seen is not None
         if seen.t_ns > last:

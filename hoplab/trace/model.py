@@ -25,6 +25,47 @@ class Origin(Enum):
 
 
 @dataclass(slots=True, eq=False)
+class Tally:
+    """How often one frame, copied by switches, was on each link.
+
+    A frame passes a link once in each direction, unless switches stand in a loop: then it comes
+    back and back, and its tree would grow as long as the storm lasts. So a tree keeps the first few
+    copies of each port, and the others are only counted here.
+
+    left: by tail port, all hops. counted: by tail port, those that the tree lacks. came: by head
+    port, the ones of those that were received. last_ns: when the last one was seen.
+    into: the tally that took this one up, when a frame turned out to be a copy of another; see
+    `top`.
+    """
+
+    left: dict[int | None, int]
+    counted: dict[int | None, int] = field(default_factory=dict)
+    came: dict[int | None, int] = field(default_factory=dict)
+    last_ns: int = 0
+    into: Tally | None = None
+
+    @property
+    def top(self) -> Tally:
+        """The tally that counts now."""
+        tally = self
+        while tally.into is not None:
+            tally = tally.into
+        return tally
+
+    def merge(self, other: Tally) -> None:
+        """Take up another one."""
+        for mine, theirs in (
+            (self.left, other.left),
+            (self.counted, other.counted),
+            (self.came, other.came),
+        ):
+            for port, count in theirs.items():
+                mine[port] = mine.get(port, 0) + count
+        self.last_ns = max(self.last_ns, other.last_ns)
+        other.into = self
+
+
+@dataclass(slots=True, eq=False)
 class Hop:
     """One frame on one link.
 
@@ -32,6 +73,9 @@ class Hop:
         wired to nothing.
     sent, received: the observations at tail and head; at most one is None: the frame was lost on
         the link, or the capture missed one end (`healed` tells that the other end proves it).
+    tally: of this frame and its copies; None if no switch has copied it.
+    counted: only counted in `tally`; `parent` is the nearest hop that the tree has.
+    more: has effects that are only counted.
     """
 
     tail: int | None
@@ -43,6 +87,9 @@ class Hop:
     parent: Hop | None = field(default=None, repr=False)
     children: list[Hop] = field(default_factory=list, repr=False)
     healed: bool = False
+    tally: Tally | None = field(default=None, repr=False)
+    counted: bool = False
+    more: bool = False
 
     @property
     def seen(self) -> Observation:

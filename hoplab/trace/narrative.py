@@ -143,6 +143,32 @@ class Rewrite:
 
 
 @dataclass(slots=True, frozen=True)
+class Rest:
+    """Copies of a storm on one link, in one direction, that are counted and not told one by one."""
+
+    tail_interface: str
+    head: str
+    head_interface: str
+    frames: int
+    arrived: int
+
+
+@dataclass(slots=True, frozen=True)
+class Storm:
+    """A frame that came back to a switch, because switches stand in a loop.
+
+    node: the switch that it came back to most often, `back` times within `ms`. frames: all copies.
+    rest: those that are no legs of the trip.
+    """
+
+    node: str
+    back: int
+    ms: float
+    frames: int
+    rest: tuple[Rest, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
 class Decision:
     """Why a switch did what it did with the frame, as the captured OpenFlow channel shows it.
 
@@ -180,6 +206,7 @@ class Trip:
     answered_by: number of the trip that answers it, 0 if none is known.
     step: index into `Story.steps`.
     decisions: what switches asked their controller about it, and why they flooded it.
+    storm: what is known of its copies, if it went in circles.
     packet: the records of the first leg's frame; `last` those of the last leg on the path.
     """
 
@@ -210,6 +237,13 @@ class Trip:
     notes: list[str] = field(default_factory=list)
     step: int = -1
     decisions: list[Decision] = field(default_factory=list)
+    storm: Storm | None = None
+
+    @property
+    def frames(self) -> int:
+        """Frames on links, those of a storm included that are no legs."""
+        rest = self.storm.rest if self.storm is not None else ()
+        return len(self.legs) + sum(one.frames for one in rest)
 
     @property
     def lost(self) -> list[Leg]:

@@ -49,7 +49,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         elif step.key == "close":
             step.remarks = _close(connection)
         if step.trips:
-            step.remarks += _again(facts, step)
+            step.remarks += _again(facts, step) + _storms(facts, step)
     _open_ends(facts, steps)
 
 
@@ -248,6 +248,16 @@ def _again(facts: Facts, step: Step) -> list[Remark]:
     if gone:
         text += f" The first sending was lost {numbers(gone)}."
     return [Remark("retransmission", text)]
+
+
+def _storms(facts: Facts, step: Step) -> list[Remark]:
+    """Frames that went in circles: nothing in an Ethernet header ends that."""
+    found = [number for number in step.trips if facts.by_number[number].storm is not None]
+    if not found:
+        return []
+    text = f"Switches stand in a loop, and each sends on what comes round {numbers(found)}: an "
+    text += "Ethernet frame has no TTL that would end it. The controller spanning_tree rests a "
+    return [Remark("storm", text + "cable until the loop is open; so does a switch with STP.")]
 
 
 def _open_ends(facts: Facts, steps: list[Step]) -> None:

@@ -91,7 +91,7 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
     ignored_by: Counter[str] = Counter()
     ignored_on: Counter[str] = Counter()  # by the interface that it came to
     for trip in trips:
-        summary.frames += len(trip.legs)
+        summary.frames += trip.frames
         summary.lost += len(trip.lost)
         summary.ignored += len(trip.ignored)
         for one in trip.ignored:
@@ -102,6 +102,17 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
             on_link[leg.tail_interface, leg.head_interface] += 1
             if leg.head and wiring.kind(leg.head) != "switch" and not leg.lost:
                 summary.arrivals += 1
+        if trip.storm is None:
+            continue
+        unwanted = {one.node for one in trip.ignored}
+        for rest in trip.storm.rest:  # the same frame again, so each node did the same with it
+            on_link[rest.tail_interface, rest.head_interface] += rest.frames
+            if rest.head and wiring.kind(rest.head) != "switch":
+                summary.arrivals += rest.arrived
+                if rest.head in unwanted:
+                    summary.ignored += rest.arrived
+                    ignored_by[rest.head] += rest.arrived
+                    ignored_on[rest.head_interface] += rest.arrived
     summary.ignored_by_node = dict(sorted(ignored_by.items()))
     summary.kinds = dict(Counter(trip.kind for trip in trips).most_common())
     for port, interface in enumerate(wiring.interfaces):

@@ -108,24 +108,35 @@ class Connection:
         return bool(self.exchanges) or self.port in (80, 8000, 8080)
 
 
-def connections(trips: Iterable[Trip]) -> list[Connection]:
-    """The connections in order of their first segment. Fills in kinds, titles and notes."""
-    found: list[Connection] = []
-    by_ends: dict[frozenset[End], Connection] = {}
-    for trip in trips:
+class Connections:
+    """Takes trips one by one, in time order, and finds their connections."""
+
+    def __init__(self) -> None:
+        self.found: list[Connection] = []  # in order of their first segment
+        self._by_ends: dict[frozenset[End], Connection] = {}
+
+    def add(self, trip: Trip) -> None:
+        """Places a trip. Fills in its kind, title and notes."""
         tcp = trip.packet.tcp
         if tcp is None:
-            continue
+            return
+        by_ends = self._by_ends
         pairs = [_ends(trip.packet), _ends(trip.last)]
-        key = frozenset(pairs[0])
-        connection = by_ends.get(key)
+        connection = by_ends.get(frozenset(pairs[0]))
         if connection is None or _reopens(connection, tcp):
             connection = _open(trip, tcp, pairs)
-            found.append(connection)
+            self.found.append(connection)
         for pair in pairs:
             by_ends[frozenset(pair)] = connection
         _segment(connection, trip, tcp, pairs)
-    return found
+
+
+def connections(trips: Iterable[Trip]) -> list[Connection]:
+    """The connections in order of their first segment. Fills in kinds, titles and notes."""
+    all_ = Connections()
+    for trip in trips:
+        all_.add(trip)
+    return all_.found
 
 
 def _ends(packet: wire.Packet) -> tuple[End, End]:

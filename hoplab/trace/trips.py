@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hoplab.trace.model import Hop, Journey, Origin
-from hoplab.trace.narrative import Fanout, Ignored, Leg, Rewrite, Trip
-from hoplab.trace.titles import describe
+from hoplab.trace.model import Hop, Journey, Origin, Tally
+from hoplab.trace.narrative import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
+from hoplab.trace.titles import describe, plural
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import packet as wire
 from hoplab.wire.observation import Reception
@@ -103,7 +103,7 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
     ends = [
         _end(places, hop, legs[place], packets[place])
         for place, hop in enumerate(hops)
-        if not hop.children
+        if not hop.children and not hop.more
     ]
     ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
     target = _target(places, packets, ends)
@@ -112,6 +112,7 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
     received = hops[main].received if main is not None else None
     kind, title = describe(packets[0])
     delivered = _unique(end.node for end in ends if end.how == "delivered")
+    storm = _storm(places, hops)
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -134,8 +135,57 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
         packet=packets[0],
         arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
         last=last,
-        notes=_cuts(hops, legs, packets),
+        notes=_cuts(hops, legs, packets) + _storm_notes(storm, len(legs)),
+        storm=storm,
     )
+
+
+def _storm(places: Places, hops: list[Hop]) -> Storm | None:
+    """What the tallies say, if the frame left a port more than once."""
+    tallies: dict[int, Tally] = {}
+    of_storm: list[Hop] = []
+    for hop in hops:
+        tally = hop.tally.top if hop.tally is not None else None
+        if tally is not None and max(tally.left.values()) > 1:
+            tallies[id(tally)] = tally
+            of_storm.append(hop)
+    if not tallies:
+        return None
+    arrived: dict[str, int] = {}
+    last_ns = hops[0].t_ns
+    for hop in of_storm:
+        last_ns = max(last_ns, (hop.received or hop.seen).t_ns)
+        if hop.received is not None:
+            arrived[places.node(hop.head)] = arrived.get(places.node(hop.head), 0) + 1
+    rest = []
+    for tally in tallies.values():
+        last_ns = max(last_ns, tally.last_ns)
+        for port, count in tally.came.items():
+            arrived[places.node(port)] = arrived.get(places.node(port), 0) + count
+        for tail, count in tally.counted.items():
+            head = places.wiring.peer(tail) if tail is not None else None
+            names = places.name(tail), places.node(head), places.name(head)
+            rest.append(Rest(*names, count, tally.came.get(head, 0)))
+    back = {node: count - 1 for node, count in arrived.items() if places.switch(node)}
+    first = places.node(hops[0].head)
+    # The switch where the frame came in is the one to look at, unless the loop is elsewhere.
+    node = max(back, key=lambda one: (back[one], one == first), default="")
+    if back.get(first, 0) * 2 >= back.get(node, 0):
+        node = first
+    frames = len(hops) + sum(one.frames for one in rest)
+    ms = (last_ns - hops[0].t_ns) / 1e6
+    return Storm(node, back.get(node, 0), ms, frames, tuple(rest))
+
+
+def _storm_notes(storm: Storm | None, told: int) -> list[str]:
+    if storm is None:
+        return []
+    times = plural(storm.back, "time")
+    text = f"this frame came back to {storm.node} {times} in {storm.ms:,.1f} ms: a storm"
+    if storm.frames == told:
+        return [f"{text} of {plural(storm.frames, 'frame')}"]
+    told_ = f"the first {told:,} are told one by one, the others counted"
+    return [f"{text} of {plural(storm.frames, 'frame')}; {told_}"]
 
 
 def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
@@ -174,7 +224,7 @@ def _leg(places: Places, hop: Hop, place: int, index: dict[int, int], packets: l
         src_mac=eth.src if eth else "",
         dst_mac=eth.dst if eth else "",
         length=hop.seen.length,
-        lost=hop.received is None and not hop.healed and not hop.children,
+        lost=hop.received is None and not (hop.healed or hop.children or hop.more),
         healed=hop.healed,
     )
 
@@ -296,7 +346,7 @@ def _fanouts(
     out = []
     for place, hop in enumerate(hops):
         node = legs[place].head
-        if places.switch(node):
+        if places.switch(node) and not hop.more:  # some of its copies are only counted
             others = max(places.wired_ports.get(node, 1) - 1, len(hop.children))
             eth = packets[place].eth
             due = eth is not None and bool(int(eth.dst[:2], 16) & 1)

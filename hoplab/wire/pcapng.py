@@ -331,45 +331,48 @@ class _Parser:
         self.macs: list[bytes] = []
         self.frames: list[tuple[int, int, Reception, bytes, int, str]] = []
         self.order = "<"
+        self.cut = False
 
     def parse(self) -> Capture:
-        self._check_start()
+        self.check_start()
+        _, why = self.advance()
+        if why:
+            self._stop(why)
+        return self._finish()
+
+    def advance(self) -> tuple[int, str]:
+        """Takes block after block; gives where it came to, and why it stopped before the end. A
+        block that is cut, which a stream may yet complete, leaves `cut` True."""
         data = self.data
         size = len(data)
         at = 0
-        head = Struct("<II")
-        tail = Struct("<I")
+        self.cut = False
         while at < size:
             if size - at < 12:
-                self._stop(f"the last block is cut at byte {at}")
-                break
+                self.cut = True
+                return at, f"the last block is cut at byte {at}"
             if data[at : at + 4] == b"\x0a\x0d\x0d\x0a":  # reads the same in both byte orders
                 order = self._byte_order(at)
                 if order is None:
-                    self._stop(f"the section header at byte {at} is broken")
-                    break
-                if order != self.order:
-                    self.order = order
-                    head, tail = Struct(order + "II"), Struct(order + "I")
+                    return at, f"the section header at byte {at} is broken"
+                self.order = order
                 self._compile()
-            kind, total = head.unpack_from(data, at)
+            kind, total = self.unpack_head(data, at)
             if total < 12 or total & 3:
-                self._stop(f"the block at byte {at} has the length {total}")
-                break
+                return at, f"the block at byte {at} has the length {total}"
             if total > size - at:
-                self._stop(f"the last block is cut at byte {at}")
-                break
-            if tail.unpack_from(data, at + total - 4)[0] != total:
-                self._stop(f"the two lengths of the block at byte {at} differ")
-                break
+                self.cut = True
+                return at, f"the last block is cut at byte {at}"
+            if self.unpack_u32(data, at + total - 4)[0] != total:
+                return at, f"the two lengths of the block at byte {at} differ"
             if kind == _PACKET:
                 self._packet(at + 8, at + total - 4)
             else:
                 self._take(kind, at + 8, at + total - 4)
             at += total
-        return self._finish()
+        return at, ""
 
-    def _check_start(self) -> None:
+    def check_start(self) -> None:
         """Says what the file is, if it is no pcapng."""
         data = self.data
         if data[:4] == b"\x0a\x0d\x0d\x0a" and self._byte_order(0) is not None:
@@ -391,6 +394,7 @@ class _Parser:
     def _compile(self) -> None:
         """The structs of a section, in its byte order."""
         order = self.order
+        self.unpack_head = Struct(order + "II").unpack_from
         self.unpack_u32 = Struct(order + "I").unpack_from
         self.unpack_u16x2 = Struct(order + "HH").unpack_from
         self.unpack_time = Struct(order + "III").unpack_from
@@ -542,6 +546,53 @@ class _Parser:
             if comment:
                 capture.comments[number] = comment
         return capture
+
+
+class Stream:
+    """Reads a capture while it is written, piece by piece, as from a pipe.
+
+    `feed` gives the frames that a piece completes, in the writer's order and numbered from 1: a
+    writer that puts them in order of time makes the numbers those of the finished file. `capture`
+    knows the interfaces so far. Memory holds one unfinished block.
+    """
+
+    def __init__(self, label: str = "the stream") -> None:
+        self._parser = _Parser(b"", label)
+        self._count = 0
+        self._started = False
+
+    @property
+    def capture(self) -> Capture:
+        """What stands in the stream beside frames: interfaces, names, counts, `problem`."""
+        return self._parser.capture
+
+    def feed(self, piece: bytes) -> list[Observation]:
+        """The frames that are whole now. Raises PcapngError if the stream is no pcapng."""
+        parser = self._parser
+        if parser.capture.problem:
+            return []
+        parser.data += piece
+        if not self._started:
+            if len(parser.data) < 12:
+                return []
+            parser.check_start()
+            self._started = True
+        at, why = parser.advance()
+        parser.data = parser.data[at:]
+        if why and not parser.cut:
+            parser.capture.problem = why
+        frames = []
+        for t_ns, port, reception, data, length, _ in parser.frames:
+            self._count += 1
+            frames.append(Observation(self._count, t_ns, port, reception, data, length))
+        parser.frames.clear()
+        return frames
+
+    def close(self) -> None:
+        """The writer has ended: what is left is a block that was cut."""
+        parser = self._parser
+        if parser.data and not parser.capture.problem:
+            parser.capture.problem = "the last block is cut"
 
 
 def _by_time(frame: tuple[int, int, Reception, bytes, int, str]) -> int:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoplab.wire.observation import Observation, Reception
-from hoplab.wire.pcapng import Capture, InterfaceInfo, PcapngError, Writer, read, write_all
+from hoplab.wire.pcapng import Capture, InterfaceInfo, PcapngError, Stream, Writer, read, write_all
 
 INTERFACES = [
     InterfaceInfo(
@@ -244,3 +244,46 @@ def test_what_other_programs_write(tmp_path: Path) -> None:
     subprocess.run([editcap, "-F", "pcap", str(ours), str(classic)], check=True)
     with pytest.raises(PcapngError, match=r"(no pcapng|classic pcap)"):
         read(classic)
+
+
+# --- while it is written ----------------------------------------------------------------------
+
+
+@given(observations_strategy, st.integers(1, 70))
+def test_a_stream_in_pieces_gives_what_the_file_gives(
+    observations: list[Observation], size: int
+) -> None:
+    """In the writer's order; the file's reader puts the same frames in order of time."""
+    data = written(*observations)
+    stream = Stream()
+    found = []
+    for at in range(0, len(data), size):
+        found += stream.feed(data[at : at + size])
+    stream.close()
+    assert [one.number for one in found] == list(range(1, len(found) + 1))
+    shape = [(one.t_ns, one.port, one.reception, one.data, one.length) for one in found]
+    whole = parsed(data)
+    assert sorted(shape, key=lambda one: one[0]) == [
+        (one.t_ns, one.port, one.reception, one.data, one.length) for one in whole.observations
+    ]
+    assert stream.capture.interfaces == whole.interfaces and not stream.capture.problem
+
+
+def test_a_frame_is_given_when_its_last_byte_has_come() -> None:
+    data = written(observation(1, T))
+    stream = Stream()
+    assert stream.feed(data[:-1]) == []
+    assert [one.data for one in stream.feed(data[-1:])] == [FRAME]
+
+
+def test_a_stream_that_breaks_says_so() -> None:
+    data = written(observation(1, T))
+    with pytest.raises(PcapngError, match="classic pcap"):
+        Stream().feed(b"\xd4\xc3\xb2\xa1" + bytes(20))
+    stream = Stream()
+    assert stream.feed(data[:-4] + b"\1\0\0\0") == []
+    assert "differ" in stream.capture.problem and stream.feed(data) == []
+    stream = Stream()
+    assert len(stream.feed(data + data[:10])) == 1
+    stream.close()
+    assert "cut" in stream.capture.problem

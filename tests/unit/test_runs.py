@@ -23,6 +23,8 @@ from hoplab.report.markdown import markdown
 from hoplab.report.page import asset, page
 from hoplab.report.terminal import render
 from hoplab.trace.narrative import Story
+from hoplab.wire import pcapng
+from hoplab.wire.observation import Reception
 from hoplab.wire.packet import strip_padding
 from tests.unit.scenarios import SCENARIOS
 
@@ -30,6 +32,7 @@ TESTS = Path(__file__).parent.parent
 RUNS = TESTS / "data" / "runs"
 GOLDEN = TESTS / "golden" / "runs"
 NAMES = sorted(path.name for path in RUNS.iterdir())
+OUTGOING = Reception.OUTGOING
 UPDATE = os.environ.get("HOPLAB_UPDATE_GOLDEN") == "1"
 
 # How each run must end: the code of its outcome, and where.
@@ -41,6 +44,7 @@ ENDS = {
     "fragmentation": ("answered", "h3"),
     "hub": ("answered", "h2"),
     "ipv6": ("answered", "h2"),
+    "loop-storm": ("arp-silent", "h1"),
     "missing-gateway": ("no-frame", "h1"),
     "missing-gateway-back": ("ping-silent", "h3"),
     "must-not-fragment": ("unreachable", "r1"),
@@ -107,7 +111,36 @@ def test_every_frame_found_its_place(name: str) -> None:
     health = run.story.summary.health
     assert (health.orphans, health.healed, health.dropped) == (0, 0, 0)
     told = [n for t in run.story.trips for leg in t.legs for n in (leg.sent, leg.received) if n]
-    assert sorted(told) == sorted(run.frames)
+    counted = 0
+    for trip in run.story.trips:
+        rest = trip.storm.rest if trip.storm else ()
+        counted += sum(one.frames + one.arrived for one in rest)
+    assert len(told) + counted == len(run.frames)
+    assert len(set(told)) == len(told) and (counted or sorted(told) == sorted(run.frames))
+
+
+def test_a_storm_is_counted_from_the_capture() -> None:
+    """The judge is a plain count over the capture's frames, without any following."""
+    run = kept("loop-storm")
+    (trip,) = [trip for trip in run.story.trips if trip.storm]
+    storm = trip.storm
+    assert storm is not None and len(trip.legs) < 50
+    names = {port: run.wiring.interfaces[port] for port in range(len(run.wiring.interfaces))}
+    capture = pcapng.read(RUNS / "loop-storm" / runs.CAPTURE)
+    ports = run.wiring.port_map(capture.interfaces)
+    request = run.frames[trip.legs[0].sent or 0].data
+    same = [
+        (names[port], one)
+        for one in capture.observations
+        if (port := ports[one.port]) is not None and strip_padding(one.data) == request
+    ]
+    came = [one for at, one in same if at.node == storm.node and one.reception != OUTGOING]
+    assert storm.node == "s1" and storm.back == len(came) - 1 > 20
+    assert storm.frames == sum(one.reception == OUTGOING for _, one in same)
+    assert storm.ms == pytest.approx((same[-1][1].t_ns - same[0][1].t_ns) / 1e6)
+    got = [at for at, one in same if at.node in ("h1", "h2", "h3") and one.reception != OUTGOING]
+    assert run.story.summary.arrivals == len(got) == run.story.summary.ignored
+    assert run.story.summary.frames == storm.frames
 
 
 @pytest.mark.parametrize("name", NAMES)

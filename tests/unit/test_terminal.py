@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hoplab import runs
 from hoplab.report.as_json import FORMAT, to_dict
 from hoplab.report.terminal import render
 from hoplab.trace.follow import follow
@@ -123,3 +125,15 @@ def test_json_points_into_the_capture() -> None:
     assert trip["legs"][0]["tail_interface"] == "client-eth0"
     assert trip["legs"][1]["parent"] == 0
     assert data["summary"]["links"][0]["a"] == "client"
+
+
+def test_a_row_of_storms_is_folded() -> None:
+    """As when a host answers each copy of a question that goes round."""
+    story = runs.reopen(GOLDEN.parent / "data" / "runs" / "loop-storm").story
+    (trip,) = story.trips
+    story.trips = [replace(trip, number=number, cause="") for number in range(1, 11)]
+    story.steps[0].trips = [trip.number for trip in story.trips]
+    text = render(story)
+    assert "… #3 to #8: 6 ARP requests, 1,500 frames" in text
+    assert text.count("a storm of 250 frames") == 4
+    assert render(story, detail="full").count("a storm of 250 frames") == 10

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hoplab trace --live` on real labs; the judge is the story of a capture taken beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hoplab import runs
+
+pytestmark = pytest.mark.net
+
+
+def kept(world: Any, capture: Path) -> runs.Run:
+    """A run folder of that capture, read as any other."""
+    folder = world.home / "kept"
+    folder.mkdir()
+    shutil.copyfile(capture, folder / runs.CAPTURE)
+    (state,) = world.state.glob(f"hoplab/labs/*/{runs.STATE}")
+    shutil.copyfile(state, folder / runs.STATE)
+    return runs.reopen(folder)
+
+
+def beside(world: Any, *live: str) -> tuple[list[dict[str, Any]], runs.Run]:
+    """What `trace --live --json` tells, and what a capture of the same frames tells."""
+    process = world.popen("capture", "-w", "all.pcapng")
+    assert process.stderr.readline().startswith("capturing into")
+    told = [json.loads(line) for line in world("trace", "--live", "--json", *live).out.splitlines()]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    return told, kept(world, world.home / "all.pcapng")
+
+
+def last_words(told: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Of each packet what was told last: a continuation replaces what it continues."""
+    known = {one["number"]: one for one in told if one["event"] in ("packet", "more")}
+    keys = ("number", "kind", "title", "path", "fan", "delivered", "ignored", "frames", "lost")
+    return [tuple(known[number][key] for key in keys) for number in sorted(known)]
+
+
+def as_told(run: runs.Run) -> list[tuple[Any, ...]]:
+    return [
+        (
+            t.number, t.kind, t.title, t.path, t.fan, t.delivered,
+            list(dict.fromkeys(one.node for one in t.ignored)), len(t.legs), len(t.lost),
+        )
+        for t in run.story.trips
+    ]  # fmt: skip
+
+
+def test_the_same_packets_as_the_finished_story(anybody: Any) -> None:
+    anybody("up", "routed")
+    told, run = beside(anybody, "h1", "--", "ping", "-c", "3", "-i", "0.2", "10.0.2.10")
+    assert last_words(told) == as_told(run) and len(run.story.trips) >= 10
+    assert told[0]["event"] == "listening" and told[-1]["event"] == "end"
+    end = told[-1]
+    assert (end["packets"], end["exit_code"], end["dropped"]) == (len(run.story.trips), 0, 0)
+    assert end["frames"] == run.story.summary.frames
+    assert any("3 received" in one.get("line", "") for one in told)
+
+
+def test_a_page_over_a_hub(hoplab: Any) -> None:
+    hoplab("up", "web", "--controller", "hub")
+    fetch = hoplab.project / "apps" / "fetch.py"
+    told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
+    assert last_words(told) == as_told(run)
+    assert "http-response" in {one.get("kind") for one in told}
+
+
+def test_a_packet_is_told_while_the_command_runs(hoplab: Any) -> None:
+    hoplab("up", "switch")
+    process = hoplab.popen("trace", "--live", "--json", "h1", "--", "sh", "-c",
+                           "ping -c 1 10.0.0.2; sleep 60")  # fmt: skip
+    for line in process.stdout:
+        if json.loads(line).get("kind") == "icmp-echo-reply":
+            break
+    assert process.poll() is None  # the command still sleeps
+    process.send_signal(signal.SIGINT)
+    rest = [json.loads(line) for line in process.communicate(timeout=30)[0].splitlines()]
+    assert rest[-1]["event"] == "end" and rest[-1]["packets"] >= 4
+    assert process.returncode == 130
+
+
+def test_everything_until_ctrl_c(hoplab: Any) -> None:
+    hoplab("up", "switch")
+    process = hoplab.popen("trace", "--live", "--lang", "zh")
+    assert process.stdout.readline() == "正在跟踪每一个数据包；按 Ctrl-C 结束。\n"  # noqa: RUF001
+    hoplab("exec", "h2", "--", "ping", "-c", "1", "10.0.0.3")
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "回显应答" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "4 个数据包" in rest and "h2 → s1 → h3" in "".join(lines)
+
+
+def test_a_lab_that_ends_is_told(hoplab: Any) -> None:
+    hoplab("up", "cable")
+    process = hoplab.popen("trace", "--live")
+    assert process.stdout.readline()
+    hoplab("down")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode not in (0, 130) and "ended" in err
+
+
+def test_what_makes_no_sense_is_refused(hoplab: Any) -> None:
+    hoplab("up", "cable")
+    assert "no command" in hoplab("trace", "--live", "h1", code=2).err
+    assert "no host" in hoplab("trace", code=2).err
+    done = hoplab("trace", "--live", "--save", "here", "h1", "--", "true", code=2)
+    assert "keeps nothing" in done.err and not (hoplab.home / "here").exists()
+    done = hoplab("trace", "--live", "nobody", "--", "true", code=None)
+    assert done.code not in (0, 2) and "nobody" in done.err

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hoplab.trace.live: what is told while frames come, judged by the story told afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hoplab import runs
+from hoplab.report.cells import cells
+from hoplab.report.language import Language, catalogue
+from hoplab.report.page import asset
+from hoplab.report.terminal import live_lines
+from hoplab.trace.live import QUIET_NS, Live, News
+from hoplab.trace.narrative import Story, Trip
+from hoplab.trace.wiring import Wiring
+from hoplab.wire import pcapng
+
+RUNS = Path(__file__).parent.parent / "data" / "runs"
+NAMES = sorted(path.name for path in RUNS.iterdir())
+MS = 1_000_000
+
+
+def replay(name: str) -> list[News]:
+    """A recorded run, looked at every 50 ms of its own time."""
+    capture = pcapng.read(RUNS / name / runs.CAPTURE)
+    wiring = Wiring.load(RUNS / name / runs.STATE)
+    live = Live(wiring, wiring.port_map(capture.interfaces))
+    news: list[News] = []
+    look = 0
+    for observation in capture.observations:
+        while look and look < observation.t_ns:
+            news += live.poll(look)
+            look += 50 * MS
+        look = look or observation.t_ns
+        live.feed(observation)
+    for late in range(20):
+        news += live.poll(look + late * 50 * MS)
+    return news + live.finish()
+
+
+def last_words(news: list[News]) -> list[Trip]:
+    """Of each packet what was told last, by number."""
+    known = {one.trip.number: one.trip for one in news}
+    return [known[number] for number in sorted(known)]
+
+
+def shape(trips: list[Trip]) -> list[object]:
+    return [
+        (t.number, t.ms, t.kind, t.path, t.fan, sorted(one.node for one in t.ignored), len(t.legs))
+        for t in trips
+    ]
+
+
+def finished(name: str) -> Story:
+    return runs.reopen(RUNS / name).story
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_packets_as_in_the_finished_story(name: str) -> None:
+    news = replay(name)
+    story = finished(name)
+    told = last_words(news)
+    if name == "ipv6":
+        # Nobody can know whose link-local address is asked for until the owner has answered.
+        told[0].ignored = [one for one in told[0].ignored if one.node != "h2"]
+    assert shape(told) == shape(story.trips)
+    assert [t.title for t in last_words(news)] == [t.title for t in story.trips]
+    firsts = [one.trip.number for one in news if not one.more]
+    assert sorted(firsts) == list(range(1, len(story.trips) + 1))
+
+
+def test_a_packet_held_for_arp_is_told_and_then_continued() -> None:
+    """r1 asks for a host that is slow to answer: the packet rests there, and goes on."""
+    wiring = Wiring.load(RUNS / "routed-cold" / runs.STATE)
+    capture = pcapng.read(RUNS / "routed-cold" / runs.CAPTURE)
+    ports = wiring.port_map(capture.interfaces)
+    story = finished("routed-cold")
+    ping = next(t for t in story.trips if t.kind == "icmp-echo-request")
+    routed = next(leg for leg in ping.legs if leg.origin == "routed")
+    live = Live(wiring, ports)
+    cut = next(o.t_ns for o in capture.observations if o.number == routed.sent)
+    for observation in capture.observations:
+        if observation.t_ns < cut:
+            live.feed(observation)
+    early = {one.trip.number: one for one in live.poll(cut + QUIET_NS)}
+    assert not early[ping.number].more and early[ping.number].trip.path[-1] == routed.tail
+    for observation in capture.observations:
+        if observation.t_ns >= cut:
+            live.feed(observation)
+    late = {one.trip.number: one for one in live.poll(cut + 2000 * MS)}
+    assert late[ping.number].more and late[ping.number].trip.path == ping.path
+    assert live.poll(cut + 2001 * MS) == []
+
+
+def test_nothing_is_told_while_it_moves() -> None:
+    wiring = Wiring.load(RUNS / "switch" / runs.STATE)
+    capture = pcapng.read(RUNS / "switch" / runs.CAPTURE)
+    live = Live(wiring, wiring.port_map(capture.interfaces))
+    for observation in capture.observations:
+        live.feed(observation)
+    assert live.poll(capture.observations[0].t_ns + QUIET_NS - 1) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [80, 100])
+def test_lines_in_both_languages(name: str, width: int) -> None:
+    tr = Language("zh", catalogue(asset("zh.txt")))
+    for one in replay(name):
+        for lines in (
+            live_lines(one.trip, one.more, width=width, tr=tr),
+            live_lines(one.trip, one.more, width=width),
+        ):
+            assert lines and all(cells(line) <= width for line in lines)
+        plain = live_lines(one.trip, one.more, width=width, ascii=True)
+        assert all(line.isascii() for line in plain)
+    assert tr.unknown == set()
