@@ -261,7 +261,15 @@ def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> St
     told_read, told_write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    launcher = os.fork()
+    # A Ctrl-C in the middle of a fork would be raised, printed and lost in Python's bookkeeping.
+    unheld = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        launcher = os.fork()
+        if launcher == 0:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # until setsid they are the caller's
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
     if launcher == 0:
         try:
             _launch(name, keep, run, inner, leash_inner, told_write, [outer, leash_outer])
