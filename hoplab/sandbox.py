@@ -266,8 +266,8 @@ def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> St
     try:
         launcher = os.fork()
         if launcher == 0:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)  # until setsid they are the caller's
+            for ending in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(ending, signal.SIG_IGN)  # until setsid they are the caller's
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
     if launcher == 0:
