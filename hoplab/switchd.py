@@ -127,9 +127,9 @@ class Switchd:
         def there() -> bool:
             if self.processes[name].poll() is not None:
                 raise self.obituary(name)
-            return path.exists()
+            return _answers(path)
 
-        wait.until(there, f"{name} to open {path}", within_s=20)
+        wait.until(there, f"{name} to listen on {path}", within_s=20)
 
     def obituary(self, name: str) -> LabError:
         """What to say of a daemon that ended while the lab came up."""
@@ -149,6 +149,12 @@ class Switchd:
 
     def _vsctl(self, *arguments: str) -> str:
         return vsctl(*arguments)
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens on a unix socket: its file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as trial:
+        return trial.connect_ex(str(path)) == 0
 
 
 def vsctl(*arguments: str, timeout_s: int = 30) -> str:
