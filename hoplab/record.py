@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content, runs
+from hoplab import client, content
 from hoplab.errors import Exit, LabError
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
@@ -31,7 +31,7 @@ from hoplab.wire import pcapng
 QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
 QUIET_WITHIN_S = 4.0
 
-__all__ = ["CAPTURE", "STATE", "TRACE", "Run", "fetch_command", "record", "tell"]
+__all__ = ["CAPTURE", "STATE", "TRACE", "Run", "fetch_command", "record"]
 
 
 @dataclass(frozen=True)
@@ -250,16 +250,3 @@ def _comments(story: Story) -> dict[int, str]:
                 if number:
                     comments[number] = f"#{trip.number} {what} about it: {one.sentence}"
     return comments
-
-
-def tell(
-    folder: Path,
-    *,
-    url: str = "",
-    host: str = "",
-    command: str = "",
-    said: str = "",
-) -> Story:
-    """The story of a run folder: of a fetch when `url` is given, else of `command` on `host`.
-    Raises LabError if its files cannot be read."""
-    return runs.read(folder, url=url, host=host, command=command, said=said).story

@@ -99,7 +99,7 @@ class Switchd:
             f"--unixctl={RUN}/ovsdb-server.ctl",
         )
         self._until_socket("ovsdb-server", RUN / "db.sock")
-        self._vsctl("--no-wait", "init")
+        vsctl("--no-wait", "init")
         self._run(switch, f"unix:{RUN}/db.sock", f"--unixctl={RUN}/ovs-vswitchd.ctl")
         self._until_socket("ovs-vswitchd", RUN / "ovs-vswitchd.ctl")
 
@@ -146,9 +146,6 @@ class Switchd:
             if process.poll() is not None:
                 return name
         return None
-
-    def _vsctl(self, *arguments: str) -> str:
-        return vsctl(*arguments)
 
 
 def _answers(path: Path) -> bool:

@@ -152,13 +152,13 @@ class _Lab:
             )
 
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
-        from hoplab import record
+        from hoplab import record, runs
         from hoplab.report import as_json, terminal
         from hoplab.report.language import code_from, language
 
         # What the program itself said is worth quoting when it failed.
         said = self.run.output if self.run.code else ""
-        story = record.tell(self.folder, url=url, host=host, command=command, said=said)
+        story = runs.read(self.folder, url=url, host=host, command=command, said=said).story
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
         try:
             (self.folder / record.TRACE).write_text(json.dumps(data, indent=1, ensure_ascii=False))
