@@ -37,6 +37,7 @@ unit: install-tests  ## the tests without a network
 	$(PYTHON) -m pytest -n $(JOBS) -rs tests/unit $(ARGS)
 
 test-long: install-tests  ## the long tests
+	$(PYTHON) -m pytest -m hypothesis --hypothesis-profile=new -n $(JOBS) -rs tests/unit
 	$(PYTHON) -m pytest -m long -n $(JOBS) -rs --durations=10 $(ARGS)
 
 bench: install-tests  ## every benchmark: ours beside a real peer, as ratios

@@ -323,6 +323,7 @@ def test_it_forwards_as_a_plain_bridge_does(
     switch = rig.connect(FakeSwitch(ports=PORTS, buffers=buffers))
     model: dict[str, int] = {}
     for kind, port, destination, source in steps:
+        rig.wait(switch, 2)  # slowly enough that nobody moves too often
         if kind == "down":
             rig.port_status(switch, port, ofp.OFPPR_MODIFY, ofp.OFPPS_LINK_DOWN)
             model = {host: at for host, at in model.items() if at != port}
