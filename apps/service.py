@@ -67,9 +67,14 @@ class Log:
             return
         now = time.time()
         clock = time.strftime("%H:%M:%S", time.localtime(now))
-        line = f"{clock}.{int(now * 1000) % 1000:03d} {printable(text)}\n"
+        self.line(f"{clock}.{int(now * 1000) % 1000:03d} {text}")
+
+    def line(self, text: str) -> None:
+        """TEXT alone, for logs whose lines have a time in a form of their own."""
+        if self._fd is None:
+            return
         try:
-            os.write(self._fd, line.encode("utf-8", "backslashreplace"))
+            os.write(self._fd, f"{printable(text)}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             # A full disk or a closed terminal is no reason to stop answering.
             self._fd = None
@@ -182,10 +187,12 @@ def run(
     serve: Callable[[Log], object],
     listener: socket.socket,
     args: argparse.Namespace,
+    stop: Callable[[], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; with args.background the caller's process returns 0 at once.
 
-    LISTENER is only read for the address that the first line prints.
+    LISTENER is only read for the address that the first line prints. STOP, if given, makes SERVE
+    finish what it has begun and return; a second signal does not wait for that.
     """
     log = open_log(args.log, args.background)
     address, port = listener.getsockname()[:2]
@@ -205,15 +212,24 @@ def run(
         _detach(log)
     else:
         print(f"{ready} (pid {os.getpid()}); Ctrl-C ends it", flush=True)
-    threading.Thread(target=_serve_or_die, args=(serve, log), daemon=True).start()
+    ending = threading.Event()
+    worker = threading.Thread(target=_serve_or_die, args=(serve, log, ending), daemon=True)
+    worker.start()
     signal.sigwait(ends)
+    ending.set()
+    if stop is not None:
+        stop()
+        while worker.is_alive() and signal.sigtimedwait(ends, 0.02) is None:
+            pass
     # At once, whatever the threads are doing: the log has no buffer, and clients ask again.
     os._exit(0)
 
 
-def _serve_or_die(serve: Callable[[Log], object], log: Log) -> None:
+def _serve_or_die(serve: Callable[[Log], object], log: Log, ending: threading.Event) -> None:
     try:
         serve(log)
+        if ending.is_set():
+            return
     except BaseException:
         sys.excepthook(*sys.exc_info())
     # A server that no longer serves must not look as if it did.

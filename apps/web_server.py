@@ -1,533 +1,960 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP/1.1 server for the files of a small site.
+"""An HTTP/1.1 server: one thread that waits for all connections at once.
 
 The cast
-    `RequestReader`   bytes as they come -> requests; raises `BadRequest` for what is none
-    `Request`         method, target, version, headers
-    `Site`            a folder; `respond(request) -> Response` is the seam for changes
-    `Response`        status, headers, body; `head()` is its first part as bytes
-    `serve`           the loop: a thread for each connection, many requests on each
+    `Server`       the loop: accepts, waits with epoll(7), ends slow clients, stops gracefully
+    `Connection`   one client: bytes in, requests out, responses back, in order
+    `Variant`      servers that behave differently, to see the difference on the wire
+    `AccessLog`    a line for each request, in three formats
+    http1.py cuts bytes into requests; web_site.py finds the answer; sockets are here alone
 
 Run it, and fetch from it:
 
     python3 apps/web_server.py --listen 127.0.0.1 --port 8080
     curl -v http://127.0.0.1:8080/
 
-Change it, in ten lines: a site with one page that is made when it is asked for.
+Change it, in six lines: `handle` gives text, bytes, pieces, or a web_site.Response.
 
     import time, web_server
-    class Clock(web_server.Site):
-        def respond(self, request):
-            if request.path != "/clock":
-                return super().respond(request)
-            body = time.ctime().encode()
-            return web_server.Response(200, [("Content-Type", "text/plain")], body)
-    web_server.main(site=Clock)
+    def handle(request):
+        if request.path == "/clock":
+            return time.ctime()
+        return web_server.FILES.handle(request)
+    web_server.main(handle=handle)
 
-Rules followed: RFC 9112 (the format: request line, header fields, Host, keep-alive, closing),
-RFC 9110 (GET, HEAD, 304, 404, 501, dates). Ranges, ETags and bodies of requests are left out: each
-may be ignored or refused. Why not http.server? Importing it takes longer than everything here.
+Files are answered by the loop itself; your function gets a thread, so it may take its time.
+web_site.py has routes by a decorator.
+
+Why no library? A student should be able to read all of it, the parser is what is taught here, and
+one loop on epoll is faster than frameworks are (bench/http.py measures; docs/apps-http.md says
+where the time goes).
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
-import posixpath
+import queue
 import re
+import resource
+import select
 import socket
-import stat
+import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import service
+from http1 import (
+    BadRequest,
+    Body,
+    FilePart,
+    Request,
+    RequestReader,
+    Response,
+    Spool,
+    as_response,
+    chunk,
+    http_date,
+    page,
+)
+from web_site import Hosts, Site
 
-MAX_LINE = 8000  # octets, RFC 9112 section 3
-MAX_HEAD = 16_384
-MAX_CONNECTIONS = 256  # at a time; others wait in the kernel's queue
-CHUNK = 65_536
-LINGER_S = 1.0
+if TYPE_CHECKING:
+    import ssl
 
-REASONS = {
-    200: "OK",
-    301: "Moved Permanently",
-    304: "Not Modified",
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    408: "Request Timeout",
-    414: "URI Too Long",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    505: "HTTP Version Not Supported",
+MAX_CONNECTIONS = 4000  # at a time; others wait in the kernel's queue
+MAX_BODY = 64 << 20  # octets that a function of yours may be sent
+DRAINED = 65_536  # an unwanted body up to this size is read, so that the connection can go on
+PIECE = 65_536
+PENDING = 262_144  # octets that wait for a client before no more of its requests are answered
+LINGER_S = 5.0
+GRACE_S = 5.0  # for what is being served when the server is to stop
+THREADS = 16
+
+SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+FILES = Site(SITE)  # what --site says; a `handle` of yours may fall back on it
+
+
+class App(Protocol):
+    """Whoever answers. Site and Hosts of web_site.py do; a plain function is wrapped."""
+
+    def handle(self, request: Request) -> Response:
+        """The answer."""
+
+    def takes_body(self, request: Request) -> bool:
+        """Will `handle` read the body?"""
+
+    def is_quick(self, request: Request) -> bool:
+        """May the loop wait for it?"""
+
+
+class Plain:
+    """A function as an App: it may be sent a body, and it gets a thread."""
+
+    def __init__(self, function: Callable[[Request], object]) -> None:
+        self._function = function
+
+    def handle(self, request: Request) -> Response:
+        return as_response(self._function(request))
+
+    def takes_body(self, request: Request) -> bool:
+        return True
+
+    def is_quick(self, request: Request) -> bool:
+        return False
+
+
+class Variant(NamedTuple):
+    """How a server may behave otherwise.
+
+    version: in the status line. keep: may a connection carry a second request? pause_s: before
+    the answer and before each piece of it. reset: break the connection in the middle of the body.
+    """
+
+    version: bytes = b"HTTP/1.1"
+    keep: bool = True
+    pause_s: float = 0.0
+    reset: bool = False
+
+
+VARIANTS = {
+    "http1.0": Variant(version=b"HTTP/1.0", keep=False),
+    "no-keep-alive": Variant(keep=False),
+    "slow": Variant(pause_s=0.3),
+    "reset": Variant(keep=False, reset=True),
 }
-
-# The mimetypes module reads files of the machine it runs on; a lab should not depend on these.
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".htm": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8",
-    ".md": "text/plain; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-    ".ico": "image/x-icon",
-    ".pdf": "application/pdf",
-    ".woff2": "font/woff2",
-}
-
-TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
-# A name, IPv4 address or [IPv6 address], and a port (RFC 9110 section 7.2); may be empty.
-HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+SLOW_PIECE = 512
 
 
-class BadRequest(Exception):
-    """What came is no request that we serve; the status says why. The connection must end."""
+class Connection:
+    """One client.
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
+    The loop calls `readable` and `writable`; nothing here waits. The states, in `state`:
+      tls       the TLS handshake
+      head      waiting for a request
+      body      its body is coming
+      thinking  a function is working on the answer
+      sending   the answer is on its way and the client is slower than we are
+      linger    all is sent; what the client still sends is thrown away
+    """
 
+    __slots__ = (
+        "answered",
+        "deadline",
+        "ending",
+        "events",
+        "fd",
+        "kept",
+        "mute",
+        "out",
+        "peer",
+        "reader",
+        "request",
+        "server",
+        "sock",
+        "state",
+        "waiting",
+        "wanted",
+    )  # fmt: skip
 
-class Request(NamedTuple):
-    """One request; header names in lower case, repeated ones joined by a comma."""
+    def __init__(self, server: Server, sock: socket.socket, peer: str) -> None:
+        self.server = server
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.reader = RequestReader()
+        self.out: deque[bytes | FilePart | Iterator[bytes]] = deque()
+        self.state = "head"
+        self.deadline = server.now + server.idle_s
+        self.events = select.EPOLLIN
+        self.request: Request | None = None
+        self.wanted = False  # is the body to be kept?
+        self.kept = NOTHING
+        self.ending = False  # close when `out` is empty
+        self.mute = False  # the client has said that it sends no more
+        self.waiting = False  # an iterator's next piece is being made
+        self.answered = 0  # octets of the body, for the log
 
-    method: str
-    target: str
-    version: tuple[int, int]
-    headers: dict[str, str]
+    # ---- bytes come
 
-    @property
-    def path(self) -> str:
-        """The target's path, %-decoded, without "." and ".."; ends in / if the target did."""
-        return decode_path(self.target)
-
-    @property
-    def keep_alive(self) -> bool:
-        """May the connection carry another request after this one? (RFC 9112 section 9.3)"""
-        options = [o.strip().lower() for o in self.headers.get("connection", "").split(",")]
-        if "close" in options or self.has_body:
-            return False  # a body is not read, so nobody knows where the next request begins
-        return self.version >= (1, 1) or "keep-alive" in options
-
-    @property
-    def has_body(self) -> bool:
-        """Does a body follow the head?"""
-        return self.headers.get("content-length", "0").strip("0") != "" or (
-            "transfer-encoding" in self.headers
-        )
-
-
-def decode_path(target: str) -> str:
-    """See Request.path. Raises BadRequest."""
-    if target[:7].lower() == "http://":  # the absolute form, RFC 9112 section 3.2.2
-        target = "/" + target[7:].partition("/")[2]
-    path = target.partition("?")[0].partition("#")[0]
-    if not path.startswith("/"):
-        raise BadRequest(400, "the target does not begin with /")
-    first, *escapes = path.split("%")
-    raw = bytearray(first.encode("latin-1"))
-    for escape in escapes:
-        if not re.match("[0-9A-Fa-f]{2}", escape):
-            raise BadRequest(400, "a % in the target is not followed by two hex digits")
-        raw.append(int(escape[:2], 16))
-        raw += escape[2:].encode("latin-1")
-    if b"\0" in raw:
-        raise BadRequest(400, "the target contains NUL")
-    # The same bytes as in the file's name on disk, whether they are UTF-8 or not.
-    text = raw.decode("utf-8", "surrogateescape")
-    clean = posixpath.normpath("/" + text.lstrip("/"))
-    is_folder = text.endswith(("/", "/.", "/..")) and clean != "/"
-    return clean + "/" if is_folder else clean
-
-
-class RequestReader:
-    """Cuts the bytes of a connection into requests (RFC 9112 sections 2 to 3)."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._scanned = 0
-
-    @property
-    def started(self) -> bool:
-        """Has a part of a request come?"""
-        return bool(self._buffer.strip(b"\r\n"))
-
-    def feed(self, data: bytes) -> None:
-        """Take DATA as it came."""
-        self._buffer += data
-
-    def next(self) -> Request | None:
-        """The next request that is complete, or None. Raises BadRequest."""
-        while self._buffer.startswith((b"\r\n", b"\n")):
-            # Empty lines before a request are to be ignored (RFC 9112 section 2.2).
-            del self._buffer[: self._buffer.index(b"\n") + 1]
-            self._scanned = 0
-        end = self._end_of_head()
-        if end is None:
-            if b"\n" not in self._buffer[: MAX_LINE + 2] and len(self._buffer) > MAX_LINE:
-                raise BadRequest(414, "the request line is too long")
-            if len(self._buffer) > MAX_HEAD:
-                raise BadRequest(431, "the header is too long")
-            return None
-        if end > MAX_HEAD:
-            raise BadRequest(431, "the header is too long")
-        head = bytes(self._buffer[:end])
-        del self._buffer[:end]
-        self._scanned = 0
-        return parse_head(head)
-
-    def _end_of_head(self) -> int | None:
-        """Where the empty line after the header ends."""
-        # A line may end in LF alone (RFC 9112 section 2.2); do not scan twice what has no end.
-        match = re.compile(rb"\n\r?\n").search(self._buffer, max(0, self._scanned - 2))
-        if match is None:
-            self._scanned = len(self._buffer)
-            return None
-        return match.end()
-
-
-def parse_head(head: bytes) -> Request:
-    """The request whose head, with the empty line at its end, is HEAD. Raises BadRequest."""
-    first, *lines = [line[:-1] if line.endswith(b"\r") else line for line in head.split(b"\n")]
-    if len(first) > MAX_LINE:
-        raise BadRequest(414, "the request line is too long")
-    parts = first.split(b" ")
-    if len(parts) != 3:
-        raise BadRequest(400, "the request line is not: method, target, version")
-    method, target, version = parts
-    if not TOKEN.fullmatch(method):
-        raise BadRequest(400, "the method is no token")
-    number = re.fullmatch(rb"HTTP/([0-9])\.([0-9])", version)
-    if number is None:
-        raise BadRequest(400, "the version is not HTTP/1.1")
-    if number[1] != b"1":
-        raise BadRequest(505, "this server speaks HTTP/1.1")
-    if not target or any(c <= 0x20 or c == 0x7F for c in target):
-        raise BadRequest(400, "the target is empty or has a control character")
-    headers: dict[str, str] = {}
-    for line in lines:
-        if not line:
-            break
-        name, colon, value = line.partition(b":")
-        # This also refuses folded lines and a space before the colon (RFC 9112 section 5).
-        if not colon or not TOKEN.fullmatch(name):
-            raise BadRequest(400, "a header line is not: name, colon, value")
-        value = value.strip(b" \t")
-        if any((c < 0x20 and c != 0x09) or c == 0x7F for c in value):
-            raise BadRequest(400, "a header value has a control character")
-        key, text = name.decode("ascii").lower(), value.decode("latin-1")
-        if key in ("host", "content-length") and headers.get(key, text) != text:
-            raise BadRequest(400, f"two different {key} headers")
-        headers[key] = (
-            text if key not in headers or text == headers[key] else (f"{headers[key]}, {text}")
-        )
-    minor = int(number[2])
-    if minor >= 1 and "host" not in headers:
-        raise BadRequest(400, "HTTP/1.1 without Host")
-    if not HOST.fullmatch(headers.get("host", "")):
-        raise BadRequest(400, "the Host header is no host")
-    length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()):
-        raise BadRequest(400, "Content-Length is no number")
-    if "content-length" in headers and "transfer-encoding" in headers:
-        raise BadRequest(400, "Content-Length and Transfer-Encoding at once")
-    return Request(method.decode("ascii"), target.decode("latin-1"), (1, minor), headers)
-
-
-class Response(NamedTuple):
-    """One response. The body is bytes, or the name of a file of SIZE bytes."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes | str = b""
-    size: int | None = None  # None: as many as `body` has
-
-    @property
-    def length(self) -> int:
-        """Octets in the body."""
-        return len(self.body) if self.size is None else self.size
-
-    def head(self, connection: str = "", now: float | None = None) -> bytes:
-        """Status line and header fields, down to the empty line."""
-        lines = [
-            f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Unknown')}",
-            f"Date: {http_date(time.time() if now is None else now)}",
-            "Server: hoplab",
-        ]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        if self.status != 304:
-            # A 304 has no body, and a length in it would describe a body that is not sent.
-            lines.append(f"Content-Length: {self.length}")
-        if connection:
-            lines.append(f"Connection: {connection}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-
-def http_date(seconds: float) -> str:
-    """SECONDS since 1970 as HTTP writes time (RFC 9110 section 5.6.7)."""
-    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(seconds))
-
-
-def parse_http_date(text: str) -> int | None:
-    """Seconds since 1970, or None; all three forms that RFC 9110 section 5.6.7 asks for."""
-    import calendar  # here: most requests carry no date
-
-    forms = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
-    for form in forms:
-        try:
-            return calendar.timegm(time.strptime(text, form))
-        except (ValueError, OverflowError):
-            continue
-    return None
-
-
-def page(status: int, why: str) -> Response:
-    """A small page about an error."""
-    title = f"{status} {REASONS.get(status, '')}".strip()
-    text = why.replace("&", "&amp;").replace("<", "&lt;")
-    body = (
-        "<!DOCTYPE html>\n"
-        f'<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
-        f"<h1>{title}</h1>\n<p>{text}</p>\n"
-        '<p><a href="/">To the first page</a></p></html>\n'
-    ).encode("utf-8", "replace")
-    return Response(status, [("Content-Type", "text/html; charset=utf-8")], body)
-
-
-class Site:
-    """The files below one folder. Override `respond` to change what is served."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = os.path.realpath(folder)
-
-    def respond(self, request: Request) -> Response:
-        """The response to REQUEST; for HEAD the same as for GET, the loop leaves the body out."""
-        if request.method not in ("GET", "HEAD"):
-            return page(501, "This server knows GET and HEAD.")
-        path = request.path
-        found = self.find(path)
-        if isinstance(found, Response):
-            return found
-        name, info = found
-        # Never in the future: a client could not tell a newer file then (RFC 9110, 8.8.2.1).
-        modified = min(int(info.st_mtime), int(time.time()))
-        headers = [("Last-Modified", http_date(modified))]
-        since = request.headers.get("if-modified-since")
-        # If-None-Match would take precedence (RFC 9110 section 13.1.3), and we give no ETags.
-        if since is not None and "if-none-match" not in request.headers:
-            known = parse_http_date(since)
-            if known is not None and modified <= known:
-                return Response(304, headers)
-        kind = TYPES.get(os.path.splitext(name)[1].lower(), "application/octet-stream")
-        headers.insert(0, ("Content-Type", kind))
-        if info.st_size > CHUNK:
-            return Response(200, headers, name, info.st_size)
-        try:
-            with open(name, "rb") as file:
-                return Response(200, headers, file.read(CHUNK))
-        except OSError:
-            return page(403, "This file cannot be read.")
-
-    def find(self, path: str) -> tuple[str, os.stat_result] | Response:
-        """The file for PATH, or the response that says why there is none."""
-        missing = page(404, f"There is no {path} here.")
-        if any(part.startswith(".") for part in path.split("/")):
-            return missing  # hidden files stay hidden
-        try:
-            # realpath follows every symlink, so the test below is about where the file truly is.
-            name = os.path.realpath(self.folder + path)
-            if name != self.folder and not name.startswith(self.folder.rstrip("/") + "/"):
-                return missing
-            info = os.stat(name)
-            if stat.S_ISDIR(info.st_mode):
-                if not path.endswith("/"):
-                    # Without the slash the page's relative links would start one level too high.
-                    return self._moved(path + "/")
-                return self.find(path + "index.html")
-        except (OSError, ValueError):
-            return missing
-        if not stat.S_ISREG(info.st_mode) or path.endswith("/"):
-            return missing
-        return name, info
-
-    @staticmethod
-    def _moved(path: str) -> Response:
-        safe = b"/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        raw = path.encode("utf-8", "surrogateescape")
-        location = "".join(chr(c) if c in safe else f"%{c:02X}" for c in raw)
-        response = page(301, "This page has moved.")
-        return response._replace(headers=[*response.headers, ("Location", location)])
-
-
-def serve(
-    listener: socket.socket, site: Site, log: Callable[[str], None], idle_s: float = 15.0
-) -> None:
-    """Answer for ever: a thread for each connection."""
-    free = threading.BoundedSemaphore(MAX_CONNECTIONS)
-
-    def work(conn: socket.socket, peer: str) -> None:
-        try:
-            with conn:
-                converse(conn, peer, site, log, idle_s)
-        except OSError:
-            pass  # the client is gone
-        finally:
-            free.release()
-
-    while True:
-        free.acquire()
-        try:
-            conn, peer = listener.accept()
-        except OSError:
-            free.release()
-            continue  # the client hung up before we came to it
-        threading.Thread(target=work, args=(conn, peer[0]), daemon=True).start()
-
-
-def converse(
-    conn: socket.socket, peer: str, site: Site, log: Callable[[str], None], idle_s: float
-) -> None:
-    """One connection: request after request until one side closes."""
-    # Small segments leave at once instead of waiting for the last one's ACK (Nagle).
-    conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    reader = RequestReader()
-    while True:
-        line = "-"
-        try:
-            request = _receive(conn, reader, idle_s)
-            if request is None:
+    def readable(self) -> None:
+        """Bytes, or the end, have come."""
+        if self.state == "tls":
+            return self._shake_hands()
+        while True:
+            try:
+                data = self.sock.recv(PIECE)
+            except (BlockingIOError, InterruptedError):
                 return
-            line = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
-            response = site.respond(request)
-            keep, body = request.keep_alive, request.method != "HEAD"
-            connection = "close" if not keep else "keep-alive" if request.version < (1, 1) else ""
-        except BadRequest as bad:
-            response = page(bad.status, f"{bad}.")
-            keep, body, connection = False, True, "close"
-        except OSError:
-            raise
-        except Exception as error:
-            # A bug in respond() costs this client its answer, and nobody else anything.
-            log(f"error in respond(): {type(error).__name__}: {error}")
-            response = page(500, "The server has a fault; its log says which.")
-            keep, body, connection = False, True, "close"
-        conn.settimeout(idle_s)
-        sent = _send(conn, response, response.head(connection), body)
-        log(f'{peer} "{line}" {response.status} {sent}')
-        if not keep or sent < 0:
-            return _linger(conn)
+            except OSError as error:
+                if _wants_more(error):
+                    return
+                return self.close()
+            if not data:
+                return self._client_is_done()
+            if self.state != "linger":
+                self.reader.feed(data)
+                self.advance()
+            # TLS may hold bytes back that epoll knows nothing of.
+            if self.server.tls is None or self.fd < 0 or self.state in ("thinking", "sending"):
+                return
 
-
-def _receive(conn: socket.socket, reader: RequestReader, idle_s: float) -> Request | None:
-    """The next request; None when the client closed or stayed idle. Raises BadRequest."""
-    deadline = time.monotonic() + idle_s
-    while True:
-        request = reader.next()
-        if request is not None:
-            return request
+    def _shake_hands(self) -> None:
         try:
-            # One deadline for the whole head: a client that sends a byte now and then is idle too.
-            conn.settimeout(max(0.001, deadline - time.monotonic()))
-            data = conn.recv(CHUNK)
-        except TimeoutError:
-            if reader.started:
-                raise BadRequest(408, "the request did not become complete in time") from None
-            return None
-        if not data:
-            return None
-        reader.feed(data)
-
-
-def _send(conn: socket.socket, response: Response, head: bytes, with_body: bool) -> int:
-    """Send the response; returns the octets of its body, or -1 if the file changed meanwhile.
-
-    Head and body (or its first part) go in one send: a small page is one segment on the wire.
-    """
-    if not with_body or response.status == 304:
-        conn.sendall(head)
-        return 0
-    if isinstance(response.body, bytes):
-        conn.sendall(head + response.body)
-        return len(response.body)
-    left = response.length
-    try:
-        with open(response.body, "rb") as file:
-            while left and (data := file.read(min(CHUNK, left))):
-                conn.sendall(head + data)
-                head = b""
-                left -= len(data)
-    except FileNotFoundError:
-        pass
-    # Fewer octets than announced: only closing tells the client (RFC 9112 section 8).
-    return -1 if left else response.length
-
-
-def _linger(conn: socket.socket) -> None:
-    """Close so that the client can still read the response (RFC 9112 section 9.6).
-
-    Closing with unread bytes would send a reset, and a reset throws away what is on its way.
-    """
-    conn.shutdown(socket.SHUT_WR)
-    deadline = time.monotonic() + LINGER_S
-    while (left := deadline - time.monotonic()) > 0:
-        conn.settimeout(left)
-        if not conn.recv(CHUNK):
+            self.sock.do_handshake()  # type: ignore[attr-defined]
+        except OSError as error:
+            if not _wants_more(error):
+                self.server.log(f"{self.peer} no TLS: {error}")
+                self.close()
             return
+        self.state = "head"
+        self.deadline = self.server.now + self.server.idle_s
+        self.readable()
+
+    def _client_is_done(self) -> None:
+        if self.state == "linger":
+            return self.close()
+        # It may still read, as `nc` does: it gets the answers that it waits for.
+        self.mute = True
+        self._wait_for(self.events & ~select.EPOLLIN)
+        self.advance()
+
+    # ---- requests
+
+    def advance(self) -> None:
+        """As far as one can go with the bytes that are here."""
+        while self._requests():
+            self.flush()
+            if self.state not in ("head", "body"):
+                return
+        if self.mute and self.state in ("head", "body"):
+            self.ending = True  # there will be no other request
+            self.flush()
+        if self.state == "head" and not self.reader.started:
+            self.deadline = self.server.now + self.server.idle_s
+
+    def _requests(self) -> bool:
+        """Begin with every request that is here; False: there was none."""
+        some = False
+        try:
+            while self.state in ("head", "body"):
+                if self.state == "head":
+                    request = self.reader.next()
+                    if request is None:
+                        break
+                    self._begin(request)
+                elif not self._take_body():
+                    break
+                some = True
+        except BadRequest as bad:
+            self._refuse(bad.status, f"{bad}.")
+            some = True
+        return some
+
+    def _begin(self, request: Request) -> None:
+        self.request = request
+        if not self.reader.in_body:
+            if request.method in ("POST", "PUT", "PATCH") and self._lacks_length(request):
+                return self._refuse(411, "Say how long the body is.", keep=True)
+            return self._answer(request)
+        server, length = self.server, request.length
+        self.wanted = server.app.takes_body(request)
+        if length is not None and length > server.max_body:
+            return self._refuse(413, f"At most {server.max_body} octets are taken.")
+        expect = request.headers.get("expect")
+        if expect is not None and not request.expects_continue and request.version >= (1, 1):
+            return self._refuse(417, "The only thing to expect here is 100-continue.")
+        if not self.wanted and (length is None or length > DRAINED or expect is not None):
+            # Nobody wants it: the answer goes out at once, and the connection ends.
+            self.ending = True
+            return self._answer(request)
+        if request.expects_continue and not self.mute:
+            self.out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.flush()
+        if self.wanted:
+            self.kept = Spool()
+        self.state = "body"
+
+    def _lacks_length(self, request: Request) -> bool:
+        return "content-length" not in request.headers and self.server.app.takes_body(request)
+
+    def _take_body(self) -> bool:
+        """Read on in the body; False: more must come first."""
+        data = self.reader.body()
+        if data:
+            self.deadline = self.server.now + self.server.idle_s
+            self.answered += len(data)
+            if self.answered > self.server.max_body:
+                raise BadRequest(413, f"at most {self.server.max_body} octets are taken")
+            if self.wanted:
+                self.kept.write(data)
+        if self.reader.in_body:
+            return False
+        request, self.answered = self.request, 0
+        assert request is not None
+        if self.wanted:
+            request = request.with_body(self.kept)
+            self.kept = NOTHING
+        self._answer(request)
+        return True
+
+    def _refuse(self, status: int, why: str, keep: bool = False) -> None:
+        """Answer with an error; what comes after it cannot be trusted to be a request."""
+        if not keep:
+            self.ending = True
+        request, self.kept, self.answered = self.request, NOTHING, 0
+        self._respond(request if self.state == "body" or keep else None, page(status, why))
+
+    # ---- answers
+
+    def _answer(self, request: Request) -> None:
+        server = self.server
+        if server.variant.pause_s or not server.app.is_quick(request):
+            self.state = "thinking"
+            self.deadline = float("inf")
+            self._wait_for(0)  # a client that sends on and on must not fill the memory
+            server.in_thread(lambda: server.ask(request), self._thought)
+            return
+        self._respond(request, server.ask(request))
+
+    def _thought(self, response: Response) -> None:
+        """A thread has found the answer."""
+        if self.fd < 0:
+            _drop(response.body)
+            return
+        self._respond(self.request, response)
+        self._go_on()
+
+    def _respond(self, request: Request | None, response: Response) -> None:
+        """Queue RESPONSE; REQUEST is None if there was none that could be read."""
+        server = self.server
+        variant = server.variant
+        body, length = response.body, response.length
+        if variant is not DEFAULT:
+            body = _varied(variant, response)
+        version, method = (1, 1), "GET"
+        if request is not None:
+            version, method = request.version, request.method
+            if not request.keep_alive:
+                self.ending = True
+        if server.stopping or not variant.keep or (length is None and version < (1, 1)):
+            self.ending = True
+        connection = b"close" if self.ending else b"" if version > (1, 0) else b"keep-alive"
+        if variant.version == b"HTTP/1.0":
+            connection = b""
+        if length is None and version < (1, 1):
+            head = response.start(server.date, connection, b"HTTP/1.0")
+        else:
+            head = response.start(server.date, connection, variant.version)
+        sent = length or 0
+        if method == "HEAD" or response.status in (204, 304):
+            _drop(body)
+            self.out.append(head)
+            sent = 0
+        elif isinstance(body, bytes):
+            self.out.append(head + body)
+        elif isinstance(body, FilePart):
+            self.out.append(head)
+            self.out.append(body)
+        else:
+            self.out.append(head)
+            pieces = iter(body)
+            chunked = length is None and version >= (1, 1) and variant.version == b"HTTP/1.1"
+            self.out.append(_chunked(pieces) if chunked else pieces)
+        if server.access is not None:
+            server.access(self.peer, request, response.status, sent)
+        self.state = "sending" if self.ending or len(self.out) > 8 or sent > PENDING else "head"
+
+    def _go_on(self) -> None:
+        """Something has been waited for, and is there now."""
+        self.flush()
+        self.advance()
+        # What TLS has read already, epoll does not tell of.
+        if self.server.tls is not None and self.fd >= 0 and self.state in ("head", "body"):
+            self.readable()
+
+    # ---- bytes go
+
+    def writable(self) -> None:
+        """There is room in the kernel's buffer again."""
+        if self.state == "tls":
+            return self._shake_hands()
+        self._go_on()
+
+    def flush(self) -> None:
+        """Send what the kernel takes; then close, go on reading, or wait for room."""
+        out = self.out
+        try:
+            while out and self.fd >= 0:
+                first = out[0]
+                if isinstance(first, bytes):
+                    if len(out) > 1 and isinstance(out[1], bytes):
+                        # Answers to pipelined requests leave together.
+                        pieces = [out.popleft()]
+                        while out and isinstance(out[0], bytes):
+                            pieces.append(out.popleft())
+                        first = b"".join(pieces)  # type: ignore[arg-type]
+                        out.appendleft(first)
+                    more = len(out) > 1 and isinstance(out[1], FilePart)
+                    flags = socket.MSG_MORE if more and self.server.tls is None else 0
+                    count = self.sock.send(first, flags)
+                    if count < len(first):
+                        out[0] = first[count:]
+                        return self._wait_for_room()
+                    out.popleft()
+                elif isinstance(first, FilePart):
+                    if not self._send_file(first):
+                        return
+                elif not self.waiting:
+                    return self._make_next(first)
+                else:
+                    return
+        except (BlockingIOError, InterruptedError):
+            return self._wait_for_room()
+        except OSError as error:
+            if _wants_more(error):
+                return self._wait_for_room()
+            return self.close()
+        if self.fd < 0:
+            return
+        if self.ending and self.state not in ("thinking", "linger"):
+            return self._linger()
+        if self.state == "sending":
+            self.state = "head"
+            self.deadline = self.server.now + self.server.idle_s
+        self._wait_for(0 if self.mute else select.EPOLLIN)
+
+    def _send_file(self, part: FilePart) -> bool:
+        """Send a piece of the file; False: the rest cannot be sent now, or never."""
+        count = min(part.size, PIECE * 4)
+        if self.server.tls is None:
+            sent = os.sendfile(self.fd, part.fd, part.offset, count)
+        else:
+            sent = self.sock.send(os.pread(part.fd, min(count, PIECE), part.offset))
+        if sent == 0:
+            # The file has become shorter than was announced: only closing tells the client
+            # (RFC 9112 section 8).
+            self.close()
+            return False
+        if sent == part.size:
+            os.close(part.fd)
+            self.out.popleft()
+        else:
+            self.out[0] = FilePart(part.fd, part.offset + sent, part.size - sent)
+        self.deadline = self.server.now + self.server.idle_s
+        return True
+
+    def _make_next(self, pieces: Iterator[bytes]) -> None:
+        self.waiting = True
+        self.state = "sending"
+        self.deadline = float("inf")
+        self.server.in_thread(lambda: _next(pieces), self._made)
+        self._wait_for(0)
+
+    def _made(self, piece: bytes | _Broken | None) -> None:
+        """A thread has made the next piece of the body; None: that was all."""
+        self.waiting = False
+        if self.fd < 0:
+            return
+        if isinstance(piece, _Broken):
+            # The head is out, so that no status can tell: the connection breaks.
+            self.server.log(f"error in a body: {piece.why}")
+            return self.close(reset=piece.reset)
+        if piece is None:
+            self.out.popleft()
+        else:
+            self.out.appendleft(piece)
+            self.deadline = self.server.now + self.server.idle_s
+        self._go_on()
+
+    def _wait_for_room(self) -> None:
+        self.state = "sending"
+        self.deadline = self.server.now + self.server.idle_s
+        self._wait_for(select.EPOLLOUT)
+
+    def _wait_for(self, events: int) -> None:
+        if events != self.events and self.fd >= 0:
+            self.events = events
+            self.server.poll.modify(self.fd, events)
+
+    # ---- the end
+
+    def _linger(self) -> None:
+        """Close so that the client can still read the response (RFC 9112 section 9.6).
+
+        Closing with unread bytes would send a reset, and a reset throws away what is on its way.
+        """
+        if self.mute:
+            return self.close()
+        self.state = "linger"
+        self.deadline = self.server.now + LINGER_S
+        try:
+            if self.server.tls is not None:
+                self.sock.unwrap()  # type: ignore[attr-defined]
+        except (OSError, ValueError):
+            pass
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return self.close()
+        self._wait_for(select.EPOLLIN)
+
+    def late(self) -> None:
+        """The deadline has passed."""
+        if self.state in ("head", "body") and (self.reader.started or self.state == "body"):
+            self._refuse(408, "The request did not become complete in time.")
+            self.flush()
+        else:
+            self.close()
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing to finish?"""
+        return self.state in ("tls", "linger") or (
+            self.state == "head" and not self.out and not self.reader.started
+        )
+
+    def close(self, reset: bool = False) -> None:
+        """The end; with RESET the client gets a RST, not a FIN."""
+        if self.fd < 0:
+            return
+        self.server.forget(self)
+        self.fd = -1
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.sock.close()
+        for item in self.out:
+            if not isinstance(item, bytes):
+                _drop(item)
+        self.out.clear()
+        self.kept = NOTHING
+
+
+class _Broken(NamedTuple):
+    """An iterator that failed."""
+
+    why: str
+    reset: bool = False
+
+
+class _Reset(Exception):
+    """The variant "reset" breaks the connection here."""
+
+
+DEFAULT = Variant()
+NOTHING = Spool()
+
+
+def _wants_more(error: OSError) -> bool:
+    """Is this TLS saying that it waits for the other side?"""
+    return type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
+
+
+def _drop(body: Body) -> None:
+    """Let go of a body that is not sent."""
+    if isinstance(body, FilePart):
+        os.close(body.fd)
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | _Broken | None:
+    try:
+        return next(pieces, None)
+    except _Reset:
+        return _Broken("reset on purpose", reset=True)
+    except Exception as error:
+        return _Broken(f"{type(error).__name__}: {error}")
+
+
+def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """PIECES as chunks, with the last one; an empty piece would end the body too early."""
+    for piece in pieces:
+        if piece:
+            yield chunk(piece)
+    yield chunk(b"")
+
+
+def _varied(variant: Variant, response: Response) -> Body:
+    """The body as this VARIANT gives it: slowly, or with a break in the middle."""
+    if not variant.pause_s and not variant.reset:
+        return response.body
+    body = response.body
+    if isinstance(body, FilePart):
+        data = os.pread(body.fd, body.size, body.offset)
+        os.close(body.fd)
+    else:
+        data = body if isinstance(body, bytes) else b"".join(body)
+
+    def pieces() -> Iterator[bytes]:
+        half = len(data) // 2
+        if variant.reset:
+            yield data[:half]
+            time.sleep(0.05)  # so that the half is on the wire before the reset overtakes it
+            raise _Reset
+        for at in range(0, len(data), SLOW_PIECE):
+            time.sleep(variant.pause_s)
+            yield data[at : at + SLOW_PIECE]
+
+    return pieces()
+
+
+class Server:
+    """The loop. One thread runs `serve`; `stop` may be called from any other."""
+
+    def __init__(
+        self,
+        app: App,
+        log: Callable[[str], None] = lambda text: None,
+        access: AccessLog | None = None,
+        idle_s: float = 15.0,
+        max_body: int = MAX_BODY,
+        variant: Variant = DEFAULT,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.app = app
+        self.log = log
+        self.access = access
+        self.idle_s = idle_s
+        self.max_body = max_body
+        self.variant = variant
+        self.tls = tls
+        self.stopping = False
+        self.now = time.monotonic()
+        self.poll = select.epoll()
+        self.connections: dict[int, Connection] = {}
+        self._listener: socket.socket | None = None
+        self._accepting = False
+        self._tick_s = min(1.0, idle_s / 4)
+        self._next_tick = self.now
+        self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = 0
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self.poll.register(self._wake_read, select.EPOLLIN)
+        self.date = b""
+
+    # ---- the loop
+
+    def serve(self, listener: socket.socket) -> None:
+        """Answer until `stop`."""
+        listener.setblocking(False)
+        self._listener = listener
+        self._accept_more(True)
+        end = float("inf")
+        while True:
+            self.turn()
+            if self.stopping:
+                if end == float("inf"):
+                    end = self.now + GRACE_S
+                    self._wind_up()
+                if not self.connections or self.now > end:
+                    return
+
+    def turn(self) -> None:
+        """Wait until something happens, and do what is due."""
+        events = self.poll.poll(max(0.0, self._next_tick - time.monotonic()))
+        self.now = now = time.monotonic()
+        if now >= self._next_tick:
+            self._tick()
+        for fd, event in events:
+            connection = self.connections.get(fd)
+            if connection is None:
+                self._other(fd)
+            elif event & select.EPOLLOUT:
+                connection.writable()
+            elif event & select.EPOLLIN:
+                connection.readable()
+            else:
+                connection.close()  # reset by the client
+
+    def _other(self, fd: int) -> None:
+        if self._listener is not None and fd == self._listener.fileno():
+            self._accept()
+        elif fd == self._wake_read.fileno():
+            try:
+                self._wake_read.recv(4096)
+            except BlockingIOError:
+                pass
+            while not self._done.empty():
+                self._done.get()()
+
+    def _tick(self) -> None:
+        """Once a second: the date, and who has been too slow."""
+        now = self.now
+        self._next_tick = now + self._tick_s
+        self.date = http_date(time.time()).encode("ascii")
+        for connection in [c for c in self.connections.values() if c.deadline < now]:
+            connection.late()
+        if not self._accepting and not self.stopping:
+            self._accept_more(len(self.connections) < MAX_CONNECTIONS)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        for _ in range(64):
+            try:
+                sock, peer = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self.log(f"no room for another connection: {error.strerror}")
+                    self._accept_more(False)  # the next tick tries again
+                return  # else: the client hung up before we came to it
+            self.adopt(sock, peer[0] if peer else "-")
+            if len(self.connections) >= MAX_CONNECTIONS:
+                return self._accept_more(False)
+
+    def _accept_more(self, wanted: bool) -> None:
+        if wanted != self._accepting and self._listener is not None:
+            self._accepting = wanted
+            if wanted:
+                self.poll.register(self._listener, select.EPOLLIN)
+            else:
+                self.poll.unregister(self._listener)
+
+    def adopt(self, sock: socket.socket, peer: str) -> Connection:
+        """Serve this connection from now on."""
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # Small segments leave at once instead of waiting for the last one's ACK (Nagle).
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is not None:
+            sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        connection = Connection(self, sock, peer)
+        if self.tls is not None:
+            connection.state = "tls"
+        self.connections[connection.fd] = connection
+        self.poll.register(connection.fd, connection.events)
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """It closes."""
+        self.connections.pop(connection.fd, None)
+        self.poll.unregister(connection.fd)
+
+    # ---- answers
+
+    def ask(self, request: Request) -> Response:
+        """The app's answer; a fault in it costs this client its answer, and nobody else
+        anything."""
+        try:
+            if self.variant.pause_s:
+                time.sleep(self.variant.pause_s)
+            return self.app.handle(request)
+        except BadRequest as bad:
+            return page(bad.status, f"{bad}.")
+        except Exception as error:
+            self.log(f"error in handle(): {type(error).__name__}: {error}")
+            return page(500, "The server has a fault; its log says which.")
+
+    def in_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Do WORK in a thread, and call THEN with its result in the loop's."""
+
+        def task() -> None:
+            result = work()
+            self._done.put(lambda: then(result))
+            self._wake()
+
+        self._tasks.put(task)
+        if self._threads < THREADS:
+            self._threads += 1
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_write.send(b"x")
+        except OSError:
+            pass  # it is full of wake-ups already, or the server has ended
+
+    # ---- the end
+
+    def stop(self) -> None:
+        """Take no more connections, finish what is being served, and return from `serve`."""
+        self.stopping = True
+        self._wake()
+
+    def _wind_up(self) -> None:
+        self._accept_more(False)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in [c for c in self.connections.values() if c.idle]:
+            connection.close()
+
+
+# ---- the log -----------------------------------------------------------------------------------
+
+
+class AccessLog:
+    """A line for each request: "short" has the time of day in front; "common" and "combined" are
+    the formats that programs such as goaccess read."""
+
+    FORMATS = ("short", "common", "combined")
+
+    def __init__(self, log: service.Log, form: str = "short") -> None:
+        self._log = log
+        self._form = form
+        self._second = 0
+        self._stamp = ""
+
+    def __call__(self, peer: str, request: Request | None, status: int, size: int) -> None:
+        """Log one answer; REQUEST is None if there was none that could be read."""
+        line, agent, referer = "-", "-", "-"
+        if request is not None:
+            line = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
+            agent = request.headers.get("user-agent", "-")
+            referer = request.headers.get("referer", "-")
+        line = _quoted(line)
+        if self._form == "short":
+            self._log(f'{peer} "{line}" {status} {size}')
+            return
+        now = int(time.time())
+        if now != self._second:
+            self._second = now
+            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(now))
+        text = f'{peer} - - [{self._stamp}] "{line}" {status} {size or "-"}'
+        if self._form == "combined":
+            text += f' "{_quoted(referer)}" "{_quoted(agent)}"'
+        self._log.line(text)
+
+
+def _quoted(text: str) -> str:
+    """TEXT as it may stand between quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
+
+
+# ---- the command -------------------------------------------------------------------------------
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    default = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
     parser = argparse.ArgumentParser(
         prog="web_server.py",
         description="HTTP/1.1 server for the files of a small site.",
         epilog="""examples:
   python3 apps/web_server.py
   python3 apps/web_server.py --site my-site --listen 127.0.0.1 --port 8080
-  python3 apps/web_server.py --background --log access.log
+  python3 apps/web_server.py --site www.a.lab=a --site www.b.lab=b
+  python3 apps/web_server.py --variant slow --port 8080
+  python3 apps/web_server.py --background --log access.log --log-format combined
   curl -v http://127.0.0.1:8080/
 
 exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or site; 3 died""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--site", metavar="DIR", default=default, help="folder to serve (default: the bundled site)"
+        "--site",
+        metavar="[NAME=]DIR",
+        action="append",
+        default=[],
+        help="folder to serve (default: the bundled site); with NAME for that Host alone. Again "
+        "for another one; unknown names get the first",
+    )
+    parser.add_argument(
+        "--variant",
+        choices=sorted(VARIANTS),
+        help="behave differently: answer by HTTP/1.0, close after each answer, be slow, or reset "
+        "the connection in the middle of the body",
     )
     parser.add_argument(
         "--idle",
         metavar="S",
-        type=float,
+        type=_seconds,
         default=15.0,
         help="seconds after which a silent connection is closed (default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-body",
+        metavar="N",
+        type=int,
+        default=MAX_BODY,
+        help="octets that a request may bring (default %(default)s)",
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=AccessLog.FORMATS,
+        default="short",
+        help="of the lines in the log (default %(default)s)",
     )
     service.add_options(parser, port=80)
     return parser
 
 
-def main(argv: Sequence[str] | None = None, site: type[Site] = Site) -> int:
-    """Run the server; SITE is the class whose `respond` answers."""
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, such as 2.5")
+    return value
+
+
+def sites(wishes: Sequence[str]) -> Site | Hosts:
+    """What --site, given so often, asks for. Raises ServiceError."""
+    first: Site | None = None
+    named: dict[str, Site] = {}
+    for wish in wishes or [SITE]:
+        match = re.fullmatch(r"([A-Za-z0-9.-]+)=(.*)", wish)
+        folder = match[2] if match and not os.path.isdir(wish) else wish
+        if not os.path.isdir(folder):
+            raise service.ServiceError(
+                f"there is no folder {folder}", "Give --site a folder with an index.html."
+            )
+        site = Site(folder)
+        first = first or site
+        if match and folder != wish:
+            named[match[1].lower()] = site
+    assert first is not None
+    if not named:
+        return first
+    hosts = Hosts(first)
+    hosts.by_name = named
+    return hosts
+
+
+def _more_descriptors() -> None:
+    """A connection needs one, and many systems give a process 1024 unless it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + 200
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def main(
+    argv: Sequence[str] | None = None, handle: App | Callable[[Request], object] | None = None
+) -> int:
+    """Run the server. HANDLE answers instead of the site's files: a function, or a Site."""
+    global FILES
     args = build_parser().parse_args(argv)
     try:
-        if not os.path.isdir(args.site):
-            raise service.ServiceError(
-                f"there is no folder {args.site}", "Give --site a folder with an index.html."
-            )
-        source = site(args.site)
+        app: Any = sites(args.site)
+        FILES = app.first if isinstance(app, Hosts) else app
+        if handle is not None:
+            app = handle if hasattr(handle, "takes_body") else Plain(handle)
         listener = service.listen_tcp(args.listen, args.port)
-        return service.run(
-            "web_server", lambda log: serve(listener, source, log, args.idle), listener, args
-        )
+        variant = VARIANTS[args.variant] if args.variant else DEFAULT
+        _more_descriptors()
+        server = Server(app, idle_s=args.idle, max_body=args.max_body, variant=variant)
+
+        def serve(log: service.Log) -> None:
+            server.log = log
+            server.access = AccessLog(log, args.log_format)
+            server.serve(listener)
+
+        return service.run("web_server", serve, listener, args, server.stop)
     except service.ServiceError as error:
         return service.fail("web_server", error)
 
