@@ -225,10 +225,11 @@ def _body_length(version: tuple[int, int], headers: dict[str, str]) -> int | Non
         raise BadRequest(400, "Content-Length and Transfer-Encoding at once")
     if version < (1, 1):
         raise BadRequest(400, "Transfer-Encoding in HTTP/1.0")
-    if coding.lower() != "chunked":
-        last = coding.lower().rpartition(",")[2].strip()
-        # Without chunked at the end nobody knows where the body ends.
-        raise BadRequest(501 if last != "chunked" or "," in coding else 400, "unknown coding")
+    codings = [word.strip() for word in coding.lower().split(",")]
+    if codings.count("chunked") > 1:
+        raise BadRequest(400, "chunked twice")
+    if codings != ["chunked"]:
+        raise BadRequest(501, "the only transfer coding here is chunked")
     return None
 
 
@@ -363,6 +364,8 @@ class RequestReader:
         match = _END.search(buffer, max(0, self._scanned - 2))
         if match is None:
             self._scanned = len(buffer)
+            if buffer and not TOKEN.match(buffer):
+                raise BadRequest(400, "this does not begin with a method")
             if len(buffer) > MAX_LINE and b"\n" not in buffer[: MAX_LINE + 2]:
                 raise BadRequest(414, "the request line is too long")
             if len(buffer) > MAX_HEAD:

@@ -269,7 +269,7 @@ class Connection:
         expect = request.headers.get("expect")
         if expect is not None and not request.expects_continue and request.version >= (1, 1):
             return self._refuse(417, "The only thing to expect here is 100-continue.")
-        if not self.wanted and (length is None or length > DRAINED or expect is not None):
+        if not self.wanted and ((length or 0) > DRAINED or expect is not None):
             # Nobody wants it: the answer goes out at once, and the connection ends.
             self.ending = True
             return self._answer(request)
@@ -293,7 +293,9 @@ class Connection:
                 raise BadRequest(413, f"at most {self.server.max_body} octets are taken")
             if self.wanted:
                 self.kept.write(data)
-        if self.reader.in_body:
+            elif self.answered > DRAINED:
+                self.ending = True  # it goes on and on, and nobody wants it
+        if self.reader.in_body and not self.ending:
             return False
         request, self.answered = self.request, 0
         assert request is not None
