@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch one URL and print each step: resolve, connect, request, response, close.
+"""Fetch a URL and print each step: resolve, connect, request, response, close.
 
 The cast
     `Url`              http://host:port/path taken apart
     `request_bytes`    the request as it goes out
     `ResponseReader`   bytes as they come -> status, headers, body (RFC 9112 sections 4, 6 and 7)
-    `Fetch`            the steps with their times; the only part with sockets
+    `Fetch`            one exchange, its steps with their times; the only part with sockets
+    `Session`          several: redirects followed, connections used again, a page with all it shows
+    `waterfall`        when each of them waited for what, as a picture in text
     `FetchError`       a sentence, a next step, and the exit code
 
 Run it on a host of the lab:
 
     python3 apps/fetch.py http://www.itheima.com/
+    python3 apps/fetch.py http://www.itheima.com/ --all
     python3 apps/fetch.py http://www.itheima.com/ --output page.html
     python3 apps/fetch.py http://10.80.0.80/nothing-here --json
 
@@ -26,9 +29,12 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
+
+from http1 import Chunks
 
 # The numbers are curl's, where curl has one.
 EXIT_OK = 0
@@ -40,11 +46,20 @@ EXIT_WEIRD = 8
 EXIT_PARTIAL = 18
 EXIT_WRITE = 23
 EXIT_TIMEOUT = 28
+EXIT_TLS = 35
+EXIT_REDIRECTS = 47
 EXIT_EMPTY = 52
 EXIT_RECEIVE = 56
+EXIT_CERTIFICATE = 60
 
 MAX_HEAD = 65_536
 CLOSE_WAIT_S = 1.0
+CONNECTIONS = 6  # to one server at a time, as browsers do
+MOST_RESOURCES = 200
+MOST_READ = 4 << 20  # octets of a page or a style sheet that are looked through
+REDIRECTS = (301, 302, 303, 307, 308)
+# Where a lab keeps the certificate of its own authority (lab_ca.py).
+LAB_CA = "/run/hoplab-ca/ca.pem"
 
 
 class FetchError(Exception):
@@ -57,17 +72,21 @@ class FetchError(Exception):
 
 
 class Url(NamedTuple):
-    """An http URL taken apart."""
+    """An http or https URL taken apart."""
 
     host: str  # as it is resolved: a name, or an address without brackets
     port: int
     target: str  # path and query, as it stands in the request line
+    secure: bool = False  # https
 
     @property
     def authority(self) -> str:
         """Host and port as they stand in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 80 else f"{host}:{self.port}"
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"http{'s' if self.secure else ''}://{self.authority}{self.target}"
 
 
 def parse_url(text: str) -> Url:
@@ -75,9 +94,10 @@ def parse_url(text: str) -> Url:
     scheme, separator, rest = text.partition("://")
     if not separator:
         raise FetchError(EXIT_USAGE, f"{text!r} is no URL", f"Write http://{text}")
-    if scheme.lower() != "http":
-        hint = "Write http:// instead; there is no TLS in this lab."
-        raise FetchError(EXIT_USAGE, f"{scheme}:// is not spoken here, only http://", hint)
+    secure = scheme.lower() == "https"
+    if not secure and scheme.lower() != "http":
+        hint = "Write http:// instead."
+        raise FetchError(EXIT_USAGE, f"{scheme}:// is not spoken here, only http and https", hint)
     match = re.match(r"([^/?#]*)([^#]*)", rest)
     assert match is not None
     authority, path = match[1], match[2]
@@ -87,7 +107,7 @@ def parse_url(text: str) -> Url:
     parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+))(?::([0-9]{0,5}))?", authority)
     if parts is None:
         raise FetchError(EXIT_USAGE, f"{authority!r} is no host", hint)
-    port = int(parts[3] or 80)
+    port = int(parts[3] or (443 if secure else 80))
     if not 0 < port < 65536:
         raise FetchError(EXIT_USAGE, f"{port} is no port", hint)
     host = parts[1] or parts[2]
@@ -101,7 +121,7 @@ def parse_url(text: str) -> Url:
     # Whatever may not stand in a request line is escaped, so that it cannot break out of it.
     raw = path.encode("utf-8", "surrogateescape")
     target = "".join(chr(c) if 0x20 < c < 0x7F else f"%{c:02X}" for c in raw)
-    return Url(host, port, target)
+    return Url(host, port, target, secure)
 
 
 def request_bytes(url: Url, method: str = "GET") -> bytes:
@@ -135,11 +155,13 @@ class ResponseReader:
         self.reason = ""
         self.headers: list[tuple[str, str]] = []
         self.received = 0  # octets of the body
+        self._version = (1, 1)
+        self._ended_by_close = False
         self._method = method
-        self._sink = sink or (lambda data: None)
+        self.sink = sink or (lambda data: None)
         self._buffer = bytearray()
-        self._left = 0  # octets still to come, of the body or of the chunk
-        self._chunk = "size"  # then data, then end, at last trailer
+        self._left = 0  # octets of the body still to come
+        self._chunks = Chunks(strict=False)
 
     def header(self, name: str, default: str = "") -> str:
         """The value of the header NAME (lower case); values of repeated ones joined."""
@@ -164,6 +186,7 @@ class ResponseReader:
         """The server has closed. Raises FetchError unless the response is complete."""
         if self.state == "close":
             self.state = "done"
+            self._ended_by_close = True
         elif self.state == "head":
             raise FetchError(
                 EXIT_EMPTY,
@@ -185,11 +208,12 @@ class ResponseReader:
             return
         first, *lines = bytes(self._buffer[: match.start()]).split(b"\n")
         del self._buffer[: match.end()]
-        status = re.fullmatch(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: (.*))?", first.rstrip(b"\r"))
+        status = re.fullmatch(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?", first.rstrip(b"\r"))
         if status is None:
             _weird("something that does not begin with HTTP/1.1")
-        self.status = int(status[1])
-        self.reason = (status[2] or b"").decode("latin-1")
+        self._version = (1, min(1, int(status[1])))
+        self.status = int(status[2])
+        self.reason = (status[3] or b"").decode("latin-1")
         self.headers = []
         for line in lines:
             name, colon, value = line.rstrip(b"\r").partition(b":")
@@ -220,7 +244,7 @@ class ResponseReader:
 
     def _take(self, data: bytes) -> None:
         self.received += len(data)
-        self._sink(data)
+        self.sink(data)
 
     def _read_body(self) -> None:
         if self.state == "close":
@@ -234,33 +258,22 @@ class ResponseReader:
         self._take(data)
 
     def _read_chunk(self) -> None:
-        if self._chunk == "data":
-            data = bytes(self._buffer[: self._left])
-            del self._buffer[: len(data)]
-            self._left -= len(data)
-            self._take(data)
-            if not self._left:
-                self._chunk = "end"
-            return
-        end = self._buffer.find(b"\n")
-        if end < 0:
-            if len(self._buffer) > MAX_HEAD:
-                _weird("a chunk without a size")
-            return
-        line = bytes(self._buffer[:end]).rstrip(b"\r")
-        del self._buffer[: end + 1]
-        if self._chunk == "size":
-            size = re.match(rb"([0-9A-Fa-f]{1,15})\s*(?:;|$)", line)
-            if size is None:
-                _weird("a chunk without a size")
-            self._left = int(size[1], 16)
-            self._chunk = "data" if self._left else "trailer"
-        elif self._chunk == "end":
-            if line:
-                _weird("a chunk that is longer than it says")
-            self._chunk = "size"
-        elif not line:
+        try:
+            data, rest = self._chunks.take(bytes(self._buffer))
+        except ValueError as error:
+            _weird(str(error))
+        self._buffer[:] = rest
+        self._take(data)
+        if self._chunks.done:
             self.state = "done"
+
+    @property
+    def keeps(self) -> bool:
+        """May another request go over the connection (RFC 9112 section 9.3)?"""
+        options = [word.strip() for word in self.header("connection").lower().split(",")]
+        if self.state != "done" or self._buffer or "close" in options or self._ended_by_close:
+            return False
+        return self._version >= (1, 1) or "keep-alive" in options
 
 
 def _weird(what: str) -> NoReturn:
@@ -269,8 +282,21 @@ def _weird(what: str) -> NoReturn:
     )
 
 
+class Link:
+    """An open connection to a server; `number` counts them, from 1."""
+
+    def __init__(self, sock: socket.socket, number: int) -> None:
+        self.sock = sock
+        self.number = number
+        self.used = 0
+
+
 class Fetch:
-    """One fetch. `run` goes through the steps; `steps` and `facts` tell afterwards what was."""
+    """One exchange. `run` goes through the steps; `steps` and `facts` tell afterwards what was.
+
+    `at` holds moments in seconds since `epoch` (of time.perf_counter): begin, resolved, connected,
+    secured, sent, first (byte of the answer), done. Steps that were not needed are not in it.
+    """
 
     def __init__(
         self,
@@ -279,24 +305,65 @@ class Fetch:
         timeout_s: float = 10.0,
         sink: Callable[[bytes], object] | None = None,
         show: Callable[[float, str, str], object] = lambda ms, step, text: None,
+        cacert: str | None = None,
+        epoch: float | None = None,
     ) -> None:
         self.url = url
         self.reader = ResponseReader(method, sink)
         self.steps: list[dict[str, object]] = []
         self.facts: dict[str, object] = {}
+        self.at: dict[str, float] = {}
+        self.link: Link | None = None
+        self.reused = False
+        self.error: FetchError | None = None
         self._method = method
         self._timeout_s = timeout_s
         self._show = show
+        self._cacert = cacert
         self._start = time.perf_counter()
+        self._epoch = self._start if epoch is None else epoch
         self._since = self._start
+        self._mark("begin")
 
     def run(self) -> None:
-        """All steps; raises FetchError at the first that fails."""
-        addresses = self._resolve()
-        with self._connect(addresses) as sock:
-            self._request(sock)
-            self._response(sock)
-            self._close(sock)
+        """All steps, on a connection of its own; raises FetchError at the first that fails."""
+        try:
+            self.exchange(None, 1)
+        finally:
+            if self.link is not None:
+                with self.link.sock:
+                    if self.reader.state == "done":
+                        self.close()
+
+    def exchange(self, link: Link | None, number: int) -> None:
+        """All steps but the close. LINK is a connection that is open already; a new one is the
+        NUMBERth. Raises FetchError."""
+        if link is None:
+            link = Link(self._connect(self._resolve()), number)
+            self.link = link
+            if self.url.secure:
+                link.sock = self._secure(link.sock)
+        else:
+            self.reused = True
+            self.facts["reused"] = link.number
+        self.link = link
+        link.used += 1
+        self._request(link.sock)
+        self._response(link.sock)
+
+    def close(self) -> None:
+        """The last step."""
+        assert self.link is not None
+        self._since = time.perf_counter()
+        self._close(self.link.sock)
+
+    @property
+    def redirect(self) -> str | None:
+        """Where the answer points to, if it is a redirect."""
+        return self.reader.header("location") or None if self.reader.status in REDIRECTS else None
+
+    def _mark(self, moment: str) -> None:
+        self.at[moment] = time.perf_counter() - self._epoch
 
     def _done(self, step: str, text: str) -> None:
         now = time.perf_counter()
@@ -324,6 +391,7 @@ class Fetch:
                 socket.inet_pton(family, host)
             except OSError:
                 continue
+            self._mark("resolved")
             self._done("resolve", f"{host} is an address: no DNS question")
             return [host]
         result: list[str] | BaseException | None = None
@@ -336,8 +404,6 @@ class Fetch:
                 result = list(dict.fromkeys(str(entry[4][0]) for entry in found))
             except BaseException as error:
                 result = error
-
-        import threading  # here: an address needs none
 
         # getaddrinfo has no timeout of its own and cannot be interrupted; a thread can be left.
         worker = threading.Thread(target=ask, daemon=True)
@@ -354,6 +420,7 @@ class Fetch:
             raise FetchError(
                 EXIT_NO_NAME, f"{host!r} cannot be resolved: {result}", "Check the name."
             )
+        self._mark("resolved")
         self._done("resolve", f"{host} is {', '.join(result)}")
         return result
 
@@ -375,6 +442,7 @@ class Fetch:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             here = sock.getsockname()
             self.facts.update(address=address, port=port, local=[here[0], here[1]])
+            self._mark("connected")
             self._done("connect", f"{here[0]} port {here[1]} to {address} port {port} (TCP)")
             return sock
         assert failure is not None
@@ -405,6 +473,37 @@ class Fetch:
         )
         return FetchError(EXIT_NO_CONNECTION, f"{where}: {text}", hint)
 
+    def _secure(self, sock: socket.socket) -> socket.socket:
+        """The TLS handshake (RFC 8446): who are you, and which key do we use?"""
+        import ssl  # here: most of the lab is plain text
+
+        name = self.url.host
+        try:
+            ca = self._cacert or (LAB_CA if os.path.exists(LAB_CA) else None)
+            context = ssl.create_default_context(cafile=ca)
+            context.set_alpn_protocols(["http/1.1"])
+            sock.settimeout(self._left())
+            secured = context.wrap_socket(sock, server_hostname=name)
+        except ssl.SSLCertVerificationError as error:
+            raise FetchError(
+                EXIT_CERTIFICATE,
+                f"the certificate of {name} is not to be trusted: {error.verify_message}",
+                "Give the authority that signed it: --cacert FILE.",
+            ) from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, TimeoutError):
+                raise self._timed_out("no TLS handshake", "Does this port speak TLS?") from None
+            raise FetchError(
+                EXIT_TLS, f"no TLS with {name}: {error}", "Does this port speak TLS? Try http://."
+            ) from None
+        certificate: Any = secured.getpeercert() or {}
+        issuer = dict(pair[0] for pair in certificate.get("issuer", ()))
+        cipher = secured.cipher()
+        signed = plain(issuer.get("commonName", "?"))
+        self._mark("secured")
+        self._done("tls", f"{secured.version()}, {cipher and cipher[0]}, signed by {signed}")
+        return secured
+
     def _request(self, sock: socket.socket) -> None:
         data = request_bytes(self.url, self._method)
         try:
@@ -412,6 +511,7 @@ class Fetch:
             sock.sendall(data)
         except OSError as error:
             raise self._broken(error) from None
+        self._mark("sent")
         self._done("request", f"{self._method} {self.url.target} ({len(data)} bytes)")
 
     def _response(self, sock: socket.socket) -> None:
@@ -421,11 +521,14 @@ class Fetch:
                 sock.settimeout(self._left())
                 data = sock.recv(65536)
                 if data:
+                    if "first" not in self.at:
+                        self._mark("first")
                     reader.feed(data)
                 else:
                     reader.end()
         except OSError as error:
             raise self._broken(error) from None
+        self._mark("done")
         kind = reader.header("content-type", "no type")
         self.facts.update(
             status=reader.status, reason=reader.reason, type=kind, bytes=reader.received
@@ -448,6 +551,8 @@ class Fetch:
 
     def _close(self, sock: socket.socket) -> None:
         """Our FIN first, then wait for the server's: the four-way close (RFC 9293 section 3.6)."""
+        if self.url.secure:
+            sock = _unwrapped(sock)
         try:
             # A socket with a timeout would wait for something to read, whatever the flags say.
             sock.setblocking(False)
@@ -469,6 +574,210 @@ class Fetch:
         except OSError as error:
             text = f"closed, but not in peace: {error.strerror or error}"
         self._done("close", text)
+
+
+def _unwrapped(sock: socket.socket) -> socket.socket:
+    """Say goodbye in TLS (close_notify); the plain socket is what is left."""
+    try:
+        sock.settimeout(CLOSE_WAIT_S)
+        plain_: socket.socket = sock.unwrap()  # type: ignore[attr-defined]
+        return plain_
+    except (OSError, ValueError):
+        return sock
+
+
+class Session:
+    """Several fetches: redirects, and a page with all that it shows."""
+
+    def __init__(
+        self,
+        make: Callable[..., Fetch],
+        connections: int = CONNECTIONS,
+        most_redirects: int = 10,
+    ) -> None:
+        self.fetches: list[Fetch] = []  # in the order in which they began
+        self._make = make
+        self._connections = connections
+        self._most_redirects = most_redirects
+        self._idle: dict[tuple[str, int, bool], list[Link]] = {}
+        self._opened = 0  # connections so far
+        self._lock = threading.Lock()
+
+    def get(self, url: Url, **options: Any) -> Fetch:
+        """Fetch URL, and where it points to, until there is an answer. Raises FetchError."""
+        for _ in range(self._most_redirects + 1):
+            fetch = self._once(url, **options)
+            if fetch.redirect is None or self._most_redirects == 0:
+                return fetch
+            url = joined(url, fetch.redirect)
+        raise FetchError(
+            EXIT_REDIRECTS,
+            f"more than {self._most_redirects} redirects, the last to {url}",
+            "Do two pages point to each other? --max-redirects 0 shows each answer by itself.",
+        )
+
+    def _once(self, url: Url, **options: Any) -> Fetch:
+        """One exchange, on an idle connection if there is one."""
+        origin = (url.host, url.port, url.secure)
+        with self._lock:
+            fetch = self._make(url, **options)
+            self.fetches.append(fetch)
+            idle = self._idle.get(origin)
+            link = idle.pop() if idle else None
+            self._opened += link is None
+            number = self._opened
+        try:
+            fetch.exchange(link, number)
+        except FetchError as error:
+            if fetch.link is not None:
+                fetch.link.sock.close()
+            if link is not None and "first" not in fetch.at and error.code != EXIT_TIMEOUT:
+                # The server closed while the connection was idle: that is its right, and a
+                # GET may simply be sent again (RFC 9112 section 9.3.1).
+                with self._lock:
+                    self.fetches.remove(fetch)
+                    self._idle[origin] = []
+                return self._once(url, **options)
+            fetch.error = error
+            raise
+        assert fetch.link is not None
+        if fetch.reader.keeps:
+            with self._lock:
+                self._idle.setdefault(origin, []).append(fetch.link)
+        else:
+            with fetch.link.sock:
+                fetch.close()
+        return fetch
+
+    def all_of(self, urls: Sequence[Url]) -> None:
+        """Fetch these, several at a time; what fails says so in its `error`."""
+        waiting = list(urls)
+
+        def work() -> None:
+            while True:
+                with self._lock:
+                    if not waiting:
+                        return
+                    url = waiting.pop(0)
+                try:
+                    self.get(url)
+                except FetchError:
+                    pass
+
+        workers = [
+            threading.Thread(target=work, daemon=True)
+            for _ in range(min(self._connections, len(waiting)))
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    def end(self) -> None:
+        """Close what is open."""
+        for idle in self._idle.values():
+            for link in idle:
+                fetch = next(f for f in self.fetches if f.link is link)
+                with link.sock:
+                    fetch.close()
+        self._idle.clear()
+
+
+def joined(base: Url, link: str) -> Url:
+    """LINK as it is meant on the page BASE. Raises FetchError."""
+    from urllib.parse import urljoin  # here and below: a plain fetch needs none of it
+
+    return parse_url(urljoin(str(base), link))
+
+
+def shown_by(page: str, base: Url) -> list[Url]:
+    """What a browser fetches to show this HTML: style sheets, scripts, pictures, its icon."""
+    from html.parser import HTMLParser
+
+    links: list[str] = []
+
+    class Finder(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found = {name: value or "" for name, value in attrs}
+            rel = found.get("rel", "").lower().split()
+            if tag == "link" and {"stylesheet", "icon"} & set(rel):
+                links.append(found.get("href", ""))
+            elif tag in ("img", "script", "source", "video", "audio", "iframe", "embed"):
+                links.append(found.get("src", ""))
+
+    Finder().feed(page)
+    return _wanted(links, base)
+
+
+def shown_by_css(text: str, base: Url) -> list[Url]:
+    """What a style sheet brings in: url(...) and @import."""
+    found = re.findall(r"""url\(\s*["']?([^"')]+)["']?\s*\)|@import\s+["']([^"']+)["']""", text)
+    return _wanted([first or second for first, second in found], base)
+
+
+def _wanted(links: Sequence[str], base: Url) -> list[Url]:
+    urls = []
+    for link in links:
+        if link and not link.lower().startswith(("data:", "#", "javascript:", "about:")):
+            try:
+                urls.append(joined(base, link.strip()))
+            except (FetchError, ValueError):
+                continue
+    return list(dict.fromkeys(urls))
+
+
+def fetch_all(session: Session, url: Url, bodies: dict[int, bytearray], **options: Any) -> Fetch:
+    """The page at URL, and then what it shows, and what its style sheets bring in. `bodies` holds
+    what came, by the id of the fetch. Raises FetchError if the page itself cannot be had."""
+    page = session.get(url, **options)
+    known = {fetch.url for fetch in session.fetches}
+    done = 0
+    while done < len(session.fetches) < MOST_RESOURCES:
+        fresh = session.fetches[done:]
+        done = len(session.fetches)
+        wanted: list[Url] = []
+        for fetch in fresh:
+            kind = fetch.reader.header("content-type").partition(";")[0].lower()
+            text = bytes(bodies.get(id(fetch), b"")).decode("utf-8", "replace")
+            if fetch.error is None and kind == "text/html" and fetch is page:
+                wanted += shown_by(text, fetch.url)
+            elif fetch.error is None and kind == "text/css":
+                wanted += shown_by_css(text, fetch.url)
+        wanted = [one for one in dict.fromkeys(wanted) if one not in known]
+        known.update(wanted)
+        session.all_of(wanted[: MOST_RESOURCES - len(session.fetches)])
+    return page
+
+
+PHASES = (
+    ("resolved", ".", "name"), ("connected", "+", "connect"), ("secured", "*", "TLS"),
+    ("sent", "-", "wait"), ("first", "-", "wait"), ("done", "#", "receive"),
+)  # fmt: skip
+
+
+def waterfall(fetches: Sequence[Fetch], width: int = 40) -> list[str]:
+    """A line for each fetch: its connection, status, size, and when it did what."""
+    end = max((max(fetch.at.values()) for fetch in fetches), default=0.0) or 1e-9
+    start = min((fetch.at["begin"] for fetch in fetches), default=0.0)
+    scale = width / max(end - start, 1e-9)
+    lines = [f"  on  code    bytes  |{f'{(end - start) * 1000:.1f} ms':->{width}}|"]
+    for fetch in fetches:
+        bar = [" "] * width
+        last = fetch.at["begin"]
+        for moment, sign, _ in PHASES:
+            if moment not in fetch.at:
+                continue
+            first, past = (int((t - start) * scale) for t in (last, fetch.at[moment]))
+            for column in range(min(first, width - 1), min(max(past, first + 1), width)):
+                bar[column] = sign
+            last = fetch.at[moment]
+        number = f"#{fetch.link.number}" if fetch.link else "-"
+        code = str(fetch.reader.status or "-") if fetch.error is None else "fail"
+        name = fetch.url.target if fetch.url.host == fetches[0].url.host else str(fetch.url)
+        row = f"{number:>4}  {code:>4} {fetch.reader.received:>8,}  |{''.join(bar)}|"
+        lines.append(f"{row} {plain(name)}")
+    lines.append("  . name   + connect   * TLS   - wait   # receive      on: which connection")
+    return lines
 
 
 class Output:
@@ -521,16 +830,19 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="fetch.py",
-        description="Fetch one http:// URL and print each step with its time.",
+        description="Fetch a URL and print each step with its time.",
         epilog="""examples:
   python3 apps/fetch.py http://www.itheima.com/
+  python3 apps/fetch.py http://www.itheima.com/ --all
   python3 apps/fetch.py http://www.itheima.com/network.png --output network.png
+  python3 apps/fetch.py https://www.itheima.com/ --cacert ca.pem
   python3 apps/fetch.py http://10.80.0.80/ --head
   python3 apps/fetch.py http://closed.itheima.com/ --json
 
 exit codes: 0 fetched; 1 status 400 or above; 2 bad options or URL; 6 name not found; 7 refused, no
-route or network unreachable; 8 no HTTP; 18 body cut short; 23 cannot write; 28 timeout; 52 empty
-reply; 56 connection broke (curl's numbers, except for 1 and 2)""",
+route or network unreachable; 8 no HTTP; 18 body cut short; 23 cannot write; 28 timeout; 35 no TLS;
+47 too many redirects; 52 empty reply; 56 connection broke; 60 certificate not trusted (curl's
+numbers, except for 1 and 2)""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("url", metavar="URL", help="such as http://www.itheima.com/")
@@ -538,6 +850,30 @@ reply; 56 connection broke (curl's numbers, except for 1 and 2)""",
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     parser.add_argument(
         "--output", metavar="FILE", help="write the body to FILE (-: stdout, the steps to stderr)"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="fetch what the page shows too (pictures, style sheets, scripts), as a browser does",
+    )
+    parser.add_argument(
+        "--connections",
+        metavar="N",
+        type=_count,
+        default=CONNECTIONS,
+        help="with --all: so many at a time (default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-redirects",
+        metavar="N",
+        type=int,
+        default=10,
+        help="follow so many (default %(default)s; 0: none)",
+    )
+    parser.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help=f"whom to trust for https (default: {LAB_CA} if it is there, else the system's)",
     )
     parser.add_argument(
         "--timeout", metavar="S", type=_seconds, default=10.0, help="for all (default %(default)s)"
@@ -555,6 +891,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100")
+    return int(text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Fetch, print, and return the exit code."""
     args = build_parser().parse_args(argv)
@@ -565,40 +907,85 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{ms:9.1f} ms  {step:9} {plain(text)}", file=steps_to, flush=True)
 
     output = Output(args.output)
-    fetch: Fetch | None = None
-    error: FetchError | None = None
+    bodies: dict[int, bytearray] = {}
     started = time.perf_counter()
+
+    def make(url: Url, first: bool = False) -> Fetch:
+        method = "HEAD" if args.head else "GET"
+        # Of many at once the lines would mix: the waterfall tells of the others.
+        said = show if first else lambda ms, step, text: None
+        fetch = Fetch(url, method, args.timeout, None, said, args.cacert, started)
+        kept = bodies.setdefault(id(fetch), bytearray())
+
+        def sink(data: bytes) -> None:
+            if first and fetch.redirect is None:
+                output.write(data)
+            if args.all and len(kept) < MOST_READ:
+                kept.extend(data)
+
+        fetch.reader.sink = sink
+        return fetch
+
+    session = Session(make, args.connections, max(0, args.max_redirects))
+    error: FetchError | None = None
     try:
         url = parse_url(args.url)
-        fetch = Fetch(url, "HEAD" if args.head else "GET", args.timeout, output.write, show)
-        fetch.run()
+        if args.all:
+            fetch = fetch_all(session, url, bodies, first=True)
+        else:
+            fetch = session.get(url, first=True)
+        session.end()
         output.write(b"")
-        code = EXIT_OK if fetch.reader.status < 400 else EXIT_HTTP_ERROR
+        code = EXIT_OK if all(f.reader.status < 400 for f in session.fetches) else EXIT_HTTP_ERROR
+        code = next((f.error.code for f in session.fetches if f.error), code)
     except FetchError as failure:
         error, code = failure, failure.code
     except KeyboardInterrupt:
         code = 130
     total_ms = (time.perf_counter() - started) * 1000
     if args.json:
-        print_json(args.url, fetch, error, code, total_ms)
-    elif error is None and code in (EXIT_OK, EXIT_HTTP_ERROR):
+        print_json(args.url, session.fetches, error, code, total_ms, args.all)
+    elif error is None and code != 130:
+        if args.all:
+            print(*waterfall(session.fetches), sep="\n", file=steps_to)
         print(f"{total_ms:9.1f} ms  in all", file=steps_to, flush=True)
+    for fetch in session.fetches if args.all else []:
+        if fetch.error is not None and fetch.error is not error:
+            print(f"fetch: {fetch.url}: {plain(str(fetch.error))}.", file=sys.stderr)
     if error is not None:
         print(f"fetch: {plain(str(error))}.\n  Next: {error.hint}", file=sys.stderr)
     return code
 
 
 def print_json(
-    url: str, fetch: Fetch | None, error: FetchError | None, code: int, total_ms: float
+    url: str,
+    fetches: Sequence[Fetch],
+    error: FetchError | None,
+    code: int,
+    total_ms: float,
+    every: bool,
 ) -> None:
-    """The whole story as one object."""
+    """The whole story as one object; what stands at its top is about the last redirect's answer."""
     import json  # here: the plain output needs none
 
     report: dict[str, object] = {"url": url, "exit_code": code, "ms": round(total_ms, 3)}
-    if fetch is not None:
-        report.update(fetch.facts)
-        report["headers"] = dict(fetch.reader.headers)
-        report["steps"] = fetch.steps
+    if fetches:
+        page = next((f for f in fetches if f.redirect is None), fetches[-1])
+        report.update(page.facts)
+        report["headers"] = dict(page.reader.headers)
+        report["steps"] = [step for fetch in fetches for step in fetch.steps]
+    if every or len(fetches) > 1:
+        report["fetches"] = [
+            {
+                "url": str(fetch.url),
+                "status": fetch.reader.status,
+                "bytes": fetch.reader.received,
+                "connection": fetch.link.number if fetch.link else None,
+                "at_ms": {name: round(at * 1000, 3) for name, at in fetch.at.items()},
+                **({"error": str(fetch.error)} if fetch.error else {}),
+            }
+            for fetch in fetches
+        ]
     if error is not None:
         report["error"] = {"message": str(error), "hint": error.hint}
     print(json.dumps(report, indent=2, ensure_ascii=False))

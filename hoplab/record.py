@@ -130,10 +130,11 @@ def request_for(host: str, argv: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def fetch_command(url: str, timeout_s: float = 30) -> list[str]:
-    """The command line that fetches a URL with the lab's own client."""
+def fetch_command(url: str, timeout_s: float = 30, *, every: bool = False) -> list[str]:
+    """The command line that fetches a URL with the lab's own client; `every`: and what it shows."""
     fetch = content.folder("apps") / "fetch.py"
-    return [sys.executable, str(fetch), url, "--timeout", f"{timeout_s:g}"]
+    command = [sys.executable, str(fetch), url, "--timeout", f"{timeout_s:g}"]
+    return [*command, "--all"] if every else command
 
 
 def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:

@@ -160,6 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
         verbs, "visit", "fetch a URL and tell what happened on every wire",
         "hoplab visit\nhoplab visit http://www.itheima.com/courses.html --from pc\n"
         "hoplab visit --controller hub --detail brief\n"
+        "hoplab visit --all\n"
         "hoplab visit --save my-run && wireshark my-run/capture.pcapng\n"
         "hoplab visit http://no.such.itheima.com/", "verbs_trace",
     )  # fmt: skip
@@ -168,6 +169,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: web)"
     )
     p.add_argument("--from", dest="host", metavar="HOST", help="who fetches (default: client)")
+    p.add_argument(
+        "--all", action="store_true",
+        help="fetch what the page shows too, as a browser does, and draw who waited for what",
+    )  # fmt: skip
     _recording(p)
 
     p = _add(

@@ -26,15 +26,15 @@ def visit(arguments: argparse.Namespace) -> int:
     url = arguments.url
     if url and "://" not in url:
         url = f"http://{url}"
-    if url and not url.startswith("http://"):
+    if url and not url.startswith(("http://", "https://")):
         raise LabError(
-            f"{url} is no http:// URL", "labs speak plain HTTP: it can be read", Exit.USAGE
+            f"{url} is no http:// URL", "labs speak HTTP, plain or by TLS (https://)", Exit.USAGE
         )
     with _Lab(arguments, default="web") as lab:
         state = lab.handle.state()
         url = url or state["url"] or _first_server(state)
         host = arguments.host or state["client"] or _first_host(state)
-        command = record.fetch_command(url, arguments.timeout)
+        command = record.fetch_command(url, arguments.timeout, every=arguments.all)
         lab.record(host, command)
         return lab.tell(url=url, host=host)
 
@@ -181,8 +181,18 @@ class _Lab:
                     tr=language(self.arguments.lang or code_from(os.environ)),
                 )
             )
+            if getattr(self.arguments, "all", False):
+                self._waterfall()
             self._footer()
         return Exit.OK if self.run.code == 0 else Exit.FAILED
+
+    def _waterfall(self) -> None:
+        """When the client waited for what, as it saw it itself."""
+        lines = self.run.output.splitlines()
+        first = next((i for i, line in enumerate(lines) if line.startswith("  on  code")), None)
+        if first is not None:
+            print("  What the client waited for, by its own clock:")
+            print("\n".join(f"  {line}" for line in lines[first:-1]) + "\n")
 
     def _footer(self) -> None:
         if not self.run.quiet:
