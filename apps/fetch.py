@@ -307,6 +307,7 @@ class Fetch:
         show: Callable[[float, str, str], object] = lambda ms, step, text: None,
         cacert: str | None = None,
         epoch: float | None = None,
+        names: dict[str, list[str]] | None = None,
     ) -> None:
         self.url = url
         self.reader = ResponseReader(method, sink)
@@ -320,6 +321,7 @@ class Fetch:
         self._timeout_s = timeout_s
         self._show = show
         self._cacert = cacert
+        self._names = {} if names is None else names  # what is known already
         self._start = time.perf_counter()
         self._epoch = self._start if epoch is None else epoch
         self._since = self._start
@@ -394,6 +396,8 @@ class Fetch:
             self._mark("resolved")
             self._done("resolve", f"{host} is an address: no DNS question")
             return [host]
+        if host in self._names:
+            return self._names[host]
         result: list[str] | BaseException | None = None
 
         def ask() -> None:
@@ -421,6 +425,7 @@ class Fetch:
                 EXIT_NO_NAME, f"{host!r} cannot be resolved: {result}", "Check the name."
             )
         self._mark("resolved")
+        self._names[host] = result
         self._done("resolve", f"{host} is {', '.join(result)}")
         return result
 
@@ -908,13 +913,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     output = Output(args.output)
     bodies: dict[int, bytearray] = {}
+    names: dict[str, list[str]] = {}
     started = time.perf_counter()
 
     def make(url: Url, first: bool = False) -> Fetch:
         method = "HEAD" if args.head else "GET"
         # Of many at once the lines would mix: the waterfall tells of the others.
         said = show if first else lambda ms, step, text: None
-        fetch = Fetch(url, method, args.timeout, None, said, args.cacert, started)
+        fetch = Fetch(url, method, args.timeout, None, said, args.cacert, started, names)
         kept = bodies.setdefault(id(fetch), bytearray())
 
         def sink(data: bytes) -> None:

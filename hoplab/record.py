@@ -69,13 +69,26 @@ def record(
     """
     with _listening(handle, folder / CAPTURE) as capture:
         code, output = run_on(handle, host, argv, echo=echo, timeout_s=timeout_s)
-        order = {"quiet_s": QUIET_S, "within_s": QUIET_WITHIN_S}
-        client.send(capture, order)
-        calm = client.receive(capture, handle.name)["ok"]
-        client.send(capture, {"stop": True})
-        held = client.receive(capture, handle.name)["ok"]
+        return _end(handle, capture, folder, code, output)
+
+
+def _end(
+    handle: client.Handle, capture: socket.socket, folder: Path, code: int, output: str
+) -> Run:
+    """Wait until the network is quiet, and stop."""
+    client.send(capture, {"quiet_s": QUIET_S, "within_s": QUIET_WITHIN_S})
+    calm = client.receive(capture, handle.name)["ok"]
+    client.send(capture, {"stop": True})
+    held = client.receive(capture, handle.name)["ok"]
     shutil.copyfile(handle.folder / STATE, folder / STATE)
     return Run(folder, code, output, calm["quiet"], held["frames"], held["dropped"])
+
+
+def watch(handle: client.Handle, folder: Path, until: Callable[[], None]) -> Run:
+    """Capture everything into `folder`, which exists, while `until` runs. Raises LabError."""
+    with _listening(handle, folder / CAPTURE) as capture:
+        until()
+        return _end(handle, capture, folder, 0, "")
 
 
 def run_on(

@@ -27,7 +27,7 @@ EXIT_CODES = """exit codes:
   visit: as 0 and 1.   exec, shell: the command's own code."""
 
 # Verbs whose functions cannot have their name.
-FUNCTIONS = {"exec": "exec_", "table": "show_table"}
+FUNCTIONS = {"exec": "exec_", "open": "open_", "table": "show_table"}
 
 
 def _add(verbs: Any, name: str, help: str, examples: str, where: str) -> argparse.ArgumentParser:
@@ -193,6 +193,21 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("host", metavar="HOST", nargs="?")
     _recording(p)
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+
+    p = _add(
+        verbs, "open", "open a site of the lab in your own browser; each click is captured",
+        "hoplab open\nhoplab open http://www.itheima.com/courses.html --from pc\n"
+        "hoplab open --save my-clicks      Ctrl-C ends it; hoplab report my-clicks\n"
+        "hoplab trace --live               beside it: a line a packet, while you click",
+        "verbs_open",
+    )  # fmt: skip
+    p.add_argument("url", metavar="URL", nargs="?", help="default: http://www.itheima.com/ in web")
+    p.add_argument(
+        "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: web)"
+    )
+    p.add_argument("--from", dest="host", metavar="HOST", help="whose browser (default: client)")
+    p.add_argument("--no-browser", action="store_true", help="only print the address")
+    _recording(p)
 
     p = _add(
         verbs, "report", "make a page, a picture or Markdown of a kept run; no lab is needed",

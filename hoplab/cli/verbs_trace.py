@@ -11,6 +11,7 @@ import shlex
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,12 @@ class _Lab:
                 self.handle, host, command, self.folder, timeout_s=self.arguments.timeout
             )
 
+    def watch(self, until: Callable[[], None]) -> None:
+        """Capture while `until` runs."""
+        from hoplab import record
+
+        self.run = record.watch(self.handle, self.folder, until)
+
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         from hoplab import record, runs
         from hoplab.report import as_json, terminal
@@ -188,10 +195,13 @@ class _Lab:
 
     def _waterfall(self) -> None:
         """When the client waited for what, as it saw it itself."""
+        from hoplab.report.language import code_from, language
+
         lines = self.run.output.splitlines()
         first = next((i for i, line in enumerate(lines) if line.startswith("  on  code")), None)
         if first is not None:
-            print("  What the client waited for, by its own clock:")
+            tr = language(self.arguments.lang or code_from(os.environ))
+            print(f"  {tr('What the client waited for, by its own clock:')}")
             print("\n".join(f"  {line}" for line in lines[first:-1]) + "\n")
 
     def _footer(self) -> None:

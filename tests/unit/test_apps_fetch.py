@@ -333,6 +333,7 @@ class Script:
         self.answers = answers
         self.heads: list[str] = []
         self.opened = 0
+        self.then_closes: set[str] = set()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -362,6 +363,8 @@ class Script:
                 if answer is None:
                     return
                 conn.sendall(answer)
+                if path in self.then_closes:
+                    return
 
     def __enter__(self) -> Script:
         return self

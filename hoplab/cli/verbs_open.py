@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `open`: a site of the lab in the user's own browser."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from hoplab import client, gate
+from hoplab.cli import output
+from hoplab.cli.verbs_trace import _first_host, _first_server, _Lab
+from hoplab.errors import Exit, LabError
+from hoplab.proxy import Proxy
+from hoplab.trace.titles import clean
+
+
+def open_(arguments: argparse.Namespace) -> int:
+    url = arguments.url
+    if url and "://" not in url:
+        url = f"http://{url}"
+    if url and not url.startswith("http://"):
+        raise LabError(
+            f"{url} is no http:// URL",
+            "for https:// set the browser's proxy to what `hoplab open` prints",
+            Exit.USAGE,
+        )
+    with _Lab(arguments, default="web") as lab:
+        state = lab.handle.state()
+        url = url or state["url"] or _first_server(state)
+        host = arguments.host or state["client"] or _first_host(state)
+        lab.watch(lambda: _serve(lab.handle, host, url, arguments))
+        return lab.tell(host=host, command=f"hoplab open {url}")
+
+
+def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
+    """Until Ctrl-C."""
+    lock = threading.Lock()
+
+    def say(line: str) -> None:
+        with lock:
+            print(f"  {clean(line, 300)}", file=sys.stderr, flush=True)
+
+    with _gate(handle, host) as opened:
+        proxy = Proxy(opened.connect, say)
+        try:
+            address = proxy.url(url)
+        except ValueError:
+            raise LabError(
+                f"{url} is no URL of the lab", "write http://NAME/ or http://NAME:PORT/", Exit.USAGE
+            ) from None
+        if arguments.json:
+            output.print_json({"url": address, "proxy": proxy.as_proxy, "host": host})
+            sys.stdout.flush()
+        else:
+            print(f"{url} as {host} sees it:\n\n  {address}\n")
+            print(f"or with the proxy {proxy.as_proxy}, such as")
+            print(f"  curl -x {proxy.as_proxy} {url}\n")
+            print("Every frame is captured; Ctrl-C ends it and tells what happened.", flush=True)
+            if _has_display() and not arguments.no_browser:
+                import webbrowser
+
+                webbrowser.open(address)
+        try:
+            proxy.serve()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            proxy.close()
+
+
+def _has_display() -> bool:
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+@contextlib.contextmanager
+def _gate(handle: client.Handle, host: str) -> Iterator[gate.Gate]:
+    """A gate into the host; it ends with the block."""
+    from hoplab import record
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    program = str(Path(gate.__file__).resolve())
+    with ours, handle.connect() as sock:
+        request = record.request_for(host, [sys.executable, "-I", program])
+        with theirs, open(os.devnull, "wb") as null:
+            client.send(sock, request, (theirs.fileno(), null.fileno(), 2))
+            client.receive(sock, handle.name)
+        yield gate.Gate(ours)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gate into a host: TCP connections opened there and used out here.
+
+A socket belongs for ever to the network namespace it was made in, whoever holds its descriptor. So
+a small process inside the host resolves names with the host's own resolver, connects, and passes
+the connected socket out over a unix socket (SCM_RIGHTS, unix(7)). What is sent on it out here
+travels the lab's wires, and nothing but the lab can be reached.
+
+`Gate` is the side out here; `main` is the process inside, which uses the standard library alone.
+The messages are JSON, one a packet:
+
+    {"id": 1, "host": NAME, "port": N}   ->   {"id": 1, "address": A} with a descriptor
+                                              {"id": 1, "error": SENTENCE}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import sys
+import threading
+from typing import Any
+
+CONNECT_S = 20.0
+_LARGEST = 4096
+
+
+class Refused(Exception):
+    """The host could not connect; the sentence says why."""
+
+
+class Gate:
+    """Asks the process inside for connections; any thread may."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._number = 0
+        self._waiting: dict[int, queue.SimpleQueue[tuple[dict[str, Any], list[int]]]] = {}
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP connection from the host to HOST, a name or an address. Raises Refused."""
+        box: queue.SimpleQueue[tuple[dict[str, Any], list[int]]] = queue.SimpleQueue()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._waiting[number] = box
+        try:
+            self._channel.send(json.dumps({"id": number, "host": host, "port": port}).encode())
+            answer, fds = box.get(timeout=CONNECT_S * 2)
+        except (OSError, queue.Empty):
+            raise Refused("the lab does not answer any more") from None
+        finally:
+            self._waiting.pop(number, None)
+        if not fds:
+            raise Refused(str(answer.get("error", "no connection")))
+        return socket.socket(fileno=fds[0])
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._channel, _LARGEST, 1)
+            except OSError:
+                data, fds = b"", []
+            if not data:
+                for box in list(self._waiting.values()):
+                    box.put(({"error": "the lab has ended"}, []))
+                return
+            answer = json.loads(data)
+            waiting = self._waiting.get(answer["id"])
+            if waiting is not None:
+                waiting.put((answer, fds))
+            else:
+                for fd in fds:
+                    os.close(fd)
+
+
+# ---- inside the host ---------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Serve the unix socket that is our stdin, until it closes."""
+    channel = socket.socket(fileno=os.dup(0))
+    while True:
+        try:
+            data = channel.recv(_LARGEST)
+        except OSError:
+            return 0
+        if not data:
+            return 0
+        threading.Thread(target=_serve, args=(channel, json.loads(data)), daemon=True).start()
+
+
+def _serve(channel: socket.socket, wish: dict[str, Any]) -> None:
+    answer: dict[str, Any] = {"id": wish["id"]}
+    fds: list[int] = []
+    sock = None
+    try:
+        sock = _connect(str(wish["host"]), int(wish["port"]))
+        answer["address"] = sock.getpeername()[0]
+        fds = [sock.fileno()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it took too long"
+        answer["error"] = f"{wish['host']} port {wish['port']}: {reason}"
+    try:
+        socket.send_fds(channel, [json.dumps(answer).encode()], fds)
+    except OSError:
+        pass  # nobody waits any more
+    if sock is not None:
+        sock.close()
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """As fetch.py does it: IPv4 alone is asked for, so that one question goes out."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    failure: OSError = OSError("it has no address")
+    for entry in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_S)
+            sock.connect(entry[4])
+            sock.settimeout(None)  # whoever gets the descriptor shares this setting
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise failure
+
+
+if __name__ == "__main__":
+    sys.exit(main())
