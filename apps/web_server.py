@@ -76,6 +76,7 @@ LINGER_S = 5.0
 GRACE_S = 5.0  # for what is being served when the server is to stop
 THREADS = 16
 
+TLS_CA = "/run/hoplab-ca"  # as in lab_ca.py, which is loaded only when TLS is asked for
 SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
 FILES = Site(SITE)  # what --site says; a `handle` of yours may fall back on it
 
@@ -491,7 +492,7 @@ class Connection:
 
         Closing with unread bytes would send a reset, and a reset throws away what is on its way.
         """
-        if self.mute:
+        if self.mute and self.server.tls is None:
             return self.close()
         self.state = "linger"
         self.deadline = self.server.now + LINGER_S
@@ -503,6 +504,8 @@ class Connection:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
+            return self.close()
+        if self.mute:
             return self.close()
         self._wait_for(select.EPOLLIN)
 
@@ -849,6 +852,7 @@ def build_parser() -> argparse.ArgumentParser:
   python3 apps/web_server.py --site my-site --listen 127.0.0.1 --port 8080
   python3 apps/web_server.py --site www.a.lab=a --site www.b.lab=b
   python3 apps/web_server.py --variant slow --port 8080
+  python3 apps/web_server.py --tls localhost --tls-ca my-ca --port 8443
   python3 apps/web_server.py --background --log access.log --log-format combined
   curl -v http://127.0.0.1:8080/
 
@@ -868,6 +872,25 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
         choices=sorted(VARIANTS),
         help="behave differently: answer by HTTP/1.0, close after each answer, be slow, or reset "
         "the connection in the middle of the body",
+    )
+    parser.add_argument(
+        "--tls",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="speak TLS, with a certificate for NAME (a name or an address; again for more); "
+        "add --port 443",
+    )
+    parser.add_argument(
+        "--tls-ca",
+        metavar="DIR",
+        default=TLS_CA,
+        help="folder of the lab's authority, made if it is not there (default %(default)s)",
+    )
+    parser.add_argument(
+        "--keylog",
+        metavar="FILE",
+        help="write down the keys of every TLS connection: with them Wireshark can read it",
     )
     parser.add_argument(
         "--idle",
@@ -901,6 +924,26 @@ def _seconds(text: str) -> float:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, such as 2.5")
     return value
+
+
+def tls_context(folder: str, names: Sequence[str], keylog: str | None) -> ssl.SSLContext:
+    """TLS with a certificate for NAMES, signed by the lab's authority. Raises ServiceError."""
+    import ssl  # here: most servers of a lab speak plain text
+
+    import lab_ca
+
+    try:
+        pem, key = lab_ca.certificate(folder, names)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem, key)
+        context.set_alpn_protocols(["http/1.1"])
+        if keylog is not None:
+            context.keylog_filename = keylog
+    except lab_ca.CaError as error:
+        raise service.ServiceError(str(error), error.hint) from None
+    except OSError as error:
+        raise service.ServiceError(f"no TLS: {error}", "Check --tls-ca and --keylog.") from None
+    return context
 
 
 def sites(wishes: Sequence[str]) -> Site | Hosts:
@@ -949,7 +992,8 @@ def main(
         listener = service.listen_tcp(args.listen, args.port)
         variant = VARIANTS[args.variant] if args.variant else DEFAULT
         _more_descriptors()
-        server = Server(app, idle_s=args.idle, max_body=args.max_body, variant=variant)
+        tls = tls_context(args.tls_ca, args.tls, args.keylog) if args.tls else None
+        server = Server(app, idle_s=args.idle, max_body=args.max_body, variant=variant, tls=tls)
 
         def serve(log: service.Log) -> None:
             server.log = log

@@ -19,7 +19,7 @@ system_python=/usr/bin/python3 # the distribution's: its packages hold Mininet's
 # Why each: mininet brings mnexec; ping, traceroute, curl and tcpdump are what people type on the
 # hosts; python3-dnspython lets stock `mn`, which runs on the system's Python, start our DNS apps.
 packages=(
-    mininet openvswitch-switch iproute2 iputils-ping ethtool curl traceroute tcpdump
+    mininet openvswitch-switch iproute2 iputils-ping ethtool curl openssl traceroute tcpdump
     python3-venv python3-dnspython
 )
 # The peers that tests compare with.

@@ -22,11 +22,13 @@ lab's own name servers, one after the other; the client shakes hands with www (T
 page (HTTP) and closes. At each router the MAC addresses change and the IP addresses stay.
 
     hoplab visit
+    hoplab visit --topology web,variant=slow ; hoplab visit --topology web,tls=1 https://10.80.0.80/
     hoplab visit http://no.such.name.com/ ; hoplab visit http://closed.itheima.com/
     sudo mn --custom topologies/web.py --topo web --controller remote
     sudo python3 topologies/web.py          (with `ryu-manager controllers/learning_switch.py`)
 
-Parameters: routers (a chain of 2 to 8, the web subnet behind the last), clients (1 to 100).
+Parameters: routers (a chain of 2 to 8, the web subnet behind the last), clients (1 to 100),
+variant (http1.0, no-keep-alive, slow or reset: how www behaves), tls (1: https:// too).
 All addresses are private and nothing leaves the lab.
 """
 
@@ -57,7 +59,7 @@ class WebTopo(Topo):
     url = "http://www.itheima.com/"
     client = "client"
 
-    def build(self, routers=2, clients=2):
+    def build(self, routers=2, clients=2, variant="", tls=0):
         if not 2 <= routers <= 8 or not 1 <= clients <= 100:
             raise ValueError("give 2 to 8 routers and 1 to 100 clients")
         # Which router each network hangs on (two for a cable between routers), and its first .1
@@ -81,7 +83,7 @@ class WebTopo(Topo):
         self.addLink("r2", dns, params1={"ip": "10.53.0.1/24"})
         self.addLink(f"r{routers}", web, params1={"ip": "10.80.0.1/24"})
         self.name_servers(dns)
-        self.web_servers(web)
+        self.web_servers(web, variant, tls)
 
     @staticmethod
     def routes(router, where):
@@ -126,11 +128,14 @@ class WebTopo(Topo):
             )
             self.addLink(host, dns)
 
-    def web_servers(self, web):
+    def web_servers(self, web, variant, tls):
+        behave = ["--variant", str(variant)] if variant else []
+        serves = [["web_server.py", *behave]]
+        if tls:
+            names = ["--tls", "www.itheima.com", "--tls", "10.80.0.80"]
+            serves.append(["web_server.py", *behave, *names, "--port", "443"])
         common = {"defaultRoute": "via 10.80.0.1", "nameserver": RESOLVER}
-        www = self.addHost(
-            "www", cls=Server, ip="10.80.0.80/24", serves=[["web_server.py"]], **common
-        )
+        www = self.addHost("www", cls=Server, ip="10.80.0.80/24", serves=serves, **common)
         idle = self.addHost("idle", cls=Computer, ip="10.80.0.81/24", **common)
         self.addLink(www, web)
         self.addLink(idle, web)

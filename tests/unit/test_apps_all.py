@@ -30,7 +30,7 @@ SERVERS = {
     "dns_resolver.py": ["--hints", str(ZONES / "root.hints")],
     "web_server.py": [],
 }
-SCRIPTS = [*SERVERS, "fetch.py"]
+SCRIPTS = [*SERVERS, "fetch.py", "lab_ca.py"]
 
 
 def need(tool: str) -> str:
@@ -132,7 +132,7 @@ def test_file_stands_alone(path: Path) -> None:
             assert top in sys.stdlib_module_names or top in siblings | {"dns"}, name
 
 
-@pytest.mark.parametrize("script", ["web_server.py", "fetch.py"])
+@pytest.mark.parametrize("script", ["web_server.py", "fetch.py", "lab_ca.py"])
 def test_needs_the_standard_library_alone(script: str) -> None:
     command = [sys.executable, "-S", str(APPS / script), "--help"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

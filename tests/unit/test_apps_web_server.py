@@ -24,7 +24,7 @@ import http1
 import web_server
 import web_site
 
-from tests.unit.test_apps_all import APPS, Running, eventually, need, running
+from tests.unit.test_apps_all import APPS, Running, eventually, need, run_app, running
 
 SITE = APPS / "site"
 BIG = bytes(range(256)) * 4096  # 1 MiB: more than one send
@@ -709,6 +709,48 @@ def test_sigterm_finishes_what_is_being_served(site: Path, tmp_path: Path) -> No
             it.process.poll = lambda: None  # type: ignore[method-assign]
     finally:
         big.unlink()
+
+
+def test_tls_with_the_labs_authority(site: Path, tmp_path: Path) -> None:
+    need("openssl")
+    folder, keylog = tmp_path / "ca", tmp_path / "keys"
+    options = ["--site", str(site), "--tls", "www.a.lab", "--tls", "127.0.0.1"]
+    options += ["--tls-ca", str(folder), "--keylog", str(keylog)]
+    with running("web_server.py", tmp_path / "log", *options) as it:
+        at = f"{it.address}:{it.port}"
+        base = [need("curl"), "-sS", "--noproxy", "*", "--max-time", "20"]
+        trusting = [*base, "--cacert", str(folder / "ca.pem")]
+        named = [*trusting, "--connect-to", f"www.a.lab:443:{at}"]
+        urls = ["https://www.a.lab/", "https://www.a.lab/big.bin", "https://www.a.lab/sub/"]
+        out = subprocess.run([*named, *urls], capture_output=True, timeout=60, check=True).stdout
+        assert out == b"<h1>home</h1>" + BIG + b"<h1>sub</h1>"
+        subprocess.run([*trusting, f"https://{at}/"], capture_output=True, timeout=60, check=True)
+        # A body, a body that nobody wants, and one without trust in the authority.
+        post = [*named, "--data-binary", f"@{site}/big.bin", "-H", "Expect:", urls[0]]
+        done = subprocess.run(post, capture_output=True, timeout=60, check=True)
+        assert b"405 Method Not Allowed" in done.stdout
+        wrong = subprocess.run([*base, f"https://{at}/"], capture_output=True, timeout=60)
+        assert wrong.returncode == 60
+        # Plain text to it, half a handshake, and our own client.
+        try:
+            assert b"200" not in talk(it, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        except ConnectionResetError:
+            pass
+        result = run_app("fetch.py", f"https://{at}/", "--cacert", str(folder / "ca.pem"))
+        assert result.returncode == 0, result.stderr
+        assert "TLSv1.3" in result.stdout and "hoplab lab authority" in result.stdout
+        result = run_app("fetch.py", f"https://{at}/")
+        assert result.returncode == 60 and "--cacert" in result.stderr
+        named_wrong = f"https://localhost:{it.port}/"
+        result = run_app("fetch.py", named_wrong, "--cacert", str(folder / "ca.pem"))
+        assert result.returncode == 60 and "mismatch" in result.stderr
+    assert "CLIENT_TRAFFIC_SECRET_0" in keylog.read_text(encoding="ascii")
+    assert (folder / "ca.key").stat().st_mode & 0o077 == 0
+
+
+def test_fetch_of_https_from_a_plain_server_is_35(server: Running) -> None:
+    result = run_app("fetch.py", f"https://{server.address}:{server.port}/")
+    assert result.returncode == 35 and "Does this port speak TLS?" in result.stderr
 
 
 def status_line(raw: bytes) -> bytes:
