@@ -113,6 +113,7 @@ _MENU = {
     "dns": "DNS",
     "handshake": "Handshake",
     "http": "HTTP",
+    "tls": "TLS",
     "close": "Close",
     "tcp": "TCP",
     "ping": "Ping",

@@ -49,7 +49,8 @@ def family(trip: Trip) -> str:
     """The word by which a packet is coloured: its protocol as the lesson names it."""
     kind = trip.kind
     for prefix, name in (
-        ("arp", "arp"), ("nd-", "arp"), ("dns", "dns"), ("http", "http"), ("icmp", "icmp"),
+        ("arp", "arp"), ("nd-", "arp"), ("dns", "dns"), ("http", "http"), ("tls", "http"),
+        ("icmp", "icmp"),
         ("tcp", "tcp"),
     ):  # fmt: skip
         if kind.startswith(prefix):

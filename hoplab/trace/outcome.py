@@ -20,7 +20,7 @@ from hoplab.trace.causes import ASKS_MAC, Lookup, short
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
 from hoplab.trace.steps import Facts
-from hoplab.trace.tcp import Connection, Exchange
+from hoplab.trace.tcp import Connection, Exchange, Secured
 from hoplab.trace.titles import clean, plural
 
 _NOISE = ("nd-", "mld", "other")
@@ -32,6 +32,8 @@ def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "
     if request is not None:
         outcome = _fetch(facts, request)
         if request.said:
+            if outcome.code == "sealed":
+                outcome.ok = False  # the client could read it
             outcome.why.append(f"The client program said: {_quote(request.said)}")
         return outcome
     return _generic(facts, host, said)
@@ -104,11 +106,26 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
         who = facts.by_number[number].sender
         text = f"{who} broke the connection off by RST before a response came."
         return Outcome(False, "reset", text, [], who, [number])
+    if connection.tls is not None and connection.tls.server_hello:
+        return _sealed(connection, connection.tls)
     if connection.exchanges:
         asked = facts.by_number[connection.exchanges[-1].request]
         return _death(facts, asked, "The HTTP request was never answered.", "request")
     text = f"The connection to {server} was opened, but no HTTP request went over it."
     return Outcome(False, "no-request", text, [], client, [connection.syn])
+
+
+def _sealed(connection: Connection, tls: Secured) -> Outcome:
+    """What frames can tell of a fetch by TLS; whether the page was good they cannot."""
+    client, server = connection.client.node, connection.server.node
+    sizes = (
+        f"{plural(tls.sealed[0], 'sealed byte')} to {server}, {plural(tls.sealed[1], 'byte')} back"
+    )
+    if not all(tls.sealed):
+        text = f"{client} and {server} began with TLS, and nothing sealed was answered: {sizes}."
+        return Outcome(False, "tls-failed", text, [], server, [tls.client_hello, tls.server_hello])
+    text = f"{client} and {server} spoke {tls.version}: {sizes}. What was said cannot be read."
+    return Outcome(True, "sealed", text, [], server, [tls.client_hello, tls.server_hello])
 
 
 def _no_address(facts: Facts, asked: list[Lookup]) -> Outcome:

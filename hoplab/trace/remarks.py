@@ -22,6 +22,7 @@ _SHORT = {
     "dns": "DNS",
     "handshake": "the handshake",
     "http": "HTTP",
+    "tls": "TLS",
     "close": "the close",
     "tcp": "TCP",
     "ping": "ping",
@@ -40,11 +41,14 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         elif step.key == "dns":
             step.remarks = _dns(facts, step, request)
         elif connection is None:
-            if step.number:
+            sealed = [one for one in facts.connections if one.tls is not None]
+            if step.key == "http" and sealed:
+                step.remarks = [Remark("http-sealed", _sealed(sealed[0]))]
+            elif step.number:
                 step.remarks = [Remark(f"{step.key}-none", "No frame: it did not come to this.")]
         elif step.key == "handshake":
             step.remarks = _handshake(connection)
-        elif step.key in ("http", "tcp"):
+        elif step.key in ("http", "tcp", "tls"):
             step.remarks = _exchange(facts, step, connection)
         elif step.key == "close":
             step.remarks = _close(connection)
@@ -178,12 +182,47 @@ def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
     if silent:
         text = f"{connection.server.node} sent no response to {silent[0].method}"
         out.append(Remark("http-silent", f"{text} {silent[0].target} (#{silent[0].request})."))
+    if step.key == "http":
+        out += _manners(connection)
     pure = [number for number in step.trips if facts.by_number[number].kind == "tcp-ack"]
     if pure:
         verb = "carries" if len(pure) == 1 else "carry"
         text = f"{plural(len(pure), 'frame')} {numbers(pure)} {verb} nothing but an ACK"
         out.append(Remark("pure-acks", f"{text}; textbook pictures often leave them out."))
     return out
+
+
+_SLOW_NS = 100_000_000  # from the request to the first byte of the answer
+
+
+def _manners(connection: Connection) -> list[Remark]:
+    """How this server's way of answering differs from what most do today."""
+    out = []
+    server = connection.server.node
+    answered = [one for one in connection.exchanges if one.status is not None]
+    if any(one.version == "HTTP/1.0" for one in answered):
+        if all(one.content_length is None for one in answered):
+            text = f"{server} answered by HTTP/1.0 and without a length: the end of the connection "
+            out.append(Remark("http-1.0", text + "is the end of the page."))
+        else:
+            out.append(Remark("http-1.0", f"{server} answered by HTTP/1.0."))
+    elif any(one.closes for one in answered):
+        text = f"{server} said 'Connection: close': another request needs another handshake."
+        out.append(Remark("http-close", text))
+    slow = [one for one in answered if one.answered_ns - one.started_ns > _SLOW_NS]
+    if slow:
+        ms = (slow[0].answered_ns - slow[0].started_ns) / 1e6
+        text = f"{server} took {ms:,.1f} ms before the first byte of its answer"
+        out.append(Remark("http-slow", f"{text} (#{slow[0].request}, #{slow[0].response})."))
+    return out
+
+
+def _sealed(connection: Connection) -> str:
+    return (
+        "It is inside the sealed records: which page was asked for, the status, the page itself "
+        f"and the headers cannot be seen here. Only {connection.client.node} and "
+        f"{connection.server.node} have the key."
+    )
 
 
 def _size(trip: Trip) -> int:

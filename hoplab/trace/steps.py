@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from hoplab.trace.causes import ASKS_MAC, Lookup
 from hoplab.trace.narrative import Mapping, Step, Trip
-from hoplab.trace.tcp import Connection
+from hoplab.trace.tcp import Connection, Secured
 from hoplab.trace.titles import clean, plural
 
 LESSON = ("arp", "dns", "handshake", "http", "close")
@@ -29,6 +29,7 @@ HEADINGS = {
     "dns": "DNS: from the name to the address",
     "handshake": "TCP: three-way handshake",
     "http": "HTTP: request and response",
+    "tls": "TLS: agree on a key, then speak sealed",
     "close": "TCP: four-way close",
     "tcp": "TCP: data",
     "ping": "Ping: echo request and echo reply",
@@ -47,6 +48,9 @@ LESSONS = {
     "SYN, SYN + ACK, ACK. From then on bytes flow both ways.",
     "http": "The client asks for a page in plain text; the server answers with a status and the "
     "page. TCP numbers every byte, and the receiver confirms by ACK what has come.",
+    "tls": "Client and server say hello in plain text and agree on a key that no listener can work "
+    "out; the server proves who it is by a certificate. What follows is sealed: who speaks with "
+    "whom, when and how much can be seen, what is said cannot.",
     "close": "Each direction is closed by itself: FIN says 'no more from me', ACK confirms it. So "
     "the textbook counts four frames: FIN, ACK, FIN, ACK.",
     "tcp": "TCP numbers every byte, and the receiver confirms by ACK what has come.",
@@ -92,7 +96,7 @@ def make_steps(facts: Facts, lesson: bool) -> list[Step]:
     for key, which in order:
         step = _step(key, lesson)
         step.trips = gathered[(key, which)]
-        if key in ("handshake", "http", "close", "tcp"):
+        if key in ("handshake", "http", "tls", "close", "tcp"):
             connection = facts.connections[which]
             if key in repeats:
                 step.heading += f" (connection {which + 1}, port {connection.port})"
@@ -113,8 +117,11 @@ def _with_missing(steps: list[Step]) -> list[Step]:
     for number, key in enumerate(LESSON, 1):
         if any(step.key == key for step in steps):
             continue
+        # What has no number stands last, but HTTP that was sealed comes after its TLS.
         later = [
-            place for place, step in enumerate(steps) if step.number > number or step.number == 0
+            place
+            for place, step in enumerate(steps)
+            if step.number > number or (step.number == 0 and step.key != "tls")
         ]
         steps.insert(later[0] if later else len(steps), _step(key, True))
     return steps
@@ -151,7 +158,8 @@ def _label_tcp(facts: Facts, labels: dict[int, Label]) -> None:
         for number, phase in connection.phases.items():
             if connection.port == 53:
                 continue  # DNS over TCP stands with DNS
-            key = {"exchange": "http" if connection.http else "tcp"}.get(phase, phase)
+            carries = "tls" if connection.tls else "http" if connection.http else "tcp"
+            key = carries if phase == "exchange" else phase
             labels[number] = (key, which)
 
 
@@ -207,6 +215,8 @@ def _tcp_mapping(facts: Facts, key: str, connection: Connection) -> list[Mapping
         return _close_mapping(facts, connection)
     if key == "http":
         return _http_mapping(connection)
+    if key == "tls" and connection.tls is not None:
+        return _tls_mapping(connection, connection.tls)
     return []
 
 
@@ -219,6 +229,18 @@ def _handshake_mapping(connection: Connection) -> list[Mapping]:
         _mapping("SYN + ACK", f"{server} to {client}", connection.syn_ack),
         _mapping("ACK", f"{client} to {server}{riding}", connection.ack),
     ]
+
+
+def _tls_mapping(connection: Connection, tls: Secured) -> list[Mapping]:
+    client, server = connection.client.node, connection.server.node
+    name = f" by the name {tls.server_name}" if tls.server_name else ""
+    out = [_mapping("ClientHello", f"{client} asks for {server}{name}", tls.client_hello)]
+    if tls.server_hello:
+        chosen = f"{server} chooses {tls.version} with {tls.cipher}"
+        out.append(_mapping("ServerHello", chosen, tls.server_hello))
+        sizes = f"{plural(tls.sealed[0], 'byte')} to {server}, {plural(tls.sealed[1], 'byte')} back"
+        out.append(_mapping("sealed", sizes, *tls.sealed_trips))
+    return out
 
 
 def _http_mapping(connection: Connection) -> list[Mapping]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from hoplab.trace.narrative import Trip
 from hoplab.trace.titles import clean, dns_title, plural
 from hoplab.wire import packet as wire
+from hoplab.wire import tls
 from hoplab.wire.packet import HttpStart, Tcp
 
 End = tuple[str, int]
@@ -27,7 +28,10 @@ CLIENT, SERVER = 0, 1
 
 @dataclass(slots=True)
 class Exchange:
-    """One HTTP request and what came back. Bytes are of the bodies; times in nanoseconds."""
+    """One HTTP request and what came back. Bytes are of the bodies; times in nanoseconds.
+
+    version: of the response, "HTTP/1.1". closes: the server said Connection: close in it.
+    """
 
     request: int
     method: str
@@ -38,7 +42,23 @@ class Exchange:
     content_length: int | None = None
     body_bytes: int = 0
     started_ns: int = 0
+    answered_ns: int = 0
     ended_ns: int = 0
+    version: str = ""
+    closes: bool = False
+
+
+@dataclass(slots=True)
+class Secured:
+    """What could be read of TLS: trips of the hellos, 0 for none; bytes of sealed records."""
+
+    client_hello: int = 0
+    server_hello: int = 0
+    server_name: str = ""
+    version: str = ""
+    cipher: str = ""
+    sealed: list[int] = field(default_factory=lambda: [0, 0])  # from the client, from the server
+    sealed_trips: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -91,6 +111,7 @@ class Connection:
     again: dict[int, int] = field(default_factory=dict)
     first_fin: int | None = None
     exchanges: list[Exchange] = field(default_factory=list)
+    tls: Secured | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -208,6 +229,7 @@ def _segment(connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End
     elif late:
         trip.notes.append("bytes before this segment were not seen: lost, or overtaken")
     _http(connection, trip, side is connection.client, bool(first))
+    _tls(connection, trip, side is connection.client, bool(first))
 
 
 def _first_sending(side: Side, start_at: int, span: int) -> int:
@@ -292,6 +314,9 @@ def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
     if dns is not None and dns.questions:
         kind, title = dns_title(dns)
         return kind, title + " (over TCP)"
+    sealed = tls.parse(trip.packet.payload)
+    if sealed is not None:
+        return _tls_words(sealed)
     last = start_at + tcp.payload_length - 1
     size = plural(tcp.payload_length, "byte")
     return "tcp-data", f"TCP data, {size} ({start_at:,} to {last:,})"
@@ -304,6 +329,47 @@ def _http_words(head: HttpStart, tcp: Tcp) -> tuple[str, str]:
     kind = f", {clean(head.content_type, 30)}" if head.content_type else ""
     status = f"HTTP {head.status} {clean(head.reason, 30)}".rstrip()
     return "http-response", f"{status}{kind}, {plural(tcp.payload_length, 'byte')}"
+
+
+def _tls_words(found: tls.Tls) -> tuple[str, str]:
+    if found.what == "client-hello":
+        wanted = f": I want {clean(found.server_name, 60)}" if found.server_name else ""
+        return "tls-client-hello", f"TLS ClientHello{wanted}, up to {found.version}"
+    if found.what == "server-hello":
+        return "tls-server-hello", f"TLS ServerHello: {found.version}, {found.cipher}"
+    size = plural(found.length, "byte")
+    if found.what == "data":
+        return "tls-data", f"TLS sealed records, {size}"
+    if found.what == "alert":
+        return "tls-alert", f"TLS alert, {size}"
+    return "tls-handshake", f"TLS handshake, {size}"
+
+
+def _tls(connection: Connection, trip: Trip, from_client: bool, again: bool) -> None:
+    """Notes what of TLS can be read: both hellos, and how much was sealed after them."""
+    size = trip.packet.tcp.payload_length if trip.packet.tcp else 0
+    if again or not size:
+        return
+    known = connection.tls
+    if known is None:
+        if trip.kind != "tls-client-hello" or not from_client:
+            return
+        found = tls.parse(trip.packet.payload)
+        name = clean(found.server_name, 60) if found else ""
+        connection.tls = Secured(trip.number, server_name=name)
+    elif trip.kind == "tls-server-hello" and not from_client and not known.server_hello:
+        found = tls.parse(trip.packet.payload)
+        if found is not None:
+            known.server_hello, known.version = trip.number, found.version
+            known.cipher = found.cipher
+            known.sealed[SERVER] += max(0, size - _first_record(trip.packet.payload))
+    elif known.server_hello:
+        known.sealed[CLIENT if from_client else SERVER] += size
+        known.sealed_trips.append(trip.number)
+
+
+def _first_record(data: bytes) -> int:
+    return 5 + int.from_bytes(data[3:5], "big")
 
 
 def _http(connection: Connection, trip: Trip, from_client: bool, again: bool) -> None:
@@ -321,6 +387,9 @@ def _http(connection: Connection, trip: Trip, from_client: bool, again: bool) ->
             one = waiting[0] if waiting else connection.exchanges[-1]
             one.response, one.status, one.reason = trip.number, head.status, clean(head.reason, 40)
             one.content_length = head.content_length
+            one.answered_ns, one.version = trip.t_ns, head.version
+            upto = trip.packet.payload.partition(b"\r\n\r\n")[0].lower()
+            one.closes = b"\r\nconnection: close" in upto
             blank = trip.packet.payload.find(b"\r\n\r\n")
             size = max(0, size - blank - 4) if blank >= 0 else 0
         answered = [one for one in connection.exchanges if one.status is not None]

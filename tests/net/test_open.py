@@ -53,3 +53,26 @@ def test_a_site_in_the_users_own_browser(anybody: Any, tmp_path: Path) -> None:
         assert any("HTTP GET /style.css" in title for title in titles)
     assert any("TCP RST" in title for title in titles)  # closed.itheima.com
     assert (anybody.home / "clicks" / "capture.pcapng").stat().st_size > 1000
+
+
+def test_https_is_told_as_far_as_it_can_be_seen(hoplab: Any) -> None:
+    up = ["--topology", "web,tls=1", "--json"]
+    story = hoplab("visit", "https://www.itheima.com/", *up).json
+    assert story["outcome"]["code"] == "sealed" and story["outcome"]["ok"]
+    titles = [trip["title"] for trip in story["trips"]]
+    assert "TLS ClientHello: I want www.itheima.com, up to TLS 1.3" in titles
+    assert not any("HTTP" in title for title in titles)
+    curl = ["curl", "-sS", "--cacert", "/run/hoplab-ca/ca.pem", "-o", "/dev/null"]
+    wide = ["-w", "%{http_code}", "https://www.itheima.com/", "https://10.80.0.80/"]
+    assert hoplab("exec", "client", "--", *curl, *wide, "-o", "/dev/null").out == "200200"
+
+
+def test_a_server_that_closes_and_a_page_with_all_it_shows(hoplab: Any) -> None:
+    up = ["--topology", "web,variant=http1.0"]
+    story = hoplab("visit", *up, "--json").json
+    assert story["outcome"]["ok"] and story["outcome"]["bytes"] == 1499
+    said = [remark["code"] for step in story["steps"] for remark in step["remarks"]]
+    assert "http-1.0" in said
+    out = hoplab("visit", "--all", "--detail", "brief").out
+    for path in ("/", "/style.css", "/network.png", "/favicon.ico"):
+        assert any(line.rstrip().endswith(f"| {path}") for line in out.splitlines()), out

@@ -489,7 +489,9 @@ class Rig:
 def port_description(dpid: int, number: int, state: int = 0) -> Any:
     name = f"s{dpid}" if number == ofp.OFPP_LOCAL else f"s{dpid}-eth{number}"
     card = f"02:00:00:00:{dpid & 255:02x}:{number & 255:02x}"
-    return SimpleNamespace(port_no=number, name=name.encode(), state=state, config=0, hw_addr=card)
+    return SimpleNamespace(
+        port_no=number, name=name.encode(), state=state, config=0, hw_addr=card
+    )
 
 
 def load(name: str) -> ModuleType:
