@@ -31,6 +31,7 @@ import posixpath
 import re
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import BinaryIO, ClassVar, NamedTuple
 
 MAX_LINE = 8000  # octets in the request line, RFC 9112 section 3
@@ -81,6 +82,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # what no header value may hold
 _NO_TARGET = re.compile(rb"[\x00-\x20\x7f]")
+_VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
+# All header lines and the empty one. A name ends at the colon, so that this also refuses folded
+# lines and a blank before the colon (RFC 9112 section 5). A value holds no control characters.
+_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r?\n)*\r?\n")
 _END = re.compile(rb"\n\r?\n")  # a line may end in LF alone (RFC 9112 section 2.2)
 # A name, an IPv4 address or [an IPv6 address], and a port (RFC 9110 section 7.2).
 _HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]*))?")
@@ -165,10 +170,11 @@ class Request:
             _host_name(headers.get("host"), version)
         self.path = decode_path(local)
         self.query = local.partition("#")[0].partition("?")[2]
-        options = [o.strip().lower() for o in headers.get("connection", "").split(",")]
+        options = [o.strip() for o in headers.get("connection", "").lower().split(",")]
         self.keep_alive = "close" not in options and (version >= (1, 1) or "keep-alive" in options)
-        self.plain = not any(name in headers for name in _CONDITIONS)
-        self.gzip = _accepts_gzip(headers.get("accept-encoding", ""))
+        self.plain = _CONDITIONS.isdisjoint(headers)
+        accepted = headers.get("accept-encoding")
+        self.gzip = accepted is not None and _accepts_gzip(accepted)
 
     @property
     def body(self) -> bytes:
@@ -193,6 +199,7 @@ class Request:
         return self.version >= (1, 1) and self.headers.get("expect", "").lower() == "100-continue"
 
 
+@lru_cache(256)
 def _accepts_gzip(text: str) -> bool:
     """What the Accept-Encoding TEXT says about this one coding (RFC 9110 section 12.5.3)."""
     weights: dict[str, float] = {}
@@ -206,9 +213,9 @@ def _accepts_gzip(text: str) -> bool:
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 
-_CONDITIONS = (
+_CONDITIONS = frozenset((
     "if-none-match", "if-modified-since", "range", "if-match", "if-unmodified-since", "if-range",
-)  # fmt: skip
+))  # fmt: skip
 
 
 def _body_length(version: tuple[int, int], headers: dict[str, str]) -> int | None:
@@ -285,44 +292,57 @@ def decode_path(target: str) -> str:
 
 def parse_head(head: bytes) -> Request:
     """The request whose head, down to the empty line, is HEAD. Raises BadRequest."""
-    first, *lines = [line[:-1] if line.endswith(b"\r") else line for line in head.split(b"\n")]
+    first, _, rest = head.partition(b"\n")
     if len(first) > MAX_LINE:
         raise BadRequest(414, "the request line is too long")
-    parts = first.split(b" ")
+    parts = first.removesuffix(b"\r").split(b" ")
     if len(parts) != 3:
         raise BadRequest(400, "the request line is not: method, target, version")
     method, target, version = parts
     if not TOKEN.fullmatch(method):
         raise BadRequest(400, "the method is no token")
-    number = re.fullmatch(rb"HTTP/([0-9])\.([0-9])", version)
+    number = _VERSION.fullmatch(version)
     if number is None:
         raise BadRequest(400, "the version is not HTTP/1.1")
     if number[1] != b"1":
         raise BadRequest(505, "this server speaks HTTP/1.1")
     if not target or _NO_TARGET.search(target):
         raise BadRequest(400, "the target is empty or has a control character")
-    headers: dict[str, str] = {}
-    if len(lines) > MAX_FIELDS + 2:
+    minor = min(int(number[2]), 1)
+    fields = _fields(rest)
+    return Request(method.decode("ascii"), target.decode("latin-1"), (1, minor), fields)
+
+
+def _fields(lines: bytes) -> dict[str, str]:
+    """Header LINES, down to the empty one, as Request.headers. Raises BadRequest."""
+    if not _FIELDS.fullmatch(lines):
+        raise BadRequest(400, _fault(lines))
+    if lines.count(b"\n") > MAX_FIELDS + 1:
         raise BadRequest(431, "too many header lines")
-    for line in lines:
-        if not line:
-            break
-        name, colon, value = line.partition(b":")
-        # This also refuses folded lines and a space before the colon (RFC 9112 section 5).
-        if not colon or not TOKEN.fullmatch(name):
-            raise BadRequest(400, "a header line is not: name, colon, value")
-        value = value.strip(b" \t")
-        if _CONTROL.search(value):
-            raise BadRequest(400, "a header value has a control character")
-        key, text = name.decode("ascii").lower(), value.decode("latin-1")
+    headers: dict[str, str] = {}
+    for line in lines.decode("latin-1").split("\n"):
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue  # the empty line
+        key, text = name.lower(), value.strip(" \t\r")
         if key not in headers:
             headers[key] = text
         elif key in _ONCE:
             raise BadRequest(400, f"two {key} headers")
         else:
             headers[key] = f"{headers[key]}, {text}"
-    minor = min(int(number[2]), 1)
-    return Request(method.decode("ascii"), target.decode("latin-1"), (1, minor), headers)
+    return headers
+
+
+def _fault(lines: bytes) -> str:
+    """What is wrong with these header lines, in words."""
+    for line in lines.split(b"\n"):
+        name, colon, _ = line.partition(b":")
+        if line.strip(b"\r") and not (colon and TOKEN.fullmatch(name)):
+            break
+    else:
+        return "a header value has a control character"
+    return "a header line is not: name, colon, value"
 
 
 class RequestReader:
@@ -364,7 +384,7 @@ class RequestReader:
         match = _END.search(buffer, max(0, self._scanned - 2))
         if match is None:
             self._scanned = len(buffer)
-            if buffer and not TOKEN.match(buffer):
+            if buffer not in (b"", b"\r") and not TOKEN.match(buffer):
                 raise BadRequest(400, "this does not begin with a method")
             if len(buffer) > MAX_LINE and b"\n" not in buffer[: MAX_LINE + 2]:
                 raise BadRequest(414, "the request line is too long")
