@@ -41,9 +41,10 @@ RESPONSES = [
     b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
 ]
 WORDS = [
-    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b",", b";", b"chunked", b"Transfer-Encoding: ",
-    b"Content-Length: ", b"Host: a\r\n", b"HTTP/1.1", b"0\r\n\r\n", b"ffffffffffffffff", b"-1",
-    b"%2e", b"\r\n\r\n", b"GET / HTTP/1.1\r\n", b"Expect: 100-continue\r\n", b"\xff", b"5\r\n", b"close",
+    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b",", b";", b"\xff", b"-1", b"%2e",
+    b"chunked", b"Transfer-Encoding: ", b"Content-Length: ", b"Host: a\r\n", b"HTTP/1.1",
+    b"0\r\n\r\n", b"5\r\n", b"ffffffffffffffff", b"\r\n\r\n", b"GET / HTTP/1.1\r\n",
+    b"Expect: 100-continue\r\n", b"close",
 ]  # fmt: skip
 MOST_HELD = http1.MAX_HEAD + 2 * http1.MAX_LINE + 65_536
 
