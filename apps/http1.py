@@ -163,14 +163,13 @@ class Request:
         self.headers = headers
         self._spool = Spool()
         self.length = _body_length(version, headers)
-        authority, local = _split_target(method, target)
+        authority, self.path, self.query = _split_target(method, target)
         # The authority of an absolute target wins over Host (RFC 9112 section 3.2.2).
         self.host = _host_name(headers.get("host") if authority is None else authority, version)
         if authority is not None:
             _host_name(headers.get("host"), version)
-        self.path = decode_path(local)
-        self.query = local.partition("#")[0].partition("?")[2]
-        options = [o.strip() for o in headers.get("connection", "").lower().split(",")]
+        said = headers.get("connection")
+        options = [] if said is None else [word.strip() for word in said.lower().split(",")]
         self.keep_alive = "close" not in options and (version >= (1, 1) or "keep-alive" in options)
         self.plain = _CONDITIONS.isdisjoint(headers)
         accepted = headers.get("accept-encoding")
@@ -240,21 +239,22 @@ def _body_length(version: tuple[int, int], headers: dict[str, str]) -> int | Non
     return None
 
 
-def _split_target(method: str, target: str) -> tuple[str | None, str]:
-    """(authority or None, path and query). Raises BadRequest. RFC 9112 section 3.2."""
-    if target.startswith("/"):
-        return None, target
+@lru_cache(KNOWN_HEADS)
+def _split_target(method: str, target: str) -> tuple[str | None, str, str]:
+    """(authority or None, path, query). Raises BadRequest. RFC 9112 section 3.2."""
+    authority, local = None, target
     if method == "CONNECT":
-        return None, "*"  # the authority form; refused later, for we are no proxy
-    if target == "*" and method == "OPTIONS":
-        return None, target
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is None:
-        raise BadRequest(400, "the target does not begin with /")
-    rest = absolute[2]
-    return absolute[1], rest if rest.startswith("/") else "/" + rest
+        return None, "*", ""  # the authority form; refused later, for we are no proxy
+    if not target.startswith("/") and not (target == "*" and method == "OPTIONS"):
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            raise BadRequest(400, "the target does not begin with /")
+        authority, local = absolute[1], absolute[2]
+        local = local if local.startswith("/") else "/" + local
+    return authority, decode_path(local), local.partition("#")[0].partition("?")[2]
 
 
+@lru_cache(KNOWN_HEADS)
 def _host_name(text: str | None, version: tuple[int, int]) -> str:
     """The name in a Host header, without the port. Raises BadRequest."""
     if text is None:
@@ -272,7 +272,7 @@ def decode_path(target: str) -> str:
     if target == "*":
         return target
     path = target.partition("#")[0].partition("?")[0]
-    if "%" not in path and "." not in path and "//" not in path and path.isascii():
+    if "%" not in path and "/." not in path and "//" not in path and path.isascii():
         return path  # nearly all of them
     first, *escapes = path.split("%")
     raw = bytearray(first.encode("latin-1"))

@@ -13,7 +13,7 @@ Run it, and fetch from it:
     python3 apps/web_server.py --listen 127.0.0.1 --port 8080
     curl -v http://127.0.0.1:8080/
 
-Change it, in six lines: `handle` gives text, bytes, pieces, or a web_site.Response.
+Change it, in six lines: `handle` gives text, bytes, pieces, or a Response of http1.py.
 
     import time, web_server
     def handle(request):
@@ -143,25 +143,6 @@ class Connection:
       sending   the answer is on its way and the client is slower than we are
       linger    all is sent; what the client still sends is thrown away
     """
-
-    __slots__ = (
-        "answered",
-        "deadline",
-        "ending",
-        "events",
-        "fd",
-        "kept",
-        "mute",
-        "out",
-        "peer",
-        "reader",
-        "request",
-        "server",
-        "sock",
-        "state",
-        "waiting",
-        "wanted",
-    )  # fmt: skip
 
     def __init__(self, server: Server, sock: socket.socket, peer: str) -> None:
         self.server = server

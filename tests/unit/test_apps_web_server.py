@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -658,6 +660,20 @@ def test_log_formats(name: str) -> None:
     line = rf'peer{"" if form == "short" else f" - - {stamp}"} "GET /a\\"b HTTP/1.1" 404 \d+'
     assert re.fullmatch(line + (r' "-" "x\\"y"' if name == "combined" else ""), log[0])
     assert '"-" 400 ' in log[1]
+
+
+@pytest.mark.parametrize("module", [web_server, web_site], ids=["handle", "routes"])
+def test_the_example_in_the_docstring_runs(module: ModuleType, tmp_path: Path) -> None:
+    text = (module.__doc__ or "").split("\n\n    import time")[1].split("\n\nRules")[0]
+    code = textwrap.dedent("    import time" + text.split("\n\nFiles are")[0])
+    script = tmp_path / "mine.py"
+    start = f"import sys\nsys.path.insert(0, {str(APPS)!r})\n"
+    script.write_text(start + code.replace("apps/site", str(SITE)), encoding="utf-8")
+    with running(str(script), tmp_path / "log") as it:
+        assert re.fullmatch(rb"\w{3} \w{3} +\d+ [\d:]+ \d{4}", get(it, "/clock")[2])
+        assert get(it, "/")[2] == (SITE / "index.html").read_bytes()
+        if module is web_site:
+            assert get(it, "-d", "shout", "/shout")[2] == b"SHOUT"
 
 
 def test_your_function_may_think_while_others_are_served() -> None:
