@@ -267,6 +267,7 @@ ALONE = {
     "no_lab_to_end": (["down"], 4),
     "no_lab_to_swap_in": (["swap", "hub"], 4),
     "no_lab_of_this_name": (["exec", "--name", "other", "h1", "--", "true"], 4),
+    "open_https": (["open", "https://www.itheima.com/"], 2),
     "visit_ftp": (["visit", "ftp://www.itheima.com/"], 2),
     "no_command_to_run": (["exec", "h1", "--"], 2),
     "no_command_to_trace": (["trace", "h1"], 2),
