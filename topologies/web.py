@@ -128,7 +128,7 @@ class WebTopo(Topo):
             )
             self.addLink(host, dns)
 
-    def web_servers(self, web, variant, tls):
+    def web_servers(self, web, variant="", tls=0):
         behave = ["--variant", str(variant)] if variant else []
         serves = [["web_server.py", *behave]]
         if tls:
