@@ -339,31 +339,35 @@ def _end(pid: int, within_s: float = 5) -> None:
 
 
 def down(handle: Handle, *, keep: bool = False) -> None:
-    """End a lab, politely if it answers, by force if not; its folder goes unless `keep`."""
+    """End a lab, politely if it answers, by force if not; its folder goes unless `keep`.
+
+    Returns when the lab's process 1 is on its way out: nothing can stop the kernel from ending the
+    rest then, and the name is free. With hundreds of hosts the kernel is busy with that for
+    seconds, in which nobody has to wait.
+    """
     pid = _init_pid(handle)
     asked = False
     with contextlib.suppress(LabError):
         handle.ask({"op": "down"}, within_s=3)
         asked = True
+    if asked:
+        with contextlib.suppress(LabError):
+            _until_ended(handle, within_s=2)
     if pid is not None:
-        if asked:
-            _await_gone(pid, 2)
-        _end(pid)
-    wait.until(
-        lambda: not handle.alive(),
-        f"the lab {handle.name} to end",
-        within_s=10,
-        hint="is one of its processes stuck? see `ps -ef | grep hoplab`",
-    )
+        _end(pid, within_s=0)
+    _until_ended(handle, within_s=10)
     if not keep:
         shutil.rmtree(handle.folder, ignore_errors=True)
 
 
-def _await_gone(pid: int, within_s: float) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(pid)
-        select.select([pidfd], [], [], within_s)
-        os.close(pidfd)
+def _until_ended(handle: Handle, within_s: float) -> None:
+    wait.until(
+        lambda: not handle.alive(),
+        f"the lab {handle.name} to end",
+        within_s=within_s,
+        longest_s=0.01,
+        hint="is one of its processes stuck? see `ps -ef | grep hoplab`",
+    )
 
 
 def _init_pid(handle: Handle) -> int | None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 import signal
 import socket
 import struct
@@ -31,16 +30,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab import switchd, wait
+from hoplab import flows, switchd, wait
 from hoplab.errors import Exit, LabError
 
 PORTS = range(6653, 6661)  # 6653 is IANA's for OpenFlow; each new process takes the next one
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
-_NO_MATCH = re.compile(
-    r"(idle|hard)_(timeout|age)=|importance=|n_|"
-    r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
-)
 PLATFORMS = {"ryu": "hoplab.ryu_main", "os-ken": "hoplab.osken_main"}  # what runs an app
 BEAT_S = 0.5  # how often a controller is asked for an echo
 BEATS = 6  # so many unanswered in a row, and it is stuck
@@ -219,29 +214,6 @@ def _listening(port: int) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Flow:
-    """A flow as ovs-ofctl lists it: its age in seconds and the words that name it."""
-
-    age_s: float
-    table: int
-    match: str
-
-
-def flows(bridge: str) -> list[Flow]:
-    """The flows of a bridge (OpenFlow 1.3.5, 7.3.5.2). Raises LabError."""
-    found = []
-    for line in switchd.ofctl("dump-flows", bridge).splitlines():
-        head = re.match(r" ?cookie=\S+, duration=([\d.]+)s, table=(\d+), n_packets=", line)
-        if not head:
-            continue
-        # The match has no spaces; what stands before it are counters, timeouts and flags.
-        rest = line[: line.index(" actions=")].split(", ")[-1].split(" ")[-1]
-        words = [word for word in rest.split(",") if not _NO_MATCH.match(word)]
-        found.append(Flow(float(head[1]), int(head[2]), ",".join(words)))
-    return found
-
-
 def change_over(bridges: Sequence[str], controller: Controller, *, first: bool) -> list[str]:
     """Put the switches under a controller that listens, then take away what older ones left.
 
@@ -277,7 +249,7 @@ def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
 
     def served() -> bool:
         since = time.monotonic() - began
-        waiting[:] = [b for b in waiting if not any(f.age_s <= since + 0.001 for f in flows(b))]
+        waiting[:] = [b for b in waiting if not _has_young(b, since)]
         return not waiting
 
     with contextlib.suppress(LabError):
@@ -285,10 +257,11 @@ def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
     return waiting
 
 
+def _has_young(bridge: str, since_s: float) -> bool:
+    return any(flow.age_s <= since_s + 0.001 for flow in flows.flows(bridge))
+
+
 def _drop_older(bridge: str, began: float) -> None:
-    listed = flows(bridge)
+    listed = flows.flows(bridge)
     since = time.monotonic() - began
-    for flow in listed:
-        if flow.age_s > since + 0.005:
-            name = ",".join(filter(None, (f"table={flow.table}", flow.match)))
-            switchd.ofctl("--strict", "del-flows", bridge, name)
+    flows.remove(bridge, [flow for flow in listed if flow.age_s > since + 0.005])

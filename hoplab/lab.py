@@ -101,10 +101,7 @@ class Lab:
 
     def _start_switchd(self) -> None:
         self.switchd.start()
-        warm = self.switchd.warm_up(self.datapath)
-        if warm is not None:
-            warm.wait()
-            switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
+        self.switchd.warm_up(self.datapath)
 
     def _start_controller(self, topo: Any) -> None:
         files = self.spec.controller

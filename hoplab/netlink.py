@@ -24,6 +24,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100,
 NLMSG_ERROR = 2
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 18, 28
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
@@ -84,6 +85,8 @@ class End:
             _text(IFLA_IFNAME, self.name)
             + _attr(IFLA_ADDRESS, mac_bytes(self.mac))
             + _u32(IFLA_NET_NS_FD, self.net)
+            + _u32(IFLA_NUM_TX_QUEUES, 1)  # else one a processor, for packets that come one by one
+            + _u32(IFLA_NUM_RX_QUEUES, 1)
         )
 
 
@@ -228,8 +231,9 @@ class Socket:
 # --------------------------------------------------------------- offloads, by the ethtool ioctl
 
 _SIOCETHTOOL = 0x8946
-# ethtool.h: ETHTOOL_STXCSUM, ETHTOOL_SSG, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
-_OFFLOADS = (0x17, 0x19, 0x1F, 0x24, 0x2C)
+# ethtool.h: ETHTOOL_STXCSUM; ETHTOOL_SSG, which takes TSO and GSO along (netdev_fix_features in
+# the kernel's net/core/dev.c); ETHTOOL_SGRO
+_OFFLOADS = (0x17, 0x19, 0x2C)
 
 
 def offloads_off(net: Socket, name: str) -> None:

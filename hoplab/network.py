@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hoplab import netlink, switchd
+from hoplab import netlink, ovsdb, switchd
 from hoplab.batch import NAME_LIMIT, Batch, Place
 from hoplab.errors import Exit, LabError
 
@@ -300,33 +300,26 @@ class LabSwitch:
                 "leave out inNamespace=True",
                 Exit.BAD_INPUT,
             )
-        opts = ["add-br", self.name, "--", "set", "bridge", self.name]
-        opts += [f"other_config:datapath-id={self.dpid}", f"fail_mode={self.failMode}"]
-        opts += ["other-config:disable-in-band=true", f"other-config:dp-desc={self.name}"]
+        other = {"datapath-id": self.dpid, "disable-in-band": "true", "dp-desc": self.name}
+        columns: dict[str, Any] = {"fail_mode": self.failMode, "other_config": ovsdb.words(other)}
         if self.datapath == "user":
-            opts.append("datapath_type=netdev")
+            columns["datapath_type"] = "netdev"
         if self.protocols:
-            opts.append(f"protocols={self.protocols}")
+            columns["protocols"] = ovsdb.several(self.protocols.split(","))
         if self.stp:
-            opts.append("stp_enable=true")
+            columns["stp_enable"] = True
+        self._bridge = ovsdb.Bridge(self.name, columns)
         for intf in self.intfList():
             if self.ports[intf] and not intf.IP():
-                opts += ["--", "add-port", self.name, intf.name]
-                opts += ["--", "set", "Interface", intf.name]
-                opts.append(f"ofport_request={self.ports[intf]}")
+                peer = ""
                 if isinstance(intf, mininet.link.OVSIntf):
                     ends = (intf.link.intf1, intf.link.intf2)
-                    peer = ends[1] if ends[0] is intf else ends[0]
-                    opts += ["type=patch", f"options:peer={peer}"]
-        self._transaction = opts
+                    peer = str(ends[1] if ends[0] is intf else ends[0])
+                self._bridge.ports.append(ovsdb.Port(intf.name, self.ports[intf], peer))
 
     @classmethod
     def batchStartup(cls, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
-        arguments: list[str] = []
-        for switch in switches:
-            arguments += ["--", *switch._transaction]
-        if arguments:
-            switchd.vsctl(*arguments[1:], timeout_s=120)
+        switchd.add_bridges([switch._bridge for switch in switches])
         for switch in switches:
             switch.batch = False
             for intf in switch.intfList():
@@ -439,11 +432,11 @@ class Network(mininet.net.Mininet):
                     ) from error
 
     def _offloads_off(self) -> None:
-        """Again, at the end: a TCLink turns checksum offload on."""
+        """Once more where a TCLink is: it turns checksum offload on."""
         for node in [*self.hosts, *self.switches]:
             for intf in node.intfList():
                 place = self.place(node.name)
-                if intf.name in place.index:
+                if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
                     netlink.offloads_off(place.namespace.route, intf.name)
 
     def place(self, name: str) -> Place:
