@@ -13,7 +13,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hoplab import wait
@@ -183,15 +183,16 @@ def ofctl(*arguments: str) -> str:
     return done.stdout
 
 
-def set_controller(bridges: Sequence[str], targets: Sequence[str]) -> None:
-    """Point all bridges at the same controllers, in one transaction: no frame is lost, because no
-    bridge is ever without one (a removed controller would make Open vSwitch flush)."""
-    if not bridges:
+def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
+    """Point each bridge at its controllers, all in one transaction: no frame is lost, because no
+    bridge is ever without one (a removed controller would make Open vSwitch flush). A controller
+    that a bridge has already stays connected."""
+    if not targets:
         return
     arguments: list[str] = []
-    for bridge in bridges:
+    for bridge, wanted in targets.items():
         made = []
-        for number, target in enumerate(targets):
+        for number, target in enumerate(wanted):
             ident = f"@{bridge}c{number}".replace("-", "_").replace(".", "_")
             made.append(ident)
             arguments += ["--", f"--id={ident}", "create", "Controller", f'target="{target}"']
