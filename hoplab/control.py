@@ -26,14 +26,14 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab import flows, switchd, wait
 from hoplab.errors import Exit, LabError
 
-PORTS = range(6653, 6661)  # 6653 is IANA's for OpenFlow; each new process takes the next one
+PORTS = range(6653, 6685)  # 6653 is IANA's for OpenFlow; each new process takes the next one
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
 PLATFORMS = {"ryu": "hoplab.ryu_main", "os-ken": "hoplab.osken_main"}  # what runs an app
@@ -47,16 +47,25 @@ _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 @dataclass
 class Controller:
     """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
-    listens on 127.0.0.1, `folder` the lab's, where an app may leave what it wants to tell,
-    `platform` Ryu or its maintained fork."""
+    listens on 127.0.0.1, `folder` the lab's, `own` where an app may leave what it wants to tell,
+    `platform` Ryu or its maintained fork. role: '' for the only one, else what it starts as,
+    'slave G' or 'master G' (`roles`)."""
 
     files: tuple[Path, ...]
     port: int
     folder: Path
     platform: str = "ryu"
+    own: Path | None = None
+    role: str = ""
     process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
     pulse: Pulse | None = None
+    halted: bool = False
+
+    @property
+    def target(self) -> str:
+        """As Open vSwitch names it."""
+        return f"tcp:127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -95,12 +104,15 @@ class Controller:
         argv += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
         ours = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours)))
-        own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "HOPLAB_FOLDER": str(self.folder)}
+        own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+        own["HOPLAB_FOLDER"] = str(self.own or self.folder)
+        if self.role:
+            own["HOPLAB_ROLE"] = self.role
         self.close()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **own},
@@ -109,15 +121,16 @@ class Controller:
             )
         self.pidfd = os.pidfd_open(self.process.pid)
 
+    def listens(self) -> bool:
+        """Whether switches could connect. Raises LabError with its last words if it has ended."""
+        self.must_run()
+        return listening(self.port)
+
     def ready(self) -> None:
         """Wait until it listens. Raises LabError with its last words if it ends instead."""
 
-        def listens() -> bool:
-            self.must_run()
-            return _listening(self.port)
-
         wait.until(
-            listens,
+            self.listens,
             f"the controller {self.title} to listen on port {self.port}",
             within_s=START_S,
             hint=f"its log: {self.log}",
@@ -140,11 +153,30 @@ class Controller:
         """Whether the process was started and is no longer there."""
         return self.process is not None and self.process.poll() is not None
 
-    def stuck(self) -> bool:
-        """Whether it is there and does not answer. To be asked every now and then."""
+    def stuck(self) -> str:
+        """Why it is of no use though it is there, in words; '' if it is well. To be asked every now
+        and then."""
         if self.pulse is None:
             self.pulse = Pulse(self.port)
-        return self.pulse.stopped()
+        before, self.halted = self.halted, self._halted()
+        if before and self.halted:  # twice, for a debugger stops and goes on
+            return "was stopped (SIGSTOP)"
+        return f"has not answered for {BEATS * BEAT_S:g} s" if self.pulse.stopped() else ""
+
+    def _halted(self) -> bool:
+        """Whether a signal has stopped it (proc(5), stat, field 3)."""
+        with contextlib.suppress(OSError):
+            if self.process is not None:
+                stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+                return stat.rpartition(")")[2].split()[0] == "T"
+        return False
+
+    def become(self, role: str) -> None:
+        """Tell a process with a role to take another one."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(f"{role}\n".encode())
+                self.process.stdin.flush()
 
     def stop(self) -> None:
         """End the process at once: its flows stay in the switches."""
@@ -162,6 +194,9 @@ class Controller:
         if self.pulse is not None:
             self.pulse.close()
             self.pulse = None
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
 
 
 class Pulse:
@@ -206,7 +241,7 @@ class Pulse:
         self._socket.close()
 
 
-def _listening(port: int) -> bool:
+def listening(port: int) -> bool:
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
         if words[3] == _LISTEN and words[1].endswith(f":{port:04X}"):
@@ -214,19 +249,25 @@ def _listening(port: int) -> bool:
     return False
 
 
-def change_over(bridges: Sequence[str], controller: Controller, *, first: bool) -> list[str]:
-    """Put the switches under a controller that listens, then take away what older ones left.
+def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
+    """Put each switch under a controller that listens, all at one instant, then take away what
+    older ones left.
 
     Returns the bridges on which the new controller has put in no flow (they drop everything).
-    Raises LabError if a switch does not connect, or if the controller ends meanwhile.
+    Raises LabError if a switch does not connect, or if a controller ends meanwhile.
     """
-    if not bridges:
+    if not charges:
         return []
+    bridges = list(charges)
     began = time.monotonic()
-    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{controller.port}"])
+    switchd.set_controllers({bridge: [one.target] for bridge, one in charges.items()})
+
+    def must_run() -> None:
+        for controller in {id(one): one for one in charges.values()}.values():
+            controller.must_run()
 
     def joined() -> bool:
-        controller.must_run()
+        must_run()
         return switchd.connected(bridges)
 
     wait.until(
@@ -236,7 +277,7 @@ def change_over(bridges: Sequence[str], controller: Controller, *, first: bool) 
         longest_s=0.1,
     )
     empty = _until_flows(bridges, began)
-    controller.must_run()
+    must_run()
     if not first:
         for bridge in bridges:
             _drop_older(bridge, began)

@@ -15,14 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoplab import content, control, listening, netlink, switchd
+from hoplab import content, control, crew, listening, netlink, switchd
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.sandbox import TUN, refused
 from hoplab.spec import EARLY_CAPTURE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
-RESTARTS, RESTARTS_WITHIN_S = 5, 60
 EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
@@ -34,15 +33,11 @@ class Lab:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.events: list[str] = []
-        self.controller: control.Controller | None = None
-        self.standby: control.Controller | None = None
+        self.crew: crew.Crew | None = None
         self.switchd = switchd.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
         self._early_until = 0.0
-        self.changing = threading.Lock()  # held by whoever changes controller or network
-        self._restarts: list[float] = []
-        self._given_up: control.Controller | None = None
 
     # ------------------------------------------------------------------ coming up
 
@@ -69,7 +64,8 @@ class Lab:
             self.datapath = switchd.choose_datapath(self.spec.datapath)
             if self.datapath == "user" and not os.access(TUN, os.R_OK | os.W_OK):
                 raise refused(OSError(13, os.strerror(13)))
-            self._start_controller(topo)
+            self.crew = self._crew(topo)
+            self.crew.start()
         opening = _Background(self._start_switchd) if switches else None
         try:
             progress("building the network")
@@ -90,12 +86,9 @@ class Lab:
                 opening.join()
         self.network.start()
         self._write_state()
-        if self.controller is not None:
-            progress(f"waiting for the controller {self.controller.title}")
-            self.controller.ready()
-            empty = control.change_over(self.network.bridges(), self.controller, first=True)
-            self._warn_empty(empty)
-            self._new_standby()
+        if self.crew is not None:
+            progress(f"waiting for the controller {self.crew.controller.title}")
+            self._warn_empty(self.crew.take_charge(self.network.bridges()))
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
 
@@ -103,38 +96,22 @@ class Lab:
         self.switchd.start()
         self.switchd.warm_up(self.datapath)
 
-    def _start_controller(self, topo: Any) -> None:
-        files = self.spec.controller
+    def _crew(self, topo: Any) -> crew.Crew:
+        """The controllers, not started yet."""
+        spec, files = self.spec, self.spec.controller
         if not files:
             wish = str(getattr(topo, "controller", None) or "learning_switch")
-            beside = self.spec.topology.parent / wish
+            beside = spec.topology.parent / wish
             files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
-        self.controller = control.Controller(
-            files, control.PORTS[0], self.spec.folder, self.spec.platform
+        shards = max(1, min(spec.shards, len(topo.switches())))
+        return crew.Crew(
+            files, spec.folder, spec.platform, shards=shards, standby=spec.standby, tell=self.event
         )
-        self.controller.start()
 
-    def _new_controller(self, files: tuple[Path, ...]) -> control.Controller:
-        """One that is not started yet, on a port of its own."""
-        taken = [each.port for each in (self.controller, self.standby) if each is not None]
-        last = max(taken, default=control.PORTS[0])
-        ports = [*(p for p in control.PORTS if p > last), *control.PORTS]
-        port = next(port for port in ports if port not in taken)
-        return control.Controller(files, port, self.spec.folder, self.spec.platform)
-
-    def _new_standby(self) -> None:
-        """Start a process that waits for the one in charge to end, if the lab is to have one."""
-        old, self.standby = self.standby, None
-        if old is not None:
-            old.stop()
-        if self.spec.standby and self.controller is not None:
-            standby = self._new_controller(self.controller.files)
-            try:
-                standby.start()
-            except LabError as error:
-                self.event(error.message)
-                return
-            self.standby = standby
+    @property
+    def controller(self) -> control.Controller | None:
+        """Who is in charge of the switches, or of the first of them."""
+        return self.crew.controller if self.crew is not None else None
 
     def _warn_empty(self, empty: list[str]) -> None:
         if empty and self.controller is not None:
@@ -162,6 +139,7 @@ class Lab:
             "arguments": self.spec.arguments,
             "controller": controller.name if controller else None,
             "controller_file": ",".join(map(str, controller.files)) if controller else None,
+            "shards": self.crew.as_data() if self.crew else [],
             "datapath": self.datapath,
             "url": self.url,
             "client": self.client,
@@ -182,97 +160,35 @@ class Lab:
 
     def swap(self, files: tuple[Path, ...]) -> dict[str, Any]:
         """Put another controller in charge. Raises LabError; the old one is in charge then."""
-        with self.changing:
-            old = self.controller
-            if old is None:
-                raise LabError(
-                    "this lab has no switch, hence no controller",
-                    "take a topology with a switch: hoplab up switch",
-                    Exit.BAD_INPUT,
-                )
-            new = self._new_controller(files)
-            bridges = self.network.bridges()
-            try:
-                new.start()
-                new.ready()
-                empty = control.change_over(bridges, new, first=False)
-            except BaseException:
-                new.stop()
-                if not old.ended():
-                    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{old.port}"])
-                raise
-            self.controller = new
-            old.stop()
-            self._new_standby()
-            self._warn_empty(empty)
-            self._write_state()
-            return {
-                "controller": new.name,
-                "was": old.name,
-                "switches": bridges,
-                "without_flows": empty,
-            }
+        if self.crew is None:
+            raise LabError(
+                "this lab has no switch, hence no controller",
+                "take a topology with a switch: hoplab up switch",
+                Exit.BAD_INPUT,
+            )
+        was, empty = self.crew.swap(files)
+        self._warn_empty(empty)
+        self._write_state()
+        return {
+            "controller": self.crew.controller.name,
+            "was": was,
+            "switches": self.network.bridges(),
+            "without_flows": empty,
+        }
 
     def mend(self) -> str | None:
-        """Look after the processes: a controller that is dead or does not answer is started again;
-        the name of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
+        """Look after the processes: a controller that is dead or of no use is replaced; the name
+        of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
         if self.early is not None and time.monotonic() > self._early_until:
             self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
-        if dead:
-            return dead
-        controller = self.controller
-        if controller is None or controller is self._given_up:
-            return None
-        if not self.changing.acquire(False):
-            return None
-        try:
-            if controller.ended():
-                what = "ended"
-            elif controller.stuck():
-                what = f"has not answered for {control.BEATS * control.BEAT_S:g} s"
-                controller.stop()
-            else:
-                return None
-            controller.close()
-            self._replace(controller, what)
-        finally:
-            self.changing.release()
-        return None
+        if dead is None and self.crew is not None and self.crew.mend():
+            self._write_state()
+        return dead
 
     def watched(self) -> list[int]:
         """Descriptors that become readable when `mend` has something to do."""
-        controller = self.controller
-        return [controller.pidfd] if controller is not None and controller.pidfd >= 0 else []
-
-    def _replace(self, dead: control.Controller, what: str) -> None:
-        """Put the waiting process in charge, or a new one; a bounded number of times."""
-        now = time.monotonic()
-        self._restarts = [t for t in self._restarts if now - t < RESTARTS_WITHIN_S]
-        self._restarts.append(now)
-        if len(self._restarts) >= RESTARTS:
-            self._given_up = dead
-            self.event(
-                f"the controller {dead.title} failed {RESTARTS} times in {RESTARTS_WITHIN_S} s and "
-                "stays down; put another in charge with `hoplab swap`"
-            )
-            return
-        new, self.standby = self.standby, None
-        waited = new is not None and not new.ended()
-        how = "the second one takes over" if waited else "it is started again"
-        self.event(f"the controller {dead.title} {what}; {how}")
-        try:
-            if new is None or not waited:
-                new = self._new_controller(dead.files)
-                new.start()
-            self.controller = new
-            new.ready()
-            switchd.set_controller(self.network.bridges(), [f"tcp:127.0.0.1:{new.port}"])
-        except LabError as error:
-            self.event(error.message)
-            return
-        self._new_standby()
-        self._write_state()
+        return self.crew.watched() if self.crew is not None else []
 
     def tables(self, switches: list[str]) -> dict[str, Any]:
         """What the named switches, or all of them, know and do now. Raises LabError."""
@@ -288,6 +204,7 @@ class Lab:
                 )
         return {
             "controller": self.controller.name if self.controller else None,
+            "shards": len(self.crew.shards) if self.crew else 0,
             "switches": tables.read(switches or bridges, self.state(), self.spec.folder),
         }
 

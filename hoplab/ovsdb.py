@@ -12,7 +12,7 @@ import codecs
 import json
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,9 @@ def remove_bridges() -> list[Operation]:
     return [_update(NAME, [], {"bridges": several([])})]
 
 
-def set_controllers(targets: dict[str, Sequence[str]], columns: dict[str, Any]) -> list[Operation]:
+def set_controllers(
+    targets: Mapping[str, Sequence[str]], columns: dict[str, Any]
+) -> list[Operation]:
     """The operations that give each bridge (by name) the controllers at these addresses, in place
     of those that it has."""
     operations = []

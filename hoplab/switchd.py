@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hoplab import ovsdb, wait
@@ -188,13 +188,14 @@ def add_bridges(bridges: Sequence[ovsdb.Bridge]) -> None:
         database.apply(ovsdb.add_bridges(bridges))
 
 
-def set_controller(bridges: Sequence[str], targets: Sequence[str]) -> None:
-    """Point all bridges at the same controllers, in one transaction: no frame is lost, because no
-    bridge is ever without one (a removed controller would make Open vSwitch flush)."""
+def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
+    """Point each bridge at its controllers, all in one transaction: no frame is lost, because no
+    bridge is ever without one (a removed controller would make Open vSwitch flush). A controller
+    that a bridge has already stays connected."""
     columns = {"max_backoff": CONTROLLER_BACKOFF_MS, "connection_mode": "out-of-band"}
-    if bridges:
+    if targets:
         with ovsdb.Database() as database:
-            database.transact(ovsdb.set_controllers(dict.fromkeys(bridges, targets), columns))
+            database.transact(ovsdb.set_controllers(targets, columns))
 
 
 def connected(bridges: Sequence[str]) -> bool:

@@ -114,7 +114,12 @@ def build_parser() -> argparse.ArgumentParser:
     _building(p)
     p.add_argument(
         "--controllers", type=int, choices=(1, 2), default=1,
-        help="2: a second controller process waits to take over when the first one ends",
+        help="2: a second controller process is connected as slave and takes over when the first "
+        "one fails",
+    )  # fmt: skip
+    p.add_argument(
+        "--shards", type=int, choices=range(1, 9), default=1, metavar="N",
+        help="divide the switches among N controller processes, 8 at most",
     )  # fmt: skip
     p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
     _json(p)

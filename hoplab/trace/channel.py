@@ -16,7 +16,7 @@ from hoplab.wire import packet as wire
 from hoplab.wire.observation import Observation
 
 INTERFACE = "openflow"  # what the channel's interface is called in a capture
-CONTROLLER_PORTS = range(6653, 6661)  # IANA's port of OpenFlow, and those a swap goes on to
+CONTROLLER_PORTS = range(6653, 6685)  # IANA's port of OpenFlow, and those a swap goes on to
 
 Connection = tuple[str, int, int]  # the switch's address and port, the controller's port
 
