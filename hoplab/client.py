@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hoplab import sandbox, wait
+from hoplab import sandbox, spare, wait
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
@@ -289,9 +289,13 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
     def run(channel: socket.socket) -> int:
         os.set_inheritable(claimed.lock, False)
+        # Before all else, for it takes longest.
+        first = None
+        if spec.platform == "ryu" and spare.worth_it(spec.topology):
+            first = spare.start(spec.logs / f"controller-{spare.PORT}.log")
         from hoplab import daemon
 
-        return daemon.main(spec, channel)
+        return daemon.main(spec, channel, first)
 
     keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
     keep += [str(file.parent) for file in spec.controller]

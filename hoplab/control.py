@@ -30,13 +30,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab import flows, switchd, wait
+from hoplab import flows, spare, switchd, wait
 from hoplab.errors import Exit, LabError
 
-PORTS = range(6653, 6685)  # 6653 is IANA's for OpenFlow; each new process takes the next one
+PORTS = range(spare.PORT, 6685)  # each new process takes the next one
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
-PLATFORMS = {"ryu": "hoplab.ryu_main", "os-ken": "hoplab.osken_main"}  # what runs an app
+PLATFORMS = {"ryu": spare.MODULE, "os-ken": "hoplab.osken_main"}  # what runs an app
 BEAT_S = 0.5  # how often a controller is asked for an echo
 BEATS = 6  # so many unanswered in a row, and it is stuck
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
@@ -81,8 +81,11 @@ class Controller:
         """As sentences name it: 'two_table_switch.py, monitor.py'."""
         return ", ".join(file.name for file in self.files)
 
-    def start(self) -> None:
-        """Start the process; `ready` waits for it. Raises LabError when there is no such file."""
+    def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
+        """Start the process; `ready` waits for it. Raises LabError when there is no such file.
+
+        ready: a process that has loaded Ryu already (`spare`), with its output in our log.
+        """
         for file in self.files:
             if not file.is_file():
                 raise LabError(
@@ -99,26 +102,25 @@ class Controller:
                 else f"install it beside hoplab: {sys.executable} -m pip install {self.platform}",
                 Exit.REFUSED,
             )
-        argv = [sys.executable, "-m", module]
-        argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
-        argv += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
-        ours = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours)))
-        own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-        own["HOPLAB_FOLDER"] = str(self.own or self.folder)
+        arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
+        arguments += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
+        own = {"HOPLAB_FOLDER": str(self.own or self.folder)}
         if self.role:
             own["HOPLAB_ROLE"] = self.role
         self.close()
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **own},
-                cwd="/",
-                start_new_session=True,
-            )
+        if ready is not None and spare.employ(ready, arguments, own):
+            self.process = ready
+        else:
+            with open(self.log, "ab") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**spare.environment(), **own},
+                    cwd="/",
+                    start_new_session=True,
+                )
         self.pidfd = os.pidfd_open(self.process.pid)
 
     def listens(self) -> bool:

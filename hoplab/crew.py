@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -121,11 +122,15 @@ class Crew:
         self._ports.append(port)
         return port
 
-    def start(self) -> None:
-        """Start all processes; `take_charge` waits for them. Raises LabError."""
+    def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
+        """Start all processes; `take_charge` waits for them. Raises LabError.
+
+        ready: a process for the first of them that has loaded Ryu already (`spare`).
+        """
         for shard in self.shards:
             for each in shard.processes():
-                each.start()
+                each.start(ready)
+                ready = None
 
     def take_charge(self, bridges: Sequence[str]) -> list[str]:
         """Divide the switches, neighbours in the topology together, and put them under their

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -30,8 +31,9 @@ Progress = Callable[[str], None]
 class Lab:
     """Everything between `build` and the end of the process."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+    def __init__(self, spec: Spec, spare: subprocess.Popen[bytes] | None = None) -> None:
+        """spare: a process that has Ryu loaded, if the topology is thought to have switches."""
+        self.spec, self.spare = spec, spare
         self.events: list[str] = []
         self.crew: crew.Crew | None = None
         self.switchd = switchd.Switchd(spec.logs)
@@ -45,6 +47,7 @@ class Lab:
         """Bring everything up; when this returns, every pair that should talk, talks.
         Raises LabError."""
         progress("reading the topology")
+        opening = self._open_early() if self.spare is not None else None
         from hoplab import network  # takes its time; the sandbox is up before it is needed
         from hoplab.batch import Batch, raise_file_limit
 
@@ -65,8 +68,11 @@ class Lab:
             if self.datapath == "user" and not os.access(TUN, os.R_OK | os.W_OK):
                 raise refused(OSError(13, os.strerror(13)))
             self.crew = self._crew(topo)
-            self.crew.start()
-        opening = _Background(self._start_switchd) if switches else None
+            self.crew.start(self.spare)
+            opening = opening or _Background(self._start_switchd)
+        else:
+            self._close_early(opening)
+            opening = None
         try:
             progress("building the network")
             if self.spec.capture:
@@ -91,6 +97,27 @@ class Lab:
             self._warn_empty(self.crew.take_charge(self.network.bridges()))
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
+
+    def _open_early(self) -> _Background | None:
+        """Start Open vSwitch before it is known whether the topology has switches, if nothing
+        speaks against it; what does is told when it is known."""
+        try:
+            self.datapath = switchd.choose_datapath(self.spec.datapath)
+        except LabError:
+            return None
+        may = self.datapath == "kernel" or os.access(TUN, os.R_OK | os.W_OK)
+        return _Background(self._start_switchd) if may else None
+
+    def _close_early(self, opening: _Background | None) -> None:
+        """The topology has no switches after all."""
+        self.datapath = "none"
+        if opening is not None:
+            with contextlib.suppress(LabError):
+                opening.join()
+            self.switchd.stop()
+        if self.spare is not None and self.spare.stdin is not None:
+            self.spare.stdin.close()
+            self.spare.wait()
 
     def _start_switchd(self) -> None:
         self.switchd.start()

@@ -143,6 +143,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ryu.base import app_manager
     from ryu.cmd import manager
 
+    if arguments == ["--wait"]:
+        from hoplab import spare
+
+        arguments = spare.wait_for_work()
     if "HOPLAB_ROLE" in os.environ:
         play_role("ryu")
     gc.enable()

@@ -130,6 +130,13 @@ class Switchd:
 
         wait.until(there, f"{name} to listen on {path}", within_s=20)
 
+    def stop(self) -> None:
+        """End both, where a lab turns out to need neither."""
+        processes, self.processes = self.processes, {}  # nobody is to miss them
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
     def obituary(self, name: str) -> LabError:
         """What to say of a daemon that ended while the lab came up."""
         return LabError(
