@@ -86,6 +86,9 @@ class Lab:
                 batch.on_new = lambda new: listening.tap(self, early, new)
             self.network = network.Network(topo, batch, self.datapath)
             self.network.build()
+            if self.spec.static_arp:
+                self.network.staticArp()
+                self.event("every host knows all MAC addresses on its link: no ARP will be seen")
         finally:
             if opening is not None:
                 progress("starting Open vSwitch")

@@ -63,6 +63,7 @@ except ImportError as error:  # told as what it is: something to install
         Exit.REFUSED,
     ) from error
 
+MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 
 
@@ -140,6 +141,17 @@ def install(batch: Batch) -> None:
         batch.later(place, message)
         return ""
 
+    set_arp = Node.setARP
+
+    def static_neighbour(self: Any, ip: str, mac: str) -> Any:
+        place, address = place_of(self), ipaddress.ip_address(ip)
+        for intf in self.intfList():
+            own = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}") if intf.IP() else None
+            if own is not None and intf.name in place.index and address in own.network:
+                batch.later(place, netlink.neighbour(place.number(intf.name), ip, mac))
+                return ""
+        return set_arp(self, ip, mac)
+
     def popen(self: Any, *args: Any, **options: Any) -> Any:
         if not self.inNamespace or "mncmd" in options:
             return stock_popen(self, *args, **options)
@@ -156,6 +168,7 @@ def install(batch: Batch) -> None:
     stock_popen = Node.popen
     Node.startShell, Node.__getattr__ = queue_node, lazily
     Node.config, Node.setDefaultRoute, Node.popen = configure, default_route, popen
+    Node.setARP = static_neighbour
     Node.private_etc = True  # every host has /etc/hosts and /etc/resolv.conf of its own
 
     # -------------------------------------------------------------------- interfaces and links
@@ -430,6 +443,31 @@ class Network(mininet.net.Mininet):
                         "its own words are above; try the same command by hand with `hoplab exec`",
                         Exit.LAB_DIED,
                     ) from error
+
+    def staticArp(self) -> None:
+        """Tell every host the MAC addresses of all others on its link. Raises LabError where that
+        would take hundreds of megabytes of the kernel's memory."""
+        links: dict[Any, list[tuple[str, str, Place, int]]] = {}
+        for host in self.hosts:
+            place = self.place(host.name)
+            for intf in host.intfList():
+                if intf.IP() and intf.name in place.index:
+                    network = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}").network
+                    one = (intf.IP(), intf.MAC(), place, place.number(intf.name))
+                    links.setdefault(network, []).append(one)
+        entries = sum(len(link) * (len(link) - 1) for link in links.values())
+        if entries > MOST_NEIGHBOURS:
+            raise LabError(
+                f"static ARP for this network takes {entries:,} entries in the kernel's table",
+                "leave it out: hosts that do not talk to all others need few entries",
+                Exit.BAD_INPUT,
+            )
+        for link in links.values():
+            for one in link:
+                for other in link:
+                    if one is not other:
+                        one[2].queue.append(netlink.neighbour(one[3], other[0], other[1]))
+        self.batch.flush()
 
     def _offloads_off(self) -> None:
         """Once more where a TCLink is: it turns checksum offload on."""

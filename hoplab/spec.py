@@ -29,6 +29,7 @@ class Spec:
     datapath: str = "auto"
     capture: bool = False
     ipv6: bool = False
+    static_arp: bool = False
     debug: bool = False
 
     @property

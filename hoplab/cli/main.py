@@ -82,6 +82,11 @@ def _building(parser: argparse.ArgumentParser) -> None:
         help="what runs the controller: Ryu, or os-ken, its maintained fork, if it is installed",
     )
     parser.add_argument("--ipv6", action="store_true", help="leave IPv6 on (it is chatty)")
+    parser.add_argument(
+        "--static-arp",
+        action="store_true",
+        help="every host knows all MAC addresses on its link: no ARP, for large labs",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -38,6 +38,7 @@ def bring_up(
         datapath=arguments.datapath,
         capture=capture,
         ipv6=arguments.ipv6,
+        static_arp=arguments.static_arp,
         debug=arguments.debug,
     )
     with Progress(quiet) as progress:
