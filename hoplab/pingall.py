@@ -147,6 +147,7 @@ class _Round:
         self.todo: deque[tuple[int, int, int]] = deque()
         # (source, target) -> (when sent, tries left); in the order of sending
         self.flying: dict[tuple[int, int], tuple[float, int]] = {}
+        self.given_up: list[tuple[int, int]] = []
         self.srtt_s = self.rttvar_s = 0.0
         self.reply_s = REPLY_S
         self.narrowed = 0.0  # when the window last was, for late replies
@@ -180,16 +181,25 @@ class _Round:
             self._introduce(group)
             self._fly(group)
             self._forget(group)
+        if n > FEW:
+            # What was lost among so many may have been lost for being among so many.
+            again, self.given_up = self.given_up, []
+            self.window = self.widest = NARROW
+            self._fly(again, both=False, tries=1)
         self.epoll.close()
-        self.result.lost.sort()
+        names = self.result.hosts
+        self.result.lost = sorted((names[i], names[j]) for i, j in self.given_up)
         self.result.seconds = time.monotonic() - began
         return self.result
 
-    def _fly(self, group: list[tuple[int, int]]) -> None:
-        """Both ways, until every request of the group is answered or given up."""
+    def _fly(
+        self, group: list[tuple[int, int]], *, both: bool = True, tries: int = TRIES
+    ) -> None:
+        """Until every request of the group, in both directions, is answered or given up."""
         for i, j in group:
-            self.todo.append((i, j, TRIES))
-            self.todo.append((j, i, TRIES))
+            self.todo.append((i, j, tries))
+            if both:
+                self.todo.append((j, i, tries))
         while self.todo or self.flying:
             room = self.window - self._young()
             while self.todo and room > 0:
@@ -223,7 +233,7 @@ class _Round:
             sock.sendto(packet, (self.hosts[target].address, 0))
         except OSError:  # no route: it will not fly at the next try either
             del self.flying[(source, target)]
-            self.result.lost.append((self.hosts[source].name, self.hosts[target].name))
+            self.given_up.append((source, target))
 
     def _receive(self, index: int) -> None:
         sock = self.hosts[index].socket
@@ -269,8 +279,7 @@ class _Round:
             if tries > 1:
                 self.todo.append((*pair, tries - 1))
             else:
-                names = (self.hosts[pair[0]].name, self.hosts[pair[1]].name)
-                self.result.lost.append(names)
+                self.given_up.append(pair)
 
     def _introduce(self, group: list[tuple[int, int]]) -> None:
         """Tell both hosts of each pair the other's MAC address."""
