@@ -214,7 +214,6 @@ def stock(case: Case) -> Times:
         defaults = {"datapath": "user"}
         net = Mininet(case.topo(**case.options()), controller=None,
                       switch=specialClass(OVSSwitch, defaults=defaults))  # fmt: skip
-        net.build()
         net.start()
         up = time.perf_counter() - began
         memory = before - available_mib()
@@ -232,6 +231,11 @@ def stock(case: Case) -> Times:
         report(times)
 
     return in_machine(work)
+
+
+def spoken(times: Times) -> str:
+    """As in 12/12."""
+    return f"{times['talk']:.0f}/{times['asked']:.0f}" if "talk" in times else "-"
 
 
 def run(side: Callable[[Case], Times], case: KindCase, failed: list[str]) -> Times | None:
@@ -254,7 +258,9 @@ def main() -> int:
     arguments = parser.parse_args()
     bringup.RUN_S = 600
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    rows, data, failed = [], [], []
+    rows: list[list[str]] = []
+    data: list[dict[str, Any]] = []
+    failed: list[str] = []
     head = ["network", "hosts", "switches", "up", "stock", "ratio", "down", "stock", "ratio",
             "gone", "memory", "stock", "talk", "stock"]  # fmt: skip
     for text in arguments.kinds:
@@ -273,7 +279,7 @@ def main() -> int:
             row += [number(mine), number(theirs), ratio(mine, theirs)]
         row.append(number(one.get("gone")))
         row += [f"{side['memory']:.0f}" if "memory" in side else "-" for side in (one, other)]
-        row += [f"{side['talk']:.0f}/{side['asked']:.0f}" if "talk" in side else "-" for side in (one, other)]
+        row += [spoken(side) for side in (one, other)]
         rows.append(row)
     sys.stderr.write("\r\x1b[K")
     print(json.dumps(data, indent=1) if arguments.json else table([head, *rows]))
