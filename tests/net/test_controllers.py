@@ -320,8 +320,9 @@ class TestFailOver:
         assert {"KILL": " ended; ", "STOP": " has not answered for 3 s; "}[how] in text
         assert {"1": "it is started again", "2": "the second one takes over"}[number] in text
         found = until(
-            lambda: len(hoplab("exec", "h1", "--", "sh", "-c", self.FIND).out.split())
-            == int(number),
+            lambda: (
+                len(hoplab("exec", "h1", "--", "sh", "-c", self.FIND).out.split()) == int(number)
+            ),
             "as many processes as before",
         )
         assert found
