@@ -79,7 +79,7 @@ def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:
             fate = tag("b", "✗ ", tr("lost"), cls="bad")
         elif leg.index in ignored:
             why = "another card's MAC" if ignored[leg.index] == "card" else "not its address"
-            fate = join("○ ", tr("ignored"), f" ({tr(why)})")
+            fate = join("○ ", tr("ignored"), tr.aside(tr(why)))
         elif leg.index in parents:
             fate = join("→ ", tr("passed on"))
         elif leg.head in trip.delivered:

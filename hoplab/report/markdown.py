@@ -153,7 +153,7 @@ def _sequence(out: list[str], trips: list[Trip], order: list[str], tr: Language)
             if ttl.get(leg.index) is not None:
                 said += f" TTL {ttl[leg.index]}"
             if leg.index in ignored:
-                said += f" ({tr('ignored')})"
+                said += tr.aside(tr("ignored"))
             arrow = "-x" if leg.lost else "--)" if leg.index in ignored else "->>"
             head = ids.get(leg.head, ids.get(leg.tail, ""))
             out.append(f"  {ids[leg.tail or leg.head]}{arrow}{head}: {_mermaid(said)}")
@@ -177,7 +177,7 @@ def _packet(out: list[str], trip: Trip, tr: Language) -> None:
         if who:
             if by == "software" and len(who) > 1:
                 why = "not their address"
-            names = f"{tr.comma.join(who)} ({tr(why)})"
+            names = tr.comma.join(who) + tr.aside(tr(why))
             out.append(f"  - {text(tr.label('ignored by:', names))}")
     out += [f"  - {_rewrite(one)}" for one in trip.rewrites]
     if trip.cause:

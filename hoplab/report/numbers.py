@@ -73,7 +73,7 @@ def links(summary: Summary, tr: Language) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("td", _name(link), cls="mono"),
+            tag("th", _name(link), scope="row", cls="mono"),
             tag("td", f"{link.forth:,}", cls="num"),
             tag("td", f"{link.back:,}", cls="num"),
             tag("td", tag("b", f"{link.frames:,}"), cls="num"),
@@ -124,7 +124,7 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
     rows = [
         tag(
             "tr",
-            tag("td", tr(name)),
+            tag("th", tr(name), scope="row"),
             tag("td", f"{first:,}", cls="num"),
             tag("td", f"{second:,}", cls="num"),
             tag("td", _ratio(first, second), cls="num"),
@@ -184,7 +184,7 @@ def _links_compared(
     for link in [*one.links, *extra]:
         key = frozenset((link.a_interface, link.b_interface))
         pair = (link if key in mine else None, theirs.get(key))
-        cells: list[Child] = [tag("td", _name(link), cls="mono")]
+        cells: list[Child] = [tag("th", _name(link), scope="row", cls="mono")]
         for place, found in enumerate(pair):
             if found is None:
                 cells += [tag("td", "-", cls="num"), tag("td", ""), tag("td", "")]

@@ -34,6 +34,7 @@ from hoplab.trace.titles import plural
 MOST_WITH_BYTES = 400  # packets; a page with the bytes of more would be slow to open
 MOST_PACKETS = 1000  # about; of more, runs of alike ones are folded, and the rest is counted
 MOST_STEPS = 60
+MOST_BESIDE = 760  # width of a picture that can stand beside another one
 MOST_ROWS = 100  # of a table beside the textbook
 
 
@@ -300,8 +301,13 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
         if who:
             if by == "software" and len(who) > 1:
                 why = "not their address"
-            names = f"{tr.comma.join(who)} ({tr(why)})"
+            names = tr.comma.join(who) + tr.aside(tr(why))
             out.append(tag("span", tr.label("ignored by:", names)))
+    asked = list(dict.fromkeys(one.node for one in trip.decisions if one.by == "controller"))
+    if asked:
+        out.append(tag("span", tr.label("asked the controller:", tr.comma.join(asked))))
+    if any(one.by == "nobody" for one in trip.decisions):
+        out.append(tag("span", tr("no controller at that moment"), cls="warn"))
     if trip.storm is not None:
         out.append(tag("b", "⟳ ", tr(f"a storm of {plural(trip.frames, 'frame')}"), cls="bad"))
     elif trip.lost:
@@ -366,10 +372,10 @@ def _side_by_side(runs: Sequence[Run], called: Sequence[str], tr: Language) -> M
     narrow = True
     for place, run in enumerate(runs):
         drawn = arrange(run.wiring, run.story.setting.host)
-        narrow = narrow and drawn.width < 620
+        narrow = narrow and drawn.width < MOST_BESIDE
         svg = picture.topology(drawn, run.wiring, run.story.summary, tr, title=called[place])
         target = f"#{'ab'[place]}-top"
-        head = tag("h3", tag("a", called[place], href=target))
+        head = tag("h2", tag("a", called[place], href=target))
         area = tag("div", svg, cls="scroll", tabindex=0, role="region", aria_label=called[place])
         pictures.append(tag("div", head, area))
     text = f"{called[0]} and {called[1]}, side by side"

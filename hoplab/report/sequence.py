@@ -24,6 +24,7 @@ from hoplab.trace.narrative import Leg, Trip
 
 HEAD, TITLE, ROW, PAD = 34.0, 23.0, 15.0, 10.0
 COLUMN, CHAR = 92.0, 6.6
+TALL = 1400.0  # more than one sheet of paper can hold
 MOST_FRAMES = 600  # of one diagram; a picture of more is no help to anybody
 
 
@@ -39,11 +40,21 @@ class _Canvas:
 
 
 def involved(trips: Sequence[Trip], order: Sequence[str]) -> list[str]:
-    """The nodes that sent or got a frame of these trips, in the order of the picture."""
+    """The nodes that sent or got a frame of these trips: along the longest path among them, so that
+    it goes straight on, and then the others in the order of the picture."""
     seen = {
         node for trip in trips for leg in trip.legs for node in (leg.tail, leg.head) if node
     }
-    return [node for node in order if node in seen]
+    place = {node: number for number, node in enumerate(order)}
+    spine: list[str] = []
+    for trip in trips:
+        path = list(dict.fromkeys(trip.path))
+        if len(path) > len(spine):
+            spine = path
+    if spine and place.get(spine[-1], 0) < place.get(spine[0], 0):
+        spine.reverse()
+    spine = [node for node in spine if node in seen]
+    return [*spine, *(node for node in order if node in seen and node not in spine)]
 
 
 def family(trip: Trip) -> str:
@@ -98,7 +109,7 @@ def sequence(
         viewBox=f"0 0 {round(width)} {round(height)}",
         width=round(width),
         height=round(height),
-        cls="sequence",
+        cls="sequence tall" if height > TALL else "sequence",
         role="group",
         xmlns="http://www.w3.org/2000/svg",
     )

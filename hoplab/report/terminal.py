@@ -295,7 +295,7 @@ def _spread(page: _Page, trip: Trip) -> None:
             if by == "software" and len(names) == 1:
                 why = "not its address"
             who = page.tr.comma.join(names)
-            parts.append(page.tr.label("ignored by:", f"{who} ({page.tr(why)})"))
+            parts.append(page.tr.label("ignored by:", who + page.tr.aside(page.tr(why))))
     if parts:
         page.wrap(
             ("；" if page.tr.code == "zh" else "; ").join(parts),  # noqa: RUF001
