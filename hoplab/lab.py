@@ -154,9 +154,10 @@ class Lab:
 
     # ------------------------------------------------------------------ what it is
 
-    def state(self) -> dict[str, Any]:
-        """lab.json: what was built, and who is wired to whom."""
-        controller = self.controller
+    def state(self, controller: control.Controller | None = None) -> dict[str, Any]:
+        """lab.json: what was built, and who is wired to whom. controller: the one that will be in
+        charge, if it is not yet."""
+        controller = controller or self.controller
         return {
             "format": 1,
             "name": self.spec.name,
@@ -172,14 +173,19 @@ class Lab:
             **self.network.wiring(),
         }
 
-    def _write_state(self) -> None:
-        data = json.dumps(self.state(), indent=1)
+    def _draft_state(self, controller: control.Controller | None = None) -> Path:
+        """The new lab.json, beside the one that holds. Raises LabError, on a full disk too."""
         fresh = self.spec.state.with_suffix(".new")
         try:
-            fresh.write_text(data)
-            os.replace(fresh, self.spec.state)
+            fresh.write_text(json.dumps(self.state(controller), indent=1))
         except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
             raise cannot_write(error, self.spec.folder) from error
+        return fresh
+
+    def _write_state(self) -> None:
+        os.replace(self._draft_state(), self.spec.state)
 
     # ------------------------------------------------------------------ what may be done
 
@@ -198,6 +204,7 @@ class Lab:
             try:
                 new.start()
                 new.ready()
+                draft = self._draft_state(new)  # if the disk is full, nothing changes at all
                 empty = control.change_over(bridges, new, first=False)
             except BaseException:
                 new.stop()
@@ -205,10 +212,13 @@ class Lab:
                     switchd.set_controller(bridges, [f"tcp:127.0.0.1:{old.port}"])
                 raise
             self.controller = new
+            os.replace(draft, self.spec.state)  # takes no room
             old.stop()
             self._new_standby()
             self._warn_empty(empty)
-            self._write_state()
+            if empty:
+                with contextlib.suppress(LabError):  # the log has that too
+                    self._write_state()
             return {
                 "controller": new.name,
                 "was": old.name,
@@ -275,7 +285,8 @@ class Lab:
             self.event(error.message)
             return
         self._new_standby()
-        self._write_state()
+        with contextlib.suppress(LabError):  # only what happened is new in it; the log has that too
+            self._write_state()
 
     def tables(self, switches: list[str]) -> dict[str, Any]:
         """What the named switches, or all of them, know and do now. Raises LabError."""
