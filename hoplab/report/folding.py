@@ -2,7 +2,8 @@
 """Long runs of alike packets, folded to their first and last ones and a line that counts the rest.
 
 A packet that has something of its own to say (a note, a loss, a cause) is never folded away, unless
-it belongs to a storm: one storm begets others, because hosts answer each copy of a question.
+it belongs to a storm, or is of a kind that storms: one storm begets others, because hosts answer
+each copy of a question, and the remains of older ones go round beside them.
 """
 
 from __future__ import annotations
@@ -94,11 +95,12 @@ def _runs(trips: Sequence[Trip], alike: bool) -> list[list[Trip]]:
     """Neighbours that may be folded together."""
     runs: list[list[Trip]] = []
     before = ""
+    stormy = {trip.kind for trip in trips if trip.storm is not None}
     for trip in trips:
         family = _ALIKE.get(trip.kind, "") if alike else ""
         if trip.notes or trip.ended or trip.cause or trip.lost:
             family = ""
-        if trip.storm is not None and not trip.cause:
+        if trip.kind in stormy and not trip.cause:
             family = "storm"
         if family and family == before:
             runs[-1].append(trip)
