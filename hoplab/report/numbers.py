@@ -135,7 +135,7 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
     return join(
         tag("p", tr(said)) if (said := sentence(one, other, called)) else None,
         _table(heads, rows, numeric=range(1, 4)),
-        tag("h3", tr("Frames per link")),
+        tag("h2", tr("Frames per link")),
         _links_compared(one, other, called, tr),
         tag("p", tr(HOLLOW), cls="legend"),
     )  # fmt: skip

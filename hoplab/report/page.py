@@ -156,7 +156,7 @@ def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
         None if name else tag("h2", tr("Topology"), id=f"{prefix}map"),
         None if name else _figure(run, drawn, tr),
         tag("h2", tr("What happened, step by step")),
-        tag("p", lines.legend(tr), cls="legend"),
+        tag("p", lines.legend(tr), cls="legend") if story.trips else None,
         [_step(run, place, part, drawn, known, tr) for place, part in enumerate(told)],
         _more_steps(story.steps[MOST_STEPS:], tr),
         None if story.steps else tag("p", tr("Not one frame on any link.")),
@@ -264,6 +264,7 @@ def _step(
         _mapping(step, known, tr),
         _remarks(step, tr),
         cls="card",
+        aria_labelledby=f"{prefix}step{place}",
     )
 
 
