@@ -83,8 +83,8 @@ def live_lines(
     ascii: bool = False,
     tr: Language = ENGLISH,
 ) -> list[str]:
-    """A packet as far as it has come, and what is newly known of it. told: switches whose flooding
-    has been explained; it grows."""
+    """A packet as far as it has come, and what is newly known of it. told: which switch's
+    decisions have been explained; it grows."""
     digits, times = 3, 11
     tr = ENGLISH if ascii else tr
     page = _Page(max(60, width), color, ascii, "normal", digits, 6 + digits + times, tr)
@@ -124,7 +124,7 @@ class _Page:
     tr: Language
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)  # switches whose flooding has been explained
+    told: set[str] = field(default_factory=set)  # what has been explained: by whom, which switch
 
     def paint(self, text: str, *styles: str) -> str:
         """Text in colour, where colour is wanted."""
@@ -265,15 +265,26 @@ def _end(page: _Page, trip: Trip, ended: str) -> None:
 
 
 def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
-    """What the controller was asked; a flow that floods by itself is told once a switch."""
+    """What the controller was asked, at length the first time that a switch does; a flow that
+    floods by itself is told once a switch."""
     for one in decisions:
-        if one.by != "flow" or page.detail == "full" or one.node not in page.told:
+        known = f"{one.by} {one.node}" in page.told and page.detail != "full"
+        page.told.add(f"{one.by} {one.node}")
+        if known and one.by == "controller":
+            page.wrap(page.tr(_again(one)), page.indent, "dim", hang=2)
+        elif not known or one.by == "nobody":
             page.wrap(page.tr(one.sentence), page.indent, "dim", hang=2)
-        if one.by == "flow":
-            page.told.add(one.node)
-        elif page.detail == "full":
+        if page.detail == "full":
             for flow in one.installed:
                 page.wrap(f"+ {flow}", page.indent + 2, "dim", hang=2)
+
+
+def _again(one: Decision) -> str:
+    """A question to the controller in few words."""
+    if one.wait_ms is None:
+        return f"{one.node} asked the controller and got no answer"
+    flows = f"{plural(len(one.installed), 'flow')} installed, " if one.installed else ""
+    return f"{one.node} asked the controller: {flows}{one.answer} after {one.wait_ms:.2f} ms"
 
 
 def _path(trip: Trip) -> str:
