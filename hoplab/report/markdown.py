@@ -60,14 +60,14 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
     _topology(out, run, tr)
     out += [f"## {text(tr('What happened, step by step'))}", ""]
     order = arrange(run.wiring, story.setting.host).order()
-    told = chosen(story, MOST_PACKETS)
+    told = chosen(story, MOST_PACKETS) if story.trips else []
     for step, part in zip(story.steps[:MOST_STEPS], told, strict=False):
         _step(out, step, part, order, tr)
     rest = story.steps[MOST_STEPS:]
     if rest:
         packets = sum(len(step.trips) for step in rest)
         out += [text(tr(f"and {len(rest):,} more steps with {packets:,} packets")), ""]
-    if not story.steps:
+    if not story.trips:
         out += [text(tr("Not one frame on any link.")), ""]
     out += [f"## {text(tr('In numbers'))}", ""]
     _numbers(out, story.summary, tr)
@@ -203,7 +203,7 @@ def _numbers(out: list[str], summary: Summary, tr: Language) -> None:
     if not summary.frames:
         out += [text(tr("Not one frame on any link.")), ""]
         return
-    share = f"{summary.ignored_share:.0%}"
+    share = summary.ignored_percent
     out += [
         f"- {text(tr('packets'))}: {summary.trips:,}",
         f"- {text(tr('frames on links'))}: {summary.frames:,}",

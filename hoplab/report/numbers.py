@@ -16,7 +16,7 @@ HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."
 
 def cards(summary: Summary, tr: Language) -> Markup:
     """The few numbers that matter, large."""
-    share = f"{summary.ignored_share:.0%}"
+    share = summary.ignored_percent
     shown: list[tuple[str, str]] = [
         (f"{summary.trips:,}", "packets"),
         (f"{summary.frames:,}", "frames on links"),
@@ -164,7 +164,7 @@ def sentence(one: Summary, other: Summary, called: Sequence[str]) -> str:
     first, second = one.frames / one.trips, other.frames / other.trips
     return (
         f"A packet took {first:.1f} frames with {called[0]} and {second:.1f} with {called[1]}; "
-        f"{one.ignored_share:.0%} and {other.ignored_share:.0%} of what arrived was not for the "
+        f"{one.ignored_percent} and {other.ignored_percent} of what arrived was not for the "
         "one that got it."
     )
 

@@ -109,7 +109,7 @@ def _links(story: Story, prefix: str, name: str, tr: Language) -> list[tuple[str
     if name:
         return [(f"#{prefix}top", before + tr("Story"))]
     out = [(f"#{prefix}map", tr("Topology"))]
-    for place, step in enumerate(story.steps[: MOST_STEPS // 4]):
+    for place, step in enumerate(story.steps[: MOST_STEPS // 4] if story.trips else ()):
         out.append((f"#{prefix}step{place}", _short(step, tr)))
     out.append((f"#{prefix}numbers", tr("In numbers")))
     return out
@@ -147,7 +147,7 @@ def _footer(tr: Language) -> Markup:
 def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
     story = run.story
     drawn = arrange(run.wiring, story.setting.host)
-    told = chosen(story, MOST_PACKETS)[:MOST_STEPS]
+    told = chosen(story, MOST_PACKETS)[:MOST_STEPS] if story.trips else []
     known = Links(prefix, {one.number for part in told for one in part if isinstance(one, Trip)})
     return join(
         tag("h1", f"{name}: " if name else None, numbers.title(story, tr), id=f"{prefix}top"),
@@ -159,7 +159,7 @@ def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
         tag("p", lines.legend(tr), cls="legend") if story.trips else None,
         [_step(run, place, part, drawn, known, tr) for place, part in enumerate(told)],
         _more_steps(story.steps[MOST_STEPS:], tr),
-        None if story.steps else tag("p", tr("Not one frame on any link.")),
+        None if story.trips else tag("p", tr("Not one frame on any link.")),
         tag("h2", tr("In numbers"), id=f"{prefix}numbers"),
         _numbers(story, tr),
     )  # fmt: skip

@@ -67,7 +67,7 @@ def render(
     tr = ENGLISH if ascii else tr
     page = _Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
     _header(page, story)
-    for step in story.steps:
+    for step in story.steps if story.trips else ():
         _step(page, story, step)
     _outcome(page, story)
     _summary(page, story.summary)
@@ -418,7 +418,7 @@ def _summary(page: _Page, summary: Summary) -> None:
         return
     page.wrap(page.tr(f"{text} on {plural(links, 'link')}."), 3)
     if summary.arrivals:
-        share = f"{summary.ignored_share:.0%}"
+        share = summary.ignored_percent
         text = f"{plural(summary.arrivals, 'frame')} arrived at hosts and routers"
         if summary.ignored:
             who = ", ".join(f"{node} {count:,}" for node, count in summary.ignored_by_node.items())

@@ -353,6 +353,12 @@ class Summary:
         """Ignored frames as a part of all that arrived, 0 to 1."""
         return self.ignored / self.arrivals if self.arrivals else 0.0
 
+    @property
+    def ignored_percent(self) -> str:
+        """'33%'; '<1%' where rounding would hide them."""
+        share = f"{self.ignored_share:.0%}"
+        return "<1%" if self.ignored and share == "0%" else share
+
 
 @dataclass(slots=True)
 class Story:
