@@ -73,6 +73,11 @@ def find_causes(places: Places, trips: list[Trip], now_ns: int | None = None) ->
     return found
 
 
+def claims(trip: Trip) -> bool:
+    """It asks for an address of its own, to see that it is free: no answer is the good one."""
+    return trip.kind == "nd-solicitation" and trip.src == "::"
+
+
 def first_parts(trips: Iterable[Trip]) -> dict[int, int]:
     """Of each later fragment the trip with the first one (RFC 791 section 3.2)."""
     firsts: dict[Key, int] = {}
@@ -125,6 +130,9 @@ def _arp_causes(places: Places, trips: list[Trip], now_ns: int | None) -> None:
     by_number = {trip.number: trip for trip in trips}
     for trip in trips:
         if trip.kind not in ASKS_MAC:
+            continue
+        if claims(trip):
+            trip.cause = f"{trip.sender} wants to use {trip.dst} and checks that nobody else does"
             continue
         if not trip.group:
             trip.cause = f"{trip.sender} knows the MAC of {trip.dst} and checks that it still holds"

@@ -318,6 +318,9 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
     text = f"{plural(len(facts.trips), 'packet')} in all, {len(own)} of them sent by {host}."
     if not host:
         text = f"{plural(len(facts.trips), 'packet')} in all."
+    if said:
+        failed = f"The command did not succeed. {text}"
+        return Outcome(False, "failed", failed, [f"The command said: {_quote(said)}"], host)
     return Outcome(True, "seen", text)
 
 

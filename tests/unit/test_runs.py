@@ -44,6 +44,7 @@ ENDS = {
     "fragmentation": ("answered", "h3"),
     "hub": ("answered", "h2"),
     "ipv6": ("answered", "h2"),
+    "ipv6-too-early": ("failed", "h1"),
     "loop-storm": ("arp-silent", "h1"),
     "missing-gateway": ("no-frame", "h1"),
     "missing-gateway-back": ("ping-silent", "h3"),
