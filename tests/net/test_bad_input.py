@@ -270,6 +270,7 @@ ALONE = {
     "visit_https": (["visit", "https://www.itheima.com/"], 2),
     "visit_no_host": (["visit", "http:///page"], 2),
     "visit_no_port": (["visit", "http://www.itheima.com:web/"], 2),
+    "argument_too_many": (["down", "lab"], 2),
     "path_to_nothing": (["path", "learning_swich"], 4),
     "visit_ftp": (["visit", "ftp://www.itheima.com/"], 2),
     "no_command_to_run": (["exec", "h1", "--"], 2),
