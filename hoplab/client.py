@@ -156,9 +156,10 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
 def no_lab(name: str) -> LabError:
     """The error for a lab that is not up."""
     known = [handle.name for handle in live()]
-    hint = "bring one up: hoplab up web"
+    other = "" if name == DEFAULT_NAME else f" --name {name}"
+    hint = f"bring one up: hoplab up web{other}"
     if known:
-        hint = f"running: {', '.join(known)}; choose one with --name"
+        hint = f"up now: {', '.join(known)}; choose one with --name {known[0]}"
     return LabError(f"no lab called {name} is up", hint, Exit.NO_SUCH)
 
 

@@ -179,9 +179,13 @@ class Crew:
 
     # ------------------------------------------------------------------ changing
 
-    def swap(self, files: tuple[Path, ...]) -> tuple[str, list[str]]:
+    def swap(
+        self, files: tuple[Path, ...], before: Callable[[Controller], None]
+    ) -> tuple[str, list[str]]:
         """Put another controller in charge of everything: what was in charge before, and the
-        switches that got no flow. Raises LabError; the old one is in charge then."""
+        switches that got no flow. `before` is called with the first of the new ones when they are
+        ready and nothing has changed yet; what it raises stops the swap.
+        Raises LabError; the old one is in charge then."""
         with self.changing:
             old = self.controller
             new: dict[int, Controller] = {}
@@ -192,6 +196,7 @@ class Crew:
                     each.start()
                 for each in new.values():
                     each.ready()
+                before(new[self.shards[0].number])
                 empty = control.change_over(self._charges(new), first=False)
             except BaseException:
                 for each in new.values():

@@ -158,9 +158,10 @@ class Lab:
 
     # ------------------------------------------------------------------ what it is
 
-    def state(self) -> dict[str, Any]:
-        """lab.json: what was built, and who is wired to whom."""
-        controller = self.controller
+    def state(self, controller: control.Controller | None = None) -> dict[str, Any]:
+        """lab.json: what was built, and who is wired to whom. controller: the one that will be in
+        charge, if it is not yet."""
+        controller = controller or self.controller
         return {
             "format": 1,
             "name": self.spec.name,
@@ -177,14 +178,19 @@ class Lab:
             **self.network.wiring(),
         }
 
-    def _write_state(self) -> None:
-        data = json.dumps(self.state(), indent=1)
+    def _draft_state(self, controller: control.Controller | None = None) -> Path:
+        """The new lab.json, beside the one that holds. Raises LabError, on a full disk too."""
         fresh = self.spec.state.with_suffix(".new")
         try:
-            fresh.write_text(data)
-            os.replace(fresh, self.spec.state)
+            fresh.write_text(json.dumps(self.state(controller), indent=1))
         except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
             raise cannot_write(error, self.spec.folder) from error
+        return fresh
+
+    def _write_state(self) -> None:
+        os.replace(self._draft_state(), self.spec.state)
 
     # ------------------------------------------------------------------ what may be done
 
@@ -196,9 +202,18 @@ class Lab:
                 "take a topology with a switch: hoplab up switch",
                 Exit.BAD_INPUT,
             )
-        was, empty = self.crew.swap(files)
+        drafts: list[Path] = []
+        try:
+            # Drafted before anything changes: on a full disk nothing does.
+            was, empty = self.crew.swap(files, lambda new: drafts.append(self._draft_state(new)))
+        except BaseException:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
+            raise
+        os.replace(drafts[-1], self.spec.state)  # takes no room
         self._warn_empty(empty)
-        self._write_state()
+        with contextlib.suppress(LabError):  # who stands by and what is to be warned of
+            self._write_state()
         return {
             "controller": self.crew.controller.name,
             "was": was,
@@ -213,7 +228,8 @@ class Lab:
             self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
         if dead is None and self.crew is not None and self.crew.mend():
-            self._write_state()
+            with contextlib.suppress(LabError):  # only what happened is new; the log has that too
+                self._write_state()
         return dead
 
     def watched(self) -> list[int]:

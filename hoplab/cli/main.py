@@ -313,7 +313,16 @@ def _recording(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. Returns an exit code; the only place where errors are printed."""
-    arguments = build_parser().parse_args(argv)
+    arguments, unknown = build_parser().parse_known_args(argv)
+    if unknown:
+        verb = arguments.verb.partition(":")[2]
+        error = LabError(
+            f"{verb} does not know what to do with {' '.join(unknown)}",
+            f"hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
+            Exit.USAGE,
+        )
+        print_error(error, as_json=getattr(arguments, "json", False))
+        return int(error.code)
     debug = arguments.debug or bool(os.environ.get("HOPLAB_DEBUG"))
     # A polite end of the command line cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _terminated)

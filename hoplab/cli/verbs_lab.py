@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -265,17 +266,20 @@ def path(arguments: argparse.Namespace) -> int:
             for kind, names in every.items():
                 print(f"{kind}: {', '.join(names)}")
         return Exit.OK
-    missing: LabError | None = None
     for kind in kinds:
         try:
             found = content.find(kind, arguments.what)
-        except LabError as error:
-            missing = missing or error
+        except LabError:
             continue
         print_json({"path": str(found), "kind": kind}) if arguments.json else print(found)
         return Exit.OK
-    assert missing is not None
-    raise missing
+    known = [name for kind in kinds for name in content.names(kind)]
+    close = difflib.get_close_matches(arguments.what, known, n=1)
+    raise LabError(
+        f"we have nothing called {arguments.what!r}",
+        (f"did you mean {close[0]}? " if close else "") + "hoplab path --list names all there is",
+        Exit.NO_SUCH,
+    )
 
 
 def doctor(arguments: argparse.Namespace) -> int:
