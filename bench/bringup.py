@@ -143,8 +143,9 @@ def in_machine(work: Callable[[Callable[[Times], None]], None]) -> Times:
         times = json.loads(data) if data else {"failed": "its process ended"}
         began = time.perf_counter()
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        select.select([pidfd], [], [], 60)
+        started.ended(60)  # what `hoplab down` waits for, too
         times.setdefault("down", time.perf_counter() - began)
+        select.select([pidfd], [], [], 60)
         freed()
         times["gone"] = time.perf_counter() - began + times.pop("stopping", 0)
     except TimeoutError:
@@ -175,8 +176,7 @@ def freed() -> None:
             ends = (netlink.End("here", "02:00:00:00:00:01", 10, here.net),
                     netlink.End("there", "02:00:00:00:00:02", 10, last.net))  # fmt: skip
             here.route.send([netlink.veth(*ends)])
-            for fd in (last.net, last.mnt, last.uts):
-                os.close(fd)
+            os.close(last.net)
             last.route.close()
             wait.until(
                 lambda: "here" not in [name for _, name in socket.if_nameindex()],
@@ -226,10 +226,7 @@ class Machine:
         logs.mkdir(parents=True)
         self.switchd = switchd.Switchd(logs)
         self.switchd.start()
-        warm = self.switchd.warm_up("user")
-        if warm is not None:
-            warm.wait()
-            switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
+        self.switchd.warm_up("user")
         if case.controller:
             self.controller = control.Controller((CONTROLLER,), 6653, logs.parent)
             self.controller.start()
@@ -272,7 +269,9 @@ def ours(case: Case) -> Times:
         net = network.Network(case.topo(**options(case)), batch, "user")
         net.start()
         if case.controller:
-            empty = control.change_over(net.bridges(), machine.controller, first=True)
+            empty = control.change_over(
+                dict.fromkeys(net.bridges(), machine.controller), first=True
+            )
             assert not empty, f"no flow in {empty}"
         up = time.perf_counter() - began
         hosts = pingall.hosts_of(net)

@@ -57,6 +57,7 @@ from ryu.ofproto import ofproto_v1_3
 #                                    | CLOSED | --------------------------'
 #                                    +--------+
 # LISTENING and CLOSED are the same for frames: none in, none out, but for probes.
+NEEDS_EVERY_SWITCH = True  # for hoplab: not to be divided among several processes
 PROBE_S = 0.2  # a probe out of every port, this often
 LISTEN_S = 3 * PROBE_S  # a port's link must have been seen by then, if it has one
 # A link unseen for so long is gone. Generous: whoever takes a busy link for a dead one opens a
@@ -253,11 +254,7 @@ class SpanningTree(app_manager.RyuApp):
         tree = spanning_tree(list(self.switches), [link for link in self.links if link <= ready])
         off = {end for link in self.links if link not in tree for end in link}
         wanted = {
-            number: frozenset(
-                port
-                for port in switch.up_since_s
-                if (number, port) in ready - off
-            )
+            number: frozenset(port for port in switch.up_since_s if (number, port) in ready - off)
             for number, switch in self.switches.items()
         }
         closing = any(switch.open - wanted[n] for n, switch in self.switches.items())
@@ -369,9 +366,7 @@ def change(
         messages.append(delete(datapath, TABLE_DESTINATION, out_port=port))
     for port in sorted(opened):
         where = {"in_port": port}
-        messages.append(
-            flow(datapath, TABLE_IN, PRIORITY_OPEN, where, [learn], TABLE_DESTINATION)
-        )
+        messages.append(flow(datapath, TABLE_IN, PRIORITY_OPEN, where, [learn], TABLE_DESTINATION))
     if forget:
         every_bit = 0xFFFFFFFFFFFFFFFF
         messages.append(

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hoplab import sandbox, wait
+from hoplab import sandbox, spare, wait
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
@@ -156,9 +156,10 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
 def no_lab(name: str) -> LabError:
     """The error for a lab that is not up."""
     known = [handle.name for handle in live()]
-    hint = "bring one up: hoplab up web"
+    other = "" if name == DEFAULT_NAME else f" --name {name}"
+    hint = f"bring one up: hoplab up web{other}"
     if known:
-        hint = f"running: {', '.join(known)}; choose one with --name"
+        hint = f"up now: {', '.join(known)}; choose one with --name {known[0]}"
     return LabError(f"no lab called {name} is up", hint, Exit.NO_SUCH)
 
 
@@ -289,9 +290,13 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
     def run(channel: socket.socket) -> int:
         os.set_inheritable(claimed.lock, False)
+        # Before all else, for it takes longest.
+        first = None
+        if spec.platform == "ryu" and spare.worth_it(spec.topology):
+            first = spare.start(spec.logs / f"controller-{spare.PORT}.log")
         from hoplab import daemon
 
-        return daemon.main(spec, channel)
+        return daemon.main(spec, channel, first)
 
     keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
     keep += [str(file.parent) for file in spec.controller]
@@ -339,31 +344,35 @@ def _end(pid: int, within_s: float = 5) -> None:
 
 
 def down(handle: Handle, *, keep: bool = False) -> None:
-    """End a lab, politely if it answers, by force if not; its folder goes unless `keep`."""
+    """End a lab, politely if it answers, by force if not; its folder goes unless `keep`.
+
+    Returns when the lab's process 1 is on its way out: nothing can stop the kernel from ending the
+    rest then, and the name is free. With hundreds of hosts the kernel is busy with that for
+    seconds, in which nobody has to wait.
+    """
     pid = _init_pid(handle)
     asked = False
     with contextlib.suppress(LabError):
         handle.ask({"op": "down"}, within_s=3)
         asked = True
+    if asked:
+        with contextlib.suppress(LabError):
+            _until_ended(handle, within_s=2)
     if pid is not None:
-        if asked:
-            _await_gone(pid, 2)
-        _end(pid)
-    wait.until(
-        lambda: not handle.alive(),
-        f"the lab {handle.name} to end",
-        within_s=10,
-        hint="is one of its processes stuck? see `ps -ef | grep hoplab`",
-    )
+        _end(pid, within_s=0)
+    _until_ended(handle, within_s=10)
     if not keep:
         shutil.rmtree(handle.folder, ignore_errors=True)
 
 
-def _await_gone(pid: int, within_s: float) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(pid)
-        select.select([pidfd], [], [], within_s)
-        os.close(pidfd)
+def _until_ended(handle: Handle, within_s: float) -> None:
+    wait.until(
+        lambda: not handle.alive(),
+        f"the lab {handle.name} to end",
+        within_s=within_s,
+        longest_s=0.01,
+        hint="is one of its processes stuck? see `ps -ef | grep hoplab`",
+    )
 
 
 def _init_pid(handle: Handle) -> int | None:

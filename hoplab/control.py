@@ -20,28 +20,23 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab import switchd, wait
+from hoplab import flows, spare, switchd, wait
 from hoplab.errors import Exit, LabError
 
-PORTS = range(6653, 6661)  # 6653 is IANA's for OpenFlow; each new process takes the next one
+PORTS = range(spare.PORT, 6685)  # each new process takes the next one
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
-_NO_MATCH = re.compile(
-    r"(idle|hard)_(timeout|age)=|importance=|n_|"
-    r"(send_flow_rem|check_overlap|reset_counts|no_packet_counts|no_byte_counts)$"
-)
-PLATFORMS = {"ryu": "hoplab.ryu_main", "os-ken": "hoplab.osken_main"}  # what runs an app
+PLATFORMS = {"ryu": spare.MODULE, "os-ken": "hoplab.osken_main"}  # what runs an app
 BEAT_S = 0.5  # how often a controller is asked for an echo
 BEATS = 6  # so many unanswered in a row, and it is stuck
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
@@ -52,16 +47,25 @@ _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 @dataclass
 class Controller:
     """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
-    listens on 127.0.0.1, `folder` the lab's, where an app may leave what it wants to tell,
-    `platform` Ryu or its maintained fork."""
+    listens on 127.0.0.1, `folder` the lab's, `own` where an app may leave what it wants to tell,
+    `platform` Ryu or its maintained fork. role: '' for the only one, else what it starts as,
+    'slave G' or 'master G' (`roles`)."""
 
     files: tuple[Path, ...]
     port: int
     folder: Path
     platform: str = "ryu"
+    own: Path | None = None
+    role: str = ""
     process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
     pulse: Pulse | None = None
+    halted: bool = False
+
+    @property
+    def target(self) -> str:
+        """As Open vSwitch names it."""
+        return f"tcp:127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -77,8 +81,11 @@ class Controller:
         """As sentences name it: 'two_table_switch.py, monitor.py'."""
         return ", ".join(file.name for file in self.files)
 
-    def start(self) -> None:
-        """Start the process; `ready` waits for it. Raises LabError when there is no such file."""
+    def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
+        """Start the process; `ready` waits for it. Raises LabError when there is no such file.
+
+        ready: a process that has loaded Ryu already (`spare`), with its output in our log.
+        """
         for file in self.files:
             if not file.is_file():
                 raise LabError(
@@ -95,34 +102,37 @@ class Controller:
                 else f"install it beside hoplab: {sys.executable} -m pip install {self.platform}",
                 Exit.REFUSED,
             )
-        argv = [sys.executable, "-m", module]
-        argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
-        argv += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
-        ours = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours)))
-        own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "HOPLAB_FOLDER": str(self.folder)}
+        arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
+        arguments += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
+        own = {"HOPLAB_FOLDER": str(self.own or self.folder)}
+        if self.role:
+            own["HOPLAB_ROLE"] = self.role
         self.close()
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **own},
-                cwd="/",
-                start_new_session=True,
-            )
+        if ready is not None and spare.employ(ready, arguments, own):
+            self.process = ready
+        else:
+            with open(self.log, "ab") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**spare.environment(), **own},
+                    cwd="/",
+                    start_new_session=True,
+                )
         self.pidfd = os.pidfd_open(self.process.pid)
+
+    def listens(self) -> bool:
+        """Whether switches could connect. Raises LabError with its last words if it has ended."""
+        self.must_run()
+        return listening(self.port)
 
     def ready(self) -> None:
         """Wait until it listens. Raises LabError with its last words if it ends instead."""
 
-        def listens() -> bool:
-            self.must_run()
-            return _listening(self.port)
-
         wait.until(
-            listens,
+            self.listens,
             f"the controller {self.title} to listen on port {self.port}",
             within_s=START_S,
             hint=f"its log: {self.log}",
@@ -145,11 +155,30 @@ class Controller:
         """Whether the process was started and is no longer there."""
         return self.process is not None and self.process.poll() is not None
 
-    def stuck(self) -> bool:
-        """Whether it is there and does not answer. To be asked every now and then."""
+    def stuck(self) -> str:
+        """Why it is of no use though it is there, in words; '' if it is well. To be asked every now
+        and then."""
         if self.pulse is None:
             self.pulse = Pulse(self.port)
-        return self.pulse.stopped()
+        before, self.halted = self.halted, self._halted()
+        if before and self.halted:  # twice, for a debugger stops and goes on
+            return "was stopped (SIGSTOP)"
+        return f"has not answered for {BEATS * BEAT_S:g} s" if self.pulse.stopped() else ""
+
+    def _halted(self) -> bool:
+        """Whether a signal has stopped it (proc(5), stat, field 3)."""
+        with contextlib.suppress(OSError):
+            if self.process is not None:
+                stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+                return stat.rpartition(")")[2].split()[0] == "T"
+        return False
+
+    def become(self, role: str) -> None:
+        """Tell a process with a role to take another one."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(f"{role}\n".encode())
+                self.process.stdin.flush()
 
     def stop(self) -> None:
         """End the process at once: its flows stay in the switches."""
@@ -167,6 +196,9 @@ class Controller:
         if self.pulse is not None:
             self.pulse.close()
             self.pulse = None
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
 
 
 class Pulse:
@@ -211,7 +243,7 @@ class Pulse:
         self._socket.close()
 
 
-def _listening(port: int) -> bool:
+def listening(port: int) -> bool:
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
         if words[3] == _LISTEN and words[1].endswith(f":{port:04X}"):
@@ -219,42 +251,25 @@ def _listening(port: int) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Flow:
-    """A flow as ovs-ofctl lists it: its age in seconds and the words that name it."""
-
-    age_s: float
-    table: int
-    match: str
-
-
-def flows(bridge: str) -> list[Flow]:
-    """The flows of a bridge (OpenFlow 1.3.5, 7.3.5.2). Raises LabError."""
-    found = []
-    for line in switchd.ofctl("dump-flows", bridge).splitlines():
-        head = re.match(r" ?cookie=\S+, duration=([\d.]+)s, table=(\d+), n_packets=", line)
-        if not head:
-            continue
-        # The match has no spaces; what stands before it are counters, timeouts and flags.
-        rest = line[: line.index(" actions=")].split(", ")[-1].split(" ")[-1]
-        words = [word for word in rest.split(",") if not _NO_MATCH.match(word)]
-        found.append(Flow(float(head[1]), int(head[2]), ",".join(words)))
-    return found
-
-
-def change_over(bridges: Sequence[str], controller: Controller, *, first: bool) -> list[str]:
-    """Put the switches under a controller that listens, then take away what older ones left.
+def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
+    """Put each switch under a controller that listens, all at one instant, then take away what
+    older ones left.
 
     Returns the bridges on which the new controller has put in no flow (they drop everything).
-    Raises LabError if a switch does not connect, or if the controller ends meanwhile.
+    Raises LabError if a switch does not connect, or if a controller ends meanwhile.
     """
-    if not bridges:
+    if not charges:
         return []
+    bridges = list(charges)
     began = time.monotonic()
-    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{controller.port}"])
+    switchd.set_controllers({bridge: [one.target] for bridge, one in charges.items()})
+
+    def must_run() -> None:
+        for controller in {id(one): one for one in charges.values()}.values():
+            controller.must_run()
 
     def joined() -> bool:
-        controller.must_run()
+        must_run()
         return switchd.connected(bridges)
 
     wait.until(
@@ -264,7 +279,7 @@ def change_over(bridges: Sequence[str], controller: Controller, *, first: bool) 
         longest_s=0.1,
     )
     empty = _until_flows(bridges, began)
-    controller.must_run()
+    must_run()
     if not first:
         for bridge in bridges:
             _drop_older(bridge, began)
@@ -277,7 +292,7 @@ def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
 
     def served() -> bool:
         since = time.monotonic() - began
-        waiting[:] = [b for b in waiting if not any(f.age_s <= since + 0.001 for f in flows(b))]
+        waiting[:] = [b for b in waiting if not _has_young(b, since)]
         return not waiting
 
     with contextlib.suppress(LabError):
@@ -285,10 +300,11 @@ def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
     return waiting
 
 
+def _has_young(bridge: str, since_s: float) -> bool:
+    return any(flow.age_s <= since_s + 0.001 for flow in flows.flows(bridge))
+
+
 def _drop_older(bridge: str, began: float) -> None:
-    listed = flows(bridge)
+    listed = flows.flows(bridge)
     since = time.monotonic() - began
-    for flow in listed:
-        if flow.age_s > since + 0.005:
-            name = ",".join(filter(None, (f"table={flow.table}", flow.match)))
-            switchd.ofctl("--strict", "del-flows", bridge, name)
+    flows.remove(bridge, [flow for flow in listed if flow.age_s > since + 0.005])

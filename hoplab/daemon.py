@@ -54,9 +54,14 @@ from hoplab.wire.capture import Capture
 _LOOK_S = 0.05
 
 
-def main(spec: Spec, channel: socket.socket) -> int:
-    """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code."""
-    lab = Lab(spec)
+def main(
+    spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None
+) -> int:
+    """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code.
+
+    spare: as in `Lab`.
+    """
+    lab = Lab(spec, spare)
 
     def progress(step: str) -> None:
         with contextlib.suppress(OSError):

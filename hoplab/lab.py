@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoplab import content, control, listening, netlink, switchd
+from hoplab import content, control, crew, listening, netlink, switchd
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.sandbox import TUN, refused
 from hoplab.spec import EARLY_CAPTURE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
-RESTARTS, RESTARTS_WITHIN_S = 5, 60
 EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
@@ -31,18 +31,15 @@ Progress = Callable[[str], None]
 class Lab:
     """Everything between `build` and the end of the process."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+    def __init__(self, spec: Spec, spare: subprocess.Popen[bytes] | None = None) -> None:
+        """spare: a process that has Ryu loaded, if the topology is thought to have switches."""
+        self.spec, self.spare = spec, spare
         self.events: list[str] = []
-        self.controller: control.Controller | None = None
-        self.standby: control.Controller | None = None
+        self.crew: crew.Crew | None = None
         self.switchd = switchd.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
         self._early_until = 0.0
-        self.changing = threading.Lock()  # held by whoever changes controller or network
-        self._restarts: list[float] = []
-        self._given_up: control.Controller | None = None
 
     # ------------------------------------------------------------------ coming up
 
@@ -50,6 +47,7 @@ class Lab:
         """Bring everything up; when this returns, every pair that should talk, talks.
         Raises LabError."""
         progress("reading the topology")
+        opening = self._open_early() if self.spare is not None else None
         from hoplab import network  # takes its time; the sandbox is up before it is needed
         from hoplab.batch import Batch, raise_file_limit
 
@@ -69,8 +67,12 @@ class Lab:
             self.datapath = switchd.choose_datapath(self.spec.datapath)
             if self.datapath == "user" and not os.access(TUN, os.R_OK | os.W_OK):
                 raise refused(OSError(13, os.strerror(13)))
-            self._start_controller(topo)
-        opening = _Background(self._start_switchd) if switches else None
+            self.crew = self._crew(topo)
+            self.crew.start(self.spare)
+            opening = opening or _Background(self._start_switchd)
+        else:
+            self._close_early(opening)
+            opening = None
         try:
             progress("building the network")
             if self.spec.capture:
@@ -84,60 +86,62 @@ class Lab:
                 batch.on_new = lambda new: listening.tap(self, early, new)
             self.network = network.Network(topo, batch, self.datapath)
             self.network.build()
+            if self.spec.static_arp:
+                self.network.staticArp()
+                self.event("every host knows all MAC addresses on its link: no ARP will be seen")
         finally:
             if opening is not None:
                 progress("starting Open vSwitch")
                 opening.join()
         self.network.start()
         self._write_state()
-        if self.controller is not None:
-            progress(f"waiting for the controller {self.controller.title}")
-            self.controller.ready()
-            empty = control.change_over(self.network.bridges(), self.controller, first=True)
-            self._warn_empty(empty)
-            self._new_standby()
+        if self.crew is not None:
+            progress(f"waiting for the controller {self.crew.controller.title}")
+            self._warn_empty(self.crew.take_charge(self.network.bridges()))
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
 
+    def _open_early(self) -> _Background | None:
+        """Start Open vSwitch before it is known whether the topology has switches, if nothing
+        speaks against it; what does is told when it is known."""
+        try:
+            self.datapath = switchd.choose_datapath(self.spec.datapath)
+        except LabError:
+            return None
+        may = self.datapath == "kernel" or os.access(TUN, os.R_OK | os.W_OK)
+        return _Background(self._start_switchd) if may else None
+
+    def _close_early(self, opening: _Background | None) -> None:
+        """The topology has no switches after all."""
+        self.datapath = "none"
+        if opening is not None:
+            with contextlib.suppress(LabError):
+                opening.join()
+            self.switchd.stop()
+        if self.spare is not None and self.spare.stdin is not None:
+            self.spare.stdin.close()
+            self.spare.wait()
+
     def _start_switchd(self) -> None:
         self.switchd.start()
-        warm = self.switchd.warm_up(self.datapath)
-        if warm is not None:
-            warm.wait()
-            switchd.vsctl("--no-wait", "--if-exists", "del-br", "warm-up")
+        self.switchd.warm_up(self.datapath)
 
-    def _start_controller(self, topo: Any) -> None:
-        files = self.spec.controller
+    def _crew(self, topo: Any) -> crew.Crew:
+        """The controllers, not started yet."""
+        spec, files = self.spec, self.spec.controller
         if not files:
             wish = str(getattr(topo, "controller", None) or "learning_switch")
-            beside = self.spec.topology.parent / wish
+            beside = spec.topology.parent / wish
             files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
-        self.controller = control.Controller(
-            files, control.PORTS[0], self.spec.folder, self.spec.platform
+        shards = max(1, min(spec.shards, len(topo.switches())))
+        return crew.Crew(
+            files, spec.folder, spec.platform, shards=shards, standby=spec.standby, tell=self.event
         )
-        self.controller.start()
 
-    def _new_controller(self, files: tuple[Path, ...]) -> control.Controller:
-        """One that is not started yet, on a port of its own."""
-        taken = [each.port for each in (self.controller, self.standby) if each is not None]
-        last = max(taken, default=control.PORTS[0])
-        ports = [*(p for p in control.PORTS if p > last), *control.PORTS]
-        port = next(port for port in ports if port not in taken)
-        return control.Controller(files, port, self.spec.folder, self.spec.platform)
-
-    def _new_standby(self) -> None:
-        """Start a process that waits for the one in charge to end, if the lab is to have one."""
-        old, self.standby = self.standby, None
-        if old is not None:
-            old.stop()
-        if self.spec.standby and self.controller is not None:
-            standby = self._new_controller(self.controller.files)
-            try:
-                standby.start()
-            except LabError as error:
-                self.event(error.message)
-                return
-            self.standby = standby
+    @property
+    def controller(self) -> control.Controller | None:
+        """Who is in charge of the switches, or of the first of them."""
+        return self.crew.controller if self.crew is not None else None
 
     def _warn_empty(self, empty: list[str]) -> None:
         if empty and self.controller is not None:
@@ -154,9 +158,10 @@ class Lab:
 
     # ------------------------------------------------------------------ what it is
 
-    def state(self) -> dict[str, Any]:
-        """lab.json: what was built, and who is wired to whom."""
-        controller = self.controller
+    def state(self, controller: control.Controller | None = None) -> dict[str, Any]:
+        """lab.json: what was built, and who is wired to whom. controller: the one that will be in
+        charge, if it is not yet."""
+        controller = controller or self.controller
         return {
             "format": 1,
             "name": self.spec.name,
@@ -165,6 +170,7 @@ class Lab:
             "arguments": self.spec.arguments,
             "controller": controller.name if controller else None,
             "controller_file": ",".join(map(str, controller.files)) if controller else None,
+            "shards": self.crew.as_data() if self.crew else [],
             "datapath": self.datapath,
             "url": self.url,
             "client": self.client,
@@ -172,110 +178,63 @@ class Lab:
             **self.network.wiring(),
         }
 
-    def _write_state(self) -> None:
-        data = json.dumps(self.state(), indent=1)
+    def _draft_state(self, controller: control.Controller | None = None) -> Path:
+        """The new lab.json, beside the one that holds. Raises LabError, on a full disk too."""
         fresh = self.spec.state.with_suffix(".new")
         try:
-            fresh.write_text(data)
-            os.replace(fresh, self.spec.state)
+            fresh.write_text(json.dumps(self.state(controller), indent=1))
         except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
             raise cannot_write(error, self.spec.folder) from error
+        return fresh
+
+    def _write_state(self) -> None:
+        os.replace(self._draft_state(), self.spec.state)
 
     # ------------------------------------------------------------------ what may be done
 
     def swap(self, files: tuple[Path, ...]) -> dict[str, Any]:
         """Put another controller in charge. Raises LabError; the old one is in charge then."""
-        with self.changing:
-            old = self.controller
-            if old is None:
-                raise LabError(
-                    "this lab has no switch, hence no controller",
-                    "take a topology with a switch: hoplab up switch",
-                    Exit.BAD_INPUT,
-                )
-            new = self._new_controller(files)
-            bridges = self.network.bridges()
-            try:
-                new.start()
-                new.ready()
-                empty = control.change_over(bridges, new, first=False)
-            except BaseException:
-                new.stop()
-                if not old.ended():
-                    switchd.set_controller(bridges, [f"tcp:127.0.0.1:{old.port}"])
-                raise
-            self.controller = new
-            old.stop()
-            self._new_standby()
-            self._warn_empty(empty)
+        if self.crew is None:
+            raise LabError(
+                "this lab has no switch, hence no controller",
+                "take a topology with a switch: hoplab up switch",
+                Exit.BAD_INPUT,
+            )
+        drafts: list[Path] = []
+        try:
+            # Drafted before anything changes: on a full disk nothing does.
+            was, empty = self.crew.swap(files, lambda new: drafts.append(self._draft_state(new)))
+        except BaseException:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
+            raise
+        os.replace(drafts[-1], self.spec.state)  # takes no room
+        self._warn_empty(empty)
+        with contextlib.suppress(LabError):  # who stands by and what is to be warned of
             self._write_state()
-            return {
-                "controller": new.name,
-                "was": old.name,
-                "switches": bridges,
-                "without_flows": empty,
-            }
+        return {
+            "controller": self.crew.controller.name,
+            "was": was,
+            "switches": self.network.bridges(),
+            "without_flows": empty,
+        }
 
     def mend(self) -> str | None:
-        """Look after the processes: a controller that is dead or does not answer is started again;
-        the name of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
+        """Look after the processes: a controller that is dead or of no use is replaced; the name
+        of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
         if self.early is not None and time.monotonic() > self._early_until:
             self._drop_early()  # whoever wanted it has gone
         dead = self.switchd.ended()
-        if dead:
-            return dead
-        controller = self.controller
-        if controller is None or controller is self._given_up:
-            return None
-        if not self.changing.acquire(False):
-            return None
-        try:
-            if controller.ended():
-                what = "ended"
-            elif controller.stuck():
-                what = f"has not answered for {control.BEATS * control.BEAT_S:g} s"
-                controller.stop()
-            else:
-                return None
-            controller.close()
-            self._replace(controller, what)
-        finally:
-            self.changing.release()
-        return None
+        if dead is None and self.crew is not None and self.crew.mend():
+            with contextlib.suppress(LabError):  # only what happened is new; the log has that too
+                self._write_state()
+        return dead
 
     def watched(self) -> list[int]:
         """Descriptors that become readable when `mend` has something to do."""
-        controller = self.controller
-        return [controller.pidfd] if controller is not None and controller.pidfd >= 0 else []
-
-    def _replace(self, dead: control.Controller, what: str) -> None:
-        """Put the waiting process in charge, or a new one; a bounded number of times."""
-        now = time.monotonic()
-        self._restarts = [t for t in self._restarts if now - t < RESTARTS_WITHIN_S]
-        self._restarts.append(now)
-        if len(self._restarts) >= RESTARTS:
-            self._given_up = dead
-            self.event(
-                f"the controller {dead.title} failed {RESTARTS} times in {RESTARTS_WITHIN_S} s and "
-                "stays down; put another in charge with `hoplab swap`"
-            )
-            return
-        new, self.standby = self.standby, None
-        waited = new is not None and not new.ended()
-        how = "the second one takes over" if waited else "it is started again"
-        self.event(f"the controller {dead.title} {what}; {how}")
-        try:
-            if new is None or not waited:
-                new = self._new_controller(dead.files)
-                new.start()
-            self.controller = new
-            new.ready()
-            switchd.set_controller(self.network.bridges(), [f"tcp:127.0.0.1:{new.port}"])
-        except LabError as error:
-            self.event(error.message)
-            return
-        self._new_standby()
-        self._write_state()
+        return self.crew.watched() if self.crew is not None else []
 
     def tables(self, switches: list[str]) -> dict[str, Any]:
         """What the named switches, or all of them, know and do now. Raises LabError."""
@@ -291,6 +250,7 @@ class Lab:
                 )
         return {
             "controller": self.controller.name if self.controller else None,
+            "shards": len(self.crew.shards) if self.crew else 0,
             "switches": tables.read(switches or bridges, self.state(), self.spec.folder),
         }
 

@@ -15,61 +15,73 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hoplab import netlink, sandbox
 
 T = TypeVar("T")
 _CLONE_FS = 0x200
+_WORTH_A_THREAD = 10  # namespaces; a thread costs as much as one of them
+
+
+class _Thread(Generic[T]):
+    """A thread that does one thing and ends with it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._body, daemon=True)
+        self._thread.start()
+
+    def _body(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:  # handed over, not handled
+            self._error = error
+
+    def result(self) -> T:
+        """Wait for the end. Raises what `work` raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value
 
 
 def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread that ends with it; what it raises is raised here."""
-    box: list[Any] = [None, None]
+    return _Thread(work).result()
 
-    def body() -> None:
-        try:
-            box[0] = work()
-        except BaseException as error:  # handed over, not handled
-            box[1] = error
 
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    thread.join()
-    if box[1] is not None:
-        raise box[1]
-    result: T = box[0]
-    return result
+def _hold(kind: str) -> int:
+    """A descriptor of the calling thread's namespace of that kind, which keeps it alive."""
+    return os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Namespace:
-    """Where one host lives. `net` and `mnt` are descriptors; `route` is a netlink socket inside."""
+    """Where one host lives. `net` is a descriptor, `route` a netlink socket inside.
+
+    The network namespace is there from the start. The mount and the UTS namespace only matter to a
+    process, so they are made when the first one enters.
+    """
 
     def __init__(self, name: str) -> None:
-        """Call only in a helper thread: it moves the calling thread into the new namespaces."""
+        """The network namespace that the calling thread is in."""
         self.name = name
         self.files: dict[str, str] = {}  # path in the host -> text, put in place before first use
-        sandbox.unshare(sandbox.CLONE_NEWNET | sandbox.CLONE_NEWNS | sandbox.CLONE_NEWUTS)
-        sandbox.sethostname(name[:64])
-        self._hold()
-
-    def _hold(self) -> None:
-        self.net = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self.mnt = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self.uts = os.open("/proc/thread-self/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
-        # setns(2) puts a thread at the root of the mount namespace: in a chroot that is not ours.
-        self.root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.net = _hold("net")
         self.route = netlink.Socket()
-        self.next_index = 2
-        self._placing = threading.Lock()
+        self._mnt = self._uts = self._root = -1
+        self._furnishing = threading.Lock()
 
     @classmethod
     def create(cls, names: Iterable[str], *, ipv6: bool = False) -> list[Namespace]:
         """New namespaces with lo up and, unless asked, IPv6 off. Raises OSError."""
+        todo = list(names)
 
-        def work() -> list[Namespace]:
+        def work(some: list[str]) -> list[Namespace]:
             made = []
-            for name in names:
+            for name in some:
+                sandbox.unshare(sandbox.CLONE_NEWNET)
                 space = cls(name)
                 if not ipv6:
                     ipv6_off()
@@ -77,47 +89,53 @@ class Namespace:
                 made.append(space)
             return made
 
-        return in_thread(work)
+        if len(todo) < 2 * _WORTH_A_THREAD:
+            return in_thread(lambda: work(todo))
+        # Most of it is the kernel's work, which two threads share well.
+        half = len(todo) // 2
+        other = _Thread(lambda: work(todo[half:]))
+        return [*in_thread(lambda: work(todo[:half])), *other.result()]
 
     @classmethod
     def own(cls, name: str) -> Namespace:
         """The namespaces that this process is in already."""
-        space = cls.__new__(cls)
-        space.name = name
-        space.files = {}
-        space._hold()
-        space.next_index = 1000  # above what Open vSwitch's own interfaces take
+        space = cls(name)
+        space._hold_rest()
         return space
 
-    def take_index(self) -> int:
-        """An interface index that is free in this namespace."""
-        self.next_index += 1
-        return self.next_index - 1
+    def _hold_rest(self) -> None:
+        self._mnt, self._uts = _hold("mnt"), _hold("uts")
+        # setns(2) puts a thread at the root of the mount namespace: in a chroot that is not ours.
+        self._root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def enter(self) -> None:
         """Move the calling thread here. For helper threads only: there is no way back."""
         sandbox.unshare(_CLONE_FS)
         sandbox.setns(self.net, sandbox.CLONE_NEWNET)
-        sandbox.setns(self.uts, sandbox.CLONE_NEWUTS)
-        sandbox.setns(self.mnt, sandbox.CLONE_NEWNS)
-        os.fchdir(self.root)
-        os.chroot(".")
-        with self._placing:  # two first uses at once: the second waits until the files are there
-            if self.files:
+        with self._furnishing:  # two first uses at once: the second waits until all is there
+            if self._root < 0:
+                sandbox.unshare(sandbox.CLONE_NEWNS | sandbox.CLONE_NEWUTS)
+                sandbox.sethostname(self.name[:64])
                 self._place_files()
+                self._hold_rest()
+                return
+        sandbox.setns(self._uts, sandbox.CLONE_NEWUTS)
+        sandbox.setns(self._mnt, sandbox.CLONE_NEWNS)
+        os.fchdir(self._root)
+        os.chroot(".")
 
     def _place_files(self) -> None:
         """Bind this host's own files over the machine's, and show its own network in /sys."""
         with contextlib.suppress(OSError):  # as in the sandbox: only tools that read /sys miss it
             sandbox.mount("sysfs", "/sys", "sysfs", 0)
         folder = Path("/run/hoplab", self.name)
-        folder.mkdir(parents=True, exist_ok=True)
+        if self.files:
+            folder.mkdir(parents=True, exist_ok=True)
         for number, (target, text) in enumerate(self.files.items()):
             own = folder / f"{number}-{os.path.basename(target)}"
             own.write_text(text)
             with contextlib.suppress(FileNotFoundError):
                 sandbox.mount(str(own), os.path.realpath(target), None, sandbox.MS_BIND)
-        self.files = {}
 
     def run(self, work: Callable[[], T]) -> T:
         """Call `work` inside and return its result."""
@@ -137,6 +155,10 @@ class Namespace:
 def ipv6_off() -> None:
     """Switch IPv6 off in the calling thread's network namespace, now and for new interfaces: its
     neighbour discovery and router solicitations would be noise on every wire."""
-    for which in ("all", "default"):
-        with contextlib.suppress(OSError):  # a kernel without IPv6 has nothing to switch off
-            Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
+    with contextlib.suppress(OSError):  # a kernel without IPv6 has nothing to switch off
+        # "all" also sets "default", which new interfaces take theirs from
+        switch = os.open("/proc/sys/net/ipv6/conf/all/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(switch, b"1")
+        finally:
+            os.close(switch)

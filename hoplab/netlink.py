@@ -19,14 +19,17 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELNEIGH = 16, 20, 21, 24, 29
+RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 16, 20, 21, 24
+RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLMSG_ERROR = 2
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 18, 28
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
+_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 IFF_UP = 1
 LOOPBACK = 1  # the index of lo in every network namespace
 
@@ -84,6 +87,8 @@ class End:
             _text(IFLA_IFNAME, self.name)
             + _attr(IFLA_ADDRESS, mac_bytes(self.mac))
             + _u32(IFLA_NET_NS_FD, self.net)
+            + _u32(IFLA_NUM_TX_QUEUES, 1)  # else one a processor, for packets that come one by one
+            + _u32(IFLA_NUM_RX_QUEUES, 1)
         )
 
 
@@ -159,11 +164,24 @@ def route(
     )
 
 
+def neighbour(index: int, ip: str, mac: str) -> Message:
+    """Know for good whose MAC address `ip` has: no ARP for it, and no room taken in the table that
+    all namespaces share (arp(7): permanent entries do not count towards gc_thresh3)."""
+    address = ipaddress.ip_address(ip)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    body = struct.pack("=BBHiHBB", family, 0, 0, index, _NUD_PERMANENT, 0, 0)
+    body += _attr(_NDA_DST, address.packed) + _attr(_NDA_LLADDR, mac_bytes(mac))
+    return Message(
+        RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, f"make {mac} known as {ip}"
+    )
+
+
 def neighbour_gone(index: int, ip: str) -> Message:
     """Forget whose MAC address `ip` has; no failure if it is not known (arp(7))."""
     address = ipaddress.ip_address(ip)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    body = struct.pack("=BBHiHBB", family, 0, 0, index, 0, 0, 0) + _attr(1, address.packed)
+    body = struct.pack("=BBHiHBB", family, 0, 0, index, 0, 0, 0)
+    body += _attr(_NDA_DST, address.packed)
     return Message(RTM_DELNEIGH, 0, body, f"forget the neighbour {ip}", (errno.ENOENT,))
 
 
@@ -228,8 +246,9 @@ class Socket:
 # --------------------------------------------------------------- offloads, by the ethtool ioctl
 
 _SIOCETHTOOL = 0x8946
-# ethtool.h: ETHTOOL_STXCSUM, ETHTOOL_SSG, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
-_OFFLOADS = (0x17, 0x19, 0x1F, 0x24, 0x2C)
+# ethtool.h: ETHTOOL_STXCSUM; ETHTOOL_SSG, which takes TSO and GSO along (netdev_fix_features in
+# the kernel's net/core/dev.c); ETHTOOL_SGRO
+_OFFLOADS = (0x17, 0x19, 0x2C)
 
 
 def offloads_off(net: Socket, name: str) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hoplab import netlink, switchd
+from hoplab import netlink, ovsdb, switchd
 from hoplab.batch import NAME_LIMIT, Batch, Place
 from hoplab.errors import Exit, LabError
 
@@ -63,6 +63,7 @@ except ImportError as error:  # told as what it is: something to install
         Exit.REFUSED,
     ) from error
 
+MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 
 
@@ -140,6 +141,17 @@ def install(batch: Batch) -> None:
         batch.later(place, message)
         return ""
 
+    set_arp = Node.setARP
+
+    def static_neighbour(self: Any, ip: str, mac: str) -> Any:
+        place, address = place_of(self), ipaddress.ip_address(ip)
+        for intf in self.intfList():
+            own = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}") if intf.IP() else None
+            if own is not None and intf.name in place.index and address in own.network:
+                batch.later(place, netlink.neighbour(place.number(intf.name), ip, mac))
+                return ""
+        return set_arp(self, ip, mac)
+
     def popen(self: Any, *args: Any, **options: Any) -> Any:
         if not self.inNamespace or "mncmd" in options:
             return stock_popen(self, *args, **options)
@@ -156,6 +168,7 @@ def install(batch: Batch) -> None:
     stock_popen = Node.popen
     Node.startShell, Node.__getattr__ = queue_node, lazily
     Node.config, Node.setDefaultRoute, Node.popen = configure, default_route, popen
+    Node.setARP = static_neighbour
     Node.private_etc = True  # every host has /etc/hosts and /etc/resolv.conf of its own
 
     # -------------------------------------------------------------------- interfaces and links
@@ -300,33 +313,26 @@ class LabSwitch:
                 "leave out inNamespace=True",
                 Exit.BAD_INPUT,
             )
-        opts = ["add-br", self.name, "--", "set", "bridge", self.name]
-        opts += [f"other_config:datapath-id={self.dpid}", f"fail_mode={self.failMode}"]
-        opts += ["other-config:disable-in-band=true", f"other-config:dp-desc={self.name}"]
+        other = {"datapath-id": self.dpid, "disable-in-band": "true", "dp-desc": self.name}
+        columns: dict[str, Any] = {"fail_mode": self.failMode, "other_config": ovsdb.words(other)}
         if self.datapath == "user":
-            opts.append("datapath_type=netdev")
+            columns["datapath_type"] = "netdev"
         if self.protocols:
-            opts.append(f"protocols={self.protocols}")
+            columns["protocols"] = ovsdb.several(self.protocols.split(","))
         if self.stp:
-            opts.append("stp_enable=true")
+            columns["stp_enable"] = True
+        self._bridge = ovsdb.Bridge(self.name, columns)
         for intf in self.intfList():
             if self.ports[intf] and not intf.IP():
-                opts += ["--", "add-port", self.name, intf.name]
-                opts += ["--", "set", "Interface", intf.name]
-                opts.append(f"ofport_request={self.ports[intf]}")
+                peer = ""
                 if isinstance(intf, mininet.link.OVSIntf):
                     ends = (intf.link.intf1, intf.link.intf2)
-                    peer = ends[1] if ends[0] is intf else ends[0]
-                    opts += ["type=patch", f"options:peer={peer}"]
-        self._transaction = opts
+                    peer = str(ends[1] if ends[0] is intf else ends[0])
+                self._bridge.ports.append(ovsdb.Port(intf.name, self.ports[intf], peer))
 
     @classmethod
     def batchStartup(cls, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
-        arguments: list[str] = []
-        for switch in switches:
-            arguments += ["--", *switch._transaction]
-        if arguments:
-            switchd.vsctl(*arguments[1:], timeout_s=120)
+        switchd.add_bridges([switch._bridge for switch in switches])
         for switch in switches:
             switch.batch = False
             for intf in switch.intfList():
@@ -438,12 +444,37 @@ class Network(mininet.net.Mininet):
                         Exit.LAB_DIED,
                     ) from error
 
+    def staticArp(self) -> None:
+        """Tell every host the MAC addresses of all others on its link. Raises LabError where that
+        would take hundreds of megabytes of the kernel's memory."""
+        links: dict[Any, list[tuple[str, str, Place, int]]] = {}
+        for host in self.hosts:
+            place = self.place(host.name)
+            for intf in host.intfList():
+                if intf.IP() and intf.name in place.index:
+                    network = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}").network
+                    one = (intf.IP(), intf.MAC(), place, place.number(intf.name))
+                    links.setdefault(network, []).append(one)
+        entries = sum(len(link) * (len(link) - 1) for link in links.values())
+        if entries > MOST_NEIGHBOURS:
+            raise LabError(
+                f"static ARP for this network takes {entries:,} entries in the kernel's table",
+                "leave it out: hosts that do not talk to all others need few entries",
+                Exit.BAD_INPUT,
+            )
+        for link in links.values():
+            for one in link:
+                for other in link:
+                    if one is not other:
+                        one[2].queue.append(netlink.neighbour(one[3], other[0], other[1]))
+        self.batch.flush()
+
     def _offloads_off(self) -> None:
-        """Again, at the end: a TCLink turns checksum offload on."""
+        """Once more where a TCLink is: it turns checksum offload on."""
         for node in [*self.hosts, *self.switches]:
             for intf in node.intfList():
                 place = self.place(node.name)
-                if intf.name in place.index:
+                if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
                     netlink.offloads_off(place.namespace.route, intf.name)
 
     def place(self, name: str) -> Place:

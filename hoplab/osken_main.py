@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from hoplab.ryu_main import NoController, last_line, prepare
+from hoplab.ryu_main import NoController, last_line, play_role, prepare
 
 OLD, NEW = "ryu", "os_ken"
 
@@ -98,6 +98,8 @@ def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
     for name in files:
         with open(name, "rb") as source:
             compile(source.read(), name, "exec", dont_inherit=True)
+    if "HOPLAB_ROLE" in os.environ:
+        play_role("os_ken")
     manager = app_manager.AppManager.get_instance()
     load_app = manager.load_app
 

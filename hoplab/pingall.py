@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """All pairs pinged at once: raw echo requests (RFC 792) from every host to every other.
 
-One socket a host, opened in its namespace. Requests go out in groups with a window in flight, so
-that ARP and a controller are not flooded; a request without a reply is repeated before it counts as
-lost, and does not hold up the others. The kernel keeps the ARP entries of all namespaces in one
-table of 1,024 (arp(7), gc_thresh3), which 33 hosts that all talk to each other fill: in larger labs
-the entries that a group has made are removed after it.
+One socket a host, opened in its namespace. A window of requests is in flight, so that ARP and a
+controller are not flooded; a request without a reply is repeated before it counts as lost, and does
+not hold up the others.
+
+ARP limits the size: the kernel keeps the entries of all namespaces in one table of 1,024 (arp(7),
+gc_thresh3), which 33 hosts that all talk to each other fill, and each request is copied to every
+port. So in larger labs every host finds two others by ARP, which shows that it can, and is told
+the MAC addresses of the rest; when the round is over it is as if it had never been told.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,27 +30,37 @@ from hoplab.namespaces import Namespace, in_thread
 from hoplab.sandbox import CLONE_NEWNET, setns, unshare
 
 WINDOW = 64  # requests in flight
-GROUP = 128  # pairs of hosts, both ways, hence up to 512 ARP entries
-FEW = 20  # up to so many hosts their ARP entries may stay
+GROUP = 20_000  # pairs of hosts, both ways: 40,000 entries of about 400 bytes of kernel memory
+ARP_GROUP = 64  # pairs that use ARP, both ways, hence up to 256 entries in the common table
+FEW = 20  # up to so many hosts find all others by ARP
 SLOW_S = 0.1  # a request without a reply for so long leaves its place in the window to another
 TRIES = 3
-REPLY_S = 1.0  # ARP asks again after one second (RFC 1122, 2.3.2.1), so a reply may take as long
-LAST_REPLY_S = 3.0  # after the last try: a busy machine's long row of switches takes its time
+# How long a reply may take at least: ARP asks again after one second (RFC 1122, 2.3.2.1). A hundred
+# switches in a row, on a busy machine, need longer: the rest is learned from those that came.
+REPLY_S, LONGEST_S = 1.0, 30.0
+LATE_S = 2.0  # replies that take so long are queueing: fewer requests at a time
+PATIENCE = 3  # so many times as long after the last try
 NARROW = 16  # what the window shrinks to when replies stay away: they may be queueing
 _ECHO_REPLY, _ECHO_REQUEST = 0, 8
+_PACKET = struct.Struct("!BBHHH8sHH")  # type, code, checksum, source, target; word, source, target
 
 
 @dataclass(eq=False)
 class Host:
-    """Who pings: a name, an address with its prefix length, the index of the interface that has
-    it, where it lives, and a raw ICMP socket there."""
+    """Who pings: a name, an address with its prefix length, the index and MAC address of the
+    interface that has it, where it lives, and a raw ICMP socket there."""
 
     name: str
     address: str
     prefix: int
     index: int
+    mac: str
     space: Namespace
     socket: socket.socket | None = None
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network = ipaddress.ip_interface(f"{self.address}/{self.prefix}").network
 
 
 @dataclass
@@ -79,7 +93,7 @@ def hosts_of(network: Any) -> list[Host]:
         if intf is not None and intf.IP() and place.space is not None and intf.name in place.index:
             index = place.index[intf.name]
             prefix = int(intf.prefixLen)
-            found.append(Host(node.name, intf.IP(), prefix, index, place.namespace))
+            found.append(Host(node.name, intf.IP(), prefix, index, intf.MAC(), place.namespace))
     return found
 
 
@@ -127,11 +141,16 @@ class _Round:
         self.window = window
         self.widest = window
         self.word = os.urandom(8)
+        self.sum = (_ECHO_REQUEST << 8) + sum(struct.unpack("!4H", self.word))
         n = len(hosts)
         self.result = Result([h.name for h in hosts], sent=n * (n - 1))
         self.todo: deque[tuple[int, int, int]] = deque()
         # (source, target) -> (when sent, tries left); in the order of sending
         self.flying: dict[tuple[int, int], tuple[float, int]] = {}
+        self.given_up: list[tuple[int, int]] = []
+        self.srtt_s = self.rttvar_s = 0.0
+        self.reply_s = REPLY_S
+        self.narrowed = 0.0  # when the window last was, for late replies
         self.epoll = select.epoll()
         self.by_fd: dict[int, int] = {}
         for index, host in enumerate(hosts):
@@ -147,20 +166,40 @@ class _Round:
         pairs = [(i, (i + step) % n) for step in range(1, n // 2 + 1) for i in range(n)]
         if n % 2 == 0:
             pairs = pairs[: len(pairs) - n // 2]  # the last step meets every pair twice
-        for start in range(0, len(pairs), GROUP):
+        if n <= FEW:
+            self._fly(pairs)
+            pairs = []
+        for start in range(0, min(n, len(pairs)), ARP_GROUP):
+            group = pairs[start : min(start + ARP_GROUP, n)]
+            self._fly(group)
+            self._forget(group)
+        # No ARP from here on, so nothing is flooded; with hundreds of ports a switch is faster the
+        # more it finds at once.
+        self.window = self.widest = max(self.widest, n)
+        for start in range(n, len(pairs), GROUP):
             group = pairs[start : start + GROUP]
-            self.todo.extend((i, j, TRIES) for i, j in group)
-            self.todo.extend((j, i, TRIES) for i, j in group)
-            self._fly()
-            if n > FEW:
-                self._forget(group)
+            self._introduce(group)
+            self._fly(group)
+            self._forget(group)
+        if n > FEW:
+            # What was lost among so many may have been lost for being among so many.
+            again, self.given_up = self.given_up, []
+            self.window = self.widest = NARROW
+            self._fly(again, both=False, tries=1)
         self.epoll.close()
-        self.result.lost.sort()
+        names = self.result.hosts
+        self.result.lost = sorted((names[i], names[j]) for i, j in self.given_up)
         self.result.seconds = time.monotonic() - began
         return self.result
 
-    def _fly(self) -> None:
-        """Until every request of the group is answered or given up."""
+    def _fly(
+        self, group: list[tuple[int, int]], *, both: bool = True, tries: int = TRIES
+    ) -> None:
+        """Until every request of the group, in both directions, is answered or given up."""
+        for i, j in group:
+            self.todo.append((i, j, tries))
+            if both:
+                self.todo.append((j, i, tries))
         while self.todo or self.flying:
             room = self.window - self._young()
             while self.todo and room > 0:
@@ -181,8 +220,12 @@ class _Round:
         return count
 
     def _send(self, source: int, target: int, tries: int) -> None:
-        payload = self.word + struct.pack("!HH", source, target)
-        packet = echo(_ECHO_REQUEST, source & 0xFFFF, target & 0xFFFF, payload)
+        # As echo() makes it; the sum of the word, which never changes, is not taken again.
+        total = self.sum + 2 * (source + target)
+        total = (total >> 16) + (total & 0xFFFF)
+        total = ~(total + (total >> 16)) & 0xFFFF
+        fields = (_ECHO_REQUEST, 0, total, source, target, self.word, source, target)
+        packet = _PACKET.pack(*fields)
         sock = self.hosts[source].socket
         assert sock is not None
         self.flying[(source, target)] = (time.monotonic(), tries)
@@ -190,7 +233,7 @@ class _Round:
             sock.sendto(packet, (self.hosts[target].address, 0))
         except OSError:  # no route: it will not fly at the next try either
             del self.flying[(source, target)]
-            self.result.lost.append((self.hosts[source].name, self.hosts[target].name))
+            self.given_up.append((source, target))
 
     def _receive(self, index: int) -> None:
         sock = self.hosts[index].socket
@@ -204,33 +247,59 @@ class _Round:
                 if data[start + 8 : start + 16] != self.word:
                     continue
                 pair = struct.unpack_from("!HH", data, start + 16)
-                if self.flying.pop(pair, None) is not None:
+                flew = self.flying.pop(pair, None)
+                if flew is not None:
+                    sent, tries = flew
                     self.result.received += 1
-                    self.window = min(self.window + 1, self.widest)
+                    if self.srtt_s < LATE_S:
+                        self.window = min(self.window + 1, self.widest)
+                    if tries == TRIES:  # of a repeated request nobody knows which was answered
+                        self._took(time.monotonic() - sent)
+
+    def _took(self, rtt_s: float) -> None:
+        """Learn how long to wait, as TCP does (RFC 6298, 2)."""
+        if self.srtt_s == 0:
+            self.srtt_s, self.rttvar_s = rtt_s, rtt_s / 2
+        self.rttvar_s += (abs(self.srtt_s - rtt_s) - self.rttvar_s) / 4
+        self.srtt_s += (rtt_s - self.srtt_s) / 8
+        self.reply_s = min(max(REPLY_S, self.srtt_s + 4 * self.rttvar_s), LONGEST_S)
+        now = time.monotonic()
+        if self.srtt_s > LATE_S and now - self.narrowed > self.srtt_s:
+            self.narrowed, self.window = now, max(NARROW, self.window // 2)
 
     def _expire(self) -> None:
         now = time.monotonic()
         for pair, (sent, tries) in list(self.flying.items()):
-            if now - sent < REPLY_S:
+            if now - sent < self.reply_s:
                 break
-            if tries == 1 and now - sent < LAST_REPLY_S:
+            if tries == 1 and now - sent < PATIENCE * self.reply_s:
                 continue
             del self.flying[pair]
             self.window = min(self.window, NARROW)
             if tries > 1:
                 self.todo.append((*pair, tries - 1))
             else:
-                names = (self.hosts[pair[0]].name, self.hosts[pair[1]].name)
-                self.result.lost.append(names)
+                self.given_up.append(pair)
+
+    def _introduce(self, group: list[tuple[int, int]]) -> None:
+        """Tell both hosts of each pair the other's MAC address."""
+        self._neighbours(group, lambda one, other: netlink.neighbour(
+            one.index, other.address, other.mac))  # fmt: skip
 
     def _forget(self, group: list[tuple[int, int]]) -> None:
-        """Remove the ARP entries that these pairs have made, where they share a link."""
+        """Let both forget it, whether they were told or found out."""
+        self._neighbours(group, lambda one, other: netlink.neighbour_gone(
+            one.index, other.address))  # fmt: skip
+
+    def _neighbours(
+        self, group: list[tuple[int, int]], message: Callable[[Host, Host], netlink.Message]
+    ) -> None:
+        """Send such a message to each host about each other one that shares its link."""
         messages: dict[int, list[netlink.Message]] = {}
-        for one, other in (*group, *((j, i) for i, j in group)):
-            host, address = self.hosts[one], self.hosts[other].address
-            network = ipaddress.ip_interface(f"{host.address}/{host.prefix}").network
-            if ipaddress.ip_address(address) in network:
-                gone = netlink.neighbour_gone(host.index, address)
-                messages.setdefault(one, []).append(gone)
-        for one, some in messages.items():
-            self.hosts[one].space.route.send(some)
+        for i, j in group:
+            one, other = self.hosts[i], self.hosts[j]
+            if one.network == other.network:
+                messages.setdefault(i, []).append(message(one, other))
+                messages.setdefault(j, []).append(message(other, one))
+        for index, some in messages.items():
+            self.hosts[index].space.route.send(some)

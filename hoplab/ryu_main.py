@@ -13,13 +13,14 @@ Three things are done that ryu-manager does not do:
 Ryu listens on all addresses unless told otherwise, so whoever starts this passes
 `--ofp-listen-host 127.0.0.1` and `--wsapi-host 127.0.0.1`.
 
-This file imports nothing of hoplab: it also runs by its path, in a Python that has only Ryu. It
-is the one file of the engine that knows Ryu; nothing else may import it.
+It also runs by its path, in a Python that has only Ryu: it imports nothing of hoplab, unless a lab
+asks for one of two roles (`roles`). It is the one file of the engine that knows Ryu.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.util
 import os
 import re
@@ -120,6 +121,15 @@ def last_line(error: BaseException, files: Sequence[str]) -> str:
     return f"{files[0]}: {what}" if files else what
 
 
+def play_role(framework: str) -> None:
+    """Where two controllers share the switches: stand between the framework and its apps."""
+    from hoplab import roles
+
+    hub: Any = importlib.import_module(f"{framework}.lib.hub")
+    handler: Any = importlib.import_module(f"{framework}.controller.ofp_handler")
+    roles.install(handler, hub.spawn)
+
+
 class NoController(Exception):
     """A file that was given as a controller has no Ryu app in it."""
 
@@ -133,6 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ryu.base import app_manager
     from ryu.cmd import manager
 
+    if arguments == ["--wait"]:
+        from hoplab import spare
+
+        arguments = spare.wait_for_work()
+    if "HOPLAB_ROLE" in os.environ:
+        play_role("ryu")
     gc.enable()
     gc.freeze()
 

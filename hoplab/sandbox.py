@@ -248,6 +248,14 @@ class Started:
         """From now on the lab lives on when the caller ends."""
         self._leash.send(b"commit")
 
+    def ended(self, within_s: float) -> bool:
+        """Wait until process 1 has let go of all its files; the kernel ends the rest then."""
+        self._leash.settimeout(within_s)
+        try:
+            return self._leash.recv(1) == b""
+        except OSError:
+            return False
+
 
 def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> Started:
     """Make a private machine called `name` and call `run(channel)` in its second process.

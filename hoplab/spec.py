@@ -13,7 +13,8 @@ class Spec:
 
     folder: the run folder, which exists. topology: the file; arguments: as for `mn --topo`
     ('n=4'). controller: the Ryu apps' files, none for what the topology says. standby: a second
-    controller process waits, ready to take over. platform: what runs the apps, 'ryu' or 'os-ken'.
+    controller process is connected as slave, ready to take over. shards: so many processes divide
+    the switches. platform: what runs the apps, 'ryu' or 'os-ken'.
     datapath: 'auto', 'kernel' or 'user'. capture: listen on every interface from before it is up.
     """
 
@@ -23,10 +24,12 @@ class Spec:
     arguments: str = ""
     controller: tuple[Path, ...] = ()
     standby: bool = False
+    shards: int = 1
     platform: str = "ryu"
     datapath: str = "auto"
     capture: bool = False
     ipv6: bool = False
+    static_arp: bool = False
     debug: bool = False
 
     @property

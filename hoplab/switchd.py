@@ -8,15 +8,14 @@ Open vSwitch has its own /run and is never spoken to.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hoplab import wait
+from hoplab import ovsdb, wait
 from hoplab.errors import Exit, LabError
 
 RUN = Path("/run/openvswitch")
@@ -103,15 +102,15 @@ class Switchd:
         self._run(switch, f"unix:{RUN}/db.sock", f"--unixctl={RUN}/ovs-vswitchd.ctl")
         self._until_socket("ovs-vswitchd", RUN / "ovs-vswitchd.ctl")
 
-    def warm_up(self, datapath: str) -> subprocess.Popen[bytes] | None:
-        """Begin, without waiting, what the first userspace bridge of a process has to do anyway
-        (0.1 s of clock calibration)."""
-        if datapath != "user":
-            return None
-        add = ["--", "add-br", "warm-up", "--", "set", "bridge", "warm-up", "datapath_type=netdev"]
-        return subprocess.Popen(
-            [_tool("ovs-vsctl"), "--timeout=20", *add], stderr=subprocess.DEVNULL
-        )
+    def warm_up(self, datapath: str) -> None:
+        """Do what the first userspace bridge of a process has to do (0.1 s of clock calibration),
+        while others are busy with something else."""
+        if datapath == "user":
+            with ovsdb.Database() as database:
+                database.apply(
+                    ovsdb.add_bridges([ovsdb.Bridge("warm-up", {"datapath_type": "netdev"})])
+                )
+                database.apply(ovsdb.remove_bridges())
 
     def _run(self, program: str, *arguments: str) -> None:
         name = os.path.basename(program)
@@ -130,6 +129,13 @@ class Switchd:
             return _answers(path)
 
         wait.until(there, f"{name} to listen on {path}", within_s=20)
+
+    def stop(self) -> None:
+        """End both, where a lab turns out to need neither."""
+        processes, self.processes = self.processes, {}  # nobody is to miss them
+        for process in processes.values():
+            process.kill()
+            process.wait()
 
     def obituary(self, name: str) -> LabError:
         """What to say of a daemon that ended while the lab came up."""
@@ -183,42 +189,31 @@ def ofctl(*arguments: str) -> str:
     return done.stdout
 
 
-def set_controller(bridges: Sequence[str], targets: Sequence[str]) -> None:
-    """Point all bridges at the same controllers, in one transaction: no frame is lost, because no
-    bridge is ever without one (a removed controller would make Open vSwitch flush)."""
-    if not bridges:
-        return
-    arguments: list[str] = []
-    for bridge in bridges:
-        made = []
-        for number, target in enumerate(targets):
-            ident = f"@{bridge}c{number}".replace("-", "_").replace(".", "_")
-            made.append(ident)
-            arguments += ["--", f"--id={ident}", "create", "Controller", f'target="{target}"']
-            arguments += [f"max_backoff={CONTROLLER_BACKOFF_MS}", "connection_mode=out-of-band"]
-        arguments += ["--", "set", "Bridge", bridge, f"controller=[{','.join(made)}]"]
-    vsctl("--no-wait", *arguments[1:])
+def add_bridges(bridges: Sequence[ovsdb.Bridge]) -> None:
+    """Make all of them in one transaction, and wait until they forward. Raises LabError."""
+    with ovsdb.Database() as database:
+        database.apply(ovsdb.add_bridges(bridges))
+
+
+def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
+    """Point each bridge at its controllers, all in one transaction: no frame is lost, because no
+    bridge is ever without one (a removed controller would make Open vSwitch flush). A controller
+    that a bridge has already stays connected."""
+    columns = {"max_backoff": CONTROLLER_BACKOFF_MS, "connection_mode": "out-of-band"}
+    if targets:
+        with ovsdb.Database() as database:
+            database.transact(ovsdb.set_controllers(targets, columns))
 
 
 def connected(bridges: Sequence[str]) -> bool:
-    """Whether every bridge has finished its OpenFlow handshake with a controller.
-
-    The database learns of a connection only when statistics are written, every five seconds; a
-    changed interval makes Open vSwitch write at once.
-    """
+    """Whether every bridge has finished its OpenFlow handshake with a controller."""
     global _interval_ms
     if not bridges:
         return True
     _interval_ms = 5000 + (_interval_ms + 1) % 100
-    vsctl(
-        "--no-wait",
-        "set",
-        "Open_vSwitch",
-        ".",
-        f"other_config:stats-update-interval={_interval_ms}",
-    )
-    rows = json.loads(vsctl("--format=json", "--columns=is_connected", "list", "Controller"))
-    states = [row[0] for row in rows["data"]]
+    with ovsdb.Database() as database:
+        database.write_statistics(_interval_ms)
+        states = [row["is_connected"] for row in database.rows("Controller", ["is_connected"])]
     return len(states) >= len(bridges) and all(state is True for state in states)
 
 

@@ -132,7 +132,10 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
     who = {i["mac"]: i["node"] for i in state["interfaces"]}
     ports = {(i["node"], str(i["port"])): i for i in state["interfaces"]}
     dpids = {node["name"]: node.get("dpid") for node in state["nodes"]}
-    rates = _rates(folder / "monitor.json")
+    shards = {name: shard["number"] for shard in state["shards"] for name in shard["switches"]}
+    rates: dict[str, Any] = {}
+    for file in (folder / "monitor.json", *folder.glob("shard-*/monitor.json")):
+        rates |= _rates(file)
     found = []
     for bridge in bridges:
         flows = parse_flows(_dump(bridge))
@@ -145,7 +148,10 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
             entry["interface"] = port["name"] if port else None
             entry["towards"] = port["peer"] if port else None
         own = rates.get(dpids.get(bridge) or "", {})
-        found.append({"name": bridge, "addresses": known, "flows": flows, "rates": own})
+        shard = shards.get(bridge)
+        found.append(
+            {"name": bridge, "shard": shard, "addresses": known, "flows": flows, "rates": own}
+        )
     return found
 
 

@@ -25,7 +25,7 @@ from hoplab.wire import pcapng
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUNS = PROJECT / "tests" / "data" / "runs"
-LARGEST = 60_000  # bytes of a capture: these files live in the repository
+LARGEST = 100_000  # bytes of a capture: these files live in the repository
 HEAD = ("format", "topology", "controller", "host", "command", "request", "exit_code", "output")
 
 
@@ -43,6 +43,8 @@ class Scene:
 
 
 PING = "trace h1 -- ping -c 1 -W 4 "
+PING_6 = "trace h1 -- ping -6 -c 1 -W 2 fe80::ff:fe00:200%h1-eth0"
+SURE = "sh -c 'while ip -6 address show tentative | grep -q inet6; do sleep 0.1; done'"
 PAGE = "http://www.itheima.com/"
 NAT = (
     "r1 nft add table ip nat",
@@ -95,7 +97,9 @@ SCENES = (
         (WARM, "r1 ip link set r1-eth1 mtu 600"),
     ),
     Scene("controller-killed", "switch", f"trace h1 -- sh -c '{KILL}'"),
-    Scene("ipv6", "switch,n=2 --ipv6", "trace h1 -- ping -6 -c 1 -W 2 fe80::ff:fe00:200%h1-eth0"),
+    Scene("ipv6", "switch,n=2 --ipv6", PING_6, tuple(f"{host} {SURE}" for host in ("h1", "h2"))),
+    # Sent before the addresses are known to be free (RFC 4862 section 5.4): needs a slow machine.
+    Scene("ipv6-too-early", "switch,n=2 --ipv6", PING_6),
     # Nobody has that address, so that the broadcast alone goes round and no answer beside it.
     Scene("loop-storm", "loop --controller hub", "trace h1 -- ping -c 1 -W 1 10.0.0.9", frames=500),
     Scene("no-such-page", "web", f"visit {PAGE}nowhere.html", (f"client @fetch {PAGE}",)),

@@ -82,6 +82,11 @@ def _building(parser: argparse.ArgumentParser) -> None:
         help="what runs the controller: Ryu, or os-ken, its maintained fork, if it is installed",
     )
     parser.add_argument("--ipv6", action="store_true", help="leave IPv6 on (it is chatty)")
+    parser.add_argument(
+        "--static-arp",
+        action="store_true",
+        help="every host knows all MAC addresses on its link: no ARP, for large labs",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -114,7 +119,12 @@ def build_parser() -> argparse.ArgumentParser:
     _building(p)
     p.add_argument(
         "--controllers", type=int, choices=(1, 2), default=1,
-        help="2: a second controller process waits to take over when the first one ends",
+        help="2: a second controller process is connected as slave and takes over when the first "
+        "one fails",
+    )  # fmt: skip
+    p.add_argument(
+        "--shards", type=int, choices=range(1, 9), default=1, metavar="N",
+        help="divide the switches among N controller processes, 8 at most",
     )  # fmt: skip
     p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
     _json(p)
@@ -323,7 +333,16 @@ def _recording(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. Returns an exit code; the only place where errors are printed."""
-    arguments = build_parser().parse_args(argv)
+    arguments, unknown = build_parser().parse_known_args(argv)
+    if unknown:
+        verb = arguments.verb.partition(":")[2]
+        error = LabError(
+            f"{verb} does not know what to do with {' '.join(unknown)}",
+            f"hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
+            Exit.USAGE,
+        )
+        print_error(error, as_json=getattr(arguments, "json", False))
+        return int(error.code)
     debug = arguments.debug or bool(os.environ.get("HOPLAB_DEBUG"))
     # A polite end of the command line cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _terminated)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -34,9 +35,11 @@ def bring_up(
         controller=content.find_all("controllers", controller) if controller else (),
         platform=arguments.platform,
         standby=getattr(arguments, "controllers", 1) > 1,
+        shards=getattr(arguments, "shards", 1),
         datapath=arguments.datapath,
         capture=capture,
         ipv6=arguments.ipv6,
+        static_arp=arguments.static_arp,
         debug=arguments.debug,
     )
     with Progress(quiet) as progress:
@@ -50,12 +53,26 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
         "name": state["name"],
         "topology": state["topology"] + (f",{state['arguments']}" if state["arguments"] else ""),
         "controller": state["controller"],
+        "shards": state["shards"],
         "datapath": state["datapath"],
         "hosts": kinds.count("host"),
         "routers": kinds.count("router"),
         "switches": kinds.count("switch"),
         "events": state["events"],
     }
+
+
+def divided(shards: list[dict[str, Any]]) -> str:
+    """How the switches are divided among controllers, if they are: ' (s1 s2 | s3 s4, each with a
+    second one)'."""
+
+    def some(names: list[str]) -> str:
+        return " ".join(names if len(names) < 4 else [names[0], "…", names[-1]])
+
+    parts = [" | ".join(some(shard["switches"]) for shard in shards)] if len(shards) > 1 else []
+    if any(shard["standby"] for shard in shards):
+        parts.append("each with a second one" if parts else "a second one stands by")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 DATAPATHS = {
@@ -78,7 +95,7 @@ def describe(data: dict[str, Any]) -> str:
         parts.append(_count(data["switches"], "switch", "switches"))
     text = f"lab {data['name']} is up: {data['topology']}, {', '.join(parts)}"
     if data["controller"]:
-        text += f", controller {data['controller']}"
+        text += f", controller {data['controller']}{divided(data['shards'])}"
     return f"{text}, {DATAPATHS[data['datapath']]}"
 
 
@@ -136,7 +153,8 @@ def ls(arguments: argparse.Namespace) -> int:
             rows.append([lab["name"], lab["state"], "", "", "", ""])
             continue
         nodes = f"{lab['hosts']}+{lab['routers']}+{lab['switches']}"
-        row = [lab["name"], lab["topology"], lab["controller"] or "-", lab["datapath"], nodes]
+        controller = f"{lab['controller'] or '-'}{divided(lab['shards'])}"
+        row = [lab["name"], lab["topology"], controller, lab["datapath"], nodes]
         rows.append([*row, "; ".join(lab["events"])])
     head = ["NAME", "TOPOLOGY", "CONTROLLER", "DATAPATH", "HOSTS+ROUTERS+SWITCHES", "EVENTS"]
     print(table(rows, head))
@@ -171,7 +189,8 @@ def show_table(arguments: argparse.Namespace) -> int:
     for number, switch in enumerate(data["switches"]):
         print("" if number else f"controller {data['controller']}")
         addresses, flows, rates = tables.as_rows(switch, every_flow=arguments.flows)
-        print(f"{switch['name']} knows {_count(len(addresses), 'address', 'addresses')}")
+        known = f"{switch['name']} knows {_count(len(addresses), 'address', 'addresses')}"
+        print(known + (f" (shard {switch['shard']})" if data["shards"] > 1 else ""))
         if addresses:
             print(indent(table(addresses, tables.ADDRESS_HEAD), "  "))
         if flows:
@@ -247,17 +266,20 @@ def path(arguments: argparse.Namespace) -> int:
             for kind, names in every.items():
                 print(f"{kind}: {', '.join(names)}")
         return Exit.OK
-    missing: LabError | None = None
     for kind in kinds:
         try:
             found = content.find(kind, arguments.what)
-        except LabError as error:
-            missing = missing or error
+        except LabError:
             continue
         print_json({"path": str(found), "kind": kind}) if arguments.json else print(found)
         return Exit.OK
-    assert missing is not None
-    raise missing
+    known = [name for kind in kinds for name in content.names(kind)]
+    close = difflib.get_close_matches(arguments.what, known, n=1)
+    raise LabError(
+        f"we have nothing called {arguments.what!r}",
+        (f"did you mean {close[0]}? " if close else "") + "hoplab path --list names all there is",
+        Exit.NO_SUCH,
+    )
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 from hoplab import client
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError
+from hoplab.report.as_json import decision
 from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
 from hoplab.spec import LARGEST_MESSAGE
@@ -144,10 +145,15 @@ class _Reader(threading.Thread):
         interfaces = stream.capture.interfaces
         if len(interfaces) > len(self.ports):  # the follower has this very list
             self.ports[:] = self.wiring.port_map(interfaces)
+        spoken = [interface.name == OPENFLOW for interface in interfaces]
+        self.live.channel = any(spoken)
         wired = False
         for observation in observations:
-            self.live.feed(observation)
-            wired = wired or interfaces[observation.port].name != OPENFLOW
+            if spoken[observation.port]:
+                self.live.hear(observation)
+            else:
+                self.live.feed(observation)
+                wired = True
         if wired:
             self._heard.set()
 
@@ -170,8 +176,8 @@ class _Printer:
         self.colour = output.colour_wanted()
         self._lock = threading.Lock()
         self._frames: dict[int, int] = {}  # of the packets that may still go on
-        self._lost = 0
         self._legs = 0
+        self._told: set[str] = set()  # switches whose flooding has been explained
 
     def _print(self, *lines: str) -> None:
         with self._lock:
@@ -213,8 +219,8 @@ class _Printer:
                 continue
             self._print(
                 *live_lines(
-                    trip,
-                    one.more,
+                    one,
+                    self._told,
                     width=output.terminal_width(),
                     color=self.colour,
                     ascii=self.ascii,
@@ -254,4 +260,8 @@ def _plain(one: News) -> dict[str, Any]:
         "frames": trip.frames,
         "lost": len(trip.lost),
         "notes": trip.notes,
+        "cause": trip.cause,
+        "causes": trip.causes,
+        "decisions": [decision(each) for each in trip.decisions],
+        "ended": one.ended,
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hoplab import client, gate
 from hoplab.cli import output
-from hoplab.cli.verbs_trace import _first_host, _first_server, _Lab
+from hoplab.cli.verbs_trace import _check, _first_host, _first_server, _Lab
 from hoplab.errors import Exit, LabError
 from hoplab.proxy import Proxy
 from hoplab.trace.titles import clean
@@ -24,12 +24,14 @@ def open_(arguments: argparse.Namespace) -> int:
     url = arguments.url
     if url and "://" not in url:
         url = f"http://{url}"
-    if url and not url.startswith("http://"):
+    if url and url.lower().startswith("https:"):
         raise LabError(
             f"{url} is no http:// URL",
             "for https:// set the browser's proxy to what `hoplab open` prints",
             Exit.USAGE,
         )
+    if url:
+        _check(url)
     with _Lab(arguments, default="web") as lab:
         state = lab.handle.state()
         url = url or state["url"] or _first_server(state)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hoplab import client, content
 from hoplab.cli import output, verbs_lab
@@ -27,10 +28,8 @@ def visit(arguments: argparse.Namespace) -> int:
     url = arguments.url
     if url and "://" not in url:
         url = f"http://{url}"
-    if url and not url.startswith(("http://", "https://")):
-        raise LabError(
-            f"{url} is no http:// URL", "labs speak HTTP, plain or by TLS (https://)", Exit.USAGE
-        )
+    if url:
+        _check(url)
     with _Lab(arguments, default="web") as lab:
         state = lab.handle.state()
         url = url or state["url"] or _first_server(state)
@@ -38,6 +37,31 @@ def visit(arguments: argparse.Namespace) -> int:
         command = record.fetch_command(url, arguments.timeout, every=arguments.all)
         lab.record(host, command)
         return lab.tell(url=url, host=host)
+
+
+def _check(url: str) -> None:
+    """Raises LabError for a URL that no lab can fetch, before one is brought up for it."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in ("http", "https"):
+        raise LabError(
+            f"{url} is no http:// URL",
+            f"labs speak HTTP, plain or by TLS (https://): hoplab visit http://{rest}",
+            Exit.USAGE,
+        )
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise LabError(
+            f"{url} is no URL: {error}", "like this: http://NAME:PORT/PATH", Exit.USAGE
+        ) from error
+    if not host:
+        raise LabError(
+            f"{url} names no host",
+            "like this: hoplab visit http://www.itheima.com/; in the lab web, without a URL, the "
+            "lab's own page is fetched",
+            Exit.USAGE,
+        )
 
 
 def trace(arguments: argparse.Namespace) -> int:
@@ -209,7 +233,7 @@ class _Lab:
             print("  note: the network was not quiet at the end; frames may be missing there")
         if self.save is not None:
             print(f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json")
-            page = shlex.quote(os.path.relpath(self.save))
+            page = shlex.quote(min(os.path.relpath(self.save), str(self.save), key=len))
             print(f"  a page to look at it: hoplab report {page}")
         if self.started and not self.arguments.down:
             name = self.handle.name

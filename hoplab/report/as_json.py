@@ -118,7 +118,7 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "answered_by": trip.answered_by or None,
         "notes": trip.notes,
         **({"storm": _storm(trip.storm)} if trip.storm is not None else {}),
-        "decisions": [_decision(one) for one in trip.decisions],
+        "decisions": [decision(one) for one in trip.decisions],
         "legs": [_leg(leg) for leg in trip.legs],
     }
 
@@ -141,7 +141,8 @@ def _storm(one: Storm) -> dict[str, Any]:
     }
 
 
-def _decision(one: Decision) -> dict[str, Any]:
+def decision(one: Decision) -> dict[str, Any]:
+    """What a switch was told, or did by itself."""
     return {
         "node": one.node,
         "leg": one.leg,

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hoplab.report import numbers
+from hoplab.report.folding import chosen
 from hoplab.report.language import Language
 from hoplab.report.layout import arrange
 from hoplab.report.markup import Child, Markup, tag
-from hoplab.report.page import asset
+from hoplab.report.page import MOST_PACKETS, MOST_STEPS, asset
 from hoplab.report.sequence import sequence
 from hoplab.report.topology import topology
 from hoplab.runs import Run
@@ -27,12 +28,12 @@ def drawing(runs: Sequence[Run], tr: Language) -> str:
         drawn = arrange(run.wiring, story.setting.host)
         placed.heading(name + numbers.title(story, tr))
         placed.put(topology(drawn, run.wiring, story.summary, tr), drawn.width, drawn.height)
-        for step in story.steps:
-            if step.trips:
+        told = chosen(story, MOST_PACKETS)
+        for step, part in zip(story.steps[:MOST_STEPS], told, strict=False):
+            if part:
                 number = f"{step.number}  " if step.number else ""
                 placed.heading(number + tr(step.heading))
-                trips = [story.trip(one) for one in step.trips]
-                made = sequence(trips, drawn.order(), tr, title=tr(step.heading))
+                made = sequence(part, drawn.order(), tr, title=tr(step.heading))
                 placed.put(made, *_size(made))
     width, height = round(placed.width) + GAP, round(placed.y)
     sheet = tag("rect", width=width, height=height, cls="sheet")

@@ -28,7 +28,8 @@ LONGEST = 4096  # bytes of one frame that are shown; an offloaded segment may ha
 def packet(trip: Trip, frames: Frames, tr: Language, *, bytes_too: bool = True) -> Markup:
     """Everything about a packet below its title. Without `bytes_too` the hex views are left out."""
     return join(
-        tag("p", tr(trip.cause), cls="why") if trip.cause else None,
+        tag("p", tr.label("why:", tr(trip.cause)), cls="why") if trip.cause else None,
+        _decisions(trip, tr),
         [tag("p", tr(note), cls="note") for note in trip.notes],
         tag("p", "✗ ", tr(trip.ended), cls="bad") if trip.ended else None,
         tag("h4", tr("Frame by frame")),
@@ -36,6 +37,29 @@ def packet(trip: Trip, frames: Frames, tr: Language, *, bytes_too: bool = True) 
         _nodes(trip, frames, tr),
         _bytes(trip, frames, tr) if bytes_too else None,
     )
+
+
+def _decisions(trip: Trip, tr: Language) -> Markup | None:
+    """Why switches did what they did; of a flow that floods by itself once a switch."""
+    told: list[Child] = []
+    said = set()
+    for one in trip.decisions:
+        if one.by != "controller" and one.node in said:
+            continue
+        said.add(one.node)
+        told.append(tag("p", tr(one.sentence), cls="why"))
+        inside: list[Child] = []
+        if one.by == "controller" and one.flow:
+            inside.append(tag("li", tr.label("asked by the flow:", ""), tag("code", one.flow)))
+        inside += [
+            tag("li", tr.label("installed:", ""), tag("code", flow)) for flow in one.installed
+        ]
+        if one.packet_in:
+            numbers = f"frames in the capture: {one.packet_in} → {one.packet_out or '-'}"
+            inside.append(tag("li", tr(numbers)))
+        if inside:
+            told.append(tag("ul", inside, cls="flows"))
+    return join(*told) if told else None
 
 
 def data_of(leg: Leg, frames: Frames) -> bytes:
@@ -55,7 +79,7 @@ def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:
             fate = tag("b", "✗ ", tr("lost"), cls="bad")
         elif leg.index in ignored:
             why = "another card's MAC" if ignored[leg.index] == "card" else "not its address"
-            fate = join("○ ", tr("ignored"), f" ({tr(why)})")
+            fate = join("○ ", tr("ignored"), tr.aside(tr(why)))
         elif leg.index in parents:
             fate = join("→ ", tr("passed on"))
         elif leg.head in trip.delivered:

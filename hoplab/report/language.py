@@ -80,6 +80,10 @@ class Language:
         """What stands between the items of a list."""
         return "、" if self.code == "zh" else ", "
 
+    def aside(self, text: str) -> str:
+        """' (text)', behind a word: Chinese has wide brackets, which need no space."""
+        return f"（{text}）" if self.code == "zh" else f" ({text})"  # noqa: RUF001
+
     def label(self, label: str, text: str) -> str:
         """'why: text': after a wide colon stands no space."""
         said = self(label)
@@ -98,6 +102,8 @@ class Language:
 
     def _part(self, match: re.Match[str], brace: re.Match[str]) -> str:
         found = match.group(brace[1])
+        if brace[1] == "names":
+            return found.replace(", ", self.comma)
         if not brace[2] or (" " not in found and found not in self._exact):
             return found  # a name
         return self(found)

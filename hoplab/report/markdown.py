@@ -12,9 +12,10 @@ import re
 from collections.abc import Sequence
 
 from hoplab.report import numbers
+from hoplab.report.folding import Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import arrange
-from hoplab.report.page import where
+from hoplab.report.page import MOST_PACKETS, MOST_ROWS, MOST_STEPS, where
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
@@ -59,9 +60,14 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
     _topology(out, run, tr)
     out += [f"## {text(tr('What happened, step by step'))}", ""]
     order = arrange(run.wiring, story.setting.host).order()
-    for step in story.steps:
-        _step(out, story, step, order, tr)
-    if not story.steps:
+    told = chosen(story, MOST_PACKETS) if story.trips else []
+    for step, part in zip(story.steps[:MOST_STEPS], told, strict=False):
+        _step(out, step, part, order, tr)
+    rest = story.steps[MOST_STEPS:]
+    if rest:
+        packets = sum(len(step.trips) for step in rest)
+        out += [text(tr(f"and {len(rest):,} more steps with {packets:,} packets")), ""]
+    if not story.trips:
         out += [text(tr("Not one frame on any link.")), ""]
     out += [f"## {text(tr('In numbers'))}", ""]
     _numbers(out, story.summary, tr)
@@ -93,14 +99,18 @@ def _topology(out: list[str], run: Run, tr: Language) -> None:
     out += ["```", "", text(tr("The number on a cable counts its frames.")), ""]
 
 
-def _step(out: list[str], story: Story, step: Step, order: list[str], tr: Language) -> None:
+def _step(
+    out: list[str], step: Step, told: list[Trip | Fold], order: list[str], tr: Language
+) -> None:
     number = f"{step.number}. " if step.number else ""
     out += [f"### {number}{text(tr(step.heading))}", "", text(tr(step.lesson)), ""]
-    trips = [story.trip(one) for one in step.trips]
-    if trips:
-        _sequence(out, trips, order, tr)
-        for trip in trips:
-            _packet(out, trip, tr)
+    if told:
+        _sequence(out, [one for one in told if isinstance(one, Trip)], order, tr)
+        for one in told:
+            if isinstance(one, Fold):
+                out.append(f"- … {text(one.said(tr))}")
+            else:
+                _packet(out, one, tr)
         out.append("")
     if step.mapping:
         heads = [text(tr(head)) for head in ("textbook", "packets", "really")]
@@ -110,9 +120,11 @@ def _step(out: list[str], story: Story, step: Step, order: list[str], tr: Langua
                 ", ".join(f"#{trip}" for trip in one.trips) or text(tr("none")),
                 text(tr(one.real)),
             ]
-            for one in step.mapping
+            for one in step.mapping[:MOST_ROWS]
         ]
         out += _table(heads, rows)
+        if len(step.mapping) > MOST_ROWS:
+            out += [text(tr(f"and {len(step.mapping) - MOST_ROWS} more")), ""]
     for remark in step.remarks:
         out += [f"> {text(tr(remark.text))}", ""]
 
@@ -141,11 +153,14 @@ def _sequence(out: list[str], trips: list[Trip], order: list[str], tr: Language)
             if ttl.get(leg.index) is not None:
                 said += f" TTL {ttl[leg.index]}"
             if leg.index in ignored:
-                said += f" ({tr('ignored')})"
+                said += tr.aside(tr("ignored"))
             arrow = "-x" if leg.lost else "--)" if leg.index in ignored else "->>"
             head = ids.get(leg.head, ids.get(leg.tail, ""))
             out.append(f"  {ids[leg.tail or leg.head]}{arrow}{head}: {_mermaid(said)}")
         told += len(trip.legs)
+        if trip.frames > len(trip.legs):
+            rest = tr(f"and {trip.frames - len(trip.legs):,} more frames of the storm")
+            out.append(f"  Note over {ids[nodes[0]]}: {_mermaid(rest)}")
     out += ["```", ""]
 
 
@@ -154,16 +169,21 @@ def _packet(out: list[str], trip: Trip, tr: Language) -> None:
     out.append(f"- **#{trip.number}** +{trip.ms:,.2f} ms **{text(tr(trip.title))}** {text(path)}")
     floods = [one for one in trip.fanouts if one.flooded]
     if floods:
-        at = tr.comma.join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        said = [tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods]
+        at = tr.comma.join(dict.fromkeys(said))  # in a loop a switch floods it many times
         out.append(f"  - {text(tr.label('flooded by', at))}")
     for by, why in (("card", "another card's MAC"), ("software", "not its address")):
         who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if who:
-            said = f"{tr.comma.join(who)} ({tr(why)})"
-            out.append(f"  - {text(tr.label('ignored by:', said))}")
+            if by == "software" and len(who) > 1:
+                why = "not their address"
+            names = tr.comma.join(who) + tr.aside(tr(why))
+            out.append(f"  - {text(tr.label('ignored by:', names))}")
     out += [f"  - {_rewrite(one)}" for one in trip.rewrites]
     if trip.cause:
         out.append(f"  - {text(tr.label('why:', tr(trip.cause)))}")
+    said = list(dict.fromkeys(one.sentence for one in trip.decisions))
+    out += [f"  - {text(tr(sentence))}" for sentence in said]
     out += [f"  - {text(tr(note))}" for note in trip.notes]
     if trip.ended:
         out.append(f"  - **✗ {text(tr(trip.ended))}**")
@@ -183,7 +203,7 @@ def _numbers(out: list[str], summary: Summary, tr: Language) -> None:
     if not summary.frames:
         out += [text(tr("Not one frame on any link.")), ""]
         return
-    share = f"{summary.ignored_share:.0%}"
+    share = summary.ignored_percent
     out += [
         f"- {text(tr('packets'))}: {summary.trips:,}",
         f"- {text(tr('frames on links'))}: {summary.frames:,}",

@@ -16,7 +16,7 @@ HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."
 
 def cards(summary: Summary, tr: Language) -> Markup:
     """The few numbers that matter, large."""
-    share = f"{summary.ignored_share:.0%}"
+    share = summary.ignored_percent
     shown: list[tuple[str, str]] = [
         (f"{summary.trips:,}", "packets"),
         (f"{summary.frames:,}", "frames on links"),
@@ -73,7 +73,7 @@ def links(summary: Summary, tr: Language) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("td", _name(link), cls="mono"),
+            tag("th", _name(link), scope="row", cls="mono"),
             tag("td", f"{link.forth:,}", cls="num"),
             tag("td", f"{link.back:,}", cls="num"),
             tag("td", tag("b", f"{link.frames:,}"), cls="num"),
@@ -124,7 +124,7 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
     rows = [
         tag(
             "tr",
-            tag("td", tr(name)),
+            tag("th", tr(name), scope="row"),
             tag("td", f"{first:,}", cls="num"),
             tag("td", f"{second:,}", cls="num"),
             tag("td", _ratio(first, second), cls="num"),
@@ -135,7 +135,7 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
     return join(
         tag("p", tr(said)) if (said := sentence(one, other, called)) else None,
         _table(heads, rows, numeric=range(1, 4)),
-        tag("h3", tr("Frames per link")),
+        tag("h2", tr("Frames per link")),
         _links_compared(one, other, called, tr),
         tag("p", tr(HOLLOW), cls="legend"),
     )  # fmt: skip
@@ -164,7 +164,7 @@ def sentence(one: Summary, other: Summary, called: Sequence[str]) -> str:
     first, second = one.frames / one.trips, other.frames / other.trips
     return (
         f"A packet took {first:.1f} frames with {called[0]} and {second:.1f} with {called[1]}; "
-        f"{one.ignored_share:.0%} and {other.ignored_share:.0%} of what arrived was not for the "
+        f"{one.ignored_percent} and {other.ignored_percent} of what arrived was not for the "
         "one that got it."
     )
 
@@ -184,7 +184,7 @@ def _links_compared(
     for link in [*one.links, *extra]:
         key = frozenset((link.a_interface, link.b_interface))
         pair = (link if key in mine else None, theirs.get(key))
-        cells: list[Child] = [tag("td", _name(link), cls="mono")]
+        cells: list[Child] = [tag("th", _name(link), scope="row", cls="mono")]
         for place, found in enumerate(pair):
             if found is None:
                 cells += [tag("td", "-", cls="num"), tag("td", ""), tag("td", "")]

@@ -16,19 +16,26 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 from hoplab import __version__
 from hoplab.report import frames, numbers
 from hoplab.report import sequence as lines
 from hoplab.report import topology as picture
+from hoplab.report.folding import Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.runs import Run
 from hoplab.trace.narrative import Step, Story, Trip
+from hoplab.trace.titles import plural
 
 MOST_WITH_BYTES = 400  # packets; a page with the bytes of more would be slow to open
+MOST_PACKETS = 1000  # about; of more, runs of alike ones are folded, and the rest is counted
+MOST_STEPS = 60
+MOST_BESIDE = 760  # width of a picture that can stand beside another one
+MOST_ROWS = 100  # of a table beside the textbook
 
 
 def asset(name: str) -> str:
@@ -102,7 +109,7 @@ def _links(story: Story, prefix: str, name: str, tr: Language) -> list[tuple[str
     if name:
         return [(f"#{prefix}top", before + tr("Story"))]
     out = [(f"#{prefix}map", tr("Topology"))]
-    for place, step in enumerate(story.steps):
+    for place, step in enumerate(story.steps[: MOST_STEPS // 4] if story.trips else ()):
         out.append((f"#{prefix}step{place}", _short(step, tr)))
     out.append((f"#{prefix}numbers", tr("In numbers")))
     return out
@@ -141,19 +148,43 @@ def _footer(tr: Language) -> Markup:
 def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
     story = run.story
     drawn = arrange(run.wiring, story.setting.host)
+    told = chosen(story, MOST_PACKETS)[:MOST_STEPS] if story.trips else []
+    known = Links(prefix, {one.number for part in told for one in part if isinstance(one, Trip)})
     return join(
         tag("h1", f"{name}: " if name else None, numbers.title(story, tr), id=f"{prefix}top"),
         tag("p", where(story, tr), cls="where"),
-        _verdict(story, prefix, tr),
+        _verdict(story, known, tr),
         None if name else tag("h2", tr("Topology"), id=f"{prefix}map"),
         None if name else _figure(run, drawn, tr),
         tag("h2", tr("What happened, step by step")),
-        tag("p", lines.legend(tr), cls="legend"),
-        [_step(run, place, drawn, prefix, tr) for place in range(len(story.steps))],
-        None if story.steps else tag("p", tr("Not one frame on any link.")),
+        tag("p", lines.legend(tr), cls="legend") if story.trips else None,
+        [_step(run, place, part, drawn, known, tr) for place, part in enumerate(told)],
+        _more_steps(story.steps[MOST_STEPS:], tr),
+        None if story.trips else tag("p", tr("Not one frame on any link.")),
         tag("h2", tr("In numbers"), id=f"{prefix}numbers"),
         _numbers(story, tr),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links to the packets that the page shows; `prefix` begins their names."""
+
+    prefix: str
+    shown: set[int]
+
+    def to(self, number: int) -> Child:
+        """'#3', as a link if there is something to go to."""
+        if number not in self.shown:
+            return f"#{number}"
+        return tag("a", f"#{number}", href=f"#{self.prefix}p{number}")
+
+
+def _more_steps(steps: Sequence[Step], tr: Language) -> Markup | None:
+    if not steps:
+        return None
+    packets = sum(len(step.trips) for step in steps)
+    return tag("p", tr(f"and {len(steps):,} more steps with {packets:,} packets"), cls="legend")
 
 
 def where(story: Story, tr: Language) -> str:
@@ -177,14 +208,11 @@ def _figure(run: Run, drawn: Picture, tr: Language) -> Markup:
     )
 
 
-def _verdict(story: Story, prefix: str, tr: Language) -> Markup:
+def _verdict(story: Story, known: Links, tr: Language) -> Markup:
     outcome = story.outcome
     seen: Child = None
     if outcome.evidence:
-        known = [
-            tag("a", f"#{number}", href=f"#{prefix}p{number}") for number in outcome.evidence
-        ]
-        spaced = [part for one in known for part in (" ", one)]
+        spaced = [part for one in outcome.evidence for part in (" ", known.to(one))]
         seen = tag("p", tr("Seen in"), spaced, cls="seen")
     return tag(
         "section",
@@ -196,9 +224,16 @@ def _verdict(story: Story, prefix: str, tr: Language) -> Markup:
     )
 
 
-def _step(run: Run, place: int, drawn: Picture, prefix: str, tr: Language) -> Markup:
+def _step(
+    run: Run,
+    place: int,
+    told: Sequence[Trip | Fold],
+    drawn: Picture,
+    known: Links,
+    tr: Language,
+) -> Markup:
     step = run.story.steps[place]
-    trips = [run.story.trip(number) for number in step.trips]
+    prefix = known.prefix
     heading = tag(
         "h3",
         tag("span", str(step.number), cls="step-number") if step.number else None,
@@ -206,21 +241,31 @@ def _step(run: Run, place: int, drawn: Picture, prefix: str, tr: Language) -> Ma
         id=f"{prefix}step{place}",
     )
     diagram: Child = None
-    if trips:
+    if told:
         label = tr("Sequence diagram") + ": " + tr(step.heading)
-        made = lines.sequence(trips, drawn.order(), tr, target=f"#{prefix}p", title=label)
+        made = lines.sequence(told, drawn.order(), tr, target=f"#{prefix}p", title=label)
         diagram = tag("div", made, cls="scroll", tabindex=0, role="region", aria_label=label)
     return tag(
         "section",
         heading,
         tag("p", tr(step.lesson), cls="lesson"),
         diagram,
-        tag("div", [_packet(run, trip, prefix, tr) for trip in trips], cls="packets")
-        if trips
+        tag(
+            "div",
+            [
+                tag("p", f"… {one.said(tr)}", cls="fold")
+                if isinstance(one, Fold)
+                else _packet(run, one, prefix, tr)
+                for one in told
+            ],
+            cls="packets",
+        )
+        if told
         else None,
-        _mapping(step, prefix, tr),
+        _mapping(step, known, tr),
         _remarks(step, tr),
         cls="card",
+        aria_labelledby=f"{prefix}step{place}",
     )
 
 
@@ -250,14 +295,24 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
     out: list[Child] = []
     floods = [one for one in trip.fanouts if one.flooded]
     if floods:
-        at = tr.comma.join(tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods)
+        said = [tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods]
+        at = tr.comma.join(dict.fromkeys(said))  # in a loop a switch floods it many times
         out.append(tag("span", tr.label("flooded by", at), cls=None if trip.group else "warn"))
     for by, why in (("card", "another card's MAC"), ("software", "not its address")):
         who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
         if who:
-            said = f"{tr.comma.join(who)} ({tr(why)})"
-            out.append(tag("span", tr.label("ignored by:", said)))
-    if trip.lost:
+            if by == "software" and len(who) > 1:
+                why = "not their address"
+            names = tr.comma.join(who) + tr.aside(tr(why))
+            out.append(tag("span", tr.label("ignored by:", names)))
+    asked = list(dict.fromkeys(one.node for one in trip.decisions if one.by == "controller"))
+    if asked:
+        out.append(tag("span", tr.label("asked the controller:", tr.comma.join(asked))))
+    if any(one.by == "nobody" for one in trip.decisions):
+        out.append(tag("span", tr("no controller at that moment"), cls="warn"))
+    if trip.storm is not None:
+        out.append(tag("b", "⟳ ", tr(f"a storm of {plural(trip.frames, 'frame')}"), cls="bad"))
+    elif trip.lost:
         out.append(tag("b", "✗ ", tr("lost"), cls="bad"))
     elif trip.ended:
         out.append(tag("b", "✗ ", tr("went no further"), cls="bad"))
@@ -266,14 +321,14 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
     return tag("span", [part for one in out for part in (one, " · ")][:-1], cls="tags")
 
 
-def _mapping(step: Step, prefix: str, tr: Language) -> Markup | None:
+def _mapping(step: Step, known: Links, tr: Language) -> Markup | None:
     if not step.mapping:
         return None
     rows = []
-    for one in step.mapping:
+    for one in step.mapping[:MOST_ROWS]:
         packets: list[Child] = []
         for number in one.trips:
-            packets += [tag("a", f"#{number}", href=f"#{prefix}p{number}"), " "]
+            packets += [known.to(number), " "]
         rows.append(
             tag(
                 "tr",
@@ -284,7 +339,9 @@ def _mapping(step: Step, prefix: str, tr: Language) -> Markup | None:
         )
     heads = [tag("th", tr(text), scope="col") for text in ("textbook", "packets", "really")]
     table = tag("table", tag("thead", tag("tr", heads)), tag("tbody", rows), cls="mapping")
-    return tag("div", table, cls="scroll")
+    more = len(step.mapping) - MOST_ROWS
+    rest = tag("p", tr(f"and {more} more"), cls="legend") if more > 0 else None
+    return tag("div", table, rest, cls="scroll")
 
 
 def _remarks(step: Step, tr: Language) -> Markup | None:
@@ -317,10 +374,10 @@ def _side_by_side(runs: Sequence[Run], called: Sequence[str], tr: Language) -> M
     narrow = True
     for place, run in enumerate(runs):
         drawn = arrange(run.wiring, run.story.setting.host)
-        narrow = narrow and drawn.width < 620
+        narrow = narrow and drawn.width < MOST_BESIDE
         svg = picture.topology(drawn, run.wiring, run.story.summary, tr, title=called[place])
         target = f"#{'ab'[place]}-top"
-        head = tag("h3", tag("a", called[place], href=target))
+        head = tag("h2", tag("a", called[place], href=target))
         area = tag("div", svg, cls="scroll", tabindex=0, role="region", aria_label=called[place])
         pictures.append(tag("div", head, area))
     text = f"{called[0]} and {called[1]}, side by side"

@@ -17,12 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hoplab.report.cells import cells
+from hoplab.report.folding import Fold
 from hoplab.report.language import Language
 from hoplab.report.markup import Markup, tag
 from hoplab.trace.narrative import Leg, Trip
 
 HEAD, TITLE, ROW, PAD = 34.0, 23.0, 15.0, 10.0
 COLUMN, CHAR = 92.0, 6.6
+TALL = 1400.0  # more than one sheet of paper can hold
 MOST_FRAMES = 600  # of one diagram; a picture of more is no help to anybody
 
 
@@ -38,11 +40,21 @@ class _Canvas:
 
 
 def involved(trips: Sequence[Trip], order: Sequence[str]) -> list[str]:
-    """The nodes that sent or got a frame of these trips, in the order of the picture."""
+    """The nodes that sent or got a frame of these trips: along the longest path among them, so that
+    it goes straight on, and then the others in the order of the picture."""
     seen = {
         node for trip in trips for leg in trip.legs for node in (leg.tail, leg.head) if node
     }
-    return [node for node in order if node in seen]
+    place = {node: number for number, node in enumerate(order)}
+    spine: list[str] = []
+    for trip in trips:
+        path = list(dict.fromkeys(trip.path))
+        if len(path) > len(spine):
+            spine = path
+    if spine and place.get(spine[-1], 0) < place.get(spine[0], 0):
+        spine.reverse()
+    spine = [node for node in spine if node in seen]
+    return [*spine, *(node for node in order if node in seen and node not in spine)]
 
 
 def family(trip: Trip) -> str:
@@ -59,7 +71,7 @@ def family(trip: Trip) -> str:
 
 
 def sequence(
-    trips: Sequence[Trip],
+    told: Sequence[Trip | Fold],
     order: Sequence[str],
     tr: Language,
     *,
@@ -67,21 +79,22 @@ def sequence(
     title: str = "",
 ) -> Markup:
     """The `<svg>` of these trips. `target` begins the link of a packet ("#a-p"), "" for none."""
+    trips = [one for one in told if not isinstance(one, Fold)]
     nodes = involved(trips, order)
     column = max([COLUMN, *(cells(node) * CHAR + 34 for node in nodes)])
     lifelines = {node: PAD + column / 2 + place * column for place, node in enumerate(nodes)}
     canvas = _Canvas(lifelines, tr, target)
     shown = 0
-    for place, trip in enumerate(trips):
-        if shown and shown + len(trip.legs) > MOST_FRAMES:
-            rest = tr(f"and {len(trips) - place:,} more packets")
-            canvas.parts.append(
-                tag("text", f"… {rest}", x=PAD, y=canvas.y + 14, cls="packet-title")
-            )
-            canvas.y += TITLE
+    for place, part in enumerate(told):
+        if isinstance(part, Fold):
+            _line(canvas, part.said(tr))
+            continue
+        if shown and shown + len(part.legs) > MOST_FRAMES:
+            more = sum(len(one.trips) if isinstance(one, Fold) else 1 for one in told[place:])
+            _line(canvas, tr(f"and {more:,} more packets"))
             break
-        _trip(canvas, trip)
-        shown += len(trip.legs)
+        _trip(canvas, part)
+        shown += len(part.legs)
     height = canvas.y + 8
     titles = max((cells(_said(trip, tr)) * CHAR + 2 * PAD for trip in trips), default=0.0)
     width = max(2 * PAD + column * len(nodes), min(titles, 1200.0))
@@ -97,10 +110,16 @@ def sequence(
         viewBox=f"0 0 {round(width)} {round(height)}",
         width=round(width),
         height=round(height),
-        cls="sequence",
+        cls="sequence tall" if height > TALL else "sequence",
         role="group",
         xmlns="http://www.w3.org/2000/svg",
     )
+
+
+def _line(canvas: _Canvas, text: str) -> None:
+    """A line about what is not drawn."""
+    canvas.parts.append(tag("text", f"… {text}", x=PAD, y=canvas.y + 14, cls="mark"))
+    canvas.y += TITLE
 
 
 def _head(node: str, x: float, column: float) -> Markup:
@@ -133,6 +152,8 @@ def _trip(canvas: _Canvas, trip: Trip) -> None:
         arrows.append(_arrow(canvas, leg, ignored.get(leg.index, ""), final, label))
         canvas.y += ROW
     canvas.parts.append(tag("g", text, arrows, cls=f"trip {family(trip)}"))
+    if trip.frames > len(trip.legs):
+        _line(canvas, tr(f"and {trip.frames - len(trip.legs):,} more frames of the storm"))
 
 
 def _arrow(canvas: _Canvas, leg: Leg, ignored: str, final: bool, label: str) -> Markup:

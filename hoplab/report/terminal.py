@@ -18,12 +18,14 @@ packets; 'full' folds nothing and shows every MAC and frame number.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hoplab.report.cells import cells, ljust, rjust, wrap
+from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language
-from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
+from hoplab.trace.live import News
+from hoplab.trace.narrative import Decision, Rewrite, Step, Story, Summary, Trip
 from hoplab.trace.titles import count_kind, plural
 
 DETAILS = ("brief", "normal", "full")
@@ -45,14 +47,6 @@ _ASCII = str.maketrans(
         "✓": "+",
     }
 )
-_FOLDING = {
-    "tcp-data": "tcp",
-    "tcp-ack": "tcp",
-    "icmp-echo-request": "echo",
-    "icmp-echo-reply": "echo",
-    "udp": "udp",
-}
-FOLD_FROM = 8  # a run of alike packets at least this long is folded to its first 2 and last 2
 
 
 def render(
@@ -73,7 +67,7 @@ def render(
     tr = ENGLISH if ascii else tr
     page = _Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
     _header(page, story)
-    for step in story.steps:
+    for step in story.steps if story.trips else ():
         _step(page, story, step)
     _outcome(page, story)
     _summary(page, story.summary)
@@ -81,42 +75,39 @@ def render(
 
 
 def live_lines(
-    trip: Trip,
-    more: bool = False,
+    news: News,
+    told: set[str] | None = None,
     *,
     width: int = 100,
     color: bool = False,
     ascii: bool = False,
     tr: Language = ENGLISH,
 ) -> list[str]:
-    """A packet as far as it has come: one line where it fits. more: it was told before, and went
-    on. Where it ended is not said, because it may go on."""
-    digits, times = 3, 13
+    """A packet as far as it has come, and what is newly known of it. told: which switch's
+    decisions have been explained; it grows."""
+    digits, times = 3, 11
     tr = ENGLISH if ascii else tr
-    page = _Page(max(60, width), color, ascii, "brief", digits, 6 + digits + times, tr)
-    start = f" {f'#{trip.number}':<{digits + 1}}  {_ms(trip.ms):>{times}}  "
-    ignored = list(dict.fromkeys(one.node for one in trip.ignored))
-    where = _path(trip)
-    if ignored:
-        label = page.tr.label("ignored by:", page.tr.comma.join(ignored))
-        where += ("；" if page.tr.code == "zh" else "; ") + label  # noqa: RUF001
-    where = page.fit(where)
-    title = page.fit(page.tr("… went on") if more else page.tr(trip.title))
-    room = page.width - len(start)
-    if cells(title) < PATH_AT and PATH_AT + cells(where) <= room:
-        gap = " " * (PATH_AT - cells(title))
-        page.lines.append(page.paint(start, "dim") + page.paint(title, "bold") + gap + where)
+    page = _Page(max(60, width), color, ascii, "normal", digits, 6 + digits + times, tr)
+    page.told = told if told is not None else set()
+    trip = news.trip
+    if not news.more:
+        title = trip.title
+    elif news.moved:
+        title = "… went on"
+    elif news.ended and not (news.cause or news.decisions or news.notes):
+        title = "… went no further"
     else:
-        first, *rest = wrap(title, room) or [""]
-        page.lines.append(page.paint(start, "dim") + page.paint(first, "bold"))
-        for line in rest:
-            page.line(" " * len(start) + line)
-        page.wrap(where, len(start), hang=2)
-    for note in trip.notes:
-        page.wrap(page.tr.label("note:", page.tr(note)), len(start), "yellow", hang=6)
-    for leg in trip.lost:
-        ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
-        page.wrap(f"✗ {page.tr(f'lost between {ends}')}", len(start), "red", hang=2)
+        title = "… now it is known"
+    _head_line(page, trip, page.tr(title), _path(trip) if news.moved else "")
+    if news.moved:
+        _spread(page, trip)
+    if news.cause:
+        page.wrap(page.tr.label("why:", page.tr(news.cause)), page.indent, "dim", hang=5)
+    _decisions(page, news.decisions)
+    for note in news.notes:
+        page.wrap(page.tr.label("note:", page.tr(note)), page.indent, "yellow", hang=6)
+    if news.moved or news.ended:
+        _end(page, trip, news.ended)
     return page.lines
 
 
@@ -133,7 +124,7 @@ class _Page:
     tr: Language
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)  # switches whose flooding has been explained
+    told: set[str] = field(default_factory=set)  # what has been explained: by whom, which switch
 
     def paint(self, text: str, *styles: str) -> str:
         """Text in colour, where colour is wanted."""
@@ -214,16 +205,11 @@ def _step(page: _Page, story: Story, step: Step) -> None:
     if step.trips:
         page.line()
     trips = [story.trip(number) for number in step.trips]
-    for run in _runs(trips, fold=page.detail != "full"):
-        if len(run) < FOLD_FROM:
-            for trip in run:
-                _trip(page, trip)
-            continue
-        for trip in run[:2]:
-            _trip(page, trip)
-        _folded(page, run[2:-2])
-        for trip in run[-2:]:
-            _trip(page, trip)
+    for part in trips if page.detail == "full" else parts(trips):
+        if isinstance(part, Fold):
+            page.wrap(f"… {part.said(page.tr)}", page.indent, "dim", hang=2)
+        else:
+            _trip(page, part)
     if step.mapping:
         page.line()
         _mapping(page, step)
@@ -233,41 +219,27 @@ def _step(page: _Page, story: Story, step: Step) -> None:
         page.wrap(f"· {page.tr(remark.text)}", 3, "yellow", hang=2)
 
 
-def _runs(trips: list[Trip], fold: bool) -> list[list[Trip]]:
-    """Neighbours that may be folded together; whatever has something to say stands alone."""
-    runs: list[list[Trip]] = []
-    before = ""
-    for trip in trips:
-        family = _FOLDING.get(trip.kind, "")
-        if not fold or trip.notes or trip.ended or trip.cause or trip.lost:
-            family = ""
-        # One storm begets others: a host answers each copy of a question that goes round.
-        if fold and trip.storm is not None and not trip.cause:
-            family = "storm"
-        if family and family == before:
-            runs[-1].append(trip)
-        else:
-            runs.append([trip])
-        before = family
-    return runs
-
-
-def _folded(page: _Page, run: list[Trip]) -> None:
-    kinds = Counter(trip.kind for trip in run)
-    what = page.tr.comma.join(page.tr(count_kind(kind, n)) for kind, n in kinds.most_common())
-    payload = sum(len(trip.packet.payload) for trip in run if trip.kind in ("tcp-data", "udp"))
-    size = page.tr(f" with {payload:,} bytes") if payload else ""
-    frames = page.tr(plural(sum(trip.frames for trip in run), "frame"))
-    ends = page.tr(f"#{run[0].number} to #{run[-1].number}")
-    page.wrap(f"… {ends}: {what}{size}, {frames}", page.indent, "dim", hang=2)
-
-
 def _trip(page: _Page, trip: Trip) -> None:
+    _head_line(page, trip, page.tr(trip.title), _path(trip))
+    _spread(page, trip)
+    if page.detail != "brief":
+        _rewrites(page, trip)
+        if trip.cause:
+            page.wrap(page.tr.label("why:", page.tr(trip.cause)), page.indent, "dim", hang=5)
+        _decisions(page, trip.decisions)
+    for note in trip.notes:
+        page.wrap(page.tr.label("note:", page.tr(note)), page.indent, "yellow", hang=6)
+    _end(page, trip, trip.ended)
+    if page.detail == "full":
+        _frame_numbers(page, trip)
+
+
+def _head_line(page: _Page, trip: Trip, title: str, path: str) -> None:
+    """Number, time, title and path: one line where they fit."""
     number = f"#{trip.number}"
     ms_width = page.indent - page.digits - 6
     start = f" {number:<{page.digits + 1}}  {_ms(trip.ms):>{ms_width}}  "
-    path = _path(trip)
-    title = page.fit(page.tr(trip.title))
+    title = page.fit(title)
     fitted = page.fit(path)
     head = page.paint(start, "dim")
     if cells(title) < PATH_AT and page.indent + PATH_AT + cells(fitted) <= page.width:
@@ -279,34 +251,40 @@ def _trip(page: _Page, trip: Trip) -> None:
         page.lines.append(head + page.paint(first, _style(trip)))
         for line in more:
             page.line(" " * page.indent + line)
-        page.wrap(path, page.indent, hang=2)
-    _spread(page, trip)
-    if page.detail != "brief":
-        _rewrites(page, trip)
-        if trip.cause:
-            page.wrap(page.tr.label("why:", page.tr(trip.cause)), page.indent, "dim", hang=5)
-        _decisions(page, trip)
-    for note in trip.notes:
-        page.wrap(page.tr.label("note:", page.tr(note)), page.indent, "yellow", hang=6)
+        if path:
+            page.wrap(path, page.indent, hang=2)
+
+
+def _end(page: _Page, trip: Trip, ended: str) -> None:
+    """Where it was lost, or came to its end."""
     for leg in trip.lost:
         ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
         page.wrap(f"✗ {page.tr(f'lost between {ends}')}", page.indent, "red", hang=2)
-    if trip.ended and not trip.lost:
-        page.wrap(f"✗ {page.tr(trip.ended)}", page.indent, "red", hang=2)
-    if page.detail == "full":
-        _frame_numbers(page, trip)
+    if ended and not trip.lost:
+        page.wrap(f"✗ {page.tr(ended)}", page.indent, "red", hang=2)
 
 
-def _decisions(page: _Page, trip: Trip) -> None:
-    """What the controller was asked; a flow that floods by itself is told once a switch."""
-    for one in trip.decisions:
-        if one.by == "controller" or page.detail == "full" or one.node not in page.told:
+def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
+    """What the controller was asked, at length the first time that a switch does; a flow that
+    floods by itself is told once a switch."""
+    for one in decisions:
+        known = f"{one.by} {one.node}" in page.told and page.detail != "full"
+        page.told.add(f"{one.by} {one.node}")
+        if known and one.by == "controller":
+            page.wrap(page.tr(_again(one)), page.indent, "dim", hang=2)
+        elif not known or one.by == "nobody":
             page.wrap(page.tr(one.sentence), page.indent, "dim", hang=2)
-        if one.by == "flow":
-            page.told.add(one.node)
-        elif page.detail == "full":
+        if page.detail == "full":
             for flow in one.installed:
                 page.wrap(f"+ {flow}", page.indent + 2, "dim", hang=2)
+
+
+def _again(one: Decision) -> str:
+    """A question to the controller in few words."""
+    if one.wait_ms is None:
+        return f"{one.node} asked the controller and got no answer"
+    flows = f"{plural(len(one.installed), 'flow')} installed, " if one.installed else ""
+    return f"{one.node} asked the controller: {flows}{one.answer} after {one.wait_ms:.2f} ms"
 
 
 def _path(trip: Trip) -> str:
@@ -328,11 +306,13 @@ def _spread(page: _Page, trip: Trip) -> None:
             if by == "software" and len(names) == 1:
                 why = "not its address"
             who = page.tr.comma.join(names)
-            parts.append(page.tr.label("ignored by:", f"{who} ({page.tr(why)})"))
+            parts.append(page.tr.label("ignored by:", who + page.tr.aside(page.tr(why))))
     if parts:
         page.wrap(
             ("；" if page.tr.code == "zh" else "; ").join(parts),  # noqa: RUF001
-            page.indent, "yellow" if floods and not trip.group else "dim", hang=2
+            page.indent,
+            "yellow" if floods and not trip.group else "dim",
+            hang=2,
         )
 
 
@@ -438,7 +418,7 @@ def _summary(page: _Page, summary: Summary) -> None:
         return
     page.wrap(page.tr(f"{text} on {plural(links, 'link')}."), 3)
     if summary.arrivals:
-        share = f"{summary.ignored_share:.0%}"
+        share = summary.ignored_percent
         text = f"{plural(summary.arrivals, 'frame')} arrived at hosts and routers"
         if summary.ignored:
             who = ", ".join(f"{node} {count:,}" for node, count in summary.ignored_by_node.items())
@@ -471,9 +451,7 @@ def _links(page: _Page, summary: Summary) -> None:
     most = max(link.frames for link in summary.links)
     digits = max(6, len(f"{most:,}"))
     room = max(8, min(40, page.width - wide - 4 * digits - 12))
-    heads = "".join(
-        " " + rjust(page.fit(head), digits) for head in ("→", "←", page.tr("frames"))
-    )
+    heads = "".join(" " + rjust(page.fit(head), digits) for head in ("→", "←", page.tr("frames")))
     link_word = ljust(page.tr("link"), wide)
     page.line(f"   {link_word} {heads}  {page.tr('of them ignored')}", "dim")
     for name, link in zip(names, summary.links, strict=True):

@@ -56,15 +56,38 @@ class Lookup:
     tcp: bool = False
 
 
-def find_causes(places: Places, trips: list[Trip]) -> list[Lookup]:
-    """Fills in `answered_by`, `cause` and `causes` of the trips; returns the DNS lookups."""
+def find_causes(places: Places, trips: list[Trip], now_ns: int | None = None) -> list[Lookup]:
+    """Fills in `answered_by`, `cause` and `causes` of the trips; returns the DNS lookups.
+
+    now_ns: what has not come by then may still come; None if there is nothing more to come.
+    """
     by_number = {trip.number: trip for trip in trips}
+    for number, first in first_parts(trips).items():
+        by_number[number].notes.append(f"a later part of the packet that began with #{first}")
     _echoes(trips)
     _icmp_errors(trips)
     _arp_answers(trips)
-    _arp_causes(places, trips)
+    _arp_causes(places, trips, now_ns)
     found = _lookups(trips)
     _recursion(found, by_number)
+    return found
+
+
+def claims(trip: Trip) -> bool:
+    """It asks for an address of its own, to see that it is free: no answer is the good one."""
+    return trip.kind == "nd-solicitation" and trip.src == "::"
+
+
+def first_parts(trips: Iterable[Trip]) -> dict[int, int]:
+    """Of each later fragment the trip with the first one (RFC 791 section 3.2)."""
+    firsts: dict[Key, int] = {}
+    found = {}
+    for trip in trips:
+        ip = trip.packet.ip
+        if ip is not None and ip.fragment:
+            first = firsts.setdefault((ip.src, ip.dst, ip.protocol, ip.ident), trip.number)
+            if first != trip.number:
+                found[trip.number] = first
     return found
 
 
@@ -90,7 +113,7 @@ def _arp_answers(trips: list[Trip]) -> None:
                     trip.causes.append(request.number)
 
 
-def _arp_causes(places: Places, trips: list[Trip]) -> None:
+def _arp_causes(places: Places, trips: list[Trip], now_ns: int | None) -> None:
     sent: dict[Key, list[tuple[int, int, bool]]] = {}  # (node, next hop) -> time, trip, passed on
     held: dict[str, list[tuple[int, Trip]]] = {}  # node -> packets that came to it and stayed
     for trip in trips:
@@ -107,6 +130,9 @@ def _arp_causes(places: Places, trips: list[Trip]) -> None:
     by_number = {trip.number: trip for trip in trips}
     for trip in trips:
         if trip.kind not in ASKS_MAC:
+            continue
+        if claims(trip):
+            trip.cause = f"{trip.sender} wants to use {trip.dst} and checks that nobody else does"
             continue
         if not trip.group:
             trip.cause = f"{trip.sender} knows the MAC of {trip.dst} and checks that it still holds"
@@ -132,7 +158,7 @@ def _arp_causes(places: Places, trips: list[Trip]) -> None:
             first = next((packet for packet in stuck if packet.dst == trip.dst), stuck[0])
             trip.causes = [first.number]
             trip.cause = f"{wants} to pass on #{first.number}, {short(first)}"
-        elif not trip.answered_by:
+        elif not trip.answered_by and (now_ns is None or now_ns - trip.t_ns > MAX_WAIT_NS):
             trip.cause = f"{wants}; the packet that it wanted to send never left"
 
 

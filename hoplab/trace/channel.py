@@ -16,14 +16,15 @@ from hoplab.wire import packet as wire
 from hoplab.wire.observation import Observation
 
 INTERFACE = "openflow"  # what the channel's interface is called in a capture
-CONTROLLER_PORTS = range(6653, 6661)  # IANA's port of OpenFlow, and those a swap goes on to
+CONTROLLER_PORTS = range(6653, 6685)  # IANA's port of OpenFlow, and those a swap goes on to
 
+_CLOSED = openflow.Message("closed", 0, 0, 0)  # no message of OpenFlow: TCP's FIN or RST
 Connection = tuple[str, int, int]  # the switch's address and port, the controller's port
 
 
 @dataclass(slots=True, frozen=True)
 class Said:
-    """One message. number: of the frame in which it ended; up: from switch to controller."""
+    """One message, or 'closed'. number: of the frame in which it ended; up: from the switch."""
 
     t_ns: int
     number: int
@@ -40,32 +41,45 @@ class _Stream:
     rest: bytearray = field(default_factory=bytearray)
 
 
-def conversation(observations: Iterable[Observation]) -> list[Said]:
-    """All messages, in order of time."""
-    streams: dict[tuple[Connection, bool], _Stream] = {}
-    out: list[Said] = []
-    for seen in observations:
+class Listener:
+    """Puts messages together, frame by frame, in order of time."""
+
+    def __init__(self) -> None:
+        self._streams: dict[tuple[Connection, bool], _Stream] = {}
+
+    def feed(self, seen: Observation) -> list[Said]:
+        """The messages that end in this frame."""
         if seen.outgoing:
-            continue  # on a loopback interface each frame passes twice
+            return []  # on a loopback interface each frame passes twice
         packet = wire.decode(seen.data)
         tcp = packet.tcp
         if tcp is None:
-            continue
+            return []
         up = tcp.dport in CONTROLLER_PORTS
         if up:
             connection = (packet.src, tcp.sport, tcp.dport)
         elif tcp.sport in CONTROLLER_PORTS:
             connection = (packet.dst, tcp.dport, tcp.sport)
         else:
-            continue
+            return []
         if tcp.syn:
-            streams[connection, up] = _Stream((tcp.seq + 1) & 0xFFFFFFFF)
-            continue
-        stream = streams.setdefault((connection, up), _Stream())
+            self._streams[connection, up] = _Stream((tcp.seq + 1) & 0xFFFFFFFF)
+            return []
+        stream = self._streams.setdefault((connection, up), _Stream())
         _append(stream, tcp.seq, packet.payload)
-        for raw in openflow.split(stream.rest):
-            out.append(Said(seen.t_ns, seen.number, connection, up, openflow.decode(raw)))
-    return out
+        said = [
+            Said(seen.t_ns, seen.number, connection, up, openflow.decode(raw))
+            for raw in openflow.split(stream.rest)
+        ]
+        if tcp.fin or tcp.rst:
+            said.append(Said(seen.t_ns, seen.number, connection, up, _CLOSED))
+        return said
+
+
+def conversation(observations: Iterable[Observation]) -> list[Said]:
+    """All messages, in order of time."""
+    listener = Listener()
+    return [said for seen in observations for said in listener.feed(seen)]
 
 
 def _append(stream: _Stream, seq: int, data: bytes) -> None:

@@ -13,7 +13,8 @@ OpenFlow (`hoplab.wire.openflow`), layout.
 4. Flows were installed because of it if the controller sent them between question and answer and
    they name an address of the frame, or its port alone, or bear the question's xid.
 5. Which flow asked: the one of the packet-in's table and cookie that sends to the controller.
-6. A flood that was not asked about: the flows that the channel has shown so far are looked
+6. A frame that went nowhere while the connection was closed: there was nobody to ask.
+7. A flood that was not asked about: the flows that the channel has shown so far are looked
    through as the switch does (OpenFlow 1.3.5, 5.1). Where the capture began after them, they are
    not known, and that is said.
 """
@@ -21,7 +22,7 @@ OpenFlow (`hoplab.wire.openflow`), layout.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hoplab.trace.channel import Connection, Said
@@ -38,7 +39,7 @@ _ANY_TABLE = 0xFF
 
 
 @dataclass(slots=True, eq=False)
-class _Arrival:
+class Arrival:
     """A frame that came to a switch."""
 
     t_ns: int
@@ -121,43 +122,98 @@ class _Tables:
         return None
 
 
+@dataclass(slots=True)
+class Known:
+    """What the channel has said of each switch before the messages at hand: whose a connection
+    is, and the flows of each switch."""
+
+    switches: dict[Connection, str] = field(default_factory=dict)
+    tables: dict[str, _Tables] = field(default_factory=dict)
+    open: dict[Connection, bool] = field(default_factory=dict)
+
+    def learn(self, wiring: Wiring, said: Sequence[Said]) -> None:
+        """Take up messages that are looked at no more."""
+        self.switches |= _connections(wiring, said)
+        for one in said:
+            self.take(one)
+
+    def take(self, one: Said) -> None:
+        """Take up one message."""
+        message = one.message.inner or one.message
+        self.open[one.connection] = message.kind != "closed"
+        node = self.switches.get(one.connection)
+        if node is not None and not one.up and message.kind == "flow-mod":
+            self.tables.setdefault(node, _Tables()).apply(message)
+
+    def alone(self, node: str) -> bool:
+        """Its connection is closed; all are, if it is not known which one is its own."""
+        mine = [one for one, owner in self.switches.items() if owner == node and one in self.open]
+        known = [self.open[one] for one in mine or self.open]
+        return bool(known) and not any(known)
+
+    def copy(self) -> Known:
+        """One that may be changed without this one."""
+        tables = {node: _Tables(dict(one.flows), one.whole) for node, one in self.tables.items()}
+        return Known(dict(self.switches), tables, dict(self.open))
+
+
 def add_decisions(
     wiring: Wiring, journeys: Sequence[Journey], trips: Sequence[Trip], said: Sequence[Said]
 ) -> None:
     """Fills in `Trip.decisions`; `said` may be nothing at all, which is telling too."""
-    arrivals = sorted(_arrivals(wiring, journeys, trips), key=lambda one: one.t_ns)
-    switches = _connections(wiring, said)
-    _join(arrivals, said, switches)
+    arrivals = [
+        arrival
+        for journey, trip in zip(journeys, trips, strict=True)
+        for arrival in arrivals_of(wiring, journey, trip)
+    ]
+    decide(wiring, arrivals, said)
+
+
+def decide(
+    wiring: Wiring,
+    arrivals: Iterable[Arrival],
+    said: Sequence[Said],
+    known: Known | None = None,
+    now_ns: int | None = None,
+) -> None:
+    """Adds to `Trip.decisions` of these arrivals what `said` tells of them.
+
+    now_ns: what is not answered by then may still be; None if there is nothing more to come.
+    """
+    arrivals = sorted(arrivals, key=lambda one: one.t_ns)
+    known = known.copy() if known is not None else Known()
+    known.switches |= _connections(wiring, said)
+    _join(arrivals, said, known.switches)
     answers = _Answers(said)
-    tables: dict[str, _Tables] = {}
     place = 0
     for arrival in arrivals:
-        until = arrival.question.t_ns if arrival.question is not None else arrival.t_ns
+        asked = arrival.question
+        until = asked.t_ns if asked is not None else arrival.t_ns
         while place < len(said) and said[place].t_ns <= until:
-            _learn(tables, switches, said[place])
+            known.take(said[place])
             place += 1
-        known = tables.get(arrival.node, _Tables())
-        decision = (
-            _asked(wiring, arrival, arrival.question, answers, known)
-            if arrival.question is not None
-            else _unasked(arrival, known)
-        )
+        tables = known.tables.get(arrival.node, _Tables())
+        if asked is None:
+            decision = _unasked(arrival, tables, known.alone(arrival.node))
+        else:
+            decision = _asked(wiring, arrival, asked, answers, tables)
+            waits = now_ns is not None and now_ns - asked.t_ns < AT_MOST_NS
+            if waits and decision.wait_ms is None:
+                continue
         if decision is not None:
             arrival.trip.decisions.append(decision)
 
 
-def _arrivals(
-    wiring: Wiring, journeys: Sequence[Journey], trips: Sequence[Trip]
-) -> Iterable[_Arrival]:
-    for journey, trip in zip(journeys, trips, strict=True):
-        for leg, hop in enumerate(journey.hops()):
-            if hop.head is None or not wiring.is_switch(hop.head):
-                continue
-            seen = hop.received or hop.seen
-            number = wiring.interfaces[hop.head].extra.get("port")
-            node = wiring.node_name(hop.head)
-            in_port = number if isinstance(number, int) else None
-            yield _Arrival(seen.t_ns, node, in_port, hop.data, trip, leg)
+def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arrival]:
+    """Where a packet came to a switch."""
+    for leg, hop in enumerate(journey.hops()):
+        if hop.head is None or not wiring.is_switch(hop.head):
+            continue
+        seen = hop.received or hop.seen
+        number = wiring.interfaces[hop.head].extra.get("port")
+        node = wiring.node_name(hop.head)
+        in_port = number if isinstance(number, int) else None
+        yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg)
 
 
 def _connections(wiring: Wiring, said: Sequence[Said]) -> dict[Connection, str]:
@@ -178,10 +234,10 @@ def _connections(wiring: Wiring, said: Sequence[Said]) -> dict[Connection, str]:
 
 
 def _join(
-    arrivals: Sequence[_Arrival], said: Sequence[Said], switches: dict[Connection, str]
+    arrivals: Sequence[Arrival], said: Sequence[Said], switches: dict[Connection, str]
 ) -> None:
-    """Fills in `_Arrival.question`, and the switches of connections that did not say."""
-    by_bytes: dict[bytes, list[_Arrival]] = {}
+    """Fills in `Arrival.question`, and the switches of connections that did not say."""
+    by_bytes: dict[bytes, list[Arrival]] = {}
     for arrival in arrivals:
         by_bytes.setdefault(arrival.data[:_KEY], []).append(arrival)
     for one in said:
@@ -191,7 +247,7 @@ def _join(
         node = switches.get(one.connection)
         same = by_bytes.get(asked.data[:_KEY], [])
         place = bisect_right(same, one.t_ns + SLACK_NS, key=_time_of)
-        fitting: list[_Arrival] = []
+        fitting: list[Arrival] = []
         while place and one.t_ns - same[place - 1].t_ns <= AT_MOST_NS:
             place -= 1
             arrival = same[place]
@@ -214,13 +270,6 @@ def _same(frame: bytes, part: bytes) -> bool:
     """The same frame, cut by the switch or padded on the way."""
     size = min(len(frame), len(part))
     return frame[:size] == part[:size]
-
-
-def _learn(tables: dict[str, _Tables], switches: dict[Connection, str], one: Said) -> None:
-    message = one.message.inner or one.message
-    node = switches.get(one.connection)
-    if node is not None and not one.up and message.kind == "flow-mod":
-        tables.setdefault(node, _Tables()).apply(message)
 
 
 class _Answers:
@@ -255,7 +304,7 @@ class _Answers:
         return None, flows
 
 
-def _time_of(one: Said | _Arrival) -> int:
+def _time_of(one: Said | Arrival) -> int:
     return one.t_ns
 
 
@@ -267,7 +316,7 @@ def _carries(message: Message, asked: Message) -> bool:
 
 
 def _asked(
-    wiring: Wiring, arrival: _Arrival, question: Said, answers: _Answers, known: _Tables
+    wiring: Wiring, arrival: Arrival, question: Said, answers: _Answers, known: _Tables
 ) -> Decision:
     """What came of a question."""
     asked = question.message
@@ -346,9 +395,13 @@ def _flow(wiring: Wiring, node: str, message: Message) -> str:
     return f"table {message.table}: {message.match} → {to}"
 
 
-def _unasked(arrival: _Arrival, known: _Tables) -> Decision | None:
-    """Why a frame was flooded that nobody was asked about."""
+def _unasked(arrival: Arrival, known: _Tables, alone: bool) -> Decision | None:
+    """Why a frame was flooded, or went nowhere, that nobody was asked about."""
     fan = next((one for one in arrival.trip.fanouts if one.leg == arrival.leg), None)
+    if fan is not None and not fan.out and alone:
+        text = f"{arrival.node} had no controller at that moment, and no flow that sends this on"
+        text += ": it dropped it"
+        return Decision(arrival.node, arrival.leg, "nobody", text, "drop")
     if fan is None or not fan.flooded:
         return None
     flow = known.decide(arrival.in_port, arrival.data) if known.whole else None

@@ -173,7 +173,8 @@ class Decision:
     """Why a switch did what it did with the frame, as the captured OpenFlow channel shows it.
 
     leg: the one by which the frame came. by: 'controller' if it was asked, 'flow' if the switch
-    flooded it by a flow it had. answer: 'flood', 'port 2 (s1-eth2)', 'drop', "" for none.
+    flooded it by a flow it had, 'nobody' if the controller was gone. answer: 'flood',
+    'port 2 (s1-eth2)', 'drop', "" for none.
     wait_ms: from question to answer. packet_in, packet_out: frame numbers, 0 for none.
     flow: the flow that asked, or that flooded, "" if it is not known. installed: what the
     controller put in because of this frame, in words.
@@ -351,6 +352,12 @@ class Summary:
     def ignored_share(self) -> float:
         """Ignored frames as a part of all that arrived, 0 to 1."""
         return self.ignored / self.arrivals if self.arrivals else 0.0
+
+    @property
+    def ignored_percent(self) -> str:
+        """'33%'; '<1%' where rounding would hide them."""
+        share = f"{self.ignored_share:.0%}"
+        return "<1%" if self.ignored and share == "0%" else share
 
 
 @dataclass(slots=True)

@@ -48,7 +48,7 @@ def _quote(said: str, limit: int = 200) -> str:
             break
         if words:
             kept.insert(0, words)
-    return clean(" ".join(kept), limit)
+    return clean(" | ".join(kept), limit)
 
 
 def _fetch(facts: Facts, request: Request) -> Outcome:
@@ -240,6 +240,7 @@ def _arp_death(asked: list[Trip], before: str) -> Outcome:
 def _heard(trip: Trip) -> str:
     """Who got a frame that nobody answered."""
     got = list(dict.fromkeys([*trip.delivered, *(one.node for one in trip.ignored)]))
+    got = [node for node in got if node != trip.sender]  # in a loop its own question comes back
     if not got:
         return trip.ended[:1].upper() + trip.ended[1:] + "." if trip.ended else ""
     if trip.delivered:
@@ -334,6 +335,9 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
     text = f"{plural(len(facts.trips), 'packet')} in all, {len(own)} of them sent by {host}."
     if not host:
         text = f"{plural(len(facts.trips), 'packet')} in all."
+    if said:
+        failed = f"The command did not succeed. {text}"
+        return Outcome(False, "failed", failed, [f"The command said: {_quote(said)}"], host)
     return Outcome(True, "seen", text)
 
 
@@ -354,7 +358,7 @@ def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
     ]
     back = [(asked, reply) for asked, reply in replies if asked.sender in reply.delivered]
     sent, target = len(pings), pings[-1].target or pings[-1].dst
-    text = f"{plural(sent, 'echo request')} to {target}, {len(back)} answered"
+    text = f"{plural(sent, 'echo request')} to {target}, {len(back):,} answered"
     if back:
         times = sorted((reply.arrived_ns - asked.t_ns) / 1e6 for asked, reply in back)
         middle = times[len(times) // 2]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hoplab.trace.causes import ASKS_MAC, Lookup
+from hoplab.trace.causes import ASKS_MAC, Lookup, first_parts
 from hoplab.trace.narrative import Mapping, Step, Trip
 from hoplab.trace.tcp import Connection, Secured
 from hoplab.trace.titles import clean, plural
@@ -131,15 +131,11 @@ def _labels(facts: Facts) -> dict[int, Label]:
     labels: dict[int, Label] = {}
     _label_tcp(facts, labels)
     _label_dns(facts, labels)
-    firsts: dict[tuple[str, str, int, int | None], int] = {}  # datagram -> its first fragment
+    firsts = first_parts(facts.trips)
     for trip in facts.trips:
-        ip = trip.packet.ip
-        if ip is not None and ip.fragment:
-            datagram = (ip.src, ip.dst, ip.protocol, ip.ident)
-            first = firsts.setdefault(datagram, trip.number)
-            if first != trip.number and first in labels:
-                labels[trip.number] = labels[first]
-                trip.notes.append(f"a later part of the packet that began with #{first}")
+        first = firsts.get(trip.number)
+        if first in labels:
+            labels[trip.number] = labels[first]
         if trip.number in labels or trip.kind.startswith("arp") or trip.kind.startswith("nd-"):
             continue
         if trip.kind.startswith("icmp-echo"):

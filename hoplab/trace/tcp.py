@@ -259,6 +259,9 @@ def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, othe
         connection.resets.append(number)
         if not connection.syn_ack and not from_client and connection.syn:
             connection.refused_by = connection.refused_by or number
+            asked = connection.syns[-1]
+            trip.causes = [asked]
+            trip.cause = f"{trip.sender} refuses #{asked}, the SYN: nobody listens on that port"
             return "handshake"
         return "close"
     if tcp.syn:

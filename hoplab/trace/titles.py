@@ -119,7 +119,7 @@ def _icmp(packet: Packet, icmp: Icmp) -> tuple[str, str]:
     if icmp.echo_reply:
         return "icmp-echo-reply", f"{name} echo reply, seq {icmp.seq}"
     if icmp.version == 6 and icmp.type in (133, 134, 135, 136, 137):
-        return _neighbour(icmp)
+        return _neighbour(icmp, packet.src)
     if icmp.version == 6 and icmp.type in _GROUPS:
         return "mld", f"ICMPv6 multicast listener {_GROUPS[icmp.type]}"
     if icmp.type == 3 if icmp.version == 4 else icmp.type == 1:
@@ -142,7 +142,9 @@ def _about(packet: Packet) -> str:
     return f", about a packet to {inner.dst}" if inner is not None and inner.dst else ""
 
 
-def _neighbour(icmp: Icmp) -> tuple[str, str]:
+def _neighbour(icmp: Icmp, source: str) -> tuple[str, str]:
+    if icmp.type == 135 and source == "::":  # duplicate address detection, RFC 4862 section 5.4
+        return "nd-solicitation", f"neighbour solicitation: is {icmp.target} still free?"
     if icmp.type == 135:
         return "nd-solicitation", f"neighbour solicitation: who has {icmp.target}?"
     if icmp.type == 136:

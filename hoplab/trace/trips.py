@@ -113,6 +113,12 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
     kind, title = describe(packets[0])
     delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
+    # Whoever asks whether an address is free does well without an answer.
+    free = (
+        kind == "nd-solicitation"
+        and packets[0].src == "::"
+        and not any(end.how in ("lost", "stopped", "stuck") for end in ends)
+    )
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -131,7 +137,7 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
         ignored=[Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"],
         fanouts=_fanouts(places, hops, legs, packets),
         rewrites=_rewrites(places, hops, index, legs, packets),
-        ended="" if delivered else _ended(ends, packets[0]),
+        ended="" if delivered or free else _ended(ends, packets[0]),
         packet=packets[0],
         arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
         last=last,

@@ -268,6 +268,10 @@ ALONE = {
     "no_lab_to_swap_in": (["swap", "hub"], 4),
     "no_lab_of_this_name": (["exec", "--name", "other", "h1", "--", "true"], 4),
     "open_https": (["open", "https://www.itheima.com/"], 2),
+    "visit_no_host": (["visit", "http:///page"], 2),
+    "visit_no_port": (["visit", "http://www.itheima.com:web/"], 2),
+    "argument_too_many": (["down", "lab"], 2),
+    "path_to_nothing": (["path", "learning_swich"], 4),
     "visit_ftp": (["visit", "ftp://www.itheima.com/"], 2),
     "no_command_to_run": (["exec", "h1", "--"], 2),
     "no_command_to_trace": (["trace", "h1"], 2),
@@ -286,7 +290,8 @@ def test_without_a_lab(hoplab: World, name: str) -> None:
 def test_a_command_line_that_cannot_be_understood(hoplab: World, arguments: list[str]) -> None:
     with nothing_left(hoplab):
         done = hoplab(*arguments, code=2)
-    assert done.err.startswith("usage: hoplab") and "error: " in done.err and done.out == ""
+    usage = done.err.startswith("usage: hoplab") and "error: " in done.err
+    assert (usage or "does not know what to do with" in done.err) and done.out == ""
 
 
 def test_with_json_an_error_is_data_too(hoplab: World) -> None:
@@ -370,7 +375,11 @@ for words in "$@"; do
     echo "exit code $?"; cat err
     find "$XDG_STATE_HOME" -name '*.pcapng' -size +64k
 done
-[ "$when" = after ] && { rm "$XDG_STATE_HOME/fill"; hoplab visit >out 2>err || cat out err; }
+[ "$when" = before ] && exit 0
+for named in "$(hoplab table --json)" "$(cat "$XDG_STATE_HOME"/hoplab/labs/lab/lab.json)"; do
+    echo "in charge:$(echo "$named" | grep -o '"controller": "[a-z_]*"')"
+done
+rm "$XDG_STATE_HOME/fill"; hoplab visit >out 2>err || cat out err
 exit 0
 """
 
@@ -379,7 +388,7 @@ exit 0
     "when, commands",
     [
         ("before", ["up switch", "visit", "visit --save SAVE"]),
-        ("after", ["visit", "visit --save SAVE", "trace client -- ping -c1 10.80.0.80"]),
+        ("after", ["visit", "visit --save SAVE", "trace pc -- ping -c1 10.80.0.80", "swap hub"]),
     ],
 )
 def test_a_full_run_folder(hoplab: World, when: str, commands: list[str]) -> None:
@@ -402,6 +411,8 @@ def test_a_full_run_folder(hoplab: World, when: str, commands: list[str]) -> Non
     n = len(commands)
     assert text.count("exit code 8\n") == n and text.count("\n  Next: ") == n, text
     assert text.count(" cannot be written: No space left on device\n") == n, text
+    if when == "after":  # a swap that fails changes nothing, and what is noted is what is
+        assert text.count('in charge:"controller": "learning_switch"\n') == 2, text
 
 
 # ------------------------------------------------------------------------------------ Ctrl-C

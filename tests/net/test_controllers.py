@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -296,20 +297,40 @@ def test_the_table_is_readable(hoplab: Any) -> None:
     assert hoplab("table", "s9", code=4).err.startswith("hoplab: this lab has no switch s9\n")
 
 
+def roles(hoplab: Any, number: int) -> dict[str, str]:
+    """Port of a controller -> its role, as Open vSwitch has it, once so many are connected."""
+    interval = itertools.count(5100)
+
+    def look() -> dict[str, str]:
+        # The database learns of connections with the statistics, every five seconds; a changed
+        # interval makes it write at once.
+        word = f"other_config:stats-update-interval={next(interval)}"
+        hoplab("exec", "h1", "--", "ovs-vsctl", "set", "Open_vSwitch", ".", word)
+        listed = hoplab("exec", "h1", "--", "ovs-vsctl", "--format=json", "--columns=target,role,"
+                        "is_connected", "list", "Controller").json["data"]  # fmt: skip
+        found = {row[0].rpartition(":")[2]: row[1] for row in listed if row[2] is True}
+        named = set(found.values()) <= {"master", "slave"}  # "other" before they have asked
+        return found if len(found) == number and named else {}
+
+    return dict(until(look, f"{number} controllers to be connected"))
+
+
 class TestFailOver:
     FIND = "pgrep -f 'hoplab[.]ryu_main'"
 
     def end(self, hoplab: Any, how: str) -> None:
-        """Kill or stop the controller that the switches are connected to."""
-        listed = hoplab("exec", "h1", "--", "ovs-vsctl", "--bare", "--columns=target", "list",
-                        "Controller").out  # fmt: skip
-        port = listed.strip().splitlines()[0].rpartition(":")[2]
+        """Kill or stop the controller in charge."""
+        state = json.loads((hoplab.state / "hoplab/labs/lab/lab.json").read_text())
+        port = state["shards"][0]["port"]
         hoplab("exec", "h1", "--", "pkill", f"-{how}", "-f", f"tcp-listen-port {port}")
 
     @pytest.mark.parametrize("number", ["1", "2"])
     @pytest.mark.parametrize("how", ["KILL", "STOP"])
     def test_a_new_pair_talks_again(self, hoplab: Any, how: str, number: str) -> None:
         hoplab("up", "switch", "--controllers", number)
+        if number == "2":
+            before = roles(hoplab, 2)
+            assert sorted(before.values()) == ["master", "slave"]
         hoplab("exec", "h1", "--", "ping", "-c", "1", "10.0.0.2")
         self.end(hoplab, how)
         # Whom the switch knows goes on; a new pair waits for the next controller.
@@ -317,14 +338,38 @@ class TestFailOver:
         ping = ["ping", "-c", "1", "-W", "1", "10.0.0.3"]
         until(lambda: hoplab("exec", "h1", "--", *ping, code=None).code == 0, "a new pair")
         text = hoplab("ls").out
-        assert {"KILL": " ended; ", "STOP": " has not answered for 3 s; "}[how] in text
+        assert {"KILL": " ended; ", "STOP": " was stopped (SIGSTOP); "}[how] in text
         assert {"1": "it is started again", "2": "the second one takes over"}[number] in text
         found = until(
-            lambda: len(hoplab("exec", "h1", "--", "sh", "-c", self.FIND).out.split())
-            == int(number),
+            lambda: (
+                len(hoplab("exec", "h1", "--", "sh", "-c", self.FIND).out.split()) == int(number)
+            ),
             "as many processes as before",
         )
         assert found
+        if number == "2":
+            after = roles(hoplab, 2)
+            (master,) = (port for port, role in after.items() if role == "master")
+            assert before[master] == "slave" and sorted(after.values()) == ["master", "slave"]
+            # What waits is refused nothing, for it asks for nothing.
+            for log in hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"):
+                assert "refuse" not in log.read_text()
+
+    def test_the_second_ones_end_and_a_swap_leave_a_second_one(self, hoplab: Any) -> None:
+        hoplab("up", "switch", "--controllers", "2", "--controller", "two_table_switch,monitor")
+        waits = next(p for p, role in roles(hoplab, 2).items() if role == "slave")
+        hoplab("exec", "h1", "--", "pkill", "-KILL", "-f", f"tcp-listen-port {waits}")
+        until(lambda: "the second controller" in hoplab("ls").out, "the event")
+        assert waits not in roles(hoplab, 2)
+        (hoplab.home / "bad.py").write_text("\n1 / 0\n")
+        assert "bad.py:2" in hoplab("swap", "./bad.py", code=3).err
+        assert sorted(roles(hoplab, 2).values()) == ["master", "slave"]
+        hoplab("swap", "hub")
+        assert sorted(roles(hoplab, 2).values()) == ["master", "slave"]
+        self.end(hoplab, "KILL")
+        until(lambda: "hub.py ended; the second one takes over" in hoplab("ls").out, "the event")
+        assert hoplab("pingall", "--json").json["lost"] == []
+        assert len(flows(hoplab)) == 1
 
     def test_it_gives_up_after_a_few(self, hoplab: Any) -> None:
         (hoplab.home / "brief.py").write_text(
@@ -349,6 +394,35 @@ class TestFailOver:
         until(lambda: "stays down" in hoplab("ls").out, "an end to it", within_s=90)
         hoplab("swap", "hub")
         assert hoplab("pingall", "--json").json["lost"] == []
+
+
+def test_switches_divided_among_processes(hoplab: Any) -> None:
+    (hoplab.home / "linear.py").write_text(
+        "from mininet.topo import LinearTopo\ntopos = {'linear': lambda: LinearTopo(k=5)}\n"
+    )
+    lab = ["up", "./linear.py", "--shards", "2"]
+    wrong = hoplab(*lab, "--controller", "spanning_tree", code=3).err
+    assert "spanning_tree.py must see every switch" in wrong
+    hoplab(*lab, "--controller", "two_table_switch,monitor")
+    assert hoplab("pingall", "--json").json["lost"] == []
+    shards = hoplab("ls", "--json").json[0]["shards"]
+    assert [one["switches"] for one in shards] == [["s1", "s2", "s3"], ["s4", "s5"]]
+    assert "(s1 s2 s3 | s4 s5)" in hoplab("ls").out
+    assert "s4 knows 5 addresses (shard 2)" in hoplab("table", "s4").out
+    until(lambda: all(s["rates"] for s in hoplab("table", "--json").json["switches"]), "rates")
+    logs = hoplab.state / "hoplab/labs/lab/logs"
+    learned = [(logs / f"controller-{one['port']}.log").read_text() for one in shards]
+    assert [sorted(set(re.findall(r"(s\d): learned", text))) for text in learned] == [
+        one["switches"] for one in shards
+    ]
+    with pytest.raises(AssertionError, match="must see every switch"):
+        hoplab("swap", "spanning_tree")
+    hoplab("swap", "hub")
+    assert {len(flows(hoplab, f"s{n}")) for n in range(1, 6)} == {1}
+    port = hoplab("ls", "--json").json[0]["shards"][1]["port"]
+    hoplab("exec", "h1", "--", "pkill", "-KILL", "-f", f"tcp-listen-port {port}")
+    until(lambda: "(shard 2) ended; it is started again" in hoplab("ls").out, "the event")
+    assert hoplab("pingall", "--json").json["lost"] == []
 
 
 def test_several_apps_run_together_and_bad_ones_change_nothing(hoplab: Any) -> None:

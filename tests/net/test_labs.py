@@ -115,6 +115,14 @@ class TestExec:
         seen = hoplab("exec", "pc", "--", "ls", "/sys/class/net").out.split()
         assert sorted(seen) == ["lo", "pc-eth0"]
 
+    def test_static_arp_leaves_nothing_to_ask(self, hoplab: Any) -> None:
+        up = hoplab("up", "routed", "--static-arp").out
+        assert "no ARP will be seen" in up
+        known = hoplab("exec", "h1", "--", "ip", "neigh").out.splitlines()
+        assert len(known) == 2 and all(line.endswith("PERMANENT ") for line in known)
+        story = hoplab("trace", "h1", "--", "ping", "-c", "1", "10.0.2.10").out
+        assert "ICMP echo reply, seq 1" in story and "ARP" not in story
+
     def test_offloads_are_off(self, hoplab: Any) -> None:
         hoplab("up", "routed")
         for host, interface in (("h1", "h1-eth0"), ("r1", "r1-eth1")):

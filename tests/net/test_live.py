@@ -39,8 +39,15 @@ def beside(world: Any, *live: str) -> tuple[list[dict[str, Any]], runs.Run]:
 def last_words(told: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Of each packet what was told last: a continuation replaces what it continues."""
     known = {one["number"]: one for one in told if one["event"] in ("packet", "more")}
-    keys = ("number", "kind", "title", "path", "fan", "delivered", "ignored", "frames", "lost")
-    return [tuple(known[number][key] for key in keys) for number in sorted(known)]
+    keys = ("number", "kind", "title", "path", "fan", "delivered", "ignored", "frames", "lost",
+            "cause", "causes", "notes")  # fmt: skip
+    return [
+        (
+            *(known[number][key] for key in keys),
+            {(one["node"], one["by"], one["answer"]) for one in known[number]["decisions"]},
+        )
+        for number in sorted(known)
+    ]
 
 
 def as_told(run: runs.Run) -> list[tuple[Any, ...]]:
@@ -48,6 +55,7 @@ def as_told(run: runs.Run) -> list[tuple[Any, ...]]:
         (
             t.number, t.kind, t.title, t.path, t.fan, t.delivered,
             list(dict.fromkeys(one.node for one in t.ignored)), len(t.legs), len(t.lost),
+            t.cause, t.causes, t.notes, {(one.node, one.by, one.answer) for one in t.decisions},
         )
         for t in run.story.trips
     ]  # fmt: skip
@@ -70,6 +78,17 @@ def test_a_page_over_a_hub(hoplab: Any) -> None:
     told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
     assert last_words(told) == as_told(run)
     assert "http-response" in {one.get("kind") for one in told}
+
+
+def test_a_page_over_learning_switches_and_why(hoplab: Any) -> None:
+    """The controller is asked, routers hold packets: the reasons of the finished story."""
+    hoplab("up", "web", "--controller", "learning_switch")
+    fetch = hoplab.project / "apps" / "fetch.py"
+    told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
+    assert last_words(told) == as_told(run)
+    whys = [one["cause"] for one in told if one.get("cause")]
+    assert any("before it could pass on" in why for why in whys)
+    assert sum(len(one.get("decisions", ())) for one in told) > 10
 
 
 def test_a_packet_is_told_while_the_command_runs(hoplab: Any) -> None:

@@ -12,6 +12,7 @@ from hoplab.report.cells import cells
 from hoplab.report.language import Language, catalogue
 from hoplab.report.page import asset
 from hoplab.report.terminal import live_lines
+from hoplab.trace.channel import INTERFACE as OPENFLOW
 from hoplab.trace.live import QUIET_NS, Live, News
 from hoplab.trace.narrative import Story, Trip
 from hoplab.trace.wiring import Wiring
@@ -27,6 +28,8 @@ def replay(name: str) -> list[News]:
     capture = pcapng.read(RUNS / name / runs.CAPTURE)
     wiring = Wiring.load(RUNS / name / runs.STATE)
     live = Live(wiring, wiring.port_map(capture.interfaces))
+    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+    live.channel = any(spoken)
     news: list[News] = []
     look = 0
     for observation in capture.observations:
@@ -34,7 +37,10 @@ def replay(name: str) -> list[News]:
             news += live.poll(look)
             look += 50 * MS
         look = look or observation.t_ns
-        live.feed(observation)
+        if spoken[observation.port]:
+            live.hear(observation)
+        else:
+            live.feed(observation)
     for late in range(20):
         news += live.poll(look + late * 50 * MS)
     return news + live.finish()
@@ -69,6 +75,29 @@ def test_the_same_packets_as_in_the_finished_story(name: str) -> None:
     assert [t.title for t in last_words(news)] == [t.title for t in story.trips]
     firsts = [one.trip.number for one in news if not one.more]
     assert sorted(firsts) == list(range(1, len(story.trips) + 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_causes_as_in_the_finished_story(name: str) -> None:
+    """And each is told once, though the packets that show it come later."""
+    told: dict[int, list[News]] = {}
+    for one in replay(name):
+        told.setdefault(one.trip.number, []).append(one)
+    for trip in finished(name).trips:
+        parts = told[trip.number]
+        assert parts[0].moved and not parts[0].more and all(one.more for one in parts[1:])
+        (last,) = {id(one.trip): one.trip for one in parts[-1:]}.values()
+        assert (last.cause, last.causes, last.answered_by) == (
+            trip.cause, trip.causes, trip.answered_by
+        )  # fmt: skip
+        assert [one.cause for one in parts if one.cause] == [trip.cause][: bool(trip.cause)]
+        assert [one.ended for one in parts if one.ended] == [trip.ended][: bool(trip.ended)]
+        if trip.storm is None:
+            assert [note for one in parts for note in one.notes] == trip.notes
+        said = [each.sentence for one in parts for each in one.decisions]
+        known = [(each.node, each.packet_in) for one in parts for each in one.decisions]
+        assert len(set(known)) == len(known)
+        assert set(said) == {each.sentence for each in trip.decisions}
 
 
 def test_a_packet_held_for_arp_is_told_and_then_continued() -> None:
@@ -109,10 +138,10 @@ def test_lines_in_both_languages(name: str, width: int) -> None:
     tr = Language("zh", catalogue(asset("zh.txt")))
     for one in replay(name):
         for lines in (
-            live_lines(one.trip, one.more, width=width, tr=tr),
-            live_lines(one.trip, one.more, width=width),
+            live_lines(one, width=width, tr=tr),
+            live_lines(one, width=width),
         ):
             assert lines and all(cells(line) <= width for line in lines)
-        plain = live_lines(one.trip, one.more, width=width, ascii=True)
+        plain = live_lines(one, width=width, ascii=True)
         assert all(line.isascii() for line in plain)
     assert tr.unknown == set()

@@ -26,7 +26,7 @@ class Quiet(pingall._Round):
         ends = [socket.socketpair() for _ in range(n)]
         self.others = [other for _, other in ends]
         hosts = [
-            pingall.Host(f"h{i}", f"10.0.0.{i}", 24, 2, None, end)  # type: ignore[arg-type]
+            pingall.Host(f"h{i}", f"10.0.0.{i}", 24, 2, "", None, end)  # type: ignore[arg-type]
             for i, (end, _) in enumerate(ends)
         ]
         super().__init__(hosts, pingall.WINDOW)
@@ -40,8 +40,24 @@ class Quiet(pingall._Round):
         else:
             self.flying[(source, target)] = (time.monotonic(), tries)
 
-    def _forget(self, group: list[tuple[int, int]]) -> None:
+    def _neighbours(self, group: list[tuple[int, int]], message: Any) -> None:
         pass
+
+
+def test_a_request_is_an_echo_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Quiet(3, None)
+    sent: list[tuple[bytes, Any]] = []
+
+    class Socket:
+        def sendto(self, packet: bytes, to: Any) -> None:
+            sent.append((packet, to))
+
+    one.hosts[1].socket = Socket()  # type: ignore[assignment]
+    for target in (0, 2):
+        pingall._Round._send(one, 1, target, 1)
+    assert sent == [
+        (pingall.echo(8, 1, n, one.word + bytes([0, 1, 0, n])), (f"10.0.0.{n}", 0)) for n in (0, 2)
+    ]
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 16, 17, 40])

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -23,11 +24,13 @@ from hoplab.cli.main import main
 from hoplab.report import cells
 from hoplab.report.drawing import drawing
 from hoplab.report.fields import changes, checksum, fields
+from hoplab.report.folding import parts
 from hoplab.report.language import ENGLISH, Language, catalogue, code_from, language
 from hoplab.report.layout import Picture, arrange, natural
 from hoplab.report.markdown import markdown, text
 from hoplab.report.markup import Markup, escape, join, tag
 from hoplab.report.page import page
+from hoplab.trace.narrative import Trip
 from hoplab.trace.wiring import Interface, Node, Wiring
 from hoplab.wire import pcapng
 from hoplab.wire.observation import Observation, Reception
@@ -376,3 +379,55 @@ def test_the_verb_fails_in_sentences(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["report", str(RUNS / "hub"), "-o", str(tmp_path / "no" / "x.html")]) == 3
     assert "Next:" in capsys.readouterr().err
     assert main(["report", str(RUNS / "hub"), "-o", "-", "--json"]) == 2
+
+
+# --- bounded size ---------------------------------------------------------------------------------
+
+
+def crowd(name: str, packet: int, count: int) -> runs.Run:
+    """A run in which one packet came many times."""
+    run = runs.reopen(RUNS / name)
+    story = run.story
+    one = story.trip(packet)
+    story.trips = [replace(one, number=number) for number in range(1, count + 1)]
+    story.steps = [replace(story.steps[one.step], trips=list(range(1, count + 1)))]
+    story.summary.trips = count
+    story.outcome.evidence = [1, count]
+    return run
+
+
+@pytest.mark.parametrize(("packet", "most"), [(1, 1000), (3, 4)])
+def test_a_page_of_very_many_packets_is_bounded_and_says_so(packet: int, most: int) -> None:
+    """Packets with a cause of their own are cut off, alike ones folded; all are counted."""
+    run = crowd("cable-one-subnet", packet, 3000)
+    made = page([run], language("en"))
+    assert made.count('class="packet ') == most
+    (left_out,) = re.findall(r'class="fold">… #(\d+) to #(\d+): ([\d,]+) ', made)
+    first, last, count = (int(text.replace(",", "")) for text in left_out)
+    assert count == last - first + 1 == 3000 - most
+    assert ('href="#p3000"' in made) == (last < 3000) and 'href="#p1"' in made
+    assert len(made) < 6_000_000
+    other = markdown([run], language("en"))
+    assert len(other) < 1_000_000 and f"#{first} to #{last}" in other
+    assert len(drawing([run], language("en"))) < 1_000_000
+
+
+def test_very_many_steps_are_counted() -> None:
+    run = runs.reopen(RUNS / "cable-one-subnet")
+    run.story.steps = run.story.steps * 500
+    for made in (page([run], language("en")), markdown([run], language("en"))):
+        assert len(made) < 6_000_000 and "and 940 more steps" in made
+
+
+def test_a_storm_is_folded_and_counted() -> None:
+    run = runs.reopen(RUNS / "loop-storm")
+    (trip,) = run.story.trips
+    many = [replace(trip, number=number, cause="") for number in range(1, 51)]
+    told = parts(many, alike=False)
+    assert [one.number if isinstance(one, Trip) else len(one.trips) for one in told] == [
+        1, 2, 46, 49, 50
+    ]  # fmt: skip
+    assert parts(many[:7], alike=False) == many[:7]
+    made = page([run], language("en"))
+    assert f"a storm of {trip.frames} frames" in made and "more frames of the storm" in made
+    assert made.count("s1 (2/2 ports)") == 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,46 @@ def test_the_picture_alone(browser: Browser, files: Path, code: str) -> None:
     assert shown.complaints == []
     assert shown.run("document.documentElement.tagName") == "svg"
     assert shown.run("document.querySelectorAll('svg.topology, svg.sequence').length") == 5
+
+
+@pytest.mark.parametrize("name", ["web.en", "two.zh"])
+def test_what_a_screen_reader_is_given(browser: Browser, files: Path, name: str) -> None:
+    """By the browser's own accessibility tree: everything one can go to has a name, and headings
+    leave no level out."""
+    shown = show(browser, files / f"{name}.html")
+    shown.call("Accessibility.enable")
+    nodes = shown.call("Accessibility.getFullAXTree")["nodes"]
+    known = [one for one in nodes if not one.get("ignored")]
+    named = {"button", "link", "heading", "image", "region", "navigation", "rowheader",
+             "DisclosureTriangle"}  # fmt: skip
+    for one in known:
+        if one["role"]["value"] in named:
+            assert one.get("name", {}).get("value", "").strip(), one
+    assert (named - {"image"}) | {"main"} <= {one["role"]["value"] for one in known}
+    levels = shown.run(
+        "[...document.querySelectorAll('main h1, main h2, main h3, main h4')]"
+        ".filter((one) => !one.closest('details')).map((one) => +one.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+    assert shown.run("document.documentElement.lang") == ("en" if name == "web.en" else "zh-CN")
+
+
+def test_the_keyboard_reaches_everything(browser: Browser, files: Path) -> None:
+    """The first stop skips the menu, packets open by a summary, what scrolls can be reached."""
+    shown = show(browser, files / "web.en.html", width=400)
+    first = "document.querySelector('a, button, summary, [tabindex]')"
+    assert shown.run(f"{first}.className") == "skip"
+    assert shown.run(f"{first}.focus(); {first}.getBoundingClientRect().x >= 0")
+    assert shown.run("document.querySelectorAll('details > :first-child:not(summary)').length") == 0
+    deaf = """
+    [...document.querySelectorAll(".scroll")].filter((one) =>
+      one.scrollWidth > one.clientWidth + 1 && one.querySelector("svg.topology, svg.sequence")
+      && one.tabIndex !== 0).length
+    """
+    assert shown.run(deaf) == 0
+    hidden = "[...document.querySelectorAll('[tabindex]')].filter((one) => one.tabIndex > 0).length"
+    assert shown.run(hidden) == 0  # no order but the page's own
 
 
 def test_labels_do_not_lie_on_each_other(browser: Browser, files: Path) -> None:

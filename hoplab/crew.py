@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controllers of a lab: who is in charge of which switches, and who takes over.
+
+A small lab has one shard: one process in charge of all switches. A large one may divide its
+switches among several, each with a process of its own. Beside the one in charge, a second one may
+stand by: it is connected to the same switches, as their slave (`roles`).
+
+    swap         new processes start and listen; all switches change over at one instant; the old
+                 processes end. If a new one cannot start, nothing changes.
+    mend         one in charge that has ended or is of no use is replaced: by the one that stands
+                 by, which is connected already, or by a new one on another port. (To a new address
+                 Open vSwitch goes at once, to an old one after its back-off of a second.)
+
+What lives here: processes and switches. How one process starts, and how flows of an old controller
+go, is `control`'s; who asks, `lab`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hoplab import control, switchd
+from hoplab.control import Controller
+from hoplab.errors import Exit, LabError, cannot_write
+
+RESTARTS, RESTARTS_WITHIN_S = 5, 60
+MOST_SHARDS = 8  # with a second one each, and all of them twice in a swap, 32 processes
+# How a controller's file says that it must see the whole network.
+_WHOLE = re.compile(r"^NEEDS_EVERY_SWITCH = True\b", re.MULTILINE)
+
+
+@dataclass
+class Shard:
+    """Some of the switches, the process in charge of them, and the one that stands by.
+
+    number: from 1. joined: whether the second one is connected. generation: of the last master
+    named (OpenFlow 1.3.5, 6.3.5). restarts: when one was replaced.
+    """
+
+    number: int
+    controller: Controller
+    standby: Controller | None = None
+    joined: bool = False
+    bridges: list[str] = field(default_factory=list)
+    generation: int = 1
+    restarts: list[float] = field(default_factory=list)
+    given_up: bool = False
+
+    def processes(self) -> list[Controller]:
+        return [one for one in (self.controller, self.standby) if one is not None]
+
+
+class Crew:
+    """All controller processes of a lab. `tell` is called with what a user should know."""
+
+    def __init__(
+        self,
+        files: tuple[Path, ...],
+        folder: Path,
+        platform: str = "ryu",
+        *,
+        shards: int = 1,
+        standby: bool = False,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.folder, self.platform, self.two, self.tell = folder, platform, standby, tell
+        self.changing = threading.Lock()  # held by whoever changes controllers or network
+        self._ports: list[int] = []  # given to processes, the newest last
+        self.shards: list[Shard] = []
+        for number in range(1, shards + 1):
+            shard = Shard(number, self._process(files, number, shards, "master 1"))
+            self.shards.append(shard)
+            if standby:
+                shard.standby = self._process(files, number, shards, "slave 1")
+
+    # ------------------------------------------------------------------ processes
+
+    @property
+    def controller(self) -> Controller:
+        """One of those in charge; all of them run the same files."""
+        return self.shards[0].controller
+
+    def _process(self, files: tuple[Path, ...], number: int, shards: int, role: str) -> Controller:
+        """One that is not started yet, on a port of its own. Raises LabError."""
+        for file in files if shards > 1 else ():
+            if file.is_file() and _WHOLE.search(file.read_text(errors="replace")):
+                raise LabError(
+                    f"the controller {file.name} must see every switch",
+                    "leave out --shards",
+                    Exit.BAD_INPUT,
+                )
+        own = self.folder / f"shard-{number}" if shards > 1 else self.folder
+        try:
+            own.mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(error, self.folder) from error
+        role = role if self.two else ""
+        return Controller(files, self._port(), self.folder, self.platform, own, role)
+
+    def _next(self, shard: Shard, files: tuple[Path, ...]) -> Controller:
+        """A new one to be put in charge."""
+        shard.generation += 1
+        role = f"master {shard.generation}"
+        return self._process(files, shard.number, len(self.shards), role)
+
+    def _port(self) -> int:
+        """The next one that no process has."""
+        taken = {one.port for shard in self.shards for one in shard.processes()}
+        last = self._ports[-1] if self._ports else control.PORTS[-1]
+        turned = [*(p for p in control.PORTS if p > last), *control.PORTS]
+        # Those of a swap under way are the newest.
+        recent = set(self._ports[-len(control.PORTS) // 2 :])
+        port = next(p for p in turned if p not in taken and p not in recent)
+        self._ports.append(port)
+        return port
+
+    def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
+        """Start all processes; `take_charge` waits for them. Raises LabError.
+
+        ready: a process for the first of them that has loaded Ryu already (`spare`).
+        """
+        for shard in self.shards:
+            for each in shard.processes():
+                each.start(ready)
+                ready = None
+
+    def take_charge(self, bridges: Sequence[str]) -> list[str]:
+        """Divide the switches, neighbours in the topology together, and put them under their
+        controllers. Returns the switches that got no flow. Raises LabError."""
+        size, more = divmod(len(bridges), len(self.shards))
+        at = 0
+        for place, shard in enumerate(self.shards):
+            end = at + size + (place < more)
+            shard.bridges = list(bridges[at:end])
+            at = end
+            shard.controller.ready()
+        empty = control.change_over(self._charges(), first=True)
+        for shard in self.shards:
+            if shard.standby is not None:
+                shard.standby.ready()
+                self._join(shard)
+        return empty
+
+    def _charges(self, others: Mapping[int, Controller] | None = None) -> dict[str, Controller]:
+        """Switch -> the process in charge of it, or one of `others`, by shard."""
+        return {
+            bridge: (others or {}).get(shard.number, shard.controller)
+            for shard in self.shards
+            for bridge in shard.bridges
+        }
+
+    def _join(self, shard: Shard) -> None:
+        """Connect the second one to the switches, too."""
+        targets = [one.target for one in shard.processes()]
+        switchd.set_controllers(dict.fromkeys(shard.bridges, targets))
+        shard.joined = shard.standby is not None
+
+    def _stand_by(self, shard: Shard) -> None:
+        """Start a process that waits, if this lab is to have one; `mend` connects it."""
+        if shard.standby is not None:
+            shard.standby.stop()
+        shard.standby, shard.joined = None, False
+        if self.two:
+            try:
+                files, role = shard.controller.files, f"slave {shard.generation}"
+                waits = self._process(files, shard.number, len(self.shards), role)
+                waits.start()
+                shard.standby = waits
+            except LabError as error:
+                self.tell(error.message)
+
+    # ------------------------------------------------------------------ changing
+
+    def swap(
+        self, files: tuple[Path, ...], before: Callable[[Controller], None]
+    ) -> tuple[str, list[str]]:
+        """Put another controller in charge of everything: what was in charge before, and the
+        switches that got no flow. `before` is called with the first of the new ones when they are
+        ready and nothing has changed yet; what it raises stops the swap.
+        Raises LabError; the old one is in charge then."""
+        with self.changing:
+            old = self.controller
+            new: dict[int, Controller] = {}
+            try:
+                for shard in self.shards:
+                    new[shard.number] = self._next(shard, files)
+                for each in new.values():
+                    each.start()
+                for each in new.values():
+                    each.ready()
+                before(new[self.shards[0].number])
+                empty = control.change_over(self._charges(new), first=False)
+            except BaseException:
+                for each in new.values():
+                    each.stop()
+                self._as_before()
+                raise
+            for shard in self.shards:
+                gone, shard.controller = shard.controller, new[shard.number]
+                gone.stop()
+                shard.given_up = False
+                self._stand_by(shard)
+            return old.name, empty
+
+    def _as_before(self) -> None:
+        """Give the switches back to those that were in charge."""
+        targets: dict[str, list[str]] = {}
+        for shard in self.shards:
+            if not shard.controller.ended():
+                # What tried to be master may have told the switches its generation.
+                shard.generation += 1
+                shard.controller.become(f"master {shard.generation}")
+                if shard.standby is not None:
+                    shard.standby.become(f"slave {shard.generation}")
+                wanted = shard.processes() if shard.joined else [shard.controller]
+                targets |= {bridge: [one.target for one in wanted] for bridge in shard.bridges}
+        with contextlib.suppress(LabError):
+            switchd.set_controllers(targets)
+
+    # ------------------------------------------------------------------ mending
+
+    def watched(self) -> list[int]:
+        """Descriptors that become readable when `mend` has something to do."""
+        return [one.pidfd for shard in self.shards for one in shard.processes() if one.pidfd >= 0]
+
+    def mend(self) -> bool:
+        """Look after every process; whether one was replaced. Does nothing during a change."""
+        if not self.changing.acquire(False):
+            return False
+        try:
+            return any([self._mend(shard) for shard in self.shards])
+        finally:
+            self.changing.release()
+
+    def _mend(self, shard: Shard) -> bool:
+        if shard.given_up:
+            return False
+        why = _trouble(shard.controller)
+        if why:
+            self._replace(shard, why)
+            return True
+        standby = shard.standby
+        if standby is not None:
+            why = _trouble(standby) if standby.ended() or shard.joined else ""
+            if why:
+                standby.stop()
+                again = self._may_restart(shard)
+                self.tell(
+                    f"the second {self._who(shard)} {why}; "
+                    + ("it is started again" if again else "it stays down")
+                )
+                shard.standby, shard.joined = None, False
+                if again:
+                    self._stand_by(shard)
+                return True
+            if not shard.joined and control.listening(standby.port):
+                self._join(shard)
+        return False
+
+    def _who(self, shard: Shard) -> str:
+        part = f" (shard {shard.number})" if len(self.shards) > 1 else ""
+        return f"controller {shard.controller.title}{part}"
+
+    def _may_restart(self, shard: Shard) -> bool:
+        now = time.monotonic()
+        shard.restarts = [t for t in shard.restarts if now - t < RESTARTS_WITHIN_S]
+        shard.restarts.append(now)
+        return len(shard.restarts) < RESTARTS
+
+    def _replace(self, shard: Shard, why: str) -> None:
+        """Put the waiting process in charge, or a new one; a bounded number of times."""
+        dead, who = shard.controller, self._who(shard)
+        if not self._may_restart(shard):
+            dead.stop()
+            shard.given_up = True
+            self.tell(
+                f"the {who} failed {RESTARTS} times in {RESTARTS_WITHIN_S} s and "
+                "stays down; put another in charge with `hoplab swap`"
+            )
+            return
+        waiting, shard.standby = shard.standby, None
+        try:
+            if waiting is not None and not waiting.ended():
+                shard.generation += 1
+                waiting.become(f"master {shard.generation}")  # first of all: it is connected
+                self.tell(f"the {who} {why}; the second one takes over")
+                new = waiting
+            else:
+                self.tell(f"the {who} {why}; it is started again")
+                new = self._next(shard, dead.files)
+                new.start()
+            shard.controller = new
+            dead.stop()
+            new.ready()
+            switchd.set_controllers({bridge: [new.target] for bridge in shard.bridges})
+        except LabError as error:
+            self.tell(error.message)
+            return
+        self._stand_by(shard)
+
+    # ------------------------------------------------------------------ what there is
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """The shards for lab.json."""
+        return [
+            {
+                "number": shard.number,
+                "switches": shard.bridges,
+                "port": shard.controller.port,
+                "standby": shard.standby.port if shard.standby is not None else None,
+            }
+            for shard in self.shards
+        ]
+
+
+def _trouble(controller: Controller) -> str:
+    return "ended" if controller.ended() else controller.stuck()

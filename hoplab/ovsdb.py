@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open vSwitch's database, spoken to directly: one transaction instead of one program a change.
+
+The OVSDB management protocol (RFC 7047) is JSON-RPC over a unix socket; the tables and columns are
+those of ovs-vswitchd.conf.db(5). What is here is what a lab needs: bridges with their ports and
+controllers made in one transaction, and waiting until ovs-vswitchd has carried it out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hoplab.errors import Exit, LabError
+
+NAME = "Open_vSwitch"
+SOCKET = Path("/run/openvswitch/db.sock")
+
+Operation = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port to add. `number` is the OpenFlow port number asked for; `peer` is the other end's
+    name if it is a patch port, and an existing network interface is taken if not."""
+
+    name: str
+    number: int | None = None
+    peer: str = ""
+    internal: bool = False
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A bridge to add. `columns` are the Bridge table's, as OVSDB has them (see `words`)."""
+
+    name: str
+    columns: dict[str, Any]
+    ports: list[Port] = field(default_factory=list)
+
+
+def words(pairs: dict[str, str]) -> list[Any]:
+    """A map of text to text, as RFC 7047, 5.1, writes one."""
+    return ["map", [[key, value] for key, value in pairs.items()]]
+
+
+def several(values: Sequence[Any]) -> list[Any]:
+    """A set of values, as RFC 7047, 5.1, writes one."""
+    return ["set", list(values)]
+
+
+def add_bridges(bridges: Sequence[Bridge]) -> list[Operation]:
+    """The operations that add all of them. Every bridge gets an internal port of its own name."""
+    operations: list[Operation] = []
+    made = []
+    for place, bridge in enumerate(bridges):
+        ports = []
+        own = Port(bridge.name, internal=True)
+        for number, port in enumerate([own, *bridge.ports]):
+            interface: dict[str, Any] = {"name": port.name}
+            if port.internal:
+                interface["type"] = "internal"
+            if port.peer:
+                interface |= {"type": "patch", "options": words({"peer": port.peer})}
+            if port.number is not None:
+                interface["ofport_request"] = port.number
+            ident = f"i{place}_{number}"
+            operations.append(_insert("Interface", ident, interface))
+            row = {"name": port.name, "interfaces": ["named-uuid", ident]}
+            operations.append(_insert("Port", f"p{place}_{number}", row))
+            ports.append(["named-uuid", f"p{place}_{number}"])
+        row = {"name": bridge.name, "ports": several(ports), **bridge.columns}
+        operations.append(_insert("Bridge", f"b{place}", row))
+        made.append(["named-uuid", f"b{place}"])
+    operations.append(
+        {
+            "op": "mutate",
+            "table": NAME,
+            "where": [],
+            "mutations": [["bridges", "insert", several(made)]],
+        }
+    )
+    return operations
+
+
+def remove_bridges() -> list[Operation]:
+    """The operation that removes all bridges; their rows go when nothing names them any more."""
+    return [_update(NAME, [], {"bridges": several([])})]
+
+
+def set_controllers(
+    targets: Mapping[str, Sequence[str]], columns: dict[str, Any]
+) -> list[Operation]:
+    """The operations that give each bridge (by name) the controllers at these addresses, in place
+    of those that it has."""
+    operations = []
+    for place, (bridge, wanted) in enumerate(targets.items()):
+        made = []
+        for number, target in enumerate(wanted):
+            ident = f"c{place}_{number}"
+            operations.append(_insert("Controller", ident, {"target": target, **columns}))
+            made.append(["named-uuid", ident])
+        row = {"controller": several(made)}
+        operations.append(_update("Bridge", [["name", "==", bridge]], row))
+    return operations
+
+
+def _insert(table: str, ident: str, row: dict[str, Any]) -> Operation:
+    return {"op": "insert", "table": table, "uuid-name": ident, "row": row}
+
+
+def _update(table: str, where: list[Any], row: dict[str, Any]) -> Operation:
+    return {"op": "update", "table": table, "where": where, "row": row}
+
+
+def _select(table: str, columns: Sequence[str]) -> Operation:
+    # with the row's own number, or rows that are alike would be one (RFC 7047, 5.2.2)
+    return {"op": "select", "table": table, "where": [], "columns": ["_uuid", *columns]}
+
+
+class Database:
+    """A connection to the database server, for one thread."""
+
+    def __init__(self, path: Path = SOCKET) -> None:
+        """Raises OSError."""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._received = ""
+        self._text = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = json.JSONDecoder()
+        self._id = 0
+        self._done = -1  # the newest configuration that ovs-vswitchd has carried out
+        self._watching = False
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def transact(self, operations: Sequence[Operation], within_s: float = 30) -> list[Any]:
+        """All of the operations or none of them (RFC 7047, 4.1.3); their results, in their order.
+        Raises LabError with what the server said."""
+        results = self._call("transact", [NAME, *operations], within_s)
+        for result in results:
+            if isinstance(result, dict) and result.get("error"):
+                text = f"{result['error']}: {result.get('details', '')}"
+                raise refused_change(text)
+        return list(results)
+
+    def apply(self, operations: Sequence[Operation], within_s: float = 120) -> None:
+        """The same, and wait until ovs-vswitchd has carried it out. Raises LabError, also for a
+        port that it could not open."""
+        self._watch()
+        count = {
+            "op": "mutate",
+            "table": NAME,
+            "where": [],
+            "mutations": [["next_cfg", "+=", 1]],
+        }
+        results = self.transact([*operations, count, _select(NAME, ["next_cfg"])], within_s)
+        number = results[-1]["rows"][0]["next_cfg"]
+        deadline = time.monotonic() + within_s
+        while self._done < number:
+            message = self._read(deadline, "ovs-vswitchd to carry out a change")
+            if message.get("method") == "update":
+                self._note(message["params"][1])
+        rows = self.transact([_select("Interface", ["name", "error"])])[0]["rows"]
+        wrong = [(row["name"], row["error"]) for row in rows if isinstance(row["error"], str)]
+        if wrong:
+            raise refused_change("\n".join(f"{name}: {text}" for name, text in wrong[:5]))
+
+    def rows(self, table: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """These columns of all rows. Raises LabError."""
+        result: list[dict[str, Any]] = self.transact([_select(table, columns)])[0]["rows"]
+        return result
+
+    def write_statistics(self, interval_ms: int) -> None:
+        """Make ovs-vswitchd write what it knows of connections now: it does so when the interval
+        changes, and else only every five seconds."""
+        column = "other_config"
+        change = [
+            [column, "delete", several(["stats-update-interval"])],
+            [column, "insert", words({"stats-update-interval": str(interval_ms)})],
+        ]
+        self.transact([{"op": "mutate", "table": NAME, "where": [], "mutations": change}])
+
+    def _watch(self) -> None:
+        """Hear of every configuration that ovs-vswitchd has finished."""
+        if not self._watching:
+            wish = {NAME: {"columns": ["cur_cfg"]}}
+            self._note(self._call("monitor", [NAME, "cfg", wish], 30))
+            self._watching = True
+
+    def _note(self, updates: dict[str, Any]) -> None:
+        for row in updates.get(NAME, {}).values():
+            self._done = max(self._done, row.get("new", {}).get("cur_cfg", -1))
+
+    def _call(self, method: str, params: list[Any], within_s: float) -> Any:
+        self._id += 1
+        request = {"method": method, "params": params, "id": self._id}
+        deadline = time.monotonic() + within_s
+        try:
+            self._socket.settimeout(within_s)
+            self._socket.sendall(json.dumps(request).encode())
+        except OSError as error:
+            raise refused_change(f"its database does not answer: {error.strerror}") from error
+        while True:
+            message = self._read(deadline, "Open vSwitch's database to answer")
+            if message.get("id") == self._id and "result" in message:
+                if message.get("error"):
+                    raise refused_change(str(message["error"]))
+                return message["result"]
+            if message.get("method") == "update":
+                self._note(message["params"][1])
+
+    def _read(self, deadline: float, what: str) -> dict[str, Any]:
+        """The next message. Raises LabError after the deadline, or when the server is gone."""
+        while True:
+            text = self._received.lstrip()
+            if text:
+                try:
+                    message, end = self._decoder.raw_decode(text)
+                except ValueError:
+                    pass  # not whole yet
+                else:
+                    self._received = text[end:]
+                    if message.get("method") == "echo":  # RFC 7047, 4.1.11
+                        reply = {"id": message["id"], "result": message["params"], "error": None}
+                        self._socket.sendall(json.dumps(reply).encode())
+                        continue
+                    found: dict[str, Any] = message
+                    return found
+            left = deadline - time.monotonic()
+            try:
+                self._socket.settimeout(max(left, 0.001))
+                data = self._socket.recv(1 << 20)
+            except TimeoutError:
+                raise LabError(
+                    f"waited too long for {what}", "see `hoplab doctor`", Exit.LAB_DIED
+                ) from None
+            except OSError as error:
+                raise refused_change(f"its database does not answer: {error.strerror}") from error
+            if not data:
+                raise refused_change("its database server has ended")
+            self._received = text + self._text.decode(data)
+
+
+def refused_change(text: str) -> LabError:
+    """What to say of a change that Open vSwitch did not make."""
+    return LabError("Open vSwitch refused a change", "its words are below", Exit.LAB_DIED, text)

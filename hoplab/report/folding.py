@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Long runs of alike packets, folded to their first and last ones and a line that counts the rest.
+
+A packet that has something of its own to say (a note, a loss, a cause) is never folded away, unless
+it belongs to a storm, or is of a kind that storms: one storm begets others, because hosts answer
+each copy of a question, and the remains of older ones go round beside them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hoplab.report.language import Language
+from hoplab.trace.narrative import Story, Trip
+from hoplab.trace.titles import count_kind, plural
+
+FOLD_FROM = 8  # a run of alike packets at least this long is folded to its first 2 and last 2
+_ALIKE = {
+    "tcp-data": "tcp",
+    "tcp-ack": "tcp",
+    "icmp-echo-request": "echo",
+    "icmp-echo-reply": "echo",
+    "udp": "udp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Packets that are only counted. cut: not because they are alike, but for want of room."""
+
+    trips: Sequence[Trip]
+    cut: bool = False
+
+    def said(self, tr: Language) -> str:
+        """'#5 to #30: 20 pure ACKs, 6 TCP data segments with 800 bytes, 26 frames'."""
+        trips = self.trips
+        kinds = Counter(trip.kind for trip in trips)
+        what = tr.comma.join(tr(count_kind(kind, n)) for kind, n in kinds.most_common())
+        payload = sum(
+            len(trip.packet.payload) for trip in trips if trip.kind in ("tcp-data", "udp")
+        )
+        size = tr(f" with {payload:,} bytes") if payload else ""
+        frames = tr(plural(sum(trip.frames for trip in trips), "frame"))
+        ends = tr(f"#{trips[0].number} to #{trips[-1].number}")
+        if len(trips) == 1:
+            ends = f"#{trips[0].number}"
+        return f"{ends}: {what}{size}, {frames}"
+
+
+def parts(
+    trips: Sequence[Trip], *, alike: bool = True, room: int | None = None
+) -> list[Trip | Fold]:
+    """The packets in order, runs of them folded. alike: fold also what is no storm. room: at most
+    so many packets, then one Fold with all that follow."""
+    out: list[Trip | Fold] = []
+    for run in _runs(trips, alike):
+        if len(run) < FOLD_FROM:
+            out += run
+        else:
+            out += [*run[:2], Fold(run[2:-2]), *run[-2:]]
+    if room is None:
+        return out
+    taken = 0
+    for place, part in enumerate(out):
+        if isinstance(part, Fold):
+            continue
+        if taken == room:
+            rest = [
+                trip
+                for one in out[place:]
+                for trip in (one.trips if isinstance(one, Fold) else (one,))
+            ]
+            return [*out[:place], Fold(rest, cut=True)]
+        taken += 1
+    return out
+
+
+def chosen(story: Story, most: int) -> list[list[Trip | Fold]]:
+    """What a page of bounded size tells of each step: about `most` packets, and at least the first
+    few of each step. Storms are folded always, what else is alike only where it gets crowded."""
+    crowded = len(story.trips) > most
+    left = most
+    out = []
+    for step in story.steps:
+        trips = [story.trip(number) for number in step.trips]
+        told = parts(trips, alike=crowded, room=max(left, 4) if crowded else None)
+        left -= sum(not isinstance(one, Fold) for one in told)
+        out.append(told)
+    return out
+
+
+def _runs(trips: Sequence[Trip], alike: bool) -> list[list[Trip]]:
+    """Neighbours that may be folded together."""
+    runs: list[list[Trip]] = []
+    before = ""
+    stormy = {trip.kind for trip in trips if trip.storm is not None}
+    for trip in trips:
+        family = _ALIKE.get(trip.kind, "") if alike else ""
+        if trip.notes or trip.ended or trip.cause or trip.lost:
+            family = ""
+        if trip.kind in stormy and not trip.cause:
+            family = "storm"
+        if family and family == before:
+            runs[-1].append(trip)
+        else:
+            runs.append([trip])
+        before = family
+    return runs

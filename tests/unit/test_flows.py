@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flows over a switch's management socket, against a switch that says what each test wants."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hoplab import flows
+from hoplab.errors import LabError
+from hoplab.flows import Flow
+
+NOTHING = struct.pack("!HH4x", 1, 4)
+PORT = bytes.fromhex("0001000c 80000004 00000003 00000000")  # in_port=3: 12 bytes and padding
+Messages = Callable[[int, int, bytes], bytes]
+
+
+def message(kind: int, number: int, body: bytes = b"") -> bytes:
+    return struct.pack("!BBHI", 4, kind, 8 + len(body), number) + body
+
+
+def entry(match: bytes, *, table: int = 0, priority: int = 0, age_s: float = 1.5) -> bytes:
+    whole, nano = int(age_s), int(age_s % 1 * 1e9)
+    fixed = struct.pack("!HBxIIHHHH4xQQQ", 48 + len(match) + 8, table, whole, nano, priority,
+                        0, 0, 0, 0, 12, 900)  # fmt: skip
+    return fixed + match + struct.pack("!HH4x", 4, 8)  # and an empty instruction
+
+
+def reply(number: int, *entries: bytes, more: bool = False) -> bytes:
+    return message(19, number, struct.pack("!HH4x", 1, int(more)) + b"".join(entries))
+
+
+@pytest.fixture
+def switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Messages], list]]:
+    """Starts a switch s1 that answers each message by a function; returns what it has heard."""
+    monkeypatch.setattr(flows, "RUN", tmp_path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s1.mgmt"))
+    listener.listen()
+    threads = []
+
+    def serve(answer: Messages, heard: list[tuple[int, bytes]]) -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as stream:
+            while head := stream.read(8):
+                _, kind, length, number = struct.unpack("!BBHI", head)
+                body = stream.read(length - 8)
+                heard.append((kind, body))
+                said = answer(kind, number, body)
+                if said == b"bye":
+                    return
+                with contextlib.suppress(BrokenPipeError):
+                    connection.sendall(said)
+
+    def start(answer: Messages) -> list[tuple[int, bytes]]:
+        heard: list[tuple[int, bytes]] = []
+        threads.append(threading.Thread(target=serve, args=(answer, heard), daemon=True))
+        threads[-1].start()
+        return heard
+
+    yield start
+    listener.close()
+    for thread in threads:
+        thread.join(5)
+
+
+def test_flows_come_in_several_parts_between_other_messages(switch: Callable) -> None:
+    def answer(kind: int, number: int, body: bytes) -> bytes:
+        if kind != 18:
+            return message(0, 99) if kind == 0 else b""
+        one = reply(number, entry(NOTHING), entry(PORT, table=1, priority=7, age_s=60), more=True)
+        return message(2, 5, b"you?") + one + reply(number + 50) + reply(number, entry(PORT))
+
+    heard = switch(answer)
+    assert flows.flows("s1") == [
+        Flow(1.5, 0, 0, 12, NOTHING),
+        Flow(60.0, 1, 7, 12, PORT),
+        Flow(1.5, 0, 0, 12, PORT),
+    ]
+    assert [kind for kind, _ in heard][:2] == [0, 18]
+
+
+def test_a_flow_is_removed_by_table_priority_and_match(switch: Callable) -> None:
+    heard = switch(lambda kind, number, _: message(21, number) if kind == 20 else b"")
+    flows.remove("s1", [Flow(1.0, 3, 7, 0, PORT)])
+    kind, body = heard[1]
+    assert kind == 14
+    assert body[16:18] == bytes([3, 4]) and body[22:24] == b"\0\7" and body[40:] == PORT
+
+
+@pytest.mark.parametrize("said", [b"bye", message(1, 2, struct.pack("!HH", 5, 1))])
+def test_a_switch_that_refuses_or_goes_is_named(switch: Callable, said: bytes) -> None:
+    switch(lambda kind, *_: b"" if kind == 0 else said)
+    with pytest.raises(LabError, match="s1 refused an OpenFlow request"):
+        flows.flows("s1")
+
+
+def test_no_switch_at_all(switch: Callable) -> None:
+    with pytest.raises(LabError, match="the switch s9 refused"):
+        flows.flows("s9")
+
+
+def test_an_entry_of_length_zero_does_not_hang(switch: Callable) -> None:
+    endless = struct.pack("!H", 0) + entry(NOTHING)[2:]
+    switch(lambda kind, number, _: reply(number, endless) if kind == 18 else b"")
+    assert len(flows.flows("s1")) == 1
