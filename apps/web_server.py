@@ -73,6 +73,7 @@ DRAINED = 65_536  # an unwanted body up to this size is read, so that the connec
 PIECE = 65_536
 PENDING = 262_144  # octets that wait for a client before no more of its requests are answered
 LINGER_S = 5.0
+LAST_S = 1.0  # the same, when the server is to stop
 GRACE_S = 5.0  # for what is being served when the server is to stop
 THREADS = 16
 
@@ -406,6 +407,8 @@ class Connection:
             return self.close()
         if self.fd < 0:
             return
+        if self.server.stopping and self.state in ("head", "sending") and not self.reader.started:
+            self.ending = True  # its head promised more, but this was the last
         if self.ending and self.state not in ("thinking", "linger"):
             return self._linger()
         if self.state == "sending":
@@ -476,7 +479,7 @@ class Connection:
         if self.mute and self.server.tls is None:
             return self.close()
         self.state = "linger"
-        self.deadline = self.server.now + LINGER_S
+        self.deadline = self.server.now + (LAST_S if self.server.stopping else LINGER_S)
         try:
             if self.server.tls is not None:
                 self.sock.unwrap()  # type: ignore[attr-defined]

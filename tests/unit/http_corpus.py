@@ -192,14 +192,34 @@ DIFFERENCES: dict[str, str] = {
 }
 
 
-def probe(address: tuple[str, int], request: bytes, timeout_s: float = 20) -> str:
-    """The verdict of the server at ADDRESS. The client says that it sends no more, and reads until
-    the server closes."""
+# What comes so far, and then nothing more for longer than the server waits.
+SLOW: dict[str, bytes] = {
+    "nothing": b"",
+    "half a request line": b"GET / HT",
+    "half a head": b"GET / HTTP/1.1\r\nHost: a\r\nX: ",
+    "after an answer": b"GET / HTTP/1.1\r\n" + H + b"\r\n",
+    "after an answer, half a head": b"GET / HTTP/1.1\r\n" + H + b"\r\nGET",
+    "half a body for a file": post(b"Content-Length: 10", body=b"abc"),
+    "half a chunk for a file": post(CHUNKED, body=b"5\r\nab"),
+}
+SLOW_DIFFERENCES: dict[str, str] = {
+    "half a request line": "RFC 9110 section 15.5.9: 408 says why the connection ends",
+    "half a head": "as above",
+    "after an answer, half a head": "as above",
+}
+
+
+def probe(
+    address: tuple[str, int], request: bytes, timeout_s: float = 20, patient: bool = False
+) -> str:
+    """The verdict of the server at ADDRESS. The client says that it sends no more, unless it is
+    `patient`, and reads until the server closes."""
     answer = b""
     with socket.create_connection(address, timeout=timeout_s) as sock:
         try:
             sock.sendall(request)
-            sock.shutdown(socket.SHUT_WR)
+            if not patient:
+                sock.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError, OSError):
             pass  # refused before it had read all
         try:

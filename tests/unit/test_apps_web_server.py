@@ -718,9 +718,9 @@ def test_sigterm_finishes_what_is_being_served(site: Path, tmp_path: Path) -> No
             while more := busy.recv(1 << 20):
                 count += len(more)
             assert count > 32 << 20
-            it.process.wait(10)
             idle.close()
             busy.close()
+            it.process.wait(10)
             assert it.process.returncode == 0
             it.process.poll = lambda: None  # type: ignore[method-assign]
     finally:

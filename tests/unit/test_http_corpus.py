@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.http_corpus import CASES, DIFFERENCES, probe
+from tests.unit.http_corpus import CASES, DIFFERENCES, SLOW, SLOW_DIFFERENCES, probe
 from tests.unit.test_apps_all import eventually, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,8 @@ def nginx(folder: Path) -> Iterator[tuple[str, int]]:
     )
     (folder / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; client_max_body_size 64m;\n{paths}"
+        f"events {{}}\nhttp {{ access_log off; client_max_body_size 64m; keepalive_timeout 1s;\n"
+        f"client_header_timeout 1s; client_body_timeout 1s; lingering_timeout 1s;\n{paths}"
         f"server {{ listen 127.0.0.1:{port}; root {root}; }} }}\n",
         encoding="ascii",
     )
@@ -105,3 +106,19 @@ def test_nginx_says_what_was_written_down(tmp_path: Path) -> None:
     if os.environ.get("HOPLAB_UPDATE_GOLDEN"):
         GOLDEN.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     assert said == verdicts_of_nginx()
+
+
+@pytest.mark.long
+def test_slow_clients_beside_nginx(tmp_path: Path) -> None:
+    with nginx(tmp_path) as address:
+        theirs = {name: probe(address, raw, patient=True) for name, raw in SLOW.items()}
+    options = ["--site", str(tmp_path / "site"), "--idle", "1"]
+    with running("web_server.py", tmp_path / "log", *options) as it:
+        at = (it.address, it.port)
+        ours = {name: probe(at, raw, patient=True) for name, raw in SLOW.items()}
+    differences = {name: (ours[name], theirs[name]) for name in SLOW if ours[name] != theirs[name]}
+    assert set(differences) == set(SLOW_DIFFERENCES), differences
+    text = (ROOT / "docs" / "apps-http.md").read_text(encoding="utf-8")
+    for name, why in SLOW_DIFFERENCES.items():
+        row = f"| {name}, then silence | {ours[name]} | {theirs[name]} | {why} |"
+        assert row in text, f"docs/apps-http.md lacks this row:\n{row}"
