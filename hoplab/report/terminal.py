@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from hoplab.report.cells import cells, ljust, rjust, wrap
 from hoplab.report.language import ENGLISH, Language
 from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
-from hoplab.trace.titles import count_kind, plural
+from hoplab.trace.titles import count_kind, plural, uncertain
 
 DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line
@@ -332,7 +332,9 @@ def _spread(page: _Page, trip: Trip) -> None:
     if parts:
         page.wrap(
             ("；" if page.tr.code == "zh" else "; ").join(parts),  # noqa: RUF001
-            page.indent, "yellow" if floods and not trip.group else "dim", hang=2
+            page.indent,
+            "yellow" if floods and not trip.group else "dim",
+            hang=2,
         )
 
 
@@ -471,9 +473,7 @@ def _links(page: _Page, summary: Summary) -> None:
     most = max(link.frames for link in summary.links)
     digits = max(6, len(f"{most:,}"))
     room = max(8, min(40, page.width - wide - 4 * digits - 12))
-    heads = "".join(
-        " " + rjust(page.fit(head), digits) for head in ("→", "←", page.tr("frames"))
-    )
+    heads = "".join(" " + rjust(page.fit(head), digits) for head in ("→", "←", page.tr("frames")))
     link_word = ljust(page.tr("link"), wide)
     page.line(f"   {link_word} {heads}  {page.tr('of them ignored')}", "dim")
     for name, link in zip(names, summary.links, strict=True):
@@ -500,6 +500,8 @@ def _health(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr.label("Capture:", said), 3, "yellow")
     else:
         page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
+    if health.uncertain:
+        page.wrap(page.tr(uncertain(health.uncertain)), 3, "yellow")
 
 
 def _style(trip: Trip) -> str:

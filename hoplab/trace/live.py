@@ -25,10 +25,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hoplab.trace.follow import MILLISECOND, Follower, last_seen
+from hoplab.trace.ages import MILLISECOND
+from hoplab.trace.follow import Follower
 from hoplab.trace.model import Hop, Journey
 from hoplab.trace.narrative import Trip
 from hoplab.trace.tcp import Connections
+from hoplab.trace.tree import last_seen
 from hoplab.trace.trips import Places, tell_trip
 from hoplab.trace.wiring import Wiring
 from hoplab.wire.observation import Observation
@@ -69,7 +71,7 @@ class Live:
 
     def feed(self, observation: Observation) -> None:
         """Takes the next observation."""
-        self._follower.feed(observation)
+        self._follower.feed((observation,))
 
     def poll(self, now_ns: int) -> list[News]:
         """What has come to rest by now, in the order of the packets' numbers."""
