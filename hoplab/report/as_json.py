@@ -200,6 +200,8 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "length": leg.length,
         "lost": leg.lost,
         "healed": leg.healed,
+        "cut": leg.cut,
+        "uncertain": leg.uncertain,
     }
 
 
@@ -230,6 +232,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "capture": {
             "orphans": summary.health.orphans,
             "healed": summary.health.healed,
+            "uncertain": summary.health.uncertain,
             "dropped": summary.health.dropped,
         },
     }

@@ -26,7 +26,7 @@ from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language
 from hoplab.trace.live import News
 from hoplab.trace.narrative import Decision, Rewrite, Step, Story, Summary, Trip
-from hoplab.trace.titles import count_kind, plural
+from hoplab.trace.titles import count_kind, plural, uncertain
 
 DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line
@@ -478,6 +478,8 @@ def _health(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr.label("Capture:", said), 3, "yellow")
     else:
         page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
+    if health.uncertain:
+        page.wrap(page.tr(uncertain(health.uncertain)), 3, "yellow")
 
 
 def _style(trip: Trip) -> str:
