@@ -154,6 +154,7 @@ def decision(one: Decision) -> dict[str, Any]:
         "packet_out": one.packet_out or None,
         "flow": one.flow,
         "installed": list(one.installed),
+        "missed": one.missed,
     }
 
 

@@ -270,9 +270,10 @@ def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
     for one in decisions:
         known = f"{one.by} {one.node}" in page.told and page.detail != "full"
         page.told.add(f"{one.by} {one.node}")
-        if known and one.by == "controller":
+        news = not known or one.by == "nobody" or one.missed
+        if not news and one.by == "controller":
             page.wrap(page.tr(_again(one)), page.indent, "dim", hang=2)
-        elif not known or one.by == "nobody":
+        elif news:
             page.wrap(page.tr(one.sentence), page.indent, "dim", hang=2)
         if page.detail == "full":
             for flow in one.installed:

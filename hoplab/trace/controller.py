@@ -415,6 +415,7 @@ def _asked(
         packet_out=answer.number if answer is not None else 0,
         flow=f"table {by.table}, priority {by.priority}, {by.match}" if by is not None else "",
         installed=tuple(words),
+        missed=missed,
     )
 
 

@@ -183,7 +183,8 @@ class Decision:
     'port 2 (s1-eth2)', 'drop', "" for none.
     wait_ms: from question to answer. packet_in, packet_out: frame numbers, 0 for none.
     flow: the flow that asked, or that flooded, "" if it is not known. installed: what the
-    controller put in because of this frame, in words.
+    controller put in because of this frame, in words. missed: what became of the flow that would
+    have taken it, "" if there was none.
     """
 
     node: str
@@ -196,6 +197,7 @@ class Decision:
     packet_out: int = 0
     flow: str = ""
     installed: tuple[str, ...] = ()
+    missed: str = ""
 
 
 @dataclass(slots=True)
