@@ -56,7 +56,8 @@ class Authority(dns_service.Source):
     """Answers from its zones. Override `resolve` to change what it says.
 
     For each name, the question's first, then the targets of CNAMEs:
-      1. Find the deepest zone that holds the name. None: REFUSED (or the end of the chain).
+      1. Find the deepest zone that holds the name. None: REFUSED. Another one than that of the
+         question: the end of the chain.
       2. Is there a cut between the zone's top and the name? Then refer to the servers there.
       3. The name does not exist, and no wildcard covers it: NXDOMAIN, with the SOA.
       4. It has records of the type: they are the answer.
@@ -82,30 +83,28 @@ class Authority(dns_service.Source):
         """The response to QUERY, which has exactly one question, of class IN."""
         assert query.qname is not None
         response = query.reply(authoritative=False)
-        zones = self.zones
         name: bytes | None = query.qname
+        zone = self.zone_of(name.lower(), query.qtype)
+        if zone is None:
+            response.rcode = REFUSED
+        first = zone
         seen: set[bytes] = set()
-        while name is not None and len(seen) < MAX_CHAIN:
+        # A chain is followed within one zone. Where it leaves, the resolver must ask anew and will
+        # not believe us about names of others, even if we serve their zone too.
+        while name is not None and zone is first is not None and len(seen) < MAX_CHAIN:
             key = name.lower()
             if key in seen:
                 break
-            zone = self.zone_of(key, query.qtype, zones)
-            if zone is None:
-                if not seen:
-                    response.rcode = REFUSED
-                break
             seen.add(key)
             name = self._step(zone, name, key, query, response)
+            zone = None if name is None else self.zone_of(name.lower(), query.qtype)
         return response
 
-    def zone_of(
-        self, name: bytes, rtype: int = ANY, zones: dict[bytes, Zone] | None = None
-    ) -> Zone | None:
+    def zone_of(self, name: bytes, rtype: int = ANY) -> Zone | None:
         """The deepest of our zones that holds NAME (in small letters)."""
-        zones = self.zones if zones is None else zones
         found = None
         for each in above(name):
-            zone = zones.get(each)
+            zone = self.zones.get(each)
             if zone is None:
                 continue
             # The DS of a zone's top is the parent's to give, if we are the parent too.
@@ -143,7 +142,10 @@ class Authority(dns_service.Source):
             else:
                 found = [node[rtype]] if rtype in node else []
             for rrset in found:
-                self._answer(zone, rrset, name, source, response)
+                # Under the name as it was asked for, capital letters and all.
+                response.answer.append(RRset(name, rrset.rtype, rrset.ttl, rrset.datas))
+                if rtype != ANY:
+                    self._add_addresses(zone, rrset, response)
             if found:
                 return None
             alias = node.get(CNAME)
@@ -155,16 +157,10 @@ class Authority(dns_service.Source):
         response.authority.append(zone.denial)
         return None
 
-    def _answer(
-        self, zone: Zone, rrset: RRset, name: bytes, source: bytes, response: Message
-    ) -> None:
-        # Under the name as it was asked for, capital letters and all.
-        response.answer.append(RRset(name, rrset.rtype, rrset.ttl, rrset.datas))
-        if rrset.targets():
-            self._add_addresses(zone, rrset, response)
-
     def _add_addresses(self, zone: Zone, rrset: RRset, response: Message) -> None:
         """Add what we know of the addresses of the names that an NS, MX or SRV points at."""
+        if not rrset.targets():
+            return
         there = {(each.name.lower(), each.rtype) for each in response.additional}
         there.update((each.name.lower(), each.rtype) for each in response.answer)
         for target in rrset.targets():
@@ -172,11 +168,8 @@ class Authority(dns_service.Source):
             for rtype in (A, AAAA):
                 if (key, rtype) in there:
                     continue
-                # Glue stands in the zone above the cut, true addresses in the target's zone.
+                # Of this zone alone: glue below its cuts, true addresses elsewhere in it.
                 addresses = zone.rrset(key, rtype)
-                if addresses is None:
-                    place = self.zone_of(key)
-                    addresses = None if place is None else place.rrset(key, rtype)
                 if addresses is not None:
                     there.add((key, rtype))
                     response.additional.append(addresses)

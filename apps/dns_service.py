@@ -122,12 +122,12 @@ def read(wire: bytes) -> Message | bytes | None:
     # Too short for an id, or itself a response: an answer could start an endless ping-pong.
     if len(wire) < HEADER or wire[2] & 0x80:
         return None
-    if wire[2] & 0x78:  # the opcode
-        return bare(wire, NOTIMP)
     try:
         query = decode(wire)
     except Malformed:
-        return bare(wire, FORMERR)
+        return bare(wire, NOTIMP if wire[2] & 0x78 else FORMERR)
+    if query.opcode:
+        return pack(query, refusal(query, NOTIMP), DEFAULT_MAX_UDP)
     if query.signed:
         return bare(wire, NOTAUTH)  # RFC 8945 section 5.2.1: we know no keys
     return query

@@ -31,7 +31,7 @@ import dns_service
 import dns_wire
 from dns_records import A, name_text, record
 
-from tests.unit.test_apps_all import ZONES, Running, running
+from tests.unit.test_apps_all import ZONES, Running, eventually, running
 from tests.unit.test_apps_dns_server import dig
 
 wire_name = dns_records.name
@@ -396,6 +396,149 @@ def test_silent_server_comes_last_the_next_time() -> None:
         assert resolver.resolve(query(wanted)).answer[0].datas == [bytes((1, 2, 3, 4))]
     assert [address for address, _ in world.asked] == ["10.0.0.9", "10.0.0.1", "10.0.0.1"]
     assert any("10.0.0.9: no reply in time" in line for line in lines)
+
+
+def test_the_quicker_server_is_preferred_and_the_other_is_not_forgotten() -> None:
+    reputation = dns_resolver.Reputation()
+    pairs = [(b"a", "10.0.0.1"), (b"b", "10.0.0.2"), (b"c", "10.0.0.3")]
+
+    def first() -> str:
+        return reputation.order(b"", pairs)[0][1]
+
+    reputation.answered("10.0.0.1", 0.040, [])
+    assert first() == "10.0.0.2", "an unknown one is tried"
+    reputation.answered("10.0.0.2", 0.010, [])
+    reputation.silent("10.0.0.3", 1.0)
+    assert [address[-1] for _, address in reputation.order(b"", pairs)] == ["2", "1", "3"]
+    reputation.silent("10.0.0.2", 1.0)
+    assert first() == "10.0.0.1", "one that fell silent"
+    everybody = [address for _, address in pairs]
+    chosen = []
+    for _ in range(400):
+        chosen.append(first())
+        reputation.answered(chosen[-1], 0.040, everybody)
+    assert set(chosen) == set(everybody) and chosen.count("10.0.0.1") > 100
+
+
+def test_lame_server_comes_last_for_that_zone_alone() -> None:
+    now = 0.0
+    reputation = dns_resolver.Reputation(lambda: now)
+    pairs = [(b"a", "10.0.0.1"), (b"b", "10.0.0.2")]
+    reputation.lame(wire_name("x."), "10.0.0.1")
+    assert reputation.order(wire_name("x."), pairs)[0][1] == "10.0.0.2"
+    assert reputation.order(wire_name("y."), pairs)[0][1] == "10.0.0.1"
+    now = dns_resolver.LAME_S + 1
+    assert reputation.order(wire_name("x."), pairs)[0][1] == "10.0.0.1"
+
+
+def test_the_same_question_of_many_at_once_is_asked_once() -> None:
+    go = threading.Event()
+    waiting: list[str] = []
+
+    def reply(question: str) -> dns.message.Message:
+        assert go.wait(10)
+        return message(question, answer="a.lab. 60 IN A 1.2.3.4")
+
+    world = World({"10.0.0.1": reply})
+    resolver = recursor(world)
+    resolver.log = lambda text: waiting.append(text) if "under way" in text else None
+    found: list[dns_wire.Message] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(resolver.resolve(query("A.lab."))))
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(waiting) == 19)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(world.asked) == 1
+    assert [each.answer[0].datas for each in found] == [[bytes((1, 2, 3, 4))]] * 20
+
+
+def test_those_who_wait_for_a_failure_fail_too() -> None:
+    go = threading.Event()
+
+    def reply(question: str) -> dns.message.Message:
+        assert go.wait(10)
+        raise OSError("no way there")
+
+    resolver = recursor(World({"10.0.0.1": reply}))
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(resolver.resolve(query("a.lab.")).rcode))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert found == [dns_wire.SERVFAIL] * 3
+
+
+def test_an_old_answer_rather_than_none_where_that_is_allowed() -> None:
+    now = 0.0
+    world = World({"10.0.0.1": lambda question: message(question, answer="a.lab. 10 IN A 1.2.3.4")})
+    cache = dns_resolver.Cache(clock=lambda: now, stale_s=100)
+    resolver = recursor(world, cache)
+    assert resolver.resolve(query("a.lab.")).answer[0].ttl == 10
+    working = world.replies.pop("10.0.0.1")
+    now = 50.0
+    stale = resolver.resolve(query("a.lab."))
+    assert stale.rcode == dns_wire.NOERROR and stale.answer[0].ttl == dns_resolver.STALE_TTL_S
+    asked = len(world.asked)
+    assert resolver.resolve(query("a.lab.")).answer and len(world.asked) == asked, "at once"
+    assert resolver.resolve(query("b.lab.")).rcode == dns_wire.SERVFAIL
+    now = 111.0
+    assert resolver.resolve(query("a.lab.")).rcode == dns_wire.SERVFAIL, "too old"
+    world.replies["10.0.0.1"] = working
+    assert resolver.resolve(query("a.lab.")).answer[0].ttl == 10
+    # And without the option never.
+    resolver = recursor(world, dns_resolver.Cache(clock=lambda: now))
+    resolver.resolve(query("a.lab."))
+    world.replies.clear()
+    now += 50
+    assert resolver.resolve(query("a.lab.")).rcode == dns_wire.SERVFAIL
+
+
+def test_what_is_in_the_cache_takes_no_thread() -> None:
+    world = World({"10.0.0.1": lambda q: message(q, answer=f"{q.split()[0]} 60 IN A 1.2.3.4")})
+    resolver = recursor(world)
+    assert resolver.at_once(query("a.lab.")) is None
+    resolver.resolve(query("a.lab."))
+    ready = resolver.at_once(query("A.lab."))
+    assert ready is not None and ready.answer[0].datas == [bytes((1, 2, 3, 4))]
+    assert resolver.at_once(query("b.lab.")) is None and len(world.asked) == 1
+
+
+def test_student_s_resolver_in_ten_lines(tree: Tree, tmp_path: Path) -> None:
+    """The example of docs/apps.md, as it stands there."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "apps.md").read_text(encoding="utf-8")
+    code = text.partition("```python title=my_resolver.py\n")[2].partition("```")[0]
+    assert 5 <= len(code.strip().splitlines()) <= 10
+    script = tmp_path / "my_resolver.py"
+    script.write_text(code, encoding="utf-8")
+    options = ["--root", f"a.root-servers.lab={tree.net}.2"]
+    options += ["--upstream-port", str(tree.servers["root"].port)]
+    with extended_path(), running(str(script), tmp_path / "log", *options) as mine:
+        assert dig(mine, "six-times-seven.math").data() == ['"42"']
+        assert dig(mine, "www.itheima.com").data() == ["10.80.0.80"]
+
+
+@contextmanager
+def extended_path() -> Iterator[None]:
+    """Children find apps/ on their path, as students do who follow the docs."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(ZONES.parent)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def test_ttl_counts_down_and_runs_out() -> None:

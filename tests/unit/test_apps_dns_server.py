@@ -132,8 +132,8 @@ def test_cname_is_chased_within_the_zone(server: Running) -> None:
     assert dig(server, "blog.itheima.com", "CNAME").data() == ["www.itheima.com."]
 
 
-def test_cname_is_chased_into_another_zone_that_we_serve(server: Running) -> None:
-    assert dig(server, "over.big.lab").data() == ["www.itheima.com.", "10.80.0.80"]
+def test_cname_is_not_chased_into_another_zone_even_if_we_serve_it(server: Running) -> None:
+    assert dig(server, "over.big.lab").data() == ["www.itheima.com."]
 
 
 def test_cname_out_of_our_zones_is_left_to_the_resolver(server: Running) -> None:
