@@ -83,21 +83,20 @@ class Authority(dns_service.Source):
         """The response to QUERY, which has exactly one question, of class IN."""
         assert query.qname is not None
         response = query.reply(authoritative=False)
-        name: bytes | None = query.qname
+        name = query.qname
         zone = self.zone_of(name.lower(), query.qtype)
         if zone is None:
             response.rcode = REFUSED
-        first = zone
+            return response
         seen: set[bytes] = set()
-        # A chain is followed within one zone. Where it leaves, the resolver must ask anew and will
-        # not believe us about names of others, even if we serve their zone too.
-        while name is not None and zone is first is not None and len(seen) < MAX_CHAIN:
-            key = name.lower()
-            if key in seen:
-                break
+        while (key := name.lower()) not in seen and len(seen) < MAX_CHAIN:
             seen.add(key)
-            name = self._step(zone, name, key, query, response)
-            zone = None if name is None else self.zone_of(name.lower(), query.qtype)
+            target = self._step(zone, name, key, query, response)
+            # A chain is followed within one zone. Where it leaves, the resolver must ask anew and
+            # will not believe us about names of others, even if we serve their zone too.
+            if target is None or self.zone_of(target.lower(), query.qtype) is not zone:
+                break
+            name = target
         return response
 
     def zone_of(self, name: bytes, rtype: int = ANY) -> Zone | None:

@@ -153,6 +153,7 @@ PAIRS = {
     "switch,n=3": 6,
     "routed,subnets=3,hosts=1": 12,
     "web,routers=3": 110,
+    "internet,routers=3,lans=1,clients=1,sites=1,ipv6=1": 110,
 }
 
 
