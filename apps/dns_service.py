@@ -372,8 +372,9 @@ class Server:
         ready = self.source.at_once(query)
         if ready is not None:
             return respond(query, wire, lambda query: ready, max_udp, self.log)
-        if self.at_work >= MAX_AT_WORK and max_udp is not None:
-            return None
+        if self.at_work >= MAX_AT_WORK:
+            # Over UDP the client asks again by itself.
+            return bare(wire, SERVFAIL) if max_udp is None else None
         self.at_work += 1
         self.pool.submit(self.in_thread, query, wire, max_udp, back)
         return None
@@ -421,7 +422,7 @@ class Server:
 
     def close(self, connection: Connection) -> None:
         """Forget a connection."""
-        self.selector.unregister(connection.sock)
+        self.watch(connection.sock, 0)
         del self.connections[connection.sock]
         connection.sock.close()
 
@@ -442,24 +443,20 @@ class Server:
             return self.close(connection)
         if connection.ended and not connection.busy:
             return self.close(connection)
-        full = len(connection.out) >= MAX_OUT or connection.todo
-        wanted = 0 if full or connection.ended else selectors.EVENT_READ
-        if connection.out or not wanted:
-            wanted |= selectors.EVENT_WRITE if connection.out else selectors.EVENT_READ
-        if connection.ended and not connection.out:
-            # Nothing to read and nothing to send yet: a thread at work will bring it here again.
-            wanted = selectors.EVENT_WRITE if connection.todo else 0
-        self.watch(connection, wanted)
+        wanted = selectors.EVENT_WRITE if connection.out else 0
+        if not connection.ended and not connection.todo and len(connection.out) < MAX_OUT:
+            wanted |= selectors.EVENT_READ
+        self.watch(connection.sock, wanted)
 
-    def watch(self, connection: Connection, wanted: int) -> None:
-        """Wait for WANTED; for nothing at all if it is 0."""
-        registered = connection.sock in self.selector.get_map()
-        if wanted and registered:
-            self.selector.modify(connection.sock, wanted)
-        elif wanted:
-            self.selector.register(connection.sock, wanted)
-        elif registered:
-            self.selector.unregister(connection.sock)
+    def watch(self, sock: socket.socket, wanted: int) -> None:
+        """Wait for WANTED. For 0 wait for nothing: a thread at work will bring it back here."""
+        watched = self.selector.get_map().get(sock)
+        if watched is None and wanted:
+            self.selector.register(sock, wanted)
+        elif watched is not None and not wanted:
+            self.selector.unregister(sock)
+        elif watched is not None and watched.events != wanted:
+            self.selector.modify(sock, wanted)
 
     def receive(self, connection: Connection) -> None:
         """Cut what has come into queries."""

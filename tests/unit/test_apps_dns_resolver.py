@@ -231,6 +231,27 @@ def test_many_clients_at_once(tree: Tree) -> None:
     assert {dns.message.from_wire(wire).answer[0][0].address for wire in answers} == {"10.80.0.81"}
 
 
+def test_many_queries_on_one_tcp_connection(tree: Tree) -> None:
+    """Answers come as they are ready (RFC 7766 section 7), all of them."""
+    names = [f"n{n}.itheima.com." for n in range(30)] + ["www.itheima.com."] * 30
+    queries = {}
+    for number, each in enumerate(names):
+        asked = dns.message.make_query(each, "A")
+        asked.id = number
+        queries[number] = asked
+    frames = dns_service.TcpFrames()
+    with socket.create_connection((tree.resolver.address, tree.resolver.port), timeout=10) as sock:
+        sock.sendall(b"".join(frames.frame(each.to_wire()) for each in queries.values()))
+        sock.shutdown(socket.SHUT_WR)
+        while data := sock.recv(65536):
+            for wire in frames.feed(data):
+                reply = dns.message.from_wire(wire)
+                assert queries.pop(reply.id).is_response(reply)
+                expected = dns.rcode.NXDOMAIN if reply.id < 30 else dns.rcode.NOERROR
+                assert reply.rcode() == expected
+    assert not queries
+
+
 # ---- by itself -------------------------------------------------------------------------------
 
 
