@@ -22,8 +22,9 @@ packages=(
     mininet openvswitch-switch iproute2 iputils-ping ethtool curl traceroute tcpdump
     python3-venv
 )
-# The peers that tests compare with.
-test_packages=(tshark bind9-dnsutils bind9-utils)
+# The peers that tests compare with; iptables, dnsmasq-base and udhcpc (none of them a service) for
+# the home in topologies/internet.py.
+test_packages=(tshark bind9-dnsutils bind9-utils iptables dnsmasq-base udhcpc)
 # Left out with a note where the distribution has no such package (Ubuntu has a snap instead).
 optional_test_packages=(chromium)
 

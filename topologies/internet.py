@@ -39,7 +39,7 @@ from functools import partial
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
 from mininet.topo import Topo
-from nodes import Computer, DhcpComputer, HomeRouter, Router, Server
+from nodes import Computer, DhcpComputer, HomeRouter, Router, Server, require
 
 SITES = "blue.com red.com green.org gold.org pink.com teal.org lime.com navy.org".split()
 SERVERS = {"root": 50, "com": 51, "org": 52, "ns1": 53, "ns2": 54, "resolver": 55}
@@ -221,6 +221,10 @@ class InternetTopo(Topo):
 
     def add_home(self, switch, dhcp):
         """A home: one address outside, 192.168.1.0/24 inside, as most homes are."""
+        require("nft", "iptables", package="nftables")
+        if dhcp:
+            require("dnsmasq", package="dnsmasq-base")
+            require("udhcpc", package="udhcpc")
         outside = self.plan.subnets["home"]
         params = self.where(outside, 2)
         self.addHost("home", cls=HomeRouter, inside="192.168.1.1/24", dhcp=dhcp, **params)

@@ -25,7 +25,14 @@ from mininet.node import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 APPS = os.path.join(os.path.dirname(HERE), "apps")
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # users' paths leave these out
+
+
+def require(*programs, package):
+    """Raise RuntimeError, with the line that helps, if none of PROGRAMS is installed. For the
+    topology to ask before anything is built."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # users' paths leave these out
+    if not any(shutil.which(program, path=path) for program in programs):
+        raise RuntimeError(f"{' or '.join(programs)} is not installed: apt install {package}")
 
 
 class Computer(Host):
@@ -91,8 +98,6 @@ class DhcpComputer(Computer):
 
     def config(self, **params):
         results = super().config(**params)
-        if shutil.which("udhcpc", path=PATH) is None:
-            raise RuntimeError(f"{self.name} needs udhcpc (apt install udhcpc)")
         self.cmd("mountpoint -q /mnt || mount -t tmpfs tmpfs /mnt")
         self.cmd(f"printf '#!/bin/sh\\n%s' {shlex.quote(self.SCRIPT)} > /mnt/udhcpc.sh")
         self.cmd("chmod +x /mnt/udhcpc.sh")
@@ -148,11 +153,9 @@ class HomeRouter(Router):
         iptables = f"iptables -t nat -A POSTROUTING -o {outside} -j MASQUERADE"
         said = self.cmd(f"if command -v nft >/dev/null; then {nft}; else {iptables}; fi; echo =$?")
         if said.split("=")[-1].strip() != "0":
-            raise RuntimeError(f"{self.name} cannot do NAT (install nftables or iptables): {said}")
+            raise RuntimeError(f"{self.name} cannot do NAT: {said}")
         self.dhcp_server = None
         if dhcp:
-            if shutil.which("dnsmasq", path=PATH) is None:
-                raise RuntimeError(f"{self.name} needs dnsmasq (apt install dnsmasq-base)")
             network = inside.rpartition(".")[0]
             self.dhcp_server = self.popen(
                 ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -36,6 +37,15 @@ def load() -> Any:
 internet = load()
 SIZES = [{}, {"routers": 3, "lans": 1, "sites": 1}, {"routers": 8, "lans": 8, "sites": 8}]
 SIZES += [{"routers": 5, "lans": 3, "nat": 1, "ipv6": 1}]
+
+
+REQUIRE = internet.require
+
+
+@pytest.fixture(autouse=True)
+def all_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan does not depend on what this machine has; nothing is started here."""
+    monkeypatch.setattr(internet, "require", lambda *programs, package: None)
 
 
 def distance(plan: Any, start: str, goals: set[str]) -> int:
@@ -131,3 +141,14 @@ def test_bind_takes_the_zones(tmp_path: Path) -> None:
 def test_sizes_that_do_not_work_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="give 3 to 8 routers"):
         internet.InternetTopo(**wrong)
+
+
+def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(internet, "require", REQUIRE)
+    monkeypatch.setattr(shutil, "which", lambda program, path=None: program == "nft" or None)
+    internet.InternetTopo(nat=1)
+    with pytest.raises(RuntimeError, match="dnsmasq is not installed: apt install dnsmasq-base"):
+        internet.InternetTopo(dhcp=1)
+    monkeypatch.setattr(shutil, "which", lambda program, path=None: None)
+    with pytest.raises(RuntimeError, match="nft or iptables is not installed"):
+        internet.InternetTopo(nat=1)
