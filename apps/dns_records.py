@@ -336,7 +336,7 @@ def data_text(rtype: int, raw: bytes) -> str:
         if field in "nN":
             words.append(name_text(piece))
         elif field == "s" and rtype == NUMBERS["CAA"]:
-            words.append(_escape(piece[1:], '"\\'))
+            words.append(_escape(piece[1:], ' ;()"\\') or '""')
         elif field in "sv":
             words.append(f'"{_escape(piece[1:] if field == "s" else piece, chr(34) + chr(92))}"')
         elif field == "x":

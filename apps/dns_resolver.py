@@ -396,41 +396,56 @@ class Recursor(dns_service.Source):
         """What takes no waiting: the answer from the cache. None: a thread calls `resolve`."""
         if type(self).resolve is not Recursor.resolve:
             return None
+        if not query.flags & RD:
+            return self.resolve(query)
         assert query.qname is not None
-        if query.flags & RD and self._cached(query.qname, query.qtype) is None:
+        found = self._cached(query.qname, query.qtype)
+        if found is None:
             return None
-        return self.resolve(query)
+        job = self._job(query)
+        job.log(f"in the cache: {_outcome(found)}")
+        return self._response(query, found, job)
 
     def resolve(self, query: Message) -> Message:
         """The response to a client's QUERY, which has exactly one question, of class IN."""
         assert query.qname is not None
         name, rtype = query.qname, query.qtype
-        response = query.reply(authoritative=False)
-        response.flags |= RA
+        job = self._job(query)
+        try:
+            if query.flags & RD:
+                return self._response(query, self._find(name, rtype, job), job)
+        except Failure as failure:
+            job.log(f"SERVFAIL: {failure}")
+            return self._response(query, Found(SERVFAIL, []), None)
+        # Without recursion: the cache, or else the deepest zone known (RFC 1034 section 4.3.2).
+        found = self.cache.get(name, rtype) or self.cache.get(name, CNAME)
+        response = self._response(query, found or Found(NOERROR, []), job)
+        if found is None:
+            zone, servers = self._nearest(name)
+            response.authority.append(RRset(zone, NS, 0, list(servers)))
+            job.log(f"not there; named the servers of {name_text(zone)}")
+        return response
+
+    def _job(self, query: Message) -> Job:
+        """A number for this question, and what it may use up."""
+        assert query.qname is not None
         with self._lock:
             self._count += 1
             number = self._count
         job = Job(lambda text: self.log(f"#{number} {text}"))
-        asked = f"asked {name_text(name)} {type_text(rtype)}"
-        try:
-            if not query.flags & RD:
-                job.log(f"{asked} without recursion: from the cache alone")
-                found = self._remembered(name, rtype, response)
-                if response.authority:
-                    zone = name_text(response.authority[0].name)
-                    job.log(f"not there; named the servers of {zone}")
-            else:
-                job.log(asked)
-                found = self._find(name, rtype, job)
-        except Failure as failure:
-            job.log(f"SERVFAIL: {failure}")
-            response.rcode = SERVFAIL
-            return response
+        how = "" if query.flags & RD else " without recursion: from the cache alone"
+        job.log(f"asked {name_text(query.qname)} {type_text(query.qtype)}{how}")
+        return job
+
+    def _response(self, query: Message, found: Found, job: Job | None) -> Message:
+        """What is known as a message; told to JOB's log."""
+        response = query.reply(*found.rrsets, authoritative=False)
+        response.flags |= RA
         response.rcode = found.rcode
-        response.answer = found.rrsets
         if found.soa is not None:
             response.authority.append(found.soa)
-        job.log(f"told the client: {_outcome(found)}")
+        if job is not None:
+            job.log(f"told the client: {_outcome(found)}")
         return response
 
     def _cached(self, name: bytes, rtype: int, *, stale: bool = False) -> Found | None:
@@ -449,15 +464,6 @@ class Recursor(dns_service.Source):
                 return Found(found.rcode, answer, found.soa)
             name = answer[-1].target()
         return None
-
-    def _remembered(self, name: bytes, rtype: int, response: Message) -> Found:
-        """For queries without RD: the cache, or else the deepest zone known (RFC 1034, 4.3.2)."""
-        found = self.cache.get(name, rtype) or self.cache.get(name, CNAME)
-        if found is not None:
-            return found
-        zone, servers = self._nearest(name)
-        response.authority.append(RRset(zone, NS, 0, list(servers)))
-        return Found(NOERROR, [])
 
     def _find(self, name: bytes, rtype: int, job: Job) -> Found:
         """The answer; an old one rather than none, where that is allowed (RFC 8767)."""

@@ -48,6 +48,11 @@ def test_every_client_visits_every_site_and_traceroute_reads_well(hoplab: Any) -
     ):
         text = hoplab("exec", "pc1", "--", "traceroute", *options).out
         assert re.findall(r"^ *\d+  (\S+) \(", text, re.MULTILINE) == hops, text
+    need("dig")
+    text = hoplab("exec", "pc1", "--", "dig", "+trace", "+nodnssec", "-4", "www.blue.com", "A").out
+    walk = re.findall(r"Received \d+ bytes from \S+\((\S+)\)", text)
+    assert walk[1:3] == ["a.root-servers.lab", "a.gtld.lab"], text
+    assert walk[3] in ("ns1.isp.com", "ns2.isp.com") and "10.61.0.2" in text
     story = hoplab("visit", "--json", "--from", "home1", "http://www.green.org/").json
     assert story["outcome"]["ok"] is True
     # By IPv6 too, and by a name that has nothing else.

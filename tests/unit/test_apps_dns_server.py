@@ -17,6 +17,7 @@ from pathlib import Path
 
 import dns.message
 import dns.rcode
+import dns.tsigkeyring
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -591,6 +592,13 @@ def test_fault_in_resolve_is_servfail_and_logged() -> None:
     )
     assert wire is not None and dns.message.from_wire(wire).rcode() == dns.rcode.SERVFAIL
     assert lines == ["error in resolve(): ZeroDivisionError: a student's slip"]
+
+
+def test_a_signed_query_is_told_that_we_know_no_keys(authority: dns_server.Authority) -> None:
+    query = dns.message.make_query("big.lab.", "A")
+    query.use_tsig(dns.tsigkeyring.from_text({"key.": "c2VjcmV0"}))
+    wire = dns_service.answer(query.to_wire(), authority.resolve, 512)
+    assert wire is not None and wire[3] & 0xF == dns.rcode.NOTAUTH  # RFC 8945 section 5.2.1
 
 
 def test_responses_are_never_answered(authority: dns_server.Authority) -> None:
