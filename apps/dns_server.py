@@ -70,7 +70,7 @@ class Authority(dns_service.Source):
         self.transfer_to = transfer_to
         # Our own answers depend on the query alone, so each is worked out once. What a derived
         # class says may depend on anything.
-        self.repeats = type(self).resolve is Authority.resolve
+        self.repeats = type(self) is Authority
         self.replace(zones)
 
     def replace(self, zones: Iterable[Zone]) -> None:
@@ -209,20 +209,21 @@ class Files:
         self.read: set[Path] = set(self.paths)
         self.stamp = self._stamp()
 
-    def _stamp(self) -> list[tuple[str, int, int, int]]:
+    def _stamp(self) -> dict[Path, tuple[int, int, int]]:
         """What changes when one of the files does."""
-        stamps = []
-        for path in sorted(self.read):
+        stamps = {}
+        for path in self.read:
             try:
                 stat = path.stat()
             except OSError:
-                stamps.append((str(path), 0, 0, 0))
+                stamps[path] = (0, 0, 0)
             else:
-                stamps.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+                stamps[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         return stamps
 
     def load(self) -> list[Zone]:
         """The zones of all files; two files for one zone are a mistake. Raises ServiceError."""
+        before = self._stamp()
         where: dict[bytes, str] = {}
         zones = []
         for path, shown in zip(self.paths, self.shown, strict=True):
@@ -242,7 +243,8 @@ class Files:
             where[zone.origin] = shown
             zones.append(zone)
         self.read = {*self.paths, *(file for zone in zones for file in zone.files)}
-        self.stamp = self._stamp()
+        # Of those we knew, as they were before: one that has changed since is a change to come.
+        self.stamp = self._stamp() | {p: s for p, s in before.items() if p in self.read}
         return zones
 
     def changed(self) -> bool:
@@ -255,15 +257,20 @@ def watch(files: Files, source: Authority, log: dns_service.Log) -> None:
     """Read the files again whenever one changes; a file with a mistake changes nothing. The
     server answers from the old zones until the new ones are complete."""
     pause = threading.Event()
+    mistake = ""
     while True:
         pause.wait(POLL_S)
-        if not files.changed():
+        # After a mistake always: the cure may be in a file that was not reached.
+        if not files.changed() and not mistake:
             continue
         try:
             source.replace(files.load())
             log("zones read again")
+            mistake = ""
         except service.ServiceError as error:
-            log(f"still serving the old zones: {error}")
+            if str(error) != mistake:
+                mistake = str(error)
+                log(f"still serving the old zones: {mistake}")
 
 
 def parse_network(text: str) -> Network:

@@ -44,14 +44,11 @@ from typing import Any
 
 from dns_records import ANY, AXFR, IXFR, OPT
 from dns_wire import (
-    AA,
     BADVERS,
     FORMERR,
     IN,
     NOTAUTH,
     NOTIMP,
-    QR,
-    RA,
     REFUSED,
     SERVFAIL,
     TC,
@@ -538,17 +535,3 @@ def _same_address(item: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
     else:
         data = data[:16] + (data[16:] if data[:2] == b"\xfe\x80" else bytes(4))
     return level, kind, data
-
-
-__all__ = [
-    "AA",
-    "DEFAULT_MAX_UDP",
-    "QR",
-    "RA",
-    "Source",
-    "TcpFrames",
-    "answer",
-    "bare",
-    "pack",
-    "serve",
-]
