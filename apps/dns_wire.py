@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -328,13 +329,15 @@ def _write_rrset(out: bytearray, rrset: RRset, seen: dict[bytes, int]) -> None:
             continue
         out += RECORD.pack(rtype, IN, ttl, 0)
         start = len(out)
-        at = 0
-        for letter in compressed:
-            if letter == "n":
-                end = dns_records.end_of_name(raw, at)
-                _write_name(out, raw[at:end], seen)
+        for is_name, piece in _parts(rtype, raw):
+            if is_name:
+                _write_name(out, piece, seen)
             else:
-                end = at + SIZES[letter]
-                out += raw[at:end]
-            at = end
+                out += piece
         out[start - 2 : start] = (len(out) - start).to_bytes(2, "big")
+
+
+@lru_cache(4096)
+def _parts(rtype: int, raw: bytes) -> tuple[tuple[bool, bytes], ...]:
+    """Data that has names in it which may be compressed: (is it a name?, bytes), in order."""
+    return tuple((field == "n", piece) for field, piece in dns_records.pieces(rtype, raw))
