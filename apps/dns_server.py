@@ -2,127 +2,62 @@
 """An authoritative DNS server: it answers for the zones it is given, and for nothing else.
 
 The cast
-    `load_zone`   reads a master file (RFC 1035 section 5) and says in a sentence what is wrong
-    `Zone`        one zone: which names exist, where it delegates, what it knows
     `Authority`   the algorithm; its `resolve(query)` is the seam for changes
-    `main`        the command line; sockets are in dns_service.py and service.py
+    `Files`       the master files: read at the start, read again when they have changed
+    `main`        the command line; master files are in dns_zone.py, bytes in dns_wire.py,
+                  sockets in dns_service.py and service.py
 
 Run it (port 53 needs root; port 5353 does not), and ask it:
 
     python3 apps/dns_server.py --zone apps/zones/itheima.com.zone --listen 127.0.0.1 --port 5353
     dig -p 5353 @127.0.0.1 blog.itheima.com A
 
-Change it, in ten lines: a server with one more name that tells the time.
+Change it, in eight lines: a server with one more name that tells the time.
 
-    import time, dns.message, dns.rrset, dns_server
+    import time, dns_server
+    from dns_records import record
     class Clock(dns_server.Authority):
         def resolve(self, query):
-            name = query.question[0].name
-            if name.to_text() != "clock.lab.":
+            if query.name != "clock.lab.":
                 return super().resolve(query)
-            response = dns.message.make_response(query)
-            response.answer.append(dns.rrset.from_text(name, 0, "IN", "TXT", f'"{time.ctime()}"'))
-            return response
+            return query.reply(record("clock.lab.", "TXT", f'"{time.ctime()}"', ttl=0))
     dns_server.main(authority=Clock)
 
 Rules followed: RFC 1034 section 4.3.2 (the algorithm), RFC 2308 (NXDOMAIN, NODATA: SOA in the
 authority section), RFC 4592 (wildcards, names that exist only through names below them), RFC 6604
-(rcode at the end of a CNAME chain), RFC 8482 (ANY), RFC 9471 (glue). No DNSSEC, no zone transfer.
+(rcode at the end of a CNAME chain), RFC 8482 (ANY gets one set over UDP), RFC 9471 (glue), RFC 5936
+(zone transfer, for those whom --allow-transfer names). No DNSSEC, no updates, no DNAME.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import ipaddress
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdatatype
-import dns.rrset
 import dns_service
+import dns_zone
 import service
-
-if TYPE_CHECKING:
-    import dns.zone
+from dns_records import AAAA, ANY, CNAME, DS, NS, ROOT, SOA, A, RRset, above, name_text
+from dns_wire import AA, NOERROR, NXDOMAIN, RCODES, REFUSED, Message
+from dns_zone import Zone
 
 MAX_CHAIN = 16  # CNAMEs followed in one answer
+TRANSFER_BYTES = 16_000  # of one message of a zone transfer, roughly
+POLL_S = 1.0  # how often files are looked at for changes
 
-A = dns.rdatatype.A
-AAAA = dns.rdatatype.AAAA
-ANY = dns.rdatatype.ANY
-CNAME = dns.rdatatype.CNAME
-DS = dns.rdatatype.DS
-MX = dns.rdatatype.MX
-NS = dns.rdatatype.NS
-SOA = dns.rdatatype.SOA
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Zone:
-    """One zone, with what its master file does not say outright."""
-
-    def __init__(self, data: dns.zone.Zone) -> None:
-        assert data.origin is not None
-        self.origin: dns.name.Name = data.origin
-        self._data = data
-        # A name exists when it has records, and also when a name below it has (RFC 4592
-        # section 2.2.2): lab. exists because of a.root-servers.lab.
-        self.names: set[dns.name.Name] = {self.origin}
-        for name in data.nodes:
-            while name not in self.names and name.is_subdomain(self.origin):
-                self.names.add(name)
-                name = name.parent()
-
-    def rrset(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> dns.rrset.RRset | None:
-        """The records of NAME and RDTYPE as the file gives them (a fresh copy), or None."""
-        return self._data.get_rrset(name, rdtype)
-
-    def types_at(self, name: dns.name.Name) -> list[dns.rdatatype.RdataType]:
-        """All types of record that NAME has."""
-        node = self._data.get_node(name)
-        return [] if node is None else [rdataset.rdtype for rdataset in node.rdatasets]
-
-    def cut(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> dns.name.Name | None:
-        """Where, between the zone's top and NAME, the zone is handed to other servers."""
-        depth = len(self.origin)
-        # From the top down: what lies below a cut is not ours, not even another NS.
-        for labels in range(depth + 1, len(name) + 1):
-            above = dns.name.Name(name.labels[-labels:])
-            if above not in self.names:
-                return None
-            if self.rrset(above, NS) is not None:
-                # DS lives on the parent's side of the cut (RFC 4035 section 3.1.4.1).
-                return None if above == name and rdtype == DS else above
-        return None
-
-    def match(self, name: dns.name.Name) -> dns.name.Name | None:
-        """The name whose records answer for NAME: itself, a wildcard, or None (NXDOMAIN)."""
-        if name in self.names:
-            return name
-        encloser = name.parent()
-        while encloser not in self.names:
-            encloser = encloser.parent()
-        wildcard = dns.name.Name((b"*", *encloser.labels))
-        return wildcard if wildcard in self.names else None
-
-    def negative_soa(self) -> dns.rrset.RRset:
-        """The SOA for NXDOMAIN and NODATA; its TTL is how long "no" may be cached."""
-        soa = self.rrset(self.origin, SOA)
-        assert soa is not None
-        soa.ttl = min(soa.ttl, soa[0].minimum)  # RFC 2308 section 3
-        return soa
-
-
-class Authority:
+class Authority(dns_service.Source):
     """Answers from its zones. Override `resolve` to change what it says.
 
     For each name, the question's first, then the targets of CNAMEs:
-      1. Find the deepest zone that holds the name. None: REFUSED (or the end of the chain).
+      1. Find the deepest zone that holds the name. None: REFUSED. Another one than that of the
+         question: the end of the chain.
       2. Is there a cut between the zone's top and the name? Then refer to the servers there.
       3. The name does not exist, and no wildcard covers it: NXDOMAIN, with the SOA.
       4. It has records of the type: they are the answer.
@@ -130,47 +65,59 @@ class Authority:
       6. It has neither: NODATA, which is NOERROR with an empty answer and the SOA.
     """
 
-    def __init__(self, zones: Iterable[Zone]) -> None:
-        self.zones = {zone.origin: zone for zone in zones}
+    def __init__(self, zones: Iterable[Zone], transfer_to: Sequence[Network] = ()) -> None:
+        self.zones: dict[bytes, Zone] = {}
+        self.transfer_to = transfer_to
+        # Our own answers depend on the query alone, so each is worked out once. What a derived
+        # class says may depend on anything.
+        self.repeats = type(self) is Authority
+        self.replace(zones)
 
-    def resolve(self, query: dns.message.Message) -> dns.message.Message:
+    def replace(self, zones: Iterable[Zone]) -> None:
+        """Serve these zones from now on."""
+        self.zones = {zone.origin: zone for zone in zones}
+        # After the zones: answers that are still made from the old ones land in the old dict.
+        self.known = {} if self.repeats else None
+
+    def resolve(self, query: Message) -> Message:
         """The response to QUERY, which has exactly one question, of class IN."""
-        question = query.question[0]
-        response = dns.message.make_response(query)
-        name: dns.name.Name | None = question.name
-        seen: set[dns.name.Name] = set()
-        while name is not None and name not in seen and len(seen) < MAX_CHAIN:
-            seen.add(name)
-            zone = self.zone_of(name, question.rdtype)
-            if zone is None:
-                if len(seen) == 1:
-                    response.set_rcode(dns.rcode.REFUSED)
+        assert query.qname is not None
+        response = query.reply(authoritative=False)
+        name = query.qname
+        zone = self.zone_of(name.lower(), query.qtype)
+        if zone is None:
+            response.rcode = REFUSED
+            return response
+        seen: set[bytes] = set()
+        while (key := name.lower()) not in seen and len(seen) < MAX_CHAIN:
+            seen.add(key)
+            target = self._step(zone, name, key, query, response)
+            # A chain is followed within one zone. Where it leaves, the resolver must ask anew and
+            # will not believe us about names of others, even if we serve their zone too.
+            if target is None or self.zone_of(target.lower(), query.qtype) is not zone:
                 break
-            name = self._step(zone, name, question.rdtype, response)
+            name = target
         return response
 
-    def zone_of(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType = ANY) -> Zone | None:
-        """The deepest of our zones that holds NAME."""
-        # The DS of a zone's top is the parent's to give, if we are the parent too.
-        skip = name if rdtype == DS and name != dns.name.root else None
-        fallback = self.zones.get(name)
-        while True:
-            zone = self.zones.get(name)
-            if zone is not None and name != skip:
+    def zone_of(self, name: bytes, rtype: int = ANY) -> Zone | None:
+        """The deepest of our zones that holds NAME (in small letters)."""
+        found = None
+        for each in above(name):
+            zone = self.zones.get(each)
+            if zone is None:
+                continue
+            # The DS of a zone's top is the parent's to give, if we are the parent too.
+            if rtype != DS or each != name or name == ROOT:
                 return zone
-            if name == dns.name.root:
-                return fallback
-            name = name.parent()
+            found = zone
+        return found
 
     def _step(
-        self,
-        zone: Zone,
-        name: dns.name.Name,
-        rdtype: dns.rdatatype.RdataType,
-        response: dns.message.Message,
-    ) -> dns.name.Name | None:
+        self, zone: Zone, name: bytes, key: bytes, query: Message, response: Message
+    ) -> bytes | None:
         """Steps 2 to 6 for one name; returns the name to go on with."""
-        cut = zone.cut(name, rdtype)
+        rtype = query.qtype
+        cut = zone.cut(key, rtype)
         if cut is not None:
             servers = zone.rrset(cut, NS)
             assert servers is not None
@@ -179,101 +126,185 @@ class Authority:
             return None
         # AA speaks of the first name in the answer (RFC 1035 section 4.1.1): a referral at the
         # end of a chain that began with us leaves it set.
-        response.flags |= dns.flags.AA
-        source = zone.match(name)
+        response.flags |= AA
+        source = zone.match(key)
         if source is None:
-            response.set_rcode(dns.rcode.NXDOMAIN)
-            response.authority.append(zone.negative_soa())
+            response.rcode = NXDOMAIN
+            response.authority.append(zone.denial)
             return None
-        found = False
-        for wanted in zone.types_at(source) if rdtype == ANY else [rdtype]:
-            rrset = zone.rrset(source, wanted)
-            if rrset is not None:
-                found = True
-                rrset.name = name  # a wildcard's records appear under the name asked for
-                response.answer.append(rrset)
-                if wanted in (NS, MX):
+        node = zone.records.get(source)
+        if node is not None:
+            if rtype == ANY:
+                # RFC 8482 section 4.1: over UDP one set will do; forged questions gain nothing.
+                found = list(node.values())
+                found = found if query.over_tcp else found[:1]
+            else:
+                found = [node[rtype]] if rtype in node else []
+            for rrset in found:
+                # Under the name as it was asked for, capital letters and all.
+                response.answer.append(RRset(name, rrset.rtype, rrset.ttl, rrset.datas))
+                if rtype != ANY:
                     self._add_addresses(zone, rrset, response)
-        if found:
-            return None
-        alias = zone.rrset(source, CNAME)
-        if alias is not None:
-            alias.name = name
-            response.answer.append(alias)
-            target: dns.name.Name = alias[0].target
-            return target
-        response.authority.append(zone.negative_soa())
+            if found:
+                return None
+            alias = node.get(CNAME)
+            if alias is not None:
+                # A wildcard's records appear under the name asked for.
+                owner = alias.name if source == key else name
+                response.answer.append(RRset(owner, CNAME, alias.ttl, alias.datas))
+                return alias.target()
+        response.authority.append(zone.denial)
         return None
 
-    def _add_addresses(
-        self, zone: Zone, rrset: dns.rrset.RRset, response: dns.message.Message
-    ) -> None:
-        """Add what we know of the addresses of an NS or MX record's targets."""
-        for rdata in rrset:
-            target = rdata.exchange if rrset.rdtype == MX else rdata.target
-            for rdtype in (A, AAAA):
-                # Glue stands in the zone above the cut, true addresses in the target's zone.
-                for place in (zone, self.zone_of(target)):
-                    addresses = place.rrset(target, rdtype) if place is not None else None
-                    if addresses is not None and addresses not in response.additional:
-                        response.additional.append(addresses)
-                        break
+    def _add_addresses(self, zone: Zone, rrset: RRset, response: Message) -> None:
+        """Add what we know of the addresses of the names that an NS, MX or SRV points at."""
+        if not rrset.targets():
+            return
+        there = {(each.name.lower(), each.rtype) for each in response.additional}
+        there.update((each.name.lower(), each.rtype) for each in response.answer)
+        for target in rrset.targets():
+            key = target.lower()
+            for rtype in (A, AAAA):
+                if (key, rtype) in there:
+                    continue
+                # Of this zone alone: glue below its cuts, true addresses elsewhere in it.
+                addresses = zone.rrset(key, rtype)
+                if addresses is not None:
+                    there.add((key, rtype))
+                    response.additional.append(addresses)
+
+    def transfer(self, query: Message, peer: str) -> Iterator[Message] | None:
+        """The zone, record by record, SOA first and last; None for those who may not have it."""
+        assert query.qname is not None
+        zone = self.zones.get(query.qname.lower())
+        address = ipaddress.ip_address(peer.partition("%")[0])
+        allowed = any(
+            address in network for network in self.transfer_to if network.version == address.version
+        )
+        return _transfer(zone, query) if zone is not None and allowed else None
 
 
-def load_zone(path: str) -> Zone:
-    """The zone in the master file PATH, or ServiceError."""
-    # Here and not above: the resolver imports from this folder too and needs no zone files.
-    import dns.zone
+def _transfer(zone: Zone, query: Message) -> Iterator[Message]:
+    message, size = query.reply(), 0
+    soa = zone.records[zone.origin][SOA]
+    for rrset in (*zone.all(), soa):
+        for raw in rrset.datas:
+            message.answer.append(RRset(rrset.name, rrset.rtype, rrset.ttl, [raw]))
+            size += len(raw) + len(rrset.name) + 10
+            if size > TRANSFER_BYTES:
+                yield message
+                message, size = query.reply(), 0
+    if message.answer:
+        yield message
 
-    hint = "See apps/zones/ for files that work; each begins with $ORIGIN, $TTL and an SOA."
+
+class Files:
+    """The master files of a server, and what became of them last time."""
+
+    HINT = "See apps/zones/ for files that work; each begins with $ORIGIN, $TTL and an SOA."
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = [Path(path).resolve() for path in paths]  # the server leaves this folder
+        self.shown = list(paths)
+        self.read: set[Path] = set(self.paths)
+        self.stamp = self._stamp()
+
+    def _stamp(self) -> dict[Path, tuple[int, int, int]]:
+        """What changes when one of the files does."""
+        stamps = {}
+        for path in self.read:
+            try:
+                stat = path.stat()
+            except OSError:
+                stamps[path] = (0, 0, 0)
+            else:
+                stamps[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return stamps
+
+    def load(self) -> list[Zone]:
+        """The zones of all files; two files for one zone are a mistake. Raises ServiceError."""
+        before = self._stamp()
+        where: dict[bytes, str] = {}
+        zones = []
+        for path, shown in zip(self.paths, self.shown, strict=True):
+            try:
+                zone = dns_zone.load_zone(path)
+            except OSError as error:
+                raise service.ServiceError(
+                    f"cannot read the zone {shown}: {error.strerror}", self.HINT
+                ) from None
+            except dns_zone.Fault as fault:
+                raise service.ServiceError(f"not a zone: {fault}", self.HINT) from None
+            if zone.origin in where:
+                raise service.ServiceError(
+                    f"{where[zone.origin]} and {shown} are both the zone {name_text(zone.origin)}",
+                    "Give one --zone file for each zone.",
+                )
+            where[zone.origin] = shown
+            zones.append(zone)
+        self.read = {*self.paths, *(file for zone in zones for file in zone.files)}
+        # Of those we knew, as they were before: one that has changed since is a change to come.
+        self.stamp = self._stamp() | {p: s for p, s in before.items() if p in self.read}
+        return zones
+
+    def changed(self) -> bool:
+        """Has a file changed since it was last looked at?"""
+        before, self.stamp = self.stamp, self._stamp()
+        return before != self.stamp
+
+
+def watch(files: Files, source: Authority, log: dns_service.Log) -> None:
+    """Read the files again whenever one changes; a file with a mistake changes nothing. The
+    server answers from the old zones until the new ones are complete."""
+    pause = threading.Event()
+    mistake = ""
+    while True:
+        pause.wait(POLL_S)
+        # After a mistake always: the cure may be in a file that was not reached.
+        if not files.changed() and not mistake:
+            continue
+        try:
+            source.replace(files.load())
+            log("zones read again")
+            mistake = ""
+        except service.ServiceError as error:
+            if str(error) != mistake:
+                mistake = str(error)
+                log(f"still serving the old zones: {mistake}")
+
+
+def parse_network(text: str) -> Network:
+    """An argparse type: an address, or a network such as 10.53.0.0/24."""
     try:
-        with open(path, encoding="utf-8") as file:
-            zone = dns.zone.from_file(file, relativize=False, check_origin=False, filename=path)
-    except OSError as error:
-        raise service.ServiceError(f"cannot read the zone {path}: {error.strerror}", hint) from None
-    except dns.zone.UnknownOrigin:
-        raise service.ServiceError(f"{path}: no $ORIGIN, so no name is complete", hint) from None
-    except (dns.exception.DNSException, ValueError, KeyError) as error:
-        text = str(error) or type(error).__name__
-        # The reader has often taken the end of the line before it complains about the line.
-        match = re.fullmatch(re.escape(path) + r":(\d+): (.*)", text, re.DOTALL)
-        if match is not None:
-            path, text = f"{path}, at or just above line {match[1]}", match[2]
-        raise service.ServiceError(f"not a master file: {path}: {text}", hint) from None
-    if zone.origin is None:
-        raise service.ServiceError(f"{path}: there is no record in it", hint)
-    for rdtype in (SOA, NS):
-        if zone.get_rdataset(zone.origin, rdtype) is None:
-            kind = dns.rdatatype.to_text(rdtype)
-            raise service.ServiceError(f"{path}: the zone has no {kind} record at its top", hint)
-    return Zone(zone)
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}: give an address, or a network such as 10.53.0.0/24"
+        ) from None
 
 
-def load_zones(paths: Sequence[str]) -> Iterator[Zone]:
-    """The zones of all PATHS; two files for one zone are a mistake."""
-    where: dict[dns.name.Name, str] = {}
-    for path in paths:
-        zone = load_zone(path)
-        if zone.origin in where:
-            raise service.ServiceError(
-                f"{where[zone.origin]} and {path} are both the zone {zone.origin}",
-                "Give one --zone file for each zone.",
-            )
-        where[zone.origin] = path
-        yield zone
+def parse_size(text: str) -> int:
+    """An argparse type: bytes of a UDP answer."""
+    if not text.isascii() or not text.isdigit() or not 512 <= int(text) <= 65507:
+        raise argparse.ArgumentTypeError(f"{text!r}: give 512 to 65507 bytes")
+    return int(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="dns_server.py",
-        description="Authoritative DNS server for zones in master files, over UDP and TCP.",
+        description="Authoritative DNS server for zones in master files, over UDP and TCP. A file "
+        "that changes is read again within about a second.",
         epilog="""examples:
   python3 apps/dns_server.py --zone apps/zones/root.zone
   python3 apps/dns_server.py --zone apps/zones/itheima.com.zone \\
       --zone apps/zones/10.in-addr.arpa.zone --background --log dns.log
   python3 apps/dns_server.py --zone my.zone --listen 127.0.0.1 --port 5353
+  python3 apps/dns_server.py --zone my.zone --port 5353 --allow-transfer 127.0.0.1
+  python3 apps/dns_server.py --zone my.zone --check
   dig -p 5353 @127.0.0.1 www.itheima.com
+  dig -p 5353 @127.0.0.1 itheima.com AXFR
 
 exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or zone; 3 died""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -288,9 +319,20 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
     parser.add_argument(
         "--max-udp",
         metavar="BYTES",
-        type=int,
+        type=parse_size,
         default=dns_service.DEFAULT_MAX_UDP,
         help="largest UDP answer for clients that take it (default %(default)s)",
+    )
+    parser.add_argument(
+        "--allow-transfer",
+        metavar="NET",
+        type=parse_network,
+        action="append",
+        default=[],
+        help="who may have a whole zone (AXFR): an address or a network; default nobody",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="read the files, print the zones as one sees them, end"
     )
     service.add_options(parser, port=53)
     return parser
@@ -300,34 +342,58 @@ def main(argv: Sequence[str] | None = None, authority: type[Authority] = Authori
     """Run the server; AUTHORITY is the class whose `resolve` answers."""
     args = build_parser().parse_args(argv)
     try:
-        source = authority(load_zones(args.zone))
+        files = Files(args.zone)
+        source = authority(files.load(), args.allow_transfer)
+        if args.check:
+            sys.stdout.write("".join(zone.text() for zone in source.zones.values()))
+            return 0
         udp, tcp = service.listen_udp_and_tcp(args.listen, args.port)
+        # Without a log, answers may be kept ready; with one, every query has its line.
+        quiet = args.log is None and args.background
+        source.repeats = source.repeats and quiet
+        source.replace(source.zones.values())
 
         def serve(log: service.Log) -> None:
-            def resolve(query: dns.message.Message) -> dns.message.Message:
-                response = source.resolve(query)
-                log(summary(query, response))
-                return response
-
-            dns_service.serve(udp, tcp, resolve, log, max_udp=args.max_udp)
+            threading.Thread(target=watch, args=(files, source, log), daemon=True).start()
+            dns_service.serve(
+                udp, tcp, source if quiet else Logged(source, log), log, max_udp=args.max_udp
+            )
 
         return service.run("dns_server", serve, udp, args)
     except service.ServiceError as error:
         return service.fail("dns_server", error)
 
 
-def summary(query: dns.message.Message, response: dns.message.Message) -> str:
+class Logged(dns_service.Source):
+    """Another source, with a line in the log for each answer."""
+
+    def __init__(self, source: dns_service.Source, log: dns_service.Log) -> None:
+        self.source = source
+        self.log = log
+
+    def resolve(self, query: Message) -> Message:
+        response = self.source.resolve(query)
+        self.log(summary(query, response))
+        return response
+
+    def transfer(self, query: Message, peer: str) -> Iterator[Message] | None:
+        messages = self.source.transfer(query, peer)
+        self.log(
+            f"{query.name} {query.type} -> {'refused to' if messages is None else 'to'} {peer}"
+        )
+        return messages
+
+
+def summary(query: Message, response: Message) -> str:
     """One line for the log: the question and what became of it."""
-    question = query.question[0]
-    kind = dns.rdatatype.to_text(question.rdtype)
-    outcome = dns.rcode.to_text(response.rcode())
+    outcome = RCODES.get(response.rcode, str(response.rcode))
     if response.answer:
-        outcome = "; ".join(rrset.to_text().replace("\n", ", ") for rrset in response.answer)
-    elif response.authority and response.authority[0].rdtype == NS:
-        outcome = f"referral to {response.authority[0].name}"
-    elif response.rcode() == dns.rcode.NOERROR:
+        outcome = "; ".join(str(rrset) for rrset in response.answer)
+    elif response.authority and response.authority[0].rtype == NS:
+        outcome = f"referral to {name_text(response.authority[0].name)}"
+    elif response.rcode == NOERROR:
         outcome = "NODATA"
-    return f"{question.name} {kind} -> {outcome}"
+    return f"{query.name} {query.type} -> {outcome}"
 
 
 if __name__ == "__main__":

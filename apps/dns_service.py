@@ -2,92 +2,145 @@
 """The half that the DNS server and the DNS resolver share: a message in, a message out.
 
 The cast
+    `Source`      what answers; `resolve(query) -> response` is the seam, all else may stay
     `answer`      bytes of a query -> bytes of the response; no sockets, so tests can call it
     `TcpFrames`   cuts a TCP stream into messages (two bytes of length before each)
     `serve`       the loop: UDP and TCP on one port, calls `answer`
 
-What an answer says is decided elsewhere, in a function `resolve(query) -> response`; here is
-only what every DNS server owes its clients:
+What an answer says is decided elsewhere, in `resolve`; here is only what every DNS server owes its
+clients:
 
     RFC 1035 section 4.1    FORMERR for what cannot be read, NOTIMP for other opcodes
     RFC 1035 section 4.2    UDP up to 512 bytes, TC=1 when it does not fit; TCP with a length prefix
     RFC 6891                EDNS(0): the client names a larger UDP size; BADVERS for other versions
-    RFC 7766                TCP: several queries a connection, length and message in one send
+    RFC 7766                TCP: many queries a connection, sent without waiting, slow ones closed
     RFC 9619                exactly one question in a query
 
-Example (every name has the address 10.0.0.1):
+Example, a whole server (every name has the address 10.0.0.1; `python3 FILE --port 5353`):
 
-    import dns.message, dns.rrset, dns_service
-    def resolve(query):
-        response = dns.message.make_response(query)
-        name = query.question[0].name
-        response.answer.append(dns.rrset.from_text(name, 60, "IN", "A", "10.0.0.1"))
-        return response
-    wire = dns_service.answer(dns.message.make_query("a.lab.", "A").to_wire(), resolve, 512)
-    print(dns.message.from_wire(wire))
+    import argparse, dns_service, service
+    from dns_records import record
+    class Same(dns_service.Source):
+        def resolve(self, query):
+            return query.reply(record(query.name, "A", "10.0.0.1"))
+    parser = argparse.ArgumentParser()
+    service.add_options(parser, port=53)
+    args = parser.parse_args()
+    udp, tcp = service.listen_udp_and_tcp(args.listen, args.port)
+    service.run("same", lambda log: dns_service.serve(udp, tcp, Same(), log), udp, args)
 """
 
 from __future__ import annotations
 
+import resource
 import selectors
 import socket
 import struct
-import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.opcode
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
+from dns_records import ANY, AXFR, IXFR, OPT
+from dns_wire import (
+    BADVERS,
+    FORMERR,
+    IN,
+    NOTAUTH,
+    NOTIMP,
+    REFUSED,
+    SERVFAIL,
+    TC,
+    Edns,
+    Malformed,
+    Message,
+    TooLong,
+    decode,
+    encode,
+)
 
-Resolve = Callable[[dns.message.Message], dns.message.Message]
+Resolve = Callable[[Message], Message]
+Log = Callable[[str], None]
 
 HEADER = 12  # bytes, RFC 1035 section 4.1.1
 CLASSIC_UDP = 512  # bytes, RFC 1035 section 4.2.1
 # What fits the smallest IPv6 link (1280) without fragments; a fragment lost is an answer lost.
 DEFAULT_MAX_UDP = 1232
 TCP_IDLE_S = 10.0  # RFC 7766 section 6.2.3: "on the order of a few seconds"
-MAX_TCP = 64  # connections at a time
-MAX_AT_WORK = 128  # queries at a time when each has a thread
+MAX_TCP = 1500  # connections at a time
+MAX_OUT = 256 * 1024  # bytes that wait for a slow reader; then nothing more is read from it
+MAX_AT_WORK = 128  # queries at a time for a source that waits for others
+BATCH = 64  # datagrams in a row before TCP has its turn
+MAX_KNOWN = 20_000  # answers kept ready
+MAX_KNOWN_QUERY = 300  # bytes
 IP_PKTINFO = 8  # linux/in.h; the socket module has the name since Python 3.14
 PKTINFO_BYTES = 64  # room for one control message of either family
+
+
+class Source:
+    """What answers. Override `resolve`; the rest is for sources with special gifts."""
+
+    # Answers that are ready, by the query without its id. A source whose answer depends on the
+    # query alone may have a dict here, and puts a new one in its place when its data change.
+    known: dict[bytes, bytes] | None = None
+
+    def resolve(self, query: Message) -> Message:
+        """The response to QUERY, which has exactly one question, of class IN."""
+        return query.reply(rcode="REFUSED")
+
+    def at_once(self, query: Message) -> Message | None:
+        """The response if it takes no waiting; None sends the query to a thread of its own."""
+        return self.resolve(query)
+
+    def transfer(self, query: Message, peer: str) -> Iterator[Message] | None:
+        """The messages of a zone transfer (RFC 5936) to the address PEER; None: REFUSED."""
+        return None
 
 
 def answer(
     wire: bytes,
     resolve: Resolve,
     max_udp: int | None,
-    log: Callable[[str], None] = lambda text: None,
+    log: Log = lambda text: None,
 ) -> bytes | None:
     """The response to one query, or None where silence is right. Never raises.
 
     MAX_UDP is the largest UDP answer that we send; None: the query came by TCP.
     """
+    query = read(wire)
+    if not isinstance(query, Message):
+        return query
+    return respond(query, wire, resolve, max_udp, log)
+
+
+def read(wire: bytes) -> Message | bytes | None:
+    """The query in WIRE; or the answer it deserves as it stands; or None for silence."""
     # Too short for an id, or itself a response: an answer could start an endless ping-pong.
     if len(wire) < HEADER or wire[2] & 0x80:
         return None
-    opcode = wire[2] >> 3 & 0xF
-    if opcode != dns.opcode.QUERY:
-        return bare(wire, dns.rcode.NOTIMP)
     try:
-        query = dns.message.from_wire(wire)
-    except dns.message.UnknownTSIGKey:
-        return bare(wire, dns.rcode.NOTAUTH)  # RFC 8945 section 5.2.1
-    except Exception:
-        # The parser has many ways to say "malformed", and the network sends anything.
-        return bare(wire, dns.rcode.FORMERR)
+        query = decode(wire)
+    except Malformed:
+        return bare(wire, NOTIMP if wire[2] & 0x78 else FORMERR)
+    if query.opcode:
+        return pack(query, refusal(query, NOTIMP), DEFAULT_MAX_UDP)
+    if query.signed:
+        return bare(wire, NOTAUTH)  # RFC 8945 section 5.2.1: we know no keys
+    return query
+
+
+def respond(query: Message, wire: bytes, resolve: Resolve, max_udp: int | None, log: Log) -> bytes:
+    """The response to QUERY as bytes."""
     try:
         early = refuse(query)
-        response = resolve(query) if early is None else reply_with(query, early)
-        return encode(query, response, max_udp)
+        query.over_tcp = max_udp is None
+        response = resolve(query) if early is None else refusal(query, early)
+        return pack(query, response, max_udp)
     except Exception as error:
         # A bug in resolve() is the server's failure (RFC 1035: SERVFAIL), not the end of it.
         log(f"error in resolve(): {type(error).__name__}: {error}")
-        return bare(wire, dns.rcode.SERVFAIL)
+        return bare(wire, SERVFAIL)
 
 
 def bare(wire: bytes, rcode: int) -> bytes:
@@ -95,65 +148,54 @@ def bare(wire: bytes, rcode: int) -> bytes:
     return wire[:2] + bytes((0x80 | (wire[2] & 0x79), rcode)) + bytes(8)
 
 
-def refuse(query: dns.message.Message) -> dns.rcode.Rcode | None:
+def refuse(query: Message) -> int | None:
     """The error that QUERY deserves before anybody looks at its name, or None."""
-    if len(query.question) != 1:
-        return dns.rcode.FORMERR
-    if query.edns > 0:
-        return dns.rcode.BADVERS
-    question = query.question[0]
-    rdtype = int(question.rdtype)
-    if rdtype in (dns.rdatatype.NONE, dns.rdatatype.OPT):
-        return dns.rcode.FORMERR
-    if rdtype in (dns.rdatatype.AXFR, dns.rdatatype.IXFR):
-        return dns.rcode.REFUSED
-    if 128 <= rdtype <= 254:
-        return dns.rcode.NOTIMP  # meta types, RFC 6895 section 3.1
-    if question.rdclass != dns.rdataclass.IN:
-        return dns.rcode.REFUSED
-    return None
+    if query.edns is not None and query.edns.version > 0:
+        return BADVERS
+    rtype = query.qtype
+    if query.qname is None or rtype in (0, OPT):
+        return FORMERR
+    if rtype in (AXFR, IXFR):
+        return REFUSED  # where transfers are allowed, they have been seen to before
+    if 128 <= rtype < ANY:
+        return NOTIMP  # meta types, RFC 6895 section 3.1
+    return None if query.qclass == IN else REFUSED
 
 
-def reply_with(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
+def refusal(query: Message, rcode: int) -> Message:
     """An empty response to QUERY with RCODE."""
-    response = dns.message.make_response(query)
-    if query.edns >= 0:
-        response.use_edns(0)
-    response.set_rcode(rcode)
+    response = query.reply(authoritative=False)
+    response.rcode = rcode
     return response
 
 
-def encode(query: dns.message.Message, response: dns.message.Message, max_udp: int | None) -> bytes:
+def pack(query: Message, response: Message, max_udp: int | None) -> bytes:
     """RESPONSE as bytes that QUERY's sender can take: EDNS only if it used EDNS, TC if too big."""
-    rcode = response.rcode()
-    if query.edns >= 0:
+    edns = query.edns
+    limit = 65535 if max_udp is None else CLASSIC_UDP
+    if edns is not None:
         # RFC 3225 section 3: the DO bit is copied into the response.
-        response.use_edns(0, query.ednsflags & dns.flags.DO, payload=max_udp or DEFAULT_MAX_UDP)
-        response.set_rcode(rcode)
+        response.edns = Edns(max_udp or DEFAULT_MAX_UDP, 0, edns.do)
+        if max_udp is not None:
+            # RFC 6891 section 6.2.3: a size below 512 means 512.
+            limit = min(max(edns.size, CLASSIC_UDP), max(max_udp, CLASSIC_UDP))
     else:
-        response.use_edns(False)
-    if max_udp is None:
-        limit = 65535
-    elif query.edns >= 0:
-        # RFC 6891 section 6.2.3: a size below 512 means 512.
-        limit = min(max(query.payload, CLASSIC_UDP), max(max_udp, CLASSIC_UDP))
-    else:
-        limit = CLASSIC_UDP
+        response.edns = None
     try:
-        return response.to_wire(max_size=limit)
-    except dns.exception.TooBig:
+        return encode(response, limit)
+    except TooLong:
         pass
     if response.answer and response.additional:
         # RFC 2181 section 9: what is only helpful may go without TC. The glue of a referral is
         # not of that kind (RFC 9471), hence the look at the answer section.
         response.additional = []
         try:
-            return response.to_wire(max_size=limit)
-        except dns.exception.TooBig:
+            return encode(response, limit)
+        except TooLong:
             pass
     response.answer, response.authority, response.additional = [], [], []
-    response.flags |= dns.flags.TC
-    return response.to_wire(max_size=limit)
+    response.flags |= TC
+    return encode(response, limit)
 
 
 class TcpFrames:
@@ -166,12 +208,14 @@ class TcpFrames:
         """Take DATA as it came; returns the messages that are now complete."""
         self._buffer += data
         messages = []
-        while len(self._buffer) >= 2:
-            end = 2 + (self._buffer[0] << 8 | self._buffer[1])
+        at = 0
+        while len(self._buffer) >= at + 2:
+            end = at + 2 + (self._buffer[at] << 8 | self._buffer[at + 1])
             if len(self._buffer) < end:
                 break
-            messages.append(bytes(self._buffer[2:end]))
-            del self._buffer[:end]
+            messages.append(bytes(self._buffer[at + 2 : end]))
+            at = end
+        del self._buffer[:at]
         return messages
 
     @staticmethod
@@ -180,62 +224,294 @@ class TcpFrames:
         return struct.pack("!H", len(message)) + message
 
 
+class Connection:
+    """One TCP client: what it has asked, what waits to be sent, when it last did something."""
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.frames = TcpFrames()
+        self.todo: deque[bytes] = deque()
+        self.out = bytearray()
+        self.stream: Iterator[bytes] | None = None  # a zone transfer under way
+        self.at_work = 0
+        self.ended = False  # the client will send no more, but may wait for answers
+        # Bytes that trickle in do not count: only a whole query, or an answer taken, does.
+        self.last_s = time.monotonic()
+
+    @property
+    def busy(self) -> bool:
+        """Is something under way that the client waits for?"""
+        return bool(self.todo or self.out or self.at_work or self.stream is not None)
+
+
+class Server:
+    """The loop's state. One thread owns all sockets; threads at work hand their answers back."""
+
+    def __init__(
+        self,
+        udp: socket.socket,
+        tcp: socket.socket,
+        source: Source,
+        log: Log,
+        max_udp: int,
+        threaded: bool,
+    ) -> None:
+        self.udp, self.tcp, self.source, self.log = udp, tcp, source, log
+        self.max_udp = max_udp
+        self.pool = ThreadPoolExecutor(MAX_AT_WORK) if threaded else None
+        self.at_work = 0
+        self.done: deque[tuple[Any, bytes]] = deque()
+        self.wake_read, self.wake_write = socket.socketpair()
+        self.connections: dict[socket.socket, Connection] = {}
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = hard if hard != resource.RLIM_INFINITY else 65536
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        self.max_tcp = max(1, min(MAX_TCP, soft - 200 if soft > 0 else MAX_TCP))
+        self.selector = selectors.DefaultSelector()
+        # Only on a wildcard address is it open from which of ours to answer.
+        self.anywhere = udp.getsockname()[0] in ("0.0.0.0", "::")
+        if self.anywhere:
+            _ask_for_destination(udp)
+        for sock in (udp, tcp, self.wake_read, self.wake_write):
+            sock.setblocking(False)
+        for sock in (udp, tcp, self.wake_read):
+            self.selector.register(sock, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Answer for ever."""
+        swept = time.monotonic()
+        while True:
+            for key, events in self.selector.select(1.0 if self.connections else None):
+                if key.fileobj is self.udp:
+                    self.datagrams()
+                elif key.fileobj is self.tcp:
+                    self.accept()
+                elif key.fileobj is self.wake_read:
+                    self.hand_back()
+                else:
+                    # Closed by what came before in this round? Then it is in the dict no more.
+                    connection = self.connections.get(key.fileobj)  # type: ignore[call-overload]
+                    if connection is not None:
+                        self.converse(connection, events)
+            now = time.monotonic()
+            if self.connections and now - swept >= 1.0:
+                swept = now
+                for connection in list(self.connections.values()):
+                    if now - connection.last_s > TCP_IDLE_S:
+                        self.close(connection)
+
+    # ---- UDP
+
+    def datagrams(self) -> None:
+        """Answer the datagrams that have come, up to BATCH of them."""
+        recvfrom, sendto, anywhere = self.udp.recvfrom, self.udp.sendto, self.anywhere
+        known = self.source.known
+        for _ in range(BATCH):
+            control: list[Any] = []
+            try:
+                if anywhere:
+                    wire, control, _, peer = self.udp.recvmsg(65535, PKTINFO_BYTES)
+                else:
+                    wire, peer = recvfrom(65535)
+            except OSError:
+                return  # no more; or one with a bad checksum: nothing to do for anyone
+            if known is not None:
+                ready = known.get(wire[2:])
+                if ready is not None:
+                    try:
+                        if anywhere:
+                            self.send(wire[:2] + ready, control, peer)
+                        else:
+                            sendto(wire[:2] + ready, peer)
+                    except OSError as error:
+                        self.log(f"cannot answer {peer}: {error}")
+                    continue
+            self.datagram(wire, control, peer)
+
+    def datagram(self, wire: bytes, control: list[Any], peer: Any) -> None:
+        """Work out the answer to one datagram, here or in a thread."""
+        known = self.source.known  # before resolve(): if the data change now, this dict is dropped
+        query = read(wire)
+        if isinstance(query, Message):
+            response = self.work(query, wire, self.max_udp, (control, peer))
+        else:
+            response = query
+        if response is None:
+            return
+        self.send(response, control, peer)
+        if known is not None and len(wire) <= MAX_KNOWN_QUERY and response[3] & 0xF != SERVFAIL:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            known[wire[2:]] = response[2:]
+
+    def send(self, response: bytes, control: list[Any], peer: Any) -> None:
+        """Send one datagram, from the address that was asked."""
+        try:
+            if control:
+                self.udp.sendmsg([response], [_same_address(item) for item in control], 0, peer)
+            else:
+                self.udp.sendto(response, peer)
+        except OSError as error:
+            self.log(f"cannot answer {peer}: {error}")
+
+    # ---- work that may wait
+
+    def work(self, query: Message, wire: bytes, max_udp: int | None, back: Any) -> bytes | None:
+        """The answer; None if a thread works on it (or nobody: the client asks again)."""
+        if self.pool is None:
+            return respond(query, wire, self.source.resolve, max_udp, self.log)
+        if refuse(query) is not None:
+            return respond(query, wire, self.source.resolve, max_udp, self.log)
+        query.over_tcp = max_udp is None
+        ready = self.source.at_once(query)
+        if ready is not None:
+            return respond(query, wire, lambda query: ready, max_udp, self.log)
+        if self.at_work >= MAX_AT_WORK:
+            # Over UDP the client asks again by itself.
+            return bare(wire, SERVFAIL) if max_udp is None else None
+        self.at_work += 1
+        self.pool.submit(self.in_thread, query, wire, max_udp, back)
+        return None
+
+    def in_thread(self, query: Message, wire: bytes, max_udp: int | None, back: Any) -> None:
+        """Wait for the source; then wake the loop."""
+        response = respond(query, wire, self.source.resolve, max_udp, self.log)
+        self.done.append((back, response))
+        try:
+            self.wake_write.send(b"\0")
+        except BlockingIOError:
+            pass  # full of wake-up calls: it will wake
+
+    def hand_back(self) -> None:
+        """Send what threads have finished."""
+        self.wake_read.recv(4096)
+        while self.done:
+            back, response = self.done.popleft()
+            self.at_work -= 1
+            if isinstance(back, Connection):
+                back.at_work -= 1
+                if back.sock in self.connections:
+                    back.out += TcpFrames.frame(response)
+                    self.converse(back, selectors.EVENT_WRITE)
+            else:
+                control, peer = back
+                self.send(response, control, peer)
+
+    # ---- TCP
+
+    def accept(self) -> None:
+        """Take new connections; when there are too many, the one that did nothing for longest
+        has to go (RFC 7766 section 6.2.3)."""
+        for _ in range(BATCH):
+            try:
+                sock, peer = self.tcp.accept()
+            except OSError:
+                return  # nobody else; or the caller hung up
+            if len(self.connections) >= self.max_tcp:
+                self.close(min(self.connections.values(), key=lambda each: each.last_s))
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections[sock] = Connection(sock, peer[0].removeprefix("::ffff:"))
+            self.selector.register(sock, selectors.EVENT_READ)
+
+    def close(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.watch(connection.sock, 0)
+        del self.connections[connection.sock]
+        connection.sock.close()
+
+    def converse(self, connection: Connection, events: int) -> None:
+        """Read, answer query after query, and send, as far as the client keeps pace."""
+        try:
+            if events & selectors.EVENT_READ:
+                self.receive(connection)
+            self.answer_all(connection)
+            if connection.out:
+                sent = connection.sock.send(connection.out)
+                del connection.out[:sent]
+                connection.last_s = time.monotonic()
+                self.answer_all(connection)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return self.close(connection)
+        if connection.ended and not connection.busy:
+            return self.close(connection)
+        wanted = selectors.EVENT_WRITE if connection.out else 0
+        if not connection.ended and not connection.todo and len(connection.out) < MAX_OUT:
+            wanted |= selectors.EVENT_READ
+        self.watch(connection.sock, wanted)
+
+    def watch(self, sock: socket.socket, wanted: int) -> None:
+        """Wait for WANTED. For 0 wait for nothing: a thread at work will bring it back here."""
+        watched = self.selector.get_map().get(sock)
+        if watched is None and wanted:
+            self.selector.register(sock, wanted)
+        elif watched is not None and not wanted:
+            self.selector.unregister(sock)
+        elif watched is not None and watched.events != wanted:
+            self.selector.modify(sock, wanted)
+
+    def receive(self, connection: Connection) -> None:
+        """Cut what has come into queries."""
+        data = connection.sock.recv(65536)
+        if not data:
+            connection.ended = True
+            return
+        messages = connection.frames.feed(data)
+        if messages:
+            connection.last_s = time.monotonic()
+            connection.todo += messages
+
+    def answer_all(self, connection: Connection) -> None:
+        """Answer what was asked, in order as far as answers are ready, until enough waits."""
+        while len(connection.out) < MAX_OUT:
+            if connection.stream is not None:
+                message = next(connection.stream, None)
+                if message is None:
+                    connection.stream = None
+                else:
+                    connection.out += TcpFrames.frame(message)
+                continue
+            if not connection.todo or connection.at_work >= MAX_AT_WORK:
+                return
+            wire = connection.todo.popleft()
+            query = read(wire)
+            if query is None:
+                connection.todo.clear()
+                connection.ended = True  # it does not speak DNS
+                return
+            if isinstance(query, bytes):
+                connection.out += TcpFrames.frame(query)
+                continue
+            if query.qtype in (AXFR, IXFR) and query.qname is not None and query.qclass == IN:
+                messages = self.source.transfer(query, connection.peer)
+                if messages is not None:
+                    connection.stream = (encode(message) for message in messages)
+                    continue
+            connection.at_work += 1
+            before = self.at_work
+            response = self.work(query, wire, None, connection)
+            if self.at_work == before:
+                connection.at_work -= 1
+            if response is not None:
+                connection.out += TcpFrames.frame(response)
+
+
 def serve(
     udp: socket.socket,
     tcp: socket.socket,
-    resolve: Resolve,
-    log: Callable[[str], None],
+    source: Source,
+    log: Log,
     *,
     max_udp: int = DEFAULT_MAX_UDP,
     threaded: bool = False,
 ) -> None:
-    """Answer for ever. THREADED: resolve() waits for others, so give each query a thread."""
-    at_work = threading.BoundedSemaphore(MAX_AT_WORK)
-    connections = threading.BoundedSemaphore(MAX_TCP)
-    _ask_for_destination(udp)
-    udp.setblocking(False)
-    tcp.setblocking(False)
-    selector = selectors.DefaultSelector()
-    selector.register(udp, selectors.EVENT_READ)
-    selector.register(tcp, selectors.EVENT_READ)
-
-    def reply(wire: bytes, control: list[tuple[int, int, bytes]], peer: Any) -> None:
-        response = answer(wire, resolve, max_udp, log)
-        if response is not None:
-            try:
-                udp.sendmsg([response], control, 0, peer)
-            except OSError as error:
-                log(f"cannot answer {peer}: {error}")
-
-    def reply_and_release(*args: Any) -> None:
-        try:
-            reply(*args)
-        finally:
-            at_work.release()
-
-    while True:
-        for key, _ in selector.select():
-            try:
-                if key.fileobj is tcp:
-                    conn, peer = tcp.accept()
-                    if connections.acquire(blocking=False):
-                        args = (conn, resolve, log, connections)
-                        threading.Thread(target=_converse, args=args, daemon=True).start()
-                    else:
-                        conn.close()
-                    continue
-                wire, ancillary, _, peer = udp.recvmsg(65535, PKTINFO_BYTES)
-            except OSError:
-                # The datagram had a bad checksum, the caller hung up: nothing to do for anyone.
-                continue
-            control = [_same_address(item) for item in ancillary]
-            if not threaded:
-                reply(wire, control, peer)
-            elif at_work.acquire(blocking=False):
-                threading.Thread(
-                    target=reply_and_release, args=(wire, control, peer), daemon=True
-                ).start()
-            # else: more than we can do; the client asks again.
+    """Answer for ever. THREADED: resolve() waits for others, so it is called in threads."""
+    Server(udp, tcp, source, log, max_udp, threaded).run()
 
 
 def _ask_for_destination(udp: socket.socket) -> None:
@@ -256,28 +532,6 @@ def _same_address(item: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
         # struct in_pktinfo: index, our address, destination in the header. Index 0 leaves the
         # way back to the routing table.
         data = bytes(4) + data[4:8] + bytes(4)
+    else:
+        data = data[:16] + (data[16:] if data[:2] == b"\xfe\x80" else bytes(4))
     return level, kind, data
-
-
-def _converse(
-    conn: socket.socket,
-    resolve: Resolve,
-    log: Callable[[str], None],
-    connections: threading.BoundedSemaphore,
-) -> None:
-    """One TCP connection: answer query after query until the client closes or goes quiet."""
-    frames = TcpFrames()
-    try:
-        with conn:
-            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            conn.settimeout(TCP_IDLE_S)
-            while data := conn.recv(65536):
-                for wire in frames.feed(data):
-                    response = answer(wire, resolve, None, log)
-                    if response is None:
-                        return
-                    conn.sendall(frames.frame(response))
-    except OSError:
-        pass  # idle for too long, or reset by the client
-    finally:
-        connections.release()

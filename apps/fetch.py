@@ -404,7 +404,17 @@ class Fetch:
             nonlocal result
             try:
                 # AF_INET: one question (A). Without it the resolver would ask for AAAA as well.
-                found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+                try:
+                    found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+                except socket.gaierror as error:
+                    if error.errno != socket.EAI_NODATA:
+                        raise
+                    # A name without an A record. AI_ADDRCONFIG: only if we have IPv6 ourselves.
+                    family, flags = socket.AF_INET6, socket.AI_ADDRCONFIG
+                    try:
+                        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM, 0, flags)
+                    except socket.gaierror:
+                        raise error from None
                 result = list(dict.fromkeys(str(entry[4][0]) for entry in found))
             except BaseException as error:
                 result = error

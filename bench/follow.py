@@ -22,18 +22,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+# The model by its own name: a package of somebody else's may be called `tests`.
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
+
+import netmodel as nm  # noqa: E402
 
 from hoplab.trace.follow import Follower, follow  # noqa: E402
 from hoplab.trace.wiring import Wiring  # noqa: E402
 from hoplab.wire.observation import Observation  # noqa: E402
 from hoplab.wire.packet import decode, dns, http  # noqa: E402
 from hoplab.wire.pcapng import InterfaceInfo, Writer, read  # noqa: E402
-from tests.unit import netmodel as nm  # noqa: E402
 
 FIELDS = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl", "tcp.srcport", "tcp.seq", "dns.id")
 Case = tuple[Wiring, list[Observation]]
@@ -96,11 +101,80 @@ def best(action: Callable[[], object], rounds: int = 3) -> float:
 def stream(case: Case) -> None:
     """As a live view follows: journeys are handed out while frames come."""
     follower = Follower(case[0])
-    for number, observation in enumerate(case[1]):
-        follower.feed(observation)
-        if number % 20000 == 0:
-            follower.ready()
+    for first in range(0, len(case[1]), 20_000):
+        follower.feed(case[1][first : first + 20_000])
+        follower.ready()
     follower.finish()
+
+
+@dataclass
+class Long:
+    """A stream of `count` observations. memory: MB of this process after each tenth of it."""
+
+    count: int
+    rate: float
+    memory: list[float]
+
+
+def long(case: Case, count: int) -> Long:
+    """A stream much longer than memory: the case again and again, a second apart, each frame in
+    new bytes as from a reader. Only the follower's own time is counted."""
+    wiring, observations = case
+    follower = Follower(wiring)
+    spent, number = 0.0, 0
+    memory: list[float] = []
+    for turn in range(count // len(observations)):
+        shift = turn * nm.S
+        for first in range(0, len(observations), 20_000):
+            chunk = [
+                Observation(
+                    one.number + turn * len(observations), one.t_ns + shift, one.port,
+                    one.reception, bytes(bytearray(one.data)), one.length,
+                )
+                for one in observations[first : first + 20_000]
+            ]  # fmt: skip
+            before = time.process_time()
+            follower.feed(chunk)
+            journeys = follower.ready()
+            del journeys
+            spent += time.process_time() - before
+            number += len(chunk)
+        if len(memory) * count < number * 10:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            memory.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+    follower.finish()
+    return Long(number, number / spent, memory)
+
+
+# Frames lost on cables, observations lost by the capture, microseconds that clocks disagree.
+FAULTS = ((0, 0, 0), (0.05, 0, 0), (0.2, 0, 0), (0.05, 0, 300), (0, 0.02, 0), (0.05, 0.1, 300))
+GAPS_MS = (0.02, 0.2, 2, 20, 200, 1000)
+
+
+def mistakes(nets: int) -> list[str]:
+    """What the follower gets wrong, or leaves in doubt, where half of all frames are repeated byte
+    for byte: by fault, and by how close the repeats are."""
+    lines = [
+        "of 100 hops: wrong and said for certain / in doubt",
+        f"{'lost, not captured, clocks':28}" + "".join(f"{gap:>10g} ms" for gap in GAPS_MS),
+    ]
+    for loss, drop, skew in FAULTS:
+        line = f"{loss:4.0%} {drop:8.0%} {skew:10d} us    "
+        for gap in GAPS_MS:
+            total: Counter[str] = Counter()
+            for seed in range(nets):
+                net = nm.random_net(random.Random(seed), nat=bool(seed & 1))
+                net.loss = loss
+                gap_ns = round(gap * nm.MS)
+                nm.random_traffic(net, 30, spread_ns=300 * nm.MS, repeat_gap_ns=gap_ns, repeats=0.5)
+                net.run()
+                case = net.case(drop=drop, skew_ns=skew * nm.US)
+                found = follow(case.wiring, case.observations, lossy=drop > 0)
+                total.update(nm.judge(case, found, complete=False, strict=False))
+            false, doubt = (100 * total[key] / total["hops"] for key in ("false", "doubtful"))
+            line += f"{false:6.2f} / {doubt:4.1f}"
+        lines.append(line)
+    return lines
 
 
 def write(case: Case) -> bytes:
@@ -155,8 +229,14 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", type=int, default=200_000, help="observations (200000)")
+    parser.add_argument("--long", type=int, default=2_000_000, help="of the long stream (2000000)")
+    mistakes_help = "measure mistakes in so many random networks, and nothing else"
+    parser.add_argument("--mistakes", type=int, metavar="NETS", help=mistakes_help)
     parser.add_argument("--json", action="store_true", help="print the rates as JSON")
     options = parser.parse_args()
+    if options.mistakes:
+        print("\n".join(mistakes(options.mistakes)))
+        return
     rates: dict[str, float] = {}
     cases = {"mixed": mixed(options.frames), "bulk": bulk(options.frames)}
     for name, case in cases.items():
@@ -166,6 +246,8 @@ def main() -> None:
         raw = write(case)
         rates[f"write pcapng {name}"] = count / best(lambda case=case: write(case))  # type: ignore[misc]
         rates[f"read pcapng {name}"] = count / best(lambda raw=raw: read(io.BytesIO(raw)))  # type: ignore[misc]
+    streamed = long(mixed(100_000), options.long)
+    rates["long stream"] = streamed.rate
     frames = [observation.data for observation in cases["mixed"][1]]
     rates["decode"] = len(frames) / best(lambda: ours(frames))
     with tempfile.TemporaryDirectory() as folder:
@@ -173,10 +255,16 @@ def main() -> None:
         path.write_bytes(write(cases["mixed"]))
         others = peers(frames, path)
     if options.json:
-        print(json.dumps({**rates, **others}, indent=1))
+        memory = {"long stream, MB": streamed.memory}
+        print(json.dumps({**rates, **others, **memory}, indent=1))
         return
     for name, rate in rates.items():
         print(f"{name:24} {rate:12,.0f} /s")
+    print(
+        f"memory over {streamed.count:,} observations, 100,000 a second: "
+        + " ".join(f"{one:.0f}" for one in streamed.memory)
+        + " MB"
+    )
     for name, rate in others.items():
         ratio = rates["decode"] / rate
         print(f"decode beside {name:17} {rate:9,.0f} /s: ours is {ratio:.1f} times as fast")

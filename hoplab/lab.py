@@ -50,14 +50,14 @@ class Lab:
         opening = self._open_early() if self.spare is not None else None
         from hoplab import network  # takes its time; the sandbox is up before it is needed
         from hoplab.batch import Batch, raise_file_limit
+        from hoplab.namespaces import ipv6_off
 
         raise_file_limit()
         batch = Batch(ipv6=self.spec.ipv6)
         network.install(batch)
-        if not self.spec.ipv6:
-            from hoplab.namespaces import ipv6_off
-
-            ipv6_off()
+        # Even with IPv6 on the hosts: here are the switches' interfaces alone, and a switch is no
+        # neighbour. Theirs would ask for routers on every wire.
+        ipv6_off()
         batch.root.namespace.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
         topo = network.load_topo(self.spec.topology, self.spec.arguments)
         self.url = getattr(topo, "url", None)

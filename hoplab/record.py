@@ -255,7 +255,9 @@ def _comments(story: Story) -> dict[int, str]:
             way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
             text = f"#{trip.number} {trip.title}, hop {leg.index + 1} of {len(trip.legs)}: {way}"
             if leg.sent is not None:
-                comments[leg.sent] = text + (", lost there" if leg.lost else "")
+                comments[leg.sent] = text + (
+                    ", lost there" if leg.lost else ", cut by the capture's end" if leg.cut else ""
+                )
             if leg.received is not None:
                 ignored = f", ignored by {leg.head}" if leg.index in unwanted else ""
                 comments[leg.received] = text + ignored

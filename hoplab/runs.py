@@ -38,9 +38,7 @@ class Run:
     story: Story
 
 
-def read(
-    folder: Path, *, url: str = "", host: str = "", command: str = "", said: str = ""
-) -> Run:
+def read(folder: Path, *, url: str = "", host: str = "", command: str = "", said: str = "") -> Run:
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
     Raises LabError if its files cannot be read."""
     try:
@@ -55,8 +53,10 @@ def read(
     ports = wiring.port_map(capture.interfaces)
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
     channel = [seen for seen in capture.observations if spoken[seen.port]]
-    journeys = follow(wiring, capture.observations, ports=ports)
-    healed = sum(hop.healed for journey in journeys for hop in journey.hops())
+    dropped = sum(capture.dropped.values())
+    lossy = dropped > 0 or bool(capture.problem)
+    journeys = follow(wiring, capture.observations, ports=ports, lossy=lossy)
+    hops = [hop for journey in journeys for hop in journey.hops()]
     told = story.tell(
         wiring,
         journeys,
@@ -64,11 +64,26 @@ def read(
         host=host,
         command=command,
         said=said,
-        health=story.Health(healed=healed, dropped=sum(capture.dropped.values())),
+        health=story.Health(
+            healed=sum(hop.healed for hop in hops),
+            dropped=dropped,
+            uncertain=sum(hop.doubt != 0 for hop in hops),
+        ),
         channel=channel if any(spoken) else None,
+        ended_ns=_end(capture),
     )
     frames = {seen.number: seen for seen in capture.observations if ports[seen.port] is not None}
     return Run(folder, wiring, frames, told)
+
+
+def _end(capture: pcapng.Capture) -> int | None:
+    """When the capture ended, None if the file does not say: its last counts bear the time of its
+    last frame if it was written anew without knowing better. A killed capture ended with its last
+    frame; the counts in it are older."""
+    if not capture.observations or not capture.ended_ns:
+        return None
+    last = capture.observations[-1].t_ns
+    return None if capture.ended_ns == last else max(capture.ended_ns, last)
 
 
 def reopen(folder: Path) -> Run:

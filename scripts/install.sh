@@ -17,13 +17,14 @@ log=$venv/install.log
 system_python=/usr/bin/python3 # the distribution's: its packages hold Mininet's Python side
 
 # Why each: mininet brings mnexec; ping, traceroute, curl and tcpdump are what people type on the
-# hosts; python3-dnspython lets stock `mn`, which runs on the system's Python, start our DNS apps.
+# hosts.
 packages=(
     mininet openvswitch-switch iproute2 iputils-ping ethtool curl openssl traceroute tcpdump
-    python3-venv python3-dnspython
+    python3-venv
 )
-# The peers that tests compare with.
-test_packages=(tshark bind9-dnsutils bind9-utils)
+# The peers that tests compare with; iptables, dnsmasq-base and udhcpc (none of them a service) for
+# the home in topologies/internet.py.
+test_packages=(tshark bind9-dnsutils bind9-utils iptables dnsmasq-base udhcpc)
 # Left out with a note where the distribution has no such package (Ubuntu has a snap instead).
 optional_test_packages=(chromium)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machines that the topologies put on the network: a computer, a router, a server.
+"""The machines that the topologies put on the network: computers, routers, servers.
 
 Plain Mininet node classes. A node says in `config()` what it does when it comes up, and in
 `terminate()` how it stops, so that `mn`, a script and hoplab all start and stop it alike.
@@ -16,6 +16,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,18 +27,41 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 APPS = os.path.join(os.path.dirname(HERE), "apps")
 
 
+def require(*programs, package):
+    """Raise RuntimeError, with the line that helps, if none of PROGRAMS is installed. For the
+    topology to ask before anything is built."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # users' paths leave these out
+    if not any(shutil.which(program, path=path) for program in programs):
+        raise RuntimeError(f"{' or '.join(programs)} is not installed: apt install {package}")
+
+
 class Computer(Host):
     """A host with offloads off and /etc files of its own.
 
     nameserver: address of the DNS server that it asks; without one it knows only itself.
+    ip6, routes6: IPv6 addresses with prefix length, one for each interface in order, and pairs
+    (network, next hop).
     """
 
-    def config(self, nameserver=None, **params):
+    def config(self, nameserver=None, ip6=(), routes6=(), **params):
         results = super().config(nameserver=nameserver, **params)
         if not getattr(self, "private_etc", False):  # hoplab has done both already
             self._offloads_off()
             self._own_etc(nameserver)
+        if ip6:
+            self._ipv6(ip6, routes6)
         return results
+
+    def _ipv6(self, addresses, routes):
+        """IPv6 as quiet as it can be: fixed addresses, in use at once (accept_dad), and no router
+        advertisements (RFC 4861) sent or believed."""
+        lines = [f"sysctl -q -w net.ipv6.conf.{which}.{name}=0"
+                 for name in ("accept_dad", "accept_ra", "disable_ipv6")
+                 for which in ("default", *self.intfNames(), "all")]  # fmt: skip
+        for intf, address in zip(self.intfNames(), addresses):  # noqa: B905 the last may have none
+            lines.append(f"ip -6 addr add {address} dev {intf} nodad")
+        lines += [f"ip -6 route add {network} via {hop}" for network, hop in routes]
+        self.cmd(" ; ".join(lines))
 
     def _offloads_off(self):
         """A veth leaves checksums to hardware that is not there; a switch in user space would
@@ -59,6 +83,38 @@ class Computer(Host):
             self.cmd(f"printf %s {shlex.quote(text)} > {own}; mount --bind {own} {target}")
 
 
+class DhcpComputer(Computer):
+    """A computer that asks for its address, as most do (DHCP, RFC 2131), by udhcpc.
+
+    It asks from the moment it is there, so it has its address about a second after the switches
+    know their controller. `nameserver` stays fixed: what udhcpc hears about it is not needed.
+    """
+
+    SCRIPT = """
+        [ "$1" = bound ] || [ "$1" = renew ] || exit 0
+        ip addr replace "$ip/$mask" dev "$interface"
+        ip route replace default via "$router"
+    """
+
+    def config(self, **params):
+        results = super().config(**params)
+        self.cmd("mountpoint -q /mnt || mount -t tmpfs tmpfs /mnt")
+        self.cmd(f"printf '#!/bin/sh\\n%s' {shlex.quote(self.SCRIPT)} > /mnt/udhcpc.sh")
+        self.cmd("chmod +x /mnt/udhcpc.sh")
+        # It goes on asking until the network is up and somebody answers.
+        self.client = self.popen(
+            ["udhcpc", "-f", "-i", self.intfNames()[0], "-s", "/mnt/udhcpc.sh",
+             "-t", "3", "-T", "1", "-A", "1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return results
+
+    def terminate(self):
+        self.client.terminate()
+        self.client.wait()
+        super().terminate()
+
+
 class Router(Computer):
     """A computer that passes packets on between its interfaces (RFC 1812).
 
@@ -71,9 +127,52 @@ class Router(Computer):
     def config(self, routes=(), **params):
         results = super().config(**params)
         lines = ["sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0"]
+        if params.get("ip6"):
+            lines.append("sysctl -q -w net.ipv6.conf.all.forwarding=1 net.ipv6.icmp.ratelimit=0")
         lines += [f"ip route add {network} via {hop}" for network, hop in routes]
         self.cmd(" ; ".join(lines))
         return results
+
+
+class HomeRouter(Router):
+    """What stands in most homes: a router that hides a network of its own behind one address (NAT,
+    RFC 3022), and tells its computers their addresses (DHCP, RFC 2131) if asked to.
+
+    Its first interface is outside, its second inside. inside: its address there, with prefix
+    length. dhcp: 1 runs dnsmasq, whose DNS half is off.
+    """
+
+    def config(self, inside=None, dhcp=0, **params):
+        results = super().config(**params)
+        outside, within = self.intfNames()[:2]
+        nft = (
+            "nft 'add table ip nat;"
+            " add chain ip nat out { type nat hook postrouting priority 100; };"
+            f" add rule ip nat out oifname {outside} masquerade'"
+        )
+        iptables = f"iptables -t nat -A POSTROUTING -o {outside} -j MASQUERADE"
+        said = self.cmd(f"if command -v nft >/dev/null; then {nft}; else {iptables}; fi; echo =$?")
+        if said.split("=")[-1].strip() != "0":
+            raise RuntimeError(f"{self.name} cannot do NAT: {said}")
+        self.dhcp_server = None
+        if dhcp:
+            network = inside.rpartition(".")[0]
+            self.dhcp_server = self.popen(
+                ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0",
+                 "--pid-file", "--leasefile-ro", "--no-ping",
+                 f"--interface={within}", "--bind-interfaces", "--dhcp-authoritative",
+                 "--dhcp-broadcast", f"--dhcp-range={network}.100,{network}.199,1h",
+                 f"--dhcp-option=option:router,{inside.split('/')[0]}",
+                 f"--dhcp-option=option:dns-server,{params['nameserver']}"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        return results
+
+    def terminate(self):
+        if self.dhcp_server is not None:
+            self.dhcp_server.terminate()
+            self.dhcp_server.wait()
+        super().terminate()
 
 
 class Server(Computer):
@@ -81,14 +180,28 @@ class Server(Computer):
 
     serves: command lines, each a list that begins with the name of a file in apps/; the app gets
     `--background`, which lets it return as soon as it listens.
+    files: name -> text, put into /mnt in the server's own mount namespace before the apps start;
+    nobody else sees them, and nothing is left of them when the host ends.
     """
 
-    def config(self, serves=(), **params):
+    # $1 and $2 are a file's name and text, and so on, up to --; then the command.
+    WRITE = """
+        mountpoint -q /mnt || mount -t tmpfs tmpfs /mnt || exit
+        while [ "$1" != -- ]; do printf %s "$2" > "/mnt/$1" || exit; shift 2; done
+        shift; exec "$@"
+    """
+
+    def config(self, serves=(), files=None, **params):
         results = super().config(**params)
         self.starting = []
         self.serving = []
+        write = ["sh", "-c", self.WRITE, "sh"] if files else []
+        for name, text in (files or {}).items():
+            write += [name, text]
+        if files:
+            write.append("--")
         for app, *arguments in serves:
-            command = [sys.executable, os.path.join(APPS, app), *arguments, "--background"]
+            command = [*write, sys.executable, os.path.join(APPS, app), *arguments, "--background"]
             process = self.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.starting.append((app, process))
         return results

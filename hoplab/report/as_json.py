@@ -154,6 +154,7 @@ def decision(one: Decision) -> dict[str, Any]:
         "packet_out": one.packet_out or None,
         "flow": one.flow,
         "installed": list(one.installed),
+        "missed": one.missed,
     }
 
 
@@ -200,6 +201,8 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "length": leg.length,
         "lost": leg.lost,
         "healed": leg.healed,
+        "cut": leg.cut,
+        "uncertain": leg.uncertain,
     }
 
 
@@ -230,6 +233,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "capture": {
             "orphans": summary.health.orphans,
             "healed": summary.health.healed,
+            "uncertain": summary.health.uncertain,
             "dropped": summary.health.dropped,
         },
     }

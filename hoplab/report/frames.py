@@ -77,6 +77,8 @@ def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:
     for leg in trip.legs:
         if leg.lost:
             fate = tag("b", "✗ ", tr("lost"), cls="bad")
+        elif leg.cut:
+            fate = join("… ", tr("the capture ended"))
         elif leg.index in ignored:
             why = "another card's MAC" if ignored[leg.index] == "card" else "not its address"
             fate = join("○ ", tr("ignored"), tr.aside(tr(why)))
@@ -88,6 +90,8 @@ def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:
             fate = tag("b", "✗ ", tr("went no further"), cls="bad")
         if leg.healed:
             fate = join(fate, " ", tag("small", tr("seen at one end only")))
+        if leg.uncertain:
+            fate = join(fate, " ", tag("small", tr("one of several like it")))
         ttl = wire.decode(data_of(leg, frames)).ttl
         rows.append(
             tag(
@@ -133,9 +137,7 @@ def _nodes(trip: Trip, frames: Frames, tr: Language) -> Markup | None:
     return join(parts)
 
 
-def _change(
-    node: str, into: Leg, out: Leg, before: bytes, frames: Frames, tr: Language
-) -> Markup:
+def _change(node: str, into: Leg, out: Leg, before: bytes, frames: Frames, tr: Language) -> Markup:
     found, same = changes(before, data_of(out, frames))
     rows = [
         tag(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.trace.narrative import LinkCount, Story, Summary
-from hoplab.trace.titles import count_kind, plural
+from hoplab.trace.titles import count_kind, plural, uncertain
 
 BAR = 220.0
 HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."
@@ -45,10 +45,12 @@ def health(summary: Summary, tr: Language) -> str:
         faults.append(tr(f"{plural(found.orphans, 'frame')} that fit no known way"))
     if found.healed:
         faults.append(tr(f"{plural(found.healed, 'frame')} seen at one end only"))
-    if not faults:
-        return tr("Capture: complete, every frame found its place.")
-    low = tr("the numbers may be a little low.")
-    return tr.label("Capture:", f"{tr.comma.join(faults)}; {low}")
+    if faults:
+        low = tr("the numbers may be a little low.")
+        text = tr.label("Capture:", f"{tr.comma.join(faults)}; {low}")
+    else:
+        text = tr("Capture: complete, every frame found its place.")
+    return f"{text} {tr(uncertain(found.uncertain))}" if found.uncertain else text
 
 
 def _bar(frames: int, ignored: int, most: int, cls: str = "") -> Markup:
@@ -95,9 +97,7 @@ def _table(heads: Sequence[str], rows: list[Markup], numeric: Sequence[int]) -> 
         tag("th", text, scope="col", cls="num" if place in numeric else None)
         for place, text in enumerate(heads)
     ]
-    return tag(
-        "div", tag("table", tag("thead", tag("tr", head)), tag("tbody", rows)), cls="scroll"
-    )
+    return tag("div", tag("table", tag("thead", tag("tr", head)), tag("tbody", rows)), cls="scroll")
 
 
 def title(story: Story, tr: Language) -> str:
@@ -173,9 +173,7 @@ def _ratio(first: int, second: int) -> str:
     return f"{first / second:.2f}" if second else "-"
 
 
-def _links_compared(
-    one: Summary, other: Summary, called: Sequence[str], tr: Language
-) -> Markup:
+def _links_compared(one: Summary, other: Summary, called: Sequence[str], tr: Language) -> Markup:
     theirs = {frozenset((link.a_interface, link.b_interface)): link for link in other.links}
     most = max((link.frames for link in (*one.links, *other.links)), default=0)
     rows = []

@@ -26,7 +26,7 @@ from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language
 from hoplab.trace.live import News
 from hoplab.trace.narrative import Decision, Rewrite, Step, Story, Summary, Trip
-from hoplab.trace.titles import count_kind, plural
+from hoplab.trace.titles import count_kind, plural, uncertain
 
 DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line
@@ -270,9 +270,10 @@ def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
     for one in decisions:
         known = f"{one.by} {one.node}" in page.told and page.detail != "full"
         page.told.add(f"{one.by} {one.node}")
-        if known and one.by == "controller":
+        news = not known or one.by == "nobody" or one.missed
+        if not news and one.by == "controller":
             page.wrap(page.tr(_again(one)), page.indent, "dim", hang=2)
-        elif not known or one.by == "nobody":
+        elif news:
             page.wrap(page.tr(one.sentence), page.indent, "dim", hang=2)
         if page.detail == "full":
             for flow in one.installed:
@@ -478,6 +479,8 @@ def _health(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr.label("Capture:", said), 3, "yellow")
     else:
         page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
+    if health.uncertain:
+        page.wrap(page.tr(uncertain(health.uncertain)), 3, "yellow")
 
 
 def _style(trip: Trip) -> str:

@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for option in ("--extcap-interface", "--extcap-capture-filter", "--fifo", "--extcap-version",
                    "--ssh-host", "--ssh-lab", "--ssh-hoplab"):  # fmt: skip
         parser.add_argument(option, default="")
+    parser.set_defaults(opened=False)  # the fifo was: nobody waits for it any more
     call, _ = parser.parse_known_args(argv)
     try:
         if call.extcap_interfaces:
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as error:
         sys.stderr.write(f"{error.message}\n{error.hint}\n")
         sys.stderr.flush()
-        if call.capture and call.fifo:
+        if call.capture and call.fifo and not call.opened:
             with contextlib.suppress(OSError):  # Wireshark waits for it until it is opened
                 os.close(os.open(call.fifo, os.O_WRONLY))
         return int(error.code)
@@ -138,7 +139,9 @@ def _capture(call: argparse.Namespace) -> None:
     if call.extcap_interface == SSH:
         argv = ssh_command(call.ssh_host, call.ssh_lab, call.ssh_hoplab, call.extcap_capture_filter)
         with open(call.fifo, "wb", buffering=0) as fifo:
-            _accompany(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=fifo), wake_read)
+            call.opened = True
+            ssh = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=fifo)
+            _accompany(ssh, wake_read, fifo.fileno())
         return
     lab, _, interface = call.extcap_interface.removeprefix(PREFIX).partition(":")
     program = None
@@ -151,6 +154,7 @@ def _capture(call: argparse.Namespace) -> None:
     request: dict[str, Any] = {"op": "listen", "interfaces": wanted, "filter": program}
     with handle.connect() as sock:
         fifo_fd = os.open(call.fifo, os.O_WRONLY)
+        call.opened = True
         client.send(sock, request, (fifo_fd,))
         os.close(fifo_fd)
         client.receive(sock, lab)
@@ -161,15 +165,18 @@ def _capture(call: argparse.Namespace) -> None:
             client.receive(sock, lab, 5)
 
 
-def _accompany(process: subprocess.Popen[bytes], wake: int) -> None:
-    """Until the process ends, or we are told to end it."""
+def _accompany(process: subprocess.Popen[bytes], wake: int, fifo: int) -> None:
+    """Until the process ends, or we are told to end it. That nobody reads the fifo any more is the
+    usual end: Wireshark closes it first."""
     pidfd = os.pidfd_open(process.pid)
     select.select([pidfd, wake], [], [])
     os.close(pidfd)
     if process.poll() is None:
         process.terminate()
     code = process.wait()
-    if code not in (0, -signal.SIGTERM):
+    reader = select.poll()
+    reader.register(fifo, select.POLLERR)
+    if code not in (0, -signal.SIGTERM) and not reader.poll(0):
         raise LabError(f"ssh ended with {code}", "try the same by hand in a terminal", Exit.FAILED)
 
 

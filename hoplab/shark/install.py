@@ -110,7 +110,8 @@ def install() -> Done:
     files = wanted()
     note = _read_note()
     for path in files:
-        if path.exists() and note["files"].get(str(path)) != _sum(path):
+        ours = str(path) in note["files"]
+        if path.exists() and not (ours and (_sum(path) == note["files"][str(path)] or _kept(path))):
             raise LabError(
                 f"{path} is there already, and is not ours or was changed since",
                 f"move it away first: mv {shlex.quote(str(path))} {shlex.quote(str(path))}.mine",
@@ -142,7 +143,7 @@ def uninstall() -> Done:
         path = Path(name)
         if not path.exists():
             continue
-        if _sum(path) != checksum:
+        if _sum(path) != checksum and not _kept(path):
             done.kept.append(path)
             continue
         path.unlink()
@@ -152,6 +153,11 @@ def uninstall() -> Done:
             os.rmdir(name)
     _note().unlink(missing_ok=True)
     return done
+
+
+def _kept(path: Path) -> bool:
+    """Whether Wireshark itself writes the file anew, so that a change in it is nobody's work."""
+    return path.name == profile.RECENT
 
 
 def _missing(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ dfilter_buttons as "shown","label","filter","comment".
 from __future__ import annotations
 
 NAME = "hoplab"
+RECENT = "recent"  # what Wireshark itself writes anew when it ends
 
 # Also given by themselves, with -o, where the profile is not installed.
 PREFERENCES = {
@@ -24,20 +25,21 @@ PREFERENCES = {
     "nameres.use_external_name_resolver": "FALSE",
 }
 
+# Title, what it shows, width in pixels: wide enough for a whole MAC address and the story's line.
 COLUMNS = (
-    ("No.", "%m"),
-    ("Time", "%t"),
-    ("Interface", "%Cus:frame.interface_name:0:R"),
-    ("Direction", "%Cus:frame.packet_flags_direction:0:R"),
-    ("MAC from", "%Cus:eth.src:0:R"),
-    ("MAC to", "%Cus:eth.dst:0:R"),
-    ("Source", "%s"),
-    ("Destination", "%d"),
-    ("TTL", "%Cus:ip.ttl or ipv6.hlim:0:R"),
-    ("Protocol", "%p"),
-    ("Length", "%L"),
-    ("Story", "%Cus:frame.comment:0:R"),
-    ("Info", "%i"),
+    ("No.", "%m", 55),
+    ("Time", "%t", 105),
+    ("Interface", "%Cus:frame.interface_name:0:R", 110),
+    ("Direction", "%Cus:frame.packet_flags_direction:0:R", 85),
+    ("MAC from", "%Cus:eth.src:0:R", 145),
+    ("MAC to", "%Cus:eth.dst:0:R", 145),
+    ("Source", "%s", 100),
+    ("Destination", "%d", 100),
+    ("TTL", "%Cus:ip.ttl or ipv6.hlim:0:R", 40),
+    ("Protocol", "%p", 75),
+    ("Length", "%L", 60),
+    ("Story", "%Cus:frame.comment:0:R", 480),
+    ("Info", "%i", 400),
 )
 
 # Name, display filter, background, foreground (red, green, blue; 0 to 255). The first that fits
@@ -78,6 +80,7 @@ def files() -> dict[str, str]:
         "preferences": _preferences(),
         "colorfilters": _colours(),
         "dfilter_buttons": _buttons(),
+        RECENT: _recent(),
     }
 
 
@@ -91,9 +94,15 @@ _HEAD = "# Written by `hoplab wireshark install`; `hoplab wireshark uninstall` r
 
 
 def _preferences() -> str:
-    columns = ",\n\t".join(f'"{title}", "{form}"' for title, form in COLUMNS)
+    columns = ",\n\t".join(f'"{title}", "{form}"' for title, form, _ in COLUMNS)
     lines = [f"{name}: {value}" for name, value in PREFERENCES.items()]
     return _HEAD + f"gui.column.format: \n\t{columns}\n" + "\n".join(lines) + "\n"
+
+
+def _recent() -> str:
+    # Of a column of one's own only the field is named here.
+    widths = ", ".join(f"{form.removesuffix(':0:R')}, {width}" for _, form, width in COLUMNS)
+    return f"{_HEAD}column.width: {widths}\n"
 
 
 def _colours() -> str:

@@ -17,13 +17,15 @@ OpenFlow (`hoplab.wire.openflow`), layout.
 7. A flood that was not asked about: the flows that the channel has shown so far are looked
    through as the switch does (OpenFlow 1.3.5, 5.1). Where the capture began after them, they are
    not known, and that is said.
+7. A flow is gone when a flow-removed or a deletion says so, or its time-out has passed (5.5). It is
+   named no more, but a question that it would have spared is told with what became of it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hoplab.trace.channel import Connection, Said
 from hoplab.trace.model import Journey
@@ -33,6 +35,8 @@ from hoplab.trace.wiring import Wiring
 from hoplab.wire.openflow import NO_BUFFER, Match, Message
 
 AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
+SECOND = 1_000_000_000
+LATE_NS = 2 * SECOND  # Open vSwitch looks about once a second which flows have timed out
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
 _KEY = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
 _ANY_TABLE = 0xFF
@@ -53,7 +57,7 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Flow:
-    """A flow as the channel showed it."""
+    """A flow as the channel showed it. since_ns, used_ns: when it came, and took a frame last."""
 
     table: int
     priority: int
@@ -62,36 +66,77 @@ class _Flow:
     next: int | None
     cookie: int
     floods: bool
+    idle_s: int
+    hard_s: int
+    since_ns: int
+    used_ns: int
+
+    def end_ns(self) -> tuple[int, str] | None:
+        """When it times out if no frame comes, and of what; None for never."""
+        ends = []
+        if self.idle_s:
+            ends.append((self.used_ns + self.idle_s * SECOND, "idle"))
+        if self.hard_s:
+            ends.append((self.since_ns + self.hard_s * SECOND, "hard"))
+        return min(ends, default=None)
 
 
 @dataclass(slots=True)
 class _Tables:
-    """The flows of a switch. whole: they were seen from the first one on."""
+    """The flows of a switch. whole: they were seen from the first one on. gone: those that were
+    there before, with what became of them: 'idle', 'hard' or 'delete'."""
 
     flows: dict[tuple[int, int, str], _Flow] = field(default_factory=dict)
+    gone: dict[tuple[int, int, str], tuple[_Flow, str]] = field(default_factory=dict)
     whole: bool = False
 
-    def apply(self, message: Message) -> None:
-        """A flow-mod (7.3.4.1), without timeouts, which are longer than a lesson."""
+    def apply(self, message: Message, t_ns: int) -> None:
+        """A flow-mod (7.3.4.1) or a flow-removed (7.4.2)."""
         match = message.match or Match()
         table = message.table or 0
         key = (table, message.priority, str(match))
-        if message.command in ("add", "modify", "modify-strict"):
+        if message.kind == "flow-removed":
+            self._take_out(key, message.reason)
+        elif message.command in ("add", "modify", "modify-strict"):
+            self.gone.pop(key, None)
             self.flows[key] = _Flow(
                 table, message.priority, match, message.ports, message.table_next,
-                message.cookie or 0, message.floods,
+                message.cookie or 0, message.floods, message.idle_s, message.hard_s, t_ns, t_ns,
             )  # fmt: skip
         elif message.command == "delete-strict":
-            self.flows.pop(key, None)
+            self._take_out(key, "delete")
         elif message.command == "delete":
-            everything = table == _ANY_TABLE and not match.fields
+            mask = message.cookie_mask
+            everything = table == _ANY_TABLE and not match.fields and not mask
             self.whole = self.whole or everything
             for old, flow in list(self.flows.items()):
                 named = all(flow.match.fields.get(n) == v for n, v in match.fields.items())
-                if named and table in (_ANY_TABLE, flow.table):
-                    del self.flows[old]
+                meant = (flow.cookie ^ (message.cookie or 0)) & mask == 0
+                if named and meant and table in (_ANY_TABLE, flow.table):
+                    self._take_out(old, "delete")
 
-    def decide(self, in_port: int | None, frame: bytes) -> _Flow | None:
+    def copy(self) -> _Tables:
+        """One that may be changed without this one."""
+        flows = {key: replace(flow) for key, flow in self.flows.items()}
+        return _Tables(flows, dict(self.gone), self.whole)
+
+    def _take_out(self, key: tuple[int, int, str], why: str) -> None:
+        flow = self.flows.pop(key, None)
+        if flow is not None:
+            self.gone[key] = flow, why
+
+    def pass_frame(self, in_port: int | None, frame: bytes, t_ns: int) -> None:
+        """A frame came at that time: what has timed out is gone, what takes it is in use."""
+        for key, flow in list(self.flows.items()):
+            end = flow.end_ns()
+            if end is None:
+                continue
+            if t_ns > end[0] + LATE_NS:
+                self._take_out(key, end[1])
+            elif flow.match.takes(in_port, frame) is not False:
+                flow.used_ns = max(flow.used_ns, t_ns)
+
+    def decide(self, in_port: int | None, frame: bytes, t_ns: int) -> _Flow | None:
         """The flow that sends the frame on, None if that cannot be told."""
         table: int | None = 0
         for _ in range(256):
@@ -100,8 +145,9 @@ class _Tables:
                 if flow.table != table:
                     continue
                 takes = flow.match.takes(in_port, frame)
-                if takes is None:
-                    return None
+                end = flow.end_ns()
+                if takes is None or (takes and end is not None and t_ns > end[0]):
+                    return None  # a switch may be late to take out what has timed out
                 if takes:
                     fitting.append(flow)
             if not fitting:
@@ -111,6 +157,19 @@ class _Tables:
                 return best
             table = best.next
         return None
+
+    def missed(self, in_port: int | None, frame: bytes, table: int | None) -> str:
+        """What became of the flow that would have taken the frame, as a clause, or ""."""
+        for flow, why in reversed(list(self.gone.values())):
+            if flow.table != table or "CONTROLLER" in flow.ports or not flow.match.fields:
+                continue
+            if flow.match.takes(in_port, frame):
+                if why == "idle":
+                    return f"the last one expired, unused for {flow.idle_s} s"
+                if why == "hard":
+                    return f"the last one expired {flow.hard_s} s after it had come"
+                return "the last one was deleted"
+        return ""
 
     def asking(self, message: Message) -> _Flow | None:
         """The flow that sent a packet-in."""
@@ -131,19 +190,23 @@ class Known:
     tables: dict[str, _Tables] = field(default_factory=dict)
     open: dict[Connection, bool] = field(default_factory=dict)
 
-    def learn(self, wiring: Wiring, said: Sequence[Said]) -> None:
-        """Take up messages that are looked at no more."""
+    def learn(self, wiring: Wiring, said: Sequence[Said], arrivals: Iterable[Arrival]) -> None:
+        """Take up messages, and frames at switches, that are looked at no more."""
         self.switches |= _connections(wiring, said)
-        for one in said:
-            self.take(one)
+        past: list[Said | Arrival] = [*said, *arrivals]
+        for one in sorted(past, key=_time_of):
+            if isinstance(one, Said):
+                self.take(one)
+            elif one.node in self.tables:
+                self.tables[one.node].pass_frame(one.in_port, one.data, one.t_ns)
 
     def take(self, one: Said) -> None:
         """Take up one message."""
         message = one.message.inner or one.message
         self.open[one.connection] = message.kind != "closed"
         node = self.switches.get(one.connection)
-        if node is not None and not one.up and message.kind == "flow-mod":
-            self.tables.setdefault(node, _Tables()).apply(message)
+        if node is not None and message.kind == ("flow-removed" if one.up else "flow-mod"):
+            self.tables.setdefault(node, _Tables()).apply(message, one.t_ns)
 
     def alone(self, node: str) -> bool:
         """Its connection is closed; all are, if it is not known which one is its own."""
@@ -153,7 +216,7 @@ class Known:
 
     def copy(self) -> Known:
         """One that may be changed without this one."""
-        tables = {node: _Tables(dict(one.flows), one.whole) for node, one in self.tables.items()}
+        tables = {node: one.copy() for node, one in self.tables.items()}
         return Known(dict(self.switches), tables, dict(self.open))
 
 
@@ -193,6 +256,7 @@ def decide(
             known.take(said[place])
             place += 1
         tables = known.tables.get(arrival.node, _Tables())
+        tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
         if asked is None:
             decision = _unasked(arrival, tables, known.alone(arrival.node))
         else:
@@ -330,6 +394,9 @@ def _asked(
         if asked.reason == "no-match"
         else f"a flow of {arrival.node} sends it to the controller"
     )
+    missed = known.missed(arrival.in_port, arrival.data, asked.table)
+    if missed:
+        why = f"{arrival.node} had no flow for it any more: {missed}"
     text = f"{why} (table {asked.table}) and asked the controller, which "
     if words:
         text += f"installed {plural(len(words), 'flow')} and "
@@ -348,6 +415,7 @@ def _asked(
         packet_out=answer.number if answer is not None else 0,
         flow=f"table {by.table}, priority {by.priority}, {by.match}" if by is not None else "",
         installed=tuple(words),
+        missed=missed,
     )
 
 
@@ -404,7 +472,7 @@ def _unasked(arrival: Arrival, known: _Tables, alone: bool) -> Decision | None:
         return Decision(arrival.node, arrival.leg, "nobody", text, "drop")
     if fan is None or not fan.flooded:
         return None
-    flow = known.decide(arrival.in_port, arrival.data) if known.whole else None
+    flow = known.decide(arrival.in_port, arrival.data, arrival.t_ns) if known.whole else None
     if flow is not None and flow.floods:
         words = f"table {flow.table}, priority {flow.priority}, {flow.match}"
         text = f"{arrival.node} did not ask the controller: a flow it has floods this ({words})"

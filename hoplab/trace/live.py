@@ -30,13 +30,15 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
+from hoplab.trace.ages import MILLISECOND
 from hoplab.trace.causes import find_causes
 from hoplab.trace.channel import Listener, Said
 from hoplab.trace.controller import Arrival, Known, arrivals_of, decide
-from hoplab.trace.follow import MILLISECOND, Follower, last_seen
+from hoplab.trace.follow import Follower
 from hoplab.trace.model import Hop, Journey
 from hoplab.trace.narrative import Decision, Trip
 from hoplab.trace.tcp import Connections
+from hoplab.trace.tree import last_seen
 from hoplab.trace.trips import Places, tell_trip
 from hoplab.trace.wiring import Wiring
 from hoplab.wire.observation import Observation
@@ -122,7 +124,7 @@ class Live:
 
     def feed(self, observation: Observation) -> None:
         """Takes the next observation."""
-        self._follower.feed(observation)
+        self._follower.feed((observation,))
 
     def hear(self, observation: Observation) -> None:
         """Takes the next frame of the OpenFlow channel."""
@@ -207,14 +209,17 @@ class Live:
     def _forget(self, now_ns: int) -> None:
         """What is too long ago to be the cause of anything."""
         recent, limit = self._recent, now_ns - WINDOW_NS
+        past: list[Arrival] = []
         while recent and (recent[0].journey.root.t_ns < limit or len(recent) > WINDOW_MOST):
-            recent.popleft().arrivals = []
+            told = recent.popleft()
+            past += told.arrivals
+            told.arrivals = []
         if recent:
             limit = max(limit, recent[0].journey.root.t_ns)
         over = []
         while self._heard and self._heard[0].t_ns < limit:
             over.append(self._heard.popleft())
-        self._known.learn(self._wiring, over)
+        self._known.learn(self._wiring, over, past)
 
     def _relate(self, now_ns: int | None) -> None:
         """Finds the causes among the recent packets, as the finished story does among all."""

@@ -8,9 +8,10 @@ addresses and a TTL one lower; a host that receives gives none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from weakref import ref
 
 from hoplab.wire.observation import Observation
 
@@ -24,7 +25,15 @@ class Origin(Enum):
     TRANSLATED = "translated"  # routed, and addresses or ports rewritten (NAT)
 
 
-@dataclass(slots=True, eq=False)
+class Doubt(IntFlag):
+    """What cannot be told for certain of a hop, because other frames with the same bytes could be
+    meant. What is said then is the likeliest: the frames in their order."""
+
+    ENDS = 1  # `sent` and `received` may be two frames, or another one was lost
+    CAUSE = 2  # another hop into the node may be the cause
+    UNSEEN = 4  # the cause was not seen to arrive at the node, in a capture that lacks nothing
+
+
 class Tally:
     """How often one frame, copied by switches, was on each link.
 
@@ -38,11 +47,26 @@ class Tally:
     `top`.
     """
 
-    left: dict[int | None, int]
-    counted: dict[int | None, int] = field(default_factory=dict)
-    came: dict[int | None, int] = field(default_factory=dict)
-    last_ns: int = 0
-    into: Tally | None = None
+    __slots__ = ("_came", "_counted", "into", "last_ns", "left")
+
+    def __init__(self, left: dict[int | None, int]) -> None:
+        self.left = left
+        self._counted: dict[int | None, int] | None = None  # made when needed: most never are
+        self._came: dict[int | None, int] | None = None
+        self.last_ns = 0
+        self.into: Tally | None = None
+
+    @property
+    def counted(self) -> dict[int | None, int]:
+        if self._counted is None:
+            self._counted = {}
+        return self._counted
+
+    @property
+    def came(self) -> dict[int | None, int]:
+        if self._came is None:
+            self._came = {}
+        return self._came
 
     @property
     def top(self) -> Tally:
@@ -65,7 +89,6 @@ class Tally:
         other.into = self
 
 
-@dataclass(slots=True, eq=False)
 class Hop:
     """One frame on one link.
 
@@ -73,23 +96,49 @@ class Hop:
         wired to nothing.
     sent, received: the observations at tail and head; at most one is None: the frame was lost on
         the link, or the capture missed one end (`healed` tells that the other end proves it).
+    doubt: flags of `Doubt`, 0 if what is said about the hop is proved; see `hoplab.trace.follow`.
     tally: of this frame and its copies; None if no switch has copied it.
     counted: only counted in `tally`; `parent` is the nearest hop that the tree has.
     more: has effects that are only counted.
+
+    A parent keeps its children in memory, and not the other way round: a tree that nobody needs
+    any more goes at once, without Python's cycle collector.
     """
 
-    tail: int | None
-    head: int | None
-    sent: Observation | None
-    received: Observation | None
-    origin: Origin = Origin.BORN
-    # A repr of the relatives would print the whole tree, and a storm's is thousands of hops deep.
-    parent: Hop | None = field(default=None, repr=False)
-    children: list[Hop] = field(default_factory=list, repr=False)
-    healed: bool = False
-    tally: Tally | None = field(default=None, repr=False)
-    counted: bool = False
-    more: bool = False
+    __slots__ = (
+        "__weakref__", "_parent", "children", "counted", "doubt", "head", "healed", "more",
+        "origin", "received", "sent", "tail", "tally",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        tail: int | None,
+        head: int | None,
+        sent: Observation | None,
+        received: Observation | None,
+        healed: bool = False,
+    ) -> None:
+        self.tail = tail
+        self.head = head
+        self.sent = sent
+        self.received = received
+        self.healed = healed
+        self.origin = Origin.BORN
+        self.children: Sequence[Hop] = ()
+        self.doubt = 0
+        self.tally: Tally | None = None
+        self.counted = False
+        self.more = False
+        self._parent: ref[Hop] | None = None
+
+    @property
+    def parent(self) -> Hop | None:
+        """The hop that caused it, None if its node made the frame."""
+        return self._parent() if self._parent is not None else None
+
+    @parent.setter
+    def parent(self, parent: Hop) -> None:
+        self._parent = ref(parent)
 
     @property
     def seen(self) -> Observation:
@@ -107,6 +156,13 @@ class Hop:
     def t_ns(self) -> int:
         """When the frame was put on the link (or, unseen there, when it arrived)."""
         return self.seen.t_ns
+
+    @property
+    def came_ns(self) -> int:
+        """When the frame arrived (or, unseen there, when it was sent)."""
+        seen = self.received or self.sent
+        assert seen is not None
+        return seen.t_ns
 
 
 @dataclass(slots=True, eq=False)

@@ -45,11 +45,13 @@ class Setting:
 @dataclass(slots=True, frozen=True)
 class Health:
     """How good the capture is: frames that fitted nowhere, ends proved by the other end, frames
-    that the kernel had to drop before they were read."""
+    that the kernel had to drop before they were read, and hops that are told as the likeliest of
+    several frames with the same bytes."""
 
     orphans: int = 0
     healed: int = 0
     dropped: int = 0
+    uncertain: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -60,6 +62,8 @@ class Leg:
     tail, head: node names; head is "" where the interface is wired to nothing.
     sent, received: `Observation.number` at either end, None where it was not seen.
     origin: 'born', 'switched', 'routed' or 'translated'.
+    cut: the capture ended before it could be seen to arrive; that is no loss.
+    uncertain: other frames had the same bytes, and one of them may be meant.
     """
 
     index: int
@@ -77,6 +81,8 @@ class Leg:
     length: int
     lost: bool
     healed: bool
+    cut: bool = False
+    uncertain: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -177,7 +183,8 @@ class Decision:
     'port 2 (s1-eth2)', 'drop', "" for none.
     wait_ms: from question to answer. packet_in, packet_out: frame numbers, 0 for none.
     flow: the flow that asked, or that flooded, "" if it is not known. installed: what the
-    controller put in because of this frame, in words.
+    controller put in because of this frame, in words. missed: what became of the flow that would
+    have taken it, "" if there was none.
     """
 
     node: str
@@ -190,6 +197,7 @@ class Decision:
     packet_out: int = 0
     flow: str = ""
     installed: tuple[str, ...] = ()
+    missed: str = ""
 
 
 @dataclass(slots=True)

@@ -54,6 +54,7 @@ def tell(
     said: str = "",
     health: Health | None = None,
     channel: Iterable[Observation] | None = None,
+    ended_ns: int | None = None,
 ) -> Story:
     """The story of these journeys.
 
@@ -61,13 +62,14 @@ def tell(
     story is told without the lesson's numbered steps. `said` is what that command printed, if it
     failed.
     channel: what switches and controller said to each other, None if it was not captured.
+    ended_ns: when the capture ended, None if that is not known.
     """
     health = health or Health()
     known = sorted(journeys, key=lambda journey: journey.number)
     started_ns = min((journey.root.t_ns for journey in known), default=0)
     places = Places(wiring)
     places.learn(known)
-    trips = [tell_trip(places, journey, started_ns) for journey in known]
+    trips = [tell_trip(places, journey, started_ns, ended_ns) for journey in known]
     found = connections(trips)
     lookups = find_causes(places, trips)
     if channel is not None:

@@ -229,6 +229,14 @@ def dns_referral(dns: Dns) -> tuple[str, str] | None:
     return clean(delegation[0][0], 60), " or ".join(servers) + more
 
 
+def uncertain(count: int) -> str:
+    """Of how many frames the place is the likeliest of several."""
+    return (
+        f"{plural(count, 'frame')} had others with the same bytes beside them: which was which is "
+        "the likeliest guess."
+    )
+
+
 def plural(count: int, word: str, many: str = "") -> str:
     """'1 frame', '2 frames', '1,460 bytes'."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"

@@ -25,6 +25,8 @@ from hoplab.wire import packet as wire
 from hoplab.wire.observation import Reception
 from hoplab.wire.packet import Packet
 
+_UNDER_WAY_NS = 100_000_000  # a frame this young when the capture ended may yet arrive
+
 
 class Places:
     """Who is who: the questions that this folder asks of the wiring."""
@@ -75,7 +77,7 @@ class Places:
 
 @dataclass(slots=True)
 class _End:
-    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'stopped' or 'stuck'."""
+    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'stopped', 'stuck' or 'cut'."""
 
     how: str
     leg: int
@@ -90,8 +92,14 @@ def wanted(packet: Packet) -> str:
     return packet.dst
 
 
-def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
-    """The journey as a trip, without anything that needs other journeys."""
+def tell_trip(
+    places: Places, journey: Journey, started_ns: int, ended_ns: int | None = None
+) -> Trip:
+    """The journey as a trip, without anything that needs other journeys.
+
+    ended_ns: when the capture ended. What was on its way then is not told as lost.
+    """
+    cut_ns = ended_ns - _UNDER_WAY_NS if ended_ns is not None else None
     hops = list(journey.hops())
     index = {id(hop): place for place, hop in enumerate(hops)}
     packets: list[Packet] = []
@@ -99,9 +107,9 @@ def tell_trip(places: Places, journey: Journey, started_ns: int) -> Trip:
         same = hop.origin == Origin.SWITCHED and hop.parent is not None
         parent = index.get(id(hop.parent)) if same else None
         packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
-    legs = [_leg(places, hop, place, index, packets) for place, hop in enumerate(hops)]
+    legs = [_leg(places, hop, place, index, packets, cut_ns) for place, hop in enumerate(hops)]
     ends = [
-        _end(places, hop, legs[place], packets[place])
+        _end(places, hop, legs[place], packets[place], cut_ns)
         for place, hop in enumerate(hops)
         if not hop.children and not hop.more
     ]
@@ -212,10 +220,19 @@ def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
     return notes
 
 
-def _leg(places: Places, hop: Hop, place: int, index: dict[int, int], packets: list[Packet]) -> Leg:
+def _leg(
+    places: Places,
+    hop: Hop,
+    place: int,
+    index: dict[int, int],
+    packets: list[Packet],
+    cut_ns: int | None,
+) -> Leg:
     # Copies that switches made share the Ethernet header of the frame that they copied.
     eth = packets[place].eth
     parent = index.get(id(hop.parent)) if hop.parent is not None else None
+    gone = hop.received is None and not (hop.healed or hop.children or hop.more)
+    cut = gone and hop.head is not None and cut_ns is not None and hop.t_ns > cut_ns
     return Leg(
         index=place,
         parent=parent,
@@ -230,12 +247,14 @@ def _leg(places: Places, hop: Hop, place: int, index: dict[int, int], packets: l
         src_mac=eth.src if eth else "",
         dst_mac=eth.dst if eth else "",
         length=hop.seen.length,
-        lost=hop.received is None and not (hop.healed or hop.children or hop.more),
+        lost=gone and not cut,
         healed=hop.healed,
+        cut=cut,
+        uncertain=hop.doubt != 0,
     )
 
 
-def _end(places: Places, hop: Hop, leg: Leg, packet: Packet) -> _End:
+def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None) -> _End:
     """What became of the copy on a leg from which nothing went on."""
     place, node = leg.index, leg.head
     if not node:
@@ -243,6 +262,10 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet) -> _End:
     if leg.lost:
         why = f"{leg.tail} sent it out of {leg.tail_interface}, it never arrived at {node}"
         return _End("lost", place, node, why)
+    if leg.cut:
+        return _End("cut", place, node, f"the capture ended while it was on its way to {node}")
+    if places.switch(node) and cut_ns is not None and hop.came_ns > cut_ns:
+        return _End("cut", place, node, f"the capture ended while {node} had it")
     if places.switch(node):
         why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
         return _End("stopped", place, node, why)
@@ -260,6 +283,9 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet) -> _End:
         return _End("delivered", place, node)
     if packet.ip is None or mine or asks or _group_address(address):
         return _End("delivered", place, node)
+    waits = places.router(node) and (packet.ttl is None or packet.ttl > 1)
+    if waits and cut_ns is not None and hop.came_ns > cut_ns:
+        return _End("cut", place, node, f"the capture ended while {node} had it")
     return _End("stuck", place, node, _stuck(places, node, packet))
 
 
@@ -337,7 +363,7 @@ def _ancestry(legs: list[Leg], place: int) -> list[int]:
 
 def _ended(ends: list[_End], packet: Packet) -> str:
     """Where a packet that reached nobody it was for came to its end."""
-    for how in ("lost", "stopped", "stuck"):
+    for how in ("lost", "stopped", "stuck", "cut"):
         for end in ends:
             if end.how == how:
                 return end.why

@@ -57,6 +57,7 @@ _TYPES = {
     29: "meter-mod",
 }
 REASONS = {0: "no-match", 1: "action", 2: "invalid-ttl"}  # 7.4.1
+REMOVED = ("idle", "hard", "delete", "group-delete")  # 7.4.2
 COMMANDS = ("add", "modify", "modify-strict", "delete", "delete-strict")  # 7.3.4.1
 
 # OXM fields of the basic class (7.2.3.7) that speak of frames: name, how to show it.
@@ -88,6 +89,7 @@ _pair = Struct("!HH").unpack_from
 _packet_in = Struct("!IHBBQ").unpack_from
 _packet_out = Struct("!IIH").unpack_from
 _flow_mod = Struct("!QQBBHHHIIIH").unpack_from
+_flow_removed = Struct("!QHBBIIHH").unpack_from
 
 
 @dataclass(slots=True)
@@ -135,6 +137,8 @@ class Message:
     kind: a word such as 'packet-in'; 'type-N' for one that is not known.
     ports: where it sends the frame, as words: '3', 'FLOOD', 'CONTROLLER'; of a flow-mod, where
         its flow will. table_next: the table that the flow goes on to.
+    reason: why a packet-in came, or a flow was removed (a word of `REMOVED`).
+    idle_s, hard_s: the time-outs of a flow, 0 for none. lasted_s: how long a removed one was there.
     data: the frame inside a packet-in or packet-out. inner: the message inside a bundle.
     """
 
@@ -155,6 +159,10 @@ class Message:
     command: str = ""
     priority: int = 0
     dpid: int | None = None
+    cookie_mask: int = 0
+    idle_s: int = 0
+    hard_s: int = 0
+    lasted_s: float = 0.0
     inner: Message | None = None
     problem: str = ""
 
@@ -216,8 +224,9 @@ def _read_packet_out(message: Message, data: bytes) -> None:
 def _read_flow_mod(message: Message, data: bytes) -> None:
     """7.3.4.1: cookie, mask, table, command, timeouts, priority, buffer, out-port and -group,
     flags; match, instructions."""
-    cookie, _, table, command, _, _, priority, buffer_id, _, _, _ = _flow_mod(data, 8)
+    cookie, mask, table, command, idle, hard, priority, buffer_id, _, _, _ = _flow_mod(data, 8)
     message.cookie, message.table, message.priority = cookie, table, priority
+    message.cookie_mask, message.idle_s, message.hard_s = mask, idle, hard
     message.buffer_id = buffer_id
     message.command = COMMANDS[command] if command < len(COMMANDS) else str(command)
     message.match, at = _match(data, 48)
@@ -232,6 +241,16 @@ def _read_flow_mod(message: Message, data: bytes) -> None:
             ports += _actions(data, at + 8, min(at + size, len(data)))
         at += size
     message.ports = tuple(ports)
+
+
+def _read_flow_removed(message: Message, data: bytes) -> None:
+    """7.4.2: cookie, priority, reason, table, how long it lasted, timeouts, counters, match."""
+    cookie, priority, reason, table, seconds, nanoseconds, idle, hard = _flow_removed(data, 8)
+    message.cookie, message.priority, message.table = cookie, priority, table
+    message.reason = REMOVED[reason] if reason < len(REMOVED) else str(reason)
+    message.lasted_s = seconds + nanoseconds / 1e9
+    message.idle_s, message.hard_s = idle, hard
+    message.match, _ = _match(data, 48)
 
 
 def _read_features(message: Message, data: bytes) -> None:
@@ -253,6 +272,7 @@ _READERS = {
     "packet-in": _read_packet_in,
     "packet-out": _read_packet_out,
     "flow-mod": _read_flow_mod,
+    "flow-removed": _read_flow_removed,
     "features-reply": _read_features,
     "experimenter": _read_experimenter,
 }

@@ -90,6 +90,7 @@ class Capture:
         index into `interfaces`.
     comment: of the file, `comments`: of frames, by number.
     received, dropped: the kernel's counts by port, where the file has them.
+    ended_ns: when these were taken: the end of a capture that was stopped; 0 if not in the file.
     names: IP address -> host name.
     problem: "" or a sentence on why the end of the file is missing.
     """
@@ -100,6 +101,7 @@ class Capture:
     comments: dict[int, str] = field(default_factory=dict)
     received: dict[int, int] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
+    ended_ns: int = 0
     names: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     os: str = ""
@@ -493,16 +495,20 @@ class _Parser:
                     flags = self.unpack_u32(value)[0]
                 elif code == _COMMENT:
                     comment = _joined(comment, _text(value))
-        multiplier, divisor, offset = self.clocks[port]
-        t_ns = high << 32 | low
-        if divisor != multiplier:
-            t_ns = t_ns * multiplier // divisor
         if flags & 3 == 2:
             reception = Reception.OUTGOING
         else:
             known = _RECEPTIONS.get(flags >> 2 & 7)
             reception = known if known is not None else self._reception(port, data)
-        self.frames.append((t_ns + offset, port, reception, data, max(length, captured), comment))
+        t_ns = self._time(port, high, low)
+        self.frames.append((t_ns, port, reception, data, max(length, captured), comment))
+
+    def _time(self, port: int, high: int, low: int) -> int:
+        multiplier, divisor, offset = self.clocks[port]
+        t_ns = high << 32 | low
+        if divisor != multiplier:
+            t_ns = t_ns * multiplier // divisor
+        return t_ns + offset
 
     def _reception(self, port: int, data: bytes) -> Reception:
         """For files by writers that do not say it: what the destination MAC tells."""
@@ -524,9 +530,11 @@ class _Parser:
     def _statistics(self, at: int, end: int) -> None:
         if end - at < 12:
             return
-        port = self.first + self.unpack_time(self.data, at)[0]
+        number, high, low = self.unpack_time(self.data, at)
+        port = self.first + number
         if port >= len(self.clocks):
             return
+        self.capture.ended_ns = max(self.capture.ended_ns, self._time(port, high, low))
         dropped: int | None = None
         for code, value in self._options(at + 12, end):
             if len(value) != 8:
@@ -624,7 +632,8 @@ def write_all(
     )
     for observation in capture.observations:
         writer.write(observation, merged.get(observation.number, ""))
-    end = capture.observations[-1].t_ns if capture.observations else 0
+    last = capture.observations[-1].t_ns if capture.observations else 0
+    end = capture.ended_ns or last
     for port in sorted({*capture.received, *capture.dropped}):
         writer.write_statistics(
             port, end, capture.received.get(port, 0), capture.dropped.get(port, 0)

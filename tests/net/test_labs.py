@@ -246,3 +246,13 @@ class TestSwap:
         hoplab("exec", "h1", "--", "sh", "-c", again)
         assert "started again" in hoplab("ls").out
         assert hoplab("pingall", "--json").json["lost"] == []
+
+
+def test_with_ipv6_the_hosts_have_it_and_the_switches_ports_do_not(hoplab: Any) -> None:
+    """A port of a switch is no neighbour: it must not ask for routers on the wire."""
+    hoplab("up", "switch,n=2", "--ipv6")
+    assert "h1-eth0" in hoplab("exec", "h1", "--", "cat", "/proc/net/if_inet6").out
+    (note,) = hoplab.state.glob("hoplab/labs/*/init.pid")
+    addresses = Path(f"/proc/{note.read_text().split()[0]}/net/if_inet6").read_text()
+    assert "s1-eth1" in Path(f"/proc/{note.read_text().split()[0]}/net/dev").read_text()
+    assert "s1" not in addresses

@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +105,11 @@ def test_uninstall_removes_exactly_what_was_put_there(hoplab: Any) -> None:
     before = everything(config)
     hoplab("wireshark", "install")
     hoplab("wireshark", "install")
-    assert len(everything(config)) == len(before) + 6
+    assert len(everything(config)) == len(before) + 7
+    # Wireshark itself writes this one anew whenever it ends: not somebody's work to keep.
+    (config / "wireshark" / "profiles" / "hoplab" / "recent").write_text("column.width: %m, 9\n")
+    hoplab("wireshark", "install")
+    (config / "wireshark" / "profiles" / "hoplab" / "recent").write_text("column.width: %m, 9\n")
     hoplab("wireshark", "uninstall")
     assert everything(config) == before
     assert "nothing" in hoplab("wireshark", "uninstall").out
@@ -140,3 +148,82 @@ def test_a_display_and_a_wireshark_are_used(hoplab: Any) -> None:
     hoplab.env.update(DISPLAY=":9", PATH=f"{programs}:{os.environ['PATH']}")
     out = hoplab("wireshark", "lab").out
     assert "0a 0d 0d 0a" in out and "-k -i -" in out and "analyze_sequence_numbers:FALSE" in out
+
+
+@pytest.fixture
+def ssh_server(tmp_path: Path) -> Iterator[Path]:
+    """An sshd of our own on the loopback, with keys of its own; gives a folder with an `ssh` that
+    knows it. Only root may start one that lets root in."""
+    if os.geteuid() != 0:
+        pytest.skip("not root: sshd for this test runs as root")
+    sshd = need("sshd")  # it wants its whole path; the package is openssh-server
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("host", "user"):
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run([need(key[0]), *key[1:]], check=True, timeout=30)
+    (tmp_path / "known").write_text(
+        f"[127.0.0.1]:{port} " + " ".join((tmp_path / "host.pub").read_text().split()[:2]) + "\n"
+    )
+    (tmp_path / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {tmp_path}/host\nPidFile none\nUsePAM no\n"
+        f"AuthorizedKeysFile {tmp_path}/user.pub\nStrictModes no\nPasswordAuthentication no\n"
+        "PermitRootLogin prohibit-password\n"
+    )
+    (tmp_path / "ssh_config").write_text(
+        f"Host labs\n HostName 127.0.0.1\n Port {port}\n User root\n IdentitiesOnly yes\n"
+        f" IdentityFile {tmp_path}/user\n UserKnownHostsFile {tmp_path}/known\n"
+    )
+    (tmp_path / "bin").mkdir()
+    ours = tmp_path / "bin" / "ssh"
+    ours.write_text(f'#!/bin/sh\nexec {need("ssh")} -F {tmp_path}/ssh_config "$@"\n')
+    ours.chmod(0o755)
+    separate = Path("/run/sshd")  # compiled into it; an empty folder
+    made = not separate.exists()
+    separate.mkdir(exist_ok=True, mode=0o755)
+    log = open(tmp_path / "log", "w")  # noqa: SIM115
+    server = subprocess.Popen([sshd, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stderr=log)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            said = (tmp_path / "log").read_text()
+            assert server.poll() is None and time.monotonic() < deadline, f"no sshd: {said}"
+            time.sleep(0.02)
+        yield tmp_path / "bin"
+    finally:
+        server.terminate()
+        server.wait(10)
+        log.close()
+        if made:
+            separate.rmdir()
+
+
+def test_a_lab_on_another_machine_is_captured_through_ssh(hoplab: Any, ssh_server: Path) -> None:
+    need("tshark")
+    hoplab("up", "switch", "--name", "far")
+    hoplab("wireshark", "install")
+    env = hoplab.environment()
+    kept = [f"{name}={env[name]}" for name in ("HOME", "XDG_STATE_HOME", "PYTHONPATH")]
+    there = shlex.join(["env", *kept, *hoplab.argv([])])
+    options = {"sshhost": "labs", "sshlab": "far", "sshhoplab": there}
+    reader = subprocess.Popen(
+        [need("tshark"), "-l", "-i", "hoplab-ssh", "-f", "icmp", "-c", "8",
+         *(word for name, value in options.items()
+           for word in ("-o", f"extcap.hoplab_ssh.{name}:{value}")),
+         "-T", "fields", "-e", "frame.interface_name", "-e", "icmp.type"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=hoplab.home,
+        env={**env, "PATH": f"{ssh_server}:{env['PATH']}"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while reader.poll() is None:  # it takes a while to begin; each ping is a chance to be seen
+        assert time.monotonic() < deadline, "tshark has not seen eight frames in a minute"
+        ping = ("ping", "-c", "1", "-W", "1", "10.0.0.2")
+        hoplab("exec", "--name", "far", "h1", "--", *ping, code=None)
+    out, err = reader.communicate()
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert len(rows) == 8, err
+    assert {row[0] for row in rows} == {"h1-eth0", "s1-eth1", "s1-eth2", "h2-eth0"}

@@ -44,8 +44,9 @@ def packet_out(frame: bytes, in_port: int, ports: Sequence[int],
 
 def flow_mod(table: int, fields: Mapping[int, bytes], ports: Sequence[int] = (),
              goto: int | None = None, masked: Mapping[int, tuple[bytes, bytes]] | None = None,
-             command: int = 0, priority: int = 1, buffer_id: int = NO_BUFFER) -> bytes:  # fmt: skip
-    head = struct.pack("!QQBBHHHIIIH2x", 0, 0, table, command, 0, 0, priority, buffer_id,
+             command: int = 0, priority: int = 1, buffer_id: int = NO_BUFFER,
+             idle: int = 0, hard: int = 0) -> bytes:  # fmt: skip
+    head = struct.pack("!QQBBHHHIIIH2x", 0, 0, table, command, idle, hard, priority, buffer_id,
                        0xFFFFFFFF, 0xFFFFFFFF, 0)  # fmt: skip
     body = b""
     if ports:
@@ -54,6 +55,12 @@ def flow_mod(table: int, fields: Mapping[int, bytes], ports: Sequence[int] = (),
     if goto is not None:
         body += struct.pack("!HHB3x", 1, 8, goto)
     return message(14, head + match(fields, masked or {}) + body, 2)
+
+
+def flow_removed(table: int, fields: Mapping[int, bytes], reason: int, priority: int = 1,
+                 idle: int = 0, hard: int = 0) -> bytes:  # fmt: skip
+    head = struct.pack("!QHBBIIHHQQ", 0, priority, reason, table, 7, 5, idle, hard, 1, 60)
+    return message(11, head + match(fields, {}))
 
 
 def features(dpid: int) -> bytes:

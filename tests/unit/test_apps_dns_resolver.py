@@ -25,13 +25,16 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
+import dns_records
 import dns_resolver
 import dns_service
+import dns_wire
+from dns_records import A, name_text, record
 
-from tests.unit.test_apps_all import ZONES, Running, running
+from tests.unit.test_apps_all import ZONES, Running, eventually, running
 from tests.unit.test_apps_dns_server import dig
 
-A = dns.rdatatype.A
+wire_name = dns_records.name
 LAME_ZONE = """
 ; Names with servers that fail, below itheima.com.
 deadfirst IN NS dead.deadfirst
@@ -173,8 +176,8 @@ def test_every_name_of_the_servers_resolves(tree: Tree) -> None:
 
 
 def test_any(tree: Tree) -> None:
-    kinds = {record[1] for record in dig(tree.resolver, "itheima.com", "ANY").records()}
-    assert kinds == {"SOA", "NS", "A"}
+    kinds = [record[1] for record in dig(tree.resolver, "itheima.com", "ANY").records()]
+    assert kinds == ["SOA"]  # one set will do, RFC 8482
 
 
 def test_next_server_when_one_is_silent(tree: Tree) -> None:
@@ -228,6 +231,27 @@ def test_many_clients_at_once(tree: Tree) -> None:
     assert {dns.message.from_wire(wire).answer[0][0].address for wire in answers} == {"10.80.0.81"}
 
 
+def test_many_queries_on_one_tcp_connection(tree: Tree) -> None:
+    """Answers come as they are ready (RFC 7766 section 7), all of them."""
+    names = [f"n{n}.itheima.com." for n in range(30)] + ["www.itheima.com."] * 30
+    queries = {}
+    for number, each in enumerate(names):
+        asked = dns.message.make_query(each, "A")
+        asked.id = number
+        queries[number] = asked
+    frames = dns_service.TcpFrames()
+    with socket.create_connection((tree.resolver.address, tree.resolver.port), timeout=10) as sock:
+        sock.sendall(b"".join(frames.frame(each.to_wire()) for each in queries.values()))
+        sock.shutdown(socket.SHUT_WR)
+        while data := sock.recv(65536):
+            for wire in frames.feed(data):
+                reply = dns.message.from_wire(wire)
+                assert queries.pop(reply.id).is_response(reply)
+                expected = dns.rcode.NXDOMAIN if reply.id < 30 else dns.rcode.NOERROR
+                assert reply.rcode() == expected
+    assert not queries
+
+
 # ---- by itself -------------------------------------------------------------------------------
 
 
@@ -252,9 +276,15 @@ def message(
     return reply
 
 
+def ours(reply: dns.message.Message) -> dns_wire.Message:
+    """The library's message as ours, over the wire."""
+    return dns_wire.decode(reply.to_wire())
+
+
 def verdict(reply: dns.message.Message, zone: str = "x.lab.") -> dns_resolver.Verdict:
-    question = reply.question[0]
-    return dns_resolver.read_reply(reply, dns.name.from_text(zone), question.name, question.rdtype)
+    taken = ours(reply)
+    assert taken.qname is not None
+    return dns_resolver.read_reply(taken, wire_name(zone), taken.qname, taken.qtype)
 
 
 def test_answer_is_taken_and_what_is_out_of_bailiwick_is_dropped() -> None:
@@ -262,12 +292,12 @@ def test_answer_is_taken_and_what_is_out_of_bailiwick_is_dropped() -> None:
         message(answer="www.x.lab. 9 IN CNAME www.bank.lab.; www.bank.lab. 9 IN A 6.6.6.6")
     )
     assert found.kind == "answer"
-    assert [rrset.rdtype for rrset in found.rrsets] == [dns.rdatatype.CNAME]
+    assert [rrset.rtype for rrset in found.rrsets] == [dns_records.CNAME]
 
 
 def test_records_nobody_asked_for_are_dropped() -> None:
     found = verdict(message(answer="www.x.lab. 9 IN A 1.1.1.1; mail.x.lab. 9 IN A 6.6.6.6"))
-    assert [rrset.name.to_text() for rrset in found.rrsets] == ["www.x.lab."]
+    assert [name_text(rrset.name) for rrset in found.rrsets] == ["www.x.lab."]
 
 
 def test_answer_at_second_hand_is_of_no_use() -> None:
@@ -288,14 +318,14 @@ def test_glue_outside_the_zone_is_dropped() -> None:
             flags="QR",
         )
     )
-    servers = {name.to_text(): addresses for name, addresses in found.servers.items()}
+    servers = {name_text(server): addresses for server, addresses in found.servers.items()}
     assert found.kind == "referral" and found.ttl == 30
     assert servers == {"ns.www.x.lab.": ["1.1.1.1"], "ns.bank.lab.": []}
 
 
 def test_denial_with_a_foreign_soa_is_not_for_the_cache() -> None:
     found = verdict(message(authority="lab. 9 IN SOA . . 1 1 1 1 1", rcode="NXDOMAIN"))
-    assert (found.kind, found.rcode, found.soa) == ("denial", dns.rcode.NXDOMAIN, None)
+    assert (found.kind, found.rcode, found.soa) == ("denial", dns_wire.NXDOMAIN, None)
 
 
 def test_cname_loop_in_one_reply_ends() -> None:
@@ -311,25 +341,29 @@ class World:
     def __init__(self, replies: dict[str, Callable[[str], dns.message.Message]]) -> None:
         self.replies = replies
         self.asked: list[tuple[str, str]] = []
+        self.lock = threading.Lock()
 
     def exchange(
-        self,
-        address: str,
-        name: dns.name.Name,
-        rdtype: dns.rdatatype.RdataType,
-        timeout_s: float,
-    ) -> dns.message.Message:
-        question = f"{name} {dns.rdatatype.to_text(rdtype)}"
-        self.asked.append((address, question))
+        self, address: str, wanted: bytes, rtype: int, timeout_s: float
+    ) -> dns_wire.Message:
+        question = f"{name_text(wanted)} {dns_records.type_text(rtype)}"
+        with self.lock:
+            self.asked.append((address, question))
         if address not in self.replies:
             raise TimeoutError
-        return self.replies[address](question)
+        return ours(self.replies[address](question))
 
 
-def ask(world: World, name: str, cache: dns_resolver.Cache | None = None) -> dns.message.Message:
-    roots = {dns.name.from_text("root."): ["10.0.0.1"]}
-    recursor = dns_resolver.Recursor(roots, world.exchange, cache=cache)
-    return recursor.resolve(dns.message.make_query(name, "A"))
+def recursor(world: World, cache: dns_resolver.Cache | None = None) -> dns_resolver.Recursor:
+    return dns_resolver.Recursor({wire_name("root."): ["10.0.0.1"]}, world.exchange, cache=cache)
+
+
+def query(wanted: str) -> dns_wire.Message:
+    return dns_wire.question(wanted, "A", flags=dns_wire.RD)
+
+
+def ask(world: World, wanted: str, cache: dns_resolver.Cache | None = None) -> dns_wire.Message:
+    return recursor(world, cache).resolve(query(wanted))
 
 
 def test_cname_loop_across_replies_is_servfail() -> None:
@@ -339,7 +373,7 @@ def test_cname_loop_across_replies_is_servfail() -> None:
         return message(question, answer=f"{name} 9 IN CNAME {other}")
 
     world = World({"10.0.0.1": reply})
-    assert ask(world, "a.lab.").rcode() == dns.rcode.SERVFAIL
+    assert ask(world, "a.lab.").rcode == dns_wire.SERVFAIL
     assert len(world.asked) == 2
 
 
@@ -349,7 +383,7 @@ def test_endless_chain_of_cnames_is_servfail() -> None:
         return message(question, answer=f"{name} 0 IN CNAME x{len(name)}.{name[-40:]}")
 
     world = World({"10.0.0.1": reply})
-    assert ask(world, "a.lab.").rcode() == dns.rcode.SERVFAIL
+    assert ask(world, "a.lab.").rcode == dns_wire.SERVFAIL
     assert len(world.asked) <= dns_resolver.MAX_CHAIN + 1
 
 
@@ -364,26 +398,168 @@ def test_referrals_that_multiply_are_bounded() -> None:
         return message(question, authority=servers, flags="QR")
 
     world = World({"10.0.0.1": reply})
-    assert ask(world, "www.lab.").rcode() == dns.rcode.SERVFAIL
+    assert ask(world, "www.lab.").rcode == dns_wire.SERVFAIL
     assert len(world.asked) <= dns_resolver.MAX_QUESTIONS
 
 
 def test_server_is_asked_twice_before_giving_up() -> None:
     world = World({})
-    assert ask(world, "a.lab.").rcode() == dns.rcode.SERVFAIL
+    assert ask(world, "a.lab.").rcode == dns_wire.SERVFAIL
     assert len(world.asked) == dns_resolver.ROUNDS
 
 
 def test_silent_server_comes_last_the_next_time() -> None:
     world = World({"10.0.0.1": lambda q: message(q, answer=f"{q.split()[0]} 9 IN A 1.2.3.4")})
-    roots = {dns.name.from_text("dead."): ["10.0.0.9"], dns.name.from_text("root."): ["10.0.0.1"]}
+    roots = {wire_name("dead."): ["10.0.0.9"], wire_name("root."): ["10.0.0.1"]}
     lines: list[str] = []
-    recursor = dns_resolver.Recursor(roots, world.exchange, lines.append)
-    for name in ("a.lab.", "b.lab."):
-        response = recursor.resolve(dns.message.make_query(name, "A"))
-        assert response.answer[0][0].address == "1.2.3.4"
+    resolver = dns_resolver.Recursor(roots, world.exchange, lines.append)
+    for wanted in ("a.lab.", "b.lab."):
+        assert resolver.resolve(query(wanted)).answer[0].datas == [bytes((1, 2, 3, 4))]
     assert [address for address, _ in world.asked] == ["10.0.0.9", "10.0.0.1", "10.0.0.1"]
     assert any("10.0.0.9: no reply in time" in line for line in lines)
+
+
+def test_the_quicker_server_is_preferred_and_the_other_is_not_forgotten() -> None:
+    reputation = dns_resolver.Reputation()
+    pairs = [(b"a", "10.0.0.1"), (b"b", "10.0.0.2"), (b"c", "10.0.0.3")]
+
+    def first() -> str:
+        return reputation.order(b"", pairs)[0][1]
+
+    reputation.answered("10.0.0.1", 0.040, [])
+    assert first() == "10.0.0.2", "an unknown one is tried"
+    reputation.answered("10.0.0.2", 0.010, [])
+    reputation.silent("10.0.0.3", 1.0)
+    assert [address[-1] for _, address in reputation.order(b"", pairs)] == ["2", "1", "3"]
+    reputation.silent("10.0.0.2", 1.0)
+    assert first() == "10.0.0.1", "one that fell silent"
+    everybody = [address for _, address in pairs]
+    chosen = []
+    for _ in range(400):
+        chosen.append(first())
+        reputation.answered(chosen[-1], 0.040, everybody)
+    assert set(chosen) == set(everybody) and chosen.count("10.0.0.1") > 100
+
+
+def test_lame_server_comes_last_for_that_zone_alone() -> None:
+    now = 0.0
+    reputation = dns_resolver.Reputation(lambda: now)
+    pairs = [(b"a", "10.0.0.1"), (b"b", "10.0.0.2")]
+    reputation.lame(wire_name("x."), "10.0.0.1")
+    assert reputation.order(wire_name("x."), pairs)[0][1] == "10.0.0.2"
+    assert reputation.order(wire_name("y."), pairs)[0][1] == "10.0.0.1"
+    now = dns_resolver.LAME_S + 1
+    assert reputation.order(wire_name("x."), pairs)[0][1] == "10.0.0.1"
+
+
+def test_the_same_question_of_many_at_once_is_asked_once() -> None:
+    go = threading.Event()
+    waiting: list[str] = []
+
+    def reply(question: str) -> dns.message.Message:
+        assert go.wait(10)
+        return message(question, answer="a.lab. 60 IN A 1.2.3.4")
+
+    world = World({"10.0.0.1": reply})
+    resolver = recursor(world)
+    resolver.log = lambda text: waiting.append(text) if "under way" in text else None
+    found: list[dns_wire.Message] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(resolver.resolve(query("A.lab."))))
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(waiting) == 19)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(world.asked) == 1
+    assert [each.answer[0].datas for each in found] == [[bytes((1, 2, 3, 4))]] * 20
+
+
+def test_those_who_wait_for_a_failure_fail_too() -> None:
+    go = threading.Event()
+
+    def reply(question: str) -> dns.message.Message:
+        assert go.wait(10)
+        raise OSError("no way there")
+
+    resolver = recursor(World({"10.0.0.1": reply}))
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(resolver.resolve(query("a.lab.")).rcode))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert found == [dns_wire.SERVFAIL] * 3
+
+
+def test_an_old_answer_rather_than_none_where_that_is_allowed() -> None:
+    now = 0.0
+    world = World({"10.0.0.1": lambda question: message(question, answer="a.lab. 10 IN A 1.2.3.4")})
+    cache = dns_resolver.Cache(clock=lambda: now, stale_s=100)
+    resolver = recursor(world, cache)
+    assert resolver.resolve(query("a.lab.")).answer[0].ttl == 10
+    working = world.replies.pop("10.0.0.1")
+    now = 50.0
+    stale = resolver.resolve(query("a.lab."))
+    assert stale.rcode == dns_wire.NOERROR and stale.answer[0].ttl == dns_resolver.STALE_TTL_S
+    asked = len(world.asked)
+    assert resolver.resolve(query("a.lab.")).answer and len(world.asked) == asked, "at once"
+    assert resolver.resolve(query("b.lab.")).rcode == dns_wire.SERVFAIL
+    now = 111.0
+    assert resolver.resolve(query("a.lab.")).rcode == dns_wire.SERVFAIL, "too old"
+    world.replies["10.0.0.1"] = working
+    assert resolver.resolve(query("a.lab.")).answer[0].ttl == 10
+    # And without the option never.
+    resolver = recursor(world, dns_resolver.Cache(clock=lambda: now))
+    resolver.resolve(query("a.lab."))
+    world.replies.clear()
+    now += 50
+    assert resolver.resolve(query("a.lab.")).rcode == dns_wire.SERVFAIL
+
+
+def test_what_is_in_the_cache_takes_no_thread() -> None:
+    world = World({"10.0.0.1": lambda q: message(q, answer=f"{q.split()[0]} 60 IN A 1.2.3.4")})
+    resolver = recursor(world)
+    assert resolver.at_once(query("a.lab.")) is None
+    resolver.resolve(query("a.lab."))
+    ready = resolver.at_once(query("A.lab."))
+    assert ready is not None and ready.answer[0].datas == [bytes((1, 2, 3, 4))]
+    assert resolver.at_once(query("b.lab.")) is None and len(world.asked) == 1
+
+
+def test_student_s_resolver_in_ten_lines(tree: Tree, tmp_path: Path) -> None:
+    """The example of docs/apps.md, as it stands there."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "apps.md").read_text(encoding="utf-8")
+    code = text.partition("```python title=my_resolver.py\n")[2].partition("```")[0]
+    assert 5 <= len(code.strip().splitlines()) <= 10
+    script = tmp_path / "my_resolver.py"
+    script.write_text(code, encoding="utf-8")
+    options = ["--root", f"a.root-servers.lab={tree.net}.2"]
+    options += ["--upstream-port", str(tree.servers["root"].port)]
+    with extended_path(), running(str(script), tmp_path / "log", *options) as mine:
+        assert dig(mine, "six-times-seven.math").data() == ['"42"']
+        assert dig(mine, "www.itheima.com").data() == ["10.80.0.80"]
+
+
+@contextmanager
+def extended_path() -> Iterator[None]:
+    """Children find apps/ on their path, as students do who follow the docs."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(ZONES.parent)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def test_ttl_counts_down_and_runs_out() -> None:
@@ -405,7 +581,7 @@ def test_denial_counts_down_by_the_smaller_number() -> None:
     for after, ttl, asked in ((0, 20, 1), (15, 5, 1), (21, 20, 2)):
         now = float(after)
         response = ask(world, "a.lab.", cache)
-        assert response.rcode() == dns.rcode.NXDOMAIN
+        assert response.rcode == dns_wire.NXDOMAIN
         assert (response.authority[0].ttl, len(world.asked)) == (ttl, asked)
 
 
@@ -420,8 +596,8 @@ def test_ttl_zero_is_not_kept() -> None:
 def test_cache_does_not_grow_without_end() -> None:
     cache = dns_resolver.Cache(limit=10)
     for n in range(50):
-        cache.put(dns.rrset.from_text(f"n{n}.lab.", 60, "IN", "A", "1.2.3.4"))
-    kept = [n for n in range(50) if cache.get(dns.name.from_text(f"n{n}.lab."), A)]
+        cache.put(record(f"n{n}.lab.", "A", "1.2.3.4"))
+    kept = [n for n in range(50) if cache.get(wire_name(f"n{n}.lab."), A)]
     assert kept == list(range(40, 50))
 
 
@@ -429,7 +605,7 @@ def test_root_options() -> None:
     servers = dns_resolver.collect_roots(
         [dns_resolver.parse_root("b.lab=10.0.0.2")], str(ZONES / "root.hints")
     )
-    assert {name.to_text(): found for name, found in servers.items()} == {
+    assert {name_text(server): found for server, found in servers.items()} == {
         "a.root-servers.lab.": ["10.53.0.2"],
         "b.lab.": ["10.0.0.2"],
     }
@@ -482,9 +658,8 @@ def test_replies_that_do_not_fit_are_passed_over() -> None:
         return [b"", b"junk", *(one.to_wire() for one in forged)]
 
     with udp_server(reply) as port:
-        name = dns.name.from_text("a.lab.")
-        found = dns_resolver.exchange("127.0.0.1", name, A, 5.0, port)
-    assert found.answer[0][0].address == "1.2.3.4"
+        found = dns_resolver.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+    assert found.answer[0].datas == [bytes((1, 2, 3, 4))]
 
 
 def test_ids_and_source_ports_differ() -> None:
@@ -495,7 +670,7 @@ def test_ids_and_source_ports_differ() -> None:
         for _ in range(8):
             with pytest.raises(TimeoutError):
                 address, port = sock.getsockname()
-                dns_resolver.exchange(address, dns.name.from_text("a.lab."), A, 0.02, port)
+                dns_resolver.exchange(address, wire_name("a.lab."), A, 0.02, port)
             wire, peer = sock.recvfrom(4096)
             ids.add(wire[:2])
             ports.add(peer[1])
@@ -511,8 +686,8 @@ def test_server_without_edns_is_asked_again_without() -> None:
         return [dns.message.make_response(query).to_wire()]
 
     with udp_server(reply) as port:
-        found = dns_resolver.exchange("127.0.0.1", dns.name.from_text("a.lab."), A, 5.0, port)
-    assert found.rcode() == dns.rcode.NOERROR
+        found = dns_resolver.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+    assert found.rcode == dns_wire.NOERROR
 
 
 def test_closed_port_is_known_at_once() -> None:
@@ -521,15 +696,14 @@ def test_closed_port_is_known_at_once() -> None:
         port = sock.getsockname()[1]
     start = time.monotonic()
     with pytest.raises(ConnectionRefusedError):
-        dns_resolver.exchange("127.0.0.1", dns.name.from_text("a.lab."), A, 5.0, port)
+        dns_resolver.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
     assert time.monotonic() - start < 2
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(wire=st.binary(max_size=300))
 def test_any_bytes_are_no_reply_or_a_reply(wire: bytes) -> None:
-    query = dns.message.make_query("a.lab.", "A")
-    assert dns_resolver.fits(query, wire) is None
+    assert dns_resolver.fits(query("a.lab."), wire) is None
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -544,12 +718,9 @@ def test_damaged_replies_are_judged_without_a_crash(edits: list[tuple[int, int]]
     for position, value in edits:
         wire[position % len(wire)] = value
     try:
-        damaged = dns.message.from_wire(bytes(wire))
-    except Exception:
+        damaged = dns_wire.decode(bytes(wire))
+    except dns_wire.Malformed:
         return
-    question = reply.question[0]
-    found = dns_resolver.read_reply(
-        damaged, dns.name.from_text("x.lab."), question.name, question.rdtype
-    )
+    found = dns_resolver.read_reply(damaged, wire_name("x.lab."), wire_name("www.x.lab."), A)
     for rrset in found.rrsets:
-        assert rrset.name.is_subdomain(dns.name.from_text("x.lab."))
+        assert dns_records.is_below(rrset.name.lower(), wire_name("x.lab."))

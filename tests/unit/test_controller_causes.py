@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from tests.unit.openflow_bytes import (
     bundled,
     features,
     flow_mod,
+    flow_removed,
     packet_in,
     packet_out,
 )
@@ -189,3 +191,43 @@ def test_frames_in_hand_are_not_changed() -> None:
     before = [replace(one) for one in net.observations()]
     story(net, Channel())
     assert before == net.observations()
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(0, "the last one expired, unused for 5 s"),
+     (1, "the last one expired 9 s after it had come"),
+     (2, "the last one was deleted")],
+)  # fmt: skip
+def test_a_flow_that_was_removed_is_named_as_the_reason_to_ask(reason: int, said: str) -> None:
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    taught(channel, START_NS - 20_000 * MS)
+    flow = {"fields": {3: came.data[:6]}, "idle": 5, "hard": 9}
+    channel.say(START_NS - 10_000 * MS, False, flow_mod(0, ports=(2,), **flow))  # type: ignore[arg-type]
+    channel.say(START_NS - MS, True, flow_removed(0, reason=reason, **flow))  # type: ignore[arg-type]
+    channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
+    channel.say(came.t_ns + MS, False, packet_out(came.data, 1, (FLOOD,)))
+    assert first(story(net, channel)).sentence == (
+        f"s1 had no flow for it any more: {said} (table 0) and asked the controller, which "
+        "answered flood after 0.90 ms"
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "age_s", "known"),
+    [({}, 100, True), ({"hard": 5}, 4, True), ({"hard": 5}, 6, False), ({"hard": 5}, 8, False),
+     ({"idle": 5}, 4, True), ({"idle": 5}, 8, False)],
+)  # fmt: skip
+def test_a_flow_that_has_timed_out_floods_no_more(
+    how: dict[str, int], age_s: int, known: bool
+) -> None:
+    net, channel = network(), Channel()
+    net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, 1, b"ping"))
+    channel.say(START_NS - 200_000 * MS, True, features(1))
+    then = START_NS - age_s * 1000 * MS
+    channel.say(then, False, flow_mod(255, {}, command=3))
+    channel.say(then, False, flow_mod(0, {}, (FLOOD,), **how))
+    sentences = [one.sentence for trip in story(net, channel).trips for one in trip.decisions]
+    assert sentences
+    assert ("a flow it has floods this" in sentences[0]) == known

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import gc
 import random
+import weakref
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoplab.trace.follow import KEPT_COPIES, Follower, follow, last_seen
-from hoplab.trace.model import Hop, Journey, Origin
+from hoplab.trace.follow import Follower, follow
+from hoplab.trace.model import Doubt, Hop, Journey, Origin
+from hoplab.trace.tree import KEPT_COPIES, last_seen
 from hoplab.trace.wiring import Interface, Node, Wiring
 from hoplab.wire.observation import Observation, Reception
 from tests.unit import netmodel as nm
@@ -328,8 +330,7 @@ def test_clocks_that_disagree(tape: Tape, sort: bool) -> None:
         journeys = tape.follow()
     else:
         follower = Follower(W)
-        for item in sorted(tape.items, key=lambda o: o.number % 3):
-            follower.feed(item)
+        follower.feed(sorted(tape.items, key=lambda o: o.number % 3))
         journeys = follower.finish()
     (journey,) = journeys
     hops = list(journey.hops())
@@ -399,7 +400,7 @@ def test_a_long_storm_holds_no_more_hops_than_a_short_one() -> None:
         t, number = t + MS, number + 1
         port = ring.port(name)
         assert port is not None
-        follower.feed(Observation(number, t, port, how, ASK, len(ASK)))
+        follower.feed([Observation(number, t, port, how, ASK, len(ASK))])
 
     see("h1-eth0", OUT)
     see("s0-eth3", Reception.BROADCAST)
@@ -454,7 +455,7 @@ def test_loops_of_any_shape(seed: int, switches: int, chords: int, jitter: bool)
 def test_unknown_interfaces_and_tiny_frames_are_ignored() -> None:
     follower = Follower(W, ports=[None, 0])
     for port, data in ((0, ASK), (1, b"short"), (5, ASK), (1, ASK)):
-        follower.feed(Observation(1, nm.START, port, OUT, data, len(data)))
+        follower.feed([Observation(1, nm.START, port, OUT, data, len(data))])
     assert follower.ignored == 3
     assert only(follower.finish()).tail == 0
 
@@ -473,12 +474,12 @@ def test_memory_is_bounded_and_journeys_are_handed_out_in_order() -> None:
             port = W.port(name)
             assert port is not None
             number += 1
-            follower.feed(Observation(number, t + step * US, port, how, frame, len(frame)))
+            follower.feed([Observation(number, t + step * US, port, how, frame, len(frame))])
         for journey in follower.ready():
             numbers.append(journey.number)
             assert len(list(journey.hops())) == 2
-        held = sum(len(n.causes) + len(n.copies) + len(n.late) for n in follower._nodes)
-        most = max(most, held + len(follower._roots) + sum(map(len, follower._flights)))
+        held = sum(map(len, (*follower._nodes, *follower._cables)))
+        most = max(most, held + len(follower._fresh) + len(follower._old))
     numbers += [journey.number for journey in follower.finish()]
     assert numbers == list(range(1, 3001))
     assert most < 250
@@ -511,8 +512,7 @@ def test_all_is_found_with_jitter(seed: int, nat: bool, mtu: bool) -> None:
     case = net.case(jitter_ns=500 * US, reorder_ns=500 * US)
     nm.judge(case, follow(case.wiring, case.observations), complete=True)
     follower = Follower(case.wiring)
-    for item in case.observations:
-        follower.feed(item)
+    follower.feed(case.observations)
     nm.judge(case, follower.finish(), complete=True)
 
 
@@ -529,6 +529,100 @@ def test_nothing_wrong_is_said_when_much_is_missing(
     net.run()
     case = net.case(drop=drop, jitter_ns=300 * US)
     nm.judge(case, follow(case.wiring, case.observations), complete=False)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    seeds,
+    st.sampled_from([0.02, 0.2]),
+    st.sampled_from([20 * US, 200 * US, 2 * MS, 20 * MS, 200 * MS, S]),
+)
+def test_identical_frames_are_told_right_or_in_doubt(seed: int, loss: float, gap: int) -> None:
+    """The capture is whole, the network loses frames, and half of them are repeated closely."""
+    net = nm.random_net(random.Random(seed), nat=bool(seed & 1), small_mtu=bool(seed & 2))
+    net.loss = loss
+    nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=gap, repeats=0.5)
+    net.run()
+    case = net.case(skew_ns=300 * US if gap >= 2 * MS else 0)
+    nm.judge(case, follow(case.wiring, case.observations), complete=False)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds, st.sampled_from([20 * MS, 200 * MS, S]), st.sampled_from([0, 300 * US]))
+def test_identical_frames_in_a_capture_with_gaps(seed: int, gap: int, skew: int) -> None:
+    net = nm.random_net(random.Random(seed))
+    net.loss = 0.05
+    nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=gap, repeats=0.5)
+    net.run()
+    case = net.case(drop=0.05, skew_ns=skew)
+    nm.judge(case, follow(case.wiring, case.observations, lossy=True), complete=False)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seeds, st.integers(1, 60))
+def test_in_pieces_as_at_once(seed: int, size: int) -> None:
+    """`feed` and `ready` by turns give what `follow` gives: the same journeys in the same order."""
+    net = nm.random_net(random.Random(seed), nat=True, small_mtu=True)
+    net.loss = 0.05
+    nm.random_traffic(net, 20, spread_ns=20 * S, repeat_gap_ns=20 * MS)
+    net.run()
+    case = net.case(skew_ns=300 * US)
+    observations = sorted(case.observations, key=lambda one: one.t_ns)
+    follower = Follower(case.wiring)
+    pieces = []
+    for first in range(0, len(observations), size):
+        follower.feed(observations[first : first + size])
+        pieces += follower.ready()
+    pieces += follower.finish()
+    assert list(map(shape, pieces)) == list(map(shape, follow(case.wiring, observations)))
+
+
+def shape(journey: Journey) -> list[object]:
+    return [
+        journey.number,
+        *(
+            (hop.sent and hop.sent.number, hop.received and hop.received.number, hop.origin,
+             hop.healed, hop.doubt)
+            for hop in journey.hops()
+        ),
+    ]  # fmt: skip
+
+
+def test_one_of_two_alike_is_lost(tape: Tape) -> None:
+    """Sent twice, arrived once: which one it was is in doubt, until the other one arrives too."""
+    tape(0, "h1-eth0", ASK)
+    tape(10 * US, "h1-eth0", ASK)
+    tape(30 * US, "s1-eth0", ASK, ALL)
+    assert [j.root.doubt for j in tape.follow()] == [Doubt.ENDS, Doubt.ENDS]
+    tape(40 * US, "s1-eth0", ASK, ALL)
+    assert [j.root.doubt for j in tape.follow()] == [0, 0]
+
+
+def test_one_of_two_alike_is_dropped_by_a_switch(tape: Tape) -> None:
+    for t in (0, 100 * US):
+        tape(t, "h1-eth0", ASK)
+        tape(t + 5, "s1-eth0", ASK, ALL)
+    tape(200 * US, "s1-eth1", ASK)
+    copies = [c for j in tape.follow() for c in j.root.children]
+    assert [c.doubt for c in copies] == [Doubt.CAUSE]
+    tape(210 * US, "s1-eth1", ASK)
+    copies = [c for j in tape.follow() for c in j.root.children]
+    assert [c.doubt for c in copies] == [0, 0]
+
+
+def test_a_tree_that_nobody_keeps_is_gone_at_once(tape: Tape) -> None:
+    """Without the cycle collector, which would cost more than all the following."""
+    tape(0, "h1-eth0", ASK)
+    tape(5, "s1-eth0", ASK, ALL)
+    tape(9, "s1-eth1", ASK)
+    journeys = tape.follow()
+    gone = weakref.ref(journeys[0].root.children[0])
+    gc.disable()
+    try:
+        journeys.clear()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_most_is_found_when_a_tenth_is_missing() -> None:

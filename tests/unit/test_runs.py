@@ -8,8 +8,10 @@ changed before you keep it. `tests/record_runs.py` records the runs.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import os
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -298,3 +300,25 @@ def test_every_piece_of_a_sentence_stands_in_the_catalogue() -> None:
         if piece not in english and piece not in names
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", ["web-cold", "routed-cold", "switch", "web-hub"])
+def test_what_the_end_of_the_capture_cuts_is_not_lost(name: str, tmp_path: Path) -> None:
+    """A run in which nothing was lost, stopped after any of its frames."""
+    whole = pcapng.read(RUNS / name / runs.CAPTURE)
+    shutil.copyfile(RUNS / name / runs.STATE, tmp_path / runs.STATE)
+    cut = 0
+    every = max(1, len(whole.observations) // 25)
+    for count in range(1, len(whole.observations), every):
+        shown = whole.observations[:count]
+        end = shown[-1].t_ns + 40_000_000
+        part = dataclasses.replace(whole, observations=shown, ended_ns=end, comments={})
+        with open(tmp_path / runs.CAPTURE, "wb") as file:
+            pcapng.write_all(file, part)
+        story = runs.reopen(tmp_path).story
+        assert [trip.title for trip in story.trips if trip.lost] == []
+        legs = [leg for trip in story.trips for leg in trip.legs if leg.cut]
+        cut += len(legs)
+        assert all(leg.received is None for leg in legs)
+        assert not any(" never arrived at " in trip.ended for trip in story.trips)
+    assert cut

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long an effect may be looked for: the times of the follower, all in nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+# Identical frames kept apart per switch or link. Only a storm has more; its oldest are forgotten.
+MOST_ALIKE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """After these times a hop is forgotten as a candidate.
+
+    link_ns: on a cable. switch_ns: a frame may wait for the controller. router_ns: a packet waits
+        for ARP, three tries a second apart.
+    slack_ns: so much may the clocks of two ports disagree.
+    journey_ns: a journey still growing after this time is handed out all the same: behind it all
+        later journeys wait, because journeys are numbered in time order.
+    """
+
+    link_ns: int = 100 * MILLISECOND
+    switch_ns: int = 900 * MILLISECOND
+    router_ns: int = 4 * SECOND
+    slack_ns: int = 2 * MILLISECOND
+    journey_ns: int = 30 * SECOND
