@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab import switchd, wait
+from hoplab import content, switchd, wait
 from hoplab.errors import Exit, LabError
 
 PORTS = range(6653, 6685)  # 6653 is IANA's for OpenFlow; each new process takes the next one
@@ -108,7 +108,9 @@ class Controller:
         argv += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
         argv += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
         ours = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours)))
+        # A copy of one of our controllers finds kit.py though it was not copied along.
+        beside = str(content.folder("controllers"))
+        path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours, beside)))
         own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
         own["HOPLAB_FOLDER"] = str(self.own or self.folder)
         if self.role:

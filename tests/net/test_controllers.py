@@ -21,16 +21,18 @@ SWITCHES = ["learning_switch", "two_table_switch", "datapath_learning", "fast_sw
 H = {n: f"02:00:00:00:{n:02x}:00" for n in range(1, 9)}  # the hosts of the topology switch
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
-# Sends a raw frame: destination, source, and how often.
+# Sends a raw frame: destination, source, how often, the pause between them, and what is in them.
 SEND = """
-import socket, sys
-to, source, times = sys.argv[1:]
+import socket, sys, time
+to, source, times, pause_s, words = sys.argv[1:]
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 raw.bind((next(n for _, n in socket.if_nameindex() if "-eth" in n), 0))
-data = bytes.fromhex((to + source).replace(":", "") + "88b5") + b"hoplab test frame".ljust(50)
+data = bytes.fromhex((to + source).replace(":", "") + "88b5") + words.encode().ljust(50)
 for _ in range(int(times)):
     raw.send(data)
+    time.sleep(float(pause_s))
 """
+TEXT = "hoplab test frame"
 # Says how many of those frames arrive, between "ready" and the end of its input.
 COUNT = """
 import socket, sys, select
@@ -68,7 +70,7 @@ def flows(hoplab: Any, switch: str = "s1") -> list[str]:
 
 
 def send(hoplab: Any, host: str, to: str, source: str, times: int = 1) -> None:
-    hoplab("exec", host, "--", "python3", "-c", SEND, to, source, str(times))
+    hoplab("exec", host, "--", "python3", "-c", SEND, to, source, str(times), "0", TEXT)
 
 
 def reached(hoplab: Any, sender: str, to: str, source: str, hosts: list[str]) -> dict[str, int]:
@@ -133,7 +135,7 @@ class TestSwitch:
         hoplab("pingall")
         before = len(flows(hoplab))
         ofctl(hoplab, "add-flow", "s1", "priority=77,dl_dst=02:00:00:00:99:99,actions=drop")
-        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.]ryu_main")
+        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.](ryu|osken)_main")
         until(lambda: not any("priority=77" in f for f in flows(hoplab)), "a clean table")
         until(lambda: "started again" in hoplab("ls").out, "the event")
         assert len(flows(hoplab)) < before
@@ -157,13 +159,63 @@ def test_packet_ins_and_flows_of_eight_hosts(hoplab: Any) -> None:
     assert found["datapath_learning"] == (12, 0, 0) and found["hub"] == (1, 0, 0)
 
 
-def test_a_full_table_still_carries_every_frame(hoplab: Any) -> None:
-    hoplab("up", "switch", "--controller", "two_table_switch")
+SLOW = [pytest.param(name, marks=pytest.mark.long) for name in SWITCHES[2:]]
+
+
+@pytest.mark.parametrize("controller", [*SWITCHES[:2], *SLOW])
+def test_addresses_age_and_running_traffic_goes_on(hoplab: Any, controller: str) -> None:
+    """With an age of two seconds instead of three hundred."""
+    hoplab.env["MAC_AGE_S"] = "2"
+    hoplab("up", "switch", "--controller", controller)
+    words = ["ping", "-q", "-c", "60", "-i", "0.1", "10.0.0.4"]
+    ping = hoplab.popen("exec", "h2", "--", *words)  # three times the age
+    assert "PING" in ping.stdout.readline()
+    send(hoplab, "h1", EVERYBODY, H[1])
+    others = ["h1", "h3"]
+
+    def flooded() -> bool:
+        got = reached(hoplab, "h2", H[1], H[2], others)
+        assert got["h1"] == 1  # known or not, it is reached
+        return got["h3"] == 1
+
+    until(flooded, "h1 to be forgotten")
+    # It moved while it was silent: from its first word on it is there and nowhere else.
+    words = ["python3", "-c", SEND, H[2], H[1], "1000", "0.2", "I am here"]
+    mover = hoplab.popen("exec", "h3", "--", *words)
+    until(lambda: table(hoplab).get(H[1]) == "3" or controller == "learning_switch", "the move")
+    until(lambda: reached(hoplab, "h2", H[1], H[2], others) == {"h1": 0, "h3": 1}, "the move")
+    mover.terminate()
+    mover.communicate(timeout=30)
+    assert "60 received" in ping.communicate(timeout=60)[0]
+
+
+@pytest.mark.parametrize(
+    "controller", [*SWITCHES[:2], pytest.param("fast_switch", marks=pytest.mark.long)]
+)
+def test_too_much_of_anything_still_carries_every_frame(hoplab: Any, controller: str) -> None:
+    hoplab.env["MAC_LIMIT"] = "5"
+    hoplab("up", "switch", "--controller", controller)
+    log = hoplab.state / "hoplab/labs/lab/logs/controller-6653.log"
+    hoplab("pingall")
+    # More addresses than allowed, then packet-ins cut to 64 bytes of a longer frame.
+    for number in range(10, 16):
+        send(hoplab, "h1", EVERYBODY, f"02:00:00:00:00:{number:02x}")
+    assert set(H.values()) - set(table(hoplab)) == {H[n] for n in range(5, 9)}
+    assert len(table(hoplab)) <= 5
+    assert reached(hoplab, "h1", H[2], "02:00:00:00:00:20", ["h2", "h3"]) == {"h2": 1, "h3": 0}
+    miss = "table=0,priority=0,actions=CONTROLLER:64"
+    ofctl(hoplab, "--strict", "mod-flows", "s1", miss)
+    long = ["ping", "-c", "1", "-s", "500", "10.0.0.3"]
+    assert "1 received" in hoplab("exec", "h2", "--", *long).out
+    # A table without room.
+    hoplab("swap", controller)
     limit = ["--", "--id=@t", "create", "Flow_Table", "flow_limit=4", "overflow_policy=refuse"]
     hoplab("exec", "h1", "--", "ovs-vsctl", *limit, "--", "set", "Bridge", "s1", "flow_tables:0=@t")
     assert hoplab("pingall", "--json").json["lost"] == []
-    log = next(hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"))
+    log = max(log.parent.glob("controller-*.log"))
     until(lambda: "TABLE_FULL" in log.read_text(), "the log to say so")
+    sent = re.search(r"TABLE_FULL.*; sent: 040e([0-9a-f]+)", log.read_text())
+    assert sent, "what was sent is a flow-mod of OpenFlow 1.3"
 
 
 class TestSpanningTree:
@@ -316,7 +368,7 @@ def roles(hoplab: Any, number: int) -> dict[str, str]:
 
 
 class TestFailOver:
-    FIND = "pgrep -f 'hoplab[.]ryu_main'"
+    FIND = "pgrep -f 'hoplab[.](ryu|osken)_main'"
 
     def end(self, hoplab: Any, how: str) -> None:
         """Kill or stop the controller in charge."""
