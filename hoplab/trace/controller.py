@@ -123,8 +123,9 @@ class _Tables:
 
 def add_decisions(
     wiring: Wiring, journeys: Sequence[Journey], trips: Sequence[Trip], said: Sequence[Said]
-) -> None:
-    """Fills in `Trip.decisions`; `said` may be nothing at all, which is telling too."""
+) -> dict[Connection, str]:
+    """Fills in `Trip.decisions`; `said` may be nothing at all, which is telling too. Gives the
+    switches of the connections, as far as they are known."""
     arrivals = sorted(_arrivals(wiring, journeys, trips), key=lambda one: one.t_ns)
     switches = _connections(wiring, said)
     _join(arrivals, said, switches)
@@ -144,6 +145,7 @@ def add_decisions(
         )
         if decision is not None:
             arrival.trip.decisions.append(decision)
+    return switches
 
 
 def _arrivals(

@@ -423,6 +423,23 @@ class TestFailOver:
         assert hoplab("pingall", "--json").json["lost"] == []
         assert len(flows(hoplab)) == 1
 
+    @pytest.mark.parametrize("number", ["1", "2"])
+    def test_the_story_says_so(self, hoplab: Any, number: str) -> None:
+        hoplab("up", "switch", "--controllers", number)
+        hoplab("exec", "h1", "--", "ping", "-c", "1", "10.0.0.2")
+        state = json.loads((hoplab.state / "hoplab/labs/lab/lab.json").read_text())
+        port = state["shards"][0]["port"]
+        # Two pairs that are new, before the end of the one in charge and after it.
+        script = (
+            f"ping -c 1 10.0.0.3; pkill -KILL -f '[t]cp-listen-port {port}'; "
+            "until ping -c 1 -W 1 10.0.0.4; do :; done"
+        )
+        told = hoplab("trace", "--json", "h1", "--", "sh", "-c", script).json
+        remarks = [r for step in told["steps"] for r in step["remarks"]]
+        (said,) = [r["text"] for r in remarks if r["code"] == "controller-changed"]
+        assert "took charge of s1" in said
+        assert ("as its master (OpenFlow roles, generation 2)" in said) == (number == "2")
+
     def test_it_gives_up_after_a_few(self, hoplab: Any) -> None:
         (hoplab.home / "brief.py").write_text(
             "import os\nfrom ryu.base import app_manager\nfrom ryu.lib import hub\n"
@@ -490,7 +507,10 @@ def test_several_apps_run_together_and_bad_ones_change_nothing(hoplab: Any) -> N
 
 # OpenFlow 1.3.5, 7.5.1 and 7.3.5.2: elements that say they have no length. Who skips from element
 # to element by their lengths goes round for ever; Ryu and os-ken both do.
-HELLO_WITHOUT_END = "0400000c 00000000 00010000"
+ENDLESS = {
+    "hello": "0400000c 00000000 00010000",
+    "flow statistics": "0400000800000000 04130048 00000000 0001 0000 00000000" + "00" * 56,
+}
 NOT_ANSWERED = "has not answered"
 SEND_TO_CONTROLLER = """
 import socket, sys
@@ -502,13 +522,14 @@ while peer.recv(65536):
 """
 
 
-def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any) -> None:
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any, what: str) -> None:
     hoplab("up", "switch", "--controller", "two_table_switch")
     # The controller's port is in the lab, but no host reaches it.
     refused = hoplab("exec", "h1", "--", "nc", "-z", "-w1", "127.0.0.1", "6653", code=None)
     assert refused.code != 0
     inside = ["exec", "h1", "--", "nsenter", "-t", "1", "-n", "python3", "-c"]
-    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", HELLO_WITHOUT_END)
+    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", ENDLESS[what])
     until(lambda: NOT_ANSWERED in hoplab("ls").out, "the watchdog to notice")
     until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
 
