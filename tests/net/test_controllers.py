@@ -341,11 +341,18 @@ def test_the_table_is_readable(hoplab: Any) -> None:
     until(lambda: int(row()[-1]) >= 2, "the switch to have counted")  # it does now and then
     text = hoplab("table", "s1").out.splitlines()
     assert text[:2] == ["controller two_table_switch", "s1 knows 2 addresses"]
-    assert text[2].split() == ["MAC", "WHO", "PORT", "AGE", "UNUSED", "FOR", "FRAMES"]
+    assert text[2].split() == ["MAC", "WHO", "PORT", "AGE", "UNUSED", "FOR", "KEPT", "FOR",
+                               "FRAMES"]  # fmt: skip
     assert row()[:5] == [H[1], "h1", "1", "to", "h1"]
     entry = hoplab("table", "s1", "--json").json["switches"][0]["addresses"][1]
     assert (entry["who"], entry["port"], entry["interface"]) == ("h3", "3", "s1-eth3")
-    assert entry["age_s"] < 60 and entry["idle_s"] is not None
+    assert entry["age_s"] < 60 and entry["idle_s"] is not None and entry["kept_s"] == 300
+    for controller in ("learning_switch", "datapath_learning", "fast_switch", "firewall"):
+        hoplab("swap", controller)
+        hoplab("exec", "h1", "--", "ping", "-c", "2", "-i", "0.05", "10.0.0.3")
+        assert {(mac, port) for mac, port in table(hoplab).items()} == {(H[1], "1"), (H[3], "3")}
+        first = hoplab("table", "s1", "--json").json["switches"][0]["addresses"][0]
+        assert first["kept_s"] == (None if controller == "firewall" else 300), controller
     assert hoplab("table", "s9", code=4).err.startswith("hoplab: this lab has no switch s9\n")
 
 
@@ -555,19 +562,43 @@ def test_the_ten_lines_of_the_manual_work(hoplab: Any) -> None:
     assert [line.partition("priority=")[2][:1] for line in flows(hoplab)] == ["0"]
 
 
+def every_pair(names: list[str]) -> list[str]:
+    """A round trip, from the first name back to it, that takes the way of every ordered pair once
+    (Hierholzer's, on the complete graph)."""
+    left = {name: [other for other in names if other != name] for name in names}
+    stack, tour = [names[0]], []
+    while stack:
+        if left[stack[-1]]:
+            stack.append(left[stack[-1]].pop())
+        else:
+            tour.append(stack.pop())
+    return tour[::-1]
+
+
+THERE_AND_BACK = ["hub", *["learning_switch", "hub"] * 20]
+CAMPAIGNS = {
+    "hub and back, twenty times": ([], THERE_AND_BACK),
+    "every pair": ([], every_pair(["hub", *SWITCHES])),
+    "every pair, two shards": (["--shards", "2"], every_pair(["hub", *SWITCHES])),
+    "every pair, two controllers": (["--controllers", "2"], every_pair(["hub", *SWITCHES])),
+}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_twenty_swaps_there_and_back_lose_none_of_ten_thousand_pings(hoplab: Any) -> None:
-    """100 pings a second over three switches, hub and learning switch in turn."""
+@pytest.mark.parametrize("what", CAMPAIGNS)
+def test_swaps_lose_none_of_ten_thousand_pings(hoplab: Any, what: str) -> None:
+    """100 pings a second over three switches while controllers come and go."""
+    options, tour = CAMPAIGNS[what]
     (hoplab.home / "linear.py").write_text(
         "from mininet.topo import LinearTopo\ntopos = {'linear': lambda: LinearTopo(k=3)}\n"
     )
-    hoplab("up", "./linear.py", "--controller", "hub")
+    hoplab("up", "./linear.py", "--controller", tour[0], *options)
     hoplab("pingall")
     ping = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.01", "-c", "10000", "10.0.0.3")
     assert "PING" in ping.stdout.readline()
-    for number in range(40):
-        hoplab("swap", ("learning_switch", "hub")[number % 2])
+    for name in tour[1:]:
+        hoplab("swap", name)
     assert ping.poll() is None, "the pings ended before the swaps"
     out, _ = ping.communicate(timeout=300)
     assert "10000 packets transmitted, 10000 received" in out, out
