@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fake_table import FakeSwitch, frame, load, ofp, ofp_event, parser, start
+from tests.unit.fake_table import ROOT, FakeSwitch, frame, load, ofp, ofp_event, parser, start
 
 kit = load("kit")
 A, B = "00:00:00:00:00:0a", "00:00:00:00:00:0b"
@@ -140,3 +140,8 @@ def test_a_packet_in_does_not_overtake_what_waits(monkeypatch: pytest.MonkeyPatc
     assert told == [event, event]
     rig.app.events.get()
     rig.app._send_event(ofp_event.EventOFPPacketIn(SimpleNamespace()), "main")  # only said
+
+
+@pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])
+def test_what_a_student_reads_first_stays_short(name: str) -> None:
+    assert len((ROOT / "controllers" / f"{name}.py").read_text().splitlines()) < 200
