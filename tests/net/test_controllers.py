@@ -190,7 +190,12 @@ def test_addresses_age_and_running_traffic_goes_on(hoplab: Any, controller: str)
 
 
 @pytest.mark.parametrize(
-    "controller", [*SWITCHES[:2], pytest.param("fast_switch", marks=pytest.mark.long)]
+    "controller",
+    [
+        "two_table_switch",
+        pytest.param("learning_switch", marks=pytest.mark.long),
+        pytest.param("fast_switch", marks=pytest.mark.long),
+    ],
 )
 def test_too_much_of_anything_still_carries_every_frame(hoplab: Any, controller: str) -> None:
     hoplab.env["MAC_LIMIT"] = "5"
