@@ -4,20 +4,25 @@
     python3 bench/controllers.py
     python3 bench/controllers.py --seconds 2 --window 1 --only learning_switch
 
-The peers are the learning switch that comes with Ryu (simple_switch_13, with its log of every
-packet turned off) and Open vSwitch's ovs-testcontroller, which is written in C. The load is made
+Ours run on Ryu and on its maintained fork, os-ken, where that is installed. The peers are the
+learning switch that comes with Ryu (simple_switch_13, with its log of every packet turned off) and
+Open vSwitch's ovs-testcontroller, which is written in C. The load is made
 here: emulated switches that speak OpenFlow 1.3, each with so many hosts, each with so many
 packet-ins under way (`--window 1` measures what one answer takes, a large one what batching
 gives). All of it runs in a network namespace of its own, over its loopback interface.
 
 Every packet-in of this load is due exactly one packet-out, so those are counted. Ratios tell more
-than figures: machines differ, and what else they do.
+than figures: machines differ, and what else they do. So each round measures simple_switch_13 again,
+and the ratio is the median over the rounds.
+
+`--shards` measures instead what two processes with half the switches each answer, beside one.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -30,11 +35,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ["learning_switch", "two_table_switch", "fast_switch"]
 BASE = "simple_switch_13"
 PEER = "ovs-testcontroller"
+FORK = " on os-ken"
 PORT = 6653
 START_S = 30
 
@@ -61,9 +69,9 @@ def packet_in(source: bytes, to: bytes, port: int) -> bytes:
 class Switch:
     """One emulated switch: its connection, and a supply of packet-ins."""
 
-    def __init__(self, number: int, hosts: int) -> None:
+    def __init__(self, number: int, hosts: int, port: int = PORT) -> None:
         self.number = number
-        self.socket = socket.create_connection(("127.0.0.1", PORT), timeout=START_S)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=START_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.rest = b""
@@ -132,19 +140,24 @@ class Switch:
             self.send(message(MULTIPART_REPLY, struct.pack("!HH4x", PORT_DESC, 0) + ports, xid))
 
 
-def command(name: str) -> list[str] | None:
+def command(name: str, port: int) -> list[str] | None:
     """How to start a controller; None where it is not installed."""
     if name == PEER:
         tool = shutil.which(PEER, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        return [tool, f"ptcp:{PORT}:127.0.0.1", "--max-idle=permanent"] if tool else None
-    file = "ryu.app.simple_switch_13" if name == BASE else str(ROOT / "controllers" / f"{name}.py")
-    launcher = [sys.executable, "-m", "hoplab.ryu_main", "--default-log-level", "40"]
-    return [*launcher, "--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(PORT), file]
+        words = [f"ptcp:{port}:127.0.0.1", "--max-idle=permanent", "--unixctl=none"]
+        return [tool, *words] if tool else None
+    bare, fork, _ = name.partition(FORK)
+    if fork and importlib.util.find_spec("os_ken") is None:
+        return None
+    file = "ryu.app.simple_switch_13" if name == BASE else str(ROOT / "controllers" / f"{bare}.py")
+    module = "hoplab.osken_main" if fork else "hoplab.ryu_main"
+    launcher = [sys.executable, "-m", module, "--default-log-level", "40"]
+    return [*launcher, "--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(port), file]
 
 
 @contextlib.contextmanager
-def running(name: str) -> Iterator[subprocess.Popen[bytes] | None]:
-    words = command(name)
+def running(name: str, port: int) -> Iterator[subprocess.Popen[bytes] | None]:
+    words = command(name, port)
     if words is None:
         yield None
         return
@@ -156,7 +169,7 @@ def running(name: str) -> Iterator[subprocess.Popen[bytes] | None]:
         end = time.monotonic() + START_S
         while True:
             try:
-                socket.create_connection(("127.0.0.1", PORT), timeout=1).close()
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > end:
@@ -174,12 +187,19 @@ def cpu_s(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(name: str, options: argparse.Namespace) -> dict[str, float] | None:
-    """Packet-ins answered a CPU second, and a second."""
-    with running(name) as process:
-        if process is None:
+def measure(
+    name: str, options: argparse.Namespace, shards: int = 1
+) -> dict[str, float] | None:
+    """Packet-ins answered a CPU second, and a second; by so many processes that divide the
+    switches."""
+    with contextlib.ExitStack() as stack:
+        every = [stack.enter_context(running(name, PORT + n)) for n in range(shards)]
+        processes = [process for process in every if process is not None]
+        if not processes:
             return None
-        switches = [Switch(n, options.hosts) for n in range(1, options.switches + 1)]
+        switches = [
+            Switch(n, options.hosts, PORT + n % shards) for n in range(1, options.switches + 1)
+        ]
         chooser = selectors.DefaultSelector()
         for switch in switches:
             chooser.register(switch.socket, selectors.EVENT_READ, switch)
@@ -207,10 +227,12 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, float] | None:
         end, answered = time.monotonic() + START_S, 0
         while answered < 1.2 * options.switches * options.hosts and time.monotonic() < end:
             answered += turn(True)
-        began, used, answered = time.monotonic(), cpu_s(process.pid), 0
+        began, answered = time.monotonic(), 0
+        used = sum(cpu_s(process.pid) for process in processes)
         while time.monotonic() - began < options.seconds:
             answered += turn(True)
-        passed, used = time.monotonic() - began, cpu_s(process.pid) - used
+        passed = time.monotonic() - began
+        used = sum(cpu_s(process.pid) for process in processes) - used
         for switch in switches:
             switch.socket.close()
         if not answered:
@@ -223,8 +245,10 @@ def main() -> int:
     parser.add_argument("--switches", type=int, default=16)
     parser.add_argument("--hosts", type=int, default=200, help="of each switch")
     parser.add_argument("--window", type=int, default=32, help="packet-ins under way, each switch")
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=OURS, help="of ours")
+    parser.add_argument("--shards", action="store_true", help="one process beside two")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -235,24 +259,63 @@ def main() -> int:
         script = 'ip link set lo up && exec "$@"'
         again = [sys.executable, __file__, *sys.argv[1:], "--inside"]
         return subprocess.run(["unshare", flags, "sh", "-c", script, "sh", *again]).returncode
-    found = {}
-    for name in [BASE, *(options.only or OURS), PEER]:
-        result = measure(name, options)
-        if result is not None:
-            found[name] = result
-    base = found[BASE]["per_cpu_s"]
-    for result in found.values():
-        result["ratio"] = result["per_cpu_s"] / base
+    if options.shards:
+        found = shards(options)
+    else:
+        ours = options.only or OURS
+        names = [BASE, *ours, *(f"{name}{FORK}" for name in ours), PEER]
+        found = rounds(names, options)
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
-    print(f"{'controller':20} {'per CPU s':>10} {'per s':>10} {'ratio':>7}")
+    print(f"{'controller':26} {'per CPU s':>10} {'per s':>10} {'ratio':>7}   of each round")
     for name, result in found.items():
+        if result is None:
+            print(f"{name:26} not installed")
+            continue
+        each = " ".join(f"{one:.1f}" for one in result["ratios"])
         print(
-            f"{name:20} {result['per_cpu_s']:10,.0f} {result['per_s']:10,.0f} "
-            f"{result['ratio']:7.1f}"
+            f"{name:26} {result['per_cpu_s']:10,.0f} {result['per_s']:10,.0f} "
+            f"{result['ratio']:7.1f}   {each}"
         )
     return 0
+
+
+def rounds(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Medians over the rounds; the ratio is of packet-ins a CPU second to the base's."""
+    results: dict[str, list[dict[str, float] | None]] = {name: [] for name in names}
+    for _ in range(options.rounds):
+        for name in names:
+            results[name].append(measure(name, options))
+    return {
+        name: summary(mine, results[BASE], "per_cpu_s") for name, mine in results.items()
+    }
+
+
+def shards(options: argparse.Namespace) -> dict[str, Any]:
+    """One process and two, in turn; the ratio is of packet-ins a second. The load takes CPU time,
+    too: on two cores that are not idle two processes have less than twice of one."""
+    found: dict[str, Any] = {}
+    for name in options.only or OURS:
+        one, two = [], []
+        for _ in range(options.rounds):
+            one.append(measure(name, options))
+            two.append(measure(name, options, shards=2))
+        found[name] = summary(one, one, "per_s")
+        found[f"{name}, 2 shards"] = summary(two, one, "per_s")
+    return found
+
+
+def summary(
+    mine: list[dict[str, float] | None], base: list[dict[str, float] | None], what: str
+) -> dict[str, Any] | None:
+    """Medians, and the ratios to the base, which was measured in the same rounds."""
+    pairs = [(a, b) for a, b in zip(mine, base, strict=True) if a is not None and b is not None]
+    if not pairs:
+        return None
+    ratios = [a[what] / b[what] for a, b in pairs]
+    medians = {key: median(a[key] for a, _ in pairs) for key in ("per_cpu_s", "per_s")}
+    return {**medians, "ratio": median(ratios), "ratios": ratios}
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ An ordered list becomes priorities: each rule one lower than the one before. Eac
 rule's line as its cookie, so a flow's counter is its rule's. The switch does all of it; no packet
 comes to the controller. It has no memory: an answer passes only if a rule allows it.
 
-What lives here: one Ryu app for OpenFlow 1.3. It imports Ryu alone and no other file, so that it
-can be copied and changed. Rules: $FIREWALL_RULES, or firewall.rules beside this file, which also
+What lives here: one Ryu app for OpenFlow 1.3. What it shares with others is in kit.py, beside it.
+Rules: $FIREWALL_RULES, or firewall.rules beside this file, which also
 explains how they are written. Counters: firewall.json in $HOPLAB_FOLDER, or where it was started.
 """
 
@@ -26,20 +26,17 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kit
 from ryu.base import app_manager
 from ryu.controller import ofp_event
-from ryu.controller.handler import (
-    CONFIG_DISPATCHER,
-    DEAD_DISPATCHER,
-    MAIN_DISPATCHER,
-    set_ev_cls,
-)
+from ryu.controller.handler import MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
-from ryu.ofproto import ofproto_v1_3
+from ryu.ofproto import ofproto_v1_3 as ofp
+from ryu.ofproto import ofproto_v1_3_parser as parser
 
 # The rules:
 #                    the file changed, all lines are understood
@@ -55,7 +52,6 @@ TABLE_RULES = 0
 TABLE_SWITCH = 1
 PRIORITY_FIRST = 60000
 PRIORITY_NONE_FITS = 0
-BUNDLE = 1
 
 ARP, IPV4 = 0x0806, 0x0800
 PROTOCOLS: dict[str, dict[str, int]] = {
@@ -82,16 +78,15 @@ class Rule:
     match: tuple[tuple[str, Any], ...]
 
 
-@dataclass
-class Switch:
-    """A switch, and what its rules have counted: line -> packets, bytes."""
+class Switch(kit.Switch):
+    """A switch, and what its rules have counted."""
 
-    datapath: Any
-    counted: dict[int, tuple[int, int]] = field(default_factory=dict)
-    bundle: set[int] = field(default_factory=set)
+    def __init__(self, datapath: Any) -> None:
+        super().__init__(datapath)
+        self.counted: dict[int, tuple[int, int]] = {}  # line -> packets, bytes
 
 
-class Firewall(app_manager.RyuApp):
+class Firewall(kit.Switches, app_manager.RyuApp):
     """The algorithm:
 
     1. Read the rules. The n-th becomes a flow of the n-th highest priority: it drops, or sends on
@@ -102,14 +97,13 @@ class Firewall(app_manager.RyuApp):
     4. Every COUNT_S ask for the flows' counters, and write them beside the rules' text.
     """
 
-    OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
+    known = Switch
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         beside = Path(__file__).with_name("firewall.rules")
         self.file = Path(os.environ.get("FIREWALL_RULES") or beside)
         self.counters = Path(os.environ.get("HOPLAB_FOLDER", ".")) / "firewall.json"
-        self.switches: dict[int, Switch] = {}
         self.seen = self.stamp()
         self.rules = parse(self.file.read_text(), str(self.file))
 
@@ -121,33 +115,19 @@ class Firewall(app_manager.RyuApp):
 
     # ---- 2. connect -----------------------------------------------------------------------------
 
-    @set_ev_cls(ofp_event.EventOFPSwitchFeatures, CONFIG_DISPATCHER)
-    def switch_connects(self, ev: Any) -> None:
-        """Step 2."""
-        switch = self.switches[ev.msg.datapath_id] = Switch(ev.msg.datapath)
-        switch.bundle = at_one_instant(ev.msg.datapath, pipeline(ev.msg.datapath, self.rules))
-
-    @set_ev_cls(ofp_event.EventOFPStateChange, DEAD_DISPATCHER)
-    def switch_is_gone(self, ev: Any) -> None:
-        """Forgets the switch, unless it has connected again meanwhile."""
-        switch = self.switches.get(ev.datapath.id)
-        if switch is not None and switch.datapath is ev.datapath:
-            del self.switches[ev.datapath.id]
-
-    @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
-    def switch_refuses(self, ev: Any) -> None:
-        """A switch without bundles gets the same flows one after the other."""
-        msg, ofp = ev.msg, ev.msg.datapath.ofproto
-        switch = self.switches.get(msg.datapath.id)
-        if switch is not None and msg.xid in switch.bundle:
-            switch.bundle = set()
-            for flow_mod in pipeline(msg.datapath, self.rules):
-                msg.datapath.send_msg(flow_mod)
-            return
-        what = f"{ofp.ofp_error_type_to_str(msg.type)}, "
-        what += ofp.ofp_error_code_to_str(msg.type, msg.code)
-        sent = bytes(msg.data).hex()
-        self.logger.error("switch %d refused: %s; sent: %s", msg.datapath.id, what, sent)
+    def pipeline(self, datapath: Any) -> list[Any]:
+        """Step 2: exactly these rules."""
+        return [
+            kit.flow(datapath, TABLE_RULES, PRIORITY_NONE_FITS, {}),
+            kit.flow(datapath, TABLE_SWITCH, 0, {}, out=ofp.OFPP_NORMAL),
+            *(
+                kit.flow(
+                    datapath, TABLE_RULES, PRIORITY_FIRST - place, dict(rule.match),
+                    goto=TABLE_SWITCH if rule.allow else None, cookie=rule.line,
+                )
+                for place, rule in enumerate(self.rules)
+            ),
+        ]  # fmt: skip
 
     # ---- 3. the file changes --------------------------------------------------------------------
 
@@ -179,7 +159,7 @@ class Firewall(app_manager.RyuApp):
         self.rules = rules
         for switch in self.switches.values():
             switch.counted.clear()
-            switch.bundle = at_one_instant(switch.datapath, pipeline(switch.datapath, rules))
+            self.renew(switch)
         self.logger.info("%d rules of %s are in force", len(rules), self.file)
 
     # ---- 4. counters ----------------------------------------------------------------------------
@@ -188,7 +168,6 @@ class Firewall(app_manager.RyuApp):
         """Step 4."""
         while True:
             for switch in list(self.switches.values()):
-                parser, ofp = switch.datapath.ofproto_parser, switch.datapath.ofproto
                 question = parser.OFPFlowStatsRequest(
                     switch.datapath, 0, TABLE_RULES, ofp.OFPP_ANY, ofp.OFPG_ANY
                 )
@@ -272,50 +251,3 @@ def match_of(words: list[str]) -> tuple[tuple[str, Any], ...]:
         else:
             raise ValueError(f"{word!r} is none of from, to, port")
     return tuple(match.items())
-
-
-# ---- OpenFlow messages --------------------------------------------------------------------------
-
-
-def pipeline(datapath: Any, rules: list[Rule]) -> list[Any]:
-    """The messages that put exactly these rules in force: nothing of before stays."""
-    ofp, parser = datapath.ofproto, datapath.ofproto_parser
-    normal = parser.OFPActionOutput(ofp.OFPP_NORMAL)
-    messages = [
-        parser.OFPFlowMod(
-            datapath, table_id=ofp.OFPTT_ALL, command=ofp.OFPFC_DELETE, out_port=ofp.OFPP_ANY,
-            out_group=ofp.OFPG_ANY,
-        ),
-        parser.OFPFlowMod(datapath, table_id=TABLE_RULES, priority=PRIORITY_NONE_FITS),
-        parser.OFPFlowMod(
-            datapath, table_id=TABLE_SWITCH, priority=0,
-            instructions=[parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, [normal])],
-        ),
-    ]  # fmt: skip
-    for place, rule in enumerate(rules):
-        on = [parser.OFPInstructionGotoTable(TABLE_SWITCH)] if rule.allow else []
-        messages.append(
-            parser.OFPFlowMod(
-                datapath,
-                table_id=TABLE_RULES,
-                priority=PRIORITY_FIRST - place,
-                cookie=rule.line,
-                match=parser.OFPMatch(**dict(rule.match)),
-                instructions=on,
-            )
-        )
-    return messages
-
-
-def at_one_instant(datapath: Any, messages: list[Any]) -> set[int]:
-    """Sends them as one atomic bundle (ONF extension 230); gives the numbers of what was sent."""
-    ofp, parser = datapath.ofproto, datapath.ofproto_parser
-    whole = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
-    bundle = [
-        parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_OPEN_REQUEST, whole, []),
-        *(parser.ONFBundleAddMsg(datapath, BUNDLE, whole, each, []) for each in messages),
-        parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole, []),
-    ]
-    for message in bundle:
-        datapath.send_msg(message)
-    return {message.xid for message in bundle}

@@ -53,19 +53,25 @@ class Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__spec__, module.__name__, module.__loader__ = self.own
 
 
+def alias() -> Any:
+    """From now on `ryu` means os-ken. Gives its app_manager."""
+    os.environ["OSKEN_HUB_TYPE"] = "eventlet"  # read when os_ken.lib.hub is imported
+    app_manager: Any = importlib.import_module("os_ken.base.app_manager")
+    app_manager.RyuApp = app_manager.OSKenApp
+    sys.meta_path.insert(0, Alias())
+    return app_manager
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs os-ken until it is ended; the exit code is 1 when the controller could not run."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     files = [name for name in arguments if name.endswith(".py")]
-    os.environ["OSKEN_HUB_TYPE"] = "eventlet"  # read when os_ken.lib.hub is imported
     try:
         prepare()
-        app_manager: Any = importlib.import_module("os_ken.base.app_manager")
+        app_manager = alias()
     except ImportError as error:
         print(f"os-ken cannot be loaded: {error}; pip install 'hoplab[os-ken]'", file=sys.stderr)
         return 1
-    app_manager.RyuApp = app_manager.OSKenApp
-    sys.meta_path.insert(0, Alias())
     try:
         run(app_manager, arguments, files)
     except KeyboardInterrupt:

@@ -5,8 +5,8 @@ Loading Ryu takes longer than building a small network. Which apps to run is kno
 topology has been read, so the process loads Ryu meanwhile and waits for one line on its stdin:
 the arguments and variables that it would else have been started with.
 
-Nothing but the standard library is imported here, and little of that: this is the first thing that
-a lab does. A spare that is not wanted ends when its stdin does.
+Little is imported here, for this is the first thing that a lab does. A spare that is not wanted
+ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+from hoplab import content
 
 PORT = 6653  # IANA's for OpenFlow: where the first controller of a lab listens
 WAIT = "--wait"  # the argument that makes ryu_main wait
@@ -33,9 +35,11 @@ def worth_it(topology: Path) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """The variables of a process that finds hoplab, whatever else is on its path."""
+    """The variables of a process that finds hoplab, whatever else is on its path, and kit.py for
+    a copy of one of our controllers that it was not copied along with."""
     ours = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours)))
+    beside = str(content.folder("controllers"))
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours, beside)))
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 

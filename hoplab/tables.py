@@ -23,7 +23,7 @@ from typing import Any
 from hoplab import switchd
 from hoplab.errors import LabError
 
-ADDRESS_HEAD = ["MAC", "WHO", "PORT", "AGE", "UNUSED FOR", "FRAMES"]
+ADDRESS_HEAD = ["MAC", "WHO", "PORT", "AGE", "UNUSED FOR", "KEPT FOR", "FRAMES"]
 FLOW_HEAD = ["TABLE", "PRIORITY", "PACKETS", "BYTES", "AGE", "UNUSED FOR", "MATCH", "ACTIONS"]
 RATE_HEAD = ["PORT", "IN: FRAMES", "IN: BIT", "OUT: FRAMES", "OUT: BIT"]
 FRESH_S = 5  # older rates are of a monitor that is gone
@@ -100,8 +100,11 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         entry = entries.setdefault(
             mac,
-            {"mac": mac, "port": port, "age_s": 0.0, "idle_s": None, "packets": 0, "flows": 0},
-        )
+            {"mac": mac, "port": port, "age_s": 0.0, "idle_s": None, "kept_s": None, "packets": 0,
+             "flows": 0},
+        )  # fmt: skip
+        # How long it is remembered when it is silent: the flow's own timeout, of either kind.
+        entry["kept_s"] = flow.get("idle_timeout_s") or flow.get("hard_timeout_s")
         entry["age_s"] = max(entry["age_s"], flow.get("age_s", 0.0))
         idle = flow.get("idle_s")
         if idle is not None:
@@ -120,8 +123,8 @@ def parse_fdb(text: str) -> list[dict[str, Any]]:
     """The entries of `ovs-appctl fdb/show`: port, VLAN, MAC, age."""
     rows = [line.split() for line in text.splitlines()[1:]]
     return [
-        {"mac": row[2], "port": row[0], "age_s": None, "idle_s": float(row[3]), "packets": None,
-         "flows": 0}
+        {"mac": row[2], "port": row[0], "age_s": None, "idle_s": float(row[3]), "kept_s": None,
+         "packets": None, "flows": 0}
         for row in rows
         if len(row) == 4 and row[3].isdigit()
     ]  # fmt: skip
@@ -196,7 +199,7 @@ def as_rows(
     """The rows of the three tables that `hoplab table` prints: addresses, flows, rates."""
     known = [
         [entry["mac"], entry["who"] or "?", _place(entry), _age(entry["age_s"]),
-         _age(entry["idle_s"]), _number(entry["packets"])]
+         _age(entry["idle_s"]), _age(entry["kept_s"]), _number(entry["packets"])]
         for entry in switch["addresses"]
     ]  # fmt: skip
     # Without an entry the flows are all that there is to see.

@@ -222,14 +222,15 @@ class Known:
 
 def add_decisions(
     wiring: Wiring, journeys: Sequence[Journey], trips: Sequence[Trip], said: Sequence[Said]
-) -> None:
-    """Fills in `Trip.decisions`; `said` may be nothing at all, which is telling too."""
+) -> dict[Connection, str]:
+    """Fills in `Trip.decisions`; `said` may be nothing at all, which is telling too. Gives the
+    switches of the connections, as far as they are known."""
     arrivals = [
         arrival
         for journey, trip in zip(journeys, trips, strict=True)
         for arrival in arrivals_of(wiring, journey, trip)
     ]
-    decide(wiring, arrivals, said)
+    return decide(wiring, arrivals, said)
 
 
 def decide(
@@ -238,8 +239,9 @@ def decide(
     said: Sequence[Said],
     known: Known | None = None,
     now_ns: int | None = None,
-) -> None:
-    """Adds to `Trip.decisions` of these arrivals what `said` tells of them.
+) -> dict[Connection, str]:
+    """Adds to `Trip.decisions` of these arrivals what `said` tells of them; the switches of the
+    connections, as far as they are known.
 
     now_ns: what is not answered by then may still be; None if there is nothing more to come.
     """
@@ -266,6 +268,7 @@ def decide(
                 continue
         if decision is not None:
             arrival.trip.decisions.append(decision)
+    return known.switches
 
 
 def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arrival]:

@@ -6,7 +6,7 @@ What lives here: the order of work and the counting. What must not: sockets, lab
 1. Each journey becomes a trip (`trips.py`).
 2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`), what
    switches asked their controller (`controller.py`).
-3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`).
+3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`, `charge.py`).
 4. The end is found (`outcome.py`) and the frames are counted (here).
 
 Every sentence comes from captured frames; nothing is filled in from what should have happened.
@@ -22,6 +22,7 @@ from collections.abc import Iterable
 
 from hoplab.trace.causes import find_causes
 from hoplab.trace.channel import conversation
+from hoplab.trace.charge import add_changes, changes
 from hoplab.trace.controller import add_decisions
 from hoplab.trace.model import Journey
 from hoplab.trace.narrative import (
@@ -72,11 +73,13 @@ def tell(
     trips = [tell_trip(places, journey, started_ns, ended_ns) for journey in known]
     found = connections(trips)
     lookups = find_causes(places, trips)
-    if channel is not None:
-        add_decisions(wiring, known, trips, conversation(channel))
+    said_there = conversation(channel) if channel is not None else None
+    switches = add_decisions(wiring, known, trips, said_there) if said_there is not None else {}
     facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips})
     steps = make_steps(facts, lesson=request is not None)
     add_remarks(facts, steps, request)
+    if said_there:
+        add_changes(steps, trips, changes(switches, said_there, started_ns), started_ns)
     for place, step in enumerate(steps):
         for number in step.trips:
             facts.by_number[number].step = place

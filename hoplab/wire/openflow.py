@@ -2,7 +2,8 @@
 """OpenFlow 1.3 as it is on the wire: messages out of a byte stream, and what they say.
 
 What lives here: the head of every message, and the inside of those that say what became of a
-frame: packet-in, packet-out, flow-mod, features reply, and the bundle messages that carry others.
+frame: packet-in, packet-out, flow-mod, features reply, role request, and the bundle messages that
+carry others.
 Section numbers are those of OpenFlow Switch Specification 1.3.5. What must not: TCP, switches'
 names, what a message means for a lab.
 
@@ -58,6 +59,7 @@ _TYPES = {
 }
 REASONS = {0: "no-match", 1: "action", 2: "invalid-ttl"}  # 7.4.1
 REMOVED = ("idle", "hard", "delete", "group-delete")  # 7.4.2
+ROLES = {1: "equal", 2: "master", 3: "slave"}  # 7.3.9
 COMMANDS = ("add", "modify", "modify-strict", "delete", "delete-strict")  # 7.3.4.1
 
 # OXM fields of the basic class (7.2.3.7) that speak of frames: name, how to show it.
@@ -163,6 +165,8 @@ class Message:
     idle_s: int = 0
     hard_s: int = 0
     lasted_s: float = 0.0
+    role: str = ""
+    generation: int | None = None
     inner: Message | None = None
     problem: str = ""
 
@@ -258,6 +262,12 @@ def _read_features(message: Message, data: bytes) -> None:
     message.dpid = _u64(data, 8)[0]
 
 
+def _read_role(message: Message, data: bytes) -> None:
+    """7.3.9: role, four bytes of padding, generation."""
+    message.role = ROLES.get(_u32(data, 8)[0], "")
+    message.generation = _u64(data, 16)[0]
+
+
 def _read_experimenter(message: Message, data: bytes) -> None:
     """7.5.4, and ONF extension 230: a message to add to a bundle stands behind id and flags."""
     experimenter, kind = _u32(data, 8)[0], _u32(data, 12)[0]
@@ -274,6 +284,7 @@ _READERS = {
     "flow-mod": _read_flow_mod,
     "flow-removed": _read_flow_removed,
     "features-reply": _read_features,
+    "role-request": _read_role,
     "experimenter": _read_experimenter,
 }
 

@@ -21,16 +21,18 @@ SWITCHES = ["learning_switch", "two_table_switch", "datapath_learning", "fast_sw
 H = {n: f"02:00:00:00:{n:02x}:00" for n in range(1, 9)}  # the hosts of the topology switch
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
-# Sends a raw frame: destination, source, and how often.
+# Sends a raw frame: destination, source, how often, the pause between them, and what is in them.
 SEND = """
-import socket, sys
-to, source, times = sys.argv[1:]
+import socket, sys, time
+to, source, times, pause_s, words = sys.argv[1:]
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 raw.bind((next(n for _, n in socket.if_nameindex() if "-eth" in n), 0))
-data = bytes.fromhex((to + source).replace(":", "") + "88b5") + b"hoplab test frame".ljust(50)
+data = bytes.fromhex((to + source).replace(":", "") + "88b5") + words.encode().ljust(50)
 for _ in range(int(times)):
     raw.send(data)
+    time.sleep(float(pause_s))
 """
+TEXT = "hoplab test frame"
 # Says how many of those frames arrive, between "ready" and the end of its input.
 COUNT = """
 import socket, sys, select
@@ -68,7 +70,7 @@ def flows(hoplab: Any, switch: str = "s1") -> list[str]:
 
 
 def send(hoplab: Any, host: str, to: str, source: str, times: int = 1) -> None:
-    hoplab("exec", host, "--", "python3", "-c", SEND, to, source, str(times))
+    hoplab("exec", host, "--", "python3", "-c", SEND, to, source, str(times), "0", TEXT)
 
 
 def reached(hoplab: Any, sender: str, to: str, source: str, hosts: list[str]) -> dict[str, int]:
@@ -133,7 +135,7 @@ class TestSwitch:
         hoplab("pingall")
         before = len(flows(hoplab))
         ofctl(hoplab, "add-flow", "s1", "priority=77,dl_dst=02:00:00:00:99:99,actions=drop")
-        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.]ryu_main")
+        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.](ryu|osken)_main")
         until(lambda: not any("priority=77" in f for f in flows(hoplab)), "a clean table")
         until(lambda: "started again" in hoplab("ls").out, "the event")
         assert len(flows(hoplab)) < before
@@ -157,13 +159,68 @@ def test_packet_ins_and_flows_of_eight_hosts(hoplab: Any) -> None:
     assert found["datapath_learning"] == (12, 0, 0) and found["hub"] == (1, 0, 0)
 
 
-def test_a_full_table_still_carries_every_frame(hoplab: Any) -> None:
-    hoplab("up", "switch", "--controller", "two_table_switch")
+SLOW = [pytest.param(name, marks=pytest.mark.long) for name in SWITCHES[2:]]
+
+
+@pytest.mark.parametrize("controller", [*SWITCHES[:2], *SLOW])
+def test_addresses_age_and_running_traffic_goes_on(hoplab: Any, controller: str) -> None:
+    """With an age of two seconds instead of three hundred."""
+    hoplab.env["MAC_AGE_S"] = "2"
+    hoplab("up", "switch", "--controller", controller)
+    words = ["ping", "-q", "-c", "60", "-i", "0.1", "10.0.0.4"]
+    ping = hoplab.popen("exec", "h2", "--", *words)  # three times the age
+    assert "PING" in ping.stdout.readline()
+    send(hoplab, "h1", EVERYBODY, H[1])
+    others = ["h1", "h3"]
+
+    def flooded() -> bool:
+        got = reached(hoplab, "h2", H[1], H[2], others)
+        assert got["h1"] == 1  # known or not, it is reached
+        return got["h3"] == 1
+
+    until(flooded, "h1 to be forgotten")
+    # It moved while it was silent: from its first word on it is there and nowhere else.
+    words = ["python3", "-c", SEND, H[2], H[1], "1000", "0.2", "I am here"]
+    mover = hoplab.popen("exec", "h3", "--", *words)
+    until(lambda: table(hoplab).get(H[1]) == "3" or controller == "learning_switch", "the move")
+    until(lambda: reached(hoplab, "h2", H[1], H[2], others) == {"h1": 0, "h3": 1}, "the move")
+    mover.terminate()
+    mover.communicate(timeout=30)
+    assert "60 received" in ping.communicate(timeout=60)[0]
+
+
+@pytest.mark.parametrize(
+    "controller",
+    [
+        "two_table_switch",
+        pytest.param("learning_switch", marks=pytest.mark.long),
+        pytest.param("fast_switch", marks=pytest.mark.long),
+    ],
+)
+def test_too_much_of_anything_still_carries_every_frame(hoplab: Any, controller: str) -> None:
+    hoplab.env["MAC_LIMIT"] = "5"
+    hoplab("up", "switch", "--controller", controller)
+    log = hoplab.state / "hoplab/labs/lab/logs/controller-6653.log"
+    hoplab("pingall")
+    # More addresses than allowed, then packet-ins cut to 64 bytes of a longer frame.
+    for number in range(10, 16):
+        send(hoplab, "h1", EVERYBODY, f"02:00:00:00:00:{number:02x}")
+    assert set(H.values()) - set(table(hoplab)) == {H[n] for n in range(5, 9)}
+    assert len(table(hoplab)) <= 5
+    assert reached(hoplab, "h1", H[2], "02:00:00:00:00:20", ["h2", "h3"]) == {"h2": 1, "h3": 0}
+    miss = "table=0,priority=0,actions=CONTROLLER:64"
+    ofctl(hoplab, "--strict", "mod-flows", "s1", miss)
+    long = ["ping", "-c", "1", "-s", "500", "10.0.0.3"]
+    assert "1 received" in hoplab("exec", "h2", "--", *long).out
+    # A table without room.
+    hoplab("swap", controller)
     limit = ["--", "--id=@t", "create", "Flow_Table", "flow_limit=4", "overflow_policy=refuse"]
     hoplab("exec", "h1", "--", "ovs-vsctl", *limit, "--", "set", "Bridge", "s1", "flow_tables:0=@t")
     assert hoplab("pingall", "--json").json["lost"] == []
-    log = next(hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"))
+    log = max(log.parent.glob("controller-*.log"))
     until(lambda: "TABLE_FULL" in log.read_text(), "the log to say so")
+    sent = re.search(r"TABLE_FULL.*; sent: 040e([0-9a-f]+)", log.read_text())
+    assert sent, "what was sent is a flow-mod of OpenFlow 1.3"
 
 
 class TestSpanningTree:
@@ -289,11 +346,18 @@ def test_the_table_is_readable(hoplab: Any) -> None:
     until(lambda: int(row()[-1]) >= 2, "the switch to have counted")  # it does now and then
     text = hoplab("table", "s1").out.splitlines()
     assert text[:2] == ["controller two_table_switch", "s1 knows 2 addresses"]
-    assert text[2].split() == ["MAC", "WHO", "PORT", "AGE", "UNUSED", "FOR", "FRAMES"]
+    assert text[2].split() == ["MAC", "WHO", "PORT", "AGE", "UNUSED", "FOR", "KEPT", "FOR",
+                               "FRAMES"]  # fmt: skip
     assert row()[:5] == [H[1], "h1", "1", "to", "h1"]
     entry = hoplab("table", "s1", "--json").json["switches"][0]["addresses"][1]
     assert (entry["who"], entry["port"], entry["interface"]) == ("h3", "3", "s1-eth3")
-    assert entry["age_s"] < 60 and entry["idle_s"] is not None
+    assert entry["age_s"] < 60 and entry["idle_s"] is not None and entry["kept_s"] == 300
+    for controller in ("learning_switch", "datapath_learning", "fast_switch", "firewall"):
+        hoplab("swap", controller)
+        hoplab("exec", "h1", "--", "ping", "-c", "2", "-i", "0.05", "10.0.0.3")
+        assert {(mac, port) for mac, port in table(hoplab).items()} == {(H[1], "1"), (H[3], "3")}
+        first = hoplab("table", "s1", "--json").json["switches"][0]["addresses"][0]
+        assert first["kept_s"] == (None if controller == "firewall" else 300), controller
     assert hoplab("table", "s9", code=4).err.startswith("hoplab: this lab has no switch s9\n")
 
 
@@ -316,7 +380,7 @@ def roles(hoplab: Any, number: int) -> dict[str, str]:
 
 
 class TestFailOver:
-    FIND = "pgrep -f 'hoplab[.]ryu_main'"
+    FIND = "pgrep -f 'hoplab[.](ryu|osken)_main'"
 
     def end(self, hoplab: Any, how: str) -> None:
         """Kill or stop the controller in charge."""
@@ -370,6 +434,23 @@ class TestFailOver:
         until(lambda: "hub.py ended; the second one takes over" in hoplab("ls").out, "the event")
         assert hoplab("pingall", "--json").json["lost"] == []
         assert len(flows(hoplab)) == 1
+
+    @pytest.mark.parametrize("number", ["1", "2"])
+    def test_the_story_says_so(self, hoplab: Any, number: str) -> None:
+        hoplab("up", "switch", "--controllers", number)
+        hoplab("exec", "h1", "--", "ping", "-c", "1", "10.0.0.2")
+        state = json.loads((hoplab.state / "hoplab/labs/lab/lab.json").read_text())
+        port = state["shards"][0]["port"]
+        # Two pairs that are new, before the end of the one in charge and after it.
+        script = (
+            f"ping -c 1 10.0.0.3; pkill -KILL -f '[t]cp-listen-port {port}'; "
+            "until ping -c 1 -W 1 10.0.0.4; do :; done"
+        )
+        told = hoplab("trace", "--json", "h1", "--", "sh", "-c", script).json
+        remarks = [r for step in told["steps"] for r in step["remarks"]]
+        (said,) = [r["text"] for r in remarks if r["code"] == "controller-changed"]
+        assert "took charge of s1" in said
+        assert ("as its master (OpenFlow roles, generation 2)" in said) == (number == "2")
 
     def test_it_gives_up_after_a_few(self, hoplab: Any) -> None:
         (hoplab.home / "brief.py").write_text(
@@ -438,7 +519,10 @@ def test_several_apps_run_together_and_bad_ones_change_nothing(hoplab: Any) -> N
 
 # OpenFlow 1.3.5, 7.5.1 and 7.3.5.2: elements that say they have no length. Who skips from element
 # to element by their lengths goes round for ever; Ryu and os-ken both do.
-HELLO_WITHOUT_END = "0400000c 00000000 00010000"
+ENDLESS = {
+    "hello": "0400000c 00000000 00010000",
+    "flow statistics": "0400000800000000 04130048 00000000 0001 0000 00000000" + "00" * 56,
+}
 NOT_ANSWERED = "has not answered"
 SEND_TO_CONTROLLER = """
 import socket, sys
@@ -450,13 +534,14 @@ while peer.recv(65536):
 """
 
 
-def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any) -> None:
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any, what: str) -> None:
     hoplab("up", "switch", "--controller", "two_table_switch")
     # The controller's port is in the lab, but no host reaches it.
     refused = hoplab("exec", "h1", "--", "nc", "-z", "-w1", "127.0.0.1", "6653", code=None)
     assert refused.code != 0
     inside = ["exec", "h1", "--", "nsenter", "-t", "1", "-n", "python3", "-c"]
-    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", HELLO_WITHOUT_END)
+    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", ENDLESS[what])
     until(lambda: NOT_ANSWERED in hoplab("ls").out, "the watchdog to notice")
     until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
 
@@ -482,19 +567,43 @@ def test_the_ten_lines_of_the_manual_work(hoplab: Any) -> None:
     assert [line.partition("priority=")[2][:1] for line in flows(hoplab)] == ["0"]
 
 
+def every_pair(names: list[str]) -> list[str]:
+    """A round trip, from the first name back to it, that takes the way of every ordered pair once
+    (Hierholzer's, on the complete graph)."""
+    left = {name: [other for other in names if other != name] for name in names}
+    stack, tour = [names[0]], []
+    while stack:
+        if left[stack[-1]]:
+            stack.append(left[stack[-1]].pop())
+        else:
+            tour.append(stack.pop())
+    return tour[::-1]
+
+
+THERE_AND_BACK = ["hub", *["learning_switch", "hub"] * 20]
+CAMPAIGNS = {
+    "hub and back, twenty times": ([], THERE_AND_BACK),
+    "every pair": ([], every_pair(["hub", *SWITCHES])),
+    "every pair, two shards": (["--shards", "2"], every_pair(["hub", *SWITCHES])),
+    "every pair, two controllers": (["--controllers", "2"], every_pair(["hub", *SWITCHES])),
+}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_twenty_swaps_there_and_back_lose_none_of_ten_thousand_pings(hoplab: Any) -> None:
-    """100 pings a second over three switches, hub and learning switch in turn."""
+@pytest.mark.parametrize("what", CAMPAIGNS)
+def test_swaps_lose_none_of_ten_thousand_pings(hoplab: Any, what: str) -> None:
+    """100 pings a second over three switches while controllers come and go."""
+    options, tour = CAMPAIGNS[what]
     (hoplab.home / "linear.py").write_text(
         "from mininet.topo import LinearTopo\ntopos = {'linear': lambda: LinearTopo(k=3)}\n"
     )
-    hoplab("up", "./linear.py", "--controller", "hub")
+    hoplab("up", "./linear.py", "--controller", tour[0], *options)
     hoplab("pingall")
     ping = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.01", "-c", "10000", "10.0.0.3")
     assert "PING" in ping.stdout.readline()
-    for number in range(40):
-        hoplab("swap", ("learning_switch", "hub")[number % 2])
+    for name in tour[1:]:
+        hoplab("swap", name)
     assert ping.poll() is None, "the pings ended before the swaps"
     out, _ = ping.communicate(timeout=300)
     assert "10000 packets transmitted, 10000 received" in out, out

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import struct
 import sys
 from collections.abc import Iterable
@@ -25,9 +26,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from hoplab import ryu_main
+from hoplab import osken_main, ryu_main
 
 ryu_main.prepare(alone=False)
+if os.environ.get("HOPLAB_TEST_PLATFORM") == "os-ken":
+    osken_main.alias()
 
 from ryu.base import app_manager  # noqa: E402
 from ryu.controller import ofp_event  # noqa: E402
@@ -150,6 +153,7 @@ class FakeSwitch:
     room: int | None = None  # flows that fit, if there is an end to it
     asked: list[Any] = field(default_factory=list)  # statistics requests
     xid: int = 100
+    socket: Any = None
 
     ofproto = ofp
     ofproto_parser = parser
@@ -502,7 +506,11 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # dataclasses look their module up by name
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.path.append(str(path.parent))  # while it loads, as ryu-manager does
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

@@ -69,3 +69,7 @@ def features(dpid: int) -> bytes:
 
 def bundled(inner: bytes) -> bytes:
     return message(4, struct.pack("!IIIHH", 0x4F4E4600, 2301, 1, 0, 3) + inner)
+
+
+def role(which: int, generation: int) -> bytes:
+    return message(24, struct.pack("!I4xQ", which, generation))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hoplab.report.language import language
 from hoplab.report.terminal import render
 from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Decision, Story
@@ -25,6 +26,7 @@ from tests.unit.openflow_bytes import (
     flow_removed,
     packet_in,
     packet_out,
+    role,
 )
 from tests.unit.playground import START_NS, Playground, wire_up
 
@@ -231,3 +233,43 @@ def test_a_flow_that_has_timed_out_floods_no_more(
     sentences = [one.sentence for trip in story(net, channel).trips for one in trip.decisions]
     assert sentences
     assert ("a flow it has floods this" in sentences[0]) == known
+
+
+# ---- who is in charge ---------------------------------------------------------------------------
+
+
+def changed(told: Story) -> list[str]:
+    return [r.text for step in told.steps for r in step.remarks if r.code == "controller-changed"]
+
+
+def restarted(after_ms: int, *roles: tuple[int, int]) -> Story:
+    """A ping; so long after its first frame the switch speaks to a second controller."""
+    net, one, two = pinged(), Channel(), Channel(sport=40001)
+    began = min(seen.t_ns for seen in net.observations())
+    taught(one, START_NS - 5 * MS)
+    two.say(began + after_ms * MS, True, features(1))
+    for which, generation in roles:
+        two.say(began + after_ms * MS, False, role(which, generation))
+    both = Channel()
+    both.seen = sorted([*one.seen, *two.seen], key=lambda seen: seen.t_ns)
+    return story(net, both)
+
+
+def test_another_controller_takes_charge() -> None:
+    assert changed(restarted(2)) == [
+        "At +2.00 ms another controller (port 6653) took charge of s1."
+    ]
+    assert changed(restarted(2, (3, 1))) == []  # it waits as a slave
+    assert changed(restarted(2, (3, 1), (2, 2))) == [
+        "At +2.00 ms another controller (port 6653) took charge of s1 as its master "
+        "(OpenFlow roles, generation 2)."
+    ]
+    assert "another controller" in render(restarted(2))
+    for text in changed(restarted(2)) + changed(restarted(2, (2, 2))):
+        chinese = language("zh")
+        assert "另一个控制器" in chinese(text) and not chinese.unknown
+
+
+def test_how_the_network_came_up_is_no_change() -> None:
+    assert changed(restarted(-1)) == []
+    assert changed(restarted(-1, (2, 1))) == []

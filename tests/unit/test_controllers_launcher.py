@@ -175,3 +175,13 @@ def test_the_environments_ryu_manager_is_ours() -> None:
         pytest.skip(f"{script} is missing: this environment was not made by scripts/install.sh")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout.strip()) == (0, "ryu-manager 4.34"), done.stderr
+
+
+def test_a_copied_controller_runs_with_its_kit_beside_it(tmp_path: Path) -> None:
+    """As docs/controllers.md says: these two files are all that ryu-manager needs."""
+    for name in ("kit.py", "two_table_switch.py"):
+        (tmp_path / name).write_bytes((ROOT / "controllers" / name).read_bytes())
+    port = free_port()
+    words = command(BY_PATH, port, tmp_path / "two_table_switch.py")
+    with started(words) as process:
+        wait_for_listener(process, port).close()

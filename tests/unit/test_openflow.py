@@ -20,6 +20,7 @@ from tests.unit.openflow_bytes import (
     message,
     packet_in,
     packet_out,
+    role,
 )
 
 FRAME = bytes.fromhex("ffffffffffff0200000001000806") + bytes(28)
@@ -152,3 +153,9 @@ def test_both_directions_and_many_connections_are_kept_apart() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=40)), max_size=8))
 def test_any_segments_never_raise(parts: list[tuple[int, bytes]]) -> None:
     conversation(segments(parts))
+
+
+def test_a_role_request_says_role_and_generation() -> None:
+    one = decoded(role(3, 7))
+    assert (one.kind, one.role, one.generation) == ("role-request", "slave", 7)
+    assert decoded(message(24, b"\0")).problem.startswith("cut or broken")
