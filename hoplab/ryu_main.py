@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ryu.base import app_manager
     from ryu.cmd import manager
 
-    if arguments == ["--wait"]:
+    if arguments[:1] == ["--wait"]:
         from hoplab import spare
 
         arguments = spare.wait_for_work()

@@ -49,7 +49,8 @@ def start(log: Path) -> subprocess.Popen[bytes] | None:
         log.parent.mkdir(exist_ok=True)
         with open(log, "ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", MODULE, WAIT],
+                # the port is only for who looks at the list of processes
+                [sys.executable, "-m", MODULE, WAIT, "--ofp-tcp-listen-port", str(PORT)],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
