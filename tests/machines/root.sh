@@ -27,7 +27,7 @@ make_root() { # make_root RELEASE FOLDER
     if [[ $1 == ubuntu-* ]]; then components=main,universe; fi
     # shellcheck disable=SC2086 # MMDEBSTRAP holds options
     mmdebstrap --mode=root --variant=minbase --components="$components" \
-        --include=ca-certificates ${MMDEBSTRAP:-} "$suite" "$2" "$mirror"
+        --include=ca-certificates,apt ${MMDEBSTRAP:-} "$suite" "$2" "$mirror"
     # Packages must start no service: it would run in this machine's network.
     printf '#!/bin/sh\nexit 101\n' >"$2/usr/sbin/policy-rc.d"
     chmod 755 "$2/usr/sbin/policy-rc.d"

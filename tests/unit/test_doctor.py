@@ -108,6 +108,8 @@ def test_a_setting_that_does_not_bite_is_no_fault(
     class Trial:
         class channel:
             close = staticmethod(lambda: None)
+            settimeout = staticmethod(lambda seconds: None)
+            recv = staticmethod(lambda size: b"")
 
     monkeypatch.setattr(sandbox, "start", lambda *_: Trial)
     assert all(check.good for check in doctor._machine())
