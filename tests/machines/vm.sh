@@ -4,7 +4,7 @@
 # Boots a minimal Debian 12 in QEMU, provisions this commit in it as vagrant does, and runs the
 # network tests there: with the kernel's datapath and with the userspace one, as root and as an
 # ordinary user, and the tests of netem. Debian's kernel has both modules, which many machines that
-# run tests have not. Without KVM the processor is emulated: slow, but the same.
+# run tests have not. The processor is emulated: slow, but it works everywhere.
 #
 #   tests/machines/vm.sh [--smoke]            (as root: mmdebstrap makes the image)
 #
@@ -13,6 +13,7 @@
 # MACHINES   where the image is kept (default: /var/tmp/hoplab-machines)
 # BUNDLE     a folder that scripts/make_bundle.sh --with-tests made on Debian 12: no network then
 # TESTS      what pytest runs (default: tests/net)
+# ACCEL      kvm: the processor's own help (default: tcg, emulation)
 # LIMIT      seconds that one pass of pytest may take (default: 14400)
 set -euo pipefail
 
@@ -72,10 +73,10 @@ if [ ! -f "$image/disk" ]; then
 fi
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-accelerator=(-accel tcg,thread=multi)
-if [ -w /dev/kvm ]; then accelerator=(-accel kvm); fi
+accelerator=(-accel tcg,thread=multi -cpu max)
+if [ "${ACCEL:-tcg}" = kvm ]; then accelerator=(-accel kvm -cpu host); fi
 # What is written to the disk is thrown away with the machine.
-qemu-system-x86_64 -M q35 -cpu max "${accelerator[@]}" -smp 2 -m 2048 -display none \
+qemu-system-x86_64 -M q35 "${accelerator[@]}" -smp 2 -m 2048 -display none \
     -monitor none -serial "file:$image/console.log" -kernel "$image/vmlinuz" \
     -initrd "$image/initrd" -append "root=/dev/vda rw console=ttyS0 quiet" \
     -drive "file=$image/disk,if=virtio,format=raw,snapshot=on" \
