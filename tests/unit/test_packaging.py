@@ -297,6 +297,20 @@ def test_a_plain_pip_installs_the_wheel_with_what_it_requires(wheel: Path, tmp_p
     assert ask(python, tmp_path / "empty")["version"] == __version__
 
 
+def test_the_chinese_readme_has_the_commands_and_links_of_the_english() -> None:
+    """So that a new command or a renamed page is translated too."""
+
+    def parts(name: str) -> list[str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        commands = re.findall(r"^    (\S.*?)(?:  +#.*)?$", text, re.MULTILINE)
+        rows = re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE)
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "README." not in link]
+        assert all((ROOT / link).exists() for link in links), links
+        return sorted([*commands, *rows, *links])
+
+    assert parts("README.md") == parts("README.zh.md")
+
+
 # ---- content ------------------------------------------------------------------------------------
 
 
