@@ -124,6 +124,53 @@ attempt() { # attempt SENTENCE COMMAND: in the machine
     fi
 }
 
+# What `hoplab wireshark` does from somebody's own machine: the extcap captures through ssh, with a
+# configuration as `vagrant ssh-config` prints it. No Wireshark is needed to see frames come.
+cat >"$image/ssh" <<END
+#!/bin/sh
+exec $(command -v ssh) -F '$image/ssh_config' "\$@"
+END
+chmod 755 "$image/ssh"
+cat >"$image/ssh_config" <<END
+Host hoplab-vm
+  HostName 127.0.0.1
+  User vagrant
+  Port $port
+  UserKnownHostsFile /dev/null
+  StrictHostKeyChecking no
+  PasswordAuthentication no
+  IdentityFile "$image/key"
+  IdentitiesOnly yes
+  LogLevel FATAL
+END
+began=$SECONDS
+"${inside[@]}" 'hoplab up switch --name remote'
+rm -f "$image/fifo" && mkfifo "$image/fifo"
+PATH=$image:$PATH PYTHONPATH=$here timeout 300 python3 -m hoplab.shark.extcap --capture \
+    --extcap-interface hoplab-ssh --ssh-host hoplab-vm --ssh-lab remote --fifo "$image/fifo" &
+extcap=$!
+timeout 300 cat "$image/fifo" >"$image/remote.pcapng" &
+reader=$!
+tries=0 seen=0
+until [ "$seen" -gt 0 ] || [ "$tries" -ge 20 ]; do
+    "${inside[@]}" 'hoplab exec --name remote h1 -- ping -c 3 -i 0.3 10.0.0.2' >/dev/null || true
+    sleep 2
+    seen=$(PYTHONPATH=$here python3 -c 'import sys
+from hoplab.wire import pcapng
+with open(sys.argv[1], "rb") as file:
+    print(len(pcapng.Stream().feed(file.read())))' "$image/remote.pcapng")
+    tries=$((tries + 1))
+done
+kill "$extcap" 2>/dev/null || true
+wait "$extcap" "$reader" 2>/dev/null || true
+"${inside[@]}" 'hoplab down --name remote'
+if [ "$seen" -gt 0 ]; then
+    say "PASSED in $((SECONDS - began)) s: extcap through ssh, $seen frames"
+else
+    say "FAILED in $((SECONDS - began)) s: extcap through ssh"
+    failed=1
+fi
+
 for datapath in kernel user; do
     if [ "$datapath" = user ]; then
         # Our tests take the kernel's datapath where it is loaded, so it is taken away.
