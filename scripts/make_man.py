@@ -89,6 +89,8 @@ def page() -> str:
         "(usually \\fI~/.local/state\\fR).",
         *(".TP", "\\fBHOPLAB_DEBUG\\fR"),
         escape("If it is not empty: as --debug."),
+        *(".TP", "\\fBHOPLAB_PATIENCE\\fR"),
+        "How many times longer than usual to wait for a part of a lab (default: 1).",
         ".SH SEE ALSO",
         ".BR mn (1),",
         ".BR ovs\\-vsctl (8),",
