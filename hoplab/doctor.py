@@ -135,8 +135,9 @@ def _trial(channel: socket.socket) -> int:
     except OSError as error:
         channel.send(f"{OFFLOADS}\0{error.strerror}".encode())
     words = "qdisc add dev try1 root netem delay 1ms".split()
+    tool = shutil.which("tc", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "tc"
     try:
-        asked = subprocess.run(["tc", *words], capture_output=True, text=True)
+        asked = subprocess.run([tool, *words], capture_output=True, text=True)
         if asked.returncode:
             channel.send(f"{NETEM}\0{asked.stderr.strip()}".encode())
     except OSError as error:

@@ -246,3 +246,13 @@ class TestSwap:
         hoplab("exec", "h1", "--", "sh", "-c", again)
         assert "started again" in hoplab("ls").out
         assert hoplab("pingall", "--json").json["lost"] == []
+
+
+def test_a_users_path_without_sbin_is_enough(anybody: Any) -> None:
+    """As on Debian, where sysctl, tc and ip lie where an ordinary user's PATH does not look: the
+    router routes all the same."""
+    anybody.env["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/games"
+    anybody("up", "routed")
+    assert anybody("exec", "r1", "--", "cat", "/proc/sys/net/ipv4/ip_forward").out == "1\n"
+    assert "1 received" in anybody("exec", "h1", "--", "ping", "-c", "1", "10.0.2.10").out
+    anybody("down")

@@ -33,6 +33,7 @@ def netem() -> None:
     """Asked of the kernel itself, in a network namespace that is gone afterwards."""
     asked = subprocess.run(
         ["unshare", "-rn", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         capture_output=True,
         text=True,
     )
