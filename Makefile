@@ -7,7 +7,8 @@ JOBS ?= 4
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests demo test lint unit test-long bench clean
+.PHONY: help install install-tests demo test lint unit test-long test-vm test-bare bench bundle \
+	dist sbom clean
 
 help:  ## this list
 	@echo 'hoplab: follow one real packet across every hop'
@@ -42,6 +43,22 @@ test-long: install-tests  ## the long tests
 
 bench: install-tests  ## every benchmark: ours beside a real peer, as ratios
 	@set -e; for file in bench/*.py; do echo "== $$file"; $(PYTHON) "$$file" $(ARGS); done
+
+test-vm: ## provision a virtual machine as vagrant does, and run the network tests inside
+	tests/machines/vm.sh $(ARGS)
+
+test-bare: ## install on bare Debian and Ubuntu root file systems and run there (as root)
+	tests/machines/bare.sh $(ARGS)
+
+bundle:  ## a folder for machines without a network: scripts/install.sh --from bundle
+	@scripts/make_bundle.sh $(ARGS)
+
+dist: install-tests sbom  ## the wheel and the source archive in dist, and the bill of materials
+	$(PYTHON) -m build $(ARGS)
+
+sbom: install  ## dist/hoplab.cdx.json: what is shipped and needed, with licences (CycloneDX)
+	@mkdir -p dist
+	@$(PYTHON) scripts/make_sbom.py dist/hoplab.cdx.json
 
 clean:  ## take away .venv and everything that was built or cached here
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis test-output

@@ -8,6 +8,8 @@ nothing in pyproject.toml, in words that setuptools of any age understands.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,13 @@ def readme() -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
+def manual() -> list[tuple[str, list[str]]]:
+    """The manual page, made now from the command line's parser, and where it is installed."""
+    page = "build/man/hoplab.1"
+    subprocess.run([sys.executable, "scripts/make_man.py", page], cwd=HERE, check=True)
+    return [("share/man/man1", [page])]
+
+
 COMMANDS: dict[str, Any] = {}
 if editable_wheel is not None:
 
@@ -118,7 +127,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    install_requires=["dnspython>=2.6.1", "eventlet>=0.40.3", "shtab>=1.7"],
+    install_requires=["dnspython>=2.6.1", "eventlet>=0.40.3", "shtab>=1.9"],
     # ryu 4.34 builds only with setuptools below 68, which no requirement of ours can say to pip's
     # isolated build. As a hard requirement it would make `pip install hoplab` fail;
     # CONTRIBUTING.md has the line that installs the extra.
@@ -127,6 +136,7 @@ setup(
     packages=sorted(WHERE),
     package_dir=WHERE,
     package_data=DATA,
+    data_files=manual(),
     cmdclass=COMMANDS,
     include_package_data=False,
     zip_safe=False,

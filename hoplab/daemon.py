@@ -61,6 +61,8 @@ def main(
 
     spare: as in `Lab`.
     """
+    # What builds a network (sysctl, tc) lies where many an ordinary user's PATH does not look.
+    os.environ["PATH"] = _with_system_folders(os.environ.get("PATH"))
     lab = Lab(spec, spare)
 
     def progress(step: str) -> None:
@@ -89,6 +91,12 @@ def main(
     if "ready" not in answer:
         return 1
     return service.serve()
+
+
+def _with_system_folders(path: str | None) -> str:
+    """A PATH that ends with the folders of the system's own programs."""
+    folders = (path or "/usr/bin:/bin").split(":")
+    return ":".join([*folders, *(f for f in ("/usr/sbin", "/sbin") if f not in folders)])
 
 
 @contextlib.contextmanager
@@ -225,11 +233,7 @@ class Service:
         env = {str(k): str(v) for k, v in request.get("env", {}).items()} or dict(os.environ)
         env["HOPLAB_LAB"] = self.lab.spec.name
         env["HOPLAB_HOST"] = request["host"]
-        path = env.get("PATH", "/usr/bin:/bin")
-        for folder in ("/usr/sbin", "/sbin"):
-            if folder not in path.split(":"):
-                path += f":{folder}"
-        env["PATH"] = path
+        env["PATH"] = _with_system_folders(env.get("PATH"))
         return env
 
     def _spawn(self, request: Any, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:

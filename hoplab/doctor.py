@@ -8,9 +8,11 @@ explains is found too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,14 +22,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, sandbox, switchd
+from hoplab import client, netlink, reported, sandbox, switchd
 from hoplab.errors import LabError
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. `fix` is a line to run, "" where there is nothing to mend; a check that is not
-    `needed` does not stop a lab."""
+    """One finding. `fix` is a line to run, "" where there is nothing to mend. What is good and has
+    a fix all the same is a note: it stops no lab, but stock tools beside us stumble over it."""
 
     what: str
     found: str
@@ -45,7 +47,7 @@ PROGRAMS = {
     "ovs-vsctl": ("openvswitch-switch", "--version", (2, 13)),
     "ovsdb-tool": ("openvswitch-common", "--version", (2, 13)),
     "ovs-ofctl": ("openvswitch-common", "--version", (2, 13)),
-    "mnexec": ("mininet", "", ()),
+    "mnexec": ("mininet", "-v", ()),
     "ip": ("iproute2", "-V", ()),
     "ping": ("iputils-ping", "-V", ()),
     "setsid": ("util-linux", "--version", ()),
@@ -67,7 +69,12 @@ def _programs() -> Iterator[Check]:
             continue
         version: tuple[int, ...] = ()
         if option:
-            said = subprocess.run([found, option], capture_output=True, text=True)
+            try:
+                said = subprocess.run([found, option], capture_output=True, text=True)
+            except OSError as error:  # built for another processor, or half installed
+                why = f"{found} cannot be started: {error.strerror}"
+                yield Check(name, why, False, f"{install} --reinstall")
+                continue
             number = re.search(r"\d+(?:\.\d+)+", said.stdout + said.stderr)
             version = tuple(int(part) for part in number[0].split(".")) if number else ()
         good = not least or version >= least
@@ -78,12 +85,18 @@ def _programs() -> Iterator[Check]:
 
 def _modules() -> Iterator[Check]:
     python = f"Python {sys.version.split()[0]} ({sys.executable})"
-    yield Check("python", python, sys.version_info >= (3, 10), "use Python 3.10 or later")
+    good = sys.version_info >= (3, 10)
+    yield Check("python", python, good, "" if good else "use Python 3.10 or later")
     install = "scripts/install.sh"
     for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
                           ("dns", "dnspython")):  # fmt: skip
         if find_spec(name) is None:
-            yield Check(f"Python's {name}", "not installed for this Python", False, install)
+            why = "not installed for this Python"
+            if name == "mininet" and blind(Path(sys.prefix)):
+                why += ": this virtual environment does not look at the distribution's packages"
+            if name == "ryu":
+                why += "; a plain `pip install ryu` stops at get_script_args"
+            yield Check(f"Python's {name}", why, False, install)
             continue
         try:
             version = metadata.version(package)
@@ -92,14 +105,83 @@ def _modules() -> Iterator[Check]:
         yield Check(f"Python's {name}", version, True)
 
 
+def blind(prefix: Path) -> bool:
+    """Whether this is a virtual environment that sees nothing of the distribution's Python, where
+    Mininet is (venv, include-system-site-packages)."""
+    try:
+        text = (prefix / "pyvenv.cfg").read_text()
+    except OSError:
+        return False
+    return re.search(r"^include-system-site-packages\s*=\s*false", text, re.M | re.I) is not None
+
+
+VETH, OFFLOADS, NETEM = "virtual Ethernet", "checksum offload", "delay and loss"
+
+
+def _trial(channel: socket.socket) -> int:
+    """Inside the trial sandbox: what a lab does to its links. Tells `NAME\\0why` for each fault."""
+    net = netlink.Socket()
+    try:
+        here = os.open("/proc/self/ns/net", os.O_RDONLY)
+        ends = [netlink.End(f"try{n}", f"02:00:00:00:00:0{n}", 100 + n, here) for n in (1, 2)]
+        net.send([netlink.veth(*ends)])
+    except OSError as error:
+        channel.send(f"{VETH}\0{error.strerror}".encode())
+        return 0
+    try:
+        netlink.offloads_off(net, "try1")
+        if netlink.checksum_offload(net, "try1"):
+            channel.send(f"{OFFLOADS}\0it stays on".encode())
+    except OSError as error:
+        channel.send(f"{OFFLOADS}\0{error.strerror}".encode())
+    words = "qdisc add dev try1 root netem delay 1ms".split()
+    tool = shutil.which("tc", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "tc"
+    try:
+        asked = subprocess.run([tool, *words], capture_output=True, text=True)
+        if asked.returncode:
+            channel.send(f"{NETEM}\0{asked.stderr.strip()}".encode())
+    except OSError as error:
+        channel.send(f"{NETEM}\0tc: {error.strerror}".encode())
+    return 0
+
+
+def _told(channel: socket.socket) -> dict[str, str]:
+    """The faults that the trial told, by name."""
+    faults = {}
+    channel.settimeout(20)
+    with contextlib.suppress(OSError):
+        while message := channel.recv(4096):
+            name, _, why = message.decode(errors="replace").partition("\0")
+            faults[name] = why
+    return faults
+
+
+def _links(faults: dict[str, str]) -> Iterator[Check]:
+    if VETH in faults:
+        yield Check(VETH, f"this kernel makes no veth pairs: {faults[VETH]}", False,
+                    "sudo modprobe veth")  # fmt: skip
+    if OFFLOADS in faults:
+        yield Check(
+            OFFLOADS, f"cannot be turned off ({faults[OFFLOADS]}): ping works then, but neither "
+            "TCP nor UDP does over Open vSwitch in user space", False,
+            "sudo modprobe openvswitch   # the kernel's datapath does not mind",
+        )  # fmt: skip
+    if NETEM in faults:
+        yield Check(NETEM, f"links with delay or loss need netem: {faults[NETEM]}", True,
+                    "sudo modprobe sch_netem   # or a machine that has it: vagrant/")  # fmt: skip
+
+
 def _machine() -> Iterator[Check]:
     who = "root" if os.geteuid() == 0 else "an ordinary user"
     found = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
     try:
-        sandbox.start("doctor", [], lambda channel: 0).channel.close()
+        trial = sandbox.start("doctor", [], _trial)
+        faults = _told(trial.channel)
+        trial.channel.close()
         yield Check("a trial sandbox", f"namespaces and mounts could be made by {who}", True)
         # What a setting forbids in general may be granted to this program (an AppArmor profile).
         found = [refusal for refusal in found if refusal.what.startswith(sandbox.TUN)]
+        yield from _links(faults)
     except LabError as error:
         yield Check("a trial sandbox", error.message, False, "" if found else error.hint)
     for refusal in found:
@@ -151,19 +233,29 @@ def examine() -> list[Check]:
     """All checks, each made whatever the others found."""
     # The trial sandbox forks: it comes before anything that might start a thread.
     machine = list(_machine())
-    return [*_modules(), *_programs(), *machine, _folder(), _neighbours()]
+    others = (Check(name, note.found, True, note.fix) for name, note in reported.notes())
+    return [*_modules(), *_programs(), *machine, _folder(), _neighbours(), *others]
+
+
+def _mark(check: Check) -> str:
+    if not check.good:
+        return "NO "
+    return "(!)" if check.fix else "ok "
 
 
 def as_text(checks: list[Check]) -> str:
-    """A table, then what to run."""
+    """A table, then what to run: first what a lab needs, then what stands in nobody's way here."""
     width = max(len(check.what) for check in checks)
     lines = [
-        f"{'ok ' if check.good else 'NO '} {check.what.ljust(width)}  {check.found}"
-        for check in checks
+        f"{_mark(check)} {check.what.ljust(width)}  {check.found}" for check in checks
     ]
     fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
     if fixes:
         lines += ["", "To mend it, run:", *(f"    {fix}" for fix in fixes)]
     else:
         lines += ["", "Everything a lab needs is here. Try: hoplab visit"]
+    notes = list(dict.fromkeys(check.fix for check in checks if check.good and check.fix))
+    if notes:
+        lines += ["", "No lab minds what is marked (!). To mend it anyway:"]
+        lines += [f"    {fix}" for fix in notes]
     return "\n".join(lines)

@@ -268,3 +268,12 @@ def offloads_off(net: Socket, name: str) -> None:
                 raise OSError(
                     error.errno, f"cannot turn offloads off on {name}: {error.strerror}"
                 ) from None
+
+
+def checksum_offload(net: Socket, name: str) -> bool:
+    """Whether an interface leaves checksums to hardware (ETHTOOL_GTXCSUM). Raises OSError."""
+    value = array.array("I", [0x16, 0])
+    where, _ = value.buffer_info()
+    request = struct.pack("16sP", name.encode(), where) + b"\0" * 24
+    fcntl.ioctl(net.fileno(), _SIOCETHTOOL, request)
+    return bool(value[1])

@@ -148,6 +148,12 @@ def refused(error: OSError, *, tun: bool = True) -> LabError:
     why = "run hoplab as root, or see `hoplab doctor`"
     if error.errno == errno.ENOSPC:
         why = "the kernel's limit on namespaces is reached: see `sysctl user` and end other labs"
+    if error.errno == errno.EPERM and "mount proc" in str(error.strerror):
+        # mount_namespaces(7): a new proc must not show what the container's runtime has covered.
+        why = (
+            "in a container, /proc must not be masked: podman run --security-opt unmask=ALL, or "
+            "docker run --security-opt systempaths=unconfined (see docs/install.md)"
+        )
     return LabError(f"this machine refuses a lab to you: {error.strerror}", why, Exit.REFUSED)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,6 +12,16 @@ from typing import TypeVar
 from hoplab.errors import Exit, LabError
 
 T = TypeVar("T")
+
+
+def patience() -> float:
+    """How many times longer than usual to wait for anything: HOPLAB_PATIENCE, for machines that
+    are emulated or very busy. 1 where it is not set or makes no sense."""
+    try:
+        factor = float(os.environ.get("HOPLAB_PATIENCE", "1"))
+    except ValueError:
+        return 1
+    return max(factor, 1) if math.isfinite(factor) else 1
 
 
 def until(
@@ -24,8 +36,10 @@ def until(
     """Call `look` until it answers something true, and return that.
 
     The pause between looks grows from `first_s` to `longest_s`. Raises LabError(LAB_DIED) saying
-    that `what` did not happen within `within_s` seconds; whatever `look` raises goes through.
+    that `what` did not happen within `within_s` seconds, times `patience`; whatever `look` raises
+    goes through.
     """
+    within_s *= patience()
     deadline = time.monotonic() + within_s
     pause = first_s
     while True:

@@ -30,13 +30,15 @@ optional_test_packages=(chromium)
 
 usage() {
     cat <<'END'
-Usage: scripts/install.sh [--with-tests] [--dry-run] [--help]
+Usage: scripts/install.sh [--with-tests] [--from BUNDLE] [--dry-run] [--list] [--help]
 
 Installs what hoplab needs: packages of the distribution through apt (as root or with sudo), and
 Ryu and the rest into .venv. A second run finds everything in place and ends at once.
 
   --with-tests   also what `make test` needs: tshark, dig, chromium, pytest, ruff, mypy, ...
+  --from BUNDLE  take packages and wheels from the folder that `make bundle` made; no network
   --dry-run      say what would be done, and do nothing
+  --list         print the names of the packages, missing or not, and do nothing
   --help         this text
 
 Exit codes: 0 ready, 1 a step failed, 2 wrong option, 6 packages are missing and there is no way
@@ -46,20 +48,6 @@ pip is run with your own settings (PIP_INDEX_URL, PIP_CERT, pip.conf and so on).
 END
 }
 
-with_tests=no dry_run=no
-for option in "$@"; do
-    case $option in
-        --with-tests) with_tests=yes ;;
-        --dry-run) dry_run=yes ;;
-        -h | --help) usage && exit 0 ;;
-        *)
-            printf 'install: unknown option %q\n\n' "$option" >&2
-            usage >&2
-            exit 2
-            ;;
-    esac
-done
-
 say() { printf 'install: %s\n' "$*"; }
 
 die() { # die CODE SENTENCE [NEXT STEP]
@@ -68,6 +56,27 @@ die() { # die CODE SENTENCE [NEXT STEP]
     exit "$1"
 }
 
+arguments=("$@")
+with_tests=no dry_run=no list=no bundle=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --with-tests) with_tests=yes ;;
+        --dry-run) dry_run=yes ;;
+        --list) list=yes ;;
+        --from)
+            [ -n "${2:-}" ] || die 2 "--from needs the folder that make bundle made"
+            bundle=$(readlink -f -- "$2") && shift
+            ;;
+        -h | --help) usage && exit 0 ;;
+        *)
+            printf 'install: unknown option %q\n\n' "$1" >&2
+            usage >&2
+            exit 2
+            ;;
+    esac
+    shift
+done
+
 # ---- what is missing ---------------------------------------------------------------------------
 
 # The stamp tells for which inputs .venv was completed: the requirement files, the recipe, the
@@ -75,6 +84,7 @@ die() { # die CODE SENTENCE [NEXT STEP]
 fingerprint() {
     {
         cat -- requirements.txt build-constraints.txt setup.py scripts/install.sh
+        cat -- scripts/make_man.py
         if [ "$1" = yes ]; then cat -- requirements-test.txt; fi
         readlink -f -- "$system_python"
         printf '%s\n' "$here"
@@ -93,6 +103,11 @@ venv_ready() {
 required=("${packages[@]}")
 if [ "$with_tests" = yes ]; then required+=("${test_packages[@]}"); fi
 
+if [ "$list" = yes ]; then
+    printf '%s\n' "${required[@]}"
+    exit 0
+fi
+
 missing=()
 find_missing() { # find_missing NAME...: sets `missing` to those which dpkg has not installed
     local installed name
@@ -110,13 +125,23 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     die 1 "this installer knows Debian and Ubuntu only (no dpkg-query or apt-get here)" \
         "use a Debian or Ubuntu machine, or the virtual machine in vagrant/"
 fi
+# A bundle holds wheels for one Python and packages of one distribution.
+if [ -n "$bundle" ]; then
+    [ -f "$bundle/made-for" ] || die 2 "$bundle is no bundle: it holds no file made-for" \
+        "make one with make bundle, on a machine with a network"
+    here_is=$("$here/scripts/make_bundle.sh" --machine)
+    [ "$(<"$bundle/made-for")" = "$here_is" ] ||
+        die 1 "that bundle was made for $(<"$bundle/made-for"), and this is $here_is" \
+            "make one on a machine like this one: make bundle"
+fi
+
 find_missing "${required[@]}"
 if venv_ready; then
     if [ ${#missing[@]} -eq 0 ]; then
         say "everything is in place"
         exit 0
     fi
-elif [ "$with_tests" = yes ]; then
+elif [ "$with_tests" = yes ] && [ -z "$bundle" ]; then
     # Optional packages are asked for when something is installed anyway, never on a quiet run.
     find_missing "${required[@]}" "${optional_test_packages[@]}"
 fi
@@ -134,7 +159,13 @@ apt_install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-
 
 say "this will be done in $here:"
 if [ ${#missing[@]} -gt 0 ]; then
-    say "  - apt, $how_root: ${missing[*]}"
+    say "  - apt, $how_root${bundle:+, from $bundle}: ${missing[*]}"
+    case " ${missing[*]} " in
+        *" openvswitch-switch "*)
+            say "    (openvswitch-switch starts a service of its own; hoplab neither uses nor"
+            say "    touches it: sudo systemctl disable --now openvswitch-switch turns it off)"
+            ;;
+    esac
 fi
 if ! venv_ready; then
     if [ "$with_tests" = yes ]; then
@@ -159,7 +190,7 @@ if ! flock -n 9; then
     flock 9
     if venv_ready; then
         # It may have been an install without the same packages, so look again.
-        exec "$BASH" "$here/scripts/install.sh" "$@"
+        exec "$BASH" "$here/scripts/install.sh" "${arguments[@]}"
     fi
 fi
 
@@ -205,6 +236,7 @@ step() { # step SENTENCE COMMAND...: runs it with its output in the log
 
 # ---- packages ----------------------------------------------------------------------------------
 
+offline=()
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$EUID" -ne 0 ]; then
         # sudo asks on the terminal before the step begins, not in the middle of its line.
@@ -213,8 +245,19 @@ if [ ${#missing[@]} -gt 0 ]; then
                 "as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
         fi
     fi
+    if [ -n "$bundle" ]; then
+        # Only the bundle counts, and the machine's own lists stay as they are. Its packages are
+        # trusted as the person is who hands over the folder; apt checks their hashes.
+        lists=$(mktemp -d)
+        mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial"
+        printf 'deb [trusted=yes] file:%s/debs ./\n' "${bundle// /%20}" >"$lists/sources.list"
+        offline=(-o "Dir::Etc::sourcelist=$lists/sources.list" -o Dir::Etc::sourceparts=-
+            -o "Dir::State::lists=$lists/lists" -o "Dir::Cache=$lists/cache"
+            -o APT::Sandbox::User=root)
+        apt_install+=("${offline[@]}")
+    fi
     # A broken third-party list makes the update fail while ours may be fine: the install decides.
-    step "reading the package lists" "${as_root[@]}" apt-get update ||
+    step "reading the package lists" "${as_root[@]}" apt-get update "${offline[@]}" ||
         say "going on with the package lists that are there"
     available=()
     for name in "${missing[@]}"; do
@@ -260,6 +303,14 @@ if ! "$venv_python" -c 'import pip, sys; sys.exit(sys.prefix != sys.argv[1])' "$
 fi
 
 pip=("$venv_python" -m pip --no-color)
+if [ -n "$bundle" ]; then
+    unset PIP_INDEX_URL PIP_EXTRA_INDEX_URL
+    export PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1
+    # pip splits the value at spaces, so the path goes in as a URL.
+    PIP_FIND_LINKS=$("$venv_python" -c \
+        'import pathlib, sys; print(pathlib.Path(sys.argv[1]).as_uri())' "$bundle/wheels")
+    export PIP_FIND_LINKS
+fi
 
 # ryu 4.34 builds only with an old setuptools, and pip's isolated build sees no ordinary
 # constraint: only these variables reach it (which one depends on pip's age). pip splits their
@@ -290,6 +341,11 @@ cat >"$venv/bin/ryu-manager" <<'EOF'
 exec "$(dirname -- "$0")/python" -m hoplab.ryu_main "$@"
 EOF
 chmod 755 "$venv/bin/ryu-manager"
+
+# man finds it as long as .venv/bin is on the PATH (manpath(1)).
+step "writing the manual page" \
+    "$venv_python" scripts/make_man.py "$venv/share/man/man1/hoplab.1" ||
+    die 1 "the manual page could not be made" "see the log above"
 
 printf '%s\n' "$wanted" >"$stamp.new"
 mv -- "$stamp.new" "$stamp"

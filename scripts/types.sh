@@ -17,7 +17,7 @@ check() { # check NAME PATH...: each with a cache of its own
 }
 
 check hoplab hoplab
-for folder in controllers apps bench; do
+for folder in controllers apps bench scripts; do
     if compgen -G "$folder/*.py" >/dev/null; then
         check "$folder" "$folder"
     fi

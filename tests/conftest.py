@@ -63,7 +63,11 @@ class World:
         return self.home / "state"
 
     def environment(self) -> dict[str, str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("HOPLAB_", "XDG_"))}
+        env = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("HOPLAB_", "XDG_")) or k == "HOPLAB_PATIENCE"
+        }
         env.update(
             HOME=str(self.home),
             XDG_STATE_HOME=str(self.state),

@@ -301,9 +301,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     p = _add(
         verbs, "completion", "print a completion script for your shell",
-        'eval "$(hoplab completion bash)"\nhoplab completion zsh > ~/.zfunc/_hoplab', "verbs_lab",
+        'eval "$(hoplab completion bash)"\nhoplab completion zsh > ~/.zfunc/_hoplab\n'
+        "hoplab completion fish > ~/.config/fish/completions/hoplab.fish", "verbs_lab",
     )  # fmt: skip
-    p.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"))
     return parser
 
 

@@ -256,3 +256,13 @@ def test_with_ipv6_the_hosts_have_it_and_the_switches_ports_do_not(hoplab: Any) 
     addresses = Path(f"/proc/{note.read_text().split()[0]}/net/if_inet6").read_text()
     assert "s1-eth1" in Path(f"/proc/{note.read_text().split()[0]}/net/dev").read_text()
     assert "s1" not in addresses
+
+
+def test_a_users_path_without_sbin_is_enough(anybody: Any) -> None:
+    """As on Debian, where sysctl, tc and ip lie where an ordinary user's PATH does not look: the
+    router routes all the same."""
+    anybody.env["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/games"
+    anybody("up", "routed")
+    assert anybody("exec", "r1", "--", "cat", "/proc/sys/net/ipv4/ip_forward").out == "1\n"
+    assert "1 received" in anybody("exec", "h1", "--", "ping", "-c", "1", "10.0.2.10").out
+    anybody("down")

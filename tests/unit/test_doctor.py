@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +86,29 @@ def test_an_unexplained_refusal_still_has_a_next_step(machine: Setter) -> None:
     assert "Operation not permitted" in error.message and error.hint
 
 
+def test_a_container_that_masks_proc_is_recognised(machine: Setter) -> None:
+    machine({})
+    error = sandbox.refused(OSError(1, "mount proc on /proc: Operation not permitted"))
+    assert "unmask=ALL" in error.hint and "systempaths=unconfined" in error.hint
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="covers a part of /proc as root")
+def test_a_masked_proc_refuses_for_real() -> None:
+    """As an ordinary user whose /proc has a cover, like the one that container runtimes put on."""
+    script = (
+        "mount -t tmpfs -o ro tmpfs /proc/fs && exec setpriv --reuid 65534 --regid 65534 "
+        f"--clear-groups {sys.executable} -c 'from hoplab import sandbox\n"
+        'sandbox.TUN = "/dev/null"; sandbox.start("x", [], lambda channel: 0)\''
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        ["unshare", "-mpf", "--mount-proc", "--propagation", "private", "bash", "-c", script],
+        env={**os.environ, "PYTHONPATH": root}, cwd="/", capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode and "mount proc on /proc" in done.stderr, done.stderr
+
+
 def test_doctor_lists_every_fault_and_its_fix(
     machine: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +134,8 @@ def test_a_setting_that_does_not_bite_is_no_fault(
     class Trial:
         class channel:
             close = staticmethod(lambda: None)
+            settimeout = staticmethod(lambda seconds: None)
+            recv = staticmethod(lambda size: b"")
 
     monkeypatch.setattr(sandbox, "start", lambda *_: Trial)
     assert all(check.good for check in doctor._machine())

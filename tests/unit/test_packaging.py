@@ -6,11 +6,15 @@ Everything is done on a copy of the tree in a path with spaces, and leaves the c
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from importlib.metadata import version
@@ -19,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from hoplab import __version__, content
+from hoplab.cli.main import build_parser
 from hoplab.errors import Exit, LabError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,8 +102,6 @@ def borrowed_setuptools(folder: Path) -> str:
 
 
 def ask(python: Path, empty: Path) -> dict[str, object]:
-    import json
-
     empty.mkdir()
     answer: dict[str, object] = json.loads(run(python, "-c", ASK, cwd=empty))
     return answer
@@ -122,9 +125,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tree: Path) -> Path:
-    pytest.importorskip("setuptools")
-    run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps",
-        "--no-index", "-w", "dist", ".", cwd=tree)  # fmt: skip
+    # The source archive, and from what it holds the wheel.
+    run(sys.executable, "-m", "build", "--no-isolation", ".", cwd=tree)
     (made,) = (tree / "dist").glob("*.whl")
     return made
 
@@ -138,7 +140,9 @@ def test_the_wheel_holds_engine_and_content_inside_one_package(wheel: Path) -> N
         (entries,) = [name for name in names if name.endswith("/entry_points.txt")]
         assert "hoplab = hoplab.cli.main:main" in archive.read(entries).decode()
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"hoplab", f"hoplab-{__version__}.dist-info"}
+    ours_alone = f"hoplab-{__version__}"
+    assert tops == {"hoplab", f"{ours_alone}.dist-info", f"{ours_alone}.data"}
+    assert f"{ours_alone}.data/data/share/man/man1/hoplab.1" in names
     for kind in ("topologies", "controllers", "apps"):
         ours = {f"hoplab/{kind}/{path.name}" for path in (ROOT / kind).glob("*.py")}
         assert ours and ours <= set(names)
@@ -163,7 +167,106 @@ def test_the_installed_wheel_finds_its_files(wheel: Path, tmp_path: Path) -> Non
         assert answer["names"][kind] == content.names(kind)  # type: ignore[index, arg-type]
         assert answer["files"][kind].startswith(str(tmp_path))  # type: ignore[index]
     assert answer["data"] == expected_data()
-    assert (tmp_path / "wheel env" / "bin" / "hoplab").is_file()
+    command = tmp_path / "wheel env" / "bin" / "hoplab"
+    assert run(command, "--version", cwd=tmp_path) == f"hoplab {__version__}\n"
+    assert "learning_switch" in run(command, "path", "--list", cwd=tmp_path)
+    page = tmp_path / "wheel env" / "share" / "man" / "man1" / "hoplab.1"
+    assert "hoplab swap" in page.read_text()
+
+
+def test_the_source_archive_holds_what_the_installer_needs(wheel: Path) -> None:
+    with tarfile.open(wheel.parent / f"hoplab-{__version__}.tar.gz") as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    kept = ("*.sh", "*.py", "requirements*.txt", "LICENSE", "Makefile")
+    folders = (wheel.parents[1], wheel.parents[1] / "scripts")
+    for path in (path for folder in folders for kind in kept for path in folder.glob(kind)):
+        assert path.relative_to(wheel.parents[1]).as_posix() in names
+    assert "build-constraints.txt" in names and "topologies/web.py" in names
+
+
+# ---- what is made from the parser ---------------------------------------------------------------
+
+
+def test_the_manual_page_names_every_verb_and_option(tmp_path: Path) -> None:
+    page = tmp_path / "hoplab.1"
+    run(sys.executable, ROOT / "scripts" / "make_man.py", page, cwd=tmp_path)
+    text = page.read_text().replace("\\-", "-")
+    (verbs,) = [a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    for name, verb in verbs.choices.items():
+        assert f".SS \"hoplab {name}" in text
+        for option in (option for action in verb._actions for option in action.option_strings):
+            assert option in text or option in ("-h", "--help"), f"{name} {option}"
+
+
+def test_man_renders_the_page_without_a_complaint(tmp_path: Path) -> None:
+    groff = shutil.which("groff")
+    if groff is None or not Path("/usr/share/groff/current/tmac/an.tmac").exists():
+        pytest.skip("groff with the macros of man(7) is not installed (apt: groff)")
+    page = tmp_path / "hoplab.1"
+    run(sys.executable, ROOT / "scripts" / "make_man.py", page, cwd=tmp_path)
+    done = subprocess.run(
+        [groff, "-ww", "-man", "-Tutf8", "-P-c", page], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    plain = re.sub(".\b", "", done.stdout)
+    assert "hoplab up web" in plain and "--datapath {auto,kernel,user}" in plain
+
+
+# What each shell offers after `hoplab up --datapath `, asked of the shell itself.
+SHELLS = {
+    "bash": (
+        'source {script}; COMP_WORDS=(hoplab up --datapath ""); COMP_CWORD=3; '
+        '_shtab_hoplab hoplab "" --datapath; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    ),
+    "fish": "source {script}; complete -C 'hoplab up --datapath '",
+    "zsh": "zsh -n {script} && grep -o 'auto kernel user' {script} | tr ' ' '\\n'",
+    "tcsh": "tcsh -f -c 'source {script}' && grep -o 'auto kernel user' {script} | tr ' ' '\\n'",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_shell_completes(shell: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "completion"
+    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
+    script.write_text(run(*hoplab, "completion", shell, cwd=tmp_path, PYTHONPATH=str(ROOT)))
+    asking = program if shell in ("bash", "fish") else "sh"
+    offered = run(asking, "-c", SHELLS[shell].format(script=script), cwd=tmp_path,
+                  HOME=str(tmp_path))  # fmt: skip
+    assert {line.split("\t")[0] for line in offered.splitlines()} >= {"auto", "kernel", "user"}
+
+
+# ---- the bill of materials ----------------------------------------------------------------------
+
+
+def test_the_bill_of_materials_names_what_is_needed_and_its_licences() -> None:
+    bill = json.loads(run(sys.executable, ROOT / "scripts" / "make_sbom.py", cwd=ROOT))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    parts = {part["name"]: part for part in bill["components"]}
+    refs = [part["bom-ref"] for part in bill["components"]]
+    assert len(refs) == len(set(refs))
+    # Ryu is a need of the extra alone, msgpack one of Ryu's: found all the same.
+    for name in ("ryu", "eventlet", "greenlet", "msgpack", "mininet", "openvswitch-switch"):
+        assert parts[name]["version"] in parts[name]["purl"]
+        assert parts[name]["licenses"][0]["license"]["name"]
+    assert parts["dnspython"]["version"] == version("dnspython")
+    assert not {"pytest", "ruff"} & set(parts), "these are tools of the tests"
+
+
+def test_a_vendored_file_that_nobody_listed_is_an_error(tmp_path: Path) -> None:
+    vendored = runpy.run_path(str(ROOT / "scripts" / "make_sbom.py"))["vendored"]
+    folder = tmp_path / "web" / "vendor"
+    folder.mkdir(parents=True)
+    (folder / "x.js").write_text("")
+    with pytest.raises(SystemExit, match=r"x.js is not listed in vendor.json"):
+        list(vendored(tmp_path))
+    entry = {"name": "x", "version": "1.2", "licence": "MIT", "files": ["x.js"]}
+    (folder / "vendor.json").write_text(json.dumps([entry]))
+    (part,) = vendored(tmp_path)
+    assert part["purl"] == "pkg:generic/x@1.2"
+    assert part["licenses"] == [{"license": {"name": "MIT"}}]
 
 
 def test_the_editable_install_finds_the_checkouts_files(tmp_path: Path) -> None:
@@ -192,6 +295,20 @@ def test_a_plain_pip_installs_the_wheel_with_what_it_requires(wheel: Path, tmp_p
     run(python, "-m", "pip", "install", "--upgrade", "pip", cwd=tmp_path)
     run(python, "-m", "pip", "install", wheel, cwd=tmp_path)
     assert ask(python, tmp_path / "empty")["version"] == __version__
+
+
+def test_the_chinese_readme_has_the_commands_and_links_of_the_english() -> None:
+    """So that a new command or a renamed page is translated too."""
+
+    def parts(name: str) -> list[str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        commands = re.findall(r"^    (\S.*?)(?:  +#.*)?$", text, re.MULTILINE)
+        rows = re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE)
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "README." not in link]
+        assert all((ROOT / link).exists() for link in links), links
+        return sorted([*commands, *rows, *links])
+
+    assert parts("README.md") == parts("README.zh.md")
 
 
 # ---- content ------------------------------------------------------------------------------------
@@ -265,6 +382,27 @@ def test_a_dry_run_says_and_does_nothing(tmp_path: Path) -> None:
     assert not (tree / ".venv").exists()
 
 
+def test_the_installer_lists_its_packages() -> None:
+    listed = run(ROOT / "scripts" / "install.sh", "--list", cwd=ROOT).split()
+    assert {"mininet", "openvswitch-switch"} <= set(listed) and "tshark" not in listed
+    with_tests = run(ROOT / "scripts" / "install.sh", "--list", "--with-tests", cwd=ROOT).split()
+    assert set(with_tests) > set(listed) and "tshark" in with_tests
+
+
+def test_a_folder_that_is_no_bundle_for_this_machine_is_refused(tmp_path: Path) -> None:
+    def refused() -> str:
+        done = subprocess.run(
+            [ROOT / "scripts" / "install.sh", "--dry-run", "--from", tmp_path],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode, done.stdout
+        return done.stderr
+
+    assert "is no bundle" in refused()
+    (tmp_path / "made-for").write_text("plan-9 mips\n")
+    assert "made for plan-9 mips" in refused() and "make bundle" in refused()
+
+
 def test_an_unknown_option_is_refused() -> None:
     done = subprocess.run(
         [ROOT / "scripts" / "install.sh", "--tests"], capture_output=True, text=True
@@ -324,6 +462,7 @@ def test_a_failing_step_shows_its_log_and_its_command(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
     done = installer(tree, fake_debian(tmp_path))
     assert done.returncode == 1
+    assert "openvswitch-switch starts a service of its own" in done.stdout
     assert "The end of " in done.stderr and "this command failed with exit code 1" in done.stderr
     asked = (tmp_path / "apt").read_text().splitlines()
     assert asked[0] == "update"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guided labs of labs/: every command is run as it stands there, and what the page says will
+be seen is seen."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.net
+
+LABS = Path(__file__).resolve().parents[2] / "labs"
+PAGES = sorted(path.name for path in LABS.glob("[0-9]*.md"))
+FAILS = "# fails, as it should"
+
+
+@dataclass
+class Step:
+    """The commands of a block, and the lines that the block below it announces."""
+
+    commands: list[str]
+    seen: list[str] = field(default_factory=list)
+
+
+def steps(page: str) -> list[Step]:
+    found: list[Step] = []
+    for kind, body in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        assert kind in ("sh", "text"), f"a block of kind {kind}"
+        if kind == "sh":
+            found.append(Step(body.splitlines()))
+        else:
+            found[-1].seen = body.splitlines()
+    return found
+
+
+def flat(text: str) -> str:
+    """In one line, with one space where there are many: pages and terminals break lines."""
+    return " ".join(text.split())
+
+
+def missing(announced: list[str], out: str) -> list[str]:
+    """The announced lines that do not come, each after the one before."""
+    rest, lost = flat(out), []
+    for line in announced:
+        parts = [re.escape(flat(part)) for part in line.split("…")]
+        found = re.search(".*?".join(parts), rest)
+        if found is None:
+            lost.append(line)
+        else:
+            rest = rest[found.end() :]
+    return lost
+
+
+def test_the_pages_are_read_as_they_are_meant() -> None:
+    page = "```sh\nhoplab up x\n```\nand\n```text\na … c\nd\n```\n```sh\nhoplab down\n```\n"
+    one, two = steps(page)
+    assert (one.commands, one.seen, two.seen) == (["hoplab up x"], ["a … c", "d"], [])
+    assert missing(one.seen, "x a b\n  c\nd") == []
+    assert missing(one.seen, "d a b c") == ["d"], "in this order"
+    assert missing(one.seen, "a b\nd") == ["a … c"]
+    assert len(PAGES) >= 5
+    index = (LABS / "README.md").read_text(encoding="utf-8")
+    assert all(f"]({name})" in index for name in PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_does_what_the_page_says(hoplab: Any, name: str) -> None:
+    tools = hoplab.home / "bin"
+    tools.mkdir()
+    (tools / "hoplab").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hoplab.cli.main "$@"\n')
+    (tools / "hoplab").chmod(0o755)
+    env = hoplab.environment()
+    env["PATH"] = f"{tools}:{env['PATH']}"
+    for step in steps((LABS / name).read_text(encoding="utf-8")):
+        out = ""
+        for command in step.commands:
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=hoplab.home, env=env, capture_output=True, text=True
+            )
+            out += done.stdout + done.stderr
+            assert (done.returncode != 0) == command.endswith(FAILS), f"{command}\n{out}"
+        lost = missing(step.seen, out)
+        assert not lost, f"{step.commands}: {lost} is not in\n{out}"

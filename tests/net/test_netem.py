@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Links with delay and loss, as Mininet's TCLink asks for them, by the kernel's netem.
+
+Many kernels have no netem (`make test-vm` boots one that has), so all of this may be skipped.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.net
+
+SLOW = """
+from mininet.link import TCLink
+from mininet.topo import Topo
+
+class Slow(Topo):
+    def build(self, delay="0ms", loss=0):
+        switch = self.addSwitch("s1")
+        self.addLink(self.addHost("h1"), switch, cls=TCLink, delay=delay, loss=int(loss))
+        self.addLink(self.addHost("h2"), switch)
+
+topos = {"slow": Slow}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def netem() -> None:
+    """Asked of the kernel itself, in a network namespace that is gone afterwards."""
+    asked = subprocess.run(
+        ["unshare", "-rn", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    if asked.returncode:
+        pytest.skip(f"this kernel has no netem: {asked.stderr.strip()}")
+
+
+def test_a_delay_is_in_tc_and_in_every_ping(anybody: Any) -> None:
+    (anybody.home / "slow.py").write_text(SLOW)
+    anybody("up", "./slow.py,delay=40ms")
+    told = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
+    assert re.search(r"netem .*delay 40(\.0)?ms", told), told
+    pings = anybody("exec", "h1", "--", "ping", "-c", "4", "-i", "0.2", "10.0.0.2").out
+    times = [float(ms) for ms in re.findall(r"time=([\d.]+) ms", pings)]
+    # 40 ms there, as h1 sends, and 40 ms back, as the switch does: never less.
+    assert len(times) == 4 and min(times) >= 80, pings
+    there = anybody("trace", "h1", "--", "ping", "-c", "1", "10.0.0.2")
+    assert "echo request" in there.out
+    anybody("down")
+
+
+def test_a_loss_is_in_tc_and_in_the_count(anybody: Any) -> None:
+    (anybody.home / "slow.py").write_text(SLOW)
+    anybody("up", "./slow.py,loss=40")
+    told = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
+    assert re.search(r"netem .*loss 40%", told), told
+    # Both directions lose 40 of 100: about 36 of 100 pings come back. Fewer than 5 or more than
+    # 80 of 120 happen less than once in ten million runs.
+    pings = anybody("exec", "h1", "--", "ping", "-q", "-c", "120", "-i", "0.02", "10.0.0.2",
+                    code=None).out  # fmt: skip
+    came = re.search(r"120 packets transmitted, (\d+) received", pings)
+    assert came and 5 <= int(came[1]) <= 80, pings
+    anybody("down")
