@@ -173,23 +173,27 @@ def _new_namespaces() -> None:
     _write("/proc/self/gid_map", f"0 {gid} 1")
 
 
-def _cover(target: str, keep: list[str]) -> None:
-    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible."""
+def _cover(target: str, keep: list[str], mode: str = "755") -> None:
+    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible. Where
+    one of them is `target` itself, nothing is covered."""
     real = os.path.realpath(target)
     held = {}
-    for path in keep:
-        path = os.path.realpath(path)
-        if path.startswith(real + "/"):
+    for path in map(os.path.realpath, keep):
+        if path == real:
+            return
+        if path.startswith(real + "/") and os.path.isdir(path):
             held[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
-    mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
     for path, fd in held.items():
         os.makedirs(path, exist_ok=True)
         mount(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
         os.close(fd)
 
 
-def _private_mounts(keep: list[str]) -> None:
+def _private_mounts(keep: list[str], own_tmp: bool) -> None:
     mount("none", "/", None, MS_REC | MS_PRIVATE)  # nothing mounted here is seen outside
+    if own_tmp:
+        _cover("/tmp", keep, "1777")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     resolv = os.path.realpath("/etc/resolv.conf")
     _cover("/run", keep)
@@ -257,10 +261,13 @@ class Started:
             return False
 
 
-def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> Started:
+def start(
+    name: str, keep: list[str], run: Callable[[socket.socket], int], *, own_tmp: bool = False
+) -> Started:
     """Make a private machine called `name` and call `run(channel)` in its second process.
 
-    keep: folders that stay visible even if they lie where the lab has private ones (/run).
+    keep: folders that stay visible even if they lie where the lab has private ones (/run, and
+    with `own_tmp` /tmp).
     run: gets the inner end of a SOCK_SEQPACKET pair; what it returns ends the lab.
     Must be called while the process has one thread. Raises LabError (Exit.REFUSED).
     """
@@ -280,7 +287,7 @@ def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> St
         signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
     if launcher == 0:
         try:
-            _launch(name, keep, run, inner, leash_inner, told_write, [outer, leash_outer])
+            _launch(name, keep, own_tmp, run, inner, leash_inner, told_write, [outer, leash_outer])
         except OSError as error:
             os.write(told_write, f"E{error.errno or 0} {error.strerror}".encode())
         finally:
@@ -314,6 +321,7 @@ def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> St
 def _launch(
     name: str,
     keep: list[str],
+    own_tmp: bool,
     run: Callable[[socket.socket], int],
     channel: socket.socket,
     leash: socket.socket,
@@ -334,7 +342,7 @@ def _launch(
     with open(os.devnull, "r+b", buffering=0) as null:
         for fd in (0, 1, 2):
             os.dup2(null.fileno(), fd)
-    _private_mounts(keep)
+    _private_mounts(keep, own_tmp)
     sethostname(name)
     os.close(told)  # the caller reads on: everything that can be refused has been granted
     lab = os.fork()

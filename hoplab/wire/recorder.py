@@ -6,6 +6,7 @@ one thread at a time), and so that a slow disk or pipe holds up nobody else. `ca
 and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
 
     {"add": {...}, "ring": BYTES or 0, "wire": BOOL} with the socket   one more interface
+    {"drop": NAME}                                                    one interface less
     {"names": {ADDRESS: NAME}}                                        a name resolution block
     {"ask": true}                 -> {"quiet_s", "frames"}
     {"stop": true}                -> the totals, and the end; also unasked after `count` frames,
@@ -93,6 +94,8 @@ class Recorder:
         self.frames = 0
         self.late = 0
         self.taps: dict[int, _Tap] = {}  # by descriptor
+        self.names: dict[str, int] = {}  # interface -> descriptor
+        self.gone: list[_Tap] = []  # let go of, kept for their counts
         self.pending: list[tuple[int, bytes]] = []
         self.ending = ""
         self._written_ns = 0
@@ -123,7 +126,7 @@ class Recorder:
 
     def totals(self) -> dict[str, Any]:
         """The last message."""
-        taps = self.taps.values()
+        taps = [*self.taps.values(), *self.gone]
         return {
             "ended": self.ending,
             "frames": self.frames,
@@ -171,6 +174,8 @@ class Recorder:
         order = json.loads(data)
         if "add" in order:
             self._add(order, socket.socket(fileno=fds[0]))
+        elif "drop" in order:
+            self._drop(order["drop"])
         elif "names" in order:
             self.writer.add_names(order["names"])
         elif "ask" in order:
@@ -187,6 +192,17 @@ class Recorder:
         made = ring.Ring(sock, size, port) if size else None
         self.taps[sock.fileno()] = _Tap(port, sock, made, order["wire"])
         self._epoll.register(sock.fileno(), select.EPOLLIN)
+        self.names[info["name"]] = sock.fileno()
+
+    def _drop(self, name: str) -> None:
+        """Let go of an interface whose network namespace is to end: our socket would hold it."""
+        tap = self.taps.get(self.names.pop(name, -1))
+        if tap is not None and tap.ring is None:
+            self._take(tap)
+            self._count(tap, time.time_ns())
+            self._epoll.unregister(tap.sock.fileno())
+            self.gone.append(self.taps.pop(tap.sock.fileno()))
+            tap.sock.close()
 
     def _take(self, tap: _Tap) -> int:
         if tap.ring is not None:
@@ -255,14 +271,17 @@ class Recorder:
         self._counted = time.monotonic()
         now_ns = time.time_ns()
         for tap in self.taps.values():
-            with contextlib.suppress(OSError):
-                raw = tap.sock.getsockopt(ring.SOL_PACKET, ring.PACKET_STATISTICS, 12)
-                received, dropped = struct.unpack_from("=II", raw)
-                if not received and tap.received:
-                    continue
-                tap.received += received
-                tap.dropped += dropped
-                self.writer.write_statistics(tap.port, now_ns, tap.received, tap.dropped)
+            self._count(tap, now_ns)
+
+    def _count(self, tap: _Tap, now_ns: int) -> None:
+        with contextlib.suppress(OSError):
+            raw = tap.sock.getsockopt(ring.SOL_PACKET, ring.PACKET_STATISTICS, 12)
+            received, dropped = struct.unpack_from("=II", raw)
+            if not received and tap.received:
+                return
+            tap.received += received
+            tap.dropped += dropped
+            self.writer.write_statistics(tap.port, now_ns, tap.received, tap.dropped)
 
 
 def main() -> None:
