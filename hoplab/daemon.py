@@ -54,9 +54,7 @@ from hoplab.wire.capture import Capture
 _LOOK_S = 0.05
 
 
-def main(
-    spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None
-) -> int:
+def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
     """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code.
 
     spare: as in `Lab`.
@@ -175,8 +173,9 @@ class Service:
         with connection:
             try:
                 data, fds, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 3)
-                request = json.loads(data)
                 try:
+                    _check_asker(connection)
+                    request = json.loads(data)
                     handler = getattr(self, f"_do_{request['op']}", None)
                     if handler is None:
                         raise LabError(f"no such request: {request['op']}", code=Exit.USAGE)
@@ -365,6 +364,22 @@ class Service:
             if not stopped:
                 with contextlib.suppress(OSError):
                     capture.stop()
+
+
+def _check_asker(connection: socket.socket) -> None:
+    """Only whoever brought the lab up may ask, and only from outside of it. Raises LabError.
+
+    unix(7), SO_PEERCRED: another user is another number in our user namespace too, and a process
+    outside of our PID namespace is number 0.
+    """
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("=iII", raw)
+    if uid != os.geteuid():
+        raise LabError("this lab is another user's", "bring one up: hoplab up", Exit.REFUSED)
+    if pid != 0:
+        raise LabError(
+            "a lab takes no orders from its own hosts", "ask from outside of it", Exit.REFUSED
+        )
 
 
 def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hoplab import content, netlink, sandbox, spare, switchd
+from hoplab import client, content, netlink, sandbox, spare, switchd
 from hoplab.errors import Exit, LabError
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.wire.capture import Capture
@@ -103,7 +103,7 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     started: sandbox.Started | None = None
     try:
         with _held():
-            started = sandbox.start("mininet", keep, command.main, own_tmp=own_tmp)
+            started = sandbox.start("mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp)
         for fd in (*streams, slave, out):
             if fd >= 0:
                 os.close(fd)
@@ -115,6 +115,12 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
         for fd in (master, out):
             if fd >= 0:
                 os.close(fd)
+
+
+def _labs() -> list[str]:
+    """The folders of labs that are up: no business of the command's."""
+    folder = client.labs_folder()
+    return [str(folder)] if folder.is_dir() else []
 
 
 @contextlib.contextmanager
