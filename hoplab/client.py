@@ -207,6 +207,10 @@ class Claim:
         """Release the name; the folder goes, unless its logs are still to be read."""
         if not keep_logs:
             shutil.rmtree(self.handle.folder, ignore_errors=True)
+        else:
+            for entry in self.handle.folder.iterdir():
+                if not entry.is_dir():
+                    entry.unlink(missing_ok=True)
         os.close(self.lock)
 
 

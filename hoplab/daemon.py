@@ -52,6 +52,13 @@ from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
 _LOOK_S = 0.05
+# What the machine may give no more of, and how to have more of it.
+_LIMITS = {
+    errno.EAGAIN: ("no more processes", "see `ulimit -u` and the control group's pids.max"),
+    errno.EMFILE: ("no more open files", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("no more open files", "raise the limit: sudo sysctl -w fs.file-max=1000000"),
+    errno.ENOMEM: ("no more memory", "take a smaller topology, or end other labs"),
+}
 
 
 def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
@@ -97,6 +104,7 @@ def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
 
     def watch() -> None:
         while not built.wait(_LOOK_S):
+            lab.switchd.wake()
             dead = lab.switchd.ended()
             if dead:
                 with contextlib.suppress(OSError):
@@ -115,6 +123,13 @@ def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
         return error.as_dict()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return cannot_write(error, spec.folder).as_dict()
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        error = OSError(errno.EAGAIN, str(error))
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, str(error))
+    if isinstance(error, OSError) and error.errno in _LIMITS:
+        what, fix = _LIMITS[error.errno]
+        return LabError(f"this machine allows the lab {what}", fix, Exit.REFUSED).as_dict()
     text = traceback.format_exc()
     return LabError(
         f"the lab failed in a way it should not: {type(error).__name__}: {error}",

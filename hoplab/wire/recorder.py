@@ -15,7 +15,8 @@ and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
 How the order of time is kept: each pass begins by looking at the clock, then empties every socket
 and every ring. Whatever was seen `LAG_NS` before that is in hand by then, however late the pass
 came (a ring keeps a frame back for at most `ring.RETIRE_MS`), so that much is sorted and written.
-Should a frame come later than that all the same, it is written late and counted in `late`.
+Should a frame come later than that all the same, it is written late and counted in `late`. If the
+machine's clock is set, what is in hand is written at once, and time begins anew.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from operator import itemgetter
 from typing import Any
 
 from hoplab.wire import pcapng, ring
+from hoplab.wire.clock import Clock
 from hoplab.wire.observation import Reception
 
 LAG_NS = 40_000_000
@@ -99,6 +101,7 @@ class Recorder:
         self.pending: list[tuple[int, bytes]] = []
         self.ending = ""
         self._written_ns = 0
+        self._clock = Clock()
         self._last = self._counted = time.monotonic()
         self._epoll = select.epoll()
         self._epoll.register(channel.fileno(), select.EPOLLIN)
@@ -115,8 +118,8 @@ class Recorder:
                 time.sleep(PACE_S)
         if self.ending != "gone":
             # What a ring still holds back is handed over within its time.
-            stopped_ns = time.time_ns()
-            while time.time_ns() < stopped_ns + LAG_NS and not self.out.problem:
+            stopped_ns = time.monotonic_ns()
+            while time.monotonic_ns() < stopped_ns + LAG_NS and not self.out.problem:
                 time.sleep(PACE_S)
                 self._pass(list(self.taps), time.time_ns())
         for tap in self.taps.values():
@@ -157,7 +160,11 @@ class Recorder:
                 opened_ns = tap.ring.open_since_ns() if tap.ring is not None else None
                 if opened_ns is not None:  # its timer may be late, where the machine is busy
                     began_ns = min(began_ns, opened_ns + LAG_NS)
-        self._flush(began_ns - LAG_NS)
+        if self._clock.jumped():
+            self._flush(None)
+            self._written_ns = 0
+        else:
+            self._flush(began_ns - LAG_NS)
         if time.monotonic() - self._counted > STATISTICS_S and taken:
             self._statistics()
         if self.out.closed:
