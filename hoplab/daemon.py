@@ -25,6 +25,7 @@ asked for: a command is ended, a capture stopped.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -66,6 +67,8 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
 
     spare: as in `Lab`.
     """
+    # Threads that come and go leave holes in a heap each (mallopt(3), M_ARENA_MAX): one is enough.
+    ctypes.CDLL(None).mallopt(-8, 1)
     lab = Lab(spec, spare)
 
     def progress(step: str) -> None:
