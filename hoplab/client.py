@@ -208,6 +208,10 @@ class Claim:
         """Release the name; the folder goes, unless its logs are still to be read."""
         if not keep_logs:
             shutil.rmtree(self.handle.folder, ignore_errors=True)
+        else:
+            for entry in self.handle.folder.iterdir():
+                if not entry.is_dir():
+                    entry.unlink(missing_ok=True)
         os.close(self.lock)
 
 
@@ -238,6 +242,7 @@ def claim(name: str) -> Claim:
             except FileNotFoundError:
                 same = False
             if same:
+                handle.folder.chmod(0o700)  # also one that was there before
                 break
             os.close(fd)  # the folder was replaced under our hands
         for entry in handle.folder.iterdir():
@@ -300,7 +305,8 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
     keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
     keep += [str(file.parent) for file in spec.controller]
-    return sandbox.start(spec.name, keep, run)
+    # Other labs' folders, hence their sockets, are not for what runs in this one.
+    return sandbox.start(spec.name, keep, run, hide=[str(labs_folder())])
 
 
 def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:

@@ -25,6 +25,7 @@ asked for: a command is ended, a capture stopped.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -52,17 +53,24 @@ from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
 _LOOK_S = 0.05
+# What the machine may give no more of, and how to have more of it.
+_LIMITS = {
+    errno.EAGAIN: ("no more processes", "see `ulimit -u` and the control group's pids.max"),
+    errno.EMFILE: ("no more open files", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("no more open files", "raise the limit: sudo sysctl -w fs.file-max=1000000"),
+    errno.ENOMEM: ("no more memory", "take a smaller topology, or end other labs"),
+}
 
 
-def main(
-    spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None
-) -> int:
+def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
     """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code.
 
     spare: as in `Lab`.
     """
     # What builds a network (sysctl, tc) lies where many an ordinary user's PATH does not look.
     os.environ["PATH"] = _with_system_folders(os.environ.get("PATH"))
+    # Threads that come and go leave holes in a heap each (mallopt(3), M_ARENA_MAX): one is enough.
+    ctypes.CDLL(None).mallopt(-8, 1)
     lab = Lab(spec, spare)
 
     def progress(step: str) -> None:
@@ -107,6 +115,7 @@ def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
 
     def watch() -> None:
         while not built.wait(_LOOK_S):
+            lab.switchd.wake()
             dead = lab.switchd.ended()
             if dead:
                 with contextlib.suppress(OSError):
@@ -125,6 +134,13 @@ def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
         return error.as_dict()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return cannot_write(error, spec.folder).as_dict()
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        error = OSError(errno.EAGAIN, str(error))
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, str(error))
+    if isinstance(error, OSError) and error.errno in _LIMITS:
+        what, fix = _LIMITS[error.errno]
+        return LabError(f"this machine allows the lab {what}", fix, Exit.REFUSED).as_dict()
     text = traceback.format_exc()
     return LabError(
         f"the lab failed in a way it should not: {type(error).__name__}: {error}",
@@ -183,8 +199,9 @@ class Service:
         with connection:
             try:
                 data, fds, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 3)
-                request = json.loads(data)
                 try:
+                    _check_asker(connection)
+                    request = json.loads(data)
                     handler = getattr(self, f"_do_{request['op']}", None)
                     if handler is None:
                         raise LabError(f"no such request: {request['op']}", code=Exit.USAGE)
@@ -369,6 +386,22 @@ class Service:
             if not stopped:
                 with contextlib.suppress(OSError):
                     capture.stop()
+
+
+def _check_asker(connection: socket.socket) -> None:
+    """Only whoever brought the lab up may ask, and only from outside of it. Raises LabError.
+
+    unix(7), SO_PEERCRED: another user is another number in our user namespace too, and a process
+    outside of our PID namespace is number 0.
+    """
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("=iII", raw)
+    if uid != os.geteuid():
+        raise LabError("this lab is another user's", "bring one up: hoplab up", Exit.REFUSED)
+    if pid != 0:
+        raise LabError(
+            "a lab takes no orders from its own hosts", "ask from outside of it", Exit.REFUSED
+        )
 
 
 def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:

@@ -226,6 +226,9 @@ class Lab:
         of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
         if self.early is not None and time.monotonic() > self._early_until:
             self._drop_early()  # whoever wanted it has gone
+        stopped = self.switchd.wake()
+        if stopped:
+            self.event(f"{stopped} was stopped (SIGSTOP); it goes on")
         dead = self.switchd.ended()
         if dead is None and self.crew is not None and self.crew.mend():
             with contextlib.suppress(LabError):  # only what happened is new; the log has that too

@@ -127,7 +127,7 @@ class Namespace:
     def _place_files(self) -> None:
         """Bind this host's own files over the machine's, and show its own network in /sys."""
         with contextlib.suppress(OSError):  # as in the sandbox: only tools that read /sys miss it
-            sandbox.mount("sysfs", "/sys", "sysfs", 0)
+            sandbox.mount_sys()
         folder = Path("/run/hoplab", self.name)
         if self.files:
             folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,9 @@ hands in. Rules:
   nothing can be left behind, whoever is killed and when.
 - Until the caller says `commit`, init also ends when the caller's end of the channel closes: a
   command line killed in the middle of `up` takes the half-built lab with it.
+- What runs inside loses what no lab needs (`NOT_NEEDED`), for root's labs have no user namespace
+  to hold them: modules, reboot, the clock, devices, raw I/O. What is the machine's in /proc and
+  /sys can only be read. docs/security.md says what that is good for, and what it is not.
 - Standard library only, and single-threaded up to the fork of the lab: the kernel refuses a new
   user namespace to a process with threads (user_namespaces(7)).
 
@@ -26,7 +29,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +42,30 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+MS_RDONLY, MS_REMOUNT = 1, 32
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+
+# capabilities(7) that neither Mininet, Open vSwitch nor the tools of a host use, by number.
+NOT_NEEDED = {
+    "CAP_DAC_READ_SEARCH": 2,  # open_by_handle_at(2): files that are covered by mounts
+    "CAP_LINUX_IMMUTABLE": 9,
+    "CAP_SYS_MODULE": 16,
+    "CAP_SYS_RAWIO": 17,
+    "CAP_SYS_PACCT": 20,
+    "CAP_SYS_BOOT": 22,
+    "CAP_SYS_TIME": 25,
+    "CAP_SYS_TTY_CONFIG": 26,
+    "CAP_MKNOD": 27,
+    "CAP_AUDIT_CONTROL": 30,
+    "CAP_MAC_OVERRIDE": 32,
+    "CAP_MAC_ADMIN": 33,
+    "CAP_SYSLOG": 34,
+    "CAP_WAKE_ALARM": 35,
+    "CAP_BLOCK_SUSPEND": 36,
+    "CAP_AUDIT_READ": 37,
+}
+# Parts of /proc that are the machine's. /proc/sys/net is the network namespace's own.
+_OF_THE_MACHINE = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 
 TUN = "/dev/net/tun"
 
@@ -179,24 +205,63 @@ def _new_namespaces() -> None:
     _write("/proc/self/gid_map", f"0 {gid} 1")
 
 
-def _cover(target: str, keep: list[str]) -> None:
-    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible."""
+def _cover(target: str, keep: list[str], mode: str = "755") -> None:
+    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible. Where
+    one of them is `target` itself, nothing is covered."""
     real = os.path.realpath(target)
     held = {}
-    for path in keep:
-        path = os.path.realpath(path)
-        if path.startswith(real + "/"):
+    for path in map(os.path.realpath, keep):
+        if path == real:
+            return
+        if path.startswith(real + "/") and os.path.isdir(path):
             held[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
-    mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
     for path, fd in held.items():
         os.makedirs(path, exist_ok=True)
         mount(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
         os.close(fd)
 
 
-def _private_mounts(keep: list[str]) -> None:
+def _read_only(path: str, *, but: str | None = None) -> None:
+    """What is below `path` can only be read, except below `but`."""
+    mount(path, path, None, MS_BIND)
+    if but is not None:
+        mount(but, but, None, MS_BIND)
+    mount("none", path, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
+def mount_sys() -> None:
+    """A /sys that shows the calling thread's network namespace; what is not the network's can only
+    be read. Raises OSError where a container forbids it."""
+    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    if os.path.isdir("/sys/devices/virtual/net"):
+        _read_only("/sys", but="/sys/devices/virtual/net")
+
+
+def give_up_capabilities() -> None:
+    """Lose what `NOT_NEEDED` names, for this process and all that it starts."""
+    for number in NOT_NEEDED.values():
+        _libc.prctl(24, number, 0, 0, 0)  # PR_CAPBSET_DROP; a kernel may not know the newest
+    # capset(2) with header version 3: effective, permitted, inheritable, lower and upper 32 bits.
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(header, data), "capget")
+    for number in NOT_NEEDED.values():
+        for kind in range(3):
+            data[kind + 3 * (number // 32)] &= ~(1 << number % 32) & 0xFFFFFFFF
+    _check(_libc.capset(header, data), "capset")
+
+
+def _private_mounts(keep: list[str], hide: list[str], own_tmp: bool) -> None:
     mount("none", "/", None, MS_REC | MS_PRIVATE)  # nothing mounted here is seen outside
+    for folder in hide:
+        _cover(folder, keep)
+    if own_tmp:
+        _cover("/tmp", keep, "1777")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for part in _OF_THE_MACHINE:
+        with contextlib.suppress(OSError):  # a kernel may lack it
+            _read_only(part, but="/proc/sys/net" if part == "/proc/sys" else None)
     resolv = os.path.realpath("/etc/resolv.conf")
     _cover("/run", keep)
     os.makedirs("/run/openvswitch", exist_ok=True)
@@ -209,7 +274,7 @@ def _private_mounts(keep: list[str]) -> None:
         # /sys/class/net of the lab's own interfaces; a container may forbid it, and only
         # tools that read /sys miss it then.
         cgroup = os.open("/sys/fs/cgroup", os.O_PATH | os.O_DIRECTORY)
-        mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        mount_sys()
         mount(f"/proc/self/fd/{cgroup}", "/sys/fs/cgroup", None, MS_BIND | MS_REC)
         os.close(cgroup)
 
@@ -263,10 +328,18 @@ class Started:
             return False
 
 
-def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> Started:
+def start(
+    name: str,
+    keep: list[str],
+    run: Callable[[socket.socket], int],
+    *,
+    hide: Sequence[str] = (),
+    own_tmp: bool = False,
+) -> Started:
     """Make a private machine called `name` and call `run(channel)` in its second process.
 
-    keep: folders that stay visible even if they lie where the lab has private ones (/run).
+    keep: folders that stay visible even if they lie where the lab has private ones (/run, with
+    `own_tmp` /tmp, and those of `hide`).
     run: gets the inner end of a SOCK_SEQPACKET pair; what it returns ends the lab.
     Must be called while the process has one thread. Raises LabError (Exit.REFUSED).
     """
@@ -286,7 +359,17 @@ def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> St
         signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
     if launcher == 0:
         try:
-            _launch(name, keep, run, inner, leash_inner, told_write, [outer, leash_outer])
+            _launch(
+                name,
+                keep,
+                [*hide],
+                own_tmp,
+                run,
+                inner,
+                leash_inner,
+                told_write,
+                [outer, leash_outer],
+            )
         except OSError as error:
             os.write(told_write, f"E{error.errno or 0} {error.strerror}".encode())
         finally:
@@ -320,6 +403,8 @@ def start(name: str, keep: list[str], run: Callable[[socket.socket], int]) -> St
 def _launch(
     name: str,
     keep: list[str],
+    hide: list[str],
+    own_tmp: bool,
     run: Callable[[socket.socket], int],
     channel: socket.socket,
     leash: socket.socket,
@@ -340,8 +425,9 @@ def _launch(
     with open(os.devnull, "r+b", buffering=0) as null:
         for fd in (0, 1, 2):
             os.dup2(null.fileno(), fd)
-    _private_mounts(keep)
+    _private_mounts(keep, hide, own_tmp)
     sethostname(name)
+    give_up_capabilities()
     os.close(told)  # the caller reads on: everything that can be refused has been granted
     lab = os.fork()
     if lab:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -145,6 +146,19 @@ class Switchd:
             Exit.LAB_DIED,
             tail(self.logs / f"{name}.err") or tail(self.logs / f"{name}.log", 3),
         )
+
+    def wake(self) -> str | None:
+        """Let a daemon go on that somebody has stopped (SIGSTOP), as nothing works while it
+        stands; its name, or None."""
+        for name, process in list(self.processes.items()):
+            try:
+                stat = Path(f"/proc/{process.pid}/stat").read_text()
+            except OSError:
+                continue
+            if stat[stat.rindex(")") + 2] == "T":  # proc(5)
+                process.send_signal(signal.SIGCONT)
+                return name
+        return None
 
     def ended(self) -> str | None:
         """The name of a daemon that has ended, or None."""

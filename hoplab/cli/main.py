@@ -24,7 +24,7 @@ EXIT_CODES = """exit codes:
   0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
   4 no such lab, host or file   5 the name is taken   6 this machine refuses (see hoplab doctor)
   7 the lab died   8 disk full   130 interrupted
-  visit: as 0 and 1.   exec, shell: the command's own code."""
+  visit: as 0 and 1.   exec, shell, run, mn: the command's own code."""
 
 # Verbs whose functions cannot have their name.
 FUNCTIONS = {"exec": "exec_", "open": "open_", "table": "show_table"}
@@ -272,6 +272,32 @@ def build_parser() -> argparse.ArgumentParser:
         "what", metavar="RUN|LAB|install|uninstall", nargs="?",
         help="a run folder, a pcapng file or a lab (default: the lab)",
     )  # fmt: skip
+
+    for name, help, examples in (
+        (
+            "run", "run a Mininet script of yours, unchanged, in a sandbox of its own",
+            "hoplab run -- python3 my_script.py\n"
+            "hoplab run --capture all.pcapng -- python3 my_script.py",
+        ),
+        (
+            "mn", "run stock Mininet's own command line, unchanged, in a sandbox of its own",
+            "hoplab mn\nhoplab mn -- --topo tree,2 --test pingall\n"
+            "hoplab mn --capture all.pcapng -- --custom mine.py --topo mine",
+        ),
+    ):  # fmt: skip
+        p = _add(verbs, name, help, examples, "verbs_run")
+        p.add_argument(
+            "--capture", metavar="FILE", help="pcapng file for what all interfaces hear"
+        )
+        p.add_argument(
+            "--datapath", choices=("auto", "kernel", "user"), default="auto",
+            help="Open vSwitch's forwarding (default: auto, the kernel's where it is loaded)",
+        )  # fmt: skip
+        p.add_argument(
+            "--share-tmp", action="store_true",
+            help="use the machine's /tmp; without, the command has an empty one that goes with it",
+        )  # fmt: skip
+        p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
 
     p = _add(
         verbs, "pingall", "ping every pair of hosts at once",

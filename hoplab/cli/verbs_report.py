@@ -52,6 +52,8 @@ def report(arguments: argparse.Namespace) -> int:
         return Exit.OK
     stem = "compare" if len(kept) == 2 else "report"
     file = Path(arguments.output or folders[0] / (stem + _SUFFIX[form]))
+    if not arguments.output and file.is_symlink():
+        file.unlink()  # a run from a stranger must not say where we write
     _write(file, text)
     if arguments.json:
         output.print_json(

@@ -146,6 +146,11 @@ class Capture:
         with self._lock, tap.socket, contextlib.suppress(OSError):
             socket.send_fds(self.channel, [json.dumps(order).encode()], [tap.socket.fileno()])
 
+    def drop(self, name: str) -> None:
+        """Listen no more to the interface of this name (a plain socket): it is about to go."""
+        with self._lock, contextlib.suppress(OSError):
+            self.channel.send(json.dumps({"drop": name}).encode())
+
     def add_names(self, names: Mapping[str, str]) -> None:
         """IP address -> host name, for whoever reads the file."""
         with self._lock, contextlib.suppress(OSError):

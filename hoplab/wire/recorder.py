@@ -6,6 +6,7 @@ one thread at a time), and so that a slow disk or pipe holds up nobody else. `ca
 and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
 
     {"add": {...}, "ring": BYTES or 0, "wire": BOOL} with the socket   one more interface
+    {"drop": NAME}                                                    one interface less
     {"names": {ADDRESS: NAME}}                                        a name resolution block
     {"ask": true}                 -> {"quiet_s", "frames"}
     {"stop": true}                -> the totals, and the end; also unasked after `count` frames,
@@ -14,7 +15,8 @@ and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
 How the order of time is kept: each pass begins by looking at the clock, then empties every socket
 and every ring. Whatever was seen `LAG_NS` before that is in hand by then, however late the pass
 came (a ring keeps a frame back for at most `ring.RETIRE_MS`), so that much is sorted and written.
-Should a frame come later than that all the same, it is written late and counted in `late`.
+Should a frame come later than that all the same, it is written late and counted in `late`. If the
+machine's clock is set, what is in hand is written at once, and time begins anew.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from operator import itemgetter
 from typing import Any
 
 from hoplab.wire import pcapng, ring
+from hoplab.wire.clock import Clock
 from hoplab.wire.observation import Reception
 
 LAG_NS = 40_000_000
@@ -93,9 +96,12 @@ class Recorder:
         self.frames = 0
         self.late = 0
         self.taps: dict[int, _Tap] = {}  # by descriptor
+        self.names: dict[str, int] = {}  # interface -> descriptor
+        self.gone: list[_Tap] = []  # let go of, kept for their counts
         self.pending: list[tuple[int, bytes]] = []
         self.ending = ""
         self._written_ns = 0
+        self._clock = Clock()
         self._last = self._counted = time.monotonic()
         self._epoll = select.epoll()
         self._epoll.register(channel.fileno(), select.EPOLLIN)
@@ -112,8 +118,8 @@ class Recorder:
                 time.sleep(PACE_S)
         if self.ending != "gone":
             # What a ring still holds back is handed over within its time.
-            stopped_ns = time.time_ns()
-            while time.time_ns() < stopped_ns + LAG_NS and not self.out.problem:
+            stopped_ns = time.monotonic_ns()
+            while time.monotonic_ns() < stopped_ns + LAG_NS and not self.out.problem:
                 time.sleep(PACE_S)
                 self._pass(list(self.taps), time.time_ns())
         for tap in self.taps.values():
@@ -123,7 +129,7 @@ class Recorder:
 
     def totals(self) -> dict[str, Any]:
         """The last message."""
-        taps = self.taps.values()
+        taps = [*self.taps.values(), *self.gone]
         return {
             "ended": self.ending,
             "frames": self.frames,
@@ -154,7 +160,11 @@ class Recorder:
                 opened_ns = tap.ring.open_since_ns() if tap.ring is not None else None
                 if opened_ns is not None:  # its timer may be late, where the machine is busy
                     began_ns = min(began_ns, opened_ns + LAG_NS)
-        self._flush(began_ns - LAG_NS)
+        if self._clock.jumped():
+            self._flush(None)
+            self._written_ns = 0
+        else:
+            self._flush(began_ns - LAG_NS)
         if time.monotonic() - self._counted > STATISTICS_S and taken:
             self._statistics()
         if self.out.closed:
@@ -171,6 +181,8 @@ class Recorder:
         order = json.loads(data)
         if "add" in order:
             self._add(order, socket.socket(fileno=fds[0]))
+        elif "drop" in order:
+            self._drop(order["drop"])
         elif "names" in order:
             self.writer.add_names(order["names"])
         elif "ask" in order:
@@ -187,6 +199,17 @@ class Recorder:
         made = ring.Ring(sock, size, port) if size else None
         self.taps[sock.fileno()] = _Tap(port, sock, made, order["wire"])
         self._epoll.register(sock.fileno(), select.EPOLLIN)
+        self.names[info["name"]] = sock.fileno()
+
+    def _drop(self, name: str) -> None:
+        """Let go of an interface whose network namespace is to end: our socket would hold it."""
+        tap = self.taps.get(self.names.pop(name, -1))
+        if tap is not None and tap.ring is None:
+            self._take(tap)
+            self._count(tap, time.time_ns())
+            self._epoll.unregister(tap.sock.fileno())
+            self.gone.append(self.taps.pop(tap.sock.fileno()))
+            tap.sock.close()
 
     def _take(self, tap: _Tap) -> int:
         if tap.ring is not None:
@@ -255,14 +278,17 @@ class Recorder:
         self._counted = time.monotonic()
         now_ns = time.time_ns()
         for tap in self.taps.values():
-            with contextlib.suppress(OSError):
-                raw = tap.sock.getsockopt(ring.SOL_PACKET, ring.PACKET_STATISTICS, 12)
-                received, dropped = struct.unpack_from("=II", raw)
-                if not received and tap.received:
-                    continue
-                tap.received += received
-                tap.dropped += dropped
-                self.writer.write_statistics(tap.port, now_ns, tap.received, tap.dropped)
+            self._count(tap, now_ns)
+
+    def _count(self, tap: _Tap, now_ns: int) -> None:
+        with contextlib.suppress(OSError):
+            raw = tap.sock.getsockopt(ring.SOL_PACKET, ring.PACKET_STATISTICS, 12)
+            received, dropped = struct.unpack_from("=II", raw)
+            if not received and tap.received:
+                return
+            tap.received += received
+            tap.dropped += dropped
+            self.writer.write_statistics(tap.port, now_ns, tap.received, tap.dropped)
 
 
 def main() -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,42 @@ def test_a_frame_that_comes_too_late_is_written_and_counted(tmp_path: Path) -> N
     one._flush(None)
     assert (one.frames, one.late) == (3, 1)
     assert len(pcapng.read(path).observations) == 3
+
+
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_clock_that_jumps_keeps_no_frame_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: int
+) -> None:
+    """The machine's clock is set by an hour: what is in hand is written, time begins anew."""
+    one, _ = made(tmp_path)
+    now_ns = time.time_ns()
+    one.pending.append(frame(now_ns))
+    one._pass([], now_ns)
+    assert one.frames == 0  # too young
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns + jump_s * 10**9)
+    one._pass([], time.time_ns())
+    assert one.frames == 1
+    one.pending.append(frame(time.time_ns() - 10**9))
+    one._pass([], time.time_ns())
+    assert (one.frames, one.late) == (2, 0)
+    os.close(one.out.fd)
+
+
+# Where the time of day may be asked: it stamps what is shown to people or to the kernel's frames.
+TIME_OF_DAY = {
+    "wire/clock.py", "wire/recorder.py", "cli/verbs_live.py", "trace/live.py", "tables.py",
+}  # fmt: skip
+
+
+def test_nobody_else_waits_by_the_time_of_day() -> None:
+    root = Path(recorder.__file__).parents[1]
+    asks = re.compile(r"\btime\.time(_ns)?\(|datetime\.(now|utcnow)|CLOCK_REALTIME")
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if asks.search(path.read_text(encoding="utf-8"))
+    }
+    assert found <= TIME_OF_DAY
 
 
 def test_it_ends_after_the_frames_asked_for(tmp_path: Path) -> None:

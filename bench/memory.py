@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an idle host of a large lab costs in memory, the kernel's part included.
+
+    python3 bench/memory.py
+    python3 bench/memory.py --hosts 200 --times 5
+
+A lab of one switch is brought up with two hosts and with many, in turns, and nothing is done in it.
+Measured is by how much MemAvailable of /proc/meminfo falls (what the kernel could still give to
+programs: slab, page tables and kernel stacks are in it), the medians' difference divided by the
+number of hosts; beside it Slab, and the Pss of the lab's own processes. A busy machine disturbs the
+first two: take more --times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "bench-memory"
+QUANTITIES = ("MemAvailable", "Slab", "Pss")
+
+
+def meminfo() -> dict[str, int]:
+    """KiB by name."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+
+
+def pss(init: int) -> tuple[int, int]:
+    """(KiB, number) of all processes of the lab whose process 1 is `init`."""
+    ours, total, number = os.readlink(f"/proc/{init}/ns/pid"), 0, 0
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.readlink(entry / "ns/pid") == ours:
+                total += int((entry / "smaps_rollup").read_text().split("\nPss:")[1].split()[0])
+                number += 1
+        except (OSError, IndexError):
+            continue  # it has ended meanwhile
+    return total, number
+
+
+def once(state: Path, hosts: int) -> tuple[dict[str, int], int]:
+    """KiB that a lab of so many hosts takes, and how many processes it has."""
+    env = {**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT)}
+
+    def hoplab(*words: str) -> None:
+        argv = [sys.executable, "-m", "hoplab.cli.main", *words, "--name", NAME]
+        subprocess.run(argv, env=env, check=True, capture_output=True, timeout=120)
+
+    before = meminfo()
+    hoplab("up", f"switch,n={hosts}")
+    try:
+        time.sleep(1)  # what is freed late
+        after = meminfo()
+        own, number = pss(int((state / "hoplab/labs" / NAME / "init.pid").read_text()))
+    finally:
+        hoplab("down")
+    settle()
+    taken = {
+        "MemAvailable": before["MemAvailable"] - after["MemAvailable"],
+        "Slab": after["Slab"] - before["Slab"],
+        "Pss": own,
+    }
+    return taken, number
+
+
+def settle(within_s: float = 60) -> None:
+    """Until the kernel has taken a lab down: memory has not grown for a second."""
+    deadline, last = time.monotonic() + within_s, 0
+    while time.monotonic() < deadline:
+        now = meminfo()["MemAvailable"]
+        if now - last < 1024:
+            return
+        last = now
+        time.sleep(1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--hosts", type=int, default=500)
+    parser.add_argument("--times", type=int, default=3)
+    arguments = parser.parse_args()
+    state = Path(tempfile.mkdtemp(prefix="hoplab-memory-"))
+    sizes = (2, arguments.hosts)
+    seen: dict[int, list[dict[str, int]]] = {size: [] for size in sizes}
+    processes: dict[int, int] = {}
+    try:
+        once(state, 2)  # what is read from disk for the first time is no lab's
+        for _ in range(arguments.times):
+            for size in sizes:
+                taken, processes[size] = once(state, size)
+                seen[size].append(taken)
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+    print(f"{arguments.times} times each; processes: "
+          + ", ".join(f"{processes[size]} with {size} hosts" for size in sizes))  # fmt: skip
+    print(f"{'KiB':14}{'2 hosts':>12}{f'{arguments.hosts} hosts':>12}{'a host':>12}")
+    for name in QUANTITIES:
+        few, many = (statistics.median(taken[name] for taken in seen[size]) for size in sizes)
+        share = (many - few) / (arguments.hosts - 2)
+        print(f"{name:14}{few:12,.0f}{many:12,.0f}{share:12,.1f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

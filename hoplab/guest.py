@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A command of the user's in a machine of its own: any Mininet script, or `mn` itself, unchanged.
+
+The machine is `sandbox`'s, with a /tmp of its own and an Open vSwitch of its own; it ends with the
+command, or with the command line that began it, whichever ends first and however. Unlike a lab it
+has no name, no folder and no socket. What runs inside is stock Mininet with its own classes; only
+what cannot work there is told to it (`stock`), and programs that it looks for and the machine does
+not have are provided (`PROGRAMS`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import importlib.util
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab import client, content, netlink, sandbox, spare, switchd
+from hoplab.errors import Exit, LabError
+from hoplab.spec import LARGEST_MESSAGE
+from hoplab.wire.capture import Capture
+
+OWN = Path("/run/hoplab")  # in the private machine
+GRACE_S = 5.0  # for a command that was told to end; then its machine ends
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+_CONTROLLER = """#!/bin/sh
+# What ovs-testcontroller is to Mininet: listens on ptcp:PORT and makes switches learn.
+port=6653
+for word; do case $word in ptcp:*) port=${word#ptcp:}; port=${port%%:*} ;; esac; done
+PYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ @LEARNING@ --ofp-tcp-listen-port "$port"
+"""
+# Programs that Mininet and its scripts look for. FIRST stand before the machine's own: inside, one
+# is root already, and a service is what this machine has started or nothing.
+FIRST = {
+    "sudo": """#!/bin/sh
+while :; do case $1 in
+    -u|-g|-C|-h|-p) shift 2 ;; --) shift; break ;; -*) shift ;; *) break ;;
+esac; done
+exec env "$@"
+""",
+    "service": """#!/bin/sh
+case $1 in openvswitch*|ovs*) exit 0 ;; esac
+echo "$1: there are no services in here" >&2; exit 1
+""",
+    "systemctl": """#!/bin/sh
+case "$*" in *openvswitch*|*ovs-*) exit 0 ;; esac
+echo "systemctl: there are no services in here" >&2; exit 1
+""",
+    "modprobe": "#!/bin/sh\nexit 0\n",
+}
+PROGRAMS = {
+    "controller": _CONTROLLER,
+    "ovs-testcontroller": _CONTROLLER,
+    "ryu-manager": '#!/bin/sh\nPYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ "$@"\n',
+    "telnet": """#!/usr/bin/env bash
+# As far as Mininet uses it: is anybody listening there?
+host=${@: -2:1} port=${@: -1}
+if (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
+    echo "Connected to $host."; echo "Connection closed by foreign host." >&2; exit 1
+fi
+echo "telnet: Unable to connect to remote host: Connection refused" >&2; exit 1
+""",
+}
+
+Say = Callable[[str], None]
+
+
+def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath: str = "auto",
+        own_tmp: bool = True) -> int:  # fmt: skip
+    """Run a command in a machine of its own; returns its exit code, 128 + N if signal N ended it.
+
+    say: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
+    when they appear. own_tmp: the command has an empty /tmp, which goes with it. Raises LabError.
+    """
+    keep = [os.getcwd(), "/tmp/.X11-unix"]
+    keep += [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
+    ours = Path(__file__).resolve().parent.parent
+    keep += [str(ours), sys.prefix]
+    out = _open(capture) if capture is not None else -1
+    terminal = os.isatty(0)
+    master = slave = -1
+    if terminal:
+        master, slave = os.openpty()
+    streams = [os.dup(slave if terminal and os.isatty(fd) else fd) for fd in (0, 1, 2)]
+    command = _Inside(list(argv), streams, out, datapath, terminal)
+    started: sandbox.Started | None = None
+    try:
+        with _held():
+            started = sandbox.start("mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp)
+        for fd in (*streams, slave, out):
+            if fd >= 0:
+                os.close(fd)
+        out = slave = -1
+        return _accompany(started, master, say, capture)
+    finally:
+        if started is not None:
+            _end(started)
+        for fd in (master, out):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _labs() -> list[str]:
+    """The folders of labs that are up: no business of the command's."""
+    folder = client.labs_folder()
+    return [str(folder)] if folder.is_dir() else []
+
+
+@contextlib.contextmanager
+def _held() -> Iterator[None]:
+    """A Ctrl-C waits until it is known what there is to end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LabError(
+            f"{path} cannot be written: {error.strerror}", "choose another file with --capture",
+            Exit.NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Exit.NO_SUCH,
+        ) from error  # fmt: skip
+
+
+def _end(started: sandbox.Started) -> None:
+    """Everything inside; returns when process 1 is gone, hence on the way all the rest."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(started.pid)
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            select.select([pidfd], [], [], 10)
+        finally:
+            os.close(pidfd)
+
+
+# ------------------------------------------------------------------------------- outside
+
+
+def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | None) -> int:
+    """Until the command has ended: pass signals on, and the terminal if there is one."""
+    before: dict[int, Any] = {}
+    raw: list[Any] | None = None
+    answer: dict[str, Any] = {}
+    until: float | None = None  # how long a command that was told to end may take
+
+    def forward(number: int, frame: object) -> None:
+        nonlocal until
+        if number != signal.SIGINT and until is None:
+            until = time.monotonic() + GRACE_S
+        with contextlib.suppress(OSError):
+            started.channel.send(json.dumps({"signal": int(number)}).encode())
+
+    def resize(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
+
+    try:
+        for each in SIGNALS:
+            before[each] = signal.signal(each, forward)
+        watched: list[Any] = [started.channel]
+        if master >= 0:
+            raw = termios.tcgetattr(0)
+            resize()
+            before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
+            tty.setraw(0)
+            watched += [0, master]
+        while True:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                answer = {"exit": 128 + signal.SIGKILL}
+                break
+            ready, _, _ = select.select(watched, [], [], 0.5 if left is None else min(left, 0.5))
+            if master in ready and not _copy(master, 1):
+                watched.remove(master)
+            if 0 in ready and not _copy(0, master):
+                watched.remove(0)
+            if started.channel in ready:
+                data = started.channel.recv(LARGEST_MESSAGE)
+                answer = json.loads(data) if data else {"died": True}
+                if "note" in answer:
+                    say(answer["note"])
+                    continue
+                break
+        while master in watched and select.select([master], [], [], 0)[0]:
+            if not _copy(master, 1):  # what it said last
+                break
+    finally:
+        if raw is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, raw)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if "error" in answer:
+        raise LabError.from_dict(answer)
+    if "died" in answer:
+        raise LabError(
+            "the command's machine was ended",
+            "was one of its processes killed? run it again",
+            Exit.LAB_DIED,
+        )
+    if capture is not None and "frames" in answer:
+        say(f"{answer['frames']:,} frames from {answer['interfaces']} interfaces in {capture}")
+        if answer["problem"]:
+            say(f"the end of the capture is missing: {answer['problem']}")
+    return int(answer["exit"])
+
+
+def _copy(source: int, target: int) -> bool:
+    """What can be read now; False at the end."""
+    try:
+        data = os.read(source, 65536)
+    except OSError:  # EIO: the last process has closed the terminal
+        data = b""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+    return bool(data)
+
+
+# -------------------------------------------------------------------------------- inside
+
+
+class _Inside:
+    """The command's company in the private machine: `main` is its second process."""
+
+    def __init__(
+        self, argv: list[str], streams: list[int], out: int, datapath: str, terminal: bool
+    ) -> None:
+        self.argv, self.streams, self.out, self.wish = argv, streams, out, datapath
+        self.terminal = terminal
+
+    def main(self, channel: socket.socket) -> int:
+        self.channel = channel
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # held outside, for the fork alone
+        try:
+            answer = self._serve()
+        except LabError as error:
+            answer = error.as_dict()
+        except Exception as error:
+            answer = LabError(
+                f"the command's machine failed: {type(error).__name__}: {error}",
+                "please report this",
+                Exit.LAB_DIED,
+            ).as_dict()
+        with contextlib.suppress(OSError):
+            channel.send(json.dumps(answer).encode())
+        return 0
+
+    def _note(self, text: str) -> None:
+        self.channel.send(json.dumps({"note": text}).encode())
+
+    def _serve(self) -> dict[str, Any]:
+        netlink.Socket().send([netlink.link_up(netlink.LOOPBACK, "lo")])
+        OWN.mkdir(exist_ok=True)
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it, and Mininet's scripts on sshd
+        logs = OWN / "logs"
+        logs.mkdir()
+        daemons = self._open_vswitch(logs)
+        recording: Capture | None = None
+        if self.out >= 0:
+            from hoplab.watch import Watch
+
+            recording = Capture(self.out, f"hoplab: {shlex.join(self.argv)}")
+            os.close(self.out)
+            watch = Watch(recording)
+        process = self._start()
+        threading.Thread(target=self._signals, args=(process,), daemon=True).start()
+        if daemons is not None:
+            threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
+        code = process.wait()
+        answer: dict[str, Any] = {"exit": code if code >= 0 else 128 - code}
+        if recording is not None:
+            watch.stop()
+            totals = recording.stop()
+            answer |= {
+                "frames": totals.frames,
+                "interfaces": totals.interfaces,
+                "problem": totals.problem,
+            }
+        return answer
+
+    def _open_vswitch(self, logs: Path) -> switchd.Switchd | None:
+        """Our own, or none, with a note, where this machine has none: there are other switches."""
+        self.datapath = switchd.choose_datapath(self.wish)
+        if self.datapath == "user" and not os.access(sandbox.TUN, os.R_OK | os.W_OK):
+            error = sandbox.refused(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            self._note(f"no Open vSwitch: {error.message}; {error.hint}")
+            return None
+        if shutil.which("ovs-vswitchd", path=_path()) is None:
+            self._note("no Open vSwitch: ovs-vswitchd is not installed")
+            return None
+        daemons = switchd.Switchd(logs)
+        daemons.start()
+        return daemons
+
+    def _look_after(self, daemons: switchd.Switchd, process: subprocess.Popen[bytes]) -> None:
+        """Without its switches the command would wait for ever."""
+        for each in list(daemons.processes.values()):
+            threading.Thread(
+                target=self._end_with, args=(each, daemons, process), daemon=True
+            ).start()
+
+    def _end_with(
+        self, each: subprocess.Popen[bytes], daemons: switchd.Switchd, process: Any
+    ) -> None:
+        each.wait()
+        name = daemons.ended()
+        if name is not None and process.poll() is None:
+            error = LabError(
+                f"{name} ended, and the command with it", "run it again", Exit.LAB_DIED
+            )
+            with contextlib.suppress(OSError):
+                self.channel.send(json.dumps(error.as_dict()).encode())
+            os._exit(1)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        _provide()
+        first, last, site = OWN / "first", OWN / "last", OWN / "site"
+        path = f"{first}:{_path()}:{last}"
+        env = {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),
+            "HOPLAB_DATAPATH": self.datapath,
+            "HOPLAB_FALLBACK": str(OWN / "fallback"),
+        }
+
+        def join_terminal() -> None:
+            os.setsid()
+            if self.terminal:
+                fcntl.ioctl(self.streams[0], termios.TIOCSCTTY, 0)
+
+        program = shutil.which(self.argv[0], path=path)
+        if program is None:
+            raise LabError(
+                f"{self.argv[0]}: command not found",
+                "is it installed? a command sees the same programs as your machine",
+                Exit.NO_SUCH,
+            )
+        try:
+            process = subprocess.Popen(
+                self.argv,
+                executable=program,
+                stdin=self.streams[0],
+                stdout=self.streams[1],
+                stderr=self.streams[2],
+                env=env,
+                preexec_fn=join_terminal,
+            )
+        except OSError as error:
+            raise LabError(
+                f"{self.argv[0]}: {error.strerror}", "is it executable?", Exit.NO_SUCH
+            ) from None
+        for fd in self.streams:
+            os.close(fd)
+        return process
+
+    def _signals(self, process: subprocess.Popen[bytes]) -> None:
+        while True:
+            data = self.channel.recv(LARGEST_MESSAGE)
+            if not data:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, json.loads(data)["signal"])
+
+
+def _path() -> str:
+    folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
+    return ":".join([*folders, *(f for f in ("/usr/sbin", "/sbin") if f not in folders)])
+
+
+def _provide() -> None:
+    """The programs and Python modules that may be looked for and not be there."""
+    words = {
+        "@OURS@": shlex.quote(str(Path(__file__).resolve().parent.parent)),
+        "@PYTHON@": shlex.quote(sys.executable),
+        "@MODULE@": spare.MODULE,
+        "@LEARNING@": shlex.quote(str(content.folder("controllers") / "learning_switch.py")),
+    }
+    for folder, programs in (("first", FIRST), ("last", PROGRAMS)):
+        (OWN / folder).mkdir()
+        for name, text in programs.items():
+            for mark, word in words.items():
+                text = text.replace(mark, word)
+            file = OWN / folder / name
+            file.write_text(text)
+            file.chmod(0o755)
+    site, fallback = OWN / "site", OWN / "fallback"
+    site.mkdir()
+    (site / "sitecustomize.py").symlink_to(Path(__file__).with_name("stock.py"))
+    (fallback / "distutils").mkdir(parents=True)
+    (fallback / "distutils" / "__init__.py").touch()
+    (fallback / "distutils" / "version.py").write_text(
+        "class StrictVersion(tuple):\n"
+        "    def __new__(cls, text):\n"
+        "        return super().__new__(cls, (int(part) for part in text.split('.')))\n"
+    )
+    found = importlib.util.find_spec("mininet")
+    for place in found.submodule_search_locations or () if found else ():
+        (fallback / "mininet").symlink_to(place)
+        break

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stock Mininet needs to hear in a sandbox: loaded by every Python there as `sitecustomize`.
+
+`guest` puts a link to this file on the PYTHONPATH of the command that it runs. Mininet itself is
+not changed on disk, and nothing of hoplab is imported: the Python may be any, of any version. When
+a module of Mininet is loaded, and not before, it is told
+
+- that Open vSwitch forwards in user space here (`HOPLAB_DATAPATH`=user), which needs the checksum
+  offload of the hosts' interfaces off, or TCP and UDP carry nothing;
+- that machine-wide settings are not its to change;
+
+and where this Python has no Mininet, or no distutils (gone in Python 3.12), those of the machine
+are found, behind everything else on its path (`HOPLAB_FALLBACK`).
+"""
+
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _node(module: Any) -> None:
+    """mininet.node: switches forward in user space."""
+    switch = module.OVSSwitch
+    init = switch.__init__
+
+    def in_user_space(self: Any, name: str, *args: Any, **params: Any) -> None:
+        arguments = list(args)
+        if len(arguments) > 1:  # after failMode
+            arguments[1] = "user"
+        else:
+            params["datapath"] = "user"
+        init(self, name, *arguments, **params)
+
+    switch.__init__ = in_user_space
+
+
+def _link(module: Any) -> None:
+    """mininet.link: checksums are computed before a frame leaves a host."""
+    config = module.Intf.config
+    shaped = module.TCIntf.config
+
+    def without_offload(self: Any, *args: Any, **params: Any) -> Any:
+        if self.name != "lo" and not hasattr(self.node, "dpid"):  # a switch needs nothing
+            self.cmd("ethtool -K", self, "tx off")
+        return config(self, *args, **params)
+
+    def shaped_without_offload(self: Any, *args: Any, **params: Any) -> Any:
+        params["txo"] = False
+        return shaped(self, *args, **params)
+
+    module.Intf.config = without_offload
+    module.TCIntf.config = shaped_without_offload
+
+
+def _util(module: Any) -> None:
+    """mininet.util: the machine's settings are left alone."""
+    module.sysctlTestAndSet = lambda name, limit: None
+
+
+_AFTER: dict[str, Callable[[Any], None]] = {"mininet.util": _util}
+if os.environ.get("HOPLAB_DATAPATH") == "user":
+    _AFTER |= {"mininet.node": _node, "mininet.link": _link}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds Mininet's modules as Python does, and has them told."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name not in _AFTER:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute, tell = spec.loader.exec_module, _AFTER[name]
+
+        def exec_module(module: types.ModuleType) -> None:
+            execute(module)
+            tell(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _others_sitecustomize() -> None:
+    """There may be one that ours stands before."""
+    ours = sys.modules.pop("sitecustomize", None)
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
+    try:
+        import sitecustomize  # noqa: F401
+    except ImportError:
+        if ours is not None:
+            sys.modules["sitecustomize"] = ours
+
+
+if __name__ == "sitecustomize":
+    sys.meta_path.insert(0, _Finder())
+    if os.environ.get("HOPLAB_FALLBACK"):
+        sys.path.append(os.environ["HOPLAB_FALLBACK"])
+    _others_sitecustomize()
