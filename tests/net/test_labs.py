@@ -176,7 +176,7 @@ def test_shell_is_a_terminal(hoplab: Any) -> None:
         return got
 
     read_until("h2:")
-    os.write(master, b"tty; hostname; stty size; exit 9\n")
+    os.write(master, b"tty; echo; hostname; stty size; exit 9\n")
     said = read_until("exit\r\n")
     assert "/dev/pts/" in said and "\r\nh2\r\n" in said
     assert process.wait(timeout=20) == 9
