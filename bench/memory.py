@@ -5,10 +5,10 @@
     python3 bench/memory.py --hosts 200 --times 5
 
 A lab of one switch is brought up with two hosts and with many, in turns, and nothing is done in it.
-Measured is by how much MemAvailable of /proc/meminfo falls (what the kernel could still give to
-programs: slab, page tables and kernel stacks are in it), the medians' difference divided by the
-number of hosts; beside it Slab, and the Pss of the lab's own processes. A busy machine disturbs the
-first two: take more --times.
+Measured are, of /proc/meminfo, what the kernel takes for itself (SUnreclaim, the slab that it does
+not give back, and Percpu), by how much MemAvailable falls, and the Pss of the lab's own processes.
+The medians' difference is divided by the number of hosts. `together` is SUnreclaim, Percpu and Pss;
+MemAvailable also moves with everything else on the machine. Take more --times where it is busy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "bench-memory"
-QUANTITIES = ("MemAvailable", "Slab", "Pss")
+TOPO = """
+from mininet.topo import Topo
+
+class Single(Topo):
+    def build(self, n=2):
+        s1 = self.addSwitch("s1")
+        for i in range(1, n + 1):
+            self.addLink(self.addHost(f"h{i}", ip=f"10.0.{i // 250}.{i % 250 + 1}/16"), s1)
+
+topos = {"single": Single}
+"""
+QUANTITIES = ("SUnreclaim", "Percpu", "Pss", "together", "MemAvailable")
 
 
 def meminfo() -> dict[str, int]:
@@ -56,7 +67,7 @@ def once(state: Path, hosts: int) -> tuple[dict[str, int], int]:
         subprocess.run(argv, env=env, check=True, capture_output=True, timeout=120)
 
     before = meminfo()
-    hoplab("up", f"switch,n={hosts}")
+    hoplab("up", f"{state}/single.py,n={hosts}")
     try:
         time.sleep(1)  # what is freed late
         after = meminfo()
@@ -66,9 +77,10 @@ def once(state: Path, hosts: int) -> tuple[dict[str, int], int]:
     settle()
     taken = {
         "MemAvailable": before["MemAvailable"] - after["MemAvailable"],
-        "Slab": after["Slab"] - before["Slab"],
+        **{name: after[name] - before[name] for name in ("SUnreclaim", "Percpu")},
         "Pss": own,
     }
+    taken["together"] = taken["SUnreclaim"] + taken["Percpu"] + taken["Pss"]
     return taken, number
 
 
@@ -90,6 +102,7 @@ def main() -> int:
     arguments = parser.parse_args()
     state = Path(tempfile.mkdtemp(prefix="hoplab-memory-"))
     sizes = (2, arguments.hosts)
+    (state / "single.py").write_text(TOPO)
     seen: dict[int, list[dict[str, int]]] = {size: [] for size in sizes}
     processes: dict[int, int] = {}
     try:

@@ -342,6 +342,7 @@ class _Inside:
             "PATH": path,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),
             "HOPLAB_DATAPATH": self.datapath,
+            "HOPLAB_PROVIDED": str(last),
             "HOPLAB_FALLBACK": str(OWN / "fallback"),
         }
 

@@ -5,6 +5,7 @@
 not changed on disk, and nothing of hoplab is imported: the Python may be any, of any version. When
 a module of Mininet is loaded, and not before, it is told
 
+- that a controller provided by us takes a moment to listen;
 - that Open vSwitch forwards in user space here (`HOPLAB_DATAPATH`=user), which needs the checksum
   offload of the hosts' interfaces off, or TCP and UDP carry nothing;
 - that machine-wide settings are not its to change;
@@ -16,16 +17,41 @@ are found, behind everything else on its path (`HOPLAB_FALLBACK`).
 import importlib.abc
 import importlib.machinery
 import os
+import shutil
+import socket
 import sys
+import time
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
+CONTROLLER_S = 20  # for Ryu to load, where ovs-testcontroller would be there at once
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _node(module: Any) -> None:
-    """mininet.node: switches forward in user space."""
+    """mininet.node: a controller of ours listens before a switch is told of it; switches forward
+    in user space."""
+    start = module.Controller.start
+
+    def until_it_listens(self: Any) -> None:
+        start(self)
+        provided = os.environ.get("HOPLAB_PROVIDED", "/nowhere")
+        found = shutil.which(self.command) or ""
+        deadline = time.monotonic() + CONTROLLER_S
+        while not self.inNamespace and found.startswith(provided) and time.monotonic() < deadline:
+            try:
+                socket.create_connection((self.ip, self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+
+    module.Controller.start = until_it_listens
+    if os.environ.get("HOPLAB_DATAPATH") == "user":
+        _user_space(module)
+
+
+def _user_space(module: Any) -> None:
     switch = module.OVSSwitch
     init = switch.__init__
 
@@ -63,9 +89,9 @@ def _util(module: Any) -> None:
     module.sysctlTestAndSet = lambda name, limit: None
 
 
-_AFTER: dict[str, Callable[[Any], None]] = {"mininet.util": _util}
+_AFTER: dict[str, Callable[[Any], None]] = {"mininet.util": _util, "mininet.node": _node}
 if os.environ.get("HOPLAB_DATAPATH") == "user":
-    _AFTER |= {"mininet.node": _node, "mininet.link": _link}
+    _AFTER["mininet.link"] = _link
 
 
 class _Finder(importlib.abc.MetaPathFinder):
