@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def test_a_masked_proc_refuses_for_real() -> None:
     """As an ordinary user whose /proc has a cover, like the one that container runtimes put on."""
     script = (
         "mount -t tmpfs -o ro tmpfs /proc/fs && exec setpriv --reuid 65534 --regid 65534 "
-        f"--clear-groups {sys.executable} -c 'from hoplab import sandbox\n"
+        f"--clear-groups {shlex.quote(sys.executable)} -c 'from hoplab import sandbox\n"
         'sandbox.TUN = "/dev/null"; sandbox.start("x", [], lambda channel: 0)\''
     )
     root = str(Path(__file__).resolve().parents[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import logging
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def load() -> Any:
+    kind = logging.getLoggerClass()
     pytest.importorskip("mininet.topo")
+    logging.setLoggerClass(kind)  # Mininet makes its own everybody's, which says less
     path = PROJECT / "topologies" / "internet.py"
     spec = importlib.util.spec_from_file_location("internet_topology", path)
     assert spec is not None and spec.loader is not None
