@@ -189,6 +189,25 @@ def test_addresses_age_and_running_traffic_goes_on(hoplab: Any, controller: str)
     assert "60 received" in ping.communicate(timeout=60)[0]
 
 
+@pytest.mark.parametrize("controller", ["learning_switch", "two_table_switch"])
+def test_an_address_that_moves_too_often_is_put_on_pause(hoplab: Any, controller: str) -> None:
+    """As in a loop: frames of one source come in by two ports in turn."""
+    hoplab("up", "switch", "--controller", controller)
+    restless = "02:00:00:00:00:99"
+    senders = [
+        hoplab.popen("exec", host, "--", "python3", "-c", SEND, EVERYBODY, restless, "100", "0.02",
+                     TEXT)
+        for host in ("h1", "h2")
+    ]  # fmt: skip
+    log = hoplab.state / "hoplab/labs/lab/logs/controller-6653.log"
+    words = re.compile(rf"{restless} (on pause, it )?moves too often")
+    until(lambda: words.search(log.read_text()), "the log to say so")
+    for sender in senders:
+        sender.communicate(timeout=60)
+    assert len(words.findall(log.read_text())) <= 2, "told once a pause, not once a move"
+    assert hoplab("pingall", "--json").json["lost"] == []
+
+
 @pytest.mark.parametrize(
     "controller",
     [
