@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,23 @@ CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder in memory. `frames` are the captured frames by their number in the capture."""
+    """A run folder in memory. `frames` are the captured frames by their number in the capture,
+    `waterfall` the lines in which a client that fetched a page and all it shows says when it
+    waited for what, by its own clock."""
 
     folder: Path
     wiring: Wiring
     frames: Mapping[int, Observation]
     story: Story
+    waterfall: tuple[str, ...] = ()
+
+
+def waterfall(output: str) -> tuple[str, ...]:
+    """The picture that the lab's client ends its words with when it fetches a page and all it
+    shows; nothing if there is none."""
+    lines = output.splitlines()
+    first = next((i for i, line in enumerate(lines) if line.startswith("  on  code")), None)
+    return tuple(lines[first:-1]) if first is not None else ()
 
 
 def read(folder: Path, *, url: str = "", host: str = "", command: str = "", said: str = "") -> Run:
@@ -92,9 +103,11 @@ def reopen(folder: Path) -> Run:
     head = _head(folder / TRACE)
     request = head.get("request")
     output = head.get("output")
-    said = output if head.get("exit_code") and isinstance(output, str) else ""
+    output = output if isinstance(output, str) else ""
+    said = output if head.get("exit_code") else ""
     if isinstance(request, dict) and request.get("url") and request.get("client"):
-        return read(folder, url=str(request["url"]), host=str(request["client"]), said=said)
+        run = read(folder, url=str(request["url"]), host=str(request["client"]), said=said)
+        return replace(run, waterfall=waterfall(output))
     command = str(head.get("command") or "")
     return read(folder, host=str(head.get("host") or ""), command=command, said=said)
 

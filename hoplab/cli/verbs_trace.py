@@ -219,14 +219,14 @@ class _Lab:
 
     def _waterfall(self) -> None:
         """When the client waited for what, as it saw it itself."""
+        from hoplab import runs
         from hoplab.report.language import code_from, language
 
-        lines = self.run.output.splitlines()
-        first = next((i for i, line in enumerate(lines) if line.startswith("  on  code")), None)
-        if first is not None:
+        lines = runs.waterfall(self.run.output)
+        if lines:
             tr = language(self.arguments.lang or code_from(os.environ))
             print(f"  {tr('What the client waited for, by its own clock:')}")
-            print("\n".join(f"  {line}" for line in lines[first:-1]) + "\n")
+            print("\n".join(f"  {line}" for line in lines) + "\n")
 
     def _footer(self) -> None:
         if not self.run.quiet:

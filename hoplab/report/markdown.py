@@ -69,6 +69,11 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
         out += [text(tr(f"and {len(rest):,} more steps with {packets:,} packets")), ""]
     if not story.trips:
         out += [text(tr("Not one frame on any link.")), ""]
+    if run.waterfall:
+        # indented by four: nothing in it ends the block
+        picture = ["    " + "".join(c if c.isprintable() else "\ufffd" for c in line)
+                   for line in run.waterfall]  # fmt: skip
+        out += [text(tr("What the client waited for, by its own clock:")), "", *picture, ""]
     out += [f"## {text(tr('In numbers'))}", ""]
     _numbers(out, story.summary, tr)
 

@@ -161,9 +161,19 @@ def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
         [_step(run, place, part, drawn, known, tr) for place, part in enumerate(told)],
         _more_steps(story.steps[MOST_STEPS:], tr),
         None if story.trips else tag("p", tr("Not one frame on any link.")),
+        _waterfall(run, tr),
         tag("h2", tr("In numbers"), id=f"{prefix}numbers"),
         _numbers(story, tr),
     )  # fmt: skip
+
+
+def _waterfall(run: Run, tr: Language) -> Markup | None:
+    if not run.waterfall:
+        return None
+    words = tr("What the client waited for, by its own clock:")
+    # can be scrolled, hence reached by the keyboard
+    lines = tag("pre", "\n".join(run.waterfall), tabindex="0", role="region", aria_label=words)
+    return tag("section", tag("h3", words), lines, cls="waterfall")
 
 
 @dataclass(frozen=True)

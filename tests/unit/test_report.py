@@ -188,6 +188,19 @@ def test_a_router_is_shown_field_by_field() -> None:
     assert same == len(fields(into)) - 4
 
 
+def test_what_the_client_waited_for_is_shown_as_it_said(tmp_path: Path) -> None:
+    folder = shutil.copytree(RUNS / "web-cold", tmp_path / "run")
+    assert "waterfall" not in page([runs.reopen(folder)], ENGLISH).replace(".waterfall", "")
+    said = ["GET / …", "  on  code  |--9.1 ms|", "  #1   200  |..+-<#>| /\x1b[2J", "  . name", "10"]
+    head = json.loads((folder / "trace.json").read_text())
+    (folder / "trace.json").write_text(json.dumps({**head, "output": "\n".join(said)}))
+    run = runs.reopen(folder)
+    assert run.waterfall == tuple(said[1:4])
+    shown, plain = page([run], ENGLISH), markdown([run], ENGLISH)
+    assert "by its own clock" in shown and "|..+-&lt;#&gt;| /" in shown and "\x1b" not in shown
+    assert "\n      #1   200  |..+-<#>| /" in plain and "\x1b" not in plain
+
+
 def test_two_runs_stand_side_by_side() -> None:
     made = Reader(page([read("hub"), read("switch")], ENGLISH))
     assert len(made.ids) == len(set(made.ids)) and "compare" in made.ids
