@@ -283,6 +283,7 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
     if not first:
         for bridge in bridges:
             _drop_older(bridge, began)
+        switchd.revalidate()
     return empty
 
 

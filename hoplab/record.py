@@ -156,19 +156,20 @@ def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     with handle.connect() as sock:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        asked = False
 
         def forward(number: int, frame: object) -> None:
-            if not asked:
-                raise KeyboardInterrupt
             client.send(sock, {"signal": number})  # read once the command has started
 
-        # In place before the command can print anything that makes somebody signal us.
+        # In place before the command can print anything that makes somebody signal us; a signal
+        # that comes before the request waits for it.
         caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        unheld = signal.pthread_sigmask(signal.SIG_BLOCK, caught)
         before = {number: signal.signal(number, forward) for number in caught}
         try:
-            client.send(sock, request_for(host, argv), (0, 1, 2))
-            asked = True
+            try:
+                client.send(sock, request_for(host, argv), (0, 1, 2))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
             client.receive(sock, handle.name)
             return int(client.receive(sock, handle.name, None)["exit"])
         finally:

@@ -234,6 +234,13 @@ def connected(bridges: Sequence[str]) -> bool:
 _interval_ms = 5000
 
 
+def revalidate() -> None:
+    """Wait until the datapath forwards by the flows that are there now: it remembers what earlier
+    ones decided, for as long as half a second on a busy machine (ovs-vswitchd(8))."""
+    argv = [_tool("ovs-appctl"), f"--target={RUN}/ovs-vswitchd.ctl", "--timeout=5"]
+    subprocess.run([*argv, "revalidator/wait"], capture_output=True)
+
+
 def tail(path: Path, lines: int = 15) -> str:
     """The last lines of a log, or nothing where there is none."""
     try:
