@@ -25,7 +25,6 @@ import argparse
 import json
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -143,10 +142,7 @@ def set_all(bridges: list[str], column: str) -> None:
 
 def settled() -> bool:
     """Whether the switches agree on one root and no port is on its way to forwarding."""
-    listing = subprocess.run(
-        ["ovs-appctl", f"--target={switchd.RUN}/ovs-vswitchd.ctl", "rstp/show"],
-        capture_output=True, text=True, timeout=60,
-    ).stdout  # fmt: skip
+    listing = switchd.appctl("rstp/show")
     roots = listing.count("This bridge is the root")
     moving = re.search(r"Designated +(Discarding|Learning)", listing)
     return roots == 1 and "Forwarding" in listing and not moving

@@ -12,11 +12,10 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from hoplab.errors import Exit, LabError
+from hoplab.ovsdb import RUN
 
-RUN = Path("/run/openvswitch")
 ANSWER_S = 20.0
 
 _VERSION = 4

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from hoplab import content, control, crew, listening, netlink, switchd
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.namespaces import Background
 from hoplab.sandbox import TUN, refused
 from hoplab.spec import EARLY_CAPTURE, Spec
 from hoplab.wire import bpf
@@ -69,7 +69,7 @@ class Lab:
                 raise refused(OSError(13, os.strerror(13)))
             self.crew = self._crew(topo)
             self.crew.start(self.spare)
-            opening = opening or _Background(self._start_switchd)
+            opening = opening or Background(self._start_switchd)
         else:
             self._close_early(opening)
             opening = None
@@ -92,7 +92,7 @@ class Lab:
         finally:
             if opening is not None:
                 progress("starting Open vSwitch")
-                opening.join()
+                opening.result()
         self.network.start()
         self._write_state()
         if self.crew is not None:
@@ -101,7 +101,7 @@ class Lab:
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
 
-    def _open_early(self) -> _Background | None:
+    def _open_early(self) -> Background[None] | None:
         """Start Open vSwitch before it is known whether the topology has switches, if nothing
         speaks against it; what does is told when it is known."""
         try:
@@ -109,14 +109,14 @@ class Lab:
         except LabError:
             return None
         may = self.datapath == "kernel" or os.access(TUN, os.R_OK | os.W_OK)
-        return _Background(self._start_switchd) if may else None
+        return Background(self._start_switchd) if may else None
 
-    def _close_early(self, opening: _Background | None) -> None:
+    def _close_early(self, opening: Background[None] | None) -> None:
         """The topology has no switches after all."""
         self.datapath = "none"
         if opening is not None:
             with contextlib.suppress(LabError):
-                opening.join()
+                opening.result()
             self.switchd.stop()
         if self.spare is not None and self.spare.stdin is not None:
             self.spare.stdin.close()
@@ -288,24 +288,3 @@ class Lab:
         """Listen on the interfaces of these hosts, or of these names (all: none named), into a
         file or pipe. Raises LabError."""
         return listening.start(self, out, wanted, program, count)
-
-
-class _Background:
-    """A function at work in a thread; `join` waits and raises what it raised."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._error: BaseException | None = None
-
-        def body() -> None:
-            try:
-                work()
-            except BaseException as error:
-                self._error = error
-
-        self._thread = threading.Thread(target=body, daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error

@@ -24,8 +24,8 @@ _CLONE_FS = 0x200
 _WORTH_A_THREAD = 10  # namespaces; a thread costs as much as one of them
 
 
-class _Thread(Generic[T]):
-    """A thread that does one thing and ends with it."""
+class Background(Generic[T]):
+    """A function at work in a thread that ends with it."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -49,7 +49,7 @@ class _Thread(Generic[T]):
 
 def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread that ends with it; what it raises is raised here."""
-    return _Thread(work).result()
+    return Background(work).result()
 
 
 def _hold(kind: str) -> int:
@@ -93,7 +93,7 @@ class Namespace:
             return in_thread(lambda: work(todo))
         # Most of it is the kernel's work, which two threads share well.
         half = len(todo) // 2
-        other = _Thread(lambda: work(todo[half:]))
+        other = Background(lambda: work(todo[half:]))
         return [*in_thread(lambda: work(todo[:half])), *other.result()]
 
     @classmethod

@@ -20,7 +20,8 @@ from typing import Any
 from hoplab.errors import Exit, LabError
 
 NAME = "Open_vSwitch"
-SOCKET = Path("/run/openvswitch/db.sock")
+RUN = Path("/run/openvswitch")  # where the lab's own Open vSwitch has its sockets
+SOCKET = RUN / "db.sock"
 
 Operation = dict[str, Any]
 

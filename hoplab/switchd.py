@@ -8,6 +8,7 @@ Open vSwitch has its own /run and is never spoken to.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,8 +19,8 @@ from pathlib import Path
 
 from hoplab import ovsdb, wait
 from hoplab.errors import Exit, LabError
+from hoplab.ovsdb import RUN
 
-RUN = Path("/run/openvswitch")
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 CONTROLLER_BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
 DATAPATHS = ("auto", "kernel", "user")
@@ -234,11 +235,24 @@ def connected(bridges: Sequence[str]) -> bool:
 _interval_ms = 5000
 
 
+def appctl(*arguments: str) -> str:
+    """One ovs-appctl call to ovs-vswitchd. Raises LabError with what it said."""
+    argv = [_tool("ovs-appctl"), f"--target={RUN}/ovs-vswitchd.ctl", "--timeout=5", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(
+            "Open vSwitch does not say what it learned",
+            "the command and its words are below",
+            detail=f"ovs-appctl {' '.join(arguments)}\n{done.stderr.strip()}",
+        )
+    return done.stdout
+
+
 def revalidate() -> None:
     """Wait until the datapath forwards by the flows that are there now: it remembers what earlier
     ones decided, for as long as half a second on a busy machine (ovs-vswitchd(8))."""
-    argv = [_tool("ovs-appctl"), f"--target={RUN}/ovs-vswitchd.ctl", "--timeout=5"]
-    subprocess.run([*argv, "revalidator/wait"], capture_output=True)
+    with contextlib.suppress(LabError):  # a switch that hangs is looked after elsewhere
+        appctl("revalidator/wait")
 
 
 def tail(path: Path, lines: int = 15) -> str:

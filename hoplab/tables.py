@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import switchd
-from hoplab.errors import LabError
 
 ADDRESS_HEAD = ["MAC", "WHO", "PORT", "AGE", "UNUSED FOR", "KEPT FOR", "FRAMES"]
 FLOW_HEAD = ["TABLE", "PRIORITY", "PACKETS", "BYTES", "AGE", "UNUSED FOR", "MATCH", "ACTIONS"]
@@ -144,7 +142,7 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
         flows = parse_flows(_dump(bridge))
         known = addresses(flows)
         if any("NORMAL" in flow["actions"] for flow in flows):
-            known += parse_fdb(_appctl("fdb/show", bridge))
+            known += parse_fdb(switchd.appctl("fdb/show", bridge))
         for entry in known:
             entry["who"] = who.get(entry["mac"])
             port = ports.get((bridge, entry["port"]))
@@ -165,19 +163,6 @@ def _dump(bridge: str) -> str:
         capture_output=True, text=True,
     )  # fmt: skip
     return done.stdout if done.returncode == 0 else switchd.ofctl("dump-flows", bridge)
-
-
-def _appctl(*arguments: str) -> str:
-    tool = shutil.which("ovs-appctl", path="/usr/bin:/usr/local/bin:/bin") or "ovs-appctl"
-    argv = [tool, f"--target={switchd.RUN}/ovs-vswitchd.ctl", "--timeout=5", *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
-        raise LabError(
-            "Open vSwitch does not say what it learned",
-            "the command and its words are below",
-            detail=f"ovs-appctl {' '.join(arguments)}\n{done.stderr.strip()}",
-        )
-    return done.stdout
 
 
 def _rates(file: Path) -> dict[str, Any]:
