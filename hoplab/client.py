@@ -196,6 +196,18 @@ def find(name: str | None) -> Handle:
 
 # ------------------------------------------------------------------------------- up and down
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+def hold_interrupts() -> None:
+    """Let Ctrl-C and a polite end wait until `release_interrupts`, or the end of the process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+
+
+def release_interrupts() -> None:
+    """Let them come again; one that has waited comes now, as a KeyboardInterrupt from here."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+
 
 @dataclass
 class Claim:
@@ -257,23 +269,25 @@ def up(spec: Spec, progress: Progress) -> Handle:
     """Bring a lab up and return when it is ready. `spec.folder` is filled in here.
 
     Raises LabError; nothing is left then but the logs. Must be called while this process has one
-    thread. Whatever ends this process before the end of the call ends the lab too.
+    thread. Whatever ends this process before the end of the call ends the lab too. Returns with
+    interrupts held, for the lab would outlive one that comes before the caller has the handle:
+    `release_interrupts` when it can be ended.
     """
-    # A Ctrl-C between taking the name and the `try` would leave the name's folder: it waits.
-    unheld = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    hold_interrupts()  # one between taking the name and the `try` would leave the name's folder
     try:
         claimed = claim(spec.name)
     except BaseException:
-        signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
+        release_interrupts()
         raise
     started = None
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
+        release_interrupts()
         spec = replace(spec, folder=claimed.handle.folder)
         progress("making namespaces")
         started = _start(spec, claimed)
         (spec.folder / "init.pid").write_text(str(started.pid))
         _await_ready(started, spec, progress)
+        hold_interrupts()
         started.commit()
     except BaseException as error:
         if started is not None:

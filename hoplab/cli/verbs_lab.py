@@ -24,7 +24,7 @@ def find_topology(text: str) -> tuple[Path, str]:
 def bring_up(
     arguments: argparse.Namespace, topology: str, name: str, *, capture: bool, quiet: bool = False
 ) -> client.Handle:
-    """A new lab as the options say."""
+    """A new lab as the options say. Returns with interrupts held (`client.up`)."""
     file, parameters = find_topology(topology)
     controller = arguments.controller
     spec = Spec(

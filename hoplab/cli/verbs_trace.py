@@ -119,6 +119,7 @@ class _Lab:
             raise cannot_write(error, Path(error.filename or ".")) from error
         try:
             self._found = self._find() or self._bring_up()
+            client.release_interrupts()  # from here on `_end` can end it
             # Beside the lab's own files: the lab sees it, and it goes with the lab.
             self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.handle.folder))
         except OSError as error:
@@ -242,6 +243,7 @@ class _Lab:
             print(f"  the lab {name} stays up; next: {'; '.join(steps)}")
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
+        client.hold_interrupts()  # whether the lab stays is decided, and said
         shutil.rmtree(self.folder, ignore_errors=True)
         self._end(failed=kind is not None)
 

@@ -459,6 +459,47 @@ def test_ctrl_c_while_a_lab_comes_up(hoplab: World, verb: str, moment: str) -> N
             golden("interrupted", normal(err, hoplab))
 
 
+# Ctrl-C at the moment from which the lab would outlive the command line.
+AT_THE_COMMIT = """
+import os, signal, sys
+from hoplab import sandbox
+from hoplab.cli.main import main
+commit = sandbox.Started.commit
+def commit_and_interrupt(started):
+    commit(started)
+    os.kill(os.getpid(), signal.SIGINT)
+sandbox.Started.commit = commit_and_interrupt
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("verb", ["up", "visit", "trace"])
+def test_ctrl_c_when_a_lab_has_just_come_up(hoplab: World, verb: str) -> None:
+    """It is up and said so, or nothing was left behind and that is said."""
+    arguments = {
+        "up": ["up", "cable"],
+        "visit": ["visit"],
+        "trace": ["trace", "--topology", "cable", "h1", "--", "ping", "-c1", "10.0.0.2"],
+    }[verb]
+    with nothing_left(hoplab):
+        done = subprocess.run(
+            [*hoplab.argv([])[:-2], "-c", AT_THE_COMMIT, *arguments],
+            env=hoplab.environment(),
+            cwd=hoplab.home,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if verb == "up":
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith("lab lab is up: cable")
+            assert hoplab("exec", "h1", "--", "echo", "here").out == "here\n"
+            hoplab("down")
+        else:
+            assert (done.returncode, done.stdout) == (130, ""), done.stderr
+            golden("interrupted", normal(done.stderr, hoplab))
+
+
 @pytest.mark.parametrize("verb", ["visit", "trace"])
 @pytest.mark.parametrize("already_up", [True, False])
 def test_ctrl_c_while_it_records(hoplab: World, verb: str, already_up: bool) -> None:
