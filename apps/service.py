@@ -205,11 +205,16 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     if args.background:
         sys.stdout.flush()
+        detached, done = os.pipe()
         child = os.fork()
         if child:
+            os.close(done)
+            os.read(detached, 1)  # its end comes when the child has let go, or has died
             print(f"{ready} (pid {child})", flush=True)
             return 0
         _detach(log)
+        os.close(done)
+        os.close(detached)
     else:
         print(f"{ready} (pid {os.getpid()}); Ctrl-C ends it", flush=True)
     ending = threading.Event()

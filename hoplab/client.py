@@ -219,7 +219,7 @@ class Claim:
     def give_up(self, *, keep_logs: bool = False) -> None:
         """Release the name; the folder goes, unless its logs are still to be read."""
         if not keep_logs:
-            shutil.rmtree(self.handle.folder, ignore_errors=True)
+            _remove(self.handle.folder)
         else:
             for entry in self.handle.folder.iterdir():
                 if not entry.is_dir():
@@ -273,7 +273,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
     interrupts held, for the lab would outlive one that comes before the caller has the handle:
     `release_interrupts` when it can be ended.
     """
-    hold_interrupts()  # one between taking the name and the `try` would leave the name's folder
+    hold_interrupts()  # until it is known what there is to end
     try:
         claimed = claim(spec.name)
     except BaseException:
@@ -281,19 +281,21 @@ def up(spec: Spec, progress: Progress) -> Handle:
         raise
     started = None
     try:
-        release_interrupts()
         spec = replace(spec, folder=claimed.handle.folder)
         progress("making namespaces")
         started = _start(spec, claimed)
+        release_interrupts()
         (spec.folder / "init.pid").write_text(str(started.pid))
         _await_ready(started, spec, progress)
         hold_interrupts()
         started.commit()
     except BaseException as error:
+        hold_interrupts()  # a second Ctrl-C does not stop what the first began
         if started is not None:
             _end(started.pid)
         died = isinstance(error, LabError) and error.code == Exit.LAB_DIED
         claimed.give_up(keep_logs=died)
+        release_interrupts()
         if isinstance(error, OSError):
             raise cannot_write(error, spec.folder) from error
         tun = spec.datapath != "kernel"
@@ -382,7 +384,18 @@ def down(handle: Handle, *, keep: bool = False) -> None:
         _end(pid, within_s=0)
     _until_ended(handle, within_s=10)
     if not keep:
-        shutil.rmtree(handle.folder, ignore_errors=True)
+        _remove(handle.folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a lab's folder, also if a process of it that is about to end makes a last file."""
+
+    def gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    with contextlib.suppress(LabError):
+        wait.until(gone, f"{folder} to be empty", within_s=2)
 
 
 def _until_ended(handle: Handle, within_s: float) -> None:

@@ -251,7 +251,6 @@ class _Inside:
 
     def main(self, channel: socket.socket) -> int:
         self.channel = channel
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # held outside, for the fork alone
         try:
             answer = self._serve()
         except LabError as error:

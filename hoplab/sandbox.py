@@ -341,7 +341,8 @@ def start(
     keep: folders that stay visible even if they lie where the lab has private ones (/run, with
     `own_tmp` /tmp, and those of `hide`).
     run: gets the inner end of a SOCK_SEQPACKET pair; what it returns ends the lab.
-    Must be called while the process has one thread. Raises LabError (Exit.REFUSED).
+    Must be called while the process has one thread, and with interrupts held by whoever has to
+    know what there is to end. Raises LabError (Exit.REFUSED).
     """
     outer, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     leash_outer, leash_inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -355,6 +356,7 @@ def start(
         if launcher == 0:
             for ending in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(ending, signal.SIG_IGN)  # until setsid they are the caller's
+            unheld = set()  # a caller may hold them, the lab does not
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, unheld)
     if launcher == 0:

@@ -459,22 +459,25 @@ def test_ctrl_c_while_a_lab_comes_up(hoplab: World, verb: str, moment: str) -> N
             golden("interrupted", normal(err, hoplab))
 
 
-# Ctrl-C at the moment from which the lab would outlive the command line.
-AT_THE_COMMIT = """
+# Ctrl-C at the moment at which a lab has processes, and at that from which it would outlive the
+# command line.
+INTERRUPTED = """
 import os, signal, sys
 from hoplab import sandbox
 from hoplab.cli.main import main
-commit = sandbox.Started.commit
-def commit_and_interrupt(started):
-    commit(started)
+moment = sys.argv.pop(1)
+work = getattr(sandbox.Started, moment)
+def work_and_interrupt(*args):
+    work(*args)
     os.kill(os.getpid(), signal.SIGINT)
-sandbox.Started.commit = commit_and_interrupt
+setattr(sandbox.Started, moment, work_and_interrupt)
 sys.exit(main())
 """
 
 
+@pytest.mark.parametrize("moment", ["__init__", "commit"])
 @pytest.mark.parametrize("verb", ["up", "visit", "trace"])
-def test_ctrl_c_when_a_lab_has_just_come_up(hoplab: World, verb: str) -> None:
+def test_ctrl_c_when_a_lab_has_just_begun(hoplab: World, verb: str, moment: str) -> None:
     """It is up and said so, or nothing was left behind and that is said."""
     arguments = {
         "up": ["up", "cable"],
@@ -483,14 +486,14 @@ def test_ctrl_c_when_a_lab_has_just_come_up(hoplab: World, verb: str) -> None:
     }[verb]
     with nothing_left(hoplab):
         done = subprocess.run(
-            [*hoplab.argv([])[:-2], "-c", AT_THE_COMMIT, *arguments],
+            [*hoplab.argv([])[:-2], "-c", INTERRUPTED, moment, *arguments],
             env=hoplab.environment(),
             cwd=hoplab.home,
             capture_output=True,
             text=True,
             timeout=60,
         )
-        if verb == "up":
+        if (verb, moment) == ("up", "commit"):
             assert (done.returncode, done.stderr) == (0, "")
             assert done.stdout.startswith("lab lab is up: cable")
             assert hoplab("exec", "h1", "--", "echo", "here").out == "here\n"

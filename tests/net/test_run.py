@@ -85,7 +85,7 @@ def test_the_cli_on_a_terminal(hoplab: World) -> None:
         os.write(master, b"\x03")
         _expect(master, "mininet> ")
         os.write(master, b"h2 hostname -I\n")
-        _expect(master, "10.0.0.2")
+        _expect(master, "10.0.0.2", "mininet> ")
         os.write(master, b"exit\n")
         _expect(master, "completed in")
         assert process.wait(timeout=30) == 0
@@ -101,13 +101,17 @@ def _on_a_terminal(world: World, *arguments: str) -> tuple[subprocess.Popen[Any]
     return process, master
 
 
-def _expect(master: int, text: str, within_s: float = 60) -> None:
-    """Read until `text` has come."""
+def _expect(master: int, *texts: str, within_s: float = 60) -> None:
+    """Read until these have come, one after the other. What is typed before the prompt is there
+    goes to the host's command, not to Mininet's."""
     deadline, seen = time.monotonic() + within_s, ""
-    while text not in seen:
-        left = deadline - time.monotonic()
-        assert left > 0 and select.select([master], [], [], left)[0], f"no {text!r} in {seen!r}"
-        seen += os.read(master, 65536).decode(errors="replace")
+    for text in texts:
+        while text not in seen:
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([master], [], [], left)[0]
+            assert ready, f"no {text!r} in {seen!r}"
+            seen += os.read(master, 65536).decode(errors="replace")
+        seen = seen.partition(text)[2]
 
 
 def test_whatever_ends_it_nothing_is_left(hoplab: World) -> None:
