@@ -494,13 +494,15 @@ def test_ctrl_c_when_a_lab_has_just_begun(hoplab: World, verb: str, moment: str)
             timeout=60,
         )
         if (verb, moment) == ("up", "commit"):
-            assert (done.returncode, done.stderr) == (0, "")
+            assert (done.returncode, normal(done.stderr, hoplab)) == (0, "")
             assert done.stdout.startswith("lab lab is up: cable")
             assert hoplab("exec", "h1", "--", "echo", "here").out == "here\n"
             hoplab("down")
         else:
             assert (done.returncode, done.stdout) == (130, ""), done.stderr
             golden("interrupted", normal(done.stderr, hoplab))
+            if moment == "__init__":  # it says so when it is so, and not before
+                assert processes_of(hoplab) == {}
 
 
 @pytest.mark.parametrize("verb", ["visit", "trace"])
