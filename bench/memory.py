@@ -9,6 +9,9 @@ Measured are, of /proc/meminfo, what the kernel takes for itself (SUnreclaim, th
 not give back, and Percpu), by how much MemAvailable falls, and the Pss of the lab's own processes.
 The medians' difference is divided by the number of hosts. `together` is SUnreclaim, Percpu and Pss;
 MemAvailable also moves with everything else on the machine. Take more --times where it is busy.
+
+`bare` is what nobody can go below on this kernel: as many network namespaces, each joined to one
+more by a veth pair with an address, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -24,6 +28,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hoplab import netlink, sandbox  # noqa: E402
+from hoplab.batch import raise_file_limit  # noqa: E402
+from hoplab.namespaces import Namespace  # noqa: E402
+
 NAME = "bench-memory"
 TOPO = """
 from mininet.topo import Topo
@@ -36,6 +46,7 @@ class Single(Topo):
 
 topos = {"single": Single}
 """
+SPACES: list[Namespace] = []
 QUANTITIES = ("SUnreclaim", "Percpu", "Pss", "together", "MemAvailable")
 
 
@@ -84,6 +95,35 @@ def once(state: Path, hosts: int) -> tuple[dict[str, int], int]:
     return taken, number
 
 
+def bare(hosts: int) -> dict[str, int]:
+    """KiB of the kernel's that so many namespaces with a veth pair take."""
+
+    def inside(channel: socket.socket) -> int:
+        raise_file_limit()
+        root = Namespace.own("root")
+        before = meminfo()
+        for i, space in enumerate(Namespace.create(f"h{i}" for i in range(hosts))):
+            here = netlink.End(f"e{i}", f"02:00:00:00:{i >> 8:02x}:{i & 255:02x}", 10 + i, root.net)
+            there = netlink.End("eth0", f"02:00:00:01:{i >> 8:02x}:{i & 255:02x}", 2, space.net)
+            root.route.send([netlink.veth(here, there), netlink.link_up(10 + i, here.name)])
+            address = netlink.address(2, "eth0", f"10.0.{i // 250}.{i % 250 + 1}/16")
+            space.route.send([address, netlink.link_up(2, "eth0")])
+            SPACES.append(space)
+        time.sleep(1)
+        after = meminfo()
+        taken = [str(after[name] - before[name]) for name in ("SUnreclaim", "Percpu")]
+        channel.send(" ".join(taken).encode())
+        channel.recv(1)  # until it is read
+        return 0
+
+    started = sandbox.start("bench", [], inside)
+    slab, percpu = map(int, started.channel.recv(100).split())
+    started.channel.close()
+    started.ended(60)
+    settle()
+    return {"SUnreclaim": slab, "Percpu": percpu}
+
+
 def settle(within_s: float = 60) -> None:
     """Until the kernel has taken a lab down: memory has not grown for a second."""
     deadline, last = time.monotonic() + within_s, 0
@@ -105,12 +145,15 @@ def main() -> int:
     (state / "single.py").write_text(TOPO)
     seen: dict[int, list[dict[str, int]]] = {size: [] for size in sizes}
     processes: dict[int, int] = {}
+    floors = []
     try:
         once(state, 2)  # what is read from disk for the first time is no lab's
         for _ in range(arguments.times):
             for size in sizes:
                 taken, processes[size] = once(state, size)
                 seen[size].append(taken)
+            floor = bare(arguments.hosts)
+            floors.append(sum(floor.values()) / arguments.hosts)
     finally:
         shutil.rmtree(state, ignore_errors=True)
     print(f"{arguments.times} times each; processes: "
@@ -120,6 +163,11 @@ def main() -> int:
         few, many = (statistics.median(taken[name] for taken in seen[size]) for size in sizes)
         share = (many - few) / (arguments.hosts - 2)
         print(f"{name:14}{few:12,.0f}{many:12,.0f}{share:12,.1f}")
+        if name == "together":
+            together = share
+    least = statistics.median(floors)
+    print(f"{'bare':38}{least:12,.1f}")
+    print(f"together / bare: {together / least:.2f}")
     return 0
 
 
