@@ -101,7 +101,9 @@ class Switchd:
         )
         self._until_socket("ovsdb-server", RUN / "db.sock")
         vsctl("--no-wait", "init")
-        self._run(switch, f"unix:{RUN}/db.sock", f"--unixctl={RUN}/ovs-vswitchd.ctl")
+        # It would write a line for every port.
+        quiet = "-vbridge:file:warn"
+        self._run(switch, f"unix:{RUN}/db.sock", f"--unixctl={RUN}/ovs-vswitchd.ctl", quiet)
         self._until_socket("ovs-vswitchd", RUN / "ovs-vswitchd.ctl")
 
     def warm_up(self, datapath: str) -> None:
@@ -117,8 +119,10 @@ class Switchd:
     def _run(self, program: str, *arguments: str) -> None:
         name = os.path.basename(program)
         log = self.logs / f"{name}.log"
-        # Its own words go to the log file; stderr only says why it could not start.
-        argv = [program, *arguments, f"--log-file={log}", "-vconsole:emer", "--no-chdir"]
+        # Its own words go to the log file, and not to the machine's log as well; stderr only says
+        # why it could not start.
+        words = [f"--log-file={log}", "-vconsole:emer", "-vsyslog:off"]
+        argv = [program, *arguments, *words, "--no-chdir"]
         with open(self.logs / f"{name}.err", "wb") as err:
             self.processes[name] = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err
