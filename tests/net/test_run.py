@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from hoplab.wait import patience
 from hoplab.wire import pcapng
 from tests.conftest import PROJECT, World, need
 from tests.net.test_bad_input import nothing_left
@@ -103,7 +104,7 @@ def _on_a_terminal(world: World, *arguments: str) -> tuple[subprocess.Popen[Any]
 
 def _expect(master: int, text: str, within_s: float = 60) -> None:
     """Read until `text` has come."""
-    deadline, seen = time.monotonic() + within_s, ""
+    deadline, seen = time.monotonic() + within_s * patience(), ""
     while text not in seen:
         left = deadline - time.monotonic()
         assert left > 0 and select.select([master], [], [], left)[0], f"no {text!r} in {seen!r}"
