@@ -299,7 +299,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
         if isinstance(error, OSError):
             raise cannot_write(error, spec.folder) from error
         tun = spec.datapath != "kernel"
-        if died and any(sandbox.refusals(tun=tun)):
+        if died and started is None and any(sandbox.refusals(tun=tun)):
             raise sandbox.refused(OSError(errno.EPERM, str(error)), tun=tun) from error
         raise
     os.close(claimed.lock)  # the lab's own processes hold it on

@@ -28,6 +28,7 @@ from typing import Any
 from hoplab import netlink
 from hoplab.namespaces import Namespace, in_thread
 from hoplab.sandbox import CLONE_NEWNET, setns, unshare
+from hoplab.wait import patience
 
 WINDOW = 64  # requests in flight
 GROUP = 20_000  # pairs of hosts, both ways: 40,000 entries of about 400 bytes of kernel memory
@@ -36,7 +37,8 @@ FEW = 20  # up to so many hosts find all others by ARP
 SLOW_S = 0.1  # a request without a reply for so long leaves its place in the window to another
 TRIES = 3
 # How long a reply may take at least: ARP asks again after one second (RFC 1122, 2.3.2.1). A hundred
-# switches in a row, on a busy machine, need longer: the rest is learned from those that came.
+# switches in a row, on a busy machine, need longer: the rest is learned from those that came. (What
+# has not come before its request is given up teaches nothing; HOPLAB_PATIENCE is for such a case.)
 REPLY_S, LONGEST_S = 1.0, 30.0
 LATE_S = 2.0  # replies that take so long are queueing: fewer requests at a time
 PATIENCE = 3  # so many times as long after the last try
@@ -149,7 +151,7 @@ class _Round:
         self.flying: dict[tuple[int, int], tuple[float, int]] = {}
         self.given_up: list[tuple[int, int]] = []
         self.srtt_s = self.rttvar_s = 0.0
-        self.reply_s = REPLY_S
+        self.least_s = self.reply_s = REPLY_S * patience()
         self.narrowed = 0.0  # when the window last was, for late replies
         self.epoll = select.epoll()
         self.by_fd: dict[int, int] = {}
@@ -262,7 +264,8 @@ class _Round:
             self.srtt_s, self.rttvar_s = rtt_s, rtt_s / 2
         self.rttvar_s += (abs(self.srtt_s - rtt_s) - self.rttvar_s) / 4
         self.srtt_s += (rtt_s - self.srtt_s) / 8
-        self.reply_s = min(max(REPLY_S, self.srtt_s + 4 * self.rttvar_s), LONGEST_S)
+        learned_s = min(self.srtt_s + 4 * self.rttvar_s, LONGEST_S)
+        self.reply_s = max(self.least_s, learned_s)
         now = time.monotonic()
         if self.srtt_s > LATE_S and now - self.narrowed > self.srtt_s:
             self.narrowed, self.window = now, max(NARROW, self.window // 2)

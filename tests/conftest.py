@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
 import shutil
@@ -16,6 +18,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from hoplab.wait import patience
 
 PROJECT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
@@ -31,6 +35,25 @@ settings.register_profile(
 )
 settings.register_profile("new", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
+
+
+def _patient(waits: Callable[..., Any]) -> Callable[..., Any]:
+    """`waits` of a process, waiting HOPLAB_PATIENCE times as long as the test says."""
+
+    @functools.wraps(waits)
+    def wait(*arguments: Any, **named: Any) -> Any:
+        call = inspect.signature(waits).bind(*arguments, **named)
+        if call.arguments.get("timeout") is not None:
+            call.arguments["timeout"] *= patience()
+        return waits(*call.args, **call.kwargs)
+
+    return wait
+
+
+# The tests' own deadlines are meant for a processor that is not emulated. Every run() ends here.
+if patience() > 1:
+    for _name in ("communicate", "wait"):
+        setattr(subprocess.Popen, _name, _patient(getattr(subprocess.Popen, _name)))
 
 
 @dataclass

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import select
 import shlex
@@ -30,6 +31,8 @@ from hoplab import __version__, client
 from hoplab.errors import Exit, LabError
 
 PREFIX, SSH = "hoplab:", "hoplab-ssh"
+PARENT = os.getppid()  # Wireshark
+LOOK_S = 0.05  # between looks whether somebody reads the fifo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(option, default="")
     parser.set_defaults(opened=False)  # the fifo was: nobody waits for it any more
     call, _ = parser.parse_known_args(argv)
+    wake = _wake() if call.capture else -1
     try:
         if call.extcap_interfaces:
             print("\n".join(interfaces()))
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif call.extcap_config:
             print("\n".join(configuration(call.extcap_interface)))
         elif call.capture:
-            _capture(call)
+            _capture(call, wake)
         elif call.extcap_capture_filter:
             from hoplab.wire import bpf
 
@@ -61,8 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error.message}\n{error.hint}\n")
         sys.stderr.flush()
         if call.capture and call.fifo and not call.opened:
-            with contextlib.suppress(OSError):  # Wireshark waits for it until it is opened
-                os.close(os.open(call.fifo, os.O_WRONLY))
+            with contextlib.suppress(LabError):  # Wireshark waits for it until it is opened
+                fifo = _open(call.fifo, wake)
+                if fifo is not None:
+                    os.close(fifo)
         return int(error.code)
     return Exit.OK
 
@@ -129,19 +135,48 @@ def ssh_command(host: str, lab: str, hoplab: str, expression: str) -> list[str]:
     return ["ssh", "-o", "BatchMode=yes", host, shlex.join(there)]
 
 
-def _capture(call: argparse.Namespace) -> None:
-    """Frames into the fifo until SIGTERM, or until Wireshark closes it."""
-    if not call.fifo:
-        raise LabError("there is no --fifo to write to", "", Exit.USAGE)
+def _wake() -> int:
+    """From now on SIGTERM and SIGINT end nothing at once: this descriptor can be read then."""
     wake_read, wake_write = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(wake_write, b"x"))
+    return wake_read
+
+
+def _open(path: str, wake: int) -> int | None:
+    """The fifo, once somebody reads it; None when we are told to end or Wireshark is gone before.
+
+    A plain open would wait in the kernel for a reader that may never come. Raises LabError.
+    """
+    while os.getppid() == PARENT:
+        try:
+            fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # that nobody reads it yet: fifo(7)
+                raise LabError(
+                    f"{path} cannot be written: {error.strerror}", "", Exit.FAILED
+                ) from None
+        else:
+            os.set_blocking(fifo, True)
+            return fifo
+        if select.select([wake], [], [], LOOK_S)[0]:
+            break
+    return None
+
+
+def _capture(call: argparse.Namespace, wake: int) -> None:
+    """Frames into the fifo until SIGTERM, or until Wireshark closes it."""
+    if not call.fifo:
+        raise LabError("there is no --fifo to write to", "", Exit.USAGE)
     if call.extcap_interface == SSH:
         argv = ssh_command(call.ssh_host, call.ssh_lab, call.ssh_hoplab, call.extcap_capture_filter)
-        with open(call.fifo, "wb", buffering=0) as fifo:
-            call.opened = True
-            ssh = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=fifo)
-            _accompany(ssh, wake_read, fifo.fileno())
+        fifo = _open(call.fifo, wake)
+        if fifo is None:
+            return
+        call.opened = True
+        ssh = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=fifo)
+        _accompany(ssh, wake, fifo)
+        os.close(fifo)
         return
     lab, _, interface = call.extcap_interface.removeprefix(PREFIX).partition(":")
     program = None
@@ -153,23 +188,33 @@ def _capture(call: argparse.Namespace) -> None:
     wanted = [interface] if interface else []
     request: dict[str, Any] = {"op": "listen", "interfaces": wanted, "filter": program}
     with handle.connect() as sock:
-        fifo_fd = os.open(call.fifo, os.O_WRONLY)
+        fifo = _open(call.fifo, wake)
+        if fifo is None:
+            return
         call.opened = True
-        client.send(sock, request, (fifo_fd,))
-        os.close(fifo_fd)
+        client.send(sock, request, (fifo,))
         client.receive(sock, lab)
-        ready, _, _ = select.select([sock.fileno(), wake_read], [], [])
-        if wake_read in ready:
+        if sock.fileno() not in _first((sock.fileno(), wake), fifo):
             client.send(sock, {"stop": True})
+        os.close(fifo)
         with contextlib.suppress(LabError):  # the lab has ended, hence the capture
             client.receive(sock, lab, 5)
+
+
+def _first(descriptors: Sequence[int], fifo: int) -> set[int]:
+    """Those that can be read, as soon as there is one, and `fifo` when nobody reads it any more."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    poll.register(fifo, 0)  # its POLLERR is told in any case
+    return {descriptor for descriptor, _ in poll.poll()}
 
 
 def _accompany(process: subprocess.Popen[bytes], wake: int, fifo: int) -> None:
     """Until the process ends, or we are told to end it. That nobody reads the fifo any more is the
     usual end: Wireshark closes it first."""
     pidfd = os.pidfd_open(process.pid)
-    select.select([pidfd, wake], [], [])
+    _first((pidfd, wake), fifo)
     os.close(pidfd)
     if process.poll() is None:
         process.terminate()

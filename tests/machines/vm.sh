@@ -8,13 +8,19 @@
 #
 #   tests/machines/vm.sh [--smoke]            (as root: mmdebstrap makes the image)
 #
-#   --smoke    not the whole of tests/net, only a visit, a swap, a pingall and the netem tests
+#   --smoke    a visit, a swap, a pingall and the netem tests (or TESTS), not the whole of tests/net
 #
 # MACHINES   where the image is kept (default: /var/tmp/hoplab-machines)
 # BUNDLE     a folder that scripts/make_bundle.sh --with-tests made on Debian 12: no network then
-# TESTS      what pytest runs (default: tests/net)
+# TESTS      files and folders, each of which one pytest runs (default: tests/net)
 # ACCEL      kvm: the processor's own help (default: tcg, emulation)
+# MODES      which passes, of datapath-user (default: kernel-root kernel-vagrant user-root
+#            user-vagrant; those with the userspace datapath come last, whatever the order)
 # LIMIT      seconds that one pass of pytest may take (default: 14400)
+#
+# The machine can be held while something else needs the processor, and its clock stands still then
+# (MACHINES/vm/monitor is QEMU's monitor):
+#   python3 tests/machines/monitor.py MACHINES/vm/monitor stop      (then: cont)
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -25,6 +31,9 @@ case ${1:-} in
     '') ;;
     *) sed -n '3,/^set/{s/^# \{0,1\}//;/^set/d;p}' "$0" >&2 && exit 2 ;;
 esac
+modes=${MODES:-kernel-root kernel-vagrant user-root user-vagrant}
+default_tests=tests/net
+if [ "$smoke" = yes ]; then default_tests=tests/net/test_netem.py; fi
 for program in mmdebstrap mkfs.ext4 qemu-system-x86_64 ssh ssh-keygen; do
     if ! command -v "$program" >/dev/null; then
         echo "vm: $program is missing: apt-get install mmdebstrap e2fsprogs qemu-system-x86" \
@@ -76,16 +85,18 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 accelerator=(-accel tcg,thread=multi -cpu max)
 if [ "${ACCEL:-tcg}" = kvm ]; then accelerator=(-accel kvm -cpu host); fi
 # What is written to the disk is thrown away with the machine.
-qemu-system-x86_64 -M q35 "${accelerator[@]}" -smp 2 -m 2048 -display none \
-    -monitor none -serial "file:$image/console.log" -kernel "$image/vmlinuz" \
-    -initrd "$image/initrd" -append "root=/dev/vda rw console=ttyS0 quiet" \
+rm -f "$image/monitor"
+nice -n 10 qemu-system-x86_64 -M q35 "${accelerator[@]}" -smp 2 -m 2048 -display none \
+    -monitor "unix:$image/monitor,server=on,wait=off" -serial "file:$image/console.log" \
+    -kernel "$image/vmlinuz" -initrd "$image/initrd" -append "root=/dev/vda rw console=ttyS0 quiet" \
     -drive "file=$image/disk,if=virtio,format=raw,snapshot=on" \
     -nic "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:$port-:22" </dev/null &
 machine=$!
 trap 'kill "$machine" 2>/dev/null || true; wait "$machine" 2>/dev/null || true' EXIT
 
+# A machine that is held (see above) answers nothing: ssh waits for an hour.
 inside=(ssh -q -i "$image/key" -p "$port" -o StrictHostKeyChecking=no -o ConnectTimeout=10
-    -o UserKnownHostsFile=/dev/null -o ServerAliveInterval=60 -o ServerAliveCountMax=10
+    -o UserKnownHostsFile=/dev/null -o ServerAliveInterval=60 -o ServerAliveCountMax=60
     vagrant@127.0.0.1)
 say "booting (${accelerator[1]}; console: $image/console.log)"
 deadline=$((SECONDS + ${BOOT_LIMIT:-600}))
@@ -148,10 +159,10 @@ END
 began=$SECONDS
 "${inside[@]}" "$patience hoplab up switch --name remote"
 rm -f "$image/fifo" && mkfifo "$image/fifo"
-PATH=$image:$PATH PYTHONPATH=$here timeout 300 python3 -m hoplab.shark.extcap --capture \
+PATH=$image:$PATH PYTHONPATH=$here timeout 3600 python3 -m hoplab.shark.extcap --capture \
     --extcap-interface hoplab-ssh --ssh-host hoplab-vm --ssh-lab remote --fifo "$image/fifo" &
 extcap=$!
-timeout 300 cat "$image/fifo" >"$image/remote.pcapng" &
+timeout 3600 cat "$image/fifo" >"$image/remote.pcapng" &
 reader=$!
 tries=0 seen=0
 until [ "$seen" -gt 0 ] || [ "$tries" -ge 20 ]; do
@@ -174,6 +185,7 @@ else
 fi
 
 for datapath in kernel user; do
+    if [[ " $modes " != *" $datapath-"* ]]; then continue; fi
     if [ "$datapath" = user ]; then
         # Our tests take the kernel's datapath where it is loaded, so it is taken away.
         # The machine's own Open vSwitch holds the module; nobody needs that service here.
@@ -182,6 +194,7 @@ for datapath in kernel user; do
             sudo modprobe -r openvswitch'
     fi
     for who in root vagrant; do
+        if [[ " $modes " != *" $datapath-$who "* ]]; then continue; fi
         as="$patience "
         if [ "$who" = root ]; then as="sudo $patience "; fi
         if [ "$smoke" = yes ]; then
@@ -189,14 +202,12 @@ for datapath in kernel user; do
                 "${as}hoplab up web --datapath $datapath && ${as}hoplab pingall | tail -n 1 &&
                 ${as}hoplab visit --detail brief && ${as}hoplab swap hub &&
                 ${as}hoplab visit --detail brief | head -n 4 && ${as}hoplab down"
-        else
-            attempt "${TESTS:-tests/net}, datapath $datapath, as $who" \
-                "cd $checkout && ${as}timeout ${LIMIT:-14400} .venv/bin/python -m pytest -q -rs \
-                -m 'not long' -p no:cacheprovider --timeout 1800 ${TESTS:-tests/net}"
         fi
-        attempt "netem, datapath $datapath, as $who" \
-            "cd $checkout && ${as}timeout ${LIMIT:-14400} .venv/bin/python -m pytest -q -rs \
-            -p no:cacheprovider --timeout 1800 tests/net/test_netem.py"
+        for what in ${TESTS:-$default_tests}; do
+            attempt "$what, datapath $datapath, as $who" \
+                "cd $checkout && ${as}timeout ${LIMIT:-14400} .venv/bin/python -m pytest -q -rs \
+                -m 'not long' -p no:cacheprovider --timeout 3600 $what"
+        done
     done
 done
 say "done; failed: $failed"

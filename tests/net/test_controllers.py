@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hoplab.wait import patience
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.net
@@ -51,7 +52,7 @@ print(count)
 
 def until(look: Any, what: str, within_s: float = 30) -> Any:
     """The answer of `look` once it is true."""
-    end = time.monotonic() + within_s
+    end = time.monotonic() + within_s * patience()
     while True:
         found = look()
         if found:

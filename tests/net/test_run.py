@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from hoplab.wait import patience
 from hoplab.wire import pcapng
 from tests.conftest import PROJECT, World, need
 from tests.net.test_bad_input import nothing_left
@@ -104,7 +105,7 @@ def _on_a_terminal(world: World, *arguments: str) -> tuple[subprocess.Popen[Any]
 def _expect(master: int, *texts: str, within_s: float = 60) -> None:
     """Read until these have come, one after the other. What is typed before the prompt is there
     goes to the host's command, not to Mininet's."""
-    deadline, seen = time.monotonic() + within_s, ""
+    deadline, seen = time.monotonic() + within_s * patience(), ""
     for text in texts:
         while text not in seen:
             left = deadline - time.monotonic()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hoplab.wait import patience
 from tests.conftest import need
 
 pytestmark = pytest.mark.net
@@ -185,7 +186,7 @@ def ssh_server(tmp_path: Path) -> Iterator[Path]:
     log = open(tmp_path / "log", "w")  # noqa: SIM115
     server = subprocess.Popen([sshd, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stderr=log)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * patience()
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -218,9 +219,9 @@ def test_a_lab_on_another_machine_is_captured_through_ssh(hoplab: Any, ssh_serve
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=hoplab.home,
         env={**env, "PATH": f"{ssh_server}:{env['PATH']}"},
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * patience()
     while reader.poll() is None:  # it takes a while to begin; each ping is a chance to be seen
-        assert time.monotonic() < deadline, "tshark has not seen eight frames in a minute"
+        assert time.monotonic() < deadline, "tshark has not seen eight frames in time"
         ping = ("ping", "-c", "1", "-W", "1", "10.0.0.2")
         hoplab("exec", "--name", "far", "h1", "--", *ping, code=None)
     out, err = reader.communicate()

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hoplab import client
+from hoplab import client, sandbox
 from hoplab.errors import Exit, LabError
+from hoplab.spec import Spec
+from tests.conftest import PROJECT
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +97,23 @@ def test_an_error_survives_the_socket() -> None:
     assert (again.message, again.hint, again.code, again.detail) == (
         "what", "next", Exit.TAKEN, "detail",
     )  # fmt: skip
+
+
+def test_a_death_in_a_sandbox_that_stands_is_not_blamed_on_a_setting(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile may allow to hoplab what AppArmor forbids in general."""
+    sleeper = subprocess.Popen(["sleep", "100"])
+    setting = sandbox.Refusal("AppArmor forbids it", "sudo sysctl")
+
+    def die(*_: object) -> None:
+        raise LabError("ovs-vswitchd ended", "see its log", Exit.LAB_DIED)
+
+    monkeypatch.setattr(sandbox, "refusals", lambda tun=True: iter([setting]))
+    monkeypatch.setattr(client, "_start", lambda *_: SimpleNamespace(pid=sleeper.pid))
+    monkeypatch.setattr(client, "_await_ready", die)
+    spec = Spec("one", state / "one", PROJECT / "topologies" / "cable.py")
+    with pytest.raises(LabError, match="ovs-vswitchd ended") as caught:
+        client.up(spec, lambda step: None)
+    assert caught.value.code == Exit.LAB_DIED
+    sleeper.wait(timeout=30)

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hoplab import wait
 from hoplab.errors import LabError
 from hoplab.shark import extcap
 
@@ -62,3 +69,62 @@ def test_a_lab_that_is_gone_is_said_on_stderr(
 
 def test_nothing_from_a_lab_can_break_the_sentences() -> None:
     assert extcap._safe("a}{value=x}\n") == "a  value x  "
+
+
+# A capture that waits: nobody opens the fifo for reading. The second has something to complain of.
+WAITING = [
+    ("--extcap-interface", extcap.SSH, "--ssh-host", "nowhere.invalid"),
+    ("--extcap-interface", "hoplab:gone"),
+]
+
+
+def capture(fifo: Path, which: tuple[str, ...]) -> list[str]:
+    os.mkfifo(fifo)
+    return [sys.executable, "-m", extcap.__name__, "--capture", *which, "--fifo", str(fifo)]
+
+
+def catches_sigterm(pid: int) -> bool:
+    """Whether the process is as far as to have a handler, proc_pid_status(5)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.fixture
+def ended() -> Iterator[list[int]]:
+    """Processes, as pidfds, which are killed at the end of the test if they still run."""
+    pidfds: list[int] = []
+    yield pidfds
+    for pidfd in pidfds:
+        if not select.select([pidfd], [], [], 0)[0]:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+
+
+@pytest.mark.parametrize("which", WAITING, ids=["ssh", "lab"])
+def test_sigterm_ends_a_capture_that_nobody_reads(
+    which: tuple[str, ...], tmp_path: Path, ended: list[int]
+) -> None:
+    process = subprocess.Popen(capture(tmp_path / "fifo", which), stderr=subprocess.DEVNULL)
+    ended.append(os.pidfd_open(process.pid))
+    wait.until(lambda: catches_sigterm(process.pid), "the capture to begin", within_s=30)
+    process.terminate()
+    process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("which", WAITING, ids=["ssh", "lab"])
+def test_a_capture_ends_when_wireshark_is_gone_before_it_reads(
+    which: tuple[str, ...], tmp_path: Path, ended: list[int]
+) -> None:
+    wireshark = subprocess.Popen(
+        ["sh", "-c", '"$@" 2>/dev/null & echo $!; read end', "sh",
+         *capture(tmp_path / "fifo", which)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert wireshark.stdout is not None
+    pid = int(wireshark.stdout.readline())
+    ended.append(os.pidfd_open(pid))
+    wait.until(lambda: catches_sigterm(pid), "the capture to begin", within_s=30)
+    wireshark.kill()
+    wireshark.communicate(timeout=30)
+    assert select.select([ended[0]], [], [], 30)[0], "it still waits for a reader"

@@ -74,3 +74,12 @@ def test_what_is_lost_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPa
     result = one.run()
     assert result.lost == [("h0", "h3"), ("h1", "h3"), ("h2", "h3")]
     assert result.received == 9 and len(one.asked) == 9 + 3 * pingall.TRIES
+
+
+def test_a_patient_round_waits_longer_for_the_first_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that is later than its request's last try would be lost, and teach nothing."""
+    monkeypatch.setenv("HOPLAB_PATIENCE", "8")
+    one = Quiet(2, lambda source, target: True)
+    assert one.reply_s == 8 * pingall.REPLY_S
+    one._took(0.001)  # a quick one does not shorten it
+    assert one.reply_s == 8 * pingall.REPLY_S

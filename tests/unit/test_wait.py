@@ -7,6 +7,7 @@ import pytest
 
 from hoplab import wait
 from hoplab.errors import LabError
+from tests.conftest import _patient
 
 
 @pytest.mark.parametrize(
@@ -19,3 +20,13 @@ def test_patience_only_ever_lengthens(
     assert wait.patience() == factor
     with pytest.raises(LabError, match=f"waited {0.001 * factor:g} s for nothing"):
         wait.until(lambda: False, "nothing", within_s=0.001)
+
+
+def test_the_tests_own_deadlines_are_patient_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def communicate(process: None, input: str = "", timeout: float | None = None) -> float | None:
+        return timeout
+
+    monkeypatch.setenv("HOPLAB_PATIENCE", "8")
+    patient = _patient(communicate)
+    assert patient(None, timeout=30) == patient(None, "", 30) == 240
+    assert patient(None) is None
