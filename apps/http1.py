@@ -43,6 +43,7 @@ KNOWN_HEADS = 512  # heads remembered, see RequestReader
 
 REASONS = {
     100: "Continue",
+    101: "Switching Protocols",
     200: "OK",
     201: "Created",
     204: "No Content",
@@ -370,6 +371,11 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Take DATA as it came."""
         self._buffer = self._buffer + data if self._buffer else data
+
+    def rest(self) -> bytes:
+        """What has come after the last request, for a protocol that takes over from here."""
+        rest, self._buffer = self._buffer, b""
+        return rest
 
     def next(self) -> Request | None:
         """The next request whose head is complete, or None. Raises BadRequest."""
