@@ -88,9 +88,8 @@ class Log:
     def write(self) -> None:
         """Write what has been gathered, in one go."""
         if self._gathered:
-            lines = "".join(self._gathered)
-            self._gathered.clear()
-            self._out(lines)
+            lines, self._gathered = self._gathered, []
+            self._out("".join(lines))
 
     def _time(self) -> str:
         ms = int(time.time() * 1000)
@@ -250,7 +249,8 @@ def run(
         stop()
         while worker.is_alive() and signal.sigtimedwait(ends, 0.02) is None:
             pass
-    # At once, whatever the threads are doing: the log has no buffer, and clients ask again.
+    # At once, whatever the threads are doing: clients ask again.
+    log.write()
     os._exit(0)
 
 
