@@ -136,12 +136,19 @@ def labels_of(wire: bytes) -> list[bytes]:
     return labels
 
 
+_PLAIN = re.compile(rb"[A-Za-z0-9_.-]*")
+
+
 @lru_cache(4096)
 def name_text(wire: bytes) -> str:
     """A name as people write it, with the dot at its end."""
     if wire == ROOT:
         return "."
-    return "".join(_escape(label, '.();@$"\\ ') + "." for label in labels_of(wire))
+    labels = labels_of(wire)
+    joined = b".".join(labels)
+    if _PLAIN.fullmatch(joined) and joined.count(b".") == len(labels) - 1:
+        return joined.decode("ascii") + "."  # nearly all: nothing to escape
+    return "".join(_escape(label, '.();@$"\\ ') + "." for label in labels)
 
 
 def _escape(raw: bytes, special: str) -> str:

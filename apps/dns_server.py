@@ -348,16 +348,11 @@ def main(argv: Sequence[str] | None = None, authority: type[Authority] = Authori
             sys.stdout.write("".join(zone.text() for zone in source.zones.values()))
             return 0
         udp, tcp = service.listen_udp_and_tcp(args.listen, args.port)
-        # Without a log, answers may be kept ready; with one, every query has its line.
-        quiet = args.log is None and args.background
-        source.repeats = source.repeats and quiet
-        source.replace(source.zones.values())
 
         def serve(log: service.Log) -> None:
             threading.Thread(target=watch, args=(files, source, log), daemon=True).start()
-            dns_service.serve(
-                udp, tcp, source if quiet else Logged(source, log), log, max_udp=args.max_udp
-            )
+            told = Logged(source, log) if log.wanted else source
+            dns_service.serve(udp, tcp, told, log, max_udp=args.max_udp)
 
         return service.run("dns_server", serve, udp, args)
     except service.ServiceError as error:
@@ -367,13 +362,17 @@ def main(argv: Sequence[str] | None = None, authority: type[Authority] = Authori
 class Logged(dns_service.Source):
     """Another source, with a line in the log for each answer."""
 
-    def __init__(self, source: dns_service.Source, log: dns_service.Log) -> None:
+    def __init__(self, source: dns_service.Source, log: service.Log) -> None:
         self.source = source
         self.log = log
 
+    @property
+    def known(self) -> dict[bytes, tuple[bytes, str]] | None:  # type: ignore[override]
+        return self.source.known
+
     def resolve(self, query: Message) -> Message:
         response = self.source.resolve(query)
-        self.log(summary(query, response))
+        query.note = summary(query, response)
         return response
 
     def transfer(self, query: Message, peer: str) -> Iterator[Message] | None:

@@ -42,6 +42,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import service
 from dns_records import ANY, AXFR, IXFR, OPT
 from dns_wire import (
     BADVERS,
@@ -81,9 +82,10 @@ PKTINFO_BYTES = 64  # room for one control message of either family
 class Source:
     """What answers. Override `resolve`; the rest is for sources with special gifts."""
 
-    # Answers that are ready, by the query without its id. A source whose answer depends on the
-    # query alone may have a dict here, and puts a new one in its place when its data change.
-    known: dict[bytes, bytes] | None = None
+    # By the query without its id: the answer without its, and its line in the log. A source whose
+    # answer depends on the query alone may have a dict here, and puts a new one in its place when
+    # its data change.
+    known: dict[bytes, tuple[bytes, str]] | None = None
 
     def resolve(self, query: Message) -> Message:
         """The response to QUERY, which has exactly one question, of class IN."""
@@ -253,7 +255,7 @@ class Server:
         udp: socket.socket,
         tcp: socket.socket,
         source: Source,
-        log: Log,
+        log: service.Log,
         max_udp: int,
         threaded: bool,
     ) -> None:
@@ -296,6 +298,7 @@ class Server:
                     connection = self.connections.get(key.fileobj)  # type: ignore[call-overload]
                     if connection is not None:
                         self.converse(connection, events)
+            self.log.write()
             now = time.monotonic()
             if self.connections and now - swept >= 1.0:
                 swept = now
@@ -321,13 +324,16 @@ class Server:
             if known is not None:
                 ready = known.get(wire[2:])
                 if ready is not None:
+                    response, note = ready
                     try:
                         if anywhere:
-                            self.send(wire[:2] + ready, control, peer)
+                            self.send(wire[:2] + response, control, peer)
                         else:
-                            sendto(wire[:2] + ready, peer)
+                            sendto(wire[:2] + response, peer)
                     except OSError as error:
                         self.log(f"cannot answer {peer}: {error}")
+                    if note:
+                        self.log.gather(note)
                     continue
             self.datagram(wire, control, peer)
 
@@ -335,17 +341,21 @@ class Server:
         """Work out the answer to one datagram, here or in a thread."""
         known = self.source.known  # before resolve(): if the data change now, this dict is dropped
         query = read(wire)
+        note = ""
         if isinstance(query, Message):
             response = self.work(query, wire, self.max_udp, (control, peer))
+            note = query.note
         else:
             response = query
         if response is None:
             return
         self.send(response, control, peer)
+        if note:
+            self.log.gather(note)
         if known is not None and len(wire) <= MAX_KNOWN_QUERY and response[3] & 0xF != SERVFAIL:
             if len(known) >= MAX_KNOWN:
                 known.clear()
-            known[wire[2:]] = response[2:]
+            known[wire[2:]] = response[2:], note
 
     def send(self, response: bytes, control: list[Any], peer: Any) -> None:
         """Send one datagram, from the address that was asked."""
@@ -497,6 +507,8 @@ class Server:
             response = self.work(query, wire, None, connection)
             if self.at_work == before:
                 connection.at_work -= 1
+                if query.note:
+                    self.log.gather(query.note)
             if response is not None:
                 connection.out += TcpFrames.frame(response)
 
@@ -505,12 +517,16 @@ def serve(
     udp: socket.socket,
     tcp: socket.socket,
     source: Source,
-    log: Log,
+    log: service.Log,
     *,
     max_udp: int = DEFAULT_MAX_UDP,
     threaded: bool = False,
 ) -> None:
-    """Answer for ever. THREADED: resolve() waits for others, so it is called in threads."""
+    """Answer for ever. THREADED: resolve() waits for others, so it is called in threads.
+
+    The `note` of a query that resolve() sets is its line in the log, if there are no threads; the
+    lines of all queries that came together are written in one go.
+    """
     Server(udp, tcp, source, log, max_udp, threaded).run()
 
 

@@ -86,6 +86,7 @@ class Message:
     edns: Edns | None = None
     signed: bool = False  # carries a TSIG record, which we cannot check
     over_tcp: bool = False  # how it came; not on the wire
+    note: str = ""  # of a query: the line that the log is to have about it
 
     @property
     def name(self) -> str:

@@ -182,6 +182,12 @@ class ResponseReader:
             if (len(self._buffer), self.state) == before:
                 break
 
+    def rest(self) -> bytes:
+        """What came after the response: after a 101 another protocol (RFC 9110 section 15.2.2)."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
     def end(self) -> None:
         """The server has closed. Raises FetchError unless the response is complete."""
         if self.state == "close":
@@ -220,14 +226,14 @@ class ResponseReader:
             if not colon:
                 _weird("a header line without a colon")
             self.headers.append((name.decode("latin-1"), value.strip().decode("latin-1")))
-        if 100 <= self.status < 200:
+        if 100 <= self.status < 200 and self.status != 101:
             return  # an interim response; the real one follows
         self._choose_body()
 
     def _choose_body(self) -> None:
         """RFC 9112 section 6.3: how long is the body?"""
         length = self.header("content-length")
-        if self._method == "HEAD" or self.status in (204, 304):
+        if self._method == "HEAD" or self.status in (101, 204, 304):
             self.state = "done"
         elif "transfer-encoding" in (name.lower() for name, _ in self.headers):
             coding = self.header("transfer-encoding").lower()
@@ -272,6 +278,8 @@ class ResponseReader:
         """May another request go over the connection (RFC 9112 section 9.3)?"""
         options = [word.strip() for word in self.header("connection").lower().split(",")]
         if self.state != "done" or self._buffer or "close" in options or self._ended_by_close:
+            return False
+        if self.status == 101:
             return False
         return self._version >= (1, 1) or "keep-alive" in options
 

@@ -40,9 +40,13 @@ MAX_FIELDS = 100  # header lines
 MAX_CHUNK_LINE = 1024  # a chunk's size with its extensions
 IN_MEMORY = 1 << 20  # octets of a body
 KNOWN_HEADS = 512  # heads remembered, see RequestReader
+KNOWN_LINES = 2048  # header lines remembered, of at most
+KNOWN_LINE = 512  # octets
+READY = 8192  # octets of a body that is kept together with its head
 
 REASONS = {
     100: "Continue",
+    101: "Switching Protocols",
     200: "OK",
     201: "Created",
     204: "No Content",
@@ -83,9 +87,9 @@ TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # what no header value may hold
 _NO_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
-# All header lines and the empty one. A name ends at the colon, so that this also refuses folded
-# lines and a blank before the colon (RFC 9112 section 5). A value holds no control characters.
-_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r?\n)*\r?\n")
+# A header line. Its name ends at the colon, so that this also refuses folded lines and a blank
+# before the colon (RFC 9112 section 5). Its value holds no control characters.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r?")
 _END = re.compile(rb"\n\r?\n")  # a line may end in LF alone (RFC 9112 section 2.2)
 # A name, an IPv4 address or [an IPv6 address], and a port (RFC 9110 section 7.2).
 _HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]*))?")
@@ -134,6 +138,9 @@ class Spool:
         return self._file
 
 
+NO_BODY = Spool()
+
+
 class Request:
     """One request, taken apart. Nothing here changes later: equal heads share one object.
 
@@ -143,6 +150,7 @@ class Request:
     query: what stands after the ?, as it came. host: without port, in lower case.
     length: octets of the body that is announced, None if it comes in chunks, 0 if there is none.
     keep_alive: may the connection carry another request after this one (RFC 9112 section 9.3)?
+    usual: a GET after which the connection goes on, as nearly all are.
     plain: no condition, no range: the answer is the same for everybody.
     gzip: may the body of the answer be packed with gzip?
     body: the whole body, when the request is handed to the one who answers. A large one lies in a
@@ -151,7 +159,7 @@ class Request:
 
     __slots__ = (
         "_spool", "gzip", "headers", "host", "keep_alive", "length", "method", "path", "plain",
-        "query", "target", "version",
+        "query", "target", "usual", "version",
     )  # fmt: skip
 
     def __init__(
@@ -161,7 +169,7 @@ class Request:
         self.target = target
         self.version = version
         self.headers = headers
-        self._spool = Spool()
+        self._spool = NO_BODY
         self.length = _body_length(version, headers)
         authority, self.path, self.query = _split_target(method, target)
         # The authority of an absolute target wins over Host (RFC 9112 section 3.2.2).
@@ -171,6 +179,7 @@ class Request:
         said = headers.get("connection")
         options = [] if said is None else [word.strip() for word in said.lower().split(",")]
         self.keep_alive = "close" not in options and (version >= (1, 1) or "keep-alive" in options)
+        self.usual = self.keep_alive and version >= (1, 1) and method == "GET"
         self.plain = _CONDITIONS.isdisjoint(headers)
         accepted = headers.get("accept-encoding")
         self.gzip = accepted is not None and _accepts_gzip(accepted)
@@ -293,9 +302,16 @@ def decode_path(target: str) -> str:
 def parse_head(head: bytes) -> Request:
     """The request whose head, down to the empty line, is HEAD. Raises BadRequest."""
     first, _, rest = head.partition(b"\n")
-    if len(first) > MAX_LINE:
+    method, target, version = _request_line(first)
+    return Request(method, target, version, _fields(rest))
+
+
+@lru_cache(KNOWN_HEADS)
+def _request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
+    """(method, target, version). Raises BadRequest. RFC 9112 section 3."""
+    if len(line) > MAX_LINE:
         raise BadRequest(414, "the request line is too long")
-    parts = first.removesuffix(b"\r").split(b" ")
+    parts = line.removesuffix(b"\r").split(b" ")
     if len(parts) != 3:
         raise BadRequest(400, "the request line is not: method, target, version")
     method, target, version = parts
@@ -308,41 +324,47 @@ def parse_head(head: bytes) -> Request:
         raise BadRequest(505, "this server speaks HTTP/1.1")
     if not target or _NO_TARGET.search(target):
         raise BadRequest(400, "the target is empty or has a control character")
-    minor = min(int(number[2]), 1)
-    fields = _fields(rest)
-    return Request(method.decode("ascii"), target.decode("latin-1"), (1, minor), fields)
+    return method.decode("ascii"), target.decode("latin-1"), (1, min(int(number[2]), 1))
 
 
 def _fields(lines: bytes) -> dict[str, str]:
-    """Header LINES, down to the empty one, as Request.headers. Raises BadRequest."""
-    if not _FIELDS.fullmatch(lines):
-        raise BadRequest(400, _fault(lines))
-    if lines.count(b"\n") > MAX_FIELDS + 1:
-        raise BadRequest(431, "too many header lines")
+    """Header LINES, down to the empty one, as Request.headers. Raises BadRequest.
+
+    Most lines of a client are the same in all its requests, so lines are remembered too.
+    """
     headers: dict[str, str] = {}
-    for line in lines.decode("latin-1").split("\n"):
-        name, colon, value = line.partition(":")
-        if not colon:
-            continue  # the empty line
-        key, text = name.lower(), value.strip(" \t\r")
+    split = lines.split(b"\n")
+    del split[-2:]  # the empty line, and nothing behind it
+    if len(split) > MAX_FIELDS:
+        raise BadRequest(431, "too many header lines")
+    for line in split:
+        key, value = _known_lines.get(line) or _field(line)
         if key not in headers:
-            headers[key] = text
+            headers[key] = value
         elif key in _ONCE:
             raise BadRequest(400, f"two {key} headers")
         else:
-            headers[key] = f"{headers[key]}, {text}"
+            headers[key] = f"{headers[key]}, {value}"
     return headers
 
 
-def _fault(lines: bytes) -> str:
-    """What is wrong with these header lines, in words."""
-    for line in lines.split(b"\n"):
+_known_lines: dict[bytes, tuple[str, str]] = {}
+
+
+def _field(line: bytes) -> tuple[str, str]:
+    """(name in lower case, value) of one header line. Raises BadRequest."""
+    match = _FIELD.fullmatch(line)
+    if match is None:
         name, colon, _ = line.partition(b":")
-        if line.strip(b"\r") and not (colon and TOKEN.fullmatch(name)):
-            break
-    else:
-        return "a header value has a control character"
-    return "a header line is not: name, colon, value"
+        if colon and TOKEN.fullmatch(name):
+            raise BadRequest(400, "a header value has a control character")
+        raise BadRequest(400, "a header line is not: name, colon, value")
+    found = match[1].decode("ascii").lower(), match[2].strip(b" \t").decode("latin-1")
+    if len(line) <= KNOWN_LINE:
+        if len(_known_lines) >= KNOWN_LINES:
+            _known_lines.clear()
+        _known_lines[line] = found
+    return found
 
 
 class RequestReader:
@@ -351,12 +373,14 @@ class RequestReader:
     Call `next` until it gives None. While `in_body` holds, call `body` instead: it gives the
     octets that have come. Browsers send the same head again and again, so heads that were taken
     apart once are remembered; that saves most of the work of a busy server.
+
+    buffer: what has come and is not used yet.
     """
 
     _known: ClassVar[dict[bytes, Request]] = {}  # of all connections
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self.buffer = b""
         self._scanned = 0
         self._left = 0  # octets of a body with a length
         self._chunks: Chunks | None = None
@@ -365,20 +389,25 @@ class RequestReader:
     @property
     def started(self) -> bool:
         """Has a part of a request come?"""
-        return bool(self._buffer.strip(b"\r\n"))
+        return bool(self.buffer.strip(b"\r\n"))
 
     def feed(self, data: bytes) -> None:
         """Take DATA as it came."""
-        self._buffer = self._buffer + data if self._buffer else data
+        self.buffer = self.buffer + data if self.buffer else data
+
+    def rest(self) -> bytes:
+        """What has come after the last request, for a protocol that takes over from here."""
+        rest, self.buffer = self.buffer, b""
+        return rest
 
     def next(self) -> Request | None:
         """The next request whose head is complete, or None. Raises BadRequest."""
-        buffer = self._buffer
+        buffer = self.buffer
         if not buffer:
             return None
         if buffer[0] in b"\r\n":
             # Empty lines before a request are to be ignored (RFC 9112 section 2.2).
-            self._buffer = buffer = re.sub(rb"\A(?:\r?\n)+", b"", buffer)
+            self.buffer = buffer = re.sub(rb"\A(?:\r?\n)+", b"", buffer)
             self._scanned = 0
         # What has been searched is not searched again.
         match = _END.search(buffer, max(0, self._scanned - 2))
@@ -394,9 +423,9 @@ class RequestReader:
         end = match.end()
         self._scanned = 0
         if end == len(buffer):
-            head, self._buffer = buffer, b""
+            head, self.buffer = buffer, b""
         else:
-            head, self._buffer = buffer[:end], buffer[end:]
+            head, self.buffer = buffer[:end], buffer[end:]
         request = self._known.get(head)
         if request is not None:
             return request
@@ -420,14 +449,14 @@ class RequestReader:
         """Octets of the present body that have come, maybe none; ends `in_body` with the last."""
         if self._chunks is not None:
             try:
-                data, self._buffer = self._chunks.take(self._buffer)
+                data, self.buffer = self._chunks.take(self.buffer)
             except ValueError as error:
                 raise BadRequest(400, str(error)) from None
             if self._chunks.done:
                 self._chunks = None
                 self.in_body = False
             return data
-        data, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
+        data, self.buffer = self.buffer[: self._left], self.buffer[self._left :]
         self._left -= len(data)
         self.in_body = self._left > 0
         return data
@@ -526,7 +555,7 @@ class Response:
     has ended, so it is sent in chunks, unless `length` says how much it will give.
     """
 
-    __slots__ = ("_lines", "body", "headers", "length", "status")
+    __slots__ = ("_date", "_lines", "_whole", "body", "headers", "length", "status")
 
     def __init__(
         self,
@@ -544,6 +573,20 @@ class Response:
             length = body.size
         self.length = length
         self._lines: bytes | None = None
+        self._date: bytes | None = None
+        self._whole = b""
+
+    def whole(self, date: bytes) -> bytes:
+        """All of a response whose body is bytes, as an HTTP/1.1 client gets it on a connection
+        that stays open; a small one is kept ready for as long as the DATE is the same."""
+        if self._date is date:
+            return self._whole
+        body = self.body if self.status not in (204, 304) else b""
+        assert isinstance(body, bytes)
+        whole = self.start(date) + body
+        if len(body) <= READY:
+            self._date, self._whole = date, whole
+        return whole
 
     def start(self, date: bytes, connection: bytes = b"", version: bytes = b"HTTP/1.1") -> bytes:
         """Status line and header fields, down to the empty line.

@@ -56,25 +56,53 @@ class Log:
     """One line a call, each with the time of day; to a file descriptor, or nowhere.
 
     A line is one write() on a descriptor opened for appending, so that lines of two threads never
-    mix and nothing is lost in a buffer when the process is killed.
+    mix and nothing is lost in a buffer when the process is killed. A loop that answers many at a
+    time may `gather` lines and `write` them together when its turn ends.
     """
 
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
+        self._ms = -1
+        self._clock = ""
+        self._gathered: list[str] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Does anybody read it?"""
+        return self._fd is not None
 
     def __call__(self, text: str) -> None:
-        if self._fd is None:
-            return
-        now = time.time()
-        clock = time.strftime("%H:%M:%S", time.localtime(now))
-        self.line(f"{clock}.{int(now * 1000) % 1000:03d} {text}")
+        if self._fd is not None:
+            self._out(f"{self._time()} {printable(text)}\n")
 
     def line(self, text: str) -> None:
         """TEXT alone, for logs whose lines have a time in a form of their own."""
+        if self._fd is not None:
+            self._out(f"{printable(text)}\n")
+
+    def gather(self, text: str, timed: bool = True) -> None:
+        """A line that waits for `write`; without a time of day if not TIMED. For one thread."""
+        clock = f"{self._time()} " if timed else ""
+        self._gathered.append(f"{clock}{printable(text)}\n")
+
+    def write(self) -> None:
+        """Write what has been gathered, in one go."""
+        if self._gathered:
+            lines, self._gathered = self._gathered, []
+            self._out("".join(lines))
+
+    def _time(self) -> str:
+        ms = int(time.time() * 1000)
+        if ms != self._ms:
+            clock = time.strftime("%H:%M:%S", time.localtime(ms // 1000))
+            self._ms, self._clock = ms, f"{clock}.{ms % 1000:03d}"
+        return self._clock
+
+    def _out(self, lines: str) -> None:
         if self._fd is None:
             return
         try:
-            os.write(self._fd, f"{printable(text)}\n".encode("utf-8", "backslashreplace"))
+            os.write(self._fd, lines.encode("utf-8", "backslashreplace"))
         except OSError:
             # A full disk or a closed terminal is no reason to stop answering.
             self._fd = None
@@ -226,7 +254,8 @@ def run(
         stop()
         while worker.is_alive() and signal.sigtimedwait(ends, 0.02) is None:
             pass
-    # At once, whatever the threads are doing: the log has no buffer, and clients ask again.
+    # At once, whatever the threads are doing: clients ask again.
+    log.write()
     os._exit(0)
 
 

@@ -94,6 +94,9 @@ class App(Protocol):
     def is_quick(self, request: Request) -> bool:
         """May the loop wait for it?"""
 
+    def new_turn(self) -> None:
+        """The loop has waited: what the app has just looked at may have changed."""
+
 
 class Plain:
     """A function as an App: it may be sent a body, and it gets a thread."""
@@ -109,6 +112,9 @@ class Plain:
 
     def is_quick(self, request: Request) -> bool:
         return False
+
+    def new_turn(self) -> None:
+        pass
 
 
 class Variant(NamedTuple):
@@ -211,7 +217,7 @@ class Connection:
 
     def advance(self) -> None:
         """As far as one can go with the bytes that are here."""
-        while self._requests():
+        while self.reader.buffer and self._requests():
             self.flush()
             if self.state not in ("head", "body"):
                 return
@@ -225,7 +231,7 @@ class Connection:
         """Begin with every request that is here; False: there was none."""
         some = False
         try:
-            while self.state in ("head", "body"):
+            while self.reader.buffer and self.state in ("head", "body"):
                 if self.state == "head":
                     request = self.reader.next()
                     if request is None:
@@ -317,6 +323,18 @@ class Connection:
 
     def _respond(self, request: Request | None, response: Response) -> None:
         """Queue RESPONSE; REQUEST is None if there was none that could be read."""
+        server, body = self.server, response.body
+        if request is None or not request.usual or self.ending or not isinstance(body, bytes) or (
+            server.variant is not DEFAULT or server.stopping
+        ):  # fmt: skip
+            return self._respond_with_care(request, response)
+        self.out.append(response.whole(server.date))
+        if server.access is not None:
+            server.access(self.peer, request, response.status, len(body))
+        self.state = "sending" if len(self.out) > 8 or len(body) > PENDING else "head"
+
+    def _respond_with_care(self, request: Request | None, response: Response) -> None:
+        """The same where the connection may have to end, or the body is no bytes."""
         server = self.server
         variant = server.variant
         body, length = response.body, response.length
@@ -598,7 +616,7 @@ class Server:
     def __init__(
         self,
         app: App,
-        log: Callable[[str], None] = lambda text: None,
+        log: service.Log | None = None,
         access: AccessLog | None = None,
         idle_s: float = 15.0,
         max_body: int = MAX_BODY,
@@ -606,7 +624,7 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.app = app
-        self.log = log
+        self.log = service.Log(None) if log is None else log
         self.access = access
         self.idle_s = idle_s
         self.max_body = max_body
@@ -644,12 +662,14 @@ class Server:
                     end = self.now + GRACE_S
                     self._wind_up()
                 if not self.connections or self.now > end:
-                    return
+                    return self.log.write()
 
     def turn(self) -> None:
         """Wait until something happens, and do what is due."""
+        self.log.write()
         events = self.poll.poll(max(0.0, self._next_tick - time.monotonic()))
         self.now = now = time.monotonic()
+        self.app.new_turn()
         if now >= self._next_tick:
             self._tick()
         for fd, event in events:
@@ -806,7 +826,7 @@ class AccessLog:
             referer = request.headers.get("referer", "-")
         line = _quoted(line)
         if self._form == "short":
-            self._log(f'{peer} "{line}" {status} {size}')
+            self._log.gather(f'{peer} "{line}" {status} {size}')
             return
         now = int(time.time())
         if now != self._second:
@@ -815,7 +835,7 @@ class AccessLog:
         text = f'{peer} - - [{self._stamp}] "{line}" {status} {size or "-"}'
         if self._form == "combined":
             text += f' "{_quoted(referer)}" "{_quoted(agent)}"'
-        self._log.line(text)
+        self._log.gather(text, timed=False)
 
 
 def _quoted(text: str) -> str:
@@ -981,7 +1001,7 @@ def main(
 
         def serve(log: service.Log) -> None:
             server.log = log
-            server.access = AccessLog(log, args.log_format)
+            server.access = AccessLog(log, args.log_format) if log.wanted else None
             server.serve(listener)
 
         return service.run("web_server", serve, listener, args, server.stop)

@@ -115,6 +115,7 @@ class Site:
         self.folder = None if folder is None else os.path.realpath(folder)
         self._routes: dict[str, dict[str, Function]] = {}
         self._memory: dict[tuple[str, bool], _File] = {}
+        self._just_sent: dict[tuple[str, bool], Response] = {}
 
     # ---- routes
 
@@ -181,12 +182,22 @@ class Site:
 
     def file(self, request: Request) -> Response:
         """The file that the request's path names, whole or in part, or why not."""
+        if request.plain:
+            ready = self._just_sent.get((request.path, request.gzip))
+            if ready is not None:
+                return ready
         found = self._find(request.path, request.gzip)
         if isinstance(found, Response):
             return found
         if request.plain and found.whole is not None:
+            self._just_sent[request.path, request.gzip] = found.whole
             return found.whole
         return self._answer(request, found)
+
+    def new_turn(self) -> None:
+        """Time has passed: look at files again. Whoever asks many times in one go calls this in
+        between, so that requests that came together cost one look at their file."""
+        self._just_sent.clear()
 
     def _answer(self, request: Request, file: _File) -> Response:
         status = conditional(request, file.etag, file.modified)
@@ -310,6 +321,11 @@ class Hosts:
     def __init__(self, first: Site) -> None:
         self.first = first
         self.by_name: dict[str, Site] = {}
+
+    def new_turn(self) -> None:
+        """As Site.new_turn."""
+        for site in (self.first, *self.by_name.values()):
+            site.new_turn()
 
     def site(self, request: Request) -> Site:
         """The site that REQUEST is for."""

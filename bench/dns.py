@@ -37,7 +37,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = ROOT / "apps" / "dns_server.py"
-NAMES = ["ours", "ours, with a log", "dnsmasq", "nsd", "named", "dnslib"]
+NAMES = ["ours", "ours, with a log", "dnsmasq", "dnsmasq, with a log", "nsd", "named", "dnslib"]
 BASE = "dnsmasq"
 PORT = 5300
 SITES = 1000
@@ -100,22 +100,23 @@ def command(name: str, folder: Path, options: argparse.Namespace) -> list[str] |
     listen = ["--listen", "127.0.0.1", "--port", str(PORT)]
     if name.startswith("ours"):
         words = [sys.executable, str(APP), "--zone", str(folder / "bench.zone"), *listen]
-        # In the background, because without a log it is quiet only there.
-        return [*words, "--log", str(folder / "log")] if "log" in name else [*words, "--background"]
+        words.append("--background")  # where it is quiet unless told otherwise
+        return [*words, "--log", str(folder / "log")] if "log" in name else words
     if name == "dnslib":
         found = subprocess.run([options.python, "-c", "import dnslib"], capture_output=True)
         return None if found.returncode else [options.python, "-c", DNSLIB, str(PORT)]
-    binary = tool(name)
+    binary = tool(name.partition(",")[0])
     if binary is None:
         return None
+    log = ["--log-queries", f"--log-facility={folder}/log"] if "log" in name else []
     return {
         "dnsmasq": [binary, "--no-daemon", "--conf-file=/dev/null", f"--port={PORT}",
                     "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts",
                     f"--addn-hosts={folder}/hosts", "--local=/bench.lab/", "--local-ttl=60",
-                    "--log-facility=-", "--cache-size=2000", "--pid-file"],
+                    *(log or ["--log-facility=-"]), "--cache-size=2000", "--pid-file"],
         "nsd": [binary, "-d", "-c", str(folder / "nsd.conf")],
         "named": [binary, "-g", "-n", "1", "-c", str(folder / "named.conf")],
-    }[name]  # fmt: skip
+    }[name.partition(",")[0]]  # fmt: skip
 
 
 @contextmanager
@@ -284,16 +285,16 @@ def main() -> int:
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
-    print(f"{'':18} {'same names':>31} {'new names':>31}")
+    print(f"{'':20} {'same names':>31} {'new names':>31}")
     head = f"{'per CPU s':>11} {'per s':>9} {'ratio':>9}"
-    print(f"{'server':18} {head} {head} {'p99 us':>8} {'lost':>5}")
+    print(f"{'server':20} {head} {head} {'p99 us':>8} {'lost':>5}")
     for name, result in found.items():
         row = " ".join(
             f"{result[k + '_per_cpu_s']:11,.0f} {result[k + '_per_s']:9,.0f} "
             f"{result[k + '_ratio']:9.2f}"
             for k in ("same", "new")
         )
-        print(f"{name:18} {row} {result['p99_us']:8,.0f} {result['lost']:5.0f}")
+        print(f"{name:20} {row} {result['p99_us']:8,.0f} {result['lost']:5.0f}")
     return 0
 
 

@@ -4,8 +4,9 @@
     python3 bench/web.py [--seconds S] [--rounds N] [--connections N] [--json] [--profile]
 
 wrk asks over keep-alive connections on loopback, one server after the other, in rounds, so that a
-busy machine is busy for all of them. What counts is answers for each CPU second of the server, and
-the ratio to http.server; p99 is wrk's. Loads:
+busy machine is busy for all of them. Nobody writes a log, but for ours in a line of its own. What
+counts is answers for each CPU second of the server, and the ratio to http.server; p99 is wrk's.
+Loads:
 
     small    a page of 1.5 KB, the same request again and again (ours remembers heads)
     varied   the same page, every request with another header: nothing to remember
@@ -84,9 +85,11 @@ def free_port() -> int:
 def commands(folder: Path, site: Path) -> dict[str, tuple[list[str], int] | str]:
     """Of each server how it is started, and its port; or why it is not there."""
     found: dict[str, tuple[list[str], int] | str] = {}
-    port = free_port()
     ours = [sys.executable, str(ROOT / "apps" / "web_server.py"), "--listen", "127.0.0.1"]
-    found["hoplab"] = ([*ours, "--port", str(port), "--site", str(site), "--log", os.devnull], port)
+    ours += ["--site", str(site), "--background"]  # where it is quiet unless told otherwise
+    for name, more in (("hoplab", []), ("hoplab, with a log", ["--log", str(folder / "log")])):
+        port = free_port()
+        found[name] = ([*ours, "--port", str(port), *more], port)
     port = free_port()
     script = folder / "server.py"
     script.write_text(HTTP_SERVER)
@@ -123,9 +126,14 @@ def started(command: list[str], port: int, site: Path) -> Iterator[int]:
         os.sched_setaffinity(0, {cores[-1]})
 
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=pin,
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=pin, text=True,
         env={**os.environ, "FOLDER": str(site)},
     )  # fmt: skip
+    pid = process.pid
+    if "--background" in command:
+        said = re.search(r"\(pid (\d+)\)", process.communicate(timeout=20)[0])
+        assert said is not None, command
+        pid = int(said[1])
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -133,12 +141,14 @@ def started(command: list[str], port: int, site: Path) -> Iterator[int]:
                 socket.create_connection(("127.0.0.1", port), timeout=5).close()
                 break
             except ConnectionRefusedError:
-                if process.poll() is not None or time.monotonic() > deadline:
+                if (
+                    pid == process.pid and process.poll() is not None
+                ) or time.monotonic() > deadline:
                     raise SystemExit(f"{command[0]} did not start") from None
                 time.sleep(0.05)
-        yield process.pid
+        yield pid
     finally:
-        process.send_signal(signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

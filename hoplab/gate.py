@@ -11,6 +11,10 @@ The messages are JSON, one a packet:
 
     {"id": 1, "host": NAME, "port": N}   ->   {"id": 1, "address": A} with a descriptor
                                               {"id": 1, "error": SENTENCE}
+    {"id": 2, "trusted": true}           ->   {"id": 2, "pem": TEXT or null}
+
+TLS, where it is wanted, is spoken out here. Whom to trust is asked inside: the lab's own authority
+(apps/lab_ca.py) and nobody else.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ import threading
 from typing import Any
 
 CONNECT_S = 20.0
-_LARGEST = 4096
+# Where a lab keeps the certificate of its authority, as in apps/lab_ca.py.
+LAB_CA = "/run/hoplab-ca/ca.pem"
+_LARGEST = 65_536
 
 
 class Refused(Exception):
@@ -41,23 +47,58 @@ class Gate:
         self._waiting: dict[int, queue.SimpleQueue[tuple[dict[str, Any], list[int]]]] = {}
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def connect(self, host: str, port: int) -> socket.socket:
-        """A TCP connection from the host to HOST, a name or an address. Raises Refused."""
+    def connect(self, host: str, port: int, secure: bool = False) -> socket.socket:
+        """A TCP connection from the host to HOST, a name or an address; SECURE: with TLS on it,
+        the server's certificate checked. Raises Refused."""
+        answer, fds = self._ask({"host": host, "port": port})
+        if not fds:
+            raise Refused(str(answer.get("error", "no connection")))
+        sock = socket.socket(fileno=fds[0])
+        return self._secured(sock, host, port) if secure else sock
+
+    def trusted(self) -> str | None:
+        """The certificate of the lab's authority as PEM text; None: the lab has none. Raises
+        Refused."""
+        pem = self._ask({"trusted": True})[0].get("pem")
+        return None if pem is None else str(pem)
+
+    def _secured(self, sock: socket.socket, host: str, port: int) -> socket.socket:
+        """The TLS handshake (RFC 8446)."""
+        import ssl  # here: the process inside needs none of it
+
+        try:
+            pem = self.trusted()
+            if pem is None:
+                raise Refused(f"{host} port {port}: the lab has no certificate authority to trust")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=pem)
+            context.set_alpn_protocols(["http/1.1"])
+            sock.settimeout(CONNECT_S)
+            return context.wrap_socket(sock, server_hostname=host)
+        except ssl.SSLCertVerificationError as error:
+            why = f"its certificate is not to be trusted: {error.verify_message}"
+        except (OSError, ValueError) as error:
+            why = f"no TLS: {getattr(error, 'reason', None) or error}"
+        except Refused:
+            sock.close()
+            raise
+        sock.close()
+        raise Refused(f"{host} port {port}: {why}")
+
+    def _ask(self, wish: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """A message to the process inside, and its answer. Raises Refused."""
         box: queue.SimpleQueue[tuple[dict[str, Any], list[int]]] = queue.SimpleQueue()
         with self._lock:
             self._number += 1
             number = self._number
             self._waiting[number] = box
         try:
-            self._channel.send(json.dumps({"id": number, "host": host, "port": port}).encode())
-            answer, fds = box.get(timeout=CONNECT_S * 2)
+            self._channel.send(json.dumps({"id": number, **wish}).encode())
+            return box.get(timeout=CONNECT_S * 2)
         except (OSError, queue.Empty):
             raise Refused("the lab does not answer any more") from None
         finally:
             self._waiting.pop(number, None)
-        if not fds:
-            raise Refused(str(answer.get("error", "no connection")))
-        return socket.socket(fileno=fds[0])
 
     def _listen(self) -> None:
         while True:
@@ -99,26 +140,52 @@ def _serve(channel: socket.socket, wish: dict[str, Any]) -> None:
     fds: list[int] = []
     sock = None
     try:
+        if "trusted" in wish:
+            answer["pem"] = _lab_authority()
+            return
         sock = _connect(str(wish["host"]), int(wish["port"]))
         answer["address"] = sock.getpeername()[0]
         fds = [sock.fileno()]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "it took too long"
         answer["error"] = f"{wish['host']} port {wish['port']}: {reason}"
+    finally:
+        try:
+            socket.send_fds(channel, [json.dumps(answer).encode()], fds)
+        except OSError:
+            pass  # nobody waits any more
+        if sock is not None:
+            sock.close()
+
+
+def _lab_authority() -> str | None:
     try:
-        socket.send_fds(channel, [json.dumps(answer).encode()], fds)
-    except OSError:
-        pass  # nobody waits any more
-    if sock is not None:
-        sock.close()
+        with open(LAB_CA, encoding="ascii") as file:
+            return file.read(_LARGEST // 2)
+    except (OSError, ValueError):
+        return None
+
+
+def _addresses(host: str, port: int) -> list[Any]:
+    """As fetch.py does it: IPv4 alone is asked for, so that one question goes out, and IPv6 only
+    when there is nothing else."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NODATA:
+            raise
+        flags = socket.AI_ADDRCONFIG
+        try:
+            return socket.getaddrinfo(host, port, socket.AF_INET6, socket.SOCK_STREAM, 0, flags)
+        except socket.gaierror:
+            raise error from None
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    """As fetch.py does it: IPv4 alone is asked for, so that one question goes out."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     failure: OSError = OSError("it has no address")
-    for entry in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
-        sock = socket.socket(family, socket.SOCK_STREAM)
+    for entry in _addresses(host, port):
+        sock = socket.socket(entry[0], socket.SOCK_STREAM)
         try:
             sock.settimeout(CONNECT_S)
             sock.connect(entry[4])

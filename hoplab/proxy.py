@@ -7,12 +7,14 @@ reach a loopback port too, and so can any web page by DNS rebinding:
 - by name: `http://NAME.TOKEN.localhost:PORT/` is the lab's `http://NAME/`. Browsers take every
   name below localhost for the loopback address (RFC 6761 section 6.3) and ask nobody. The token is
   a part of the Host header, so that a page from elsewhere cannot guess it. Another port of the
-  lab's server is a label: `NAME.p8080.TOKEN.localhost`. Links in pages and redirects that name a
-  server are put into this form, and a Content-Security-Policy keeps pages from asking the real
-  world for anything.
+  lab's server is a label: `NAME.p8080.TOKEN.localhost`; `NAME.s443.TOKEN.localhost` is the lab's
+  `https://NAME/`, spoken with TLS from here on. Links in pages and redirects that name a server are
+  put into this form, and a Content-Security-Policy keeps pages from asking the real world for
+  anything.
 - as an HTTP proxy, for programs that can be told one: `http://hoplab:TOKEN@127.0.0.1:PORT`. Nothing
   is rewritten then, and CONNECT carries TLS through unread.
 
+A WebSocket (RFC 6455) is opened like any request; after the server's 101 its bytes pass unread.
 Where connections go is not decided here: `connect` opens them inside the host (gate.py), which
 reaches the lab and nothing else.
 """
@@ -25,20 +27,20 @@ import hmac
 import importlib
 import re
 import secrets
-import select
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from hoplab import content
+from hoplab import content, tunnel
 from hoplab.gate import Refused
 
 IDLE_S = 60.0
 MAX_BODY = 64 << 20
 MAX_REWRITTEN = 4 << 20
 PIECE = 65_536
+MAX_TUNNELS = 64  # at a time
 
 # Meant for the next hop alone (RFC 9110 section 7.6.1), or set by us.
 HOP_BY_HOP = {
@@ -48,7 +50,28 @@ HOP_BY_HOP = {
 # Would lead the browser past the proxy.
 UNWANTED = {"strict-transport-security", "alt-svc", "content-security-policy"}
 
-Connect = Callable[[str, int], socket.socket]
+# Host, port and whether to speak TLS -> a connection. Raises Refused.
+Connect = Callable[[str, int, bool], socket.socket]
+
+
+class Origin(NamedTuple):
+    """A server of the lab."""
+
+    host: str
+    port: int = 80
+    secure: bool = False
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in a Host header."""
+        usual = 443 if self.secure else 80
+        return self.host if self.port == usual else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"http{'s' if self.secure else ''}://{self.authority}"
+
+
+Outside = Callable[[Origin], str]
 
 
 def _apps() -> tuple[Any, Any]:
@@ -67,35 +90,45 @@ class Proxy:
         self.say = say
         self.token = secrets.token_hex(8)
         self.http1, self.fetch = _apps()
+        self.tunnels = threading.BoundedSemaphore(MAX_TUNNELS)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._credentials = "Basic " + base64.b64encode(f"hoplab:{self.token}".encode()).decode()
 
     # ---- names
 
-    def outside(self, host: str, port: int = 80) -> str:
-        """Host and port under which the browser finds the lab's HOST."""
-        label = "" if port == 80 else f".p{port}"
+    def outside(self, origin: Origin) -> str:
+        """Host and port under which the browser finds the lab's ORIGIN."""
+        host, port, secure = origin
+        plain = port == 80 and not secure and not _LABEL.search(host)
+        label = "" if plain else f".{'s' if secure else 'p'}{port}"
         return f"{host}{label}.{self.token}.localhost:{self.port}"
 
     def url(self, url: str) -> str:
         """The lab's URL as the browser should open it. Raises ValueError."""
-        match = re.fullmatch(r"http://([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(/.*)?", url)
+        match = re.fullmatch(
+            r"(https?)://([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(?:#.*|([/?].*))?", url, re.IGNORECASE
+        )
         if match is None:
             raise ValueError(url)
-        return f"http://{self.outside(match[1], int(match[2] or 80))}{match[3] or '/'}"
+        origin = _origin(match[1], match[2], match[3])
+        path = match[4] or "/"
+        return f"http://{self.outside(origin)}{path if path.startswith('/') else '/' + path}"
 
     @property
     def as_proxy(self) -> str:
         """What http_proxy is to be set to."""
         return f"http://hoplab:{self.token}@127.0.0.1:{self.port}"
 
-    def inside(self, host: str) -> tuple[str, int] | None:
+    def inside(self, host: str) -> Origin | None:
         """The lab's server that the Host header's name stands for; None without the token."""
-        match = re.fullmatch(r"([a-z0-9._-]+?)(?:\.p([0-9]{1,5}))?\.([0-9a-f]+)\.localhost", host)
-        if match is None or not hmac.compare_digest(match[3], self.token):
+        match = re.fullmatch(r"([a-z0-9._-]+)\.([0-9a-f]+)\.localhost", host)
+        if match is None or not hmac.compare_digest(match[2], self.token):
             return None
-        return match[1], int(match[2] or 80)
+        label = _LABEL.search(match[1])
+        if label is None:
+            return Origin(match[1])
+        return Origin(match[1][: label.start()], int(label[2]), label[1] == "s")
 
     # ---- connections
 
@@ -129,7 +162,7 @@ class _Talk:
         self.sock = sock
         self.reader = proxy.http1.RequestReader()
         self.server: socket.socket | None = None
-        self.origin: tuple[str, int] | None = None
+        self.origin: Origin | None = None
 
     def run(self) -> None:
         http1 = self.proxy.http1
@@ -183,32 +216,37 @@ class _Talk:
                 return self._page(407, "The proxy's address has a user and a password in it.")
             origin = self._proxied(request)
             if origin is None:
-                return self._page(400, "The lab's sites are http://NAME/ here.")
+                return self._page(400, "The lab's sites are http://NAME/ here, or CONNECT.")
             if request.method == "CONNECT":
-                return self._tunnel(*origin)
+                return self._connect_through(origin)
         else:
             origin = proxy.inside(request.host)
             if origin is None:
                 return self._page(421, "Open the address that `hoplab open` has printed.")
-        head = self._head(request, origin, body.size, as_proxy)
+        upgrade = _wants_websocket(request)
+        head = self._head(request, origin, body.size, as_proxy, upgrade)
         try:
-            reader = self._carry(request, origin, head, body, as_proxy)
+            out = self._carry(request, origin, head, body, as_proxy)
         except Refused as refused:
             proxy.say(f"{request.method} {_url(request, origin)}: {refused}")
             return self._page(502, f"{refused}.")
-        return reader is not None and request.keep_alive
+        if out is not None and out.reader.status == 101:
+            return self._websocket(request, origin, out)
+        return out is not None and out.keeps and request.keep_alive
 
     @staticmethod
-    def _proxied(request: Any) -> tuple[str, int] | None:
+    def _proxied(request: Any) -> Origin | None:
         text = request.target
         if request.method != "CONNECT":
             if not text.lower().startswith("http://"):
                 return None
             text = re.split("[/?#]", text[7:], maxsplit=1)[0]
         match = re.fullmatch(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", text)
-        return (match[1], int(match[2] or 80)) if match else None
+        return _origin("http", match[1], match[2]) if match else None
 
-    def _head(self, request: Any, origin: tuple[str, int], size: int, as_proxy: bool) -> bytes:
+    def _head(
+        self, request: Any, origin: Origin, size: int, as_proxy: bool, upgrade: bool
+    ) -> bytes:
         """The request as the lab's server gets it."""
         target = request.target
         if as_proxy:
@@ -217,13 +255,15 @@ class _Talk:
             target = target if target.startswith("/") else "/" + target
         listed = request.headers.get("connection", "").lower()
         left_out = HOP_BY_HOP | {word.strip() for word in listed.split(",")}
-        lines = [f"{request.method} {target} HTTP/1.1", f"Host: {_authority(*origin)}"]
+        lines = [f"{request.method} {target} HTTP/1.1", f"Host: {origin.authority}"]
         for name, value in request.headers.items():
             if name in left_out or (name == "accept-encoding" and not as_proxy):
                 continue  # what is packed cannot be rewritten
             if name in ("referer", "origin") and not as_proxy:
                 value = self._named_inside(value)
             lines.append(f"{name.title()}: {value}")
+        if upgrade:
+            lines += ["Connection: Upgrade", "Upgrade: websocket"]
         if size or request.method in ("POST", "PUT", "PATCH"):
             lines.append(f"Content-Length: {size}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -231,11 +271,11 @@ class _Talk:
     def _named_inside(self, url: str) -> str:
         match = re.fullmatch(r"http://([^/:]+):[0-9]+(.*)", url)
         origin = self.proxy.inside(match[1].lower()) if match else None
-        return f"http://{_authority(*origin)}{match[2]}" if match and origin else url
+        return f"{origin}{match[2]}" if match and origin else url
 
     def _carry(
-        self, request: Any, origin: tuple[str, int], head: bytes, body: Any, as_proxy: bool
-    ) -> Any:
+        self, request: Any, origin: Origin, head: bytes, body: Any, as_proxy: bool
+    ) -> _Out | None:
         """Send the request and pass the response on; None: the connection must end."""
         fresh = self.origin != origin or self.server is None
         if fresh:
@@ -252,7 +292,7 @@ class _Talk:
             except _Unanswered as again:
                 raise Refused(str(again)) from None
 
-    def _connect(self, origin: tuple[str, int]) -> None:
+    def _connect(self, origin: Origin) -> None:
         self._drop()
         self.server = self.proxy.connect(*origin)
         self.server.settimeout(IDLE_S)
@@ -264,8 +304,8 @@ class _Talk:
         self.server = self.origin = None
 
     def _exchange(
-        self, request: Any, origin: tuple[str, int], head: bytes, body: Any, as_proxy: bool
-    ) -> Any:
+        self, request: Any, origin: Origin, head: bytes, body: Any, as_proxy: bool
+    ) -> _Out | None:
         server, fetch = self.server, self.proxy.fetch
         assert server is not None
         out = _Out(self, request, origin, as_proxy)
@@ -286,25 +326,49 @@ class _Talk:
             self._drop()
             if out.begun:
                 return None  # half an answer is out: closing is the only way to say so
-            raise _Unanswered(f"{origin[0]}: {error}") from None
+            raise _Unanswered(f"{origin.host}: {error}") from None
+        if reader.status == 101:
+            if _wants_websocket(request):
+                return out  # from here on it is no HTTP any more
+            self._drop()
+            raise _Unanswered(f"{origin.host} changed the protocol, and nobody had asked it to")
         out.finish()
-        keeps = reader.keeps
-        if not keeps:
+        if not reader.keeps:
             self._drop()
         what = f"{request.method} {_url(request, origin)}"
         self.proxy.say(f"{what} {reader.status} {reader.received:,} bytes")
-        return reader if out.keeps else None
+        return out
 
-    def _tunnel(self, host: str, port: int) -> bool:
+    # ---- tunnels
+
+    def _connect_through(self, origin: Origin) -> bool:
+        """CONNECT (RFC 9110 section 9.3.6)."""
         try:
-            server = self.proxy.connect(host, port)
+            server = self.proxy.connect(origin.host, origin.port, False)
         except Refused as refused:
             return self._page(502, f"{refused}.")
-        self.proxy.say(f"CONNECT {host}:{port}")
         with server:
-            self.sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            for data, other in _both_ways(self.sock, server):
-                other.sendall(data)
+            head = b"HTTP/1.1 200 Connected\r\n\r\n"
+            return self._tunnel(server, head, f"CONNECT {origin.host}:{origin.port}", b"")
+
+    def _websocket(self, request: Any, origin: Origin, out: _Out) -> bool:
+        """The server has agreed to an upgrade (RFC 9110 section 7.8)."""
+        assert self.server is not None
+        what = f"{request.method} {_url(request, origin)} WebSocket"
+        return self._tunnel(self.server, out.switch(), what, out.reader.rest())
+
+    def _tunnel(self, server: socket.socket, head: bytes, what: str, early: bytes) -> bool:
+        """Tell the browser by HEAD that the way is open, and be one. EARLY: what the server has
+        sent on it already."""
+        if not self.proxy.tunnels.acquire(blocking=False):
+            return self._page(503, f"More than {MAX_TUNNELS} tunnels at once are not dug.")
+        try:
+            self.sock.sendall(head)
+            self.proxy.say(f"{what} opened")
+            there, back = tunnel.carry(self.sock, server, (self.reader.rest(), early))
+            self.proxy.say(f"{what} closed, {there:,} bytes sent, {back:,} received")
+        finally:
+            self.proxy.tunnels.release()
         return False
 
     def _page(self, status: int, why: str) -> bool:
@@ -324,7 +388,7 @@ class _Unanswered(Exception):
 class _Out:
     """The response on its way to the browser."""
 
-    def __init__(self, talk: _Talk, request: Any, origin: tuple[str, int], as_proxy: bool) -> None:
+    def __init__(self, talk: _Talk, request: Any, origin: Origin, as_proxy: bool) -> None:
         self.talk, self.request, self.origin, self.as_proxy = talk, request, origin, as_proxy
         self.reader: Any = None
         self.begun = False
@@ -347,7 +411,7 @@ class _Out:
         """The body has ended."""
         self._begin()
         if self._text is not None:
-            data = _with_links(bytes(self._text), self.talk.proxy.outside)
+            data = _with_links(bytes(self._text), self.talk.proxy.outside, self.origin.secure)
             self._head(len(data))
             self.talk.sock.sendall(data)
         elif self._chunked:
@@ -369,28 +433,8 @@ class _Out:
 
     def _head(self, length: int | None) -> None:
         """Status line and headers, with a LENGTH or in chunks."""
-        reader, proxy = self.reader, self.talk.proxy
-        lines = [f"HTTP/1.1 {reader.status} {reader.reason}"]
-        connection = reader.header("connection").lower()
-        left_out = HOP_BY_HOP | {word.strip() for word in connection.split(",")}
-        for name, value in reader.headers:
-            key = name.lower()
-            if key in left_out or (not self.as_proxy and key in UNWANTED):
-                continue
-            if not self.as_proxy and key == "location":
-                value = _with_links(value.encode("latin-1"), proxy.outside).decode("latin-1")
-            if not self.as_proxy and key == "set-cookie":
-                value = re.sub(r"(?i);\s*domain=[^;]*", "", value)
-            lines.append(f"{name}: {value}")
-        if not self.as_proxy:
-            lab = f"http://*.{proxy.token}.localhost:{proxy.port}"
-            lines.append(
-                f"Content-Security-Policy: default-src 'self' {lab} data: blob: 'unsafe-inline' "
-                "'unsafe-eval'"
-            )
-            # The token stands in the address: it must not be told to anybody.
-            lines.append("Referrer-Policy: same-origin")
-        bodiless = self.request.method == "HEAD" or reader.status in (204, 304)
+        lines = self._start()
+        bodiless = self.request.method == "HEAD" or self.reader.status in (204, 304)
         if length is not None:
             lines.append(f"Content-Length: {length}")
         elif not bodiless and self.request.version >= (1, 1):
@@ -401,7 +445,37 @@ class _Out:
         if not self.keeps or not self.request.keep_alive:
             self.keeps = False
             lines.append("Connection: close")
-        self.talk.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
+        self.talk.sock.sendall(_head_bytes(lines))
+
+    def switch(self) -> bytes:
+        """The head of a 101."""
+        return _head_bytes([*self._start(), "Connection: Upgrade", "Upgrade: websocket"])
+
+    def _start(self) -> list[str]:
+        """The status line, and the headers that are passed on."""
+        reader, proxy = self.reader, self.talk.proxy
+        lines = [f"HTTP/1.1 {reader.status} {reader.reason}"]
+        connection = reader.header("connection").lower()
+        left_out = HOP_BY_HOP | {word.strip() for word in connection.split(",")}
+        for name, value in reader.headers:
+            key = name.lower()
+            if key in left_out or (not self.as_proxy and key in UNWANTED):
+                continue
+            if not self.as_proxy and key in ("location", "refresh"):
+                there = _with_links(value.encode("latin-1"), proxy.outside, self.origin.secure)
+                value = there.decode("latin-1")
+            if not self.as_proxy and key == "set-cookie":
+                value = re.sub(r"(?i);\s*domain=[^;]*", "", value)
+            lines.append(f"{name}: {value}")
+        if not self.as_proxy:
+            lab = f"*.{proxy.token}.localhost:{proxy.port}"
+            lines.append(
+                f"Content-Security-Policy: default-src 'self' http://{lab} ws://{lab} data: blob: "
+                "'unsafe-inline' 'unsafe-eval'"
+            )
+            # The token stands in the address: it must not be told to anybody.
+            lines.append("Referrer-Policy: same-origin")
+        return lines
 
     def _send(self, data: bytes) -> None:
         if data:
@@ -409,44 +483,48 @@ class _Out:
             self.talk.sock.sendall(chunk(data) if self._chunked else data)
 
 
+def _head_bytes(lines: list[str]) -> bytes:
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+# The last label of a name outside: another port, plain (p) or with TLS (s).
+_LABEL = re.compile(r"\.([ps])([0-9]{1,5})\Z")
 _LINK = re.compile(
-    rb"""(\A|\b(?:href|src|action|poster)\s*=\s*["']?|url\(\s*["']?|@import\s+["'])"""
-    rb"""(?:http:)?//([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?=[/"'?#\s>)]|\Z)""",
+    rb"""(\A|\b(?:href|src|action|poster|srcset)\s*=\s*["']?|\burl\s*[(=]\s*["']?"""
+    rb"""|@import\s+["'])(?:(https?):)?//([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?=[/"'?#\s>)]|\Z)""",
     re.IGNORECASE,
 )
 
 
-def _with_links(text: bytes, outside: Callable[[str, int], str]) -> bytes:
-    """TEXT with every link to a server by name or address turned to the proxy.
+def _with_links(text: bytes, outside: Outside, secure: bool = False) -> bytes:
+    """TEXT with every link to a server by name or address turned to the proxy. SECURE: it came
+    over https, which is then what //NAME/ means.
 
     Pages in a lab cannot mean the world outside: it is not there.
     """
+    here = "https" if secure else "http"
 
     def turned(match: re.Match[bytes]) -> bytes:
-        name = outside(match[2].decode("ascii").lower(), int(match[3] or 80))
-        return match[1] + b"http://" + name.encode("ascii")
+        scheme, name, port = (part.decode("ascii") for part in match.groups(b"")[1:])
+        origin = _origin(scheme or here, name, port)
+        return match[1] + b"http://" + outside(origin).encode("ascii")
 
     return _LINK.sub(turned, text)
 
 
-def _authority(host: str, port: int) -> str:
-    return host if port == 80 else f"{host}:{port}"
+def _origin(scheme: str, host: str, port: str | None) -> Origin:
+    """Of a URL's parts; without a port it is the scheme's."""
+    secure = scheme.lower() == "https"
+    return Origin(host.lower(), int(port or (443 if secure else 80)), secure)
 
 
-def _url(request: Any, origin: tuple[str, int]) -> str:
+def _wants_websocket(request: Any) -> bool:
+    """The only upgrade that is carried (RFC 6455 section 4.1)."""
+    asked = [word.strip() for word in request.headers.get("connection", "").lower().split(",")]
+    named = request.headers.get("upgrade", "").lower() == "websocket"
+    return request.method == "GET" and request.version >= (1, 1) and "upgrade" in asked and named
+
+
+def _url(request: Any, origin: Origin) -> str:
     path = re.sub("(?i)^http://[^/]*", "", request.target)
-    return f"http://{_authority(*origin)}{path}"
-
-
-def _both_ways(one: socket.socket, two: socket.socket) -> Iterator[tuple[bytes, socket.socket]]:
-    """(bytes, where they go), until one side closes."""
-    other = {one: two, two: one}
-    while True:
-        ready, _, _ = select.select([one, two], [], [], IDLE_S)
-        if not ready:
-            return
-        for sock in ready:
-            data = sock.recv(PIECE)
-            if not data:
-                return
-            yield data, other[sock]
+    return f"{origin}{path}"

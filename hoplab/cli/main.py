@@ -207,6 +207,7 @@ def build_parser() -> argparse.ArgumentParser:
     p = _add(
         verbs, "open", "open a site of the lab in your own browser; each click is captured",
         "hoplab open\nhoplab open http://www.itheima.com/courses.html --from pc\n"
+        "hoplab open https://www.itheima.com/ --topology web,tls=1\n"
         "hoplab open --save my-clicks      Ctrl-C ends it; hoplab report my-clicks\n"
         "hoplab trace --live               beside it: a line a packet, while you click",
         "verbs_open",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import socket
 import sys
 import threading
@@ -24,12 +25,6 @@ def open_(arguments: argparse.Namespace) -> int:
     url = arguments.url
     if url and "://" not in url:
         url = f"http://{url}"
-    if url and url.lower().startswith("https:"):
-        raise LabError(
-            f"{url} is no http:// URL",
-            "for https:// set the browser's proxy to what `hoplab open` prints",
-            Exit.USAGE,
-        )
     if url:
         _check(url)
     with _Lab(arguments, default="web") as lab:
@@ -54,15 +49,26 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
             address = proxy.url(url)
         except ValueError:
             raise LabError(
-                f"{url} is no URL of the lab", "write http://NAME/ or http://NAME:PORT/", Exit.USAGE
+                f"{url} is no URL of the lab",
+                "write http://NAME/, https://NAME/ or http://NAME:PORT/",
+                Exit.USAGE,
             ) from None
+        ca = _authority(handle, opened)
+        if ca is None and url.lower().startswith("https:"):
+            raise LabError(
+                f"nobody in this lab speaks https that can be trusted: {url}",
+                "bring one up that has an authority of its own: hoplab down; hoplab up web,tls=1",
+                Exit.NO_SUCH,
+            )
         if arguments.json:
-            output.print_json({"url": address, "proxy": proxy.as_proxy, "host": host})
+            found = {"url": address, "proxy": proxy.as_proxy, "host": host, "ca": ca}
+            output.print_json(found)
             sys.stdout.flush()
         else:
+            trust = f" --cacert {shlex.quote(ca)}" if ca and url.startswith("https") else ""
             print(f"{url} as {host} sees it:\n\n  {address}\n")
             print(f"or with the proxy {proxy.as_proxy}, such as")
-            print(f"  curl -x {proxy.as_proxy} {url}\n")
+            print(f"  curl -x {proxy.as_proxy}{trust} {url}\n")
             print("Every frame is captured; Ctrl-C ends it and tells what happened.", flush=True)
             if _has_display() and not arguments.no_browser:
                 import webbrowser
@@ -74,6 +80,22 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
             pass
         finally:
             proxy.close()
+
+
+def _authority(handle: client.Handle, opened: gate.Gate) -> str | None:
+    """The lab's certificate authority as a file out here, for programs that check https://
+    themselves; None if the lab has none."""
+    path = handle.folder / "ca.pem"
+    try:
+        pem = opened.trusted()
+        if pem is None:
+            return None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o644), "w") as file:
+            file.write(pem)
+    except (OSError, gate.Refused):
+        return None
+    return str(path)
 
 
 def _has_display() -> bool:

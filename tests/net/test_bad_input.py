@@ -267,7 +267,7 @@ ALONE = {
     "no_lab_to_end": (["down"], 4),
     "no_lab_to_swap_in": (["swap", "hub"], 4),
     "no_lab_of_this_name": (["exec", "--name", "other", "h1", "--", "true"], 4),
-    "open_https": (["open", "https://www.itheima.com/"], 2),
+    "open_ftp": (["open", "ftp://www.itheima.com/"], 2),
     "visit_no_host": (["visit", "http:///page"], 2),
     "visit_no_port": (["visit", "http://www.itheima.com:web/"], 2),
     "argument_too_many": (["down", "lab"], 2),

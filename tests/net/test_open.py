@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import subprocess
@@ -12,20 +13,34 @@ from typing import Any
 import pytest
 
 from tests.conftest import need
+from tests.unit.test_apps_all import eventually
+from tests.unit.test_proxy import echo_websocket
 from tests.web.browser import Browser, chromium
 
 pytestmark = pytest.mark.net
 
 
-def test_a_site_in_the_users_own_browser(anybody: Any, tmp_path: Path) -> None:
-    process = anybody.popen("open", "--json", "--save", "clicks")
-    lines = []
+def where_from(process: Any) -> dict[str, Any]:
+    """What `hoplab open --json` says first."""
+    lines: list[str] = []
     while "}\n" not in lines:
         lines.append(process.stdout.readline())
         assert lines[-1], process.stderr.read()
-    where = json.loads("".join(lines))
+    where: dict[str, Any] = json.loads("".join(lines))
+    return where
+
+
+def test_a_site_in_the_users_own_browser(anybody: Any, tmp_path: Path) -> None:
+    process = anybody.popen("open", "--json", "--save", "clicks", "--topology", "web,tls=1")
+    where = where_from(process)
     assert where["host"] == "client"
     curl = [need("curl"), "-sS", "--max-time", "30"]
+    # With TLS: spoken by the proxy, or by curl through it, which then checks for itself.
+    by_name = where["url"].replace("itheima.com.", "itheima.com.s443.")
+    through = ["-x", where["proxy"], "--cacert", where["ca"], "https://www.itheima.com/"]
+    for words in ([by_name], through):
+        page = subprocess.run([*curl, *words], capture_output=True, text=True, timeout=60).stdout
+        assert "<title>Networks you can take apart</title>" in page
     page = subprocess.run(
         [*curl, "-x", where["proxy"], "http://www.itheima.com/"],
         capture_output=True, text=True, timeout=60, check=True,
@@ -52,6 +67,8 @@ def test_a_site_in_the_users_own_browser(anybody: Any, tmp_path: Path) -> None:
     if chromium() is not None:
         assert any("HTTP GET /style.css" in title for title in titles)
     assert any("TCP RST" in title for title in titles)  # closed.itheima.com
+    hellos = [title for title in titles if "ClientHello: I want www.itheima.com" in title]
+    assert len(hellos) == 2
     assert (anybody.home / "clicks" / "capture.pcapng").stat().st_size > 1000
 
 
@@ -76,3 +93,43 @@ def test_a_server_that_closes_and_a_page_with_all_it_shows(hoplab: Any) -> None:
     out = hoplab("visit", "--all", "--detail", "brief").out
     for path in ("/", "/style.css", "/network.png", "/favicon.ico"):
         assert any(line.rstrip().endswith(f"| {path}") for line in out.splitlines()), out
+
+
+@pytest.mark.long
+def test_https_and_a_websocket_in_a_browser(hoplab: Any, tmp_path: Path) -> None:
+    if chromium() is None:
+        pytest.skip("chromium is not installed")
+    hoplab("up", "web,tls=1")
+    script = "import base64, hashlib, re, socket\n" + inspect.getsource(echo_websocket)
+    script += "server = socket.create_server(('', 8081)); print('ready', flush=True)\n"
+    script += "echo_websocket(server.accept()[0])\n"
+    server = hoplab.popen("exec", "www", "--", "python3", "-c", script)
+    assert server.stdout.readline() == "ready\n", server.stderr.read()
+    process = hoplab.popen("open", "--json", "--save", "clicks", "https://www.itheima.com/")
+    where = where_from(process)
+    assert ".s443." in where["url"]
+    with Browser(tmp_path / "profile") as browser:
+        shown = browser.open(where["url"])
+        assert shown.run("document.title") == "Networks you can take apart"
+        assert shown.run("document.images[0].naturalWidth") > 0
+        assert all(url.startswith(where["url"]) for url in shown.requests)
+        shown.picture(tmp_path / "page.png")
+        socket_url = where["url"].replace("http:", "ws:").replace(".s443.", ".p8081.")
+        shown.run(
+            f"window.heard = []; window.ws = new WebSocket({socket_url!r});"
+            "ws.onmessage = e => heard.push(e.data); ws.onclose = e => heard.push('closed')"
+        )
+        eventually(lambda: shown.run("heard.length") == 1)
+        assert shown.run("heard[0]") == "hello"
+        # What the browser masks comes back masked, which is an error that it tells by closing.
+        shown.run("ws.send('x')")
+        eventually(lambda: shown.run("heard[1]") == "closed")
+    server.wait(30)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "WebSocket closed" in err
+    titles = [trip["title"] for trip in json.loads(out)["trips"]]
+    assert any("TLS ClientHello: I want www.itheima.com" in title for title in titles)
+    assert any("GET /" in title for title in titles)  # the handshake of the WebSocket
+    hoplab("down")

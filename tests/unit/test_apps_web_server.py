@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
 import http1
+import service
 import web_server
 import web_site
 
@@ -643,23 +644,51 @@ def test_virtual_hosts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["close", "common", "combined"])
-def test_log_formats(name: str) -> None:
-    log: list[str] = []
-
-    class Log:
-        def __call__(self, text: str) -> None:
-            log.append(text)
-
-        line = __call__
-
+def test_log_formats(name: str, tmp_path: Path) -> None:
     form = "short" if name == "close" else name
-    access = web_server.AccessLog(Log(), form)  # type: ignore[arg-type]
-    head = b'GET /a"b HTTP/1.1\r\nHost: a\r\nUser-Agent: x"y\r\n\r\n'
-    converse(echo(), head, b"nonsense\r\n\r\n", access=access)
+    with open(tmp_path / "log", "ab") as file:
+        log = service.Log(file.fileno())
+        access = web_server.AccessLog(log, form)
+        head = b'GET /a"b HTTP/1.1\r\nHost: a\r\nUser-Agent: x"y\r\n\r\n'
+        converse(echo(), head, b"nonsense\r\n\r\n", access=access, log=log)
+        log.write()
+    first, second = (tmp_path / "log").read_text().splitlines()
     stamp = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
-    line = rf'peer{"" if form == "short" else f" - - {stamp}"} "GET /a\\"b HTTP/1.1" 404 \d+'
-    assert re.fullmatch(line + (r' "-" "x\\"y"' if name == "combined" else ""), log[0])
-    assert '"-" 400 ' in log[1]
+    start = r"\d\d:\d\d:\d\d\.\d{3} peer" if form == "short" else rf"peer - - {stamp}"
+    line = rf'{start} "GET /a\\"b HTTP/1.1" 404 \d+'
+    assert re.fullmatch(line + (r' "-" "x\\"y"' if name == "combined" else ""), first)
+    assert '"-" 400 ' in second
+
+
+def test_lines_of_a_log(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "ab") as file:
+        log = service.Log(file.fileno())
+        log.gather("a\nb")
+        log.gather("common", timed=False)
+        log("at once")
+        assert (tmp_path / "log").read_text().endswith(" at once\n")
+        log.write()
+        log.write()
+    clock = r"\d\d:\d\d:\d\d\.\d{3}"
+    wanted = rf"{clock} at once\n{clock} a\\x0ab\ncommon\n"
+    assert re.fullmatch(wanted, (tmp_path / "log").read_text())
+    service.Log(None)("nobody reads it")
+
+
+def test_files_are_looked_at_again_in_each_turn(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    site = web_site.Site(str(tmp_path))
+    request = http1.parse_head(b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n")
+    site.handle(request)  # now it is in memory
+    assert site.handle(request).body == b"old"
+    (tmp_path / "a.txt").write_text("newer")
+    site.new_turn()
+    assert site.handle(request).body == b"newer"
+    # As the loop does it.
+    head = b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert converse(site, head, head).count(b"newer") == 2
+    (tmp_path / "a.txt").write_text("newest")
+    assert split(converse(site, head))[2] == b"newest"
 
 
 @pytest.mark.parametrize("module", [web_server, web_site], ids=["handle", "routes"])

@@ -97,7 +97,7 @@ def read_requests(parts: list[bytes]) -> tuple[object, ...]:
                     break
                 if request is not None:
                     found.append((request.method, request.path, request.host, request.length))
-            assert len(reader._buffer) <= MOST_HELD
+            assert len(reader.buffer) <= MOST_HELD
     except http1.BadRequest as bad:
         assert bad.status in http1.REASONS
         return (*found, "refused")
