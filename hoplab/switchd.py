@@ -23,7 +23,11 @@ from hoplab.ovsdb import RUN
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 CONTROLLER_BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
-DATAPATHS = ("auto", "kernel", "user")
+DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
+# The Interface type of a port that is a network interface, by datapath, where it is no plain one.
+# AF_XDP polled by the main thread: with a thread of its own it carries a third more, and takes all
+# of a core for that while nothing is sent (bench/datapath.py).
+PORT_KINDS = {"afxdp": "afxdp-nonpmd"}
 
 
 def _tool(name: str) -> str:
@@ -56,11 +60,14 @@ def _genl_family(name: str) -> bool:
 
 
 def choose_datapath(wish: str) -> str:
-    """'kernel' or 'user' for a wish of 'auto', 'kernel' or 'user'. Raises LabError."""
-    if wish == "user":
-        return "user"
+    """'kernel', 'user' or 'afxdp' for a wish out of DATAPATHS. Whether AF_XDP works here shows when
+    Open vSwitch runs (`Switchd.try_afxdp`). Raises LabError."""
+    if wish in ("user", "afxdp"):
+        return wish
     if kernel_datapath():
         return "kernel"
+    if wish == "fast":
+        return "afxdp"
     if wish == "kernel":
         raise LabError(
             "the kernel's Open vSwitch datapath is not loaded",
@@ -107,12 +114,38 @@ class Switchd:
     def warm_up(self, datapath: str) -> None:
         """Do what the first userspace bridge of a process has to do (0.1 s of clock calibration),
         while others are busy with something else."""
-        if datapath == "user":
+        if datapath != "kernel":
             with ovsdb.Database() as database:
                 database.apply(
                     ovsdb.add_bridges([ovsdb.Bridge("warm-up", {"datapath_type": "netdev"})])
                 )
                 database.apply(ovsdb.remove_bridges())
+
+    def try_afxdp(self) -> str:
+        """Why AF_XDP ports do not work here, in a few words, or "": a bridge with one is made and
+        taken away again."""
+        trial = ("try-xdp0", "try-xdp1")
+        port = ovsdb.Port(trial[0], kind=PORT_KINDS["afxdp"])
+        ip = _tool("ip")
+        add = [ip, "link", "add", trial[0], "type", "veth", "peer", "name", trial[1]]
+        made = subprocess.run(add, capture_output=True, text=True)
+        if made.returncode:
+            return made.stderr.strip()
+        try:
+            with ovsdb.Database() as database:
+                bridge = ovsdb.Bridge("try-xdp", {"datapath_type": "netdev"}, [port])
+                try:
+                    database.apply(ovsdb.add_bridges([bridge]))
+                except LabError as error:
+                    said = error.detail or error.message
+                    return said.rpartition("(")[2].rstrip(")\n")  # the kernel's own words
+                finally:
+                    database.apply(ovsdb.remove_bridges())
+        except LabError as error:
+            return error.message
+        finally:
+            subprocess.run([ip, "link", "del", trial[0]], capture_output=True)
+        return ""
 
     def _run(self, program: str, *arguments: str) -> None:
         name = os.path.basename(program)

@@ -70,10 +70,11 @@ def _building(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--datapath",
-        choices=("auto", "kernel", "user"),
+        choices=("auto", "kernel", "user", "afxdp", "fast"),
         default="auto",
         help="Open vSwitch's forwarding: the kernel's module or its own (default: auto, the "
-        "kernel's where it is loaded)",
+        "kernel's where it is loaded). afxdp: its own over AF_XDP, faster, as root alone, and "
+        "switches cannot be captured; fast: the kernel's, else afxdp where it works",
     )
     parser.add_argument(
         "--platform",
