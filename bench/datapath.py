@@ -19,6 +19,12 @@ without the module), `afxdp` (AF_XDP sockets polled by the main thread, `hoplab 
 afxdp`), `afxdp, pmd` (the same with a thread that polls all the time). Offloads are off
 everywhere, as in labs; without that a bare veth pair carries several times as much, in segments
 that no wire would take.
+
+A second table: a row of many switches, each with a host, whose bridges are divided among 1, 2 and 4
+ovs-vswitchd (`hoplab up --vswitchd N`). Columns: `up`, seconds until the network is there, the
+further daemons' start included; `ping`, milliseconds from the first host to the last and back, the
+median of ten; `all pairs`, seconds until all have reached all; `MiB`, what the daemons take after
+that (Pss).
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -36,12 +43,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bringup import Case, Failed, Machine, Times, in_machine, table
+from bringup import ALL_PAIRS_UP_TO, Case, Failed, Machine, Times, in_machine, table
 
 from hoplab import switchd, wait
 from hoplab.namespaces import ipv6_off
 
 SIZES, SIZES_QUICK = (1, 2, 4, 8), (1, 4)
+LONG, LONG_QUICK = (50, 100), (50,)
 BARE = "bare veth"
 BRIDGE = "Linux bridge"
 KINDS = {"kernel": "", "user": "", "afxdp": "afxdp-nonpmd", "afxdp, pmd": "afxdp"}
@@ -145,6 +153,71 @@ def measure(contender: str, switches: int, seconds: int) -> Times:
     return in_machine(work)
 
 
+def row_of(switches: int, pairs: int) -> Times:
+    """A row of switches, divided among so many pairs of daemons."""
+
+    def work(report: Callable[[Times], None]) -> None:
+        from hoplab import network, pingall
+        from hoplab.batch import Batch
+
+        case = Case("linear", (switches,))
+        machine = Machine(case)
+        ipv6_off()
+        began = time.perf_counter()
+        if pairs > 1:
+            machine.switchd.divide(pairs)
+        batch = Batch()
+        network.install(batch)
+        net = network.Network(case.topo(sopts={"failMode": "standalone"}), batch, "user")
+        net.start()
+        times = {"up": time.perf_counter() - began}
+        far = net.hosts[-1].IP()
+
+        def there() -> bool:
+            first = net["h1"].popen(["ping", "-q", "-c", "1", "-W", "5", far])
+            return bool(first.wait() == 0)
+
+        wait.until(there, f"h1 to reach {far}", within_s=120)
+        ping = net["h1"].popen(["ping", "-c", "10", "-i", "0.2", "-W", "5", far])
+        said = ping.communicate(timeout=60)[0].decode()
+        each = [float(ms) for ms in re.findall(r"time=([\d.]+)", said)]
+        if not each:
+            raise Failed(f"no answer through {switches} switches")
+        times["ping_ms"] = statistics.median(each)
+        if switches <= ALL_PAIRS_UP_TO:
+            result = pingall.ping_all(pingall.hosts_of(net))
+            if result.lost:
+                raise Failed(f"pings lost: {result.lost[:10]}")
+            times["all_s"] = result.seconds
+        kib = 0
+        for process in machine.switchd.processes.values():
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            kib += int(rollup.split("\nPss:")[1].split()[0])
+        report({**times, "mib": kib / 1024})
+
+    return in_machine(work)
+
+
+def divided(sizes: tuple[int, ...], count: int) -> list[dict[str, Any]]:
+    """The second table's rows: medians, in turns."""
+    seen: dict[tuple[int, int], list[Times]] = {}
+    for _ in range(count):
+        for key in [(size, pairs) for size in sizes for pairs in (1, 2, 4)]:
+            sys.stderr.write(f"\r\x1b[K… {key[0]} switches, {key[1]} ovs-vswitchd")
+            sys.stderr.flush()
+            seen.setdefault(key, []).append(row_of(*key))
+    sys.stderr.write("\r\x1b[K")
+    return [
+        {"switches": size, "vswitchd": pairs, "runs": len(times)}
+        | {
+            what: statistics.median(each[what] for each in times)
+            for what in ("up", "ping_ms", "all_s", "mib")
+            if what in times[0]
+        }
+        for (size, pairs), times in seen.items()
+    ]
+
+
 def contenders() -> list[str]:
     """Those that may work here; whether they do shows."""
     kernel = ["kernel"] if switchd.kernel_datapath() else []
@@ -214,6 +287,18 @@ def as_table(found: list[dict[str, Any]]) -> str:
     return table([head, *lines])
 
 
+def as_second_table(found: list[dict[str, Any]]) -> str:
+    def said(row: dict[str, Any], what: str, places: int) -> str:
+        return f"{row[what]:.{places}f}" if what in row else "-"
+
+    lines = [
+        [str(row["switches"]), str(row["vswitchd"]), said(row, "up", 2), said(row, "ping_ms", 0),
+         said(row, "all_s", 1), said(row, "mib", 0)]
+        for row in found
+    ]  # fmt: skip
+    return table([["switches", "ovs-vswitchd", "up", "ping", "all pairs", "MiB"], *lines])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
@@ -226,16 +311,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
     arguments = parser.parse_args()
     if not shutil.which("iperf3"):
-        print("iperf3 is missing: sudo apt-get install iperf3", file=sys.stderr)
-        return 1
+        print("iperf3 is not installed: sudo apt-get install iperf3")
+        return 0
     count = 1 if arguments.quick else max(1, arguments.rounds)
     sizes = SIZES_QUICK if arguments.quick else SIZES
     seen, out = rounds(sizes, count, arguments.seconds)
     found = rows(seen)
+    many = divided(LONG_QUICK if arguments.quick else LONG, 1 if arguments.quick else 2)
     if arguments.json:
-        print(json.dumps({"rows": found, "out": out}, indent=1))
+        print(json.dumps({"rows": found, "out": out, "divided": many}, indent=1))
     else:
         print(as_table(found))
+        print()
+        print(as_second_table(many))
     for name, why in out.items():
         print(f"\nnot here: {name}: {why}", file=sys.stderr)
     return 1 if BARE in out or "user" in out else 0

@@ -40,6 +40,7 @@ class Lab:
         self.datapath = "none"
         self.early: Capture | None = None
         self._early_until = 0.0
+        self._silent: list[str] = []  # daemons that hang
 
     # ------------------------------------------------------------------ coming up
 
@@ -74,6 +75,7 @@ class Lab:
                 progress("trying AF_XDP ports")
                 opening.result()
                 self._try_afxdp()
+            opening = self._divide(opening, topo.switches())
         else:
             self._close_early(opening)
             opening = None
@@ -129,6 +131,23 @@ class Lab:
     def _start_switchd(self) -> None:
         self.switchd.start()
         self.switchd.warm_up(self.datapath)
+
+    def _divide(self, opening: Background[None], switches: list[str]) -> Background[None]:
+        """Let several ovs-vswitchd share the switches of a large lab."""
+        pairs = self.spec.vswitchd or switchd.pairs_for(len(switches))
+        pairs = min(pairs, len(switches))
+        if self.datapath == "kernel" or pairs < 2:
+            return opening
+
+        def work() -> None:
+            opening.result()
+            self.switchd.divide(pairs)
+
+        self.event(
+            f"the switches are divided among {pairs} ovs-vswitchd; ovs-vsctl speaks to the first "
+            "of them, and to the second with --db=unix:/run/openvswitch/db-2.sock"
+        )
+        return Background(work)
 
     def _wish(self) -> str:
         """The datapath asked for. 'fast' is as 'auto' where everything is to be captured from the
@@ -262,11 +281,27 @@ class Lab:
         stopped = self.switchd.wake()
         if stopped:
             self.event(f"{stopped} was stopped (SIGSTOP); it goes on")
+        self._listen_for_silence()
         dead = self.switchd.ended()
         if dead is None and self.crew is not None and self.crew.mend():
             with contextlib.suppress(LabError):  # only what happened is new; the log has that too
                 self._write_state()
         return dead
+
+    def _listen_for_silence(self) -> None:
+        """Tell of a daemon of Open vSwitch that hangs, and when it goes on. It is not ended: it may
+        be at work, and its switches' flows would go with it."""
+        silent = self.switchd.silent()
+        for name in silent:
+            if name not in self._silent:
+                self.event(
+                    f"{name} has not answered for {switchd.BEATS * switchd.BEAT_S:g} s: its "
+                    "switches may stand still; if it stays so, end the lab and bring it up again"
+                )
+        for name in self._silent:
+            if name not in silent:
+                self.event(f"{name} answers again")
+        self._silent = silent
 
     def watched(self) -> list[int]:
         """Descriptors that become readable when `mend` has something to do."""

@@ -332,6 +332,12 @@ class LabSwitch:
                 port = ovsdb.Port(intf.name, self.ports[intf], peer, "" if peer else kind)
                 self._bridge.ports.append(port)
 
+    def vsctl(self: Any, *args: Any, **options: Any) -> Any:
+        """Mininet's own, asked of the database that has this switch."""
+        database = switchd.database_of(self.name)
+        where = [] if database == ovsdb.SOCKET else [f"--db=unix:{database}"]
+        return super().vsctl(*where, *args, **options)  # type: ignore[misc]
+
     @classmethod
     def batchStartup(cls, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
         switchd.add_bridges([switch._bridge for switch in switches])

@@ -96,6 +96,12 @@ def remove_bridges() -> list[Operation]:
     return [_update(NAME, [], {"bridges": several([])})]
 
 
+def remove_bridge(uuid: Any) -> Operation:
+    """The operation that removes one, by the number of its row (`_uuid`)."""
+    change = [["bridges", "delete", several([uuid])]]
+    return {"op": "mutate", "table": NAME, "where": [], "mutations": change}
+
+
 def set_controllers(
     targets: Mapping[str, Sequence[str]], columns: dict[str, Any]
 ) -> list[Operation]:

@@ -127,6 +127,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--shards", type=int, choices=range(1, 9), default=1, metavar="N",
         help="divide the switches among N controller processes, 8 at most",
     )  # fmt: skip
+    p.add_argument(
+        "--vswitchd", type=int, choices=range(1, 9), default=0, metavar="N",
+        help="divide the switches among N ovs-vswitchd, 8 at most (default: 1, above 32 "
+        "switches one for 16, 4 at most; the kernel's datapath needs one alone)",
+    )  # fmt: skip
     p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
     _json(p)
 

@@ -37,6 +37,7 @@ def bring_up(
         standby=getattr(arguments, "controllers", 1) > 1,
         shards=getattr(arguments, "shards", 1),
         datapath=arguments.datapath,
+        vswitchd=getattr(arguments, "vswitchd", 0),
         capture=capture,
         ipv6=arguments.ipv6,
         static_arp=arguments.static_arp,
