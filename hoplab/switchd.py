@@ -239,10 +239,11 @@ class Switchd:
         stands; its name, or None."""
         for name, process in list(self.processes.items()):
             try:
-                stat = Path(f"/proc/{process.pid}/stat").read_text()
+                # Bytes, for each text file leaves strings in the interpreter's cache of methods.
+                stat = Path(f"/proc/{process.pid}/stat").read_bytes()
             except OSError:
                 continue
-            if stat[stat.rindex(")") + 2] == "T":  # proc(5)
+            if stat.rpartition(b")")[2].split()[0] == b"T":  # proc(5)
                 process.send_signal(signal.SIGCONT)
                 return name
         return None
