@@ -169,8 +169,8 @@ class Controller:
         """Whether a signal has stopped it (proc(5), stat, field 3)."""
         with contextlib.suppress(OSError):
             if self.process is not None:
-                stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-                return stat.rpartition(")")[2].split()[0] == "T"
+                stat = Path(f"/proc/{self.process.pid}/stat").read_bytes()
+                return stat.rpartition(b")")[2].split()[0] == b"T"
         return False
 
     def become(self, role: str) -> None:

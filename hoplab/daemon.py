@@ -202,7 +202,8 @@ class Service:
                 try:
                     _check_asker(connection)
                     request = json.loads(data)
-                    handler = getattr(self, f"_do_{request['op']}", None)
+                    # Interned, or the interpreter's cache of methods keeps one string a request.
+                    handler = getattr(self, sys.intern(f"_do_{request['op']}"), None)
                     if handler is None:
                         raise LabError(f"no such request: {request['op']}", code=Exit.USAGE)
                     handler(connection, request, fds)

@@ -116,6 +116,7 @@ def blind(prefix: Path) -> bool:
 
 
 VETH, OFFLOADS, NETEM = "virtual Ethernet", "checksum offload", "delay and loss"
+AFXDP = "AF_XDP ports"
 
 
 def _trial(channel: socket.socket) -> int:
@@ -142,7 +143,21 @@ def _trial(channel: socket.socket) -> int:
             channel.send(f"{NETEM}\0{asked.stderr.strip()}".encode())
     except OSError as error:
         channel.send(f"{NETEM}\0tc: {error.strerror}".encode())
+    with contextlib.suppress(LabError, OSError):
+        channel.send(f"{AFXDP}\0{_try_afxdp()}".encode())
     return 0
+
+
+def _try_afxdp() -> str:
+    """Why an Open vSwitch of ours takes no AF_XDP ports here, or ""."""
+    logs = Path("/run/doctor")
+    logs.mkdir()
+    daemons = switchd.Switchd(logs)
+    try:
+        daemons.start()
+        return daemons.try_afxdp()
+    finally:
+        daemons.stop()
 
 
 def _told(channel: socket.socket) -> dict[str, str]:
@@ -171,9 +186,26 @@ def _links(faults: dict[str, str]) -> Iterator[Check]:
                     "sudo modprobe sch_netem   # or a machine that has it: vagrant/")  # fmt: skip
 
 
+def _datapath(faults: dict[str, str]) -> Iterator[Check]:
+    """Which one a lab gets, and which one it could have. faults: as the trial told them."""
+    what = "Open vSwitch's datapath"
+    if switchd.kernel_datapath():
+        yield Check(what, "in the kernel (module loaded)", True)
+    else:
+        where = "in user space; the kernel's is faster where it exists (sudo modprobe openvswitch)"
+        yield Check(what, where, True)
+    if AFXDP in faults:
+        why = faults[AFXDP]
+        text = f"do not work here ({why}; they want root): labs in user space have plain ones"
+        if not why:
+            text = "work here; faster, but not to be captured: hoplab up --datapath fast"
+        yield Check(AFXDP, text, True)
+
+
 def _machine() -> Iterator[Check]:
     who = "root" if os.geteuid() == 0 else "an ordinary user"
     found = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
+    faults: dict[str, str] = {}
     try:
         trial = sandbox.start("doctor", [], _trial)
         faults = _told(trial.channel)
@@ -188,14 +220,7 @@ def _machine() -> Iterator[Check]:
         yield Check("this machine's settings", refusal.what, False, refusal.fix)
     if not found:
         yield Check("this machine's settings", f"allow a lab to {who}", True)
-    if switchd.kernel_datapath():
-        yield Check("Open vSwitch's datapath", "in the kernel (module loaded)", True)
-    else:
-        yield Check(
-            "Open vSwitch's datapath",
-            "in user space; the kernel's is faster where it exists (sudo modprobe openvswitch)",
-            True,
-        )
+    yield from _datapath(faults)
 
 
 def _folder() -> Check:

@@ -40,6 +40,7 @@ class Lab:
         self.datapath = "none"
         self.early: Capture | None = None
         self._early_until = 0.0
+        self._silent: list[str] = []  # daemons that hang
 
     # ------------------------------------------------------------------ coming up
 
@@ -64,12 +65,17 @@ class Lab:
         self.client = getattr(topo, "client", None)
         switches = bool(topo.switches())
         if switches:
-            self.datapath = switchd.choose_datapath(self.spec.datapath)
-            if self.datapath == "user" and not os.access(TUN, os.R_OK | os.W_OK):
+            self.datapath = switchd.choose_datapath(self._wish())
+            if self.datapath != "kernel" and not os.access(TUN, os.R_OK | os.W_OK):
                 raise refused(OSError(13, os.strerror(13)))
             self.crew = self._crew(topo)
             self.crew.start(self.spare)
             opening = opening or Background(self._start_switchd)
+            if self.datapath == "afxdp":
+                progress("trying AF_XDP ports")
+                opening.result()
+                self._try_afxdp()
+            opening = self._divide(opening, topo.switches())
         else:
             self._close_early(opening)
             opening = None
@@ -105,7 +111,7 @@ class Lab:
         """Start Open vSwitch before it is known whether the topology has switches, if nothing
         speaks against it; what does is told when it is known."""
         try:
-            self.datapath = switchd.choose_datapath(self.spec.datapath)
+            self.datapath = switchd.choose_datapath(self._wish())
         except LabError:
             return None
         may = self.datapath == "kernel" or os.access(TUN, os.R_OK | os.W_OK)
@@ -125,6 +131,52 @@ class Lab:
     def _start_switchd(self) -> None:
         self.switchd.start()
         self.switchd.warm_up(self.datapath)
+
+    def _divide(self, opening: Background[None], switches: list[str]) -> Background[None]:
+        """Let several ovs-vswitchd share the switches of a large lab."""
+        pairs = self.spec.vswitchd or switchd.pairs_for(len(switches))
+        pairs = min(pairs, len(switches))
+        if self.datapath == "kernel" or pairs < 2:
+            return opening
+
+        def work() -> None:
+            opening.result()
+            self.switchd.divide(pairs)
+
+        self.event(
+            f"the switches are divided among {pairs} ovs-vswitchd; ovs-vsctl speaks to the first "
+            "of them, and to the second with --db=unix:/run/openvswitch/db-2.sock"
+        )
+        return Background(work)
+
+    def _wish(self) -> str:
+        """The datapath asked for. 'fast' is as 'auto' where everything is to be captured from the
+        start. Raises LabError where the two exclude each other."""
+        wish = self.spec.datapath
+        if self.spec.capture and wish == "afxdp":
+            raise listening.unheard("this lab")
+        return "auto" if self.spec.capture and wish == "fast" else wish
+
+    def _try_afxdp(self) -> None:
+        """Once Open vSwitch runs: whether it takes AF_XDP ports here. Raises LabError if they are
+        insisted on and it does not."""
+        why = self.switchd.try_afxdp()
+        if not why:
+            self.event(
+                "frames pass the switches by AF_XDP, where a capture does not hear them: "
+                "visit, trace and open want a lab without --datapath"
+            )
+            return
+        if self.spec.datapath == "afxdp":
+            raise LabError(
+                f"AF_XDP ports do not work here: {why}",
+                "they want root and a kernel with XDP sockets and BPF; "
+                "leave out --datapath, or write --datapath fast to take them where they work",
+                Exit.REFUSED,
+                switchd.tail(self.spec.logs / "ovs-vswitchd.log", 5),
+            )
+        self.datapath = "user"
+        self.event(f"AF_XDP ports, which want root, do not work here ({why}): plain ones are used")
 
     def _crew(self, topo: Any) -> crew.Crew:
         """The controllers, not started yet."""
@@ -229,11 +281,27 @@ class Lab:
         stopped = self.switchd.wake()
         if stopped:
             self.event(f"{stopped} was stopped (SIGSTOP); it goes on")
+        self._listen_for_silence()
         dead = self.switchd.ended()
         if dead is None and self.crew is not None and self.crew.mend():
             with contextlib.suppress(LabError):  # only what happened is new; the log has that too
                 self._write_state()
         return dead
+
+    def _listen_for_silence(self) -> None:
+        """Tell of a daemon of Open vSwitch that hangs, and when it goes on. It is not ended: it may
+        be at work, and its switches' flows would go with it."""
+        silent = self.switchd.silent()
+        for name in silent:
+            if name not in self._silent:
+                self.event(
+                    f"{name} has not answered for {switchd.BEATS * switchd.BEAT_S:g} s: its "
+                    "switches may stand still; if it stays so, end the lab and bring it up again"
+                )
+        for name in self._silent:
+            if name not in silent:
+                self.event(f"{name} answers again")
+        self._silent = silent
 
     def watched(self) -> list[int]:
         """Descriptors that become readable when `mend` has something to do."""
@@ -271,6 +339,8 @@ class Lab:
         """Listen on every interface of every namespace, into `path`; the capture that runs since
         before the interfaces came up is handed over if there is one: its file is moved there when
         it ends. Raises LabError."""
+        if self.datapath == "afxdp":
+            raise listening.unheard(f"the lab {self.spec.name}")
         if self.early is not None:
             taken, self.early = self.early, None
             self.network.batch.on_new = None

@@ -64,6 +64,8 @@ def start(
     Raises LabError for a name that is none, OSError if the file cannot be written."""
     known = [(place, name) for place in lab.network.batch.places for name in place.index]
     chosen, openflow = _choose(lab, known, wanted or [])
+    if lab.datapath == "afxdp" and any(place is lab.network.batch.root for place, _ in chosen):
+        raise unheard(f"the lab {lab.spec.name}")
     # A filter is about the lab's traffic; the controller's would be all that is left of most.
     openflow = openflow and (program is None or bool(wanted))
     capture = Capture(out, comment(lab), count=count)
@@ -76,6 +78,16 @@ def start(
         capture.stop()
         raise
     return capture
+
+
+def unheard(who: str) -> LabError:
+    """What to say of a capture at switches that take their frames by AF_XDP: the driver hands them
+    over before packet sockets are asked, and sends without asking them (packet(7))."""
+    return LabError(
+        f"nothing can be captured at the switches of {who}: its datapath is afxdp",
+        "name hosts, as in `hoplab capture h1 h2`, or bring a lab up without --datapath",
+        Exit.FAILED,
+    )
 
 
 def _choose(

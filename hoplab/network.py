@@ -302,7 +302,7 @@ class LabSwitch:
     lab_datapath = "user"
 
     def __init__(self, name: str, **params: Any) -> None:
-        params["datapath"] = self.lab_datapath
+        params["datapath"] = "kernel" if self.lab_datapath == "kernel" else "user"
         params.setdefault("protocols", "OpenFlow10,OpenFlow13")
         super().__init__(name, **params)  # type: ignore[call-arg]
 
@@ -315,6 +315,7 @@ class LabSwitch:
             )
         other = {"datapath-id": self.dpid, "disable-in-band": "true", "dp-desc": self.name}
         columns: dict[str, Any] = {"fail_mode": self.failMode, "other_config": ovsdb.words(other)}
+        kind = switchd.PORT_KINDS.get(self.lab_datapath, "")
         if self.datapath == "user":
             columns["datapath_type"] = "netdev"
         if self.protocols:
@@ -328,7 +329,14 @@ class LabSwitch:
                 if isinstance(intf, mininet.link.OVSIntf):
                     ends = (intf.link.intf1, intf.link.intf2)
                     peer = str(ends[1] if ends[0] is intf else ends[0])
-                self._bridge.ports.append(ovsdb.Port(intf.name, self.ports[intf], peer))
+                port = ovsdb.Port(intf.name, self.ports[intf], peer, "" if peer else kind)
+                self._bridge.ports.append(port)
+
+    def vsctl(self: Any, *args: Any, **options: Any) -> Any:
+        """Mininet's own, asked of the database that has this switch."""
+        database = switchd.database_of(self.name)
+        where = [] if database == ovsdb.SOCKET else [f"--db=unix:{database}"]
+        return super().vsctl(*where, *args, **options)  # type: ignore[misc]
 
     @classmethod
     def batchStartup(cls, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:

@@ -29,12 +29,13 @@ Operation = dict[str, Any]
 @dataclass(frozen=True)
 class Port:
     """A port to add. `number` is the OpenFlow port number asked for; `peer` is the other end's
-    name if it is a patch port, and an existing network interface is taken if not."""
+    name if it is a patch port, and an existing network interface is taken if not, in the way that
+    `kind` says (the Interface table's `type`)."""
 
     name: str
     number: int | None = None
     peer: str = ""
-    internal: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def add_bridges(bridges: Sequence[Bridge]) -> list[Operation]:
     made = []
     for place, bridge in enumerate(bridges):
         ports = []
-        own = Port(bridge.name, internal=True)
+        own = Port(bridge.name, kind="internal")
         for number, port in enumerate([own, *bridge.ports]):
             interface: dict[str, Any] = {"name": port.name}
-            if port.internal:
-                interface["type"] = "internal"
+            if port.kind:
+                interface["type"] = port.kind
             if port.peer:
                 interface |= {"type": "patch", "options": words({"peer": port.peer})}
             if port.number is not None:
@@ -93,6 +94,12 @@ def add_bridges(bridges: Sequence[Bridge]) -> list[Operation]:
 def remove_bridges() -> list[Operation]:
     """The operation that removes all bridges; their rows go when nothing names them any more."""
     return [_update(NAME, [], {"bridges": several([])})]
+
+
+def remove_bridge(uuid: Any) -> Operation:
+    """The operation that removes one, by the number of its row (`_uuid`)."""
+    change = [["bridges", "delete", several([uuid])]]
+    return {"op": "mutate", "table": NAME, "where": [], "mutations": change}
 
 
 def set_controllers(

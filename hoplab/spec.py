@@ -15,7 +15,9 @@ class Spec:
     ('n=4'). controller: the Ryu apps' files, none for what the topology says. standby: a second
     controller process is connected as slave, ready to take over. shards: so many processes divide
     the switches. platform: what runs the apps, 'ryu' or 'os-ken'.
-    datapath: 'auto', 'kernel' or 'user'. capture: listen on every interface from before it is up.
+    datapath: 'auto', 'kernel', 'user', 'afxdp' or 'fast'. vswitchd: so many ovs-vswitchd divide the
+    switches, 0 for as many as their number needs. capture: listen on every interface from before it
+    is up.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Spec:
     shards: int = 1
     platform: str = "ryu"
     datapath: str = "auto"
+    vswitchd: int = 0
     capture: bool = False
     ipv6: bool = False
     static_arp: bool = False

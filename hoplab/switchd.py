@@ -4,26 +4,45 @@
 They run in the lab's namespaces with their files in its private /run/openvswitch, which is where
 ovs-vsctl and ovs-ofctl look by default, so the tools need no option inside a lab. A machine-wide
 Open vSwitch has its own /run and is never spoken to.
+
+One ovs-vswitchd looks at all its ports whenever a frame comes, so with hundreds of them each hop
+takes milliseconds. A large lab therefore has several pairs of daemons in the same folder, numbered
+from 1, each with some of the bridges. ovs-ofctl finds every bridge there; ovs-vsctl speaks to the
+first pair, and to number 2 with `--db=unix:/run/openvswitch/db-2.sock`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hoplab import ovsdb, wait
 from hoplab.errors import Exit, LabError
+from hoplab.namespaces import Background
 from hoplab.ovsdb import RUN
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 CONTROLLER_BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
-DATAPATHS = ("auto", "kernel", "user")
+DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
+# The Interface type of a port that is a network interface, by datapath, where it is no plain one.
+# AF_XDP polled by the main thread: with a thread of its own it carries a third more, and takes all
+# of a core for that while nothing is sent (bench/datapath.py).
+PORT_KINDS = {"afxdp": "afxdp-nonpmd"}
+BEAT_S, BEATS = 2.0, 5  # how often a daemon is asked for a sign of life, and how many it may miss
+# One pair of daemons suffices for so many switches; more are divided, so many to a pair, as long as
+# that makes no more than so many pairs, of 14 MiB each.
+ONE_SUFFICES, SWITCHES_EACH, MOST_PAIRS = 32, 16, 4
+_HOLD = "try-hold-"  # bridges that keep a datapath alive until it has real ones
 
 
 def _tool(name: str) -> str:
@@ -56,11 +75,14 @@ def _genl_family(name: str) -> bool:
 
 
 def choose_datapath(wish: str) -> str:
-    """'kernel' or 'user' for a wish of 'auto', 'kernel' or 'user'. Raises LabError."""
-    if wish == "user":
-        return "user"
+    """'kernel', 'user' or 'afxdp' for a wish out of DATAPATHS. Whether AF_XDP works here shows when
+    Open vSwitch runs (`Switchd.try_afxdp`). Raises LabError."""
+    if wish in ("user", "afxdp"):
+        return wish
     if kernel_datapath():
         return "kernel"
+    if wish == "fast":
+        return "afxdp"
     if wish == "kernel":
         raise LabError(
             "the kernel's Open vSwitch datapath is not loaded",
@@ -70,19 +92,36 @@ def choose_datapath(wish: str) -> str:
     return "user"
 
 
+def pairs_for(switches: int) -> int:
+    """How many pairs of daemons so many switches are best divided among."""
+    return 1 if switches <= ONE_SUFFICES else min(switches // SWITCHES_EACH, MOST_PAIRS)
+
+
+def _tag(number: int) -> str:
+    """What the names of a pair's files and processes have at their end."""
+    return f"-{number}" if number > 1 else ""
+
+
+def _databases() -> list[Path]:
+    """The sockets of all database servers, in their order."""
+    return [ovsdb.SOCKET, *sorted(RUN.glob("db-*.sock"))]
+
+
 class Switchd:
-    """The two daemons, as children of this process. `logs` is the folder of their log files."""
+    """The daemons, as children of this process. `logs` is the folder of their log files."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._pulses: dict[str, Pulse] = {}
 
-    def start(self) -> None:
-        """Start both and wait until they answer. Raises LabError."""
+    def start(self, number: int = 1) -> None:
+        """Start a pair and wait until both answer. Raises LabError."""
+        tag = _tag(number)
         server, switch, tool = _tool("ovsdb-server"), _tool("ovs-vswitchd"), _tool("ovsdb-tool")
         _tool("ovs-vsctl")
         RUN.mkdir(parents=True, exist_ok=True)
-        database = RUN / "conf.db"
+        database, remote = RUN / f"conf{tag}.db", RUN / f"db{tag}.sock"
         made = subprocess.run(
             [tool, "create", str(database), str(SCHEMA)], capture_output=True, text=True
         )
@@ -93,36 +132,81 @@ class Switchd:
                 Exit.REFUSED,
                 made.stderr,
             )
-        self._run(
-            server,
-            str(database),
-            f"--remote=punix:{RUN}/db.sock",
-            f"--unixctl={RUN}/ovsdb-server.ctl",
-        )
-        self._until_socket("ovsdb-server", RUN / "db.sock")
-        vsctl("--no-wait", "init")
+        self._run(tag, server, str(database), f"--remote=punix:{remote}")
+        self._until_socket(f"ovsdb-server{tag}", remote)
+        vsctl(f"--db=unix:{remote}", "--no-wait", "init")
         # It would write a line for every port.
-        quiet = "-vbridge:file:warn"
-        self._run(switch, f"unix:{RUN}/db.sock", f"--unixctl={RUN}/ovs-vswitchd.ctl", quiet)
-        self._until_socket("ovs-vswitchd", RUN / "ovs-vswitchd.ctl")
+        self._run(tag, switch, f"unix:{remote}", "-vbridge:file:warn")
+        self._until_socket(f"ovs-vswitchd{tag}", RUN / f"ovs-vswitchd{tag}.ctl")
+
+    def divide(self, count: int) -> None:
+        """Start more pairs until there are `count`, for a userspace datapath: `add_bridges` divides
+        the bridges among them. Raises LabError.
+
+        Each ovs-vswitchd wants an interface ovs-netdev for its datapath, where there can be one, so
+        each is given another name before the next comes; a bridge keeps the datapath for that time.
+        """
+        ip = _tool("ip")
+        for number in range(1, count + 1):
+            if number > 1:
+                self.start(number)
+            hold = ovsdb.Bridge(f"{_HOLD}{number}", {"datapath_type": "netdev"})
+            with ovsdb.Database(RUN / f"db{_tag(number)}.sock") as database:
+                database.apply(ovsdb.add_bridges([hold]))
+            if number < count:
+                rename = [ip, "link", "set", "ovs-netdev", "name", f"ovs-netdev-{number}"]
+                done = subprocess.run(rename, capture_output=True, text=True)
+                if done.returncode:
+                    raise LabError(
+                        "the switches cannot be divided among several ovs-vswitchd",
+                        "let one have them all: --vswitchd 1",
+                        Exit.LAB_DIED,
+                        done.stderr.strip(),
+                    )
 
     def warm_up(self, datapath: str) -> None:
         """Do what the first userspace bridge of a process has to do (0.1 s of clock calibration),
         while others are busy with something else."""
-        if datapath == "user":
+        if datapath != "kernel":
             with ovsdb.Database() as database:
                 database.apply(
                     ovsdb.add_bridges([ovsdb.Bridge("warm-up", {"datapath_type": "netdev"})])
                 )
                 database.apply(ovsdb.remove_bridges())
 
-    def _run(self, program: str, *arguments: str) -> None:
-        name = os.path.basename(program)
+    def try_afxdp(self) -> str:
+        """Why AF_XDP ports do not work here, in a few words, or "": a bridge with one is made and
+        taken away again."""
+        trial = ("try-xdp0", "try-xdp1")
+        port = ovsdb.Port(trial[0], kind=PORT_KINDS["afxdp"])
+        ip = _tool("ip")
+        add = [ip, "link", "add", trial[0], "type", "veth", "peer", "name", trial[1]]
+        made = subprocess.run(add, capture_output=True, text=True)
+        if made.returncode:
+            return made.stderr.strip()
+        try:
+            with ovsdb.Database() as database:
+                bridge = ovsdb.Bridge("try-xdp", {"datapath_type": "netdev"}, [port])
+                try:
+                    database.apply(ovsdb.add_bridges([bridge]))
+                except LabError as error:
+                    said = error.detail or error.message
+                    return said.rpartition("(")[2].rstrip(")\n")  # the kernel's own words
+                finally:
+                    database.apply(ovsdb.remove_bridges())
+        except LabError as error:
+            return error.message
+        finally:
+            subprocess.run([ip, "link", "del", trial[0]], capture_output=True)
+        return ""
+
+    def _run(self, tag: str, program: str, *arguments: str) -> None:
+        name = os.path.basename(program) + tag
         log = self.logs / f"{name}.log"
         # Its own words go to the log file, and not to the machine's log as well; stderr only says
         # why it could not start.
-        words = [f"--log-file={log}", "-vconsole:emer", "-vsyslog:off"]
-        argv = [program, *arguments, *words, "--no-chdir"]
+        argv = [program, *arguments, f"--unixctl={RUN}/{name}.ctl", f"--log-file={log}"]
+        argv += ["-vconsole:emer", "-vsyslog:off", "--no-chdir"]
         with open(self.logs / f"{name}.err", "wb") as err:
             self.processes[name] = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err
@@ -157,13 +241,22 @@ class Switchd:
         stands; its name, or None."""
         for name, process in list(self.processes.items()):
             try:
-                stat = Path(f"/proc/{process.pid}/stat").read_text()
+                # Bytes, for each text file leaves strings in the interpreter's cache of methods.
+                stat = Path(f"/proc/{process.pid}/stat").read_bytes()
             except OSError:
                 continue
-            if stat[stat.rindex(")") + 2] == "T":  # proc(5)
+            if stat.rpartition(b")")[2].split()[0] == b"T":  # proc(5)
                 process.send_signal(signal.SIGCONT)
                 return name
         return None
+
+    def silent(self) -> list[str]:
+        """The names of daemons that are there and have not answered for a while. To be asked every
+        now and then: it asks them, and never waits."""
+        for name in self.processes:
+            if name not in self._pulses:
+                self._pulses[name] = Pulse(RUN / f"{name}.ctl")
+        return [name for name, pulse in self._pulses.items() if pulse.stopped()]
 
     def ended(self) -> str | None:
         """The name of a daemon that has ended, or None."""
@@ -171,6 +264,54 @@ class Switchd:
             if process.poll() is not None:
                 return name
         return None
+
+
+class Pulse:
+    """Whether a daemon answers on its control socket, which its main loop serves, and nothing else
+    does (JSON-RPC 1.0 over a unix socket, ovs-appctl(8)). The question is its version."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket: socket.socket | None = None
+        self._asked_s = time.monotonic()  # it has just come up
+        self._waiting = 0  # beats since the last answer
+
+    def stopped(self) -> bool:
+        """Ask, at most once in BEAT_S; whether the last BEATS brought no answer. Beats are counted
+        and not seconds, so that nobody is blamed when it is we who were held up."""
+        now_s = time.monotonic()
+        if now_s - self._asked_s >= BEAT_S:
+            self._asked_s = now_s
+            if self._socket is None or self._answered():
+                self._waiting = 0
+                self._ask()
+            else:
+                self._waiting += 1
+        elif self._waiting and self._answered():
+            self._waiting = 0
+            self.close()
+        return self._waiting >= BEATS
+
+    def _ask(self) -> None:
+        self.close()
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):  # no room in its queue is no answer, either
+            self._socket.connect(str(self.path))
+            self._socket.send(b'{"id": 0, "method": "version", "params": []}')
+
+    def _answered(self) -> bool:
+        if self._socket is None:
+            return True  # nothing is asked
+        with contextlib.suppress(OSError):
+            return bool(self._socket.recv(4096))
+        return False
+
+    def close(self) -> None:
+        """Ask no more for now."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def _answers(path: Path) -> bool:
@@ -209,19 +350,59 @@ def ofctl(*arguments: str) -> str:
 
 
 def add_bridges(bridges: Sequence[ovsdb.Bridge]) -> None:
-    """Make all of them in one transaction, and wait until they forward. Raises LabError."""
-    with ovsdb.Database() as database:
+    """Make all of them in one transaction a database, neighbours together, and wait until they
+    forward. Raises LabError."""
+    works = [
+        Background(functools.partial(_add, path, part))
+        for path, part in zip(_databases(), divided(bridges, len(_databases())), strict=True)
+    ]
+    for work in works:
+        work.result()
+
+
+def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Bridge]]:
+    """What each of `count` daemons has of the bridges: as many as the others, neighbours together.
+    The first has all if there are patch ports, whose ends must be in one datapath."""
+    if any(port.peer for bridge in bridges for port in bridge.ports):
+        return [list(bridges), *([] for _ in range(count - 1))]
+    ends = [round(len(bridges) * place / count) for place in range(count + 1)]
+    return [list(bridges[one:other]) for one, other in itertools.pairwise(ends)]
+
+
+def _add(path: Path, bridges: Sequence[ovsdb.Bridge]) -> None:
+    with ovsdb.Database(path) as database:
         database.apply(ovsdb.add_bridges(bridges))
+        held = [
+            row["_uuid"]
+            for row in database.rows("Bridge", ["name"])
+            if str(row["name"]).startswith(_HOLD)
+        ]
+        if held and bridges:  # after the others: a datapath without bridges would be gone
+            database.transact([ovsdb.remove_bridge(held[0])])
+
+
+def database_of(bridge: str) -> Path:
+    """The socket of the database that has a bridge, or the first one's. Raises LabError."""
+    paths = _databases()
+    for path in paths if len(paths) > 1 else ():
+        with ovsdb.Database(path) as database:
+            if any(row["name"] == bridge for row in database.rows("Bridge", ["name"])):
+                return path
+    return ovsdb.SOCKET
 
 
 def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
-    """Point each bridge at its controllers, all in one transaction: no frame is lost, because no
-    bridge is ever without one (a removed controller would make Open vSwitch flush). A controller
-    that a bridge has already stays connected."""
+    """Point each bridge at its controllers, all in one transaction a database: no frame is lost,
+    because no bridge is ever without one (a removed controller would make Open vSwitch flush). A
+    controller that a bridge has already stays connected."""
     columns = {"max_backoff": CONTROLLER_BACKOFF_MS, "connection_mode": "out-of-band"}
-    if targets:
-        with ovsdb.Database() as database:
-            database.transact(ovsdb.set_controllers(targets, columns))
+    if not targets:
+        return
+    for path in _databases():
+        with ovsdb.Database(path) as database:
+            known = {row["name"] for row in database.rows("Bridge", ["name"])}
+            own = {name: wanted for name, wanted in targets.items() if name in known}
+            database.transact(ovsdb.set_controllers(own, columns))
 
 
 def connected(bridges: Sequence[str]) -> bool:
@@ -230,9 +411,12 @@ def connected(bridges: Sequence[str]) -> bool:
     if not bridges:
         return True
     _interval_ms = 5000 + (_interval_ms + 1) % 100
-    with ovsdb.Database() as database:
-        database.write_statistics(_interval_ms)
-        states = [row["is_connected"] for row in database.rows("Controller", ["is_connected"])]
+    states: list[Any] = []
+    for path in _databases():
+        with ovsdb.Database(path) as database:
+            database.write_statistics(_interval_ms)
+            rows = database.rows("Controller", ["is_connected"])
+        states += [row["is_connected"] for row in rows]
     return len(states) >= len(bridges) and all(state is True for state in states)
 
 
@@ -240,16 +424,22 @@ _interval_ms = 5000
 
 
 def appctl(*arguments: str) -> str:
-    """One ovs-appctl call to ovs-vswitchd. Raises LabError with what it said."""
-    argv = [_tool("ovs-appctl"), f"--target={RUN}/ovs-vswitchd.ctl", "--timeout=5", *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
+    """One ovs-appctl call to every ovs-vswitchd: the answers of those that have one, as a bridge is
+    known to one of them alone. Raises LabError with what it said where none has."""
+    answers, said = [], ""
+    for target in [RUN / "ovs-vswitchd.ctl", *sorted(RUN.glob("ovs-vswitchd-*.ctl"))]:
+        argv = [_tool("ovs-appctl"), f"--target={target}", "--timeout=5", *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if done.returncode == 0:
+            answers.append(done.stdout)
+        said = done.stderr.strip()
+    if not answers:
         raise LabError(
             "Open vSwitch does not say what it learned",
             "the command and its words are below",
-            detail=f"ovs-appctl {' '.join(arguments)}\n{done.stderr.strip()}",
+            detail=f"ovs-appctl {' '.join(arguments)}\n{said}",
         )
-    return done.stdout
+    return "".join(answers)
 
 
 def revalidate() -> None:

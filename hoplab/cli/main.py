@@ -70,10 +70,11 @@ def _building(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--datapath",
-        choices=("auto", "kernel", "user"),
+        choices=("auto", "kernel", "user", "afxdp", "fast"),
         default="auto",
         help="Open vSwitch's forwarding: the kernel's module or its own (default: auto, the "
-        "kernel's where it is loaded)",
+        "kernel's where it is loaded). afxdp: its own over AF_XDP, faster, as root alone, and "
+        "switches cannot be captured; fast: the kernel's, else afxdp where it works",
     )
     parser.add_argument(
         "--platform",
@@ -125,6 +126,11 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--shards", type=int, choices=range(1, 9), default=1, metavar="N",
         help="divide the switches among N controller processes, 8 at most",
+    )  # fmt: skip
+    p.add_argument(
+        "--vswitchd", type=int, choices=range(1, 9), default=0, metavar="N",
+        help="divide the switches among N ovs-vswitchd, 8 at most (default: 1, above 32 "
+        "switches one for 16, 4 at most; the kernel's datapath needs one alone)",
     )  # fmt: skip
     p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
     _json(p)

@@ -37,6 +37,7 @@ def bring_up(
         standby=getattr(arguments, "controllers", 1) > 1,
         shards=getattr(arguments, "shards", 1),
         datapath=arguments.datapath,
+        vswitchd=getattr(arguments, "vswitchd", 0),
         capture=capture,
         ipv6=arguments.ipv6,
         static_arp=arguments.static_arp,
@@ -78,6 +79,7 @@ def divided(shards: list[dict[str, Any]]) -> str:
 DATAPATHS = {
     "kernel": "the kernel's datapath",
     "user": "Open vSwitch's userspace datapath",
+    "afxdp": "Open vSwitch's userspace datapath with AF_XDP ports",
     "none": "no switch",
 }
 
@@ -118,7 +120,9 @@ def next_steps(state: dict[str, Any], option: str) -> list[str]:
     """What one may do with a fresh lab, ready to paste."""
     hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
     steps = []
-    if state["url"]:
+    if state["datapath"] == "afxdp":
+        steps.append(f"hoplab pingall{option}")  # its switches cannot be captured
+    elif state["url"]:
         steps.append(f"hoplab visit{option}")
     elif len(hosts) > 1:
         addresses = {i["node"]: i["addresses"] for i in reversed(state["interfaces"])}

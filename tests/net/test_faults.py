@@ -11,6 +11,8 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -184,6 +186,38 @@ def test_a_part_of_open_vswitch_hangs(hoplab: World, part: str) -> None:
         hoplab("down")
     (event,) = events
     row(f"{part} is stopped (SIGSTOP)", f"healed: “{event}”; a swap under way is done")
+
+
+HOLD = """
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+PTRACE_ATTACH = 16
+assert libc.ptrace(PTRACE_ATTACH, int(sys.argv[1]), 0, 0) == 0, os.strerror(ctypes.get_errno())
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.long
+def test_a_part_of_open_vswitch_hangs_though_nobody_stopped_it(hoplab: World) -> None:
+    """As a debugger holds it: no signal wakes it, and its state is not that of one stopped."""
+
+    def events_now() -> list[str]:
+        return list(hoplab("ls", "--json").json[0]["events"])
+
+    with nothing_left(hoplab):
+        hoplab("up", "switch")
+        pid = find(hoplab, "/ovs-vswitchd ")
+        argv = [sys.executable, "-c", HOLD, str(pid)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(argv, **pipes) as holder:  # type: ignore[call-overload]
+            assert holder.stdout.readline() == b"held\n"
+            (hung,) = wait.until(events_now, "an event", within_s=60)
+        wait.until(lambda: len(events_now()) == 2, "the end of it to be told", within_s=60)
+        assert hoplab("pingall", "--json").json["lost"] == []
+        hoplab("down")
+    assert hung.startswith("ovs-vswitchd has not answered for 10 s")
+    row("ovs-vswitchd hangs", f"told: “{hung}”")
 
 
 def test_the_controller_hangs(hoplab: World) -> None:

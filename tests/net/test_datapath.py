@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labs whose switches take their frames by AF_XDP: where it works, and what is said where not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hoplab import switchd, wait
+
+pytestmark = pytest.mark.net
+
+# A connection that carries a megabyte, and both ends of it.
+RECEIVE = """
+import socket
+with socket.create_server(("", 5001)) as server:
+    print("listening", flush=True)
+    connection, _ = server.accept()
+    got = 0
+    while data := connection.recv(65536):
+        got += len(data)
+    print(got)
+"""
+SEND = """
+import socket
+with socket.create_connection(("10.0.0.2", 5001), 10) as connection:
+    connection.sendall(bytes(1 << 20))
+"""
+
+
+@pytest.fixture
+def no_kernel_datapath() -> None:
+    if switchd.kernel_datapath():
+        pytest.skip("the kernel's Open vSwitch datapath is loaded, which is taken first")
+
+
+@pytest.mark.usefixtures("no_kernel_datapath")
+def test_fast_ports_carry_everything_and_cannot_be_captured(hoplab: Any) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("AF_XDP ports want root")
+    up = hoplab("up", "switch,n=2", "--datapath", "fast", "--json").json
+    if up["datapath"] != "afxdp":
+        pytest.skip(f"AF_XDP does not work here: {up['events']}")
+    assert "a capture does not hear them" in up["events"][0]
+    assert "2 of 2 pairs" in hoplab("pingall").out
+    server = hoplab.popen("exec", "h2", "--", "python3", "-c", RECEIVE)
+    assert server.stdout.readline() == "listening\n"
+    hoplab("exec", "h1", "--", "python3", "-c", SEND)
+    assert server.communicate(timeout=30)[0].strip() == str(1 << 20)
+    # Nothing half: a trace without the switches would tell a wrong story.
+    for words in (("trace", "h1", "--", "true"), ("capture", "-w", "all.pcapng")):
+        refused = hoplab(*words, code=1)
+        assert "its datapath is afxdp" in refused.err and "hoplab capture h1 h2" in refused.err
+    heard = hoplab("capture", "h1", "h2", "--duration", "0.2", "-w", "hosts.pcapng")
+    assert "from 2 interfaces" in heard.err
+
+
+@pytest.mark.usefixtures("no_kernel_datapath")
+def test_where_it_does_not_work(make_world: Callable[..., Any]) -> None:
+    """An ordinary user's Open vSwitch may not load the program that AF_XDP needs (bpf(2))."""
+    user = make_world(as_user=True)
+    refused = user("up", "switch,n=2", "--datapath", "afxdp", code=6)
+    assert "AF_XDP ports do not work here: " in refused.err and "leave out" in refused.err
+    up = user("up", "switch,n=2", "--datapath", "fast", "--json").json
+    assert up["datapath"] == "user" and "plain ones are used" in up["events"][0]
+    assert "2 of 2 pairs" in user("pingall").out
+    user.env = {"PATH": f"/root/bin:{os.environ['PATH']}"}  # a folder closed to users stops nothing
+    assert "AF_XDP ports" in user("doctor", code=None).out
+
+
+@pytest.mark.usefixtures("no_kernel_datapath")
+def test_what_is_captured_from_the_start_has_plain_ports(hoplab: Any) -> None:
+    refused = hoplab(
+        "trace", "--topology", "switch,n=2", "--datapath", "afxdp", "h1", "--", "true", code=1
+    )
+    assert "nothing can be captured" in refused.err
+    ping = ("h1", "--", "ping", "-c", "1", "10.0.0.2")
+    told = hoplab("trace", "--topology", "switch,n=2", "--datapath", "fast", *ping)
+    assert "datapath user" in told.out and "h1 → s1 → h2" in told.out
+
+
+CHAIN = """
+from mininet.topo import LinearTopo
+
+topos = {"chain": LinearTopo}
+"""
+
+
+def test_several_vswitchd_share_the_switches(anybody: Any) -> None:
+    (anybody.home / "chain.py").write_text(CHAIN)
+    up = anybody("up", "chain.py,4", "--vswitchd", "2", "--datapath", "user", "--json").json
+    assert "divided among 2 ovs-vswitchd" in up["events"][0]
+    assert "12 of 12 pairs" in anybody("pingall").out
+    second = "ovs-vsctl --timeout=5 --db=unix:/run/openvswitch/db-2.sock"
+    listed = anybody("exec", "s4", "--", "sh", "-c", f"ovs-vsctl list-br; echo; {second} list-br")
+    assert listed.out.split("\n\n") == ["s1\ns2", "s3\ns4\n"]
+    # What asks switches asks the right one, whoever has it.
+    assert "s4 knows" in anybody("table", "s4").out and "s1 knows" in anybody("table", "s1").out
+    anybody("exec", "s4", "--", "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "s4")
+    anybody("swap", "hub")
+    assert "12 of 12 pairs" in anybody("pingall").out
+    told = anybody("trace", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.4").out
+    assert "h1 → s1 → s2 → s3 → s4 → h4" in told
+
+
+def test_the_end_of_any_vswitchd_is_the_labs(hoplab: Any) -> None:
+    (hoplab.home / "chain.py").write_text(CHAIN)
+    hoplab("up", "chain.py,4", "--vswitchd", "2", "--datapath", "user")
+    script = "grep -l '^ovs-vswitchd$' /proc/[0-9]*/comm | tail -1 | cut -d/ -f3 | xargs kill -9"
+    hoplab("exec", "s4", "--", "sh", "-c", script, code=None)
+    log = hoplab.state / "hoplab/labs/lab/logs/lab.log"
+    wait.until(lambda: "ovs-vswitchd-2 ended" in log.read_text(), "the lab to end", within_s=20)
