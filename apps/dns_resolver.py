@@ -778,17 +778,6 @@ def collect_roots(pairs: Sequence[tuple[bytes, str]], hints: str | None) -> Serv
     return servers
 
 
-def parse_seconds(text: str) -> float:
-    """An argparse type: more than 0 seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds, more than 0")
-    return value
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -816,7 +805,7 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=parse_seconds,
+        type=service.seconds,
         default=1.0,
         help="seconds to wait for one server before the next is asked (default %(default)s)",
     )
@@ -830,7 +819,7 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
     parser.add_argument(
         "--serve-stale",
         metavar="S",
-        type=parse_seconds,
+        type=service.seconds,
         default=0.0,
         help="when nobody answers, say again what was true up to S seconds ago (RFC 8767)",
     )

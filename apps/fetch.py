@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+import service
 from http1 import Chunks
 
 # The numbers are curl's, where curl has one.
@@ -516,8 +517,9 @@ class Fetch:
         except (OSError, ValueError) as error:
             if isinstance(error, TimeoutError):
                 raise self._timed_out("no TLS handshake", "Does this port speak TLS?") from None
+            why = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
             raise FetchError(
-                EXIT_TLS, f"no TLS with {name}: {error}", "Does this port speak TLS? Try http://."
+                EXIT_TLS, f"no TLS with {name}: {why}", "Does this port speak TLS? Try http://."
             ) from None
         certificate: Any = secured.getpeercert() or {}
         issuer = dict(pair[0] for pair in certificate.get("issuer", ()))
@@ -566,6 +568,9 @@ class Fetch:
             return self._timed_out(
                 "connected, but no complete response", "The server is busy or stuck: see its log."
             )
+        if self.url.port == 443 and not self.url.secure:
+            hint = f"Port 443 is that of https, which begins with TLS: try https://{self.url.host}/"
+            return FetchError(EXIT_RECEIVE, f"the connection broke: {error.strerror}", hint)
         return FetchError(
             EXIT_RECEIVE,
             f"the connection broke: {error.strerror or error}",
@@ -882,14 +887,14 @@ numbers, except for 1 and 2)""",
     parser.add_argument(
         "--connections",
         metavar="N",
-        type=_count,
+        type=service.number(1, 100),
         default=CONNECTIONS,
         help="with --all: so many at a time (default %(default)s)",
     )
     parser.add_argument(
         "--max-redirects",
         metavar="N",
-        type=int,
+        type=service.number(0, 100),
         default=10,
         help="follow so many (default %(default)s; 0: none)",
     )
@@ -899,25 +904,13 @@ numbers, except for 1 and 2)""",
         help=f"whom to trust for https (default: {LAB_CA} if it is there, else the system's)",
     )
     parser.add_argument(
-        "--timeout", metavar="S", type=_seconds, default=10.0, help="for all (default %(default)s)"
+        "--timeout",
+        metavar="S",
+        type=service.seconds,
+        default=10.0,
+        help="for all (default %(default)s)",
     )
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, such as 2.5")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100")
-    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -950,7 +943,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         fetch.reader.sink = sink
         return fetch
 
-    session = Session(make, args.connections, max(0, args.max_redirects))
+    session = Session(make, args.connections, args.max_redirects)
     error: FetchError | None = None
     try:
         url = parse_url(args.url)

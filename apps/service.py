@@ -6,6 +6,7 @@ The cast
     `listen_tcp`, `listen_udp_and_tcp`   open the sockets, or say in a sentence why not
     `Log`             writes one line at a time, from any thread
     `run`             serves; with --background the command returns as soon as the port is open
+    `seconds`, `number`   kinds of options, for argparse
     `ServiceError`    a sentence and a next step
 
 The rule: the parent returns 0 only after the sockets listen. A client that starts right after the
@@ -140,6 +141,28 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """An argparse type: more than 0 seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, such as 2.5")
+    return value
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: a whole number from LEAST to MOST."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 def _open(kind: socket.SocketKind, address: str, port: int) -> socket.socket:

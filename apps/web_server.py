@@ -899,14 +899,14 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
     parser.add_argument(
         "--idle",
         metavar="S",
-        type=_seconds,
+        type=service.seconds,
         default=15.0,
         help="seconds after which a silent connection is closed (default %(default)s)",
     )
     parser.add_argument(
         "--max-body",
         metavar="N",
-        type=int,
+        type=service.number(0, 1 << 40),
         default=MAX_BODY,
         help="octets that a request may bring (default %(default)s)",
     )
@@ -918,16 +918,6 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
     )
     service.add_options(parser, port=80)
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, such as 2.5")
-    return value
 
 
 def tls_context(folder: str, names: Sequence[str], keylog: str | None) -> ssl.SSLContext:

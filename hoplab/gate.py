@@ -78,7 +78,8 @@ class Gate:
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not to be trusted: {error.verify_message}"
         except (OSError, ValueError) as error:
-            why = f"no TLS: {getattr(error, 'reason', None) or error}"
+            said = getattr(error, "reason", None) or str(error)
+            why = f"no TLS: {said.replace('_', ' ').lower()}"
         except Refused:
             sock.close()
             raise

@@ -104,6 +104,7 @@ class Lab:
         if self.crew is not None:
             progress(f"waiting for the controller {self.crew.controller.title}")
             self._warn_empty(self.crew.take_charge(self.network.bridges()))
+        self.network.settle(self.event)
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
 

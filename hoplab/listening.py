@@ -45,11 +45,13 @@ def comment(lab: Lab) -> str:
 
 def names(lab: Lab) -> dict[str, str]:
     """IP address -> the name of the node that has it."""
+    wiring = lab.network.wiring()
+    switches = {node["name"] for node in wiring["nodes"] if node["kind"] == "switch"}
     return {
-        intf.IP(): host.name
-        for host in lab.network.hosts
-        for intf in host.intfList()
-        if intf.IP() and intf.name != "lo"
+        address.split("/")[0]: intf["node"]
+        for intf in wiring["interfaces"]
+        if intf["node"] not in switches
+        for address in intf["addresses"]
     }
 
 

@@ -103,6 +103,11 @@ class Namespace:
         space._hold_rest()
         return space
 
+    @property
+    def entered(self) -> bool:
+        """Has a process been in here?"""
+        return self._root >= 0
+
     def _hold_rest(self) -> None:
         self._mnt, self._uts = _hold("mnt"), _hold("uts")
         # setns(2) puts a thread at the root of the mount namespace: in a chroot that is not ours.

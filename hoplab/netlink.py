@@ -19,10 +19,11 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 16, 20, 21, 24
+RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 16, 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
-NLMSG_ERROR = 2
+NLM_F_DUMP = 0x300
+NLMSG_ERROR, NLMSG_DONE = 2, 3
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 18, 28
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
@@ -30,6 +31,7 @@ IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
+_SCOPE_UNIVERSE = 0
 IFF_UP = 1
 LOOPBACK = 1  # the index of lo in every network namespace
 
@@ -185,6 +187,20 @@ def neighbour_gone(index: int, ip: str) -> Message:
     return Message(RTM_DELNEIGH, 0, body, f"forget the neighbour {ip}", (errno.ENOENT,))
 
 
+def _add_address(found: dict[int, list[str]], body: bytes) -> None:
+    """Read one RTM_NEWADDR."""
+    _, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
+    raw, at = b"", 8
+    while at + 4 <= len(body):
+        length, kind = struct.unpack_from("=HH", body, at)
+        # Of a point-to-point link IFA_ADDRESS is the other end's; IPv6 often has nothing else.
+        if kind == IFA_LOCAL or (kind == IFA_ADDRESS and not raw):
+            raw = body[at + 4 : at + length]
+        at += max(4, (length + 3) & ~3)
+    if scope == _SCOPE_UNIVERSE:
+        found.setdefault(index, []).append(f"{ipaddress.ip_address(raw)}/{prefix}")
+
+
 class Socket:
     """A netlink socket in the network namespace of the thread that opens it."""
 
@@ -241,6 +257,30 @@ class Socket:
                 at += (length + 3) & ~3
         if failure:
             raise failure
+
+    def addresses(self) -> dict[int, list[str]]:
+        """All addresses by which others can reach this namespace, such as '10.0.0.1/24', by the
+        index of their interface; those of a link or of the host alone are left out. Raises
+        OSError."""
+        self._sequence += 1
+        body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
+        flags = NLM_F_REQUEST | NLM_F_DUMP
+        head = struct.pack("=IHHII", 16 + len(body), RTM_GETADDR, flags, self._sequence, 0)
+        self._socket.sendto(head + body, (0, 0))
+        found: dict[int, list[str]] = {}
+        while True:
+            data = self._socket.recv(1 << 17)
+            at = 0
+            while at + 16 <= len(data):
+                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+                if sequence == self._sequence:
+                    if kind == NLMSG_DONE:
+                        return found
+                    if kind == NLMSG_ERROR:
+                        number = -struct.unpack_from("=i", data, at + 16)[0]
+                        raise OSError(number, f"cannot read addresses: {os.strerror(number)}")
+                    _add_address(found, data[at + 16 : at + length])
+                at += (length + 3) & ~3
 
 
 # --------------------------------------------------------------- offloads, by the ethtool ioctl

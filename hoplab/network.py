@@ -452,6 +452,17 @@ class Network(mininet.net.Mininet):
                         Exit.LAB_DIED,
                     ) from error
 
+    def settle(self, warn: Callable[[str], None]) -> None:
+        """Let hosts wait for what needs the switches, which have their controller now. A host that
+        waits in vain is no failure of the lab: WARN is called with the reason."""
+        for host in self.hosts:
+            settled = getattr(host, "settled", None)
+            if callable(settled):
+                try:
+                    settled()
+                except Exception as error:
+                    warn(f"{host.name}: {error}")
+
     def staticArp(self) -> None:
         """Tell every host the MAC addresses of all others on its link. Raises LabError where that
         would take hundreds of megabytes of the kernel's memory."""
@@ -516,6 +527,7 @@ class Network(mininet.net.Mininet):
             # A switch whose controller makes it a router says so in its topology.
             kind = node.params.get("role", "switch") if switch else self._kind(node)
             own = node.params.get("addresses") or {}
+            given = self._given(node)
             entry: dict[str, Any] = {"name": node.name, "kind": kind}
             if switch:
                 entry["dpid"] = getattr(node, "dpid", None)
@@ -524,6 +536,8 @@ class Network(mininet.net.Mininet):
                 if intf.name == "lo":
                     continue
                 address = f"{intf.IP()}/{intf.prefixLen}" if intf.IP() else own.get(port)
+                addresses = [address] if address else []
+                addresses += [one for one in given.get(intf.name, []) if one != address]
                 interfaces.append(
                     {
                         "name": self._label(intf),
@@ -531,11 +545,23 @@ class Network(mininet.net.Mininet):
                         "node": node.name,
                         "port": port,
                         "mac": intf.MAC(),
-                        "addresses": [address] if address else [],
+                        "addresses": addresses,
                         "peer": peers.get((node.name, intf.name)),
                     }
                 )
         return {"nodes": nodes, "interfaces": interfaces}
+
+    def _given(self, node: Any) -> dict[str, list[str]]:
+        """The addresses on a host's interfaces, by name. Mininet knows one IPv4 address of each;
+        a program in the host may have given them others, by IPv6 or DHCP."""
+        place = self.place(node.name)
+        if place is self.batch.root or not place.namespace.entered:
+            return {}
+        try:
+            found = place.namespace.route.addresses()
+        except OSError:
+            return {}
+        return {name: found.get(index, []) for name, index in place.index.items()}
 
     @staticmethod
     def _label(intf: Any) -> str:

@@ -10,6 +10,7 @@ addresses in two subnets and no route between them not one frame of a ping leave
 
     hoplab trace --topology cable h1 -- ping -c 1 192.168.1.2
     hoplab trace --topology cable,ip2=192.168.2.2/24 h1 -- ping -c 1 192.168.2.2
+    hoplab run -- python3 topologies/cable.py
     sudo mn --custom topologies/cable.py --topo cable,ip2=192.168.2.2/24
     sudo python3 topologies/cable.py
 

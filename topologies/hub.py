@@ -11,6 +11,7 @@ h3 and h4, whose cards ignore it, so every cable carries the sum of all traffic.
 
     hoplab trace --topology hub h1 -- ping -c 1 10.0.0.2
     hoplab up hub,n=8 && hoplab swap learning_switch
+    hoplab run -- sh -c 'ryu-manager controllers/hub.py & python3 topologies/hub.py'
     sudo mn --custom topologies/hub.py --topo hub,n=8 --controller remote
     sudo python3 topologies/hub.py       (and ryu-manager controllers/hub.py)
 

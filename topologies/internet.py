@@ -23,6 +23,8 @@ shortest way from router to router, and traceroute knows each by name. Cut a cab
     hoplab up internet,lans=3,routers=6 ; hoplab exec pc1 -- traceroute www.red.com
     hoplab visit --topology internet,nat=1 --from home1
     hoplab visit --topology internet,ipv6=1 http://www6.blue.com/
+    hoplab run -- sh -c 'ryu-manager controllers/learning_switch.py &
+        python3 topologies/internet.py'
     sudo mn --custom topologies/internet.py --topo internet,lans=3 --controller remote
     sudo python3 topologies/internet.py     (with `ryu-manager controllers/learning_switch.py`)
 

@@ -17,7 +17,9 @@ without end. The slow cables are there for that: even then the machine has littl
 
     hoplab up loop && hoplab pingall && hoplab table s1
     hoplab swap hub ; hoplab exec h1 -- arping -c 1 10.0.0.2 ; hoplab table s1
+    hoplab run -- sh -c 'ryu-manager controllers/spanning_tree.py & python3 topologies/loop.py'
     sudo mn --custom topologies/loop.py --topo loop --controller remote
+    sudo python3 topologies/loop.py    (with `ryu-manager controllers/spanning_tree.py`)
 
 Parameters: n, the number of switches in the ring (3 to 20).
 """

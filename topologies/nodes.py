@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -86,15 +87,18 @@ class Computer(Host):
 class DhcpComputer(Computer):
     """A computer that asks for its address, as most do (DHCP, RFC 2131), by udhcpc.
 
-    It asks from the moment it is there, so it has its address about a second after the switches
-    know their controller. `nameserver` stays fixed: what udhcpc hears about it is not needed.
+    It asks from the moment it is there, and hoplab waits for the answer before the lab is up. By
+    itself it has its address about a second after the switches know their controller.
+    `nameserver` stays fixed: what udhcpc hears about it is not needed.
     """
 
     SCRIPT = """
         [ "$1" = bound ] || [ "$1" = renew ] || exit 0
         ip addr replace "$ip/$mask" dev "$interface"
         ip route replace default via "$router"
+        [ "$1" = renew ] || echo bound
     """
+    PATIENCE_S = 10
 
     def config(self, **params):
         results = super().config(**params)
@@ -105,13 +109,21 @@ class DhcpComputer(Computer):
         self.client = self.popen(
             ["udhcpc", "-f", "-i", self.intfNames()[0], "-s", "/mnt/udhcpc.sh",
              "-t", "3", "-T", "1", "-A", "1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         return results
+
+    def settled(self):
+        """Wait for the address; the network is ready. Raises RuntimeError if nobody gives one."""
+        self.client.send_signal(signal.SIGUSR1)  # ask again at once
+        ready, _, _ = select.select([self.client.stdout], [], [], self.PATIENCE_S)
+        if not ready or not os.read(self.client.stdout.fileno(), 100):
+            raise RuntimeError(f"no DHCP server gave it an address within {self.PATIENCE_S} s")
 
     def terminate(self):
         self.client.terminate()
         self.client.wait()
+        self.client.stdout.close()
         super().terminate()
 
 

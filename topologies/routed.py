@@ -11,6 +11,7 @@ the router's. The router gives it new MAC addresses and takes one from its TTL; 
 stay. On each side somebody has to ask for a MAC by ARP first.
 
     hoplab trace --topology routed h1 -- ping -c 1 10.0.2.11
+    hoplab run -- sh -c 'ryu-manager controllers/learning_switch.py & python3 topologies/routed.py'
     sudo mn --custom topologies/routed.py --topo routed,subnets=3 --controller remote
     sudo python3 topologies/routed.py       (with `ryu-manager controllers/learning_switch.py`)
 

@@ -11,6 +11,7 @@ still goes everywhere; a frame from h1 to h2 goes to h2 alone, and h3 and h4 see
 
     hoplab trace --topology switch h1 -- ping -c 1 10.0.0.2
     hoplab up switch,n=8 && hoplab swap hub
+    hoplab run -- sh -c 'ryu-manager controllers/learning_switch.py & python3 topologies/switch.py'
     sudo mn --custom topologies/switch.py --topo switch,n=8 --controller remote
     sudo python3 topologies/switch.py       (and ryu-manager controllers/learning_switch.py)
 

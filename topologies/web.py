@@ -24,6 +24,7 @@ page (HTTP) and closes. At each router the MAC addresses change and the IP addre
     hoplab visit
     hoplab visit --topology web,variant=slow ; hoplab visit --topology web,tls=1 https://10.80.0.80/
     hoplab visit http://no.such.name.com/ ; hoplab visit http://closed.itheima.com/
+    hoplab run -- sh -c 'ryu-manager controllers/learning_switch.py & python3 topologies/web.py'
     sudo mn --custom topologies/web.py --topo web --controller remote
     sudo python3 topologies/web.py          (with `ryu-manager controllers/learning_switch.py`)
 

@@ -24,7 +24,9 @@ IP addresses stay, whoever does it: a kernel, or a table of flows.
     hoplab visit --topology web_openflow
     hoplab up web_openflow && hoplab table r1
     hoplab trace client -- traceroute -n 10.80.0.80
+    hoplab run -- sh -c 'ryu-manager controllers/router.py & python3 topologies/web_openflow.py'
     sudo mn --custom topologies/web_openflow.py --topo web_openflow --controller remote
+    sudo python3 topologies/web_openflow.py    (with `ryu-manager controllers/router.py`)
 
 Parameters: clients (1 to 100). The routers' addresses are in controllers/router.json, too.
 """

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hoplab.wait import patience
 from tests.conftest import need
 
 pytestmark = pytest.mark.net
@@ -66,9 +66,17 @@ def test_every_client_visits_every_site_and_traceroute_reads_well(hoplab: Any) -
     assert walk[3] in ("ns1.isp.com", "ns2.isp.com") and "10.61.0.2" in text
     story = hoplab("visit", "--json", "--from", "home1", "http://www.green.org/").json
     assert story["outcome"]["ok"] is True
-    # By IPv6 too, and by a name that has nothing else.
-    story = hoplab("visit", "--json", "http://www6.red.com/").json
+    # By IPv6 too, and by a name that has nothing else. Whose addresses these are, the lab knows.
+    hoplab("visit", "http://www6.red.com/", "--save", "run")
+    story = json.loads((hoplab.home / "run" / "trace.json").read_text())
     assert story["outcome"]["ok"] is True
+    wiring = json.loads((hoplab.home / "run" / "lab.json").read_text())
+    known = {one["name"]: one["addresses"] for one in wiring["interfaces"]}
+    assert known["pc1-eth0"] == ["10.1.0.10/24", "fd00:1::10/64"]
+    assert "fd00:255::1/64" in known["r1-eth0"]
+    # The capture's own list of names, for Wireshark.
+    named = ipaddress.ip_address("fd00:1::10").packed + b"pc1\0"
+    assert named in (hoplab.home / "run" / "capture.pcapng").read_bytes()
     hoplab("down")
 
 
@@ -79,10 +87,12 @@ def test_home_gets_its_addresses_by_dhcp(make_world: Callable[..., Any]) -> None
             pytest.skip(f"{tool} is not installed")
     hoplab = make_world()
     hoplab("up", "internet,routers=3,lans=1,clients=1,sites=1,dhcp=1")
-    deadline = time.monotonic() + 30 * patience()
-    while "192.168.1.1" not in (text := hoplab("exec", "home1", "--", "ip", "-4", "addr").out):
-        assert time.monotonic() < deadline, f"no address in time: {text}"
-        time.sleep(0.2)
+    # They have them when `up` returns, and the lab knows them.
+    text = hoplab("exec", "home1", "--", "ip", "-4", "addr").out
+    found = re.search(r"inet (192\.168\.1\.1\d\d/24)", text)
+    assert found, text
+    wiring = json.loads((hoplab.state / "hoplab" / "labs" / "lab" / "lab.json").read_text())
+    assert [found[1]] in [i["addresses"] for i in wiring["interfaces"] if i["node"] == "home1"]
     assert hoplab("visit", "--from", "home1", "--json").json["outcome"]["ok"] is True
     hoplab("down")
 

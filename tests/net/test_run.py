@@ -70,6 +70,25 @@ def test_a_script_with_tcp_twice_over_in_one_process(anybody: World) -> None:
     assert {"h1-eth0", "s1-eth2", "h2-eth0", "h1-eth0 (2)"} <= carried
 
 
+@pytest.mark.parametrize(
+    "topology, client, url",
+    [
+        ("web", "client", "http://www.itheima.com/"),
+        pytest.param("internet", "pc1", "http://www.green.org/", marks=pytest.mark.long),
+    ],
+)
+def test_our_topologies_are_scripts_too(
+    hoplab: World, topology: str, client: str, url: str
+) -> None:
+    """As the first lines of each say; what runs on the hosts runs there, too."""
+    folder = PROJECT / "topologies"
+    learning = PROJECT / "controllers" / "learning_switch.py"
+    command = f"ryu-manager {learning} >/dev/null 2>&1 & python3 {folder / topology}.py"
+    fetch = f"{client} curl -sS --retry 20 --retry-delay 1 --retry-all-errors --max-time 5 {url}\n"
+    done = hoplab("run", "--", "sh", "-c", command, input=fetch)
+    assert "<h1>You have arrived." in done.out + done.err
+
+
 def test_mn_and_its_default_controller(anybody: World) -> None:
     with nothing_left(anybody):
         done = anybody("mn", "--", "--topo", "single,2", "--test", "pingall")

@@ -229,6 +229,9 @@ def test_ends_quietly_in_the_foreground(script: str, signum: int, tmp_path: Path
         ("dns_resolver.py", ["--hints", "/nonexistent/hints"], "No such file"),
         ("web_server.py", ["--site", "/nonexistent"], "there is no folder"),
         ("web_server.py", ["--port", "65536"], "0 to 65535"),
+        ("web_server.py", ["--idle", "soon"], "'soon' is no time: give seconds"),
+        ("web_server.py", ["--max-body", "-1"], "'-1' is no number from 0"),
+        ("dns_resolver.py", ["--timeout", "0"], "'0' is no time: give seconds"),
         ("web_server.py", ["--port", "0", "--log", "/nonexistent/log"], "cannot write the log"),
     ],
 )

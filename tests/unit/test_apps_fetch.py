@@ -561,3 +561,9 @@ def test_a_full_disk_is_23() -> None:
     with fake(OK + b"Content-Length: 5\r\n\r\nhello") as it:
         result = run_app("fetch.py", f"http://127.0.0.1:{it.port}/", "--output", "/dev/full")
     assert result.returncode == 23 and "No space left" in result.stderr
+
+
+def test_plain_http_to_the_port_of_https() -> None:
+    exchange = fetch.Fetch(fetch.parse_url("http://www.a.lab:443/"))
+    broken = exchange._broken(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+    assert "try https://www.a.lab/" in broken.hint and broken.code == fetch.EXIT_RECEIVE
