@@ -175,9 +175,14 @@ def _answers(path: Path) -> bool:
         return trial.connect_ex(str(path)) == 0
 
 
+def _timeout(within_s: int) -> str:
+    """The option of Open vSwitch's tools. They know whole seconds only."""
+    return f"--timeout={round(within_s * wait.patience())}"
+
+
 def vsctl(*arguments: str, timeout_s: int = 30) -> str:
     """One ovs-vsctl call, hence one transaction. Raises LabError with what it said."""
-    argv = [_tool("ovs-vsctl"), f"--timeout={timeout_s}", *arguments]
+    argv = [_tool("ovs-vsctl"), _timeout(timeout_s), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         text = " ".join(arguments)
@@ -192,7 +197,7 @@ def vsctl(*arguments: str, timeout_s: int = 30) -> str:
 
 def ofctl(*arguments: str) -> str:
     """One ovs-ofctl call, OpenFlow 1.3. Raises LabError with what it said."""
-    argv = [_tool("ovs-ofctl"), "-O", "OpenFlow13", "--timeout=20", *arguments]
+    argv = [_tool("ovs-ofctl"), "-O", "OpenFlow13", _timeout(20), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         raise LabError(
@@ -237,7 +242,8 @@ _interval_ms = 5000
 
 def appctl(*arguments: str) -> str:
     """One ovs-appctl call to ovs-vswitchd. Raises LabError with what it said."""
-    argv = [_tool("ovs-appctl"), f"--target={RUN}/ovs-vswitchd.ctl", "--timeout=5", *arguments]
+    target = f"--target={RUN}/ovs-vswitchd.ctl"
+    argv = [_tool("ovs-appctl"), target, _timeout(5), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         raise LabError(
