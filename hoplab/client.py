@@ -128,6 +128,8 @@ def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()
 
 def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -> dict[str, Any]:
     """The next message. Raises LabError: the lab's own, or that it died or does not answer."""
+    if within_s is not None:
+        within_s *= wait.patience()
     sock.settimeout(within_s)
     try:
         data = sock.recv(LARGEST_MESSAGE)
@@ -326,13 +328,14 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
 
 def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:
+    within_s = UP_S * wait.patience()
     while True:
-        started.channel.settimeout(UP_S)
+        started.channel.settimeout(within_s)
         try:
             data = started.channel.recv(LARGEST_MESSAGE)
         except TimeoutError:
             raise LabError(
-                f"the lab is not up after {UP_S} s",
+                f"the lab is not up after {within_s:g} s",
                 "see `hoplab doctor`",
                 Exit.LAB_DIED,
             ) from None

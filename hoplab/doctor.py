@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, netlink, reported, sandbox, switchd
+from hoplab import apparmor, client, netlink, reported, sandbox, switchd
 from hoplab.errors import LabError
 
 
@@ -217,10 +217,24 @@ def _machine() -> Iterator[Check]:
     except LabError as error:
         yield Check("a trial sandbox", error.message, False, "" if found else error.hint)
     for refusal in found:
-        yield Check("this machine's settings", refusal.what, False, refusal.fix)
+        if refusal.what.startswith(sandbox.APPARMOR):
+            yield _apparmor(refusal)
+        else:
+            yield Check("this machine's settings", refusal.what, False, refusal.fix)
     if not found:
         yield Check("this machine's settings", f"allow a lab to {who}", True)
     yield from _datapath(faults)
+
+
+def _apparmor(refusal: sandbox.Refusal) -> Check:
+    """A profile for this hoplab alone, where it can be had, rather than a sysctl for everybody."""
+    what, fix = refusal.what, refusal.fix
+    with contextlib.suppress(LabError):
+        launcher = apparmor.launcher()
+        apparmor.profile(launcher)
+        fix = apparmor.install_line(launcher)
+        what += f"; a profile can except {launcher}"
+    return Check("this machine's settings", what, False, fix)
 
 
 def _folder() -> Check:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from hoplab.errors import Exit, LabError
 from hoplab.ovsdb import RUN
+from hoplab.wait import patience
 
 ANSWER_S = 20.0
 
@@ -60,7 +61,7 @@ class _Connection:
         self._number = 0
         self._received = b""
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(ANSWER_S)
+        self._socket.settimeout(ANSWER_S * patience())
         try:
             self._socket.connect(str(RUN / f"{bridge}.mgmt"))
         except OSError as error:

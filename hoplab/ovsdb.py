@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab.errors import Exit, LabError
+from hoplab.wait import patience
 
 NAME = "Open_vSwitch"
 RUN = Path("/run/openvswitch")  # where the lab's own Open vSwitch has its sockets
@@ -174,7 +175,7 @@ class Database:
         }
         results = self.transact([*operations, count, _select(NAME, ["next_cfg"])], within_s)
         number = results[-1]["rows"][0]["next_cfg"]
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within_s * patience()
         while self._done < number:
             message = self._read(deadline, "ovs-vswitchd to carry out a change")
             if message.get("method") == "update":
@@ -213,6 +214,7 @@ class Database:
     def _call(self, method: str, params: list[Any], within_s: float) -> Any:
         self._id += 1
         request = {"method": method, "params": params, "id": self._id}
+        within_s *= patience()
         deadline = time.monotonic() + within_s
         try:
             self._socket.settimeout(within_s)

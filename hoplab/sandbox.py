@@ -67,6 +67,7 @@ NOT_NEEDED = {
 # Parts of /proc that are the machine's. /proc/sys/net is the network namespace's own.
 _OF_THE_MACHINE = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 
+APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
 TUN = "/dev/net/tun"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -132,11 +133,11 @@ def refusals(*, tun: bool = True) -> Iterator[Refusal]:
                 "kernel.unprivileged_userns_clone is 0: only root may make user namespaces",
                 "sudo sysctl -w kernel.unprivileged_userns_clone=1",
             )
-        if _sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1":
+        if _sysctl(APPARMOR) == "1":
             yield Refusal(
-                "kernel.apparmor_restrict_unprivileged_userns is 1: AppArmor takes the "
+                f"{APPARMOR} is 1: AppArmor takes the "
                 "capabilities away inside user namespaces (Ubuntu 23.10 and later)",
-                "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+                f"sudo sysctl -w {APPARMOR}=0",
             )
     if _sysctl("user.max_user_namespaces") == "0" and os.geteuid() != 0:
         yield Refusal(

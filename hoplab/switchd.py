@@ -320,9 +320,14 @@ def _answers(path: Path) -> bool:
         return trial.connect_ex(str(path)) == 0
 
 
+def _timeout(within_s: int) -> str:
+    """The option of Open vSwitch's tools. They know whole seconds only."""
+    return f"--timeout={round(within_s * wait.patience())}"
+
+
 def vsctl(*arguments: str, timeout_s: int = 30) -> str:
     """One ovs-vsctl call, hence one transaction. Raises LabError with what it said."""
-    argv = [_tool("ovs-vsctl"), f"--timeout={timeout_s}", *arguments]
+    argv = [_tool("ovs-vsctl"), _timeout(timeout_s), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         text = " ".join(arguments)
@@ -337,7 +342,7 @@ def vsctl(*arguments: str, timeout_s: int = 30) -> str:
 
 def ofctl(*arguments: str) -> str:
     """One ovs-ofctl call, OpenFlow 1.3. Raises LabError with what it said."""
-    argv = [_tool("ovs-ofctl"), "-O", "OpenFlow13", "--timeout=20", *arguments]
+    argv = [_tool("ovs-ofctl"), "-O", "OpenFlow13", _timeout(20), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         raise LabError(
@@ -428,7 +433,7 @@ def appctl(*arguments: str) -> str:
     known to one of them alone. Raises LabError with what it said where none has."""
     answers, said = [], ""
     for target in [RUN / "ovs-vswitchd.ctl", *sorted(RUN.glob("ovs-vswitchd-*.ctl"))]:
-        argv = [_tool("ovs-appctl"), f"--target={target}", "--timeout=5", *arguments]
+        argv = [_tool("ovs-appctl"), f"--target={target}", _timeout(5), *arguments]
         done = subprocess.run(argv, capture_output=True, text=True)
         if done.returncode == 0:
             answers.append(done.stdout)

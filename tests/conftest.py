@@ -69,6 +69,11 @@ class Done:
         return json.loads(self.out)
 
 
+def without_steps(err: str) -> str:
+    """What a command said on stderr but for the steps that took long, which a busy machine adds."""
+    return "".join(line for line in err.splitlines(True) if not line.startswith("… "))
+
+
 @dataclass
 class World:
     """A place to run `hoplab`: its own state folder, as root or as an ordinary user.
@@ -147,6 +152,7 @@ class World:
         process = self.popen(*arguments, **options)
         try:
             out, err = process.communicate(text, timeout=timeout)
+            err = without_steps(err or "")
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()

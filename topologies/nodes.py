@@ -26,6 +26,7 @@ from mininet.node import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 APPS = os.path.join(os.path.dirname(HERE), "apps")
+START_S = 100  # for an app to listen: one that ends is told at once, one that hangs not before
 
 
 def require(*programs, package):
@@ -224,7 +225,11 @@ class Server(Computer):
         failed = []
         while self.starting:
             app, process = self.starting.pop()
-            out, err = process.communicate(timeout=30)
+            try:
+                out, err = process.communicate(timeout=START_S)
+            except subprocess.TimeoutExpired:
+                failed.append(f"{app}: it has not said within {START_S} s that it listens")
+                continue
             pid = re.search(rb"\(pid (\d+)\)", out)
             if process.returncode or not pid:
                 failed.append(f"{app}: {err.decode(errors='replace').strip()}")

@@ -107,6 +107,11 @@ def build_parser() -> argparse.ArgumentParser:
         "hoplab doctor\nhoplab doctor --json", "verbs_lab",
     )  # fmt: skip
     _json(p)
+    p.add_argument(
+        "--apparmor-profile", action="store_true",
+        help="print a profile that lets this hoplab make namespaces where AppArmor forbids it "
+        "(Ubuntu 23.10 and later), and do nothing else",
+    )  # fmt: skip
 
     p = _add(
         verbs, "up", "bring a lab up",

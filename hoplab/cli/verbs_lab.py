@@ -287,6 +287,11 @@ def path(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
+    if arguments.apparmor_profile:
+        from hoplab import apparmor
+
+        print(apparmor.profile(apparmor.launcher()), end="")
+        return Exit.OK
     from hoplab import doctor as checks
 
     found = checks.examine()

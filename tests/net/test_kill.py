@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from hoplab import wait
+from tests.conftest import without_steps
 
 pytestmark = pytest.mark.net
 
@@ -146,7 +147,7 @@ def campaign(
             except (ProcessLookupError, FileNotFoundError):
                 pass
         where += f", killed {victim}"
-        _, err = process.communicate(timeout=60)
+        err = without_steps(process.communicate(timeout=60)[1])
         assert "Traceback" not in err, where + "\n" + err
         # A killed ping is a story with exit code 1, told on stdout.
         told = process.returncode == 1 and phase == "run" and not err

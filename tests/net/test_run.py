@@ -40,8 +40,8 @@ for again in range(2):
     net = Mininet(MyTopo(), switch=OVSBridge, controller=None, link=TCLink)
     net.start()
     h1, h2 = net['h1'], net['h2']
-    h2.cmd('timeout 30 python3 -m http.server 80 --directory /tmp &')
-    for _ in range(100):
+    h2.cmd('timeout 300 python3 -m http.server 80 --directory /tmp &')
+    for _ in range(1000):
         if 'LISTEN' in h2.cmd('ss -ltn sport = :80'):
             break
         h2.cmd('sleep 0.1')

@@ -41,7 +41,8 @@ def test_the_machine_is_made_by_the_installer_and_opens_no_port() -> None:
 
 @pytest.mark.parametrize("script", ["vagrant/provision.sh", "scripts/make_bundle.sh",
                                     "tests/machines/root.sh", "tests/machines/bare.sh",
-                                    "tests/machines/vm.sh"])  # fmt: skip
+                                    "tests/machines/vm.sh",
+                                    "tests/machines/apparmor.sh"])  # fmt: skip
 def test_bash_takes_the_script(script: str) -> None:
     done = subprocess.run(["bash", "-n", ROOT / script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

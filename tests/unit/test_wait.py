@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import importlib
+import socket
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 
-from hoplab import wait
+from hoplab import client, switchd, wait
 from hoplab.errors import LabError
-from tests.conftest import _patient
+from tests.conftest import PROJECT, _patient
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,30 @@ def test_the_tests_own_deadlines_are_patient_too(monkeypatch: pytest.MonkeyPatch
     patient = _patient(communicate)
     assert patient(None, timeout=30) == patient(None, "", 30) == 240
     assert patient(None) is None
+
+
+def test_open_vswitch_s_tools_are_given_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPLAB_PATIENCE", "1.5")
+    assert switchd._timeout(5) == "--timeout=8"
+
+
+def test_an_answer_is_waited_for_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOPLAB_PATIENCE", "3")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, pytest.raises(LabError, match=r"has not answered for 0\.03 s"):
+        client.receive(ours, "lab", within_s=0.01)
+
+
+def test_an_app_that_hangs_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """topologies/nodes.py, which knows nothing of the engine."""
+    monkeypatch.syspath_prepend(str(PROJECT / "topologies"))
+    nodes = importlib.import_module("nodes")
+    monkeypatch.setattr(nodes, "START_S", 0.01)
+    process = subprocess.Popen(["sleep", "100"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    server = SimpleNamespace(starting=[("dns_server.py", process)], serving=[])
+    try:
+        with pytest.raises(RuntimeError, match=r"dns_server.py: it has not said within 0\.01 s"):
+            nodes.Server.ready(server)
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
