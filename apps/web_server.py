@@ -4,9 +4,8 @@
 The cast
     `Server`       the loop: accepts, waits with epoll(7), ends slow clients, stops gracefully
     `Connection`   one client: bytes in, requests out, responses back, in order
-    `Variant`      servers that behave differently, to see the difference on the wire
-    `AccessLog`    a line for each request, in three formats
-    http1.py cuts bytes into requests; web_site.py finds the answer; sockets are here alone
+    http1.py cuts bytes into requests, web_site.py finds the answer, web_variants.py behaves
+    otherwise, web_log.py writes it down; sockets are here alone
 
 Run it, and fetch from it:
 
@@ -62,7 +61,9 @@ from http1 import (
     http_date,
     page,
 )
+from web_log import AccessLog
 from web_site import Hosts, Site
+from web_variants import DEFAULT, VARIANTS, Reset, Variant, varied
 
 if TYPE_CHECKING:
     import ssl
@@ -115,28 +116,6 @@ class Plain:
 
     def new_turn(self) -> None:
         pass
-
-
-class Variant(NamedTuple):
-    """How a server may behave otherwise.
-
-    version: in the status line. keep: may a connection carry a second request? pause_s: before
-    the answer and before each piece of it. reset: break the connection in the middle of the body.
-    """
-
-    version: bytes = b"HTTP/1.1"
-    keep: bool = True
-    pause_s: float = 0.0
-    reset: bool = False
-
-
-VARIANTS = {
-    "http1.0": Variant(version=b"HTTP/1.0", keep=False),
-    "no-keep-alive": Variant(keep=False),
-    "slow": Variant(pause_s=0.3),
-    "reset": Variant(keep=False, reset=True),
-}
-SLOW_PIECE = 512
 
 
 class Connection:
@@ -339,7 +318,7 @@ class Connection:
         variant = server.variant
         body, length = response.body, response.length
         if variant is not DEFAULT:
-            body = _varied(variant, response)
+            body = varied(variant, response)
         version, method = (1, 1), "GET"
         if request is not None:
             version, method = request.version, request.method
@@ -550,11 +529,6 @@ class _Broken(NamedTuple):
     reset: bool = False
 
 
-class _Reset(Exception):
-    """The variant "reset" breaks the connection here."""
-
-
-DEFAULT = Variant()
 NOTHING = Spool()
 
 
@@ -572,7 +546,7 @@ def _drop(body: Body) -> None:
 def _next(pieces: Iterator[bytes]) -> bytes | _Broken | None:
     try:
         return next(pieces, None)
-    except _Reset:
+    except Reset:
         return _Broken("reset on purpose", reset=True)
     except Exception as error:
         return _Broken(f"{type(error).__name__}: {error}")
@@ -584,30 +558,6 @@ def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if piece:
             yield chunk(piece)
     yield chunk(b"")
-
-
-def _varied(variant: Variant, response: Response) -> Body:
-    """The body as this VARIANT gives it: slowly, or with a break in the middle."""
-    if not variant.pause_s and not variant.reset:
-        return response.body
-    body = response.body
-    if isinstance(body, FilePart):
-        data = os.pread(body.fd, body.size, body.offset)
-        os.close(body.fd)
-    else:
-        data = body if isinstance(body, bytes) else b"".join(body)
-
-    def pieces() -> Iterator[bytes]:
-        half = len(data) // 2
-        if variant.reset:
-            yield data[:half]
-            time.sleep(0.05)  # so that the half is on the wire before the reset overtakes it
-            raise _Reset
-        for at in range(0, len(data), SLOW_PIECE):
-            time.sleep(variant.pause_s)
-            yield data[at : at + SLOW_PIECE]
-
-    return pieces()
 
 
 class Server:
@@ -800,47 +750,6 @@ class Server:
             self._listener = None
         for connection in [c for c in self.connections.values() if c.idle]:
             connection.close()
-
-
-# ---- the log -----------------------------------------------------------------------------------
-
-
-class AccessLog:
-    """A line for each request: "short" has the time of day in front; "common" and "combined" are
-    the formats that programs such as goaccess read."""
-
-    FORMATS = ("short", "common", "combined")
-
-    def __init__(self, log: service.Log, form: str = "short") -> None:
-        self._log = log
-        self._form = form
-        self._second = 0
-        self._stamp = ""
-
-    def __call__(self, peer: str, request: Request | None, status: int, size: int) -> None:
-        """Log one answer; REQUEST is None if there was none that could be read."""
-        line, agent, referer = "-", "-", "-"
-        if request is not None:
-            line = f"{request.method} {request.target} HTTP/1.{request.version[1]}"
-            agent = request.headers.get("user-agent", "-")
-            referer = request.headers.get("referer", "-")
-        line = _quoted(line)
-        if self._form == "short":
-            self._log.gather(f'{peer} "{line}" {status} {size}')
-            return
-        now = int(time.time())
-        if now != self._second:
-            self._second = now
-            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(now))
-        text = f'{peer} - - [{self._stamp}] "{line}" {status} {size or "-"}'
-        if self._form == "combined":
-            text += f' "{_quoted(referer)}" "{_quoted(agent)}"'
-        self._log.gather(text, timed=False)
-
-
-def _quoted(text: str) -> str:
-    """TEXT as it may stand between quotes."""
-    return text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
 
 
 # ---- the command -------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ import service
 from dns_records import record
 from dns_wire import Message
 
-from tests.unit.test_apps_all import ZONES, Running, need, run_app, running
+from tests.unit.test_apps_all import ZONES, Running, eventually, need, run_app, running
 
 BIG_ZONE = """\
 $ORIGIN big.lab.
@@ -295,6 +295,15 @@ def test_reply_comes_from_the_address_that_was_asked(big_zone: Path, tmp_path: P
         assert dig(it, "ns.big.lab").data() == ["10.0.0.1"]
 
 
+def test_ready_answers_have_their_lines_in_the_log(big_zone: Path, tmp_path: Path) -> None:
+    with running("dns_server.py", tmp_path / "log", "--zone", str(big_zone)) as it:
+        for _ in range(3):  # the second answer and the third are ready
+            assert dig(it, "ns.big.lab").data() == ["10.0.0.1"]
+        dig(it, "ns.big.lab", "+tcp")
+        line = re.compile(r"[\d:.]{12} ns\.big\.lab\. A -> ns\.big\.lab\. \d+ IN A 10\.0\.0\.1")
+        eventually(lambda: sum(line.fullmatch(text) is not None for text in it.lines) == 4)
+
+
 def test_capital_letters_come_back_as_they_were(server: Running) -> None:
     """Some resolvers hide random bits in them (draft-vixie-dnsext-dns0x20)."""
     answer = dig(server, "wWw.iTHEima.CoM", "+norec")
@@ -472,7 +481,8 @@ def test_half_closed_connection_still_gets_its_answers(server: Running) -> None:
 
 def test_log_has_a_line_for_each_query(server: Running) -> None:
     dig(server, "nobody-logs-this.itheima.com")
-    assert any("nobody-logs-this.itheima.com. A -> NXDOMAIN" in line for line in server.lines)
+    line = "nobody-logs-this.itheima.com. A -> NXDOMAIN"
+    eventually(lambda: any(line in text for text in server.lines))
 
 
 def test_malformed_datagrams_do_not_kill_it(server: Running) -> None:
