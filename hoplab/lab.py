@@ -7,6 +7,7 @@ Lives in the lab's own namespaces and process. Who asks, and over what, is `daem
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -74,7 +75,7 @@ class Lab:
             if self.datapath == "afxdp":
                 progress("trying AF_XDP ports")
                 opening.result()
-                self._try_afxdp()
+                self._try_afxdp(sum(map(topo.isSwitch, itertools.chain(*topo.links()))))
             opening = self._divide(opening, topo.switches())
         else:
             self._close_early(opening)
@@ -158,10 +159,10 @@ class Lab:
             raise listening.unheard("this lab")
         return "auto" if self.spec.capture and wish == "fast" else wish
 
-    def _try_afxdp(self) -> None:
-        """Once Open vSwitch runs: whether it takes AF_XDP ports here. Raises LabError if they are
-        insisted on and it does not."""
-        why = self.switchd.try_afxdp()
+    def _try_afxdp(self, ports: int) -> None:
+        """Once Open vSwitch runs: whether it takes so many AF_XDP ports here. Raises LabError if
+        they are insisted on and it does not."""
+        why = self.switchd.try_afxdp(ports)
         if not why:
             self.event(
                 "frames pass the switches by AF_XDP, where a capture does not hear them: "
@@ -171,7 +172,7 @@ class Lab:
         if self.spec.datapath == "afxdp":
             raise LabError(
                 f"AF_XDP ports do not work here: {why}",
-                "they want root and a kernel with XDP sockets and BPF; "
+                "they want root, a kernel with XDP sockets and BPF, and memory; "
                 "leave out --datapath, or write --datapath fast to take them where they work",
                 Exit.REFUSED,
                 switchd.tail(self.spec.logs / "ovs-vswitchd.log", 5),

@@ -17,6 +17,7 @@ import contextlib
 import functools
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -38,6 +39,7 @@ DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
 # AF_XDP polled by the main thread: with a thread of its own it carries a third more, and takes all
 # of a core for that while nothing is sent (bench/datapath.py).
 PORT_KINDS = {"afxdp": "afxdp-nonpmd"}
+AFXDP_PORT_MIB = 76  # what one takes for its rings and frames
 BEAT_S, BEATS = 2.0, 5  # how often a daemon is asked for a sign of life, and how many it may miss
 # One pair of daemons suffices for so many switches; more are divided, so many to a pair, as long as
 # that makes no more than so many pairs, of 14 MiB each.
@@ -174,9 +176,12 @@ class Switchd:
                 )
                 database.apply(ovsdb.remove_bridges())
 
-    def try_afxdp(self) -> str:
-        """Why AF_XDP ports do not work here, in a few words, or "": a bridge with one is made and
-        taken away again."""
+    def try_afxdp(self, ports: int = 1) -> str:
+        """Why so many AF_XDP ports do not work here, in a few words, or "": a bridge with one is
+        made and taken away again."""
+        need, room = ports * AFXDP_PORT_MIB, memory_mib()
+        if need > room // 2:
+            return f"{ports} of them take {need} MiB of memory, and {room} are free"
         trial = ("try-xdp0", "try-xdp1")
         port = ovsdb.Port(trial[0], kind=PORT_KINDS["afxdp"])
         ip = _tool("ip")
@@ -445,6 +450,12 @@ def appctl(*arguments: str) -> str:
             detail=f"ovs-appctl {' '.join(arguments)}\n{said}",
         )
     return "".join(answers)
+
+
+def memory_mib() -> int:
+    """The memory that programs could still have, in MiB (proc(5), MemAvailable)."""
+    found = re.search(r"^MemAvailable: +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) >> 10 if found else 0
 
 
 def revalidate() -> None:

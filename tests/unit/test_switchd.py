@@ -20,6 +20,14 @@ def test_how_switches_are_divided() -> None:
     assert [switchd.pairs_for(count) for count in (1, 32, 33, 50, 100, 1000)] == [1, 1, 2, 3, 4, 4]
 
 
+def test_afxdp_ports_for_which_there_is_no_room_are_not_even_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switchd, "memory_mib", lambda: 1000)
+    why = switchd.Switchd(tmp_path).try_afxdp(7)
+    assert why == "7 of them take 532 MiB of memory, and 1000 are free"
+
+
 def test_a_daemon_that_misses_its_beats_is_silent_until_it_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
