@@ -20,6 +20,8 @@ the one before left, and each figure is the median. Columns:
     down    until the user has the prompt back
     gone    until the kernel has freed everything; nobody waits for it
     ratio   stock divided by ours
+    bare    single switches alone: the namespaces, veth pairs and addresses over netlink and nothing
+            else, no Mininet and no Open vSwitch; `of bare` is our `up` divided by that
 
 Works as root and as an ordinary user who may run labs. The exit code is 1 if anything failed.
 """
@@ -321,6 +323,33 @@ def stock(case: Case) -> Times:
     return in_machine(work)
 
 
+def bare(case: Case) -> Times:
+    """What the kernel takes for the same hosts, in the fewest messages."""
+
+    def work(report: Callable[[Times], None]) -> None:
+        from hoplab.batch import raise_file_limit
+
+        raise_file_limit()
+        ipv6_off()
+        began = time.perf_counter()
+        root, (count,) = Namespace.own("root"), case.sizes
+        spaces = Namespace.create(f"h{i}" for i in range(count))
+        links = []
+        for i, space in enumerate(spaces):
+            tail = f"{i >> 8:02x}:{i & 255:02x}"
+            here = netlink.End(f"s1-eth{i}", f"02:00:00:00:{tail}", 1000 + i, root.net)
+            there = netlink.End("eth0", f"02:00:00:01:{tail}", 2, space.net)
+            links.append(netlink.veth(here, there))
+        root.route.send(links)
+        root.route.send([netlink.link_up(1000 + i, "a port") for i in range(count)])
+        for i, space in enumerate(spaces):
+            address = netlink.address(2, "eth0", f"10.0.{i >> 8}.{i & 255}/8")
+            space.route.send([address, netlink.link_up(2, "eth0")])
+        report({"bare": time.perf_counter() - began})
+
+    return in_machine(work)
+
+
 # ---------------------------------------------------------------------------------- the commands
 
 
@@ -390,10 +419,13 @@ class Pair:
     run_stock: Callable[[Case], Times]
     ours: list[Times] = field(default_factory=list)
     stock: list[Times] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         """One run of each, ours first in every other pair."""
+        if self.run_ours is ours and self.case.kind == "single" and not self.case.controller:
+            self.bare.append(bare(self.case)["bare"])
         sides = [
             ("hoplab", self.run_ours, self.ours),
             ("stock", self.run_stock, self.stock),
@@ -413,6 +445,7 @@ class Pair:
             "network": str(self.case),
             "ours": self.ours,
             "stock": self.stock,
+            "bare": self.bare,
             "failed": self.failed,
         }
 
@@ -443,13 +476,15 @@ def engine_table(pairs: list[Pair]) -> str:
     rows = [["network", "runs"]]
     for what in ("up", "ping", "down", "gone"):
         rows[0] += [what, "stock", "ratio"]
-    rows[0].append("all pairs")
+    rows[0] += ["all pairs", "bare", "of bare"]
     for pair in pairs:
         row = [str(pair.case), str(min(len(pair.ours), len(pair.stock)))]
         for what in ("up", "ping", "down", "gone"):
             one, other = pair.median("ours", what), pair.median("stock", what)
             row += [number(one), number(other), ratio(one, other)]
-        rows.append([*row, number(pair.median("ours", "all"))])
+        least = statistics.median(pair.bare) if pair.bare else None
+        of_bare = ratio(least, pair.median("ours", "up"))
+        rows.append([*row, number(pair.median("ours", "all")), number(least), of_bare])
     return table(rows)
 
 
