@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import time
@@ -81,9 +82,9 @@ def test_our_topologies_are_scripts_too(
     hoplab: World, topology: str, client: str, url: str
 ) -> None:
     """As the first lines of each say; what runs on the hosts runs there, too."""
-    folder = PROJECT / "topologies"
-    learning = PROJECT / "controllers" / "learning_switch.py"
-    command = f"ryu-manager {learning} >/dev/null 2>&1 & python3 {folder / topology}.py"
+    script = shlex.quote(str(PROJECT / "topologies" / f"{topology}.py"))
+    learning = shlex.quote(str(PROJECT / "controllers" / "learning_switch.py"))
+    command = f"ryu-manager {learning} >/dev/null 2>&1 & python3 {script}"
     fetch = f"{client} curl -sS --retry 20 --retry-delay 1 --retry-all-errors --max-time 5 {url}\n"
     done = hoplab("run", "--", "sh", "-c", command, input=fetch)
     assert "<h1>You have arrived." in done.out + done.err

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from hoplab import gate, tunnel
+from hoplab import gate, tunnel, wait
 from hoplab.proxy import MAX_TUNNELS, Origin, Proxy, _with_links
 from tests.unit.test_apps_all import need
 from tests.unit.test_apps_fetch import Script, answer
@@ -426,7 +426,8 @@ def test_a_websocket_goes_through(lab: Lab) -> None:
     assert lab.secure == ["www.a.lab"]
     assert "Origin: https://www.a.lab\r\n" in heads[0] + "\r\n"
     assert "Connection: Upgrade\r\nUpgrade: websocket" in heads[0]
-    assert lab.said[-1].endswith("WebSocket closed, 300,005 bytes sent, 300,012 received")
+    closed = "WebSocket closed, 300,005 bytes sent, 300,012 received"
+    wait.until(lambda: lab.said[-1].endswith(closed), f"{closed!r} to be said", within_s=10)
 
 
 def test_an_upgrade_that_nobody_wants(lab: Lab) -> None:
