@@ -105,6 +105,7 @@ def test_a_site_by_name(lab: Lab) -> None:
     got = lab.get(lab.proxy.outside(Origin("10.80.0.80", 8080)), "/plain")
     assert got.endswith(LINKS)
     assert lab.asked == [("www.a.lab", 80), ("10.80.0.80", 8080)]
+    wait.until(lambda: lab.said, "the request to be told of", within_s=10)
     assert lab.said[0] == f"GET http://www.a.lab/ 200 {len(LINKS)} bytes"
 
 
@@ -253,6 +254,7 @@ def test_https_sites_by_name(lab: Lab) -> None:
     # A link without a scheme is one to https from here.
     assert f"src=http://c.lab.s8080.{token}.localhost:{port}/y.png".encode() in got
     assert f'href="http://www.b.lab.{token}.localhost:{port}/x"'.encode() in got
+    wait.until(lambda: lab.said, "the request to be told of", within_s=10)
     assert lab.said[0].startswith("GET https://www.a.lab/ 200")
     # A name that ends as a label of ours does is no label.
     for origin in (Origin("www.p80"), Origin("x.s443", 443, True), Origin("a.s1", 80)):
