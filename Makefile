@@ -7,7 +7,7 @@ JOBS ?= 4
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests demo test lint unit test-long test-vm test-bare bench bundle \
+.PHONY: help install install-tests demo test lint unit test-long test-vm test-bare test-apparmor bench bundle \
 	dist sbom clean
 
 help:  ## this list
@@ -49,6 +49,9 @@ test-vm: ## provision a virtual machine as vagrant does, and run the network tes
 
 test-bare: ## install on bare Debian and Ubuntu root file systems and run there (as root)
 	tests/machines/bare.sh $(ARGS)
+
+test-apparmor: ## a lab as a user under Ubuntu's own kernel, with its rule on namespaces (as root)
+	tests/machines/apparmor.sh
 
 bundle:  ## a folder for machines without a network: scripts/install.sh --from bundle
 	@scripts/make_bundle.sh $(ARGS)

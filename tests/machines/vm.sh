@@ -188,10 +188,13 @@ for datapath in kernel user; do
     if [[ " $modes " != *" $datapath-"* ]]; then continue; fi
     if [ "$datapath" = user ]; then
         # Our tests take the kernel's datapath where it is loaded, so it is taken away.
-        # The machine's own Open vSwitch holds the module; nobody needs that service here.
+        # The machine's own Open vSwitch holds the module; nobody needs that service here. The
+        # kernel would load it again as soon as somebody asks for it, so that is forbidden first.
         "${inside[@]}" 'sudo systemctl stop openvswitch-switch
             for dp in $(sudo ovs-dpctl dump-dps); do sudo ovs-dpctl del-dp "$dp"; done
-            sudo modprobe -r openvswitch'
+            echo install openvswitch /bin/false | sudo tee /etc/modprobe.d/hoplab-test.conf
+            sudo modprobe -r openvswitch
+            hoplab doctor | grep "datapath  *in user space"'
     fi
     for who in root vagrant; do
         if [[ " $modes " != *" $datapath-$who "* ]]; then continue; fi
