@@ -81,6 +81,7 @@ def install(batch: Batch) -> None:
     mininet.node.OVSSwitch.isSetup = True
     mininet.node.OVSSwitch.OVSVersion = "2.17"
     mininet.net.Mininet.inited = True
+    mininet.util.numCores.ncores = os.cpu_count() or 1  # which it asks `grep`, once a network
 
     def place_of(node: Any) -> Place:
         return node.__dict__.get("_place") or batch.root

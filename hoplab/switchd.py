@@ -362,9 +362,14 @@ def ofctl(*arguments: str) -> str:
 def add_bridges(bridges: Sequence[ovsdb.Bridge]) -> None:
     """Make all of them in one transaction a database, neighbours together, and wait until they
     forward. Raises LabError."""
+    paths = _databases()
+    if len(paths) == 1:
+        with ovsdb.Database(paths[0]) as database:
+            database.apply(ovsdb.add_bridges(bridges))
+        return
     works = [
         Background(functools.partial(_add, path, part))
-        for path, part in zip(_databases(), divided(bridges, len(_databases())), strict=True)
+        for path, part in zip(paths, divided(bridges, len(paths)), strict=True)
     ]
     for work in works:
         work.result()
