@@ -16,6 +16,7 @@ import ipaddress
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -202,7 +203,8 @@ def _add_address(found: dict[int, list[str]], body: bytes) -> None:
 
 
 class Socket:
-    """A netlink socket in the network namespace of the thread that opens it."""
+    """A netlink socket in the network namespace of the thread that opens it. Threads may share it:
+    one after the other sends and reads what is answered, for an answer goes to whoever reads."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(
@@ -210,6 +212,7 @@ class Socket:
         )
         self._socket.bind((0, 0))
         self._sequence = 0
+        self._turn = threading.Lock()
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -222,7 +225,8 @@ class Socket:
         the first that fails; the later ones of its batch have been carried out."""
         todo = list(messages)
         for start in range(0, len(todo), _BATCH):
-            self._send_batch(todo[start : start + _BATCH])
+            with self._turn:
+                self._send_batch(todo[start : start + _BATCH])
 
     def _send_batch(self, batch: list[Message]) -> None:
         out = bytearray()
@@ -262,6 +266,10 @@ class Socket:
         """All addresses by which others can reach this namespace, such as '10.0.0.1/24', by the
         index of their interface; those of a link or of the host alone are left out. Raises
         OSError."""
+        with self._turn:
+            return self._addresses()
+
+    def _addresses(self) -> dict[int, list[str]]:
         self._sequence += 1
         body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
         flags = NLM_F_REQUEST | NLM_F_DUMP

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+import threading
 
 import pytest
 from hypothesis import given
@@ -70,4 +71,22 @@ def test_the_kernels_refusal_names_the_purpose() -> None:
     sock = netlink.Socket()
     with pytest.raises(OSError, match="cannot set nowhere0 up"):
         sock.send([netlink.link_up(1 << 29, "nowhere0")])
+    sock.close()
+
+
+def test_threads_may_share_a_socket() -> None:
+    sock = netlink.Socket()
+    expected, done = sock.addresses(), []
+
+    def ask() -> None:
+        for _ in range(200):
+            assert sock.addresses() == expected
+        done.append(True)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert done == [True] * 4
     sock.close()
