@@ -27,7 +27,7 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,11 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     command = _Inside(list(argv), streams, out, datapath, terminal)
     started: sandbox.Started | None = None
     try:
-        with _held():
+        client.hold_interrupts()  # until it is known what there is to end
+        try:
             started = sandbox.start("mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp)
+        finally:
+            client.release_interrupts()
         for fd in (*streams, slave, out):
             if fd >= 0:
                 os.close(fd)
@@ -121,16 +124,6 @@ def _labs() -> list[str]:
     """The folders of labs that are up: no business of the command's."""
     folder = client.labs_folder()
     return [str(folder)] if folder.is_dir() else []
-
-
-@contextlib.contextmanager
-def _held() -> Iterator[None]:
-    """A Ctrl-C waits until it is known what there is to end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _open(path: Path) -> int:

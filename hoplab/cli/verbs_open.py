@@ -15,22 +15,16 @@ from pathlib import Path
 
 from hoplab import client, gate
 from hoplab.cli import output
-from hoplab.cli.verbs_trace import _check, _first_host, _first_server, _Lab
+from hoplab.cli.verbs_trace import _Lab, _wished_url
 from hoplab.errors import Exit, LabError
 from hoplab.proxy import Proxy
 from hoplab.trace.titles import clean
 
 
 def open_(arguments: argparse.Namespace) -> int:
-    url = arguments.url
-    if url and "://" not in url:
-        url = f"http://{url}"
-    if url:
-        _check(url)
+    wish = _wished_url(arguments)
     with _Lab(arguments, default="web") as lab:
-        state = lab.handle.state()
-        url = url or state["url"] or _first_server(state)
-        host = arguments.host or state["client"] or _first_host(state)
+        url, host = lab.where(wish)
         lab.watch(lambda: _serve(lab.handle, host, url, arguments))
         return lab.tell(host=host, command=f"hoplab open {url}")
 

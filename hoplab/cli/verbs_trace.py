@@ -25,18 +25,22 @@ from hoplab.errors import Exit, LabError, cannot_write
 def visit(arguments: argparse.Namespace) -> int:
     from hoplab import record
 
-    url = arguments.url
+    wish = _wished_url(arguments)
+    with _Lab(arguments, default="web") as lab:
+        url, host = lab.where(wish)
+        command = record.fetch_command(url, arguments.timeout, every=arguments.all)
+        lab.record(host, command)
+        return lab.tell(url=url, host=host)
+
+
+def _wished_url(arguments: argparse.Namespace) -> str:
+    """The URL on the command line, whole, or "". Raises LabError for one that no lab can fetch."""
+    url: str = arguments.url or ""
     if url and "://" not in url:
         url = f"http://{url}"
     if url:
         _check(url)
-    with _Lab(arguments, default="web") as lab:
-        state = lab.handle.state()
-        url = url or state["url"] or _first_server(state)
-        host = arguments.host or state["client"] or _first_host(state)
-        command = record.fetch_command(url, arguments.timeout, every=arguments.all)
-        lab.record(host, command)
-        return lab.tell(url=url, host=host)
+    return url
 
 
 def _check(url: str) -> None:
@@ -167,6 +171,13 @@ class _Lab:
         topology = self.arguments.topology or self.default
         self.started = True
         return verbs_lab.bring_up(self.arguments, topology, name, capture=True, quiet=self.quiet)
+
+    def where(self, url: str) -> tuple[str, str]:
+        """What is fetched and by which host: as asked for, else what the topology names. Raises
+        LabError."""
+        state = self.handle.state()
+        host = self.arguments.host or state["client"] or _first_host(state)
+        return url or state["url"] or _first_server(state), host
 
     def record(self, host: str, command: list[str]) -> None:
         from hoplab import record
