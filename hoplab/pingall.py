@@ -183,11 +183,15 @@ class _Round:
             self._introduce(group)
             self._fly(group)
             self._forget(group)
-        if n > FEW:
-            # What was lost among so many may have been lost for being among so many.
+        while n > FEW and self.given_up:
+            # What was lost among so many may have been lost for being among so many. Where switches
+            # learn on the way, each try comes some switches further than the one before: go on for
+            # as long as that brings anything.
             again, self.given_up = self.given_up, []
             self.window = self.widest = NARROW
             self._fly(again, both=False, tries=1)
+            if len(self.given_up) == len(again):
+                break
         self.epoll.close()
         names = self.result.hosts
         self.result.lost = sorted((names[i], names[j]) for i, j in self.given_up)

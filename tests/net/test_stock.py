@@ -151,6 +151,8 @@ PAIRS = {
     "cable": 2,
     "hub,n=3": 6,
     "switch,n=3": 6,
+    "linear,n=3,k=2": 30,
+    "tree,2,2": 12,
     "routed,subnets=3,hosts=1": 12,
     "web,routers=3": 110,
     "internet,routers=3,lans=1,clients=1,sites=1,ipv6=1": 110,
@@ -201,6 +203,8 @@ def as_a_script(topology: str) -> list[str]:
         ("cable", "", 2),
         ("hub", "hub", 12),
         ("switch", "learning_switch", 12),
+        ("linear", "learning_switch", 12),
+        ("tree", "learning_switch", 12),
         ("routed", "learning_switch", 20),
     ],
 )

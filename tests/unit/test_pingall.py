@@ -76,6 +76,20 @@ def test_what_is_lost_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPa
     assert result.received == 9 and len(one.asked) == 9 + 3 * pingall.TRIES
 
 
+def test_while_more_come_the_rest_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try finds one more switch on the way that has learned: the last answers after six more."""
+    monkeypatch.setattr(pingall, "REPLY_S", 0.02)
+    asked: dict[tuple[int, int], int] = {}
+
+    def answer(source: int, target: int) -> bool:
+        tries = asked[source, target] = asked.get((source, target), 0) + 1
+        return target > 5 or tries > pingall.TRIES + target
+
+    one = Quiet(pingall.FEW + 1, answer)
+    assert one.run().lost == []
+    assert max(asked.values()) == pingall.TRIES + 6
+
+
 def test_a_patient_round_waits_longer_for_the_first_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply that is later than its request's last try would be lost, and teach nothing."""
     monkeypatch.setenv("HOPLAB_PATIENCE", "8")
