@@ -77,7 +77,7 @@ def test_what_is_lost_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPa
 
 
 def test_while_more_come_the_rest_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try finds one more switch on the way that has learned: the last answers after six more."""
+    """Each try finds one more switch on the way that has learned: the last needs six."""
     monkeypatch.setattr(pingall, "REPLY_S", 0.02)
     asked: dict[tuple[int, int], int] = {}
 
