@@ -21,7 +21,8 @@ the one before left, and each figure is the median. Columns:
     gone    until the kernel has freed everything; nobody waits for it
     ratio   stock divided by ours
     bare    single switches alone: the namespaces, veth pairs and addresses over netlink and nothing
-            else, no Mininet and no Open vSwitch; `of bare` is our `up` divided by that
+            else, no Mininet and no Open vSwitch: by two threads as ours, and by one as a plain
+            program would; `of bare` is our `up` divided by the one and by the other
 
 Works as root and as an ordinary user who may run labs. The exit code is 1 if anything failed.
 """
@@ -323,8 +324,9 @@ def stock(case: Case) -> Times:
     return in_machine(work)
 
 
-def bare(case: Case) -> Times:
-    """What the kernel takes for the same hosts, in the fewest messages."""
+def bare(case: Case, *, threads: int) -> Times:
+    """What the kernel takes for the same hosts, in the fewest messages; namespaces by one or two
+    threads."""
 
     def work(report: Callable[[Times], None]) -> None:
         from hoplab.batch import raise_file_limit
@@ -333,7 +335,11 @@ def bare(case: Case) -> Times:
         ipv6_off()
         began = time.perf_counter()
         root, (count,) = Namespace.own("root"), case.sizes
-        spaces = Namespace.create(f"h{i}" for i in range(count))
+        # Namespace.create() divides many among two threads, and few not.
+        size = count if threads == 2 else 10
+        spaces: list[Namespace] = []
+        for first in range(0, count, size):
+            spaces += Namespace.create(f"h{i}" for i in range(first, min(first + size, count)))
         links = []
         for i, space in enumerate(spaces):
             tail = f"{i >> 8:02x}:{i & 255:02x}"
@@ -419,13 +425,15 @@ class Pair:
     run_stock: Callable[[Case], Times]
     ours: list[Times] = field(default_factory=list)
     stock: list[Times] = field(default_factory=list)
-    bare: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)  # by two threads
+    plain: list[float] = field(default_factory=list)  # by one
     failed: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         """One run of each, ours first in every other pair."""
         if self.run_ours is ours and self.case.kind == "single" and not self.case.controller:
-            self.bare.append(bare(self.case)["bare"])
+            self.bare.append(bare(self.case, threads=2)["bare"])
+            self.plain.append(bare(self.case, threads=1)["bare"])
         sides = [
             ("hoplab", self.run_ours, self.ours),
             ("stock", self.run_stock, self.stock),
@@ -446,6 +454,7 @@ class Pair:
             "ours": self.ours,
             "stock": self.stock,
             "bare": self.bare,
+            "bare, one thread": self.plain,
             "failed": self.failed,
         }
 
@@ -476,15 +485,17 @@ def engine_table(pairs: list[Pair]) -> str:
     rows = [["network", "runs"]]
     for what in ("up", "ping", "down", "gone"):
         rows[0] += [what, "stock", "ratio"]
-    rows[0] += ["all pairs", "bare", "of bare"]
+    rows[0] += ["all pairs", "bare", "of bare", "bare, one thread", "of bare"]
     for pair in pairs:
         row = [str(pair.case), str(min(len(pair.ours), len(pair.stock)))]
         for what in ("up", "ping", "down", "gone"):
             one, other = pair.median("ours", what), pair.median("stock", what)
             row += [number(one), number(other), ratio(one, other)]
-        least = statistics.median(pair.bare) if pair.bare else None
-        of_bare = ratio(least, pair.median("ours", "up"))
-        rows.append([*row, number(pair.median("ours", "all")), number(least), of_bare])
+        row.append(number(pair.median("ours", "all")))
+        for times in (pair.bare, pair.plain):
+            least = statistics.median(times) if times else None
+            row += [number(least), ratio(least, pair.median("ours", "up"))]
+        rows.append(row)
     return table(rows)
 
 

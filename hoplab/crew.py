@@ -119,7 +119,7 @@ class Crew:
         # Those of a swap under way are the newest.
         recent = set(self._ports[-len(control.PORTS) // 2 :])
         port = next(p for p in turned if p not in taken and p not in recent)
-        self._ports.append(port)
+        self._ports = [*self._ports[-len(control.PORTS) :], port]
         return port
 
     def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import os
 import select
 import signal
@@ -432,6 +433,8 @@ def _launch(
     sethostname(name)
     give_up_capabilities()
     os.close(told)  # the caller reads on: everything that can be refused has been granted
+    # What init and the lab share stays shared: a full collection would write to every object.
+    gc.freeze()
     lab = os.fork()
     if lab:
         channel.close()
