@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -167,6 +168,29 @@ def test_a_program_for_another_processor(tmp_path: Path, monkeypatch: pytest.Mon
     assert "cannot be started: Exec format error" in told["mnexec"].found
     assert told["mnexec"].fix == "sudo apt-get install mininet --reinstall"
     assert told["bash"].good
+
+
+IN_A_CONTAINER = """
+import ctypes, os, struct, sys
+from hoplab import doctor
+ping, path = sys.argv[1:]
+# cap_net_raw=ep, as Debian's ping; then the bounding set loses CAP_NET_RAW, as in a container.
+os.setxattr(ping, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+assert ctypes.CDLL(None).prctl(24, 13, 0, 0, 0) == 0
+os.environ["PATH"] = path
+print(next(check for check in doctor._programs() if check.what == "ping"))
+"""
+
+
+def test_a_ping_that_only_starts_in_a_lab(tmp_path: Path) -> None:
+    ping = tmp_path / "ping"
+    shutil.copy("/bin/true", ping)
+    told = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", IN_A_CONTAINER,
+         str(ping), f"{tmp_path}:{os.environ['PATH']}"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert f"{ping} (starts in a lab, but not outside one here)" in told and "good=True" in told
 
 
 Break = Callable[[pytest.MonkeyPatch], None]
