@@ -91,9 +91,11 @@ def setns(fd: int, kind: int) -> None:
 
 
 def sethostname(name: str) -> None:
-    """sethostname(2) for the calling thread's UTS namespace. Raises OSError."""
+    """sethostname(2) for the calling thread's UTS namespace. Raises OSError, but not where a
+    container's runtime forbids this one call: a lab does as well with the machine's name."""
     raw = name.encode()
-    _check(_libc.sethostname(raw, len(raw)), "sethostname")
+    with contextlib.suppress(PermissionError):
+        _check(_libc.sethostname(raw, len(raw)), "sethostname")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
@@ -182,7 +184,19 @@ def refused(error: OSError, *, tun: bool = True) -> LabError:
             "in a container, /proc must not be masked: podman run --security-opt unmask=ALL, or "
             "docker run --security-opt systempaths=unconfined (see docs/install.md)"
         )
+    elif error.errno in (errno.EPERM, errno.ENOSYS) and _filtered():
+        why = (
+            "in a container, its filter of system calls may forbid this: podman run or docker run "
+            "--security-opt seccomp=unconfined (see docs/install.md)"
+        )
     return LabError(f"this machine refuses a lab to you: {error.strerror}", why, Exit.REFUSED)
+
+
+def _filtered() -> bool:
+    """Is this process under a filter of system calls (seccomp(2), proc(5): Seccomp)?"""
+    with contextlib.suppress(OSError):
+        return "\nSeccomp:\t2" in Path("/proc/self/status").read_text()
+    return False
 
 
 # ------------------------------------------------------------------------- the lab's machine

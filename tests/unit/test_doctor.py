@@ -140,3 +140,47 @@ def test_a_setting_that_does_not_bite_is_no_fault(
 
     monkeypatch.setattr(sandbox, "start", lambda *_: Trial)
     assert all(check.good for check in doctor._machine())
+
+
+# A filter of system calls, as container runtimes put on (seccomp(2)): one call is refused. Classic
+# BPF: load the call's number; if it is the one, the next instruction, else the one after it.
+FILTERED = """
+import ctypes, struct, sys
+from hoplab import sandbox
+code = struct.pack(
+    "<HBBIHBBIHBBIHBBI",
+    0x20, 0, 0, 0, 0x15, 0, 1, int(sys.argv[1]), 0x06, 0, 0, 0x50001, 0x06, 0, 0, 0x7FFF0000,
+)
+program = ctypes.create_string_buffer(code, len(code))
+fprog = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(program)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, fprog) == 0, ctypes.get_errno()
+sandbox.TUN = "/dev/null"
+try:
+    print("ended", sandbox.start("x", [], lambda channel: 0).ended(60))
+except sandbox.LabError as error:
+    print(error.message, "|", error.hint)
+"""
+CALLS = {
+    "x86_64": {"unshare": 272, "sethostname": 170},
+    "aarch64": {"unshare": 97, "sethostname": 161},
+}
+
+
+@pytest.mark.net
+@pytest.mark.parametrize(
+    "call, outcome",
+    [
+        ("unshare", "this machine refuses a lab to you: unshare: Operation not permitted | in a"),
+        ("sethostname", "ended True"),  # a lab does without
+    ],
+)
+def test_a_filter_of_system_calls(call: str, outcome: str) -> None:
+    number = str(CALLS[os.uname().machine][call])
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", FILTERED, number],
+        env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert outcome in done.stdout, done.stdout + done.stderr
+    assert ("seccomp=unconfined" in done.stdout) == (call == "unshare")
