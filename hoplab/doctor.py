@@ -24,6 +24,7 @@ from typing import Any
 
 from hoplab import apparmor, client, netlink, reported, sandbox, switchd
 from hoplab.errors import LabError
+from hoplab.wait import patience
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _try_afxdp() -> str:
 def _told(channel: socket.socket) -> dict[str, str]:
     """The faults that the trial told, by name."""
     faults = {}
-    channel.settimeout(20)
+    channel.settimeout(20 * patience())
     with contextlib.suppress(OSError):
         while message := channel.recv(4096):
             name, _, why = message.decode(errors="replace").partition("\0")

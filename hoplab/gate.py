@@ -27,6 +27,8 @@ import sys
 import threading
 from typing import Any
 
+from hoplab.wait import patience
+
 CONNECT_S = 20.0
 # Where a lab keeps the certificate of its authority, as in apps/lab_ca.py.
 LAB_CA = "/run/hoplab-ca/ca.pem"
@@ -73,7 +75,7 @@ class Gate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cadata=pem)
             context.set_alpn_protocols(["http/1.1"])
-            sock.settimeout(CONNECT_S)
+            sock.settimeout(CONNECT_S * patience())
             return context.wrap_socket(sock, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not to be trusted: {error.verify_message}"
@@ -95,7 +97,7 @@ class Gate:
             self._waiting[number] = box
         try:
             self._channel.send(json.dumps({"id": number, **wish}).encode())
-            return box.get(timeout=CONNECT_S * 2)
+            return box.get(timeout=CONNECT_S * 2 * patience())
         except (OSError, queue.Empty):
             raise Refused("the lab does not answer any more") from None
         finally:
@@ -188,7 +190,7 @@ def _connect(host: str, port: int) -> socket.socket:
     for entry in _addresses(host, port):
         sock = socket.socket(entry[0], socket.SOCK_STREAM)
         try:
-            sock.settimeout(CONNECT_S)
+            sock.settimeout(CONNECT_S * patience())
             sock.connect(entry[4])
             sock.settimeout(None)  # whoever gets the descriptor shares this setting
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

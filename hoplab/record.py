@@ -26,6 +26,7 @@ from hoplab.errors import Exit, LabError
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace.story import Story
+from hoplab.wait import patience
 from hoplab.wire import pcapng
 
 QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
@@ -193,7 +194,7 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     with handle.connect() as sock:
         request = {**request_for(host, argv), "op": "pty", "size": size()}
         client.send(sock, request)
-        sock.settimeout(client.ANSWER_S)
+        sock.settimeout(client.ANSWER_S * patience())
         data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
         sock.settimeout(None)
         message = json.loads(data) if data else {}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import switchd
+from hoplab.wait import patience
 
 ADDRESS_HEAD = ["MAC", "WHO", "PORT", "AGE", "UNUSED FOR", "KEPT FOR", "FRAMES"]
 FLOW_HEAD = ["TABLE", "PRIORITY", "PACKETS", "BYTES", "AGE", "UNUSED FOR", "MATCH", "ACTIONS"]
@@ -159,7 +160,7 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
 def _dump(bridge: str) -> str:
     """Nicira's answer has the idle age, OpenFlow 1.3's has not; a bridge may speak only that."""
     done = subprocess.run(
-        ["ovs-ofctl", "--no-names", "--timeout=20", "dump-flows", bridge],
+        ["ovs-ofctl", "--no-names", f"--timeout={20 * patience():.0f}", "dump-flows", bridge],
         capture_output=True, text=True,
     )  # fmt: skip
     return done.stdout if done.returncode == 0 else switchd.ofctl("dump-flows", bridge)
