@@ -37,6 +37,7 @@ from hoplab import content, tunnel
 from hoplab.gate import Refused
 
 IDLE_S = 60.0
+PORT = 8642  # vagrant/Vagrantfile forwards it
 MAX_BODY = 64 << 20
 MAX_REWRITTEN = 4 << 20
 PIECE = 65_536
@@ -85,13 +86,24 @@ def _apps() -> tuple[Any, Any]:
 class Proxy:
     """Listens on 127.0.0.1; a thread for each of the browser's connections."""
 
-    def __init__(self, connect: Connect, say: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        say: Callable[[str], None] = lambda line: None,
+        port: int | None = None,
+    ) -> None:
+        """On `port`; None: on PORT, or where that is taken on any that is free. Raises OSError."""
         self.connect = connect
         self.say = say
         self.token = secrets.token_hex(8)
         self.http1, self.fetch = _apps()
         self.tunnels = threading.BoundedSemaphore(MAX_TUNNELS)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        try:
+            self._listener = socket.create_server(("127.0.0.1", PORT if port is None else port))
+        except OSError:
+            if port is not None:
+                raise
+            self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._credentials = "Basic " + base64.b64encode(f"hoplab:{self.token}".encode()).decode()
 

@@ -229,6 +229,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--from", dest="host", metavar="HOST", help="whose browser (default: client)")
     p.add_argument("--no-browser", action="store_true", help="only print the address")
+    p.add_argument(
+        "--port", type=_port, metavar="N",
+        help="of 127.0.0.1, to listen to (default: 8642, or a free one if that is taken)",
+    )  # fmt: skip
     _recording(p)
 
     p = _add(
@@ -344,6 +348,13 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"))
     return parser
+
+
+def _port(text: str) -> int:
+    """A TCP port. Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port: give 1 to 65535")
+    return int(text)
 
 
 def _recording(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import shlex
 import socket
@@ -38,7 +39,14 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
             print(f"  {clean(line, 300)}", file=sys.stderr, flush=True)
 
     with _gate(handle, host) as opened:
-        proxy = Proxy(opened.connect, say)
+        try:
+            proxy = Proxy(opened.connect, say, arguments.port)
+        except OSError as error:
+            raise LabError(
+                f"port {arguments.port} of 127.0.0.1 cannot be listened to: {error.strerror}",
+                "choose another one, or leave --port out for any that is free",
+                Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,
+            ) from error
         try:
             address = proxy.url(url)
         except ValueError:
@@ -64,6 +72,9 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
             print(f"or with the proxy {proxy.as_proxy}, such as")
             print(f"  curl -x {proxy.as_proxy}{trust} {url}\n")
             print("Every frame is captured; Ctrl-C ends it and tells what happened.", flush=True)
+            if os.environ.get("SSH_CONNECTION") and not _has_display():
+                print("Is your browser on another machine? There:")
+                print(f"  ssh -N -L {proxy.port}:127.0.0.1:{proxy.port} this-machine\n")
             if _has_display() and not arguments.no_browser:
                 import webbrowser
 

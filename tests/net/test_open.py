@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,21 @@ def test_a_site_in_the_users_own_browser(anybody: Any, tmp_path: Path) -> None:
     hellos = [title for title in titles if "ClientHello: I want www.itheima.com" in title]
     assert len(hellos) == 2
     assert (anybody.home / "clicks" / "capture.pcapng").stat().st_size > 1000
+
+
+def test_a_port_of_the_users_choice(hoplab: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        refused = hoplab("open", "--topology", "web", "--port", port, code=5)
+        assert f"port {port} of 127.0.0.1 cannot be listened to: Address already" in refused.err
+        assert "leave --port out" in refused.err
+    process = hoplab.popen("open", "--json", "--port", port)
+    assert where_from(process)["url"].endswith(f".localhost:{port}/")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    wrong = hoplab("open", "--port", "65536", code=2)
+    assert "65536 is no port: give 1 to 65535" in wrong.err
 
 
 def test_https_is_told_as_far_as_it_can_be_seen(hoplab: Any) -> None:

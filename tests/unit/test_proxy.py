@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from hoplab import gate, tunnel, wait
+from hoplab import gate, proxy, tunnel, wait
 from hoplab.proxy import MAX_TUNNELS, Origin, Proxy, _with_links
 from tests.unit.test_apps_all import need
 from tests.unit.test_apps_fetch import Script, answer
@@ -524,3 +525,15 @@ def test_a_tunnel_into_tls_and_one_that_is_silent(
     assert left.recv(1) == right.recv(1) == b""
     thread.join(10)
     assert results == [(0, 0)]
+
+
+def test_the_usual_port_or_a_free_one_or_the_one_that_is_asked_for() -> None:
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it: as good for this
+            other.bind(("127.0.0.1", proxy.PORT))
+            other.listen()
+        one = Proxy(lambda *where: other)
+        assert one.port != proxy.PORT
+        one.close()
+        with pytest.raises(OSError, match="already in use"):
+            Proxy(lambda *where: other, port=proxy.PORT)
