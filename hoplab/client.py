@@ -119,11 +119,13 @@ class Handle:
 
 
 def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-    """One message. Raises LabError if it is too long (a command line of 200,000 bytes)."""
+    """One message. Raises LabError if it is too long (a command line of 200,000 bytes). That the
+    lab has just died is for `receive` to tell."""
     data = json.dumps(request).encode()
     if len(data) > LARGEST_MESSAGE:
         raise LabError("this command line is too long", "put it into a script", Exit.USAGE)
-    socket.send_fds(sock, [data], list(fds))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        socket.send_fds(sock, [data], list(fds))
 
 
 def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -> dict[str, Any]:

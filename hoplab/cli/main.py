@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -414,11 +415,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write("\nhoplab: interrupted; nothing was left behind\n")
         return int(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. Keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            # The reader (head, less) has seen enough. Keep Python from complaining at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
         if debug:
             raise
         print_error(
@@ -429,6 +430,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             as_json=getattr(arguments, "json", False),
         )
         return int(Exit.FAILED)
+
+
+def _nobody_reads() -> bool:
+    """Is it our output that has no reader any more, and not some other pipe or socket?"""
+    ours = select.poll()
+    ours.register(1, 0)
+    ours.register(2, 0)
+    return bool(ours.poll(0))
 
 
 def _terminated(number: int, frame: object) -> None:

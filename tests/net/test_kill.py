@@ -165,7 +165,7 @@ def campaign(
             assert listed == ["victim"], f"{where}: neither gone nor listed: {suspects.left()}"
             # A lab whose switch daemon was the victim answers for a moment, then ends by itself.
             assert hoplab("down", "--name", "victim", code=None).code in (0, 4), where
-        wait.until(lambda: not suspects.left(), f"the end of {where}", within_s=15)  # noqa: B023
+        wait.until(lambda: not suspects.left(), f"the end of {where}", within_s=60)  # noqa: B023
         assert hoplab("ls", "--json").json == [], where
         left = interfaces() - before[0], set(mounts()) - set(before[1])
         assert left == (set(), set()), where  # what was there before may go meanwhile
@@ -193,7 +193,7 @@ def settled(hoplab: Any, suspects: Suspects) -> bool:
         return "lives" if answering else ""
 
     try:
-        return wait.until(decided, "the lab to be gone or to answer", within_s=15) == "gone"
+        return wait.until(decided, "the lab to be gone or to answer", within_s=60) == "gone"
     except LabError:
         return False
 

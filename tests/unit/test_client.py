@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from hoplab import client, sandbox
+from hoplab.cli import main, verbs_lab
 from hoplab.errors import Exit, LabError
 from hoplab.spec import Spec
 from tests.conftest import PROJECT
@@ -117,3 +120,28 @@ def test_a_death_in_a_sandbox_that_stands_is_not_blamed_on_a_setting(
         client.up(spec, lambda step: None)
     assert caught.value.code == Exit.LAB_DIED
     sleeper.wait(timeout=30)
+
+
+def test_a_lab_that_dies_while_it_is_asked_is_told_of() -> None:
+    for order in ("closed first", "asked first"):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            if order == "closed first":
+                theirs.close()
+            client.send(ours, {"op": "status"})
+            theirs.close()
+            with pytest.raises(LabError, match="the lab one died while it was asked"):
+                client.receive(ours, "one")
+
+
+def test_only_a_reader_of_ours_that_is_gone_ends_a_command_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(arguments: object) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(verbs_lab, "ls", broken)
+    monkeypatch.setattr(main, "_nobody_reads", lambda: False)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert main.main(["ls"]) == Exit.FAILED
+    assert "this should not happen: BrokenPipeError" in capsys.readouterr().err
