@@ -15,11 +15,10 @@ What lives here: places and sizes. What must not: colours, markup, frames.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from hoplab.report.cells import cells
-from hoplab.trace.wiring import Wiring
+from hoplab.trace.wiring import Wiring, natural
 
 CHAR = 7.0  # width of a character cell at the size of the lines in a box
 GAP_X, GAP_Y, MARGIN, LINE, PORT = 132.0, 16.0, 16.0, 15.0, 24.0
@@ -68,14 +67,6 @@ class Picture:
     def order(self) -> list[str]:
         """Nodes from left to right, then from top to bottom: the order of lifelines."""
         return sorted(self.boxes, key=lambda n: (self.boxes[n].column, self.boxes[n].y, n))
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key that counts: h2 before h10."""
-    return tuple(
-        (0, int(part[:18]), part) if part.isascii() and part.isdigit() else (1, 0, part)
-        for part in re.findall(r"[0-9]+|[^0-9]+", name)
-    )
 
 
 def arrange(wiring: Wiring, host: str = "") -> Picture:

@@ -39,7 +39,7 @@ from hoplab.trace.remarks import add_remarks
 from hoplab.trace.steps import Facts, make_steps
 from hoplab.trace.tcp import connections
 from hoplab.trace.trips import Places, tell_trip
-from hoplab.trace.wiring import Wiring
+from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire.observation import Observation
 
 __all__ = ["Health", "Request", "Story", "tell"]
@@ -118,7 +118,7 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
                     summary.ignored += rest.arrived
                     ignored_by[rest.head] += rest.arrived
                     ignored_on[rest.head_interface] += rest.arrived
-    summary.ignored_by_node = dict(sorted(ignored_by.items()))
+    summary.ignored_by_node = dict(sorted(ignored_by.items(), key=lambda one: natural(one[0])))
     summary.kinds = dict(Counter(trip.kind for trip in trips).most_common())
     for port, interface in enumerate(wiring.interfaces):
         peer = wiring.peer(port)

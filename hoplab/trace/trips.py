@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hoplab.trace.model import Hop, Journey, Origin, Tally
 from hoplab.trace.narrative import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
 from hoplab.trace.titles import describe, plural
-from hoplab.trace.wiring import Wiring
+from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire import packet as wire
 from hoplab.wire.observation import Reception
 from hoplab.wire.packet import Packet
@@ -142,7 +142,11 @@ def tell_trip(
         fan=fan,
         legs=legs,
         delivered=delivered,
-        ignored=[Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"],
+        ignored=_along(
+            path,
+            [Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"],
+            legs,
+        ),
         fanouts=_fanouts(places, hops, legs, packets),
         rewrites=_rewrites(places, hops, index, legs, packets),
         ended="" if delivered or free else _ended(ends, packets[0]),
@@ -151,6 +155,15 @@ def tell_trip(
         last=last,
         notes=_cuts(hops, legs, packets) + _storm_notes(storm, len(legs)),
         storm=storm,
+    )
+
+
+def _along(path: list[str], ignored: list[Ignored], legs: list[Leg]) -> list[Ignored]:
+    """By where on the path the copy was made, then by name: which of a switch's copies arrived a
+    moment earlier says nothing, and differs from run to run."""
+    at = {node: place for place, node in reversed([*enumerate(path)])}
+    return sorted(
+        ignored, key=lambda one: (at.get(legs[one.leg].tail, len(path)), natural(one.node))
     )
 
 

@@ -44,6 +44,14 @@ class WiringError(ValueError):
     """The description of a lab is broken; the message is one sentence that says where."""
 
 
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key for names that counts: h2 before h10."""
+    return tuple(
+        (0, int(part[:18]), part) if part.isascii() and part.isdigit() else (1, 0, part)
+        for part in re.findall(r"[0-9]+|[^0-9]+", name)
+    )
+
+
 class _Named(Protocol):
     @property
     def name(self) -> str: ...

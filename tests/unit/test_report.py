@@ -26,12 +26,12 @@ from hoplab.report.drawing import drawing
 from hoplab.report.fields import changes, checksum, fields
 from hoplab.report.folding import parts
 from hoplab.report.language import ENGLISH, Language, catalogue, code_from, language
-from hoplab.report.layout import Picture, arrange, natural
+from hoplab.report.layout import Picture, arrange
 from hoplab.report.markdown import markdown, text
 from hoplab.report.markup import Markup, escape, join, tag
 from hoplab.report.page import page
 from hoplab.trace.narrative import Trip
-from hoplab.trace.wiring import Interface, Node, Wiring
+from hoplab.trace.wiring import Interface, Node, Wiring, natural
 from hoplab.wire import pcapng
 from hoplab.wire.observation import Observation, Reception
 from tests.unit import frames
