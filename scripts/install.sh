@@ -338,7 +338,8 @@ step "installing hoplab itself into .venv" "${pip[@]}" install --no-deps --edita
 # Ryu's own launcher does not start on today's eventlet; ours does, and takes the same arguments.
 cat >"$venv/bin/ryu-manager" <<'EOF'
 #!/bin/sh
-exec "$(dirname -- "$0")/python" -m hoplab.ryu_main "$@"
+# Also through a link somewhere else, such as /usr/local/bin.
+exec "$(dirname -- "$(readlink -f -- "$0")")/python" -m hoplab.ryu_main "$@"
 EOF
 chmod 755 "$venv/bin/ryu-manager"
 
