@@ -77,6 +77,7 @@ class Namespace:
     def create(cls, names: Iterable[str], *, ipv6: bool = False) -> list[Namespace]:
         """New namespaces with lo up and, unless asked, IPv6 off. Raises OSError."""
         todo = list(names)
+        forwards = _forwards()
 
         def work(some: list[str]) -> list[Namespace]:
             made = []
@@ -85,6 +86,8 @@ class Namespace:
                 space = cls(name)
                 if not ipv6:
                     ipv6_off()
+                if forwards:
+                    _forward_no_more()
                 space.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
                 made.append(space)
             return made
@@ -155,6 +158,23 @@ class Namespace:
         """subprocess.Popen inside. The working directory is kept unless `cwd` says otherwise."""
         options.setdefault("cwd", os.getcwd())
         return self.run(lambda: subprocess.Popen(argv, **options))
+
+
+_FORWARD = "/proc/sys/net/ipv4/ip_forward"
+
+
+def _forwards() -> bool:
+    """Whether the machine forwards IPv4, as one that has run Docker does: new namespaces inherit
+    that (ip-sysctl, devconf_inherit_init_net), and a host is no router unless its class says so."""
+    with contextlib.suppress(OSError), open(_FORWARD) as file:
+        return file.read().strip() != "0"
+    return False
+
+
+def _forward_no_more() -> None:
+    """In the calling thread's network namespace."""
+    with open(_FORWARD, "w") as file:
+        file.write("0")
 
 
 def ipv6_off() -> None:

@@ -48,43 +48,49 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
                 Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,
             ) from error
         try:
-            address = proxy.url(url)
-        except ValueError:
-            raise LabError(
-                f"{url} is no URL of the lab",
-                "write http://NAME/, https://NAME/ or http://NAME:PORT/",
-                Exit.USAGE,
-            ) from None
-        ca = _authority(handle, opened)
-        if ca is None and url.lower().startswith("https:"):
-            raise LabError(
-                f"nobody in this lab speaks https that can be trusted: {url}",
-                "bring one up that has an authority of its own: hoplab down; hoplab up web,tls=1",
-                Exit.NO_SUCH,
-            )
-        if arguments.json:
-            found = {"url": address, "proxy": proxy.as_proxy, "host": host, "ca": ca}
-            output.print_json(found)
-            sys.stdout.flush()
-        else:
-            trust = f" --cacert {shlex.quote(ca)}" if ca and url.startswith("https") else ""
-            print(f"{url} as {host} sees it:\n\n  {address}\n")
-            print(f"or with the proxy {proxy.as_proxy}, such as")
-            print(f"  curl -x {proxy.as_proxy}{trust} {url}\n")
-            print("Every frame is captured; Ctrl-C ends it and tells what happened.", flush=True)
-            if os.environ.get("SSH_CONNECTION") and not _has_display():
-                print("Is your browser on another machine? There:")
-                print(f"  ssh -N -L {proxy.port}:127.0.0.1:{proxy.port} this-machine\n")
-            if _has_display() and not arguments.no_browser:
-                import webbrowser
-
-                webbrowser.open(address)
-        try:
+            _announce(proxy, _authority(handle, opened), host, url, arguments)
             proxy.serve()
         except KeyboardInterrupt:
             pass
         finally:
             proxy.close()
+
+
+def _announce(
+    proxy: Proxy, ca: str | None, host: str, url: str, arguments: argparse.Namespace
+) -> None:
+    """Say where the site is, and show it. Raises LabError for a URL that cannot be shown."""
+    try:
+        address = proxy.url(url)
+    except ValueError:
+        raise LabError(
+            f"{url} is no URL of the lab",
+            "write http://NAME/, https://NAME/ or http://NAME:PORT/",
+            Exit.USAGE,
+        ) from None
+    if ca is None and url.lower().startswith("https:"):
+        raise LabError(
+            f"nobody in this lab speaks https that can be trusted: {url}",
+            "bring one up that has an authority of its own: hoplab down; hoplab up web,tls=1",
+            Exit.NO_SUCH,
+        )
+    if arguments.json:
+        found = {"url": address, "proxy": proxy.as_proxy, "host": host, "ca": ca}
+        output.print_json(found)
+        sys.stdout.flush()
+        return
+    trust = f" --cacert {shlex.quote(ca)}" if ca and url.startswith("https") else ""
+    print(f"{url} as {host} sees it:\n\n  {address}\n")
+    print(f"or with the proxy {proxy.as_proxy}, such as")
+    print(f"  curl -x {proxy.as_proxy}{trust} {url}\n")
+    if os.environ.get("SSH_CONNECTION") and not _has_display():
+        print("Is your browser on another machine? There:")
+        print(f"  ssh -N -L {proxy.port}:127.0.0.1:{proxy.port} this-machine\n")
+    print("Every frame is captured; Ctrl-C ends it and tells what happened.", flush=True)
+    if _has_display() and not arguments.no_browser:
+        import webbrowser
+
+        webbrowser.open(address)
 
 
 def _authority(handle: client.Handle, opened: gate.Gate) -> str | None:

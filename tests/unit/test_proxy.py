@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import re
@@ -527,13 +526,14 @@ def test_a_tunnel_into_tls_and_one_that_is_silent(
     assert results == [(0, 0)]
 
 
-def test_the_usual_port_or_a_free_one_or_the_one_that_is_asked_for() -> None:
-    with socket.socket() as other:
-        with contextlib.suppress(OSError):  # somebody else has it: as good for this
-            other.bind(("127.0.0.1", proxy.PORT))
-            other.listen()
+def test_the_usual_port_or_a_free_one_or_the_one_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        monkeypatch.setattr(proxy, "PORT", taken)
         one = Proxy(lambda *where: other)
-        assert one.port != proxy.PORT
+        assert one.port != taken
         one.close()
         with pytest.raises(OSError, match="already in use"):
-            Proxy(lambda *where: other, port=proxy.PORT)
+            Proxy(lambda *where: other, port=taken)
