@@ -150,6 +150,8 @@ def test_packet_ins_and_flows_of_eight_hosts(hoplab: Any) -> None:
     for controller in ("two_table_switch", "datapath_learning", "hub"):
         hoplab("swap", controller)
         assert hoplab("pingall", "--json").json["lost"] == []
+        if controller == "datapath_learning":  # the switch teaches itself a moment later
+            until(lambda: len(flows(hoplab)) >= 12, "a flow learned for each of eight hosts")
         listed = flows(hoplab)
         asked = [line for line in listed if "CONTROLLER" in line]
         counts = [int(re.search(r"n_packets=(\d+)", line)[1]) for line in asked]  # type: ignore[index]
