@@ -76,11 +76,11 @@ Outside = Callable[[Origin], str]
 
 
 def _apps() -> tuple[Any, Any]:
-    """The lab's own reading of HTTP: http1.py and fetch.py, loaded from where the apps are."""
+    """How the lab's apps read HTTP, requests and responses, loaded from where the apps are."""
     folder = str(content.folder("apps"))
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    return importlib.import_module("http1"), importlib.import_module("fetch")
+    return importlib.import_module("http1"), importlib.import_module("fetch_response")
 
 
 class Proxy:
@@ -96,7 +96,7 @@ class Proxy:
         self.connect = connect
         self.say = say
         self.token = secrets.token_hex(8)
-        self.http1, self.fetch = _apps()
+        self.http1, self.client = _apps()
         self.tunnels = threading.BoundedSemaphore(MAX_TUNNELS)
         try:
             self._listener = socket.create_server(("127.0.0.1", PORT if port is None else port))
@@ -318,10 +318,10 @@ class _Talk:
     def _exchange(
         self, request: Any, origin: Origin, head: bytes, body: Any, as_proxy: bool
     ) -> _Out | None:
-        server, fetch = self.server, self.proxy.fetch
+        server, client = self.server, self.proxy.client
         assert server is not None
         out = _Out(self, request, origin, as_proxy)
-        reader = fetch.ResponseReader(request.method, out.take)
+        reader = client.ResponseReader(request.method, out.take)
         out.reader = reader
         try:
             server.sendall(head)
@@ -334,7 +334,7 @@ class _Talk:
                     reader.feed(data)
                 else:
                     reader.end()
-        except (fetch.FetchError, OSError) as error:
+        except (client.FetchError, OSError) as error:
             self._drop()
             if out.begun:
                 return None  # half an answer is out: closing is the only way to say so

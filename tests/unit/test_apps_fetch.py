@@ -23,6 +23,12 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
 import fetch
+import fetch_exchange
+from fetch_errors import EXIT_RECEIVE, FetchError
+from fetch_exchange import Fetch
+from fetch_response import ResponseReader
+from fetch_session import Session
+from fetch_url import Url, parse_url, shown_by
 
 from tests.unit.test_apps_all import APPS, Running, eventually, run_app, running
 
@@ -199,10 +205,10 @@ def test_server_that_closes_first_is_told() -> None:
 
 
 def test_server_that_does_not_close_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "CLOSE_WAIT_S", 0.1)
+    monkeypatch.setattr(fetch_exchange, "CLOSE_WAIT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = fetch.parse_url(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        it = fetch.Fetch(url)
+        url = parse_url(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        it = Fetch(url)
         with it._connect(["127.0.0.1"]) as sock:
             it._close(sock)
     assert "had not closed after 0.1 s" in str(it.steps[-1]["text"])
@@ -227,7 +233,7 @@ def test_closed_port_is_7() -> None:
     ],
 )
 def test_connect_errors(error: OSError, code: int, said: str) -> None:
-    it = fetch.Fetch(fetch.parse_url("http://10.80.0.99/"))
+    it = Fetch(parse_url("http://10.80.0.99/"))
     failure = it._connect_error("10.80.0.99", error)
     assert failure.code == code and said in str(failure) and failure.hint
 
@@ -313,7 +319,7 @@ def test_bad_timeouts_are_2(value: str) -> None:
     ],
 )
 def test_good_urls(url: str, expected: tuple[str, int, str], authority: str) -> None:
-    parsed = fetch.parse_url(url)
+    parsed = parse_url(url)
     assert tuple(parsed)[:3] == expected and parsed.authority == authority
 
 
@@ -448,27 +454,27 @@ def test_a_page_with_all_it_shows() -> None:
 
 def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
     with Script({"/": answer(b"1"), "/gone": None}) as it:
-        made: list[fetch.Fetch] = []
+        made: list[Fetch] = []
 
-        def make(url: fetch.Url) -> fetch.Fetch:
-            made.append(fetch.Fetch(url, timeout_s=10))
+        def make(url: Url) -> Fetch:
+            made.append(Fetch(url, timeout_s=10))
             return made[-1]
 
-        session = fetch.Session(make)
-        url = fetch.parse_url(it.url())
+        session = Session(make)
+        url = parse_url(it.url())
         link = session.get(url).link
         assert link is not None
         link.sock.shutdown(socket.SHUT_RDWR)  # as if the server had
         again = session.get(url)
         assert again.reader.status == 200 and it.opened == 2 and len(session.fetches) == 2
-        with pytest.raises(fetch.FetchError):  # but not for ever
-            session.get(fetch.parse_url(it.url("/gone")))
+        with pytest.raises(FetchError):  # but not for ever
+            session.get(parse_url(it.url("/gone")))
         session.end()
 
 
 def test_what_a_page_shows() -> None:
-    base = fetch.parse_url("http://a/b/c.html")
-    found = fetch.shown_by('<img src="../x.png"><img src="//b/y.png"><img src="ftp://c/">', base)
+    base = parse_url("http://a/b/c.html")
+    found = shown_by('<img src="../x.png"><img src="//b/y.png"><img src="ftp://c/">', base)
     assert [str(url) for url in found] == ["http://a/x.png", "http://b/y.png"]
 
 
@@ -504,7 +510,7 @@ def test_responses_do_not_depend_on_how_bytes_arrive(
     raw: bytes, body: bytes, status: int, sizes: list[int]
 ) -> None:
     got = bytearray()
-    reader = fetch.ResponseReader(sink=got.extend)
+    reader = ResponseReader(sink=got.extend)
     for size in sizes:
         if raw:
             reader.feed(raw[:size])
@@ -528,29 +534,29 @@ def test_damaged_responses_are_a_sentence(
     data = bytearray(RESPONSES[which][0])
     for position, value in edits:
         data[position % len(data)] = value
-    reader = fetch.ResponseReader()
+    reader = ResponseReader()
     try:
         while data and reader.state != "done":
             reader.feed(bytes(data[:size]))
             del data[:size]
         if reader.state != "done":
             reader.end()
-    except fetch.FetchError as error:
+    except FetchError as error:
         assert error.code in (8, 18, 52) and error.hint
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(data=st.binary(max_size=300), size=st.integers(1, 60))
 def test_any_bytes_are_a_sentence(data: bytes, size: int) -> None:
-    reader = fetch.ResponseReader()
-    with pytest.raises(fetch.FetchError):
+    reader = ResponseReader()
+    with pytest.raises(FetchError):
         for start in range(0, len(data), size):
             reader.feed(data[start : start + size])
         reader.end()
 
 
 def test_response_to_head_has_no_body() -> None:
-    reader = fetch.ResponseReader("HEAD")
+    reader = ResponseReader("HEAD")
     reader.feed(OK + b"Content-Length: 5\r\n\r\n")
     assert reader.state == "done" and reader.received == 0
 
@@ -564,6 +570,6 @@ def test_a_full_disk_is_23() -> None:
 
 
 def test_plain_http_to_the_port_of_https() -> None:
-    exchange = fetch.Fetch(fetch.parse_url("http://www.a.lab:443/"))
+    exchange = Fetch(parse_url("http://www.a.lab:443/"))
     broken = exchange._broken(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
-    assert "try https://www.a.lab/" in broken.hint and broken.code == fetch.EXIT_RECEIVE
+    assert "try https://www.a.lab/" in broken.hint and broken.code == EXIT_RECEIVE

@@ -21,8 +21,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import fetch
 import http1
+from fetch_errors import FetchError
+from fetch_response import ResponseReader
 
 from tests.unit.http_corpus import CASES
 
@@ -107,14 +108,14 @@ def read_requests(parts: list[bytes]) -> tuple[object, ...]:
 def read_response(parts: list[bytes]) -> tuple[object, ...]:
     """What the client understands."""
     body = bytearray()
-    reader = fetch.ResponseReader("GET", body.extend)
+    reader = ResponseReader("GET", body.extend)
     try:
         for part in parts:
             if reader.state != "done":
                 reader.feed(part)
         if reader.state != "done":
             reader.end()
-    except fetch.FetchError as error:
+    except FetchError as error:
         assert error.code in (8, 18, 52) and error.hint
         return reader.status, "refused"
     assert len(body) == reader.received
