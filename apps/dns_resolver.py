@@ -2,13 +2,13 @@
 """A caching recursive resolver: it starts at the root and asks its way down to the answer.
 
 The cast
-    `Cache`       what was answered, and what was denied, each until its TTL has run out
-    `Reputation`  how quickly each server answers, and which ones are of no use
-    `read_reply`  judges one reply: answer, referral, denial, or of no use; drops what its
-                  sender has no business to say (bailiwick)
-    `Recursor`    the walk from the root; its `resolve(query)` is the seam for changes
-    `exchange`    one question to one server over UDP, over TCP if the reply was truncated
-    `main`        the command line; the sockets towards clients are in dns_service.py
+    `dns_cache`       what was answered, and what was denied, each until its TTL has run out
+    `dns_reputation`  how quickly each server answers, and which ones are of no use
+    `dns_reply`       judges one reply: answer, referral, denial, or of no use; drops what its
+                      sender has no business to say (bailiwick)
+    `dns_exchange`    one question to one server over UDP, over TCP if the reply was truncated
+    `Recursor`        the walk from the root; its `resolve(query)` is the seam for changes
+    `main`            the command line; the sockets towards clients are in dns_service.py
 
 Run it on a host of the lab, or anywhere with servers of your own on an unusual port:
 
@@ -43,14 +43,11 @@ minimisation and asks no root server for the list of root servers.
 from __future__ import annotations
 
 import argparse
-import math
-import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -58,274 +55,42 @@ import dns_records
 import dns_service
 import dns_zone
 import service
+from dns_cache import CACHE_LIMIT, Cache, Found, aged
+from dns_exchange import exchange
 from dns_records import (
     AAAA,
     ANY,
     CNAME,
     NS,
     ROOT,
-    SOA,
     A,
     BadText,
     RRset,
     above,
-    is_below,
     name_text,
     type_text,
 )
+from dns_reply import MAX_CHAIN, Servers, Verdict, read_reply
+from dns_reputation import Reputation
 from dns_wire import (
-    AA,
-    FORMERR,
     NOERROR,
-    NOTIMP,
-    NXDOMAIN,
-    QR,
     RA,
-    RCODES,
     RD,
     SERVFAIL,
-    TC,
-    Malformed,
     Message,
-    decode,
-    encode,
-    question,
 )
 
-Servers = dict[bytes, list[str]]  # names of servers, with the addresses that we know
-
-MAX_CHAIN = 12  # CNAMEs in a row
 MAX_REFERRALS = 16  # steps down the tree for one name
 MAX_DEPTH = 4  # a server's name that must be resolved to resolve a server's name to ...
 MAX_QUESTIONS = 40  # sent to servers on behalf of one client's question
 TOTAL_S = 4.5  # a client (glibc) asks again after 5 s: answer before, even if with SERVFAIL
 ROUNDS = 2  # times that each server of a zone is asked
-LAME_S = 60.0  # a server that knows nothing of a zone is not asked for this long, if others are
-MAX_SRTT_S = 10.0
-MAX_TTL_S = 86_400
-MAX_NEGATIVE_TTL_S = 3 * 3600  # RFC 2308 section 5
-CACHE_LIMIT = 10_000  # entries
-STALE_TTL_S = 30  # of an old answer, RFC 8767 section 4
 STALE_WAIT_S = 1.8  # a client waits so long before it gets an old answer, section 5
 STALE_PAUSE_S = 30.0  # after a failure, an old answer is given at once for so long, section 5
 
 
 class Failure(Exception):
     """No answer to be had: the client gets SERVFAIL, the log gets the reason."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is known about a question: records, or a denial with the SOA that vouches for it."""
-
-    rcode: int
-    rrsets: list[RRset]
-    soa: RRset | None = None
-
-
-class Cache:
-    """Answers and denials by name and type; TTLs count down while they lie here.
-
-    STALE_S: how long to keep what has run out, for the day when nobody answers (RFC 8767).
-    """
-
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        limit: int = CACHE_LIMIT,
-        stale_s: float = 0.0,
-    ) -> None:
-        self._clock = clock
-        self._limit = limit
-        self.stale_s = stale_s
-        self._lock = threading.Lock()
-        # (name, type) -> (expires, what). Type ANY: holds for all types, as NXDOMAIN does.
-        self._entries: dict[tuple[bytes, int], tuple[float, Found]] = {}
-
-    def put(self, rrset: RRset) -> None:
-        """Remember an answer."""
-        found = Found(NOERROR, [rrset])
-        self._store((rrset.name.lower(), rrset.rtype), min(rrset.ttl, MAX_TTL_S), found)
-
-    def put_denial(self, name: bytes, rtype: int, rcode: int, soa: RRset) -> None:
-        """Remember that NAME does not exist (NXDOMAIN) or has no RTYPE (NOERROR)."""
-        ttl = min(soa.ttl, soa.minimum(), MAX_NEGATIVE_TTL_S)
-        kind = ANY if rcode == NXDOMAIN else rtype
-        self._store((name.lower(), kind), ttl, Found(rcode, [], soa))
-
-    def _store(self, key: tuple[bytes, int], ttl: int, found: Found) -> None:
-        if ttl <= 0:
-            return  # "for this transaction only" (RFC 1035 section 3.2.1)
-        with self._lock:
-            self._entries.pop(key, None)
-            if found.rrsets:
-                self._entries.pop((key[0], ANY), None)  # so the name exists after all
-            while len(self._entries) >= self._limit:
-                del self._entries[next(iter(self._entries))]  # the oldest
-            self._entries[key] = (self._clock() + ttl, found)
-
-    def get(self, name: bytes, rtype: int, *, stale: bool = False) -> Found | None:
-        """What is remembered and still true, with the TTL that is left. With STALE also what was
-        true until not too long ago."""
-        name = name.lower()
-        now = self._clock()
-        for key in ((name, ANY), (name, rtype)):
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is None:
-                    continue
-                expires, found = entry
-                left = math.floor(expires - now)
-                if left <= 0 and now > expires + self.stale_s:
-                    del self._entries[key]
-                    continue
-            if left <= 0:
-                if not stale:
-                    continue
-                left = STALE_TTL_S
-            return Found(
-                found.rcode,
-                [_aged(rrset, left) for rrset in found.rrsets],
-                None if found.soa is None else _aged(found.soa, left),
-            )
-        return None
-
-
-def _aged(rrset: RRset, ttl: int) -> RRset:
-    """A copy of RRSET with TTL: what lies in the cache must not change with what is sent."""
-    return RRset(rrset.name, rrset.rtype, ttl, rrset.datas)
-
-
-class Reputation:
-    """What is known about servers: how quickly they answer, and for which zones they are no use.
-
-    The time is smoothed: 7 parts of what we thought, 3 parts of the new one. No answer counts as
-    a time twice as long as thought. Servers that are passed over seem a little quicker each time,
-    so that one that has recovered is asked again some day. An unknown server counts as quick.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._srtt: dict[str, float] = {}
-        self._lame: dict[tuple[bytes, str], float] = {}
-
-    def order(self, zone: bytes, pairs: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """PAIRS (server, address), the one to ask first in front; the useless ones at the end."""
-        now = self._clock()
-        with self._lock:
-            # sorted() keeps the order of those that are alike.
-            return sorted(
-                pairs,
-                key=lambda pair: (
-                    self._lame.get((zone, pair[1]), 0.0) > now,
-                    self._srtt.get(pair[1], 0.0),
-                ),
-            )
-
-    def answered(self, address: str, rtt_s: float, others: Sequence[str]) -> None:
-        """ADDRESS has answered after RTT_S; OTHERS could have been asked instead."""
-        with self._lock:
-            self._room(self._srtt)
-            before = self._srtt.get(address)
-            self._srtt[address] = rtt_s if before is None else 0.7 * before + 0.3 * rtt_s
-            for other in others:
-                if other != address and other in self._srtt:
-                    self._srtt[other] *= 0.98
-
-    def silent(self, address: str, waited_s: float) -> None:
-        """ADDRESS has not answered within WAITED_S."""
-        with self._lock:
-            self._room(self._srtt)
-            before = self._srtt.get(address, 0.0)
-            self._srtt[address] = min(MAX_SRTT_S, max(2 * before, waited_s, 0.5))
-
-    def lame(self, zone: bytes, address: str) -> None:
-        """ADDRESS is said to serve ZONE and does not."""
-        with self._lock:
-            self._room(self._lame)
-            self._lame[zone, address] = self._clock() + LAME_S
-
-    @staticmethod
-    def _room(table: dict[str, float] | dict[tuple[bytes, str], float]) -> None:
-        if len(table) >= CACHE_LIMIT:
-            table.clear()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one reply is worth: kind is answer, referral, denial or useless (then see why)."""
-
-    kind: str
-    why: str = ""
-    rrsets: list[RRset] = field(default_factory=list)  # the answer, CNAMEs first
-    rcode: int = NOERROR  # of a denial: NXDOMAIN, or NOERROR for NODATA
-    soa: RRset | None = None  # of a denial: vouches for it, and says for how long
-    child: bytes = ROOT  # of a referral: the zone that it hands us to
-    servers: Servers = field(default_factory=dict)
-    ttl: int = 0
-
-
-def read_reply(reply: Message, zone: bytes, name: bytes, rtype: int) -> Verdict:
-    """Judge the REPLY of a server of ZONE to the question NAME, RTYPE.
-
-    Only records within ZONE count: the servers of com. may speak of everything below com., and
-    of nothing else. Otherwise any server could plant an address for any name.
-    """
-    rcode = reply.rcode
-    if rcode not in (NOERROR, NXDOMAIN):
-        return Verdict("useless", why=RCODES.get(rcode, f"rcode {rcode}"))
-    name = name.lower()
-    authoritative = bool(reply.flags & AA)
-    chain = _chain(_within(reply.answer, zone), name, rtype)
-    if chain:
-        if not authoritative:
-            return Verdict("useless", why="an answer at second hand (AA is off)")
-        return Verdict("answer", rrsets=chain)
-    authority = _within(reply.authority, zone)
-    soas = [rr for rr in authority if rr.rtype == SOA and is_below(name, rr.name.lower())]
-    for rrset in authority:
-        child = rrset.name.lower()
-        deeper = child != zone and is_below(name, child)
-        if rrset.rtype == NS and deeper and not soas and rcode == NOERROR:
-            return _referral(rrset, _within(reply.additional, zone))
-    if not authoritative:
-        return Verdict("useless", why="neither an answer nor a way to one")
-    return Verdict("denial", rcode=rcode, soa=soas[0] if soas else None)
-
-
-def _within(section: Sequence[RRset], zone: bytes) -> list[RRset]:
-    return [rrset for rrset in section if is_below(rrset.name.lower(), zone)]
-
-
-def _chain(answer: Sequence[RRset], name: bytes, rtype: int) -> list[RRset]:
-    """The records for NAME, with the CNAMEs that lead to them; as far as ANSWER goes."""
-    if rtype == ANY:
-        return [rrset for rrset in answer if rrset.name.lower() == name]
-    here = {(rrset.name.lower(), rrset.rtype): rrset for rrset in answer}
-    chain: list[RRset] = []
-    while len(chain) <= MAX_CHAIN:
-        rrset = here.get((name, rtype))
-        if rrset is not None:
-            return [*chain, rrset]
-        # Out of the dict, so that a loop of CNAMEs ends here.
-        rrset = here.pop((name, CNAME), None)
-        if rrset is None:
-            break
-        chain.append(rrset)
-        name = rrset.target().lower()
-    return chain
-
-
-def _referral(ns: RRset, additional: Sequence[RRset]) -> Verdict:
-    servers: Servers = {target.lower(): [] for target in ns.datas}
-    ttl = ns.ttl
-    for wanted, family in ((A, socket.AF_INET), (AAAA, socket.AF_INET6)):
-        for rrset in additional:
-            if rrset.rtype == wanted and rrset.name.lower() in servers:
-                servers[rrset.name.lower()] += [socket.inet_ntop(family, d) for d in rrset.datas]
-                ttl = min(ttl, rrset.ttl)
-    return Verdict("referral", child=ns.name.lower(), servers=servers, ttl=min(ttl, MAX_TTL_S))
 
 
 class Job:
@@ -403,7 +168,7 @@ class Recursor(dns_service.Source):
         if found is None:
             return None
         job = self._job(query)
-        job.log(f"in the cache: {_outcome(found)}")
+        job.log(f"in the cache: {found}")
         return self._response(query, found, job)
 
     def resolve(self, query: Message) -> Message:
@@ -445,7 +210,7 @@ class Recursor(dns_service.Source):
         if found.soa is not None:
             response.authority.append(found.soa)
         if job is not None:
-            job.log(f"told the client: {_outcome(found)}")
+            job.log(f"told the client: {found}")
         return response
 
     def _cached(self, name: bytes, rtype: int, *, stale: bool = False) -> Found | None:
@@ -527,7 +292,7 @@ class Recursor(dns_service.Source):
                 if alias is not None and alias.rrsets:
                     found = alias
             if found is not None:
-                job.log(f"in the cache: {name_text(name)} {_outcome(found)}")
+                job.log(f"in the cache: {name_text(name)} {found}")
             else:
                 found = self._walk(name, rtype, job, depth)
             answer += found.rrsets
@@ -552,7 +317,7 @@ class Recursor(dns_service.Source):
             if verdict.kind == "denial":
                 soa = verdict.soa
                 if soa is not None:
-                    soa = _aged(soa, min(soa.ttl, soa.minimum()))
+                    soa = aged(soa, min(soa.ttl, soa.minimum()))
                     self.cache.put_denial(name, rtype, verdict.rcode, soa)
                 return Found(verdict.rcode, [], soa)
             # A referral always leads further down (read_reply sees to it), so this loop ends.
@@ -595,7 +360,7 @@ class Recursor(dns_service.Source):
                     continue
                 self.reputation.answered(address, time.monotonic() - start, known)
                 verdict = read_reply(reply, zone, name, rtype)
-                job.log(f"  {address}: {_describe(verdict)}")
+                job.log(f"  {address}: {verdict}")
                 if verdict.kind != "useless":
                     return verdict
                 hopeless.add(address)
@@ -629,106 +394,10 @@ class Recursor(dns_service.Source):
                 job.wanted.discard(server)
 
 
-def _outcome(found: Found) -> str:
-    if found.rrsets:
-        return "; ".join(str(rrset) for rrset in found.rrsets)
-    if found.rcode == NXDOMAIN:
-        return "NXDOMAIN, there is no such name"
-    return "no record of this type"
-
-
-def _describe(verdict: Verdict) -> str:
-    if verdict.kind == "answer":
-        return _outcome(Found(NOERROR, verdict.rrsets))
-    if verdict.kind == "referral":
-        known = ", ".join(
-            f"{name_text(server)} {' '.join(addresses)}".rstrip()
-            for server, addresses in verdict.servers.items()
-        )
-        return f"referral to {name_text(verdict.child)}: {known}"
-    if verdict.kind == "denial":
-        return _outcome(Found(verdict.rcode, []))
-    return f"of no use: {verdict.why}"
-
-
 def _reason(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "no reply in time"
     return error.strerror or str(error)
-
-
-def exchange(address: str, name: bytes, rtype: int, timeout_s: float, port: int = 53) -> Message:
-    """Ask the server at ADDRESS. Raises OSError; TimeoutError when nothing that fits came."""
-    deadline = time.monotonic() + timeout_s
-    query = question(name, rtype)  # RD off: we do the walking
-    reply = _by_udp(query, address, port, deadline)
-    if reply.rcode in (FORMERR, NOTIMP) and reply.edns is None:
-        # RFC 6891 section 7: a server that does not know EDNS gets the question without it.
-        query = question(name, rtype, edns=False)
-        reply = _by_udp(query, address, port, deadline)
-    if reply.flags & TC:
-        query.id = question(name, rtype).id
-        reply = _by_tcp(query, address, port, deadline)
-    return reply
-
-
-def fits(query: Message, wire: bytes) -> Message | None:
-    """WIRE as a message if it is a response to QUERY: same id, same question; else None."""
-    try:
-        reply = decode(wire)
-    except Malformed:
-        return None  # the network sends anything; whatever it is, it is no reply
-    if not reply.flags & QR or reply.id != query.id or reply.opcode != query.opcode:
-        return None
-    if reply.qname is None:
-        # Servers that cannot parse may leave the question out (RFC 1035 section 4.1.1).
-        return reply if reply.rcode in (FORMERR, SERVFAIL, NOTIMP) else None
-    assert query.qname is not None
-    same = (reply.qtype, reply.qclass) == (query.qtype, query.qclass)
-    return reply if same and reply.qname.lower() == query.qname.lower() else None
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
-
-
-def _by_udp(query: Message, address: str, port: int, deadline: float) -> Message:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    # A new socket for each question: the kernel gives each a source port at random. Connected:
-    # the kernel drops datagrams of others and reports "port unreachable".
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        sock.connect((address, port))
-        sock.send(encode(query))
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        while True:
-            if not poll.poll(_left(deadline) * 1000):
-                continue
-            try:
-                reply = fits(query, sock.recv(65535))
-            except BlockingIOError:
-                continue  # its checksum was wrong
-            if reply is not None:
-                return reply
-
-
-def _by_tcp(query: Message, address: str, port: int, deadline: float) -> Message:
-    frames = dns_service.TcpFrames()
-    with socket.create_connection((address, port), timeout=_left(deadline)) as sock:
-        sock.sendall(frames.frame(encode(query)))
-        while True:
-            sock.settimeout(_left(deadline))
-            data = sock.recv(65536)
-            if not data:
-                raise ConnectionError("the server closed the TCP connection without a reply")
-            for wire in frames.feed(data):
-                reply = fits(query, wire)
-                if reply is not None:
-                    return reply
 
 
 def parse_root(text: str) -> tuple[bytes, str]:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a fetch failed: a sentence, a next step, and an exit code."""
+"""Why a fetch failed: a sentence, a next step, and an exit code.
+
+The cast
+    `FetchError`  the sentence; `EXIT_...` are the codes
+"""
 
 from __future__ import annotations
 

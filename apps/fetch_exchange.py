@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request and its answer over a socket: resolve, connect, secure, request, response, close."""
+"""One request and its answer: resolve, connect, secure, request, response, close.
+
+The cast
+    `Fetch`  the exchange, its steps with their times; the only part with sockets
+    `Link`   a connection, which several exchanges may use
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client says and hears: the bytes of a request, and a response read as it comes (RFC 9112
-sections 3, 4, 6 and 7). No sockets here."""
+"""What a client says and hears, as bytes (RFC 9112 sections 3, 4, 6 and 7); no sockets.
+
+The cast
+    `request_bytes`   the request as it goes out
+    `ResponseReader`  bytes as they come -> status, headers, body
+    `plain`           what a server sent, fit for a terminal
+"""
 
 from __future__ import annotations
 

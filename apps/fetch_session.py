@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several exchanges: redirects followed, connections used again, a page with all that it shows."""
+"""Several exchanges: redirects followed, connections used again, a page with all it shows.
+
+The cast
+    `Session`    keeps the connections, and the exchanges in the order in which they began
+    `fetch_all`  a page, what it shows, and what its style sheets bring in
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""URLs: taken apart, joined, and found in a page (RFC 3986, as far as http and https go)."""
+"""URLs: taken apart, joined, and found in a page (RFC 3986, as far as http and https go).
+
+The cast
+    `Url`       host, port, target; `parse_url` makes one of a text
+    `joined`    a link as it is meant on the page that has it
+    `shown_by`  what a browser fetches to show a page; `shown_by_css` for style sheets
+"""
 
 from __future__ import annotations
 

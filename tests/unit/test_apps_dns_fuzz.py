@@ -23,7 +23,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import dns_resolver
+import dns_records
+import dns_reply
 import dns_server
 import dns_service
 import dns_wire
@@ -78,9 +79,9 @@ def reply_target() -> Target:
             for rrset in section:
                 for each in rrset.datas:
                     data_text(rrset.rtype, each)
-        verdict = dns_resolver.read_reply(reply, zone, wanted, 1)
+        verdict = dns_reply.read_reply(reply, zone, wanted, 1)
         for rrset in verdict.rrsets:
-            assert dns_resolver.is_below(rrset.name.lower(), zone)
+            assert dns_records.is_below(rrset.name.lower(), zone)
         # A message that is read can be written, and reads the same.
         again = dns_wire.decode(dns_wire.encode(reply, 1 << 20))
         assert [s.datas for s in again.answer] == [s.datas for s in reply.answer]

@@ -25,7 +25,11 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
+import dns_cache
+import dns_exchange
 import dns_records
+import dns_reply
+import dns_reputation
 import dns_resolver
 import dns_service
 import dns_wire
@@ -281,10 +285,10 @@ def ours(reply: dns.message.Message) -> dns_wire.Message:
     return dns_wire.decode(reply.to_wire())
 
 
-def verdict(reply: dns.message.Message, zone: str = "x.lab.") -> dns_resolver.Verdict:
+def verdict(reply: dns.message.Message, zone: str = "x.lab.") -> dns_reply.Verdict:
     taken = ours(reply)
     assert taken.qname is not None
-    return dns_resolver.read_reply(taken, wire_name(zone), taken.qname, taken.qtype)
+    return dns_reply.read_reply(taken, wire_name(zone), taken.qname, taken.qtype)
 
 
 def test_answer_is_taken_and_what_is_out_of_bailiwick_is_dropped() -> None:
@@ -354,7 +358,7 @@ class World:
         return ours(self.replies[address](question))
 
 
-def recursor(world: World, cache: dns_resolver.Cache | None = None) -> dns_resolver.Recursor:
+def recursor(world: World, cache: dns_cache.Cache | None = None) -> dns_resolver.Recursor:
     return dns_resolver.Recursor({wire_name("root."): ["10.0.0.1"]}, world.exchange, cache=cache)
 
 
@@ -362,7 +366,7 @@ def query(wanted: str) -> dns_wire.Message:
     return dns_wire.question(wanted, "A", flags=dns_wire.RD)
 
 
-def ask(world: World, wanted: str, cache: dns_resolver.Cache | None = None) -> dns_wire.Message:
+def ask(world: World, wanted: str, cache: dns_cache.Cache | None = None) -> dns_wire.Message:
     return recursor(world, cache).resolve(query(wanted))
 
 
@@ -384,7 +388,7 @@ def test_endless_chain_of_cnames_is_servfail() -> None:
 
     world = World({"10.0.0.1": reply})
     assert ask(world, "a.lab.").rcode == dns_wire.SERVFAIL
-    assert len(world.asked) <= dns_resolver.MAX_CHAIN + 1
+    assert len(world.asked) <= dns_reply.MAX_CHAIN + 1
 
 
 def test_referrals_that_multiply_are_bounded() -> None:
@@ -420,7 +424,7 @@ def test_silent_server_comes_last_the_next_time() -> None:
 
 
 def test_the_quicker_server_is_preferred_and_the_other_is_not_forgotten() -> None:
-    reputation = dns_resolver.Reputation()
+    reputation = dns_reputation.Reputation()
     pairs = [(b"a", "10.0.0.1"), (b"b", "10.0.0.2"), (b"c", "10.0.0.3")]
 
     def first() -> str:
@@ -443,12 +447,12 @@ def test_the_quicker_server_is_preferred_and_the_other_is_not_forgotten() -> Non
 
 def test_lame_server_comes_last_for_that_zone_alone() -> None:
     now = 0.0
-    reputation = dns_resolver.Reputation(lambda: now)
+    reputation = dns_reputation.Reputation(lambda: now)
     pairs = [(b"a", "10.0.0.1"), (b"b", "10.0.0.2")]
     reputation.lame(wire_name("x."), "10.0.0.1")
     assert reputation.order(wire_name("x."), pairs)[0][1] == "10.0.0.2"
     assert reputation.order(wire_name("y."), pairs)[0][1] == "10.0.0.1"
-    now = dns_resolver.LAME_S + 1
+    now = dns_reputation.LAME_S + 1
     assert reputation.order(wire_name("x."), pairs)[0][1] == "10.0.0.1"
 
 
@@ -502,13 +506,13 @@ def test_those_who_wait_for_a_failure_fail_too() -> None:
 def test_an_old_answer_rather_than_none_where_that_is_allowed() -> None:
     now = 0.0
     world = World({"10.0.0.1": lambda question: message(question, answer="a.lab. 10 IN A 1.2.3.4")})
-    cache = dns_resolver.Cache(clock=lambda: now, stale_s=100)
+    cache = dns_cache.Cache(clock=lambda: now, stale_s=100)
     resolver = recursor(world, cache)
     assert resolver.resolve(query("a.lab.")).answer[0].ttl == 10
     working = world.replies.pop("10.0.0.1")
     now = 50.0
     stale = resolver.resolve(query("a.lab."))
-    assert stale.rcode == dns_wire.NOERROR and stale.answer[0].ttl == dns_resolver.STALE_TTL_S
+    assert stale.rcode == dns_wire.NOERROR and stale.answer[0].ttl == dns_cache.STALE_TTL_S
     asked = len(world.asked)
     assert resolver.resolve(query("a.lab.")).answer and len(world.asked) == asked, "at once"
     assert resolver.resolve(query("b.lab.")).rcode == dns_wire.SERVFAIL
@@ -517,7 +521,7 @@ def test_an_old_answer_rather_than_none_where_that_is_allowed() -> None:
     world.replies["10.0.0.1"] = working
     assert resolver.resolve(query("a.lab.")).answer[0].ttl == 10
     # And without the option never.
-    resolver = recursor(world, dns_resolver.Cache(clock=lambda: now))
+    resolver = recursor(world, dns_cache.Cache(clock=lambda: now))
     resolver.resolve(query("a.lab."))
     world.replies.clear()
     now += 50
@@ -564,7 +568,7 @@ def extended_path() -> Iterator[None]:
 
 def test_ttl_counts_down_and_runs_out() -> None:
     now = 1000.0
-    cache = dns_resolver.Cache(clock=lambda: now)
+    cache = dns_cache.Cache(clock=lambda: now)
     replies = {"10.0.0.1": lambda question: message(question, answer="a.lab. 10 IN A 1.2.3.4")}
     world = World(replies)
     for after, ttl, asked in ((0, 10, 1), (4.2, 5, 1), (9.9, 10, 2), (15.0, 4, 2)):
@@ -575,7 +579,7 @@ def test_ttl_counts_down_and_runs_out() -> None:
 
 def test_denial_counts_down_by_the_smaller_number() -> None:
     now = 0.0
-    cache = dns_resolver.Cache(clock=lambda: now)
+    cache = dns_cache.Cache(clock=lambda: now)
     soa = "lab. 500 IN SOA . . 1 1 1 1 20"
     world = World({"10.0.0.1": lambda question: message(question, authority=soa, rcode="NXDOMAIN")})
     for after, ttl, asked in ((0, 20, 1), (15, 5, 1), (21, 20, 2)):
@@ -587,14 +591,14 @@ def test_denial_counts_down_by_the_smaller_number() -> None:
 
 def test_ttl_zero_is_not_kept() -> None:
     world = World({"10.0.0.1": lambda question: message(question, answer="a.lab. 0 IN A 1.2.3.4")})
-    cache = dns_resolver.Cache()
+    cache = dns_cache.Cache()
     for asked in (1, 2):
         assert ask(world, "a.lab.", cache).answer[0].ttl == 0
         assert len(world.asked) == asked
 
 
 def test_cache_does_not_grow_without_end() -> None:
-    cache = dns_resolver.Cache(limit=10)
+    cache = dns_cache.Cache(limit=10)
     for n in range(50):
         cache.put(record(f"n{n}.lab.", "A", "1.2.3.4"))
     kept = [n for n in range(50) if cache.get(wire_name(f"n{n}.lab."), A)]
@@ -658,7 +662,7 @@ def test_replies_that_do_not_fit_are_passed_over() -> None:
         return [b"", b"junk", *(one.to_wire() for one in forged)]
 
     with udp_server(reply) as port:
-        found = dns_resolver.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+        found = dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
     assert found.answer[0].datas == [bytes((1, 2, 3, 4))]
 
 
@@ -670,7 +674,7 @@ def test_ids_and_source_ports_differ() -> None:
         for _ in range(8):
             with pytest.raises(TimeoutError):
                 address, port = sock.getsockname()
-                dns_resolver.exchange(address, wire_name("a.lab."), A, 0.02, port)
+                dns_exchange.exchange(address, wire_name("a.lab."), A, 0.02, port)
             wire, peer = sock.recvfrom(4096)
             ids.add(wire[:2])
             ports.add(peer[1])
@@ -686,7 +690,7 @@ def test_server_without_edns_is_asked_again_without() -> None:
         return [dns.message.make_response(query).to_wire()]
 
     with udp_server(reply) as port:
-        found = dns_resolver.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+        found = dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
     assert found.rcode == dns_wire.NOERROR
 
 
@@ -696,14 +700,14 @@ def test_closed_port_is_known_at_once() -> None:
         port = sock.getsockname()[1]
     start = time.monotonic()
     with pytest.raises(ConnectionRefusedError):
-        dns_resolver.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+        dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
     assert time.monotonic() - start < 2
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(wire=st.binary(max_size=300))
 def test_any_bytes_are_no_reply_or_a_reply(wire: bytes) -> None:
-    assert dns_resolver.fits(query("a.lab."), wire) is None
+    assert dns_exchange.fits(query("a.lab."), wire) is None
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -721,6 +725,6 @@ def test_damaged_replies_are_judged_without_a_crash(edits: list[tuple[int, int]]
         damaged = dns_wire.decode(bytes(wire))
     except dns_wire.Malformed:
         return
-    found = dns_resolver.read_reply(damaged, wire_name("x.lab."), wire_name("www.x.lab."), A)
+    found = dns_reply.read_reply(damaged, wire_name("x.lab."), wire_name("www.x.lab."), A)
     for rrset in found.rrsets:
         assert dns_records.is_below(rrset.name.lower(), wire_name("x.lab."))
