@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import sandbox, spare, wait
-from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.errors import Exit, LabError, cannot_write, limited
 from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
 DEFAULT_NAME = "lab"
@@ -134,7 +134,7 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
         within_s *= wait.patience()
     sock.settimeout(within_s)
     try:
-        data = sock.recv(LARGEST_MESSAGE)
+        data = _whole(sock)
     except TimeoutError:
         raise LabError(
             f"the lab {name} has not answered for {within_s:g} s",
@@ -155,6 +155,20 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
     if "error" in message:
         raise LabError.from_dict(message)
     return message
+
+
+def _whole(sock: socket.socket) -> bytes:
+    """One answer, from its pieces if it is long; b"" if the lab has gone. Raises OSError."""
+    data = sock.recv(LARGEST_MESSAGE)
+    if not data.startswith(b'{"bytes": '):
+        return data
+    whole, size = b"", int(json.loads(data)["bytes"])
+    while len(whole) < size:
+        piece = sock.recv(LARGEST_MESSAGE)
+        if not piece:
+            return b""
+        whole += piece
+    return whole
 
 
 def no_lab(name: str) -> LabError:
@@ -301,7 +315,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
         claimed.give_up(keep_logs=died)
         release_interrupts()
         if isinstance(error, OSError):
-            raise cannot_write(error, spec.folder) from error
+            raise limited(error) or cannot_write(error, spec.folder) from error
         tun = spec.datapath != "kernel"
         if died and started is None and any(sandbox.refusals(tun=tun)):
             raise sandbox.refused(OSError(errno.EPERM, str(error)), tun=tun) from error

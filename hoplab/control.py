@@ -18,6 +18,7 @@ Ryu itself is never imported here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import signal
@@ -31,9 +32,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab import flows, spare, switchd, wait
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, cannot_write, limited
 
-PORTS = range(spare.PORT, 6685)  # each new process takes the next one
+# Each new process takes the next one. Eight shards with two each, and the eight of a swap under
+# way, take 24 of them.
+PORTS = range(spare.PORT, 6685)
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
 PLATFORMS = {"ryu": spare.MODULE, "os-ken": "hoplab.osken_main"}  # what runs an app
@@ -41,7 +44,12 @@ BEAT_S = 0.5  # how often a controller is asked for an echo
 BEATS = 6  # so many unanswered in a row, and it is stuck
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
 _HEADER = struct.Struct("!BBHI")  # version, type, length, number
-_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
+_LISTEN = b"0A"  # TCP_LISTEN in /proc/net/tcp
+
+
+@functools.cache
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 @dataclass
@@ -82,7 +90,8 @@ class Controller:
         return ", ".join(file.name for file in self.files)
 
     def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
-        """Start the process; `ready` waits for it. Raises LabError when there is no such file.
+        """Start the process; `ready` waits for it. Raises LabError when there is no such file,
+        or the machine gives no process.
 
         ready: a process that has loaded Ryu already (`spare`), with its output in our log.
         """
@@ -94,7 +103,7 @@ class Controller:
                     Exit.NO_SUCH,
                 )
         module, package = PLATFORMS[self.platform], self.platform.replace("-", "_")
-        if importlib.util.find_spec(package) is None:
+        if not _installed(package):
             raise LabError(
                 f"{self.platform} is not installed for {sys.executable}",
                 "run scripts/install.sh in a checkout and use its .venv/bin/hoplab"
@@ -108,20 +117,24 @@ class Controller:
         if self.role:
             own["HOPLAB_ROLE"] = self.role
         self.close()
-        if ready is not None and spare.employ(ready, arguments, own):
-            self.process = ready
-        else:
-            with open(self.log, "ab") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
-                    stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env={**spare.environment(), **own},
-                    cwd="/",
-                    start_new_session=True,
-                )
-        self.pidfd = os.pidfd_open(self.process.pid)
+        try:
+            if ready is not None and spare.employ(ready, arguments, own):
+                self.process = ready
+            else:
+                with open(self.log, "ab") as log:
+                    self.process = subprocess.Popen(
+                        [sys.executable, "-m", module, *arguments],
+                        stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        env={**spare.environment(), **own},
+                        cwd="/",
+                        start_new_session=True,
+                    )
+            self.pidfd = os.pidfd_open(self.process.pid)
+        except OSError as error:
+            self.stop()
+            raise limited(error) or cannot_write(error, self.folder) from error
 
     def listens(self) -> bool:
         """Whether switches could connect. Raises LabError with its last words if it has ended."""
@@ -169,7 +182,8 @@ class Controller:
         """Whether a signal has stopped it (proc(5), stat, field 3)."""
         with contextlib.suppress(OSError):
             if self.process is not None:
-                stat = Path(f"/proc/{self.process.pid}/stat").read_bytes()
+                with open(f"/proc/{self.process.pid}/stat", "rb") as file:
+                    stat = file.read()
                 return stat.rpartition(b")")[2].split()[0] == b"T"
         return False
 
@@ -244,11 +258,10 @@ class Pulse:
 
 
 def listening(port: int) -> bool:
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        if words[3] == _LISTEN and words[1].endswith(f":{port:04X}"):
-            return True
-    return False
+    wanted = b":%04X" % port
+    with open("/proc/net/tcp", "rb") as file:
+        lines = file.read().splitlines()[1:]
+    return any(w[3] == _LISTEN and w[1].endswith(wanted) for w in map(bytes.split, lines))
 
 
 def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:

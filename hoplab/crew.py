@@ -32,7 +32,6 @@ from hoplab.control import Controller
 from hoplab.errors import Exit, LabError, cannot_write
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
-MOST_SHARDS = 8  # with a second one each, and all of them twice in a swap, 32 processes
 # How a controller's file says that it must see the whole network.
 _WHOLE = re.compile(r"^NEEDS_EVERY_SWITCH = True\b", re.MULTILINE)
 
@@ -112,13 +111,16 @@ class Crew:
         return self._process(files, shard.number, len(self.shards), role)
 
     def _port(self) -> int:
-        """The next one that no process has."""
+        """The next one that no process has; one that was used lately only if there is no other,
+        for Open vSwitch waits a second before it tries an address again."""
         taken = {one.port for shard in self.shards for one in shard.processes()}
         last = self._ports[-1] if self._ports else control.PORTS[-1]
         turned = [*(p for p in control.PORTS if p > last), *control.PORTS]
+        recent = self._ports[-len(control.PORTS) // 2 :]
         # Those of a swap under way are the newest.
-        recent = set(self._ports[-len(control.PORTS) // 2 :])
-        port = next(p for p in turned if p not in taken and p not in recent)
+        taken.update(self._ports[-len(self.shards) :] if self.shards else ())
+        free = [p for p in turned if p not in taken]
+        port = next((p for p in free if p not in recent), free[0])
         self._ports = [*self._ports[-len(control.PORTS) :], port]
         return port
 
@@ -207,6 +209,7 @@ class Crew:
                 gone, shard.controller = shard.controller, new[shard.number]
                 gone.stop()
                 shard.given_up = False
+                shard.restarts.clear()  # those were the old one's
                 self._stand_by(shard)
             return old.name, empty
 
@@ -287,8 +290,11 @@ class Crew:
             )
             return
         waiting, shard.standby = shard.standby, None
+        if waiting is not None and waiting.ended():
+            waiting.stop()
+            waiting = None
         try:
-            if waiting is not None and not waiting.ended():
+            if waiting is not None:
                 shard.generation += 1
                 waiting.become(f"master {shard.generation}")  # first of all: it is connected
                 self.tell(f"the {who} {why}; the second one takes over")
@@ -303,6 +309,7 @@ class Crew:
             switchd.set_controllers({bridge: [new.target] for bridge in shard.bridges})
         except LabError as error:
             self.tell(error.message)
+            shard.controller.stop()  # so that the next look finds it ended
             return
         self._stand_by(shard)
 

@@ -18,7 +18,8 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
                                                also comes unasked, when the capture has ended
     {"op": "down"}                          -> {"ok": {}}
 
-A failure is {"error", "hint", "code", "detail"}. Whoever closes the connection gives up what it
+A failure is {"error", "hint", "code", "detail"}. An answer too long for one packet is announced by
+{"bytes": N} and comes in pieces, a packet each. Whoever closes the connection gives up what it
 asked for: a command is ended, a capture stopped.
 """
 
@@ -30,7 +31,6 @@ import errno
 import fcntl
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -46,20 +46,14 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import wait
-from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.errors import Exit, LabError, cannot_write, limited
 from hoplab.lab import Lab
 from hoplab.spec import LARGEST_MESSAGE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
-_LOOK_S = 0.05
-# What the machine may give no more of, and how to have more of it.
-_LIMITS = {
-    errno.EAGAIN: ("no more processes", "see `ulimit -u` and the control group's pids.max"),
-    errno.EMFILE: ("no more open files", "raise the limit: ulimit -n 4096"),
-    errno.ENFILE: ("no more open files", "raise the limit: sudo sysctl -w fs.file-max=1000000"),
-    errno.ENOMEM: ("no more memory", "take a smaller topology, or end other labs"),
-}
+LOOK_S = 0.2  # between looks at the processes
+_QUIET_LOOK_S = 0.05
 
 
 def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
@@ -114,7 +108,7 @@ def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
     built = threading.Event()
 
     def watch() -> None:
-        while not built.wait(_LOOK_S):
+        while not built.wait(_QUIET_LOOK_S):
             lab.switchd.wake()
             dead = lab.switchd.ended()
             if dead:
@@ -134,13 +128,9 @@ def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
         return error.as_dict()
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return cannot_write(error, spec.folder).as_dict()
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        error = OSError(errno.EAGAIN, str(error))
-    if isinstance(error, MemoryError):
-        error = OSError(errno.ENOMEM, str(error))
-    if isinstance(error, OSError) and error.errno in _LIMITS:
-        what, fix = _LIMITS[error.errno]
-        return LabError(f"this machine allows the lab {what}", fix, Exit.REFUSED).as_dict()
+    short = limited(error)
+    if short is not None:
+        return short.as_dict()
     text = traceback.format_exc()
     return LabError(
         f"the lab failed in a way it should not: {type(error).__name__}: {error}",
@@ -156,6 +146,8 @@ class Service:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.ending = threading.Event()
+        self._fault = ""  # the last that was logged
+        self._socket_path = os.fspath(lab.spec.socket)
         self._done_read, self._done_write = os.pipe()
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A path through a descriptor, for a socket's own path holds 107 bytes (unix(7)).
@@ -170,23 +162,57 @@ class Service:
     def serve(self) -> int:
         """Until `down`, or until a part that the lab cannot live without has ended."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.listener.setblocking(False)
+        # In a thread of its own, for a new controller takes its time.
+        threading.Thread(target=self._keep_controllers, daemon=True).start()
         while not self.ending.is_set():
-            watched = [self.listener.fileno(), self._done_read, *self.lab.watched()]
-            ready, _, _ = select.select(watched, [], [], _LOOK_S * 4)
+            ready = wait.readable([self.listener.fileno(), self._done_read], LOOK_S)
             if self.listener.fileno() in ready:
-                connection, _ = self.listener.accept()
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+                with self._whatever_comes():
+                    self._accept()
             if not self.reachable():
                 return 1  # the folder was taken away: nobody can reach this lab any more
-            dead = self.lab.mend()
+            dead = None
+            with self._whatever_comes():
+                dead = self.lab.look_after_switches()
             if dead:
                 self.lab.event(f"{dead} ended, and the lab with it")
                 return 1
         return 0  # nothing needs to be undone: the kernel takes everything down with process 1
 
+    def _accept(self) -> None:
+        connection, _ = self.listener.accept()
+        try:
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            with connection:
+                _send(connection, _failure(error, self.lab.spec))
+
+    def _keep_controllers(self) -> None:
+        while self.lab.crew is not None and not self.ending.is_set():
+            ready = wait.readable(self.lab.watched(), LOOK_S)
+            mended = False
+            with self._whatever_comes():
+                mended = self.lab.mend()
+            if ready and not mended:
+                self.ending.wait(LOOK_S)  # somebody else is changing the controllers
+
+    @contextlib.contextmanager
+    def _whatever_comes(self) -> Iterator[None]:
+        """A lab does not end because this machine gives no more descriptors or threads: the fault
+        goes to the log, once, and a moment passes."""
+        try:
+            yield
+        except Exception as error:
+            if repr(error) != self._fault:
+                self._fault = repr(error)
+                traceback.print_exc()
+                sys.stderr.flush()
+            self.ending.wait(LOOK_S)
+
     def reachable(self) -> bool:
         """Whether the lab's folder is still there."""
-        return self.lab.spec.socket.exists()
+        return os.path.exists(self._socket_path)
 
     def status(self) -> dict[str, Any]:
         state = self.lab.state()
@@ -275,6 +301,17 @@ class Service:
             raise LabError(
                 f"{request['argv'][0]}: permission denied", "is it executable?", Exit.NO_SUCH
             ) from None
+        except OSError as error:
+            if limited(error) is not None:
+                raise
+            hint = "it is no program"
+            if error.errno == errno.ENOEXEC:
+                hint = "a script says in its first line who reads it: #!/bin/sh"
+            elif error.errno == errno.E2BIG:
+                hint = "give it less: a shorter command line, fewer variables"
+            raise LabError(
+                f"{request['argv'][0]}: {error.strerror}", hint, Exit.NO_SUCH
+            ) from None
 
     def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 3:
@@ -357,9 +394,9 @@ class Service:
         try:
             _send(connection, {"ok": {}})
             while True:
-                ready, _, _ = select.select([connection, capture.channel], [], [])
+                ready = wait.readable([connection.fileno(), capture.channel.fileno()])
                 order = {"stop": True}
-                if connection in ready:
+                if connection.fileno() in ready:
                     data = connection.recv(LARGEST_MESSAGE)
                     if not data:
                         return
@@ -413,17 +450,13 @@ def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
         missing = float(order["quiet_s"]) - quiet_s
         if missing <= 0 or time.monotonic() >= deadline:
             return {"quiet": missing <= 0, "frames": frames}
-        time.sleep(min(missing, _LOOK_S))
+        time.sleep(min(missing, _QUIET_LOOK_S))
 
 
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:
     data = json.dumps(message).encode()
-    if len(data) > LARGEST_MESSAGE:
-        error = LabError(
-            f"the answer is too long for one message ({len(data)} bytes)",
-            "ask for less at a time, for example with --hosts",
-            Exit.FAILED,
-        )
-        data = json.dumps(error.as_dict()).encode()
     with contextlib.suppress(ConnectionError, BrokenPipeError):
-        connection.send(data)
+        if len(data) > LARGEST_MESSAGE:
+            connection.send(json.dumps({"bytes": len(data)}).encode())
+        for at in range(0, len(data), LARGEST_MESSAGE):
+            connection.send(data[at : at + LARGEST_MESSAGE])

@@ -60,6 +60,28 @@ class LabError(Exception):
         )
 
 
+# What the machine may give no more of, and how to have more of it.
+_LIMITS = {
+    errno.EAGAIN: ("no more processes", "see `ulimit -u` and the control group's pids.max"),
+    errno.EMFILE: ("no more open files", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("no more open files", "raise the limit: sudo sysctl -w fs.file-max=1000000"),
+    errno.ENOMEM: ("no more memory", "take a smaller topology, or end other labs"),
+}
+
+
+def limited(error: BaseException) -> LabError | None:
+    """The error to show where the machine gives no more of something; None for another fault."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        number = errno.EAGAIN
+    if isinstance(error, MemoryError):
+        number = errno.ENOMEM
+    if number not in _LIMITS:
+        return None
+    what, fix = _LIMITS[number]
+    return LabError(f"this machine allows the lab {what}", fix, Exit.REFUSED)
+
+
 def cannot_write(error: OSError, folder: str | PathLike[str]) -> LabError:
     """The error to show when a run folder cannot be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)

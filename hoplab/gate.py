@@ -9,7 +9,8 @@ travels the lab's wires, and nothing but the lab can be reached.
 `Gate` is the side out here; `main` is the process inside, which uses the standard library alone.
 The messages are JSON, one a packet:
 
-    {"id": 1, "host": NAME, "port": N}   ->   {"id": 1, "address": A} with a descriptor
+    {"id": 1, "host": NAME, "port": N, "within_s": S}
+                                         ->   {"id": 1, "address": A} with a descriptor
                                               {"id": 1, "error": SENTENCE}
     {"id": 2, "trusted": true}           ->   {"id": 2, "pem": TEXT or null}
 
@@ -27,8 +28,6 @@ import sys
 import threading
 from typing import Any
 
-from hoplab.wait import patience
-
 CONNECT_S = 20.0
 # Where a lab keeps the certificate of its authority, as in apps/lab_ca.py.
 LAB_CA = "/run/hoplab-ca/ca.pem"
@@ -43,6 +42,9 @@ class Gate:
     """Asks the process inside for connections; any thread may."""
 
     def __init__(self, channel: socket.socket) -> None:
+        from hoplab.wait import patience  # here: the process inside may not find hoplab
+
+        self._within_s = CONNECT_S * patience()
         self._channel = channel
         self._lock = threading.Lock()
         self._number = 0
@@ -52,7 +54,7 @@ class Gate:
     def connect(self, host: str, port: int, secure: bool = False) -> socket.socket:
         """A TCP connection from the host to HOST, a name or an address; SECURE: with TLS on it,
         the server's certificate checked. Raises Refused."""
-        answer, fds = self._ask({"host": host, "port": port})
+        answer, fds = self._ask({"host": host, "port": port, "within_s": self._within_s})
         if not fds:
             raise Refused(str(answer.get("error", "no connection")))
         sock = socket.socket(fileno=fds[0])
@@ -75,7 +77,7 @@ class Gate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cadata=pem)
             context.set_alpn_protocols(["http/1.1"])
-            sock.settimeout(CONNECT_S * patience())
+            sock.settimeout(self._within_s)
             return context.wrap_socket(sock, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not to be trusted: {error.verify_message}"
@@ -97,7 +99,7 @@ class Gate:
             self._waiting[number] = box
         try:
             self._channel.send(json.dumps({"id": number, **wish}).encode())
-            return box.get(timeout=CONNECT_S * 2 * patience())
+            return box.get(timeout=self._within_s * 2)
         except (OSError, queue.Empty):
             raise Refused("the lab does not answer any more") from None
         finally:
@@ -146,7 +148,7 @@ def _serve(channel: socket.socket, wish: dict[str, Any]) -> None:
         if "trusted" in wish:
             answer["pem"] = _lab_authority()
             return
-        sock = _connect(str(wish["host"]), int(wish["port"]))
+        sock = _connect(str(wish["host"]), int(wish["port"]), float(wish["within_s"]))
         answer["address"] = sock.getpeername()[0]
         fds = [sock.fileno()]
     except (OSError, ValueError) as error:
@@ -185,12 +187,12 @@ def _addresses(host: str, port: int) -> list[Any]:
             raise error from None
 
 
-def _connect(host: str, port: int) -> socket.socket:
+def _connect(host: str, port: int, within_s: float) -> socket.socket:
     failure: OSError = OSError("it has no address")
     for entry in _addresses(host, port):
         sock = socket.socket(entry[0], socket.SOCK_STREAM)
         try:
-            sock.settimeout(CONNECT_S * patience())
+            sock.settimeout(within_s)
             sock.connect(entry[4])
             sock.settimeout(None)  # whoever gets the descriptor shares this setting
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -123,6 +123,8 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
 def _labs() -> list[str]:
     """The folders of labs that are up: no business of the command's."""
     folder = client.labs_folder()
+    with contextlib.suppress(OSError):  # nobody can bring up a lab there either
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # one may come up meanwhile
     return [str(folder)] if folder.is_dir() else []
 
 

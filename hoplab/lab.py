@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -127,8 +128,9 @@ class Lab:
                 opening.result()
             self.switchd.stop()
         if self.spare is not None and self.spare.stdin is not None:
-            self.spare.stdin.close()
+            self.spare.kill()  # or it would load Ryu first
             self.spare.wait()
+            self.spare.stdin.close()
 
     def _start_switchd(self) -> None:
         self.switchd.start()
@@ -226,6 +228,9 @@ class Lab:
             "controller_file": ",".join(map(str, controller.files)) if controller else None,
             "shards": self.crew.as_data() if self.crew else [],
             "datapath": self.datapath,
+            "platform": self.spec.platform,
+            "ipv6": self.spec.ipv6,
+            "static_arp": self.spec.static_arp,
             "url": self.url,
             "client": self.client,
             "events": self.events,
@@ -234,7 +239,8 @@ class Lab:
 
     def _draft_state(self, controller: control.Controller | None = None) -> Path:
         """The new lab.json, beside the one that holds. Raises LabError, on a full disk too."""
-        fresh = self.spec.state.with_suffix(".new")
+        # Several threads may be at it.
+        fresh = self.spec.state.with_suffix(f".new-{threading.get_ident()}")
         try:
             fresh.write_text(json.dumps(self.state(controller), indent=1))
         except OSError as error:
@@ -275,20 +281,24 @@ class Lab:
             "without_flows": empty,
         }
 
-    def mend(self) -> str | None:
-        """Look after the processes: a controller that is dead or of no use is replaced; the name
-        of a dead part of Open vSwitch is returned, for then the lab cannot go on."""
+    def mend(self) -> bool:
+        """Replace controllers that are dead or of no use; whether there were any."""
+        if self.crew is None or not self.crew.mend():
+            return False
+        with contextlib.suppress(LabError):  # only what happened is new; the log has that too
+            self._write_state()
+        return True
+
+    def look_after_switches(self) -> str | None:
+        """Wake what somebody stopped, tell of what hangs. The name of a dead part of Open vSwitch
+        is returned, for then the lab cannot go on."""
         if self.early is not None and time.monotonic() > self._early_until:
             self._drop_early()  # whoever wanted it has gone
         stopped = self.switchd.wake()
         if stopped:
             self.event(f"{stopped} was stopped (SIGSTOP); it goes on")
         self._listen_for_silence()
-        dead = self.switchd.ended()
-        if dead is None and self.crew is not None and self.crew.mend():
-            with contextlib.suppress(LabError):  # only what happened is new; the log has that too
-                self._write_state()
-        return dead
+        return self.switchd.ended()
 
     def _listen_for_silence(self) -> None:
         """Tell of a daemon of Open vSwitch that hangs, and when it goes on. It is not ended: it may

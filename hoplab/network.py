@@ -24,7 +24,7 @@ from typing import Any
 
 from hoplab import netlink, ovsdb, switchd
 from hoplab.batch import NAME_LIMIT, Batch, Place
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, limited
 
 
 def _distutils_shim() -> None:
@@ -650,7 +650,11 @@ def _own_frames(path: Path, error: BaseException) -> list[traceback.FrameSummary
 
 
 def _blame(path: Path, error: BaseException, hint: str) -> LabError:
-    """The error to show for an exception in a user's file: its line, and what it says."""
+    """The error to show for an exception in a user's file: its line, and what it says. That the
+    machine gives no more of something is no fault of the file's."""
+    short = limited(error)
+    if short is not None:
+        return short
     own = _own_frames(path, error)
     line = f", line {own[-1].lineno}" if own else ""
     return LabError(

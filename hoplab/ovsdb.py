@@ -133,16 +133,26 @@ def _select(table: str, columns: Sequence[str]) -> Operation:
     return {"op": "select", "table": table, "where": [], "columns": ["_uuid", *columns]}
 
 
+_DECODER = json.JSONDecoder()
+
+
 class Database:
     """A connection to the database server, for one thread."""
 
     def __init__(self, path: Path = SOCKET) -> None:
-        """Raises OSError."""
+        """Raises LabError."""
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise LabError(
+                f"Open vSwitch's database does not take a connection: {error.strerror}",
+                "see `hoplab doctor`",
+                Exit.LAB_DIED,
+            ) from error
         self._received = ""
         self._text = codecs.getincrementaldecoder("utf-8")()
-        self._decoder = json.JSONDecoder()
         self._id = 0
         self._done = -1  # the newest configuration that ovs-vswitchd has carried out
         self._watching = False
@@ -236,7 +246,7 @@ class Database:
             text = self._received.lstrip()
             if text:
                 try:
-                    message, end = self._decoder.raw_decode(text)
+                    message, end = _DECODER.raw_decode(text)
                 except ValueError:
                     pass  # not whole yet
                 else:

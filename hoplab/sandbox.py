@@ -30,6 +30,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -459,5 +460,7 @@ def _launch(
     code = 1
     try:
         code = run(channel)
+    except Exception:
+        traceback.print_exc()  # into the lab's log
     finally:
         os._exit(code)

@@ -246,8 +246,10 @@ class Switchd:
         stands; its name, or None."""
         for name, process in list(self.processes.items()):
             try:
-                # Bytes, for each text file leaves strings in the interpreter's cache of methods.
-                stat = Path(f"/proc/{process.pid}/stat").read_bytes()
+                # Neither a text file nor a Path, for both leave strings in the interpreter's
+                # tables, and this is done five times a second.
+                with open(f"/proc/{process.pid}/stat", "rb") as file:
+                    stat = file.read()
             except OSError:
                 continue
             if stat.rpartition(b")")[2].split()[0] == b"T":  # proc(5)

@@ -38,6 +38,7 @@ _COUNTERS = {
     "hard_age": "hard_age_s",
 }
 _FLAGS = {"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"}
+_RESUBMIT = re.compile(r"resubmit\(,(\d+)\)")
 _PORT = re.compile(r"output:\"?([^\",]+)\"?|(\d+)|\"([^\"]+)\"")
 
 
@@ -49,7 +50,7 @@ def parse_flows(text: str) -> list[dict[str, Any]]:
         if not mark or not head.startswith("cookie="):
             continue
         flow: dict[str, Any] = {"priority": 32768, "match": "", "actions": actions.strip()}
-        flow["actions"] = re.sub(r"resubmit\(,(\d+)\)", r"goto_table:\1", flow["actions"])
+        flow["actions"] = _RESUBMIT.sub(lambda found: f"goto_table:{found[1]}", flow["actions"])
         *counters, last = head.split(", ")
         words = [word for part in counters for word in part.split(" ")]
         # The match has no spaces; flags and counters may stand before it.

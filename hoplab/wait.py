@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 import os
+import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from hoplab.errors import Exit, LabError
@@ -53,3 +54,12 @@ def until(
             )
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, longest_s)
+
+
+def readable(descriptors: Iterable[int], within_s: float | None = None) -> set[int]:
+    """Those that can be read, or have ended, or were closed; empty when `within_s` seconds have
+    passed. By poll(2): select(2) knows no descriptor above 1023, and large labs have more."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {fd for fd, _ in poll.poll(None if within_s is None else within_s * 1000)}

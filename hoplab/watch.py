@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import struct
 import threading
 from dataclasses import dataclass, field
 
+from hoplab import wait
 from hoplab.namespaces import in_thread
 from hoplab.sandbox import CLONE_NEWNET, setns
 from hoplab.wire.capture import Capture, Tap, open_socket
@@ -60,9 +60,8 @@ class Watch:
 
     def _body(self) -> None:
         while not self._ending.is_set():
-            links = [space.link for space in self._spaces.values()]
-            ready, _, _ = select.select(links, [], [], LOOK_S)
-            for space in [s for s in self._spaces.values() if s.link in ready]:
+            ready = wait.readable([s.link.fileno() for s in self._spaces.values()], LOOK_S)
+            for space in [s for s in self._spaces.values() if s.link.fileno() in ready]:
                 self._read(space)
             with contextlib.suppress(OSError):
                 self._look()

@@ -158,6 +158,7 @@ class _Lab:
                     "--name",
                     Exit.TAKEN,
                 )
+        self._check_options(handle, state)
         if arguments.controller:
             files = [str(f) for f in content.find_all("controllers", arguments.controller)]
             if ",".join(files) != state["controller_file"]:
@@ -165,6 +166,33 @@ class _Lab:
                     progress(f"putting {arguments.controller} in charge")
                     handle.ask({"op": "swap", "files": files})
         return handle
+
+    def _check_options(self, handle: client.Handle, state: dict[str, Any]) -> None:
+        """Raises LabError if the lab was brought up otherwise than is asked for now."""
+        arguments = self.arguments
+        otherwise = [
+            text
+            for text, differs in (
+                (
+                    f"--datapath {arguments.datapath}",
+                    arguments.datapath in ("kernel", "user", "afxdp")
+                    and state["datapath"] not in ("none", arguments.datapath),
+                ),
+                (
+                    f"--platform {arguments.platform}",
+                    arguments.platform != "ryu" and state.get("platform", "ryu") != arguments.platform,
+                ),
+                ("--ipv6", arguments.ipv6 and not state.get("ipv6")),
+                ("--static-arp", arguments.static_arp and not state.get("static_arp")),
+            )
+            if differs
+        ]
+        if otherwise:
+            raise LabError(
+                f"the lab {handle.name} is up without {' '.join(otherwise)}",
+                f"end it first: hoplab down --name {handle.name}",
+                Exit.TAKEN,
+            )
 
     def _bring_up(self) -> client.Handle:
         name = self.arguments.name or client.DEFAULT_NAME
