@@ -309,6 +309,8 @@ def test_with_a_lab_that_is_up(hoplab: World) -> None:
         "unknown_host_to_ping": (["pingall", "h1", "h9"], 4),
         "unknown_command": (["exec", "h1", "--", "no-such-program"], 4),
         "command_that_is_no_program": (["exec", "h1", "--", "./text"], 4),
+        "script_without_a_first_line": (["exec", "h1", "--", "./script"], 4),
+        "other_options_than_are_up": (["visit", "--ipv6", "--platform", "os-ken"], 5),
         "unknown_lab": (["down", "--name", "other"], 4),
         "no_switch_to_swap": (["swap", "hub"], 3),
         "other_topology_than_is_up": (["visit", "--topology", "web"], 5),
@@ -317,6 +319,8 @@ def test_with_a_lab_that_is_up(hoplab: World) -> None:
     }
     with nothing_left(hoplab):
         (hoplab.home / "text").write_text("no program\n")
+        (hoplab.home / "script").write_text("echo no first line\n")
+        (hoplab.home / "script").chmod(0o755)
         hoplab("up", "cable")
         for name, (arguments, code) in cases.items():
             check(name, hoplab(*arguments, code=code), hoplab)

@@ -10,6 +10,7 @@ still go down.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -89,9 +90,10 @@ class Suspects:
         """What is still there of them, in words."""
         found = []
         for pid in processes():
-            if pid_namespace(pid) in self.namespaces:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-                found.append(f"{pid} {words.decode(errors='replace')}")
+            with contextlib.suppress(OSError):  # it has just ended
+                if pid_namespace(pid) in self.namespaces:
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                    found.append(f"{pid} {words.decode(errors='replace')}")
         return found
 
 

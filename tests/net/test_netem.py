@@ -57,7 +57,7 @@ def test_a_delay_is_in_tc_and_in_every_ping(anybody: Any) -> None:
 
 def test_a_loss_is_in_tc_and_in_the_count(anybody: Any) -> None:
     (anybody.home / "slow.py").write_text(SLOW)
-    anybody("up", "./slow.py,loss=40")
+    anybody("up", "./slow.py,loss=40", "--static-arp")  # ARP is lost as well
     told = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
     assert re.search(r"netem .*loss 40%", told), told
     # Both directions lose 40 of 100: about 36 of 100 pings come back. Fewer than 5 or more than

@@ -152,8 +152,9 @@ def test_the_machines_power_is_given_up(lab: World) -> None:
                 raise OSError(ctypes.get_errno(), "")
         trial("clock", lambda: time.clock_settime(time.CLOCK_REALTIME, time.time()))
         trial("device", lambda: os.mknod("/run/disk", 0o60666, os.makedev(8, 0)))
-        trial("module", lambda: syscall(175, b"", 0, b""))
-        trial("raw", lambda: syscall(173, 0, 1, 1))
+        intel = os.uname().machine == "x86_64"
+        trial("module", lambda: syscall(175 if intel else 105, b"", 0, b""))
+        trial("raw", lambda: syscall(173, 0, 1, 1) if intel else os.open("/dev/mem", 2))
         trial("panic", lambda: open("/proc/sys/kernel/panic", "r+").close())
         trial("sysrq", lambda: open("/proc/sysrq-trigger", "w").close())
         trial("sys", lambda: open("/sys/kernel/uevent_helper", "r+").close())
@@ -214,11 +215,8 @@ def test_captured_names_are_data_everywhere(hoplab: World) -> None:
     run = hoplab.home / "run"
     done = hoplab("trace", "--topology", "cable", "--down", "--save", str(run), "--detail", "full",
                   "h1", "--", "python3", "-c", HTTP, code=None)  # fmt: skip
-    story = done.out[done.out.index("lab") if "lab" in done.out else 0 :]
-    assert "12" in story  # something was told
-    # What the command itself prints is the command's; hoplab's own words hold no escapes.
-    own = done.out.replace(HOSTILE, "")
-    assert "\x1b" not in own and "\x07" not in own
+    assert "DNS" in done.out and "UDP" in done.out  # something was told
+    assert "\x1b" not in done.out and "\x07" not in done.out
     for form in ([], ["--svg"], ["--md"]):
         text = hoplab("report", str(run), *form, "-o", "-").out
         assert "\x1b" not in text and "<img src=x" not in text, form

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from hoplab import client, sandbox
+from hoplab import client, daemon, sandbox
 from hoplab.cli import main, verbs_lab
 from hoplab.errors import Exit, LabError
-from hoplab.spec import Spec
+from hoplab.spec import LARGEST_MESSAGE, Spec
 from tests.conftest import PROJECT
 
 
@@ -145,3 +147,40 @@ def test_only_a_reader_of_ours_that_is_gone_ends_a_command_quietly(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert main.main(["ls"]) == Exit.FAILED
     assert "this should not happen: BrokenPipeError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [10, LARGEST_MESSAGE - 20, LARGEST_MESSAGE + 1, 1_234_567])
+def test_an_answer_of_any_length_arrives(size: int) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    answer = {"ok": "x" * size}
+    with ours, theirs:
+        sender = threading.Thread(target=daemon._send, args=(theirs, answer))
+        sender.start()
+        assert client.receive(ours, "lab") == answer
+        sender.join()
+
+
+def test_a_lab_that_dies_in_the_middle_of_an_answer_is_told() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            theirs.send(b'{"bytes": 500000}')
+            theirs.send(b"half")
+        with pytest.raises(LabError, match="died while it was asked"):
+            client.receive(ours, "lab")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.EMFILE, "no more open files"), (errno.EAGAIN, "no more processes")],
+)
+def test_scarcity_is_not_taken_for_a_folder_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def start(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(client, "_start", start)
+    with pytest.raises(LabError, match=words) as caught:
+        client.up(Spec("scarce", Path(), Path("x.py")), lambda step: None)
+    assert caught.value.code == Exit.REFUSED

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
+import os
+import resource
 import socket
 import subprocess
 from types import SimpleNamespace
@@ -62,3 +65,22 @@ def test_an_app_that_hangs_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> N
     finally:
         process.kill()
         process.communicate(timeout=30)
+
+
+def test_what_can_be_read_is_found_above_the_descriptors_that_select_knows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1200:
+        pytest.skip(f"the hard limit of descriptors is {hard}, below 1,200")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    ours, theirs = socket.socketpair()
+    high = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD, 1100)
+    try:
+        assert wait.readable([high, theirs.fileno()], 0) == set()
+        theirs.send(b"x")
+        assert wait.readable([high, theirs.fileno()], 5) == {high}
+        theirs.close()
+        assert high in wait.readable([high], None)
+    finally:
+        os.close(high)
+        ours.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

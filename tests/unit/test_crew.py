@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports and the patience of a crew of controllers, without a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hoplab import control
+from hoplab.control import Controller
+from hoplab.crew import RESTARTS, Crew
+from hoplab.errors import Exit, LabError
+from tests.conftest import PROJECT
+
+HUB = (PROJECT / "controllers" / "hub.py",)
+
+
+def crew(folder: Path, **options: object) -> Crew:
+    told: list[str] = []
+    return Crew(HUB, folder, tell=told.append, **options)  # type: ignore[arg-type]
+
+
+def ports(it: Crew) -> list[int]:
+    return [one.port for shard in it.shards for one in shard.processes()]
+
+
+def test_no_two_processes_have_one_port(tmp_path: Path) -> None:
+    it = crew(tmp_path, shards=8, standby=True)
+    assert len(set(ports(it))) == 16
+
+
+def test_there_is_a_port_for_every_new_process_however_many_swaps_failed(tmp_path: Path) -> None:
+    it = crew(tmp_path, shards=8, standby=True)
+    for _ in range(10):
+        new = [it._next(shard, HUB).port for shard in it.shards]
+        assert len(set(new)) == 8 and not set(new) & set(ports(it))
+
+
+def test_an_address_is_not_used_again_soon(tmp_path: Path) -> None:
+    it = crew(tmp_path)
+    shard, used = it.shards[0], []
+    for _ in range(100):
+        shard.controller = it._next(shard, HUB)
+        used.append(shard.controller.port)
+    half = len(control.PORTS) // 2
+    assert all(port not in used[max(0, n - half) : n] for n, port in enumerate(used))
+
+
+def test_what_the_old_controller_failed_does_not_count_against_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = crew(tmp_path)
+    for name in ("start", "ready", "stop"):
+        monkeypatch.setattr(Controller, name, lambda *_: None)
+    monkeypatch.setattr(control, "change_over", lambda *_, **__: [])
+    assert [it._may_restart(it.shards[0]) for _ in range(RESTARTS)][-2:] == [True, False]
+    it.swap(HUB, lambda new: None)
+    assert it._may_restart(it.shards[0])
+
+
+def test_a_replacement_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = crew(tmp_path)
+    shard = it.shards[0]
+    stopped: list[int] = []
+
+    def start(controller: Controller, ready: object = None) -> None:
+        raise LabError("no more processes", code=Exit.REFUSED)
+
+    monkeypatch.setattr(Controller, "start", start)
+    monkeypatch.setattr(Controller, "ended", lambda self: True)
+    monkeypatch.setattr(Controller, "stop", lambda self: stopped.append(self.port))
+    for _ in range(RESTARTS - 1):
+        assert it.mend() and not shard.given_up
+    assert it.mend() and shard.given_up and not it.mend()
+    assert shard.controller.port in stopped
