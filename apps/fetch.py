@@ -57,7 +57,7 @@ def waterfall(fetches: Sequence[Fetch], width: int = 40) -> list[str]:
             for column in range(min(first, width - 1), min(max(past, first + 1), width)):
                 bar[column] = sign
             last = fetch.at[moment]
-        number = f"#{fetch.link.number}" if fetch.link else "-"
+        number = str(fetch.link.number) if fetch.link else "-"
         code = str(fetch.reader.status or "-") if fetch.error is None else "fail"
         name = fetch.url.target if fetch.url.host == fetches[0].url.host else str(fetch.url)
         row = f"{number:>4}  {code:>4} {fetch.reader.received:>8,}  |{''.join(bar)}|"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import importlib.util
 import json
 import os
@@ -42,7 +41,6 @@ from hoplab.wire.capture import Capture, Tap, open_socket, ring_size  # noqa: E4
 INTERFACES = 12
 FRAME = bytes.fromhex("020000000002 020000000001 88b5") + bytes(386)  # 88b5: for experiments
 BURST_S = 0.002
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass

@@ -146,15 +146,27 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
     finally:
         sock.settimeout(None)
     if not data:
-        raise LabError(
-            f"the lab {name} died while it was asked",
-            f"why is in {labs_folder() / name}/logs; bring it up again with `hoplab up`",
-            Exit.LAB_DIED,
-        )
+        raise _gone(name)
     message: dict[str, Any] = json.loads(data)
     if "error" in message:
         raise LabError.from_dict(message)
     return message
+
+
+def _gone(name: str) -> LabError:
+    """The error for a lab that went away while it was asked."""
+    with contextlib.suppress(LabError):
+        folder = labs_folder() / name
+        # `hoplab down` takes the folder away when the last process has ended.
+        wait.until(lambda: not folder.exists(), "the folder to go", within_s=0.5)
+        return LabError(
+            f"the lab {name} was ended", "bring it up again with `hoplab up`", Exit.LAB_DIED
+        )
+    return LabError(
+        f"the lab {name} died while it was asked",
+        f"why is in {labs_folder() / name}/logs; bring it up again with `hoplab up`",
+        Exit.LAB_DIED,
+    )
 
 
 def _whole(sock: socket.socket) -> bytes:

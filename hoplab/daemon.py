@@ -263,7 +263,15 @@ class Service:
         if wish:
             for name in wish:
                 self.lab.network.place(name)
+                if name not in {host.name for host in hosts}:
+                    raise LabError(
+                        f"{name} is no host", "only hosts are pinged, and ping", Exit.NO_SUCH
+                    )
             hosts = [host for host in hosts if host.name in wish]
+            if len(hosts) < 2:
+                raise LabError(
+                    f"{hosts[0].name} alone makes no pair", "name two hosts or more", Exit.USAGE
+                )
         _send(connection, {"ok": pingall.ping_all(hosts).as_dict()})
 
     def _do_down(self, connection: socket.socket, request: Any, fds: list[int]) -> None:

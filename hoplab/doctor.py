@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -294,12 +295,19 @@ def _mark(check: Check) -> str:
     return "(!)" if check.fix else "ok "
 
 
-def as_text(checks: list[Check]) -> str:
+def as_text(checks: list[Check], columns: int = 100) -> str:
     """A table, then what to run: first what a lab needs, then what stands in nobody's way here."""
     width = max(len(check.what) for check in checks)
-    lines = [
-        f"{_mark(check)} {check.what.ljust(width)}  {check.found}" for check in checks
-    ]
+    lines = []
+    for check in checks:
+        head = f"{_mark(check)} {check.what.ljust(width)}  "
+        lines += textwrap.wrap(
+            head + check.found,
+            columns,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
     if fixes:
         lines += ["", "To mend it, run:", *(f"    {fix}" for fix in fixes)]
@@ -307,6 +315,6 @@ def as_text(checks: list[Check]) -> str:
         lines += ["", "Everything a lab needs is here. Try: hoplab visit"]
     notes = list(dict.fromkeys(check.fix for check in checks if check.good and check.fix))
     if notes:
-        lines += ["", "No lab minds what is marked (!). To mend it anyway:"]
+        lines += ["", "What is marked (!) keeps no lab from coming up. To mend it:"]
         lines += [f"    {fix}" for fix in notes]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ pid). The lab is a process of its own, so nobody else's Mininet is changed.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import ipaddress
 import os
@@ -72,19 +73,29 @@ _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 
 def install(batch: Batch) -> None:
     """Make Mininet's base classes ask `batch` instead of the kernel."""
-    Node, Intf, Link = mininet.node.Node, mininet.link.Intf, mininet.link.Link
-    start_shell = Node.startShell
-
     # Mininet's own checks and tunings: programs are checked by `doctor`, and machine-wide sysctls
     # are not a lab's to change.
-    Node.isSetup = True
+    mininet.node.Node.isSetup = True
     mininet.node.OVSSwitch.isSetup = True
     mininet.node.OVSSwitch.OVSVersion = "2.17"
     mininet.net.Mininet.inited = True
     mininet.util.numCores.ncores = os.cpu_count() or 1  # which it asks `grep`, once a network
+    _install_nodes(batch)
+    _install_interfaces(batch)
+    _guard_topo()
 
-    def place_of(node: Any) -> Place:
-        return node.__dict__.get("_place") or batch.root
+
+def _place_of(batch: Batch, node: Any) -> Place:
+    place: Place = node.__dict__.get("_place") or batch.root
+    return place
+
+
+def _install_nodes(batch: Batch) -> None:
+    """mininet.node.Node: namespaces, routes and neighbours are queued; a shell starts when it is
+    first used."""
+    Node = mininet.node.Node
+    start_shell = Node.startShell
+    place_of = functools.partial(_place_of, batch)
 
     def queue_node(self: Any, mnopts: Any = None) -> None:
         for name in _LAZY:
@@ -172,7 +183,11 @@ def install(batch: Batch) -> None:
     Node.setARP = static_neighbour
     Node.private_etc = True  # every host has /etc/hosts and /etc/resolv.conf of its own
 
-    # -------------------------------------------------------------------- interfaces and links
+
+def _install_interfaces(batch: Batch) -> None:
+    """mininet.link: interfaces, pairs and addresses are queued."""
+    Intf, Link, TCIntf = mininet.link.Intf, mininet.link.Link, mininet.link.TCIntf
+    place_of = functools.partial(_place_of, batch)
 
     def set_mac(self: Any, mac: str) -> str:
         try:
@@ -236,9 +251,25 @@ def install(batch: Batch) -> None:
         if node1 is None:
             batch.flush()
 
+    stock_shape = TCIntf.config
+
+    def shape(self: Any, *args: Any, **params: Any) -> Any:
+        """Stock Mininet prints what tc refused, and goes on without."""
+        result = stock_shape(self, *args, **params)
+        said = "\n".join(result.get("tcoutputs", ())) if result else ""
+        refused = [x for x in said.splitlines() if x.strip() and not x.startswith("Warning")]
+        if refused:
+            raise LabError(
+                f"{self.name}: this kernel does not shape the link as asked: {refused[0].strip()}",
+                "leave out delay, jitter and loss (they want the module sch_netem), or take a "
+                "kernel that has it; `hoplab doctor` tells",
+                Exit.REFUSED,
+            )
+        return result
+
     Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
+    TCIntf.config = shape
     Link.makeIntfPair = classmethod(make_pair)
-    _guard_topo()
 
 
 def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:

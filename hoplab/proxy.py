@@ -30,6 +30,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -389,7 +390,8 @@ class _Talk:
         if status == 407:
             response.headers.append(("Proxy-Authenticate", 'Basic realm="hoplab"'))
         with contextlib.suppress(OSError):
-            self.sock.sendall(response.start(b"", b"close") + response.body)
+            date = self.proxy.http1.http_date(time.time()).encode()
+            self.sock.sendall(response.start(date, b"close") + response.body)
         return False
 
 

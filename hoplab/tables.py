@@ -101,7 +101,7 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         entry = entries.setdefault(
             mac,
             {"mac": mac, "port": port, "age_s": 0.0, "idle_s": None, "kept_s": None, "packets": 0,
-             "flows": 0},
+             "counted": "from it" if "dl_src" in match else "to it", "flows": 0},
         )  # fmt: skip
         # How long it is remembered when it is silent: the flow's own timeout, of either kind.
         entry["kept_s"] = flow.get("idle_timeout_s") or flow.get("hard_timeout_s")
@@ -124,7 +124,7 @@ def parse_fdb(text: str) -> list[dict[str, Any]]:
     rows = [line.split() for line in text.splitlines()[1:]]
     return [
         {"mac": row[2], "port": row[0], "age_s": None, "idle_s": float(row[3]), "kept_s": None,
-         "packets": None, "flows": 0}
+         "packets": None, "counted": None, "flows": 0}
         for row in rows
         if len(row) == 4 and row[3].isdigit()
     ]  # fmt: skip
@@ -186,7 +186,7 @@ def as_rows(
     """The rows of the three tables that `hoplab table` prints: addresses, flows, rates."""
     known = [
         [entry["mac"], entry["who"] or "?", _place(entry), _age(entry["age_s"]),
-         _age(entry["idle_s"]), _age(entry["kept_s"]), _number(entry["packets"])]
+         _age(entry["idle_s"]), _age(entry["kept_s"]), _counted(entry)]
         for entry in switch["addresses"]
     ]  # fmt: skip
     # Without an entry the flows are all that there is to see.
@@ -215,6 +215,12 @@ def _age(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def _counted(entry: dict[str, Any]) -> str:
+    """Which way depends on what the controller's flows match."""
+    count = entry["packets"]
+    return "-" if count is None else f"{count:,} {entry['counted']}"
 
 
 def _number(value: int | None) -> str:

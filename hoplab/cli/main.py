@@ -146,7 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     p = _add(
         verbs, "exec", "run a command on a host; streams and exit code are the command's",
-        "hoplab exec h1 -- ping -c 1 10.0.0.2\necho hi | hoplab exec h1 -- nc 10.0.0.2 7",
+        "hoplab exec h1 -- ping -c 1 10.0.0.2\necho hi | hoplab exec h1 -- cat",
         "verbs_host",
     )  # fmt: skip
     _name(p)

@@ -78,6 +78,14 @@ def table(rows: list[list[str]], head: list[str]) -> str:
     return "\n".join(lines)
 
 
+def listed(what: str, commands: list[str]) -> str:
+    """Commands to try, in one line if it fits, else one a line."""
+    line = f"{what} {'; '.join(commands)}"
+    if len(line) <= terminal_width():
+        return line
+    return "\n      ".join([what, *commands])
+
+
 def colour_wanted() -> bool:
     """Colour on a terminal, unless the user says no (no-color.org)."""
     return (

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
 from hoplab import client, content
-from hoplab.cli.output import Progress, print_json, table
+from hoplab.cli.output import Progress, listed, print_json, table, terminal_width
 from hoplab.errors import Exit, LabError
 from hoplab.spec import Spec
 
@@ -112,7 +113,7 @@ def up(arguments: argparse.Namespace) -> int:
     for event in data["events"]:
         print(f"  note: {event}")
     option = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
-    print(f"  try: {'; '.join(next_steps(state, option))}")
+    print(listed("  try:", next_steps(state, option)))
     return Exit.OK
 
 
@@ -199,7 +200,14 @@ def show_table(arguments: argparse.Namespace) -> int:
             print(indent(table(addresses, tables.ADDRESS_HEAD), "  "))
         if flows:
             print(f"{switch['name']} has {_count(len(switch['flows']), 'flow')}")
-            print(indent(table(flows, tables.FLOW_HEAD), "  "))
+            text = indent(table(flows, tables.FLOW_HEAD), "  ")
+            if max(map(len, text.splitlines())) > terminal_width():
+                # Counters first, and below them what is matched and done.
+                head = [*tables.FLOW_HEAD[:-2], ""]
+                rows = [[*row[:-2], f"\n      {row[-2]}  {row[-1]}"] for row in flows]
+                lines = indent(table(rows, head), "  ").splitlines()
+                text = "\n".join(map(str.rstrip, lines))
+            print(text)
         if rates:
             print(f"{switch['name']} carries, a second")
             print(indent(table(rates, tables.RATE_HEAD), "  "))
@@ -236,10 +244,15 @@ def matrix(result: dict[str, Any]) -> str:
     elif lost:
         lines += [f"{one} does not reach {other}" for one, other in sorted(lost)[:40]]
     lines.append(
-        f"{result['reached']} of {result['pairs']} pairs reached in {result['seconds']:.2f} s"
+        f"{result['reached']} of {result['pairs']} pairs reached in {_took(result['seconds'])}"
         + ("" if not lost else f"; {result['pairs'] - result['reached']} not (X)")
+        + ("; rows ping columns" if len(hosts) <= 24 else "")
     )
     return "\n".join(lines)
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
 
 
 def down(arguments: argparse.Namespace) -> int:
@@ -275,7 +288,14 @@ def path(arguments: argparse.Namespace) -> int:
             found = content.find(kind, arguments.what)
         except LabError:
             continue
-        print_json({"path": str(found), "kind": kind}) if arguments.json else print(found)
+        if arguments.json:
+            print_json({"path": str(found), "kind": kind})
+            return Exit.OK
+        print(found)
+        for other in kinds[kinds.index(kind) + 1 :]:
+            if arguments.what in content.names(other):
+                note = f"note: there is {arguments.what} in {other}, too: --kind {other}"
+                print(note, file=sys.stderr)
         return Exit.OK
     known = [name for kind in kinds for name in content.names(kind)]
     close = difflib.get_close_matches(arguments.what, known, n=1)
@@ -298,7 +318,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([check.as_dict() for check in found])
     else:
-        print(checks.as_text(found))
+        print(checks.as_text(found, terminal_width()))
     return Exit.OK if all(check.good for check in found) else Exit.REFUSED
 
 

@@ -180,7 +180,7 @@ class _Lab:
                 ),
                 (
                     f"--platform {arguments.platform}",
-                    arguments.platform != "ryu" and state.get("platform", "ryu") != arguments.platform,
+                    arguments.platform != "ryu" and state.get("platform") != arguments.platform,
                 ),
                 ("--ipv6", arguments.ipv6 and not state.get("ipv6")),
                 ("--static-arp", arguments.static_arp and not state.get("static_arp")),
@@ -279,12 +279,14 @@ class _Lab:
             name = self.handle.name
             option = "" if name == client.DEFAULT_NAME else f" --name {name}"
             steps = verbs_lab.next_steps(self.handle.state(), option)
-            print(f"  the lab {name} stays up; next: {'; '.join(steps)}")
+            lab = "the lab" if name == client.DEFAULT_NAME else f"the lab {name}"
+            print(output.listed(f"  {lab} stays up; next:", steps))
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         client.hold_interrupts()  # whether the lab stays is decided, and said
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._end(failed=kind is not None)
+        # Whoever reads on only as far as `head` does has not failed.
+        self._end(failed=kind is not None and not issubclass(kind, BrokenPipeError))
 
     def _end(self, *, failed: bool) -> None:
         """End the lab if it was asked for, or if it was brought up for something that failed; an

@@ -22,8 +22,6 @@ from collections.abc import Mapping
 from functools import cache, partial
 from importlib.resources import files
 
-CODES = ("en", "zh")
-
 _TAKES = {
     "n": r"[\d,.]+",
     "m": r"[\d,.]+",

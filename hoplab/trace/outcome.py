@@ -34,7 +34,9 @@ def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "
         if request.said:
             if outcome.code == "sealed":
                 outcome.ok = False  # the client could read it
-            outcome.why.append(f"The client program said: {_quote(request.said)}")
+            quoted = _quote(request.said)
+            if quoted:
+                outcome.why.append(f"The client program said: {quoted}")
         return outcome
     return _generic(facts, host, said)
 
@@ -44,11 +46,16 @@ def _quote(said: str, limit: int = 200) -> str:
     kept: list[str] = []
     for line in reversed(said.splitlines()):
         words = " ".join(line.split())
+        if words.split(" ")[1:2] == ["ms"]:
+            continue  # what fetch.py tells of a step that went well
         if words and kept and sum(map(len, kept)) + len(kept) + len(words) > limit:
             break
         if words:
             kept.insert(0, words)
-    return clean(" | ".join(kept), limit)
+    text = ""
+    for words in kept:
+        text += ("" if not text else " " if words.startswith("Next:") else " | ") + words
+    return clean(text, limit)
 
 
 def _fetch(facts: Facts, request: Request) -> Outcome:
@@ -75,7 +82,7 @@ def _response(facts: Facts, host: str, connection: Connection, exchange: Exchang
     ms = (exchange.ended_ns - first.t_ns) / 1e6
     server = connection.server.node
     what = f"{server} answered {status} {exchange.reason}".rstrip()
-    text = f"{what}: {plural(size, 'byte')} of content, {ms:.1f} ms after the first frame"
+    text = f"{what}: {plural(size, 'byte')} of content, {ms:,.1f} ms after the first frame"
     outcome = Outcome(True, "fetched", text + ".", where=server)
     outcome.evidence = [exchange.request, exchange.response]
     outcome.status, outcome.bytes, outcome.ms = status, size, ms

@@ -73,13 +73,6 @@ class Facts:
     lookups: list[Lookup]
     by_number: dict[int, Trip]
 
-    def lookup_of(self, number: int) -> Lookup | None:
-        """The lookup that a trip belongs to."""
-        for lookup in self.lookups:
-            if number == lookup.answer or number in lookup.tries:
-                return lookup
-        return None
-
 
 Label = tuple[str, int]  # step key, and which one of its kind
 

@@ -213,11 +213,6 @@ class Tcp(NamedTuple):
         return bool(self.flags & 0x10)
 
     @property
-    def urg(self) -> bool:
-        """The urgent pointer counts."""
-        return bool(self.flags & 0x20)
-
-    @property
     def options_length(self) -> int:
         """Bytes of options."""
         return len(self.options)

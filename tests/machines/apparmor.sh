@@ -24,6 +24,8 @@ if [ ! -f "$folder/.made" ]; then
 fi
 checkout=$folder/home/learner/hoplab
 mkdir -p "$checkout"
+# What an older commit had and this one has not goes; what was installed stays.
+find "$checkout" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf -- {} +
 git -C "$here" archive HEAD | tar -x -C "$checkout"
 "$here/tests/machines/root.sh" run "$folder" /home/learner/hoplab/scripts/install.sh
 "$here/tests/machines/root.sh" run "$folder" chown -R learner: /home/learner/hoplab

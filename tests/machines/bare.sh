@@ -49,6 +49,8 @@ for release in "${releases[@]}"; do
     fi
     checkout=$folder/home/learner/hoplab
     mkdir -p "$checkout"
+    # What an older commit had and this one has not goes; what was installed stays.
+    find "$checkout" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf -- {} +
     git -C "$here" archive HEAD | tar -x -C "$checkout"
     inside=/home/learner/hoplab
     install=$(verdict "$log" "$root" run "$folder" "$inside/scripts/install.sh")

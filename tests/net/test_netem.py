@@ -6,6 +6,7 @@ Many kernels have no netem (`make test-vm` boots one that has), so all of this m
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from typing import Any
@@ -28,19 +29,26 @@ topos = {"slow": Slow}
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def netem() -> None:
-    """Asked of the kernel itself, in a network namespace that is gone afterwards."""
+@functools.cache
+def lacking() -> str:
+    """What the kernel says that has no netem, asked in a network namespace that is gone afterwards;
+    "" for one that has it."""
     asked = subprocess.run(
         ["unshare", "-rn", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         capture_output=True,
         text=True,
     )
-    if asked.returncode:
-        pytest.skip(f"this kernel has no netem: {asked.stderr.strip()}")
+    return asked.stderr.strip() if asked.returncode else ""
 
 
+@pytest.fixture
+def netem() -> None:
+    if lacking():
+        pytest.skip(f"this kernel has no netem: {lacking()}")
+
+
+@pytest.mark.usefixtures("netem")
 def test_a_delay_is_in_tc_and_in_every_ping(anybody: Any) -> None:
     (anybody.home / "slow.py").write_text(SLOW)
     anybody("up", "./slow.py,delay=40ms")
@@ -55,6 +63,7 @@ def test_a_delay_is_in_tc_and_in_every_ping(anybody: Any) -> None:
     anybody("down")
 
 
+@pytest.mark.usefixtures("netem")
 def test_a_loss_is_in_tc_and_in_the_count(anybody: Any) -> None:
     (anybody.home / "slow.py").write_text(SLOW)
     anybody("up", "./slow.py,loss=40", "--static-arp")  # ARP is lost as well
@@ -67,3 +76,13 @@ def test_a_loss_is_in_tc_and_in_the_count(anybody: Any) -> None:
     came = re.search(r"120 packets transmitted, (\d+) received", pings)
     assert came and 5 <= int(came[1]) <= 80, pings
     anybody("down")
+
+
+def test_a_kernel_without_netem_refuses_the_lab(anybody: Any) -> None:
+    """A lab without the delay that was asked for would teach what is not so."""
+    if not lacking():
+        pytest.skip("this kernel has netem")
+    (anybody.home / "slow.py").write_text(SLOW)
+    done = anybody("up", "./slow.py,delay=5ms", code=6)
+    assert "this kernel does not shape the link as asked: " in done.err and "h1-eth0" in done.err
+    assert "sch_netem" in done.err and anybody("ls").out.startswith("no lab is up")

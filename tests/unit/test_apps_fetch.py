@@ -438,7 +438,7 @@ def test_a_page_with_all_it_shows() -> None:
         result = run_app("fetch.py", it.url("/d/"), "--all", "--connections", "2")
         assert (result.returncode, result.stderr) == (0, "")
         assert sorted(it.heads) == sorted(answers) and it.opened <= 2
-        rows = re.findall(r"^ +#([12])  +200 +[0-9,]+  \|(.{40})\| (\S+)$", result.stdout, re.M)
+        rows = re.findall(r"^ +([12])  +200 +[0-9,]+  \|(.{40})\| (\S+)$", result.stdout, re.M)
         assert sorted(path for _, _, path in rows) == sorted(answers)
         assert all("#" in bar for _, bar, _ in rows)
         report = json.loads(run_app("fetch.py", it.url("/d/"), "--all", "--json").stdout)
