@@ -255,6 +255,7 @@ def _install_interfaces(batch: Batch) -> None:
 
     def shape(self: Any, *args: Any, **params: Any) -> Any:
         """Stock Mininet prints what tc refused, and goes on without."""
+        batch.flush()  # the shell that runs tc may be there before the interface
         result = stock_shape(self, *args, **params)
         said = "\n".join(result.get("tcoutputs", ())) if result else ""
         refused = [x for x in said.splitlines() if x.strip() and not x.startswith("Warning")]
