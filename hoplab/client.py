@@ -45,6 +45,16 @@ def labs_folder() -> Path:
     return state_folder() / "labs"
 
 
+def here() -> str:
+    """The working directory. Raises LabError if it has been deleted."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise LabError(
+            "the folder that you are in is not there any more", "cd into another one", Exit.NO_SUCH
+        ) from error
+
+
 def check_name(name: str) -> None:
     """Raises LabError for what cannot be a lab's name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}", name):
@@ -87,6 +97,8 @@ class Handle:
         """What lab.json says. Raises LabError when it cannot be read."""
         try:
             data: dict[str, Any] = json.loads((self.folder / STATE).read_text())
+        except FileNotFoundError as error:
+            raise self.unready() from error
         except (OSError, ValueError) as error:
             raise LabError(
                 f"the lab {self.name} has no readable {STATE}: {error}",
@@ -106,8 +118,16 @@ class Handle:
                 os.close(folder)
         except OSError:
             sock.close()
-            raise no_lab(self.name) from None
+            raise (self.unready() if self.alive() else no_lab(self.name)) from None
         return sock
+
+    def unready(self) -> LabError:
+        """The error for a lab that somebody is bringing up or down at this moment."""
+        return LabError(
+            f"the lab {self.name} is coming up or going down",
+            "ask again in a moment; `hoplab ls` lists it when it is up",
+            Exit.TAKEN,
+        )
 
     def ask(
         self, request: dict[str, Any], fds: tuple[int, ...] = (), within_s: float = ANSWER_S
@@ -206,6 +226,7 @@ def find(name: str | None) -> Handle:
     """The lab of this name; without a name the default one, or the only one there is.
     Raises LabError (NO_SUCH)."""
     if name is not None:
+        check_name(name)
         handle = Handle(name)
         if not handle.alive():
             raise no_lab(name)
@@ -226,7 +247,7 @@ def find(name: str | None) -> Handle:
 
 # ------------------------------------------------------------------------------- up and down
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def hold_interrupts() -> None:
@@ -349,7 +370,7 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
         return daemon.main(spec, channel, first)
 
-    keep = [str(spec.folder), str(spec.topology.parent), os.getcwd()]
+    keep = [str(spec.folder), str(spec.topology.parent), here()]
     keep += [str(file.parent) for file in spec.controller]
     # Other labs' folders, hence their sockets, are not for what runs in this one.
     return sandbox.start(spec.name, keep, run, hide=[str(labs_folder())])

@@ -63,8 +63,16 @@ def find(kind: Kind, name: str) -> Path:
     """The file that `name` means: one of ours, or the user's own; absolute."""
     suffix = _SUFFIX[kind]
     if "/" in name or name.endswith(suffix):
-        path = Path(name).expanduser().absolute()
-        if path.is_file():
+        try:
+            path = Path(name).expanduser().absolute()
+            there = path.is_file()
+        except OSError as error:  # a folder that may not be entered, or that is gone
+            raise LabError(
+                f"{name} cannot be read: {error.strerror}",
+                "copy it to a folder of yours, or go to one",
+                Exit.NO_SUCH,
+            ) from error
+        if there:
             return path
         if path.is_dir():
             raise LabError(f"{name} is a folder, not a {_ONE[kind]} file", "", Exit.NO_SUCH)

@@ -27,7 +27,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,11 +141,16 @@ class Controller:
         self.must_run()
         return listening(self.port)
 
-    def ready(self) -> None:
-        """Wait until it listens. Raises LabError with its last words if it ends instead."""
+    def ready(self, wanted: Callable[[], None] = lambda: None) -> None:
+        """Wait until it listens. Raises LabError with its last words if it ends instead, and
+        whatever `wanted` raises meanwhile."""
+
+        def listens() -> bool:
+            wanted()
+            return self.listens()
 
         wait.until(
-            self.listens,
+            listens,
             f"the controller {self.title} to listen on port {self.port}",
             within_s=START_S,
             hint=f"its log: {self.log}",

@@ -182,11 +182,15 @@ class Crew:
     # ------------------------------------------------------------------ changing
 
     def swap(
-        self, files: tuple[Path, ...], before: Callable[[Controller], None]
+        self,
+        files: tuple[Path, ...],
+        before: Callable[[Controller], None],
+        wanted: Callable[[], None] = lambda: None,
     ) -> tuple[str, list[str]]:
         """Put another controller in charge of everything: what was in charge before, and the
         switches that got no flow. `before` is called with the first of the new ones when they are
-        ready and nothing has changed yet; what it raises stops the swap.
+        ready and nothing has changed yet; what it raises stops the swap, and
+        what `wanted` raises, which is called all the time until then.
         Raises LabError; the old one is in charge then."""
         with self.changing:
             old = self.controller
@@ -197,7 +201,7 @@ class Crew:
                 for each in new.values():
                     each.start()
                 for each in new.values():
-                    each.ready()
+                    each.ready(wanted)
                 before(new[self.shards[0].number])
                 empty = control.change_over(self._charges(new), first=False)
             except BaseException:

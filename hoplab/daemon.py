@@ -48,6 +48,7 @@ from typing import Any
 from hoplab import wait
 from hoplab.errors import Exit, LabError, cannot_write, limited
 from hoplab.lab import Lab
+from hoplab.outfile import unwritable
 from hoplab.spec import LARGEST_MESSAGE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
@@ -85,7 +86,8 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
         service = Service(lab)
         answer: dict[str, Any] = {"ready": True}
     except BaseException as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # a full disk
+            traceback.print_exc()
         answer = _failure(error, spec)
     with contextlib.suppress(OSError):
         channel.send(json.dumps(answer).encode())
@@ -206,8 +208,9 @@ class Service:
         except Exception as error:
             if repr(error) != self._fault:
                 self._fault = repr(error)
-                traceback.print_exc()
-                sys.stderr.flush()
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
+                    sys.stderr.flush()
             self.ending.wait(LOOK_S)
 
     def reachable(self) -> bool:
@@ -242,15 +245,20 @@ class Service:
             except LabError as error:
                 _send(connection, error.as_dict())
             except Exception as error:
-                traceback.print_exc()
-                sys.stderr.flush()
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
+                    sys.stderr.flush()
                 _send(connection, _failure(error, self.lab.spec))
 
     def _do_status(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         _send(connection, {"ok": self.status()})
 
     def _do_swap(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
-        _send(connection, {"ok": self.lab.swap(tuple(map(Path, request["files"])))})
+        def wanted() -> None:
+            if wait.readable([connection.fileno()], 0):  # there is nothing more to be said
+                raise LabError("whoever asked for another controller has gone")
+
+        _send(connection, {"ok": self.lab.swap(tuple(map(Path, request["files"])), wanted)})
 
     def _do_table(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         _send(connection, {"ok": self.lab.tables(request.get("switches") or [])})
@@ -295,7 +303,7 @@ class Service:
             return place.namespace.popen(
                 argv,
                 env=self._environment(request),
-                cwd=cwd if os.path.isdir(cwd) else "/",
+                cwd=cwd if os.path.isdir(cwd) and os.access(cwd, os.X_OK) else "/",
                 start_new_session=True,
                 **options,
             )
@@ -393,6 +401,8 @@ class Service:
             )
         except BrokenPipeError:
             raise LabError("nobody reads what is captured", code=Exit.FAILED) from None
+        except OSError as error:
+            raise unwritable(error, "what is captured", "-w") from error
         os.close(fds.pop())  # so that the reader of a pipe sees its end when the capture ends
         self._attend(connection, capture)
 
@@ -413,11 +423,12 @@ class Service:
                     _send(connection, {"ok": _until_quiet(capture, order)})
                 if "stop" in order:
                     stopped = True
-                    folder = (capture.path or self.lab.spec.folder).parent
                     try:
                         held = capture.stop()
                     except OSError as error:
-                        raise cannot_write(error, folder) from error
+                        if capture.path is None:
+                            raise unwritable(error, "what is captured", "-w") from error
+                        raise cannot_write(error, capture.path.parent) from error
                     if held.ended == "killed":
                         raise LabError(
                             "the process that records was ended",
@@ -425,7 +436,9 @@ class Service:
                             Exit.LAB_DIED,
                         )
                     if held.problem and held.ended == "stop" and capture.path is not None:
-                        raise cannot_write(OSError(errno.ENOSPC, held.problem), folder)
+                        raise cannot_write(
+                            OSError(errno.ENOSPC, held.problem), capture.path.parent
+                        )
                     _send(connection, {"ok": asdict(held)})
                     return
         finally:

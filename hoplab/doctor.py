@@ -255,7 +255,7 @@ def _folder() -> Check:
     there = folder
     while not there.exists():
         there = there.parent
-    if not os.access(there, os.W_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Check(
             "run folder", f"{folder} cannot be written", False,
             "export XDG_STATE_HOME=/a/folder/of/yours",

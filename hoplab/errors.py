@@ -43,10 +43,10 @@ class LabError(Exception):
     def as_dict(self) -> dict[str, object]:
         """The failure as plain data, for `--json` and for the lab's socket."""
         return {
-            "error": self.message,
-            "hint": self.hint,
+            "error": _clipped(self.message, 2_000),
+            "hint": _clipped(self.hint, 2_000),
             "code": int(self.code),
-            "detail": self.detail,
+            "detail": _clipped(self.detail, 20_000),
         }
 
     @classmethod
@@ -58,6 +58,11 @@ class LabError(Exception):
             Exit(int(str(data.get("code", 1)))),
             str(data.get("detail", "")),
         )
+
+
+def _clipped(text: str, limit: int) -> str:
+    """Its beginning and its end, if it is longer than anybody reads."""
+    return text if len(text) <= limit else f"{text[: limit // 2]} … {text[-limit // 2 :]}"
 
 
 # What the machine may give no more of, and how to have more of it.

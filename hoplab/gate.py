@@ -26,6 +26,7 @@ import queue
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 CONNECT_S = 20.0
@@ -46,6 +47,8 @@ class Gate:
 
         self._within_s = CONNECT_S * patience()
         self._channel = channel
+        self.ended = False  # the lab has gone
+        self.on_end: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._number = 0
         self._waiting: dict[int, queue.SimpleQueue[tuple[dict[str, Any], list[int]]]] = {}
@@ -114,6 +117,8 @@ class Gate:
             if not data:
                 for box in list(self._waiting.values()):
                     box.put(({"error": "the lab has ended"}, []))
+                self.ended = True
+                self.on_end()
                 return
             answer = json.loads(data)
             waiting = self._waiting.get(answer["id"])

@@ -33,6 +33,7 @@ from typing import Any
 
 from hoplab import client, content, netlink, sandbox, spare, switchd
 from hoplab.errors import Exit, LabError
+from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.wire.capture import Capture
 
@@ -89,11 +90,11 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     say: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
     when they appear. own_tmp: the command has an empty /tmp, which goes with it. Raises LabError.
     """
-    keep = [os.getcwd(), "/tmp/.X11-unix"]
+    keep = [client.here(), "/tmp/.X11-unix"]
     keep += [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
     ours = Path(__file__).resolve().parent.parent
     keep += [str(ours), sys.prefix]
-    out = _open(capture) if capture is not None else -1
+    out = OutFile(capture, "--capture").fd if capture is not None else -1
     terminal = os.isatty(0)
     master = slave = -1
     if terminal:
@@ -126,16 +127,6 @@ def _labs() -> list[str]:
     with contextlib.suppress(OSError):  # nobody can bring up a lab there either
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # one may come up meanwhile
     return [str(folder)] if folder.is_dir() else []
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise LabError(
-            f"{path} cannot be written: {error.strerror}", "choose another file with --capture",
-            Exit.NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Exit.NO_SUCH,
-        ) from error  # fmt: skip
 
 
 def _end(started: sandbox.Started) -> None:
@@ -251,11 +242,15 @@ class _Inside:
         except LabError as error:
             answer = error.as_dict()
         except Exception as error:
-            answer = LabError(
-                f"the command's machine failed: {type(error).__name__}: {error}",
-                "please report this",
-                Exit.LAB_DIED,
-            ).as_dict()
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if full and self.out >= 0:
+                answer = unwritable(error, "what is captured", "--capture").as_dict()
+            else:
+                answer = LabError(
+                    f"the command's machine failed: {type(error).__name__}: {error}",
+                    "please report this",
+                    Exit.LAB_DIED,
+                ).as_dict()
         with contextlib.suppress(OSError):
             channel.send(json.dumps(answer).encode())
         return 0
@@ -274,6 +269,7 @@ class _Inside:
         if self.out >= 0:
             from hoplab.watch import Watch
 
+            empty(self.out)
             recording = Capture(self.out, f"hoplab: {shlex.join(self.argv)}")
             os.close(self.out)
             watch = Watch(recording)

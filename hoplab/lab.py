@@ -254,8 +254,9 @@ class Lab:
 
     # ------------------------------------------------------------------ what may be done
 
-    def swap(self, files: tuple[Path, ...]) -> dict[str, Any]:
-        """Put another controller in charge. Raises LabError; the old one is in charge then."""
+    def swap(self, files: tuple[Path, ...], wanted: Callable[[], None]) -> dict[str, Any]:
+        """Put another controller in charge; `wanted` raises LabError when nobody waits for it any
+        more. Raises LabError; the old one is in charge then."""
         if self.crew is None:
             raise LabError(
                 "this lab has no switch, hence no controller",
@@ -265,7 +266,9 @@ class Lab:
         drafts: list[Path] = []
         try:
             # Drafted before anything changes: on a full disk nothing does.
-            was, empty = self.crew.swap(files, lambda new: drafts.append(self._draft_state(new)))
+            was, empty = self.crew.swap(
+                files, lambda new: drafts.append(self._draft_state(new)), wanted
+            )
         except BaseException:
             for draft in drafts:
                 draft.unlink(missing_ok=True)

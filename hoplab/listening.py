@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hoplab import control
+from hoplab import control, outfile
 from hoplab.errors import Exit, LabError
 from hoplab.sandbox import CLONE_NEWNET, setns, unshare
 from hoplab.wire import bpf
@@ -70,6 +70,8 @@ def start(
         raise unheard(f"the lab {lab.spec.name}")
     # A filter is about the lab's traffic; the controller's would be all that is left of most.
     openflow = openflow and (program is None or bool(wanted))
+    if isinstance(out, int):
+        outfile.empty(out)  # nothing speaks against it any more
     capture = Capture(out, comment(lab), count=count)
     try:
         capture.add_names(names(lab))

@@ -757,6 +757,13 @@ def _check_names(path: Path, topo: Any) -> None:
             "`topos` must hold classes or functions that make a mininet.topo.Topo",
             Exit.BAD_INPUT,
         )
+    for name in topo.g.nodes():
+        if not isinstance(name, str):
+            raise LabError(
+                f"{path}: {name!r} is no name for a node",
+                f"names are texts: self.addHost('h{name}')",
+                Exit.BAD_INPUT,
+            )
     degree = {name: 0 for name in topo.nodes()}
     for one, other in topo.links():
         degree[one] += 1

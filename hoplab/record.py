@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import client, content
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace.story import Story
@@ -81,7 +81,10 @@ def _end(
     calm = client.receive(capture, handle.name)["ok"]
     client.send(capture, {"stop": True})
     held = client.receive(capture, handle.name)["ok"]
-    shutil.copyfile(handle.folder / STATE, folder / STATE)
+    try:
+        shutil.copyfile(handle.folder / STATE, folder / STATE)
+    except OSError as error:
+        raise cannot_write(error, folder) from error
     return Run(folder, code, output, calm["quiet"], held["frames"], held["dropped"])
 
 
@@ -140,7 +143,7 @@ def request_for(host: str, argv: Sequence[str]) -> dict[str, Any]:
         "host": host,
         "argv": list(argv),
         "env": dict(os.environ),
-        "cwd": os.getcwd(),
+        "cwd": client.here(),
     }
 
 

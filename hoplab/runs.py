@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hoplab.errors import Exit, LabError
 from hoplab.trace import story
@@ -53,6 +54,7 @@ def read(folder: Path, *, url: str = "", host: str = "", command: str = "", said
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
     Raises LabError if its files cannot be read."""
     try:
+        urlsplit(url)
         wiring = Wiring.load(folder / STATE)
         capture = pcapng.read(folder / CAPTURE)
     except (OSError, ValueError) as error:

@@ -178,7 +178,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(last_line(error, files), file=sys.stderr)
         return 1
     # Ryu returns only after Ctrl-C, or when its listener ended with an error that is in the log.
-    print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
+    # It listens only if an app wants to hear of OpenFlow.
+    if app_manager.lookup_service_brick("ofp_event") is None:
+        print("no class in it handles an OpenFlow event (@set_ev_cls)", file=sys.stderr)
+    else:
+        print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
     return 1
 
 

@@ -70,6 +70,7 @@ NOT_NEEDED = {
 _OF_THE_MACHINE = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 
 APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TUN = "/dev/net/tun"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -367,11 +368,11 @@ def start(
     sys.stdout.flush()
     sys.stderr.flush()
     # A Ctrl-C in the middle of a fork would be raised, printed and lost in Python's bookkeeping.
-    unheld = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    unheld = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     try:
         launcher = os.fork()
         if launcher == 0:
-            for ending in (signal.SIGINT, signal.SIGTERM):
+            for ending in _ENDINGS:
                 signal.signal(ending, signal.SIG_IGN)  # until setsid they are the caller's
             unheld = set()  # a caller may hold them, the lab does not
     finally:

@@ -473,8 +473,9 @@ def revalidate() -> None:
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a log, or nothing where there is none."""
+    """The last lines of a log, cut where they are very long, or nothing where there is none."""
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        last = path.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join(line[:1000] for line in last)
     except OSError:
         return ""

@@ -9,7 +9,10 @@ arguments and returns an exit code; modules are imported when their verb is used
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
+import io
 import os
 import select
 import signal
@@ -19,13 +22,15 @@ from typing import Any
 
 from hoplab import __version__
 from hoplab.cli.output import print_error
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, limited
 
 EXIT_CODES = """exit codes:
   0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
   4 no such lab, host or file   5 the name is taken   6 this machine refuses (see hoplab doctor)
   7 the lab died   8 disk full   130 interrupted
   visit: as 0 and 1.   exec, shell, run, mn: the command's own code."""
+
+LONGEST_S = 31 * 24 * 3600
 
 # Verbs whose functions cannot have their name.
 FUNCTIONS = {"exec": "exec_", "open": "open_", "table": "show_table"}
@@ -274,7 +279,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--filter", metavar="EXPR", help="only frames that this takes, in tcpdump's language"
     )
-    p.add_argument("--duration", metavar="S", type=float, help="end after so many seconds")
+    p.add_argument("--duration", metavar="S", type=_seconds, help="end after so many seconds")
     p.add_argument("--count", metavar="N", type=int, help="end after so many frames")
     _json(p)
 
@@ -358,6 +363,17 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    """A time to wait. Raises ArgumentTypeError."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= LONGEST_S:  # NaN is neither
+        raise argparse.ArgumentTypeError(f"{text} is no time: give seconds, as in 2.5")
+    return seconds
+
+
 def _recording(parser: argparse.ArgumentParser) -> None:
     _name(parser)
     _building(parser)
@@ -375,7 +391,7 @@ def _recording(parser: argparse.ArgumentParser) -> None:
         help="keep capture.pcapng, trace.json and lab.json (default: ./hoplab-DATE-TIME)",
     )
     parser.add_argument(
-        "--timeout", metavar="S", type=float, default=60, help="for the command, in seconds"
+        "--timeout", metavar="S", type=_seconds, default=60, help="for the command, in seconds"
     )
     parser.add_argument("--down", action="store_true", help="end the lab afterwards")
     _lang(parser)
@@ -384,20 +400,21 @@ def _recording(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. Returns an exit code; the only place where errors are printed."""
-    arguments, unknown = build_parser().parse_known_args(argv)
-    if unknown:
-        verb = arguments.verb.partition(":")[2]
-        error = LabError(
-            f"{verb} does not know what to do with {' '.join(unknown)}",
-            f"hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
-            Exit.USAGE,
-        )
-        print_error(error, as_json=getattr(arguments, "json", False))
-        return int(error.code)
-    debug = arguments.debug or bool(os.environ.get("HOPLAB_DEBUG"))
-    # A polite end of the command line cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, _terminated)
+    _three_streams()
+    as_json = False
+    debug = bool(os.environ.get("HOPLAB_DEBUG"))
     try:
+        arguments, unknown = build_parser().parse_known_args(argv)
+        as_json = getattr(arguments, "json", False)
+        debug = debug or arguments.debug
+        if unknown:
+            verb = arguments.verb.partition(":")[2]
+            raise LabError(
+                f"{verb} does not know what to do with {' '.join(unknown)}",
+                f"hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
+                Exit.USAGE,
+            )
+        _end_politely()
         module, _, function = arguments.verb.partition(":")
         verb = getattr(
             importlib.import_module(f"hoplab.cli.{module}"), FUNCTIONS.get(function, function)
@@ -408,28 +425,83 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as error:
         if debug:
             raise
-        print_error(error, as_json=getattr(arguments, "json", False))
-        return int(error.code)
+        return _told(error, as_json)
     except KeyboardInterrupt:
         if debug:
             raise
-        sys.stderr.write("\nhoplab: interrupted; nothing was left behind\n")
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            sys.stderr.write("\nhoplab: interrupted; nothing was left behind\n")
         return int(Exit.INTERRUPTED)
+    except SystemExit:  # argparse has printed
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _no_more_output()
+        raise
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
-            # The reader (head, less) has seen enough. Keep Python from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _no_more_output()  # the reader (head, less) has seen enough
             return 0
         if debug:
             raise
-        print_error(
-            LabError(
-                f"this should not happen: {type(error).__name__}: {error}",
-                "run it again with --debug and report what it prints",
-            ),
-            as_json=getattr(arguments, "json", False),
+        return _told(_unforeseen(error), as_json)
+def _three_streams() -> None:
+    """Whoever starts us may have closed some of stdin, stdout and stderr: what is opened next would
+    take their numbers. And what they do not know how to write is escaped."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _end_politely() -> None:
+    """A request to end, or the end of the terminal, cleans up as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup(1)
+        signal.signal(signal.SIGHUP, _terminated)
+
+
+def _unforeseen(error: Exception) -> LabError:
+    """What nobody has foreseen where it happened."""
+    try:
+        os.getcwd()
+    except OSError:
+        return LabError(
+            "the folder that you are in is not there any more", "cd into another one", Exit.NO_SUCH
         )
-        return int(Exit.FAILED)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LabError(
+            f"what is to be written finds no room: {error.strerror}",
+            "free some space where the output goes",
+            Exit.NO_SPACE,
+        )
+    return limited(error) or LabError(
+        f"this should not happen: {type(error).__name__}: {error}",
+        "run it again with --debug and report what it prints",
+    )
+
+
+def _told(error: LabError, as_json: bool) -> int:
+    """Print it, on stderr if stdout does not take it; its code."""
+    try:
+        print_error(error, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        _no_more_output()
+        with contextlib.suppress(OSError):
+            print_error(error, as_json=False)
+    return int(error.code)
+
+
+def _no_more_output() -> None:
+    """What stdout still holds goes nowhere, or Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _nobody_reads() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -96,7 +97,8 @@ def colour_wanted() -> bool:
 def terminal_width() -> int:
     """Columns to fill: the terminal's, or 100 for a pipe."""
     if not sys.stdout.isatty():
-        return int(os.environ.get("COLUMNS", "100") or 100)
+        wish = os.environ.get("COLUMNS", "")
+        return int(wish) if re.fullmatch("[1-9][0-9]{0,3}", wish) else 100
     return max(60, os.get_terminal_size(1).columns)
 
 

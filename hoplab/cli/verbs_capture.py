@@ -16,6 +16,7 @@ from typing import Any
 from hoplab import client
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError
+from hoplab.outfile import OutFile
 from hoplab.spec import LARGEST_MESSAGE
 
 STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly read
@@ -24,8 +25,6 @@ STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly r
 def capture(arguments: argparse.Namespace) -> int:
     if arguments.count is not None and arguments.count < 1:
         raise LabError("--count wants a number above 0", code=Exit.USAGE)
-    if arguments.duration is not None and arguments.duration <= 0:
-        raise LabError("--duration wants seconds above 0", code=Exit.USAGE)
     handle = client.find(arguments.name)
     program = None
     if arguments.filter:
@@ -42,9 +41,10 @@ def capture(arguments: argparse.Namespace) -> int:
             )
         if arguments.json:
             raise LabError("stdout cannot be both frames and --json", "-w FILE", Exit.USAGE)
-        target = os.dup(1)
+        target, file = os.dup(1), None
     else:
-        target = _open(Path(name))
+        file = OutFile(Path(name), "-w")
+        target = file.fd
     request = {
         "op": "listen",
         "interfaces": arguments.what,
@@ -64,23 +64,13 @@ def capture(arguments: argparse.Namespace) -> int:
                 _say(f"capturing into {where}; Ctrl-C ends it")
             totals = _follow(sock, handle.name, arguments.duration)
     except BaseException:
-        if name != "-" and not listening:
-            Path(name).unlink(missing_ok=True)
+        if file is not None and not listening:
+            file.discard()
         raise
     finally:
         if target != -1:
             os.close(target)
     return _report(totals, where, arguments.json)
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise LabError(
-            f"{path} cannot be written: {error.strerror}", "choose another file with -w",
-            Exit.NO_SPACE if error.errno in (28, 122) else Exit.NO_SUCH,
-        ) from error  # fmt: skip
 
 
 def _say(text: str) -> None:

@@ -47,6 +47,7 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
                 "choose another one, or leave --port out for any that is free",
                 Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,
             ) from error
+        opened.on_end = proxy.close
         try:
             _announce(proxy, _authority(handle, opened), host, url, arguments)
             proxy.serve()
@@ -54,6 +55,12 @@ def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Names
             pass
         finally:
             proxy.close()
+        if opened.ended:
+            raise LabError(
+                f"the lab {handle.name} ended, and what was captured with it",
+                "bring it up again: hoplab open",
+                Exit.LAB_DIED,
+            )
 
 
 def _announce(

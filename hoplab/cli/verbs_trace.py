@@ -20,6 +20,7 @@ from hoplab import client, content
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.outfile import unwritable
 
 
 def visit(arguments: argparse.Namespace) -> int:
@@ -53,6 +54,7 @@ def _check(url: str) -> None:
             Exit.USAGE,
         )
     try:
+        url.encode()
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
@@ -112,6 +114,7 @@ class _Lab:
         self.arguments = arguments
         self.default = default
         self.started = False
+        self.recorded = False  # from here on there is nothing to be undone
         self.quiet = arguments.json
         self._found: client.Handle | None = None
 
@@ -120,7 +123,7 @@ class _Lab:
         try:
             self.save = _save_folder(arguments.save)
         except OSError as error:
-            raise cannot_write(error, Path(error.filename or ".")) from error
+            raise unwritable(error, error.filename or arguments.save, "--save") from error
         try:
             self._found = self._find() or self._bring_up()
             client.release_interrupts()  # from here on `_end` can end it
@@ -232,13 +235,15 @@ class _Lab:
         story = runs.read(self.folder, url=url, host=host, command=command, said=said).story
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
         try:
-            (self.folder / record.TRACE).write_text(json.dumps(data, indent=1, ensure_ascii=False))
+            text = json.dumps(data, indent=1, ensure_ascii=False)
+            (self.folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
             if self.save is not None:
                 record.annotate(self.folder, story)
-                for file in (record.CAPTURE, record.TRACE, record.STATE):
-                    shutil.copyfile(self.folder / file, self.save / file)
         except OSError as error:
-            raise cannot_write(error, self.save or self.folder) from error
+            raise cannot_write(error, self.folder) from error
+        if self.save is not None:
+            self._keep(self.save)
+        self.recorded = True
         if self.arguments.json:
             output.print_json(data)
         else:
@@ -256,6 +261,19 @@ class _Lab:
                 self._waterfall()
             self._footer()
         return Exit.OK if self.run.code == 0 else Exit.FAILED
+
+    def _keep(self, save: Path) -> None:
+        """Copy the run: all of it or nothing. Raises LabError."""
+        from hoplab import record
+
+        files = (record.CAPTURE, record.TRACE, record.STATE)
+        try:
+            for file in files:
+                shutil.copyfile(self.folder / file, save / file)
+        except OSError as error:
+            for file in files:
+                (save / file).unlink(missing_ok=True)
+            raise unwritable(error, save, "--save") from error
 
     def _waterfall(self) -> None:
         """When the client waited for what, as it saw it itself."""
@@ -285,8 +303,8 @@ class _Lab:
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         client.hold_interrupts()  # whether the lab stays is decided, and said
         shutil.rmtree(self.folder, ignore_errors=True)
-        # Whoever reads on only as far as `head` does has not failed.
-        self._end(failed=kind is not None and not issubclass(kind, BrokenPipeError))
+        # Whoever reads on only as far as `head` does has not failed, nor has a full disk there.
+        self._end(failed=kind is not None and not self.recorded)
 
     def _end(self, *, failed: bool) -> None:
         """End the lab if it was asked for, or if it was brought up for something that failed; an

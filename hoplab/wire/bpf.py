@@ -70,7 +70,8 @@ def compile(expression: str) -> list[tuple[int, int, int, int]]:
         raise LabError("libpcap does not start", "capture without --filter", Exit.REFUSED)
     made = _Program()
     try:
-        if pcap.pcap_compile(handle, ctypes.byref(made), expression.encode(), 1, _NETMASK_UNKNOWN):
+        text = expression.encode("utf-8", "surrogateescape")
+        if pcap.pcap_compile(handle, ctypes.byref(made), text, 1, _NETMASK_UNKNOWN):
             said = (pcap.pcap_geterr(handle) or b"").decode(errors="replace")
             raise LabError(
                 f"the filter {expression!r} cannot be understood: {said}",

@@ -124,7 +124,8 @@ def test_a_death_in_a_sandbox_that_stands_is_not_blamed_on_a_setting(
     sleeper.wait(timeout=30)
 
 
-def test_a_lab_that_dies_while_it_is_asked_is_told_of() -> None:
+def test_a_lab_that_dies_while_it_is_asked_is_told_of(state: Path) -> None:
+    (state / "one").mkdir(parents=True)  # what it left to read
     for order in ("closed first", "asked first"):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
@@ -160,7 +161,8 @@ def test_an_answer_of_any_length_arrives(size: int) -> None:
         sender.join()
 
 
-def test_a_lab_that_dies_in_the_middle_of_an_answer_is_told() -> None:
+def test_a_lab_that_dies_in_the_middle_of_an_answer_is_told(state: Path) -> None:
+    (state / "lab").mkdir(parents=True)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
@@ -184,3 +186,23 @@ def test_scarcity_is_not_taken_for_a_folder_that_cannot_be_written(
     with pytest.raises(LabError, match=words) as caught:
         client.up(Spec("scarce", Path(), Path("x.py")), lambda step: None)
     assert caught.value.code == Exit.REFUSED
+
+
+def test_a_lab_that_was_ended_did_not_die(state: Path) -> None:
+    (state / "lab").mkdir(parents=True)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    later = threading.Timer(0.1, (state / "lab").rmdir)
+    later.start()
+    with ours:
+        theirs.close()
+        with pytest.raises(LabError, match="the lab lab was ended"):
+            client.receive(ours, "lab")
+    later.join()
+
+
+def test_a_lab_that_comes_up_is_not_missing(state: Path) -> None:
+    claimed = client.claim("one")
+    for ask in (claimed.handle.connect, claimed.handle.state):
+        with pytest.raises(LabError, match="the lab one is coming up or going down"):
+            ask()
+    claimed.give_up()
