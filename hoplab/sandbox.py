@@ -30,7 +30,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -462,6 +461,8 @@ def _launch(
     try:
         code = run(channel)
     except Exception:
+        import traceback  # here: it takes memory that init would have too
+
         traceback.print_exc()  # into the lab's log
     finally:
         os._exit(code)
