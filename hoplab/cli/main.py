@@ -350,9 +350,14 @@ def build_parser() -> argparse.ArgumentParser:
     p = _add(
         verbs, "completion", "print a completion script for your shell",
         'eval "$(hoplab completion bash)"\nhoplab completion zsh > ~/.zfunc/_hoplab\n'
-        "hoplab completion fish > ~/.config/fish/completions/hoplab.fish", "verbs_lab",
+        "hoplab completion fish > ~/.config/fish/completions/hoplab.fish", "verbs_completion",
     )  # fmt: skip
-    p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"))
+    p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"), nargs="?")
+    p.add_argument(
+        "--words",
+        choices=("controllers", "files", "hosts", "labs", "switches", "topologies"),
+        help="print what may stand in such a place now: the script asks for it",
+    )
     return parser
 
 

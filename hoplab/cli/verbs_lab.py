@@ -320,18 +320,3 @@ def doctor(arguments: argparse.Namespace) -> int:
     else:
         print(checks.as_text(found, terminal_width()))
     return Exit.OK if all(check.good for check in found) else Exit.REFUSED
-
-
-def completion(arguments: argparse.Namespace) -> int:
-    try:
-        import shtab
-    except ImportError:
-        raise LabError(
-            "completion scripts need the package shtab",
-            "install it: pip install shtab",
-            Exit.REFUSED,
-        ) from None
-    from hoplab.cli.main import build_parser
-
-    print(shtab.complete(build_parser(), shell=arguments.shell))
-    return Exit.OK

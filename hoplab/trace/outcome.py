@@ -96,6 +96,28 @@ def _response(facts: Facts, host: str, connection: Connection, exchange: Exchang
     return outcome
 
 
+def _several(opened: list[Connection], unopened: list[Connection]) -> Outcome:
+    """Clicks of a person, or whatever else fetched more than one thing."""
+    asked = [(one, exchange) for one in opened for exchange in one.exchanges]
+    good = [each for each in asked if each[1].status and each[1].status < 400]
+    text = f"{plural(len(asked), 'HTTP request')}, {len(good)} of them answered without an error."
+    outcome = Outcome(len(good) == len(asked) and not unopened, "several", text)
+    for one, exchange in asked:
+        if (one, exchange) in good:
+            continue
+        server, what = one.server.node, clean(exchange.target, 60)
+        if exchange.status:
+            outcome.why.append(f"{server} answered {exchange.status} to the request for {what}.")
+        else:
+            outcome.why.append(f"{server} did not answer the request for {what}.")
+        outcome.evidence.append(exchange.request)
+    for one in unopened:
+        outcome.why.append(f"No connection to {one.server.node}, port {one.port}, was opened.")
+        outcome.evidence.append(one.syn)
+    del outcome.why[5:]
+    return outcome
+
+
 def _no_response(facts: Facts, connection: Connection) -> Outcome:
     client, server = connection.client.node, connection.server.node
     if connection.refused_by:
@@ -330,10 +352,12 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
     opened = [one for one in facts.connections if not host or one.client.node == host]
     opened = [one for one in opened if one.port != 53]
     answered = [(one, exchange) for one in opened for exchange in one.exchanges if exchange.status]
-    if answered:
-        return _response(facts, host or answered[-1][0].client.node, *answered[-1])
     refused = [one for one in opened if one.refused_by]
     dead = [one for one in opened if not one.syn_ack and not one.data_seen]
+    if len(answered) > 1 or (answered and (refused or dead)):
+        return _several(opened, refused + [one for one in dead if one not in refused])
+    if answered:
+        return _response(facts, host or answered[-1][0].client.node, *answered[-1])
     if refused or dead:
         return _no_response(facts, (refused or dead)[-1])
     lookups = [one for one in facts.lookups if not one.serves and (not host or one.asker == host)]

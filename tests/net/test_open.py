@@ -149,3 +149,22 @@ def test_https_and_a_websocket_in_a_browser(hoplab: Any, tmp_path: Path) -> None
     assert any("TLS ClientHello: I want www.itheima.com" in title for title in titles)
     assert any("GET /" in title for title in titles)  # the handshake of the WebSocket
     hoplab("down")
+
+
+def test_several_requests_are_told_as_several(hoplab: Any) -> None:
+    """The verdict is about all of them, whichever came last."""
+    curl, site = f"{need('curl')} -s", "http://www.itheima.com"
+
+    def outcome(command: str) -> Any:
+        told = hoplab("trace", "--json", "client", "--", "sh", "-c", f"{command}; true")
+        return told.json["outcome"]
+
+    hoplab("up", "web")
+    bad = outcome(f"{curl} {site}/ {site}/nothing {site}/; {curl} http://closed.itheima.com")
+    assert bad["sentence"] == "3 HTTP requests, 2 of them answered without an error."
+    assert not bad["ok"] and bad["why"] == [
+        "www answered 404 to the request for /nothing.",
+        "No connection to idle, port 80, was opened.",
+    ]
+    good = outcome(f"{curl} {site}/ {site}/")
+    assert good["ok"] and good["sentence"].startswith("2 HTTP requests, 2 of them answered")

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -236,6 +237,32 @@ def test_the_shell_completes(shell: str, tmp_path: Path) -> None:
     offered = run(asking, "-c", SHELLS[shell].format(script=script), cwd=tmp_path,
                   HOME=str(tmp_path))  # fmt: skip
     assert {line.split("\t")[0] for line in offered.splitlines()} >= {"auto", "kernel", "user"}
+
+
+def test_bash_completes_what_there_is_now(tmp_path: Path) -> None:
+    """Names of ours and files of the user's, asked of the command itself."""
+    script = tmp_path / "completion"
+    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
+    paths = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
+    script.write_text(run(*hoplab, "completion", "bash", cwd=tmp_path, **paths))
+    (tmp_path / "mine.py").write_text("")
+    command = f"hoplab() {{ {' '.join(map(shlex.quote, hoplab))} \"$@\"; }}; source {script}; "
+    for line, offered in (
+        ("up ", {"web", "switch", "./mine.py"}),
+        ("up we", {"web", "web_openflow"}),
+        ("swap ", {"hub", "learning_switch", "./mine.py"}),
+        ("path f", {"firewall", "fetch"}),
+        ("exec --name ", set()),
+    ):
+        words = ["hoplab", *line.split(" ")]
+        ask = (
+            f"COMP_WORDS=({' '.join(w or chr(34) * 2 for w in words)}); "
+            f"COMP_CWORD={len(words) - 1}; "
+            f"_shtab_hoplab hoplab {words[-1] or chr(34) * 2} {words[-2]}; "
+            'printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        said = set(run("bash", "-c", command + ask, cwd=tmp_path, **paths).split())
+        assert offered <= said, (line, said)
 
 
 # ---- the bill of materials ----------------------------------------------------------------------

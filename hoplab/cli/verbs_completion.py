@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `completion`: a script for a shell, and the words that it asks for.
+
+The script knows verbs, options and fixed choices by heart. What depends on the moment (labs that
+are up, their hosts and switches) or on the files at hand it asks of `hoplab completion --words`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hoplab import client, content
+from hoplab.errors import Exit, LabError
+
+# Where which words may stand: by verb and argument; "" stands for every verb.
+WORDS = {
+    ("", "name"): "labs",
+    ("", "controller"): "controllers",
+    ("", "topology"): "topologies",
+    ("", "host"): "hosts",
+    ("", "hosts"): "hosts",
+    ("", "switches"): "switches",
+    ("capture", "what"): "hosts",
+    ("path", "what"): "files",
+}
+KINDS = sorted(set(WORDS.values()))
+# A lab that is to be brought up is given a new name.
+NEW = {("up", "name")}
+
+
+def completion(arguments: argparse.Namespace) -> int:
+    if arguments.words:
+        print("\n".join(words(arguments.words)))
+        return Exit.OK
+    if not arguments.shell:
+        raise LabError("for which shell?", "hoplab completion bash", Exit.USAGE)
+    try:
+        import shtab
+    except ImportError:
+        raise LabError(
+            "completion scripts need the package shtab",
+            "install it: pip install shtab",
+            Exit.REFUSED,
+        ) from None
+    from hoplab.cli.main import build_parser
+
+    parser = build_parser()
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for name, verb in verbs.choices.items():
+        for action in verb._actions:
+            kind = WORDS.get((name, action.dest)) or WORDS.get(("", action.dest))
+            if kind and (name, action.dest) not in NEW and action.choices is None:
+                asks = shtab.cmd(f"hoplab completion --words {kind} 2>/dev/null")
+                action.complete = asks
+    print(shtab.complete(parser, shell=arguments.shell))
+    return Exit.OK
+
+
+def words(kind: str) -> list[str]:
+    """What may stand in such a place now; nothing when there is no lab."""
+    if kind == "labs":
+        return [handle.name for handle in client.live()]
+    if kind in ("topologies", "controllers"):
+        own = sorted(f"./{path.name}" for path in Path().glob("*.py"))
+        return [*content.names(kind), *own]  # type: ignore[arg-type]
+    if kind == "files":
+        kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
+        return sorted({name for each in kinds for name in content.names(each)})
+    try:
+        nodes = client.find(None).state()["nodes"]
+    except LabError:
+        return []
+    switches = kind == "switches"
+    return [node["name"] for node in nodes if (node["kind"] == "switch") == switches]
