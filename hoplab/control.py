@@ -160,7 +160,8 @@ class Controller:
         """Raises LabError with its last words if it has ended."""
         process = self.process
         if process is not None and process.poll() is not None:
-            text = switchd.tail(self.log, 12)
+            lines = switchd.tail(self.log, 20).splitlines()
+            text = "\n".join([x for x in lines if "<frozen importlib" not in x][-12:])
             where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
             raise LabError(
                 f"the controller {self.title} ended while starting: {where}",

@@ -23,11 +23,11 @@ from hoplab import content
 PORT = 6653  # IANA's for OpenFlow: where the first controller of a lab listens
 WAIT = "--wait"  # the argument that makes ryu_main wait
 MODULE = "hoplab.ryu_main"
-_SWITCHES = re.compile(rb"switch|tree|linear|torus", re.IGNORECASE)
+_SWITCHES = re.compile(rb"addSwitch|topolib|(?:Tree|Linear|Torus|Switch|Minimal|Reversed)Topo")
 
 
 def worth_it(topology: Path) -> bool:
-    """Whether a topology file speaks of switches. A guess: who is wrong only loses time."""
+    """Whether a topology file makes switches. A guess: who is wrong only loses time."""
     try:
         return bool(_SWITCHES.search(topology.read_bytes()))
     except OSError:
