@@ -132,8 +132,12 @@ failed=0
 attempt() { # attempt SENTENCE COMMAND: in the machine
     local began=$SECONDS
     printf '\n$ %s\n' "$2"
-    if "${inside[@]}" "$2"; then
+    local code=0
+    "${inside[@]}" "$2" || code=$?
+    if [ "$code" = 0 ]; then
         say "PASSED in $((SECONDS - began)) s: $1"
+    elif [ "$code" = 5 ]; then # pytest's code: all of these tests are marked long
+        say "NOTHING in $1"
     else
         say "FAILED in $((SECONDS - began)) s: $1"
         failed=1

@@ -61,14 +61,23 @@ def as_told(run: runs.Run) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
+def agree(told: list[dict[str, Any]], run: runs.Run) -> None:
+    """The same of every packet. The capture ends a moment after the live story; on a slow machine
+    that is long enough for the kernel to look whether its neighbours are still there."""
+    live, finished = last_words(told), as_told(run)
+    assert live == finished[: len(live)]
+    assert all(kind.startswith("arp-") for _, kind, *_ in finished[len(live) :])
+
+
 def test_the_same_packets_as_the_finished_story(anybody: Any) -> None:
     anybody("up", "routed")
     told, run = beside(anybody, "h1", "--", "ping", "-c", "3", "-i", "0.2", "10.0.2.10")
-    assert last_words(told) == as_told(run) and len(run.story.trips) >= 10
+    agree(told, run)
+    assert len(run.story.trips) >= 10
     assert told[0]["event"] == "listening" and told[-1]["event"] == "end"
     end = told[-1]
-    assert (end["packets"], end["exit_code"], end["dropped"]) == (len(run.story.trips), 0, 0)
-    assert end["frames"] == run.story.summary.frames
+    assert (end["packets"], end["exit_code"], end["dropped"]) == (len(last_words(told)), 0, 0)
+    assert 0 < end["frames"] <= run.story.summary.frames
     assert any("3 received" in one.get("line", "") for one in told)
 
 
@@ -76,7 +85,7 @@ def test_a_page_over_a_hub(hoplab: Any) -> None:
     hoplab("up", "web", "--controller", "hub")
     fetch = hoplab.project / "apps" / "fetch.py"
     told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
-    assert last_words(told) == as_told(run)
+    agree(told, run)
     assert "http-response" in {one.get("kind") for one in told}
 
 
@@ -85,7 +94,7 @@ def test_a_page_over_learning_switches_and_why(hoplab: Any) -> None:
     hoplab("up", "web", "--controller", "learning_switch")
     fetch = hoplab.project / "apps" / "fetch.py"
     told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
-    assert last_words(told) == as_told(run)
+    agree(told, run)
     whys = [one["cause"] for one in told if one.get("cause")]
     assert any("before it could pass on" in why for why in whys)
     assert sum(len(one.get("decisions", ())) for one in told) > 10
