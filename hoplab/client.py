@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import socket
@@ -152,19 +151,16 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
     """The next message. Raises LabError: the lab's own, or that it died or does not answer."""
     if within_s is not None:
         within_s *= wait.patience()
-    sock.settimeout(within_s)
-    try:
-        data = _whole(sock)
-    except TimeoutError:
+    if not wait.readable([sock.fileno()], within_s):
         raise LabError(
             f"the lab {name} has not answered for {within_s:g} s",
             f"end it: hoplab down --name {name}",
             Exit.LAB_DIED,
-        ) from None
+        )
+    try:
+        data = _whole(sock)
     except OSError:
         data = b""
-    finally:
-        sock.settimeout(None)
     if not data:
         raise _gone(name)
     message: dict[str, Any] = json.loads(data)
@@ -379,15 +375,13 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:
     within_s = UP_S * wait.patience()
     while True:
-        started.channel.settimeout(within_s)
-        try:
-            data = started.channel.recv(LARGEST_MESSAGE)
-        except TimeoutError:
+        if not wait.readable([started.channel.fileno()], within_s):
             raise LabError(
                 f"the lab is not up after {within_s:g} s",
                 "see `hoplab doctor`",
                 Exit.LAB_DIED,
-            ) from None
+            )
+        data = started.channel.recv(LARGEST_MESSAGE)
         if not data:
             raise LabError(
                 "the lab ended while it was brought up",
@@ -412,7 +406,7 @@ def _end(pid: int, within_s: float = 5) -> None:
     try:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        select.select([pidfd], [], [], within_s)
+        wait.readable([pidfd], within_s)
     finally:
         os.close(pidfd)
 

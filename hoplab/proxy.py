@@ -34,7 +34,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from hoplab import content, tunnel
+from hoplab import content, tunnel, wait
 from hoplab.gate import Refused
 
 IDLE_S = 60.0
@@ -149,8 +149,9 @@ class Proxy:
         """Until `close`."""
         while True:
             try:
+                wait.readable([self._listener.fileno()])
                 sock, _ = self._listener.accept()
-            except OSError:
+            except (OSError, ValueError):  # ValueError: it is closed
                 return
             threading.Thread(target=self._attend, args=(sock,), daemon=True).start()
 

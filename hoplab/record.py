@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content
+from hoplab import client, content, wait
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace.story import Story
-from hoplab.wait import patience
 from hoplab.wire import pcapng
 
 QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
@@ -184,7 +183,6 @@ def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
 def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     """Run a command on a host in a terminal of its own, joined to ours. Returns its exit code."""
     import fcntl
-    import select
     import struct
     import termios
     import tty
@@ -197,7 +195,7 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     with handle.connect() as sock:
         request = {**request_for(host, argv), "op": "pty", "size": size()}
         client.send(sock, request)
-        sock.settimeout(client.ANSWER_S * patience())
+        sock.settimeout(client.ANSWER_S * wait.patience())
         data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
         sock.settimeout(None)
         message = json.loads(data) if data else {}
@@ -220,7 +218,7 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
             tty.setraw(0)
             watched = [0, master]
             while True:
-                ready, _, _ = select.select(watched, [], [])
+                ready = wait.readable(watched)
                 if master in ready:
                     try:
                         text = os.read(master, 65536)

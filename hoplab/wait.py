@@ -13,6 +13,7 @@ from typing import TypeVar
 from hoplab.errors import Exit, LabError
 
 T = TypeVar("T")
+_LOOK_UP_S = 0.5
 
 
 def patience() -> float:
@@ -58,8 +59,17 @@ def until(
 
 def readable(descriptors: Iterable[int], within_s: float | None = None) -> set[int]:
     """Those that can be read, or have ended, or were closed; empty when `within_s` seconds have
-    passed. By poll(2): select(2) knows no descriptor above 1023, and large labs have more."""
+    passed. By poll(2): select(2) knows no descriptor above 1023, and large labs have more.
+
+    It looks up now and then: a signal that comes between Python's last look for one and the system
+    call would else be heard only when the call ends.
+    """
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    return {fd for fd, _ in poll.poll(None if within_s is None else within_s * 1000)}
+    deadline = math.inf if within_s is None else time.monotonic() + within_s
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        ready = poll.poll(1000 * min(left, _LOOK_UP_S))
+        if ready or left <= _LOOK_UP_S:
+            return {fd for fd, _ in ready}

@@ -6,14 +6,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import select
 import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from hoplab import client
+from hoplab import client, wait
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError
 from hoplab.outfile import OutFile
@@ -81,9 +80,9 @@ def _say(text: str) -> None:
 def _follow(sock: socket.socket, name: str, duration_s: float | None) -> dict[str, Any]:
     """Until the capture ends, by itself or because we say so; its totals."""
     try:
-        ready, _, _ = select.select([sock], [], [], duration_s)
+        ready = wait.readable([sock.fileno()], duration_s)
     except KeyboardInterrupt:
-        ready = []
+        ready = set()
     if ready:
         data = sock.recv(LARGEST_MESSAGE)
         if not data:

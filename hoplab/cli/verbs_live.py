@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import select
 import shlex
 import socket
 import sys
@@ -18,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from hoplab import client
+from hoplab import client, wait
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError
 from hoplab.report.as_json import decision
@@ -90,7 +89,7 @@ def _run(
 
 def _until_it_ends(sock: socket.socket, name: str) -> None:
     """Wait for Ctrl-C. Raises LabError if the lab ends before."""
-    select.select([sock], [], [])
+    wait.readable([sock.fileno()])
     data = sock.recv(LARGEST_MESSAGE, socket.MSG_PEEK)
     if not data:
         raise LabError(f"the lab {name} ended, and the story with it", "", Exit.LAB_DIED)
@@ -129,8 +128,7 @@ class _Reader(threading.Thread):
         stream, clock = pcapng.Stream(), Clock()
         looked = 0.0
         while True:
-            ready, _, _ = select.select([self.pipe], [], [], LOOK_S)
-            if ready:
+            if wait.readable([self.pipe], LOOK_S):
                 piece = os.read(self.pipe, 1 << 18)
                 if not piece:
                     break

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import select
 import shlex
 import shutil
 import socket
@@ -14,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hoplab import client
+from hoplab import client, wait
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError
 
@@ -68,7 +67,7 @@ def _live(handle: client.Handle, argv: list[str]) -> int:
         os.close(read_end)
         pidfd = os.pidfd_open(process.pid)
         # The lab may end first; Wireshark stays open then, with what it has.
-        select.select([pidfd, sock.fileno()], [], [])
+        wait.readable([pidfd, sock.fileno()])
         os.close(pidfd)
         return process.wait()
 

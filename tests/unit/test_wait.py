@@ -7,8 +7,11 @@ import fcntl
 import importlib
 import os
 import resource
+import signal
 import socket
 import subprocess
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -84,3 +87,36 @@ def test_what_can_be_read_is_found_above_the_descriptors_that_select_knows() -> 
         os.close(high)
         ours.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_signal_that_interrupts_no_call_is_heard_all_the_same() -> None:
+    """As one that comes when Python has just looked for signals and is about to call the kernel:
+    the handler of C runs, and poll(2) begins to wait. Here another thread's call is interrupted."""
+
+    class Heard(Exception):
+        pass
+
+    def handler(number: int, frame: object) -> None:
+        raise Heard
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    ours, theirs = socket.socketpair()
+    heard = threading.Event()
+
+    def interrupt() -> None:
+        time.sleep(0.2)  # the other one waits by now
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        if not heard.wait(10):
+            theirs.send(b"too late")
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    try:
+        thread.start()
+        with ours, pytest.raises(Heard):
+            wait.readable([ours.fileno()], 30)
+        assert thread.is_alive()  # it has not had to help
+    finally:
+        heard.set()
+        signal.signal(signal.SIGUSR1, before)
+        thread.join()
+        theirs.close()
