@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,13 @@ from hoplab.wait import patience
 
 PROJECT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
+
+# Whoever starts the tests in the background, or by nohup(1), has them begin with these ignored, and
+# so would every command of theirs that is sent one.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Everybody's run tries the same examples, so that a red test is the change's doing and no luck of
 # the draw; `make test-long` looks for new ones. A busy machine is no fault of the code.
