@@ -163,9 +163,9 @@ def campaign(
             outcomes["gone"] = outcomes.get("gone", 0) + 1
         else:
             outcomes["lives"] = outcomes.get("lives", 0) + 1
-            listed = [lab["name"] for lab in hoplab("ls", "--json").json]
-            assert listed == ["victim"], f"{where}: neither gone nor listed: {suspects.left()}"
             # A lab whose switch daemon was the victim answers for a moment, then ends by itself.
+            listed = [lab["name"] for lab in hoplab("ls", "--json").json]
+            assert listed in (["victim"], []), f"{where}: {listed}"
             assert hoplab("down", "--name", "victim", code=None).code in (0, 4), where
         wait.until(lambda: not suspects.left(), f"the end of {where}", within_s=60)  # noqa: B023
         assert hoplab("ls", "--json").json == [], where
