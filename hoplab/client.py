@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import sandbox, spare, wait
-from hoplab.errors import Exit, LabError, cannot_write, limited
+from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
 DEFAULT_NAME = "lab"
@@ -344,7 +344,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
         claimed.give_up(keep_logs=died)
         release_interrupts()
         if isinstance(error, OSError):
-            raise limited(error) or cannot_write(error, spec.folder) from error
+            raise cannot_write(error, spec.folder) from error
         tun = spec.datapath != "kernel"
         if died and started is None and any(sandbox.refusals(tun=tun)):
             raise sandbox.refused(OSError(errno.EPERM, str(error)), tun=tun) from error

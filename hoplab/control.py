@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab import flows, spare, switchd, wait
-from hoplab.errors import Exit, LabError, cannot_write, limited
+from hoplab.errors import Exit, LabError, cannot_write
 
 # Each new process takes the next one. Eight shards with two each, and the eight of a swap under
 # way, take 24 of them.
@@ -134,7 +134,7 @@ class Controller:
             self.pidfd = os.pidfd_open(self.process.pid)
         except OSError as error:
             self.stop()
-            raise limited(error) or cannot_write(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
 
     def listens(self) -> bool:
         """Whether switches could connect. Raises LabError with its last words if it has ended."""
@@ -185,12 +185,10 @@ class Controller:
         return f"has not answered for {BEATS * BEAT_S:g} s" if self.pulse.stopped() else ""
 
     def _halted(self) -> bool:
-        """Whether a signal has stopped it (proc(5), stat, field 3)."""
+        """Whether a signal has stopped it."""
         with contextlib.suppress(OSError):
             if self.process is not None:
-                with open(f"/proc/{self.process.pid}/stat", "rb") as file:
-                    stat = file.read()
-                return stat.rpartition(b")")[2].split()[0] == b"T"
+                return switchd.halted(self.process.pid)
         return False
 
     def become(self, role: str) -> None:

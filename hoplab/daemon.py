@@ -46,15 +46,15 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import wait
-from hoplab.errors import Exit, LabError, cannot_write, limited
+from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
 from hoplab.lab import Lab
 from hoplab.outfile import unwritable
 from hoplab.spec import LARGEST_MESSAGE, Spec
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture
 
-LOOK_S = 0.2  # between looks at the processes
-_QUIET_LOOK_S = 0.05
+_LOOK_S = 0.05
+_TURN_S = 0.2  # the longest turn of the loops that look after the processes
 
 
 def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
@@ -86,8 +86,7 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
         service = Service(lab)
         answer: dict[str, Any] = {"ready": True}
     except BaseException as error:
-        with contextlib.suppress(OSError):  # a full disk
-            traceback.print_exc()
+        _log_fault()
         answer = _failure(error, spec)
     with contextlib.suppress(OSError):
         channel.send(json.dumps(answer).encode())
@@ -110,7 +109,7 @@ def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
     built = threading.Event()
 
     def watch() -> None:
-        while not built.wait(_QUIET_LOOK_S):
+        while not built.wait(_LOOK_S):
             lab.switchd.wake()
             dead = lab.switchd.ended()
             if dead:
@@ -125,10 +124,17 @@ def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
         built.set()
 
 
+def _log_fault() -> None:
+    """The traceback of the exception at hand goes to the lab's log, if there is room."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
+
+
 def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
     if isinstance(error, LabError):
         return error.as_dict()
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return cannot_write(error, spec.folder).as_dict()
     short = limited(error)
     if short is not None:
@@ -168,7 +174,7 @@ class Service:
         # In a thread of its own, for a new controller takes its time.
         threading.Thread(target=self._keep_controllers, daemon=True).start()
         while not self.ending.is_set():
-            ready = wait.readable([self.listener.fileno(), self._done_read], LOOK_S)
+            ready = wait.readable([self.listener.fileno(), self._done_read], _TURN_S)
             if self.listener.fileno() in ready:
                 with self._whatever_comes():
                     self._accept()
@@ -192,12 +198,12 @@ class Service:
 
     def _keep_controllers(self) -> None:
         while self.lab.crew is not None and not self.ending.is_set():
-            ready = wait.readable(self.lab.watched(), LOOK_S)
-            mended = False
+            ready, mended = set[int](), False
             with self._whatever_comes():
+                ready = wait.readable(self.lab.watched(), _TURN_S)
                 mended = self.lab.mend()
             if ready and not mended:
-                self.ending.wait(LOOK_S)  # somebody else is changing the controllers
+                self.ending.wait(_TURN_S)  # somebody else is changing the controllers
 
     @contextlib.contextmanager
     def _whatever_comes(self) -> Iterator[None]:
@@ -208,10 +214,8 @@ class Service:
         except Exception as error:
             if repr(error) != self._fault:
                 self._fault = repr(error)
-                with contextlib.suppress(OSError):
-                    traceback.print_exc()
-                    sys.stderr.flush()
-            self.ending.wait(LOOK_S)
+                _log_fault()
+            self.ending.wait(_TURN_S)
 
     def reachable(self) -> bool:
         """Whether the lab's folder is still there."""
@@ -245,9 +249,7 @@ class Service:
             except LabError as error:
                 _send(connection, error.as_dict())
             except Exception as error:
-                with contextlib.suppress(OSError):
-                    traceback.print_exc()
-                    sys.stderr.flush()
+                _log_fault()
                 _send(connection, _failure(error, self.lab.spec))
 
     def _do_status(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
@@ -269,9 +271,10 @@ class Service:
         hosts = pingall.hosts_of(self.lab.network)
         wish = request.get("hosts")
         if wish:
+            known = {host.name for host in hosts}
             for name in wish:
                 self.lab.network.place(name)
-                if name not in {host.name for host in hosts}:
+                if name not in known:
                     raise LabError(
                         f"{name} is no host", "only hosts are pinged, and ping", Exit.NO_SUCH
                     )
@@ -471,7 +474,7 @@ def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
         missing = float(order["quiet_s"]) - quiet_s
         if missing <= 0 or time.monotonic() >= deadline:
             return {"quiet": missing <= 0, "frames": frames}
-        time.sleep(min(missing, _QUIET_LOOK_S))
+        time.sleep(min(missing, _LOOK_S))
 
 
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:

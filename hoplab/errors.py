@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 from os import PathLike
+from typing import TypeGuard
 
 
 class Exit(IntEnum):
@@ -87,10 +88,15 @@ def limited(error: BaseException) -> LabError | None:
     return LabError(f"this machine allows the lab {what}", fix, Exit.REFUSED)
 
 
+def is_full(error: BaseException) -> TypeGuard[OSError]:
+    """Whether a disk has no room, or a user no more of it."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def cannot_write(error: OSError, folder: str | PathLike[str]) -> LabError:
-    """The error to show when a run folder cannot be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return LabError(
+    """The error to show when a run folder cannot be written, or opened for want of something."""
+    full = is_full(error)
+    return limited(error) or LabError(
         f"the run folder {folder} cannot be written: {error.strerror}",
         "free some space, or set XDG_STATE_HOME to a folder on another disk"
         if full

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import client, content, netlink, sandbox, spare, switchd
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, is_full
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.wire.capture import Capture
@@ -242,8 +242,7 @@ class _Inside:
         except LabError as error:
             answer = error.as_dict()
         except Exception as error:
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            if full and self.out >= 0:
+            if is_full(error) and self.out >= 0:
                 answer = unwritable(error, "what is captured", "--capture").as_dict()
             else:
                 answer = LabError(

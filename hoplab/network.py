@@ -538,8 +538,7 @@ class Network(mininet.net.Mininet):
                 f"it has: {known[:300]}",
                 Exit.NO_SUCH,
             )
-        place: Place = node.__dict__.get("_place") or self.batch.root
-        return place
+        return _place_of(self.batch, node)
 
     def bridges(self) -> list[str]:
         """The names of the switches that are Open vSwitch bridges."""

@@ -8,11 +8,10 @@ is something to put into it: a command that was mistyped loses nothing of anybod
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from pathlib import Path
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, is_full, limited
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 
@@ -47,10 +46,9 @@ def empty(fd: int) -> None:
 
 def unwritable(error: Exception, what: object, option: str) -> LabError:
     """The error to show for a file of the user's choice."""
-    number = error.errno if isinstance(error, OSError) else None
-    full = number in (errno.ENOSPC, errno.EDQUOT)
+    full = is_full(error)
     said = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return LabError(
+    return limited(error) or LabError(
         f"{what} cannot be written: {said}",
         f"{'free some space, or ' if full else ''}choose another place with {option}",
         Exit.NO_SPACE if full else Exit.NO_SUCH,

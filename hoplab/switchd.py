@@ -246,13 +246,10 @@ class Switchd:
         stands; its name, or None."""
         for name, process in list(self.processes.items()):
             try:
-                # Neither a text file nor a Path, for both leave strings in the interpreter's
-                # tables, and this is done five times a second.
-                with open(f"/proc/{process.pid}/stat", "rb") as file:
-                    stat = file.read()
+                stopped = halted(process.pid)
             except OSError:
                 continue
-            if stat.rpartition(b")")[2].split()[0] == b"T":  # proc(5)
+            if stopped:
                 process.send_signal(signal.SIGCONT)
                 return name
         return None
@@ -271,6 +268,14 @@ class Switchd:
             if process.poll() is not None:
                 return name
         return None
+
+
+def halted(pid: int) -> bool:
+    """Whether a signal has stopped a process (proc(5), stat, field 3). Raises OSError."""
+    # Neither a text file nor a Path, for both leave strings in the interpreter's tables, and this
+    # is done five times a second.
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0] == b"T"
 
 
 class Pulse:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import importlib
 import io
 import os
@@ -22,7 +21,7 @@ from typing import Any
 
 from hoplab import __version__
 from hoplab.cli.output import print_error
-from hoplab.errors import Exit, LabError, limited
+from hoplab.errors import Exit, LabError, is_full, limited
 
 EXIT_CODES = """exit codes:
   0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
@@ -450,6 +449,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _told(_unforeseen(error), as_json)
+
+
 def _three_streams() -> None:
     """Whoever starts us may have closed some of stdin, stdout and stderr: what is opened next would
     take their numbers. And what they do not know how to write is escaped."""
@@ -474,13 +475,13 @@ def _end_politely() -> None:
 
 def _unforeseen(error: Exception) -> LabError:
     """What nobody has foreseen where it happened."""
+    from hoplab import client  # here: `hoplab --help` needs none of it
+
     try:
-        os.getcwd()
-    except OSError:
-        return LabError(
-            "the folder that you are in is not there any more", "cd into another one", Exit.NO_SUCH
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        client.here()
+    except LabError as gone:
+        return gone
+    if is_full(error):
         return LabError(
             f"what is to be written finds no room: {error.strerror}",
             "free some space where the output goes",

@@ -24,7 +24,6 @@ WORDS = {
     ("capture", "what"): "hosts",
     ("path", "what"): "files",
 }
-KINDS = sorted(set(WORDS.values()))
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name")}
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from pathlib import Path
 
 from hoplab import runs
 from hoplab.cli import output
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, is_full
 from hoplab.report.language import code_from, language
 
 _SUFFIX = {"html": ".html", "svg": ".svg", "markdown": ".md"}
@@ -74,9 +73,8 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise LabError(
             f"{file} cannot be written: {error.strerror}",
             "free some space, or choose another file with -o",
-            Exit.NO_SPACE if full else Exit.BAD_INPUT,
+            Exit.NO_SPACE if is_full(error) else Exit.BAD_INPUT,
         ) from error
