@@ -13,6 +13,7 @@
 # MACHINES   where the image is kept (default: /var/tmp/hoplab-machines)
 # BUNDLE     a folder that scripts/make_bundle.sh --with-tests made on Debian 12: no network then
 # TESTS      files and folders, each of which one pytest runs (default: tests/net)
+# TESTS_kernel_root, TESTS_user_vagrant, ...: the same, for one pass alone
 # ACCEL      kvm: the processor's own help (default: tcg, emulation)
 # MODES      which passes, of datapath-user (default: kernel-root kernel-vagrant user-root
 #            user-vagrant; those with the userspace datapath come last, whatever the order)
@@ -213,7 +214,8 @@ for datapath in kernel user; do
                 ${as}hoplab visit --detail brief && ${as}hoplab swap hub &&
                 ${as}hoplab visit --detail brief | head -n 4 && ${as}hoplab down"
         fi
-        for what in ${TESTS:-$default_tests}; do
+        mine=TESTS_${datapath}_$who
+        for what in ${!mine:-${TESTS:-$default_tests}}; do
             attempt "$what, datapath $datapath, as $who" \
                 "cd $checkout && ${as}timeout ${LIMIT:-14400} .venv/bin/python -m pytest -q -rs -n 2 \
                 --durations=5 -m 'not long' -p no:cacheprovider --timeout 3600 $what"
