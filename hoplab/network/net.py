@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network itself: built, started, and described as plain data."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mininet.link
+import mininet.log
+import mininet.net
+import mininet.node
+
+from hoplab import netlink
+from hoplab.batch import Batch, Place
+from hoplab.errors import Exit, LabError
+from hoplab.network import topofile
+from hoplab.network.queued import place_of_node
+from hoplab.network.switches import lab_switch
+
+MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
+
+
+class Network(mininet.net.Mininet):
+    """Mininet with a batch underneath, MAC addresses that can be read, and a map of itself.
+
+    MAC addresses are 02:00:00:HH:HH:PP: locally administered (IEEE 802, the 02 bit), HH the place
+    of the node in the topology counted from 1, PP the number of the port.
+    """
+
+    def __init__(self, topo: Any, batch: Batch, datapath: str) -> None:
+        self.batch = batch
+        self.datapath = datapath
+        # Mininet builds in the order of the alphabet; people think in the file's, hosts first.
+        names = sorted(topo.g.nodes(), key=topo.isSwitch)
+        self._order = {name: number for number, name in enumerate(names, 1)}
+        mininet.log.setLogLevel("warning")
+        switch = lab_switch(mininet.node.OVSSwitch, datapath)
+        super().__init__(topo=topo, switch=switch, controller=None, build=False)
+
+    def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
+        self._order.setdefault(name, len(self._order) + 1)
+        return super().addHost(name, cls=cls, **params)
+
+    def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
+        self._order.setdefault(name, len(self._order) + 1)
+        return super().addSwitch(name, cls=lab_switch(cls, self.datapath), **params)
+
+    def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None,
+                **params: Any) -> Any:  # fmt: skip
+        ends = [self[n] if isinstance(n, str) else n for n in (node1, node2)]
+        for number, end, port in ((1, ends[0], port1), (2, ends[1], port2)):
+            if port is None:
+                port = params.get(f"params{number}", {}).get("port", end.newPort())
+            params.setdefault(f"addr{number}", self._mac(end.name, port))
+        return super().addLink(*ends, port1=port1, port2=port2, cls=cls, **params)
+
+    def _mac(self, node: str, port: int) -> str:
+        number = self._order[node]
+        return f"02:00:00:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}:{port & 0xFF:02x}"
+
+    def build(self) -> None:
+        """Make every node, link and address. Raises LabError, naming the topology's file and the
+        line of it that is at fault, if one is."""
+        file = getattr(self.topo, "hoplab_file", None)
+        try:
+            super().build()
+            self._check_datapath_ids()
+            self.batch.flush()
+        except LabError as error:
+            if file is not None and error.code == Exit.BAD_INPUT:
+                error.message = f"{file}: {error.message}"
+            raise
+        except Exception as error:
+            if file is None or not topofile.own_frames(file, error):
+                raise
+            hint = "mend the line; it was reached while the network was built"
+            raise topofile.blame(file, error, hint) from error
+
+    def _check_datapath_ids(self) -> None:
+        """A controller tells switches apart by nothing else."""
+        known: dict[int, str] = {}
+        for switch in self.switches:
+            number = int(switch.dpid, 16)
+            if number in known:
+                raise LabError(
+                    f"the switches {known[number]} and {switch.name} have the same datapath id, "
+                    f"{number:x}",
+                    "it is made of the first number in the name: change one, or add dpid='2a'",
+                    Exit.BAD_INPUT,
+                )
+            known[number] = switch.name
+
+    def start(self) -> None:
+        """Build, start the switches (without controllers yet) and wait for the hosts' services.
+        Raises LabError."""
+        if not self.built:
+            self.build()
+        super().start()
+        self.batch.flush()
+        self._offloads_off()
+        self.batch.built = True
+        for host in self.hosts:
+            ready = getattr(host, "ready", None)
+            if callable(ready):
+                try:
+                    ready()
+                except Exception as error:
+                    raise LabError(
+                        f"a service of {host.name} did not start: {error}",
+                        "its own words are above; try the same command by hand with `hoplab exec`",
+                        Exit.LAB_DIED,
+                    ) from error
+
+    def settle(self, warn: Callable[[str], None]) -> None:
+        """Let hosts wait for what needs the switches, which have their controller now. A host that
+        waits in vain is no failure of the lab: WARN is called with the reason."""
+        for host in self.hosts:
+            settled = getattr(host, "settled", None)
+            if callable(settled):
+                try:
+                    settled()
+                except Exception as error:
+                    warn(f"{host.name}: {error}")
+
+    def staticArp(self) -> None:
+        """Tell every host the MAC addresses of all others on its link. Raises LabError where that
+        would take hundreds of megabytes of the kernel's memory."""
+        links: dict[Any, list[tuple[str, str, Place, int]]] = {}
+        for host in self.hosts:
+            place = self.place(host.name)
+            for intf in host.intfList():
+                if intf.IP() and intf.name in place.index:
+                    network = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}").network
+                    one = (intf.IP(), intf.MAC(), place, place.number(intf.name))
+                    links.setdefault(network, []).append(one)
+        entries = sum(len(link) * (len(link) - 1) for link in links.values())
+        if entries > MOST_NEIGHBOURS:
+            raise LabError(
+                f"static ARP for this network takes {entries:,} entries in the kernel's table",
+                "leave it out: hosts that do not talk to all others need few entries",
+                Exit.BAD_INPUT,
+            )
+        for link in links.values():
+            for one in link:
+                for other in link:
+                    if one is not other:
+                        one[2].queue.append(netlink.neighbour(one[3], other[0], other[1]))
+        self.batch.flush()
+
+    def _offloads_off(self) -> None:
+        """Once more where a TCLink is: it turns checksum offload on."""
+        for node in [*self.hosts, *self.switches]:
+            for intf in node.intfList():
+                place = self.place(node.name)
+                if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
+                    netlink.offloads_off(place.namespace.route, intf.name)
+
+    def place(self, name: str) -> Place:
+        """Where a node lives. Raises LabError for a name that is no node."""
+        node = self.nameToNode.get(name)
+        if node is None:
+            known = ", ".join(self.nameToNode)
+            raise LabError(
+                f"this lab has no host {name}",
+                f"it has: {known[:300]}",
+                Exit.NO_SUCH,
+            )
+        return place_of_node(self.batch, node)
+
+    def bridges(self) -> list[str]:
+        """The names of the switches that are Open vSwitch bridges."""
+        return [s.name for s in self.switches if isinstance(s, mininet.node.OVSSwitch)]
+
+    def wiring(self) -> dict[str, Any]:
+        """Nodes, interfaces and who is wired to whom, as plain data for lab.json."""
+        interfaces, peers = [], {}
+        for link in self.links:
+            one, other = link.intf1, link.intf2
+            if one is not None and other is not None:
+                peers[(one.node.name, one.name)] = self._label(other)
+                peers[(other.node.name, other.name)] = self._label(one)
+        nodes = []
+        for node in sorted([*self.hosts, *self.switches], key=lambda node: self._order[node.name]):
+            switch = node in self.switches
+            # A switch whose controller makes it a router says so in its topology.
+            kind = node.params.get("role", "switch") if switch else self._kind(node)
+            own = node.params.get("addresses") or {}
+            given = self._given(node)
+            entry: dict[str, Any] = {"name": node.name, "kind": kind}
+            if switch:
+                entry["dpid"] = getattr(node, "dpid", None)
+            nodes.append(entry)
+            for port, intf in sorted(node.intfs.items()):
+                if intf.name == "lo":
+                    continue
+                address = f"{intf.IP()}/{intf.prefixLen}" if intf.IP() else own.get(port)
+                addresses = [address] if address else []
+                addresses += [one for one in given.get(intf.name, []) if one != address]
+                interfaces.append(
+                    {
+                        "name": self._label(intf),
+                        "ifname": intf.name,
+                        "node": node.name,
+                        "port": port,
+                        "mac": intf.MAC(),
+                        "addresses": addresses,
+                        "peer": peers.get((node.name, intf.name)),
+                    }
+                )
+        return {"nodes": nodes, "interfaces": interfaces}
+
+    def _given(self, node: Any) -> dict[str, list[str]]:
+        """The addresses on a host's interfaces, by name. Mininet knows one IPv4 address of each;
+        a program in the host may have given them others, by IPv6 or DHCP."""
+        place = self.place(node.name)
+        if place is self.batch.root or not place.namespace.entered:
+            return {}
+        try:
+            found = place.namespace.route.addresses()
+        except OSError:
+            return {}
+        return {name: found.get(index, []) for name, index in place.index.items()}
+
+    @staticmethod
+    def _label(intf: Any) -> str:
+        """An interface's name, made unique by its node's where it does not tell it."""
+        name: str = intf.name
+        return name if name.startswith(intf.node.name) else f"{intf.node.name}:{name}"
+
+    def _kind(self, node: Any) -> str:
+        place = self.place(node.name)
+        if len([i for i in node.intfList() if i.name != "lo"]) < 2 or place is self.batch.root:
+            return "host"
+        forward = Path("/proc/sys/net/ipv4/ip_forward")
+        return "router" if place.namespace.run(forward.read_text).strip() == "1" else "host"

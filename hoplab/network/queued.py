@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mininet's base classes, made to queue into a `Batch` instead of asking the kernel.
+
+Replaced are the few methods that touch the kernel, and `Topo.addLink`, which refuses what cannot
+be built while the line of the user's file is still known.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import os
+import subprocess
+from typing import Any
+
+import mininet.link
+import mininet.net
+import mininet.node
+import mininet.topo
+import mininet.util
+
+from hoplab import netlink
+from hoplab.batch import Batch, Place
+from hoplab.errors import Exit, LabError
+
+_LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
+
+
+def install(batch: Batch) -> None:
+    """Make Mininet's base classes ask `batch` instead of the kernel."""
+    # Mininet's own checks and tunings: programs are checked by `doctor`, and machine-wide sysctls
+    # are not a lab's to change.
+    mininet.node.Node.isSetup = True
+    mininet.node.OVSSwitch.isSetup = True
+    mininet.node.OVSSwitch.OVSVersion = "2.17"
+    mininet.net.Mininet.inited = True
+    mininet.util.numCores.ncores = os.cpu_count() or 1  # which it asks `grep`, once a network
+    _install_nodes(batch)
+    _install_interfaces(batch)
+    _guard_topo()
+
+
+def place_of_node(batch: Batch, node: Any) -> Place:
+    place: Place = node.__dict__.get("_place") or batch.root
+    return place
+
+
+def _install_nodes(batch: Batch) -> None:
+    """mininet.node.Node: namespaces, routes and neighbours are queued; a shell starts when it is
+    first used."""
+    Node = mininet.node.Node
+    start_shell = Node.startShell
+    place_of = functools.partial(place_of_node, batch)
+
+    def queue_node(self: Any, mnopts: Any = None) -> None:
+        for name in _LAZY:
+            self.__dict__.pop(name, None)
+        self._mnopts = mnopts
+        if self.inNamespace:
+            self._place = batch.place(self.name)
+            self._place.files = etc_files(self.name, self.params)
+
+    def lazily(self: Any, name: str) -> Any:
+        if name not in _LAZY or "_mnopts" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        batch.flush()
+        for lazy in _LAZY:
+            self.__dict__[lazy] = None
+        inside, self.inNamespace = self.inNamespace, False  # it has its namespaces already
+        try:
+            place_of(self).namespace.run(lambda: start_shell(self, self._mnopts))
+        finally:
+            self.inNamespace = inside
+        return self.__dict__[name]
+
+    def configure(
+        self: Any, mac: Any = None, ip: Any = None, defaultRoute: Any = None, lo: str = "up",
+        **_params: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        results: dict[str, Any] = {}
+        self.setParam(results, "setMAC", mac=mac)
+        self.setParam(results, "setIP", ip=ip)
+        self.setParam(results, "setDefaultRoute", defaultRoute=defaultRoute)
+        if lo != "up":  # it is up from the start
+            self.cmd("ifconfig lo " + lo)
+        return results
+
+    set_default_route = Node.setDefaultRoute
+
+    def default_route(self: Any, intf: Any = None) -> Any:
+        words = str(intf).split()
+        if len(words) == 1:
+            words = ["dev", *words]
+        options = dict(zip(words[::2], words[1::2], strict=False))
+        place = place_of(self)
+        device = options.get("dev")
+        if not set(options) <= {"dev", "via"} or (device and device not in place.index):
+            return set_default_route(self, intf)
+        number = place.number(device) if device else None
+        try:
+            message = netlink.route(None, gateway=options.get("via"), index=number)
+        except ValueError:
+            raise LabError(
+                f"{self.name}: {options.get('via')} is no IP address of a gateway",
+                "write the default route as in 'via 10.0.0.1'",
+                Exit.BAD_INPUT,
+            ) from None
+        batch.later(place, message)
+        return ""
+
+    set_arp = Node.setARP
+
+    def static_neighbour(self: Any, ip: str, mac: str) -> Any:
+        place, address = place_of(self), ipaddress.ip_address(ip)
+        for intf in self.intfList():
+            own = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}") if intf.IP() else None
+            if own is not None and intf.name in place.index and address in own.network:
+                batch.later(place, netlink.neighbour(place.number(intf.name), ip, mac))
+                return ""
+        return set_arp(self, ip, mac)
+
+    def popen(self: Any, *args: Any, **options: Any) -> Any:
+        if not self.inNamespace or "mncmd" in options:
+            return stock_popen(self, *args, **options)
+        batch.flush()
+        argv = list(args[0]) if isinstance(args[0], list) else list(args)
+        shell = options.pop("shell", False)
+        if len(argv) == 1 and not shell and not isinstance(args[0], list):
+            argv = argv[0].split()
+        if shell:
+            argv = [os.environ.get("SHELL", "/bin/sh"), "-c", " ".join(argv)]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return place_of(self).namespace.popen(argv, **options)
+
+    stock_popen = Node.popen
+    Node.startShell, Node.__getattr__ = queue_node, lazily
+    Node.config, Node.setDefaultRoute, Node.popen = configure, default_route, popen
+    Node.setARP = static_neighbour
+    Node.private_etc = True  # every host has /etc/hosts and /etc/resolv.conf of its own
+
+
+def _install_interfaces(batch: Batch) -> None:
+    """mininet.link: interfaces, pairs and addresses are queued."""
+    Intf, Link, TCIntf = mininet.link.Intf, mininet.link.Link, mininet.link.TCIntf
+    place_of = functools.partial(place_of_node, batch)
+
+    def set_mac(self: Any, mac: str) -> str:
+        try:
+            netlink.mac_bytes(mac)
+        except ValueError:
+            raise LabError(
+                f"{self.name}: {mac} is no MAC address",
+                "write six bytes in hexadecimal, as in 02:00:00:00:00:01",
+                Exit.BAD_INPUT,
+            ) from None
+        self.mac = mac
+        place = place_of(self.node)
+        batch.later(place, netlink.link_mac(place.number(self.name), self.name, mac))
+        return ""
+
+    def set_ip(self: Any, ip: str, prefixLen: Any = None) -> str:
+        if "/" in ip:
+            self.ip, self.prefixLen = ip.split("/")
+        elif prefixLen is None:
+            raise LabError(
+                f"{self.name}: {ip} has no prefix length",
+                f"write it with one, for example {ip}/24",
+                Exit.BAD_INPUT,
+            )
+        else:
+            self.ip, self.prefixLen = ip, prefixLen
+        place, cidr = place_of(self.node), f"{self.ip}/{self.prefixLen}"
+        try:
+            ipaddress.ip_interface(cidr)
+        except ValueError:
+            raise LabError(
+                f"{self.name}: {cidr} is no IP address with a prefix length",
+                "write it as in 10.0.0.1/24",
+                Exit.BAD_INPUT,
+            ) from None
+        batch.set_address(place, self.name, cidr)
+        return ""
+
+    stock_ifconfig, stock_is_up = Intf.ifconfig, Intf.isUp
+
+    def ifconfig(self: Any, *args: Any) -> Any:
+        place = place_of(self.node)
+        if args in (("up",), ("down",)) and self.name in place.index:
+            batch.later(place, netlink.link_up(place.number(self.name), self.name, args == ("up",)))
+            return ""
+        return stock_ifconfig(self, *args)
+
+    def is_up(self: Any, setUp: bool = False) -> Any:
+        if setUp and self.name == "lo":
+            return True
+        return stock_is_up(self, setUp)
+
+    def make_pair(
+        cls: Any, intfname1: str, intfname2: str, addr1: Any = None, addr2: Any = None,
+        node1: Any = None, node2: Any = None, deleteIntfs: bool = True,
+    ) -> None:  # fmt: skip
+        one = place_of(node1) if node1 is not None else batch.root
+        other = place_of(node2) if node2 is not None else batch.root
+        random = mininet.net.Mininet.randMac
+        batch.pair(one, intfname1, addr1 or random(), other, intfname2, addr2 or random())
+        if node1 is None:
+            batch.flush()
+
+    stock_tc = TCIntf.tc
+
+    def shape(self: Any, command: str, tc: str = "tc") -> str:
+        """Stock Mininet prints what tc refused, and goes on without."""
+        batch.flush()  # the shell that runs tc may be there before the interface
+        said: str = stock_tc(self, command, tc)
+        refused = [x for x in said.splitlines() if x.strip() and not x.startswith("Warning")]
+        if refused and " add " in command:  # there may be nothing to delete
+            raise LabError(
+                f"{self.name}: this kernel does not shape the link as asked: {refused[0].strip()}",
+                "leave out delay, jitter and loss (they want the module sch_netem), or take a "
+                "kernel that has it; `hoplab doctor` tells",
+                Exit.REFUSED,
+            )
+        return said
+
+    Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
+    TCIntf.tc = shape
+    Link.makeIntfPair = classmethod(make_pair)
+
+
+def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
+    """A host's own /etc/hosts and /etc/resolv.conf. It knows itself by name, and asks the DNS
+    server in its parameter `nameserver`, if it has one, about everybody else."""
+    hosts = "127.0.0.1 localhost\n"
+    ip = params.get("ip")
+    if ip:
+        hosts += f"{str(ip).split('/')[0]} {name}\n"
+    server = params.get("nameserver")
+    resolv = (
+        f"nameserver {server}\noptions timeout:2 attempts:2\n" if server else "# no DNS server\n"
+    )
+    return {"/etc/hosts": hosts, "/etc/resolv.conf": resolv}
+
+
+def _guard_topo() -> None:
+    """Refuse the same link twice: between switches it makes a loop that no frame ever leaves."""
+    add_link = mininet.topo.Topo.addLink
+
+    def checked(
+        self: Any, node1: str, node2: str, port1: Any = None, port2: Any = None, key: Any = None,
+        **opts: Any,
+    ) -> Any:  # fmt: skip
+        known = set(self.g.nodes())
+        for node in (node1, node2):
+            if node not in known:
+                raise LabError(
+                    f"a link goes to {node}, which the topology has not added",
+                    f"add it first: self.addHost({str(node)!r}) or self.addSwitch({str(node)!r})",
+                    Exit.BAD_INPUT,
+                )
+        if node1 == node2:
+            raise LabError(
+                f"a link joins {node1} to itself",
+                "give two nodes of different names",
+                Exit.BAD_INPUT,
+            )
+        named = port1 is not None or port2 is not None or key is not None
+        named = named or "intfName1" in opts or "intfName2" in opts
+        if not named and (
+            node2 in self.g.edge.get(node1, ()) or node1 in self.g.edge.get(node2, ())
+        ):
+            raise LabError(
+                f"the link {node1} - {node2} is built twice",
+                "remove one; if two parallel cables are meant, name their ports: "
+                f"addLink({str(node1)!r}, {str(node2)!r}, port1=2, port2=2)",
+                Exit.BAD_INPUT,
+            )
+        return add_link(self, node1, node2, port1, port2, key, **opts)
+
+    mininet.topo.Topo.addLink = checked

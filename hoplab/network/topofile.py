@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A user's topology file: found, run, and blamed by its line when something is wrong with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mininet.topo
+
+from hoplab.batch import NAME_LIMIT
+from hoplab.errors import Exit, LabError, limited
+
+
+def load_topo(path: Path, arguments: str = "") -> Any:
+    """The Topo that a file describes, as `mn --custom FILE --topo NAME,ARGUMENTS` finds it.
+
+    The file's dictionary `topos` is looked at first (one entry, or the one that has the file's
+    name), else its one Topo class. `arguments`: 'n=4' or '4,2', as for `mn`.
+    Raises LabError(BAD_INPUT), naming the line at fault.
+    """
+    module = load_file(path, "topology")
+    makers = _makers(module, path)
+    args, kwargs = _split(arguments)
+    try:
+        topo = makers(*args, **kwargs)
+    except LabError as error:
+        error.message = f"{path}: {error.message}"
+        raise
+    except Exception as error:
+        given = arguments or "(none)"
+        if isinstance(error, TypeError) and not own_frames(path, error):
+            raise LabError(
+                f"{path}: the topology does not take the parameters {given}: {error}",
+                "the file's docstring says what it takes",
+                Exit.BAD_INPUT,
+            ) from error
+        hint = "mend the line; it was reached while the topology was built"
+        if arguments:
+            hint = f"other parameters than {arguments}? the file's docstring says what it takes"
+        raise blame(path, error, hint) from error
+    _check_names(path, topo)
+    topo.hoplab_file = path  # what goes wrong later can name it
+    return topo
+
+
+def load_file(path: Path, what: str) -> types.ModuleType:
+    """Run a user's Python file as a module. Raises LabError(BAD_INPUT) naming the line at fault."""
+    if not path.is_file():
+        raise LabError(f"there is no file {path}", f"name a {what} file", Exit.NO_SUCH)
+    name = f"hoplab_{what}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LabError(f"{path} is no Python file", "its name must end in .py", Exit.BAD_INPUT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise LabError(
+            f"{path}, line {error.lineno}: {error.msg}",
+            "mend the line; `python3 -m py_compile FILE` checks it",
+            Exit.BAD_INPUT,
+            (error.text or "").rstrip(),
+        ) from error
+    except LabError:
+        raise
+    except BaseException as error:
+        hint = "mend the line; it was reached while the file was loaded"
+        raise blame(path, error, hint) from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def own_frames(path: Path, error: BaseException) -> list[traceback.FrameSummary]:
+    """Where in the user's own file an exception passed through, the deepest place last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if frame.filename == str(path)]
+
+
+def blame(path: Path, error: BaseException, hint: str) -> LabError:
+    """The error to show for an exception in a user's file: its line, and what it says. That the
+    machine gives no more of something is no fault of the file's."""
+    short = limited(error)
+    if short is not None:
+        return short
+    own = own_frames(path, error)
+    line = f", line {own[-1].lineno}" if own else ""
+    return LabError(
+        f"{path}{line}: {type(error).__name__}: {error}",
+        hint,
+        Exit.BAD_INPUT,
+        own[-1].line or "" if own else "",
+    )
+
+
+def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
+    topos = getattr(module, "topos", None)
+    if isinstance(topos, dict) and topos:
+        if path.stem in topos or len(topos) == 1:
+            return topos.get(path.stem) or next(iter(topos.values()))
+        raise LabError(
+            f"{path} has several topologies: {', '.join(topos)}",
+            "keep one a file, or give one the file's own name",
+            Exit.BAD_INPUT,
+        )
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, mininet.topo.Topo)
+        and value.__module__ == module.__name__
+    ]
+    if len(own) == 1:
+        return own[0]
+    if own:
+        raise LabError(
+            f"{path} has several Topo classes: {', '.join(each.__name__ for each in own)}",
+            f"say which one is meant: topos = {{{path.stem!r}: {own[-1].__name__}}}",
+            Exit.BAD_INPUT,
+        )
+    raise LabError(
+        f"{path} has no Topo",
+        "write a class YourTopo(mininet.topo.Topo), and end the file with: "
+        f"topos = {{{path.stem!r}: YourTopo}}",
+        Exit.BAD_INPUT,
+    )
+
+
+def _split(arguments: str) -> tuple[list[Any], dict[str, Any]]:
+    def value(text: str) -> Any:
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for word in filter(None, (part.strip() for part in arguments.split(","))):
+        key, equals, text = word.partition("=")
+        if equals:
+            kwargs[key.strip().replace("-", "_")] = value(text.strip())
+        else:
+            args.append(value(word))
+    return args, kwargs
+
+
+def _check_names(path: Path, topo: Any) -> None:
+    """Refuse names that cannot be interfaces before anything is built."""
+    if not isinstance(topo, mininet.topo.Topo):
+        raise LabError(
+            f"{path}: {type(topo).__name__} is no Topo",
+            "`topos` must hold classes or functions that make a mininet.topo.Topo",
+            Exit.BAD_INPUT,
+        )
+    for name in topo.g.nodes():
+        if not isinstance(name, str):
+            raise LabError(
+                f"{path}: {name!r} is no name for a node",
+                f"names are texts: self.addHost('h{name}')",
+                Exit.BAD_INPUT,
+            )
+    degree = {name: 0 for name in topo.nodes()}
+    for one, other in topo.links():
+        degree[one] += 1
+        degree[other] += 1
+    for name in topo.nodes():
+        longest = (
+            f"{name}-eth{max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)}"
+        )
+        if len(longest.encode()) > NAME_LIMIT:
+            raise LabError(
+                f"{path}: {name} is too long a name: its interface {longest} has "
+                f"{len(longest.encode())} characters, and Linux allows {NAME_LIMIT}",
+                f"shorten it to {NAME_LIMIT - len(longest.encode()) + len(name.encode())} "
+                "characters or fewer",
+                Exit.BAD_INPUT,
+            )
+        if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", name) or name in (".", ".."):
+            raise LabError(
+                f"{path}: {name!r} is no name for a node",
+                "use letters, digits and - _ .",
+                Exit.BAD_INPUT,
+            )
+    for name in topo.switches():
+        dpid = topo.nodeInfo(name).get("dpid")
+        digits = dpid.replace(":", "") if isinstance(dpid, str) else ""
+        if dpid and not re.fullmatch(r"[0-9A-Fa-f]{1,16}", digits):
+            raise LabError(
+                f"{path}: the switch {name} has the datapath id {dpid!r}",
+                "write up to 16 hexadecimal digits, as in dpid='2a'",
+                Exit.BAD_INPUT,
+            )
+        if not re.search(r"\d", name) and not dpid:
+            raise LabError(
+                f"{path}: the switch {name} has no number to make its datapath id from",
+                f"call it {name}1, or add dpid='1'",
+                Exit.BAD_INPUT,
+            )
