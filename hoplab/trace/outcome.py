@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from hoplab.trace.causes import ASKS_MAC, Lookup, short
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
+from hoplab.trace.silence import silent_link
 from hoplab.trace.steps import Facts
 from hoplab.trace.tcp import Connection, Exchange, Secured
 from hoplab.trace.titles import clean, plural
@@ -221,7 +222,7 @@ def _after_name(facts: Facts, last: Lookup) -> Outcome:
     values = f"{last.server} answered about {clean(last.name, 60)}: {last.result}."
     asked = _unanswered_arp(facts, last.asker, facts.by_number[last.answer].number)
     if asked:
-        return _arp_death(asked, values)
+        return _arp_death(facts, asked, values)
     text = f"{values} But no SYN left {last.asker}."
     why = [
         "The reason is inside the client (no route to that address, perhaps): no frame shows it."
@@ -232,7 +233,7 @@ def _after_name(facts: Facts, last: Lookup) -> Outcome:
 def _nothing_left(facts: Facts, request: Request) -> Outcome:
     asked = _unanswered_arp(facts, request.client, 0)
     if asked:
-        return _arp_death(asked, "")
+        return _arp_death(facts, asked, "")
     sent = [trip for trip in facts.trips if trip.sender == request.client]
     if any(not trip.kind.startswith(_NOISE) for trip in sent):
         text = f"{request.client} sent frames, but none of them for this fetch."
@@ -240,7 +241,8 @@ def _nothing_left(facts: Facts, request: Request) -> Outcome:
         text = f"Not one frame of the fetch left {request.client}."
     why = [
         f"{request.client} gave up before its card was asked to send: it has no route to the "
-        "address it wants (`ip route` there shows what it has), or it knows no resolver."
+        "address it wants (`ip route` there shows what it has; a link that is down takes its "
+        "routes along), or it knows no resolver."
     ]
     return Outcome(False, "no-frame", text, why, request.client, [])
 
@@ -255,13 +257,11 @@ def _unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
     return [trip for trip in found if trip.dst == found[-1].dst] if found else []
 
 
-def _arp_death(asked: list[Trip], before: str) -> Outcome:
+def _arp_death(facts: Facts, asked: list[Trip], before: str) -> Outcome:
     one = asked[-1]
     text = f"{one.sender} asked {plural(len(asked), 'time')} for the MAC of {one.dst}, "
     text += "and nobody answered."
-    why = [_heard(one)]
-    if one.target and one.target not in one.delivered:
-        why.append(f"{one.target} has that address, but no request reached it.")
+    why = [_heard(one), *_unreached(facts, one)]
     trips = [trip.number for trip in asked]
     return Outcome(False, "arp-silent", f"{before} {text}".strip(), why, one.sender, trips)
 
@@ -275,6 +275,21 @@ def _heard(trip: Trip) -> str:
     if trip.delivered:
         return f"It reached {', '.join(got)}."
     return f"{', '.join(got)} got the request; the address belongs to none of them."
+
+
+def _unreached(facts: Facts, asked: Trip) -> list[str]:
+    """Who could have answered, had the request come there, and the link that it did not go over."""
+    owner = asked.target
+    if not owner or owner in asked.delivered:
+        return []
+    why = [f"{owner} has that address, but no request reached it."]
+    near, far = silent_link(facts.wiring, facts.trips, asked.sender, owner)
+    if near:
+        why.append(
+            f"Not one frame was seen between {near} and {far}: that link may be down at either "
+            "end, which `ip link` there tells."
+        )
+    return why
 
 
 def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
@@ -304,7 +319,7 @@ def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
         tries = [one for one in holders if one.sender == asker]
         text = f"{text} {asker} asked {plural(len(tries), 'time')} for the MAC of "
         text += f"{holders[-1].dst} {numbers([one.number for one in tries])}; nobody answered."
-        why.append(_heard(holders[-1]))
+        why += [_heard(holders[-1]), *_unreached(facts, holders[-1])]
         where, code = asker, "arp-silent"
         evidence += [one.number for one in tries]
     if errors:
@@ -348,7 +363,7 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
         return Outcome(False, "no-frame", text, why, host, [])
     asked = _unanswered_arp(facts, own[0].sender, 0)
     if asked and all(trip.kind in ASKS_MAC for trip in own):
-        return _arp_death(asked, "")
+        return _arp_death(facts, asked, "")
     opened = [one for one in facts.connections if not host or one.client.node == host]
     opened = [one for one in opened if one.port != 53]
     answered = [(one, exchange) for one in opened for exchange in one.exchanges if exchange.status]

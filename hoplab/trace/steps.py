@@ -21,6 +21,7 @@ from hoplab.trace.causes import ASKS_MAC, Lookup, first_parts
 from hoplab.trace.narrative import Mapping, Step, Trip
 from hoplab.trace.tcp import Connection, Secured
 from hoplab.trace.titles import clean, plural
+from hoplab.trace.wiring import Wiring
 
 LESSON = ("arp", "dns", "handshake", "http", "close")
 
@@ -72,6 +73,7 @@ class Facts:
     connections: list[Connection]
     lookups: list[Lookup]
     by_number: dict[int, Trip]
+    wiring: Wiring
 
 
 Label = tuple[str, int]  # step key, and which one of its kind

@@ -75,7 +75,7 @@ def tell(
     lookups = find_causes(places, trips)
     said_there = conversation(channel) if channel is not None else None
     switches = add_decisions(wiring, known, trips, said_there) if said_there is not None else {}
-    facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips})
+    facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips}, wiring)
     steps = make_steps(facts, lesson=request is not None)
     add_remarks(facts, steps, request)
     if said_there:

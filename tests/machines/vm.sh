@@ -18,6 +18,8 @@
 # MODES      which passes, of datapath-user (default: kernel-root kernel-vagrant user-root
 #            user-vagrant; those with the userspace datapath come last, whatever the order)
 # LIMIT      seconds that one pass of pytest may take (default: 14400)
+# ARCH       arm64: a machine with that processor, whatever this one has; to make its image, this
+#            one must run such programs (qemu-user-static and binfmt_misc)
 #
 # The machine can be held while something else needs the processor, and its clock stands still then
 # (MACHINES/vm/monitor is QEMU's monitor):
@@ -35,10 +37,16 @@ esac
 modes=${MODES:-kernel-root kernel-vagrant user-root user-vagrant}
 default_tests=tests/net
 if [ "$smoke" = yes ]; then default_tests=tests/net/test_netem.py; fi
-for program in mmdebstrap mkfs.ext4 qemu-system-x86_64 ssh ssh-keygen; do
+arch=${ARCH:-$(dpkg --print-architecture)}
+case $arch in
+    amd64) qemu=(qemu-system-x86_64 -M q35) console=ttyS0 ;;
+    arm64) qemu=(qemu-system-aarch64 -M virt) console=ttyAMA0 ;;
+    *) echo "vm: nobody has tried $arch; say ARCH=amd64 or ARCH=arm64" >&2 && exit 2 ;;
+esac
+for program in mmdebstrap mkfs.ext4 "${qemu[0]}" ssh ssh-keygen; do
     if ! command -v "$program" >/dev/null; then
-        echo "vm: $program is missing: apt-get install mmdebstrap e2fsprogs qemu-system-x86" \
-            "openssh-client" >&2
+        echo "vm: $program is missing: apt-get install mmdebstrap e2fsprogs openssh-client" \
+            "qemu-system-x86 (or qemu-system-arm)" >&2
         exit 6
     fi
 done
@@ -46,6 +54,7 @@ done
 say() { printf '%5d s  %s\n' "$SECONDS" "$*"; }
 
 image=$machines/vm
+if [ "$arch" != "$(dpkg --print-architecture)" ]; then image=$machines/vm-$arch; fi
 mkdir -p "$image"
 if [ ! -f "$image/disk" ]; then
     say "making the image (log: $image/make.log)"
@@ -53,7 +62,8 @@ if [ ! -f "$image/disk" ]; then
     ssh-keygen -q -t ed25519 -N '' -C hoplab-test-vm -f "$image/key"
     # The packages stand in the image, so that a run takes minutes less; install.sh finds them.
     packages=$("$here/scripts/install.sh" --list --with-tests | paste -sd ,)
-    mmdebstrap --mode=root --variant=minbase --include="linux-image-cloud-amd64,systemd-sysv,udev" \
+    mmdebstrap --mode=root --variant=minbase --architectures="$arch" \
+        --include="linux-image-cloud-$arch,systemd-sysv,udev" \
         --include="openssh-server,sudo,ca-certificates,kmod,bash-completion,man-db,$packages" \
         bookworm "$image/root" http://deb.debian.org/debian >"$image/make.log" 2>&1
     root=$image/root
@@ -87,10 +97,10 @@ accelerator=(-accel tcg,thread=multi -cpu max)
 if [ "${ACCEL:-tcg}" = kvm ]; then accelerator=(-accel kvm -cpu host); fi
 # Retpolines defeat the emulator's cache of jumps: without them a program starts three times faster,
 # and there is nobody in this machine to be safe from.
-kernel='root=/dev/vda rw console=ttyS0 quiet mitigations=off'
+kernel="root=/dev/vda rw console=$console quiet mitigations=off"
 # What is written to the disk is thrown away with the machine.
 rm -f "$image/monitor"
-nice -n 10 qemu-system-x86_64 -M q35 "${accelerator[@]}" -smp 2 -m 4096 -display none \
+nice -n 10 "${qemu[@]}" "${accelerator[@]}" -smp 2 -m 4096 -display none \
     -monitor "unix:$image/monitor,server=on,wait=off" -serial "file:$image/console.log" \
     -kernel "$image/vmlinuz" -initrd "$image/initrd" -append "$kernel" \
     -drive "file=$image/disk,if=virtio,format=raw,snapshot=on" \
@@ -102,7 +112,7 @@ trap 'kill "$machine" 2>/dev/null || true; wait "$machine" 2>/dev/null || true' 
 inside=(ssh -q -i "$image/key" -p "$port" -o StrictHostKeyChecking=no -o ConnectTimeout=10
     -o UserKnownHostsFile=/dev/null -o ServerAliveInterval=60 -o ServerAliveCountMax=60
     vagrant@127.0.0.1)
-say "booting (${accelerator[1]}; console: $image/console.log)"
+say "booting ($arch, ${accelerator[1]}; console: $image/console.log)"
 deadline=$((SECONDS + ${BOOT_LIMIT:-600}))
 until "${inside[@]}" true 2>/dev/null; do
     if [ "$SECONDS" -gt "$deadline" ] || ! kill -0 "$machine" 2>/dev/null; then

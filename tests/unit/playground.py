@@ -84,6 +84,7 @@ class Playground:
     """Sends frames through the wiring and writes down what every interface sees.
 
     drop: asked for every frame with its sending interface's name; True loses it on the link.
+    down: interfaces whose links are down: nothing is sent over them.
     """
 
     def __init__(self, wiring: Wiring, gateways: dict[str, str] | None = None) -> None:
@@ -96,6 +97,7 @@ class Playground:
         self.table: dict[tuple[str, str], int] = {}
         self.held: dict[tuple[str, str], list[bytes]] = {}
         self.drop: Callable[[str, Packet], bool] = lambda interface, packet: False
+        self.down: set[str] = set()
         self._events: list[tuple[int, int, Callable[[], None], Callable[[], bool]]] = []
         self._order = count()
         self._ident = count(100)
@@ -154,8 +156,11 @@ class Playground:
     def send(self, port: int, data: bytes) -> None:
         """Puts a frame on the cable at a port."""
         packet = decode(data)
-        self.seen.append((self.now_ns, port, Reception.OUTGOING, data))
         peer = self.wiring.peer(port)
+        ends = {self.wiring.port_name(end) for end in (port, peer) if end is not None}
+        if ends & self.down:
+            return
+        self.seen.append((self.now_ns, port, Reception.OUTGOING, data))
         if peer is None or self.drop(self.wiring.port_name(port), packet):
             return
         self.at(10, lambda: self._arrive(peer, data))

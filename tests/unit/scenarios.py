@@ -162,6 +162,15 @@ def dead_host() -> Story:
     return net.story(URL, said="no route to host")
 
 
+def link_down() -> Story:
+    net = web(warm=True)
+    net.cache.pop(("r2", WWW))
+    net.down.add("www-eth0")
+    resolve_cached(net)
+    Talk(net, CLIENT, WWW).say("c", SYN)
+    return net.story(URL, said="no route to host")
+
+
 def no_route() -> Story:
     net = web()
     return net.story(URL, said="network is unreachable")
@@ -190,6 +199,7 @@ SCENARIOS: dict[str, Callable[[], Story]] = {
     "web_refused": refused,
     "web_dead_host": dead_host,
     "web_no_route": no_route,
+    "web_link_down": link_down,
     "ping_cable": ping_cable,
     "ping_ttl": ping_ttl,
 }
