@@ -94,7 +94,8 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     keep += [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
     ours = Path(__file__).resolve().parent.parent
     keep += [str(ours), sys.prefix]
-    out = OutFile(capture, "--capture").fd if capture is not None else -1
+    file = OutFile(capture, "--capture") if capture is not None else None
+    out = file.fd if file is not None else -1
     terminal = os.isatty(0)
     master = slave = -1
     if terminal:
@@ -113,6 +114,10 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
                 os.close(fd)
         out = slave = -1
         return _accompany(started, master, say, capture)
+    except LabError:
+        if file is not None and file.path.is_file() and file.path.stat().st_size == 0:
+            file.discard()
+        raise
     finally:
         if started is not None:
             _end(started)
@@ -264,6 +269,9 @@ class _Inside:
         logs = OWN / "logs"
         logs.mkdir()
         daemons = self._open_vswitch(logs)
+        _provide()
+        path = f"{OWN / 'first'}:{_path()}:{OWN / 'last'}"
+        program = self._program(path)
         recording: Capture | None = None
         if self.out >= 0:
             from hoplab.watch import Watch
@@ -272,7 +280,7 @@ class _Inside:
             recording = Capture(self.out, f"hoplab: {shlex.join(self.argv)}")
             os.close(self.out)
             watch = Watch(recording)
-        process = self._start()
+        process = self._start(program, path)
         threading.Thread(target=self._signals, args=(process,), daemon=True).start()
         if daemons is not None:
             threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
@@ -322,16 +330,25 @@ class _Inside:
                 self.channel.send(json.dumps(error.as_dict()).encode())
             os._exit(1)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        _provide()
-        first, last, site = OWN / "first", OWN / "last", OWN / "site"
-        path = f"{first}:{_path()}:{last}"
+    def _program(self, path: str) -> str:
+        """The file that the command's first word names."""
+        program = shutil.which(self.argv[0], path=path)
+        if program is None:
+            raise LabError(
+                f"{self.argv[0]}: command not found",
+                "is it installed? a command sees the same programs as your machine",
+                Exit.NO_SUCH,
+            )
+        return program
+
+    def _start(self, program: str, path: str) -> subprocess.Popen[bytes]:
+        site = OWN / "site"
         env = {
             **os.environ,
             "PATH": path,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),
             "HOPLAB_DATAPATH": self.datapath,
-            "HOPLAB_PROVIDED": str(last),
+            "HOPLAB_PROVIDED": str(OWN / "last"),
             "HOPLAB_FALLBACK": str(OWN / "fallback"),
         }
 
@@ -340,13 +357,6 @@ class _Inside:
             if self.terminal:
                 fcntl.ioctl(self.streams[0], termios.TIOCSCTTY, 0)
 
-        program = shutil.which(self.argv[0], path=path)
-        if program is None:
-            raise LabError(
-                f"{self.argv[0]}: command not found",
-                "is it installed? a command sees the same programs as your machine",
-                Exit.NO_SUCH,
-            )
         try:
             process = subprocess.Popen(
                 self.argv,

@@ -94,6 +94,7 @@ class Lab:
                 batch.on_new = lambda new: listening.tap(self, early, new)
             self.network = network.Network(topo, batch, self.datapath)
             self.network.build()
+            self._warn_shared()
             if self.spec.static_arp:
                 self.network.staticArp()
                 self.event("every host knows all MAC addresses on its link: no ARP will be seen")
@@ -198,6 +199,14 @@ class Lab:
     def controller(self) -> control.Controller | None:
         """Who is in charge of the switches, or of the first of them."""
         return self.crew.controller if self.crew is not None else None
+
+    def _warn_shared(self) -> None:
+        for address, names in itertools.islice(self.network.shared_addresses(), 5):
+            who = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
+            self.event(
+                f"{who} are on one link and have the same address, {address}: who asks for it "
+                "hears several answers"
+            )
 
     def _warn_empty(self, empty: list[str]) -> None:
         if empty and self.controller is not None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,35 @@ class Network(mininet.net.Mininet):
                 place = self.place(node.name)
                 if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
                     netlink.offloads_off(place.namespace.route, intf.name)
+
+    def shared_addresses(self) -> Iterator[tuple[str, list[str]]]:
+        """(IP address, names of the nodes that have it) for every address that several have on one
+        link, which is what switches join (RFC 5227 says what comes of it)."""
+        bridges = {s for s in self.switches if s.params.get("role", "switch") == "switch"}
+        joined: dict[Any, Any] = {}  # a node, or one interface of a node that keeps links apart
+
+        def root(one: Any) -> Any:
+            while one in joined:
+                one = joined[one]
+            return one
+
+        for link in self.links:
+            ends = [
+                end.node if end.node in bridges else end
+                for end in (link.intf1, link.intf2)
+                if end is not None
+            ]
+            if len(ends) == 2 and root(ends[0]) is not root(ends[1]):
+                joined[root(ends[0])] = root(ends[1])
+        owners: dict[tuple[Any, str], list[str]] = {}
+        for node in self.hosts:
+            for intf in node.intfList():
+                if intf.IP() and intf.link is not None:
+                    owners.setdefault((root(intf), intf.IP()), []).append(node.name)
+        for (_, address), names in owners.items():
+            several = list(dict.fromkeys(names))
+            if len(several) > 1:
+                yield address, several
 
     def place(self, name: str) -> Place:
         """Where a node lives. Raises LabError for a name that is no node."""

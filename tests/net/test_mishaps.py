@@ -44,7 +44,42 @@ def labs(world: World) -> list[str]:
     return [lab["name"] for lab in world("ls", "--json").json]
 
 
+# ------------------------------------------------------------------------ what a user should know
+
+TWICE = """
+from mininet.topo import Topo
+
+
+class Twice(Topo):
+    def build(self):
+        self.addSwitch("s1"), self.addSwitch("s2"), self.addSwitch("s3")
+        self.addSwitch("s4", role="router")
+        self.addLink("s1", "s2"), self.addLink("s2", "s4"), self.addLink("s3", "s4")
+        for name, switch in (("a", "s1"), ("b", "s2"), ("elsewhere", "s3")):
+            self.addLink(self.addHost(name, ip="10.0.0.1/24"), switch)
+"""
+
+
+def test_an_address_that_two_hosts_of_one_link_have_is_told(hoplab: World) -> None:
+    (hoplab.home / "twice.py").write_text(TWICE)
+    told = hoplab("up", "twice.py", "--controller", "hub")
+    assert "note: a, b are on one link and have the same address, 10.0.0.1" in told.err + told.out
+    assert "elsewhere" not in told.err
+    hoplab("down")
+    told = hoplab("up", "web_openflow")
+    assert "the same address" not in told.err + told.out
+
+
 # ---------------------------------------------------------------------------- nothing is lost
+
+
+def test_a_mistyped_run_leaves_the_file_alone(hoplab: World) -> None:
+    kept = hoplab.home / "precious.txt"
+    kept.write_text("precious\n")
+    hoplab("run", "--capture", "precious.txt", "--", "no-such-program", code=4)
+    assert kept.read_text() == "precious\n"
+    hoplab("run", "--capture", "new.pcapng", "--", "no-such-program", code=4)
+    assert not (hoplab.home / "new.pcapng").exists()
 
 
 def test_a_mistyped_capture_leaves_the_file_alone(hoplab: World) -> None:
