@@ -36,8 +36,9 @@ import netmodel as nm  # noqa: E402
 
 from hoplab.trace.follow import Follower, follow  # noqa: E402
 from hoplab.trace.wiring import Wiring  # noqa: E402
+from hoplab.wire import dns, http  # noqa: E402
 from hoplab.wire.observation import Observation  # noqa: E402
-from hoplab.wire.packet import decode, dns, http  # noqa: E402
+from hoplab.wire.packet import decode  # noqa: E402
 from hoplab.wire.pcapng import InterfaceInfo, Writer, read  # noqa: E402
 
 FIELDS = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl", "tcp.srcport", "tcp.seq", "dns.id")
@@ -190,8 +191,8 @@ def ours(frames: list[bytes]) -> None:
     """Everything that the story asks of a frame."""
     for data in frames:
         packet = decode(data)
-        dns(packet)
-        http(packet)
+        dns.read(packet)
+        http.read(packet)
 
 
 def peers(frames: list[bytes], path: Path) -> dict[str, float]:

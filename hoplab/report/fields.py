@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hoplab.trace.titles import clean
+from hoplab.wire import dns as wire_dns
+from hoplab.wire import http as wire_http
 from hoplab.wire import packet as wire
 
 
@@ -199,7 +201,7 @@ def _upper(cut: _Cutter, protocol: int, whole: int, version: int) -> None:
         destination = number(cut.take("UDP", "destination port", 2))
         cut.take("UDP", "length", 2)
         cut.take("UDP", "checksum", 2, _hex)
-        if wire.DNS_PORT in (source, destination):
+        if wire_dns.PORT in (source, destination):
             _dns(cut, whole)
     elif protocol in (wire.PROTO_ICMP, wire.PROTO_ICMPV6):
         _icmp(cut, whole, version)
@@ -236,11 +238,11 @@ def _tcp(cut: _Cutter, whole: int) -> None:
         cut.take("TCP", "options", options, _size)
     if cut.at >= whole:
         return
-    if wire.DNS_PORT in ports and whole - cut.at > 14:
+    if wire_dns.PORT in ports and whole - cut.at > 14:
         cut.take("DNS", "length", 2)
         _dns(cut, whole)
         return
-    if wire.parse_http(cut.data[cut.at : whole]) is not None:
+    if wire_http.parse(cut.data[cut.at : whole]) is not None:
         _http(cut, whole)
 
 
@@ -269,7 +271,7 @@ def _http(cut: _Cutter, whole: int) -> None:
 
 def _dns(cut: _Cutter, whole: int) -> None:
     start = cut.at
-    message = wire.parse_dns(cut.data[start:whole])
+    message = wire_dns.parse(cut.data[start:whole])
     cut.take("DNS", "id", 2, _hex)
     cut.take("DNS", "flags", 2, _dns_flags)
     for name in ("questions", "answers", "authority", "additional"):
@@ -307,7 +309,7 @@ def _dns_flags(raw: bytes) -> str:
                           (0x0080, "RA"))
         if bits & bit
     ]  # fmt: skip
-    rcode = wire.RCODES.get(bits & 0x0F, str(bits & 0x0F))
+    rcode = wire_dns.RCODES.get(bits & 0x0F, str(bits & 0x0F))
     return " ".join([*names, rcode])
 
 

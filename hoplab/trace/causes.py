@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from hoplab.trace.narrative import Trip
 from hoplab.trace.titles import dns_referral, dns_result
 from hoplab.trace.trips import Places
+from hoplab.wire import dns as wire_dns
 from hoplab.wire import packet as wire
-from hoplab.wire.packet import Dns, Packet
+from hoplab.wire.dns import Dns
+from hoplab.wire.packet import Packet
 
 ASKS_MAC = ("arp-request", "nd-solicitation")
 MAX_WAIT_NS = 10_000_000_000  # a packet is held for at most about three ARP tries, a second each
@@ -242,7 +244,7 @@ def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
     for trip in trips:
         if trip.kind not in ("dns-question", "dns-answer"):
             continue
-        dns = wire.dns(trip.packet)
+        dns = wire_dns.read(trip.packet)
         if dns is None:
             continue
         keys = _dns_keys(trip, dns)

@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 
 from hoplab.trace.narrative import Trip
 from hoplab.trace.titles import clean, dns_title, plural
+from hoplab.wire import dns as wire_dns
+from hoplab.wire import http as wire_http
 from hoplab.wire import packet as wire
 from hoplab.wire import tls
-from hoplab.wire.packet import HttpStart, Tcp
+from hoplab.wire.http import HttpStart
+from hoplab.wire.packet import Tcp
 
 End = tuple[str, int]
 CLIENT, SERVER = 0, 1
@@ -310,10 +313,10 @@ def _words(
 
 def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
     """Kind and title of a segment with data: HTTP, DNS, or plain bytes."""
-    head = wire.http(trip.packet)
+    head = wire_http.read(trip.packet)
     if head is not None:
         return _http_words(head, tcp)
-    dns = wire.dns(trip.packet)
+    dns = wire_dns.read(trip.packet)
     if dns is not None and dns.questions:
         kind, title = dns_title(dns)
         return kind, title + " (over TCP)"
@@ -380,7 +383,7 @@ def _http(connection: Connection, trip: Trip, from_client: bool, again: bool) ->
     size = trip.packet.tcp.payload_length if trip.packet.tcp else 0
     if again or not size:
         return
-    head = wire.http(trip.packet)
+    head = wire_http.read(trip.packet)
     if head is not None and head.request and from_client:
         asked = Exchange(trip.number, head.method, clean(head.target, 60), started_ns=trip.t_ns)
         connection.exchanges.append(asked)

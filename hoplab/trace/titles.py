@@ -7,8 +7,10 @@ relative numbers are in `tcp.py`), nodes, times.
 
 from __future__ import annotations
 
+from hoplab.wire import dns as wire_dns
 from hoplab.wire import packet as wire
-from hoplab.wire.packet import Dns, Icmp, Packet
+from hoplab.wire.dns import Dns
+from hoplab.wire.packet import Icmp, Packet
 
 ETHERTYPES = {0x88CC: "LLDP", 0x86DD: "IPv6", 0x0800: "IPv4", 0x0806: "ARP", 0x8809: "LACP"}
 PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 58: "ICMPv6", 89: "OSPF"}
@@ -88,7 +90,7 @@ def describe(packet: Packet) -> tuple[str, str]:
         return _arp(packet)
     if packet.icmp is not None:
         return _icmp(packet, packet.icmp)
-    dns = wire.dns(packet)
+    dns = wire_dns.read(packet)
     if dns is not None and packet.udp is not None:
         return dns_title(dns)
     if packet.udp is not None:

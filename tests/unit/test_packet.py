@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hoplab.wire import dns, http
 from hoplab.wire import packet as pk
 from hoplab.wire.observation import Observation, Reception
 from hoplab.wire.pcapng import InterfaceInfo, Writer
@@ -196,7 +197,7 @@ def test_ipv6_extension_headers() -> None:
 
 
 def test_dns_answer() -> None:
-    m = pk.dns(pk.decode(FRAMES["dns_answer"]))
+    m = dns.read(pk.decode(FRAMES["dns_answer"]))
     assert m is not None and m.problem == ""
     assert (m.id, m.qr, m.opcode, m.aa, m.tc, m.rd, m.ra, m.rcode_text) == (
         0x1234, True, 0, True, False, True, True, "NOERROR",
@@ -215,10 +216,10 @@ def test_dns_answer() -> None:
 
 
 def test_dns_over_tcp_and_elsewhere() -> None:
-    m = pk.dns(pk.decode(FRAMES["dns_tcp"]))
+    m = dns.read(pk.decode(FRAMES["dns_tcp"]))
     assert m is not None and not m.qr and m.questions == (("www.itheima.com", "A"),)
-    assert pk.dns(pk.decode(FRAMES["vlan"])) is None
-    assert pk.dns(pk.decode(FRAMES["syn"])) is None
+    assert dns.read(pk.decode(FRAMES["vlan"])) is None
+    assert dns.read(pk.decode(FRAMES["syn"])) is None
 
 
 def test_dns_soa_mx_srv_and_unknown() -> None:
@@ -227,7 +228,7 @@ def test_dns_soa_mx_srv_and_unknown() -> None:
     body += record(POINTER, 6, 5, soa) + record(POINTER, 15, 5, b"\0\x0a\2mx\xc0\x0c")
     body += record(POINTER, 33, 5, b"\0\1\0\2\0\x50" + name("w.x.org"))
     body += record(POINTER, 999, 5, b"\xab\xcd")
-    m = pk.parse_dns(body)
+    m = dns.parse(body)
     assert m is not None and m.rcode_text == "NXDOMAIN" and m.problem == ""
     assert [a[1:] for a in m.answers] == [
         ("SOA", 5, "ns.x.org root.x.org 2024 1 2 3 4"),
@@ -239,29 +240,29 @@ def test_dns_soa_mx_srv_and_unknown() -> None:
 
 @pytest.mark.parametrize("bad", [b"\xc0\x0c", b"\1a\xc0\x0c", b"\xc0\x10\1a\xc0\x0c", b"\x3fa"])
 def test_dns_name_that_never_ends(bad: bytes) -> None:
-    m = pk.parse_dns(struct.pack("!6H", 1, 0, 1, 0, 0, 0) + bad + b"\0\1\0\1")
+    m = dns.parse(struct.pack("!6H", 1, 0, 1, 0, 0, 0) + bad + b"\0\1\0\1")
     assert m is not None and m.questions == () and m.problem
 
 
 def test_dns_keeps_what_stands_before_the_fault() -> None:
-    m = pk.parse_dns(ANSWER[:-20])
+    m = dns.parse(ANSWER[:-20])
     assert m is not None and len(m.answers) == 3 and "cut" in m.problem
 
 
 def test_http() -> None:
-    get = pk.http(pk.decode(FRAMES["get"]))
-    ok = pk.http(pk.decode(FRAMES["ok"]))
+    get = http.read(pk.decode(FRAMES["get"]))
+    ok = http.read(pk.decode(FRAMES["ok"]))
     assert get is not None and get.request and get.complete
     assert (get.method, get.target, get.version) == ("GET", "/a?b", "HTTP/1.1")
     assert get.host == "www.itheima.com"
     assert ok is not None and not ok.request
     assert (ok.status, ok.reason, ok.content_type, ok.content_length) == (200, "OK", "text/html", 5)
-    assert pk.http(pk.decode(FRAMES["syn"])) is None
-    assert pk.parse_http(b"hello there") is None
-    assert pk.parse_http(b"GET / FTP/1.1\r\n") is None
-    cut = pk.parse_http(HTTP_GET[:30])
+    assert http.read(pk.decode(FRAMES["syn"])) is None
+    assert http.parse(b"hello there") is None
+    assert http.parse(b"GET / FTP/1.1\r\n") is None
+    cut = http.parse(HTTP_GET[:30])
     assert cut is not None and cut.host == "" and not cut.complete
-    bare = pk.parse_http(b"HTTP/1.0 404\r\nContent-Length: x\r\n\r\n")
+    bare = http.parse(b"HTTP/1.0 404\r\nContent-Length: x\r\n\r\n")
     assert bare is not None and bare.status == 404 and bare.content_length is None
 
 
@@ -269,11 +270,11 @@ def test_http() -> None:
 def test_any_bytes(data: bytes) -> None:
     p = pk.decode(data)
     pk.quoted(p)
-    pk.dns(p)
-    pk.http(p)
+    dns.read(p)
+    http.read(p)
     assert data.startswith(pk.strip_padding(data))
-    pk.parse_dns(data)
-    pk.parse_http(data)
+    dns.parse(data)
+    http.parse(data)
     pk.decode_ip(data)
 
 
@@ -287,17 +288,17 @@ def test_frames_with_faults(which: str, data: st.DataObject) -> None:
     assert p.payload in cut
     for part in (p, pk.quoted(p)):
         if part is not None:
-            pk.dns(part)
-            pk.http(part)
+            dns.read(part)
+            http.read(part)
             assert part.tcp is None or part.tcp.mss is None or part.tcp.mss >= 0
 
 
 @given(st.binary(max_size=300))
 def test_any_dns(data: bytes) -> None:
-    m = pk.parse_dns(QUERY[:12] + data)
+    m = dns.parse(QUERY[:12] + data)
     assert m is not None
     for counts in (b"\xff\xff" * 4,):
-        assert pk.parse_dns(QUERY[:4] + counts + data) is not None
+        assert dns.parse(QUERY[:4] + counts + data) is not None
 
 
 FIELDS = [
@@ -400,13 +401,13 @@ def ours(frame: bytes) -> dict[str, str]:
         }
         if p.tcp.mss is not None:
             row["tcp.options.mss_val"] = p.tcp.mss
-    m = pk.dns(p)
+    m = dns.read(p)
     if m:
         row |= {"dns.id": f"0x{m.id:04x}", "dns.qry.name": m.questions[0][0]}
         if m.qr:
             row["dns.flags.rcode"] = m.rcode
             row["dns.a"] = ",".join(a[3] for a in m.answers if a[1] == "A")
-    h = pk.http(p)
+    h = http.read(p)
     if h and h.request:
         row |= {"http.request.method": h.method, "http.request.uri": h.target, "http.host": h.host}
     elif h:

@@ -16,7 +16,7 @@ from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Request, Step, Story, Trip
 from hoplab.trace.story import tell
 from hoplab.trace.titles import clean, dns_result, plural
-from hoplab.wire import packet as wire
+from hoplab.wire import dns as wire_dns
 from hoplab.wire.observation import Observation, Reception
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
@@ -693,7 +693,7 @@ def test_clean_and_plural() -> None:
 def test_dns_results() -> None:
     def result(**kwargs: object) -> str:
         message = frames.dns(1, NAME, answer=True, **kwargs)  # type: ignore[arg-type]
-        parsed = wire.parse_dns(message)
+        parsed = wire_dns.parse(message)
         assert parsed is not None
         return dns_result(parsed)
 
