@@ -60,7 +60,7 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 def page() -> str:
     """The whole page, in man(7)."""
     from hoplab import __version__
-    from hoplab.cli.main import EXIT_CODES, build_parser
+    from hoplab.cli.parser import EXIT_CODES, build_parser
 
     parser = build_parser()
     (verbs,) = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]

@@ -42,7 +42,7 @@ def completion(arguments: argparse.Namespace) -> int:
             "install it: pip install shtab",
             Exit.REFUSED,
         ) from None
-    from hoplab.cli.main import build_parser
+    from hoplab.cli.parser import build_parser
 
     parser = build_parser()
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from hoplab import __version__, content
-from hoplab.cli.main import build_parser
+from hoplab.cli.parser import build_parser
 from hoplab.errors import Exit, LabError
 
 ROOT = Path(__file__).resolve().parents[2]
