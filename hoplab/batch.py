@@ -2,15 +2,18 @@
 """Kernel changes asked for one at a time and made many at a time.
 
 Mininet's constructors each want a namespace, a veth pair, an address at once. Here they only
-queue; `flush` makes everything in four strokes: all namespaces, all veth pairs, offloads off on
-all of them, then each namespace's own list of addresses and routes in the order asked for. Between
-the second and the last stroke nothing is up yet, so a capture that opens its sockets in `on_new`
-sees the first frame there will ever be. Nothing here knows Mininet.
+queue; `flush` makes everything in four strokes: namespaces, the veth pairs between them,
+offloads off on all of these, then each namespace's own list of addresses and routes in the order
+asked for. A pair is set up after `on_new`, so a capture that opens its sockets there sees the first
+frame there will ever be. The first three are done for a part of the pairs after the other: whoever
+has work to do on the interfaces of one (`on_made`) does it while the next is made. Nothing here
+knows Mininet.
 """
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -20,6 +23,7 @@ from hoplab import netlink
 from hoplab.errors import Exit, LabError
 from hoplab.namespaces import Namespace
 
+MOST_PARTS, WORTH_A_PART = 6, 50  # see `_parts`
 NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
 
 # What a topology can do to make the kernel say no, by errno.
@@ -57,6 +61,7 @@ class Place:
         return self.index[interface]
 
 
+Pair = tuple[Place, str, str, Place, str, str]
 NewInterfaces = Callable[[list[tuple[Place, str]]], None]
 
 
@@ -67,10 +72,12 @@ class Batch:
         self.ipv6 = ipv6
         self.root = Place("root", Namespace.own("root"), next_index=1000)
         self.on_new: NewInterfaces | None = None
+        self.on_made: NewInterfaces | None = None
         self.built = False  # from then on a change is wanted at once
         self.places = [self.root]  # all that exist, in the order in which they were made
         self._queued: list[Place] = []
-        self._pairs: list[tuple[Place, str, str, Place, str, str]] = []
+        self._pairs: list[Pair] = []
+        self._ends: dict[tuple[Place, str], bool] = {}  # queued interfaces; those to be up
         self._lock = threading.RLock()
 
     # ------------------------------------------------------------------ asking
@@ -99,6 +106,7 @@ class Batch:
                 )
             place.index[name] = place.next_index
             place.next_index += 1
+            self._ends[(place, name)] = False
         self._pairs.append((one, name1, mac1, other, name2, mac2))
 
     def later(self, place: Place, message: netlink.Message) -> None:
@@ -106,6 +114,13 @@ class Batch:
         place.queue.append(message)
         if self.built:
             self.flush()
+
+    def set_up(self, place: Place, interface: str, up: bool) -> None:
+        """Set an interface up or down; one that is queued, as soon as it is there."""
+        if (place, interface) in self._ends:
+            self._ends[(place, interface)] = up
+        else:
+            self.later(place, netlink.link_up(place.number(interface), interface, up))
 
     def set_address(self, place: Place, interface: str, cidr: str) -> None:
         """Queue an IPv4 address; one queued or set here before is replaced, as ifconfig does."""
@@ -126,8 +141,12 @@ class Batch:
             places, self._queued = self._queued, []
             pairs, self._pairs = self._pairs, []
             try:
+                for some in _parts(pairs):
+                    ends = {end for pair in some for end in (pair[0], pair[3])}
+                    self._make_namespaces([one for one in places if one in ends])
+                    places = [one for one in places if one not in ends]
+                    self._make_pairs(some)
                 self._make_namespaces(places)
-                self._make_pairs(pairs)
                 self._send_queues()
             except OSError as error:
                 text = error.strerror or str(error)
@@ -152,7 +171,7 @@ class Batch:
             space.files = place.files
         self.places += places
 
-    def _make_pairs(self, pairs: list[tuple[Place, str, str, Place, str, str]]) -> None:
+    def _make_pairs(self, pairs: list[Pair]) -> None:
         if not pairs:
             return
         messages, new = [], []
@@ -166,6 +185,20 @@ class Batch:
             netlink.offloads_off(place.namespace.route, name)
         if self.on_new is not None:
             self.on_new(new)
+        self._set_up(new)
+        if self.on_made is not None:
+            self.on_made(new)
+
+    def _set_up(self, made: list[tuple[Place, str]]) -> None:
+        """Now, and not with the rest: Open vSwitch reads the flags of an interface that it opens,
+        adds promiscuity and writes them back, and one set up in between would be down again."""
+        messages: dict[Place, list[netlink.Message]] = {}
+        for place, name in made:
+            if self._ends.pop((place, name)):
+                up = netlink.link_up(place.number(name), name)
+                messages.setdefault(place, []).append(up)
+        for place, some in messages.items():
+            place.namespace.route.send(some)
 
     def _send_queues(self) -> None:
         for place in self.places:
@@ -175,6 +208,13 @@ class Batch:
                     place.namespace.route.send(queue)
                 except OSError as error:
                     raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
+
+
+def _parts(pairs: list[Pair]) -> list[list[Pair]]:
+    """The pairs in parts that are worth it: each is some work for Open vSwitch."""
+    count = max(1, min(MOST_PARTS, len(pairs) // WORTH_A_PART))
+    ends = [round(len(pairs) * place / count) for place in range(count + 1)]
+    return [pairs[one:other] for one, other in itertools.pairwise(ends)]
 
 
 def raise_file_limit() -> None:

@@ -92,7 +92,9 @@ class Lab:
                 if self.controller is not None:
                     listening.tap_openflow(batch.root, early)
                 batch.on_new = lambda new: listening.tap(self, early, new)
-            self.network = network.Network(topo, batch, self.datapath)
+            self.network = network.Network(
+                topo, batch, self.datapath, lambda: opening is not None and opening.succeeded
+            )
             self.network.build()
             self._warn_shared()
             if self.spec.static_arp:

@@ -39,6 +39,11 @@ class Background(Generic[T]):
         except BaseException as error:  # handed over, not handled
             self._error = error
 
+    @property
+    def succeeded(self) -> bool:
+        """It has ended, and raised nothing."""
+        return not self._thread.is_alive() and self._error is None
+
     def result(self) -> T:
         """Wait for the end. Raises what `work` raised."""
         self._thread.join()

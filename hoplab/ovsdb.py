@@ -12,7 +12,7 @@ import codecs
 import json
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,15 @@ def several(values: Sequence[Any]) -> list[Any]:
     return ["set", list(values)]
 
 
-def add_bridges(bridges: Sequence[Bridge]) -> list[Operation]:
-    """The operations that add all of them. Every bridge gets an internal port of its own name."""
+def add_bridges(bridges: Sequence[Bridge], known: Container[str] = ()) -> list[Operation]:
+    """The operations that add all of them. Every bridge gets an internal port of its own name.
+    Those whose names are in `known` are there already: their ports are added."""
     operations: list[Operation] = []
     made = []
     for place, bridge in enumerate(bridges):
         ports = []
-        own = Port(bridge.name, kind="internal")
-        for number, port in enumerate([own, *bridge.ports]):
+        own = [] if bridge.name in known else [Port(bridge.name, kind="internal")]
+        for number, port in enumerate([*own, *bridge.ports]):
             interface: dict[str, Any] = {"name": port.name}
             if port.kind:
                 interface["type"] = port.kind
@@ -78,17 +79,15 @@ def add_bridges(bridges: Sequence[Bridge]) -> list[Operation]:
             row = {"name": port.name, "interfaces": ["named-uuid", ident]}
             operations.append(_insert("Port", f"p{place}_{number}", row))
             ports.append(["named-uuid", f"p{place}_{number}"])
+        if bridge.name in known:
+            which = [["name", "==", bridge.name]]
+            operations.append(_mutate("Bridge", which, ["ports", "insert", several(ports)]))
+            continue
         row = {"name": bridge.name, "ports": several(ports), **bridge.columns}
         operations.append(_insert("Bridge", f"b{place}", row))
         made.append(["named-uuid", f"b{place}"])
-    operations.append(
-        {
-            "op": "mutate",
-            "table": NAME,
-            "where": [],
-            "mutations": [["bridges", "insert", several(made)]],
-        }
-    )
+    if made:
+        operations.append(_mutate(NAME, [], ["bridges", "insert", several(made)]))
     return operations
 
 
@@ -99,8 +98,7 @@ def remove_bridges() -> list[Operation]:
 
 def remove_bridge(uuid: Any) -> Operation:
     """The operation that removes one, by the number of its row (`_uuid`)."""
-    change = [["bridges", "delete", several([uuid])]]
-    return {"op": "mutate", "table": NAME, "where": [], "mutations": change}
+    return _mutate(NAME, [], ["bridges", "delete", several([uuid])])
 
 
 def set_controllers(
@@ -126,6 +124,10 @@ def _insert(table: str, ident: str, row: dict[str, Any]) -> Operation:
 
 def _update(table: str, where: list[Any], row: dict[str, Any]) -> Operation:
     return {"op": "update", "table": table, "where": where, "row": row}
+
+
+def _mutate(table: str, where: list[Any], *changes: list[Any]) -> Operation:
+    return {"op": "mutate", "table": table, "where": where, "mutations": list(changes)}
 
 
 def _select(table: str, columns: Sequence[str]) -> Operation:
@@ -156,6 +158,8 @@ class Database:
         self._id = 0
         self._done = -1  # the newest configuration that ovs-vswitchd has carried out
         self._watching = False
+        self._begun: list[int] = []  # requests whose answers nobody has waited for yet
+        self._answers: dict[int, dict[str, Any]] = {}  # those that came while another was awaited
 
     def __enter__(self) -> Database:
         return self
@@ -163,26 +167,26 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def begin(self, operations: Sequence[Operation]) -> None:
+        """The same as `transact` without waiting: it, or `apply`, tells later what went wrong.
+        Raises LabError."""
+        self._begun.append(self._send("transact", [NAME, *operations], 30))
+
     def transact(self, operations: Sequence[Operation], within_s: float = 30) -> list[Any]:
         """All of the operations or none of them (RFC 7047, 4.1.3); their results, in their order.
         Raises LabError with what the server said."""
+        for begun in self._begun:
+            _check(self._answer(begun, within_s))
+        self._begun = []
         results = self._call("transact", [NAME, *operations], within_s)
-        for result in results:
-            if isinstance(result, dict) and result.get("error"):
-                text = f"{result['error']}: {result.get('details', '')}"
-                raise refused_change(text)
+        _check(results)
         return list(results)
 
     def apply(self, operations: Sequence[Operation], within_s: float = 120) -> None:
         """The same, and wait until ovs-vswitchd has carried it out. Raises LabError, also for a
         port that it could not open."""
         self._watch()
-        count = {
-            "op": "mutate",
-            "table": NAME,
-            "where": [],
-            "mutations": [["next_cfg", "+=", 1]],
-        }
+        count = _mutate(NAME, [], ["next_cfg", "+=", 1])
         results = self.transact([*operations, count, _select(NAME, ["next_cfg"])], within_s)
         number = results[-1]["rows"][0]["next_cfg"]
         deadline = time.monotonic() + within_s * patience()
@@ -204,11 +208,9 @@ class Database:
         """Make ovs-vswitchd write what it knows of connections now: it does so when the interval
         changes, and else only every five seconds."""
         column = "other_config"
-        change = [
-            [column, "delete", several(["stats-update-interval"])],
-            [column, "insert", words({"stats-update-interval": str(interval_ms)})],
-        ]
-        self.transact([{"op": "mutate", "table": NAME, "where": [], "mutations": change}])
+        old = [column, "delete", several(["stats-update-interval"])]
+        new = [column, "insert", words({"stats-update-interval": str(interval_ms)})]
+        self.transact([_mutate(NAME, [], old, new)])
 
     def _watch(self) -> None:
         """Hear of every configuration that ovs-vswitchd has finished."""
@@ -222,23 +224,30 @@ class Database:
             self._done = max(self._done, row.get("new", {}).get("cur_cfg", -1))
 
     def _call(self, method: str, params: list[Any], within_s: float) -> Any:
+        return self._answer(self._send(method, params, within_s), within_s)
+
+    def _send(self, method: str, params: list[Any], within_s: float) -> int:
         self._id += 1
         request = {"method": method, "params": params, "id": self._id}
-        within_s *= patience()
-        deadline = time.monotonic() + within_s
         try:
-            self._socket.settimeout(within_s)
+            self._socket.settimeout(within_s * patience())
             self._socket.sendall(json.dumps(request).encode())
         except OSError as error:
             raise refused_change(f"its database does not answer: {error.strerror}") from error
-        while True:
+        return self._id
+
+    def _answer(self, number: int, within_s: float) -> Any:
+        deadline = time.monotonic() + within_s * patience()
+        while number not in self._answers:
             message = self._read(deadline, "Open vSwitch's database to answer")
-            if message.get("id") == self._id and "result" in message:
-                if message.get("error"):
-                    raise refused_change(str(message["error"]))
-                return message["result"]
             if message.get("method") == "update":
                 self._note(message["params"][1])
+            elif "result" in message:
+                self._answers[message["id"]] = message
+        message = self._answers.pop(number)
+        if message.get("error"):
+            raise refused_change(str(message["error"]))
+        return message["result"]
 
     def _read(self, deadline: float, what: str) -> dict[str, Any]:
         """The next message. Raises LabError after the deadline, or when the server is gone."""
@@ -270,6 +279,13 @@ class Database:
             if not data:
                 raise refused_change("its database server has ended")
             self._received = text + self._text.decode(data)
+
+
+def _check(results: list[Any]) -> None:
+    """Raises LabError for the operation of a transaction that was refused."""
+    for result in results:
+        if isinstance(result, dict) and result.get("error"):
+            raise refused_change(f"{result['error']}: {result.get('details', '')}")
 
 
 def refused_change(text: str) -> LabError:

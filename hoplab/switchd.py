@@ -142,7 +142,7 @@ class Switchd:
         self._until_socket(f"ovs-vswitchd{tag}", RUN / f"ovs-vswitchd{tag}.ctl")
 
     def divide(self, count: int) -> None:
-        """Start more pairs until there are `count`, for a userspace datapath: `add_bridges` divides
+        """Start more pairs until there are `count`, for a userspace datapath: `Bridges` divides
         the bridges among them. Raises LabError.
 
         Each ovs-vswitchd wants an interface ovs-netdev for its datapath, where there can be one, so
@@ -366,20 +366,78 @@ def ofctl(*arguments: str) -> str:
     return done.stdout
 
 
-def add_bridges(bridges: Sequence[ovsdb.Bridge]) -> None:
-    """Make all of them in one transaction a database, neighbours together, and wait until they
-    forward. Raises LabError."""
-    paths = _databases()
-    if len(paths) == 1:
-        with ovsdb.Database(paths[0]) as database:
-            database.apply(ovsdb.add_bridges(bridges))
-        return
-    works = [
-        Background(functools.partial(_add, path, part))
-        for path, part in zip(paths, divided(bridges, len(paths)), strict=True)
-    ]
-    for work in works:
-        work.result()
+class Bridges:
+    """The bridges of a network, given to Open vSwitch a part at a time: it opens the ports of one
+    part while whoever makes their interfaces makes the next."""
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+        self._open: dict[int, ovsdb.Database] = {}  # those that something was begun in
+        self._where: dict[str, int] = {}  # bridge -> which database; neighbours are together
+        self._begun: dict[str, set[str]] = {}  # bridge -> the ports that it was given
+
+    def begin(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Hand over what bridges and ports there are by now, and wait for nothing. The bridges must
+        be all that there will be, without patch ports. Raises LabError."""
+        self._assign(bridges)
+        for place, operations in self._missing(bridges):
+            if operations:
+                self._database(place).begin(operations)
+
+    def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Hand over the rest, and wait until all of them forward. Raises LabError."""
+        self._assign(bridges)
+        works = [
+            functools.partial(_finish, self._database(place), operations)
+            for place, operations in self._missing(bridges)
+        ]
+        self._open.clear()  # `_finish` closes them
+        if len(works) == 1:
+            works[0]()
+            return
+        for work in [Background(work) for work in works]:
+            work.result()
+
+    def _assign(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Each new one to the daemon that is to have it."""
+        self._paths = self._paths or _databases()
+        new = [bridge for bridge in bridges if bridge.name not in self._where]
+        for place, part in enumerate(divided(new, len(self._paths))):
+            self._where |= dict.fromkeys([bridge.name for bridge in part], place)
+
+    def _database(self, place: int) -> ovsdb.Database:
+        if place not in self._open:
+            self._open[place] = ovsdb.Database(self._paths[place])
+        return self._open[place]
+
+    def _missing(self, bridges: Sequence[ovsdb.Bridge]) -> list[tuple[int, list[ovsdb.Operation]]]:
+        """Of each database concerned what it does not have yet; it counts as given now."""
+        found = []
+        for place in range(len(self._paths)):
+            own = [bridge for bridge in bridges if self._where[bridge.name] == place]
+            known = set(self._begun)
+            new = []
+            for bridge in own:
+                given = self._begun.setdefault(bridge.name, set())
+                ports = [port for port in bridge.ports if port.name not in given]
+                given.update(port.name for port in ports)
+                if ports or bridge.name not in known:
+                    new.append(ovsdb.Bridge(bridge.name, bridge.columns, ports))
+            if own:
+                found.append((place, ovsdb.add_bridges(new, known) if new else []))
+        return found
+
+
+def _finish(database: ovsdb.Database, operations: Sequence[ovsdb.Operation]) -> None:
+    with database:
+        database.apply(operations)
+        held = [
+            row["_uuid"]
+            for row in database.rows("Bridge", ["name"])
+            if str(row["name"]).startswith(_HOLD)
+        ]
+        if held:  # after the others: a datapath without bridges would be gone
+            database.transact([ovsdb.remove_bridge(held[0])])
 
 
 def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Bridge]]:
@@ -389,18 +447,6 @@ def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Brid
         return [list(bridges), *([] for _ in range(count - 1))]
     ends = [round(len(bridges) * place / count) for place in range(count + 1)]
     return [list(bridges[one:other]) for one, other in itertools.pairwise(ends)]
-
-
-def _add(path: Path, bridges: Sequence[ovsdb.Bridge]) -> None:
-    with ovsdb.Database(path) as database:
-        database.apply(ovsdb.add_bridges(bridges))
-        held = [
-            row["_uuid"]
-            for row in database.rows("Bridge", ["name"])
-            if str(row["name"]).startswith(_HOLD)
-        ]
-        if held and bridges:  # after the others: a datapath without bridges would be gone
-            database.transact([ovsdb.remove_bridge(held[0])])
 
 
 def database_of(bridge: str) -> Path:

@@ -13,12 +13,11 @@ import mininet.log
 import mininet.net
 import mininet.node
 
-from hoplab import netlink
+from hoplab import netlink, switchd
 from hoplab.batch import Batch, Place
 from hoplab.errors import Exit, LabError
-from hoplab.network import topofile
+from hoplab.network import switches, topofile
 from hoplab.network.queued import place_of_node
-from hoplab.network.switches import lab_switch
 
 MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 
@@ -30,15 +29,21 @@ class Network(mininet.net.Mininet):
     of the node in the topology counted from 1, PP the number of the port.
     """
 
-    def __init__(self, topo: Any, batch: Batch, datapath: str) -> None:
+    def __init__(
+        self, topo: Any, batch: Batch, datapath: str, forwarding: Callable[[], bool] = lambda: True
+    ) -> None:
+        """forwarding: whether Open vSwitch is up yet; when `start` is called, it must be."""
         self.batch = batch
         self.datapath = datapath
+        self._forwarding = forwarding
+        self._bridges = switchd.Bridges()
+        switches.install(self._bridges, datapath)
+        batch.on_made = self._begin_ports
         # Mininet builds in the order of the alphabet; people think in the file's, hosts first.
         names = sorted(topo.g.nodes(), key=topo.isSwitch)
         self._order = {name: number for number, name in enumerate(names, 1)}
         mininet.log.setLogLevel("warning")
-        switch = lab_switch(mininet.node.OVSSwitch, datapath)
-        super().__init__(topo=topo, switch=switch, controller=None, build=False)
+        super().__init__(topo=topo, switch=mininet.node.OVSSwitch, controller=None, build=False)
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
         self._order.setdefault(name, len(self._order) + 1)
@@ -46,7 +51,7 @@ class Network(mininet.net.Mininet):
 
     def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
         self._order.setdefault(name, len(self._order) + 1)
-        return super().addSwitch(name, cls=lab_switch(cls, self.datapath), **params)
+        return super().addSwitch(name, cls=cls, **params)
 
     def addLink(self, node1: Any, node2: Any, port1: Any = None, port2: Any = None, cls: Any = None,
                 **params: Any) -> Any:  # fmt: skip
@@ -92,6 +97,16 @@ class Network(mininet.net.Mininet):
                     Exit.BAD_INPUT,
                 )
             known[number] = switch.name
+
+    def _begin_ports(self, made: list[tuple[Place, str]]) -> None:
+        """Let Open vSwitch open the ports that are there while the kernel makes the next ones."""
+        plain = [one for one in self.switches if getattr(one, "starts_with_others", False)]
+        patched = any(
+            isinstance(intf, mininet.link.OVSIntf) for one in plain for intf in one.intfList()
+        )
+        if self.datapath != "afxdp" and not patched and plain and self._forwarding():
+            names = {name for place, name in made if place is self.batch.root}
+            self._bridges.begin([switches.plan(one, self.datapath, names) for one in plain])
 
     def start(self) -> None:
         """Build, start the switches (without controllers yet) and wait for the hosts' services.

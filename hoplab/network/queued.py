@@ -186,7 +186,7 @@ def _install_interfaces(batch: Batch) -> None:
     def ifconfig(self: Any, *args: Any) -> Any:
         place = place_of(self.node)
         if args in (("up",), ("down",)) and self.name in place.index:
-            batch.later(place, netlink.link_up(place.number(self.name), self.name, args == ("up",)))
+            batch.set_up(place, self.name, args == ("up",))
             return ""
         return stock_ifconfig(self, *args)
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open vSwitch's bridges, as Mininet's switch classes ask for them."""
+"""Open vSwitch's bridges, as Mininet's switch classes ask for them.
+
+A class of the user's keeps what it overrides. One with a `start` of its own has its bridge when
+Mininet's `start` returns; the bridges of all others come together, in one transaction a database.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import mininet.link
@@ -12,17 +16,19 @@ import mininet.node
 from hoplab import ovsdb, switchd
 from hoplab.errors import Exit, LabError
 
+PROTOCOLS = "OpenFlow10,OpenFlow13"
 
-class LabSwitch:
-    """What is put before a user's OVSSwitch class: the lab's datapath, all bridges in one
-    transaction, and the controllers set later by the engine for all at once."""
 
-    lab_datapath = "user"
+def install(bridges: switchd.Bridges, datapath: str) -> None:
+    """mininet.node.OVSSwitch: with the lab's datapath, made by `bridges`, and without controllers,
+    which the engine sets later for all at once."""
+    stock = mininet.node.OVSSwitch
+    stock_init, stock_vsctl = stock.__init__, stock.vsctl
 
-    def __init__(self, name: str, **params: Any) -> None:
-        params["datapath"] = "kernel" if self.lab_datapath == "kernel" else "user"
-        params.setdefault("protocols", "OpenFlow10,OpenFlow13")
-        super().__init__(name, **params)  # type: ignore[call-arg]
+    def init(self: Any, name: str, *args: Any, **params: Any) -> None:
+        stock_init(self, name, *args, **params)
+        self.datapath = "kernel" if datapath == "kernel" else "user"
+        self.protocols = self.protocols or PROTOCOLS
 
     def start(self: Any, controllers: Sequence[Any]) -> None:
         if self.inNamespace:
@@ -31,46 +37,55 @@ class LabSwitch:
                 "leave out inNamespace=True",
                 Exit.BAD_INPUT,
             )
-        other = {"datapath-id": self.dpid, "disable-in-band": "true", "dp-desc": self.name}
-        columns: dict[str, Any] = {"fail_mode": self.failMode, "other_config": ovsdb.words(other)}
-        kind = switchd.PORT_KINDS.get(self.lab_datapath, "")
-        if self.datapath == "user":
-            columns["datapath_type"] = "netdev"
-        if self.protocols:
-            columns["protocols"] = ovsdb.several(self.protocols.split(","))
-        if self.stp:
-            columns["stp_enable"] = True
-        self._bridge = ovsdb.Bridge(self.name, columns)
-        for intf in self.intfList():
-            if self.ports[intf] and not intf.IP():
-                peer = ""
-                if isinstance(intf, mininet.link.OVSIntf):
-                    ends = (intf.link.intf1, intf.link.intf2)
-                    peer = str(ends[1] if ends[0] is intf else ends[0])
-                port = ovsdb.Port(intf.name, self.ports[intf], peer, "" if peer else kind)
-                self._bridge.ports.append(port)
+        if not starts_with_others(self):
+            begin_and_finish([self])
 
     def vsctl(self: Any, *args: Any, **options: Any) -> Any:
         """Mininet's own, asked of the database that has this switch."""
         database = switchd.database_of(self.name)
         where = [] if database == ovsdb.SOCKET else [f"--db=unix:{database}"]
-        return super().vsctl(*where, *args, **options)  # type: ignore[misc]
+        return stock_vsctl(self, *where, *args, **options)
 
-    @classmethod
-    def batchStartup(cls, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
-        switchd.add_bridges([switch._bridge for switch in switches])
+    def start_batch(cls: Any, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
+        begin_and_finish([switch for switch in switches if starts_with_others(switch)])
+        return switches
+
+    def begin_and_finish(switches: Sequence[Any]) -> None:
+        bridges.finish([plan(switch, datapath) for switch in switches])
         for switch in switches:
             switch.batch = False
             for intf in switch.intfList():
                 if isinstance(intf, mininet.link.TCIntf):
                     intf.config(**intf.params)  # Open vSwitch takes the queueing discipline away
-        return switches
+
+    plain = (start, mininet.node.OVSBridge.start)
+
+    def starts_with_others(switch: Any) -> bool:
+        return type(switch).start in plain
+
+    stock.__init__, stock.start, stock.vsctl = init, start, vsctl
+    stock.batchStartup = classmethod(start_batch)
+    stock.starts_with_others = property(starts_with_others)
 
 
-def lab_switch(cls: Any, datapath: str) -> Any:
-    """`cls` with LabSwitch in front if it is an Open vSwitch class that is not ours yet."""
-    if not isinstance(cls, type) or not issubclass(cls, mininet.node.OVSSwitch):
-        return cls
-    if issubclass(cls, LabSwitch):
-        return cls
-    return type(cls.__name__, (LabSwitch, cls), {"lab_datapath": datapath})
+def plan(switch: Any, datapath: str, only: Collection[str] | None = None) -> ovsdb.Bridge:
+    """The bridge of a switch with its ports, or those of them whose interfaces `only` names."""
+    other = {"datapath-id": switch.dpid, "disable-in-band": "true", "dp-desc": switch.name}
+    columns: dict[str, Any] = {"fail_mode": switch.failMode, "other_config": ovsdb.words(other)}
+    kind = switchd.PORT_KINDS.get(datapath, "")
+    if switch.datapath == "user":
+        columns["datapath_type"] = "netdev"
+    if switch.protocols:
+        columns["protocols"] = ovsdb.several(switch.protocols.split(","))
+    if switch.stp:
+        columns["stp_enable"] = True
+    bridge = ovsdb.Bridge(switch.name, columns)
+    for intf in switch.intfList():
+        if (only is None or intf.name in only) and switch.ports[intf] and not intf.IP():
+            peer = ""
+            if isinstance(intf, mininet.link.OVSIntf):
+                ends = (intf.link.intf1, intf.link.intf2)
+                peer = str(ends[1] if ends[0] is intf else ends[0])
+            port = ovsdb.Port(intf.name, switch.ports[intf], peer, "" if peer else kind)
+            bridge.ports.append(port)
+    return bridge

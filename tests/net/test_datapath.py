@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,13 @@ def test_what_is_captured_from_the_start_has_plain_ports(hoplab: Any) -> None:
     assert "datapath user" in told.out and "h1 → s1 → h2" in told.out
 
 
+SHOW = """
+for db in /run/openvswitch/db*.sock; do
+    for switch in $(ovs-vsctl --timeout=5 --db=unix:$db list-br); do
+        ovs-ofctl -O OpenFlow13 show $switch
+    done
+done
+"""
 CHAIN = """
 from mininet.topo import LinearTopo
 
@@ -104,6 +112,20 @@ def test_several_vswitchd_share_the_switches(anybody: Any) -> None:
     assert "12 of 12 pairs" in anybody("pingall").out
     told = anybody("trace", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.4").out
     assert "h1 → s1 → s2 → s3 → s4 → h4" in told
+
+
+@pytest.mark.parametrize("daemons", ["1", "2"])
+def test_ports_that_are_opened_while_others_are_made(hoplab: Any, daemons: str) -> None:
+    """Above a hundred links Open vSwitch has its ports in parts. None is forgotten, and none is
+    down, as one would be that came up while it was opened."""
+    hoplab("up", "tree,2,11", "--vswitchd", daemons, "--datapath", "user")
+    shown = hoplab("exec", "h1", "--", "sh", "-c", SHOW).out
+    ports = re.findall(r"^ (\d+|LOCAL)\((s\d+)(?:-eth(\d+))?\).*\n.*config: +(\w+)", shown, re.M)
+    found = [(switch, int(number)) for number, switch, _, _ in ports if number != "LOCAL"]
+    assert len(found) == 11 * 12 + 11 and len(set(found)) == len(found)
+    assert all(number == port for number, _, port, _ in ports if number != "LOCAL")
+    assert [port for port in ports if "DOWN" in port[3] and port[0] != "LOCAL"] == []
+    assert hoplab("pingall", "h1", "h2", "h60", "h121", "--json").json["lost"] == []
 
 
 def test_the_end_of_any_vswitchd_is_the_labs(hoplab: Any) -> None:

@@ -420,3 +420,38 @@ def test_hosts_that_run_commands_while_they_are_configured(hoplab: Any) -> None:
         said = hoplab("exec", name, "--", "cat", f"/run/greeting-{name}").out
         assert said == f"good day {name} True 0 0 popen True\n"
     assert hoplab("pingall", "--json").json["lost"] == []
+
+
+def test_a_switch_class_keeps_its_own_start(hoplab: Any) -> None:
+    file = write(
+        hoplab.home, "started.py",
+        """
+        from mininet.node import OVSBridge, OVSSwitch
+        from mininet.topo import Topo
+
+        class Noted(OVSSwitch):
+            "Its bridge is there when the start of the class that it extends returns."
+            def start(self, controllers):
+                super().start(controllers)
+                with open('/run/started-' + self.name, 'w') as file:
+                    print(self.cmd('ovs-vsctl list-ports', self.name).split(), file=file)
+
+        class Old(OVSSwitch):
+            def start(self, controllers):
+                OVSSwitch.start(self, controllers)  # as Mininet's own classes call it
+                with open('/run/started-' + self.name, 'w') as file:
+                    print(self.cmd('ovs-vsctl list-br').split(), file=file)
+
+        class Switches(Topo):
+            def build(self):
+                kinds = {'s1': Noted, 's2': Old, 's3': OVSBridge, 's4': None}
+                for name, cls in kinds.items():
+                    self.addSwitch(name, cls=cls)
+                    self.addLink(self.addHost('h' + name[1:]), name)
+                self.addLink('s1', 's2'), self.addLink('s2', 's3'), self.addLink('s3', 's4')
+        """,
+    )
+    hoplab("up", file)
+    read = ("exec", "h1", "--", "cat", "/run/started-s1", "/run/started-s2")
+    assert hoplab(*read).out == "['s1-eth1', 's1-eth2']\n['s1', 's2']\n"
+    assert hoplab("pingall", "--json").json["lost"] == []
