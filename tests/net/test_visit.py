@@ -213,8 +213,12 @@ def test_as_an_ordinary_user(make_world: Any) -> None:
 def test_a_second_visit_finds_warm_caches(hoplab: Any) -> None:
     first = hoplab("visit", "--json").json
     second = hoplab("visit", "--json").json
-    questions = [sum(t["kind"] == "dns-question" for t in s["trips"]) for s in (first, second)]
-    assert questions == [4, 1]
+    asked = [
+        # A slow machine may ask again what it has asked: that is no other question.
+        {(t["sender"], t["dst"]) for t in story["trips"] if t["kind"] == "dns-question"}
+        for story in (first, second)
+    ]
+    assert [len(each) for each in asked] == [4, 1]
     assert hoplab("visit", "http://www.itheima.com/courses.html", "--from", "pc").code == 0
 
 
