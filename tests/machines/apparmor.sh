@@ -63,6 +63,7 @@ as_learner 0 $hoplab doctor
 as_learner 0 $hoplab up switch
 as_learner 0 $hoplab exec h1 -- ping -c 3 -w 100 10.0.0.2
 as_learner 0 $hoplab down
+as_learner 0 $hoplab visit --detail brief --down
 # Nobody else gains by it: not Python, not the same Python in the same virtual environment.
 as_learner 6 /home/learner/hoplab/.venv/bin/python -m hoplab.cli.main up switch
 echo END
