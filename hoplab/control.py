@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab import flows, spare, switchd, wait
+from hoplab.bridges import all_connected, set_controllers
 from hoplab.errors import Exit, LabError, cannot_write
 
 # Each new process takes the next one. Eight shards with two each, and the eight of a swap under
@@ -279,7 +280,7 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         return []
     bridges = list(charges)
     began = time.monotonic()
-    switchd.set_controllers({bridge: [one.target] for bridge, one in charges.items()})
+    set_controllers({bridge: [one.target] for bridge, one in charges.items()})
 
     def must_run() -> None:
         for controller in {id(one): one for one in charges.values()}.values():
@@ -287,7 +288,7 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
 
     def joined() -> bool:
         must_run()
-        return switchd.connected(bridges)
+        return all_connected(bridges)
 
     wait.until(
         joined,

@@ -27,7 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hoplab import control, switchd
+from hoplab import control
+from hoplab.bridges import set_controllers
 from hoplab.control import Controller
 from hoplab.errors import Exit, LabError, cannot_write
 
@@ -162,7 +163,7 @@ class Crew:
     def _join(self, shard: Shard) -> None:
         """Connect the second one to the switches, too."""
         targets = [one.target for one in shard.processes()]
-        switchd.set_controllers(dict.fromkeys(shard.bridges, targets))
+        set_controllers(dict.fromkeys(shard.bridges, targets))
         shard.joined = shard.standby is not None
 
     def _stand_by(self, shard: Shard) -> None:
@@ -230,7 +231,7 @@ class Crew:
                 wanted = shard.processes() if shard.joined else [shard.controller]
                 targets |= {bridge: [one.target for one in wanted] for bridge in shard.bridges}
         with contextlib.suppress(LabError):
-            switchd.set_controllers(targets)
+            set_controllers(targets)
 
     # ------------------------------------------------------------------ mending
 
@@ -310,7 +311,7 @@ class Crew:
             shard.controller = new
             dead.stop()
             new.ready()
-            switchd.set_controllers({bridge: [new.target] for bridge in shard.bridges})
+            set_controllers({bridge: [new.target] for bridge in shard.bridges})
         except LabError as error:
             self.tell(error.message)
             shard.controller.stop()  # so that the next look finds it ended

@@ -14,8 +14,6 @@ first pair, and to number 2 with `--db=unix:/run/openvswitch/db-2.sock`.
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
 import os
 import re
 import shutil
@@ -23,17 +21,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hoplab import ovsdb, wait
 from hoplab.errors import Exit, LabError
-from hoplab.namespaces import Background
 from hoplab.ovsdb import RUN
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-CONTROLLER_BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
 DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
 # The Interface type of a port that is a network interface, by datapath, where it is no plain one.
 # AF_XDP polled by the main thread: with a thread of its own it carries a third more, and takes all
@@ -44,7 +38,7 @@ BEAT_S, BEATS = 2.0, 5  # how often a daemon is asked for a sign of life, and ho
 # One pair of daemons suffices for so many switches; more are divided, so many to a pair, as long as
 # that makes no more than so many pairs, of 14 MiB each.
 ONE_SUFFICES, SWITCHES_EACH, MOST_PAIRS = 32, 16, 4
-_HOLD = "try-hold-"  # bridges that keep a datapath alive until it has real ones
+HOLD = "try-hold-"  # bridges that keep a datapath alive until it has real ones
 
 
 def _tool(name: str) -> str:
@@ -104,11 +98,6 @@ def _tag(number: int) -> str:
     return f"-{number}" if number > 1 else ""
 
 
-def _databases() -> list[Path]:
-    """The sockets of all database servers, in their order."""
-    return [ovsdb.SOCKET, *sorted(RUN.glob("db-*.sock"))]
-
-
 class Switchd:
     """The daemons, as children of this process. `logs` is the folder of their log files."""
 
@@ -142,7 +131,7 @@ class Switchd:
         self._until_socket(f"ovs-vswitchd{tag}", RUN / f"ovs-vswitchd{tag}.ctl")
 
     def divide(self, count: int) -> None:
-        """Start more pairs until there are `count`, for a userspace datapath: `Bridges` divides
+        """Start more pairs until there are `count`, for a userspace datapath: `bridges` divides
         the bridges among them. Raises LabError.
 
         Each ovs-vswitchd wants an interface ovs-netdev for its datapath, where there can be one, so
@@ -152,7 +141,7 @@ class Switchd:
         for number in range(1, count + 1):
             if number > 1:
                 self.start(number)
-            hold = ovsdb.Bridge(f"{_HOLD}{number}", {"datapath_type": "netdev"})
+            hold = ovsdb.Bridge(f"{HOLD}{number}", {"datapath_type": "netdev"})
             with ovsdb.Database(RUN / f"db{_tag(number)}.sock") as database:
                 database.apply(ovsdb.add_bridges([hold]))
             if number < count:
@@ -364,131 +353,6 @@ def ofctl(*arguments: str) -> str:
             f"ovs-ofctl {' '.join(arguments)[:400]}\n{done.stderr.strip()}",
         )
     return done.stdout
-
-
-class Bridges:
-    """The bridges of a network, given to Open vSwitch a part at a time: it opens the ports of one
-    part while whoever makes their interfaces makes the next."""
-
-    def __init__(self) -> None:
-        self._paths: list[Path] = []
-        self._open: dict[int, ovsdb.Database] = {}  # those that something was begun in
-        self._where: dict[str, int] = {}  # bridge -> which database; neighbours are together
-        self._begun: dict[str, set[str]] = {}  # bridge -> the ports that it was given
-
-    def begin(self, bridges: Sequence[ovsdb.Bridge]) -> None:
-        """Hand over what bridges and ports there are by now, and wait for nothing. The bridges must
-        be all that there will be, without patch ports. Raises LabError."""
-        self._assign(bridges)
-        for place, operations in self._missing(bridges):
-            if operations:
-                self._database(place).begin(operations)
-
-    def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
-        """Hand over the rest, and wait until all of them forward. Raises LabError."""
-        self._assign(bridges)
-        works = [
-            functools.partial(_finish, self._database(place), operations)
-            for place, operations in self._missing(bridges)
-        ]
-        self._open.clear()  # `_finish` closes them
-        if len(works) == 1:
-            works[0]()
-            return
-        for work in [Background(work) for work in works]:
-            work.result()
-
-    def _assign(self, bridges: Sequence[ovsdb.Bridge]) -> None:
-        """Each new one to the daemon that is to have it."""
-        self._paths = self._paths or _databases()
-        new = [bridge for bridge in bridges if bridge.name not in self._where]
-        for place, part in enumerate(divided(new, len(self._paths))):
-            self._where |= dict.fromkeys([bridge.name for bridge in part], place)
-
-    def _database(self, place: int) -> ovsdb.Database:
-        if place not in self._open:
-            self._open[place] = ovsdb.Database(self._paths[place])
-        return self._open[place]
-
-    def _missing(self, bridges: Sequence[ovsdb.Bridge]) -> list[tuple[int, list[ovsdb.Operation]]]:
-        """Of each database concerned what it does not have yet; it counts as given now."""
-        found = []
-        for place in range(len(self._paths)):
-            own = [bridge for bridge in bridges if self._where[bridge.name] == place]
-            known = set(self._begun)
-            new = []
-            for bridge in own:
-                given = self._begun.setdefault(bridge.name, set())
-                ports = [port for port in bridge.ports if port.name not in given]
-                given.update(port.name for port in ports)
-                if ports or bridge.name not in known:
-                    new.append(ovsdb.Bridge(bridge.name, bridge.columns, ports))
-            if own:
-                found.append((place, ovsdb.add_bridges(new, known) if new else []))
-        return found
-
-
-def _finish(database: ovsdb.Database, operations: Sequence[ovsdb.Operation]) -> None:
-    with database:
-        database.apply(operations)
-        held = [
-            row["_uuid"]
-            for row in database.rows("Bridge", ["name"])
-            if str(row["name"]).startswith(_HOLD)
-        ]
-        if held:  # after the others: a datapath without bridges would be gone
-            database.transact([ovsdb.remove_bridge(held[0])])
-
-
-def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Bridge]]:
-    """What each of `count` daemons has of the bridges: as many as the others, neighbours together.
-    The first has all if there are patch ports, whose ends must be in one datapath."""
-    if any(port.peer for bridge in bridges for port in bridge.ports):
-        return [list(bridges), *([] for _ in range(count - 1))]
-    ends = [round(len(bridges) * place / count) for place in range(count + 1)]
-    return [list(bridges[one:other]) for one, other in itertools.pairwise(ends)]
-
-
-def database_of(bridge: str) -> Path:
-    """The socket of the database that has a bridge, or the first one's. Raises LabError."""
-    paths = _databases()
-    for path in paths if len(paths) > 1 else ():
-        with ovsdb.Database(path) as database:
-            if any(row["name"] == bridge for row in database.rows("Bridge", ["name"])):
-                return path
-    return ovsdb.SOCKET
-
-
-def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
-    """Point each bridge at its controllers, all in one transaction a database: no frame is lost,
-    because no bridge is ever without one (a removed controller would make Open vSwitch flush). A
-    controller that a bridge has already stays connected."""
-    columns = {"max_backoff": CONTROLLER_BACKOFF_MS, "connection_mode": "out-of-band"}
-    if not targets:
-        return
-    for path in _databases():
-        with ovsdb.Database(path) as database:
-            known = {row["name"] for row in database.rows("Bridge", ["name"])}
-            own = {name: wanted for name, wanted in targets.items() if name in known}
-            database.transact(ovsdb.set_controllers(own, columns))
-
-
-def connected(bridges: Sequence[str]) -> bool:
-    """Whether every bridge has finished its OpenFlow handshake with a controller."""
-    global _interval_ms
-    if not bridges:
-        return True
-    _interval_ms = 5000 + (_interval_ms + 1) % 100
-    states: list[Any] = []
-    for path in _databases():
-        with ovsdb.Database(path) as database:
-            database.write_statistics(_interval_ms)
-            rows = database.rows("Controller", ["is_connected"])
-        states += [row["is_connected"] for row in rows]
-    return len(states) >= len(bridges) and all(state is True for state in states)
-
-
-_interval_ms = 5000
 
 
 def appctl(*arguments: str) -> str:

@@ -13,8 +13,9 @@ import mininet.log
 import mininet.net
 import mininet.node
 
-from hoplab import netlink, switchd
+from hoplab import netlink
 from hoplab.batch import Batch, Place
+from hoplab.bridges import Bridges
 from hoplab.errors import Exit, LabError
 from hoplab.network import switches, topofile
 from hoplab.network.queued import place_of_node
@@ -36,7 +37,7 @@ class Network(mininet.net.Mininet):
         self.batch = batch
         self.datapath = datapath
         self._forwarding = forwarding
-        self._bridges = switchd.Bridges()
+        self._bridges = Bridges()
         switches.install(self._bridges, datapath)
         batch.on_made = self._begin_ports
         # Mininet builds in the order of the alphabet; people think in the file's, hosts first.

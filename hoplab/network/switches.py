@@ -14,12 +14,13 @@ import mininet.link
 import mininet.node
 
 from hoplab import ovsdb, switchd
+from hoplab.bridges import Bridges, database_of
 from hoplab.errors import Exit, LabError
 
 PROTOCOLS = "OpenFlow10,OpenFlow13"
 
 
-def install(bridges: switchd.Bridges, datapath: str) -> None:
+def install(bridges: Bridges, datapath: str) -> None:
     """mininet.node.OVSSwitch: with the lab's datapath, made by `bridges`, and without controllers,
     which the engine sets later for all at once."""
     stock = mininet.node.OVSSwitch
@@ -42,7 +43,7 @@ def install(bridges: switchd.Bridges, datapath: str) -> None:
 
     def vsctl(self: Any, *args: Any, **options: Any) -> Any:
         """Mininet's own, asked of the database that has this switch."""
-        database = switchd.database_of(self.name)
+        database = database_of(self.name)
         where = [] if database == ovsdb.SOCKET else [f"--db=unix:{database}"]
         return stock_vsctl(self, *where, *args, **options)
 

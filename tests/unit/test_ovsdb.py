@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hoplab import ovsdb, switchd
+from hoplab import bridges, ovsdb
 from hoplab.errors import LabError
 
 
@@ -85,7 +85,7 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     made = Server(tmp_path / "db.sock")
-    monkeypatch.setattr(switchd, "_databases", lambda: [made.path])
+    monkeypatch.setattr(bridges, "databases", lambda: [made.path])
     yield made
     made.close()
 
@@ -95,11 +95,11 @@ def bridge(name: str, *ports: str) -> ovsdb.Bridge:
 
 
 def test_bridges_in_parts_are_the_same_bridges(server: Server) -> None:
-    bridges = switchd.Bridges()
-    bridges.begin([bridge("s1", "a"), bridge("s2")])
-    bridges.begin([bridge("s1"), bridge("s2")])  # nothing new
-    bridges.begin([bridge("s1", "b"), bridge("s2", "c")])
-    bridges.finish([bridge("s1", "a", "b", "d"), bridge("s2", "c")])
+    made = bridges.Bridges()
+    made.begin([bridge("s1", "a"), bridge("s2")])
+    made.begin([bridge("s1"), bridge("s2")])  # nothing new
+    made.begin([bridge("s1", "b"), bridge("s2", "c")])
+    made.finish([bridge("s1", "a", "b", "d"), bridge("s2", "c")])
     added = server.added()
     assert len(added) == len(set(added))
     assert {name for table, name in added if table == "Bridge"} == {"s1", "s2"}
@@ -114,18 +114,18 @@ def test_bridges_in_parts_are_the_same_bridges(server: Server) -> None:
 
 
 def test_a_switch_that_comes_later(server: Server) -> None:
-    bridges = switchd.Bridges()
-    bridges.finish([bridge("s1", "a")])
-    bridges.finish([bridge("s2", "b")])
+    made = bridges.Bridges()
+    made.finish([bridge("s1", "a")])
+    made.finish([bridge("s2", "b")])
     assert [name for table, name in server.added() if table == "Bridge"] == ["s1", "s2"]
 
 
 def test_what_was_begun_and_refused_is_told(server: Server) -> None:
     server.refuse = {1}
-    bridges = switchd.Bridges()
-    bridges.begin([bridge("s1", "a")])
+    made = bridges.Bridges()
+    made.begin([bridge("s1", "a")])
     with pytest.raises(LabError) as caught:
-        bridges.finish([bridge("s1", "a")])
+        made.finish([bridge("s1", "a")])
     assert "two ports of one name" in caught.value.detail
 
 

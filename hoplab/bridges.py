@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's bridges, in the databases of its Open vSwitch: made, found, given their controllers.
+
+A bridge is known to one daemon of `switchd` alone; here is which, so nobody else needs to ask.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab import ovsdb, switchd
+from hoplab.namespaces import Background
+
+BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
+
+
+class Bridges:
+    """The bridges of a network, given to Open vSwitch a part at a time: it opens the ports of one
+    part while whoever makes their interfaces makes the next."""
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+        self._open: dict[int, ovsdb.Database] = {}  # those that something was begun in
+        self._where: dict[str, int] = {}  # bridge -> which database; neighbours are together
+        self._begun: dict[str, set[str]] = {}  # bridge -> the ports that it was given
+
+    def begin(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Hand over what bridges and ports there are by now, and wait for nothing. The bridges must
+        be all that there will be, without patch ports. Raises LabError."""
+        self._assign(bridges)
+        for place, operations in self._missing(bridges):
+            if operations:
+                self._database(place).begin(operations)
+
+    def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Hand over the rest, and wait until all of them forward. Raises LabError."""
+        self._assign(bridges)
+        works = [
+            functools.partial(_finish, self._database(place), operations)
+            for place, operations in self._missing(bridges)
+        ]
+        self._open.clear()  # `_finish` closes them
+        if len(works) == 1:
+            works[0]()
+            return
+        for work in [Background(work) for work in works]:
+            work.result()
+
+    def _assign(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Each new one to the daemon that is to have it."""
+        self._paths = self._paths or databases()
+        new = [bridge for bridge in bridges if bridge.name not in self._where]
+        for place, part in enumerate(divided(new, len(self._paths))):
+            self._where |= dict.fromkeys([bridge.name for bridge in part], place)
+
+    def _database(self, place: int) -> ovsdb.Database:
+        if place not in self._open:
+            self._open[place] = ovsdb.Database(self._paths[place])
+        return self._open[place]
+
+    def _missing(self, bridges: Sequence[ovsdb.Bridge]) -> list[tuple[int, list[ovsdb.Operation]]]:
+        """Of each database concerned what it does not have yet; it counts as given now."""
+        found = []
+        for place in range(len(self._paths)):
+            own = [bridge for bridge in bridges if self._where[bridge.name] == place]
+            known = set(self._begun)
+            new = []
+            for bridge in own:
+                given = self._begun.setdefault(bridge.name, set())
+                ports = [port for port in bridge.ports if port.name not in given]
+                given.update(port.name for port in ports)
+                if ports or bridge.name not in known:
+                    new.append(ovsdb.Bridge(bridge.name, bridge.columns, ports))
+            if own:
+                found.append((place, ovsdb.add_bridges(new, known) if new else []))
+        return found
+
+
+def _finish(database: ovsdb.Database, operations: Sequence[ovsdb.Operation]) -> None:
+    with database:
+        database.apply(operations)
+        held = [
+            row["_uuid"]
+            for row in database.rows("Bridge", ["name"])
+            if str(row["name"]).startswith(switchd.HOLD)
+        ]
+        if held:  # after the others: a datapath without bridges would be gone
+            database.transact([ovsdb.remove_bridge(held[0])])
+
+
+def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Bridge]]:
+    """What each of `count` daemons has of the bridges: as many as the others, neighbours together.
+    The first has all if there are patch ports, whose ends must be in one datapath."""
+    if any(port.peer for bridge in bridges for port in bridge.ports):
+        return [list(bridges), *([] for _ in range(count - 1))]
+    ends = [round(len(bridges) * place / count) for place in range(count + 1)]
+    return [list(bridges[one:other]) for one, other in itertools.pairwise(ends)]
+
+
+def database_of(bridge: str) -> Path:
+    """The socket of the database that has a bridge, or the first one's. Raises LabError."""
+    paths = databases()
+    for path in paths if len(paths) > 1 else ():
+        with ovsdb.Database(path) as database:
+            if any(row["name"] == bridge for row in database.rows("Bridge", ["name"])):
+                return path
+    return ovsdb.SOCKET
+
+
+def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
+    """Point each bridge at its controllers, all in one transaction a database: no frame is lost,
+    because no bridge is ever without one (a removed controller would make Open vSwitch flush). A
+    controller that a bridge has already stays connected."""
+    columns = {"max_backoff": BACKOFF_MS, "connection_mode": "out-of-band"}
+    if not targets:
+        return
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            known = {row["name"] for row in database.rows("Bridge", ["name"])}
+            own = {name: wanted for name, wanted in targets.items() if name in known}
+            database.transact(ovsdb.set_controllers(own, columns))
+
+
+def all_connected(bridges: Sequence[str]) -> bool:
+    """Whether every bridge has finished its OpenFlow handshake with a controller."""
+    global _interval_ms
+    if not bridges:
+        return True
+    _interval_ms = 5000 + (_interval_ms + 1) % 100
+    states: list[Any] = []
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            database.write_statistics(_interval_ms)
+            rows = database.rows("Controller", ["is_connected"])
+        states += [row["is_connected"] for row in rows]
+    return len(states) >= len(bridges) and all(state is True for state in states)
+
+
+_interval_ms = 5000
+
+
+def databases() -> list[Path]:
+    """The sockets of all database servers, in their order."""
+    return [ovsdb.SOCKET, *sorted(ovsdb.RUN.glob("db-*.sock"))]
