@@ -13,6 +13,7 @@
 # MACHINES   where the image is kept (default: /var/tmp/hoplab-machines)
 # BUNDLE     a folder that scripts/make_bundle.sh --with-tests made on Debian 12: no network then
 # TESTS      files and folders, each of which one pytest runs (default: tests/net)
+#            none: no tests and none of their tools, where installing those takes hours
 # TESTS_kernel_root, TESTS_user_vagrant, ...: the same, for one pass alone
 # ACCEL      kvm: the processor's own help (default: tcg, emulation)
 # MODES      which passes, of datapath-user (default: kernel-root kernel-vagrant user-root
@@ -126,6 +127,7 @@ say "up: $("${inside[@]}" 'uname -sr; cat /etc/debian_version' | paste -sd ' ')"
 
 checkout=/home/vagrant/hoplab
 options=--with-tests
+if [ "${TESTS:-}" = none ]; then options=''; fi
 "${inside[@]}" mkdir -p "$checkout"
 git -C "$here" archive HEAD | "${inside[@]}" tar -x -C "$checkout"
 if [ -n "${BUNDLE:-}" ]; then
@@ -226,6 +228,7 @@ for datapath in kernel user; do
         fi
         mine=TESTS_${datapath}_$who
         for what in ${!mine:-${TESTS:-$default_tests}}; do
+            if [ "$what" = none ]; then break; fi
             attempt "$what, datapath $datapath, as $who" \
                 "cd $checkout && ${as}timeout ${LIMIT:-14400} .venv/bin/python -m pytest -q -rs -n 2 \
                 --durations=5 -m 'not long' -p no:cacheprovider --timeout 3600 $what"
