@@ -13,7 +13,6 @@ knows Mininet.
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from hoplab import netlink
 from hoplab.errors import Exit, LabError
 from hoplab.namespaces import Namespace
+from hoplab.shares import shares
 
 MOST_PARTS, WORTH_A_PART = 6, 50  # see `_parts`
 NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
@@ -198,23 +198,27 @@ class Batch:
                 up = netlink.link_up(place.number(name), name)
                 messages.setdefault(place, []).append(up)
         for place, some in messages.items():
-            place.namespace.route.send(some)
+            _send(place, some)
 
     def _send_queues(self) -> None:
         for place in self.places:
             if place.queue:
                 queue, place.queue = place.queue, []
-                try:
-                    place.namespace.route.send(queue)
-                except OSError as error:
-                    raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
+                _send(place, queue)
+
+
+def _send(place: Place, messages: list[netlink.Message]) -> None:
+    """Raises OSError, which names the place."""
+    try:
+        place.namespace.route.send(messages)
+    except OSError as error:
+        raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
 
 
 def _parts(pairs: list[Pair]) -> list[list[Pair]]:
     """The pairs in parts that are worth it: each is some work for Open vSwitch."""
     count = max(1, min(MOST_PARTS, len(pairs) // WORTH_A_PART))
-    ends = [round(len(pairs) * place / count) for place in range(count + 1)]
-    return [pairs[one:other] for one, other in itertools.pairwise(ends)]
+    return shares(pairs, count)
 
 
 def raise_file_limit() -> None:

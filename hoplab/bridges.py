@@ -7,13 +7,13 @@ A bridge is known to one daemon of `switchd` alone; here is which, so nobody els
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hoplab import ovsdb, switchd
 from hoplab.namespaces import Background
+from hoplab.shares import shares
 
 BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
 
@@ -23,25 +23,24 @@ class Bridges:
     part while whoever makes their interfaces makes the next."""
 
     def __init__(self) -> None:
-        self._paths: list[Path] = []
-        self._open: dict[int, ovsdb.Database] = {}  # those that something was begun in
-        self._where: dict[str, int] = {}  # bridge -> which database; neighbours are together
+        self._open: dict[Path, ovsdb.Database] = {}  # those that something was begun in
+        self._where: dict[str, Path] = {}  # bridge -> which database; neighbours are together
         self._begun: dict[str, set[str]] = {}  # bridge -> the ports that it was given
 
     def begin(self, bridges: Sequence[ovsdb.Bridge]) -> None:
         """Hand over what bridges and ports there are by now, and wait for nothing. The bridges must
         be all that there will be, without patch ports. Raises LabError."""
         self._assign(bridges)
-        for place, operations in self._missing(bridges):
+        for path, operations in self._missing(bridges):
             if operations:
-                self._database(place).begin(operations)
+                self._database(path).begin(operations)
 
     def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
         """Hand over the rest, and wait until all of them forward. Raises LabError."""
         self._assign(bridges)
         works = [
-            functools.partial(_finish, self._database(place), operations)
-            for place, operations in self._missing(bridges)
+            functools.partial(_finish, self._database(path), operations)
+            for path, operations in self._missing(bridges)
         ]
         self._open.clear()  # `_finish` closes them
         if len(works) == 1:
@@ -52,31 +51,31 @@ class Bridges:
 
     def _assign(self, bridges: Sequence[ovsdb.Bridge]) -> None:
         """Each new one to the daemon that is to have it."""
-        self._paths = self._paths or databases()
         new = [bridge for bridge in bridges if bridge.name not in self._where]
-        for place, part in enumerate(divided(new, len(self._paths))):
-            self._where |= dict.fromkeys([bridge.name for bridge in part], place)
+        paths = databases()
+        for path, part in zip(paths, divided(new, len(paths)), strict=True):
+            self._where |= dict.fromkeys([bridge.name for bridge in part], path)
 
-    def _database(self, place: int) -> ovsdb.Database:
-        if place not in self._open:
-            self._open[place] = ovsdb.Database(self._paths[place])
-        return self._open[place]
+    def _database(self, path: Path) -> ovsdb.Database:
+        if path not in self._open:
+            self._open[path] = ovsdb.Database(path)
+        return self._open[path]
 
-    def _missing(self, bridges: Sequence[ovsdb.Bridge]) -> list[tuple[int, list[ovsdb.Operation]]]:
+    def _missing(self, bridges: Sequence[ovsdb.Bridge]) -> list[tuple[Path, list[ovsdb.Operation]]]:
         """Of each database concerned what it does not have yet; it counts as given now."""
         found = []
-        for place in range(len(self._paths)):
-            own = [bridge for bridge in bridges if self._where[bridge.name] == place]
-            known = set(self._begun)
+        known = set(self._begun)
+        for path in dict.fromkeys(self._where[bridge.name] for bridge in bridges):
             new = []
-            for bridge in own:
+            for bridge in bridges:
+                if self._where[bridge.name] != path:
+                    continue
                 given = self._begun.setdefault(bridge.name, set())
                 ports = [port for port in bridge.ports if port.name not in given]
                 given.update(port.name for port in ports)
                 if ports or bridge.name not in known:
                     new.append(ovsdb.Bridge(bridge.name, bridge.columns, ports))
-            if own:
-                found.append((place, ovsdb.add_bridges(new, known) if new else []))
+            found.append((path, ovsdb.add_bridges(new, known)))
         return found
 
 
@@ -97,8 +96,7 @@ def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Brid
     The first has all if there are patch ports, whose ends must be in one datapath."""
     if any(port.peer for bridge in bridges for port in bridge.ports):
         return [list(bridges), *([] for _ in range(count - 1))]
-    ends = [round(len(bridges) * place / count) for place in range(count + 1)]
-    return [list(bridges[one:other]) for one, other in itertools.pairwise(ends)]
+    return shares(bridges, count)
 
 
 def database_of(bridge: str) -> Path:

@@ -339,7 +339,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
     except BaseException as error:
         hold_interrupts()  # a second Ctrl-C does not stop what the first began
         if started is not None:
-            _end(started.pid)
+            end_process(started.pid)
         died = isinstance(error, LabError) and error.code == Exit.LAB_DIED
         claimed.give_up(keep_logs=died)
         release_interrupts()
@@ -397,8 +397,8 @@ def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> No
             return
 
 
-def _end(pid: int, within_s: float = 5) -> None:
-    """End a lab's process 1, hence everything in it, and wait until it is gone."""
+def end_process(pid: int, within_s: float = 5) -> None:
+    """End a sandbox's process 1, hence everything in it, and wait until it is gone."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -427,7 +427,7 @@ def down(handle: Handle, *, keep: bool = False) -> None:
         with contextlib.suppress(LabError):
             _until_ended(handle, within_s=2)
     if pid is not None:
-        _end(pid, within_s=0)
+        end_process(pid, within_s=0)
     _until_ended(handle, within_s=10)
     if not keep:
         _remove(handle.folder)

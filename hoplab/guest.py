@@ -115,12 +115,12 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
         out = slave = -1
         return _accompany(started, master, say, capture)
     except LabError:
-        if file is not None and file.path.is_file() and file.path.stat().st_size == 0:
+        if file is not None:
             file.discard()
         raise
     finally:
         if started is not None:
-            _end(started)
+            client.end_process(started.pid, within_s=10)
         for fd in (master, out):
             if fd >= 0:
                 os.close(fd)
@@ -132,17 +132,6 @@ def _labs() -> list[str]:
     with contextlib.suppress(OSError):  # nobody can bring up a lab there either
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # one may come up meanwhile
     return [str(folder)] if folder.is_dir() else []
-
-
-def _end(started: sandbox.Started) -> None:
-    """Everything inside; returns when process 1 is gone, hence on the way all the rest."""
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(started.pid)
-        try:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            select.select([pidfd], [], [], 10)
-        finally:
-            os.close(pidfd)
 
 
 # ------------------------------------------------------------------------------- outside

@@ -33,9 +33,10 @@ class OutFile:
             raise unwritable(error, path, option) from error
 
     def discard(self) -> None:
-        """The work did not begin."""
-        if self.new:
-            self.path.unlink(missing_ok=True)
+        """The work did not begin, or left nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.new and self.path.stat().st_size == 0:
+                self.path.unlink()
 
 
 def empty(fd: int) -> None:

@@ -99,6 +99,22 @@ def _building(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _topology(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--topology",
+        metavar="TOPOLOGY",
+        help=f"if no lab is up: what to bring up (default: {default})",
+    )
+
+
+def _site(parser: argparse.ArgumentParser, who: str) -> None:
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="default: http://www.itheima.com/ in web"
+    )
+    _topology(parser, "web")
+    parser.add_argument("--from", dest="host", metavar="HOST", help=f"{who} (default: client)")
+
+
 def _recording(parser: argparse.ArgumentParser) -> None:
     _name(parser)
     _building(parser)
@@ -242,11 +258,7 @@ def _verb_visit(verbs: Any) -> None:
         "hoplab visit --save my-run && wireshark my-run/capture.pcapng\n"
         "hoplab visit http://no.such.itheima.com/", "verbs_trace",
     )  # fmt: skip
-    p.add_argument("url", metavar="URL", nargs="?", help="default: http://www.itheima.com/ in web")
-    p.add_argument(
-        "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: web)"
-    )
-    p.add_argument("--from", dest="host", metavar="HOST", help="who fetches (default: client)")
+    _site(p, "who fetches")
     p.add_argument(
         "--all", action="store_true",
         help="fetch what the page shows too, as a browser does, and draw who waited for what",
@@ -267,9 +279,7 @@ def _verb_trace(verbs: Any) -> None:
         "--live", action="store_true",
         help="tell each packet soon after it has come to rest; without HOST: until Ctrl-C",
     )  # fmt: skip
-    p.add_argument(
-        "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: switch)"
-    )
+    _topology(p, "switch")
     p.add_argument("host", metavar="HOST", nargs="?")
     _recording(p)
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
@@ -284,11 +294,7 @@ def _verb_open(verbs: Any) -> None:
         "hoplab trace --live               beside it: a line a packet, while you click",
         "verbs_open",
     )  # fmt: skip
-    p.add_argument("url", metavar="URL", nargs="?", help="default: http://www.itheima.com/ in web")
-    p.add_argument(
-        "--topology", metavar="TOPOLOGY", help="if no lab is up: what to bring up (default: web)"
-    )
-    p.add_argument("--from", dest="host", metavar="HOST", help="whose browser (default: client)")
+    _site(p, "whose browser")
     p.add_argument("--no-browser", action="store_true", help="only print the address")
     p.add_argument(
         "--port", type=_port, metavar="N",

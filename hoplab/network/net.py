@@ -101,11 +101,13 @@ class Network(mininet.net.Mininet):
 
     def _begin_ports(self, made: list[tuple[Place, str]]) -> None:
         """Let Open vSwitch open the ports that are there while the kernel makes the next ones."""
+        if self.datapath == "afxdp" or not self._forwarding():
+            return
         plain = [one for one in self.switches if getattr(one, "starts_with_others", False)]
         patched = any(
             isinstance(intf, mininet.link.OVSIntf) for one in plain for intf in one.intfList()
         )
-        if self.datapath != "afxdp" and not patched and plain and self._forwarding():
+        if plain and not patched:
             names = {name for place, name in made if place is self.batch.root}
             self._bridges.begin([switches.plan(one, self.datapath, names) for one in plain])
 
@@ -177,6 +179,14 @@ class Network(mininet.net.Mininet):
     def shared_addresses(self) -> Iterator[tuple[str, list[str]]]:
         """(IP address, names of the nodes that have it) for every address that several have on one
         link, which is what switches join (RFC 5227 says what comes of it)."""
+        owners: dict[str, list[Any]] = {}
+        for node in self.hosts:
+            for intf in node.intfList():
+                if intf.IP() and intf.link is not None:
+                    owners.setdefault(intf.IP(), []).append(intf)
+        owners = {address: intfs for address, intfs in owners.items() if len(intfs) > 1}
+        if not owners:
+            return
         bridges = {s for s in self.switches if s.params.get("role", "switch") == "switch"}
         joined: dict[Any, Any] = {}  # a node, or one interface of a node that keeps links apart
 
@@ -193,15 +203,11 @@ class Network(mininet.net.Mininet):
             ]
             if len(ends) == 2 and root(ends[0]) is not root(ends[1]):
                 joined[root(ends[0])] = root(ends[1])
-        owners: dict[tuple[Any, str], list[str]] = {}
-        for node in self.hosts:
-            for intf in node.intfList():
-                if intf.IP() and intf.link is not None:
-                    owners.setdefault((root(intf), intf.IP()), []).append(node.name)
-        for (_, address), names in owners.items():
-            several = list(dict.fromkeys(names))
-            if len(several) > 1:
-                yield address, several
+        for address, intfs in owners.items():
+            links: dict[Any, dict[str, None]] = {}  # names in order, each once
+            for intf in intfs:
+                links.setdefault(root(intf), {})[intf.node.name] = None
+            yield from ((address, list(names)) for names in links.values() if len(names) > 1)
 
     def place(self, name: str) -> Place:
         """Where a node lives. Raises LabError for a name that is no node."""

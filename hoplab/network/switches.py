@@ -39,7 +39,7 @@ def install(bridges: Bridges, datapath: str) -> None:
                 Exit.BAD_INPUT,
             )
         if not starts_with_others(self):
-            begin_and_finish([self])
+            finish([self])
 
     def vsctl(self: Any, *args: Any, **options: Any) -> Any:
         """Mininet's own, asked of the database that has this switch."""
@@ -48,10 +48,10 @@ def install(bridges: Bridges, datapath: str) -> None:
         return stock_vsctl(self, *where, *args, **options)
 
     def start_batch(cls: Any, switches: Sequence[Any], run: Any = None) -> Sequence[Any]:
-        begin_and_finish([switch for switch in switches if starts_with_others(switch)])
+        finish([switch for switch in switches if starts_with_others(switch)])
         return switches
 
-    def begin_and_finish(switches: Sequence[Any]) -> None:
+    def finish(switches: Sequence[Any]) -> None:
         bridges.finish([plan(switch, datapath) for switch in switches])
         for switch in switches:
             switch.batch = False
