@@ -100,14 +100,13 @@ class Network(mininet.net.Mininet):
             known[number] = switch.name
 
     def _begin_ports(self, made: list[tuple[Place, str]]) -> None:
-        """Let Open vSwitch open the ports that are there while the kernel makes the next ones."""
+        """Let Open vSwitch open the ports that are there while the kernel makes the next ones. Not
+        where links are shaped: opening a port takes away what tc is just about to complete."""
         if self.datapath == "afxdp" or not self._forwarding():
             return
         plain = [one for one in self.switches if getattr(one, "starts_with_others", False)]
-        patched = any(
-            isinstance(intf, mininet.link.OVSIntf) for one in plain for intf in one.intfList()
-        )
-        if plain and not patched:
+        alone = (mininet.link.OVSIntf, mininet.link.TCIntf)
+        if plain and not any(isinstance(i, alone) for one in plain for i in one.intfList()):
             names = {name for place, name in made if place is self.batch.root}
             self._bridges.begin([switches.plan(one, self.datapath, names) for one in plain])
 

@@ -24,6 +24,7 @@ from hoplab.batch import Batch, Place
 from hoplab.errors import Exit, LabError
 
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
+NOT_DONE = "hoplab: tc failed"
 
 
 def install(batch: Batch) -> None:
@@ -211,9 +212,10 @@ def _install_interfaces(batch: Batch) -> None:
     def shape(self: Any, command: str, tc: str = "tc") -> str:
         """Stock Mininet prints what tc refused, and goes on without."""
         batch.flush()  # the shell that runs tc may be there before the interface
-        said: str = stock_tc(self, command, tc)
-        refused = [x for x in said.splitlines() if x.strip() and not x.startswith("Warning")]
-        if refused and " add " in command:  # there may be nothing to delete
+        said: str = stock_tc(self, f"{command} || echo {NOT_DONE}", tc)
+        said, _, failed = said.partition(NOT_DONE)  # its warnings are no failures
+        if failed and " add " in command:  # there may be nothing to delete
+            refused = (said.strip() or "tc does not say why").splitlines()
             raise LabError(
                 f"{self.name}: this kernel does not shape the link as asked: {refused[0].strip()}",
                 "leave out delay, jitter and loss (they want the module sch_netem), or take a "

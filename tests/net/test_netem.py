@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links with delay and loss, as Mininet's TCLink asks for them, by the kernel's netem.
+"""Links that are shaped, as Mininet's TCLink asks for it: delay and loss by the kernel's netem,
+bandwidth by its HTB.
 
-Many kernels have no netem (`make test-vm` boots one that has), so all of this may be skipped.
+Many kernels have no netem (`make test-vm` boots one that has), so what wants it may be skipped.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import re
+import shutil
 import subprocess
 from typing import Any
 
@@ -86,3 +89,27 @@ def test_a_kernel_without_netem_refuses_the_lab(anybody: Any) -> None:
     done = anybody("up", "./slow.py,delay=5ms", code=6)
     assert "this kernel does not shape the link as asked: " in done.err and "h1-eth0" in done.err
     assert "sch_netem" in done.err and anybody("ls").out.startswith("no lab is up")
+
+
+def test_a_bandwidth_outlives_the_opening_of_the_ports(hoplab: Any) -> None:
+    """Open vSwitch takes an HTB that has no class yet for one of its own, and away."""
+    hoplab("up", "loop,n=8")
+    told = hoplab("exec", "s1", "--", "sh", "-c",
+                  "for i in 1 2 3 4 5 6 7 8; do for n in 2 3; do"
+                  " tc class show dev s$i-eth$n; done; done").out  # fmt: skip
+    assert told.count("rate 500Kbit") == 16, told
+    hoplab("down")
+
+
+def test_a_warning_of_tc_is_no_refusal(hoplab: Any) -> None:
+    """As when another program changes what tc is just reading."""
+    tc = hoplab.home / "bin" / "tc"
+    tc.parent.mkdir()
+    real = shutil.which("tc", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    tc.write_text(f'#!/bin/sh\necho "Dump was interrupted." >&2\nexec {real} "$@"\n')
+    tc.chmod(0o755)
+    hoplab.env["PATH"] = f"{tc.parent}:{os.environ['PATH']}"
+    hoplab("up", "loop,n=3")
+    told = hoplab("exec", "s1", "--", "tc", "class", "show", "dev", "s1-eth2")
+    assert "rate 500Kbit" in told.out and "interrupted" in told.err  # and it was this tc that ran
+    hoplab("down")
