@@ -6,6 +6,7 @@ not changed on disk, and nothing of hoplab is imported: the Python may be any, o
 a module of Mininet is loaded, and not before, it is told
 
 - that a controller provided by us takes a moment to listen;
+- that what it reads of a shell may be no UTF-8 (it ended there with a traceback);
 - that Open vSwitch forwards in user space here (`HOPLAB_DATAPATH`=user), which needs the checksum
   offload of the hosts' interfaces off, or TCP and UDP carry nothing;
 - that machine-wide settings are not its to change;
@@ -30,9 +31,10 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _node(module: Any) -> None:
-    """mininet.node: a controller of ours listens before a switch is told of it; switches forward
-    in user space."""
+    """mininet.node: a controller of ours listens before a switch is told of it; what a shell prints
+    may be any bytes; switches forward in user space."""
     start = module.Controller.start
+    decoder = module.getincrementaldecoder
 
     def until_it_listens(self: Any) -> None:
         start(self)
@@ -47,6 +49,8 @@ def _node(module: Any) -> None:
                 time.sleep(0.02)
 
     module.Controller.start = until_it_listens
+    # It asks by telnet whether a controller is there, and reads its answer: OpenFlow's Hello.
+    module.getincrementaldecoder = lambda: decoder(errors="replace")
     if os.environ.get("HOPLAB_DATAPATH") == "user":
         _user_space(module)
 

@@ -7,6 +7,7 @@ be built while the line of the user's file is still known.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import ipaddress
 import os
@@ -36,6 +37,9 @@ def install(batch: Batch) -> None:
     mininet.node.OVSSwitch.OVSVersion = "2.17"
     mininet.net.Mininet.inited = True
     mininet.util.numCores.ncores = os.cpu_count() or 1  # which it asks `grep`, once a network
+    # What a node's command prints may be any bytes.
+    decoder = codecs.getincrementaldecoder("utf-8")
+    mininet.node.getincrementaldecoder = functools.partial(decoder, errors="replace")
     _install_nodes(batch)
     _install_interfaces(batch)
     _guard_topo()

@@ -53,6 +53,15 @@ h = __import__('subprocess').Popen(['sleep', '1000'])
 raise SystemExit(3)
 """
 
+BYTES = r"""
+from mininet.net import Mininet
+
+net = Mininet()
+host = net.addHost('h1')
+print(ascii(host.cmd("printf 'a\\353b'")))
+net.stop()
+"""
+
 
 def test_a_script_with_tcp_twice_over_in_one_process(anybody: World) -> None:
     (anybody.home / "mine.py").write_text(SCRIPT)
@@ -88,6 +97,13 @@ def test_our_topologies_are_scripts_too(
     fetch = f"{client} curl -sS --retry 20 --retry-delay 1 --retry-all-errors --max-time 5 {url}\n"
     done = hoplab("run", "--", "sh", "-c", command, input=fetch)
     assert "<h1>You have arrived." in done.out + done.err
+
+
+def test_a_command_may_print_any_bytes(hoplab: World) -> None:
+    """As OpenFlow's Hello does, which Mininet meets when it asks for a controller."""
+    (hoplab.home / "bytes.py").write_text(BYTES)
+    done = hoplab("run", "--", "python3", "bytes.py")
+    assert done.out == "'a\\ufffdb'\n", done.err
 
 
 def test_mn_and_its_default_controller(anybody: World) -> None:

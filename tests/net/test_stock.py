@@ -403,9 +403,10 @@ def test_hosts_that_run_commands_while_they_are_configured(hoplab: Any) -> None:
                 out, err, code = self.pexec('cat', '/proc/sys/net/ipv4/ip_forward')
                 child = self.popen(['sh', '-c', 'echo popen'])
                 said, _ = child.communicate()
+                raw = self.cmd("printf '\\\\353'")  # no UTF-8
                 with open('/run/greeting-' + self.name, 'w') as file:
                     print(word, name, self.IP() in addresses, out.strip(), code,
-                          said.decode().strip(), self.pid > 0, file=file)
+                          said.decode().strip(), self.pid > 0, ascii(raw), file=file)
                 return result
 
         class GreetTopo(Topo):
@@ -418,7 +419,7 @@ def test_hosts_that_run_commands_while_they_are_configured(hoplab: Any) -> None:
     hoplab("up", file)
     for name in ("h1", "h2"):
         said = hoplab("exec", name, "--", "cat", f"/run/greeting-{name}").out
-        assert said == f"good day {name} True 0 0 popen True\n"
+        assert said == f"good day {name} True 0 0 popen True '\\ufffd'\n"
     assert hoplab("pingall", "--json").json["lost"] == []
 
 
