@@ -44,7 +44,7 @@ class Place:
 
     name: str
     space: Namespace | None = None
-    next_index: int = 2  # 1 is lo
+    next_index: int = 100  # 1 is lo; some kernels have tunnels in every namespace, a node its own
     index: dict[str, int] = field(default_factory=dict)
     address: dict[str, str] = field(default_factory=dict)
     queue: list[netlink.Message] = field(default_factory=list)
@@ -71,6 +71,7 @@ class Batch:
     def __init__(self, *, ipv6: bool = False) -> None:
         self.ipv6 = ipv6
         self.root = Place("root", Namespace.own("root"), next_index=1000)
+        self._maker: Namespace | None = None
         self.on_new: NewInterfaces | None = None
         self.on_made: NewInterfaces | None = None
         self.built = False  # from then on a change is wanted at once
@@ -165,6 +166,8 @@ class Batch:
                 ) from error
 
     def _make_namespaces(self, places: list[Place]) -> None:
+        if not places:
+            return
         spaces = Namespace.create((place.name for place in places), ipv6=self.ipv6)
         for place, space in zip(places, spaces, strict=True):
             place.space = space
@@ -180,7 +183,11 @@ class Batch:
             end2 = netlink.End(name2, mac2, other.index[name2], other.namespace.net)
             messages.append(netlink.veth(end1, end2))
             new += [(one, name1), (other, name2)]
-        self.root.namespace.route.send(messages)
+        if self._maker is None:
+            # Before Linux 6.14 no index may be taken that an interface of whoever asks has, and
+            # Open vSwitch has some in the root namespace: one without any asks.
+            (self._maker,) = Namespace.create(["maker"])
+        self._maker.route.send(messages)
         for place, name in new:
             netlink.offloads_off(place.namespace.route, name)
         if self.on_new is not None:

@@ -27,34 +27,35 @@ class Bridges:
         self._where: dict[str, Path] = {}  # bridge -> which database; neighbours are together
         self._begun: dict[str, set[str]] = {}  # bridge -> the ports that it was given
 
+    def divide(self, names: Sequence[str], *, together: bool) -> None:
+        """Say which daemon has which of all the bridges there will be: each as many as the others,
+        neighbours together. `together`: the first has all, as patch ports want it, whose ends must
+        be in one datapath. Once it was said, it stays."""
+        if not self._where:
+            paths = databases()
+            parts = [list(names)] if together else shares(names, len(paths))
+            for path, part in zip(paths, parts, strict=not together):
+                self._where |= dict.fromkeys(part, path)
+
     def begin(self, bridges: Sequence[ovsdb.Bridge]) -> None:
-        """Hand over what bridges and ports there are by now, and wait for nothing. The bridges must
-        be all that there will be, without patch ports. Raises LabError."""
-        self._assign(bridges)
+        """Hand over what of these bridges and their ports there is by now, and wait for nothing.
+        Raises LabError."""
         for path, operations in self._missing(bridges):
             if operations:
                 self._database(path).begin(operations)
 
     def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
         """Hand over the rest, and wait until all of them forward. Raises LabError."""
-        self._assign(bridges)
-        works = [
-            functools.partial(_finish, self._database(path), operations)
-            for path, operations in self._missing(bridges)
-        ]
-        self._open.clear()  # `_finish` closes them
+        works = []
+        for path, operations in self._missing(bridges):
+            database = self._database(path)
+            del self._open[path]  # `_finish` closes it
+            works.append(functools.partial(_finish, database, operations))
         if len(works) == 1:
             works[0]()
             return
         for work in [Background(work) for work in works]:
             work.result()
-
-    def _assign(self, bridges: Sequence[ovsdb.Bridge]) -> None:
-        """Each new one to the daemon that is to have it."""
-        new = [bridge for bridge in bridges if bridge.name not in self._where]
-        paths = databases()
-        for path, part in zip(paths, divided(new, len(paths)), strict=True):
-            self._where |= dict.fromkeys([bridge.name for bridge in part], path)
 
     def _database(self, path: Path) -> ovsdb.Database:
         if path not in self._open:
@@ -65,6 +66,8 @@ class Bridges:
         """Of each database concerned what it does not have yet; it counts as given now."""
         found = []
         known = set(self._begun)
+        for bridge in bridges:  # one that nobody spoke of before is the first daemon's
+            self._where.setdefault(bridge.name, databases()[0])
         for path in dict.fromkeys(self._where[bridge.name] for bridge in bridges):
             new = []
             for bridge in bridges:
@@ -89,14 +92,6 @@ def _finish(database: ovsdb.Database, operations: Sequence[ovsdb.Operation]) -> 
         ]
         if held:  # after the others: a datapath without bridges would be gone
             database.transact([ovsdb.remove_bridge(held[0])])
-
-
-def divided(bridges: Sequence[ovsdb.Bridge], count: int) -> list[list[ovsdb.Bridge]]:
-    """What each of `count` daemons has of the bridges: as many as the others, neighbours together.
-    The first has all if there are patch ports, whose ends must be in one datapath."""
-    if any(port.peer for bridge in bridges for port in bridge.ports):
-        return [list(bridges), *([] for _ in range(count - 1))]
-    return shares(bridges, count)
 
 
 def database_of(bridge: str) -> Path:

@@ -66,7 +66,7 @@ class _Connection:
             self._socket.connect(str(RUN / f"{bridge}.mgmt"))
         except OSError as error:
             self._socket.close()
-            raise self._failure(f"it does not answer: {error.strerror}") from error
+            raise self._failure(f"it does not answer: {error.strerror or error}") from error
         self._send(_HELLO)
 
     def __enter__(self) -> _Connection:
@@ -106,7 +106,7 @@ class _Connection:
         try:
             self._socket.sendall(header + body)
         except OSError as error:
-            raise self._failure(f"it does not answer: {error.strerror}") from error
+            raise self._failure(f"it does not answer: {error.strerror or error}") from error
         return self._number
 
     def _replies(self, number: int) -> Iterator[tuple[int, bytes]]:

@@ -77,7 +77,7 @@ class Lab:
                 progress("trying AF_XDP ports")
                 opening.result()
                 self._try_afxdp(sum(map(topo.isSwitch, itertools.chain(*topo.links()))))
-            opening = self._divide(opening, topo.switches())
+            opening = self._divide(opening, topo.switches(), network.patched(topo))
         else:
             self._close_early(opening)
             opening = None
@@ -139,11 +139,16 @@ class Lab:
         self.switchd.start()
         self.switchd.warm_up(self.datapath)
 
-    def _divide(self, opening: Background[None], switches: list[str]) -> Background[None]:
+    def _divide(
+        self, opening: Background[None], switches: list[str], patched: bool
+    ) -> Background[None]:
         """Let several ovs-vswitchd share the switches of a large lab."""
         pairs = self.spec.vswitchd or switchd.pairs_for(len(switches))
         pairs = min(pairs, len(switches))
         if self.datapath == "kernel" or pairs < 2:
+            return opening
+        if patched:
+            self.event("one ovs-vswitchd has all the switches, as patch ports (OVSLink) want it")
             return opening
 
         def work() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import select
 import socket
 import time
 from collections.abc import Container, Mapping, Sequence
@@ -136,6 +137,7 @@ def _select(table: str, columns: Sequence[str]) -> Operation:
 
 
 _DECODER = json.JSONDecoder()
+_ANSWER = "Open vSwitch's database to answer"
 
 
 class Database:
@@ -229,17 +231,28 @@ class Database:
     def _send(self, method: str, params: list[Any], within_s: float) -> int:
         self._id += 1
         request = {"method": method, "params": params, "id": self._id}
-        try:
-            self._socket.settimeout(within_s * patience())
-            self._socket.sendall(json.dumps(request).encode())
-        except OSError as error:
-            raise refused_change(f"its database does not answer: {error.strerror}") from error
+        self._transmit(request, time.monotonic() + within_s * patience())
         return self._id
+
+    def _transmit(self, message: dict[str, Any], deadline: float) -> None:
+        rest = memoryview(json.dumps(message).encode())
+        while rest:
+            # The server hears nobody who does not take its answers.
+            events = self._wait(select.POLLIN | select.POLLOUT, deadline, _ANSWER)
+            try:
+                if events & ~select.POLLOUT:
+                    self._take_in()
+                elif events:
+                    rest = rest[self._socket.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                continue  # there is room, but not for this much
+            except OSError as error:
+                raise _silent(error) from error
 
     def _answer(self, number: int, within_s: float) -> Any:
         deadline = time.monotonic() + within_s * patience()
         while number not in self._answers:
-            message = self._read(deadline, "Open vSwitch's database to answer")
+            message = self._read(deadline, _ANSWER)
             if message.get("method") == "update":
                 self._note(message["params"][1])
             elif "result" in message:
@@ -252,33 +265,40 @@ class Database:
     def _read(self, deadline: float, what: str) -> dict[str, Any]:
         """The next message. Raises LabError after the deadline, or when the server is gone."""
         while True:
-            text = self._received.lstrip()
-            if text:
+            self._received = self._received.lstrip()
+            if self._received:
                 try:
-                    message, end = _DECODER.raw_decode(text)
+                    message, end = _DECODER.raw_decode(self._received)
                 except ValueError:
                     pass  # not whole yet
                 else:
-                    self._received = text[end:]
+                    self._received = self._received[end:]
                     if message.get("method") == "echo":  # RFC 7047, 4.1.11
                         reply = {"id": message["id"], "result": message["params"], "error": None}
-                        self._socket.sendall(json.dumps(reply).encode())
+                        self._transmit(reply, deadline)
                         continue
                     found: dict[str, Any] = message
                     return found
-            left = deadline - time.monotonic()
+            self._wait(select.POLLIN, deadline, what)
             try:
-                self._socket.settimeout(max(left, 0.001))
-                data = self._socket.recv(1 << 20)
-            except TimeoutError:
-                raise LabError(
-                    f"waited too long for {what}", "see `hoplab doctor`", Exit.LAB_DIED
-                ) from None
+                self._take_in()
             except OSError as error:
-                raise refused_change(f"its database does not answer: {error.strerror}") from error
-            if not data:
-                raise refused_change("its database server has ended")
-            self._received = text + self._text.decode(data)
+                raise _silent(error) from error
+
+    def _wait(self, events: int, deadline: float, what: str) -> int:
+        """Until the socket is ready for one of the events; those it is ready for."""
+        poll = select.poll()
+        poll.register(self._socket, events)
+        ready = poll.poll(max(deadline - time.monotonic(), 0.001) * 1000)
+        if not ready:
+            raise LabError(f"waited too long for {what}", "see `hoplab doctor`", Exit.LAB_DIED)
+        return ready[0][1]
+
+    def _take_in(self) -> None:
+        data = self._socket.recv(1 << 20)
+        if not data:
+            raise refused_change("its database server has ended")
+        self._received += self._text.decode(data)
 
 
 def _check(results: list[Any]) -> None:
@@ -286,6 +306,10 @@ def _check(results: list[Any]) -> None:
     for result in results:
         if isinstance(result, dict) and result.get("error"):
             raise refused_change(f"{result['error']}: {result.get('details', '')}")
+
+
+def _silent(error: OSError) -> LabError:
+    return refused_change(f"its database does not answer: {error.strerror or error}")
 
 
 def refused_change(text: str) -> LabError:

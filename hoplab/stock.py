@@ -2,7 +2,7 @@
 """What stock Mininet needs to hear in a sandbox: loaded by every Python there as `sitecustomize`.
 
 `guest` puts a link to this file on the PYTHONPATH of the command that it runs. Mininet itself is
-not changed on disk, and nothing of hoplab is imported: the Python may be any, of any version. When
+not changed on disk, and nothing of hoplab is imported: the Python may be any from 3.7 on. When
 a module of Mininet is loaded, and not before, it is told
 
 - that a controller provided by us takes a moment to listen;
@@ -14,6 +14,8 @@ a module of Mininet is loaded, and not before, it is told
 and where this Python has no Mininet, or no distutils (gone in Python 3.12), those of the machine
 are found, behind everything else on its path (`HOPLAB_FALLBACK`).
 """
+
+from __future__ import annotations  # for a Python of before 3.10
 
 import importlib.abc
 import importlib.machinery

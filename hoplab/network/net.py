@@ -21,6 +21,7 @@ from hoplab.network import switches, topofile
 from hoplab.network.queued import place_of_node
 
 MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
+NO_ZERO = 0xFFFF << 48  # a datapath id in place of zero has this and the switch's number
 
 
 class Network(mininet.net.Mininet):
@@ -38,6 +39,7 @@ class Network(mininet.net.Mininet):
         self.datapath = datapath
         self._forwarding = forwarding
         self._bridges = Bridges()
+        self._complete = False  # every node and link is known, if not there yet
         switches.install(self._bridges, datapath)
         batch.on_made = self._begin_ports
         # Mininet builds in the order of the alphabet; people think in the file's, hosts first.
@@ -73,6 +75,7 @@ class Network(mininet.net.Mininet):
         file = getattr(self.topo, "hoplab_file", None)
         try:
             super().build()
+            self._complete = True
             self._check_datapath_ids()
             self.batch.flush()
         except LabError as error:
@@ -90,6 +93,9 @@ class Network(mininet.net.Mininet):
         known: dict[int, str] = {}
         for switch in self.switches:
             number = int(switch.dpid, 16)
+            if number == 0:  # as of s0: Open vSwitch would make one up that nobody else knows
+                number = NO_ZERO | self._order[switch.name]
+                switch.dpid = f"{number:016x}"
             if number in known:
                 raise LabError(
                     f"the switches {known[number]} and {switch.name} have the same datapath id, "
@@ -100,13 +106,12 @@ class Network(mininet.net.Mininet):
             known[number] = switch.name
 
     def _begin_ports(self, made: list[tuple[Place, str]]) -> None:
-        """Let Open vSwitch open the ports that are there while the kernel makes the next ones. Not
-        where links are shaped: opening a port takes away what tc is just about to complete."""
-        if self.datapath == "afxdp" or not self._forwarding():
+        """Let Open vSwitch open the ports that are there while the kernel makes the next ones."""
+        if not self._complete or self.datapath == "afxdp" or not self._forwarding():
             return
-        plain = [one for one in self.switches if getattr(one, "starts_with_others", False)]
-        alone = (mininet.link.OVSIntf, mininet.link.TCIntf)
-        if plain and not any(isinstance(i, alone) for one in plain for i in one.intfList()):
+        plain = [one for one in self._open_vswitches() if one.starts_with_others]
+        if plain and not self._patched():
+            self._bridges.divide(self.bridges(), together=False)
             names = {name for place, name in made if place is self.batch.root}
             self._bridges.begin([switches.plan(one, self.datapath, names) for one in plain])
 
@@ -115,6 +120,7 @@ class Network(mininet.net.Mininet):
         Raises LabError."""
         if not self.built:
             self.build()
+        self._bridges.divide(self.bridges(), together=self._patched())
         super().start()
         self.batch.flush()
         self._offloads_off()
@@ -146,13 +152,14 @@ class Network(mininet.net.Mininet):
         """Tell every host the MAC addresses of all others on its link. Raises LabError where that
         would take hundreds of megabytes of the kernel's memory."""
         links: dict[Any, list[tuple[str, str, Place, int]]] = {}
+        link_of = self._links()
         for host in self.hosts:
             place = self.place(host.name)
             for intf in host.intfList():
                 if intf.IP() and intf.name in place.index:
                     network = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}").network
                     one = (intf.IP(), intf.MAC(), place, place.number(intf.name))
-                    links.setdefault(network, []).append(one)
+                    links.setdefault((link_of(intf), network), []).append(one)
         entries = sum(len(link) * (len(link) - 1) for link in links.values())
         if entries > MOST_NEIGHBOURS:
             raise LabError(
@@ -163,7 +170,7 @@ class Network(mininet.net.Mininet):
         for link in links.values():
             for one in link:
                 for other in link:
-                    if one is not other:
+                    if one[0] != other[0]:  # nor of others with its own address
                         one[2].queue.append(netlink.neighbour(one[3], other[0], other[1]))
         self.batch.flush()
 
@@ -175,17 +182,9 @@ class Network(mininet.net.Mininet):
                 if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
                     netlink.offloads_off(place.namespace.route, intf.name)
 
-    def shared_addresses(self) -> Iterator[tuple[str, list[str]]]:
-        """(IP address, names of the nodes that have it) for every address that several have on one
-        link, which is what switches join (RFC 5227 says what comes of it)."""
-        owners: dict[str, list[Any]] = {}
-        for node in self.hosts:
-            for intf in node.intfList():
-                if intf.IP() and intf.link is not None:
-                    owners.setdefault(intf.IP(), []).append(intf)
-        owners = {address: intfs for address, intfs in owners.items() if len(intfs) > 1}
-        if not owners:
-            return
+    def _links(self) -> Callable[[Any], Any]:
+        """A function that tells of a host's interface which link it is on: the same object for all
+        interfaces that cables and switches join."""
         bridges = {s for s in self.switches if s.params.get("role", "switch") == "switch"}
         joined: dict[Any, Any] = {}  # a node, or one interface of a node that keeps links apart
 
@@ -202,10 +201,24 @@ class Network(mininet.net.Mininet):
             ]
             if len(ends) == 2 and root(ends[0]) is not root(ends[1]):
                 joined[root(ends[0])] = root(ends[1])
+        return root
+
+    def shared_addresses(self) -> Iterator[tuple[str, list[str]]]:
+        """(IP address, names of the nodes that have it) for every address that several have on one
+        link, which is what switches join (RFC 5227 says what comes of it)."""
+        owners: dict[str, list[Any]] = {}
+        for node in self.hosts:
+            for intf in node.intfList():
+                if intf.IP() and intf.link is not None:
+                    owners.setdefault(intf.IP(), []).append(intf)
+        owners = {address: intfs for address, intfs in owners.items() if len(intfs) > 1}
+        if not owners:
+            return
+        link_of = self._links()
         for address, intfs in owners.items():
             links: dict[Any, dict[str, None]] = {}  # names in order, each once
             for intf in intfs:
-                links.setdefault(root(intf), {})[intf.node.name] = None
+                links.setdefault(link_of(intf), {})[intf.node.name] = None
             yield from ((address, list(names)) for names in links.values() if len(names) > 1)
 
     def place(self, name: str) -> Place:
@@ -222,7 +235,15 @@ class Network(mininet.net.Mininet):
 
     def bridges(self) -> list[str]:
         """The names of the switches that are Open vSwitch bridges."""
-        return [s.name for s in self.switches if isinstance(s, mininet.node.OVSSwitch)]
+        return [switch.name for switch in self._open_vswitches()]
+
+    def _open_vswitches(self) -> list[Any]:
+        return [one for one in self.switches if isinstance(one, mininet.node.OVSSwitch)]
+
+    def _patched(self) -> bool:
+        """Whether patch ports join switches."""
+        intfs = (intf for switch in self._open_vswitches() for intf in switch.intfList())
+        return any(isinstance(intf, mininet.link.OVSIntf) for intf in intfs)
 
     def wiring(self) -> dict[str, Any]:
         """Nodes, interfaces and who is wired to whom, as plain data for lab.json."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open vSwitch's bridges, as Mininet's switch classes ask for them.
+"""Open vSwitch's bridges, as Mininet's switch classes ask for them, and what their ports wait for.
 
 A class of the user's keeps what it overrides. One with a `start` of its own has its bridge when
 Mininet's `start` returns; the bridges of all others come together, in one transaction a database.
@@ -25,6 +25,7 @@ def install(bridges: Bridges, datapath: str) -> None:
     which the engine sets later for all at once."""
     stock = mininet.node.OVSSwitch
     stock_init, stock_vsctl = stock.__init__, stock.vsctl
+    stock_shape = mininet.link.TCIntf.config
 
     def init(self: Any, name: str, *args: Any, **params: Any) -> None:
         stock_init(self, name, *args, **params)
@@ -55,9 +56,17 @@ def install(bridges: Bridges, datapath: str) -> None:
         bridges.finish([plan(switch, datapath) for switch in switches])
         for switch in switches:
             switch.batch = False
+            switch.has_ports = True
             for intf in switch.intfList():
                 if isinstance(intf, mininet.link.TCIntf):
-                    intf.config(**intf.params)  # Open vSwitch takes the queueing discipline away
+                    intf.config(**intf.params)
+
+    def shape(self: Any, **params: Any) -> Any:
+        """Not before the port is open: an interface that Open vSwitch opens loses its HTB, which is
+        taken for one of its own, left over."""
+        if isinstance(self.node, stock) and not self.node.has_ports:
+            return mininet.link.Intf.config(self, **params)
+        return stock_shape(self, **params)
 
     plain = (start, mininet.node.OVSBridge.start)
 
@@ -67,6 +76,19 @@ def install(bridges: Bridges, datapath: str) -> None:
     stock.__init__, stock.start, stock.vsctl = init, start, vsctl
     stock.batchStartup = classmethod(start_batch)
     stock.starts_with_others = property(starts_with_others)
+    stock.has_ports = False
+    mininet.link.TCIntf.config = shape
+
+
+def patched(topo: Any) -> bool:
+    """Whether a topology wants patch ports between switches (OVSLink)."""
+    for one, other, options in topo.links(withInfo=True):
+        cls = options.get("cls")
+        cls = getattr(cls, "func", cls)  # of a functools.partial
+        is_patch = isinstance(cls, type) and issubclass(cls, mininet.link.OVSLink)
+        if is_patch and topo.isSwitch(one) and topo.isSwitch(other):
+            return True
+    return False
 
 
 def plan(switch: Any, datapath: str, only: Collection[str] | None = None) -> ovsdb.Bridge:

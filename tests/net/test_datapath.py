@@ -90,6 +90,21 @@ for db in /run/openvswitch/db*.sock; do
     done
 done
 """
+PATCH = """
+from mininet.link import OVSLink, TCLink
+from mininet.topo import Topo
+
+class Patch(Topo):
+    def build(self):
+        for i in range(1, 41, 2):
+            one, other = self.addHost(f"a{i}"), self.addHost(f"a{i + 1}")
+            self.addLink(one, other, cls=TCLink, bw=10)
+        for number in "12":
+            self.addLink(self.addHost("h" + number), self.addSwitch("s" + number))
+        self.addLink("s1", "s2", cls=OVSLink)
+
+topos = {"patch": Patch}
+"""
 CHAIN = """
 from mininet.topo import LinearTopo
 
@@ -112,6 +127,20 @@ def test_several_vswitchd_share_the_switches(anybody: Any) -> None:
     assert "12 of 12 pairs" in anybody("pingall").out
     told = anybody("trace", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.4").out
     assert "h1 → s1 → s2 → s3 → s4 → h4" in told
+
+
+def test_patch_ports_keep_all_switches_in_one_vswitchd(hoplab: Any) -> None:
+    """Shaped links are made at once, and Open vSwitch may be up by then."""
+    (hoplab.home / "patch.py").write_text(PATCH)
+    up = hoplab("up", "patch.py", "--vswitchd", "2", "--datapath", "user", "--json").json
+    assert "as patch ports (OVSLink) want it" in up["events"][0]
+    hoplab("exec", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.42")
+
+
+def test_many_hosts_that_are_named_first_in_their_links(hoplab: Any) -> None:
+    """Open vSwitch has interfaces of its own when the later ones are made."""
+    assert hoplab("up", "switch,n=120", "--json").json["hosts"] == 120
+    hoplab("exec", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.120")
 
 
 @pytest.mark.parametrize("daemons", ["1", "2"])

@@ -16,6 +16,29 @@ from hoplab import wait
 
 pytestmark = pytest.mark.net
 
+HOMES = """
+from mininet.topo import Topo
+
+class Homes(Topo):
+    def build(self):
+        for number, home in enumerate("ab", 1):
+            switch = self.addSwitch(f"s{number}")
+            for i in (1, 2):
+                host = self.addHost(f"{home}{i}", ip=f"192.168.1.{i}/24")
+                self.addLink(host, switch)
+
+topos = {"homes": Homes}
+"""
+ZERO = """
+from mininet.topo import Topo
+
+class Zero(Topo):
+    def build(self):
+        for name in ("h1", "h2"):
+            self.addLink(self.addHost(name), self.addSwitch("s0"))
+
+topos = {"zero": Zero}
+"""
 # Data both ways over TCP and UDP: over a userspace switch a ping works when these do not.
 ECHO = """
 import socket, sys, threading
@@ -124,6 +147,24 @@ class TestExec:
         assert len(known) == 2 and all(line.split()[-1] == "PERMANENT" for line in known)
         story = hoplab("trace", "h1", "--", "ping", "-c", "1", "10.0.2.10").out
         assert "ICMP echo reply, seq 1" in story and "ARP" not in story
+
+    def test_static_arp_is_of_the_own_link_alone(self, hoplab: Any) -> None:
+        """Two homes with the same addresses, and no cable between them."""
+        (hoplab.home / "homes.py").write_text(HOMES)
+        hoplab("up", "homes.py", "--static-arp")
+        for home, mac in (("a", "02:00:00:00:02:00"), ("b", "02:00:00:00:04:00")):
+            known = hoplab("exec", f"{home}1", "--", "ip", "neigh").out.split("\n")
+            assert known == [f"192.168.1.2 dev {home}1-eth0 lladdr {mac} PERMANENT ", ""]
+            hoplab("exec", f"{home}1", "--", "ping", "-c", "1", "-W", "5", "192.168.1.2")
+
+    def test_a_switch_number_0_is_known_to_all(self, hoplab: Any) -> None:
+        """Open vSwitch takes no datapath id of zero, which is what Mininet makes of its name."""
+        (hoplab.home / "zero.py").write_text(ZERO)
+        hoplab("up", "zero.py")
+        shown = hoplab("exec", "s0", "--", "ovs-ofctl", "-O", "OpenFlow13", "show", "s0").out
+        assert "dpid:ffff000000000003" in shown
+        hoplab("exec", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.2")
+        assert "s0 knows 2 addresses" in hoplab("table", "s0").out
 
     def test_offloads_are_off(self, hoplab: Any) -> None:
         hoplab("up", "routed")

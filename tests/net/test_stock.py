@@ -423,6 +423,31 @@ def test_hosts_that_run_commands_while_they_are_configured(hoplab: Any) -> None:
     assert hoplab("pingall", "--json").json["lost"] == []
 
 
+def test_a_host_with_an_interface_before_its_first_link(hoplab: Any) -> None:
+    file = write(
+        hoplab.home,
+        "early.py",
+        """
+        from mininet.node import Host
+        from mininet.topo import Topo
+
+        class Bridged(Host):
+            def __init__(self, name, **params):
+                super().__init__(name, **params)
+                self.cmd('ip link add own0 type veth peer name own1')
+
+        class Early(Topo):
+            def build(self):
+                self.addLink(self.addHost('h1', cls=Bridged), self.addHost('h2'))
+
+        topos = {'early': Early}
+        """,
+    )
+    hoplab("up", file)
+    hoplab("exec", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.2")
+    assert "own0" in hoplab("exec", "h1", "--", "ip", "-br", "link").out
+
+
 def test_a_switch_class_keeps_its_own_start(hoplab: Any) -> None:
     file = write(
         hoplab.home, "started.py",

@@ -120,6 +120,72 @@ def test_a_switch_that_comes_later(server: Server) -> None:
     assert [name for table, name in server.added() if table == "Bridge"] == ["s1", "s2"]
 
 
+def test_which_daemon_has_which_bridge(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where each comes alone, as those of a class with a `start` of its own do."""
+    other = Server(tmp_path / "db-2.sock")
+    monkeypatch.setattr(bridges, "databases", lambda: [server.path, other.path])
+    names = ["s1", "s2", "s3", "s4", "s5"]
+    for together, second in ((False, ["s3", "s4", "s5"]), (True, [])):
+        server.heard, other.heard = [], []
+        made = bridges.Bridges()
+        made.divide(names, together=together)
+        for name in names:
+            made.finish([bridge(name)])
+        assert [n for table, n in other.added() if table == "Bridge"] == second
+        first = [name for name in names if name not in second]
+        assert [n for table, n in server.added() if table == "Bridge"] == first
+    other.close()
+
+
+def test_a_refusal_is_told_though_others_finish_first(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Server(tmp_path / "db-2.sock")
+    other.refuse = {1}
+    monkeypatch.setattr(bridges, "databases", lambda: [server.path, other.path])
+    made = bridges.Bridges()
+    made.divide(["s1", "s2"], together=False)
+    made.begin([bridge("s1", "a"), bridge("s2", "b")])
+    made.finish([bridge("s1", "a")])
+    made.finish([])
+    with pytest.raises(LabError):
+        made.finish([bridge("s2", "b")])
+    other.close()
+
+
+def test_a_server_that_is_full_of_answers_is_relieved(tmp_path: Path) -> None:
+    """As ovsdb-server is: it takes no request while nobody takes its answers."""
+    near, far = socket.socketpair()
+    path = tmp_path / "db.sock"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    database = ovsdb.Database(path)
+    far, _ = listening.accept()
+    near.close()
+    heard: list[int] = []
+
+    def serve() -> None:
+        answers = json.dumps({"id": 0, "result": [], "error": None}).encode() * 100_000
+        far.sendall(answers)  # more than both sockets hold
+        while data := far.recv(65536):
+            heard.append(len(data))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    operation = {"op": "comment", "comment": "x" * 10_000_000}
+    sending = threading.Thread(target=database.begin, args=([operation],), daemon=True)
+    sending.start()
+    sending.join(60)
+    assert not sending.is_alive(), "each waits for the other"
+    far.shutdown(socket.SHUT_RDWR)
+    thread.join(60)
+    assert sum(heard) > 10_000_000
+    far.close(), listening.close()
+
+
 def test_what_was_begun_and_refused_is_told(server: Server) -> None:
     server.refuse = {1}
     made = bridges.Bridges()
