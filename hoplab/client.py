@@ -85,10 +85,7 @@ class Handle:
             return False
         try:
             # A shared lock, so that two who look at once do not see each other.
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except OSError:
-            return True
+            return not _free(fd)
         finally:
             os.close(fd)
 
@@ -149,6 +146,16 @@ def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()
 
 def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -> dict[str, Any]:
     """The next message. Raises LabError: the lab's own, or that it died or does not answer."""
+    await_answer(sock, name, within_s)
+    try:
+        data = _whole(sock)
+    except OSError:
+        data = b""
+    return understood(data, name)
+
+
+def await_answer(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -> None:
+    """Until there is something to read. Raises LabError."""
     if within_s is not None:
         within_s *= wait.patience()
     if not wait.readable([sock.fileno()], within_s):
@@ -157,10 +164,10 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
             f"end it: hoplab down --name {name}",
             Exit.LAB_DIED,
         )
-    try:
-        data = _whole(sock)
-    except OSError:
-        data = b""
+
+
+def understood(data: bytes, name: str) -> dict[str, Any]:
+    """A message, once it is here. Raises LabError: the lab's own, or that it died."""
     if not data:
         raise _gone(name)
     message: dict[str, Any] = json.loads(data)
@@ -288,9 +295,10 @@ def claim(name: str) -> Claim:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 same = os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino
             except BlockingIOError:
+                lab = not _free(fd) and (handle.folder / SOCKET).exists()
                 os.close(fd)
                 # Somebody who only looks holds it for a moment; a lab holds it for good.
-                if time.monotonic() > deadline or (handle.folder / SOCKET).exists():
+                if lab or time.monotonic() > deadline:
                     raise LabError(
                         f"a lab called {name} is up already",
                         f"end it with `hoplab down --name {name}`, or choose another --name",
@@ -310,6 +318,15 @@ def claim(name: str) -> Claim:
     except OSError as error:
         raise cannot_write(error, handle.folder) from error
     return Claim(handle, fd)
+
+
+def _free(lock: int) -> bool:
+    """Nobody has it but those who look, with a shared lock."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def up(spec: Spec, progress: Progress) -> Handle:
@@ -366,10 +383,11 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
         return daemon.main(spec, channel, first)
 
-    keep = [str(spec.folder), str(spec.topology.parent), here()]
+    keep = [str(spec.topology.parent), here()]
     keep += [str(file.parent) for file in spec.controller]
     # Other labs' folders, hence their sockets, are not for what runs in this one.
-    return sandbox.start(spec.name, keep, run, hide=[str(labs_folder())])
+    hide, own = [str(labs_folder())], [str(spec.folder)]
+    return sandbox.start(spec.name, keep, run, hide=hide, own=own, fds=[claimed.lock])
 
 
 def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:
@@ -430,7 +448,28 @@ def down(handle: Handle, *, keep: bool = False) -> None:
         end_process(pid, within_s=0)
     _until_ended(handle, within_s=10)
     if not keep:
-        _remove(handle.folder)
+        _remove_free(handle)
+
+
+def _remove_free(handle: Handle) -> None:
+    """Remove the folder of a lab that has ended, but not if the name is another's by now."""
+    with contextlib.suppress(LabError, OSError):
+        fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            wait.until(lambda: _locked(fd), "the lock of the lab's folder", within_s=1)
+            if os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino:
+                (handle.folder / SOCKET).unlink(missing_ok=True)
+                _remove(handle.folder)
+        finally:
+            os.close(fd)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove(folder: Path) -> None:

@@ -307,8 +307,7 @@ class Service:
                 argv,
                 env=self._environment(request),
                 cwd=cwd if os.path.isdir(cwd) and os.access(cwd, os.X_OK) else "/",
-                start_new_session=True,
-                **options,
+                **{"start_new_session": True, **options},
             )
         except FileNotFoundError:
             raise LabError(
@@ -350,10 +349,13 @@ class Service:
         try:
             process = self._spawn(
                 request,
-                ["setsid", "--ctty", "--wait", *request["argv"]],
+                ["setsid", "--ctty", *request["argv"]],
                 stdin=slave,
                 stdout=slave,
                 stderr=slave,
+                # setsid(1) makes the session: of one that leads a group already it would fork, and
+                # nobody could signal the command.
+                start_new_session=False,
             )
         finally:
             os.close(slave)
@@ -400,7 +402,11 @@ class Service:
         program = bpf.checked(request.get("filter"))
         try:
             capture = self.lab.listen(
-                fds[0], request.get("interfaces") or [], program, int(request.get("count") or 0)
+                fds[0],
+                request.get("interfaces") or [],
+                program,
+                int(request.get("count") or 0),
+                fresh=bool(request.get("fresh")),
             )
         except BrokenPipeError:
             raise LabError("nobody reads what is captured", code=Exit.FAILED) from None

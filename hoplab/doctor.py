@@ -253,9 +253,9 @@ def _apparmor(refusal: sandbox.Refusal) -> Check:
 def _folder() -> Check:
     folder = client.state_folder()
     there = folder
-    while not there.exists():
+    while not os.path.exists(there):
         there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
         return Check(
             "run folder", f"{folder} cannot be written", False,
             "export XDG_STATE_HOME=/a/folder/of/yours",

@@ -106,7 +106,10 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     try:
         client.hold_interrupts()  # until it is known what there is to end
         try:
-            started = sandbox.start("mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp)
+            fds = [*streams, out] if out >= 0 else streams
+            started = sandbox.start(
+                "mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp, fds=fds
+            )
         finally:
             client.release_interrupts()
         for fd in (*streams, slave, out):
@@ -114,7 +117,7 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
                 os.close(fd)
         out = slave = -1
         return _accompany(started, master, say, capture)
-    except LabError:
+    except BaseException:
         if file is not None:
             file.discard()
         raise
@@ -131,7 +134,7 @@ def _labs() -> list[str]:
     folder = client.labs_folder()
     with contextlib.suppress(OSError):  # nobody can bring up a lab there either
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # one may come up meanwhile
-    return [str(folder)] if folder.is_dir() else []
+    return [str(folder)] if os.path.isdir(folder) else []
 
 
 # ------------------------------------------------------------------------------- outside
@@ -141,6 +144,8 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
     """Until the command has ended: pass signals on, and the terminal if there is one."""
     before: dict[int, Any] = {}
     raw: list[Any] | None = None
+    # What the command says to its terminal is for ours, though its stdout may be a file.
+    screen = next((fd for fd in (1, 2, 0) if os.isatty(fd)), 1)
     answer: dict[str, Any] = {}
     until: float | None = None  # how long a command that was told to end may take
 
@@ -157,7 +162,8 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
 
     try:
         for each in SIGNALS:
-            before[each] = signal.signal(each, forward)
+            if signal.getsignal(each) != signal.SIG_IGN:  # nohup(1)
+                before[each] = signal.signal(each, forward)
         watched: list[Any] = [started.channel]
         if master >= 0:
             raw = termios.tcgetattr(0)
@@ -171,7 +177,7 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
                 answer = {"exit": 128 + signal.SIGKILL}
                 break
             ready, _, _ = select.select(watched, [], [], 0.5 if left is None else min(left, 0.5))
-            if master in ready and not _copy(master, 1):
+            if master in ready and not _copy(master, screen):
                 watched.remove(master)
             if 0 in ready and not _copy(0, master):
                 watched.remove(0)
@@ -183,7 +189,7 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
                     continue
                 break
         while master in watched and select.select([master], [], [], 0)[0]:
-            if not _copy(master, 1):  # what it said last
+            if not _copy(master, screen):  # what it said last
                 break
     finally:
         if raw is not None:
@@ -328,6 +334,12 @@ class _Inside:
                 "is it installed? a command sees the same programs as your machine",
                 Exit.NO_SUCH,
             )
+        if not _is_program(program):
+            raise LabError(
+                f"{self.argv[0]}: {os.strerror(errno.ENOEXEC)}",
+                "a script says in its first line who reads it: #!/bin/sh",
+                Exit.NO_SUCH,
+            )
         return program
 
     def _start(self, program: str, path: str) -> subprocess.Popen[bytes]:
@@ -371,6 +383,19 @@ class _Inside:
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, json.loads(data)["signal"])
+
+
+def _is_program(file: str) -> bool:
+    """Whether the kernel is likely to run it, which may know more formats (binfmt_misc)."""
+    told = Path("/proc/sys/fs/binfmt_misc")
+    with contextlib.suppress(OSError):
+        if {path.name for path in told.iterdir()} - {"register", "status"}:
+            return True
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(4).startswith((b"\x7fELF", b"#!"))
+    except OSError:  # it may be run though it may not be read
+        return True
 
 
 def _path() -> str:

@@ -384,8 +384,14 @@ class Lab:
             raise cannot_write(error, path.parent) from error
 
     def listen(
-        self, out: int, wanted: list[str], program: bpf.Program | None, count: int
+        self,
+        out: int,
+        wanted: list[str],
+        program: bpf.Program | None,
+        count: int,
+        *,
+        fresh: bool,
     ) -> Capture:
         """Listen on the interfaces of these hosts, or of these names (all: none named), into a
-        file or pipe. Raises LabError."""
-        return listening.start(self, out, wanted, program, count)
+        file or pipe; `fresh`: what was in the file goes. Raises LabError."""
+        return listening.start(self, out, wanted, program, count, fresh=fresh)

@@ -61,6 +61,8 @@ def start(
     wanted: list[str] | None = None,
     program: bpf.Program | None = None,
     count: int = 0,
+    *,
+    fresh: bool = False,
 ) -> Capture:
     """A capture of the lab's interfaces, or of those wanted (HOST, HOST:IF, an interface's name).
     Raises LabError for a name that is none, OSError if the file cannot be written."""
@@ -70,7 +72,7 @@ def start(
         raise unheard(f"the lab {lab.spec.name}")
     # A filter is about the lab's traffic; the controller's would be all that is left of most.
     openflow = openflow and (program is None or bool(wanted))
-    if isinstance(out, int):
+    if fresh and isinstance(out, int):
         outfile.empty(out)  # nothing speaks against it any more
     capture = Capture(out, comment(lab), count=count)
     try:

@@ -42,13 +42,16 @@ PORT = 8642  # vagrant/Vagrantfile forwards it
 MAX_BODY = 64 << 20
 MAX_REWRITTEN = 4 << 20
 PIECE = 65_536
-MAX_TUNNELS = 64  # at a time
+MAX_CONNECTIONS = 256  # at a time; anybody on the machine may open some
+MAX_TUNNELS = 64
+FULL_S = 0.2  # before it is tried again to take a connection
 
 # Meant for the next hop alone (RFC 9110 section 7.6.1), or set by us.
 HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate",
     "te", "trailer", "transfer-encoding", "upgrade", "content-length", "host", "expect",
 }  # fmt: skip
+IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"}  # RFC 9110, 9.2.2
 # Would lead the browser past the proxy.
 UNWANTED = {"strict-transport-security", "alt-svc", "content-security-policy"}
 
@@ -98,6 +101,8 @@ class Proxy:
         self.say = say
         self.token = secrets.token_hex(8)
         self.http1, self.client = _apps()
+        self._closing = threading.Event()
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.tunnels = threading.BoundedSemaphore(MAX_TUNNELS)
         try:
             self._listener = socket.create_server(("127.0.0.1", PORT if port is None else port))
@@ -147,25 +152,39 @@ class Proxy:
 
     def serve(self) -> None:
         """Until `close`."""
-        while True:
+        while not self._closing.is_set():
             try:
                 wait.readable([self._listener.fileno()])
                 sock, _ = self._listener.accept()
-            except (OSError, ValueError):  # ValueError: it is closed
+            except ValueError:  # it is closed
                 return
-            threading.Thread(target=self._attend, args=(sock,), daemon=True).start()
+            except OSError:  # the peer has gone, or too much is open: that may pass
+                self._closing.wait(FULL_S)
+                continue
+            if not self._places.acquire(blocking=False):
+                sock.close()
+                continue
+            try:
+                threading.Thread(target=self._attend, args=(sock,), daemon=True).start()
+            except RuntimeError:  # no more threads
+                self._places.release()
+                sock.close()
 
     def close(self) -> None:
         """Take no more connections."""
+        self._closing.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _attend(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            sock.settimeout(IDLE_S)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _Talk(self, sock).run()
+        try:
+            with sock, contextlib.suppress(OSError):
+                sock.settimeout(IDLE_S)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _Talk(self, sock).run()
+        finally:
+            self._places.release()
 
 
 class _Talk:
@@ -291,13 +310,15 @@ class _Talk:
         self, request: Any, origin: Origin, head: bytes, body: Any, as_proxy: bool
     ) -> _Out | None:
         """Send the request and pass the response on; None: the connection must end."""
-        fresh = self.origin != origin or self.server is None
-        if fresh:
+        # A connection that was kept may just be closing, and what is no idempotent request must not
+        # be sent twice by a proxy (RFC 9110, 9.2.2).
+        kept = self.origin == origin and self.server is not None and request.method in IDEMPOTENT
+        if not kept:
             self._connect(origin)
         try:
             return self._exchange(request, origin, head, body, as_proxy)
         except _Unanswered as failure:
-            if fresh:
+            if not kept or not failure.unheard:
                 raise Refused(str(failure)) from None
             # It was closed while it was idle: a second try on a new one.
             self._connect(origin)
@@ -325,14 +346,16 @@ class _Talk:
         out = _Out(self, request, origin, as_proxy)
         reader = client.ResponseReader(request.method, out.take)
         out.reader = reader
+        heard = False
         try:
             server.sendall(head)
-            with contextlib.closing(body.open()) if body.size else contextlib.nullcontext() as file:
-                while file is not None and (piece := file.read(PIECE)):
-                    server.sendall(piece)
+            file = body.open() if body.size else None
+            while file is not None and (piece := file.read(PIECE)):
+                server.sendall(piece)
             while reader.state != "done":
                 data = server.recv(PIECE)
                 if data:
+                    heard = True
                     reader.feed(data)
                 else:
                     reader.end()
@@ -340,12 +363,14 @@ class _Talk:
             self._drop()
             if out.begun:
                 return None  # half an answer is out: closing is the only way to say so
-            raise _Unanswered(f"{origin.host}: {error}") from None
+            unheard = not heard and not isinstance(error, TimeoutError)
+            raise _Unanswered(f"{origin.host}: {error}", unheard=unheard) from None
         if reader.status == 101:
             if _wants_websocket(request):
                 return out  # from here on it is no HTTP any more
             self._drop()
-            raise _Unanswered(f"{origin.host} changed the protocol, and nobody had asked it to")
+            what = f"{origin.host} changed the protocol, and nobody had asked it to"
+            raise _Unanswered(what, unheard=False)
         out.finish()
         if not reader.keeps:
             self._drop()
@@ -397,7 +422,12 @@ class _Talk:
 
 
 class _Unanswered(Exception):
-    """The server closed, or sent no HTTP, before anything of an answer was passed on."""
+    """The server closed, or sent no HTTP, before anything of an answer was passed on. `unheard`: it
+    closed without a word, as one does that has waited long enough for a request."""
+
+    def __init__(self, text: str, *, unheard: bool) -> None:
+        super().__init__(text)
+        self.unheard = unheard
 
 
 class _Out:

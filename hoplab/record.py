@@ -9,7 +9,6 @@ interfaces), `trace.json` (the story as data). Telling reads nothing but that fo
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import client, content, wait
-from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.errors import LabError, cannot_write
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace.story import Story
@@ -165,7 +164,8 @@ def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
 
         # In place before the command can print anything that makes somebody signal us; a signal
         # that comes before the request waits for it.
-        caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        caught = [each for each in every if signal.getsignal(each) != signal.SIG_IGN]  # nohup(1)
         unheld = signal.pthread_sigmask(signal.SIG_BLOCK, caught)
         before = {number: signal.signal(number, forward) for number in caught}
         try:
@@ -195,16 +195,12 @@ def terminal(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
     with handle.connect() as sock:
         request = {**request_for(host, argv), "op": "pty", "size": size()}
         client.send(sock, request)
-        sock.settimeout(client.ANSWER_S * wait.patience())
-        data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
-        sock.settimeout(None)
-        message = json.loads(data) if data else {}
-        if "error" in message or not fds:
-            raise (
-                LabError.from_dict(message)
-                if "error" in message
-                else LabError(f"the lab {handle.name} died while it was asked", "", Exit.LAB_DIED)
-            )
+        client.await_answer(sock, handle.name)
+        try:
+            data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
+        except OSError:
+            data, fds = b"", []
+        client.understood(data, handle.name)
         master = fds[0]
 
         def resize(number: int = 0, frame: object = None) -> None:

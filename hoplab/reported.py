@@ -60,7 +60,7 @@ class Machine:
 def leftover_interfaces(machine: Machine) -> Note | None:
     """Mininet's interfaces in the machine's own network: the next `mn` says "File exists"."""
     folder = machine.root / "sys/class/net"
-    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(p.name for p in folder.iterdir()) if os.path.isdir(folder) else []
     left = [name for name in names if re.fullmatch(r"[a-z]+\d+-eth\d+", name)]
     if not left:
         return None
@@ -100,7 +100,7 @@ def _switchd_pid(machine: Machine) -> int | None:
 
 def half_an_open_vswitch(machine: Machine) -> Note | None:
     """A database without a switch process: `mn` and `ovs-vsctl` wait for ever."""
-    if not (machine.root / "run/openvswitch/db.sock").exists() or _switchd_pid(machine):
+    if not os.path.exists(machine.root / "run/openvswitch/db.sock") or _switchd_pid(machine):
         return None
     return Note(
         "this machine's own Open vSwitch has its database but no ovs-vswitchd; stock `mn` and "

@@ -102,8 +102,8 @@ def sethostname(name: str) -> None:
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     """mount(2). Raises OSError naming the target."""
     result = _libc.mount(
-        source.encode(),
-        target.encode(),
+        os.fsencode(source),
+        os.fsencode(target),
         kind.encode() if kind else None,
         ctypes.c_ulong(flags),
         data.encode() if data else None,
@@ -222,14 +222,11 @@ def _new_namespaces() -> None:
     _write("/proc/self/gid_map", f"0 {gid} 1")
 
 
-def _cover(target: str, keep: list[str], mode: str = "755") -> None:
-    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible. Where
-    one of them is `target` itself, nothing is covered."""
+def _cover(target: str, keep: Sequence[str], mode: str = "755") -> None:
+    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible."""
     real = os.path.realpath(target)
     held = {}
     for path in map(os.path.realpath, keep):
-        if path == real:
-            return
         if path.startswith(real + "/") and os.path.isdir(path):
             held[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
     mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
@@ -269,18 +266,21 @@ def give_up_capabilities() -> None:
     _check(_libc.capset(header, data), "capset")
 
 
-def _private_mounts(keep: list[str], hide: list[str], own_tmp: bool) -> None:
+def _private_mounts(
+    keep: Sequence[str], hide: Sequence[str], own: Sequence[str], own_tmp: bool
+) -> None:
+    before = os.getcwd()
     mount("none", "/", None, MS_REC | MS_PRIVATE)  # nothing mounted here is seen outside
     for folder in hide:
-        _cover(folder, keep)
-    if own_tmp:
+        _cover(folder, own)
+    if own_tmp and "/tmp" not in map(os.path.realpath, keep):
         _cover("/tmp", keep, "1777")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     for part in _OF_THE_MACHINE:
         with contextlib.suppress(OSError):  # a kernel may lack it
             _read_only(part, but="/proc/sys/net" if part == "/proc/sys" else None)
     resolv = os.path.realpath("/etc/resolv.conf")
-    _cover("/run", keep)
+    _cover("/run", [*keep, *own])
     os.makedirs("/run/openvswitch", exist_ok=True)
     os.makedirs("/run/lock", exist_ok=True)
     if not os.path.exists(resolv):
@@ -294,6 +294,11 @@ def _private_mounts(keep: list[str], hide: list[str], own_tmp: bool) -> None:
         mount_sys()
         mount(f"/proc/self/fd/{cgroup}", "/sys/fs/cgroup", None, MS_BIND | MS_REC)
         os.close(cgroup)
+    # Who is in a folder that is covered now still sees it, and what lies above one that is kept.
+    try:
+        os.chdir(before)
+    except OSError:
+        os.chdir("/")
 
 
 def _init(channel: socket.socket, lab: int) -> None:
@@ -351,12 +356,17 @@ def start(
     run: Callable[[socket.socket], int],
     *,
     hide: Sequence[str] = (),
+    own: Sequence[str] = (),
     own_tmp: bool = False,
+    fds: Sequence[int] = (),
 ) -> Started:
     """Make a private machine called `name` and call `run(channel)` in its second process.
 
-    keep: folders that stay visible even if they lie where the lab has private ones (/run, with
-    `own_tmp` /tmp, and those of `hide`).
+    keep: folders that stay visible even if they lie where the lab has private ones: in /run, and
+    with `own_tmp` in /tmp, or /tmp itself.
+    hide: folders in which nothing stays visible but those of `own`.
+    fds: descriptors for `run`. All others end at the fork, or the lab would hold the caller's locks
+    and pipes for as long as it lives.
     run: gets the inner end of a SOCK_SEQPACKET pair; what it returns ends the lab.
     Must be called while the process has one thread, and with interrupts held by whoever has to
     know what there is to end. Raises LabError (Exit.REFUSED).
@@ -380,17 +390,17 @@ def start(
         try:
             _launch(
                 name,
-                keep,
-                [*hide],
-                own_tmp,
+                lambda: _private_mounts(keep, hide, own, own_tmp),
                 run,
                 inner,
                 leash_inner,
                 told_write,
-                [outer, leash_outer],
+                fds,
             )
         except OSError as error:
             os.write(told_write, f"E{error.errno or 0} {error.strerror}".encode())
+        except Exception as error:
+            os.write(told_write, f"E0 {type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             os._exit(1)
     for end in (inner, leash_inner):
@@ -419,20 +429,26 @@ def start(
     return Started(int(words.split()[0]), outer, leash_outer)
 
 
+def _close_all_but(*fds: int) -> None:
+    """Close every descriptor from 3 on, except these."""
+    first = 3
+    for fd in sorted(fds):
+        os.closerange(first, fd)
+        first = max(first, fd + 1)
+    os.closerange(first, max(first, os.sysconf("SC_OPEN_MAX")))
+
+
 def _launch(
     name: str,
-    keep: list[str],
-    hide: list[str],
-    own_tmp: bool,
+    furnish: Callable[[], None],
     run: Callable[[socket.socket], int],
     channel: socket.socket,
     leash: socket.socket,
     told: int,
-    foreign: list[socket.socket],
+    fds: Sequence[int],
 ) -> None:
     """The launcher, init and the lab, each leaving by os._exit."""
-    for end in foreign:
-        end.close()
+    _close_all_but(channel.fileno(), leash.fileno(), told, *fds)
     os.setsid()  # a Ctrl-C in the user's terminal is the command line's to handle
     _new_namespaces()
     init = os.fork()
@@ -444,7 +460,7 @@ def _launch(
     with open(os.devnull, "r+b", buffering=0) as null:
         for fd in (0, 1, 2):
             os.dup2(null.fileno(), fd)
-    _private_mounts(keep, hide, own_tmp)
+    furnish()
     sethostname(name)
     give_up_capabilities()
     os.close(told)  # the caller reads on: everything that can be refused has been granted

@@ -110,6 +110,10 @@ def _unforeseen(error: Exception) -> LabError:
             "free some space where the output goes",
             Exit.NO_SPACE,
         )
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return LabError(
+            f"{error.filename}: {error.strerror}", "it is closed to you", Exit.NO_SUCH
+        )
     return limited(error) or LabError(
         f"this should not happen: {type(error).__name__}: {error}",
         "run it again with --debug and report what it prints",

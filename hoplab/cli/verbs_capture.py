@@ -49,6 +49,7 @@ def capture(arguments: argparse.Namespace) -> int:
         "interfaces": arguments.what,
         "filter": program,
         "count": arguments.count or 0,
+        "fresh": file is not None,  # what stdout is, is the shell's: there may be something before
     }
     where = "stdout" if name == "-" else name
     listening = False

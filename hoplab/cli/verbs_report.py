@@ -20,7 +20,7 @@ def report(arguments: argparse.Namespace) -> int:
     form = "svg" if arguments.svg else "markdown" if arguments.md else "html"
     folders = [Path(name) for name in (arguments.run, arguments.other) if name is not None]
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise LabError(
                 f"{folder} is no folder",
                 "give one that was kept: hoplab visit --save my-run && hoplab report my-run",

@@ -321,7 +321,7 @@ def _save_folder(wish: str | None) -> Path | None:
     if wish is None:
         return None
     folder = Path(wish or time.strftime("hoplab-%Y%m%d-%H%M%S"))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not os.path.isdir(folder) or any(folder.iterdir())):
         raise LabError(
             f"{folder} exists and is not empty", "choose another folder for --save", Exit.TAKEN
         )

@@ -4,7 +4,9 @@ are gone, words that are no text. Nothing of the user's is lost, and what is sai
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import shlex
 import signal
@@ -78,6 +80,10 @@ def test_a_mistyped_run_leaves_the_file_alone(hoplab: World) -> None:
     kept.write_text("precious\n")
     hoplab("run", "--capture", "precious.txt", "--", "no-such-program", code=4)
     assert kept.read_text() == "precious\n"
+    (hoplab.home / "script").write_text("echo no first line\n")
+    (hoplab.home / "script").chmod(0o755)
+    done = hoplab("run", "--capture", "precious.txt", "--", "./script", code=4)
+    assert kept.read_text() == "precious\n" and "#!/bin/sh" in done.err
     hoplab("run", "--capture", "new.pcapng", "--", "no-such-program", code=4)
     assert not (hoplab.home / "new.pcapng").exists()
 
@@ -94,6 +100,16 @@ def test_a_mistyped_capture_leaves_the_file_alone(hoplab: World) -> None:
     kept.write_text("longer than a capture of nothing\n" * 1000)
     hoplab("capture", "--duration", "0.1", "-w", "precious.txt")
     assert kept.read_bytes().startswith(b"\n\r\r\n") and b"longer" not in kept.read_bytes()
+
+
+def test_what_was_in_stdout_before_stays(hoplab: World) -> None:
+    kept = hoplab.home / "all.pcapng"
+    kept.write_text("precious\n")
+    hoplab("up", "cable")
+    shell(hoplab, "hoplab capture --duration 0.1 -w - >> all.pcapng")
+    assert kept.read_bytes().startswith(b"precious\n\n\r\r\n")
+    shell(hoplab, "(echo first; hoplab capture --duration 0.1 -w -) > all.pcapng")
+    assert kept.read_bytes().startswith(b"first\n\n\r\r\n")
 
 
 @pytest.mark.parametrize("reader", ["| head -1", "| head -c 0", "> /dev/full"])
@@ -119,6 +135,67 @@ def test_nohup_is_heeded(hoplab: World) -> None:
     code, out, _ = shell(hoplab, "trap '' HUP; (sleep 0.3; kill -HUP $BASHPID; kill -HUP $$) & "
                                  "hoplab up cable; wait")  # fmt: skip
     assert labs(hoplab) == ["lab"], (code, out)
+
+
+@pytest.mark.parametrize("words", ["run --", "exec h1 --"])
+def test_nohup_is_heeded_while_a_command_runs(hoplab: World, words: str) -> None:
+    hoplab("up", "cable")
+    line = "until [ -e go ]; do sleep 0.05; done; echo there"
+    process = subprocess.Popen(
+        ["bash", "-c", "trap '' HUP; exec \"$@\"", "-",
+         *hoplab.argv([*words.split(), "sh", "-c", line])],
+        env=hoplab.environment(), cwd=hoplab.home, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=1)  # it has begun, or is about to
+    process.send_signal(signal.SIGHUP)
+    (hoplab.home / "go").touch()
+    assert process.communicate(timeout=60)[0] == "there\n" and process.returncode == 0
+
+
+def test_a_lab_holds_nothing_of_whoever_brought_it_up(hoplab: World) -> None:
+    """A lock, a pipe whose reader waits for its end."""
+    code, out, err = shell(hoplab, "(flock 9; hoplab up switch) 9>lock > /dev/null; "
+                                   "flock --timeout 20 lock echo free")  # fmt: skip
+    assert out == "free\n", (code, err)
+    assert labs(hoplab) == ["lab"]
+
+
+def test_what_a_shell_runs_ends_with_its_asker(hoplab: World) -> None:
+    hoplab("up", "cable")
+    master, slave = pty.openpty()
+    stubborn = ["shell", "h1", "--", "sh", "-c", "trap '' HUP; echo begun; sleep 7654"]
+    process = hoplab.popen(*stubborn, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+    while b"begun" not in seen:
+        seen += os.read(master, 1024)
+    process.kill()
+    process.wait()
+    wait.until(
+        lambda: hoplab("exec", "h1", "--", "pgrep", "-f", "sleep 765[4]", code=None).out == "",
+        "the command to end", within_s=30,
+    )  # fmt: skip
+    os.close(master)
+
+
+def test_a_commands_terminal_is_the_screen_also_where_stdout_is_a_file(hoplab: World) -> None:
+    pid, master = pty.fork()
+    if pid == 0:
+        file = os.open(hoplab.home / "out", os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        os.chdir(hoplab.home)
+        argv = hoplab.argv(["run", "--", "sh", "-c", "echo in the file; echo on the screen >&2"])
+        os.execve(argv[0], argv, hoplab.environment())
+    seen = b""
+    with contextlib.suppress(OSError):  # EIO: the end
+        while data := os.read(master, 1024):
+            seen += data
+    os.waitpid(pid, 0)
+    os.close(master)
+    assert b"on the screen" in seen and b"in the file" not in seen
+    assert (hoplab.home / "out").read_text() == "in the file\n"
 
 
 def test_a_swap_that_nobody_waits_for_is_none(hoplab: World) -> None:
@@ -241,6 +318,30 @@ def test_a_folder_that_a_user_may_not_enter(make_world: Any) -> None:
     assert world("exec", "h1", "--", "true", cwd=closed).code == 0
     done = world("up", str(closed / "x.py"), "--name", "b", code=4)
     assert "cannot be read: Permission denied" in done.err
+
+
+def test_a_state_folder_in_one_that_is_closed(make_world: Any) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("to be another user needs root")
+    user = make_world(as_user=True)
+    closed = user.home.parent / f"{user.home.name}-closed"
+    closed.mkdir(mode=0o700)
+    try:
+        user.env = {"XDG_STATE_HOME": str(closed / "state")}
+        told = user("doctor", code=None)
+        assert "cannot be written" in told.out + told.err
+        assert "should not happen" not in told.out + told.err
+        for words in (("report", str(closed / "run")), ("run", "--", "true"), ("up", "cable")):
+            assert "should not happen" not in user(*words, code=None).err
+    finally:
+        closed.rmdir()
+
+
+def test_a_folder_whose_name_is_no_text(hoplab: World) -> None:
+    odd = os.fsencode(hoplab.home) + b"/caf\xe9"
+    os.mkdir(odd)
+    code, out, err = shell(hoplab, r"cd $'caf\xe9' && hoplab run -- echo there")
+    assert (code, out) == (0, "there\n"), err
 
 
 def test_a_lab_that_cannot_be_named_so(hoplab: World) -> None:

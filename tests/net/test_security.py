@@ -105,6 +105,17 @@ def test_a_host_reaches_no_other_lab(lab: World) -> None:
         folder,
     )  # fmt: skip
     assert told == ["['one']", "a lab takes no orders from its own hosts"]
+    # Wherever it was brought up.
+    labs = Path(folder)
+    for name, cwd in (("three", labs), ("four", labs / "two"), ("five", Path("/run"))):
+        brought = lab.popen("up", "switch", "--name", name, cwd=cwd)
+        assert brought.wait(timeout=120) == 0, brought.stderr.read()
+        seen = lab("exec", "--name", name, "h1", "--", "ls", folder, "/run").out.split()
+        assert name in seen and "two" not in seen and "lab.sock" not in seen
+        assert not set(os.listdir("/run")) & (set(seen) - {"openvswitch", "lock", "hoplab"})
+        here = lab("exec", "--name", name, "h1", "--", "ls", "/proc/1/cwd/").out.split()
+        assert "lab.sock" not in here and "two" not in here
+        lab("down", "--name", name)
 
 
 def test_the_socket_is_the_users_alone(hoplab: World) -> None:

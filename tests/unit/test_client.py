@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -50,6 +51,35 @@ def test_what_a_dead_lab_left_is_replaced(state: Path) -> None:
     assert client.live() == []
     client.claim("one")
     assert [path.name for path in (state / "one").iterdir()] == ["lock"]
+
+
+def test_lookers_at_a_dead_lab_take_nobodys_name(state: Path) -> None:
+    (state / "one").mkdir(parents=True)
+    for name in ("lock", "lab.sock"):
+        (state / "one" / name).touch()
+    fd = os.open(state / "one" / "lock", os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    threading.Timer(0.2, os.close, [fd]).start()
+    client.claim("one").give_up()
+
+
+def test_down_leaves_the_folder_of_a_lab_that_came_meanwhile(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.claim("one").give_up(keep_logs=True)
+    (state / "one").mkdir(exist_ok=True)
+    (state / "one" / "lock").touch()
+    until_ended, claims = client._until_ended, []
+
+    def then_somebody_else(handle: client.Handle, within_s: float) -> None:
+        until_ended(handle, within_s)
+        if not claims:
+            claims.append(client.claim("one"))
+
+    monkeypatch.setattr(client, "_until_ended", then_somebody_else)
+    client.down(client.Handle("one"))
+    assert client.Handle("one").alive() and (state / "one" / "lock").exists()
+    claims[0].give_up()
 
 
 def test_looking_does_not_disturb_a_claim(state: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import re
@@ -188,6 +189,61 @@ def test_one_connection_of_the_browser_uses_one_of_the_lab(lab: Lab) -> None:
     raw = f"GET /plain HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 3
     assert lab.talk(raw).count(b"200 OK") == 3
     assert len(lab.asked) == 1
+
+
+def test_a_kept_connection_that_has_closed_meanwhile(lab: Lab) -> None:
+    """A GET is sent again on a new one. What must not be sent twice has one of its own at once."""
+    lab.script.answers |= {"/once": answer(b"once"), "/buy": answer(b"bought")}
+    lab.script.then_closes.add("/once")
+    host = lab.proxy.outside(Origin("a"))
+    get = f"GET /once HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    post = f"POST /buy HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\nabc"
+    told = lab.talk((get + get + post).encode())
+    assert told.count(b"200 OK") == 3 and told.endswith(b"bought")
+    assert lab.script.heads == ["/once", "/once", "/buy"]
+
+
+def test_a_post_is_never_sent_twice(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9110, 9.2.2: not where the server closes, and not where it takes long."""
+    host = lab.proxy.outside(Origin("a"))
+    get = f"GET /plain HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    post = f"POST /silent HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\nabc"
+    assert b" 502 " in lab.talk((get + post).encode())
+    assert lab.script.heads == ["/plain", "/silent"]
+
+
+def test_too_many_connections_are_no_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody on the machine may open some; whoever has the token is served again afterwards."""
+    places = threading.BoundedSemaphore(2)
+    monkeypatch.setattr(lab.proxy, "_places", places)
+    idle = [socket.create_connection(("127.0.0.1", lab.proxy.port)) for _ in range(2)]
+    wait.until(lambda: places._value == 0, "both to be taken", within_s=10)
+    with socket.create_connection(("127.0.0.1", lab.proxy.port), timeout=10) as third:
+        assert third.recv(1) == b""
+    for one in idle:
+        one.close()
+    wait.until(lambda: places._value == 2, "the places to be free", within_s=10)
+    assert b"200 OK" in lab.get(lab.proxy.outside(Origin("a")))
+    wait.until(lambda: places._value == 2, "the last to leave", within_s=10)
+
+
+def test_no_more_descriptors_is_no_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, faults = lab.proxy._listener, [errno.EMFILE, errno.ECONNABORTED]
+
+    class Full:
+        def accept(self) -> tuple[socket.socket, Any]:
+            if faults:
+                raise OSError(faults.pop(), "not now")
+            return real.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    monkeypatch.setattr(lab.proxy, "_listener", Full())
+    host = lab.proxy.outside(Origin("a"))
+    for _ in range(3):  # the first may be taken by the real one
+        assert b"200 OK" in lab.get(host)
+    assert faults == []
 
 
 def test_links_of_every_kind() -> None:
