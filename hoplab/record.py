@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,19 @@ QUIET_WITHIN_S = 4.0
 __all__ = ["CAPTURE", "STATE", "TRACE", "Run", "fetch_command", "record"]
 
 
+LATE = 124  # the exit code of a command that was ended because it took too long, as timeout(1) has
+
+
+class TimedOut(LabError):
+    """The command had not ended in time; `output` is what it printed."""
+
+    output = ""
+
+
 @dataclass(frozen=True)
 class Run:
-    """What was recorded. `folder` holds the files; `code` and `output` are the command's."""
+    """What was recorded. `folder` holds the files; `code` and `output` are the command's. late: it
+    had to be ended."""
 
     folder: Path
     code: int
@@ -43,6 +53,7 @@ class Run:
     quiet: bool
     frames: int
     dropped: int
+    late: TimedOut | None = None
 
 
 @contextlib.contextmanager
@@ -64,10 +75,15 @@ def record(
 ) -> Run:
     """Run `argv` on `host` with everything captured into `folder`, which exists.
 
-    echo: called with each line that the command prints. Raises LabError.
+    echo: called with each line that the command prints. A command that does not end is ended after
+    `timeout_s`; what its frames did until then is recorded all the same. Raises LabError.
     """
     with _listening(handle, folder / CAPTURE) as capture:
-        code, output = run_on(handle, host, argv, echo=echo, timeout_s=timeout_s)
+        try:
+            code, output = run_on(handle, host, argv, echo=echo, timeout_s=timeout_s)
+        except TimedOut as late:
+            run = _end(handle, capture, folder, LATE, late.output)
+            return replace(run, late=late)
         return _end(handle, capture, folder, code, output)
 
 
@@ -102,7 +118,7 @@ def run_on(
     timeout_s: float | None = None,
 ) -> tuple[int, str]:
     """Run a command on a host; its exit code and what it printed on stdout and stderr together.
-    Raises LabError when it does not end within `timeout_s`."""
+    Raises TimedOut when it does not end within `timeout_s`."""
     read_end, write_end = os.pipe()
     lines: list[str] = []
 
@@ -126,10 +142,13 @@ def run_on(
             if timeout_s is None or "has not answered" not in error.message:
                 raise
             client.send(sock, {"signal": int(signal.SIGKILL)})
-            raise LabError(
+            reader.join(timeout=2)
+            late = TimedOut(
                 f"the command on {host} has not ended after {timeout_s:g} s",
                 "give it more time with --timeout, or a command that ends by itself (ping -c 3)",
-            ) from None
+            )
+            late.output = "".join(lines)
+            raise late from None
         reader.join(timeout=2)
     return int(code), "".join(lines)
 

@@ -22,6 +22,8 @@ from hoplab.cli.verbs_host import _command
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
 
+LONGER_S = 10  # a fetch that gives up by itself says why, and has a story
+
 
 def visit(arguments: argparse.Namespace) -> int:
     from hoplab import record
@@ -30,7 +32,7 @@ def visit(arguments: argparse.Namespace) -> int:
     with _Lab(arguments, default="web") as lab:
         url, host = lab.where(wish)
         command = record.fetch_command(url, arguments.timeout, every=arguments.all)
-        lab.record(host, command)
+        lab.record(host, command, longer_s=LONGER_S)
         return lab.tell(url=url, host=host)
 
 
@@ -210,13 +212,17 @@ class _Lab:
         host = self.arguments.host or state["client"] or _first_host(state)
         return url or state["url"] or _first_server(state), host
 
-    def record(self, host: str, command: list[str]) -> None:
+    def record(self, host: str, command: list[str], longer_s: float = 0) -> None:
         from hoplab import record
 
         with output.Progress(self.quiet) as progress:
             progress("capturing")
             self.run = record.record(
-                self.handle, host, command, self.folder, timeout_s=self.arguments.timeout
+                self.handle,
+                host,
+                command,
+                self.folder,
+                timeout_s=self.arguments.timeout + longer_s,
             )
 
     def watch(self, until: Callable[[], None]) -> None:
@@ -234,6 +240,7 @@ class _Lab:
         said = self.run.output if self.run.code else ""
         story = runs.read(self.folder, url=url, host=host, command=command, said=said).story
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
+        data["timed_out"] = self.run.late is not None
         try:
             text = json.dumps(data, indent=1, ensure_ascii=False)
             (self.folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
@@ -260,6 +267,8 @@ class _Lab:
             if getattr(self.arguments, "all", False):
                 self._waterfall()
             self._footer()
+            if self.run.late is not None:
+                raise self.run.late
         return Exit.OK if self.run.code == 0 else Exit.FAILED
 
     def _keep(self, save: Path) -> None:

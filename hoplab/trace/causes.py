@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from hoplab.trace.narrative import Trip
 from hoplab.trace.titles import dns_referral, dns_result
-from hoplab.trace.trips import Places
+from hoplab.trace.trips import Places, probes
 from hoplab.wire import dns as wire_dns
 from hoplab.wire import packet as wire
 from hoplab.wire.dns import Dns
@@ -37,7 +37,7 @@ class Lookup:
     """One DNS question and its answer. Trips by number, 0 for none.
 
     tries: all sendings of the question. serves: the question on whose behalf it was asked.
-    referral: the answer sends the asker on to other servers.
+    referral: the answer sends the asker on to other servers. lost: answers that never came.
     """
 
     question: int
@@ -56,6 +56,7 @@ class Lookup:
     truncated: bool = False
     serves: int = 0
     tcp: bool = False
+    lost: list[int] = field(default_factory=list)
 
 
 def find_causes(places: Places, trips: list[Trip], now_ns: int | None = None) -> list[Lookup]:
@@ -77,7 +78,7 @@ def find_causes(places: Places, trips: list[Trip], now_ns: int | None = None) ->
 
 def claims(trip: Trip) -> bool:
     """It asks for an address of its own, to see that it is free: no answer is the good one."""
-    return trip.kind == "nd-solicitation" and trip.src == "::"
+    return probes(trip.packet)
 
 
 def first_parts(trips: Iterable[Trip]) -> dict[int, int]:
@@ -107,7 +108,9 @@ def _arp_answers(trips: list[Trip]) -> None:
             asked = icmp.target
         else:
             continue
-        for node in trip.delivered or [trip.target]:
+        if not trip.delivered:  # it answers, and is no answer: the asker knows nothing of it
+            trip.causes += [one.number for one in waiting.get((trip.target, asked), [])[-1:]]
+        for node in trip.delivered:
             requests = waiting.pop((node, asked), [])
             for place, request in enumerate(requests):
                 request.answered_by = trip.number
@@ -223,7 +226,8 @@ def _icmp_errors(trips: list[Trip]) -> None:
             if about is not None:
                 trip.causes = [about.number]
                 trip.cause = f"{trip.sender} reports what became of #{about.number}, {short(about)}"
-                about.answered_by = about.answered_by or trip.number
+                if trip.kind != "icmp-redirect":  # that one went on its way
+                    about.answered_by = about.answered_by or trip.number
         for packet in _both(trip):
             if packet.ip is not None:
                 seen[_identity(packet)] = trip
@@ -267,6 +271,9 @@ def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
             known.tries.append(trip.number)
             for key in keys:
                 open_ones[key] = known
+        elif known is not None and not known.answer and not trip.reached(known.asker):
+            known.lost.append(trip.number)
+            trip.causes = [known.tries[-1]]
         elif known is not None and not known.answer:
             known.answer, known.answered_ns = trip.number, trip.arrived_ns
             known.rcode, known.result = dns.rcode, dns_result(dns)

@@ -248,6 +248,10 @@ class Trip:
     decisions: list[Decision] = field(default_factory=list)
     storm: Storm | None = None
 
+    def reached(self, node: str) -> bool:
+        """Whether the node got it; what is not known to have ended anywhere may have."""
+        return node in self.delivered or not self.ended
+
     @property
     def frames(self) -> int:
         """Frames on links, those of a storm included that are no legs."""

@@ -14,9 +14,10 @@ For anything unanswered, `_death` follows that packet to its end.
 
 from __future__ import annotations
 
+import statistics
 from urllib.parse import urlsplit
 
-from hoplab.trace.causes import ASKS_MAC, Lookup, short
+from hoplab.trace.causes import ASKS_MAC, Lookup, claims, short
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
 from hoplab.trace.silence import silent_link
@@ -33,8 +34,8 @@ def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "
     if request is not None:
         outcome = _fetch(facts, request)
         if request.said:
-            if outcome.code == "sealed":
-                outcome.ok = False  # the client could read it
+            if outcome.code in ("sealed", "fetched"):
+                outcome.ok = False  # the client could read it, and knows what it got of it
             quoted = _quote(request.said)
             if quoted:
                 outcome.why.append(f"The client program said: {quoted}")
@@ -63,7 +64,7 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     mine = [
         one for one in facts.connections if one.client.node == request.client and one.port != 53
     ]
-    answered = [(one, exchange) for one in mine for exchange in one.exchanges if exchange.status]
+    answered = _answered(facts, mine)
     if answered:
         url = urlsplit(request.url)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -75,6 +76,38 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     if asked:
         return _no_address(facts, asked)
     return _nothing_left(facts, request)
+
+
+def _answered(facts: Facts, connections: list[Connection]) -> list[tuple[Connection, Exchange]]:
+    """The requests whose response came back to their client."""
+    return [
+        (one, exchange)
+        for one in connections
+        for exchange in one.exchanges
+        if exchange.status and _back(facts, one, _sendings(one, exchange.response))
+    ]
+
+
+def _back(facts: Facts, connection: Connection, numbers: list[int]) -> bool:
+    """One of these segments of the server reached the client."""
+    return any(facts.by_number[number].reached(connection.client.node) for number in numbers)
+
+
+def _sendings(connection: Connection, first: int) -> list[int]:
+    """The trips with these bytes; [] for none."""
+    return [first, *(n for n, of in connection.again.items() if of == first)] if first else []
+
+
+def _way_back(facts: Facts, asked: int, answers: list[int], text: str) -> Outcome:
+    """It was answered, and none of the answers came."""
+    last = facts.by_number[answers[-1]]
+    times = "" if len(answers) == 1 else f", {len(answers)} times"
+    why = [
+        f"The way there works: {last.sender} answered #{asked} by #{answers[0]}{times}.",
+        f"The way back does not: {last.ended}.",
+    ]
+    where = last.path[-1] if last.path else last.sender
+    return Outcome(False, "reply-lost", text, why, where, [asked, *answers])
 
 
 def _response(facts: Facts, host: str, connection: Connection, exchange: Exchange) -> Outcome:
@@ -97,17 +130,18 @@ def _response(facts: Facts, host: str, connection: Connection, exchange: Exchang
     return outcome
 
 
-def _several(opened: list[Connection], unopened: list[Connection]) -> Outcome:
+def _several(facts: Facts, opened: list[Connection], unopened: list[Connection]) -> Outcome:
     """Clicks of a person, or whatever else fetched more than one thing."""
     asked = [(one, exchange) for one in opened for exchange in one.exchanges]
-    good = [each for each in asked if each[1].status and each[1].status < 400]
+    came = _answered(facts, opened)
+    good = [each for each in came if (each[1].status or 0) < 400]
     text = f"{plural(len(asked), 'HTTP request')}, {len(good)} of them answered without an error."
     outcome = Outcome(len(good) == len(asked) and not unopened, "several", text)
     for one, exchange in asked:
         if (one, exchange) in good:
             continue
         server, what = one.server.node, clean(exchange.target, 60)
-        if exchange.status:
+        if (one, exchange) in came:
             outcome.why.append(f"{server} answered {exchange.status} to the request for {what}.")
         else:
             outcome.why.append(f"{server} did not answer the request for {what}.")
@@ -121,6 +155,13 @@ def _several(opened: list[Connection], unopened: list[Connection]) -> Outcome:
 
 def _no_response(facts: Facts, connection: Connection) -> Outcome:
     client, server = connection.client.node, connection.server.node
+    if connection.refused_by and facts.by_number[connection.refused_by].sender != server:
+        filter_ = facts.by_number[connection.refused_by].sender
+        text = f"{filter_} refused the connection in the name of {server}: "
+        text += "it answered the SYN by RST."
+        why = [f"A filter there lets nothing through to port {connection.port}, most likely."]
+        evidence = [connection.syn, connection.refused_by]
+        return Outcome(False, "refused", text, why, filter_, evidence)
     if connection.refused_by:
         text = f"{server} refused the connection: it answered the SYN by RST."
         why = [f"The way there and back works; nobody listens on port {connection.port}."]
@@ -131,6 +172,12 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
         return _death(
             facts, facts.by_number[(connection.syns or connection.trips)[-1]], text, "syn"
         )
+    replies = _sendings(connection, connection.syn_ack)
+    if not (connection.ack or connection.data_seen or _back(facts, connection, replies)):
+        text = f"The SYN of {client} to {server} was answered, but no SYN + ACK came back."
+        return _way_back(facts, connection.syn or connection.trips[0], replies, text)
+    if connection.tls is not None and all(connection.tls.sealed):
+        return _sealed(connection, connection.tls)
     if connection.resets:
         number = connection.resets[0]
         who = facts.by_number[number].sender
@@ -138,6 +185,10 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
         return Outcome(False, "reset", text, [], who, [number])
     if connection.tls is not None and connection.tls.server_hello:
         return _sealed(connection, connection.tls)
+    if connection.exchanges and connection.exchanges[-1].status:
+        last = connection.exchanges[-1]
+        text = f"{server} answered the HTTP request, but the response never came back."
+        return _way_back(facts, last.request, _sendings(connection, last.response), text)
     if connection.exchanges:
         asked = facts.by_number[connection.exchanges[-1].request]
         return _death(facts, asked, "The HTTP request was never answered.", "request")
@@ -196,6 +247,10 @@ def _silent_name(facts: Facts, one: Lookup) -> Outcome:
     if inner:
         last = inner[-1]
         text += f" {last.asker} asked {last.server} on behalf of {one.asker} and got no answer."
+    if last.lost:
+        if last is one:
+            text = text.replace("never answered", "answered, but no answer came back")
+        return _way_back(facts, last.question, last.lost, text)
     return _death(facts, facts.by_number[last.tries[-1]], text, "dns")
 
 
@@ -251,7 +306,11 @@ def _unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
     found = [
         trip
         for trip in facts.trips
-        if trip.kind in ASKS_MAC and trip.sender == node and not trip.answered_by and trip.group
+        if trip.kind in ASKS_MAC
+        and trip.sender == node
+        and not trip.answered_by
+        and trip.group
+        and not claims(trip)
     ]
     found = [trip for trip in found if trip.number > after]
     return [trip for trip in found if trip.dst == found[-1].dst] if found else []
@@ -260,10 +319,24 @@ def _unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
 def _arp_death(facts: Facts, asked: list[Trip], before: str) -> Outcome:
     one = asked[-1]
     text = f"{one.sender} asked {plural(len(asked), 'time')} for the MAC of {one.dst}, "
+    lost = _lost_replies(facts, asked)
+    if lost:
+        text = f"{before} {text}and no answer came back.".strip()
+        return _way_back(facts, lost[0].causes[-1], [trip.number for trip in lost], text)
     text += "and nobody answered."
     why = [_heard(one), *_unreached(facts, one)]
     trips = [trip.number for trip in asked]
     return Outcome(False, "arp-silent", f"{before} {text}".strip(), why, one.sender, trips)
+
+
+def _lost_replies(facts: Facts, asked: list[Trip]) -> list[Trip]:
+    """Answers to these ARP requests (or neighbour solicitations) that reached nobody."""
+    numbers_ = {trip.number for trip in asked}
+    kinds = ("arp-reply", "nd-advertisement")
+    return [
+        trip for trip in facts.trips
+        if trip.kind in kinds and trip.ended and numbers_.intersection(trip.causes)
+    ]  # fmt: skip
 
 
 def _heard(trip: Trip) -> str:
@@ -299,7 +372,7 @@ def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
         other
         for other in facts.trips
         if other.kind.startswith("icmp")
-        and not other.kind.startswith("icmp-echo")
+        and not other.kind.startswith(("icmp-echo", "icmp-redirect"))
         and other.causes
         and _same_flow(facts.by_number[other.causes[0]], trip)
     ]
@@ -318,8 +391,14 @@ def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
         asker = holders[-1].sender
         tries = [one for one in holders if one.sender == asker]
         text = f"{text} {asker} asked {plural(len(tries), 'time')} for the MAC of "
-        text += f"{holders[-1].dst} {numbers([one.number for one in tries])}; nobody answered."
-        why += [_heard(holders[-1]), *_unreached(facts, holders[-1])]
+        text += f"{holders[-1].dst} {numbers([one.number for one in tries])}; "
+        lost = _lost_replies(facts, tries)
+        if lost:
+            text += "no answer came back."
+            why.append(f"{lost[-1].sender} answered (#{lost[-1].number}), but: {lost[-1].ended}.")
+        else:
+            text += "nobody answered."
+            why += [_heard(holders[-1]), *_unreached(facts, holders[-1])]
         where, code = asker, "arp-silent"
         evidence += [one.number for one in tries]
     if errors:
@@ -364,13 +443,20 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
     asked = _unanswered_arp(facts, own[0].sender, 0)
     if asked and all(trip.kind in ASKS_MAC for trip in own):
         return _arp_death(facts, asked, "")
+    if all(claims(trip) for trip in own):
+        return _claimed(facts, own)
     opened = [one for one in facts.connections if not host or one.client.node == host]
     opened = [one for one in opened if one.port != 53]
-    answered = [(one, exchange) for one in opened for exchange in one.exchanges if exchange.status]
+    answered = _answered(facts, opened)
     refused = [one for one in opened if one.refused_by]
-    dead = [one for one in opened if not one.syn_ack and not one.data_seen]
+    dead = [
+        one for one in opened
+        if not one.data_seen and not (one.ack or _back(facts, one, _sendings(one, one.syn_ack)))
+    ]  # fmt: skip
+    # A request whose response was lost is no success either.
+    dead += [one for one in opened if one.exchanges and not _answered(facts, [one])]
     if len(answered) > 1 or (answered and (refused or dead)):
-        return _several(opened, refused + [one for one in dead if one not in refused])
+        return _several(facts, opened, refused + [one for one in dead if one not in refused])
     if answered:
         return _response(facts, host or answered[-1][0].client.node, *answered[-1])
     if refused or dead:
@@ -385,6 +471,17 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
         failed = f"The command did not succeed. {text}"
         return Outcome(False, "failed", failed, [f"The command said: {_quote(said)}"], host)
     return Outcome(True, "seen", text)
+
+
+def _claimed(facts: Facts, asked: list[Trip]) -> Outcome:
+    """Nothing but questions whether an address is free (RFC 5227, `arping -D`)."""
+    one = asked[-1]
+    text = f"{one.sender} asked {plural(len(asked), 'time')} whether anybody has {one.dst}: "
+    trips = [trip.number for trip in asked]
+    has = [facts.by_number[trip.answered_by].sender for trip in asked if trip.answered_by]
+    if has:
+        return Outcome(False, "address-taken", f"{text}{has[0]} has it.", [], has[0], trips)
+    return Outcome(True, "address-free", text + "nobody does.", [], one.sender, trips)
 
 
 def _lookup(facts: Facts, last: Lookup) -> Outcome:
@@ -404,11 +501,11 @@ def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
     ]
     back = [(asked, reply) for asked, reply in replies if asked.sender in reply.delivered]
     sent, target = len(pings), pings[-1].target or pings[-1].dst
-    text = f"{plural(sent, 'echo request')} to {target}, {len(back):,} answered"
+    targets = ", ".join(dict.fromkeys(trip.target or trip.dst for trip in pings))
+    text = f"{plural(sent, 'echo request')} to {targets}, {len(back):,} answered"
     if back:
-        times = sorted((reply.arrived_ns - asked.t_ns) / 1e6 for asked, reply in back)
-        middle = times[len(times) // 2]
-        text += f"; there and back in {middle:.2f} ms" + (" (median)" if len(times) > 1 else "")
+        middle = statistics.median((reply.arrived_ns - asked.t_ns) / 1e6 for asked, reply in back)
+        text += f"; there and back in {middle:.2f} ms" + (" (median)" if len(back) > 1 else "")
     if len(back) == sent:
         proof = [back[-1][0].number, back[-1][1].number]
         return Outcome(True, "answered", text + ".", where=target, evidence=proof)
@@ -416,11 +513,6 @@ def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
     gone = [(asked, reply) for asked, reply in replies if asked.number not in answered]
     if gone:
         asked, reply = gone[-1]
-        why = [
-            f"The way there works: {reply.sender} answered #{asked.number} by #{reply.number}.",
-            f"The way back does not: {reply.ended}.",
-        ]
-        evidence = [asked.number, reply.number]
-        return Outcome(False, "reply-lost", text + ".", why, reply.path[-1], evidence)
+        return _way_back(facts, asked.number, [reply.number], text + ".")
     missing = [trip for trip in pings if trip.number not in answered]
     return _death(facts, missing[-1], text + ".", "ping")

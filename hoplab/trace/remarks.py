@@ -47,7 +47,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
             elif step.number:
                 step.remarks = [Remark(f"{step.key}-none", "No frame: it did not come to this.")]
         elif step.key == "handshake":
-            step.remarks = _handshake(connection)
+            step.remarks = _handshake(facts, connection)
         elif step.key in ("http", "tcp", "tls"):
             step.remarks = _exchange(facts, step, connection)
         elif step.key == "close":
@@ -147,7 +147,7 @@ def _no_dns(facts: Facts, request: Request | None) -> Remark:
     return Remark("dns-address", f"The URL holds the address {host} itself: nothing to resolve.")
 
 
-def _handshake(connection: Connection) -> list[Remark]:
+def _handshake(facts: Facts, connection: Connection) -> list[Remark]:
     server = connection.server.node
     if not connection.syn:
         return [Remark("syn-before", "It was open before the capture began: no SYN to be seen.")]
@@ -157,9 +157,15 @@ def _handshake(connection: Connection) -> list[Remark]:
         out.append(Remark("syn-again", text))
     if connection.refused_by:
         text = f"Instead of SYN + ACK {server} sent RST: nobody listens on port {connection.port}."
+        sender = facts.by_number[connection.refused_by].sender
+        if sender != server:
+            text = f"Instead of SYN + ACK from {server} came RST, which {sender} sent in its name."
         out.append(Remark("syn-refused", text))
     elif not connection.syn_ack:
         out.append(Remark("syn-silent", f"No SYN + ACK ever came from {server}."))
+    elif not connection.ack and facts.by_number[connection.syn_ack].ended:
+        text = f"The SYN + ACK of {server} (#{connection.syn_ack}) never came back, so no ACK went."
+        out.append(Remark("syn-ack-lost", text))
     elif not connection.ack:
         out.append(Remark("ack-missing", "The third frame, the ACK, is not in the capture."))
     elif connection.phases.get(connection.ack) != "handshake":

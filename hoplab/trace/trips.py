@@ -34,6 +34,9 @@ class Places:
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
         self.extra_ips: dict[str, str] = {}
+        # Address -> nodes that have shown that it is theirs; and those that sent something from it.
+        self._claims: dict[str, dict[str, None]] = {}
+        self._used: set[tuple[str, str]] = set()
         self.wired_ports = {
             node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
             for node in wiring.nodes
@@ -41,14 +44,19 @@ class Places:
 
     def learn(self, journeys: Iterable[Journey]) -> None:
         """Take addresses that the wiring does not know (given later, link-local) from the frames
-        of the nodes that use them. What the wiring says is never overruled."""
+        of the nodes that use them; and those that have moved, or that a second node has, from ARP
+        and from answers, which only come from who has an address."""
         for journey in journeys:
             hop = journey.root
             if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
                 continue
-            source = wire.decode(hop.data).src
+            packet, node = wire.decode(hop.data), self.node(hop.tail)
+            source = packet.src
+            self._used.add((source, node))
+            if _claims(packet) and not self.router(node):  # it may be a proxy (RFC 1027)
+                self._claims.setdefault(source, {})[node] = None
             if source not in ("", "0.0.0.0", "::") and not self.owner(source):
-                self.extra_ips[source] = self.node(hop.tail)
+                self.extra_ips[source] = node
 
     def node(self, port: int | None) -> str:
         """The node of a port, "" for none."""
@@ -67,8 +75,17 @@ class Places:
         return node != "" and self.wiring.kind(node) == "router"
 
     def owner(self, ip: str) -> str:
-        """The node that has this IP address, "" if none."""
-        return self.wiring.node_of_ip(ip) or self.extra_ips.get(ip, "")
+        """The node that has this IP address, "" if none. One that the wiring names has it unless it
+        keeps silent while another has it."""
+        wired = self.wiring.node_of_ip(ip)
+        claims = self._claims.get(ip, {})
+        if wired and (not claims or wired in claims or (ip, wired) in self._used):
+            return wired
+        return next(iter(claims), "") or self.extra_ips.get(ip, "")
+
+    def has(self, node: str, ip: str) -> bool:
+        """Whether the node has this address; two may, by mistake."""
+        return self.owner(ip) == node or node in self._claims.get(ip, {})
 
     def card(self, mac: str) -> str:
         """The node whose card has this MAC address, "" if none."""
@@ -83,6 +100,23 @@ class _End:
     leg: int
     node: str
     why: str = ""
+
+
+def _claims(packet: Packet) -> bool:
+    """Only who has an address sends this from it: ARP, an echo reply, a SYN + ACK."""
+    if packet.arp is not None:
+        return packet.arp.sender_ip != "0.0.0.0"
+    if packet.icmp is not None:
+        return packet.icmp.echo_reply
+    return packet.tcp is not None and packet.tcp.syn and packet.tcp.ack_flag
+
+
+def probes(packet: Packet) -> bool:
+    """It asks whether an address is free (RFC 5227 for ARP, RFC 4862 section 5.4 for IPv6)."""
+    if packet.arp is not None:
+        return packet.arp.op == 1 and packet.arp.sender_ip == "0.0.0.0"
+    icmp = packet.icmp
+    return icmp is not None and icmp.version == 6 and icmp.type == 135 and packet.src == "::"
 
 
 def wanted(packet: Packet) -> str:
@@ -122,10 +156,8 @@ def tell_trip(
     delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
     # Whoever asks whether an address is free does well without an answer.
-    free = (
-        kind == "nd-solicitation"
-        and packets[0].src == "::"
-        and not any(end.how in ("lost", "stopped", "stuck") for end in ends)
+    free = probes(packets[0]) and not any(
+        end.how in ("lost", "stopped", "stuck") for end in ends
     )
     return Trip(
         number=journey.number,
@@ -286,11 +318,11 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None)
     if not group and _other_card(places, hop, leg):
         return _End("ignored", place, node, "card")
     address = wanted(packet)
-    mine = places.owner(address) == node
+    mine = places.has(node, address)
     asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
     if group:
         theirs = asks and not mine and not _announces(packet)
-        elsewhere = not asks and places.owner(address) not in ("", node)
+        elsewhere = not asks and not mine and places.owner(address) != ""
         if theirs or elsewhere:
             return _End("ignored", place, node, "software")
         return _End("delivered", place, node)

@@ -198,6 +198,24 @@ def test_a_commands_terminal_is_the_screen_also_where_stdout_is_a_file(hoplab: W
     assert (hoplab.home / "out").read_text() == "in the file\n"
 
 
+def test_a_command_that_does_not_end_has_a_story(hoplab: World) -> None:
+    hoplab("up", "cable")
+    words = ("trace", "--timeout", "1", "h1", "--", "ping", "192.168.1.2")
+    done = hoplab(*words, code=1)
+    assert "echo request" in done.out and "has not ended after 1 s" in done.err
+    told = hoplab(*words[:1], "--json", *words[1:], code=1).json
+    assert told["timed_out"] and told["exit_code"] == 124 and "bytes from" in told["output"]
+
+
+def test_a_fetch_that_gives_up_has_a_story(hoplab: World) -> None:
+    """It has its own say before its time is over."""
+    hoplab("up", "web")
+    hoplab("exec", "r1", "--", "ip", "route", "replace", "blackhole", "10.80.0.0/24")
+    done = hoplab("visit", "--timeout", "2", code=1)
+    assert "✗" in done.out and "The client program said:" in " ".join(done.out.split())
+    assert "has not ended" not in done.err
+
+
 def test_a_swap_that_nobody_waits_for_is_none(hoplab: World) -> None:
     hoplab("up", "switch")
     (hoplab.home / "slow.py").write_text(SLOW)
