@@ -192,7 +192,7 @@ def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
     return out
 
 
-_SLOW_NS = 100_000_000  # from the request to the first byte of the answer
+_SLOW_NS = 100_000_000  # from when the server had the request to the first byte of its answer
 
 
 def _manners(connection: Connection) -> list[Remark]:
@@ -209,9 +209,9 @@ def _manners(connection: Connection) -> list[Remark]:
     elif any(one.closes for one in answered):
         text = f"{server} said 'Connection: close': another request needs another handshake."
         out.append(Remark("http-close", text))
-    slow = [one for one in answered if one.answered_ns - one.started_ns > _SLOW_NS]
+    slow = [one for one in answered if one.heard_ns and one.answered_ns - one.heard_ns > _SLOW_NS]
     if slow:
-        ms = (slow[0].answered_ns - slow[0].started_ns) / 1e6
+        ms = (slow[0].answered_ns - slow[0].heard_ns) / 1e6
         text = f"{server} took {ms:,.1f} ms before the first byte of its answer"
         out.append(Remark("http-slow", f"{text} (#{slow[0].request}, #{slow[0].response})."))
     return out
@@ -274,15 +274,16 @@ def _count(first: Side, second: Side) -> Remark:
 def _again(facts: Facts, step: Step) -> list[Remark]:
     """TCP segments sent twice, apart from SYNs, which have a remark of their own."""
     again = {
-        number: first
+        number: firsts
         for connection in facts.connections
-        for number, first in connection.again.items()
+        for number, firsts in connection.again.items()
         if facts.by_number[number].kind != "tcp-syn"
     }
     inside = [number for number in step.trips if number in again]
     if not inside:
         return []
-    gone = [again[number] for number in inside if facts.by_number[again[number]].lost]
+    firsts = sorted({first for number in inside for first in again[number]})
+    gone = [number for number in firsts if facts.by_number[number].lost]
     text = f"{plural(len(inside), 'retransmission')} {numbers(inside)}: the same bytes again."
     if gone:
         text += f" The first sending was lost {numbers(gone)}."
