@@ -39,7 +39,7 @@ class Sending:
     arrived_ns: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One HTTP request and what came back. Bytes are of the content; times in nanoseconds.
 

@@ -33,9 +33,13 @@ _SHORT = {
 
 def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> None:
     """Fills in `Step.remarks`."""
+    place_of = {
+        number: place for place, one in enumerate(facts.connections) for number in one.trips
+    }
+    again = _repetitions(facts)
     for step in steps:
-        inside = set(step.trips)
-        connection = next((one for one in facts.connections if inside & set(one.trips)), None)
+        place = min((place_of[number] for number in step.trips if number in place_of), default=None)
+        connection = None if place is None else facts.connections[place]
         if step.key in ("arp", "nd"):
             step.remarks = _asked_again(facts, step) + _arp(facts, steps, step)
         elif step.key == "dns":
@@ -53,7 +57,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         elif step.key == "close":
             step.remarks = _close(connection)
         if step.trips:
-            step.remarks += _again(facts, step) + _storms(facts, step)
+            step.remarks += _again(facts, step, again) + _storms(facts, step)
     _open_ends(facts, steps)
 
 
@@ -271,14 +275,19 @@ def _count(first: Side, second: Side) -> Remark:
     return Remark("close-four", f"Four frames {numbers(sorted(frames))}{shared}.")
 
 
-def _again(facts: Facts, step: Step) -> list[Remark]:
-    """TCP segments sent twice, apart from SYNs, which have a remark of their own."""
-    again = {
+def _repetitions(facts: Facts) -> dict[int, list[int]]:
+    """TCP segments sent twice and their first sendings, apart from SYNs, which have a remark of
+    their own."""
+    return {
         number: firsts
         for connection in facts.connections
         for number, firsts in connection.again.items()
         if facts.by_number[number].kind != "tcp-syn"
     }
+
+
+def _again(facts: Facts, step: Step, again: dict[int, list[int]]) -> list[Remark]:
+    """The repetitions of a step."""
     inside = [number for number in step.trips if number in again]
     if not inside:
         return []

@@ -85,7 +85,7 @@ class Side:
         return self.sent[place:after]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Connection:
     """One connection. Fields that name trips hold their numbers, 0 for none.
 

@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+
 import pytest
 
 from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Health, Request, Story
+from hoplab.trace.narrative import Health, Request, Story, Trip
+from hoplab.trace.remarks import add_remarks
+from hoplab.trace.steps import Facts, make_steps
 from hoplab.trace.story import tell
+from hoplab.trace.tcp import connections
 from hoplab.wire.packet import Packet, decode
 from tests.unit.frames import ACK, FIN, PSH
-from tests.unit.playground import Playground, Talk
+from tests.unit.playground import WEB, Playground, Talk, wire_up
 from tests.unit.scenarios import CLIENT, GET, PAGE, URL, WWW, fetch, resolve_cached, response, web
 from tests.unit.test_runs import untranslated
 
@@ -52,9 +59,9 @@ def rows(story: Story) -> list[tuple[str, tuple[int, ...]]]:
     return [(one.real, one.trips) for one in step.mapping]
 
 
-def without(net: Playground, missing: object) -> Story:
+def without(net: Playground, missing: Callable[[Packet], bool]) -> Story:
     """The story of a capture that lacks some frames."""
-    seen = [one for one in net.observations() if not missing(decode(one.data))]  # type: ignore[operator]
+    seen = [one for one in net.observations() if not missing(decode(one.data))]
     journeys = follow(net.wiring, seen, lossy=True)
     return tell(net.wiring, journeys, request=Request(URL, "client"), health=Health(dropped=1))
 
@@ -295,3 +302,47 @@ def test_time_that_the_server_took_is() -> None:
     line.net.now_ns += 200_000_000
     line.say("s", PSH | ACK, WHOLE)
     assert remarks(line.story())["http-slow"].startswith("www took 200.")
+
+
+# --- long captures --------------------------------------------------------------------------
+
+
+def fetches(connections: int, requests: int) -> list[Trip]:
+    net = web(warm=True)
+    for place in range(connections):
+        talk = Talk(net, CLIENT, WWW, 20000 + place)
+        talk.open()
+        for _ in range(requests):
+            talk.say("c", PSH | ACK, KEEP)
+            talk.say("s", PSH | ACK, WHOLE)
+        talk.close_four()
+    return net.story(URL).trips
+
+
+def work(trips: list[Trip]) -> int:
+    """How many instructions of Python the steps and remarks of these trips take."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> Callable[..., object]:
+        nonlocal count
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        found = connections(trips)
+        facts = Facts(trips, found, [], {trip.number: trip for trip in trips}, wire_up(WEB))
+        add_remarks(facts, make_steps(facts, lesson=True), None)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("shape", [(1, 0), (0, 1)])
+def test_four_times_the_capture_is_four_times_the_work(shape: tuple[int, int]) -> None:
+    many, long = shape
+    few = work(fetches(1 + 40 * many, 1 + 100 * long))
+    more = work(fetches(1 + 160 * many, 1 + 400 * long))
+    assert more < 4.5 * few
