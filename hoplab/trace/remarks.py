@@ -180,8 +180,10 @@ def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
         out.append(Remark("http-keep-alive", text))
     if step.key == "http" and len(connection.exchanges) == 1 and len(parts) > 1:
         text = f"The response took {len(parts)} frames {numbers(parts)}: one frame carries at most "
-        largest = max(_size(facts.by_number[number]) for number in parts)
-        out.append(Remark("http-segments", f"{text}{plural(largest, 'byte')} of it here."))
+        largest = max((facts.by_number[number] for number in parts), key=_size)
+        if _full(largest, connection):  # else the server itself wrote it in parts
+            size = plural(_size(largest), "byte")
+            out.append(Remark("http-segments", f"{text}{size} of it here."))
     silent = [one for one in connection.exchanges if one.status is None]
     if silent:
         text = f"{connection.server.node} sent no response to {silent[0].method}"
@@ -233,6 +235,13 @@ def _size(trip: Trip) -> int:
     return trip.packet.tcp.payload_length if trip.packet.tcp is not None else 0
 
 
+def _full(trip: Trip, connection: Connection) -> bool:
+    """No more data would have fitted into the segment."""
+    tcp = trip.packet.tcp
+    size = tcp.payload_length + tcp.options_length if tcp is not None else 0
+    return 0 < connection.mss <= size
+
+
 def _close(connection: Connection) -> list[Remark]:
     if connection.first_fin is None:
         if connection.resets:
@@ -271,8 +280,14 @@ def _count(first: Side, second: Side) -> Remark:
         return Remark("close-merged", f"{text} (#{second.fin}).")
     if second.fin < first.fin_acked_by:
         return Remark("close-crossed", "Both sides sent FIN before they saw the other's.")
-    shared = ", the first of them shared with data" if first.fin_on_data else ", as in the textbook"
-    return Remark("close-four", f"Four frames {numbers(sorted(frames))}{shared}.")
+    four = f"Four frames {numbers(sorted(frames))}"
+    if first.fin_on_data and second.fin_on_data:
+        return Remark("close-four", f"{four}, the first and the third of them shared with data.")
+    if first.fin_on_data:
+        return Remark("close-four", f"{four}, the first of them shared with data.")
+    if second.fin_on_data:
+        return Remark("close-four", f"{four}, the third of them shared with data.")
+    return Remark("close-four", f"{four}, as in the textbook.")
 
 
 def _repetitions(facts: Facts) -> dict[int, list[int]]:

@@ -54,7 +54,8 @@ class Side:
     """What one side of a connection did. Sequence numbers are relative to its first (its ISN).
 
     ends: its addresses and ports; more than one if a router translates.
-    sent: the first sendings of its numbers, in the order of the numbers.
+    sent: the first sendings of its numbers, in the order of the numbers. mss: the longest segment
+    that it takes, as its SYN says, 0 if no SYN was seen.
     """
 
     node: str
@@ -62,6 +63,7 @@ class Side:
     base: int | None = None
     highest: int | None = None
     sent: list[Sending] = field(default_factory=list)
+    mss: int = 0
     acked: int = -1
     data_trips: list[int] = field(default_factory=list)
     fin: int = 0
@@ -113,6 +115,11 @@ class Connection:
     def sides(self) -> tuple[Side, Side]:
         """Client and server."""
         return self.client, self.server
+
+    @property
+    def mss(self) -> int:
+        """The longest segment that both sides take, TCP options included, 0 if not known."""
+        return min(self.client.mss, self.server.mss)
 
     @property
     def data_seen(self) -> bool:
@@ -223,6 +230,8 @@ def _segment(connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End
 def _start_of(connection: Connection, which: int, tcp: Tcp) -> int:
     """The first number of the segment, counted from the first of its side."""
     side = connection.sides[which]
+    if tcp.syn:
+        side.mss = tcp.mss or 536  # RFC 9293, 3.7.1: what a SYN without the option means
     if side.base is None:
         side.base = tcp.seq
         connection.dialogue.open(which, int(tcp.syn))

@@ -8,14 +8,19 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hoplab.trace.follow import follow
+from hoplab.trace.http_messages import CLIENT as CLIENT_SIDE
+from hoplab.trace.http_messages import SERVER, Dialogue, Sending
 from hoplab.trace.narrative import Health, Request, Story, Trip
 from hoplab.trace.remarks import add_remarks
 from hoplab.trace.steps import Facts, make_steps
 from hoplab.trace.story import tell
 from hoplab.trace.tcp import connections
 from hoplab.wire.packet import Packet, decode
+from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH
 from tests.unit.playground import WEB, Playground, Talk, wire_up
 from tests.unit.scenarios import CLIENT, GET, PAGE, URL, WWW, fetch, resolve_cached, response, web
@@ -269,6 +274,42 @@ def test_what_nobody_acknowledged_did_not_come() -> None:
     assert (outcome.code, outcome.bytes) == ("cut-short", len(PAGE) - 20)
 
 
+@given(st.lists(st.integers(1, 700), max_size=30), st.lists(st.integers(1, 200), max_size=9))
+def test_messages_are_the_same_however_the_bytes_are_cut(back: list[int], there: list[int]) -> None:
+    chunks = b"1a\r\n" + b"HTTP/1.1 200 OK\r\n\r\n1\r\n2\r\n" + b"\r\n0\r\n\r\n"
+    said = [
+        (CLIENT_SIDE, KEEP + b"\r\n" + KEEP.replace(b"GET", b"HEAD") + OTHER + KEEP, there),
+        (SERVER, WHOLE + HEAD + CHUNKED + chunks + b"HTTP/1.0 404 No\n\n" + WHOLE, back),
+    ]
+    dialogue = Dialogue()
+    for which, data, cuts in said:
+        at = 0
+        for size in [*cuts, len(data)]:
+            piece = data[at : at + size]
+            sending = Sending(at, at + len(piece), at + 1, 0, 0)
+            dialogue.take(which, at, len(piece), piece, sending)
+            at += len(piece)
+    assert [(one.method, one.target, one.status, one.body_bytes) for one in dialogue.exchanges] == [
+        ("GET", "/", 200, len(PAGE)),
+        ("HEAD", "/", 200, 0),
+        ("GET", "/b", 200, 26),
+        ("GET", "/", 404, len(WHOLE)),
+    ]
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_any_bytes_after_a_head_are_read(data: bytes, chunked: bool) -> None:
+    dialogue = Dialogue()
+    dialogue.take(CLIENT_SIDE, 0, len(KEEP), KEEP, Sending(0, len(KEEP), 1, 0, 0))
+    whole = (CHUNKED if chunked else b"") + data
+    for at in range(0, len(whole), 9):
+        piece = whole[at : at + 9]
+        # The capture cut some frames, lacks some, and has some twice.
+        dialogue.take(SERVER, at, len(piece), piece[: 9 - at % 2], Sending(at, at + 9, 2, 0, 0))
+        dialogue.acknowledged(SERVER, at + at % 5, 7)
+    assert len(dialogue.exchanges) == 1
+
+
 # --- who was slow ---------------------------------------------------------------------------
 
 
@@ -302,6 +343,63 @@ def test_time_that_the_server_took_is() -> None:
     line.net.now_ns += 200_000_000
     line.say("s", PSH | ACK, WHOLE)
     assert remarks(line.story())["http-slow"].startswith("www took 200.")
+
+
+# --- how the frames differ from the textbook's ----------------------------------------------
+
+
+def test_a_response_that_the_server_wrote_in_parts_filled_no_frame() -> None:
+    line = Line()
+    line.say("c", PSH | ACK, GET)
+    line.say("s", PSH | ACK, HEAD)
+    line.say("s", PSH | ACK, PAGE)
+    assert "http-segments" not in remarks(line.story())
+
+
+@pytest.mark.parametrize(("mss", "full"), [(1000, True), (1460, False)])
+def test_a_frame_is_full_by_what_the_syns_allow(
+    mss: int, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = web(warm=True)
+    talk = Talk(net, CLIENT, WWW)
+    plain = frames.tcp
+
+    def offers(*args: object) -> bytes:
+        """A segment with the MSS as its only option, four bytes."""
+        made = plain(*args)  # type: ignore[arg-type]
+        option = b"\2\4" + mss.to_bytes(2, "big")
+        return made[:12] + b"\x60" + made[13:20] + option + made[20:]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(frames, "tcp", offers)
+        talk.open()
+    talk.say("c", PSH | ACK, GET)
+    whole = response(b"x" * 3000)
+    for at in range(0, len(whole), 1000):
+        talk.say("s", PSH | ACK, whole[at : at + 1000])
+    assert ("http-segments" in remarks(net.story(URL))) == full
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (b"", b"", "as in the textbook"),
+        (b"x", b"", "the first of them shared with data"),
+        (b"", b"x", "the third of them shared with data"),
+        (b"x", b"x", "the first and the third of them shared with data"),
+    ],
+)
+def test_four_frames_of_a_close_say_which_bore_data(
+    first: bytes, second: bytes, words: str
+) -> None:
+    line = Line(9)
+    line.say("s", FIN | ACK, first)
+    line.say("c", ACK)
+    line.say("c", FIN | ACK, second)
+    line.say("s", ACK)
+    story = line.story()
+    assert remarks(story)["close-four"].endswith(f", {words}.")
+    assert untranslated(story) == set()
 
 
 # --- long captures --------------------------------------------------------------------------
