@@ -33,9 +33,13 @@ _SHORT = {
 
 def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> None:
     """Fills in `Step.remarks`."""
+    place_of = {
+        number: place for place, one in enumerate(facts.connections) for number in one.trips
+    }
+    again = _repetitions(facts)
     for step in steps:
-        inside = set(step.trips)
-        connection = next((one for one in facts.connections if inside & set(one.trips)), None)
+        place = min((place_of[number] for number in step.trips if number in place_of), default=None)
+        connection = None if place is None else facts.connections[place]
         if step.key in ("arp", "nd"):
             step.remarks = _asked_again(facts, step) + _arp(facts, steps, step)
         elif step.key == "dns":
@@ -53,7 +57,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         elif step.key == "close":
             step.remarks = _close(connection)
         if step.trips:
-            step.remarks += _again(facts, step) + _storms(facts, step)
+            step.remarks += _again(facts, step, again) + _storms(facts, step)
     _open_ends(facts, steps)
 
 
@@ -182,8 +186,10 @@ def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
         out.append(Remark("http-keep-alive", text))
     if step.key == "http" and len(connection.exchanges) == 1 and len(parts) > 1:
         text = f"The response took {len(parts)} frames {numbers(parts)}: one frame carries at most "
-        largest = max(_size(facts.by_number[number]) for number in parts)
-        out.append(Remark("http-segments", f"{text}{plural(largest, 'byte')} of it here."))
+        largest = max((facts.by_number[number] for number in parts), key=_size)
+        if _full(largest, connection):  # else the server itself wrote it in parts
+            size = plural(_size(largest), "byte")
+            out.append(Remark("http-segments", f"{text}{size} of it here."))
     silent = [one for one in connection.exchanges if one.status is None]
     if silent:
         text = f"{connection.server.node} sent no response to {silent[0].method}"
@@ -198,7 +204,7 @@ def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
     return out
 
 
-_SLOW_NS = 100_000_000  # from the request to the first byte of the answer
+_SLOW_NS = 100_000_000  # from when the server had the request to the first byte of its answer
 
 
 def _manners(connection: Connection) -> list[Remark]:
@@ -215,9 +221,9 @@ def _manners(connection: Connection) -> list[Remark]:
     elif any(one.closes for one in answered):
         text = f"{server} said 'Connection: close': another request needs another handshake."
         out.append(Remark("http-close", text))
-    slow = [one for one in answered if one.answered_ns - one.started_ns > _SLOW_NS]
+    slow = [one for one in answered if one.heard_ns and one.answered_ns - one.heard_ns > _SLOW_NS]
     if slow:
-        ms = (slow[0].answered_ns - slow[0].started_ns) / 1e6
+        ms = (slow[0].answered_ns - slow[0].heard_ns) / 1e6
         text = f"{server} took {ms:,.1f} ms before the first byte of its answer"
         out.append(Remark("http-slow", f"{text} (#{slow[0].request}, #{slow[0].response})."))
     return out
@@ -233,6 +239,13 @@ def _sealed(connection: Connection) -> str:
 
 def _size(trip: Trip) -> int:
     return trip.packet.tcp.payload_length if trip.packet.tcp is not None else 0
+
+
+def _full(trip: Trip, connection: Connection) -> bool:
+    """No more data would have fitted into the segment."""
+    tcp = trip.packet.tcp
+    size = tcp.payload_length + tcp.options_length if tcp is not None else 0
+    return 0 < connection.mss <= size
 
 
 def _close(connection: Connection) -> list[Remark]:
@@ -273,22 +286,34 @@ def _count(first: Side, second: Side) -> Remark:
         return Remark("close-merged", f"{text} (#{second.fin}).")
     if second.fin < first.fin_acked_by:
         return Remark("close-crossed", "Both sides sent FIN before they saw the other's.")
-    shared = ", the first of them shared with data" if first.fin_on_data else ", as in the textbook"
-    return Remark("close-four", f"Four frames {numbers(sorted(frames))}{shared}.")
+    four = f"Four frames {numbers(sorted(frames))}"
+    if first.fin_on_data and second.fin_on_data:
+        return Remark("close-four", f"{four}, the first and the third of them shared with data.")
+    if first.fin_on_data:
+        return Remark("close-four", f"{four}, the first of them shared with data.")
+    if second.fin_on_data:
+        return Remark("close-four", f"{four}, the third of them shared with data.")
+    return Remark("close-four", f"{four}, as in the textbook.")
 
 
-def _again(facts: Facts, step: Step) -> list[Remark]:
-    """TCP segments sent twice, apart from SYNs, which have a remark of their own."""
-    again = {
-        number: first
+def _repetitions(facts: Facts) -> dict[int, list[int]]:
+    """TCP segments sent twice and their first sendings, apart from SYNs, which have a remark of
+    their own."""
+    return {
+        number: firsts
         for connection in facts.connections
-        for number, first in connection.again.items()
+        for number, firsts in connection.again.items()
         if facts.by_number[number].kind != "tcp-syn"
     }
+
+
+def _again(facts: Facts, step: Step, again: dict[int, list[int]]) -> list[Remark]:
+    """The repetitions of a step."""
     inside = [number for number in step.trips if number in again]
     if not inside:
         return []
-    gone = [again[number] for number in inside if facts.by_number[again[number]].lost]
+    firsts = sorted({first for number in inside for first in again[number]})
+    gone = [number for number in firsts if facts.by_number[number].lost]
     text = f"{plural(len(inside), 'retransmission')} {numbers(inside)}: the same bytes again."
     if gone:
         text += f" The first sending was lost {numbers(gone)}."

@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from hoplab.trace.causes import ASKS_MAC, Lookup, first_parts
@@ -87,13 +88,13 @@ def make_steps(facts: Facts, lesson: bool) -> list[Step]:
         gathered.setdefault(labels[trip.number], []).append(trip.number)
     order = sorted(gathered, key=lambda label: (label[0] == "other", gathered[label][0]))
     steps = []
-    repeats = {key for key, _ in order if sum(key == other for other, _ in order) > 1}
+    times = Counter(key for key, _ in order)
     for key, which in order:
         step = _step(key, lesson)
         step.trips = gathered[(key, which)]
         if key in ("handshake", "http", "tls", "close", "tcp"):
             connection = facts.connections[which]
-            if key in repeats:
+            if times[key] > 1:
                 step.heading += f" (connection {which + 1}, port {connection.port})"
             step.mapping = _tcp_mapping(facts, key, connection)
         elif key == "dns":

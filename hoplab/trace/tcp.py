@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP connections among the trips: who opened, what each segment is for, how it was closed.
 
-What lives here: the reading of sequence numbers (RFC 9293) and of HTTP message boundaries. What
-must not: sentences for a learner (`steps.py`) and paths.
+What lives here: the reading of sequence numbers (RFC 9293). What must not: the boundaries of HTTP
+messages (`http_messages.py`), sentences for a learner (`steps.py`) and paths.
 
 How a segment gets its phase, in time order:
 1. SYN and SYN+ACK, and an RST before any SYN+ACK: 'handshake'.
 2. The client's first empty segment after the SYN+ACK: 'handshake' (its ACK is the third frame).
 3. Segments with data, even if they also bear FIN, and the ACKs of data: 'exchange'.
 4. FIN without data, RST, and the ACKs that cover the other side's FIN: 'close'.
+
+What is sent again need not look like its first sending: Linux joins small segments that were lost,
+and lets a FIN ride on them. So a segment repeats whatever it has below the highest number so far.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
+from hoplab.trace.http_messages import CLIENT, SERVER, Dialogue, Sending
+from hoplab.trace.http_messages import Exchange as Exchange
 from hoplab.trace.narrative import Trip
 from hoplab.trace.titles import clean, dns_title, plural
 from hoplab.wire import dns as wire_dns
@@ -26,29 +33,7 @@ from hoplab.wire.http import HttpStart
 from hoplab.wire.packet import Tcp
 
 End = tuple[str, int]
-CLIENT, SERVER = 0, 1
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One HTTP request and what came back. Bytes are of the bodies; times in nanoseconds.
-
-    version: of the response, "HTTP/1.1". closes: the server said Connection: close in it.
-    """
-
-    request: int
-    method: str
-    target: str
-    response: int = 0
-    status: int | None = None
-    reason: str = ""
-    content_length: int | None = None
-    body_bytes: int = 0
-    started_ns: int = 0
-    answered_ns: int = 0
-    ended_ns: int = 0
-    version: str = ""
-    closes: bool = False
+_start = attrgetter("start")
 
 
 @dataclass(slots=True)
@@ -69,15 +54,17 @@ class Side:
     """What one side of a connection did. Sequence numbers are relative to its first (its ISN).
 
     ends: its addresses and ports; more than one if a router translates.
+    sent: the first sendings of its numbers, in the order of the numbers. mss: the longest segment
+    that it takes, as its SYN says, 0 if no SYN was seen.
     """
 
     node: str
     ends: set[End] = field(default_factory=set)
     base: int | None = None
     highest: int | None = None
-    starts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    sent: list[Sending] = field(default_factory=list)
+    mss: int = 0
     acked: int = -1
-    data_bytes: int = 0
     data_trips: list[int] = field(default_factory=list)
     fin: int = 0
     fin_on_data: bool = False
@@ -91,13 +78,21 @@ class Side:
         offset = (number - self.base) & 0xFFFFFFFF
         return offset - (1 << 32) if offset >= 1 << 31 else offset
 
+    def sent_before(self, start: int, end: int) -> list[Sending]:
+        """The first sendings of these numbers, none if the capture lacks that of the first one."""
+        place = bisect_right(self.sent, start, key=_start) - 1
+        if end <= start or place < 0 or self.sent[place].end <= start:
+            return []
+        after = bisect_right(self.sent, end - 1, key=_start)
+        return self.sent[place:after]
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class Connection:
     """One connection. Fields that name trips hold their numbers, 0 for none.
 
     phases: trip number to 'handshake', 'exchange' or 'close'.
-    again: trip number of a repetition to that of the first sending.
+    again: trip number of a repetition to those of the first sendings.
     """
 
     port: int
@@ -111,9 +106,9 @@ class Connection:
     ack: int = 0
     refused_by: int = 0
     resets: list[int] = field(default_factory=list)
-    again: dict[int, int] = field(default_factory=dict)
+    again: dict[int, list[int]] = field(default_factory=dict)
     first_fin: int | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
+    dialogue: Dialogue = field(default_factory=Dialogue)
     tls: Secured | None = None
 
     @property
@@ -122,9 +117,19 @@ class Connection:
         return self.client, self.server
 
     @property
+    def mss(self) -> int:
+        """The longest segment that both sides take, TCP options included, 0 if not known."""
+        return min(self.client.mss, self.server.mss)
+
+    @property
     def data_seen(self) -> bool:
         """At least one byte went over it."""
         return bool(self.client.data_trips or self.server.data_trips)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """What was asked and answered by HTTP, in the order of the requests."""
+        return self.dialogue.exchanges
 
     @property
     def http(self) -> bool:
@@ -193,56 +198,100 @@ def _segment(connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End
     source, destination = pairs[0]
     from_client = source in connection.client.ends or destination in connection.server.ends
     side, other = connection.sides if from_client else connection.sides[::-1]
-    for start, end in pairs:
-        side.ends.add(start)
-        other.ends.add(end)
+    for from_, to in pairs:
+        side.ends.add(from_)
+        other.ends.add(to)
+    which = CLIENT if from_client else SERVER
     connection.trips.append(trip.number)
-    if side.base is None:
-        side.base = tcp.seq
-    start_at = side.relative(tcp.seq) or 0
-    size = tcp.payload_length
-    span = size + tcp.syn + tcp.fin
-    first = _first_sending(side, start_at, span)
-    probe = (
-        span <= 1
-        and not (tcp.syn or tcp.fin or tcp.rst)
-        and (side.highest is not None and start_at == side.highest - 1 and connection.ack != 0)
-    )
-    if span and not first and not probe:
-        side.starts[start_at] = (span, trip.number)
-        side.data_bytes += size
-        if size:
-            side.data_trips.append(trip.number)
-        if tcp.fin:
-            side.fin, side.fin_on_data, side.fin_end = trip.number, size > 0, start_at + span
-            if connection.first_fin is None:
-                connection.first_fin = CLIENT if from_client else SERVER
-    late = side.highest is not None and start_at > side.highest and not tcp.rst
-    side.highest = max(side.highest or 0, start_at + span)
-    newly = _take_ack(other, tcp, trip)
+    start_at = _start_of(connection, which, tcp)
+    end = start_at + tcp.payload_length + tcp.syn + tcp.fin
+    probe = _is_probe(connection, side, tcp, start_at, end)
+    late = start_at > (side.highest or 0) and not tcp.rst
+    earlier = [] if probe else side.sent_before(start_at, end)
+    newly = _take_ack(connection, 1 - which, tcp, trip)  # what is answered was heard before
+    fresh = 0 if probe else _send(connection, which, trip, tcp, start_at, earlier)
     phase = _phase(connection, tcp, from_client, trip, other)
     connection.phases[trip.number] = phase
     trip.kind, trip.title = _words(connection, trip, tcp, phase, start_at, newly)
     if probe:
         trip.kind, trip.title = "tcp-keepalive", "TCP keep-alive: are you still there?"
-    elif first:
-        connection.again[trip.number] = first
+    elif earlier and not fresh:
+        connection.again[trip.number] = [one.trip for one in earlier]
         trip.title += " (again)"
-        trip.notes.append(f"retransmission: the same bytes as #{first}, sent again")
+        trip.notes.append(_repeats(earlier))
+    elif earlier:
+        old = plural(tcp.payload_length - fresh, "byte")
+        trip.notes.append(f"its first {old} were sent before, in #{earlier[0].trip}")
     elif late:
         trip.notes.append("bytes before this segment were not seen: lost, or overtaken")
-    _http(connection, trip, side is connection.client, bool(first))
-    _tls(connection, trip, side is connection.client, bool(first))
+    _tls(connection, trip, from_client, fresh)
 
 
-def _first_sending(side: Side, start_at: int, span: int) -> int:
-    """The earlier trip that carried the same bytes, 0 if these are new."""
-    known = side.starts.get(start_at)
-    return known[1] if known is not None and 0 < span <= known[0] else 0
+def _start_of(connection: Connection, which: int, tcp: Tcp) -> int:
+    """The first number of the segment, counted from the first of its side."""
+    side = connection.sides[which]
+    if tcp.syn:
+        side.mss = tcp.mss or 536  # RFC 9293, 3.7.1: what a SYN without the option means
+    if side.base is None:
+        side.base = tcp.seq
+        connection.dialogue.open(which, int(tcp.syn))
+    return side.relative(tcp.seq) or 0
 
 
-def _take_ack(other: Side, tcp: Tcp, trip: Trip) -> int:
-    """Notes what the segment acknowledges; returns how many bytes it does so for the first time."""
+def _is_probe(connection: Connection, side: Side, tcp: Tcp, start_at: int, end: int) -> bool:
+    """A keep-alive names the last number that was sent, when all of them are acknowledged."""
+    if tcp.syn or tcp.fin or tcp.rst or not connection.ack or side.highest is None:
+        return False
+    return end <= start_at + 1 and start_at == side.highest - 1 and side.acked >= side.highest
+
+
+def _send(
+    connection: Connection,
+    which: int,
+    trip: Trip,
+    tcp: Tcp,
+    start_at: int,
+    earlier: list[Sending],
+) -> int:
+    """Notes what the segment sends. Returns how many bytes of data it sends for the first time."""
+    side = connection.sides[which]
+    data_at = start_at + tcp.syn
+    data_end = data_at + tcp.payload_length
+    end = data_end + tcp.fin
+    arrived_ns = trip.arrived_ns if trip.delivered else 0
+    for one in earlier:
+        if not one.arrived_ns and one.end <= end:
+            one.arrived_ns = arrived_ns
+    # Without an earlier sending it fills a hole of the capture, and is the first that is known.
+    fresh_at = max(start_at, side.highest or 0) if earlier else start_at
+    fresh = max(0, data_end - max(data_at, fresh_at))
+    if fresh_at < end:
+        sending = Sending(fresh_at, end, trip.number, trip.t_ns, arrived_ns)
+        insort(side.sent, sending, key=_start)
+        if fresh:
+            side.data_trips.append(trip.number)
+            connection.dialogue.take(
+                which, data_at, tcp.payload_length, trip.packet.payload, sending
+            )
+    if tcp.fin and end != side.fin_end:
+        side.fin, side.fin_on_data, side.fin_end = trip.number, tcp.payload_length > 0, end
+        if connection.first_fin is None:
+            connection.first_fin = which
+    side.highest = max(side.highest or 0, end)
+    return fresh
+
+
+def _repeats(earlier: list[Sending]) -> str:
+    first, last = earlier[0].trip, earlier[-1].trip
+    if first == last:
+        return f"retransmission: the same bytes as #{first}, sent again"
+    return f"retransmission: the same bytes as #{first} to #{last}, sent again"
+
+
+def _take_ack(connection: Connection, which: int, tcp: Tcp, trip: Trip) -> int:
+    """Notes what the segment acknowledges of that side's bytes; returns how many it does so for
+    the first time."""
+    other = connection.sides[which]
     upto = other.relative(tcp.ack) if tcp.ack_flag else None
     if upto is None:
         return 0
@@ -250,6 +299,8 @@ def _take_ack(other: Side, tcp: Tcp, trip: Trip) -> int:
     if other.acked <= 0 and newly:
         newly -= 1  # the SYN counts one, but is no byte
     other.acked = max(other.acked, upto)
+    fin = other.fin_end is not None and upto >= other.fin_end
+    connection.dialogue.acknowledged(which, upto - fin, trip.t_ns)
     if other.fin_end is not None and upto >= other.fin_end and not other.fin_acked_by:
         other.fin_acked_by = trip.number
         newly -= 1  # nor is the FIN
@@ -351,10 +402,10 @@ def _tls_words(found: tls.Tls) -> tuple[str, str]:
     return "tls-handshake", f"TLS handshake, {size}"
 
 
-def _tls(connection: Connection, trip: Trip, from_client: bool, again: bool) -> None:
-    """Notes what of TLS can be read: both hellos, and how much was sealed after them."""
-    size = trip.packet.tcp.payload_length if trip.packet.tcp else 0
-    if again or not size:
+def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> None:
+    """Notes what of TLS can be read: both hellos, and how much was sealed after them. `size`: how
+    many bytes were not sent before."""
+    if not size:
         return
     known = connection.tls
     if known is None:
@@ -376,29 +427,3 @@ def _tls(connection: Connection, trip: Trip, from_client: bool, again: bool) -> 
 
 def _first_record(data: bytes) -> int:
     return 5 + int.from_bytes(data[3:5], "big")
-
-
-def _http(connection: Connection, trip: Trip, from_client: bool, again: bool) -> None:
-    """Keeps count of requests and responses. A response is as long as what came until the next."""
-    size = trip.packet.tcp.payload_length if trip.packet.tcp else 0
-    if again or not size:
-        return
-    head = wire_http.read(trip.packet)
-    if head is not None and head.request and from_client:
-        asked = Exchange(trip.number, head.method, clean(head.target, 60), started_ns=trip.t_ns)
-        connection.exchanges.append(asked)
-    elif not from_client and connection.exchanges:
-        if head is not None and not head.request:
-            waiting = [one for one in connection.exchanges if one.status is None]
-            one = waiting[0] if waiting else connection.exchanges[-1]
-            one.response, one.status, one.reason = trip.number, head.status, clean(head.reason, 40)
-            one.content_length = head.content_length
-            one.answered_ns, one.version = trip.t_ns, head.version
-            upto = trip.packet.payload.partition(b"\r\n\r\n")[0].lower()
-            one.closes = b"\r\nconnection: close" in upto
-            blank = trip.packet.payload.find(b"\r\n\r\n")
-            size = max(0, size - blank - 4) if blank >= 0 else 0
-        answered = [one for one in connection.exchanges if one.status is not None]
-        if answered:
-            answered[-1].body_bytes += size
-            answered[-1].ended_ns = trip.arrived_ns
