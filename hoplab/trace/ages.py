@@ -16,9 +16,8 @@ MOST_ALIKE = 256
 class Ages:
     """After these times a hop is forgotten as a candidate.
 
-    link_ns: on a cable. switch_ns: a frame may wait for the controller. queue_ns: and then for its
-        turn, where no other frame with the same bytes came meanwhile; ARP asks again after a
-        second. router_ns: a packet waits for ARP, three tries a second apart.
+    link_ns: on a cable. switch_ns: a frame may wait for the controller. router_ns: a packet waits
+        for ARP, three tries a second apart.
     slack_ns: so much may the clocks of two ports disagree.
     journey_ns: a journey still growing after this time is handed out all the same: behind it all
         later journeys wait, because journeys are numbered in time order.
@@ -26,7 +25,6 @@ class Ages:
 
     link_ns: int = 100 * MILLISECOND
     switch_ns: int = 900 * MILLISECOND
-    queue_ns: int = 4 * SECOND
     router_ns: int = 4 * SECOND
     slack_ns: int = 2 * MILLISECOND
     journey_ns: int = 30 * SECOND

@@ -84,7 +84,8 @@ def _answered(facts: Facts, connections: list[Connection]) -> list[tuple[Connect
         (one, exchange)
         for one in connections
         for exchange in one.exchanges
-        if exchange.status and _back(facts, one, _sendings(one, exchange.response))
+        if exchange.status
+        and (exchange.ended_ns or _back(facts, one, _sendings(one, exchange.response)))
     ]
 
 
@@ -95,7 +96,7 @@ def _back(facts: Facts, connection: Connection, numbers: list[int]) -> bool:
 
 def _sendings(connection: Connection, first: int) -> list[int]:
     """The trips with these bytes; [] for none."""
-    return [first, *(n for n, of in connection.again.items() if of == first)] if first else []
+    return [first, *(n for n, of in connection.again.items() if first in of)] if first else []
 
 
 def _way_back(facts: Facts, asked: int, answers: list[int], text: str) -> Outcome:

@@ -80,7 +80,7 @@ class Switch:
                 assert seen is not None
                 age = t - seen.t_ns
                 ages = self._ages
-                longest = ages.queue_ns if cause.received or self.lossy else ages.link_ns
+                longest = ages.switch_ns if cause.received or self.lossy else ages.link_ns
                 if -ages.slack_ns <= age <= longest and join(cause, hop, _SWITCHED):
                     known.used |= bit
                     known.last_ns = t
@@ -231,8 +231,7 @@ class Switch:
         came = self._came
         for key, known in list(came.items()):
             if type(known) is _Entry:
-                # One of which there is no copy yet may stand in a queue.
-                if self._over(known, now if known.last_ns else now - ages.queue_ns):
+                if self._over(known, now):
                     del came[key]
             elif type(known) is _Crowd:
                 if any(one.hop.t_ns < limit for one in known.entries):

@@ -6,14 +6,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Story
-from hoplab.trace.story import tell
-from hoplab.wire.observation import Observation, Reception
 from hoplab.wire.packet import Packet
 from tests.unit import frames
 from tests.unit.frames import ACK, PSH, RST, SYN
-from tests.unit.playground import CABLE, START_NS, Playground, Talk, wire_up
+from tests.unit.playground import CABLE, Playground, Talk, wire_up
 from tests.unit.scenarios import (
     CLIENT,
     GET,
@@ -191,18 +188,3 @@ def test_an_address_that_has_moved() -> None:
     story = net.story(host="a")
     assert story.outcome.sentence.startswith("1 echo request to c, 1 answered")
     assert first(story, "icmp-echo-request").delivered == ["c"]
-
-
-def test_a_frame_that_stood_in_a_queue_for_a_second() -> None:
-    wiring = wire_up(LAN[:2])
-    a, b = (one.mac for one in wiring.interfaces if one.node in "ab")
-    data = frames.udp(5, 6, b"one of many")
-    frame = frames.eth(b, a, 0x800, frames.ipv4("10.0.0.1", "10.0.0.2", 17, data, 64, 7))
-    moments = [(0, 0, Reception.OUTGOING), (10**4, 1, Reception.OTHERHOST),
-               (10**9, 3, Reception.OUTGOING), (10**9 + 10**4, 2, Reception.HOST)]  # fmt: skip
-    seen = [
-        Observation(number, START_NS + ns, port, kind, frame, len(frame))
-        for number, (ns, port, kind) in enumerate(moments, 1)
-    ]
-    story = tell(wiring, follow(wiring, seen), host="a")
-    assert [trip.path for trip in story.trips] == [["a", "s1", "b"]]
