@@ -42,7 +42,8 @@ class Shard:
     """Some of the switches, the process in charge of them, and the one that stands by.
 
     number: from 1. joined: whether the second one is connected. generation: of the last master
-    named (OpenFlow 1.3.5, 6.3.5). restarts: when one was replaced.
+    named (OpenFlow 1.3.5, 6.3.5). restarts: when the one in charge was replaced; second_restarts:
+    when the other was.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Shard:
     bridges: list[str] = field(default_factory=list)
     generation: int = 1
     restarts: list[float] = field(default_factory=list)
+    second_restarts: list[float] = field(default_factory=list)
     given_up: bool = False
 
     def processes(self) -> list[Controller]:
@@ -215,6 +217,7 @@ class Crew:
                 gone.stop()
                 shard.given_up = False
                 shard.restarts.clear()  # those were the old one's
+                shard.second_restarts.clear()
                 self._stand_by(shard)
             return old.name, empty
 
@@ -260,7 +263,7 @@ class Crew:
             why = _trouble(standby) if standby.ended() or shard.joined else ""
             if why:
                 standby.stop()
-                again = self._may_restart(shard)
+                again = _may_restart(shard.second_restarts)
                 self.tell(
                     f"the second {self._who(shard)} {why}; "
                     + ("it is started again" if again else "it stays down")
@@ -277,16 +280,12 @@ class Crew:
         part = f" (shard {shard.number})" if len(self.shards) > 1 else ""
         return f"controller {shard.controller.title}{part}"
 
-    def _may_restart(self, shard: Shard) -> bool:
-        now = time.monotonic()
-        shard.restarts = [t for t in shard.restarts if now - t < RESTARTS_WITHIN_S]
-        shard.restarts.append(now)
-        return len(shard.restarts) < RESTARTS
-
     def _replace(self, shard: Shard, why: str) -> None:
         """Put the waiting process in charge, or a new one; a bounded number of times."""
         dead, who = shard.controller, self._who(shard)
-        if not self._may_restart(shard):
+        more = _may_restart(shard.restarts)
+        second = shard.standby is not None and shard.joined and not shard.standby.ended()
+        if not more and not second:
             dead.stop()
             shard.given_up = True
             self.tell(
@@ -316,7 +315,8 @@ class Crew:
             self.tell(error.message)
             shard.controller.stop()  # so that the next look finds it ended
             return
-        self._stand_by(shard)
+        if more:
+            self._stand_by(shard)
 
     # ------------------------------------------------------------------ what there is
 
@@ -335,3 +335,11 @@ class Crew:
 
 def _trouble(controller: Controller) -> str:
     return "ended" if controller.ended() else controller.stuck()
+
+
+def _may_restart(restarts: list[float]) -> bool:
+    """Notes one more; whether there were not too many of late."""
+    now = time.monotonic()
+    restarts[:] = [t for t in restarts if now - t < RESTARTS_WITHIN_S]
+    restarts.append(now)
+    return len(restarts) < RESTARTS

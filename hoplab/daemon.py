@@ -283,7 +283,8 @@ class Service:
                 raise LabError(
                     f"{hosts[0].name} alone makes no pair", "name two hosts or more", Exit.USAGE
                 )
-        _send(connection, {"ok": pingall.ping_all(hosts).as_dict()})
+        static = self.lab.spec.static_arp
+        _send(connection, {"ok": pingall.ping_all(hosts, known=static).as_dict()})
 
     def _do_down(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         self.ending.set()

@@ -240,9 +240,7 @@ def _compare(
         [text(tr(name)), f"{first:,}", f"{second:,}"]
         for name, first, second in numbers.totals(one, other)
     ]
-    theirs = {(link.a_interface, link.b_interface): link for link in other.links}
-    for link in one.links:
-        twin = theirs.get((link.a_interface, link.b_interface))
+    for link, *pair in numbers.links_paired(one, other):
         name = text(f"{link.a_interface} ─ {link.b_interface}")
-        rows.append([name, f"{link.frames:,}", f"{twin.frames:,}" if twin else "-"])
+        rows.append([name, *(f"{found.frames:,}" if found else "-" for found in pair)])
     out += _table(["", text(called[0]), text(called[1])], rows)

@@ -173,15 +173,20 @@ def _ratio(first: int, second: int) -> str:
     return f"{first / second:.2f}" if second else "-"
 
 
-def _links_compared(one: Summary, other: Summary, called: Sequence[str], tr: Language) -> Markup:
+def links_paired(
+    one: Summary, other: Summary
+) -> list[tuple[LinkCount, LinkCount | None, LinkCount | None]]:
+    """(the link, as it was in one, as in the other) for every link that either run has."""
+    mine = {frozenset((link.a_interface, link.b_interface)): link for link in one.links}
     theirs = {frozenset((link.a_interface, link.b_interface)): link for link in other.links}
+    both = {**theirs, **mine}
+    return [(both[key], mine.get(key), theirs.get(key)) for key in {**mine, **theirs}]
+
+
+def _links_compared(one: Summary, other: Summary, called: Sequence[str], tr: Language) -> Markup:
     most = max((link.frames for link in (*one.links, *other.links)), default=0)
     rows = []
-    mine = [frozenset((link.a_interface, link.b_interface)) for link in one.links]
-    extra = [link for key, link in theirs.items() if key not in mine]
-    for link in [*one.links, *extra]:
-        key = frozenset((link.a_interface, link.b_interface))
-        pair = (link if key in mine else None, theirs.get(key))
+    for link, *pair in links_paired(one, other):
         cells: list[Child] = [tag("th", _name(link), scope="row", cls="mono")]
         for place, found in enumerate(pair):
             if found is None:

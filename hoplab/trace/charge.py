@@ -17,6 +17,9 @@ from dataclasses import dataclass
 
 from hoplab.trace.channel import Connection, Said
 from hoplab.trace.narrative import Remark, Step, Trip
+from hoplab.trace.wiring import natural
+
+MOST_NAMED = 5  # switches
 
 
 @dataclass(slots=True)
@@ -82,8 +85,10 @@ def _remarks(some: Sequence[Change], started_ns: int) -> list[Remark]:
         by_port.setdefault((change.connection[2], change.generation is None), []).append(change)
     out = []
     for (port, plain), same in by_port.items():
-        names = list(dict.fromkeys(change.node for change in same if change.node))
-        which = ", ".join(names[:5]) if names else "a switch"
+        names = sorted({change.node for change in same if change.node}, key=natural)
+        which = ", ".join(names) if names else "a switch"
+        if len(names) > MOST_NAMED:
+            which = f"{', '.join(names[:MOST_NAMED])} … {names[-1]} ({len(names)})"
         text = f"At +{(same[0].t_ns - started_ns) / 1e6:.2f} ms another controller (port {port}) "
         text += f"took charge of {which}"
         text += "." if plain else f" as its master (OpenFlow roles, generation {_last(same)})."

@@ -39,7 +39,12 @@ SECOND = 1_000_000_000
 LATE_NS = 2 * SECOND  # Open vSwitch looks about once a second which flows have timed out
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
 _KEY = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
+_HEADER = 14  # bytes; a match that asks for more than these is told apart no further
 _ANY_TABLE = 0xFF
+_NEVER_NS = 1 << 62
+
+# Table, priority and `Match.key` of a flow: two that agree in these are one (OpenFlow 1.3.5, 5.2).
+_Key = tuple[int, int, frozenset[tuple[str, bytes, "bytes | None"]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -86,32 +91,41 @@ class _Tables:
     """The flows of a switch. whole: they were seen from the first one on. gone: those that were
     there before, with what became of them: 'idle', 'hard' or 'delete'."""
 
-    flows: dict[tuple[int, int, str], _Flow] = field(default_factory=dict)
-    gone: dict[tuple[int, int, str], tuple[_Flow, str]] = field(default_factory=dict)
+    flows: dict[_Key, _Flow] = field(default_factory=dict)
+    gone: dict[_Key, tuple[_Flow, str]] = field(default_factory=dict)
     whole: bool = False
+    # Flows with time-outs that take a frame with this port and Ethernet header, until flows change.
+    _users: dict[tuple[int | None, bytes], list[_Flow]] = field(default_factory=dict)
+    _look_ns: int = 0  # before then none times out
 
     def apply(self, message: Message, t_ns: int) -> None:
         """A flow-mod (7.3.4.1) or a flow-removed (7.4.2)."""
         match = message.match or Match()
         table = message.table or 0
-        key = (table, message.priority, str(match))
+        key = (table, message.priority, match.key)
         if message.kind == "flow-removed":
             self._take_out(key, message.reason)
         elif message.command in ("add", "modify", "modify-strict"):
             self.gone.pop(key, None)
+            self._users.clear()
+            self._look_ns = 0
             self.flows[key] = _Flow(
                 table, message.priority, match, message.ports, message.table_next,
                 message.cookie or 0, message.floods, message.idle_s, message.hard_s, t_ns, t_ns,
             )  # fmt: skip
         elif message.command == "delete-strict":
-            self._take_out(key, "delete")
+            flow = self.flows.get(key)
+            if flow is not None and _sends_there(flow, message):
+                self._take_out(key, "delete")
         elif message.command == "delete":
             mask = message.cookie_mask
             everything = table == _ANY_TABLE and not match.fields and not mask
+            everything = everything and message.only is None and not message.grouped
             self.whole = self.whole or everything
             for old, flow in list(self.flows.items()):
                 named = all(flow.match.fields.get(n) == v for n, v in match.fields.items())
                 meant = (flow.cookie ^ (message.cookie or 0)) & mask == 0
+                meant = meant and _sends_there(flow, message)
                 if named and meant and table in (_ANY_TABLE, flow.table):
                     self._take_out(old, "delete")
 
@@ -120,21 +134,37 @@ class _Tables:
         flows = {key: replace(flow) for key, flow in self.flows.items()}
         return _Tables(flows, dict(self.gone), self.whole)
 
-    def _take_out(self, key: tuple[int, int, str], why: str) -> None:
+    def _take_out(self, key: _Key, why: str) -> None:
         flow = self.flows.pop(key, None)
         if flow is not None:
             self.gone[key] = flow, why
+            self._users.clear()
 
     def pass_frame(self, in_port: int | None, frame: bytes, t_ns: int) -> None:
         """A frame came at that time: what has timed out is gone, what takes it is in use."""
+        if t_ns > self._look_ns:
+            self._time_out(t_ns)
+        head = in_port, frame[:_HEADER]
+        users = self._users.get(head)
+        if users is None:
+            users = self._users[head] = [
+                flow for flow in self.flows.values()
+                if (flow.idle_s or flow.hard_s) and flow.match.takes(in_port, frame) is not False
+            ]  # fmt: skip
+        for flow in users:
+            flow.used_ns = max(flow.used_ns, t_ns)
+
+    def _time_out(self, t_ns: int) -> None:
+        ends = []
         for key, flow in list(self.flows.items()):
             end = flow.end_ns()
             if end is None:
                 continue
             if t_ns > end[0] + LATE_NS:
                 self._take_out(key, end[1])
-            elif flow.match.takes(in_port, frame) is not False:
-                flow.used_ns = max(flow.used_ns, t_ns)
+            else:
+                ends.append(end[0] + LATE_NS)  # or later, if it is used meanwhile
+        self._look_ns = min(ends, default=_NEVER_NS)
 
     def decide(self, in_port: int | None, frame: bytes, t_ns: int) -> _Flow | None:
         """The flow that sends the frame on, None if that cannot be told."""
@@ -179,6 +209,11 @@ class _Tables:
             ):
                 return flow
         return None
+
+
+def _sends_there(flow: _Flow, message: Message) -> bool:
+    """A deletion that names a port means flows that send there (7.3.4.1); groups are not known."""
+    return not message.grouped and (message.only is None or message.only in flow.ports)
 
 
 @dataclass(slots=True)

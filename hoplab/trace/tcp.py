@@ -316,6 +316,8 @@ def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, othe
             asked = connection.syns[-1]
             trip.causes = [asked]
             trip.cause = f"{trip.sender} refuses #{asked}, the SYN: nobody listens on that port"
+            if trip.sender != connection.server.node:
+                trip.cause = f"{trip.sender} refuses #{asked}, the SYN, in the server's name"
             return "handshake"
         return "close"
     if tcp.syn:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import ctypes.util
+import re
 import socket
 import struct
 from collections.abc import Sequence
@@ -56,6 +57,13 @@ def compile(expression: str) -> list[tuple[int, int, int, int]]:
     """A filter in tcpdump's language (pcap-filter(7)) as a program. Raises LabError."""
     if "\0" in expression:
         raise LabError("a filter has no zero bytes", "see man pcap-filter", Exit.USAGE)
+    if re.search(r"\bvlan\b", expression):
+        # pcap-filter(7) knows that of live captures, and this is compiled for none.
+        raise LabError(
+            "a filter cannot ask for VLANs: the kernel takes the tags out before it asks one",
+            "capture without --filter, and filter in Wireshark",
+            Exit.USAGE,
+        )
     pcap = _libpcap()
     pcap.pcap_open_dead.restype = ctypes.c_void_p
     pcap.pcap_geterr.restype = ctypes.c_char_p

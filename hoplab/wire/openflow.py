@@ -80,6 +80,7 @@ _FIELDS = {
     22: ("arp_spa", "ip"),
     23: ("arp_tpa", "ip"),
 }
+_ANY = 0xFFFFFFFF  # port or group
 _BASIC = 0x8000
 _ONF, _BUNDLE_ADD = 0x4F4E4600, 2301  # ONF extension 230
 
@@ -105,6 +106,12 @@ class Match:
     def in_port(self) -> int | None:
         raw = self.fields.get("in_port")
         return int.from_bytes(raw, "big") if raw is not None else None
+
+    @property
+    def key(self) -> frozenset[tuple[str, bytes, bytes | None]]:
+        """The same for matches that differ only in the order of their fields, which is the
+        sender's to choose (7.2.3.3 but for prerequisites)."""
+        return frozenset((name, raw, self.masks.get(name)) for name, raw in self.fields.items())
 
     def takes(self, in_port: int | None, frame: bytes) -> bool | None:
         """Whether it takes a frame; None if it asks for more than port and Ethernet header."""
@@ -138,7 +145,8 @@ class Message:
 
     kind: a word such as 'packet-in'; 'type-N' for one that is not known.
     ports: where it sends the frame, as words: '3', 'FLOOD', 'CONTROLLER'; of a flow-mod, where
-        its flow will. table_next: the table that the flow goes on to.
+        its flow will. only: of a deletion, to flows that send there, None for all; grouped: or to
+        those of a group. table_next: the table that the flow goes on to.
     reason: why a packet-in came, or a flow was removed (a word of `REMOVED`).
     idle_s, hard_s: the time-outs of a flow, 0 for none. lasted_s: how long a removed one was there.
     data: the frame inside a packet-in or packet-out. inner: the message inside a bundle.
@@ -159,6 +167,8 @@ class Message:
     ports: tuple[str, ...] = ()
     table_next: int | None = None
     command: str = ""
+    only: str | None = None
+    grouped: bool = False
     priority: int = 0
     dpid: int | None = None
     cookie_mask: int = 0
@@ -228,10 +238,13 @@ def _read_packet_out(message: Message, data: bytes) -> None:
 def _read_flow_mod(message: Message, data: bytes) -> None:
     """7.3.4.1: cookie, mask, table, command, timeouts, priority, buffer, out-port and -group,
     flags; match, instructions."""
-    cookie, mask, table, command, idle, hard, priority, buffer_id, _, _, _ = _flow_mod(data, 8)
+    cookie, mask, table, command, idle, hard, priority, *rest = _flow_mod(data, 8)
+    buffer_id, out_port, out_group, _ = rest
     message.cookie, message.table, message.priority = cookie, table, priority
     message.cookie_mask, message.idle_s, message.hard_s = mask, idle, hard
     message.buffer_id = buffer_id
+    message.only = None if out_port == _ANY else PORTS.get(out_port, str(out_port))
+    message.grouped = out_group != _ANY
     message.command = COMMANDS[command] if command < len(COMMANDS) else str(command)
     message.match, at = _match(data, 48)
     ports: list[str] = []

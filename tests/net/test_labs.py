@@ -148,6 +148,13 @@ class TestExec:
         story = hoplab("trace", "h1", "--", "ping", "-c", "1", "10.0.2.10").out
         assert "ICMP echo reply, seq 1" in story and "ARP" not in story
 
+    def test_static_arp_outlives_a_large_pingall(self, hoplab: Any) -> None:
+        """It tells many hosts each other's MAC addresses for its time; these stay."""
+        hoplab("up", "switch,n=24", "--static-arp")
+        assert hoplab("pingall", "--json").json["lost"] == []
+        known = hoplab("exec", "h1", "--", "ip", "neigh").out.splitlines()
+        assert len(known) == 23 and all("PERMANENT" in line for line in known)
+
     def test_static_arp_is_of_the_own_link_alone(self, hoplab: Any) -> None:
         """Two homes with the same addresses, and no cable between them."""
         (hoplab.home / "homes.py").write_text(HOMES)

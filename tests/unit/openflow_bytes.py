@@ -45,9 +45,9 @@ def packet_out(frame: bytes, in_port: int, ports: Sequence[int],
 def flow_mod(table: int, fields: Mapping[int, bytes], ports: Sequence[int] = (),
              goto: int | None = None, masked: Mapping[int, tuple[bytes, bytes]] | None = None,
              command: int = 0, priority: int = 1, buffer_id: int = NO_BUFFER,
-             idle: int = 0, hard: int = 0) -> bytes:  # fmt: skip
+             idle: int = 0, hard: int = 0, only: int = 0xFFFFFFFF) -> bytes:  # fmt: skip
     head = struct.pack("!QQBBHHHIIIH2x", 0, 0, table, command, idle, hard, priority, buffer_id,
-                       0xFFFFFFFF, 0xFFFFFFFF, 0)  # fmt: skip
+                       only, 0xFFFFFFFF, 0)  # fmt: skip
     body = b""
     if ports:
         actions = b"".join(output(port) for port in ports)

@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from hoplab.report.language import language
 from hoplab.report.terminal import render
+from hoplab.trace import charge
+from hoplab.trace.charge import Change
+from hoplab.trace.controller import _Tables
 from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Decision, Story
 from hoplab.trace.story import tell
 from hoplab.trace.wiring import Wiring
 from hoplab.wire.observation import Observation, Reception
+from hoplab.wire.openflow import decode
 from tests.unit import frames
 from tests.unit.openflow_bytes import (
     CONTROLLER,
@@ -235,6 +239,55 @@ def test_a_flow_that_has_timed_out_floods_no_more(
     assert ("a flow it has floods this" in sentences[0]) == known
 
 
+def test_a_switch_may_write_the_fields_of_a_match_in_another_order() -> None:
+    """As Open vSwitch does in flow-removed."""
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    taught(channel, START_NS - 20_000 * MS)
+    sent = {3: came.data[:6], 4: came.data[6:12]}
+    told = {4: came.data[6:12], 3: came.data[:6]}
+    channel.say(START_NS - 10_000 * MS, False, flow_mod(0, sent, (2,), idle=5))
+    channel.say(START_NS - 2 * MS, True, flow_removed(0, told, 0, idle=5))
+    channel.say(START_NS - MS, False, flow_mod(255, {3: came.data[:6]}, command=3))
+    channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
+    channel.say(came.t_ns + MS, False, packet_out(came.data, 1, (FLOOD,)))
+    assert "the last one expired, unused for 5 s" in first(story(net, channel)).sentence
+
+
+@pytest.mark.parametrize(("port", "known"), [(3, True), (FLOOD, False)])
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_deletion_of_what_sends_to_a_port(port: int, known: bool, seen: bool) -> None:
+    """As when a port goes down (OpenFlow 1.3.5, 7.3.4.1: out_port). It is none of everything."""
+    net, channel = network(), Channel()
+    net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, 1, b"ping"))
+    channel.say(START_NS - 9 * MS, True, features(1))
+    if seen:
+        channel.say(START_NS - 8 * MS, False, flow_mod(255, {}, command=3))
+    channel.say(START_NS - 7 * MS, False, flow_mod(0, {}, (FLOOD,)))
+    channel.say(START_NS - 6 * MS, False, flow_mod(255, {}, command=3, only=port))
+    sentences = [one.sentence for trip in story(net, channel).trips for one in trip.decisions]
+    assert sentences
+    assert ("a flow it has floods this" in sentences[0]) == (known and seen)
+
+
+def test_flows_that_many_frames_use_are_as_alive_as_looked_at_one_by_one() -> None:
+    """Hypothesis would say the same more slowly: used, unused, and changed in between."""
+    tables, frame = _Tables(), bytes(range(6)) + bytes(6) + b"\x08\x00" + bytes(20)
+    mod = decode(flow_mod(0, {3: frame[:6]}, (2,), idle=5))
+    other = decode(flow_mod(0, {3: bytes(6)}, (3,), idle=5))
+    second = 1000 * MS
+    tables.apply(mod, 0)
+    tables.apply(other, 0)
+    for at in range(0, 20, 2):
+        tables.pass_frame(1, frame, at * second)
+    assert [flow.ports for flow in tables.flows.values()] == [("2",)]
+    tables.apply(decode(flow_mod(0, {3: frame[:6]}, (4,), idle=5)), 20 * second)
+    tables.pass_frame(1, frame, 24 * second)
+    assert [flow.used_ns for flow in tables.flows.values()] == [24 * second]
+    tables.pass_frame(1, bytes(40), 40 * second)
+    assert tables.flows == {}
+
+
 # ---- who is in charge ---------------------------------------------------------------------------
 
 
@@ -268,6 +321,14 @@ def test_another_controller_takes_charge() -> None:
     for text in changed(restarted(2)) + changed(restarted(2, (2, 2))):
         chinese = language("zh")
         assert "另一个控制器" in chinese(text) and not chinese.unknown
+
+
+def test_of_many_switches_the_first_are_named_and_the_last() -> None:
+    some = [Change(7, (0, 0, 6654), f"s{number}") for number in (10, 3, 1, 2, 5, 4)]
+    (remark,) = charge._remarks(some, 0)
+    assert "took charge of s1, s2, s3, s4, s5 … s10 (6)." in remark.text
+    (remark,) = charge._remarks(some[1:], 0)
+    assert "took charge of s1, s2, s3, s4, s5." in remark.text
 
 
 def test_how_the_network_came_up_is_no_change() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hoplab import control
 from hoplab.control import Controller
-from hoplab.crew import RESTARTS, Crew
+from hoplab.crew import RESTARTS, Crew, _may_restart
 from hoplab.errors import Exit, LabError
 from tests.conftest import PROJECT
 
@@ -54,9 +54,37 @@ def test_what_the_old_controller_failed_does_not_count_against_a_new_one(
     for name in ("start", "ready", "stop"):
         monkeypatch.setattr(Controller, name, lambda *_: None)
     monkeypatch.setattr(control, "change_over", lambda *_, **__: [])
-    assert [it._may_restart(it.shards[0]) for _ in range(RESTARTS)][-2:] == [True, False]
+    restarts = it.shards[0].restarts
+    assert [_may_restart(restarts) for _ in range(RESTARTS)][-2:] == [True, False]
     it.swap(HUB, lambda new: None)
-    assert it._may_restart(it.shards[0])
+    assert _may_restart(restarts)
+
+
+@pytest.mark.parametrize("failures", [0, RESTARTS])
+def test_what_the_second_one_failed_does_not_count_against_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """And as long as a second one is connected, it is not given up."""
+    said: list[str] = []
+    it = Crew(HUB, tmp_path, tell=said.append, standby=True)
+    shard = it.shards[0]
+    first, second = shard.controller, shard.standby
+    assert second is not None
+    for name in ("start", "ready", "stop"):
+        monkeypatch.setattr(Controller, name, lambda *_: None)
+    became: list[tuple[int, str]] = []
+    monkeypatch.setattr(Controller, "become", lambda self, role: became.append((self.port, role)))
+    monkeypatch.setattr(Controller, "ended", lambda self: self is first)
+    monkeypatch.setattr("hoplab.crew.set_controllers", lambda targets: None)
+    shard.joined, shard.bridges = True, ["s1"]
+    for _ in range(RESTARTS):
+        _may_restart(shard.second_restarts)
+    for _ in range(failures):
+        _may_restart(shard.restarts)
+    assert it._mend(shard) and not shard.given_up
+    assert shard.controller is second and became == [(second.port, "master 2")]
+    assert (shard.standby is None) == bool(failures)
+    assert "the second one takes over" in said[0]
 
 
 def test_a_replacement_that_cannot_be_started_is_tried_again(

@@ -265,6 +265,13 @@ def test_only_the_openflow_channel_as_received(data: bytes, kind: int, taken: bo
     assert bool(run(bpf.tcp_ports_received((6653, 6654)), data, kind)) is taken
 
 
+def test_a_filter_cannot_ask_for_vlans() -> None:
+    """The kernel takes the tags out of what is received first: it would see one end of a link."""
+    for words in ("vlan", "vlan 10 and arp", "not (vlan)"):
+        with pytest.raises(LabError, match="cannot ask for VLANs"):
+            bpf.compile(words)
+
+
 def test_a_filter_that_cannot_be_understood_is_said_so() -> None:
     pytest.importorskip("ctypes")
     try:

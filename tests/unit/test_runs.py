@@ -104,6 +104,14 @@ def test_golden_report(name: str) -> None:
     same(f"{name}.md", markdown([kept(name)], language("en")))
 
 
+def test_a_comparison_has_the_links_of_both() -> None:
+    first, second = kept("switch"), kept("web-cold")
+    for one, other in ((first, second), (second, first)):
+        told = markdown([one, other], language("en"))
+        assert re.search(r"^\| *client-eth0 ─ s1-eth1 *\|.*-", told, re.M), told[-3000:]
+        assert re.search(r"^\| *h4-eth0 ─ |─ h4-eth0", told, re.M)
+
+
 def test_golden_comparison() -> None:
     same("hub-switch.md", markdown([kept("hub"), kept("switch")], language("en")))
 
