@@ -157,7 +157,7 @@ class Firewall(kit.Switches, app_manager.RyuApp):
             self.logger.error("%s; the rules of before stay in force", error)
             return
         self.rules = rules
-        for switch in self.switches.values():
+        for switch in list(self.switches.values()):  # as sending lets others go on
             switch.counted.clear()
             self.renew(switch)
         self.logger.info("%d rules of %s are in force", len(rules), self.file)

@@ -176,7 +176,7 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
         for switch in list(self.switches.values()):
             table = switch.table
             for mac in [m for m, e in table.items() if not e.talks_to and e.seen_s <= old_s]:
-                del table[mac]
+                table.pop(mac, None)  # sending may have to wait, and it goes meanwhile
                 switch.moves.counted.pop(mac, None)
                 switch.datapath.send_msg(kit.delete(switch.datapath, eth_dst=kit.text(mac)))
                 self.say(switch, f"forgot {kit.text(mac)}, silent for {AGE_S} s")

@@ -230,8 +230,7 @@ class OpenFlowRouter(app_manager.RyuApp):
         elif msg.xid in self.switches.get(msg.datapath.id, ()):
             self.switches[msg.datapath.id] = set()
             messages = ordinary(msg.datapath)
-        for message in messages:
-            msg.datapath.send_msg(message)
+        send(msg.datapath, messages)
         if not messages:
             what = f"{ofp.ofp_error_type_to_str(msg.type)}, "
             what += ofp.ofp_error_code_to_str(msg.type, msg.code)
@@ -372,7 +371,8 @@ class OpenFlowRouter(app_manager.RyuApp):
         now_s = self.now_s()
         for router in list(self.routers.values()):
             for one, wait in list(router.waiting.items()):
-                if wait.again_s > now_s:
+                # Sending may have to wait, and the answer comes meanwhile.
+                if wait.again_s > now_s or router.waiting.get(one) is not wait:
                     continue
                 if wait.tries < TRIES:
                     self.ask(router, one, wait)
@@ -543,9 +543,17 @@ def at_one_instant(datapath: Any, messages: list[Any]) -> set[int]:
         *(parser.ONFBundleAddMsg(datapath, BUNDLE, whole_one, each, []) for each in messages),
         parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole_one, []),
     ]
-    for message in bundle:
-        datapath.send_msg(message)
+    send(datapath, bundle)
     return {message.xid for message in bundle}
+
+
+def send(datapath: Any, messages: list[Any]) -> None:
+    """Sends them as one piece. One by one Ryu would queue sixteen and then let others go on, who
+    would send theirs between these."""
+    for message in messages:
+        datapath.set_xid(message)
+        message.serialize()
+    datapath.send(b"".join(message.buf for message in messages))
 
 
 # ---- packets ------------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ class SpanningTree(app_manager.RyuApp):
         self.links: dict[frozenset[End], float] = {}  # the two ends -> when seen last
         self.tree: frozenset[frozenset[End]] = frozenset()
         self.settling = False  # the update before this one changed the tree or closed ports
+        self.updating = self.again = False  # an update is under way; another one is wanted
         self.now_s = time.monotonic
 
     def start(self) -> None:
@@ -159,7 +160,7 @@ class SpanningTree(app_manager.RyuApp):
             switch.bundles = {}
             for message in messages:
                 message.xid = None
-                msg.datapath.send_msg(message)
+            send(msg.datapath, messages)
             return
         what = f"{ofp.ofp_error_type_to_str(msg.type)}, "
         what += ofp.ofp_error_code_to_str(msg.type, msg.code)
@@ -207,11 +208,11 @@ class SpanningTree(app_manager.RyuApp):
 
     def probe(self) -> None:
         """One probe out of every port."""
-        for number, switch in self.switches.items():
+        for number, switch in list(self.switches.items()):  # as sending lets others go on
             if not switch.connected:
                 continue
             parser, ofp = switch.datapath.ofproto_parser, switch.datapath.ofproto
-            for port in switch.up_since_s:
+            for port in list(switch.up_since_s):
                 switch.datapath.send_msg(
                     parser.OFPPacketOut(
                         switch.datapath,
@@ -239,7 +240,21 @@ class SpanningTree(app_manager.RyuApp):
     # ---- 3. to 5. the tree, and what follows ----------------------------------------------------
 
     def update(self) -> None:
-        """Steps 3 to 5."""
+        """Steps 3 to 5. Sending may have to wait, and others go on meanwhile: who comes here then
+        leaves it to the one before, who does it once more."""
+        self.again = True
+        if self.updating:
+            return
+        self.updating = True
+        try:
+            while self.again:
+                self.again = False
+                self.update_once()
+        finally:
+            self.updating = False
+
+    def update_once(self) -> None:
+        """Steps 3 to 5, as things are now."""
         now_s = self.now_s()
         for link, seen_s in list(self.links.items()):
             if all(self.switches[n].connected for n, _ in link) and now_s - seen_s > LINK_S:
@@ -265,7 +280,7 @@ class SpanningTree(app_manager.RyuApp):
         if moved:
             for link in set(self.links) - tree:
                 self.logger.info("out of the tree: %s", " - ".join(map(said, sorted(link))))
-        for number, switch in self.switches.items():
+        for number, switch in list(self.switches.items()):
             now_open = switch.open & wanted[number] if closing else wanted[number]
             if not switch.connected or (now_open == switch.open and not forget):
                 continue
@@ -420,8 +435,19 @@ def send_at_once(switch: Switch, messages: list[Any]) -> None:
         parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole, []),
     ]
     for message in bundle:
-        datapath.send_msg(message)
+        datapath.set_xid(message)
     switch.bundles = {message.xid: messages for message in bundle}
+    send(datapath, bundle)
+
+
+def send(datapath: Any, messages: list[Any]) -> None:
+    """Sends them as one piece. One by one Ryu would queue sixteen and then let others go on, who
+    would send theirs between these: another bundle with the same number, which is refused."""
+    for message in messages:
+        if message.xid is None:
+            datapath.set_xid(message)
+        message.serialize()
+    datapath.send(b"".join(message.buf for message in messages))
 
 
 def mac_of(address: str) -> bytes:

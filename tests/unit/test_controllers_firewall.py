@@ -108,6 +108,16 @@ def test_a_saved_file_is_in_force_at_one_instant(make: MakeRig, tmp_path: Path) 
     assert one.applied == []  # nothing has changed
 
 
+def test_a_switch_may_come_while_new_rules_are_sent(make: MakeRig, tmp_path: Path) -> None:
+    rig = make("allow any")
+    one, two = rig.connect(FakeSwitch(id=1)), FakeSwitch(id=2)
+    send = one.send
+    one.send = lambda data: (rig.connect(two), send(data))  # type: ignore[method-assign]
+    save(tmp_path, "deny icmp\nallow any")
+    rig.app.look()
+    assert rig.send(one, 1, PING) == rig.send(two, 1, PING) == []
+
+
 @pytest.mark.parametrize("bad", ["deny nonsense\nallow any", None])
 def test_a_bad_file_leaves_the_rules_of_before(
     make: MakeRig, tmp_path: Path, bad: str | None, caplog: pytest.LogCaptureFixture

@@ -182,6 +182,31 @@ def test_a_silent_neighbour_is_asked_three_times_then_reported(rig: Rig, r1: Fak
     assert error_of(r1.left)[:3] == (3, 1, "10.0.1.1")
 
 
+def test_a_neighbour_may_answer_while_another_one_is_asked(
+    rig: Rig, r1: FakeSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending may have to wait, and others go on meanwhile."""
+    for last in (20, 21):
+        rig.gives(r1, 1, ethernet(R1, HOST, packet("10.0.1.10", f"10.0.2.{last}")))
+    r1.now_s += 1.1
+    send = r1.send_msg
+
+    def meanwhile(msg: object) -> None:
+        monkeypatch.setattr(r1, "send_msg", send)
+        for last in (20, 21):
+            learn(rig, r1, 2, f"10.0.2.{last}", FAR)
+        send(msg)
+
+    for wait in rig.app.routers[0x65].waiting.values():
+        wait.tries = 3
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    monkeypatch.setattr(r1, "send_msg", meanwhile)
+    before = len(r1.left)
+    rig.app.look()
+    kinds = [data[34] for _, data in r1.left[before:] if data[12:14] == b"\x08\0" and data[23] == 1]
+    assert kinds == [3], "one had no answer in time; the other one had"
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -170,6 +170,19 @@ def test_a_port_that_comes_up_changes_nothing(rig: Rig, switch: FakeSwitch) -> N
     assert rig.send(switch, 2, frame(A, B)) == [1]
 
 
+def test_addresses_may_go_while_others_are_forgotten() -> None:
+    """Sending may have to wait, and others go on meanwhile."""
+    rig = start("learning_switch")
+    switch = rig.connect(FakeSwitch())
+    for source in (A, B, C):
+        rig.send(switch, 1, frame(EVERYBODY, source))
+    switch.now_s += AGE_S + 1
+    send = switch.send_msg
+    switch.send_msg = lambda msg: (rig.app.sweep(), send(msg))  # type: ignore[method-assign]
+    rig.app.sweep()
+    assert rig.app.switches[1].table == {}
+
+
 # ---- switches come and go -----------------------------------------------------------------------
 
 
