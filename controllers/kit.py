@@ -150,8 +150,12 @@ class Switches:
         sent = bytes(msg.data)
         if sent[1:2] == bytes([ofp.OFPT_FLOW_MOD]):
             self.flow_is_refused(switch, sent)
-        kind, code = ofp.ofp_error_type_to_str(msg.type), ofp.ofp_error_code_to_str
-        self.warn(switch, f"refused: {kind}, {code(msg.type, msg.code)}; sent: {sent.hex()}")
+        if msg.code is None:  # an experimenter's error, as those about bundles (7.4.4)
+            what = f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
+        else:
+            code = ofp.ofp_error_code_to_str(msg.type, msg.code)
+            what = f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
+        self.warn(switch, f"refused: {what}; sent: {sent.hex()}")
 
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def ports_are_named(self, ev: Any) -> None:

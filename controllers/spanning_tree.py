@@ -153,7 +153,7 @@ class SpanningTree(app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def switch_refuses(self, ev: Any) -> None:
         """A switch without bundles gets the same messages one after the other."""
-        msg, ofp = ev.msg, ev.msg.datapath.ofproto
+        msg = ev.msg
         switch = self.switches.get(msg.datapath.id)
         if switch is not None and msg.xid in switch.bundles:
             messages = switch.bundles[msg.xid]
@@ -162,10 +162,9 @@ class SpanningTree(app_manager.RyuApp):
                 message.xid = None
             send(msg.datapath, messages)
             return
-        what = f"{ofp.ofp_error_type_to_str(msg.type)}, "
-        what += ofp.ofp_error_code_to_str(msg.type, msg.code)
         sent = bytes(msg.data).hex()
-        self.logger.error("switch %d refused: %s; sent: %s", msg.datapath.id, what, sent)
+        what = "switch %d refused: %s; sent: %s"
+        self.logger.error(what, msg.datapath.id, refusal(msg), sent)
 
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def ports_are_listed(self, ev: Any) -> None:
@@ -448,6 +447,16 @@ def send(datapath: Any, messages: list[Any]) -> None:
             datapath.set_xid(message)
         message.serialize()
     datapath.send(b"".join(message.buf for message in messages))
+
+
+def refusal(msg: Any) -> str:
+    """What an error says. Those about bundles are experimenter errors, which have no code
+    (OpenFlow 1.3.5, 7.4.4)."""
+    ofp = msg.datapath.ofproto
+    if msg.code is None:
+        return f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
+    code = ofp.ofp_error_code_to_str(msg.type, msg.code)
+    return f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
 
 
 def mac_of(address: str) -> bytes:
