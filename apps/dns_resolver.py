@@ -183,7 +183,7 @@ class Recursor(dns_service.Source):
             job.log(f"SERVFAIL: {failure}")
             return self._response(query, Found(SERVFAIL, []), None)
         # Without recursion: the cache, or else the deepest zone known (RFC 1034 section 4.3.2).
-        found = self.cache.get(name, rtype) or self.cache.get(name, CNAME)
+        found = self.cache.get(name, rtype) or self._alias(name)
         response = self._response(query, found or Found(NOERROR, []), job)
         if found is None:
             zone, servers = self._nearest(name)
@@ -219,7 +219,7 @@ class Recursor(dns_service.Source):
         for _ in range(MAX_CHAIN):
             found = self.cache.get(name, rtype, stale=stale)
             if found is None and rtype not in (CNAME, ANY):
-                found = self.cache.get(name, CNAME, stale=stale)
+                found = self._alias(name, stale=stale)
             if found is None:
                 return None
             answer += found.rrsets
@@ -229,6 +229,11 @@ class Recursor(dns_service.Source):
                 return Found(found.rcode, answer, found.soa)
             name = answer[-1].target()
         return None
+
+    def _alias(self, name: bytes, *, stale: bool = False) -> Found | None:
+        """Its CNAME, if it is in the cache. That there is none says nothing of other types."""
+        found = self.cache.get(name, CNAME, stale=stale)
+        return found if found is not None and found.rrsets else None
 
     def _find(self, name: bytes, rtype: int, job: Job) -> Found:
         """The answer; an old one rather than none, where that is allowed (RFC 8767)."""
@@ -288,9 +293,7 @@ class Recursor(dns_service.Source):
             seen.add(name.lower())
             found = self.cache.get(name, rtype)
             if found is None and rtype not in (CNAME, ANY):
-                alias = self.cache.get(name, CNAME)
-                if alias is not None and alias.rrsets:
-                    found = alias
+                found = self._alias(name)
             if found is not None:
                 job.log(f"in the cache: {name_text(name)} {found}")
             else:
