@@ -655,6 +655,25 @@ def test_damaged_queries_get_an_answer_or_silence(
     check_answer(damaged, dns_service.answer(damaged, authority.resolve, 1232))
 
 
+def test_a_chain_of_pointers_has_an_end() -> None:
+    """Otherwise 64 KB of names that point at pointers keep a server busy for seconds."""
+    chain = b"\0" + b"".join((0xC000 | at).to_bytes(2, "big") for at in [0, *range(1, 255, 2)])
+    assert dns_wire.read_name(chain, 1 + 2 * 126) == (b"\0", 1 + 2 * 127)
+    with pytest.raises(dns_wire.Malformed, match="too many pointers"):
+        dns_wire.read_name(chain, 1 + 2 * 127)
+
+
+def test_thousands_of_records_of_one_name_are_read_in_one_go() -> None:
+    count = 60_000
+    wire = struct.pack("!HHHHHH", 1, 0x8000, 0, count, 0, 0)
+    numbers = [*range(count - 1), 0]  # the last one is there already
+    wire += b"".join(b"\0" + struct.pack("!HHIHH", 65280, 1, 60, 2, n) for n in numbers)
+    start_s = time.process_time()
+    message = dns_wire.decode(wire)
+    assert time.process_time() - start_s < 2
+    assert [len(rrset.datas) for rrset in message.answer] == [count - 1]
+
+
 def check_answer(query: bytes, response: bytes | None) -> None:
     if response is None:
         assert len(query) < 12 or query[2] & 0x80
