@@ -133,6 +133,41 @@ def test_a_bad_file_leaves_the_rules_of_before(
     assert "the rules of before stay in force" in caplog.text
 
 
+def test_bytes_that_are_no_text_are_read_as_a_bad_line(make: MakeRig, tmp_path: Path) -> None:
+    rig = make("allow any")
+    switch = rig.connect(FakeSwitch())
+    for number, (text, passes) in enumerate(
+        [
+            (b"deny ip from \xff\nallow any", True),
+            (b"deny icmp  # \xe9\nallow any", False),  # in a comment
+            (b"allow any", True),
+        ]
+    ):
+        (tmp_path / "rules").write_bytes(text)
+        os.utime(tmp_path / "rules", ns=(number, number))
+        rig.app.look()
+        assert bool(rig.send(switch, 1, PING)) == passes
+
+
+def test_whatever_happens_the_file_is_looked_at_again(
+    make: MakeRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make("allow any").app
+    looked = []
+
+    def look() -> None:
+        looked.append(1)
+        if len(looked) == 3:
+            raise SystemExit
+        raise RuntimeError("a slip")
+
+    monkeypatch.setattr(app, "look", look)
+    monkeypatch.setitem(type(app).look_for_ever.__globals__, "LOOK_S", 0)
+    with pytest.raises(SystemExit):
+        app.look_for_ever()
+    assert caplog.text.count("RuntimeError: a slip") == 2
+
+
 def test_counters_stand_beside_their_rules(make: MakeRig, tmp_path: Path) -> None:
     rig = make("# comment\ndeny icmp\nallow any")
     for number in (1, 2):
