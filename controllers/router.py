@@ -24,7 +24,8 @@ Which switches are routers stands in $ROUTER_CONFIG, or router.json beside this 
 are left to Open vSwitch's own learning switch (NORMAL).
 
 What lives here: one Ryu app for OpenFlow 1.3 with the Nicira registers that Open vSwitch has. It
-imports Ryu alone and no other file, so that it can be copied and changed. IPv4 only.
+imports Ryu alone and no other file, so that it can be copied and changed. IPv4 only; it forwards
+fragments as any packet, but does not reassemble those for itself, nor does it make any.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ BUNDLE = 1
 
 ARP, IPV4 = 0x0806, 0x0800
 ICMP, UDP = 1, 17
+MORE_FRAGMENTS, OFFSET = 0x2000, 0x1FFF  # RFC 791, 3.1
 ECHO_REPLY, UNREACHABLE, ECHO, TIME_EXCEEDED = 0, 3, 8, 11  # RFC 792
 NET, HOST, PROTOCOL, PORT = 0, 1, 2, 3  # codes of UNREACHABLE
 EVERYBODY = b"\xff" * 6
@@ -303,10 +305,12 @@ class OpenFlowRouter(app_manager.RyuApp):
                 self.forward(router, hop, port, packet)
 
     def for_us(self, router: Router, port: int, packet: bytes) -> None:
-        """Step 3."""
+        """Step 3. The router does not reassemble: what comes in pieces has no answer."""
         start, protocol = (packet[0] & 15) * 4, packet[9]
+        if int.from_bytes(packet[6:8], "big") & (MORE_FRAGMENTS | OFFSET):
+            return
         if protocol == ICMP:
-            if packet[start : start + 2] == bytes([ECHO, 0]) and not fragment(packet):
+            if packet[start : start + 2] == bytes([ECHO, 0]):
                 rest = packet[start + 4 :]
                 self.make(router, packet[16:20], packet[12:16], icmp(ECHO_REPLY, 0, rest))
             return
@@ -584,7 +588,7 @@ def whole(packet: bytes) -> bytes:
 
 def fragment(packet: bytes) -> bool:
     """A piece of a packet, and not the first one."""
-    return bool(int.from_bytes(packet[6:8], "big") & 0x1FFF)
+    return bool(int.from_bytes(packet[6:8], "big") & OFFSET)
 
 
 def resum(packet: bytes) -> bytes:

@@ -133,6 +133,20 @@ def test_it_answers_a_ping_to_any_of_its_addresses(rig: Rig, r1: FakeSwitch) -> 
         assert sent[34:36] == b"\0\0" and sent[38:] == ping()[4:]
 
 
+@pytest.mark.parametrize("offset", [0x2000, 0x2001, 3], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("protocol", [1, 17])
+def test_what_comes_in_pieces_has_no_answer(
+    rig: Rig, r1: FakeSwitch, offset: int, protocol: int
+) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    learn(rig, r1, 2, "10.0.2.20", FAR)
+    for to, left in (("10.0.1.1", 0), ("10.0.2.20", 1)):
+        part = packet("10.0.1.10", to, protocol=protocol, body=ping(), offset=offset)
+        assert len(rig.gives(r1, 1, ethernet(R1, HOST, part))) == left
+    may_not = packet("10.0.1.10", "10.0.1.1", protocol=1, body=ping(), offset=0x4000)
+    assert len(rig.gives(r1, 1, ethernet(R1, HOST, may_not))) == 1, "whole, as DF is no MF"
+
+
 def error_of(left: list[tuple[int, bytes]]) -> tuple[int, int, str, bytes]:
     """Kind, code, from whom, and what is quoted, of the one ICMP error that left."""
     ((_, data),) = left
