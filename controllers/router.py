@@ -256,9 +256,12 @@ class OpenFlowRouter(app_manager.RyuApp):
             self.ip_arrives(router, port, body)
 
     def arp_arrives(self, router: Router, port: int, body: bytes) -> None:
-        """Step 2."""
-        *_, code, mac, address, _, wanted = ARP_BODY.unpack_from(body)
+        """Step 2, for ARP about IPv4 on Ethernet."""
+        *about, code, mac, address, _, wanted = ARP_BODY.unpack_from(body)
         sender, own = Address(address), router.own[port]
+        # No card has the address of a group, or none (RFC 1812, 3.3.2), and nobody else has ours.
+        if about != [1, IPV4, 6, 4] or mac[0] & 1 or not any(mac) or sender == own.ip:
+            return
         for_us = Address(wanted) == own.ip
         if sender in own.network and (for_us or (port, sender) in router.known):
             self.neighbour_is(router, (port, sender), mac)

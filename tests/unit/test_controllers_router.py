@@ -147,6 +147,29 @@ def test_what_comes_in_pieces_has_no_answer(
     assert len(rig.gives(r1, 1, ethernet(R1, HOST, may_not))) == 1, "whole, as DF is no MF"
 
 
+@pytest.mark.parametrize(
+    ("card", "address", "at", "other"),
+    [
+        (EVERYBODY, "10.0.1.10", 0, b""),
+        ("01:00:5e:00:00:01", "10.0.1.10", 0, b""),
+        ("00:00:00:00:00:00", "10.0.1.10", 0, b""),
+        (HOST, "10.0.1.1", 0, b""),  # the router's own
+        (HOST, "10.0.1.10", 0, b"\0\6"),  # not Ethernet
+        (HOST, "10.0.1.10", 2, b"\x86\xdd"),  # not IPv4
+        (HOST, "10.0.1.10", 4, b"\x08"),
+        (HOST, "10.0.1.10", 5, b"\x10"),
+    ],
+)
+def test_arp_that_cannot_be_true_is_not_believed(
+    rig: Rig, r1: FakeSwitch, card: str, address: str, at: int, other: bytes
+) -> None:
+    for code in (1, 2):
+        body = arp(code, (card, address), (R1, "10.0.1.1"))
+        body = body[:at] + other + body[at + len(other) :]
+        assert rig.gives(r1, 1, ethernet(R1, HOST, body, 0x0806)) == []
+    assert rig.app.routers[0x65].known == {}
+
+
 def error_of(left: list[tuple[int, bytes]]) -> tuple[int, int, str, bytes]:
     """Kind, code, from whom, and what is quoted, of the one ICMP error that left."""
     ((_, data),) = left
