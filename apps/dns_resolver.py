@@ -61,6 +61,7 @@ from dns_records import (
     AAAA,
     ANY,
     CNAME,
+    DS,
     NS,
     ROOT,
     A,
@@ -68,6 +69,7 @@ from dns_records import (
     RRset,
     above,
     name_text,
+    parent,
     type_text,
 )
 from dns_reply import MAX_CHAIN, Servers, Verdict, read_reply
@@ -309,7 +311,8 @@ class Recursor(dns_service.Source):
 
     def _walk(self, name: bytes, rtype: int, job: Job, depth: int) -> Found:
         """Steps 2 to 5: down the tree until somebody answers or denies."""
-        zone, servers = self._nearest(name)
+        # The DS of a zone's top is with the zone above it (RFC 4035 section 3.1.4.1).
+        zone, servers = self._nearest(parent(name) if rtype == DS else name)
         for _ in range(MAX_REFERRALS):
             verdict = self._ask(zone, servers, name, rtype, job, depth)
             if verdict.kind == "answer":

@@ -556,6 +556,22 @@ def test_that_a_name_has_no_cname_says_nothing_of_its_addresses(wanted: str) -> 
     assert resolver.at_once(query("b.lab.", "CNAME")) is not None, "this is denied"
 
 
+def test_the_ds_of_a_zone_is_asked_of_the_zone_above() -> None:
+    """RFC 4035, 3.1.4.1. The child's servers do not have it, and deny it."""
+    ns = message("x.lab. A", "", "x.lab. 60 IN NS ns.x.lab.", "ns.x.lab. 60 IN A 10.0.0.2", "QR")
+    ds = "x.lab. 60 IN DS 1 8 2 " + "ab" * 32
+    above = {"x.lab. A": ns, "x.lab. DS": message("x.lab. DS", answer=ds)}
+    here = {
+        "x.lab. A": message("x.lab. A", answer="x.lab. 60 IN A 1.2.3.4"),
+        "x.lab. DS": message("x.lab. DS", authority="x.lab. 60 IN SOA a. a. 1 2 3 4 60"),
+    }
+    world = World({"10.0.0.1": above.__getitem__, "10.0.0.2": here.__getitem__})
+    resolver = recursor(world)
+    assert resolver.resolve(query("x.lab.")).answer
+    assert resolver.resolve(query("x.lab.", "DS")).answer
+    assert world.asked[-1] == ("10.0.0.1", "x.lab. DS")
+
+
 def test_student_s_resolver_in_ten_lines(tree: Tree, tmp_path: Path) -> None:
     """The example of docs/apps.md, as it stands there."""
     text = (Path(__file__).resolve().parents[2] / "docs" / "apps.md").read_text(encoding="utf-8")
