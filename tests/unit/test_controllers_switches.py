@@ -294,6 +294,24 @@ def test_a_full_table_breaks_nothing(
 
 
 @pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])
+def test_an_address_for_whose_flows_there_is_no_room_ages_as_any_other(name: str) -> None:
+    rig = start(name)
+    switch = rig.connect(FakeSwitch())
+    fixed = len(switch.flows)
+    switch.room = fixed + 1  # the flow of one pair
+    rig.send(switch, 1, frame(EVERYBODY, A))
+    for destination, port in ((A, 2), (C, 3), (A, 2)):
+        rig.send(switch, port, frame(destination, B if port == 2 else C))
+        rig.send(switch, 1, frame(B, A))
+        rig.send(switch, 1, frame(C, A))
+    for _ in range(2):  # first its flows, if any, then what they spoke for
+        wait(rig, switch, AGE_S + 1)
+    known = rig.app.switches[1]
+    assert not (known.ports if name == "two_table_switch" else known.table)
+    assert len(switch.flows) == fixed
+
+
+@pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])
 def test_more_addresses_than_allowed_are_served_but_not_learned(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
