@@ -61,6 +61,7 @@ from dns_records import (
     AAAA,
     ANY,
     CNAME,
+    DS,
     NS,
     ROOT,
     A,
@@ -68,6 +69,7 @@ from dns_records import (
     RRset,
     above,
     name_text,
+    parent,
     type_text,
 )
 from dns_reply import MAX_CHAIN, Servers, Verdict, read_reply
@@ -183,7 +185,7 @@ class Recursor(dns_service.Source):
             job.log(f"SERVFAIL: {failure}")
             return self._response(query, Found(SERVFAIL, []), None)
         # Without recursion: the cache, or else the deepest zone known (RFC 1034 section 4.3.2).
-        found = self.cache.get(name, rtype) or self.cache.get(name, CNAME)
+        found = self.cache.get(name, rtype) or self._alias(name)
         response = self._response(query, found or Found(NOERROR, []), job)
         if found is None:
             zone, servers = self._nearest(name)
@@ -219,7 +221,7 @@ class Recursor(dns_service.Source):
         for _ in range(MAX_CHAIN):
             found = self.cache.get(name, rtype, stale=stale)
             if found is None and rtype not in (CNAME, ANY):
-                found = self.cache.get(name, CNAME, stale=stale)
+                found = self._alias(name, stale=stale)
             if found is None:
                 return None
             answer += found.rrsets
@@ -229,6 +231,11 @@ class Recursor(dns_service.Source):
                 return Found(found.rcode, answer, found.soa)
             name = answer[-1].target()
         return None
+
+    def _alias(self, name: bytes, *, stale: bool = False) -> Found | None:
+        """Its CNAME, if it is in the cache. That there is none says nothing of other types."""
+        found = self.cache.get(name, CNAME, stale=stale)
+        return found if found is not None and found.rrsets else None
 
     def _find(self, name: bytes, rtype: int, job: Job) -> Found:
         """The answer; an old one rather than none, where that is allowed (RFC 8767)."""
@@ -288,9 +295,7 @@ class Recursor(dns_service.Source):
             seen.add(name.lower())
             found = self.cache.get(name, rtype)
             if found is None and rtype not in (CNAME, ANY):
-                alias = self.cache.get(name, CNAME)
-                if alias is not None and alias.rrsets:
-                    found = alias
+                found = self._alias(name)
             if found is not None:
                 job.log(f"in the cache: {name_text(name)} {found}")
             else:
@@ -306,7 +311,8 @@ class Recursor(dns_service.Source):
 
     def _walk(self, name: bytes, rtype: int, job: Job, depth: int) -> Found:
         """Steps 2 to 5: down the tree until somebody answers or denies."""
-        zone, servers = self._nearest(name)
+        # The DS of a zone's top is with the zone above it (RFC 4035 section 3.1.4.1).
+        zone, servers = self._nearest(parent(name) if rtype == DS else name)
         for _ in range(MAX_REFERRALS):
             verdict = self._ask(zone, servers, name, rtype, job, depth)
             if verdict.kind == "answer":

@@ -189,11 +189,13 @@ def _transfer(zone: Zone, query: Message) -> Iterator[Message]:
     soa = zone.records[zone.origin][SOA]
     for rrset in (*zone.all(), soa):
         for raw in rrset.datas:
-            message.answer.append(RRset(rrset.name, rrset.rtype, rrset.ttl, [raw]))
-            size += len(raw) + len(rrset.name) + 10
-            if size > TRANSFER_BYTES:
+            more = len(raw) + len(rrset.name) + 10
+            # Before it is added: the record may be as large as a message can be.
+            if message.answer and size + more > TRANSFER_BYTES:
                 yield message
                 message, size = query.reply(), 0
+            message.answer.append(RRset(rrset.name, rrset.rtype, rrset.ttl, [raw]))
+            size += more
     if message.answer:
         yield message
 

@@ -140,9 +140,13 @@ def respond(query: Message, wire: bytes, resolve: Resolve, max_udp: int | None, 
         response = resolve(query) if early is None else refusal(query, early)
         return pack(query, response, max_udp)
     except Exception as error:
-        # A bug in resolve() is the server's failure (RFC 1035: SERVFAIL), not the end of it.
-        log(f"error in resolve(): {type(error).__name__}: {error}")
-        return bare(wire, SERVFAIL)
+        return failure(wire, "resolve", error, log)
+
+
+def failure(wire: bytes, method: str, error: Exception, log: Log) -> bytes:
+    """A bug in a source's method is the server's failure (RFC 1035: SERVFAIL), not its end."""
+    log(f"error in {method}(): {type(error).__name__}: {error}")
+    return bare(wire, SERVFAIL)
 
 
 def bare(wire: bytes, rcode: int) -> bytes:
@@ -376,7 +380,10 @@ class Server:
         if refuse(query) is not None:
             return respond(query, wire, self.source.resolve, max_udp, self.log)
         query.over_tcp = max_udp is None
-        ready = self.source.at_once(query)
+        try:
+            ready = self.source.at_once(query)
+        except Exception as error:
+            return failure(wire, "at_once", error, self.log)
         if ready is not None:
             return respond(query, wire, lambda query: ready, max_udp, self.log)
         if self.at_work >= MAX_AT_WORK:
@@ -477,10 +484,16 @@ class Server:
             connection.todo += messages
 
     def answer_all(self, connection: Connection) -> None:
-        """Answer what was asked, in order as far as answers are ready, until enough waits."""
+        """Answer what was asked, in order as far as answers are ready, until enough waits. Raises
+        OSError when the connection is of no more use."""
         while len(connection.out) < MAX_OUT:
             if connection.stream is not None:
-                message = next(connection.stream, None)
+                try:
+                    message = next(connection.stream, None)
+                except Exception as error:
+                    # Half of the answer is sent: all that can be said now is that it ends here.
+                    self.log(f"error in transfer(): {type(error).__name__}: {error}")
+                    raise ConnectionAbortedError from error
                 if message is None:
                     connection.stream = None
                 else:
@@ -498,19 +511,24 @@ class Server:
                 connection.out += TcpFrames.frame(query)
                 continue
             if query.qtype in (AXFR, IXFR) and query.qname is not None and query.qclass == IN:
-                messages = self.source.transfer(query, connection.peer)
+                try:
+                    messages = self.source.transfer(query, connection.peer)
+                except Exception as error:
+                    response = failure(wire, "transfer", error, self.log)
+                    connection.out += TcpFrames.frame(response)
+                    continue
                 if messages is not None:
                     connection.stream = (encode(message) for message in messages)
                     continue
             connection.at_work += 1
             before = self.at_work
-            response = self.work(query, wire, None, connection)
+            done = self.work(query, wire, None, connection)
             if self.at_work == before:
                 connection.at_work -= 1
                 if query.note:
                     self.log.gather(query.note)
-            if response is not None:
-                connection.out += TcpFrames.frame(response)
+            if done is not None:
+                connection.out += TcpFrames.frame(done)
 
 
 def serve(

@@ -16,7 +16,7 @@ The cast
     +---------------------+
 
 A name that was there before is not repeated: two bytes point back to it (section 4.1.4). Pointers
-may only go backwards here, so reading a name always ends.
+may only go backwards here, and a name has few of them, so reading it always ends, and soon.
 
 Example:
 
@@ -49,6 +49,7 @@ RCODES |= {9: "NOTAUTH", 16: "BADVERS"}
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS = RCODES
 BY_NAME = {text: number for number, text in RCODES.items()}
 MAX_MESSAGE = 65535
+MAX_POINTERS = 127  # of one name: before each label of the longest one
 # Where the names stand that may be compressed when we write. Of a SOA both names.
 COMPRESSED = {number: fields for number, fields in FIELDS.items() if "n" in fields}
 
@@ -169,6 +170,7 @@ def read_name(wire: bytes, at: int) -> tuple[bytes, int]:
         size = at - start
         after = at + 2
         limit = start
+        pointers = 0
         while length:
             if length < 64:
                 labels.append(wire[at : at + 1 + length])
@@ -181,6 +183,9 @@ def read_name(wire: bytes, at: int) -> tuple[bytes, int]:
                 if at >= limit:
                     raise Malformed("a name that points forward, or at itself")
                 limit = at
+                pointers += 1
+                if pointers > MAX_POINTERS:
+                    raise Malformed("a name of too many pointers")
             else:
                 raise Malformed("a label of unknown kind")
             length = wire[at]
@@ -192,6 +197,7 @@ def read_name(wire: bytes, at: int) -> tuple[bytes, int]:
 
 def _read_section(wire: bytes, at: int, count: int, section: list[RRset], message: Message) -> int:
     sets: dict[tuple[bytes, int], RRset] = {}
+    there: set[tuple[bytes, int, bytes]] = set()  # name, type, data
     for _ in range(count):
         name, at = read_name(wire, at)
         rtype, rclass, ttl, length = RECORD.unpack_from(wire, at)
@@ -213,8 +219,9 @@ def _read_section(wire: bytes, at: int, count: int, section: list[RRset], messag
                 section.append(rrset)
             else:
                 rrset.ttl = min(rrset.ttl, ttl)  # section 5.2
-                if raw not in rrset.datas:
+                if (*key, raw) not in there:
                     rrset.datas.append(raw)
+            there.add((*key, raw))
         at = end
     return at
 

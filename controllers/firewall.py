@@ -105,7 +105,7 @@ class Firewall(kit.Switches, app_manager.RyuApp):
         self.file = Path(os.environ.get("FIREWALL_RULES") or beside)
         self.counters = Path(os.environ.get("HOPLAB_FOLDER", ".")) / "firewall.json"
         self.seen = self.stamp()
-        self.rules = parse(self.file.read_text(), str(self.file))
+        self.rules = self.read()
 
     def start(self) -> None:
         """Called once by the framework."""
@@ -139,11 +139,18 @@ class Firewall(kit.Switches, app_manager.RyuApp):
             return None
         return found.st_mtime_ns, found.st_size
 
+    def read(self) -> list[Rule]:
+        """The rules of the file. Bytes that are no text stand in a comment, or make a bad line."""
+        return parse(self.file.read_text(encoding="utf-8", errors="replace"), str(self.file))
+
     def look_for_ever(self) -> None:
         """Step 3."""
         while True:
             hub.sleep(LOOK_S)
-            self.look()
+            try:
+                self.look()
+            except Exception:  # else the file would never be looked at again
+                self.logger.exception("%s: the rules could not be put in force", self.file)
 
     def look(self) -> None:
         """Puts the file's rules in force if it has changed."""
@@ -152,12 +159,12 @@ class Firewall(kit.Switches, app_manager.RyuApp):
             return
         self.seen = now
         try:
-            rules = parse(self.file.read_text(), str(self.file))
+            rules = self.read()
         except (OSError, NotUnderstood) as error:
             self.logger.error("%s; the rules of before stay in force", error)
             return
         self.rules = rules
-        for switch in self.switches.values():
+        for switch in list(self.switches.values()):  # as sending lets others go on
             switch.counted.clear()
             self.renew(switch)
         self.logger.info("%d rules of %s are in force", len(rules), self.file)

@@ -8,6 +8,7 @@ copies one of them copies this file, too. In the order of use:
                  come and go, errors said with what was sent, ports that go down
     Switch       what is known of one connected switch; nothing is shared between switches
     flow, delete, clean, Bundle        flow-mods, and several of them at one instant
+    send_together                      several messages, and nobody else's between them
     arrived, send_on                   a packet-in taken apart, and its frame sent on its way
     Template                           a message made once and filled in many times
     text, mac_of, is_group, is_reserved     addresses
@@ -130,6 +131,7 @@ class Switches:
         """From whatever the switch has to its pipeline, at one instant."""
         datapath = switch.datapath
         switch.bundle = Bundle(datapath, lambda: [clean(datapath), *self.pipeline(datapath)])
+        switch.bundle.send()
 
     @set_ev_cls(ofp_event.EventOFPStateChange, DEAD_DISPATCHER)
     def switch_is_gone(self, ev: Any) -> None:
@@ -148,8 +150,12 @@ class Switches:
         sent = bytes(msg.data)
         if sent[1:2] == bytes([ofp.OFPT_FLOW_MOD]):
             self.flow_is_refused(switch, sent)
-        kind, code = ofp.ofp_error_type_to_str(msg.type), ofp.ofp_error_code_to_str
-        self.warn(switch, f"refused: {kind}, {code(msg.type, msg.code)}; sent: {sent.hex()}")
+        if msg.code is None:  # an experimenter's error, as those about bundles (7.4.4)
+            what = f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
+        else:
+            code = ofp.ofp_error_code_to_str(msg.type, msg.code)
+            what = f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
+        self.warn(switch, f"refused: {what}; sent: {sent.hex()}")
 
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def ports_are_named(self, ev: Any) -> None:
@@ -259,30 +265,44 @@ def clean(datapath: Any) -> Any:
 
 
 class Bundle:
-    """Messages that a switch obeys at one instant (ONF extension 230), sent when this is made. A
-    switch without bundles gets the same messages one after the other."""
+    """Messages that a switch obeys at one instant (ONF extension 230). A switch without bundles
+    gets the same messages one after the other."""
 
     def __init__(self, datapath: Any, make: Callable[[], list[Any]]) -> None:
         self.datapath, self.make = datapath, make
         whole = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
         control, add = parser.ONFBundleCtrlMsg, parser.ONFBundleAddMsg
-        messages = [
+        self.messages = [
             control(datapath, BUNDLE, ofp.ONF_BCT_OPEN_REQUEST, whole, []),
             *(add(datapath, BUNDLE, whole, each, []) for each in make()),
             control(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole, []),
         ]
-        for message in messages:
-            datapath.send_msg(message)
-        self.numbers = {message.xid for message in messages}
+        for message in self.messages:
+            datapath.set_xid(message)
+        self.numbers = {message.xid for message in self.messages}
+
+    def send(self) -> None:
+        """To the switch. Apart from the making, so that `refused` can be asked already."""
+        messages, self.messages = self.messages, []
+        send_together(self.datapath, messages)
 
     def refused(self, error: Any) -> bool:
         """Whether the error is about this bundle; the first one sends the messages plainly."""
         if error.xid not in self.numbers:
             return False
         again, self.make = self.make(), lambda: []
-        for message in again:
-            self.datapath.send_msg(message)
+        send_together(self.datapath, again)
         return True
+
+
+def send_together(datapath: Any, messages: list[Any]) -> None:
+    """Sends them as one piece. One by one the framework would queue sixteen and then let others
+    go on, who would send theirs between these: another bundle with the same number, perhaps."""
+    for message in messages:
+        if message.xid is None:
+            datapath.set_xid(message)
+        message.serialize()
+    datapath.send(b"".join(message.buf for message in messages))
 
 
 class Template:

@@ -40,8 +40,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 #    | UNKNOWN |                        | AT A PORT |                          |
 #    +---------+ <--------------------  +-----------+ <---- all flows from it --'
 #                 nothing from it for AGE_S           and to it taken away
-#                 its port went down or away; the switch reconnected or has no room for flows
-#
+#                 its port went down or away; the switch reconnected
 # More than MOVES moves in MOVES_S are not followed: the address stays where it is for PAUSE_S.
 SWEEP_S, TABLE = min(10, AGE_S), 0  # how often to look for what is too old; the only table
 PRIORITY_RESERVED, PRIORITY_GROUP_SOURCE, PRIORITY_KNOWN, PRIORITY_MISS = 3, 2, 1, 0
@@ -75,9 +74,8 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
        the pipeline come at one instant, so that no frame meets an empty table and is lost.
     2. A frame comes to the controller. Its source is behind the port it came in by: learn that.
        If it was behind another port it has moved: every flow from it and to it goes.
-    3. Its destination is known: install a flow for this port, source and destination, and send
-       the frame there. It is unknown or a group: flood the frame. Never back to where it came
-       from.
+    3. Its destination is known: install a flow for this port and pair, and send the frame there.
+       It is unknown or a group: flood the frame. Never back to where it came from.
     4. An address that sent nothing for AGE_S is forgotten, and every flow to it goes. A flow
        that expired because nobody used it tells that its source was silent all that time.
     5. A port went down or away: forget every address behind it.
@@ -104,8 +102,7 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPPacketIn, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def frame_arrives(self, ev: Any) -> None:
         """Steps 2 and 3, in one send, the flow first."""
-        found = kit.arrived(self.switches, ev.msg)
-        if found is None:
+        if (found := kit.arrived(self.switches, ev.msg)) is None:
             return
         switch, in_port, destination, source = found
         out_port, reply = None, b""
@@ -140,13 +137,11 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
         moves = switch.moves.count(mac, entry.seen_s)
         if moves > MOVES:
             entry.paused_until_s = entry.seen_s + PAUSE_S
-            why = "moves too often (is there a loop?)"
-            self.warn(switch, f"{name} {why}, it stays at {old} for {PAUSE_S} s")
+            self.warn(switch, f"{name} moves too often (a loop?): stays at {old} for {PAUSE_S} s")
             return
         if moves == 1:
             self.say(switch, f"{name} moved from {old} to {switch.port(port)}")
-        entry.port = port
-        entry.talks_to.clear()
+        entry.port, entry.talks_to = port, set()
         switch.datapath.send_msg(kit.delete(switch.datapath, eth_src=name))
         switch.datapath.send_msg(kit.delete(switch.datapath, eth_dst=name))
 
@@ -164,6 +159,12 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
         if msg.reason == ofp.OFPRR_IDLE_TIMEOUT:
             self.sweep()
 
+    def flow_is_refused(self, switch: Switch, sent: bytes) -> None:
+        """No room: its source (the cookie; 7.3.4.1) keeps no flow: its frames come here."""
+        if sent[10:16] in switch.table:
+            switch.table[sent[10:16]].talks_to.clear()
+            switch.datapath.send_msg(kit.delete(switch.datapath, cookie=kit.cookie_of(sent[10:16])))
+
     def sweep_for_ever(self) -> None:
         """Step 4, for addresses of which no flow tells."""
         while True:
@@ -174,9 +175,8 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
         """Forgets every address that has no flow in use and sent nothing for AGE_S."""
         old_s = self.now_s() - AGE_S
         for switch in list(self.switches.values()):
-            table = switch.table
-            for mac in [m for m, e in table.items() if not e.talks_to and e.seen_s <= old_s]:
-                del table[mac]
+            for mac in [m for m, e in switch.table.items() if not e.talks_to and e.seen_s <= old_s]:
+                switch.table.pop(mac, None)  # sending may have to wait, and it goes meanwhile
                 switch.moves.counted.pop(mac, None)
                 switch.datapath.send_msg(kit.delete(switch.datapath, eth_dst=kit.text(mac)))
                 self.say(switch, f"forgot {kit.text(mac)}, silent for {AGE_S} s")
@@ -195,5 +195,5 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
 def pair(datapath: Any, source: bytes, to: bytes, in_port: int, out_port: int) -> Any:
     """The flow for frames of one host to another."""
     match = {"in_port": in_port, "eth_src": kit.text(source), "eth_dst": kit.text(to)}
-    tell = {"idle_timeout": AGE_S, "flags": ofp.OFPFF_SEND_FLOW_REM}
-    return kit.flow(datapath, TABLE, PRIORITY_KNOWN, match, out=out_port, **tell)
+    how = {"idle_timeout": AGE_S, "flags": ofp.OFPFF_SEND_FLOW_REM, "cookie": kit.cookie_of(source)}
+    return kit.flow(datapath, TABLE, PRIORITY_KNOWN, match, out=out_port, **how)

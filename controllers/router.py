@@ -24,7 +24,8 @@ Which switches are routers stands in $ROUTER_CONFIG, or router.json beside this 
 are left to Open vSwitch's own learning switch (NORMAL).
 
 What lives here: one Ryu app for OpenFlow 1.3 with the Nicira registers that Open vSwitch has. It
-imports Ryu alone and no other file, so that it can be copied and changed. IPv4 only.
+imports Ryu alone and no other file, so that it can be copied and changed. IPv4 only; it forwards
+fragments as any packet, but does not reassemble those for itself, nor does it make any.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ BUNDLE = 1
 
 ARP, IPV4 = 0x0806, 0x0800
 ICMP, UDP = 1, 17
+MORE_FRAGMENTS, OFFSET = 0x2000, 0x1FFF  # RFC 791, 3.1
 ECHO_REPLY, UNREACHABLE, ECHO, TIME_EXCEEDED = 0, 3, 8, 11  # RFC 792
 NET, HOST, PROTOCOL, PORT = 0, 1, 2, 3  # codes of UNREACHABLE
 EVERYBODY = b"\xff" * 6
@@ -221,7 +223,7 @@ class OpenFlowRouter(app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def switch_refuses(self, ev: Any) -> None:
         """A switch without bundles gets the same flows one after the other."""
-        msg, ofp = ev.msg, ev.msg.datapath.ofproto
+        msg = ev.msg
         router = self.routers.get(msg.datapath.id)
         messages = []
         if router is not None and msg.xid in router.bundle:
@@ -230,13 +232,11 @@ class OpenFlowRouter(app_manager.RyuApp):
         elif msg.xid in self.switches.get(msg.datapath.id, ()):
             self.switches[msg.datapath.id] = set()
             messages = ordinary(msg.datapath)
-        for message in messages:
-            msg.datapath.send_msg(message)
+        send(msg.datapath, messages)
         if not messages:
-            what = f"{ofp.ofp_error_type_to_str(msg.type)}, "
-            what += ofp.ofp_error_code_to_str(msg.type, msg.code)
             sent = bytes(msg.data).hex()
-            self.logger.error("switch %d refused: %s; sent: %s", msg.datapath.id, what, sent)
+            what = "switch %d refused: %s; sent: %s"
+            self.logger.error(what, msg.datapath.id, refusal(msg), sent)
 
     # ---- 2. ARP ---------------------------------------------------------------------------------
 
@@ -256,9 +256,12 @@ class OpenFlowRouter(app_manager.RyuApp):
             self.ip_arrives(router, port, body)
 
     def arp_arrives(self, router: Router, port: int, body: bytes) -> None:
-        """Step 2."""
-        *_, code, mac, address, _, wanted = ARP_BODY.unpack_from(body)
+        """Step 2, for ARP about IPv4 on Ethernet."""
+        *about, code, mac, address, _, wanted = ARP_BODY.unpack_from(body)
         sender, own = Address(address), router.own[port]
+        # No card has the address of a group, or none (RFC 1812, 3.3.2), and nobody else has ours.
+        if about != [1, IPV4, 6, 4] or mac[0] & 1 or not any(mac) or sender == own.ip:
+            return
         for_us = Address(wanted) == own.ip
         if sender in own.network and (for_us or (port, sender) in router.known):
             self.neighbour_is(router, (port, sender), mac)
@@ -305,10 +308,12 @@ class OpenFlowRouter(app_manager.RyuApp):
                 self.forward(router, hop, port, packet)
 
     def for_us(self, router: Router, port: int, packet: bytes) -> None:
-        """Step 3."""
+        """Step 3. The router does not reassemble: what comes in pieces has no answer."""
         start, protocol = (packet[0] & 15) * 4, packet[9]
+        if int.from_bytes(packet[6:8], "big") & (MORE_FRAGMENTS | OFFSET):
+            return
         if protocol == ICMP:
-            if packet[start : start + 2] == bytes([ECHO, 0]) and not fragment(packet):
+            if packet[start : start + 2] == bytes([ECHO, 0]):
                 rest = packet[start + 4 :]
                 self.make(router, packet[16:20], packet[12:16], icmp(ECHO_REPLY, 0, rest))
             return
@@ -372,7 +377,8 @@ class OpenFlowRouter(app_manager.RyuApp):
         now_s = self.now_s()
         for router in list(self.routers.values()):
             for one, wait in list(router.waiting.items()):
-                if wait.again_s > now_s:
+                # Sending may have to wait, and the answer comes meanwhile.
+                if wait.again_s > now_s or router.waiting.get(one) is not wait:
                     continue
                 if wait.tries < TRIES:
                     self.ask(router, one, wait)
@@ -543,9 +549,27 @@ def at_one_instant(datapath: Any, messages: list[Any]) -> set[int]:
         *(parser.ONFBundleAddMsg(datapath, BUNDLE, whole_one, each, []) for each in messages),
         parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole_one, []),
     ]
-    for message in bundle:
-        datapath.send_msg(message)
+    send(datapath, bundle)
     return {message.xid for message in bundle}
+
+
+def send(datapath: Any, messages: list[Any]) -> None:
+    """Sends them as one piece. One by one Ryu would queue sixteen and then let others go on, who
+    would send theirs between these."""
+    for message in messages:
+        datapath.set_xid(message)
+        message.serialize()
+    datapath.send(b"".join(message.buf for message in messages))
+
+
+def refusal(msg: Any) -> str:
+    """What an error says. Those about bundles are experimenter errors, which have no code
+    (OpenFlow 1.3.5, 7.4.4)."""
+    ofp = msg.datapath.ofproto
+    if msg.code is None:
+        return f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
+    code = ofp.ofp_error_code_to_str(msg.type, msg.code)
+    return f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
 
 
 # ---- packets ------------------------------------------------------------------------------------
@@ -567,7 +591,7 @@ def whole(packet: bytes) -> bytes:
 
 def fragment(packet: bytes) -> bool:
     """A piece of a packet, and not the first one."""
-    return bool(int.from_bytes(packet[6:8], "big") & 0x1FFF)
+    return bool(int.from_bytes(packet[6:8], "big") & OFFSET)
 
 
 def resum(packet: bytes) -> bytes:

@@ -126,6 +126,7 @@ class SpanningTree(app_manager.RyuApp):
         self.links: dict[frozenset[End], float] = {}  # the two ends -> when seen last
         self.tree: frozenset[frozenset[End]] = frozenset()
         self.settling = False  # the update before this one changed the tree or closed ports
+        self.updating = self.again = False  # an update is under way; another one is wanted
         self.now_s = time.monotonic
 
     def start(self) -> None:
@@ -152,19 +153,18 @@ class SpanningTree(app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def switch_refuses(self, ev: Any) -> None:
         """A switch without bundles gets the same messages one after the other."""
-        msg, ofp = ev.msg, ev.msg.datapath.ofproto
+        msg = ev.msg
         switch = self.switches.get(msg.datapath.id)
         if switch is not None and msg.xid in switch.bundles:
             messages = switch.bundles[msg.xid]
             switch.bundles = {}
             for message in messages:
                 message.xid = None
-                msg.datapath.send_msg(message)
+            send(msg.datapath, messages)
             return
-        what = f"{ofp.ofp_error_type_to_str(msg.type)}, "
-        what += ofp.ofp_error_code_to_str(msg.type, msg.code)
         sent = bytes(msg.data).hex()
-        self.logger.error("switch %d refused: %s; sent: %s", msg.datapath.id, what, sent)
+        what = "switch %d refused: %s; sent: %s"
+        self.logger.error(what, msg.datapath.id, refusal(msg), sent)
 
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def ports_are_listed(self, ev: Any) -> None:
@@ -207,11 +207,11 @@ class SpanningTree(app_manager.RyuApp):
 
     def probe(self) -> None:
         """One probe out of every port."""
-        for number, switch in self.switches.items():
+        for number, switch in list(self.switches.items()):  # as sending lets others go on
             if not switch.connected:
                 continue
             parser, ofp = switch.datapath.ofproto_parser, switch.datapath.ofproto
-            for port in switch.up_since_s:
+            for port in list(switch.up_since_s):
                 switch.datapath.send_msg(
                     parser.OFPPacketOut(
                         switch.datapath,
@@ -239,7 +239,21 @@ class SpanningTree(app_manager.RyuApp):
     # ---- 3. to 5. the tree, and what follows ----------------------------------------------------
 
     def update(self) -> None:
-        """Steps 3 to 5."""
+        """Steps 3 to 5. Sending may have to wait, and others go on meanwhile: who comes here then
+        leaves it to the one before, who does it once more."""
+        self.again = True
+        if self.updating:
+            return
+        self.updating = True
+        try:
+            while self.again:
+                self.again = False
+                self.update_once()
+        finally:
+            self.updating = False
+
+    def update_once(self) -> None:
+        """Steps 3 to 5, as things are now."""
         now_s = self.now_s()
         for link, seen_s in list(self.links.items()):
             if all(self.switches[n].connected for n, _ in link) and now_s - seen_s > LINK_S:
@@ -265,7 +279,7 @@ class SpanningTree(app_manager.RyuApp):
         if moved:
             for link in set(self.links) - tree:
                 self.logger.info("out of the tree: %s", " - ".join(map(said, sorted(link))))
-        for number, switch in self.switches.items():
+        for number, switch in list(self.switches.items()):
             now_open = switch.open & wanted[number] if closing else wanted[number]
             if not switch.connected or (now_open == switch.open and not forget):
                 continue
@@ -420,8 +434,29 @@ def send_at_once(switch: Switch, messages: list[Any]) -> None:
         parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole, []),
     ]
     for message in bundle:
-        datapath.send_msg(message)
+        datapath.set_xid(message)
     switch.bundles = {message.xid: messages for message in bundle}
+    send(datapath, bundle)
+
+
+def send(datapath: Any, messages: list[Any]) -> None:
+    """Sends them as one piece. One by one Ryu would queue sixteen and then let others go on, who
+    would send theirs between these: another bundle with the same number, which is refused."""
+    for message in messages:
+        if message.xid is None:
+            datapath.set_xid(message)
+        message.serialize()
+    datapath.send(b"".join(message.buf for message in messages))
+
+
+def refusal(msg: Any) -> str:
+    """What an error says. Those about bundles are experimenter errors, which have no code
+    (OpenFlow 1.3.5, 7.4.4)."""
+    ofp = msg.datapath.ofproto
+    if msg.code is None:
+        return f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
+    code = ofp.ofp_error_code_to_str(msg.type, msg.code)
+    return f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
 
 
 def mac_of(address: str) -> bytes:

@@ -273,6 +273,22 @@ class TestSpanningTree:
 
             until(each_once, "a broadcast that reaches everybody once")
 
+    def test_switches_with_many_ports(self, hoplab: Any) -> None:
+        """Their changes are more messages than Ryu sends without letting others go on."""
+        hoplab("up", "tree,2,20", "--controller", "spanning_tree")
+        log = next(hoplab.state.glob("hoplab/labs/lab/logs/controller-*.log"))
+
+        def open_ports(switch: int) -> int:
+            return sum("priority=1,in_port=" in flow for flow in flows(hoplab, f"s{switch}"))
+
+        for switch in range(1, 22):
+            wanted = 20 if switch == 1 else 21
+            until(lambda s=switch, w=wanted: open_ports(s) == w, f"the flows of s{switch}")
+        for sender, address in (("h1", "10.0.0.2"), ("h1", "10.0.1.144"), ("h210", "10.0.0.41")):
+            ping = ["exec", sender, "--", "ping", "-c", "5", "-i", "0.2", address]
+            until(lambda p=ping: "5 received" in hoplab(*p, code=None).out, f"{address} to answer")
+        assert "refused" not in log.read_text() and "Traceback" not in log.read_text()
+
     def test_a_cables_return_leaves_no_address_behind(self, hoplab: Any) -> None:
         hoplab("up", "loop")
         self.settled(hoplab)

@@ -168,15 +168,7 @@ class FakeSwitch:
         if msg.xid is None:
             self.set_xid(msg)
         msg.serialize()  # what cannot be put into bytes fails here
-        if isinstance(msg, parser.ONFBundleCtrlMsg):
-            self._bundle_control(msg)
-        elif isinstance(msg, parser.ONFBundleAddMsg):
-            if self.bundles:
-                assert self.open_bundle is not None, "message added to no bundle"
-                self.open_bundle.append(msg.message)
-            else:
-                self._refuse(msg)
-        elif isinstance(msg, parser.OFPFlowMod):
+        if isinstance(msg, parser.OFPFlowMod):
             self.applied.append({0: "add", 3: "delete", 4: "delete"}.get(msg.command, "modify"))
             self._flow_mod(msg)
         elif isinstance(msg, parser.OFPPacketOut):
@@ -192,6 +184,9 @@ class FakeSwitch:
             version, kind, length, xid = ofproto_parser.header(data)
             one, data = data[:length], data[length:]
             assert len(one) == length, "half a message"
+            if kind == ofp.OFPT_EXPERIMENTER:
+                self._bundle_part(one, xid)
+                continue
             if kind == ofp.OFPT_FLOW_MOD:
                 msg = parser.OFPFlowMod.parser(self, version, kind, length, xid, one)
             else:  # OpenFlow 1.3.5, 7.3.7; Ryu only writes these
@@ -203,6 +198,30 @@ class FakeSwitch:
                 msg.set_xid(xid)
             self.send_msg(msg)
             assert bytes(msg.buf) == one, "not as Ryu would have written it"
+        assert self.open_bundle is None, "half a bundle: others may send between its halves"
+
+    def _bundle_part(self, one: bytes, xid: int) -> None:
+        """A message of ONF extension 230; Ryu only writes these."""
+        experimenter, kind = struct.unpack_from("!II", one, 8)
+        assert experimenter == 0x4F4E4600
+        if kind == ofp.ONF_ET_BUNDLE_CONTROL:
+            msg = parser.ONFBundleCtrlMsg(self, *struct.unpack_from("!IHH", one, 16), [])
+        else:
+            assert kind == ofp.ONF_ET_BUNDLE_ADD_MESSAGE
+            inner = one[24:]
+            assert inner[:2] == b"\x04\x0e" and inner[4:8] == one[4:8], "a flow-mod, same number"
+            mod = parser.OFPFlowMod.parser(self, *ofproto_parser.header(inner), inner)
+            msg = parser.ONFBundleAddMsg(self, *struct.unpack_from("!I2xH", one, 16), mod, [])
+        msg.set_xid(xid)
+        msg.serialize()
+        assert bytes(msg.buf) == one, "not as Ryu would have written it"
+        if not self.bundles:
+            self._refuse(msg)
+        elif isinstance(msg, parser.ONFBundleCtrlMsg):
+            self._bundle_control(msg)
+        else:
+            assert self.open_bundle is not None, "message added to no bundle"
+            self.open_bundle.append(mod)
 
     def _refuse(
         self, msg: Any, kind: int = ofp.OFPET_BAD_REQUEST, code: int = ofp.OFPBRC_BAD_EXPERIMENTER
@@ -217,9 +236,7 @@ class FakeSwitch:
         self.to_app.append((ofp_event.EventOFPErrorMsg, error))
 
     def _bundle_control(self, msg: Any) -> None:
-        if not self.bundles:
-            self._refuse(msg)
-        elif msg.type == ofp.ONF_BCT_OPEN_REQUEST:
+        if msg.type == ofp.ONF_BCT_OPEN_REQUEST:
             assert self.open_bundle is None, "a second bundle while one is open"
             assert msg.flags == ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
             self.open_bundle = []

@@ -362,8 +362,8 @@ def recursor(world: World, cache: dns_cache.Cache | None = None) -> dns_resolver
     return dns_resolver.Recursor({wire_name("root."): ["10.0.0.1"]}, world.exchange, cache=cache)
 
 
-def query(wanted: str) -> dns_wire.Message:
-    return dns_wire.question(wanted, "A", flags=dns_wire.RD)
+def query(wanted: str, rtype: str = "A", flags: int = dns_wire.RD) -> dns_wire.Message:
+    return dns_wire.question(wanted, rtype, flags=flags)
 
 
 def ask(world: World, wanted: str, cache: dns_cache.Cache | None = None) -> dns_wire.Message:
@@ -536,6 +536,40 @@ def test_what_is_in_the_cache_takes_no_thread() -> None:
     ready = resolver.at_once(query("A.lab."))
     assert ready is not None and ready.answer[0].datas == [bytes((1, 2, 3, 4))]
     assert resolver.at_once(query("b.lab.")) is None and len(world.asked) == 1
+
+
+@pytest.mark.parametrize("wanted", ["b.lab.", "a.lab."], ids=["itself", "behind a CNAME"])
+def test_that_a_name_has_no_cname_says_nothing_of_its_addresses(wanted: str) -> None:
+    soa = "lab. 60 IN SOA a.lab. a.lab. 1 2 3 4 60"
+    replies = {
+        "a.lab. A": message("a.lab. A", answer="a.lab. 60 IN CNAME b.lab."),
+        "b.lab. CNAME": message("b.lab. CNAME", authority=soa),
+        "b.lab. A": message("b.lab. A", answer="b.lab. 60 IN A 1.2.3.4"),
+    }
+    resolver = recursor(World({"10.0.0.1": replies.__getitem__}))
+    resolver.cache.put(record("a.lab.", "CNAME", "b.lab."))
+    assert resolver.resolve(query("b.lab.", "CNAME")).answer == []
+    assert resolver.at_once(query(wanted)) is None
+    without = resolver.resolve(query("b.lab.", flags=0))
+    assert [rrset.rtype for rrset in without.authority] == [dns_records.NS], "not denied"
+    assert resolver.resolve(query(wanted)).answer[-1].datas == [bytes((1, 2, 3, 4))]
+    assert resolver.at_once(query("b.lab.", "CNAME")) is not None, "this is denied"
+
+
+def test_the_ds_of_a_zone_is_asked_of_the_zone_above() -> None:
+    """RFC 4035, 3.1.4.1. The child's servers do not have it, and deny it."""
+    ns = message("x.lab. A", "", "x.lab. 60 IN NS ns.x.lab.", "ns.x.lab. 60 IN A 10.0.0.2", "QR")
+    ds = "x.lab. 60 IN DS 1 8 2 " + "ab" * 32
+    above = {"x.lab. A": ns, "x.lab. DS": message("x.lab. DS", answer=ds)}
+    here = {
+        "x.lab. A": message("x.lab. A", answer="x.lab. 60 IN A 1.2.3.4"),
+        "x.lab. DS": message("x.lab. DS", authority="x.lab. 60 IN SOA a. a. 1 2 3 4 60"),
+    }
+    world = World({"10.0.0.1": above.__getitem__, "10.0.0.2": here.__getitem__})
+    resolver = recursor(world)
+    assert resolver.resolve(query("x.lab.")).answer
+    assert resolver.resolve(query("x.lab.", "DS")).answer
+    assert world.asked[-1] == ("10.0.0.1", "x.lab. DS")
 
 
 def test_student_s_resolver_in_ten_lines(tree: Tree, tmp_path: Path) -> None:

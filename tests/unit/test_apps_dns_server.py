@@ -356,6 +356,68 @@ def test_zone_is_given_to_those_who_may_have_it(tmp_path: Path) -> None:
         assert "Transfer failed" in transfer(it, "x", "AXFR")
 
 
+def test_a_record_as_large_as_a_message_is_transferred(tmp_path: Path) -> None:
+    """After small ones that nearly fill a message. One that fits in no message ends the transfer
+    alone: the server goes on."""
+    zone = tmp_path / "x.zone"
+
+    def write(size: int) -> None:
+        small = [f'a{n} TXT "{"x" * 200}"' for n in range(70)]
+        zone.write_text(TOP + "\n".join(small) + f"\nlarge TYPE65280 \\# {size} {'ab' * size}\n")
+
+    options = ["--zone", str(zone), "--allow-transfer", "127.0.0.0/8"]
+    for size, complete in ((60_000, True), (65_530, False)):
+        write(size)
+        with running("dns_server.py", tmp_path / f"log{size}", *options) as it:
+            found = transfer(it, "x", "AXFR")
+            assert ("TYPE65280" in found) == complete and ("messages" in found) == complete
+            assert dig(it, "a1.x", "TXT").records(), "it still answers"
+            assert any("error in transfer(): TooLong" in line for line in it.lines) != complete
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_a_fault_in_any_method_does_not_end_the_server(tmp_path: Path, threaded: bool) -> None:
+    app = tmp_path / "faulty.py"
+    app.write_text(
+        f"""\
+import argparse, sys
+sys.path.insert(0, {str(Path(dns_service.__file__).parent)!r})
+import dns_service, service
+from dns_records import record
+class Faulty(dns_service.Source):
+    def resolve(self, query):
+        return query.reply(record(query.name, "A", "10.0.0.1"))
+    def at_once(self, query):
+        if query.name == "bad.":
+            raise ValueError("at once")
+        return self.resolve(query)
+    def transfer(self, query, peer):
+        if query.name == "bad.":
+            raise ValueError("at the start")
+        return self.half(query)
+    def half(self, query):
+        yield query.reply(record(query.name, "A", "10.0.0.1"))
+        raise BlockingIOError("in the middle")
+parser = argparse.ArgumentParser()
+service.add_options(parser, port=53)
+args = parser.parse_args()
+udp, tcp = service.listen_udp_and_tcp(args.listen, args.port)
+def serve(log):
+    dns_service.serve(udp, tcp, Faulty(), log, threaded={threaded})
+service.run("faulty", serve, udp, args)
+"""
+    )
+    with running(str(app), tmp_path / "log") as it:
+        if threaded:  # else it is not asked what it has at once
+            assert dig(it, "bad", "A").status == dig(it, "+tcp", "bad", "A").status == "SERVFAIL"
+        assert "Transfer failed" in transfer(it, "bad", "AXFR")
+        assert "end of file" in transfer(it, "half", "AXFR")
+        assert dig(it, "good", "A").data() == dig(it, "+tcp", "good", "A").data() == ["10.0.0.1"]
+        said = "\n".join(it.lines)
+        assert "error in transfer(): ValueError: at the start" in said
+        assert "error in transfer(): BlockingIOError: in the middle" in said
+
+
 def ask(server: Running, wire: bytes, sock: socket.socket) -> bytes:
     sock.sendto(wire, (server.address, server.port))
     return sock.recv(65535)
@@ -653,6 +715,25 @@ def test_damaged_queries_get_an_answer_or_silence(
         wire[position % len(wire)] = value
     damaged = bytes(wire[: len(wire) - cut // 8])
     check_answer(damaged, dns_service.answer(damaged, authority.resolve, 1232))
+
+
+def test_a_chain_of_pointers_has_an_end() -> None:
+    """Otherwise 64 KB of names that point at pointers keep a server busy for seconds."""
+    chain = b"\0" + b"".join((0xC000 | at).to_bytes(2, "big") for at in [0, *range(1, 255, 2)])
+    assert dns_wire.read_name(chain, 1 + 2 * 126) == (b"\0", 1 + 2 * 127)
+    with pytest.raises(dns_wire.Malformed, match="too many pointers"):
+        dns_wire.read_name(chain, 1 + 2 * 127)
+
+
+def test_thousands_of_records_of_one_name_are_read_in_one_go() -> None:
+    count = 60_000
+    wire = struct.pack("!HHHHHH", 1, 0x8000, 0, count, 0, 0)
+    numbers = [*range(count - 1), 0]  # the last one is there already
+    wire += b"".join(b"\0" + struct.pack("!HHIHH", 65280, 1, 60, 2, n) for n in numbers)
+    start_s = time.process_time()
+    message = dns_wire.decode(wire)
+    assert time.process_time() - start_s < 2
+    assert [len(rrset.datas) for rrset in message.answer] == [count - 1]
 
 
 def check_answer(query: bytes, response: bytes | None) -> None:

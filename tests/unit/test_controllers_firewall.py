@@ -108,6 +108,16 @@ def test_a_saved_file_is_in_force_at_one_instant(make: MakeRig, tmp_path: Path) 
     assert one.applied == []  # nothing has changed
 
 
+def test_a_switch_may_come_while_new_rules_are_sent(make: MakeRig, tmp_path: Path) -> None:
+    rig = make("allow any")
+    one, two = rig.connect(FakeSwitch(id=1)), FakeSwitch(id=2)
+    send = one.send
+    one.send = lambda data: (rig.connect(two), send(data))  # type: ignore[method-assign]
+    save(tmp_path, "deny icmp\nallow any")
+    rig.app.look()
+    assert rig.send(one, 1, PING) == rig.send(two, 1, PING) == []
+
+
 @pytest.mark.parametrize("bad", ["deny nonsense\nallow any", None])
 def test_a_bad_file_leaves_the_rules_of_before(
     make: MakeRig, tmp_path: Path, bad: str | None, caplog: pytest.LogCaptureFixture
@@ -121,6 +131,41 @@ def test_a_bad_file_leaves_the_rules_of_before(
     rig.app.look()
     assert rig.send(switch, 1, PING) == [] and rig.send(switch, 1, tcp(80)) == [2, 3, 4]
     assert "the rules of before stay in force" in caplog.text
+
+
+def test_bytes_that_are_no_text_are_read_as_a_bad_line(make: MakeRig, tmp_path: Path) -> None:
+    rig = make("allow any")
+    switch = rig.connect(FakeSwitch())
+    for number, (text, passes) in enumerate(
+        [
+            (b"deny ip from \xff\nallow any", True),
+            (b"deny icmp  # \xe9\nallow any", False),  # in a comment
+            (b"allow any", True),
+        ]
+    ):
+        (tmp_path / "rules").write_bytes(text)
+        os.utime(tmp_path / "rules", ns=(number, number))
+        rig.app.look()
+        assert bool(rig.send(switch, 1, PING)) == passes
+
+
+def test_whatever_happens_the_file_is_looked_at_again(
+    make: MakeRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make("allow any").app
+    looked = []
+
+    def look() -> None:
+        looked.append(1)
+        if len(looked) == 3:
+            raise SystemExit
+        raise RuntimeError("a slip")
+
+    monkeypatch.setattr(app, "look", look)
+    monkeypatch.setitem(type(app).look_for_ever.__globals__, "LOOK_S", 0)
+    with pytest.raises(SystemExit):
+        app.look_for_ever()
+    assert caplog.text.count("RuntimeError: a slip") == 2
 
 
 def test_counters_stand_beside_their_rules(make: MakeRig, tmp_path: Path) -> None:

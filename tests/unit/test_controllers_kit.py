@@ -142,6 +142,28 @@ def test_a_packet_in_does_not_overtake_what_waits(monkeypatch: pytest.MonkeyPatc
     rig.app._send_event(ofp_event.EventOFPPacketIn(SimpleNamespace()), "main")  # only said
 
 
+@pytest.mark.parametrize("name", ["hub", "spanning_tree", "router"])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ((0xFFFF, 2301, 0x4F4E4600), "experimenter 0x4f4e4600, error 2301"),  # of a bundle
+        ((1, 9), "OFPET_BAD_REQUEST(1), OFPBRC_BAD_TABLE_ID(9)"),
+    ],
+)
+def test_a_refusal_of_any_kind_is_said(
+    name: str, kind: tuple[int, ...], says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """OpenFlow 1.3.5, 7.4.4: an error without a code is an experimenter's."""
+    rig = start(name)
+    switch = rig.connect(FakeSwitch())
+    wire = struct.pack("!BBHI" + ("HHI" if len(kind) == 3 else "HH"), 4, 1, 0, 9999, *kind)
+    wire += bytes.fromhex("0404001800000009")
+    wire = wire[:2] + len(wire).to_bytes(2, "big") + wire[4:]
+    error = parser.OFPErrorMsg.parser(switch, 4, 1, len(wire), 9999, wire)
+    rig.app.switch_refuses(ofp_event.EventOFPErrorMsg(error))
+    assert f"refused: {says}; sent: 0404001800000009" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])
 def test_what_a_student_reads_first_stays_short(name: str) -> None:
     assert len((ROOT / "controllers" / f"{name}.py").read_text().splitlines()) < 200

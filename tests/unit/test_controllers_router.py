@@ -133,6 +133,43 @@ def test_it_answers_a_ping_to_any_of_its_addresses(rig: Rig, r1: FakeSwitch) -> 
         assert sent[34:36] == b"\0\0" and sent[38:] == ping()[4:]
 
 
+@pytest.mark.parametrize("offset", [0x2000, 0x2001, 3], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("protocol", [1, 17])
+def test_what_comes_in_pieces_has_no_answer(
+    rig: Rig, r1: FakeSwitch, offset: int, protocol: int
+) -> None:
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    learn(rig, r1, 2, "10.0.2.20", FAR)
+    for to, left in (("10.0.1.1", 0), ("10.0.2.20", 1)):
+        part = packet("10.0.1.10", to, protocol=protocol, body=ping(), offset=offset)
+        assert len(rig.gives(r1, 1, ethernet(R1, HOST, part))) == left
+    may_not = packet("10.0.1.10", "10.0.1.1", protocol=1, body=ping(), offset=0x4000)
+    assert len(rig.gives(r1, 1, ethernet(R1, HOST, may_not))) == 1, "whole, as DF is no MF"
+
+
+@pytest.mark.parametrize(
+    ("card", "address", "at", "other"),
+    [
+        (EVERYBODY, "10.0.1.10", 0, b""),
+        ("01:00:5e:00:00:01", "10.0.1.10", 0, b""),
+        ("00:00:00:00:00:00", "10.0.1.10", 0, b""),
+        (HOST, "10.0.1.1", 0, b""),  # the router's own
+        (HOST, "10.0.1.10", 0, b"\0\6"),  # not Ethernet
+        (HOST, "10.0.1.10", 2, b"\x86\xdd"),  # not IPv4
+        (HOST, "10.0.1.10", 4, b"\x08"),
+        (HOST, "10.0.1.10", 5, b"\x10"),
+    ],
+)
+def test_arp_that_cannot_be_true_is_not_believed(
+    rig: Rig, r1: FakeSwitch, card: str, address: str, at: int, other: bytes
+) -> None:
+    for code in (1, 2):
+        body = arp(code, (card, address), (R1, "10.0.1.1"))
+        body = body[:at] + other + body[at + len(other) :]
+        assert rig.gives(r1, 1, ethernet(R1, HOST, body, 0x0806)) == []
+    assert rig.app.routers[0x65].known == {}
+
+
 def error_of(left: list[tuple[int, bytes]]) -> tuple[int, int, str, bytes]:
     """Kind, code, from whom, and what is quoted, of the one ICMP error that left."""
     ((_, data),) = left
@@ -180,6 +217,31 @@ def test_a_silent_neighbour_is_asked_three_times_then_reported(rig: Rig, r1: Fak
     r1.now_s += 1.1
     rig.app.look()
     assert error_of(r1.left)[:3] == (3, 1, "10.0.1.1")
+
+
+def test_a_neighbour_may_answer_while_another_one_is_asked(
+    rig: Rig, r1: FakeSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending may have to wait, and others go on meanwhile."""
+    for last in (20, 21):
+        rig.gives(r1, 1, ethernet(R1, HOST, packet("10.0.1.10", f"10.0.2.{last}")))
+    r1.now_s += 1.1
+    send = r1.send_msg
+
+    def meanwhile(msg: object) -> None:
+        monkeypatch.setattr(r1, "send_msg", send)
+        for last in (20, 21):
+            learn(rig, r1, 2, f"10.0.2.{last}", FAR)
+        send(msg)
+
+    for wait in rig.app.routers[0x65].waiting.values():
+        wait.tries = 3
+    learn(rig, r1, 1, "10.0.1.10", HOST)
+    monkeypatch.setattr(r1, "send_msg", meanwhile)
+    before = len(r1.left)
+    rig.app.look()
+    kinds = [data[34] for _, data in r1.left[before:] if data[12:14] == b"\x08\0" and data[23] == 1]
+    assert kinds == [3], "one had no answer in time; the other one had"
 
 
 @pytest.mark.parametrize(

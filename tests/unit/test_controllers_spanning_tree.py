@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,40 @@ def test_a_switch_without_its_controller_keeps_its_place() -> None:
     for _ in range(3):
         net.turn()
     assert net.deliver(1) == [2, 3]
+
+
+def test_an_update_waits_for_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sending may have to wait, and others go on meanwhile: more updates, new switches."""
+    net = Net(3, TRIANGLE)
+    app, sending, late = net.rig.app, [], [FakeSwitch(id=9)]
+
+    def meanwhile(switch: FakeSwitch, data: bytes) -> None:
+        assert sending == [], "in the middle of another update"
+        sending.append(switch)
+        if late:
+            net.rig.connect(late.pop())
+            app.now_s = lambda: net.now_s
+        app.update()
+        sending.pop()
+        FakeSwitch.send(switch, data)
+
+    for switch in net.switches.values():
+        monkeypatch.setattr(switch, "send", partial(meanwhile, switch))
+    net.settle()
+    assert sorted(app.switches) == [1, 2, 3, 9]
+    assert net.deliver(1) == [2, 3]
+
+
+def test_ports_may_change_while_probes_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net(3, TRIANGLE)
+    switches = net.rig.app.switches
+
+    def meanwhile(msg: object) -> None:
+        switches[1].up_since_s.pop(2, None)
+        switches.pop(3, None)
+
+    monkeypatch.setattr(net.switches[1], "send_msg", meanwhile)
+    net.rig.app.probe()
 
 
 @settings(max_examples=40, deadline=None)

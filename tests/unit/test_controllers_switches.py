@@ -170,6 +170,19 @@ def test_a_port_that_comes_up_changes_nothing(rig: Rig, switch: FakeSwitch) -> N
     assert rig.send(switch, 2, frame(A, B)) == [1]
 
 
+def test_addresses_may_go_while_others_are_forgotten() -> None:
+    """Sending may have to wait, and others go on meanwhile."""
+    rig = start("learning_switch")
+    switch = rig.connect(FakeSwitch())
+    for source in (A, B, C):
+        rig.send(switch, 1, frame(EVERYBODY, source))
+    switch.now_s += AGE_S + 1
+    send = switch.send_msg
+    switch.send_msg = lambda msg: (rig.app.sweep(), send(msg))  # type: ignore[method-assign]
+    rig.app.sweep()
+    assert rig.app.switches[1].table == {}
+
+
 # ---- switches come and go -----------------------------------------------------------------------
 
 
@@ -278,6 +291,24 @@ def test_a_full_table_breaks_nothing(
     rig.send(switch, 1, frame(EVERYBODY, A))
     rig.send(switch, 2, frame(A, B))
     assert rig.send(switch, 1, frame(B, A)) == [2]
+
+
+@pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])
+def test_an_address_for_whose_flows_there_is_no_room_ages_as_any_other(name: str) -> None:
+    rig = start(name)
+    switch = rig.connect(FakeSwitch())
+    fixed = len(switch.flows)
+    switch.room = fixed + 1  # the flow of one pair
+    rig.send(switch, 1, frame(EVERYBODY, A))
+    for destination, port in ((A, 2), (C, 3), (A, 2)):
+        rig.send(switch, port, frame(destination, B if port == 2 else C))
+        rig.send(switch, 1, frame(B, A))
+        rig.send(switch, 1, frame(C, A))
+    for _ in range(2):  # first its flows, if any, then what they spoke for
+        wait(rig, switch, AGE_S + 1)
+    known = rig.app.switches[1]
+    assert not (known.ports if name == "two_table_switch" else known.table)
+    assert len(switch.flows) == fixed
 
 
 @pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])
