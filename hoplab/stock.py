@@ -29,12 +29,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 CONTROLLER_S = 20  # for Ryu to load, where ovs-testcontroller would be there at once
+OPEN_VSWITCH_S = 30  # for it to answer; it runs
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _node(module: Any) -> None:
     """mininet.node: a controller of ours listens before a switch is told of it; what a shell prints
-    may be any bytes; switches forward in user space."""
+    may be any bytes; Open vSwitch may take its time; switches forward in user space."""
     start = module.Controller.start
     decoder = module.getincrementaldecoder
 
@@ -53,6 +54,14 @@ def _node(module: Any) -> None:
     module.Controller.start = until_it_listens
     # It asks by telnet whether a controller is there, and reads its answer: OpenFlow's Hello.
     module.getincrementaldecoder = lambda: decoder(errors="replace")
+    ask = module.errRun
+
+    def patiently(*command: Any, **options: Any) -> Any:
+        if command == ("ovs-vsctl -t 1 show",):  # a second is little on a busy machine
+            command = (f"ovs-vsctl -t {OPEN_VSWITCH_S} show",)
+        return ask(*command, **options)
+
+    module.errRun = patiently
     if os.environ.get("HOPLAB_DATAPATH") == "user":
         _user_space(module)
 

@@ -106,6 +106,19 @@ def test_a_command_may_print_any_bytes(hoplab: World) -> None:
     assert done.out == "'a\\ufffdb'\n", done.err
 
 
+def test_a_machine_that_is_so_busy_that_open_vswitch_takes_a_second(hoplab: World) -> None:
+    vsctl = hoplab.home / "bin" / "ovs-vsctl"
+    vsctl.parent.mkdir()
+    vsctl.write_text(
+        '#!/bin/sh\n[ "$*" = "-t 1 show" ] && { echo asked in haste >&2; exit 1; }\n'
+        f'exec {need("ovs-vsctl")} "$@"\n'
+    )
+    vsctl.chmod(0o755)
+    hoplab.env["PATH"] = f"{vsctl.parent}:{os.environ['PATH']}"
+    done = hoplab("mn", "--", "--switch", "ovsbr", "--topo", "single,2", "--test", "pingall")
+    assert "0% dropped" in done.out + done.err
+
+
 def test_mn_and_its_default_controller(anybody: World) -> None:
     with nothing_left(anybody):
         done = anybody("mn", "--", "--topo", "single,2", "--test", "pingall")
