@@ -18,7 +18,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Handle:
             return False
         try:
             # A shared lock, so that two who look at once do not see each other.
-            return not _free(fd)
+            return not _locked(fd, fcntl.LOCK_SH)
         finally:
             os.close(fd)
 
@@ -263,6 +263,11 @@ def release_interrupts() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
 
 
+def heeded(numbers: Iterable[int]) -> list[int]:
+    """Those of these signals that nobody has asked us to ignore, as nohup(1) does."""
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+
+
 @dataclass
 class Claim:
     """A name taken for a lab that is about to be: an empty folder with its lock held."""
@@ -295,7 +300,7 @@ def claim(name: str) -> Claim:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 same = os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino
             except BlockingIOError:
-                lab = not _free(fd) and (handle.folder / SOCKET).exists()
+                lab = not _locked(fd, fcntl.LOCK_SH) and (handle.folder / SOCKET).exists()
                 os.close(fd)
                 # Somebody who only looks holds it for a moment; a lab holds it for good.
                 if lab or time.monotonic() > deadline:
@@ -320,10 +325,10 @@ def claim(name: str) -> Claim:
     return Claim(handle, fd)
 
 
-def _free(lock: int) -> bool:
-    """Nobody has it but those who look, with a shared lock."""
+def _locked(lock: int, how: int) -> bool:
+    """Take it, if it is to be had now: shared (beside others who look) or exclusive."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
@@ -456,20 +461,13 @@ def _remove_free(handle: Handle) -> None:
     with contextlib.suppress(LabError, OSError):
         fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
         try:
-            wait.until(lambda: _locked(fd), "the lock of the lab's folder", within_s=1)
+            what = "the lock of the lab's folder"
+            wait.until(lambda: _locked(fd, fcntl.LOCK_EX), what, within_s=1)
             if os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino:
                 (handle.folder / SOCKET).unlink(missing_ok=True)
                 _remove(handle.folder)
         finally:
             os.close(fd)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _remove(folder: Path) -> None:

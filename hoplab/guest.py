@@ -161,9 +161,8 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
             fcntl.ioctl(master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
 
     try:
-        for each in SIGNALS:
-            if signal.getsignal(each) != signal.SIG_IGN:  # nohup(1)
-                before[each] = signal.signal(each, forward)
+        for each in client.heeded(SIGNALS):
+            before[each] = signal.signal(each, forward)
         watched: list[Any] = [started.channel]
         if master >= 0:
             raw = termios.tcgetattr(0)

@@ -183,8 +183,7 @@ def pass_through(handle: client.Handle, host: str, argv: Sequence[str]) -> int:
 
         # In place before the command can print anything that makes somebody signal us; a signal
         # that comes before the request waits for it.
-        every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-        caught = [each for each in every if signal.getsignal(each) != signal.SIG_IGN]  # nohup(1)
+        caught = client.heeded((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
         unheld = signal.pthread_sigmask(signal.SIG_BLOCK, caught)
         before = {number: signal.signal(number, forward) for number in caught}
         try:

@@ -269,7 +269,9 @@ def give_up_capabilities() -> None:
 def _private_mounts(
     keep: Sequence[str], hide: Sequence[str], own: Sequence[str], own_tmp: bool
 ) -> None:
-    before = os.getcwd()
+    before = "/"
+    with contextlib.suppress(FileNotFoundError):  # it may have been deleted
+        before = os.getcwd()
     mount("none", "/", None, MS_REC | MS_PRIVATE)  # nothing mounted here is seen outside
     for folder in hide:
         _cover(folder, own)

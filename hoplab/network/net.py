@@ -110,7 +110,7 @@ class Network(mininet.net.Mininet):
         if not self._complete or self.datapath == "afxdp" or not self._forwarding():
             return
         plain = [one for one in self._open_vswitches() if one.starts_with_others]
-        if plain and not self._patched():
+        if plain and not switches.patched(self.topo):
             self._bridges.divide(self.bridges(), together=False)
             names = {name for place, name in made if place is self.batch.root}
             self._bridges.begin([switches.plan(one, self.datapath, names) for one in plain])
@@ -120,7 +120,7 @@ class Network(mininet.net.Mininet):
         Raises LabError."""
         if not self.built:
             self.build()
-        self._bridges.divide(self.bridges(), together=self._patched())
+        self._bridges.divide(self.bridges(), together=switches.patched(self.topo))
         super().start()
         self.batch.flush()
         self._offloads_off()
@@ -239,11 +239,6 @@ class Network(mininet.net.Mininet):
 
     def _open_vswitches(self) -> list[Any]:
         return [one for one in self.switches if isinstance(one, mininet.node.OVSSwitch)]
-
-    def _patched(self) -> bool:
-        """Whether patch ports join switches."""
-        intfs = (intf for switch in self._open_vswitches() for intf in switch.intfList())
-        return any(isinstance(intf, mininet.link.OVSIntf) for intf in intfs)
 
     def wiring(self) -> dict[str, Any]:
         """Nodes, interfaces and who is wired to whom, as plain data for lab.json."""

@@ -17,7 +17,7 @@ OpenFlow (`hoplab.wire.openflow`), layout.
 7. A flood that was not asked about: the flows that the channel has shown so far are looked
    through as the switch does (OpenFlow 1.3.5, 5.1). Where the capture began after them, they are
    not known, and that is said.
-7. A flow is gone when a flow-removed or a deletion says so, or its time-out has passed (5.5). It is
+8. A flow is gone when a flow-removed or a deletion says so, or its time-out has passed (5.5). It is
    named no more, but a question that it would have spared is told with what became of it.
 """
 

@@ -64,7 +64,7 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     mine = [
         one for one in facts.connections if one.client.node == request.client and one.port != 53
     ]
-    answered = _answered(facts, mine)
+    answered = _answered(mine)
     if answered:
         url = urlsplit(request.url)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -78,14 +78,13 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     return _nothing_left(facts, request)
 
 
-def _answered(facts: Facts, connections: list[Connection]) -> list[tuple[Connection, Exchange]]:
+def _answered(connections: list[Connection]) -> list[tuple[Connection, Exchange]]:
     """The requests whose response came back to their client."""
     return [
         (one, exchange)
         for one in connections
         for exchange in one.exchanges
-        if exchange.status
-        and (exchange.ended_ns or _back(facts, one, _sendings(one, exchange.response)))
+        if exchange.status and exchange.ended_ns
     ]
 
 
@@ -131,11 +130,11 @@ def _response(facts: Facts, host: str, connection: Connection, exchange: Exchang
     return outcome
 
 
-def _several(facts: Facts, opened: list[Connection], unopened: list[Connection]) -> Outcome:
+def _several(opened: list[Connection], unopened: list[Connection]) -> Outcome:
     """Clicks of a person, or whatever else fetched more than one thing."""
     asked = [(one, exchange) for one in opened for exchange in one.exchanges]
-    came = _answered(facts, opened)
-    good = [each for each in came if (each[1].status or 0) < 400]
+    came = set(_answered(opened))
+    good = {each for each in came if (each[1].status or 0) < 400}
     text = f"{plural(len(asked), 'HTTP request')}, {len(good)} of them answered without an error."
     outcome = Outcome(len(good) == len(asked) and not unopened, "several", text)
     for one, exchange in asked:
@@ -156,18 +155,8 @@ def _several(facts: Facts, opened: list[Connection], unopened: list[Connection])
 
 def _no_response(facts: Facts, connection: Connection) -> Outcome:
     client, server = connection.client.node, connection.server.node
-    if connection.refused_by and facts.by_number[connection.refused_by].sender != server:
-        filter_ = facts.by_number[connection.refused_by].sender
-        text = f"{filter_} refused the connection in the name of {server}: "
-        text += "it answered the SYN by RST."
-        why = [f"A filter there lets nothing through to port {connection.port}, most likely."]
-        evidence = [connection.syn, connection.refused_by]
-        return Outcome(False, "refused", text, why, filter_, evidence)
     if connection.refused_by:
-        text = f"{server} refused the connection: it answered the SYN by RST."
-        why = [f"The way there and back works; nobody listens on port {connection.port}."]
-        evidence = [connection.syn, connection.refused_by]
-        return Outcome(False, "refused", text, why, server, evidence)
+        return _refused(connection, facts.by_number[connection.refused_by].sender)
     if not connection.syn_ack:
         text = f"The SYN of {client} to {server} was never answered."
         return _death(
@@ -195,6 +184,19 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
         return _death(facts, asked, "The HTTP request was never answered.", "request")
     text = f"The connection to {server} was opened, but no HTTP request went over it."
     return Outcome(False, "no-request", text, [], client, [connection.syn])
+
+
+def _refused(connection: Connection, sender: str) -> Outcome:
+    server, port = connection.server.node, connection.port
+    evidence = [connection.syn, connection.refused_by]
+    if sender != server:
+        text = f"{sender} refused the connection in the name of {server}: "
+        text += "it answered the SYN by RST."
+        why = [f"A filter there lets nothing through to port {port}, most likely."]
+        return Outcome(False, "refused", text, why, sender, evidence)
+    text = f"{server} refused the connection: it answered the SYN by RST."
+    why = [f"The way there and back works; nobody listens on port {port}."]
+    return Outcome(False, "refused", text, why, server, evidence)
 
 
 def _sealed(connection: Connection, tls: Secured) -> Outcome:
@@ -243,14 +245,14 @@ def _missing_name(facts: Facts, found: Lookup) -> Outcome:
 
 def _silent_name(facts: Facts, one: Lookup) -> Outcome:
     text = f"The DNS question for {clean(one.name, 60)} was never answered."
+    if one.lost:
+        text = f"The DNS question for {clean(one.name, 60)} was answered, but no answer came back."
     last = one
     inner = [other for other in facts.lookups if other.serves == one.question and not other.answer]
     if inner:
         last = inner[-1]
         text += f" {last.asker} asked {last.server} on behalf of {one.asker} and got no answer."
     if last.lost:
-        if last is one:
-            text = text.replace("never answered", "answered, but no answer came back")
         return _way_back(facts, last.question, last.lost, text)
     return _death(facts, facts.by_number[last.tries[-1]], text, "dns")
 
@@ -448,16 +450,16 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
         return _claimed(facts, own)
     opened = [one for one in facts.connections if not host or one.client.node == host]
     opened = [one for one in opened if one.port != 53]
-    answered = _answered(facts, opened)
+    answered = _answered(opened)
     refused = [one for one in opened if one.refused_by]
     dead = [
         one for one in opened
         if not one.data_seen and not (one.ack or _back(facts, one, _sendings(one, one.syn_ack)))
     ]  # fmt: skip
     # A request whose response was lost is no success either.
-    dead += [one for one in opened if one.exchanges and not _answered(facts, [one])]
+    dead += [one for one in opened if one.exchanges and not _answered([one])]
     if len(answered) > 1 or (answered and (refused or dead)):
-        return _several(facts, opened, refused + [one for one in dead if one not in refused])
+        return _several(opened, refused + [one for one in dead if one not in refused])
     if answered:
         return _response(facts, host or answered[-1][0].client.node, *answered[-1])
     if refused or dead:

@@ -322,6 +322,8 @@ def test_a_folder_that_is_gone(hoplab: World) -> None:
         assert code == 4 and ("not there any more" in err or "cannot be read" in err), (words, err)
     code, out, _ = shell(hoplab, f"{inside} hoplab ls && hoplab down")
     assert code == 0 and "lab lab is gone" in out
+    code, out, _ = shell(hoplab, f"{inside} hoplab doctor")  # the machine is not to blame
+    assert code == hoplab("doctor", code=None).code and "as root" not in out, out
 
 
 def test_a_folder_that_a_user_may_not_enter(make_world: Any) -> None:

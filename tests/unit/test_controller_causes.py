@@ -271,7 +271,7 @@ def test_a_deletion_of_what_sends_to_a_port(port: int, known: bool, seen: bool) 
 
 
 def test_flows_that_many_frames_use_are_as_alive_as_looked_at_one_by_one() -> None:
-    """Hypothesis would say the same more slowly: used, unused, and changed in between."""
+    """Used, unused, and changed in between."""
     tables, frame = _Tables(), bytes(range(6)) + bytes(6) + b"\x08\x00" + bytes(20)
     mod = decode(flow_mod(0, {3: frame[:6]}, (2,), idle=5))
     other = decode(flow_mod(0, {3: bytes(6)}, (3,), idle=5))
