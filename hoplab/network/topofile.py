@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -38,12 +39,12 @@ def load_topo(path: Path, arguments: str = "") -> Any:
         if isinstance(error, TypeError) and not own_frames(path, error):
             raise LabError(
                 f"{path}: the topology does not take the parameters {given}: {error}",
-                "the file's docstring says what it takes",
+                _taken(makers),
                 Exit.BAD_INPUT,
             ) from error
         hint = "mend the line; it was reached while the topology was built"
         if arguments:
-            hint = f"other parameters than {arguments}? the file's docstring says what it takes"
+            hint = f"other parameters than {arguments}? {_taken(makers)}"
         raise blame(path, error, hint) from error
     _check_names(path, topo)
     topo.hoplab_file = path  # what goes wrong later can name it
@@ -133,6 +134,23 @@ def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
         f"topos = {{{path.stem!r}: YourTopo}}",
         Exit.BAD_INPUT,
     )
+
+
+def _taken(maker: Callable[..., Any]) -> str:
+    """The parameters of a topology, as one gives them: 'it takes n=4'."""
+    try:
+        parameters = [*inspect.signature(maker).parameters.values()]
+        if isinstance(maker, type):  # Topo.__init__ hands on to build what it does not know
+            build: Any = getattr(maker, "build", None)
+            parameters += [*inspect.signature(build).parameters.values()][1:]
+    except (TypeError, ValueError):  # no Topo, or not written in Python
+        return "the file's docstring says what it takes"
+    names = [
+        one.name if one.default is one.empty else f"{one.name}={one.default or repr(one.default)}"
+        for one in parameters
+        if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    ]
+    return f"it takes {', '.join(names) or 'none'}; the file's docstring says more"
 
 
 def _split(arguments: str) -> tuple[list[Any], dict[str, Any]]:

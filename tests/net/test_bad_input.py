@@ -132,6 +132,11 @@ TOPOLOGIES = {
     "entry_is_no_topo": "topos = {'one': dict}\n",
     "imports_what_is_not_there": "import no_such_module\n",
     "exits": "import sys\nsys.exit('no')\n",
+    "needs_a_parameter": (
+        "from mininet.topo import Topo\nclass One(Topo):\n"
+        "    def __init__(self, size, *, wide=False, **more):\n        super().__init__(**more)\n"
+        "    def build(self, name=''):\n        pass\n"
+    ),
     "raises_in_build": topo("self.addHost('h1')", "1 / 0"),
     "name_too_long": topo("self.addLink(self.addHost('the-mail-server'), self.addHost('h2'))"),
     "name_with_a_space": topo("self.addLink(self.addHost('h 1'), self.addHost('h2'))"),
