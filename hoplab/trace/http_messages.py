@@ -45,6 +45,7 @@ class Exchange:
 
     version: of the response, "HTTP/1.1". closes: the server said Connection: close in it.
     content_length: as announced, None where it is not, or does not count (chunked).
+    unfinished: sent in chunks, and the one of size 0 that ends them was not seen (RFC 9112, 8).
     asked_in, answered_in: the sendings that carried the request and the response.
     """
 
@@ -55,6 +56,7 @@ class Exchange:
     status: int | None = None
     reason: str = ""
     content_length: int | None = None
+    unfinished: bool = False
     body_bytes: int = 0
     version: str = ""
     closes: bool = False
@@ -137,10 +139,14 @@ class _Messages:
     def _complete(self, head: HttpStart, fields: dict[bytes, bytes]) -> _Part:
         raise NotImplementedError
 
+    def _end(self) -> None:
+        """The chunks are at their end, or nobody can tell any more."""
+
     def _mine(self, head: HttpStart | None) -> bool:
         return head is not None and head.request == self.requests
 
     def _lose(self) -> None:
+        self._end()
         self._part, self._begun = _Part.UNKNOWN, False
         self._text.clear()
         self._head_in.clear()
@@ -207,6 +213,8 @@ class _Messages:
         elif self._part is _Part.CHUNK_SIZE and _SIZE.fullmatch(text):
             self._left = int(text.partition(b";")[0], 16)
             self._part = _Part.CHUNK if self._left else _Part.TRAILER
+            if not self._left:
+                self._end()
         else:
             self._lose()
         return rest
@@ -257,6 +265,10 @@ class _Responses(_Messages):
             self._one.body_bytes += content
             _note(self._one.answered_in, sending)
 
+    def _end(self) -> None:
+        if self._one is not None:
+            self._one.unfinished = False
+
     def _complete(self, head: HttpStart, fields: dict[bytes, bytes]) -> _Part:
         one, status = self._one, head.status or 0
         codings = fields.get(b"transfer-encoding", b"").lower()
@@ -269,6 +281,8 @@ class _Responses(_Messages):
         if _interim(head) or method == "HEAD" or status in (204, 304):
             return _Part.HEAD
         if b"chunked" in codings:
+            if one is not None:
+                one.unfinished = True
             return _Part.CHUNK_SIZE
         return _Part.REST if codings or head.content_length is None else _Part.CONTENT
 

@@ -127,6 +127,9 @@ def _response(facts: Facts, host: str, connection: Connection, exchange: Exchang
     elif expected is not None and size < expected and exchange.method != "HEAD" and status != 304:
         outcome.ok, outcome.code = False, "cut-short"
         outcome.why.append(f"The server announced {expected:,} bytes; {size:,} came.")
+    elif exchange.unfinished:
+        outcome.ok, outcome.code = False, "cut-short"
+        outcome.why.append("The server sent it in chunks; the empty one that ends them never came.")
     return outcome
 
 

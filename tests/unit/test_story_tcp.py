@@ -195,6 +195,27 @@ def test_the_framing_of_chunks_is_no_content() -> None:
         ]
 
 
+@pytest.mark.parametrize("left", [1, 4, 5, 9, 12, 30])
+def test_chunks_that_break_off(left: int) -> None:
+    """The last five bytes are framing: the chunk of size 0, and an empty trailer."""
+    body = b"a\r\n0123456789\r\n" * 3 + b"0\r\n\r\n"
+    line = Line()
+    line.say("c", PSH | ACK, GET)
+    line.say("s", PSH | ACK, CHUNKED)
+    line.say("s", PSH | ACK | FIN, body[:-left])
+    story = line.story()
+    assert story.outcome.code == ("fetched" if left < 3 else "cut-short")
+    assert untranslated(story) == set()
+
+
+def test_chunks_whose_framing_nobody_can_read_are_not_said_to_break_off() -> None:
+    line = Line()
+    line.say("c", PSH | ACK, GET)
+    line.say("s", PSH | ACK, CHUNKED)
+    line.say("s", PSH | ACK | FIN, b"no size\r\n0123456789\r\n")
+    assert line.story().outcome.code == "fetched"
+
+
 def test_two_requests_or_two_responses_in_one_segment() -> None:
     no = response(b"no", "404 Not Found")
     for asked, answered in (
