@@ -63,8 +63,8 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
 
 def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
     asked = [trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group]
-    start = step.trips[0] if step.trips else 0
-    later = [trip.number for trip in asked if trip.number > start and trip.number not in step.trips]
+    start, inside = step.trips[0] if step.trips else 0, set(step.trips)
+    later = {trip.number for trip in asked if trip.number > start} - inside
     name = "ARP" if step.key == "arp" else "neighbour"
     if not asked:
         if not facts.trips:
@@ -77,7 +77,7 @@ def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
         f"{_SHORT.get(other.key, 'others')} {numbers(found)}"
         for other in steps
         if other is not step
-        and (found := [number for number in later if number in set(other.trips)])
+        and (found := [number for number in other.trips if number in later])
     ]
     few = plural(len(later), f"{'more ' if step.trips else ''}{name} request")
     first = "" if step.trips else "None before the first packet: its sender had the MAC in cache. "
@@ -107,13 +107,15 @@ def _dns(facts: Facts, step: Step, request: Request | None) -> list[Remark]:
     if not step.trips:
         return [_no_dns(facts, request)]
     out = []
+    helped: dict[int, list[str]] = {}  # question -> servers that were asked because of it
+    for other in facts.lookups:
+        helped.setdefault(other.serves, []).append(other.server)
     alone: dict[str, list[int]] = {}  # server -> questions that it answered by itself
     for one in lookups:
         if one.serves or not one.answer:
             continue
-        helped = [other for other in facts.lookups if other.serves == one.question]
-        if helped:
-            chain = ", then ".join(dict.fromkeys(other.server for other in helped))
+        if one.question in helped:
+            chain = ", then ".join(dict.fromkeys(helped[one.question]))
             text = f"{one.server} did not know {one.kind} {clean(one.name, 60)}; it asked {chain}"
             out.append(Remark("dns-recursion", f"{text}, and passed the result on."))
         elif one.rcode == 0 and not one.referral and not one.truncated:

@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 
@@ -163,7 +164,7 @@ def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
         if lookup.serves in session_of:
             session = session_of[lookup.serves]
         else:
-            session = sum(number < lookup.question for number in opens)
+            session = bisect_left(opens, lookup.question)
         for number in lookup.tries:
             session_of[number] = session
             labels[number] = ("dns", session)
@@ -176,7 +177,7 @@ def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
                 labels[number] = known[0] if known else ("dns", 0)
     for trip in facts.trips:
         if trip.kind in ("dns-question", "dns-answer") and trip.number not in labels:
-            labels[trip.number] = ("dns", sum(number < trip.number for number in opens))
+            labels[trip.number] = ("dns", bisect_left(opens, trip.number))
 
 
 def _label_neighbours(facts: Facts, labels: dict[int, Label]) -> None:
