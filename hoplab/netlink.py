@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 16, 20, 21, 22, 24
-RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
+RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -188,16 +188,22 @@ def neighbour_gone(index: int, ip: str) -> Message:
     return Message(RTM_DELNEIGH, 0, body, f"forget the neighbour {ip}", (errno.ENOENT,))
 
 
+def _attributes(body: bytes, at: int) -> dict[int, bytes]:
+    """The attributes that follow the first `at` bytes (struct rtattr, rtnetlink(7))."""
+    found = {}
+    while at + 4 <= len(body):
+        length, kind = struct.unpack_from("=HH", body, at)
+        found[kind] = body[at + 4 : at + length]
+        at += max(4, (length + 3) & ~3)
+    return found
+
+
 def _add_address(found: dict[int, list[str]], body: bytes) -> None:
     """Read one RTM_NEWADDR."""
     _, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
-    raw, at = b"", 8
-    while at + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, at)
-        # Of a point-to-point link IFA_ADDRESS is the other end's; IPv6 often has nothing else.
-        if kind == IFA_LOCAL or (kind == IFA_ADDRESS and not raw):
-            raw = body[at + 4 : at + length]
-        at += max(4, (length + 3) & ~3)
+    attributes = _attributes(body, 8)
+    # Of a point-to-point link IFA_ADDRESS is the other end's; IPv6 often has nothing else.
+    raw = attributes.get(IFA_LOCAL) or attributes[IFA_ADDRESS]
     if scope == _SCOPE_UNIVERSE:
         found.setdefault(index, []).append(f"{ipaddress.ip_address(raw)}/{prefix}")
 
@@ -266,16 +272,32 @@ class Socket:
         """All addresses by which others can reach this namespace, such as '10.0.0.1/24', by the
         index of their interface; those of a link or of the host alone are left out. Raises
         OSError."""
-        with self._turn:
-            return self._addresses()
-
-    def _addresses(self) -> dict[int, list[str]]:
-        self._sequence += 1
-        body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
-        flags = NLM_F_REQUEST | NLM_F_DUMP
-        head = struct.pack("=IHHII", 16 + len(body), RTM_GETADDR, flags, self._sequence, 0)
-        self._socket.sendto(head + body, (0, 0))
         found: dict[int, list[str]] = {}
+        body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
+        with self._turn:
+            for one in self._dump(RTM_GETADDR, body, "addresses"):
+                _add_address(found, one)
+        return found
+
+    def permanent_neighbours(self) -> set[str]:
+        """The IPv4 addresses whose MAC addresses this namespace was told for good, as by `arp -s`.
+        Raises OSError."""
+        found = set()
+        body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, 0, 0, 0, 0)
+        with self._turn:
+            for one in self._dump(RTM_GETNEIGH, body, "neighbours"):
+                state = struct.unpack_from("=BBHiHBB", one)[4]
+                if state & _NUD_PERMANENT:
+                    found.add(str(ipaddress.ip_address(_attributes(one, 12)[_NDA_DST])))
+        return found
+
+    def _dump(self, kind: int, body: bytes, what: str) -> list[bytes]:
+        """Everything of a kind that the kernel tells: the body of each message."""
+        self._sequence += 1
+        flags = NLM_F_REQUEST | NLM_F_DUMP
+        head = struct.pack("=IHHII", 16 + len(body), kind, flags, self._sequence, 0)
+        self._socket.sendto(head + body, (0, 0))
+        found: list[bytes] = []
         while True:
             data = self._socket.recv(1 << 17)
             at = 0
@@ -286,8 +308,8 @@ class Socket:
                         return found
                     if kind == NLMSG_ERROR:
                         number = -struct.unpack_from("=i", data, at + 16)[0]
-                        raise OSError(number, f"cannot read addresses: {os.strerror(number)}")
-                    _add_address(found, data[at + 16 : at + length])
+                        raise OSError(number, f"cannot read {what}: {os.strerror(number)}")
+                    found.append(data[at + 16 : at + length])
                 at += (length + 3) & ~3
 
 

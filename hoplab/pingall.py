@@ -8,7 +8,8 @@ not hold up the others.
 ARP limits the size: the kernel keeps the entries of all namespaces in one table of 1,024 (arp(7),
 gc_thresh3), which 33 hosts that all talk to each other fill, and each request is copied to every
 port. So in larger labs every host finds two others by ARP, which shows that it can, and is told
-the MAC addresses of the rest; when the round is over it is as if it had never been told.
+the MAC addresses of the rest; when the round is over it is as if it had never been told. What
+somebody told it before, as by `arp -s`, right or wrong, stays and counts.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from hoplab import netlink
@@ -300,6 +302,11 @@ class _Round:
         self._neighbours(group, lambda one, other: netlink.neighbour_gone(
             one.index, other.address))  # fmt: skip
 
+    @cached_property
+    def _told(self) -> list[set[str]]:
+        """What each host had been told before we tell it anything."""
+        return [host.space.route.permanent_neighbours() for host in self.hosts]
+
     def _neighbours(
         self, group: list[tuple[int, int]], message: Callable[[Host, Host], netlink.Message]
     ) -> None:
@@ -310,7 +317,9 @@ class _Round:
         for i, j in group:
             one, other = self.hosts[i], self.hosts[j]
             if one.network == other.network:
-                messages.setdefault(i, []).append(message(one, other))
-                messages.setdefault(j, []).append(message(other, one))
+                if other.address not in self._told[i]:
+                    messages.setdefault(i, []).append(message(one, other))
+                if one.address not in self._told[j]:
+                    messages.setdefault(j, []).append(message(other, one))
         for index, some in messages.items():
             self.hosts[index].space.route.send(some)

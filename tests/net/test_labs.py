@@ -252,6 +252,20 @@ class TestSwap:
         out, _ = ping.communicate(timeout=30)
         assert "400 packets transmitted, 400 received, 0% packet loss" in out
 
+    def test_pingall_leaves_what_a_host_was_told(self, anybody: Any) -> None:
+        """Among so many it tells hosts the MAC addresses of others, and lets them forget them."""
+        hoplab = anybody
+        hoplab("up", "switch,n=24")
+        right = hoplab("exec", "h9", "--", "cat", "/sys/class/net/h9-eth0/address").out.strip()
+        for host, mac in (("h1", right), ("h2", "02:00:00:00:99:99")):
+            hoplab("exec", host, "--", "arp", "-s", "10.0.0.9", mac)
+        done = hoplab("pingall", "--json", code=1).json
+        assert done["lost"] == [["h2", "h9"], ["h9", "h2"]]
+        for host, mac in (("h1", right), ("h2", "02:00:00:00:99:99")):
+            assert mac in hoplab("exec", host, "--", "arp", "-n", "10.0.0.9").out
+        left = hoplab("exec", "h3", "--", "ip", "neigh", "show", "nud", "permanent").out
+        assert left == ""
+
     def test_a_strangers_app_gets_a_clean_table(self, hoplab: Any) -> None:
         hoplab("up", "switch")
         hoplab("pingall")
