@@ -24,6 +24,9 @@ WORDS = {
     ("capture", "what"): "hosts",
     ("path", "what"): "files",
 }
+# Where files and folders stand; bash offers files wherever it has nothing else.
+FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command")}
+FOLDERS = {("", "save"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name")}
 
@@ -48,12 +51,41 @@ def completion(arguments: argparse.Namespace) -> int:
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     for name, verb in verbs.choices.items():
         for action in verb._actions:
+            places = {(name, action.dest), ("", action.dest)}
             kind = WORDS.get((name, action.dest)) or WORDS.get(("", action.dest))
-            if kind and (name, action.dest) not in NEW and action.choices is None:
-                asks = shtab.cmd(f"hoplab completion --words {kind} 2>/dev/null")
-                action.complete = asks
-    print(shtab.complete(parser, shell=arguments.shell))
+            if action.nargs == 0 or action.choices is not None or places & NEW:
+                continue
+            if kind:
+                action.complete = {**shtab.cmd(_ASK.format(kind)), **_asks(kind)}
+            elif places & FILES:
+                action.complete = shtab.FILE
+            elif places & FOLDERS:
+                action.complete = shtab.DIRECTORY
+    own = _ZSH if arguments.shell == "zsh" else ""
+    script = shtab.complete(parser, shell=arguments.shell, preamble=own)
+    print(script.replace("complete -o bashdefault -F", "complete -o bashdefault -o default -F"))
     return Exit.OK
+
+
+_ASK = "hoplab completion --words {} 2>/dev/null"
+# Called when such a word is completed; what stands in the script itself is run at each TAB.
+_ZSH = f"""\
+_hoplab_words() {{
+  if [[ $PREFIX == */* && $1 == (topologies|controllers) ]]; then
+    _files -g '*.py(-.)'
+  else
+    compadd -- ${{(f)"$({_ASK.format('$1')})"}}
+  fi
+}}"""
+
+
+def _asks(kind: str) -> dict[str, str]:
+    """How zsh and fish ask; a path is completed as a path."""
+    fish = _ASK.format(kind)
+    if kind in ("topologies", "controllers"):
+        path = "string match -q '*/*' -- (commandline -ct)"
+        fish = f"if {path}; __fish_complete_suffix .py; else; {fish}; end"
+    return {"zsh": f"{{_hoplab_words {kind}}}", "fish": f"({fish})"}
 
 
 def words(kind: str) -> list[str]:

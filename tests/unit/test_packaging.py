@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from hoplab import __version__, content
+from hoplab import __version__, content, wait
 from hoplab.cli.parser import build_parser
 from hoplab.errors import Exit, LabError
 
@@ -263,6 +263,97 @@ def test_bash_completes_what_there_is_now(tmp_path: Path) -> None:
         )
         said = set(run("bash", "-c", command + ask, cwd=tmp_path, **paths).split())
         assert offered <= said, (line, said)
+
+
+# What TAB makes of a line, in a folder with my-run/, frames.pcapng, mine.py and dir/own.py.
+TYPED = {
+    "hoplab report my": "hoplab report my-run/",
+    "hoplab visit --save my": "hoplab visit --save my-run/",
+    "hoplab capture -w fr": "hoplab capture -w frames.pcapng ",
+    "hoplab exec h1 -- cat fr": "hoplab exec h1 -- cat frames.pcapng ",
+    "hoplab up dir/o": "hoplab up dir/own.py ",
+    "hoplab up web_": "hoplab up web_openflow ",
+    "hoplab swap le": "hoplab swap learning_switch ",
+}
+SOURCE = {
+    "bash": "source ./script; PS1=",
+    "zsh": "fpath=($PWD/functions $fpath); autoload -U compinit; compinit -u -D; PS1=",
+}
+
+
+@pytest.mark.parametrize("shell", SOURCE)
+def test_what_a_tab_types(shell: str, tmp_path: Path) -> None:
+    """In a terminal; and hoplab is asked for words once at most, where words may stand."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
+    env = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb"}
+    script = run(*hoplab, "completion", shell, cwd=tmp_path, **env)
+    for folder in ("my-run", "dir", "functions", "bin"):
+        (tmp_path / folder).mkdir()
+    for name in ("mine.py", "dir/own.py", "frames.pcapng"):
+        (tmp_path / name).write_text("")
+    for name in ("script", "functions/_hoplab"):
+        (tmp_path / name).write_text(script)
+    stub = tmp_path / "bin" / "hoplab"
+    stub.write_text(f'#!/bin/sh\necho x >>"{tmp_path}/calls"\nexec {shlex.join(hoplab)} "$@"\n')
+    stub.chmod(0o755)
+    env["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
+    plain = [program, "--norc" if shell == "bash" else "-f", "-i"]
+    terminal = subprocess.Popen(
+        [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *plain],
+        cwd=tmp_path, env={**os.environ, **env},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert terminal.stdin is not None and terminal.stdout is not None
+    os.set_blocking(terminal.stdout.fileno(), False)
+
+    def type_until(keys: str, expected: str) -> None:
+        said = ""
+
+        def look() -> bool:
+            nonlocal said
+            assert terminal.stdout is not None
+            said += (terminal.stdout.read() or b"").decode(errors="replace")
+            return expected in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said)
+
+        assert terminal.stdin is not None
+        terminal.stdin.write(keys.encode())
+        terminal.stdin.flush()
+        try:
+            wait.until(look, f"{expected!r}", within_s=20)
+        except LabError as error:
+            raise AssertionError(f"{error}: {said!r}") from None
+
+    try:
+        type_until(f"{SOURCE[shell]}; echo re''ady\r", "ready")
+        for line, becomes in TYPED.items():
+            type_until(f"{line}\t", becomes)
+            type_until("\x15echo cl''ean\r", "clean")
+        asked = (tmp_path / "calls").read_text().count("x")
+        assert asked <= 3, f"{asked} times for lines of which three have a word of ours"
+    finally:
+        terminal.kill()
+        terminal.communicate()
+
+
+def test_fish_completes_files_and_words(tmp_path: Path) -> None:
+    program = shutil.which("fish")
+    if program is None:
+        pytest.skip("fish is not installed")
+    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
+    env = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
+    (tmp_path / "script").write_text(run(*hoplab, "completion", "fish", cwd=tmp_path, **env))
+    for folder in ("my-run", "dir"):
+        (tmp_path / folder).mkdir()
+    for name in ("mine.py", "dir/own.py", "frames.pcapng"):
+        (tmp_path / name).write_text("")
+    function = f"function hoplab; {shlex.join(hoplab)} $argv; end; source script; "
+    for line, becomes in TYPED.items():
+        done = run(program, "-c", f"{function}complete -C '{line}'", cwd=tmp_path, **env)
+        offered = {each.split("\t")[0] for each in done.splitlines()}
+        assert becomes.strip().rpartition(" ")[2] in offered, (line, offered)
 
 
 # ---- the bill of materials ----------------------------------------------------------------------
