@@ -16,6 +16,7 @@ import shlex
 import sysconfig
 from pathlib import Path
 
+from hoplab import content
 from hoplab.errors import Exit, LabError
 
 FILE = "/etc/apparmor.d/hoplab"
@@ -43,7 +44,7 @@ def launcher() -> Path:
     if not path.is_file():
         raise LabError(
             f"there is no {path}, to which a profile could be attached",
-            "install hoplab first: scripts/install.sh",
+            f"install hoplab first: {content.installer() or 'pip install hoplab'}",
             Exit.REFUSED,
         )
     return path.resolve()

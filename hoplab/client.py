@@ -37,7 +37,15 @@ Progress = Callable[[str], None]
 def state_folder() -> Path:
     """Where labs keep their folders (XDG Base Directory Specification)."""
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "hoplab"
+    try:
+        return Path(home).expanduser() / "hoplab"
+    except RuntimeError:
+        raise LabError(
+            "labs are kept in your home, and nobody knows where it is: HOME is not set, and user "
+            f"{os.getuid()} has no account here",
+            "export HOME=/tmp/me, or XDG_STATE_HOME, a folder that you may write",
+            Exit.REFUSED,
+        ) from None
 
 
 def labs_folder() -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +45,12 @@ def folder(kind: Kind) -> Path:
         "install hoplab again",
         Exit.NO_SUCH,
     )
+
+
+def installer() -> str:
+    """The command that installs what hoplab needs; "" where this is no checkout."""
+    path = _HERE.parent / "scripts" / "install.sh"
+    return shlex.quote(str(path)) if path.is_file() else ""
 
 
 def names(kind: Kind) -> list[str]:

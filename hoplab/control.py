@@ -21,6 +21,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import shlex
 import signal
 import socket
 import struct
@@ -31,7 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab import flows, spare, switchd, wait
+from hoplab import content, flows, spare, switchd, wait
 from hoplab.bridges import all_connected, set_controllers
 from hoplab.errors import Exit, LabError, cannot_write
 
@@ -107,7 +108,8 @@ class Controller:
         if not _installed(package):
             raise LabError(
                 f"{self.platform} is not installed for {sys.executable}",
-                "run scripts/install.sh in a checkout and use its .venv/bin/hoplab"
+                f"run {content.installer() or 'scripts/install.sh in a checkout'} and use its "
+                ".venv/bin/hoplab; hoplab doctor knows more"
                 if package == "ryu"
                 else f"install it beside hoplab: {sys.executable} -m pip install {self.platform}",
                 Exit.REFUSED,
@@ -166,10 +168,15 @@ class Controller:
             where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
             raise LabError(
                 f"the controller {self.title} ended while starting: {where}",
-                f"mend it; it can be tried alone: ryu-manager {' '.join(map(str, self.files))}",
+                f"mend it; it can be tried alone: {self._alone()}",
                 Exit.BAD_INPUT,
                 text,
             )
+
+    def _alone(self) -> str:
+        """The command that runs the files outside a lab, with what ours import beside them."""
+        beside = shlex.quote(str(content.folder("controllers")))
+        return f"PYTHONPATH={beside} ryu-manager {shlex.join(map(str, self.files))}"
 
     def ended(self) -> bool:
         """Whether the process was started and is no longer there."""

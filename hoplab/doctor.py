@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hoplab import apparmor, client, netlink, reported, sandbox, switchd
+from hoplab import apparmor, client, content, netlink, reported, sandbox, switchd
 from hoplab.errors import LabError
 from hoplab.wait import patience
 
@@ -100,7 +101,6 @@ def _modules() -> Iterator[Check]:
     python = f"Python {sys.version.split()[0]} ({sys.executable})"
     good = sys.version_info >= (3, 10)
     yield Check("python", python, good, "" if good else "use Python 3.10 or later")
-    install = "scripts/install.sh"
     for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
                           ("dns", "dnspython")):  # fmt: skip
         if find_spec(name) is None:
@@ -109,13 +109,27 @@ def _modules() -> Iterator[Check]:
                 why += ": this virtual environment does not look at the distribution's packages"
             if name == "ryu":
                 why += "; a plain `pip install ryu` stops at get_script_args"
-            yield Check(f"Python's {name}", why, False, install)
+            yield Check(f"Python's {name}", why, False, _installs(package))
             continue
         try:
             version = metadata.version(package)
         except metadata.PackageNotFoundError:
             version = "installed"
         yield Check(f"Python's {name}", version, True)
+
+
+def _installs(package: str) -> str:
+    """The line that installs a package for this Python."""
+    if content.installer():
+        return content.installer()
+    if package == "mininet":
+        return "sudo apt-get install mininet"
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    if package != "ryu":
+        return f"{pip} {package}"
+    # Ryu builds only with an old setuptools; which variable tells pip so depends on its age.
+    told = "PIP_CONSTRAINT=ryu-build.txt PIP_BUILD_CONSTRAINT=ryu-build.txt PIP_USE_PEP517=1"
+    return f"echo 'setuptools<68' > ryu-build.txt && {told} {pip} ryu==4.34"
 
 
 def blind(prefix: Path) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -90,9 +91,12 @@ def bridges_of_others(machine: Machine) -> Note | None:
     )
 
 
+_SWITCHD_PID = "run/openvswitch/ovs-vswitchd.pid"
+
+
 def _switchd_pid(machine: Machine) -> int | None:
     """The machine's own ovs-vswitchd, if it runs."""
-    number = machine.read("run/openvswitch/ovs-vswitchd.pid").strip()
+    number = machine.read(_SWITCHD_PID).strip()
     if number.isdigit() and machine.read(f"proc/{number}/comm").strip() == "ovs-vswitchd":
         return int(number)
     return None
@@ -102,6 +106,9 @@ def half_an_open_vswitch(machine: Machine) -> Note | None:
     """A database without a switch process: `mn` and `ovs-vsctl` wait for ever."""
     if not os.path.exists(machine.root / "run/openvswitch/db.sock") or _switchd_pid(machine):
         return None
+    written = os.path.lexists(machine.root / _SWITCHD_PID)
+    if written and not (machine.read(_SWITCHD_PID) and machine.read("proc/1/comm")):
+        return None  # closed to us, or others' processes are hidden (hidepid): nobody can tell
     return Note(
         "this machine's own Open vSwitch has its database but no ovs-vswitchd; stock `mn` and "
         "`ovs-vsctl` wait for ever on it",
@@ -141,7 +148,7 @@ def sudo_does_not_find(machine: Machine) -> Note | None:
     return Note(
         f"{' and '.join(hidden)} is on your PATH, but sudo does not look there: "
         f'"sudo: {program}: command not found"',
-        f"sudo {where} …   # with its whole path",
+        f"sudo {shlex.quote(where)} …   # with its whole path",
     )
 
 
@@ -159,7 +166,7 @@ def ryus_own_launcher(machine: Machine) -> Note | None:
     return Note(
         f"`ryu-manager` here is Ryu's own, which stops with eventlet {version}: \"cannot import "
         "name 'ALREADY_HANDLED'\"; hoplab starts Ryu by a launcher that does not",
-        "python -m hoplab.ryu_main …   # takes ryu-manager's arguments",
+        f"{shlex.quote(sys.executable)} -m hoplab.ryu_main …   # takes ryu-manager's arguments",
     )
 
 

@@ -46,7 +46,7 @@ def _tool(name: str) -> str:
     if not found:
         raise LabError(
             f"{name} is not installed",
-            "run scripts/install.sh, or: sudo apt-get install openvswitch-switch",
+            "hoplab doctor knows how; most likely: sudo apt-get install openvswitch-switch",
             Exit.REFUSED,
         )
     return found

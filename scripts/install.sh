@@ -10,6 +10,8 @@
 #   - root is used for apt alone, and only when a package is missing.
 #   - Every failing step ends with the command to run and with the end of its log.
 set -euo pipefail
+# apt wants these, and `su` keeps the PATH of a user who has not.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$here/.venv
@@ -56,7 +58,7 @@ die() { # die CODE SENTENCE [NEXT STEP]
     exit "$1"
 }
 
-arguments=("$@")
+arguments=() # for another start of this script, from another folder
 with_tests=no dry_run=no list=no bundle=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -65,7 +67,10 @@ while [ $# -gt 0 ]; do
         --list) list=yes ;;
         --from)
             [ -n "${2:-}" ] || die 2 "--from needs the folder that make bundle made"
-            bundle=$(readlink -f -- "$2") && shift
+            bundle=$(readlink -f -- "$2") || die 2 "there is no folder $2"
+            arguments+=("$1" "$bundle")
+            shift 2
+            continue
             ;;
         -h | --help) usage && exit 0 ;;
         *)
@@ -74,6 +79,7 @@ while [ $# -gt 0 ]; do
             exit 2
             ;;
     esac
+    arguments+=("$1")
     shift
 done
 
@@ -154,8 +160,15 @@ if [ "$EUID" -ne 0 ]; then
     as_root=(sudo)
     how_root="through sudo"
 fi
-apt_install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
-    -o DPkg::Lock::Timeout=300)
+# sudo passes no proxy on. Configuration files that somebody changed stay as they are: dpkg would
+# ask, where nobody sees it.
+apt=(env DEBIAN_FRONTEND=noninteractive LC_ALL=C)
+for name in http_proxy https_proxy no_proxy; do
+    if [ -n "${!name:-}" ]; then apt+=("$name=${!name}"); fi
+done
+apt+=(apt-get)
+apt_install=("${apt[@]}" install -y --no-install-recommends -o DPkg::Lock::Timeout=300
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold)
 
 say "this will be done in $here:"
 if [ ${#missing[@]} -gt 0 ]; then
@@ -183,7 +196,10 @@ fi
 # ---- running a step ----------------------------------------------------------------------------
 
 # One installer at a time in one checkout; a second one waits, then finds the work done.
-mkdir -p -- "$venv"
+if ! { mkdir -p -- "$venv" && true >>"$venv/.lock" && true >>"$log"; } 2>/dev/null; then
+    die 1 "$venv cannot be written: it is another user's, or the disk is full or read-only" \
+        "where root ran this once: sudo chown -R $(id -un): ${here@Q}"
+fi
 exec 9>"$venv/.lock"
 if ! flock -n 9; then
     say "another install is running here, waiting for it"
@@ -207,8 +223,11 @@ trap stop_ticker EXIT
 step() { # step SENTENCE COMMAND...: runs it with its output in the log
     local sentence=$1 began=$SECONDS code=0
     shift
+    local shown=("$@")
+    if [ "$1" = patiently ]; then shown=("${@:2}"); fi
+    shown=("${shown[@]/:\/\/*@/://...@}") # a proxy's password
     printf 'install: %s ... ' "$sentence"
-    printf '\n$ %s\n' "${*@Q}" >>"$log"
+    printf '\n$ %s\n' "${shown[*]@Q}" >>"$log"
     if [ -t 1 ]; then
         # Shows that a long step lives. Its output is the terminal, so no pipe is held open.
         (
@@ -225,11 +244,24 @@ step() { # step SENTENCE COMMAND...: runs it with its output in the log
         {
             printf '\nThe end of %s:\n' "$log"
             tail -n 25 -- "$log" | sed 's/^/  | /'
-            printf '\ninstall: this command failed with exit code %d:\n  %s\n' "$code" "${*@Q}"
+            printf '\ninstall: this command failed with exit code %d:\n  %s\n' "$code" "${shown[*]@Q}"
         } >&2
         return "$code"
     fi
     printf 'done (%d s)\n' $((SECONDS - began))
+}
+
+patiently() { # patiently COMMAND...: apt waits for its other locks by itself, not for its lists
+    local deadline=$((SECONDS + 300)) code
+    while true; do
+        code=0
+        "$@" || code=$?
+        if [ "$code" -eq 0 ] || [ "$SECONDS" -ge "$deadline" ] ||
+            ! tail -n 3 -- "$log" | grep -q 'lock'; then
+            return "$code"
+        fi
+        sleep 2
+    done
 }
 
 : >"$log"
@@ -257,7 +289,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt_install+=("${offline[@]}")
     fi
     # A broken third-party list makes the update fail while ours may be fine: the install decides.
-    step "reading the package lists" "${as_root[@]}" apt-get update "${offline[@]}" ||
+    step "reading the package lists" patiently "${as_root[@]}" "${apt[@]}" update "${offline[@]}" ||
         say "going on with the package lists that are there"
     available=()
     for name in "${missing[@]}"; do
@@ -285,21 +317,22 @@ if venv_ready; then
     exit 0
 fi
 
-"$system_python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-    die 1 "hoplab needs Python 3.10 or later; $system_python is older" \
-        "use Debian 12, Ubuntu 22.04 or later, or the virtual machine in vagrant/"
-
 # What would make a venv's Python or pip put things elsewhere, or count what is elsewhere as ours.
 unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON
 export PIP_USER=0 PYTHONNOUSERSITE=1
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
+"$system_python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    die 1 "hoplab needs Python 3.10 or later; $system_python is older" \
+        "use Debian 12, Ubuntu 22.04 or later, or the virtual machine in vagrant/"
+
 venv_python=$venv/bin/python
 # A venv that was half made, or moved here, is made again (the lock and the log stay).
-if ! "$venv_python" -c 'import pip, sys; sys.exit(sys.prefix != sys.argv[1])' "$venv" 2>/dev/null; then
+if [ "$(cat -- "$venv/.place" 2>/dev/null)" != "$venv" ] || ! "$venv_python" -c 'import pip' 2>/dev/null; then
     find "$venv" -mindepth 1 -maxdepth 1 ! -name .lock ! -name install.log -exec rm -rf -- {} +
     step "making .venv" "$system_python" -m venv --system-site-packages "$venv" ||
         die 1 "no virtual environment could be made" "see the log above"
+    printf '%s\n' "$venv" >"$venv/.place" # its scripts name it
 fi
 
 pip=("$venv_python" -m pip --no-color)
@@ -310,6 +343,12 @@ if [ -n "$bundle" ]; then
     PIP_FIND_LINKS=$("$venv_python" -c \
         'import pathlib, sys; print(pathlib.Path(sys.argv[1]).as_uri())' "$bundle/wheels")
     export PIP_FIND_LINKS
+fi
+
+elsewhere=$("${pip[@]}" config list | grep -E '^(global|install)\.(target|prefix|root)=' || true)
+if [ -n "$elsewhere" ]; then
+    die 1 "pip's own settings would install into another place: $elsewhere" \
+        "take them out (pip config debug says where they are), or for once: PIP_CONFIG_FILE=/dev/null $0"
 fi
 
 # ryu 4.34 builds only with an old setuptools, and pip's isolated build sees no ordinary

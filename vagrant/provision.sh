@@ -10,16 +10,14 @@ set -euo pipefail
 checkout=$1 user=$2
 shift 2
 
-# As the user, so that the environment is theirs; the script uses sudo for apt.
 apt_packages=()
 for name in sudo tshark bash-completion man-db; do
     if ! dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed; then
         apt_packages+=("$name")
     fi
 done
-chown -R "$user": "$checkout"
 "$checkout/scripts/install.sh" "$@"
-chown -R "$user": "$checkout/.venv"
+chown -R "$user": "$checkout" # theirs, so that they can run the installer and the tests as well
 if [ ${#apt_packages[@]} -gt 0 ]; then
     # Wireshark's tools and what makes a terminal pleasant: a lab runs without them.
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \

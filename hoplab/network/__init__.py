@@ -44,7 +44,7 @@ try:
 except ImportError as error:  # told as what it is: something to install
     raise LabError(
         f"Mininet cannot be imported: {error}",
-        "run scripts/install.sh, or: sudo apt-get install mininet",
+        "hoplab doctor knows how; most likely: sudo apt-get install mininet",
         Exit.REFUSED,
     ) from error
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -236,3 +237,16 @@ def test_a_lab_that_comes_up_is_not_missing(state: Path) -> None:
         with pytest.raises(LabError, match="the lab one is coming up or going down"):
             ask()
     claimed.give_up()
+
+
+def test_a_user_without_an_account_and_without_HOME(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run as some number."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    with pytest.raises(LabError, match="HOME is not set"):
+        client.state_folder()

@@ -533,7 +533,7 @@ def fake_debian(tmp_path: Path, sudo: bool = False) -> Path:
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("bash", "cat", "cut", "dirname", "env", "flock", "mkdir", "readlink", "sed",
-                 "sha256sum", "tail", "find", "rm", "mv"):  # fmt: skip
+                 "sha256sum", "tail", "find", "rm", "mv", "grep", "sleep", "id"):  # fmt: skip
         found = shutil.which(name)
         assert found is not None
         (tools / name).symlink_to(found)
@@ -546,13 +546,15 @@ def fake_debian(tmp_path: Path, sudo: bool = False) -> Path:
     return tools
 
 
-def installer(tree: Path, tools: Path, as_nobody: bool = False) -> subprocess.CompletedProcess[str]:
+def installer(
+    tree: Path, tools: Path, as_nobody: bool = False, **env: str
+) -> subprocess.CompletedProcess[str]:
     command = ["/bin/bash", str(tree / "scripts" / "install.sh")]
     if as_nobody:
         prefix = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         command = [*prefix, *command]
     return subprocess.run(
-        command, env={"PATH": str(tools), "HOME": "/"}, capture_output=True, text=True
+        command, env={"PATH": str(tools), "HOME": "/", **env}, capture_output=True, text=True
     )
 
 
@@ -584,8 +586,77 @@ def test_a_failing_step_shows_its_log_and_its_command(tmp_path: Path) -> None:
     assert "The end of " in done.stderr and "this command failed with exit code 1" in done.stderr
     asked = (tmp_path / "apt").read_text().splitlines()
     assert asked[0] == "update"
-    assert re.fullmatch(r"install -y --no-install-recommends -o \S+ mininet .*", asked[1])
+    options = r"(-o \S+ )+"
+    assert re.fullmatch(rf"install -y --no-install-recommends {options}mininet .*", asked[1])
+    assert "--force-confold" in asked[1]  # dpkg would ask, where nobody sees it
     assert "it goes on from here" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended apt-get as root")
+def test_apt_is_told_of_the_proxy_and_asked_again_while_its_lists_are_locked(
+    tmp_path: Path,
+) -> None:
+    tree, tools = copy_tree(tmp_path), fake_debian(tmp_path)
+    (tools / "apt-get").write_text(
+        f'#!/bin/sh\necho "$1 $http_proxy" >> "{tmp_path}/apt"\n'
+        f'test "$1" = update || exit 1\ntest -e "{tmp_path}/asked" && exit 0\n'
+        f'true > "{tmp_path}/asked"\n'
+        'echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)"\n'
+        "exit 100\n"
+    )
+    # As sudo does it, which hands no proxy on.
+    (tools / "env").unlink()
+    (tools / "env").write_text('#!/bin/sh\nexec /usr/bin/env -i PATH="$PATH" "$@"\n')
+    (tools / "env").chmod(0o755)
+    proxy = "http://me:secret@proxy.school:3128"
+    done = installer(tree, tools, http_proxy=proxy)
+    assert (tmp_path / "apt").read_text().splitlines() == [
+        f"update {proxy}", f"update {proxy}", f"install {proxy}",
+    ]  # fmt: skip
+    assert "going on with the package lists" not in done.stdout
+    assert "secret" not in done.stdout + done.stderr + (tree / ".venv/install.log").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a folder that is root's")
+def test_a_venv_that_root_made_is_told_as_such() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        tree, tools = copy_tree(place), fake_debian(place)
+        place.chmod(0o755)
+        for path in (tree, *tree.rglob("*")):
+            os.chown(path, 65534, 65534)
+        (tree / ".venv").mkdir()
+        done = installer(tree, tools, as_nobody=True)
+    assert done.returncode == 1
+    assert ".venv cannot be written" in done.stderr and "sudo chown -R" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended dpkg-query as root")
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"PYTHONHOME": "/nonexistent"}, "installing ryu"),
+        ({"PIP_CONFIG_FILE": "{}/pip.conf"}, "install.target='/tmp/x'"),
+    ],
+)
+def test_settings_that_lead_elsewhere(tmp_path: Path, setting: dict[str, str], said: str) -> None:
+    tree, tools = copy_tree(tmp_path), fake_debian(tmp_path)
+    (tools / "dpkg-query").write_text("#!/bin/sh\nshift 3\nfor n; do echo $n installed; done\n")
+    (tmp_path / "pip.conf").write_text("[install]\ntarget = /tmp/x\n")
+    env = {name: value.format(tmp_path) for name, value in setting.items()}
+    done = installer(tree, tools, PIP_NO_INDEX="1", **env)
+    assert done.returncode == 1 and said in done.stdout + done.stderr, done
+
+
+def test_line_ends_stay_as_they_are_on_windows(tmp_path: Path) -> None:
+    """Git for Windows makes CRLF of them unless told otherwise, and bash reads the CR."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout of git, or git is not installed")
+    plain = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    crlf = ("-c", "core.autocrlf=true", "-c", f"safe.directory={ROOT}/.git")
+    run(git, *crlf, "clone", "-q", "--depth=1", f"file://{ROOT}", "clone", cwd=tmp_path, **plain)
+    assert b"\r" not in (tmp_path / "clone" / "scripts" / "install.sh").read_bytes()
 
 
 @pytest.mark.long
@@ -605,3 +676,7 @@ def test_the_installer_in_a_path_with_spaces(tmp_path: Path) -> None:
     (tree / ".venv" / ".stamp-run").unlink()
     run("scripts/install.sh", cwd=tree)
     run(python, "-c", "import ryu, hoplab", cwd=tmp_path)
+    moved = tree.rename(tree.with_name("moved here"))
+    run("scripts/install.sh", cwd=moved)
+    run("/bin/bash", "-c", ". .venv/bin/activate && hoplab --version", cwd=moved)
+    assert str(moved) in (moved / ".venv" / "bin" / "activate").read_text()

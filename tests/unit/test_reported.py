@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import struct
@@ -86,6 +87,8 @@ def test_a_database_without_a_switch(machine: Machine) -> None:
     note = found(machine)["the machine's Open vSwitch"]
     assert "wait for ever" in note.found and "restart openvswitch-switch" in note.fix
     put(machine.root / "run/openvswitch/ovs-vswitchd.pid", "77\n")
+    assert found(machine) == {}  # hidepid: we see not even process 1
+    put(machine.root / "proc/1/comm", "systemd\n")
     assert "the machine's Open vSwitch" in found(machine)
     put(machine.root / "proc/77/comm", "ovs-vswitchd\n")
     assert found(machine) == {}
@@ -150,8 +153,12 @@ def test_an_environment_that_does_not_see_mininet(
     told = {check.what: check for check in doctor._modules()}
     mininet = told["Python's mininet"]
     assert "does not look at the distribution's packages" in mininet.found
-    assert not mininet.good and mininet.fix == "scripts/install.sh"
+    assert not mininet.good and mininet.fix == shlex.quote(str(ROOT / "scripts" / "install.sh"))
     assert "get_script_args" in told["Python's ryu"].found
+    monkeypatch.setattr(doctor.content, "installer", lambda: "")  # as from a wheel
+    fixes = [check.fix for check in doctor._modules()][1:]
+    assert fixes[0] == "sudo apt-get install mininet" and "setuptools<68" in fixes[1]
+    assert fixes[3] == f"{shlex.quote(sys.executable)} -m pip install dnspython"
     put(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = true\n")
     assert "does not look" not in next(
         check.found for check in doctor._modules() if check.what == "Python's mininet"
