@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from hoplab.trace.causes import ASKS_MAC
+from hoplab.trace.causes import ASKS_MAC, Lookup
 from hoplab.trace.narrative import Remark, Request, Step, Trip
 from hoplab.trace.steps import Facts
 from hoplab.trace.tcp import Connection, Side
@@ -64,25 +64,50 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
 def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
     asked = [trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group]
     start, inside = step.trips[0] if step.trips else 0, set(step.trips)
-    later = {trip.number for trip in asked if trip.number > start} - inside
+    later = [trip for trip in asked if trip.number > start and trip.number not in inside]
     name = "ARP" if step.key == "arp" else "neighbour"
     if not asked:
-        if not facts.trips:
-            return [Remark("arp-none", "No frame at all, so no ARP either.")]
-        text = "No ARP request in the whole capture: every node that sent already had the MAC of "
-        return [Remark("arp-none", text + "its next hop in its ARP cache.")]
-    if not later:
-        return []
-    where = [
+        return [_no_arp(facts)]
+    seen: dict[tuple[str, str], int] = {}
+    for trip in asked:
+        seen.setdefault((trip.sender, trip.dst), trip.number)
+    new = set(seen.values())
+    first = [trip.number for trip in later if trip.number in new]
+    again = [trip.number for trip in later if trip.number not in new]
+    none = "" if step.trips else "None before the first packet: its sender had the MAC in cache. "
+    out = []
+    if first:
+        few = plural(len(first), f"{'more ' if step.trips else ''}{name} request")
+        where = _places(steps, step, first)
+        text = f"{none}{few} followed, where a node first needed a neighbour: {where}."
+        out.append(Remark("arp-later", text))
+    if again:
+        few = plural(len(again), f"{name} request")
+        text = f"{few} asked once more for what was asked before: {_places(steps, step, again)}."
+        out.append(Remark("arp-later-again", text))
+    return out
+
+
+def _no_arp(facts: Facts) -> Remark:
+    if not facts.trips:
+        return Remark("arp-none", "No frame at all, so no ARP either.")
+    checks = [trip.number for trip in facts.trips if trip.kind in ASKS_MAC]
+    had = "every node that sent already had the MAC of its next hop in its ARP cache."
+    if not checks:
+        return Remark("arp-none", f"No ARP request in the whole capture: {had}")
+    few = plural(len(checks), "check")
+    text = f"No ARP request to all: {had} {few} {numbers(checks)} asked a neighbour itself whether "
+    return Remark("arp-checks", text + "it is still there.")
+
+
+def _places(steps: list[Step], step: Step, wanted: list[int]) -> str:
+    """In which other steps they are: 'DNS (#4, #6); the handshake (#22)'."""
+    among = set(wanted)
+    return "; ".join(
         f"{_SHORT.get(other.key, 'others')} {numbers(found)}"
         for other in steps
-        if other is not step
-        and (found := [number for number in other.trips if number in later])
-    ]
-    few = plural(len(later), f"{'more ' if step.trips else ''}{name} request")
-    first = "" if step.trips else "None before the first packet: its sender had the MAC in cache. "
-    text = f"{first}{few} followed, where a node first needed a neighbour: {'; '.join(where)}."
-    return [Remark("arp-later", text)]
+        if other is not step and (found := [one for one in other.trips if one in among])
+    )
 
 
 def _asked_again(facts: Facts, step: Step) -> list[Remark]:
@@ -107,17 +132,21 @@ def _dns(facts: Facts, step: Step, request: Request | None) -> list[Remark]:
     if not step.trips:
         return [_no_dns(facts, request)]
     out = []
-    helped: dict[int, list[str]] = {}  # question -> servers that were asked because of it
+    helped: dict[int, list[Lookup]] = {}  # question -> what was asked because of it
     for other in facts.lookups:
-        helped.setdefault(other.serves, []).append(other.server)
+        helped.setdefault(other.serves, []).append(other)
     alone: dict[str, list[int]] = {}  # server -> questions that it answered by itself
     for one in lookups:
         if one.serves or not one.answer:
             continue
         if one.question in helped:
-            chain = ", then ".join(dict.fromkeys(helped[one.question]))
+            chain = ", then ".join(dict.fromkeys(other.server for other in helped[one.question]))
             text = f"{one.server} did not know {one.kind} {clean(one.name, 60)}; it asked {chain}"
-            out.append(Remark("dns-recursion", f"{text}, and passed the result on."))
+            last = helped[one.question][-1]
+            text += ", and passed the result on." if last.answer else (
+                f", but {last.server} did not answer it: what it then said is its own."
+            )  # fmt: skip
+            out.append(Remark("dns-recursion", text))
         elif one.rcode == 0 and not one.referral and not one.truncated:
             alone.setdefault(one.server, []).append(one.question)
     for server, asked in alone.items():
@@ -130,15 +159,18 @@ def _dns(facts: Facts, step: Step, request: Request | None) -> list[Remark]:
         result = other.result or "no answer"
         text = f"{other.asker} also asked for AAAA, the IPv6 address (#{other.question}): {result}."
         out.append(Remark("dns-aaaa", text))
-    silent = [one for one in client if not one.answer]
-    for one in silent:
-        times = plural(len(one.tries), "time")
-        text = f"{one.asker} asked {one.server} {times} for {one.kind} {clean(one.name, 60)}"
+    silent: dict[tuple[str, str, str, str], int] = {}
+    for one in lookups:
+        if not one.answer:
+            asked_for = (one.asker, one.server, one.kind, clean(one.name, 60))
+            silent[asked_for] = silent.get(asked_for, 0) + len(one.tries)
+    for (asker, server, kind, what), tries in silent.items():
+        text = f"{asker} asked {server} {plural(tries, 'time')} for {kind} {what}"
         out.append(Remark("dns-silent", f"{text} and got no answer."))
     if any(one.truncated for one in lookups) or any(one.tcp for one in lookups):
         text = "DNS went over TCP too: an answer that does not fit a datagram is fetched that way."
         out.append(Remark("dns-tcp", text))
-    return out
+    return list(dict.fromkeys(out))
 
 
 def _no_dns(facts: Facts, request: Request | None) -> Remark:

@@ -47,6 +47,7 @@ from tests.unit.scenarios import (
     switch_warm,
     web,
 )
+from tests.unit.test_runs import untranslated
 
 
 def step(story: Story, key: str) -> Step:
@@ -220,6 +221,7 @@ def test_late_check_of_the_cache_stands_apart() -> None:
         "arp-request",
         "arp-reply",
     ]
+    assert "No ARP request to all" in remark(story, "arp-checks")
 
 
 def test_a_host_that_stays_dead_is_asked_for_again() -> None:
@@ -227,6 +229,8 @@ def test_a_host_that_stays_dead_is_asked_for_again() -> None:
     net = web(warm=True)
     for sport in (40000, 40001):
         Talk(net, CLIENT, DEAD, sport).say("c", SYN)
+    assert "5 ARP requests asked once more" in remark(net.story(URL), "arp-later-again")
+    assert "1 ARP request followed, where a node first" in remark(net.story(URL), "arp-later")
     asked = [trip for trip in net.story(URL).trips if trip.kind == "arp-request"]
     assert [trip.causes[0] for trip in asked] == [1, 1, 1, 6, 6, 6]
 
@@ -284,6 +288,11 @@ def test_resolver_that_gets_no_answer_itself() -> None:
     outcome = net.story(URL).outcome
     assert outcome.code == "dns-failed" and "SERVFAIL" in outcome.sentence
     assert "resolver asked root and got no answer." in outcome.why
+    story = net.story(URL)
+    told = remark(story, "dns-recursion")
+    assert "it asked root, but root did not answer it" in told and "passed" not in told
+    assert "resolver asked root 1 time for A www" in remark(story, "dns-silent")
+    assert untranslated(story) == set()
 
 
 def test_name_without_address() -> None:
