@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -268,9 +269,16 @@ def _comments(story: Story) -> dict[int, str]:
     comments: dict[int, str] = {}
     for trip in story.trips:
         unwanted = {one.leg for one in trip.ignored}
+        hops: list[int] = []  # of each leg, from the sender on: copies have the same
         for leg in trip.legs:
+            hops.append(1 if leg.parent is None else hops[leg.parent] + 1)
+        copies = Counter(hops)
+        for leg, hop in zip(trip.legs, hops, strict=True):
             way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
-            text = f"#{trip.number} {trip.title}, hop {leg.index + 1} of {len(trip.legs)}: {way}"
+            place = f"hop {hop} of {max(hops)}"
+            if copies[hop] > 1:
+                place += f", one of {copies[hop]} copies"
+            text = f"#{trip.number} {trip.title}, {place}: {way}"
             if leg.sent is not None:
                 comments[leg.sent] = text + (
                     ", lost there" if leg.lost else ", cut by the capture's end" if leg.cut else ""

@@ -282,9 +282,11 @@ def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
 
 def _again(one: Decision) -> str:
     """A question to the controller in few words."""
+    flows = f"{plural(len(one.installed), 'flow')} installed, " if one.installed else ""
+    if one.wait_ms is None and one.installed:
+        return f"{one.node} asked the controller: {flows}no frame sent back"
     if one.wait_ms is None:
         return f"{one.node} asked the controller and got no answer"
-    flows = f"{plural(len(one.installed), 'flow')} installed, " if one.installed else ""
     return f"{one.node} asked the controller: {flows}{one.answer} after {one.wait_ms:.2f} ms"
 
 

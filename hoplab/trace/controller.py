@@ -35,6 +35,7 @@ from hoplab.trace.wiring import Wiring
 from hoplab.wire.openflow import NO_BUFFER, Match, Message
 
 AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
+OTHER_NS = 50_000_000  # a frame that is not the one asked about is an answer only right after
 SECOND = 1_000_000_000
 LATE_NS = 2 * SECOND  # Open vSwitch looks about once a second which flows have timed out
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
@@ -307,9 +308,9 @@ def decide(
 
 
 def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arrival]:
-    """Where a packet came to a switch."""
+    """Where a packet came to a datapath: a switch, or a router that is one."""
     for leg, hop in enumerate(journey.hops()):
-        if hop.head is None or not wiring.is_switch(hop.head):
+        if hop.head is None or not wiring.is_datapath(hop.head):
             continue
         seen = hop.received or hop.seen
         number = wiring.interfaces[hop.head].extra.get("port")
@@ -375,17 +376,55 @@ def _same(frame: bytes, part: bytes) -> bool:
 
 
 class _Answers:
-    """What the controller said, by connection; each answer is taken once."""
+    """What the controller said, by connection; each answer and each flow is taken once."""
 
     def __init__(self, said: Sequence[Said]) -> None:
         self._said: dict[Connection, list[Said]] = {}
+        self._asked: dict[Connection, list[int]] = {}  # when
         self._taken: set[int] = set()
+        self._silent: dict[Connection, int] = {}  # when the last was asked that got nothing
         for one in said:
             if not one.up:
                 self._said.setdefault(one.connection, []).append(one)
+            elif one.message.kind == "packet-in":
+                self._asked.setdefault(one.connection, []).append(one.t_ns)
 
     def find(self, question: Said) -> tuple[Said | None, list[Message]]:
         """The answer, and the flows that came with it."""
+        answer, flows = self._own(question)
+        if answer is None:
+            answer, more = self._other(question)
+            flows += more
+        if answer is None and not flows:
+            self._silent[question.connection] = question.t_ns
+        return answer, flows
+
+    def _other(self, question: Said) -> tuple[Said | None, list[Message]]:
+        """What came right after, before anything else was asked, though it does not name the frame:
+        a router asks for a MAC address first, say, or knows one now."""
+        flows: list[Message] = []
+        if question.t_ns - self._silent.get(question.connection, -OTHER_NS) < OTHER_NS:
+            return None, flows  # it may be the answer to that
+        asked = self._asked.get(question.connection, [])
+        place = bisect_right(asked, question.t_ns)
+        until = asked[place] if place < len(asked) else question.t_ns + OTHER_NS
+        until = min(until, question.t_ns + OTHER_NS)
+        later = self._said.get(question.connection, [])
+        for place in range(bisect_right(later, question.t_ns, key=_time_of), len(later)):
+            one = later[place]
+            if one.t_ns > until:
+                break
+            message = one.message
+            if message.kind == "packet-out" and id(one) not in self._taken:
+                self._taken.add(id(one))
+                return one, flows
+            added = message.kind == "flow-mod" and message.command in ("add", "modify")
+            if added and id(message) not in self._taken:
+                self._taken.add(id(message))
+                flows.append(message)
+        return None, flows
+
+    def _own(self, question: Said) -> tuple[Said | None, list[Message]]:
         asked = question.message
         flows: list[Message] = []
         later = self._said.get(question.connection, [])
@@ -395,7 +434,8 @@ class _Answers:
             if one.t_ns - question.t_ns > AT_MOST_NS:
                 break
             if message.kind == "flow-mod" and message.command in ("add", "modify"):
-                if _because(message, asked):
+                if id(message) not in self._taken and _because(message, asked):
+                    self._taken.add(id(message))
                     flows.append(message)
                 answers = _buffered(message, asked)
             else:
@@ -425,12 +465,16 @@ def _asked(
     answer, flows = answers.find(question)
     by = known.asking(asked)
     words = [_flow(wiring, arrival.node, flow) for flow in flows]
-    verdict = _verdict(wiring, arrival.node, answer.message) if answer is not None else ""
+    verdict, by_another = "", ""
+    if answer is not None:
+        verdict = _verdict(wiring, arrival.node, answer.message)
+        if answer.message.kind == "packet-out" and not _carries(answer.message, asked):
+            verdict, by_another = f"another frame to {verdict}", "by "
     wait_ms = (answer.t_ns - question.t_ns) / 1e6 if answer is not None else None
     why = (
         f"{arrival.node} had no flow for it"
         if asked.reason == "no-match"
-        else f"a flow of {arrival.node} sends it to the controller"
+        else f"{arrival.node} has a flow that sends it to the controller"
     )
     missed = known.missed(arrival.in_port, arrival.data, asked.table)
     if missed:
@@ -441,7 +485,7 @@ def _asked(
     if answer is None:
         text += "gave no answer" if not words else "sent no frame back"
     else:
-        text += f"answered {verdict} after {wait_ms:.2f} ms"
+        text += f"answered {by_another}{verdict} after {wait_ms:.2f} ms"
     return Decision(
         node=arrival.node,
         leg=arrival.leg,

@@ -233,6 +233,10 @@ class Wiring:
         """True if the port is a switch's."""
         return self.switches[port]
 
+    def is_datapath(self, port: int) -> bool:
+        """True if the port's node is a switch, or a router that speaks OpenFlow as one does."""
+        return self.switches[port] or "dpid" in self.nodes[self.node_name(port)].extra
+
     def peer(self, port: int) -> int | None:
         """The port at the other end of the cable, None if nothing is known to be there."""
         return self.peers[port]

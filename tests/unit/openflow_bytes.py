@@ -29,8 +29,8 @@ def output(port: int) -> bytes:
 
 
 def packet_in(frame: bytes, in_port: int, table: int = 0, cookie: int = 0,
-              buffer_id: int = NO_BUFFER, xid: int = 0) -> bytes:  # fmt: skip
-    head = struct.pack("!IHBBQ", buffer_id, len(frame), 0, table, cookie)
+              buffer_id: int = NO_BUFFER, xid: int = 0, reason: int = 0) -> bytes:  # fmt: skip
+    head = struct.pack("!IHBBQ", buffer_id, len(frame), reason, table, cookie)
     where = match({0: in_port.to_bytes(4, "big")}, {})
     return message(10, head + where + bytes(2) + frame, xid)
 

@@ -32,7 +32,8 @@ from tests.unit.openflow_bytes import (
     packet_out,
     role,
 )
-from tests.unit.playground import START_NS, Playground, wire_up
+from tests.unit.playground import START_NS, WEB, WEB_ROUTES, Playground, wire_up
+from tests.unit.test_runs import untranslated
 
 MS = 1_000_000
 SPEC = [("a", "10.0.0.1/24", "s1", ""), ("b", "10.0.0.2/24", "s1", ""),
@@ -148,6 +149,68 @@ def test_a_flow_mod_may_be_the_answer_and_nothing_may() -> None:
     dropped.say(came.t_ns, True, packet_in(came.data, 1))
     dropped.say(came.t_ns + 1, False, packet_out(came.data, 1, ()))
     assert first(story(net, dropped)).answer == "drop"
+
+
+def test_a_flow_is_told_of_the_question_that_it_was_made_for() -> None:
+    """Three questions at once: each answer brings the same flow."""
+    net, channel = network(), Channel()
+    for number in (1, 2, 3):
+        net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, number, b"ping"))
+    came = [
+        o for o in net.observations()
+        if net.wiring.is_switch(o.port) and not o.outgoing and o.data[12:14] == b"\x08\x00"
+    ][:3]  # fmt: skip
+    last = came[-1].t_ns
+    channel.say(came[0].t_ns, True, features(1))
+    for each in came:
+        channel.say(each.t_ns, True, packet_in(each.data, 1))
+    for each in came:
+        channel.say(last + MS, False, flow_mod(0, {3: MAC_A}, (1,)))
+        channel.say(last + MS, False, packet_out(each.data, 1, (2,)))
+    told = [one for trip in story(net, channel).trips for one in trip.decisions if one.packet_in]
+    assert [len(one.installed) for one in told] == [1, 1, 1]
+    assert {one.answer for one in told} == {"port 2 (s1-eth2)"}
+
+
+def test_an_answer_by_another_frame() -> None:
+    """As of a router: it asks for the next MAC address, and holds the packet meanwhile."""
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    other = bytes(60)
+    channel.say(came.t_ns, True, packet_in(came.data, 1, reason=1))
+    channel.say(came.t_ns + MS, False, flow_mod(0, {10: b"\x08\x00"}, (2,)))
+    channel.say(came.t_ns + MS, False, packet_out(other, CONTROLLER, (2,)))
+    one = first(story(net, channel))
+    assert (one.answer, one.wait_ms) == ("another frame to port 2 (s1-eth2)", 1.0)
+    assert one.sentence == (
+        "s1 has a flow that sends it to the controller (table 0) and asked the controller, which "
+        "installed 1 flow and answered by another frame to port 2 (s1-eth2) after 1.00 ms"
+    )
+    assert untranslated(story(net, channel)) == set()
+    late = Channel()
+    late.say(came.t_ns, True, packet_in(came.data, 1))
+    late.say(came.t_ns + 60 * MS, False, packet_out(other, CONTROLLER, (2,)))
+    assert first(story(net, late)).answer == ""
+    between = Channel()
+    between.say(came.t_ns, True, packet_in(came.data, 1))
+    between.say(came.t_ns + MS, True, packet_in(other, 1))
+    between.say(came.t_ns + 2 * MS, False, packet_out(other, 1, (2,)))
+    assert first(story(net, between)).answer == ""
+
+
+def test_a_router_that_is_a_datapath_asks_as_well() -> None:
+    plain = wire_up(WEB, "router").as_dict()
+    for node in plain["nodes"]:
+        if node["name"] in ("r1", "s1"):
+            node["dpid"] = "0000000000000065" if node["name"] == "r1" else "0000000000000001"
+    net, channel = Playground(Wiring.from_dict(plain), WEB_ROUTES), Channel()
+    net.udp("10.1.0.10", 5000, "10.53.0.53", 53, frames.dns(7, "www.itheima.com"))
+    came = next(o for o in net.observations() if net.wiring.port_name(o.port) == "r1-eth0")
+    channel.say(came.t_ns, True, features(0x65))
+    channel.say(came.t_ns, True, packet_in(came.data, 1))
+    channel.say(came.t_ns + MS, False, packet_out(came.data, 1, (FLOOD,)))
+    decisions = [one for t in story(net, channel).trips for one in t.decisions if one.packet_in]
+    assert [(one.node, one.answer) for one in decisions] == [("r1", "flood")]
 
 
 def test_a_question_is_never_joined_with_another_ports_frame() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hoplab.record import _comments
 from hoplab.report.as_json import to_dict
 from hoplab.report.terminal import DETAILS, render
 from hoplab.trace.follow import follow
@@ -191,6 +192,12 @@ def test_arp_stands_with_the_packet_that_it_holds_up() -> None:
     assert by_r1.number in step(story, "dns").trips
     assert all(trip.answered_by for trip in asked)
     assert "arp-later" in codes(story, "arp")
+
+
+def test_the_comments_in_a_capture_count_hops_not_copies() -> None:
+    comments = [text for text in _comments(switch_cold()).values() if text.startswith("#1 ")]
+    places = [text.partition(", hop ")[2].partition(": ")[0] for text in comments if "hop" in text]
+    assert places == ["1 of 2"] * 2 + ["2 of 2, one of 2 copies"] * 4
 
 
 def test_no_arp_means_answered_from_cache() -> None:
