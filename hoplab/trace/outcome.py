@@ -24,6 +24,7 @@ from hoplab.trace.silence import silent_link
 from hoplab.trace.steps import Facts
 from hoplab.trace.tcp import Connection, Exchange, Secured
 from hoplab.trace.titles import clean, plural
+from hoplab.wire.tls import CERTIFICATE_ALERTS
 
 _NOISE = ("nd-", "mld", "other")
 
@@ -169,6 +170,15 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
     if not (connection.ack or connection.data_seen or _back(facts, connection, replies)):
         text = f"The SYN of {client} to {server} was answered, but no SYN + ACK came back."
         return _way_back(facts, connection.syn or connection.trips[0], replies, text)
+    if connection.tls is not None and connection.tls.alert:
+        return _alert(facts, connection, connection.tls)
+    if connection.tls is not None and not connection.tls.server_hello:
+        plain = [n for n in connection.trips if facts.by_number[n].kind == "http-response"]
+        if plain:
+            text = f"{client} began with TLS, and {server} answered in plain HTTP."
+            why = [f"Who listens on its port {connection.port} does not speak TLS."]
+            evidence = [connection.tls.client_hello, plain[0]]
+            return Outcome(False, "tls-failed", text, why, server, evidence)
     if connection.tls is not None and all(connection.tls.sealed):
         return _sealed(connection, connection.tls)
     if connection.resets:
@@ -200,6 +210,19 @@ def _refused(connection: Connection, sender: str) -> Outcome:
     text = f"{server} refused the connection: it answered the SYN by RST."
     why = [f"The way there and back works; nobody listens on port {port}."]
     return Outcome(False, "refused", text, why, server, evidence)
+
+
+def _alert(facts: Facts, connection: Connection, tls: Secured) -> Outcome:
+    client, server = connection.client.node, connection.server.node
+    who = facts.by_number[tls.alert].sender
+    text = f"{who} ended TLS by an alert that is not sealed: {tls.alert_text}."
+    why = []
+    if who == client and tls.alert_text in CERTIFICATE_ALERTS:
+        why = [
+            f"{client} does not accept the certificate that {server} showed: it is for another "
+            "name, out of date, or signed by nobody that it trusts. Nothing was asked for."
+        ]
+    return Outcome(False, "tls-failed", text, why, who, [tls.client_hello, tls.alert])
 
 
 def _sealed(connection: Connection, tls: Secured) -> Outcome:

@@ -45,7 +45,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         elif step.key == "dns":
             step.remarks = _dns(facts, step, request)
         elif connection is None:
-            sealed = [one for one in facts.connections if one.tls is not None]
+            sealed = [one for one in facts.connections if one.tls and all(one.tls.sealed)]
             if step.key == "http" and sealed:
                 step.remarks = [Remark("http-sealed", _sealed(sealed[0]))]
             elif step.number:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from hoplab.trace.causes import ASKS_MAC, Lookup, first_parts
 from hoplab.trace.narrative import Mapping, Step, Trip
-from hoplab.trace.tcp import Connection, Secured
+from hoplab.trace.tcp import CLIENT, Connection, Secured
 from hoplab.trace.titles import clean, plural
 from hoplab.trace.wiring import Wiring
 
@@ -233,6 +233,9 @@ def _tls_mapping(connection: Connection, tls: Secured) -> list[Mapping]:
         out.append(_mapping("ServerHello", chosen, tls.server_hello))
         sizes = f"{plural(tls.sealed[0], 'byte')} to {server}, {plural(tls.sealed[1], 'byte')} back"
         out.append(_mapping("sealed", sizes, *tls.sealed_trips))
+    if tls.alert:
+        who = client if tls.records[CLIENT].alert else server
+        out.append(_mapping("alert", f"{who} ends it: {tls.alert_text}", tls.alert))
     return out
 
 

@@ -38,15 +38,28 @@ _start = attrgetter("start")
 
 @dataclass(slots=True)
 class Secured:
-    """What could be read of TLS: trips of the hellos, 0 for none; bytes of sealed records."""
+    """What could be read of TLS: trips of the hellos and of an alert, 0 for none; the records of
+    the client and of the server."""
 
     client_hello: int = 0
     server_hello: int = 0
     server_name: str = ""
     version: str = ""
     cipher: str = ""
-    sealed: list[int] = field(default_factory=lambda: [0, 0])  # from the client, from the server
+    alert: int = 0
+    records: tuple[tls.Records, tls.Records] = field(
+        default_factory=lambda: (tls.Records(), tls.Records())
+    )
     sealed_trips: list[int] = field(default_factory=list)
+
+    @property
+    def sealed(self) -> tuple[int, int]:
+        """Bytes of sealed records from the client and from the server."""
+        return self.records[CLIENT].sealed, self.records[SERVER].sealed
+
+    @property
+    def alert_text(self) -> str:
+        return self.records[CLIENT].alert or self.records[SERVER].alert
 
 
 @dataclass(slots=True)
@@ -399,13 +412,15 @@ def _tls_words(found: tls.Tls) -> tuple[str, str]:
     size = plural(found.length, "byte")
     if found.what == "data":
         return "tls-data", f"TLS sealed records, {size}"
+    if found.alert:
+        return "tls-alert", f"TLS alert: {found.alert}"
     if found.what == "alert":
         return "tls-alert", f"TLS alert, {size}"
     return "tls-handshake", f"TLS handshake, {size}"
 
 
 def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> None:
-    """Notes what of TLS can be read: both hellos, and how much was sealed after them. `size`: how
+    """Notes what of TLS can be read: both hellos, an alert, and how much was sealed. `size`: how
     many bytes were not sent before."""
     if not size:
         return
@@ -415,17 +430,17 @@ def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> No
             return
         found = tls.parse(trip.packet.payload)
         name = clean(found.server_name, 60) if found else ""
-        connection.tls = Secured(trip.number, server_name=name)
+        known = connection.tls = Secured(trip.number, server_name=name)
     elif trip.kind == "tls-server-hello" and not from_client and not known.server_hello:
         found = tls.parse(trip.packet.payload)
         if found is not None:
             known.server_hello, known.version = trip.number, found.version
             known.cipher = found.cipher
-            known.sealed[SERVER] += max(0, size - _first_record(trip.packet.payload))
-    elif known.server_hello:
-        known.sealed[CLIENT if from_client else SERVER] += size
+    before = sum(known.sealed)
+    tcp = trip.packet.tcp
+    fresh = trip.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
+    known.records[CLIENT if from_client else SERVER].take(fresh, size - len(fresh))
+    if known.alert_text and not known.alert:
+        known.alert = trip.number
+    if sum(known.sealed) > before:
         known.sealed_trips.append(trip.number)
-
-
-def _first_record(data: bytes) -> int:
-    return 5 + int.from_bytes(data[3:5], "big")

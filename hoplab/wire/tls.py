@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of TLS can be read on the wire: the hellos, and then only how much was sent.
+"""What of TLS can be read on the wire: the hellos, an alert that comes before there is a key, and
+then only how much was sent.
 
-Bytes to records; no guess about what is inside. Sources: the record layer and the hellos of RFC
-8446 (TLS 1.3) sections 4.1, 4.2 and 5.1, the server's name of RFC 6066 section 3, ALPN of RFC 7301.
+Bytes to records; no guess about what is inside. Sources: the record layer, the hellos and the
+alerts of RFC 8446 (TLS 1.3) sections 4.1, 4.2, 5.1 and 6, the server's name of RFC 6066 section 3,
+ALPN of RFC 7301.
 """
 
 from __future__ import annotations
@@ -20,12 +22,28 @@ _CIPHERS = {
 }
 
 
+# RFC 8446 section 6; those that say what ends a lesson's fetch. Others are shown by number.
+_ALERTS = {
+    0: "close notify", 10: "unexpected message", 20: "bad record MAC", 22: "record overflow",
+    40: "handshake failure", 42: "bad certificate", 43: "unsupported certificate",
+    44: "certificate revoked", 45: "certificate expired", 46: "certificate unknown",
+    47: "illegal parameter", 48: "unknown CA", 49: "access denied", 50: "decode error",
+    51: "decrypt error", 70: "protocol version", 71: "insufficient security",
+    80: "internal error", 86: "inappropriate fallback", 90: "user canceled",
+    109: "missing extension", 110: "unsupported extension", 112: "unrecognized name",
+    113: "bad certificate status response", 115: "unknown PSK identity",
+    116: "certificate required", 120: "no application protocol",
+}  # fmt: skip
+CERTIFICATE_ALERTS = frozenset(_ALERTS[code] for code in (42, 43, 44, 45, 46, 48))
+
+
 class Tls(NamedTuple):
     """What the records that begin in a segment say.
 
     what: 'client-hello', 'server-hello', 'handshake', 'alert' or 'data', by the first record.
     server_name: whom the client wants, readable by everybody (SNI). version, cipher: what the
-    server chose, or the newest version that the client offers. length: bytes in all.
+    server chose, or the newest version that the client offers. length: bytes in all. alert: what an
+    alert says that is not sealed.
     """
 
     what: str
@@ -33,6 +51,66 @@ class Tls(NamedTuple):
     version: str = ""
     cipher: str = ""
     length: int = 0
+    alert: str = ""
+
+
+def alert_text(body: bytes) -> str:
+    """What the body of an alert record says; "" for one that is sealed."""
+    if len(body) != 2 or body[0] not in (1, 2):
+        return ""
+    return _ALERTS.get(body[1], f"number {body[1]}")
+
+
+class Records:
+    """One direction of a connection, read on from record to record.
+
+    sealed: bytes of records of application data, which are all that is sealed in TLS 1.3, with
+    their heads. alert: as `Tls.alert`, of the first one that can be read. Never raises.
+    """
+
+    def __init__(self) -> None:
+        self.sealed = 0
+        self.alert = ""
+        self._head = b""
+        self._body = b""
+        self._kind = self._left = 0
+        self._lost = False  # where records begin is not known any more
+
+    def take(self, data: bytes, missing: int = 0) -> None:
+        """The next bytes, and how many more were sent that nobody captured."""
+        while data and not self._lost:
+            if not self._left:
+                data = self._begin(data)
+            else:
+                piece, data = data[: self._left], data[self._left :]
+                self._go_on(len(piece), piece)
+        if missing and not self._lost:
+            known = min(missing, self._left)
+            self._go_on(known, b"")
+            missing -= known
+            self._lost = missing > 0
+        if self._lost:
+            self.sealed += len(data) + missing
+
+    def _begin(self, data: bytes) -> bytes:
+        """Reads on in a record's head. Returns what follows it."""
+        take = 5 - len(self._head)
+        self._head += data[:take]
+        if len(self._head) == 5:
+            self._kind, self._left = self._head[0], int.from_bytes(self._head[3:], "big")
+            self._lost = not CHANGE_CIPHER <= self._kind <= DATA or self._head[1] != 3
+            self.sealed += 5 * (self._kind == DATA)
+            self._head = self._body = b""
+        return data[take:]
+
+    def _go_on(self, size: int, piece: bytes) -> None:
+        self._left -= size
+        if self._kind == DATA:
+            self.sealed += size
+        elif self._kind == ALERT and not self.alert:
+            self._body += piece[:3]
+            if not self._left:
+                self.alert = alert_text(self._body)
 
 
 def parse(data: bytes) -> Tls | None:
@@ -47,7 +125,7 @@ def parse(data: bytes) -> Tls | None:
     if data[0] == DATA:
         return Tls("data", length=len(data))
     if data[0] == ALERT:
-        return Tls("alert", length=len(data))
+        return Tls("alert", length=len(data), alert=alert_text(data[5 : 5 + size]))
     if data[0] == HANDSHAKE and data[5] in (CLIENT_HELLO, SERVER_HELLO):
         try:
             return _hello(data[5 : 5 + size], len(data))

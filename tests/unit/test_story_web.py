@@ -52,14 +52,14 @@ def test_how_a_server_answers_is_remarked() -> None:
         assert untranslated(story) == set()
 
 
-def handshake(folder: Path) -> list[tuple[str, bytes]]:
-    """What real TLS says: both hellos, then a sealed request and a sealed answer."""
+def handshake(folder: Path, trusts: bool = True) -> list[tuple[str, bytes]]:
+    """What real TLS says: both hellos, then a sealed request and a sealed answer; or an alert."""
     import lab_ca
 
     pem, key = lab_ca.certificate(str(folder), [NAME])
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem, key)
-    client = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    client = ssl.create_default_context(cafile=str(folder / "ca.pem") if trusts else None)
     pipes = [ssl.MemoryBIO(), ssl.MemoryBIO()]  # to the client, to the server
     ends = {
         "c": client.wrap_bio(pipes[0], pipes[1], server_hostname=NAME),
@@ -71,6 +71,8 @@ def handshake(folder: Path) -> list[tuple[str, bytes]]:
             ends[who].do_handshake()
         except ssl.SSLWantReadError:
             pass
+        except ssl.SSLCertVerificationError:
+            return [*said, (who, pipes[1].read())]
         data = pipes[1 if who == "c" else 0].read()
         said.append((who, data))
         pipes[1 if who == "c" else 0].write(data)
@@ -104,6 +106,62 @@ def test_tls_is_told_as_far_as_it_can_be_seen(tmp_path: Path) -> None:
     # It broke off after the hello: an untrusted certificate, say.
     short = told(*said[:2], port=443, url=f"https://{NAME}/")
     assert short.outcome.code == "tls-failed" and untranslated(short) == set()
+
+
+def test_an_alert_that_is_not_sealed_is_read(tmp_path: Path) -> None:
+    need("openssl")
+    said = handshake(tmp_path, trusts=False)
+    story = told(*said, port=443, url=f"https://{NAME}/")
+    assert (story.outcome.ok, story.outcome.code, story.outcome.where) == (
+        False, "tls-failed", "client",
+    )  # fmt: skip
+    assert "not sealed: unknown CA." in story.outcome.sentence
+    assert "does not accept the certificate that www showed" in story.outcome.why[0]
+    assert any(trip.title == "TLS alert: unknown CA" for trip in story.trips)
+    [step] = [step for step in story.steps if step.key == "tls"]
+    assert next(one.real for one in step.mapping if one.textbook == "sealed").startswith("0 bytes")
+    assert "http-sealed" not in remarks(story, "http")
+    assert untranslated(story) == set()
+
+
+def test_plain_http_where_tls_was_spoken(tmp_path: Path) -> None:
+    need("openssl")
+    [hello, *_] = handshake(tmp_path)
+    answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+    story = told(hello, ("s", answer), port=80, url=f"https://{NAME}:80/")
+    assert story.outcome.code == "tls-failed"
+    assert story.outcome.sentence == "client began with TLS, and www answered in plain HTTP."
+    assert "http-sealed" not in remarks(story, "http") and untranslated(story) == set()
+
+
+RECORDS = [
+    (23, bytes(40)), (20, b"\1"), (22, bytes(200)), (23, bytes(3)), (21, b"\2\x2a"), (23, b"x"),
+]  # fmt: skip
+
+
+@given(st.lists(st.integers(0, 240), max_size=9))
+def test_records_are_the_same_however_they_are_cut(cuts: list[int]) -> None:
+    whole = b"".join(bytes([kind, 3, 3, 0, len(body)]) + body for kind, body in RECORDS)
+    records, at = tls.Records(), 0
+    for size in [*cuts, len(whole)]:
+        records.take(whole[at : at + size])
+        at = min(len(whole), at + size)
+    assert (records.sealed, records.alert) == (40 + 3 + 1 + 3 * 5, "bad certificate")
+
+
+@given(st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 90)), max_size=9))
+def test_any_bytes_are_records_or_none(pieces: list[tuple[bytes, int]]) -> None:
+    records = tls.Records()
+    for data, missing in pieces:
+        records.take(data, missing)
+    assert 0 <= records.sealed <= sum(len(data) + missing for data, missing in pieces) + 5
+
+
+def test_bytes_that_nobody_captured_count_as_what_they_are_in() -> None:
+    records = tls.Records()
+    records.take(b"\x17\3\3\0\x20" + bytes(8), missing=24)
+    records.take(b"\x14\3\3\0\1\1")
+    assert records.sealed == 5 + 32
 
 
 def test_hellos_cut_short_are_read_as_far_as_they_are() -> None:
