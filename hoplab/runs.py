@@ -99,6 +99,13 @@ def _end(capture: pcapng.Capture) -> int | None:
     return None if capture.ended_ns == last else max(capture.ended_ns, last)
 
 
+def complaint(output: str, code: object) -> str:
+    """What a command that failed had to say; "" for one that did not."""
+    if not code:
+        return ""
+    return output if output.strip() else f"nothing (exit code {code})"
+
+
 def reopen(folder: Path) -> Run:
     """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
     without `trace.json` is told too, by its frames alone."""
@@ -106,7 +113,7 @@ def reopen(folder: Path) -> Run:
     request = head.get("request")
     output = head.get("output")
     output = output if isinstance(output, str) else ""
-    said = output if head.get("exit_code") else ""
+    said = complaint(output, head.get("exit_code"))
     if isinstance(request, dict) and request.get("url") and request.get("client"):
         run = read(folder, url=str(request["url"]), host=str(request["client"]), said=said)
         return replace(run, waterfall=waterfall(output))

@@ -237,7 +237,7 @@ class _Lab:
         from hoplab.report.language import code_from, language
 
         # What the program itself said is worth quoting when it failed.
-        said = self.run.output if self.run.code else ""
+        said = runs.complaint(self.run.output, self.run.code)
         story = runs.read(self.folder, url=url, host=host, command=command, said=said).story
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
         data["timed_out"] = self.run.late is not None

@@ -14,6 +14,7 @@ For anything unanswered, `_death` follows that packet to its end.
 
 from __future__ import annotations
 
+import ipaddress
 import statistics
 from urllib.parse import urlsplit
 
@@ -63,7 +64,9 @@ def _quote(said: str, limit: int = 200) -> str:
 
 def _fetch(facts: Facts, request: Request) -> Outcome:
     mine = [
-        one for one in facts.connections if one.client.node == request.client and one.port != 53
+        one
+        for one in facts.connections
+        if one.client.node == request.client and (not one.dns or _wants_port_53(request))
     ]
     answered = _answered(mine)
     if answered:
@@ -326,9 +329,34 @@ def _nothing_left(facts: Facts, request: Request) -> Outcome:
     why = [
         f"{request.client} gave up before its card was asked to send: it has no route to the "
         "address it wants (`ip route` there shows what it has; a link that is down takes its "
-        "routes along), or it knows no resolver."
+        "routes along), it knows no resolver, or the URL names nothing that it could ask for."
     ]
+    if _at_home(facts, request):
+        why = [
+            f"The URL names {request.client} itself: what a machine says to itself goes over its "
+            "loopback and crosses no wire."
+        ]
     return Outcome(False, "no-frame", text, why, request.client, [])
+
+
+def _wants_port_53(request: Request) -> bool:
+    try:
+        return urlsplit(request.url).port == 53
+    except ValueError:
+        return False
+
+
+def _at_home(facts: Facts, request: Request) -> bool:
+    """The URL names the client's own machine."""
+    host = (urlsplit(request.url).hostname or "").rstrip(".")
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return True
+    except ValueError:
+        return host in ("localhost", request.client)
+    ports = facts.wiring.ports(request.client) if request.client in facts.wiring.nodes else []
+    own = [address for port in ports for address in facts.wiring.interfaces[port].addresses]
+    return host in [address.partition("/")[0] for address in own]
 
 
 def _unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
@@ -465,9 +493,10 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
     own = [trip for trip in facts.trips if not host or trip.sender == host]
     if not own:
         text = f"Not one frame left {host}." if host else "Not one frame was seen."
+        if not said:
+            return Outcome(True, "no-frame", f"{text} None was needed: the command succeeded.")
         why = [f"The reason is inside {host}: no route, perhaps."] if host else []
-        if said:
-            why.append(f"No frame can tell; the command said: {_quote(said)}")
+        why.append(f"No frame can tell; the command said: {_quote(said)}")
         return Outcome(False, "no-frame", text, why, host, [])
     asked = _unanswered_arp(facts, own[0].sender, 0)
     if asked and all(trip.kind in ASKS_MAC for trip in own):
@@ -475,7 +504,7 @@ def _generic(facts: Facts, host: str, said: str) -> Outcome:
     if all(claims(trip) for trip in own):
         return _claimed(facts, own)
     opened = [one for one in facts.connections if not host or one.client.node == host]
-    opened = [one for one in opened if one.port != 53]
+    opened = [one for one in opened if not one.dns]
     answered = _answered(opened)
     refused = [one for one in opened if one.refused_by]
     dead = [

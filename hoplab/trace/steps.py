@@ -20,8 +20,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hoplab.trace.causes import ASKS_MAC, Lookup, first_parts
+from hoplab.trace.http_messages import CLIENT
 from hoplab.trace.narrative import Mapping, Step, Trip
-from hoplab.trace.tcp import CLIENT, Connection, Secured
+from hoplab.trace.tcp import Connection, Secured
 from hoplab.trace.titles import clean, plural
 from hoplab.trace.wiring import Wiring
 
@@ -149,7 +150,7 @@ def _labels(facts: Facts) -> dict[int, Label]:
 def _label_tcp(facts: Facts, labels: dict[int, Label]) -> None:
     for which, connection in enumerate(facts.connections):
         for number, phase in connection.phases.items():
-            if connection.port == 53:
+            if connection.dns:
                 continue  # DNS over TCP stands with DNS
             carries = "tls" if connection.tls else "http" if connection.http else "tcp"
             key = carries if phase == "exchange" else phase
@@ -158,7 +159,7 @@ def _label_tcp(facts: Facts, labels: dict[int, Label]) -> None:
 
 def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
     """DNS in sessions: a connection that opens in between starts a new one."""
-    opens = sorted(one.trips[0] for one in facts.connections if one.port != 53)
+    opens = sorted(one.trips[0] for one in facts.connections if not one.dns)
     session_of: dict[int, int] = {}
     for lookup in facts.lookups:
         if lookup.serves in session_of:
@@ -171,7 +172,7 @@ def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
         if lookup.answer:
             labels[lookup.answer] = ("dns", session)
     for connection in facts.connections:
-        if connection.port == 53:
+        if connection.dns:
             known = [labels[number] for number in connection.trips if number in labels]
             for number in connection.trips:
                 labels[number] = known[0] if known else ("dns", 0)

@@ -145,6 +145,11 @@ class Connection:
         return self.dialogue.exchanges
 
     @property
+    def dns(self) -> bool:
+        """DNS over TCP (RFC 7766), as far as nothing else was seen to be spoken on its port."""
+        return self.port == 53 and not self.exchanges and self.tls is None
+
+    @property
     def http(self) -> bool:
         """HTTP was spoken, or the port says that it would have been."""
         return bool(self.exchanges) or self.port in (80, 8000, 8080)

@@ -149,6 +149,7 @@ class Playground:
     def story(self, url: str = "", client: str = "client", said: str = "", **kwargs: str) -> Story:
         request = Request(url, client, said) if url else None
         journeys = follow(self.wiring, self.observations())
+        kwargs.setdefault("said", "" if url else said)
         return tell(self.wiring, journeys, request=request, health=Health(), **kwargs)
 
     # --- what the network does -------------------------------------------------------------

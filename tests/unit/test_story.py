@@ -611,8 +611,35 @@ def test_ping_on_a_cable() -> None:
 
 def test_ping_that_no_frame_left() -> None:
     net = Playground(wire_up(CABLE, "", "cable"))
-    story = net.story(host="a", command="ping 10.0.0.1")
+    story = net.story(host="a", command="ping 10.0.0.1", said="Network is unreachable")
     assert (story.outcome.ok, story.outcome.code) == (False, "no-frame")
+    story = net.story(host="a", command="ping 192.168.1.1")  # its own address
+    assert (story.outcome.ok, story.outcome.code) == (True, "no-frame")
+    assert untranslated(story) == set()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "client", CLIENT, "[::1]"])
+def test_a_fetch_from_oneself_crosses_no_wire(host: str) -> None:
+    story = web().story(f"http://{host}/", said="connection refused")
+    assert (story.outcome.ok, story.outcome.code) == (False, "no-frame")
+    assert "crosses no wire" in story.outcome.why[0]
+    assert untranslated(story) <= {"connection refused"}
+
+
+def test_a_page_from_port_53_is_no_dns() -> None:
+    net = web(warm=True)
+    talk = Talk(net, CLIENT, WWW, dport=53)
+    talk.open()
+    talk.say("c", PSH | ACK, GET)
+    talk.say("s", PSH | ACK, response(PAGE))
+    talk.close_four()
+    story = net.story(f"http://{WWW}:53/")
+    assert story.outcome.code == "fetched" and step(story, "handshake").trips
+    net = web(warm=True)
+    talk = Talk(net, CLIENT, WWW, dport=53)
+    talk.say("c", SYN)
+    talk.say("s", RST | ACK)
+    assert net.story(f"http://{WWW}:53/").outcome.code == "refused"
 
 
 def test_ttl_that_ran_out() -> None:
