@@ -232,7 +232,8 @@ class Fetch:
             ),
             errno.ENETUNREACH: (
                 "network unreachable",
-                "This host has no route there: is a default gateway set? See: ip route",
+                "This host, or a router on the way, has no route there. See: ip route; "
+                f"traceroute -n {address}",
             ),
         }
         text, hint = said.get(
@@ -252,10 +253,15 @@ class Fetch:
             sock.settimeout(self._left())
             secured = context.wrap_socket(sock, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
+            hint = {
+                9: "It is not valid yet. Is the clock right? See: date",
+                10: "It has expired. Is the clock right? See: date",
+                62: "Ask for the site by a name that its certificate has.",
+                64: "Ask for the site by a name that its certificate has.",
+            }.get(error.verify_code, "Give the authority that signed it: fetch --cacert FILE.")
+            why = error.verify_message.rstrip(".")
             raise FetchError(
-                EXIT_CERTIFICATE,
-                f"the certificate of {name} is not to be trusted: {error.verify_message}",
-                "Give the authority that signed it: --cacert FILE.",
+                EXIT_CERTIFICATE, f"the certificate of {name} is not to be trusted: {why}", hint
             ) from None
         except (OSError, ValueError) as error:
             if isinstance(error, TimeoutError):

@@ -3,9 +3,10 @@
 
 Run it:   hoplab up loop --controller spanning_tree   or   ryu-manager controllers/spanning_tree.py
 
-In a loop every broadcast goes round for ever and is doubled at each turn: a storm. So the links
-that carry frames must form a tree. IEEE 802.1D lets the switches find one by talking to each
-other; here the controller, which sees all of them, does: it probes, draws the map, and computes.
+In a loop every broadcast goes round for ever, both ways, and where there are more loops its copies
+multiply: a storm. So the links that carry frames must form a tree. IEEE 802.1D lets the switches
+find one by talking to each other; here the controller, which sees all of them, does: it probes,
+draws the map, and computes.
 
 The pipeline, two tables:
 

@@ -16,7 +16,7 @@ used. With `hub` the first broadcast goes round for ever, both ways, and every h
 without end. The slow cables are there for that: even then the machine has little to do.
 
     hoplab up loop && hoplab pingall && hoplab table s1
-    hoplab swap hub ; hoplab exec h1 -- arping -c 1 10.0.0.2 ; hoplab table s1
+    hoplab swap hub ; hoplab exec h1 -- ping -c 1 10.0.0.2 ; hoplab table s1
     hoplab run -- sh -c 'ryu-manager controllers/spanning_tree.py & python3 topologies/loop.py'
     sudo mn --custom topologies/loop.py --topo loop --controller remote
     sudo python3 topologies/loop.py    (with `ryu-manager controllers/spanning_tree.py`)

@@ -23,6 +23,7 @@ _ALIKE = {
     "icmp-echo-request": "echo",
     "icmp-echo-reply": "echo",
     "udp": "udp",
+    "lldp": "lldp",
 }
 
 

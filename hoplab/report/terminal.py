@@ -285,6 +285,8 @@ def _again(one: Decision) -> str:
     flows = f"{plural(len(one.installed), 'flow')} installed, " if one.installed else ""
     if one.wait_ms is None and one.installed:
         return f"{one.node} asked the controller: {flows}no frame sent back"
+    if one.wait_ms is None and one.answer:
+        return f"{one.node} handed it to the controller"
     if one.wait_ms is None:
         return f"{one.node} asked the controller and got no answer"
     return f"{one.node} asked the controller: {flows}{one.answer} after {one.wait_ms:.2f} ms"

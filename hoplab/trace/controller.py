@@ -41,6 +41,7 @@ LATE_NS = 2 * SECOND  # Open vSwitch looks about once a second which flows have 
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
 _KEY = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
 _HEADER = 14  # bytes; a match that asks for more than these is told apart no further
+_LLDP = b"\x88\xcc"  # IEEE 802.1AB
 _ANY_TABLE = 0xFF
 _NEVER_NS = 1 << 62
 
@@ -403,6 +404,8 @@ class _Answers:
         """What came right after, before anything else was asked, though it does not name the frame:
         a router asks for a MAC address first, say, or knows one now."""
         flows: list[Message] = []
+        if question.message.data[12:14] == _LLDP:
+            return None, flows  # it needs no answer; what follows is another probe
         if question.t_ns - self._silent.get(question.connection, -OTHER_NS) < OTHER_NS:
             return None, flows  # it may be the answer to that
         asked = self._asked.get(question.connection, [])
@@ -479,6 +482,12 @@ def _asked(
     missed = known.missed(arrival.in_port, arrival.data, asked.table)
     if missed:
         why = f"{arrival.node} had no flow for it any more: {missed}"
+    if answer is None and arrival.data[12:14] == _LLDP:
+        text = f"{arrival.node} handed it to the controller, which sees by it who is next to whom"
+        return Decision(
+            arrival.node, arrival.leg, "controller", text, "handed over",
+            packet_in=question.number,
+        )  # fmt: skip
     text = f"{why} (table {asked.table}) and asked the controller, which "
     if words:
         text += f"installed {plural(len(words), 'flow')} and "

@@ -27,7 +27,7 @@ from hoplab.trace.tcp import Connection, Exchange, Secured
 from hoplab.trace.titles import clean, plural
 from hoplab.wire.tls import CERTIFICATE_ALERTS
 
-_NOISE = ("nd-", "mld", "other")
+_NOISE = ("nd-", "mld", "lldp", "other")
 
 
 def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "") -> Outcome:

@@ -62,6 +62,7 @@ KIND_NAMES = {
     "tls-client-hello": ("TLS ClientHello", "TLS ClientHellos"),
     "tls-server-hello": ("TLS ServerHello", "TLS ServerHellos"),
     "tls-handshake": ("TLS handshake segment", "TLS handshake segments"),
+    "lldp": ("LLDP probe", "LLDP probes"),
     "tls-data": ("sealed TLS segment", "sealed TLS segments"),
     "tls-alert": ("TLS alert", "TLS alerts"),
     "icmp-echo-request": ("echo request", "echo requests"),
@@ -181,6 +182,8 @@ def _other(packet: Packet) -> tuple[str, str]:
     if packet.eth.dst == "01:80:c2:00:00:00":
         return "other", "spanning tree message"
     kind = packet.eth.type
+    if kind == 0x88CC and not packet.problem:
+        return "lldp", "LLDP probe: which switch is at the other end?"
     name = ETHERTYPES.get(kind) or (f"EtherType 0x{kind:04x}" if kind >= 1536 else "802.3 frame")
     return "other", f"{name} frame{', broken: ' + packet.problem if packet.problem else ''}"
 

@@ -198,6 +198,22 @@ def test_an_answer_by_another_frame() -> None:
     assert first(story(net, between)).answer == ""
 
 
+def test_a_probe_needs_no_answer() -> None:
+    net, channel = network(), Channel()
+    probe = bytes.fromhex("0180c200000e020000000001" "88cc" "0000") + bytes(46)
+    port = net.wiring.port("s1-eth2")
+    assert port is not None
+    net.send(net.wiring.peer(port) or 0, probe)
+    net.run()
+    came = arrival(net)
+    channel.say(came.t_ns, True, packet_in(came.data, 2, reason=1))
+    channel.say(came.t_ns + MS, False, packet_out(bytes(60), CONTROLLER, (2,)))
+    told = story(net, channel)
+    one = first(told)
+    assert one.answer == "handed over" and "handed it to the controller" in one.sentence
+    assert told.trips[0].kind == "lldp" and untranslated(told) == set()
+
+
 def test_a_router_that_is_a_datapath_asks_as_well() -> None:
     plain = wire_up(WEB, "router").as_dict()
     for node in plain["nodes"]:
