@@ -157,6 +157,9 @@ attempt() { # attempt SENTENCE COMMAND: in the machine
     fi
 }
 
+# The checkout is the user's, who can install again: here as after a change of a requirement.
+attempt "the installer, as the user" "cd $checkout && rm -f .venv/.stamp-* && scripts/install.sh $options"
+
 # What `hoplab wireshark` does from somebody's own machine: the extcap captures through ssh, with a
 # configuration as `vagrant ssh-config` prints it. No Wireshark is needed to see frames come.
 cat >"$image/ssh" <<END

@@ -89,6 +89,9 @@ def normal(text: str, world: World) -> str:
     # A slow machine shows its progress.
     text = re.sub(r"^… .* \([\d.]+ s\)\n", "", text, flags=re.M)
     text = text.replace(str(world.home), "HOME")
+    for path in (PROJECT, world.project):  # quoted where it has a space
+        folder = path / "controllers"
+        text = text.replace(f"PYTHONPATH={shlex.quote(str(folder))} ", f"PYTHONPATH={folder} ")
     text = text.replace(sysconfig.get_paths()["purelib"], "PACKAGES")
     text = text.replace(str(PROJECT), "PROJECT").replace(str(world.project), "PROJECT")
     return re.sub(r"^ {4}\| *[\^~]+ *\n", "", text, flags=re.M)  # marks under a traceback's line

@@ -103,7 +103,8 @@ def test_every_frame_carries_its_line_of_the_story(hoplab: Any) -> None:
         for number, end in ((leg["sent"], "tail"), (leg["received"], "head")):
             interface, comment = rows[number]
             assert interface == leg[f"{end}_interface"]
-            assert comment.startswith(f"#{trip['number']} {trip['title']}, hop {leg['index'] + 1} ")
+            way = f": {leg['tail_interface']} to {leg['head_interface']}"
+            assert comment.startswith(f"#{trip['number']} {trip['title']}, hop ") and way in comment
     wires = [row for row in rows.values() if row[0] != "openflow"]
     assert all(comment for _, comment in wires)
 
