@@ -162,7 +162,7 @@ class TestExec:
         for home, mac in (("a", "02:00:00:00:02:00"), ("b", "02:00:00:00:04:00")):
             out = hoplab("exec", f"{home}1", "--", "ip", "neigh").out
             known = [line.rstrip() for line in out.split("\n")]  # older ones end them by a space
-            assert known == [f"192.168.1.2 dev {home}1-eth0 lladdr {mac} PERMANENT ", ""]
+            assert known == [f"192.168.1.2 dev {home}1-eth0 lladdr {mac} PERMANENT", ""]
             hoplab("exec", f"{home}1", "--", "ping", "-c", "1", "-W", "5", "192.168.1.2")
 
     def test_a_switch_number_0_is_known_to_all(self, hoplab: Any) -> None:
