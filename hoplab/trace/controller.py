@@ -42,6 +42,7 @@ SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors a
 _KEY = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
 _HEADER = 14  # bytes; a match that asks for more than these is told apart no further
 _LLDP = b"\x88\xcc"  # IEEE 802.1AB
+_ANOTHER = "another frame to"
 _ANY_TABLE = 0xFF
 _NEVER_NS = 1 << 62
 
@@ -300,9 +301,11 @@ def decide(
             decision = _unasked(arrival, tables, known.alone(arrival.node))
         else:
             decision = _asked(wiring, arrival, asked, answers, tables)
-            waits = now_ns is not None and now_ns - asked.t_ns < AT_MOST_NS
-            if waits and decision.wait_ms is None:
+            age_ns = now_ns - asked.t_ns if now_ns is not None else AT_MOST_NS
+            if age_ns < AT_MOST_NS and decision.wait_ms is None:
                 continue
+            if age_ns < OTHER_NS and decision.answer.startswith(_ANOTHER):
+                continue  # its own may be still to come
         if decision is not None:
             arrival.trip.decisions.append(decision)
     return known.switches
@@ -472,7 +475,7 @@ def _asked(
     if answer is not None:
         verdict = _verdict(wiring, arrival.node, answer.message)
         if answer.message.kind == "packet-out" and not _carries(answer.message, asked):
-            verdict, by_another = f"another frame to {verdict}", "by "
+            verdict, by_another = f"{_ANOTHER} {verdict}", "by "
     wait_ms = (answer.t_ns - question.t_ns) / 1e6 if answer is not None else None
     why = (
         f"{arrival.node} had no flow for it"
