@@ -44,7 +44,7 @@ def launcher() -> Path:
     if not path.is_file():
         raise LabError(
             f"there is no {path}, to which a profile could be attached",
-            f"install hoplab first: {content.installer() or 'pip install hoplab'}",
+            f"install hoplab first: {content.installer() or 'its wheel, by pip'}",
             Exit.REFUSED,
         )
     return path.resolve()

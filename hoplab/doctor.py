@@ -120,8 +120,8 @@ def _modules() -> Iterator[Check]:
 
 def _installs(package: str) -> str:
     """The line that installs a package for this Python."""
-    if content.installer():
-        return content.installer()
+    if line := content.installer():
+        return line
     if package == "mininet":
         return "sudo apt-get install mininet"
     pip = f"{shlex.quote(sys.executable)} -m pip install"

@@ -302,11 +302,11 @@ class Socket:
             data = self._socket.recv(1 << 17)
             at = 0
             while at + 16 <= len(data):
-                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+                length, told, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
                 if sequence == self._sequence:
-                    if kind == NLMSG_DONE:
+                    if told == NLMSG_DONE:
                         return found
-                    if kind == NLMSG_ERROR:
+                    if told == NLMSG_ERROR:
                         number = -struct.unpack_from("=i", data, at + 16)[0]
                         raise OSError(number, f"cannot read {what}: {os.strerror(number)}")
                     found.append(data[at + 16 : at + length])

@@ -272,10 +272,10 @@ def _comments(story: Story) -> dict[int, str]:
         hops: list[int] = []  # of each leg, from the sender on: copies have the same
         for leg in trip.legs:
             hops.append(1 if leg.parent is None else hops[leg.parent] + 1)
-        copies = Counter(hops)
+        copies, most = Counter(hops), max(hops, default=0)
         for leg, hop in zip(trip.legs, hops, strict=True):
             way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
-            place = f"hop {hop} of {max(hops)}"
+            place = f"hop {hop} of {most}"
             if copies[hop] > 1:
                 place += f", one of {copies[hop]} copies"
             text = f"#{trip.number} {trip.title}, {place}: {way}"

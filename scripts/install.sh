@@ -257,7 +257,7 @@ patiently() { # patiently COMMAND...: apt waits for its other locks by itself, n
         code=0
         "$@" || code=$?
         if [ "$code" -eq 0 ] || [ "$SECONDS" -ge "$deadline" ] ||
-            ! tail -n 3 -- "$log" | grep -q 'lock'; then
+            ! tail -n 3 -- "$log" | grep -q 'Could not get lock\|Unable to lock'; then
             return "$code"
         fi
         sleep 2

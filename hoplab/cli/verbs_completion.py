@@ -30,6 +30,17 @@ FOLDERS = {("", "save"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name")}
 
+_ASK = "hoplab completion --words {} 2>/dev/null"
+# Called when such a word is completed; what stands in the script itself is run at each TAB.
+_ZSH = f"""\
+_hoplab_words() {{
+  if [[ $PREFIX == */* && $1 == (topologies|controllers) ]]; then
+    _files -g '*.py(-.)'
+  else
+    compadd -- ${{(f)"$({_ASK.format('$1')})"}}
+  fi
+}}"""
+
 
 def completion(arguments: argparse.Namespace) -> int:
     if arguments.words:
@@ -65,18 +76,6 @@ def completion(arguments: argparse.Namespace) -> int:
     script = shtab.complete(parser, shell=arguments.shell, preamble=own)
     print(script.replace("complete -o bashdefault -F", "complete -o bashdefault -o default -F"))
     return Exit.OK
-
-
-_ASK = "hoplab completion --words {} 2>/dev/null"
-# Called when such a word is completed; what stands in the script itself is run at each TAB.
-_ZSH = f"""\
-_hoplab_words() {{
-  if [[ $PREFIX == */* && $1 == (topologies|controllers) ]]; then
-    _files -g '*.py(-.)'
-  else
-    compadd -- ${{(f)"$({_ASK.format('$1')})"}}
-  fi
-}}"""
 
 
 def _asks(kind: str) -> dict[str, str]:

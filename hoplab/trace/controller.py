@@ -9,9 +9,12 @@ OpenFlow (`hoplab.wire.openflow`), layout.
 2. A packet-in belongs to the newest frame that came to that switch by that port before it, has
    the same bytes (as many as were sent along) and has not been asked about yet.
 3. Its answer is the first packet-out or flow-mod on the same connection with its buffer id, or the
-   first packet-out that carries the same frame.
+   first packet-out that carries the same frame; else the first packet-out within 50 ms and before
+   the next question, unless an older question still waits: a router asks for a MAC address first.
+   A probe (LLDP) needs no answer.
 4. Flows were installed because of it if the controller sent them between question and answer and
-   they name an address of the frame, or its port alone, or bear the question's xid.
+   they name an address of the frame, or its port alone, or bear the question's xid. Each is told of
+   one question.
 5. Which flow asked: the one of the packet-in's table and cookie that sends to the controller.
 6. A frame that went nowhere while the connection was closed: there was nobody to ask.
 7. A flood that was not asked about: the flows that the channel has shown so far are looked
@@ -42,7 +45,6 @@ SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors a
 _KEY = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
 _HEADER = 14  # bytes; a match that asks for more than these is told apart no further
 _LLDP = b"\x88\xcc"  # IEEE 802.1AB
-_ANOTHER = "another frame to"
 _ANY_TABLE = 0xFF
 _NEVER_NS = 1 << 62
 
@@ -287,7 +289,7 @@ def decide(
     known = known.copy() if known is not None else Known()
     known.switches |= _connections(wiring, said)
     _join(arrivals, said, known.switches)
-    answers = _Answers(said)
+    answers = _Answers(said, now_ns)
     place = 0
     for arrival in arrivals:
         asked = arrival.question
@@ -301,11 +303,9 @@ def decide(
             decision = _unasked(arrival, tables, known.alone(arrival.node))
         else:
             decision = _asked(wiring, arrival, asked, answers, tables)
-            age_ns = now_ns - asked.t_ns if now_ns is not None else AT_MOST_NS
-            if age_ns < AT_MOST_NS and decision.wait_ms is None:
+            waits = now_ns is not None and now_ns - asked.t_ns < AT_MOST_NS
+            if waits and decision.wait_ms is None:
                 continue
-            if age_ns < OTHER_NS and decision.answer.startswith(_ANOTHER):
-                continue  # its own may be still to come
         if decision is not None:
             arrival.trip.decisions.append(decision)
     return known.switches
@@ -382,7 +382,8 @@ def _same(frame: bytes, part: bytes) -> bool:
 class _Answers:
     """What the controller said, by connection; each answer and each flow is taken once."""
 
-    def __init__(self, said: Sequence[Said]) -> None:
+    def __init__(self, said: Sequence[Said], now_ns: int | None) -> None:
+        self._now_ns = now_ns
         self._said: dict[Connection, list[Said]] = {}
         self._asked: dict[Connection, list[int]] = {}  # when
         self._taken: set[int] = set()
@@ -411,38 +412,29 @@ class _Answers:
             return None, flows  # it needs no answer; what follows is another probe
         if question.t_ns - self._silent.get(question.connection, -OTHER_NS) < OTHER_NS:
             return None, flows  # it may be the answer to that
+        until = question.t_ns + OTHER_NS
+        if self._now_ns is not None and self._now_ns < until:
+            return None, flows  # its own may be still to come
         asked = self._asked.get(question.connection, [])
         place = bisect_right(asked, question.t_ns)
-        until = asked[place] if place < len(asked) else question.t_ns + OTHER_NS
-        until = min(until, question.t_ns + OTHER_NS)
-        later = self._said.get(question.connection, [])
-        for place in range(bisect_right(later, question.t_ns, key=_time_of), len(later)):
-            one = later[place]
-            if one.t_ns > until:
-                break
-            message = one.message
-            if message.kind == "packet-out" and id(one) not in self._taken:
+        if place < len(asked):
+            until = min(until, asked[place])
+        for one in self._after(question, until):
+            if one.message.kind == "packet-out" and id(one) not in self._taken:
                 self._taken.add(id(one))
                 return one, flows
-            added = message.kind == "flow-mod" and message.command in ("add", "modify")
-            if added and id(message) not in self._taken:
-                self._taken.add(id(message))
-                flows.append(message)
+            if _installs(one.message):
+                self._take(one.message, flows)
         return None, flows
 
     def _own(self, question: Said) -> tuple[Said | None, list[Message]]:
         asked = question.message
         flows: list[Message] = []
-        later = self._said.get(question.connection, [])
-        for place in range(bisect_right(later, question.t_ns, key=_time_of), len(later)):
-            one = later[place]
+        for one in self._after(question, question.t_ns + AT_MOST_NS):
             message = one.message
-            if one.t_ns - question.t_ns > AT_MOST_NS:
-                break
-            if message.kind == "flow-mod" and message.command in ("add", "modify"):
-                if id(message) not in self._taken and _because(message, asked):
-                    self._taken.add(id(message))
-                    flows.append(message)
+            if _installs(message):
+                if _because(message, asked):
+                    self._take(message, flows)
                 answers = _buffered(message, asked)
             else:
                 answers = message.kind == "packet-out" and _carries(message, asked)
@@ -450,6 +442,24 @@ class _Answers:
                 self._taken.add(id(one))
                 return one, flows
         return None, flows
+
+
+    def _after(self, question: Said, until_ns: int) -> Iterator[Said]:
+        """What was said on its connection later, up to that time."""
+        later = self._said.get(question.connection, [])
+        for place in range(bisect_right(later, question.t_ns, key=_time_of), len(later)):
+            if later[place].t_ns > until_ns:
+                return
+            yield later[place]
+
+    def _take(self, flow: Message, flows: list[Message]) -> None:
+        if id(flow) not in self._taken:
+            self._taken.add(id(flow))
+            flows.append(flow)
+
+
+def _installs(message: Message) -> bool:
+    return message.kind == "flow-mod" and message.command in ("add", "modify")
 
 
 def _time_of(one: Said | Arrival) -> int:
@@ -475,7 +485,7 @@ def _asked(
     if answer is not None:
         verdict = _verdict(wiring, arrival.node, answer.message)
         if answer.message.kind == "packet-out" and not _carries(answer.message, asked):
-            verdict, by_another = f"{_ANOTHER} {verdict}", "by "
+            verdict, by_another = f"another frame to {verdict}", "by "
     wait_ms = (answer.t_ns - question.t_ns) / 1e6 if answer is not None else None
     why = (
         f"{arrival.node} had no flow for it"

@@ -20,7 +20,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hoplab.trace.causes import ASKS_MAC, Lookup, first_parts
-from hoplab.trace.http_messages import CLIENT
 from hoplab.trace.narrative import Mapping, Step, Trip
 from hoplab.trace.tcp import Connection, Secured
 from hoplab.trace.titles import clean, plural
@@ -210,7 +209,7 @@ def _tcp_mapping(facts: Facts, key: str, connection: Connection) -> list[Mapping
     if key == "http":
         return _http_mapping(connection)
     if key == "tls" and connection.tls is not None:
-        return _tls_mapping(connection, connection.tls)
+        return _tls_mapping(facts, connection, connection.tls)
     return []
 
 
@@ -225,7 +224,7 @@ def _handshake_mapping(connection: Connection) -> list[Mapping]:
     ]
 
 
-def _tls_mapping(connection: Connection, tls: Secured) -> list[Mapping]:
+def _tls_mapping(facts: Facts, connection: Connection, tls: Secured) -> list[Mapping]:
     client, server = connection.client.node, connection.server.node
     name = f" by the name {tls.server_name}" if tls.server_name else ""
     out = [_mapping("ClientHello", f"{client} asks for {server}{name}", tls.client_hello)]
@@ -235,7 +234,7 @@ def _tls_mapping(connection: Connection, tls: Secured) -> list[Mapping]:
         sizes = f"{plural(tls.sealed[0], 'byte')} to {server}, {plural(tls.sealed[1], 'byte')} back"
         out.append(_mapping("sealed", sizes, *tls.sealed_trips))
     if tls.alert:
-        who = client if tls.records[CLIENT].alert else server
+        who = facts.by_number[tls.alert].sender
         out.append(_mapping("alert", f"{who} ends it: {tls.alert_text}", tls.alert))
     return out
 

@@ -47,6 +47,7 @@ class Secured:
     version: str = ""
     cipher: str = ""
     alert: int = 0
+    alert_text: str = ""
     records: tuple[tls.Records, tls.Records] = field(
         default_factory=lambda: (tls.Records(), tls.Records())
     )
@@ -56,10 +57,6 @@ class Secured:
     def sealed(self) -> tuple[int, int]:
         """Bytes of sealed records from the client and from the server."""
         return self.records[CLIENT].sealed, self.records[SERVER].sealed
-
-    @property
-    def alert_text(self) -> str:
-        return self.records[CLIENT].alert or self.records[SERVER].alert
 
 
 @dataclass(slots=True)
@@ -444,8 +441,9 @@ def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> No
     before = sum(known.sealed)
     tcp = trip.packet.tcp
     fresh = trip.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
-    known.records[CLIENT if from_client else SERVER].take(fresh, size - len(fresh))
-    if known.alert_text and not known.alert:
-        known.alert = trip.number
+    records = known.records[CLIENT if from_client else SERVER]
+    records.take(fresh, size - len(fresh))
+    if records.alert and not known.alert:
+        known.alert, known.alert_text = trip.number, records.alert
     if sum(known.sealed) > before:
         known.sealed_trips.append(trip.number)

@@ -300,7 +300,7 @@ def _leg(
 
 
 # No bridge passes these on: what is sent there is for the next one (IEEE 802.1Q-2018, 8.6.3).
-RESERVED = "01:80:c2:00:00:0"
+_RESERVED = "01:80:c2:00:00:0"
 
 
 def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None) -> _End:
@@ -315,7 +315,7 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None)
         return _End("cut", place, node, f"the capture ended while it was on its way to {node}")
     if places.switch(node) and cut_ns is not None and hop.came_ns > cut_ns:
         return _End("cut", place, node, f"the capture ended while {node} had it")
-    if places.switch(node) and leg.dst_mac.startswith(RESERVED):
+    if places.switch(node) and leg.dst_mac.startswith(_RESERVED):
         return _End("delivered", place, node)
     if places.switch(node):
         why = f"{node} took it in by {leg.head_interface} and sent it out of no port"

@@ -213,6 +213,25 @@ def test_man_renders_the_page_without_a_complaint(tmp_path: Path) -> None:
     assert "hoplab up web" in plain and "--datapath {auto,kernel,user}" in plain
 
 
+HOPLAB = [sys.executable, "-m", "hoplab.cli.main"]
+
+
+def completing(shell: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    """The completion script of a shell, in a folder of its own, and what hoplab is run with."""
+    env = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state")}
+    script = folder / "script"
+    script.write_text(run(*HOPLAB, "completion", shell, cwd=folder, **env))
+    return script, env
+
+
+def things(folder: Path) -> None:
+    """Something to complete: my-run/, frames.pcapng, mine.py and dir/own.py."""
+    for name in ("my-run", "dir"):
+        (folder / name).mkdir()
+    for name in ("mine.py", "dir/own.py", "frames.pcapng"):
+        (folder / name).write_text("")
+
+
 # What each shell offers after `hoplab up --datapath `, asked of the shell itself.
 SHELLS = {
     "bash": (
@@ -230,9 +249,7 @@ def test_the_shell_completes(shell: str, tmp_path: Path) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
-    script = tmp_path / "completion"
-    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
-    script.write_text(run(*hoplab, "completion", shell, cwd=tmp_path, PYTHONPATH=str(ROOT)))
+    script, _ = completing(shell, tmp_path)
     asking = program if shell in ("bash", "fish") else "sh"
     offered = run(asking, "-c", SHELLS[shell].format(script=script), cwd=tmp_path,
                   HOME=str(tmp_path))  # fmt: skip
@@ -241,12 +258,9 @@ def test_the_shell_completes(shell: str, tmp_path: Path) -> None:
 
 def test_bash_completes_what_there_is_now(tmp_path: Path) -> None:
     """Names of ours and files of the user's, asked of the command itself."""
-    script = tmp_path / "completion"
-    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
-    paths = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
-    script.write_text(run(*hoplab, "completion", "bash", cwd=tmp_path, **paths))
+    script, paths = completing("bash", tmp_path)
     (tmp_path / "mine.py").write_text("")
-    command = f"hoplab() {{ {' '.join(map(shlex.quote, hoplab))} \"$@\"; }}; source {script}; "
+    command = f"hoplab() {{ {shlex.join(HOPLAB)} \"$@\"; }}; source {script}; "
     for line, offered in (
         ("up ", {"web", "switch", "./mine.py"}),
         ("up we", {"web", "web_openflow"}),
@@ -265,7 +279,7 @@ def test_bash_completes_what_there_is_now(tmp_path: Path) -> None:
         assert offered <= said, (line, said)
 
 
-# What TAB makes of a line, in a folder with my-run/, frames.pcapng, mine.py and dir/own.py.
+# What TAB makes of a line, in a folder with `things`.
 TYPED = {
     "hoplab report my": "hoplab report my-run/",
     "hoplab visit --save my": "hoplab visit --save my-run/",
@@ -287,19 +301,15 @@ def test_what_a_tab_types(shell: str, tmp_path: Path) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
-    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
-    env = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb"}
-    script = run(*hoplab, "completion", shell, cwd=tmp_path, **env)
-    for folder in ("my-run", "dir", "functions", "bin"):
+    script, env = completing(shell, tmp_path)
+    things(tmp_path)
+    for folder in ("functions", "bin"):
         (tmp_path / folder).mkdir()
-    for name in ("mine.py", "dir/own.py", "frames.pcapng"):
-        (tmp_path / name).write_text("")
-    for name in ("script", "functions/_hoplab"):
-        (tmp_path / name).write_text(script)
+    shutil.copy(script, tmp_path / "functions" / "_hoplab")
     stub = tmp_path / "bin" / "hoplab"
-    stub.write_text(f'#!/bin/sh\necho x >>"{tmp_path}/calls"\nexec {shlex.join(hoplab)} "$@"\n')
+    stub.write_text(f'#!/bin/sh\necho x >>"{tmp_path}/calls"\nexec {shlex.join(HOPLAB)} "$@"\n')
     stub.chmod(0o755)
-    env["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
+    env |= {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "TERM": "dumb"}
     plain = [program, "--norc" if shell == "bash" else "-f", "-i"]
     terminal = subprocess.Popen(
         [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *plain],
@@ -342,14 +352,9 @@ def test_fish_completes_files_and_words(tmp_path: Path) -> None:
     program = shutil.which("fish")
     if program is None:
         pytest.skip("fish is not installed")
-    hoplab = [sys.executable, "-m", "hoplab.cli.main"]
-    env = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
-    (tmp_path / "script").write_text(run(*hoplab, "completion", "fish", cwd=tmp_path, **env))
-    for folder in ("my-run", "dir"):
-        (tmp_path / folder).mkdir()
-    for name in ("mine.py", "dir/own.py", "frames.pcapng"):
-        (tmp_path / name).write_text("")
-    function = f"function hoplab; {shlex.join(hoplab)} $argv; end; source script; "
+    _, env = completing("fish", tmp_path)
+    things(tmp_path)
+    function = f"function hoplab; {shlex.join(HOPLAB)} $argv; end; source script; "
     for line, becomes in TYPED.items():
         done = run(program, "-c", f"{function}complete -C '{line}'", cwd=tmp_path, **env)
         offered = {each.split("\t")[0] for each in done.splitlines()}
