@@ -314,7 +314,8 @@ def claim(name: str) -> Claim:
                 if lab or time.monotonic() > deadline:
                     raise LabError(
                         f"a lab called {name} is up already",
-                        f"end it with `hoplab down --name {name}`, or choose another --name",
+                        f"end it with `hoplab down --name {name}`, put the new one into its place "
+                        "with `hoplab up --replace`, or choose another --name",
                         Exit.TAKEN,
                     ) from None
                 time.sleep(0.01)

@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,16 @@ class World:
         if self.as_user and python.is_relative_to(PROJECT):
             python = self.project / python.relative_to(PROJECT)
         return [*self.wrap(), str(python), "-m", "hoplab.cli.main", *arguments]
+
+    def with_command(self) -> dict[str, str]:
+        """An environment in which `hoplab`, typed in a shell, is this world's."""
+        tools = self.home / "bin"
+        tools.mkdir(exist_ok=True)
+        command = shlex.join(self.argv(["ls"])[:-1])
+        (tools / "hoplab").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (tools / "hoplab").chmod(0o755)
+        env = self.environment()
+        return {**env, "PATH": f"{tools}:{env['PATH']}"}
 
     def wrap(self) -> list[str]:
         """What makes an ordinary user of root: a mount namespace with a /dev/net/tun for all and

@@ -176,7 +176,8 @@ def _verb_doctor(verbs: Any) -> None:
 def _verb_up(verbs: Any) -> None:
     p = _add(
         verbs, "up", "bring a lab up",
-        "hoplab up web\nhoplab up switch,n=8 --controller hub\nhoplab up mine.py --name mine",
+        "hoplab up web\nhoplab up switch,n=8 --controller hub\nhoplab up mine.py --name mine\n"
+        "hoplab up --replace routed      whatever was up under this name before",
         "verbs_lab",
     )  # fmt: skip
     p.add_argument(
@@ -199,6 +200,10 @@ def _verb_up(verbs: Any) -> None:
         "switches one for 16, 4 at most; the kernel's datapath needs one alone)",
     )  # fmt: skip
     p.add_argument("--name", metavar="LAB", default="lab", help="its name (default: lab)")
+    p.add_argument(
+        "--replace", action="store_true",
+        help="end the lab that is up under this name first, if one is; others stay up",
+    )  # fmt: skip
     _json(p)
 
 

@@ -45,7 +45,18 @@ def bring_up(
         debug=arguments.debug,
     )
     with Progress(quiet) as progress:
+        if getattr(arguments, "replace", False):
+            _end_former(name, progress)
         return client.up(spec, progress)
+
+
+def _end_former(name: str, progress: Progress) -> None:
+    """End the lab of this name, if one is up: another is to be brought up in its place."""
+    client.check_name(name)
+    former = client.Handle(name)
+    if former.alive():
+        progress(f"ending the lab {name} that was up")
+        client.down(former)
 
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guided labs of labs/: every command is run as it stands there, and what the page says will
-be seen is seen."""
+be seen is seen, whatever lab is up when the reader begins."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,19 +63,17 @@ def test_the_pages_are_read_as_they_are_meant() -> None:
     assert missing(one.seen, "x a b\n  c\nd") == []
     assert missing(one.seen, "d a b c") == ["d"], "in this order"
     assert missing(one.seen, "a b\nd") == ["a … c"]
-    assert len(PAGES) >= 5
+    assert [name[:2] for name in PAGES] == ["1-", "2-", "3-", "4-", "5-", "6-"]
     index = (LABS / "README.md").read_text(encoding="utf-8")
     assert all(f"]({name})" in index for name in PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_does_what_the_page_says(hoplab: Any, name: str) -> None:
-    tools = hoplab.home / "bin"
-    tools.mkdir()
-    (tools / "hoplab").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hoplab.cli.main "$@"\n')
-    (tools / "hoplab").chmod(0o755)
-    env = hoplab.environment()
-    env["PATH"] = f"{tools}:{env['PATH']}"
+    # The reader comes from a lab that was left in the middle, and has one more for another purpose.
+    hoplab("up", "cable,ip1=10.9.0.1/24,ip2=10.9.0.2/24")
+    hoplab("up", "cable", "--name", "mine")
+    env = hoplab.with_command()
     for step in steps((LABS / name).read_text(encoding="utf-8")):
         out = ""
         for command in step.commands:
@@ -87,3 +84,4 @@ def test_every_command_does_what_the_page_says(hoplab: Any, name: str) -> None:
             assert (done.returncode != 0) == command.endswith(FAILS), f"{command}\n{out}"
         lost = missing(step.seen, out)
         assert not lost, f"{step.commands}: {lost} is not in\n{out}"
+    assert [lab["name"] for lab in hoplab("ls", "--json").json] == ["mine"]
