@@ -14,7 +14,8 @@ addresses in two subnets and no route between them not one frame of a ping leave
     sudo mn --custom topologies/cable.py --topo cable,ip2=192.168.2.2/24
     sudo python3 topologies/cable.py
 
-Parameters: ip1, ip2, each an address with its prefix length.
+Parameters: ip1, ip2, each an address with its prefix length; rate, what the cable carries, as in
+rate=10M (10k to 1G bits a second; without it, as much as the machine can).
 """
 
 import os
@@ -22,6 +23,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topo import Topo
 from nodes import Computer
 
@@ -29,10 +31,10 @@ from nodes import Computer
 class CableTopo(Topo):
     """h1 and h2 back to back, no switch, hence no controller."""
 
-    def build(self, ip1="192.168.1.1/24", ip2="192.168.1.2/24"):
+    def build(self, ip1="192.168.1.1/24", ip2="192.168.1.2/24", rate=""):
         h1 = self.addHost("h1", cls=Computer, ip=ip1)
         h2 = self.addHost("h2", cls=Computer, ip=ip2)
-        self.addLink(h1, h2)
+        self.addLink(h1, h2, **cable(rate))
 
 
 topos = {"cable": CableTopo}

@@ -15,7 +15,8 @@ h3 and h4, whose cards ignore it, so every cable carries the sum of all traffic.
     sudo mn --custom topologies/hub.py --topo hub,n=8 --controller remote
     sudo python3 topologies/hub.py       (and ryu-manager controllers/hub.py)
 
-Parameters: n, the number of computers (2 to 250).
+Parameters: n, the number of computers (2 to 250); rate, what a cable carries, as in rate=10M
+(10k to 1G bits a second; without it, as much as the machine can).
 """
 
 import os
@@ -23,6 +24,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topo import Topo
 from nodes import Computer
 
@@ -32,12 +34,13 @@ class HubTopo(Topo):
 
     controller = "hub"
 
-    def build(self, n=4):
+    def build(self, n=4, rate=""):
         if not 2 <= n <= 250:
             raise ValueError(f"n is {n}: give 2 to 250 computers")
         s1 = self.addSwitch("s1")
         for i in range(1, n + 1):
-            self.addLink(self.addHost(f"h{i}", cls=Computer, ip=f"10.0.0.{i}/24"), s1)
+            host = self.addHost(f"h{i}", cls=Computer, ip=f"10.0.0.{i}/24")
+            self.addLink(host, s1, **cable(rate))
 
 
 topos = {"hub": HubTopo}

@@ -30,7 +30,8 @@ shortest way from router to router, and traceroute knows each by name. Cut a cab
 
 Parameters: routers (3 to 8), lans (1 to 8), clients (in each LAN, 1 to 20), sites (1 to 8),
 nat (1: a home behind one address, with home1 and home2), dhcp (1: the home's computers ask for
-their addresses; implies nat), ipv6 (1: fd00:... beside 10....).
+their addresses; implies nat), ipv6 (1: fd00:... beside 10....), rate (what a cable carries, as in
+rate=10M: 10k to 1G bits a second; without it, as much as the machine can).
 """
 
 import os
@@ -40,6 +41,7 @@ from functools import partial
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topo import Topo
 from nodes import Computer, DhcpComputer, HomeRouter, Router, Server, require
 
@@ -144,12 +146,13 @@ class InternetTopo(Topo):
     url = "http://www.blue.com/"
     client = "pc1"
 
-    def build(self, routers=4, lans=2, clients=2, sites=3, nat=0, dhcp=0, ipv6=0):
+    def build(self, routers=4, lans=2, clients=2, sites=3, nat=0, dhcp=0, ipv6=0, rate=""):
         limits = [(routers, 3, 8), (lans, 1, 8), (clients, 1, 20), (sites, 1, 8)]
         if any(not low <= number <= high for number, low, high in limits):
             raise ValueError("give 3 to 8 routers, 1 to 8 lans, 1 to 20 clients, 1 to 8 sites")
         self.plan = Plan(routers, lans, sites)
         self.ipv6 = ipv6
+        self.options = cable(rate)  # of every cable
         self.names = []  # (name, IPv4 address, IPv6 address): all that the zones speak of
         if nat or dhcp:
             self.plan.attach("home", 90, 0)
@@ -166,7 +169,7 @@ class InternetTopo(Topo):
             for i in range(clients):
                 number += 1
                 host = self.computer(f"pc{number}", subnet, 10 + i)
-                self.addLink(host, switch)
+                self.addLink(host, switch, **self.options)
         for name in SERVERS:
             self.server(name, self.dns_command(name), self.files(name))
         for k in range(1, sites + 1):
@@ -194,12 +197,13 @@ class InternetTopo(Topo):
             b,
             params1={"ip": f"{subnet.ip(subnet.routers[a])}/30"},
             params2={"ip": f"{subnet.ip(subnet.routers[b])}/30"},
+            **self.options,
         )
 
     def to_router(self, node, subnet):
         """Wire a switch or a host to the router of its subnet."""
         [(router, last)] = subnet.routers.items()
-        self.addLink(router, node, params1={"ip": f"{subnet.ip(last)}/24"})
+        self.addLink(router, node, params1={"ip": f"{subnet.ip(last)}/24"}, **self.options)
 
     def where(self, subnet, last):
         """What a host in SUBNET needs to know about its network."""
@@ -232,7 +236,7 @@ class InternetTopo(Topo):
         self.addHost("home", cls=HomeRouter, inside="192.168.1.1/24", dhcp=dhcp, **params)
         self.to_router("home", outside)
         self.addSwitch(switch)
-        self.addLink("home", switch, params1={"ip": "192.168.1.1/24"})
+        self.addLink("home", switch, params1={"ip": "192.168.1.1/24"}, **self.options)
         for i in (1, 2):
             params = {"nameserver": self.plan.subnets["resolver"].ip(2)}
             if dhcp:
@@ -240,7 +244,7 @@ class InternetTopo(Topo):
             else:
                 params |= {"ip": f"192.168.1.{9 + i}/24", "defaultRoute": "via 192.168.1.1"}
                 host = self.addHost(f"home{i}", cls=Computer, **params)
-            self.addLink(host, switch)
+            self.addLink(host, switch, **self.options)
 
     # ---- names
 

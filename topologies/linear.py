@@ -13,7 +13,9 @@ same on every segment: switches, unlike routers, do not change the addresses in 
     sudo mn --custom topologies/linear.py --topo linear,4 --controller remote
     sudo python3 topologies/linear.py       (and ryu-manager controllers/learning_switch.py)
 
-Parameters: n, the number of switches (1 to 200); k, the computers on each of them (1 to 50).
+Parameters: n, the number of switches (1 to 200); k, the computers on each of them (1 to 50); rate,
+what a cable carries, as in rate=10M (10k to 1G bits a second; without it, as much as the machine
+can).
 """
 
 import os
@@ -21,6 +23,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topo import LinearTopo
 from nodes import Computer
 
@@ -30,12 +33,13 @@ class RowTopo(LinearTopo):
 
     controller = "learning_switch"
 
-    def build(self, n=4, k=1):
+    def build(self, n=4, k=1, rate=""):
         if not 1 <= n <= 200:
             raise ValueError(f"n is {n}: give 1 to 200 switches")
         if not 1 <= k <= 50:
             raise ValueError(f"k is {k}: give 1 to 50 computers for each switch")
         self.hopts.setdefault("cls", Computer)
+        self.lopts.update(cable(rate))
         super().build(k=n, n=k)  # Mininet's k are the switches
 
 

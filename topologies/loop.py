@@ -21,7 +21,8 @@ without end. The slow cables are there for that: even then the machine has littl
     sudo mn --custom topologies/loop.py --topo loop --controller remote
     sudo python3 topologies/loop.py    (with `ryu-manager controllers/spanning_tree.py`)
 
-Parameters: n, the number of switches in the ring (3 to 20).
+Parameters: n, the number of switches in the ring (3 to 20); rate, what every cable carries instead,
+as in rate=10M (10k to 1G bits a second), which is what a storm costs the machine, too.
 """
 
 import os
@@ -29,6 +30,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.link import TCLink
 from mininet.topo import Topo
 from nodes import Computer
@@ -41,15 +43,17 @@ class LoopTopo(Topo):
 
     controller = "spanning_tree"
 
-    def build(self, n=3):
+    def build(self, n=3, rate=""):
         if not 3 <= n <= 20:
             raise ValueError(f"n is {n}: give 3 to 20 switches")
         switches = [self.addSwitch(f"s{i}") for i in range(1, n + 1)]
         for i, switch in enumerate(switches, 1):
-            self.addLink(self.addHost(f"h{i}", cls=Computer, ip=f"10.0.0.{i}/24"), switch)
+            host = self.addHost(f"h{i}", cls=Computer, ip=f"10.0.0.{i}/24")
+            self.addLink(host, switch, **cable(rate))
+        between = cable(rate) or {"cls": TCLink, "bw": STORM_LIMIT_MBIT}
         for i, switch in enumerate(switches):
             following = switches[(i + 1) % n]
-            self.addLink(switch, following, cls=TCLink, bw=STORM_LIMIT_MBIT)
+            self.addLink(switch, following, **between)
 
 
 topos = {"loop": LoopTopo}

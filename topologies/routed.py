@@ -15,7 +15,8 @@ stay. On each side somebody has to ask for a MAC by ARP first.
     sudo mn --custom topologies/routed.py --topo routed,subnets=3 --controller remote
     sudo python3 topologies/routed.py       (with `ryu-manager controllers/learning_switch.py`)
 
-Parameters: subnets (2 to 20), hosts (in each subnet, 1 to 200).
+Parameters: subnets (2 to 20), hosts (in each subnet, 1 to 200); rate, what a cable carries, as in
+rate=10M (10k to 1G bits a second; without it, as much as the machine can).
 """
 
 import os
@@ -23,6 +24,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topo import Topo
 from nodes import Computer, Router
 
@@ -32,14 +34,14 @@ class RoutedTopo(Topo):
 
     controller = "learning_switch"
 
-    def build(self, subnets=2, hosts=2):
+    def build(self, subnets=2, hosts=2, rate=""):
         if not 2 <= subnets <= 20 or not 1 <= hosts <= 200:
             raise ValueError("give 2 to 20 subnets with 1 to 200 hosts each")
         r1 = self.addHost("r1", cls=Router, ip="10.0.1.1/24")
         number = 0
         for s in range(1, subnets + 1):
             switch = self.addSwitch(f"s{s}")
-            self.addLink(r1, switch, params1={"ip": f"10.0.{s}.1/24"})
+            self.addLink(r1, switch, params1={"ip": f"10.0.{s}.1/24"}, **cable(rate))
             for i in range(hosts):
                 number += 1
                 host = self.addHost(
@@ -48,7 +50,7 @@ class RoutedTopo(Topo):
                     ip=f"10.0.{s}.{10 + i}/24",
                     defaultRoute=f"via 10.0.{s}.1",
                 )
-                self.addLink(host, switch)
+                self.addLink(host, switch, **cable(rate))
 
 
 topos = {"routed": RoutedTopo}

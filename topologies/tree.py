@@ -15,8 +15,9 @@ tree; the frames after it stay in the branches that they need.
     sudo mn --custom topologies/tree.py --topo tree,2,2 --controller remote
     sudo python3 topologies/tree.py       (and ryu-manager controllers/learning_switch.py)
 
-Parameters: depth, the levels of switches (1 to 8); fanout, what hangs below each (1 to 64). No more
-than 2,048 computers all told.
+Parameters: depth, the levels of switches (1 to 8); fanout, what hangs below each (1 to 64); rate,
+what a cable carries, as in rate=10M (10k to 1G bits a second; without it, as much as the machine
+can). No more than 2,048 computers all told.
 """
 
 import os
@@ -24,6 +25,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topolib import TreeTopo
 from nodes import Computer
 
@@ -33,7 +35,7 @@ class BranchTopo(TreeTopo):
 
     controller = "learning_switch"
 
-    def build(self, depth=2, fanout=2):
+    def build(self, depth=2, fanout=2, rate=""):
         if not 1 <= depth <= 8:
             raise ValueError(f"depth is {depth}: give 1 to 8 levels of switches")
         if not 1 <= fanout <= 64:
@@ -41,6 +43,7 @@ class BranchTopo(TreeTopo):
         if fanout**depth > 2048:
             raise ValueError(f"that would be {fanout**depth:,} computers: give 2,048 at most")
         self.hopts.setdefault("cls", Computer)
+        self.lopts.update(cable(rate))
         super().build(depth=depth, fanout=fanout)
 
 

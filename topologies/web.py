@@ -29,7 +29,8 @@ page (HTTP) and closes. At each router the MAC addresses change and the IP addre
     sudo python3 topologies/web.py          (with `ryu-manager controllers/learning_switch.py`)
 
 Parameters: routers (a chain of 2 to 8, the web subnet behind the last), clients (1 to 100),
-variant (http1.0, no-keep-alive, slow or reset: how www behaves), tls (1: https:// too).
+variant (http1.0, no-keep-alive, slow or reset: how www behaves), tls (1: https:// too), rate (what
+a cable carries, as in rate=10M: 10k to 1G bits a second; without it, as much as the machine can).
 All addresses are private and nothing leaves the lab.
 """
 
@@ -38,6 +39,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from mininet.topo import Topo
 from nodes import APPS, Computer, Router, Server
 
@@ -60,9 +62,10 @@ class WebTopo(Topo):
     url = "http://www.itheima.com/"
     client = "client"
 
-    def build(self, routers=2, clients=2, variant="", tls=0):
+    def build(self, routers=2, clients=2, variant="", tls=0, rate=""):
         if not 2 <= routers <= 8 or not 1 <= clients <= 100:
             raise ValueError("give 2 to 8 routers and 1 to 100 clients")
+        self.cable = cable(rate)
         # Which router each network hangs on (two for a cable between routers), and its first .1
         where = {"10.1.0.0/24": [1], "10.53.0.0/24": [2], "10.80.0.0/24": [routers]}
         for i in range(1, routers):
@@ -72,17 +75,18 @@ class WebTopo(Topo):
         for i in range(1, routers + 1):
             first = "10.1.0.1/24" if i == 1 else f"10.{i - 1}{i}.0.2/30"
             self.addHost(f"r{i}", cls=Router, ip=first, routes=self.routes(i, where))
-        self.addLink("r1", lan, params1={"ip": "10.1.0.1/24"})
+        self.addLink("r1", lan, params1={"ip": "10.1.0.1/24"}, **self.cable)
         for i in range(1, routers):
-            cable = f"10.{i}{i + 1}.0"
+            prefix = f"10.{i}{i + 1}.0"
             self.addLink(
                 f"r{i}",
                 f"r{i + 1}",
-                params1={"ip": f"{cable}.1/30"},
-                params2={"ip": f"{cable}.2/30"},
+                params1={"ip": f"{prefix}.1/30"},
+                params2={"ip": f"{prefix}.2/30"},
+                **self.cable,
             )
-        self.addLink("r2", dns, params1={"ip": "10.53.0.1/24"})
-        self.addLink(f"r{routers}", web, params1={"ip": "10.80.0.1/24"})
+        self.addLink("r2", dns, params1={"ip": "10.53.0.1/24"}, **self.cable)
+        self.addLink(f"r{routers}", web, params1={"ip": "10.80.0.1/24"}, **self.cable)
         self.name_servers(dns)
         self.web_servers(web, variant, tls)
 
@@ -109,7 +113,7 @@ class WebTopo(Topo):
                 defaultRoute="via 10.1.0.1",
                 nameserver=RESOLVER,
             )
-            self.addLink(host, lan)
+            self.addLink(host, lan, **self.cable)
 
     def name_servers(self, dns):
         commands = {
@@ -127,7 +131,7 @@ class WebTopo(Topo):
                 nameserver=RESOLVER,
                 serves=[command],
             )
-            self.addLink(host, dns)
+            self.addLink(host, dns, **self.cable)
 
     def web_servers(self, web, variant="", tls=0):
         behave = ["--variant", str(variant)] if variant else []
@@ -138,8 +142,8 @@ class WebTopo(Topo):
         common = {"defaultRoute": "via 10.80.0.1", "nameserver": RESOLVER}
         www = self.addHost("www", cls=Server, ip="10.80.0.80/24", serves=serves, **common)
         idle = self.addHost("idle", cls=Computer, ip="10.80.0.81/24", **common)
-        self.addLink(www, web)
-        self.addLink(idle, web)
+        self.addLink(www, web, **self.cable)
+        self.addLink(idle, web, **self.cable)
 
 
 topos = {"web": WebTopo}

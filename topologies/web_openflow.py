@@ -28,7 +28,8 @@ IP addresses stay, whoever does it: a kernel, or a table of flows.
     sudo mn --custom topologies/web_openflow.py --topo web_openflow --controller remote
     sudo python3 topologies/web_openflow.py    (with `ryu-manager controllers/router.py`)
 
-Parameters: clients (1 to 100). The routers' addresses are in controllers/router.json, too.
+Parameters: clients (1 to 100), rate (what a cable carries, as in rate=10M: 10k to 1G bits a second;
+without it, as much as the machine can). The routers' addresses are in controllers/router.json, too.
 """
 
 import os
@@ -36,6 +37,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename)))
 
+from cables import cable
 from web import WebTopo
 
 
@@ -45,9 +47,10 @@ class WebOpenFlowTopo(WebTopo):
 
     controller = "router"
 
-    def build(self, clients=2):
+    def build(self, clients=2, rate=""):
         if not 1 <= clients <= 100:
             raise ValueError("give 1 to 100 clients")
+        self.cable = cable(rate)
         lan, dns, web = (self.addSwitch(name) for name in ("s1", "s2", "s3"))
         self.clients(lan, clients)
         self.addSwitch(
@@ -59,10 +62,10 @@ class WebOpenFlowTopo(WebTopo):
             role="router",
             addresses={1: "10.12.0.2/30", 2: "10.53.0.1/24", 3: "10.80.0.1/24"},
         )
-        self.addLink("r1", lan, port1=1)
-        self.addLink("r1", "r2", port1=2, port2=1)
-        self.addLink("r2", dns, port1=2)
-        self.addLink("r2", web, port1=3)
+        self.addLink("r1", lan, port1=1, **self.cable)
+        self.addLink("r1", "r2", port1=2, port2=1, **self.cable)
+        self.addLink("r2", dns, port1=2, **self.cable)
+        self.addLink("r2", web, port1=3, **self.cable)
         self.name_servers(dns)
         self.web_servers(web)
 

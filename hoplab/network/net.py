@@ -274,6 +274,7 @@ class Network(mininet.net.Mininet):
                         "mac": intf.MAC(),
                         "addresses": addresses,
                         "peer": peers.get((node.name, intf.name)),
+                        **_limits(intf),
                     }
                 )
         return {"nodes": nodes, "interfaces": interfaces}
@@ -302,3 +303,9 @@ class Network(mininet.net.Mininet):
             return "host"
         forward = Path("/proc/sys/net/ipv4/ip_forward")
         return "router" if place.namespace.run(forward.read_text).strip() == "1" else "host"
+
+
+def _limits(intf: Any) -> dict[str, int]:
+    """What lab.json says of the rate of an interface that is limited: {"rate": bit/s}."""
+    bandwidth = intf.params.get("bw") if isinstance(intf, mininet.link.TCIntf) else None
+    return {"rate": round(bandwidth * 1e6)} if bandwidth else {}  # Mininet's are Mbit/s

@@ -18,9 +18,11 @@ The file:
      "datapath": "user",
      "nodes": [{"name": "client", "kind": "host"}, {"name": "s1", "kind": "switch"}],
      "interfaces": [{"name": "client-eth0", "node": "client", "mac": "02:00:00:00:01:00",
-                     "addresses": ["10.1.0.10/24"], "peer": "s1-eth1"},
+                     "addresses": ["10.1.0.10/24"], "peer": "s1-eth1", "rate": 10000000},
                     {"name": "s1-eth1", "node": "s1", "mac": "", "addresses": [],
                      "peer": "client-eth0"}]}
+
+`rate` is the bit/s that an interface sends at most; without it, as many as the machine can.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A port of a node. `addresses` have prefix lengths; `peer` is an interface's name or None."""
+    """A port of a node. `addresses` have prefix lengths; `peer` is an interface's name or None;
+    `rate` is the bit/s that it sends at most, 0 if nothing limits it."""
 
     name: str
     node: str
@@ -76,6 +79,7 @@ class Interface:
     addresses: tuple[str, ...]
     peer: str | None
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    rate: int = 0
 
 
 class Wiring:
@@ -198,6 +202,7 @@ class Wiring:
                     "mac": i.mac,
                     "addresses": list(i.addresses),
                     "peer": i.peer,
+                    **({"rate": i.rate} if i.rate else {}),
                     **i.extra,
                 }
                 for i in self.interfaces
@@ -347,6 +352,9 @@ def _interface(item: object, place: int) -> Interface:
         raise WiringError(f"{what} has a peer that is no name: {peer!r}")
     if peer == name:
         raise WiringError(f"{what} is wired to itself")
-    known = ("name", "node", "mac", "addresses", "peer")
+    rate = data.get("rate", 0)
+    if not isinstance(rate, int) or isinstance(rate, bool) or rate < 0:
+        raise WiringError(f"{what} has the rate {rate!r}, which is no number of bits a second")
+    known = ("name", "node", "mac", "addresses", "peer", "rate")
     extra = {key: value for key, value in data.items() if key not in known}
-    return Interface(name, node, mac, tuple(addresses), peer, extra)
+    return Interface(name, node, mac, tuple(addresses), peer, extra, rate)

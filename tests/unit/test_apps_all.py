@@ -30,7 +30,7 @@ SERVERS = {
     "dns_resolver.py": ["--hints", str(ZONES / "root.hints")],
     "web_server.py": [],
 }
-SCRIPTS = [*SERVERS, "fetch.py", "lab_ca.py"]
+SCRIPTS = [*SERVERS, "fetch.py", "lab_ca.py", "transfer.py"]
 
 
 def need(tool: str) -> str:
@@ -281,3 +281,19 @@ def test_log_lines_cannot_be_forged() -> None:
         lines = pipe.readlines()
     assert len(lines) == 1
     assert lines[0].endswith("GET /\\x0a00:00:00 forged \\x1b[31m 中文\n")
+
+
+def test_what_is_sent_is_received_and_both_say_so() -> None:
+    command = [sys.executable, str(APPS / "transfer.py"), "--port", "0", "receive"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        port = receiver.stdout.readline().split()[-1]
+        sent = run_app("transfer.py", "--port", port, "send", "127.0.0.1", "--bytes", "150k")
+        assert sent.returncode == 0
+        said = receiver.stdout.readline()
+        assert re.fullmatch(r"received 150000 bytes in \S+ s\n", said)
+        assert sent.stdout == f"sent 150000 bytes; 127.0.0.1 {said}"
+    refused = run_app("transfer.py", "--port", port, "send", "127.0.0.1")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("transfer: ")
+    assert run_app("transfer.py", "send", "127.0.0.1", "--bytes", "1.5").returncode == 2
