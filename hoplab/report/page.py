@@ -322,7 +322,7 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
         out.append(tag("span", tr("no controller at that moment"), cls="warn"))
     if trip.storm is not None:
         out.append(tag("b", "⟳ ", tr(f"a storm of {plural(trip.frames, 'frame')}"), cls="bad"))
-    elif trip.lost:
+    elif trip.lost and trip.fate in ("", "lost"):
         out.append(tag("b", "✗ ", tr("lost"), cls="bad"))
     elif trip.ended:
         out.append(tag("b", "✗ ", tr("went no further"), cls="bad"))

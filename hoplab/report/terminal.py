@@ -260,7 +260,7 @@ def _end(page: _Page, trip: Trip, ended: str) -> None:
     for leg in trip.lost:
         ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
         page.wrap(f"✗ {page.tr(f'lost between {ends}')}", page.indent, "red", hang=2)
-    if ended and not trip.lost:
+    if ended and not (trip.lost and trip.fate == "lost"):
         page.wrap(f"✗ {page.tr(ended)}", page.indent, "red", hang=2)
 
 

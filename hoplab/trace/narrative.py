@@ -210,7 +210,9 @@ class Trip:
     path: node names from the sender on: to the target, or as far as the packet got.
     fan: where the path ends in a flood that reached nobody it was for, the nodes that got it.
     delivered: nodes that got it and were meant to.
-    ended: "" if it arrived, else one sentence on where it ended.
+    ended: "" if it arrived, else one sentence on where it ended. fate: "" if it arrived, else what
+    became of the copy that came furthest: 'lost', 'stopped', 'stuck', 'cut' or 'ignored'.
+    unreached: the node that its last frames were for, if they all arrived and none of them there.
     cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
     answered_by: number of the trip that answers it, 0 if none is known.
     step: index into `Story.steps`.
@@ -247,6 +249,8 @@ class Trip:
     step: int = -1
     decisions: list[Decision] = field(default_factory=list)
     storm: Storm | None = None
+    fate: str = ""
+    unreached: str = ""
 
     def reached(self, node: str) -> bool:
         """Whether the node got it; what is not known to have ended anywhere may have."""

@@ -18,6 +18,7 @@ import ipaddress
 import statistics
 from urllib.parse import urlsplit
 
+from hoplab.trace.astray import last_networks
 from hoplab.trace.causes import ASKS_MAC, Lookup, claims, short
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
@@ -413,13 +414,18 @@ def _unreached(facts: Facts, asked: Trip) -> list[str]:
     if not owner or owner in asked.delivered:
         return []
     why = [f"{owner} has that address, but no request reached it."]
-    near, far = silent_link(facts.wiring, facts.trips, asked.sender, owner)
-    if near:
-        why.append(
-            f"Not one frame was seen between {near} and {far}: that link may be down at either "
-            "end, which `ip link` there tells."
-        )
-    return why
+    return why + _silent_link(facts, asked.sender, owner)
+
+
+def _silent_link(facts: Facts, asker: str, owner: str) -> list[str]:
+    """The link on the way from one to the other, on the same network, that no frame went over."""
+    near, far = silent_link(facts.wiring, facts.trips, asker, owner)
+    if not near:
+        return []
+    return [
+        f"Not one frame was seen between {near} and {far}: that link may be down at either "
+        "end, which `ip link` there tells."
+    ]
 
 
 def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
@@ -466,6 +472,9 @@ def _death(facts: Facts, trip: Trip, text: str, code: str) -> Outcome:
             where, code = error.sender, error.kind.removeprefix("icmp-")
     elif not holders and trip.ended:
         why.append(f"Its last frame: {trip.ended}.")
+        if trip.unreached:
+            asker = trip.legs[min(last_networks(trip.legs)[0])].tail
+            why += _silent_link(facts, asker, trip.unreached)
         code = f"{code}-lost"
     elif not holders:
         got = ", ".join(trip.delivered)

@@ -15,8 +15,16 @@ How a copy's end is judged, at a host or router that passed nothing on:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from hoplab.trace.astray import (
+    Death,
+    End,
+    Question,
+    find_death,
+    how_it_ended,
+    last_networks,
+    surest,
+)
 from hoplab.trace.model import Hop, Journey, Origin, Tally
 from hoplab.trace.narrative import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
 from hoplab.trace.titles import describe, plural
@@ -34,6 +42,7 @@ class Places:
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
         self.extra_ips: dict[str, str] = {}
+        self._macs: dict[str, str] = {}  # node of a source MAC address, by the frames it made
         # Address -> nodes that have shown that it is theirs; and those that sent something from it.
         self._claims: dict[str, dict[str, None]] = {}
         self._used: set[tuple[str, str]] = set()
@@ -52,6 +61,8 @@ class Places:
                 continue
             packet, node = wire.decode(hop.data), self.node(hop.tail)
             source = packet.src
+            if packet.eth is not None:
+                self._macs[packet.eth.src] = node
             self._used.add((source, node))
             if _claims(packet) and not self.router(node):  # it may be a proxy (RFC 1027)
                 self._claims.setdefault(source, {})[node] = None
@@ -87,19 +98,15 @@ class Places:
         """Whether the node has this address; two may, by mistake."""
         return self.owner(ip) == node or node in self._claims.get(ip, {})
 
+    def holder(self, mac: str) -> str:
+        """The host or router that has a card with this MAC address, by the wiring or by a frame
+        that it sent; "" if there is none. A switch takes in no frame for itself."""
+        node = self.card(mac) or self._macs.get(mac, "")
+        return "" if self.switch(node) else node
+
     def card(self, mac: str) -> str:
         """The node whose card has this MAC address, "" if none."""
         return self.wiring.node_of_mac(mac) or ""
-
-
-@dataclass(slots=True)
-class _End:
-    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'stopped', 'stuck' or 'cut'."""
-
-    how: str
-    leg: int
-    node: str
-    why: str = ""
 
 
 def _claims(packet: Packet) -> bool:
@@ -149,16 +156,20 @@ def tell_trip(
     ]
     ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
     target = _target(places, packets, ends)
-    main, path, fan = _path(legs, ends, target)
+    # Whoever asks whether an address is free does well without an answer.
+    free = probes(packets[0]) and not any(
+        end.how in ("lost", "stopped", "stuck") for end in ends
+    )
+    death = None
+    if not free and not any(end.how == "delivered" for end in ends):
+        whole = not any(hop.more for hop in hops)
+        death = _death(places, legs, ends, packets, whole)
+    main, path, fan = _path(legs, ends, target, death)
     last = packets[main] if main is not None else packets[0]
     received = hops[main].received if main is not None else None
     kind, title = describe(packets[0])
     delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
-    # Whoever asks whether an address is free does well without an answer.
-    free = probes(packets[0]) and not any(
-        end.how in ("lost", "stopped", "stuck") for end in ends
-    )
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -181,7 +192,9 @@ def tell_trip(
         ),
         fanouts=_fanouts(places, hops, legs, packets),
         rewrites=_rewrites(places, hops, index, legs, packets),
-        ended="" if delivered or free else _ended(ends, packets[0]),
+        ended=death.why if death is not None else "",
+        fate=how_it_ended(death, ends) if death is not None else "",
+        unreached=death.unreached if death is not None else "",
         packet=packets[0],
         arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
         last=last,
@@ -303,26 +316,26 @@ def _leg(
 _RESERVED = "01:80:c2:00:00:0"
 
 
-def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None) -> _End:
+def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None) -> End:
     """What became of the copy on a leg from which nothing went on."""
     place, node = leg.index, leg.head
     if not node:
-        return _End("lost", place, leg.tail, f"{leg.tail_interface} is wired to nothing")
+        return End("lost", place, leg.tail, f"{leg.tail_interface} is wired to nothing")
     if leg.lost:
         why = f"{leg.tail} sent it out of {leg.tail_interface}, it never arrived at {node}"
-        return _End("lost", place, node, why)
+        return End("lost", place, node, why)
     if leg.cut:
-        return _End("cut", place, node, f"the capture ended while it was on its way to {node}")
+        return End("cut", place, node, f"the capture ended while it was on its way to {node}")
     if places.switch(node) and cut_ns is not None and hop.came_ns > cut_ns:
-        return _End("cut", place, node, f"the capture ended while {node} had it")
+        return End("cut", place, node, f"the capture ended while {node} had it")
     if places.switch(node) and leg.dst_mac.startswith(_RESERVED):
-        return _End("delivered", place, node)
+        return End("delivered", place, node)
     if places.switch(node):
         why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
-        return _End("stopped", place, node, why)
+        return End("stopped", place, node, why)
     group = leg.dst_mac[:2] != "" and bool(int(leg.dst_mac[:2], 16) & 1)
     if not group and _other_card(places, hop, leg):
-        return _End("ignored", place, node, "card")
+        return End("ignored", place, node, "card")
     address = wanted(packet)
     mine = places.has(node, address)
     asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
@@ -330,14 +343,14 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None)
         theirs = asks and not mine and not _announces(packet)
         elsewhere = not asks and not mine and places.owner(address) != ""
         if theirs or elsewhere:
-            return _End("ignored", place, node, "software")
-        return _End("delivered", place, node)
+            return End("ignored", place, node, "software")
+        return End("delivered", place, node)
     if packet.ip is None or mine or asks or _group_address(address):
-        return _End("delivered", place, node)
+        return End("delivered", place, node)
     waits = places.router(node) and (packet.ttl is None or packet.ttl > 1)
     if waits and cut_ns is not None and hop.came_ns > cut_ns:
-        return _End("cut", place, node, f"the capture ended while {node} had it")
-    return _End("stuck", place, node, _stuck(places, node, packet))
+        return End("cut", place, node, f"the capture ended while {node} had it")
+    return End("stuck", place, node, _stuck(places, node, packet))
 
 
 def _other_card(places: Places, hop: Hop, leg: Leg) -> bool:
@@ -368,7 +381,7 @@ def _stuck(places: Places, node: str, packet: Packet) -> str:
     return f"{node} took it in and sent nothing on"
 
 
-def _target(places: Places, packets: list[Packet], ends: list[_End]) -> str:
+def _target(places: Places, packets: list[Packet], ends: list[End]) -> str:
     """Whom the packet is for: by the addresses it ended with (NAT may have changed them)."""
     for end in sorted(ends, key=lambda end: end.how != "delivered"):
         owner = places.owner(wanted(packets[end.leg]))
@@ -377,24 +390,43 @@ def _target(places: Places, packets: list[Packet], ends: list[_End]) -> str:
     return places.owner(wanted(packets[0]))
 
 
+def _death(
+    places: Places, legs: list[Leg], ends: list[End], packets: list[Packet], whole: bool
+) -> Death:
+    """Where a packet that was delivered to nobody came to its end."""
+    deaths = []
+    for network in last_networks(legs):
+        packet, mac = packets[min(network)], legs[min(network)].dst_mac
+        group = mac[:2] != "" and bool(int(mac[:2], 16) & 1)
+        asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
+        holder = places.owner(wanted(packet)) if group else places.holder(mac)
+        nobody = f"nobody whom it reached has {wanted(packet)}"
+        if not (group and asks) and not holder:
+            nobody = f"no card in the lab has the MAC {mac or '?'}"
+        question = Question(holder, nobody, group, whole)
+        deaths.append(find_death(places.wiring, legs, ends, network, question))
+    return surest(deaths, ends)
+
+
 def _path(
-    legs: list[Leg], ends: list[_End], target: str
+    legs: list[Leg], ends: list[End], target: str, death: Death | None
 ) -> tuple[int | None, list[str], list[str]]:
     """(last leg, node names along it, nodes of a flood that has no one destination)."""
+    if death is not None:
+        ends = [end for end in ends if end.leg in death.network]
     delivered = [end for end in ends if end.how == "delivered"]
-    best = [end for end in delivered if end.node == target]
+    best = [end.leg for end in delivered if end.node == target]
     if not best and len(delivered) == 1:
-        best = delivered
-    if not best and not delivered:
-        astray = [end for end in ends if end.how != "ignored"]
-        best = sorted(astray, key=lambda end: -len(_ancestry(legs, end.leg)))[:1]
-        if not best and len(ends) == 1:
-            best = ends
+        best = [delivered[0].leg]
+    if not best and death is not None and death.leg is not None:
+        best = [death.leg]
+    if not best and not delivered and len(ends) == 1:
+        best = [ends[0].leg]
     if best:
-        chain = _ancestry(legs, best[0].leg)
+        chain = _ancestry(legs, best[0])
         names = [legs[chain[0]].tail, *(legs[place].head for place in chain)]
-        return best[0].leg, [name for name in names if name], []
-    chains = [_ancestry(legs, end.leg) for end in ends]
+        return best[0], [name for name in names if name], []
+    chains = [_ancestry(legs, end.leg) for end in ends] or [[0]]
     shared = 0
     while all(len(chain) > shared for chain in chains) and (
         len({chain[shared] for chain in chains}) == 1
@@ -410,17 +442,6 @@ def _ancestry(legs: list[Leg], place: int) -> list[int]:
     while (parent := legs[chain[-1]].parent) is not None:
         chain.append(parent)
     return chain[::-1]
-
-
-def _ended(ends: list[_End], packet: Packet) -> str:
-    """Where a packet that reached nobody it was for came to its end."""
-    for how in ("lost", "stopped", "stuck", "cut"):
-        for end in ends:
-            if end.how == how:
-                return end.why
-    if packet.arp is not None or (packet.icmp is not None and packet.icmp.target):
-        return f"nobody whom it reached has {wanted(packet)}"
-    return f"no card that it reached has the MAC {packet.eth.dst if packet.eth else '?'}"
 
 
 def _fanouts(

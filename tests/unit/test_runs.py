@@ -280,7 +280,7 @@ def test_columns_stand_below_each_other_in_chinese() -> None:
 def sentence_pieces() -> list[tuple[str, str]]:
     """(file, piece) of every text in hoplab.trace that has a space in it and is no docstring."""
     found = []
-    for name in ("titles", "tcp", "trips", "causes", "steps", "remarks", "outcome"):
+    for name in ("titles", "tcp", "trips", "astray", "causes", "steps", "remarks", "outcome"):
         path = TESTS.parent / "hoplab" / "trace" / f"{name}.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
         quiet = {
