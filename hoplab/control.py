@@ -59,7 +59,7 @@ class Controller:
     """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
     listens on 127.0.0.1, `folder` the lab's, `own` where an app may leave what it wants to tell,
     `platform` Ryu or its maintained fork. role: '' for the only one, else what it starts as,
-    'slave G' or 'master G' (`roles`)."""
+    'slave G' or 'master G' (`roles`). workplace: the folder that relative names in an app mean."""
 
     files: tuple[Path, ...]
     port: int
@@ -67,6 +67,7 @@ class Controller:
     platform: str = "ryu"
     own: Path | None = None
     role: str = ""
+    workplace: Path = Path("/")
     process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
     pulse: Pulse | None = None
@@ -116,7 +117,10 @@ class Controller:
             )
         arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
         arguments += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
-        own = {"HOPLAB_FOLDER": str(self.own or self.folder)}
+        own = {
+            "HOPLAB_FOLDER": str(self.own or self.folder),
+            "HOPLAB_WORKPLACE": str(self.workplace),
+        }
         if self.role:
             own["HOPLAB_ROLE"] = self.role
         self.close()
@@ -131,7 +135,7 @@ class Controller:
                         stdout=log,
                         stderr=log,
                         env={**spare.environment(), **own},
-                        cwd="/",
+                        cwd=spare.START,
                         start_new_session=True,
                     )
             self.pidfd = os.pidfd_open(self.process.pid)

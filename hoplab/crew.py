@@ -18,6 +18,7 @@ go, is `control`'s; who asks, `lab`'s.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import threading
@@ -71,17 +72,21 @@ class Crew:
         *,
         shards: int = 1,
         standby: bool = False,
+        workplace: Path = Path("/"),
         tell: Callable[[str], None],
     ) -> None:
+        """workplace: the folder that relative names in an app mean."""
         self.folder, self.platform, self.two, self.tell = folder, platform, standby, tell
+        self._closed: set[Path] = set()  # workplaces that were told to be of no use
         self.changing = threading.Lock()  # held by whoever changes controllers or network
         self._ports: list[int] = []  # given to processes, the newest last
         self.shards: list[Shard] = []
         for number in range(1, shards + 1):
-            shard = Shard(number, self._process(files, number, shards, "master 1"))
+            first = self._process(files, number, shards, "master 1", workplace)
+            shard = Shard(number, first)
             self.shards.append(shard)
             if standby:
-                shard.standby = self._process(files, number, shards, "slave 1")
+                shard.standby = self._process(files, number, shards, "slave 1", workplace)
 
     # ------------------------------------------------------------------ processes
 
@@ -90,7 +95,9 @@ class Crew:
         """One of those in charge; all of them run the same files."""
         return self.shards[0].controller
 
-    def _process(self, files: tuple[Path, ...], number: int, shards: int, role: str) -> Controller:
+    def _process(
+        self, files: tuple[Path, ...], number: int, shards: int, role: str, workplace: Path
+    ) -> Controller:
         """One that is not started yet, on a port of its own. Raises LabError."""
         for file in files if shards > 1 else ():
             if file.is_file() and _WHOLE.search(file.read_text(errors="replace")):
@@ -105,13 +112,27 @@ class Crew:
         except OSError as error:
             raise cannot_write(error, self.folder) from error
         role = role if self.two else ""
-        return Controller(files, self._port(), self.folder, self.platform, own, role)
+        workplace = self._workplace(workplace)
+        return Controller(files, self._port(), self.folder, self.platform, own, role, workplace)
 
-    def _next(self, shard: Shard, files: tuple[Path, ...]) -> Controller:
+    def _workplace(self, wanted: Path) -> Path:
+        """The folder that is wanted, if it can be entered, else the lab's own, which is said once:
+        it may have been taken away since, or lie where the lab has private folders."""
+        if wanted.is_dir() and os.access(wanted, os.X_OK):
+            return wanted
+        if wanted not in self._closed:
+            self._closed.add(wanted)
+            self.tell(
+                f"a controller cannot work in {wanted}, which is gone, closed or not to be seen "
+                f"in the lab: relative names of files mean {self.folder}, which goes with the lab"
+            )
+        return self.folder
+
+    def _next(self, shard: Shard, files: tuple[Path, ...], workplace: Path) -> Controller:
         """A new one to be put in charge."""
         shard.generation += 1
         role = f"master {shard.generation}"
-        return self._process(files, shard.number, len(self.shards), role)
+        return self._process(files, shard.number, len(self.shards), role, workplace)
 
     def _port(self) -> int:
         """The next one that no process has; one that was used lately only if there is no other,
@@ -175,8 +196,10 @@ class Crew:
         shard.standby, shard.joined = None, False
         if self.two:
             try:
-                files, role = shard.controller.files, f"slave {shard.generation}"
-                waits = self._process(files, shard.number, len(self.shards), role)
+                first, role = shard.controller, f"slave {shard.generation}"
+                waits = self._process(
+                    first.files, shard.number, len(self.shards), role, first.workplace
+                )
                 waits.start()
                 shard.standby = waits
             except LabError as error:
@@ -189,18 +212,19 @@ class Crew:
         files: tuple[Path, ...],
         before: Callable[[Controller], None],
         wanted: Callable[[], None] = lambda: None,
+        workplace: Path | None = None,
     ) -> tuple[str, list[str]]:
         """Put another controller in charge of everything: what was in charge before, and the
         switches that got no flow. `before` is called with the first of the new ones when they are
         ready and nothing has changed yet; what it raises stops the swap, and
-        what `wanted` raises, which is called all the time until then.
-        Raises LabError; the old one is in charge then."""
+        what `wanted` raises, which is called all the time until then. workplace: where they work,
+        None for where the old one does. Raises LabError; the old one is in charge then."""
         with self.changing:
             old = self.controller
             new: dict[int, Controller] = {}
             try:
                 for shard in self.shards:
-                    new[shard.number] = self._next(shard, files)
+                    new[shard.number] = self._next(shard, files, workplace or old.workplace)
                 for each in new.values():
                     each.start()
                 for each in new.values():
@@ -305,7 +329,7 @@ class Crew:
                 new = waiting
             else:
                 self.tell(f"the {who} {why}; it is started again")
-                new = self._next(shard, dead.files)
+                new = self._next(shard, dead.files, dead.workplace)
                 new.start()
             shard.controller = new
             dead.stop()

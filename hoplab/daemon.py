@@ -4,7 +4,8 @@
 One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message is a packet):
 
     {"op": "status"}                        -> {"ok": ...}
-    {"op": "swap", "files": [PATH, ...]}    -> {"ok": ...}
+    {"op": "swap", "files": [PATH, ...], "workplace": FOLDER} -> {"ok": ...}; "" for the folder
+        where the one before works
     {"op": "table", "switches": [NAME, ...]} -> {"ok": ...}; no names: all switches
     {"op": "pingall", ...}                  -> {"ok": ...}
     {"op": "exec", "host", "argv", "env", "cwd"} with three descriptors (stdin, stdout, stderr)
@@ -260,7 +261,9 @@ class Service:
             if wait.readable([connection.fileno()], 0):  # there is nothing more to be said
                 raise LabError("whoever asked for another controller has gone")
 
-        _send(connection, {"ok": self.lab.swap(tuple(map(Path, request["files"])), wanted)})
+        workplace = Path(request["workplace"]) if request.get("workplace") else None
+        files = tuple(map(Path, request["files"]))
+        _send(connection, {"ok": self.lab.swap(files, workplace, wanted)})
 
     def _do_table(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         _send(connection, {"ok": self.lab.tables(request.get("switches") or [])})

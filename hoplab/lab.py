@@ -199,7 +199,13 @@ class Lab:
             files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
         shards = max(1, min(spec.shards, len(topo.switches())))
         return crew.Crew(
-            files, spec.folder, spec.platform, shards=shards, standby=spec.standby, tell=self.event
+            files,
+            spec.folder,
+            spec.platform,
+            shards=shards,
+            standby=spec.standby,
+            workplace=spec.workplace,
+            tell=self.event,
         )
 
     @property
@@ -270,9 +276,12 @@ class Lab:
 
     # ------------------------------------------------------------------ what may be done
 
-    def swap(self, files: tuple[Path, ...], wanted: Callable[[], None]) -> dict[str, Any]:
-        """Put another controller in charge; `wanted` raises LabError when nobody waits for it any
-        more. Raises LabError; the old one is in charge then."""
+    def swap(
+        self, files: tuple[Path, ...], workplace: Path | None, wanted: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Put another controller in charge, which works in the folder `workplace`, or where the one
+        before does; `wanted` raises LabError when nobody waits for it any more. Raises LabError;
+        the old one is in charge then."""
         if self.crew is None:
             raise LabError(
                 "this lab has no switch, hence no controller",
@@ -280,15 +289,17 @@ class Lab:
                 Exit.BAD_INPUT,
             )
         drafts: list[Path] = []
+        events = len(self.events)
         try:
             # Drafted before anything changes: on a full disk nothing does.
             was, empty = self.crew.swap(
-                files, lambda new: drafts.append(self._draft_state(new)), wanted
+                files, lambda new: drafts.append(self._draft_state(new)), wanted, workplace
             )
         except BaseException:
             for draft in drafts:
                 draft.unlink(missing_ok=True)
             raise
+        notes = self.events[events:]
         os.replace(drafts[-1], self.spec.state)  # takes no room
         self._warn_empty(empty)
         with contextlib.suppress(LabError):  # who stands by and what is to be warned of
@@ -298,6 +309,7 @@ class Lab:
             "was": was,
             "switches": self.network.bridges(),
             "without_flows": empty,
+            "notes": notes,
         }
 
     def mend(self) -> bool:

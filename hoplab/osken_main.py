@@ -25,7 +25,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from hoplab.ryu_main import NoController, last_line, play_role, prepare
+from hoplab.ryu_main import (
+    NoController,
+    accept_late_options,
+    go_to_work,
+    last_line,
+    play_role,
+    prepare,
+)
 
 OLD, NEW = "ryu", "os_ken"
 
@@ -104,6 +111,8 @@ def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
     for name in files:
         with open(name, "rb") as source:
             compile(source.read(), name, "exec", dont_inherit=True)
+    accept_late_options()
+    go_to_work()
     if "HOPLAB_ROLE" in os.environ:
         play_role("os_ken")
     manager = app_manager.AppManager.get_instance()

@@ -121,6 +121,40 @@ def last_line(error: BaseException, files: Sequence[str]) -> str:
     return f"{files[0]}: {what}" if files else what
 
 
+def go_to_work() -> None:
+    """Go to the folder that relative names in an app mean (HOPLAB_WORKPLACE), if a lab says one."""
+    workplace = os.environ.pop("HOPLAB_WORKPLACE", "")
+    for folder in (workplace, os.environ.get("HOPLAB_FOLDER", "")) if workplace else ():
+        try:
+            os.chdir(folder)
+        except OSError as error:  # it has been taken away just now
+            print(f"{folder}: {error.strerror}", file=sys.stderr)
+        else:
+            os.environ["PWD"] = folder
+            return
+
+
+def accept_late_options() -> None:
+    """An app registers options of its own where it is loaded, which is after the command line was
+    read; oslo.config refuses that. Here the command line is read once more with them."""
+    config: Any = importlib.import_module("oslo_config.cfg")
+    register = config.ConfigOpts.register_cli_opt
+
+    def register_late(self: Any, option: Any, group: Any = None, **kwargs: Any) -> Any:
+        arguments = self._args
+        if arguments is None:
+            return register(self, option, group, **kwargs)
+        names = ("project", "prog", "version", "default_config_files")
+        told = {name: getattr(self, name) for name in names}
+        self.clear()
+        try:
+            return register(self, option, group, **kwargs)
+        finally:
+            self(args=arguments, **told)
+
+    config.ConfigOpts.register_cli_opt = register_late
+
+
 def play_role(framework: str) -> None:
     """Where two controllers share the switches: stand between the framework and its apps."""
     from hoplab import roles
@@ -147,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hoplab import spare
 
         arguments = spare.wait_for_work()
+    go_to_work()
     if "HOPLAB_ROLE" in os.environ:
         play_role("ryu")
     gc.enable()
@@ -166,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return app
 
     app_manager.AppManager.load_app = load_or_fail
+    accept_late_options()
     try:
         manager.main(args=arguments, prog="hoplab.ryu_main")
     except KeyboardInterrupt:

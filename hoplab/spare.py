@@ -22,6 +22,9 @@ from hoplab import content
 
 PORT = 6653  # IANA's for OpenFlow: where the first controller of a lab listens
 WAIT = "--wait"  # the argument that makes ryu_main wait
+# Python looks for modules in the folder where a process starts. It starts in none of the user's, so
+# that no `queue.py` there is taken for Python's own; it goes there before it loads the apps.
+START = "/"
 MODULE = "hoplab.ryu_main"
 _SWITCHES = re.compile(rb"addSwitch|topolib|(?:Tree|Linear|Torus|Switch|Minimal|Reversed)Topo")
 
@@ -39,7 +42,9 @@ def environment() -> dict[str, str]:
     a copy of one of our controllers that it was not copied along with."""
     ours = str(Path(__file__).resolve().parent.parent)
     beside = str(content.folder("controllers"))
-    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), ours, beside)))
+    # What is relative there is meant from where the user is.
+    users = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    path = os.pathsep.join([*map(os.path.abspath, users), ours, beside])
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
@@ -55,7 +60,7 @@ def start(log: Path) -> subprocess.Popen[bytes] | None:
                 stdout=out,
                 stderr=out,
                 env=environment(),
-                cwd="/",
+                cwd=START,
                 start_new_session=True,
             )
     except OSError:

@@ -17,7 +17,7 @@ class Spec:
     the switches. platform: what runs the apps, 'ryu' or 'os-ken'.
     datapath: 'auto', 'kernel', 'user', 'afxdp' or 'fast'. vswitchd: so many ovs-vswitchd divide the
     switches, 0 for as many as their number needs. capture: listen on every interface from before it
-    is up.
+    is up. workplace: the folder where controllers work, the user's.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Spec:
     ipv6: bool = False
     static_arp: bool = False
     debug: bool = False
+    workplace: Path = Path("/")
 
     @property
     def socket(self) -> Path:

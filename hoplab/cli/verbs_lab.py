@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -43,6 +45,7 @@ def bring_up(
         ipv6=arguments.ipv6,
         static_arp=arguments.static_arp,
         debug=arguments.debug,
+        workplace=Path(client.here()),
     )
     with Progress(quiet) as progress:
         if getattr(arguments, "replace", False):
@@ -182,7 +185,7 @@ def swap(arguments: argparse.Namespace) -> int:
     handle = client.find(arguments.name)
     with Progress() as progress:
         progress(f"starting {arguments.controller}, then changing over")
-        done = handle.ask({"op": "swap", "files": [str(file) for file in files]})
+        done = swap_to(handle, files)
     if arguments.json:
         print_json(done)
         return Exit.OK
@@ -192,7 +195,19 @@ def swap(arguments: argparse.Namespace) -> int:
             f"  note: it has put no flow into {', '.join(done['without_flows'])}: "
             "frames there are dropped until it does"
         )
+    for note in done["notes"]:
+        print(f"  note: {note}")
     return Exit.OK
+
+
+def swap_to(handle: client.Handle, files: Sequence[Path]) -> dict[str, Any]:
+    """Have the lab put these in charge, working in the folder that we are in. Raises LabError."""
+    workplace = ""  # where the one before works
+    with contextlib.suppress(LabError):
+        workplace = client.here()
+    request = {"op": "swap", "files": [str(file) for file in files], "workplace": workplace}
+    done: dict[str, Any] = handle.ask(request)
+    return done
 
 
 def show_table(arguments: argparse.Namespace) -> int:

@@ -165,11 +165,11 @@ class _Lab:
                 )
         self._check_options(handle, state)
         if arguments.controller:
-            files = [str(f) for f in content.find_all("controllers", arguments.controller)]
-            if ",".join(files) != state["controller_file"]:
+            files = content.find_all("controllers", arguments.controller)
+            if ",".join(map(str, files)) != state["controller_file"]:
                 with output.Progress(self.quiet) as progress:
                     progress(f"putting {arguments.controller} in charge")
-                    handle.ask({"op": "swap", "files": files})
+                    verbs_lab.swap_to(handle, files)
         return handle
 
     def _check_options(self, handle: client.Handle, state: dict[str, Any]) -> None:

@@ -117,6 +117,25 @@ def test_a_bad_controller_ends_it_with_file_and_line(what: str, tmp_path: Path) 
     assert done.stderr.splitlines()[-1].startswith(f"{path}:{line}: {error}")
 
 
+def test_an_app_may_register_options_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "counting.py"
+    path.write_text(
+        "from ryu import cfg\n"
+        "from ryu.base import app_manager\n"
+        "cfg.CONF.register_cli_opts([cfg.IntOpt('fanout', default=7), cfg.StrOpt('weight')])\n"
+        "class App(app_manager.RyuApp):\n"
+        "    def __init__(self, *args, **kwargs):\n"
+        "        super().__init__(*args, **kwargs)\n"
+        "        conf = self.CONF\n"
+        "        raise SystemExit(f'{conf.fanout} {conf.weight} {conf.ofp_tcp_listen_port}')\n"
+    )
+    port = free_port()
+    done = subprocess.run(
+        command(BY_MODULE, port, path), cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    assert done.stderr.splitlines()[-1] == f"7 None {port}"
+
+
 def test_a_file_without_an_app_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "nothing.py"
     path.write_text("x = 1\n")

@@ -33,7 +33,7 @@ def test_no_two_processes_have_one_port(tmp_path: Path) -> None:
 def test_there_is_a_port_for_every_new_process_however_many_swaps_failed(tmp_path: Path) -> None:
     it = crew(tmp_path, shards=8, standby=True)
     for _ in range(10):
-        new = [it._next(shard, HUB).port for shard in it.shards]
+        new = [it._next(shard, HUB, tmp_path).port for shard in it.shards]
         assert len(set(new)) == 8 and not set(new) & set(ports(it))
 
 
@@ -41,7 +41,7 @@ def test_an_address_is_not_used_again_soon(tmp_path: Path) -> None:
     it = crew(tmp_path)
     shard, used = it.shards[0], []
     for _ in range(100):
-        shard.controller = it._next(shard, HUB)
+        shard.controller = it._next(shard, HUB, tmp_path)
         used.append(shard.controller.port)
     half = len(control.PORTS) // 2
     assert all(port not in used[max(0, n - half) : n] for n, port in enumerate(used))
@@ -104,3 +104,12 @@ def test_a_replacement_that_cannot_be_started_is_tried_again(
         assert it.mend() and not shard.given_up
     assert it.mend() and shard.given_up and not it.mend()
     assert shard.controller.port in stopped
+
+
+def test_a_workplace_that_is_gone_is_said_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    it = Crew(HUB, tmp_path, tell=told.append, standby=True, workplace=tmp_path / "gone")
+    shard = it.shards[0]
+    assert [each.workplace for each in shard.processes()] == [tmp_path] * 2
+    assert len(told) == 1 and f"{tmp_path / 'gone'}" in told[0] and f"mean {tmp_path}" in told[0]
+    assert it._next(shard, HUB, Path("/")).workplace == Path("/") and len(told) == 1
