@@ -7,7 +7,7 @@ JOBS ?= 4
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests demo test lint unit test-long test-vm test-bare test-apparmor bench bundle \
+.PHONY: help install install-tests demo test lint unit test-long test-vm test-bare test-apparmor bench bundle messages \
 	dist sbom clean
 
 help:  ## this list
@@ -36,6 +36,10 @@ lint: install-tests  ## style and types
 
 unit: install-tests  ## the tests without a network
 	$(PYTHON) -m pytest -n $(JOBS) -rs tests/unit $(ARGS)
+
+messages: install-tests  ## put new sentences into the catalogues of other languages, and check them
+	$(PYTHON) scripts/messages.py update
+	$(PYTHON) scripts/messages.py check
 
 test-long: install-tests  ## the long tests
 	$(PYTHON) -m pytest -m hypothesis --hypothesis-profile=new -n $(JOBS) -rs tests/unit

@@ -94,6 +94,19 @@ def manual() -> list[tuple[str, list[str]]]:
     return [("share/man/man1", [page])]
 
 
+def compile_catalogues() -> None:
+    """hoplab.mo beside each hoplab.po: what Python's gettext reads. Without Babel (a plain
+    `setup.py --version`), those that are there stay."""
+    try:
+        from babel.messages.mofile import write_mo
+        from babel.messages.pofile import read_po
+    except ImportError:
+        return
+    for source in sorted((HERE / "hoplab" / "locale").glob("*/LC_MESSAGES/*.po")):
+        with open(source, encoding="utf-8") as text, open(source.with_suffix(".mo"), "wb") as out:
+            write_mo(out, read_po(text, locale=source.parts[-3]))
+
+
 COMMANDS: dict[str, Any] = {}
 if editable_wheel is not None:
 
@@ -115,6 +128,7 @@ if editable_wheel is not None:
 
     COMMANDS["editable_wheel"] = PathFileEditable
 
+compile_catalogues()
 WHERE, DATA = packages()
 
 setup(

@@ -74,7 +74,7 @@ env PIP_CONSTRAINT="$constraints" PIP_BUILD_CONSTRAINT="$constraints" PIP_USE_PE
     "${wheel[@]}" -r "$here/requirements.txt"
 if [ ${#options[@]} -gt 0 ]; then "${wheel[@]}" -r "$here/requirements-test.txt"; fi
 # What pip builds hoplab itself with.
-"${wheel[@]}" 'setuptools>=77' wheel
+"${wheel[@]}" 'setuptools>=77' wheel 'babel>=2.12'
 machine >"$folder/made-for"
 printf 'bundle: %s, %s packages, %s wheels, %s, for %s\n' "$folder" \
     "$(find "$folder/debs" -name '*.deb' | wc -l)" "$(find "$folder/wheels" -name '*.whl' | wc -l)" \

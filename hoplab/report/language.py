@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The story in the reader's language: finished English sentences, matched against a catalogue.
+"""What a person reads, in the reader's language.
+
+Sentences that know their template (`hoplab.sentences`) are looked up in a gettext catalogue,
+`hoplab/locale/LANGUAGE/LC_MESSAGES/hoplab.po`, and filled in with the same values. Any other text
+is still matched as a finished English sentence:
 
 A story is told in English, once, by `hoplab.trace`. A catalogue maps templates of those sentences
 to another language's: "{node} asks {other}" to "{node} 询问 {other}". What stands in the place of
@@ -17,10 +21,18 @@ Rules of matching:
 
 from __future__ import annotations
 
+import gettext
 import re
 from collections.abc import Mapping
 from functools import cache, partial
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hoplab.sentences import Listing, Sentence, Together
+
+DOMAIN = "hoplab"
+LOCALE = Path(str(files("hoplab"))) / "locale"
 
 _TAKES = {
     "n": r"[\d,.]+",
@@ -44,12 +56,32 @@ _OPTIONAL = re.compile(r"\\\[(\w+)\\\]")  # as re.escape writes it
 _DATA = re.compile(r"(?:\S*[\d.:]\S*|[A-Z]+)(?:, (?:\S*[\d.:]\S*|[A-Z]+))*")
 
 
-class Language:
-    """Translates by call: `tr("Reading")`. English is the identity."""
+class _Missing(gettext.NullTranslations):
+    """Asked for what a catalogue lacks: nothing stands for it."""
 
-    def __init__(self, code: str, catalogue: Mapping[str, str] | None = None) -> None:
+    def gettext(self, message: str) -> str:
+        return ""
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return ""
+
+
+class Language:
+    """Translates by call: `tr(say("{node} is up", node="h1"))`. English is the identity.
+
+    unknown: what was asked for and is in no catalogue; it was given in English.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        catalogue: Mapping[str, str] | None = None,
+        translations: gettext.NullTranslations | None = None,
+    ) -> None:
         self.code = code
         self.unknown: set[str] = set()
+        self._translations = translations or gettext.NullTranslations()
+        self._translations.add_fallback(_Missing())
         self._exact: dict[str, str] = {}
         self._templates: list[tuple[re.Pattern[str], str]] = []
         self._known: dict[str, str] = {}
@@ -66,6 +98,12 @@ class Language:
         """The text in this language; as it is where no template fits."""
         if self.code == "en" or not text:
             return text
+        if isinstance(text, Sentence):
+            return self._filled(text)
+        if isinstance(text, Listing):
+            return self.comma.join(map(self, text.items))
+        if isinstance(text, Together):
+            return ("" if self.code == "zh" else " ").join(map(self, text.parts))
         known = self._known.get(text)
         if known is None:
             known = self._find(text)
@@ -86,6 +124,21 @@ class Language:
         """'why: text': after a wide colon stands no space."""
         said = self(label)
         return said + text if said.endswith("：") else f"{said} {text}"  # noqa: RUF001
+
+    def _filled(self, sentence: Sentence) -> str:
+        """The sentence's template in this language, with its values."""
+        if sentence.plural:
+            template = self._translations.ngettext(sentence.template, sentence.plural, sentence.n)
+        else:
+            template = self._translations.gettext(sentence.template)
+        if not template:
+            return self._find(str(sentence))
+        values = {name: self._value(value) for name, value in sentence.values.items()}
+        return template.format_map(values) if values else template
+
+    def _value(self, value: Any) -> Any:
+        """Values that are sentences are translated; names, addresses and numbers stay."""
+        return self(value) if isinstance(value, Sentence | Listing | Together) else value
 
     def _find(self, text: str) -> str:
         if text in self._exact:
@@ -141,7 +194,8 @@ def language(code: str) -> Language:
     if code == "en":
         return ENGLISH
     text = (files("hoplab.report") / "static" / f"{code}.txt").read_text(encoding="utf-8")
-    return Language(code, catalogue(text))
+    translations = gettext.translation(DOMAIN, LOCALE, [code], fallback=True)
+    return Language(code, catalogue(text), translations)
 
 
 def catalogue(text: str) -> dict[str, str]:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogues of other languages: `scripts/messages.py update` after sentences have changed.
+
+    scripts/messages.py update      puts every template of the program into each catalogue, marks
+                                    those whose English has changed a little as fuzzy, compiles
+    scripts/messages.py check       says what a catalogue lacks, and translations whose values
+                                    are not those of the English; exit code 1 if there are any
+    scripts/messages.py compile     hoplab.mo beside each hoplab.po, which the program reads
+    scripts/messages.py new CODE    a catalogue for another language, to be filled in
+
+Templates are the literals in `say`, `term` and `number_of` (`hoplab/sentences.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import io
+import string
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCALE = ROOT / "hoplab" / "locale"
+KEYWORDS = {"say": None, "term": None, "number_of": (1, 2)}
+HEADER = "# SPDX-License-Identifier: Apache-2.0"
+LONG_AGO = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def templates() -> Catalog:
+    """Every template in the program, with the files where it stands."""
+    catalog = Catalog(project="hoplab", charset="utf-8", fuzzy=False)
+    found = extract_from_dir(ROOT / "hoplab", [("**.py", "python")], keywords=KEYWORDS)
+    for file, _line, message, comments, context in found:
+        # Without line numbers: they would change with every edit elsewhere.
+        catalog.add(message, None, [(f"hoplab/{file}", 0)], context=context, auto_comments=comments)
+    return catalog
+
+
+def catalogues() -> list[Path]:
+    """The catalogue of each language."""
+    return sorted(LOCALE.glob("*/LC_MESSAGES/hoplab.po"))
+
+
+def read(path: Path) -> Catalog:
+    """A catalogue from its file."""
+    with open(path, encoding="utf-8") as file:
+        return read_po(file, locale=path.parts[-3])
+
+
+def write(path: Path, catalog: Catalog) -> None:
+    """A catalogue to its file, the same bytes for the same content."""
+    catalog.header_comment, catalog.project, catalog.fuzzy = HEADER, "hoplab", False
+    # The dates of tools would make every update a change.
+    catalog.creation_date = catalog.revision_date = LONG_AGO
+    path.parent.mkdir(parents=True, exist_ok=True)
+    out = io.BytesIO()
+    write_po(
+        out, catalog, width=0, sort_by_file=True, ignore_obsolete=True, include_lineno=False
+    )
+    # Which Babel it was says nothing about the content.
+    lines = [line for line in out.getvalue().splitlines(True) if b"Generated-By" not in line]
+    path.write_bytes(b"".join(lines))
+
+
+def compile_all() -> None:
+    """What the program reads."""
+    for path in catalogues():
+        with open(path.with_suffix(".mo"), "wb") as file:
+            write_mo(file, read(path))
+
+
+def update() -> None:
+    """Every template into every catalogue."""
+    current = templates()
+    for path in catalogues():
+        catalog = read(path)
+        catalog.update(current, update_header_comment=False)
+        write(path, catalog)
+    compile_all()
+
+
+def fields(template: str) -> set[str]:
+    """The names of the values in a template."""
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def faults(current: Catalog, catalog: Catalog) -> Iterator[str]:
+    """What is missing or wrong in a catalogue, a sentence each."""
+    for message in current:
+        if not message.id:
+            continue
+        held = catalog.get(message.id)
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        strings = () if held is None else _strings(held)
+        if not strings or not all(strings):
+            yield f"no translation: {ids[0]!r}"
+            continue
+        if held is not None and held.fuzzy:
+            yield f"fuzzy, to be looked at: {ids[0]!r}"
+        names = {name for english in ids for name in fields(str(english))}
+        for translated in strings:
+            try:
+                used = fields(translated)
+            except ValueError as error:
+                yield f"braces do not pair ({error}): {translated!r}"
+                continue
+            # A number that English words need twice, once or never, is free: {n} may be left out.
+            if used - names or names - used - {"n"}:
+                yield f"the values differ: {ids[0]!r} and {translated!r}"
+    for message in catalog:
+        if message.id and current.get(message.id) is None:
+            yield f"nothing says this any more: {message.id!r}"
+
+
+def _strings(message: Message) -> tuple[str, ...]:
+    strings = message.string if isinstance(message.string, tuple) else (message.string,)
+    return tuple(str(text or "") for text in strings)
+
+
+def check() -> int:
+    """Prints all faults; 1 if there are any."""
+    current = templates()
+    code = 0
+    for path in catalogues():
+        for fault in faults(current, read(path)):
+            print(f"{path.relative_to(ROOT)}: {fault}")
+            code = 1
+    return code
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=("update", "check", "compile", "new"))
+    parser.add_argument("code", nargs="?", help="of the language, for `new`: de, fr, pt_BR")
+    arguments = parser.parse_args()
+    if arguments.action == "check":
+        return check()
+    if arguments.action == "compile":
+        compile_all()
+        return 0
+    if arguments.action == "new":
+        if not arguments.code:
+            parser.error("new needs the code of a language, as in: scripts/messages.py new de")
+        path = LOCALE / arguments.code / "LC_MESSAGES" / "hoplab.po"
+        if path.exists():
+            parser.error(f"{path} exists")
+        write(path, Catalog(locale=arguments.code, project="hoplab", fuzzy=False))
+    update()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
