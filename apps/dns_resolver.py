@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A caching recursive resolver: it starts at the root and asks its way down to the answer.
 
-The cast
+The cast (names with dns_ are files in protocols/)
     `dns_cache`       what was answered, and what was denied, each until its TTL has run out
     `dns_reputation`  how quickly each server answers, and which ones are of no use
     `dns_reply`       judges one reply: answer, referral, denial, or of no use; drops what its
@@ -19,7 +19,7 @@ Run it on a host of the lab, or anywhere with servers of your own on an unusual 
 Change it, in eight lines: a resolver that does not let anybody see advertisements.
 
     import dns_resolver
-    from dns_records import record
+    from protocols.dns_records import record
     class Calm(dns_resolver.Recursor):
         def resolve(self, query):
             if query.name.startswith("ads."):
@@ -43,6 +43,7 @@ minimisation and asks no root server for the list of root servers.
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 import threading
@@ -51,36 +52,44 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import dns_records
-import dns_service
-import dns_zone
-import service
-from dns_cache import CACHE_LIMIT, Cache, Found, aged
-from dns_exchange import exchange
-from dns_records import (
-    AAAA,
-    ANY,
-    CNAME,
-    DS,
-    NS,
-    ROOT,
-    A,
-    BadText,
-    RRset,
-    above,
-    name_text,
-    parent,
-    type_text,
-)
-from dns_reply import MAX_CHAIN, Servers, Verdict, read_reply
-from dns_reputation import Reputation
-from dns_wire import (
-    NOERROR,
-    RA,
-    RD,
-    SERVFAIL,
-    Message,
-)
+# Where Python is told not to look beside the program (-I, -P), too.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+try:
+    from protocols import dns_records, dns_service, dns_zone, service
+    from protocols.dns_cache import CACHE_LIMIT, Cache, Found, aged
+    from protocols.dns_exchange import exchange
+    from protocols.dns_records import (
+        AAAA,
+        ANY,
+        CNAME,
+        DS,
+        NS,
+        ROOT,
+        A,
+        BadText,
+        RRset,
+        above,
+        name_text,
+        parent,
+        type_text,
+    )
+    from protocols.dns_reply import MAX_CHAIN, Servers, Verdict, read_reply
+    from protocols.dns_reputation import Reputation
+    from protocols.dns_wire import (
+        NOERROR,
+        RA,
+        RD,
+        SERVFAIL,
+        Message,
+    )
+except ImportError as missing:
+    folder, program = os.path.split(os.path.abspath(__file__))
+    print(
+        f"{program} needs the folder protocols beside it ({missing}).\n"
+        f'  Next: cp -r "$(dirname "$(hoplab path dns_resolver)")"/protocols "{folder}"',
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 MAX_REFERRALS = 16  # steps down the tree for one name
 MAX_DEPTH = 4  # a server's name that must be resolved to resolve a server's name to ...

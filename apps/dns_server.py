@@ -4,8 +4,9 @@
 The cast
     `Authority`   the algorithm; its `resolve(query)` is the seam for changes
     `Files`       the master files: read at the start, read again when they have changed
-    `main`        the command line; master files are in dns_zone.py, bytes in dns_wire.py,
-                  sockets in dns_service.py and service.py
+    `main`        the command line
+    Its parts are in protocols/: master files in dns_zone.py, bytes in dns_wire.py, sockets in
+    dns_service.py and service.py
 
 Run it (port 53 needs root; port 5353 does not), and ask it:
 
@@ -15,7 +16,7 @@ Run it (port 53 needs root; port 5353 does not), and ask it:
 Change it, in eight lines: a server with one more name that tells the time.
 
     import time, dns_server
-    from dns_records import record
+    from protocols.dns_records import record
     class Clock(dns_server.Authority):
         def resolve(self, query):
             if query.name != "clock.lab.":
@@ -33,17 +34,39 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import dns_service
-import dns_zone
-import service
-from dns_records import AAAA, ANY, CNAME, DS, NS, ROOT, SOA, A, RRset, above, name_text
-from dns_wire import AA, NOERROR, NXDOMAIN, RCODES, REFUSED, Message
-from dns_zone import Zone
+# Where Python is told not to look beside the program (-I, -P), too.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+try:
+    from protocols import dns_service, dns_zone, service
+    from protocols.dns_records import (
+        AAAA,
+        ANY,
+        CNAME,
+        DS,
+        NS,
+        ROOT,
+        SOA,
+        A,
+        RRset,
+        above,
+        name_text,
+    )
+    from protocols.dns_wire import AA, NOERROR, NXDOMAIN, RCODES, REFUSED, Message
+    from protocols.dns_zone import Zone
+except ImportError as missing:
+    folder, program = os.path.split(os.path.abspath(__file__))
+    print(
+        f"{program} needs the folder protocols beside it ({missing}).\n"
+        f'  Next: cp -r "$(dirname "$(hoplab path dns_server)")"/protocols "{folder}"',
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 MAX_CHAIN = 16  # CNAMEs followed in one answer
 TRANSFER_BYTES = 16_000  # of one message of a zone transfer, roughly

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetch a URL and print each step: resolve, connect, request, response, close.
 
-The cast
+The cast (names with fetch_ are files in protocols/)
     `fetch_url`       http://host:port/path taken apart, and found in a page
     `fetch_response`  the request as it goes out, the response as it comes in
     `fetch_exchange`  one of each, its steps with their times; the only part with sockets
@@ -27,12 +27,23 @@ import sys
 import time
 from collections.abc import Sequence
 
-import service
-from fetch_errors import EXIT_HTTP_ERROR, EXIT_OK, EXIT_WRITE, FetchError
-from fetch_exchange import LAB_CA, Fetch
-from fetch_response import plain
-from fetch_session import CONNECTIONS, Session, fetch_all
-from fetch_url import Url, parse_url
+# Where Python is told not to look beside the program (-I, -P), too.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+try:
+    from protocols import service
+    from protocols.fetch_errors import EXIT_HTTP_ERROR, EXIT_OK, EXIT_WRITE, FetchError
+    from protocols.fetch_exchange import LAB_CA, Fetch
+    from protocols.fetch_response import plain
+    from protocols.fetch_session import CONNECTIONS, Session, fetch_all
+    from protocols.fetch_url import Url, parse_url
+except ImportError as missing:
+    folder, program = os.path.split(os.path.abspath(__file__))
+    print(
+        f"{program} needs the folder protocols beside it ({missing}).\n"
+        f'  Next: cp -r "$(dirname "$(hoplab path fetch)")"/protocols "{folder}"',
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 MOST_READ = 4 << 20  # octets of a page or a style sheet that are looked through
 PHASES = (

@@ -2,9 +2,7 @@
 """A certificate authority of the lab's own, for https:// in the lab.
 
 The cast
-    `authority`     makes the authority, once for all servers; its certificate is what clients trust
-    `certificate`   makes a server's key and certificate, signed by it
-    `CaError`       a sentence and a next step
+    `main`   the command line; protocols/certificates.py makes the authority and the certificates
 
 A server proves who it is by a certificate that somebody signed whom the client trusts already. In
 the world that is a company in the browser's list; here it is a file. The work is done by the
@@ -20,106 +18,22 @@ Whoever has ca.key can pretend to be any server towards those who trust ca.pem: 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import ipaddress
 import os
-import re
-import subprocess
 import sys
 from collections.abc import Sequence
 
-FOLDER = "/run/hoplab-ca"  # in a lab: shared by its hosts, seen by nobody else
-DAYS = "825"
-
-
-class CaError(Exception):
-    """Why there is no certificate, and what to do next."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-def authority(folder: str) -> str:
-    """The path of the authority's certificate in FOLDER; made if it is not there. Raises CaError.
-
-    Several servers may start at once: the first makes it, the others wait.
-    """
-    try:
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        info = os.lstat(folder)
-        if os.path.islink(folder) or info.st_uid != os.geteuid():
-            raise CaError(f"{folder} belongs to somebody else", "Choose another folder.")
-        lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CaError(
-            f"cannot write {folder}: {error.strerror}", "Choose another folder."
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path = os.path.join(folder, "ca.pem")
-        if not os.path.exists(path):
-            _openssl(
-                "-subj", "/CN=hoplab lab authority",
-                "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0",
-                "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-                "-keyout", os.path.join(folder, "ca.key"), "-out", path + ".new",
-            )  # fmt: skip
-            os.rename(path + ".new", path)
-        return path
-    finally:
-        os.close(lock)
-
-
-def certificate(folder: str, names: Sequence[str]) -> tuple[str, str]:
-    """Paths of a certificate for NAMES (names and addresses) and of its key. Raises CaError."""
-    if not names:
-        raise CaError("a certificate needs a name", "Name the server, such as www.itheima.com.")
-    alternatives = []
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9*.:_-]{1,200}", name):
-            raise CaError(f"{name!r} is no name of a server", "Give a name or an address.")
-        alternatives.append(f"{'IP' if _is_address(name) else 'DNS'}:{name}")
-    ca = authority(folder)
-    base = os.path.join(folder, names[0].replace("*", "_").replace(":", "_"))
-    # Made beside its place, each server its own, so that nobody reads half of it.
-    fresh = f"{base}.{os.getpid()}"
-    _openssl(
-        "-subj", f"/CN={names[0][:64]}",
-        "-CA", ca, "-CAkey", os.path.join(folder, "ca.key"),
-        "-addext", f"subjectAltName={','.join(alternatives)}",
-        "-addext", "basicConstraints=critical,CA:FALSE",
-        "-addext", "extendedKeyUsage=serverAuth",
-        "-keyout", f"{fresh}.key", "-out", f"{fresh}.pem",
-    )  # fmt: skip
-    os.rename(f"{fresh}.key", f"{base}.key")
-    os.rename(f"{fresh}.pem", f"{base}.pem")
-    return f"{base}.pem", f"{base}.key"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _openssl(*arguments: str) -> None:
-    command = ["openssl", "req", "-x509", "-new", "-days", DAYS, "-nodes"]
-    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *arguments]
-    try:
-        before = os.umask(0o077)  # keys are nobody else's
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        finally:
-            os.umask(before)
-    except FileNotFoundError:
-        raise CaError("there is no openssl command", "Install it: apt install openssl") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it failed"]
-        raise CaError(f"openssl: {lines[-1]}", "It must be version 3: openssl version")
-    os.chmod(arguments[-1], 0o644)
+# Where Python is told not to look beside the program (-I, -P), too.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+try:
+    from protocols.certificates import FOLDER, CaError, authority, certificate
+except ImportError as missing:
+    folder, program = os.path.split(os.path.abspath(__file__))
+    print(
+        f"{program} needs the folder protocols beside it ({missing}).\n"
+        f'  Next: cp -r "$(dirname "$(hoplab path lab_ca)")"/protocols "{folder}"',
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,15 +4,16 @@
 The cast
     `Server`       the loop: accepts, waits with epoll(7), ends slow clients, stops gracefully
     `main`         the command line
-    web_connection.py is one client, http1.py cuts bytes into requests, web_site.py finds the
-    answer, web_variants.py behaves otherwise, web_log.py writes it down
+    Its parts are in protocols/: web_connection.py is one client, http1.py cuts bytes into
+    requests, web_site.py finds the answer, web_variants.py behaves otherwise, web_log.py writes
+    it down
 
 Run it, and fetch from it:
 
     python3 apps/web_server.py --listen 127.0.0.1 --port 8080
     curl -v http://127.0.0.1:8080/
 
-Change it, in six lines: `handle` gives text, bytes, pieces, or a Response of http1.py.
+Change it, in six lines: `handle` gives text, bytes, pieces, or a Response of protocols/http1.py.
 
     import time, web_server
     def handle(request):
@@ -22,10 +23,10 @@ Change it, in six lines: `handle` gives text, bytes, pieces, or a Response of ht
     web_server.main(handle=handle)
 
 Files are answered by the loop itself; your function gets a thread, so it may take its time.
-web_site.py has routes by a decorator.
+protocols/web_site.py has routes by a decorator.
 
 Why no library? A student should be able to read all of it, the parser is what is taught here, and
-one loop on epoll is faster than frameworks are (bench/http.py measures; docs/apps-http.md says
+one loop on epoll is faster than frameworks are (bench/web.py measures; docs/apps-http.md says
 where the time goes).
 """
 
@@ -45,18 +46,31 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import service
-from http1 import (
-    BadRequest,
-    Request,
-    Response,
-    http_date,
-    page,
-)
-from web_connection import App, Connection, Plain
-from web_log import AccessLog
-from web_site import Hosts, Site
-from web_variants import DEFAULT, VARIANTS, Variant
+# Where Python is told not to look beside the program (-I, -P), too.
+sys.path.append(os.path.dirname(os.path.realpath(__file__)))
+try:
+    from protocols import service
+    from protocols.http1 import (
+        BadRequest,
+        Request,
+        Response,
+        http_date,
+        page,
+    )
+    from protocols.web_connection import App, Connection, Plain
+    from protocols.web_log import AccessLog
+    from protocols.web_site import Hosts, Site
+    from protocols.web_variants import DEFAULT, VARIANTS, Variant
+except ImportError as missing:
+    folder, program = os.path.split(os.path.abspath(__file__))
+    print(
+        f"{program} needs the folder protocols beside it, and site unless --site names a folder "
+        f"({missing}).\n"
+        '  Next: cp -r "$(dirname "$(hoplab path web_server)")"/protocols '
+        f'"$(dirname "$(hoplab path web_server)")"/site "{folder}"',
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 if TYPE_CHECKING:
     import ssl
@@ -66,8 +80,8 @@ MAX_BODY = 64 << 20  # octets that a function of yours may be sent
 GRACE_S = 5.0  # for what is being served when the server is to stop
 THREADS = 16
 
-TLS_CA = "/run/hoplab-ca"  # as in lab_ca.py, which is loaded only when TLS is asked for
-SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+TLS_CA = "/run/hoplab-ca"  # as in certificates.py, which is loaded only when TLS is asked for
+SITE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "site")
 FILES = Site(SITE)  # what --site says; a `handle` of yours may fall back on it
 
 
@@ -344,16 +358,16 @@ def tls_context(folder: str, names: Sequence[str], keylog: str | None) -> ssl.SS
     """TLS with a certificate for NAMES, signed by the lab's authority. Raises ServiceError."""
     import ssl  # here: most servers of a lab speak plain text
 
-    import lab_ca
+    from protocols import certificates
 
     try:
-        pem, key = lab_ca.certificate(folder, names)
+        pem, key = certificates.certificate(folder, names)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem, key)
         context.set_alpn_protocols(["http/1.1"])
         if keylog is not None:
             context.keylog_filename = keylog
-    except lab_ca.CaError as error:
+    except certificates.CaError as error:
         raise service.ServiceError(str(error), error.hint) from None
     except OSError as error:
         raise service.ServiceError(f"no TLS: {error}", "Check --tls-ca and --keylog.") from None

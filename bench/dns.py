@@ -217,7 +217,8 @@ def profile(folder: Path, seconds: float) -> None:
     script = f"""
 import cProfile, pstats, signal, sys, threading
 sys.path.insert(0, {str(APP.parent)!r})
-import dns_server, dns_service, service
+import dns_server
+from protocols import dns_service, service
 source = dns_server.Authority(dns_server.Files([{str(folder / "bench.zone")!r}]).load())
 udp, tcp = service.listen_udp_and_tcp("127.0.0.1", {PORT})
 class End(Exception): pass

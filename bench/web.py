@@ -198,8 +198,8 @@ def profile(seconds: float) -> None:
     import threading
 
     sys.path.insert(0, str(ROOT / "apps"))
-    import service
     import web_server
+    from protocols import service
 
     server = web_server.Server(web_server.Site(str(ROOT / "apps" / "site")))
     listener = service.listen_tcp("127.0.0.1", 0)

@@ -15,7 +15,7 @@ The messages are JSON, one a packet:
     {"id": 2, "trusted": true}           ->   {"id": 2, "pem": TEXT or null}
 
 TLS, where it is wanted, is spoken out here. Whom to trust is asked inside: the lab's own authority
-(apps/lab_ca.py) and nobody else.
+(apps/protocols/certificates.py) and nobody else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from collections.abc import Callable
 from typing import Any
 
 CONNECT_S = 20.0
-# Where a lab keeps the certificate of its authority, as in apps/lab_ca.py.
+# Where a lab keeps the certificate of its authority, as in apps/protocols/certificates.py.
 LAB_CA = "/run/hoplab-ca/ca.pem"
 _LARGEST = 65_536
 

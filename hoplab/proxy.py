@@ -84,7 +84,10 @@ def _apps() -> tuple[Any, Any]:
     folder = str(content.folder("apps"))
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    return importlib.import_module("http1"), importlib.import_module("fetch_response")
+    return (
+        importlib.import_module("protocols.http1"),
+        importlib.import_module("protocols.fetch_response"),
+    )
 
 
 class Proxy:

@@ -113,14 +113,14 @@ def test_help_has_examples_and_exit_codes(script: str) -> None:
     assert "exit codes:" in result.stdout
 
 
-@pytest.mark.parametrize("path", sorted(APPS.glob("*.py")), ids=lambda path: path.name)
-def test_file_stands_alone(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted(APPS.rglob("*.py")), ids=lambda path: path.name)
+def test_file_needs_the_standard_library_and_its_parts_alone(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# SPDX-License-Identifier: Apache-2.0\n")
     tree = ast.parse(text)
+    parts = {"protocols", *(program.stem for program in APPS.glob("*.py"))}
     assert "The cast" in (ast.get_docstring(tree) or "")
     assert path.stem not in sys.stdlib_module_names and path.stem != "dns"
-    siblings = {other.stem for other in APPS.glob("*.py")}
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
@@ -129,7 +129,7 @@ def test_file_stands_alone(path: Path) -> None:
             names = [node.module or ""]
         for name in names:
             top = name.partition(".")[0]
-            assert top in sys.stdlib_module_names or top in siblings, name
+            assert top in sys.stdlib_module_names or top in parts, name
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -254,7 +254,7 @@ def test_address_that_is_none_of_ours(address: str, said: str) -> None:
 def test_server_that_dies_says_so_and_leaves(tmp_path: Path) -> None:
     script = tmp_path / "broken.py"
     script.write_text(
-        "import argparse, service\n"
+        "import argparse\nfrom protocols import service\n"
         "parser = argparse.ArgumentParser()\n"
         "service.add_options(parser, 0)\n"
         "args = parser.parse_args()\n"
@@ -272,7 +272,7 @@ def test_server_that_dies_says_so_and_leaves(tmp_path: Path) -> None:
 
 def test_log_lines_cannot_be_forged() -> None:
     sys.path.insert(0, str(APPS))
-    import service
+    from protocols import service
 
     read, write = os.pipe()
     service.Log(write)("GET /\n00:00:00 forged \x1b[31m 中文")

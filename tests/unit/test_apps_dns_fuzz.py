@@ -23,14 +23,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import dns_records
-import dns_reply
 import dns_server
-import dns_service
-import dns_wire
-import dns_zone
-from dns_records import BadText, data_text, name
-from dns_wire import Malformed
+from protocols import dns_records, dns_reply, dns_service, dns_wire, dns_zone
+from protocols.dns_records import BadText, data_text, name
+from protocols.dns_wire import Malformed
 
 from tests.unit.test_apps_all import ZONES
 from tests.unit.test_apps_dns_zone import FULL, rich_message

@@ -25,15 +25,17 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import dns_cache
-import dns_exchange
-import dns_records
-import dns_reply
-import dns_reputation
 import dns_resolver
-import dns_service
-import dns_wire
-from dns_records import A, name_text, record
+from protocols import (
+    dns_cache,
+    dns_exchange,
+    dns_records,
+    dns_reply,
+    dns_reputation,
+    dns_service,
+    dns_wire,
+)
+from protocols.dns_records import A, name_text, record
 
 from tests.unit.test_apps_all import ZONES, Running, eventually, running
 from tests.unit.test_apps_dns_server import dig

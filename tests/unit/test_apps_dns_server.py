@@ -26,12 +26,9 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
 import dns_server
-import dns_service
-import dns_wire
-import dns_zone
-import service
-from dns_records import record
-from dns_wire import Message
+from protocols import dns_service, dns_wire, dns_zone, service
+from protocols.dns_records import record
+from protocols.dns_wire import Message
 
 from tests.unit.test_apps_all import ZONES, Running, eventually, need, run_app, running
 
@@ -381,9 +378,9 @@ def test_a_fault_in_any_method_does_not_end_the_server(tmp_path: Path, threaded:
     app.write_text(
         f"""\
 import argparse, sys
-sys.path.insert(0, {str(Path(dns_service.__file__).parent)!r})
-import dns_service, service
-from dns_records import record
+sys.path.insert(0, {str(Path(dns_server.__file__).parent)!r})
+from protocols import dns_service, service
+from protocols.dns_records import record
 class Faulty(dns_service.Source):
     def resolve(self, query):
         return query.reply(record(query.name, "A", "10.0.0.1"))

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import dns_records
-import dns_wire
-import dns_zone
-from dns_records import name, name_text, record
+from protocols import dns_records, dns_wire, dns_zone
+from protocols.dns_records import name, name_text, record
 
 from tests.unit.test_apps_all import ZONES, need
 

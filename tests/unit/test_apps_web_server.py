@@ -22,10 +22,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import http1
-import service
 import web_server
-import web_site
+from protocols import http1, service, web_site
 
 from tests.unit.test_apps_all import APPS, Running, eventually, need, run_app, running
 

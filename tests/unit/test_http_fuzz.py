@@ -21,9 +21,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import http1
-from fetch_errors import FetchError
-from fetch_response import ResponseReader
+from protocols import http1
+from protocols.fetch_errors import FetchError
+from protocols.fetch_response import ResponseReader
 
 from tests.unit.http_corpus import CASES
 

@@ -17,8 +17,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
-import dns_zone
-from dns_records import AAAA, PTR, A, name_text
+from protocols import dns_zone
+from protocols.dns_records import AAAA, PTR, A, name_text
 
 from tests.unit.test_apps_all import need
 

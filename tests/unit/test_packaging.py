@@ -145,7 +145,7 @@ def test_the_wheel_holds_engine_and_content_inside_one_package(wheel: Path) -> N
     assert tops == {"hoplab", f"{ours_alone}.dist-info", f"{ours_alone}.data"}
     assert f"{ours_alone}.data/data/share/man/man1/hoplab.1" in names
     for kind in ("topologies", "controllers", "apps"):
-        ours = {f"hoplab/{kind}/{path.name}" for path in (ROOT / kind).glob("*.py")}
+        ours = {f"hoplab/{path.relative_to(ROOT)}" for path in (ROOT / kind).rglob("*.py")}
         assert ours and ours <= set(names)
     for path in (ROOT / "hoplab").rglob("*"):
         parts = path.relative_to(ROOT).parts
@@ -171,6 +171,8 @@ def test_the_installed_wheel_finds_its_files(wheel: Path, tmp_path: Path) -> Non
     command = tmp_path / "wheel env" / "bin" / "hoplab"
     assert run(command, "--version", cwd=tmp_path) == f"hoplab {__version__}\n"
     assert "learning_switch" in run(command, "path", "--list", cwd=tmp_path)
+    program = run(command, "path", "web_server", cwd=tmp_path).strip()
+    assert run(python, program, "--help", cwd=tmp_path).startswith("usage: web_server.py")
     page = tmp_path / "wheel env" / "share" / "man" / "man1" / "hoplab.1"
     assert "hoplab swap" in page.read_text()
 

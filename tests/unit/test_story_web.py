@@ -54,9 +54,9 @@ def test_how_a_server_answers_is_remarked() -> None:
 
 def handshake(folder: Path, trusts: bool = True) -> list[tuple[str, bytes]]:
     """What real TLS says: both hellos, then a sealed request and a sealed answer; or an alert."""
-    import lab_ca
+    from protocols import certificates
 
-    pem, key = lab_ca.certificate(str(folder), [NAME])
+    pem, key = certificates.certificate(str(folder), [NAME])
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem, key)
     client = ssl.create_default_context(cafile=str(folder / "ca.pem") if trusts else None)

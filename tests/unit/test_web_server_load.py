@@ -21,7 +21,8 @@ from tests.unit.test_apps_all import APPS, Running, eventually, running
 SERVER = """
 import hashlib, sys
 sys.path.insert(0, {apps!r})
-import web_server, web_site
+import web_server
+from protocols import web_site
 site = web_site.Site({site!r})
 @site.route("/up", "PUT")
 def up(request):

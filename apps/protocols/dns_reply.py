@@ -13,9 +13,9 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dns_cache import MAX_TTL_S, Found
-from dns_records import AAAA, ANY, CNAME, NS, ROOT, SOA, A, RRset, is_below, name_text
-from dns_wire import AA, NOERROR, NXDOMAIN, RCODES, Message
+from protocols.dns_cache import MAX_TTL_S, Found
+from protocols.dns_records import AAAA, ANY, CNAME, NS, ROOT, SOA, A, RRset, is_below, name_text
+from protocols.dns_wire import AA, NOERROR, NXDOMAIN, RCODES, Message
 
 Servers = dict[bytes, list[str]]  # names of servers, with the addresses that we know
 

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fetch_errors import EXIT_REDIRECTS, EXIT_TIMEOUT, FetchError
-from fetch_exchange import Fetch, Link
-from fetch_url import Url, joined, shown_by, shown_by_css
+from protocols.fetch_errors import EXIT_REDIRECTS, EXIT_TIMEOUT, FetchError
+from protocols.fetch_exchange import Fetch, Link
+from protocols.fetch_url import Url, joined, shown_by, shown_by_css
 
 CONNECTIONS = 6  # to one server at a time, as browsers do
 MOST_RESOURCES = 200

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from http1 import Body, FilePart, Response
+from protocols.http1 import Body, FilePart, Response
 
 
 class Variant(NamedTuple):

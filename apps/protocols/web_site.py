@@ -7,7 +7,8 @@ The cast
 
 A page that is made when it is asked for, and a form that is posted:
 
-    import time, web_server, web_site
+    import time, web_server
+    from protocols import web_site
     site = web_site.Site("apps/site")
 
     @site.route("/clock")
@@ -30,7 +31,7 @@ import stat
 import time
 from collections.abc import Callable, Mapping
 
-from http1 import (
+from protocols.http1 import (
     METHODS,
     NOTHING,
     FilePart,

@@ -18,7 +18,7 @@ follow it. A type that is not in it is carried as plain bytes (RFC 3597).
 
 Example:
 
-    from dns_records import record
+    from protocols.dns_records import record
     print(record("mail.lab.", "MX", "10 mx.lab.", ttl=60))
 """
 

@@ -20,7 +20,7 @@ may only go backwards here, and a name has few of them, so reading it always end
 
 Example:
 
-    from dns_wire import decode, encode, question
+    from protocols.dns_wire import decode, encode, question
     wire = encode(question("www.itheima.com.", "A"))
     print(decode(wire).name, decode(wire).type)
 """
@@ -33,8 +33,8 @@ from functools import lru_cache
 from struct import Struct, error
 from typing import NamedTuple
 
-import dns_records
-from dns_records import FIELDS, OPT, ROOT, SIZES, TSIG, RRset, name_text, type_text
+from protocols import dns_records
+from protocols.dns_records import FIELDS, OPT, ROOT, SIZES, TSIG, RRset, name_text, type_text
 
 HEADER = Struct("!HHHHHH")
 RECORD = Struct("!HHIH")  # type, class, TTL, length

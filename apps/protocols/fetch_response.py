@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from fetch_errors import EXIT_EMPTY, EXIT_PARTIAL, EXIT_WEIRD, FetchError
-from fetch_url import Url
-from http1 import Chunks
+from protocols.fetch_errors import EXIT_EMPTY, EXIT_PARTIAL, EXIT_WEIRD, FetchError
+from protocols.fetch_url import Url
+from protocols.http1 import Chunks
 
 MAX_HEAD = 65_536
 

@@ -12,8 +12,8 @@ import select
 import socket
 import time
 
-import dns_service
-from dns_wire import (
+from protocols import dns_service
+from protocols.dns_wire import (
     FORMERR,
     NOTIMP,
     QR,

@@ -26,8 +26,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import dns_records
-from dns_records import CNAME, DS, NS, SOA, BadText, RRset, above, data_text, name_text, type_text
+from protocols import dns_records
+from protocols.dns_records import (
+    CNAME,
+    DS,
+    NS,
+    SOA,
+    BadText,
+    RRset,
+    above,
+    data_text,
+    name_text,
+    type_text,
+)
 
 MAX_INCLUDES = 16  # files within files
 MAX_BYTES = 64 * 1024 * 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 
-import service
-from http1 import Request
+from protocols import service
+from protocols.http1 import Request
 
 
 class AccessLog:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fetch_errors import (
+from protocols.fetch_errors import (
     EXIT_CERTIFICATE,
     EXIT_NO_CONNECTION,
     EXIT_NO_NAME,
@@ -25,12 +25,12 @@ from fetch_errors import (
     EXIT_TLS,
     FetchError,
 )
-from fetch_response import ResponseReader, plain, request_bytes
-from fetch_url import Url
+from protocols.fetch_response import ResponseReader, plain, request_bytes
+from protocols.fetch_url import Url
 
 CLOSE_WAIT_S = 1.0
 REDIRECTS = (301, 302, 303, 307, 308)
-# Where a lab keeps the certificate of its own authority (lab_ca.py).
+# Where a lab keeps the certificate of its own authority (certificates.py).
 LAB_CA = "/run/hoplab-ca/ca.pem"
 
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dns_records import ANY, RRset
-from dns_wire import NOERROR, NXDOMAIN
+from protocols.dns_records import ANY, RRset
+from protocols.dns_wire import NOERROR, NXDOMAIN
 
 MAX_TTL_S = 86_400
 MAX_NEGATIVE_TTL_S = 3 * 3600  # RFC 2308 section 5

@@ -19,7 +19,7 @@ clients:
 Example, a whole server (every name has the address 10.0.0.1; `python3 FILE --port 5353`):
 
     import argparse, dns_service, service
-    from dns_records import record
+    from protocols.dns_records import record
     class Same(dns_service.Source):
         def resolve(self, query):
             return query.reply(record(query.name, "A", "10.0.0.1"))
@@ -42,9 +42,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import service
-from dns_records import ANY, AXFR, IXFR, OPT
-from dns_wire import (
+from protocols import service
+from protocols.dns_records import ANY, AXFR, IXFR, OPT
+from protocols.dns_wire import (
     BADVERS,
     FORMERR,
     IN,

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from http1 import (
+from protocols.http1 import (
     BadRequest,
     Body,
     FilePart,
@@ -28,7 +28,7 @@ from http1 import (
     chunk,
     page,
 )
-from web_variants import DEFAULT, Reset, varied
+from protocols.web_variants import DEFAULT, Reset, varied
 
 if TYPE_CHECKING:
     from web_server import Server

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fetch_errors import EXIT_USAGE, FetchError
+from protocols.fetch_errors import EXIT_USAGE, FetchError
 
 
 class Url(NamedTuple):
