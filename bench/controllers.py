@@ -27,7 +27,6 @@ import json
 import os
 import random
 import selectors
-import shutil
 import socket
 import struct
 import subprocess
@@ -37,6 +36,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hoplab import programs
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ["learning_switch", "two_table_switch", "fast_switch"]
@@ -143,7 +146,7 @@ class Switch:
 def command(name: str, port: int) -> list[str] | None:
     """How to start a controller; None where it is not installed."""
     if name == PEER:
-        tool = shutil.which(PEER, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        tool = programs.find(PEER)
         words = [f"ptcp:{port}:127.0.0.1", "--max-idle=permanent", "--unixctl=none"]
         return [tool, *words] if tool else None
     bare, fork, _ = name.partition(FORK)

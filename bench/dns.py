@@ -24,7 +24,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -34,6 +33,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hoplab import programs
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = ROOT / "apps" / "dns_server.py"
@@ -61,11 +64,6 @@ class Result:
     per_cpu_s: float
     per_s: float
     lost: int
-
-
-def tool(name: str) -> str | None:
-    """Where a program is; also where ordinary users' paths do not look."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def write_inputs(folder: Path) -> None:
@@ -105,7 +103,7 @@ def command(name: str, folder: Path, options: argparse.Namespace) -> list[str] |
     if name == "dnslib":
         found = subprocess.run([options.python, "-c", "import dnslib"], capture_output=True)
         return None if found.returncode else [options.python, "-c", DNSLIB, str(PORT)]
-    binary = tool(name.partition(",")[0])
+    binary = programs.find(name.partition(",")[0])
     if binary is None:
         return None
     log = ["--log-queries", f"--log-facility={folder}/log"] if "log" in name else []
@@ -250,7 +248,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if tool("dnsperf") is None:
+    if programs.find("dnsperf") is None:
         raise SystemExit("dnsperf is not installed\n  Next: apt install dnsperf")
     if not options.inside:
         flags = "-n" if os.geteuid() == 0 else "-Urn"

@@ -2,7 +2,7 @@
 """The controller of a lab: Ryu as a child process, and changing it while the network runs.
 
 States of a controller process: starting -> listening -> in charge -> ended or stuck. Stuck is one
-that is there and does not answer: an OpenFlow echo that nobody answers tells (`Pulse`).
+that is there and does not answer: an OpenFlow echo that nobody answers tells (`Echoes`).
 
 A swap makes before it breaks: the new controller listens before any switch hears of it, all
 switches change over in one transaction, flows of the old one are taken away only when the new one
@@ -35,15 +35,11 @@ from pathlib import Path
 from hoplab import content, flows, spare, switchd, wait
 from hoplab.bridges import all_connected, set_controllers
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.pulse import Pulse
 
-# Each new process takes the next one. Eight shards with two each, and the eight of a swap under
-# way, take 24 of them.
-PORTS = range(spare.PORT, 6685)
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
 PLATFORMS = {"ryu": spare.MODULE, "os-ken": "hoplab.osken_main"}  # what runs an app
-BEAT_S = 0.5  # how often a controller is asked for an echo
-BEATS = 6  # so many unanswered in a row, and it is stuck
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
 _HEADER = struct.Struct("!BBHI")  # version, type, length, number
 _LISTEN = b"0A"  # TCP_LISTEN in /proc/net/tcp
@@ -70,7 +66,7 @@ class Controller:
     workplace: Path = Path("/")
     process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
-    pulse: Pulse | None = None
+    pulse: Echoes | None = None
     halted: bool = False
 
     @property
@@ -190,11 +186,11 @@ class Controller:
         """Why it is of no use though it is there, in words; '' if it is well. To be asked every now
         and then."""
         if self.pulse is None:
-            self.pulse = Pulse(self.port)
+            self.pulse = Echoes(self.port)
         before, self.halted = self.halted, self._halted()
         if before and self.halted:  # twice, for a debugger stops and goes on
             return "was stopped (SIGSTOP)"
-        return f"has not answered for {BEATS * BEAT_S:g} s" if self.pulse.stopped() else ""
+        return f"has not answered for {self.pulse.patience_s():g} s" if self.pulse.stopped() else ""
 
     def _halted(self) -> bool:
         """Whether a signal has stopped it."""
@@ -231,22 +227,31 @@ class Controller:
                 self.process.stdin.close()
 
 
-class Pulse:
+class Echoes(Pulse):
     """A connection of the engine's own to a controller, for nothing but echoes (OpenFlow 1.3.5,
     6.1.2). It never says which switch it is, so no app hears of it."""
 
+    BEAT_S, BEATS = 0.5, 6
+
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._socket = socket.socket()
         self._socket.setblocking(False)
         self._socket.connect_ex(("127.0.0.1", port))
-        self._waiting = 0  # echoes in a row that nobody answered
-        self._asked_s = 0.0
+        self._asked = 0
         self._received = bytearray()
         self._greeted = False
 
-    def stopped(self) -> bool:
-        """Ask, at most once in BEAT_S; whether the last BEATS were in vain. Beats are counted
-        and not seconds, so that nobody is blamed when it is we who were held up."""
+    def _ask(self) -> None:
+        self._asked += 1
+        with contextlib.suppress(OSError):
+            if not self._greeted:
+                self._socket.send(_HEADER.pack(4, _HELLO, _HEADER.size, 0))
+                self._greeted = True
+            self._socket.send(_HEADER.pack(4, _ECHO_REQUEST, _HEADER.size, self._asked))
+
+    def _answered(self) -> bool:
+        answered = False
         with contextlib.suppress(OSError):
             while data := self._socket.recv(65536):
                 self._received += data
@@ -255,19 +260,8 @@ class Pulse:
             if len(self._received) < length:
                 break
             del self._received[: max(length, _HEADER.size)]
-            if kind == _ECHO_REPLY:
-                self._waiting = 0
-        now_s = time.monotonic()
-        if now_s - self._asked_s < BEAT_S:
-            return False
-        self._asked_s = now_s
-        self._waiting += 1
-        with contextlib.suppress(OSError):
-            if not self._greeted:
-                self._socket.send(_HEADER.pack(4, _HELLO, _HEADER.size, 0))
-                self._greeted = True
-            self._socket.send(_HEADER.pack(4, _ECHO_REQUEST, _HEADER.size, self._waiting))
-        return self._waiting > BEATS
+            answered = answered or kind == _ECHO_REPLY
+        return answered
 
     def close(self) -> None:
         self._socket.close()

@@ -32,6 +32,8 @@ from hoplab import control
 from hoplab.bridges import set_controllers
 from hoplab.control import Controller
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.shares import shares
+from hoplab.wire.openflow_channel import CONTROLLER_PORTS
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
 # How a controller's file says that it must see the whole network.
@@ -138,14 +140,14 @@ class Crew:
         """The next one that no process has; one that was used lately only if there is no other,
         for Open vSwitch waits a second before it tries an address again."""
         taken = {one.port for shard in self.shards for one in shard.processes()}
-        last = self._ports[-1] if self._ports else control.PORTS[-1]
-        turned = [*(p for p in control.PORTS if p > last), *control.PORTS]
-        recent = self._ports[-len(control.PORTS) // 2 :]
+        last = self._ports[-1] if self._ports else CONTROLLER_PORTS[-1]
+        turned = [*(p for p in CONTROLLER_PORTS if p > last), *CONTROLLER_PORTS]
+        recent = self._ports[-len(CONTROLLER_PORTS) // 2 :]
         # Those of a swap under way are the newest.
         taken.update(self._ports[-len(self.shards) :] if self.shards else ())
         free = [p for p in turned if p not in taken]
         port = next((p for p in free if p not in recent), free[0])
-        self._ports = [*self._ports[-len(control.PORTS) :], port]
+        self._ports = [*self._ports[-len(CONTROLLER_PORTS) :], port]
         return port
 
     def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
@@ -161,12 +163,8 @@ class Crew:
     def take_charge(self, bridges: Sequence[str]) -> list[str]:
         """Divide the switches, neighbours in the topology together, and put them under their
         controllers. Returns the switches that got no flow. Raises LabError."""
-        size, more = divmod(len(bridges), len(self.shards))
-        at = 0
-        for place, shard in enumerate(self.shards):
-            end = at + size + (place < more)
-            shard.bridges = list(bridges[at:end])
-            at = end
+        for shard, share in zip(self.shards, shares(bridges, len(self.shards)), strict=True):
+            shard.bridges = share
             shard.controller.ready()
         empty = control.change_over(self._charges(), first=True)
         for shard in self.shards:

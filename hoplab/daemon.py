@@ -46,7 +46,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hoplab import wait
+from hoplab import programs, wait
 from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
 from hoplab.lab import Lab
 from hoplab.outfile import unwritable
@@ -64,7 +64,7 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
     spare: as in `Lab`.
     """
     # What builds a network (sysctl, tc) lies where many an ordinary user's PATH does not look.
-    os.environ["PATH"] = _with_system_folders(os.environ.get("PATH"))
+    os.environ["PATH"] = programs.search_path(os.environ.get("PATH"))
     # Threads that come and go leave holes in a heap each (mallopt(3), M_ARENA_MAX): one is enough.
     ctypes.CDLL(None).mallopt(-8, 1)
     lab = Lab(spec, spare)
@@ -95,12 +95,6 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
     if "ready" not in answer:
         return 1
     return service.serve()
-
-
-def _with_system_folders(path: str | None) -> str:
-    """A PATH that ends with the folders of the system's own programs."""
-    folders = (path or "/usr/bin:/bin").split(":")
-    return ":".join([*folders, *(f for f in ("/usr/sbin", "/sbin") if f not in folders)])
 
 
 @contextlib.contextmanager
@@ -300,7 +294,7 @@ class Service:
         env = {str(k): str(v) for k, v in request.get("env", {}).items()} or dict(os.environ)
         env["HOPLAB_LAB"] = self.lab.spec.name
         env["HOPLAB_HOST"] = request["host"]
-        env["PATH"] = _with_system_folders(env.get("PATH"))
+        env["PATH"] = programs.search_path(env.get("PATH"))
         return env
 
     def _spawn(self, request: Any, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:

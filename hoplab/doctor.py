@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hoplab import apparmor, client, content, netlink, reported, sandbox, switchd
+from hoplab import apparmor, client, content, netlink, programs, reported, sandbox, switchd
 from hoplab.errors import LabError
 from hoplab.wait import patience
 
@@ -70,9 +70,8 @@ def _has_capabilities(path: str) -> bool:
 
 
 def _programs() -> Iterator[Check]:
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     for name, (package, option, least) in PROGRAMS.items():
-        found = shutil.which(name, path=path)
+        found = programs.find(name)
         install = f"sudo apt-get install {package}"
         if not found:
             yield Check(name, "not installed", False, install)
@@ -163,7 +162,7 @@ def _trial(channel: socket.socket) -> int:
     except OSError as error:
         channel.send(f"{OFFLOADS}\0{error.strerror}".encode())
     words = "qdisc add dev try1 root netem delay 1ms".split()
-    tool = shutil.which("tc", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "tc"
+    tool = programs.find("tc") or "tc"
     try:
         asked = subprocess.run([tool, *words], capture_output=True, text=True)
         if asked.returncode:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content, netlink, sandbox, spare, switchd
+from hoplab import client, content, netlink, programs, sandbox, spare, switchd
 from hoplab.errors import Exit, LabError, is_full
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.spec import LARGEST_MESSAGE
@@ -264,7 +264,7 @@ class _Inside:
         logs.mkdir()
         daemons = self._open_vswitch(logs)
         _provide()
-        path = f"{OWN / 'first'}:{_path()}:{OWN / 'last'}"
+        path = f"{OWN / 'first'}:{programs.search_path(os.environ.get('PATH'))}:{OWN / 'last'}"
         program = self._program(path)
         recording: Capture | None = None
         if self.out >= 0:
@@ -297,7 +297,7 @@ class _Inside:
             error = sandbox.refused(OSError(errno.EACCES, os.strerror(errno.EACCES)))
             self._note(f"no Open vSwitch: {error.message}; {error.hint}")
             return None
-        if shutil.which("ovs-vswitchd", path=_path()) is None:
+        if programs.find("ovs-vswitchd") is None:
             self._note("no Open vSwitch: ovs-vswitchd is not installed")
             return None
         daemons = switchd.Switchd(logs)
@@ -397,11 +397,6 @@ def _is_program(file: str) -> bool:
         return True
 
 
-def _path() -> str:
-    folders = os.environ.get("PATH", "/usr/bin:/bin").split(":")
-    return ":".join([*folders, *(f for f in ("/usr/sbin", "/sbin") if f not in folders)])
-
-
 def _provide() -> None:
     """The programs and Python modules that may be looked for and not be there."""
     words = {
@@ -410,9 +405,9 @@ def _provide() -> None:
         "@MODULE@": spare.MODULE,
         "@LEARNING@": shlex.quote(str(content.folder("controllers") / "learning_switch.py")),
     }
-    for folder, programs in (("first", FIRST), ("last", PROGRAMS)):
+    for folder, scripts in (("first", FIRST), ("last", PROGRAMS)):
         (OWN / folder).mkdir()
-        for name, text in programs.items():
+        for name, text in scripts.items():
             for mark, word in words.items():
                 text = text.replace(mark, word)
             file = OWN / folder / name

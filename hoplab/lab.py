@@ -338,7 +338,7 @@ class Lab:
         for name in silent:
             if name not in self._silent:
                 self.event(
-                    f"{name} has not answered for {switchd.BEATS * switchd.BEAT_S:g} s: its "
+                    f"{name} has not answered for {switchd.Version.patience_s():g} s: its "
                     "switches may stand still; if it stays so, end the lab and bring it up again"
                 )
         for name in self._silent:

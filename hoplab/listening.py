@@ -14,18 +14,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hoplab import control, outfile
+from hoplab import outfile
 from hoplab.errors import Exit, LabError
 from hoplab.sandbox import CLONE_NEWNET, setns, unshare
 from hoplab.wire import bpf
 from hoplab.wire.capture import Capture, Tap, open_socket, ring_size
+from hoplab.wire.openflow_channel import CONTROLLER_PORTS
+from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.wire.pcapng import InterfaceInfo
 
 if TYPE_CHECKING:
     from hoplab.batch import Place
     from hoplab.lab import Lab
 
-OPENFLOW = "openflow"
 _CLONE_FS = 0x200  # a thread that wanders between namespaces shares no root with the others
 
 
@@ -159,7 +160,7 @@ def tap(
 
 def tap_openflow(root: Place, capture: Capture) -> None:
     """Listen to what switches and controller say to each other."""
-    program = bpf.tcp_ports_received(control.PORTS)
+    program = bpf.tcp_ports_received(CONTROLLER_PORTS)
 
     def work() -> list[Tap]:
         setns(root.namespace.net, CLONE_NEWNET)

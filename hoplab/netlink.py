@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""rtnetlink messages for what a lab needs, many in one send: veth pairs, addresses, routes.
+"""Netlink messages: what a lab asks of the kernel, many in one send, and what the kernel tells.
 
 A message is made as bytes, with a sentence that says what it is for; `Socket.send` hands hundreds
 to the kernel at once and reads one acknowledgement for each. Interface indexes are chosen by the
-caller, so nothing has to be looked up between two messages. rtnetlink(7), netlink(7); the numbers
-are those of linux/rtnetlink.h, linux/if_link.h and linux/veth.h.
+caller, so nothing has to be looked up between two messages. `LinkNews` tells of interfaces as they
+come and go, `generic_family` whether a part of the kernel is there. rtnetlink(7), netlink(7); the
+numbers are those of linux/rtnetlink.h, linux/if_link.h, linux/veth.h and linux/genetlink.h.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 16, 20, 21, 22, 24
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
@@ -34,9 +36,14 @@ RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _SCOPE_UNIVERSE = 0
 IFF_UP = 1
+_RTMGRP_LINK = 1  # the group that is told of interfaces
+_NETLINK_GENERIC = 16
+_GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_NAME = 0x10, 3, 2
 LOOPBACK = 1  # the index of lo in every network namespace
 
 _BATCH = 100  # messages a send: their acknowledgements must fit the receive buffer
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
+_MOST = 1 << 17  # more than the kernel puts into one datagram
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,26 @@ class Message:
     body: bytes
     purpose: str
     ignore: tuple[int, ...] = ()  # errno values that are no failure here
+
+
+def _request(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    """A message to the kernel, padded so that another one can follow."""
+    length = _HEADER.size + len(body)
+    return _HEADER.pack(length, kind, flags, sequence, 0) + body + b"\0" * (-length % 4)
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(type, sequence number, body) of each message in a datagram."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, _, sequence, _ = _HEADER.unpack_from(data, at)
+        yield kind, sequence, data[at + _HEADER.size : at + length]
+        at += max(_HEADER.size, (length + 3) & ~3)
+
+
+def _errno(body: bytes) -> int:
+    """What an NLMSG_ERROR says: an errno value, 0 for an acknowledgement."""
+    return int(-struct.unpack_from("=i", body)[0])
 
 
 def _attr(kind: int, data: bytes) -> bytes:
@@ -240,31 +267,18 @@ class Socket:
         for message in batch:
             self._sequence += 1
             waiting[self._sequence] = message
-            out += struct.pack(
-                "=IHHII",
-                16 + len(message.body),
-                message.kind,
-                NLM_F_REQUEST | NLM_F_ACK | message.flags,
-                self._sequence,
-                0,
-            )
-            out += message.body
-            out += b"\0" * (-len(out) % 4)
+            flags = NLM_F_REQUEST | NLM_F_ACK | message.flags
+            out += _request(message.kind, flags, self._sequence, message.body)
         self._socket.sendto(out, (0, 0))
         failure: OSError | None = None
         while waiting:
-            data = self._socket.recv(1 << 17)
-            at = 0
-            while at + 16 <= len(data):
-                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+            for kind, sequence, body in _messages(self._socket.recv(_MOST)):
                 if kind == NLMSG_ERROR and sequence in waiting:
-                    message = waiting.pop(sequence)
-                    number = -struct.unpack_from("=i", data, at + 16)[0]
+                    message, number = waiting.pop(sequence), _errno(body)
                     if number and number not in message.ignore and failure is None:
                         failure = OSError(
                             number, f"cannot {message.purpose}: {os.strerror(number)}"
                         )
-                at += (length + 3) & ~3
         if failure:
             raise failure
 
@@ -295,22 +309,79 @@ class Socket:
         """Everything of a kind that the kernel tells: the body of each message."""
         self._sequence += 1
         flags = NLM_F_REQUEST | NLM_F_DUMP
-        head = struct.pack("=IHHII", 16 + len(body), kind, flags, self._sequence, 0)
-        self._socket.sendto(head + body, (0, 0))
-        found: list[bytes] = []
+        self._socket.sendto(_request(kind, flags, self._sequence, body), (0, 0))
+        bodies: list[bytes] = []
         while True:
-            data = self._socket.recv(1 << 17)
-            at = 0
-            while at + 16 <= len(data):
-                length, told, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+            for answer, sequence, part in _messages(self._socket.recv(_MOST)):
                 if sequence == self._sequence:
-                    if told == NLMSG_DONE:
-                        return found
-                    if told == NLMSG_ERROR:
-                        number = -struct.unpack_from("=i", data, at + 16)[0]
+                    if answer == NLMSG_DONE:
+                        return bodies
+                    if answer == NLMSG_ERROR:
+                        number = _errno(part)
                         raise OSError(number, f"cannot read {what}: {os.strerror(number)}")
-                    found.append(data[at + 16 : at + length])
-                at += (length + 3) & ~3
+                    bodies.append(part)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface: its name and its MAC address."""
+
+    name: str
+    mac: bytes
+
+
+class LinkNews:
+    """Tells of the interfaces in the network namespace of the thread that opens it: of those that
+    are there, and from then on of each that comes, changes or goes."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        self._socket.bind((0, _RTMGRP_LINK))
+        self._ask()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _ask(self) -> None:
+        """What is there already is told as if it were new."""
+        flags = NLM_F_REQUEST | NLM_F_DUMP
+        self._socket.send(_request(RTM_GETLINK, flags, 1, _ifinfo()))
+
+    def read(self) -> Iterator[tuple[int, Link | None]]:
+        """What has been told by now: an interface's index, and what it is, or None if it went."""
+        while True:
+            try:
+                data = self._socket.recv(_MOST, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:  # more than its buffer holds was told at once: look at all again
+                self._ask()
+                continue
+            for kind, _, body in _messages(data):
+                if kind in (RTM_NEWLINK, RTM_DELLINK):
+                    index = struct.unpack_from("=i", body, 4)[0]
+                    yield index, _link(body) if kind == RTM_NEWLINK else None
+
+
+def _link(body: bytes) -> Link:
+    attributes = _attributes(body, len(_ifinfo()))
+    name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+    return Link(name, attributes.get(IFLA_ADDRESS, b""))
+
+
+def generic_family(name: str) -> bool:
+    """Whether the kernel has a generic netlink family of this name
+    (Documentation/userspace-api/netlink/intro.rst in its sources). Raises OSError."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC) as generic:
+        generic.bind((0, 0))
+        body = struct.pack("=BBH", _CTRL_CMD_GETFAMILY, 1, 0) + _text(_CTRL_ATTR_FAMILY_NAME, name)
+        generic.send(_request(_GENL_ID_CTRL, NLM_F_REQUEST, 1, body))
+        return all(kind != NLMSG_ERROR for kind, _, _ in _messages(generic.recv(_MOST)))
 
 
 # --------------------------------------------------------------- offloads, by the ethtool ioctl

@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from hoplab.wire.openflow_channel import CONTROLLER_PORTS
+
 # Where sudo looks, whatever the user's PATH says (sudoers(5), secure_path, Debian's default).
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".split(":")
 # OpenFlow's registered port and the one that was used before it.
-OPENFLOW_PORTS = (6653, 6633)
+OPENFLOW_PORTS = (CONTROLLER_PORTS[0], 6633)
 
 
 @dataclass(frozen=True)

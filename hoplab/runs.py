@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from hoplab.errors import Exit, LabError
 from hoplab.trace import story
-from hoplab.trace.channel import INTERFACE as OPENFLOW
 from hoplab.trace.follow import follow
 from hoplab.trace.story import Story
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import pcapng
 from hoplab.wire.observation import Observation
+from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 

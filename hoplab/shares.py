@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 
 def shares(things: Sequence[T], count: int) -> list[list[T]]:
-    """`count` lists with all of the things in order, of lengths that differ by one at most."""
-    ends = [round(len(things) * place / count) for place in range(count + 1)]
-    return [list(things[one:other]) for one, other in itertools.pairwise(ends)]
+    """`count` lists with all of the things in order; the first ones have one more where it does not
+    come out even."""
+    size, more = divmod(len(things), count)
+    ends = [place * size + min(place, more) for place in range(count + 1)]
+    return [list(things[begin:end]) for begin, end in itertools.pairwise(ends)]

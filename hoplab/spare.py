@@ -19,8 +19,9 @@ import sys
 from pathlib import Path
 
 from hoplab import content
+from hoplab.wire.openflow_channel import CONTROLLER_PORTS
 
-PORT = 6653  # IANA's for OpenFlow: where the first controller of a lab listens
+PORT = CONTROLLER_PORTS[0]  # where the first controller of a lab listens
 WAIT = "--wait"  # the argument that makes ryu_main wait
 # Python looks for modules in the folder where a process starts. It starts in none of the user's, so
 # that no `queue.py` there is taken for Python's own; it goes there before it loads the apps.

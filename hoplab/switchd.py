@@ -16,16 +16,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
-from hoplab import ovsdb, wait
+from hoplab import netlink, ovsdb, programs, wait
 from hoplab.errors import Exit, LabError
 from hoplab.ovsdb import RUN
+from hoplab.pulse import Pulse
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
@@ -34,7 +34,6 @@ DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
 # of a core for that while nothing is sent (bench/datapath.py).
 PORT_KINDS = {"afxdp": "afxdp-nonpmd"}
 AFXDP_PORT_MIB = 76  # what one takes for its rings and frames
-BEAT_S, BEATS = 2.0, 5  # how often a daemon is asked for a sign of life, and how many it may miss
 # One pair of daemons suffices for so many switches; more are divided, so many to a pair, as long as
 # that makes no more than so many pairs, of 14 MiB each.
 ONE_SUFFICES, SWITCHES_EACH, MOST_PAIRS = 32, 16, 4
@@ -42,32 +41,20 @@ HOLD = "try-hold-"  # bridges that keep a datapath alive until it has real ones
 
 
 def _tool(name: str) -> str:
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if not found:
+    path = programs.find(name)
+    if path is None:
         raise LabError(
             f"{name} is not installed",
             "hoplab doctor knows how; most likely: sudo apt-get install openvswitch-switch",
             Exit.REFUSED,
         )
-    return found
+    return path
 
 
 def kernel_datapath() -> bool:
     """Whether the kernel has Open vSwitch's datapath loaded: its generic netlink family answers
     (Documentation/networking/openvswitch in the kernel's sources)."""
-    return _genl_family("ovs_datapath")
-
-
-def _genl_family(name: str) -> bool:
-    import struct
-
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as genl:  # NETLINK_GENERIC
-        genl.bind((0, 0))
-        raw = name.encode() + b"\0"
-        attribute = struct.pack("=HH", 4 + len(raw), 2) + raw + b"\0" * (-len(raw) % 4)
-        body = struct.pack("=BBH", 3, 1, 0) + attribute  # CTRL_CMD_GETFAMILY by family name
-        genl.send(struct.pack("=IHHII", 16 + len(body), 0x10, 1, 1, 0) + body)
-        return struct.unpack_from("=H", genl.recv(65536), 4)[0] != 2  # not NLMSG_ERROR
+    return netlink.generic_family("ovs_datapath")
 
 
 def choose_datapath(wish: str) -> str:
@@ -104,7 +91,7 @@ class Switchd:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._pulses: dict[str, Pulse] = {}
+        self._pulses: dict[str, Version] = {}
 
     def start(self, number: int = 1) -> None:
         """Start a pair and wait until both answer. Raises LabError."""
@@ -248,7 +235,7 @@ class Switchd:
         now and then: it asks them, and never waits."""
         for name in self.processes:
             if name not in self._pulses:
-                self._pulses[name] = Pulse(RUN / f"{name}.ctl")
+                self._pulses[name] = Version(RUN / f"{name}.ctl")
         return [name for name, pulse in self._pulses.items() if pulse.stopped()]
 
     def ended(self) -> str | None:
@@ -267,34 +254,21 @@ def halted(pid: int) -> bool:
         return file.read().rpartition(b")")[2].split()[0] == b"T"
 
 
-class Pulse:
-    """Whether a daemon answers on its control socket, which its main loop serves, and nothing else
-    does (JSON-RPC 1.0 over a unix socket, ovs-appctl(8)). The question is its version."""
+class Version(Pulse):
+    """Asks a daemon for its version on its control socket, which its main loop serves, and nothing
+    else does (JSON-RPC 1.0 over a unix socket, ovs-appctl(8)); each time by a new connection."""
+
+    BEAT_S, BEATS = 2.0, 5
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         self._socket: socket.socket | None = None
         self._asked_s = time.monotonic()  # it has just come up
-        self._waiting = 0  # beats since the last answer
-
-    def stopped(self) -> bool:
-        """Ask, at most once in BEAT_S; whether the last BEATS brought no answer. Beats are counted
-        and not seconds, so that nobody is blamed when it is we who were held up."""
-        now_s = time.monotonic()
-        if now_s - self._asked_s >= BEAT_S:
-            self._asked_s = now_s
-            if self._socket is None or self._answered():
-                self._waiting = 0
-                self._ask()
-            else:
-                self._waiting += 1
-        elif self._waiting and self._answered():
-            self._waiting = 0
-            self.close()
-        return self._waiting >= BEATS
 
     def _ask(self) -> None:
-        self.close()
+        if self._socket is not None:
+            return  # an answer to the last question is as good
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.setblocking(False)
         with contextlib.suppress(OSError):  # no room in its queue is no answer, either
@@ -302,14 +276,13 @@ class Pulse:
             self._socket.send(b'{"id": 0, "method": "version", "params": []}')
 
     def _answered(self) -> bool:
-        if self._socket is None:
-            return True  # nothing is asked
         with contextlib.suppress(OSError):
-            return bool(self._socket.recv(4096))
+            if self._socket is not None and self._socket.recv(4096):
+                self.close()
+                return True
         return False
 
     def close(self) -> None:
-        """Ask no more for now."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

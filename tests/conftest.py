@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hoplab import programs
 from hoplab.wait import patience
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -238,7 +239,7 @@ def anybody(request: pytest.FixtureRequest, make_world: Callable[..., World]) ->
 
 def need(program: str) -> str:
     """The path of a peer program; skips the test, naming it, where it is not installed."""
-    found = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    found = programs.find(program)
     if not found:
         pytest.skip(f"{program} is not installed")
     return found

@@ -24,12 +24,12 @@ from hoplab.report.as_json import decision
 from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
 from hoplab.spec import LARGEST_MESSAGE
-from hoplab.trace.channel import INTERFACE as OPENFLOW
 from hoplab.trace.live import Live, News
 from hoplab.trace.titles import plural
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import pcapng
 from hoplab.wire.clock import Clock
+from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
 
 LOOK_S = 0.1
 QUIET_S = 0.4  # after the command: as long as a packet may rest before it counts as told

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from hoplab.wire import openflow
 from hoplab.wire import packet as wire
 from hoplab.wire.observation import Observation
-
-INTERFACE = "openflow"  # what the channel's interface is called in a capture
-CONTROLLER_PORTS = range(6653, 6685)  # IANA's port of OpenFlow, and those a swap goes on to
+from hoplab.wire.openflow_channel import CONTROLLER_PORTS
 
 _CLOSED = openflow.Message("closed", 0, 0, 0)  # no message of OpenFlow: TCP's FIN or RST
 Connection = tuple[str, int, int]  # the switch's address and port, the controller's port

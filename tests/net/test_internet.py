@@ -5,25 +5,23 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from hoplab import programs
 from tests.conftest import need
 
 pytestmark = pytest.mark.net
 
-SBIN = os.environ["PATH"] + ":/usr/sbin:/sbin"
 CURL = "curl -sS --max-time 20 -o /dev/null -w '%{remote_ip} %{http_code} %{size_download}\\n' "
 
 
 def need_nat() -> None:
     """Skip where a router has no way to do NAT."""
-    if shutil.which("nft", path=SBIN) is None and shutil.which("iptables", path=SBIN) is None:
+    if programs.find("nft") is None and programs.find("iptables") is None:
         pytest.skip("neither nft nor iptables is installed")
 
 
@@ -83,7 +81,7 @@ def test_every_client_visits_every_site_and_traceroute_reads_well(hoplab: Any) -
 def test_home_gets_its_addresses_by_dhcp(make_world: Callable[..., Any]) -> None:
     need_nat()
     for tool in ("dnsmasq", "udhcpc"):
-        if shutil.which(tool, path=SBIN) is None:
+        if programs.find(tool) is None:
             pytest.skip(f"{tool} is not installed")
     hoplab = make_world()
     hoplab("up", "internet,routers=3,lans=1,clients=1,sites=1,dhcp=1")

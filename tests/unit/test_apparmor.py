@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from hoplab import apparmor, doctor, sandbox
+from hoplab import apparmor, doctor, programs, sandbox
 from hoplab.cli.main import main
 from hoplab.errors import LabError
 
@@ -56,7 +55,7 @@ def test_a_path_that_no_profile_can_name_is_refused(path: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_parser_takes_it(path: str, tmp_path: Path) -> None:
-    parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
+    parser = programs.find("apparmor_parser")
     if parser is None or not Path("/etc/apparmor.d/abi/4.0").exists():
         pytest.skip("AppArmor 4 is not installed (Ubuntu 23.10 or later, Debian 13: apparmor)")
     file = tmp_path / "hoplab"

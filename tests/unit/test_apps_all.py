@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -31,14 +30,6 @@ SERVERS = {
     "web_server.py": [],
 }
 SCRIPTS = [*SERVERS, "fetch.py", "lab_ca.py", "transfer.py"]
-
-
-def need(tool: str) -> str:
-    """The path of a peer program, or skip the test and name it."""
-    path = shutil.which(tool)
-    if path is None:
-        pytest.skip(f"{tool} is not installed")
-    return path
 
 
 def eventually(condition: Callable[[], object], within_s: float = 10.0) -> None:

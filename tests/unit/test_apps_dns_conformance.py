@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections import Counter
@@ -21,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_apps_all import eventually, need, running
+from tests.conftest import need
+from tests.unit.test_apps_all import eventually, running
 
 pytestmark = pytest.mark.long
 
@@ -237,13 +237,6 @@ def free_port() -> int:
         return int(tcp.getsockname()[1])
 
 
-def find(tool: str) -> str:
-    path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
-    if path is None:
-        pytest.skip(f"{tool} is not installed")
-    return path
-
-
 def named(folder: Path, port: int) -> list[str]:
     zones = "".join(f'zone "{n}" {{ type primary; file "{folder}/{n}.zone"; }};\n' for n in ZONES)
     (folder / "named.conf").write_text(
@@ -253,7 +246,7 @@ def named(folder: Path, port: int) -> list[str]:
         "check-names primary ignore; max-udp-size 1232; edns-udp-size 1232; };\n"
         f"controls {{ }};\n{zones}"
     )
-    return [find("named"), "-g", "-n", "1", "-c", str(folder / "named.conf")]
+    return [need("named"), "-g", "-n", "1", "-c", str(folder / "named.conf")]
 
 
 def nsd(folder: Path, port: int) -> list[str]:
@@ -265,7 +258,7 @@ def nsd(folder: Path, port: int) -> list[str]:
         " minimal-responses: yes\n refuse-any: yes\n ipv4-edns-size: 1232\n rrl-ratelimit: 0\n"
         f"remote-control:\n control-enable: no\n{zones}"
     )
-    return [find("nsd"), "-d", "-c", str(folder / "nsd.conf")]
+    return [need("nsd"), "-d", "-c", str(folder / "nsd.conf")]
 
 
 Reason = tuple[str, Callable[[str, Answer, Answer], bool]]

@@ -30,7 +30,8 @@ from protocols import dns_service, dns_wire, dns_zone, service
 from protocols.dns_records import record
 from protocols.dns_wire import Message
 
-from tests.unit.test_apps_all import ZONES, Running, eventually, need, run_app, running
+from tests.conftest import need
+from tests.unit.test_apps_all import ZONES, Running, eventually, run_app, running
 
 BIG_ZONE = """\
 $ORIGIN big.lab.

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 from protocols import dns_records, dns_wire, dns_zone
 from protocols.dns_records import name, name_text, record
 
-from tests.unit.test_apps_all import ZONES, need
+from tests.conftest import need
+from tests.unit.test_apps_all import ZONES
 
 # All that RFC 1035 section 5 allows, and all types that we know.
 FULL = (

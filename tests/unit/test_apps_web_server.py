@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 import web_server
 from protocols import http1, service, web_site
 
-from tests.unit.test_apps_all import APPS, Running, eventually, need, run_app, running
+from tests.conftest import need
+from tests.unit.test_apps_all import APPS, Running, eventually, run_app, running
 
 SITE = APPS / "site"
 BIG = bytes(range(256)) * 4096  # 1 MiB: more than one send

@@ -11,6 +11,7 @@ from hoplab import control
 from hoplab.control import Controller
 from hoplab.crew import RESTARTS, Crew, _may_restart
 from hoplab.errors import Exit, LabError
+from hoplab.wire.openflow_channel import CONTROLLER_PORTS
 from tests.conftest import PROJECT
 
 HUB = (PROJECT / "controllers" / "hub.py",)
@@ -43,7 +44,7 @@ def test_an_address_is_not_used_again_soon(tmp_path: Path) -> None:
     for _ in range(100):
         shard.controller = it._next(shard, HUB, tmp_path)
         used.append(shard.controller.port)
-    half = len(control.PORTS) // 2
+    half = len(CONTROLLER_PORTS) // 2
     assert all(port not in used[max(0, n - half) : n] for n, port in enumerate(used))
 
 

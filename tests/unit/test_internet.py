@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 from protocols import dns_zone
 from protocols.dns_records import AAAA, PTR, A, name_text
 
-from tests.unit.test_apps_all import need
+from tests.conftest import need
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -12,11 +12,11 @@ from hoplab.report.cells import cells
 from hoplab.report.language import Language, catalogue
 from hoplab.report.page import asset
 from hoplab.report.terminal import live_lines
-from hoplab.trace.channel import INTERFACE as OPENFLOW
 from hoplab.trace.live import QUIET_NS, Live, News
 from hoplab.trace.narrative import Story, Trip
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import pcapng
+from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
 NAMES = sorted(path.name for path in RUNS.iterdir())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import select
 import struct
 import threading
 
@@ -90,3 +91,20 @@ def test_threads_may_share_a_socket() -> None:
         thread.join(20)
     assert done == [True] * 4
     sock.close()
+
+
+def test_the_interfaces_that_are_there_are_told_at_once() -> None:
+    news = netlink.LinkNews()
+    try:
+        links: dict[int, netlink.Link | None] = {}
+        while not links:
+            select.select([news], [], [], 30)
+            links.update(news.read())
+    finally:
+        news.close()
+    assert links[netlink.LOOPBACK] == netlink.Link("lo", bytes(6))
+
+
+def test_which_parts_of_the_kernel_are_there() -> None:
+    assert netlink.generic_family("nlctrl")  # the controller of the families is one
+    assert not netlink.generic_family("no such part")

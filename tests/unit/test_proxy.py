@@ -21,7 +21,7 @@ import pytest
 
 from hoplab import gate, proxy, tunnel, wait
 from hoplab.proxy import MAX_TUNNELS, Origin, Proxy, _with_links
-from tests.unit.test_apps_all import need
+from tests.conftest import need
 from tests.unit.test_apps_fetch import Script, answer
 
 

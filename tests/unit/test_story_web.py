@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from hoplab.trace.narrative import Story
 from hoplab.wire import tls
+from tests.conftest import need
 from tests.unit.frames import ACK, PSH
 from tests.unit.playground import Talk
 from tests.unit.scenarios import CLIENT, GET, NAME, URL, WWW, resolve_cached, web
-from tests.unit.test_apps_all import APPS, need
+from tests.unit.test_apps_all import APPS
 from tests.unit.test_runs import untranslated
 
 sys.path.insert(0, str(APPS))
