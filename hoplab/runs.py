@@ -50,8 +50,18 @@ def waterfall(output: str) -> tuple[str, ...]:
     return tuple(lines[first:-1]) if first is not None else ()
 
 
-def read(folder: Path, *, url: str = "", host: str = "", command: str = "", said: str = "") -> Run:
+def read(
+    folder: Path,
+    *,
+    url: str = "",
+    host: str = "",
+    command: str = "",
+    said: str = "",
+    exit_code: int | None = None,
+    late: bool = False,
+) -> Run:
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
+    exit_code, late: how that ended, None if it is not known, and whether it had to be ended.
     Raises LabError if its files cannot be read."""
     try:
         urlsplit(url)
@@ -77,6 +87,8 @@ def read(folder: Path, *, url: str = "", host: str = "", command: str = "", said
         host=host,
         command=command,
         said=said,
+        exit_code=exit_code,
+        late=late,
         health=story.Health(
             healed=sum(hop.healed for hop in hops),
             dropped=dropped,
@@ -101,9 +113,7 @@ def _end(capture: pcapng.Capture) -> int | None:
 
 def complaint(output: str, code: object) -> str:
     """What a command that failed had to say; "" for one that did not."""
-    if not code:
-        return ""
-    return output if output.strip() else f"nothing (exit code {code})"
+    return output if code else ""
 
 
 def reopen(folder: Path) -> Run:
@@ -113,12 +123,17 @@ def reopen(folder: Path) -> Run:
     request = head.get("request")
     output = head.get("output")
     output = output if isinstance(output, str) else ""
-    said = complaint(output, head.get("exit_code"))
+    code = head.get("exit_code")
+    ended: dict[str, Any] = {
+        "said": complaint(output, code),
+        "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
+        "late": head.get("timed_out") is True,
+    }
     if isinstance(request, dict) and request.get("url") and request.get("client"):
-        run = read(folder, url=str(request["url"]), host=str(request["client"]), said=said)
+        run = read(folder, url=str(request["url"]), host=str(request["client"]), **ended)
         return replace(run, waterfall=waterfall(output))
     command = str(head.get("command") or "")
-    return read(folder, host=str(head.get("host") or ""), command=command, said=said)
+    return read(folder, host=str(head.get("host") or ""), command=command, **ended)
 
 
 def _head(path: Path) -> dict[str, Any]:

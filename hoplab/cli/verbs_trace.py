@@ -237,8 +237,15 @@ class _Lab:
         from hoplab.report.language import code_from, language
 
         # What the program itself said is worth quoting when it failed.
-        said = runs.complaint(self.run.output, self.run.code)
-        story = runs.read(self.folder, url=url, host=host, command=command, said=said).story
+        story = runs.read(
+            self.folder,
+            url=url,
+            host=host,
+            command=command,
+            said=runs.complaint(self.run.output, self.run.code),
+            exit_code=self.run.code if command or url else None,
+            late=self.run.late is not None,
+        ).story
         data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
         data["timed_out"] = self.run.late is not None
         try:

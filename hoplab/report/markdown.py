@@ -54,8 +54,8 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
     story = run.story
     title = text(numbers.title(story, tr))
     out += [f"# {text(name)}: {title}" if name else f"# {title}", "", text(where(story, tr)), ""]
-    mark = "✓" if story.outcome.ok else "✗"
-    out += [f"> **{mark} {text(tr(story.outcome.sentence))}**", *_quoted(story, tr), ""]
+    verdict = text(arrows(tr(story.outcome.sentence)))
+    out += [f"> **{story.outcome.mark} {verdict}**", *_quoted(story, tr), ""]
     out += [f"## {text(tr('Topology'))}", ""]
     _topology(out, run, tr)
     out += [f"## {text(tr('What happened, step by step'))}", ""]

@@ -226,10 +226,10 @@ def _verdict(story: Story, known: Links, tr: Language) -> Markup:
         seen = tag("p", tr("Seen in"), spaced, cls="seen")
     return tag(
         "section",
-        tag("p", tag("b", "✓" if outcome.ok else "✗"), " ", tr(outcome.sentence), cls="sentence"),
+        tag("p", tag("b", outcome.mark), " ", arrows(tr(outcome.sentence)), cls="sentence"),
         [tag("p", arrows(tr(reason))) for reason in outcome.why],
         seen,
-        cls="card verdict" if outcome.ok else "card verdict failed",
+        cls="card verdict failed" if outcome.ok is False else "card verdict",
         aria_label=tr("How it ended"),
     )
 

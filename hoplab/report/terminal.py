@@ -32,6 +32,7 @@ DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_MARKED = {True: "green", False: "red", None: "yellow"}  # a verdict's colour
 _ASCII = str.maketrans(
     {
         "→": "->",
@@ -45,6 +46,7 @@ _ASCII = str.maketrans(
         "·": "*",
         "✗": "!",
         "✓": "+",
+        "–": "-",  # noqa: RUF001
     }
 )
 
@@ -184,8 +186,8 @@ def _header(page: _Page, story: Story) -> None:
     ]
     if places:
         page.line(" | ".join(places), "dim")
-    mark, style = ("✓", "green") if story.outcome.ok else ("✗", "red")
-    page.wrap(f"{mark} {page.tr(story.outcome.sentence)}", 0, style, hang=2)
+    outcome = story.outcome
+    page.wrap(f"{outcome.mark} {page.tr(outcome.sentence)}", 0, _MARKED[outcome.ok], hang=2)
     page.line()
     text = (
         "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "
@@ -404,9 +406,9 @@ def _mapping(page: _Page, step: Step) -> None:
 
 def _outcome(page: _Page, story: Story) -> None:
     outcome = story.outcome
-    page.rule(page.tr("How it ended" if outcome.ok else "Where it ended, and why"))
-    mark, style = ("✓", "green") if outcome.ok else ("✗", "red")
-    page.wrap(f"{mark} {page.tr(outcome.sentence)}", 3, style, "bold", hang=2)
+    page.rule(page.tr("Where it ended, and why" if outcome.ok is False else "How it ended"))
+    style = _MARKED[outcome.ok]
+    page.wrap(f"{outcome.mark} {page.tr(outcome.sentence)}", 3, style, "bold", hang=2)
     for reason in outcome.why:
         page.wrap(page.tr(reason), 5)
     if outcome.evidence:

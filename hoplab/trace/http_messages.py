@@ -44,6 +44,7 @@ class Exchange:
     """One HTTP request and what came back. Bytes are of the content; times in nanoseconds.
 
     version: of the response, "HTTP/1.1". closes: the server said Connection: close in it.
+    upgrade: the protocol that both go over to, as the response names it (RFC 9110, 7.8).
     content_length: as announced, None where it is not, or does not count (chunked).
     unfinished: sent in chunks, and the one of size 0 that ends them was not seen (RFC 9112, 8).
     asked_in, answered_in: the sendings that carried the request and the response.
@@ -60,6 +61,7 @@ class Exchange:
     body_bytes: int = 0
     version: str = ""
     closes: bool = False
+    upgrade: str = ""
     asked_in: list[Sending] = field(default_factory=list)
     answered_in: list[Sending] = field(default_factory=list)
 
@@ -109,6 +111,7 @@ class _Messages:
         self._left = 0  # of the content, or of the chunk
         self._begun = False  # the first line of the head was read
         self._head_in: list[Sending] = []  # what carried the head until then
+        self.foreign = 0  # bytes behind which, or in which, HTTP/1 was lost sight of
 
     def take(self, piece: bytes, sending: Sending, fresh: bool) -> None:
         """The next bytes. `fresh`: a segment begins with them."""
@@ -121,6 +124,7 @@ class _Messages:
                 piece = piece[self._count(len(piece), sending) :]
             else:
                 piece = self._take_line(piece, sending)
+        self.foreign += len(piece)
 
     def skip(self, sending: Sending) -> None:
         """Bytes that arrived and that the capture lacks: content if they can be nothing else."""
@@ -166,6 +170,7 @@ class _Messages:
         if head is None and half:
             return b""
         if head is None or not self._mine(head) or len(text) > _HEAD_MOST:
+            self.foreign += len(text)
             self._lose()
             return b""
         if not self._begun:
@@ -276,6 +281,8 @@ class _Responses(_Messages):
         if one is not None:
             one.content_length = None if codings else head.content_length
             one.closes = b"close" in fields.get(b"connection", b"").lower()
+            if status == 101:
+                one.upgrade = clean(fields.get(b"upgrade", b"").decode("latin-1"), 40)
         if status == 101 or (method == "CONNECT" and status < 300):
             return _Part.UNKNOWN  # another protocol from here on
         if _interim(head) or method == "HEAD" or status in (204, 304):
@@ -353,8 +360,14 @@ class Dialogue:
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
-        both = _Requests(self.exchanges), _Responses(self.exchanges)
-        self._streams = [_Stream(messages) for messages in both]
+        self._both = _Requests(self.exchanges), _Responses(self.exchanges)
+        self._streams = [_Stream(messages) for messages in self._both]
+
+    @property
+    def foreign(self) -> tuple[int, int]:
+        """Bytes of the client and of the server behind the last HTTP/1: after an upgrade those of
+        the other protocol, as far as the capture has them."""
+        return self._both[CLIENT].foreign, self._both[SERVER].foreign
 
     def open(self, which: int, at: int) -> None:
         """The first byte of the client or the server will have this number."""

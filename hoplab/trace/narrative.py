@@ -311,9 +311,12 @@ class Step:
 
 @dataclass(slots=True)
 class Outcome:
-    """How it ended. `code` is stable; `evidence` are the trips that prove the sentences."""
+    """How it ended. `code` is stable; `evidence` are the trips that prove the sentences.
 
-    ok: bool
+    ok: None if it neither succeeded nor failed: somebody ended it before.
+    """
+
+    ok: bool | None
     code: str
     sentence: str
     why: list[str] = field(default_factory=list)
@@ -322,6 +325,11 @@ class Outcome:
     status: int | None = None
     bytes: int | None = None
     ms: float | None = None
+
+    @property
+    def mark(self) -> str:
+        """The sign before the sentence."""
+        return "–" if self.ok is None else "✓" if self.ok else "✗"  # noqa: RUF001
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """How it ended: success in numbers, or where the last frame died and why.
 
-What lives here: the search for the end, from frames alone. What must not: layout, other stages'
-state beyond `Facts`.
+What lives here: the search for the end, from frames and the command's exit status alone. What must
+not: layout, other stages' state beyond `Facts`.
 
-The order in which a fetch is judged, the first that holds:
-1. A response came: its status tells.
+Two witnesses speak, and both are told: the command by its exit status (`exit_status.py`), and the
+wire. Whether it succeeded is for the command to say:
+1. Status 0 is a success. Where the wire shows a fault all the same (a ping in vain, a page with
+   status 404), the sentence says both, the wire second.
+2. Any other status is a failure. Where the wire shows no fault, or not of everything, the sentence
+   says both; where it shows why, the wire has the sentence and the status stands below.
+3. What somebody ended from outside (Ctrl-C, a time limit of the command line's own) is neither: it
+   is told what was seen until then.
+4. Without a status (nobody ran a command, or nobody kept its status) the wire decides.
+
+The order in which a fetch is judged by its frames, the first that holds:
+1. A response came: its status tells; or bytes that are no HTTP.
 2. The server answered the SYN by RST, or not at all, or took the request and was silent.
 3. The name has no address, or the DNS question was never answered.
 4. Only ARP left the client, or nothing at all.
-For anything unanswered, `_death` follows that packet to its end.
+Any other command may have done several things: each kind of them is a finding, with a sentence of
+its own. Of a connection from before the capture is told only what was seen of it.
+For anything unanswered, `_death` follows that packet to its end. Nothing is told as unanswered that
+is not in the capture.
 """
 
 from __future__ import annotations
@@ -18,32 +31,76 @@ import ipaddress
 import statistics
 from urllib.parse import urlsplit
 
+from hoplab.sentences import together
 from hoplab.trace.astray import last_networks
 from hoplab.trace.causes import ASKS_MAC, Lookup, claims, short
+from hoplab.trace.exit_status import WORDS, ExitStatus
+from hoplab.trace.http_messages import SERVER
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
+from hoplab.trace.routes import Route, find_routes
 from hoplab.trace.silence import silent_link
 from hoplab.trace.steps import Facts
+from hoplab.trace.talks import before, no_http, talked, tally, upgraded
 from hoplab.trace.tcp import Connection, Exchange, Secured
 from hoplab.trace.titles import clean, plural
+from hoplab.wire.greeting import shown
 from hoplab.wire.tls import CERTIFICATE_ALERTS
 
 _NOISE = ("nd-", "mld", "lldp", "other")
 
 
-def find_outcome(facts: Facts, request: Request | None, host: str, said: str = "") -> Outcome:
-    """The end of the story. `host` is where the command ran, when it is no fetch, and `said` what
-    it printed when it failed."""
-    if request is not None:
-        outcome = _fetch(facts, request)
-        if request.said:
-            if outcome.code in ("sealed", "fetched"):
-                outcome.ok = False  # the client could read it, and knows what it got of it
-            quoted = _quote(request.said)
-            if quoted:
-                outcome.why.append(f"The client program said: {quoted}")
+def find_outcome(facts: Facts, request: Request | None, host: str, ended: ExitStatus) -> Outcome:
+    """The end of the story. `host` is where the command ran, when it is no fetch, and `ended` how
+    the command or the fetch ended by its own word."""
+    if request is None:
+        findings = _findings(facts, host, ended)
+        explained = all(one.ok is False for one in findings)
+        outcome = _judged(findings, ended)
+        if ended.ok is False and outcome.code == "seen":
+            outcome.code, outcome.where = "failed", host
+        quoted = _quote(ended.complaint)
+        if quoted and ended.ok is False and outcome.code == "no-frame":
+            outcome.why.append(f"No frame can tell; the command said: {quoted}")
+        elif quoted and ended.ok is False and not explained:
+            outcome.why.append(f"The command said: {quoted}")
         return outcome
-    return _generic(facts, host, said)
+    outcome = _judged([_fetch(facts, request)], ended)
+    quoted = _quote(request.said)
+    if (ended.code is None or ended.code in WORDS["fetch"]) and ended.sentence in outcome.why:
+        outcome.why.remove(ended.sentence)  # the client's own words and the wire's say more
+    if quoted:
+        outcome.why.append(f"The client program said: {quoted}")
+    return outcome
+
+
+def _judged(findings: list[Outcome], ended: ExitStatus) -> Outcome:
+    """What the wire shows, together with what the command says of itself."""
+    faults = [one for one in findings if one.ok is False]
+    outcome = faults[-1] if faults else findings[0]
+    outcome.why = [line for one in findings for line in one.why]
+    if len(findings) > 1:
+        outcome.evidence = sorted({number for one in findings for number in one.evidence})
+    wire = [findings[0].sentence]
+    for one in findings[1:]:
+        wire += ["Also:", one.sentence]
+    outcome.sentence = together(*wire)
+    if ended.late or ended.interrupted:
+        outcome.ok = False if ended.late else None
+        outcome.sentence = together(ended.sentence, "Until then:", *wire)
+    elif ended.ok is None:
+        outcome.ok = not faults
+    elif ended.ok:
+        outcome.ok = True
+        if faults:
+            outcome.sentence = together(ended.sentence, "On the wire:", *wire)
+    else:
+        outcome.ok = False
+        if len(faults) < len(findings):
+            outcome.sentence = together(ended.sentence, "On the wire:", *wire)
+        else:
+            outcome.why.append(ended.sentence)
+    return outcome
 
 
 def _quote(said: str, limit: int = 200) -> str:
@@ -67,7 +124,9 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
     mine = [
         one
         for one in facts.connections
-        if one.client.node == request.client and (not one.dns or _wants_port_53(request))
+        if one.client.node == request.client
+        and (not one.dns or _wants_port_53(request))
+        and _begun_in_capture(one)  # a fetch opens its own
     ]
     answered = _answered(mine)
     if answered:
@@ -76,11 +135,23 @@ def _fetch(facts: Facts, request: Request) -> Outcome:
         page = [one for one in answered if one[1].target == path and (one[1].status or 0) < 300]
         return _response(facts, request.client, *(page or answered)[-1])
     if mine:
-        return _no_response(facts, mine[-1])
+        return no_http(facts, mine[-1], fetch=True) or _no_response(facts, mine[-1])
     asked = [one for one in facts.lookups if one.asker == request.client]
     if asked:
         return _no_address(facts, asked)
     return _nothing_left(facts, request)
+
+
+def _begun_in_capture(connection: Connection) -> bool:
+    """Its handshake is in the capture, or as much of it as proves that it began there; or at least
+    a request is."""
+    shaken = connection.syn or (connection.syn_ack and connection.ack)
+    return bool(shaken or connection.exchanges)
+
+
+def _unheard(connection: Connection) -> bool:
+    """Its SYN is in the capture, and nothing that the server would have said."""
+    return bool(connection.syn) and connection.server.base is None
 
 
 def _answered(connections: list[Connection]) -> list[tuple[Connection, Exchange]]:
@@ -125,6 +196,8 @@ def _response(facts: Facts, host: str, connection: Connection, exchange: Exchang
     outcome = Outcome(True, "fetched", text + ".", where=server)
     outcome.evidence = [exchange.request, exchange.response]
     outcome.status, outcome.bytes, outcome.ms = status, size, ms
+    if status == 101:
+        outcome.why.append(upgraded(connection, exchange.upgrade))
     expected = exchange.content_length
     if status >= 400:
         outcome.ok, outcome.code = False, "http-error"
@@ -151,6 +224,8 @@ def _several(opened: list[Connection], unopened: list[Connection]) -> Outcome:
         server, what = one.server.node, clean(exchange.target, 60)
         if (one, exchange) in came:
             outcome.why.append(f"{server} answered {exchange.status} to the request for {what}.")
+        elif one.server.arrived_bytes and not exchange.status:
+            outcome.why.append(f"{server} answered by no HTTP to the request for {what}.")
         else:
             outcome.why.append(f"{server} did not answer the request for {what}.")
         outcome.evidence.append(exchange.request)
@@ -165,13 +240,14 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
     client, server = connection.client.node, connection.server.node
     if connection.refused_by:
         return _refused(connection, facts.by_number[connection.refused_by].sender)
-    if not connection.syn_ack:
+    if _unheard(connection):
         text = f"The SYN of {client} to {server} was never answered."
         return _death(
             facts, facts.by_number[(connection.syns or connection.trips)[-1]], text, "syn"
         )
     replies = _sendings(connection, connection.syn_ack)
-    if not (connection.ack or connection.data_seen or _back(facts, connection, replies)):
+    heard = connection.ack or connection.data_seen or _back(facts, connection, replies)
+    if replies and not heard:
         text = f"The SYN of {client} to {server} was answered, but no SYN + ACK came back."
         return _way_back(facts, connection.syn or connection.trips[0], replies, text)
     if connection.tls is not None and connection.tls.alert:
@@ -183,6 +259,14 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
             why = [f"Who listens on its port {connection.port} does not speak TLS."]
             evidence = [connection.tls.client_hello, plain[0]]
             return Outcome(False, "tls-failed", text, why, server, evidence)
+        came = connection.server.arrived_bytes
+        if came and not connection.tls.alert:
+            text = f"{client} began with TLS, and {server} answered by "
+            text += f"{plural(came, 'byte')} that {'is' if came == 1 else 'are'} no TLS: "
+            first = connection.server.data_trips[0]
+            text += f"{shown(facts.by_number[first].packet.payload)}."
+            evidence = [connection.tls.client_hello, first]
+            return Outcome(False, "tls-failed", text, [], server, evidence)
     if connection.tls is not None and all(connection.tls.sealed):
         return _sealed(connection, connection.tls)
     if connection.resets:
@@ -198,7 +282,13 @@ def _no_response(facts: Facts, connection: Connection) -> Outcome:
         return _way_back(facts, last.request, _sendings(connection, last.response), text)
     if connection.exchanges:
         asked = facts.by_number[connection.exchanges[-1].request]
+        if connection.first_fin == SERVER and connection.server.fin:
+            text = f"{server} closed the connection without a byte in answer to the HTTP request."
+            evidence = [asked.number, connection.server.fin]
+            return Outcome(False, "request-closed", text, [], server, evidence)
         return _death(facts, asked, "The HTTP request was never answered.", "request")
+    if not connection.syn:
+        return before(facts, [connection])
     text = f"The connection to {server} was opened, but no HTTP request went over it."
     return Outcome(False, "no-request", text, [], client, [connection.syn])
 
@@ -492,52 +582,201 @@ def _same_flow(one: Trip, other: Trip) -> bool:
     )
 
 
-def _generic(facts: Facts, host: str, said: str) -> Outcome:
-    """A command that is no fetch: pings by count, else what there was."""
-    pings = [trip for trip in facts.trips if trip.kind == "icmp-echo-request"]
-    if host:
-        pings = [trip for trip in pings if trip.sender == host]
-    if pings:
-        return _pings(facts, pings)
+def _findings(facts: Facts, host: str, ended: ExitStatus) -> list[Outcome]:
+    """What a command that is no fetch did, each kind of it by itself: at least one."""
     own = [trip for trip in facts.trips if not host or trip.sender == host]
+    old = [
+        one
+        for one in facts.connections
+        if not _begun_in_capture(one) and (not host or host in (one.client.node, one.server.node))
+    ]
     if not own:
-        text = f"Not one frame left {host}." if host else "Not one frame was seen."
-        if not said:
-            return Outcome(True, "no-frame", f"{text} None was needed: the command succeeded.")
-        why = [f"The reason is inside {host}: no route, perhaps."] if host else []
-        why.append(f"No frame can tell; the command said: {_quote(said)}")
-        return Outcome(False, "no-frame", text, why, host, [])
+        return [before(facts, old) if old else _no_frame(host, ended)]
     asked = _unanswered_arp(facts, own[0].sender, 0)
-    if asked and all(trip.kind in ASKS_MAC for trip in own):
-        return _arp_death(facts, asked, "")
-    if all(claims(trip) for trip in own):
-        return _claimed(facts, own)
-    opened = [one for one in facts.connections if not host or one.client.node == host]
-    opened = [one for one in opened if not one.dns]
-    answered = _answered(opened)
-    refused = [one for one in opened if one.refused_by]
+    if all(trip.kind in ASKS_MAC for trip in own):
+        if asked:
+            return [_arp_death(facts, asked, "")]
+        return [_claimed(facts, own) if all(claims(trip) for trip in own) else _told(facts, own)]
+    routes = find_routes(facts, host)
+    probes = {trip.number for route in routes for trip in route.probes}
+    findings = [_found_route(facts, route) for route in routes]
+    pings = [trip for trip in own if trip.kind == "icmp-echo-request" and trip.number not in probes]
+    if pings:
+        findings.append(_pings(facts, pings))
+    opened = [
+        one
+        for one in facts.connections
+        if (not host or one.client.node == host) and not probes.intersection(one.syns)
+    ]
+    tried = [one for one in opened if not (one.dns and one.data_seen) and _begun_in_capture(one)]
+    if tried:
+        findings.append(_connections(facts, host, tried))
+    findings += _datagrams(facts, [trip for trip in own if trip.number not in probes])
+    lookups = [one for one in facts.lookups if not one.serves and (not host or one.asker == host)]
+    findings += [_lookup(facts, one) for one in _failed(lookups)] if findings else []
+    if asked and host and findings:
+        findings.append(_arp_death(facts, asked, ""))
+    if not findings and lookups:
+        findings = [_lookup(facts, lookups[-1])]
+    if not findings and old:
+        findings = [before(facts, old)]
+    return findings or [_seen(facts, host, own)]
+
+
+def _no_frame(host: str, ended: ExitStatus) -> Outcome:
+    text = f"Not one frame left {host}." if host else "Not one frame was seen."
+    if ended.ok:
+        text += " None was needed: the command succeeded."
+    elif ended.ok is False and any(word in ended.complaint for word in ("nreachable", "o route")):
+        why = [f"The reason is inside {host}: no route, perhaps."] if host else []
+        return Outcome(False, "no-frame", text, why, host)
+    return Outcome(None, "no-frame", text, [], host if ended.ok is False else "")
+
+
+def _seen(facts: Facts, host: str, own: list[Trip]) -> Outcome:
+    text = f"{plural(len(facts.trips), 'packet')} in all"
+    text += f", {len(own)} of them sent by {host}." if host else "."
+    return Outcome(None, "seen", text)
+
+
+def _told(facts: Facts, asked: list[Trip]) -> Outcome:
+    """Nothing but ARP requests, which were answered: `arping`."""
+    last = [trip for trip in asked if trip.dst == asked[-1].dst]
+    answers = [
+        trip
+        for trip in facts.trips
+        if trip.kind in ("arp-reply", "nd-advertisement")
+        and last[0].sender in trip.delivered
+        and last[0].number < trip.number
+        and trip.src == last[0].dst
+    ]
+    names = ", ".join(dict.fromkeys(trip.sender for trip in answers))
+    text = f"{last[0].sender} asked {plural(len(last), 'time')} for the MAC of {last[0].dst}: "
+    text += f"{names} answered." if names else "it was answered."
+    evidence = [last[-1].number] + [trip.number for trip in answers[-1:]]
+    return Outcome(None, "arp-answered", text, [], names.partition(",")[0], evidence)
+
+
+def _found_route(facts: Facts, route: Route) -> Outcome:
+    """What traceroute, tracepath or mtr looked for."""
+    if route.arrived:
+        hops = plural(len(route.hops) + 1, "hop")
+        text = f"{route.sender} found the way to {route.target}: {route.path}, {hops}."
+        evidence = sorted({route.probes[0].number, *route.arrived[:3]})
+        return Outcome(True, "route", text, [], route.target, evidence)
+    text = f"{route.sender} looked for the way to {route.target}"
+    text += f" and found {route.path}; " if route.hops else "; "
+    text += f"{route.target} did not answer."
+    unanswered = [trip for trip in route.probes if not trip.answered_by] or route.probes
+    return _death(facts, unanswered[-1], text, "route")
+
+
+def _connections(facts: Facts, host: str, tried: list[Connection]) -> Outcome:
+    """What became of the connections that the command opened."""
+    answered = _answered(tried)
+    refused = [one for one in tried if one.refused_by]
     dead = [
-        one for one in opened
-        if not one.data_seen and not (one.ack or _back(facts, one, _sendings(one, one.syn_ack)))
+        one for one in tried
+        if one.syn and not (one.refused_by or one.data_seen or one.ack)
+        and not _back(facts, one, _sendings(one, one.syn_ack))
     ]  # fmt: skip
     # A request whose response was lost is no success either.
-    dead += [one for one in opened if one.exchanges and not _answered([one])]
-    if len(answered) > 1 or (answered and (refused or dead)):
-        return _several(opened, refused + [one for one in dead if one not in refused])
+    silent = [
+        one
+        for one in tried
+        if one.exchanges and not _answered([one]) and no_http(facts, one, fetch=False) is None
+    ]
+    failed = refused + dead + silent
+    asked = sum(len(one.exchanges) for one in tried)
+    if len(answered) > 1 or (answered and (failed or asked > 1)):
+        return _several(tried, refused + dead)
     if answered:
         return _response(facts, host or answered[-1][0].client.node, *answered[-1])
-    if refused or dead:
-        return _no_response(facts, (refused or dead)[-1])
-    lookups = [one for one in facts.lookups if not one.serves and (not host or one.asker == host)]
-    if lookups and not opened:
-        return _lookup(facts, lookups[-1])
-    text = f"{plural(len(facts.trips), 'packet')} in all, {len(own)} of them sent by {host}."
-    if not host:
-        text = f"{plural(len(facts.trips), 'packet')} in all."
-    if said:
-        failed = f"The command did not succeed. {text}"
-        return Outcome(False, "failed", failed, [f"The command said: {_quote(said)}"], host)
-    return Outcome(True, "seen", text)
+    ends = {(one.server.node, one.port) for one in tried}
+    opened = [one for one in tried if one not in refused + dead]
+    alike = len(ends) == 1 and (not failed or len(failed) == len(tried))
+    if len(tried) > 1 and not (silent or any(one.tls for one in tried) or alike):
+        return tally(opened, refused, dead)
+    last = (failed or tried)[-1]
+    another = no_http(facts, last, fetch=False)
+    if another is not None:
+        return another
+    broken = last.resets and not last.server.arrived_bytes
+    if failed or last.tls or broken:
+        return _no_response(facts, last)
+    return talked(facts, last) if len(tried) == 1 else tally(opened, refused, dead)
+
+
+def _datagrams(facts: Facts, own: list[Trip]) -> list[Outcome]:
+    """UDP to one node, DNS and what a machine sends to find its network left aside."""
+    groups: dict[tuple[str, int], list[Trip]] = {}
+    heard: set[tuple[str, int, str, int]] = set()  # somebody asked from there, and is answered
+    mine = {trip.number for trip in own}
+    for trip in facts.trips:
+        udp = trip.packet.udp
+        if trip.kind != "udp" or udp is None or trip.group or _dhcp(udp.sport, udp.dport):
+            continue
+        if trip.number not in mine:
+            heard.add((trip.src, udp.sport, trip.dst, udp.dport))
+        elif (trip.dst, udp.dport, trip.src, udp.sport) not in heard or (
+            (trip.dst, udp.dport) in groups
+        ):
+            groups.setdefault((trip.dst, udp.dport), []).append(trip)
+    return [_datagrams_to(facts, port, sent) for (_, port), sent in groups.items()][:3]
+
+
+def _dhcp(*ports: int) -> bool:
+    return any(port in (67, 68, 546, 547) for port in ports)
+
+
+def _datagrams_to(facts: Facts, port: int, sent: list[Trip]) -> Outcome:
+    last, numbers_ = sent[-1], {trip.number for trip in sent}
+    target = last.target or last.dst
+    text = f"{plural(len(sent), 'UDP datagram')} to {target}, port {port}"
+    reports = [
+        trip
+        for trip in facts.trips
+        if trip.kind == "icmp-unreachable"
+        and numbers_.intersection(trip.causes)
+        and last.sender in trip.delivered
+    ]
+    if reports:
+        report = reports[-1]
+        reason = report.title.partition(": ")[2].partition(", about")[0]
+        text += f": {report.sender} reported {reason}."
+        why = []
+        if reason == "port unreachable" and report.sender == target:
+            why = [f"The way there and back works; nobody listens on port {port}."]
+        evidence = [report.causes[0], report.number]
+        return Outcome(False, "unreachable", text, why, report.sender, evidence)
+    sources = {(trip.packet.udp.sport if trip.packet.udp else 0) for trip in sent}
+    answers = [
+        trip
+        for trip in facts.trips
+        if trip.kind == "udp"
+        and last.sender in trip.delivered
+        and (udp := trip.last.udp) is not None
+        and (trip.last.src, udp.sport) == (last.dst, port)
+        and udp.dport in sources
+    ]
+    if answers:
+        evidence = [sent[0].number, answers[-1].number]
+        return Outcome(None, "udp", f"{text}; {len(answers)} came back.", [], target, evidence)
+    if all(trip.ended for trip in sent):
+        return _death(facts, last, f"{text}.", "udp")
+    return Outcome(None, "udp", f"{text}; none came back.", [], target, [last.number])
+
+
+def _failed(lookups: list[Lookup]) -> list[Lookup]:
+    """Names that were asked for and have no address, or of which nobody told. A name is tried with
+    the suffixes that the machine knows (resolv.conf): one of them is enough."""
+    good = {one.name.lower().partition(".")[0] for one in lookups if _has_address(one)}
+    failed = {}
+    for one in lookups:
+        label = one.name.lower().partition(".")[0]
+        if one.kind in ("A", "AAAA") and label not in good:
+            failed[label] = one
+    return list(failed.values())[:3]
 
 
 def _claimed(facts: Facts, asked: list[Trip]) -> Outcome:

@@ -167,9 +167,12 @@ def _dns(facts: Facts, step: Step, request: Request | None) -> list[Remark]:
     for (asker, server, kind, what), tries in silent.items():
         text = f"{asker} asked {server} {plural(tries, 'time')} for {kind} {what}"
         out.append(Remark("dns-silent", f"{text} and got no answer."))
-    if any(one.truncated for one in lookups) or any(one.tcp for one in lookups):
+    if any(one.truncated for one in lookups):
         text = "DNS went over TCP too: an answer that does not fit a datagram is fetched that way."
         out.append(Remark("dns-tcp", text))
+    elif any(one.tcp for one in lookups):
+        text = "DNS went over TCP from the start: so it was asked, and no answer over UDP was too "
+        out.append(Remark("dns-tcp", text + "long."))
     return list(dict.fromkeys(out))
 
 

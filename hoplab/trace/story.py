@@ -24,6 +24,7 @@ from hoplab.trace.causes import find_causes
 from hoplab.trace.channel import conversation
 from hoplab.trace.charge import add_changes, changes
 from hoplab.trace.controller import add_decisions
+from hoplab.trace.exit_status import ExitStatus
 from hoplab.trace.model import Journey
 from hoplab.trace.narrative import (
     Health,
@@ -53,6 +54,8 @@ def tell(
     host: str = "",
     command: str = "",
     said: str = "",
+    exit_code: int | None = None,
+    late: bool = False,
     health: Health | None = None,
     channel: Iterable[Observation] | None = None,
     ended_ns: int | None = None,
@@ -62,6 +65,8 @@ def tell(
     request: the fetch it is about; without it `host` and `command` say who ran what, and the
     story is told without the lesson's numbered steps. `said` is what that command printed, if it
     failed.
+    exit_code, late: the exit status of the command or the fetch, None if it is not known, and
+    whether it had to be ended because its time was over.
     channel: what switches and controller said to each other, None if it was not captured.
     ended_ns: when the capture ended, None if that is not known.
     """
@@ -85,7 +90,9 @@ def tell(
             facts.by_number[number].step = place
     who = request.client if request is not None else host
     setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
-    outcome = find_outcome(facts, request, who, said)
+    complaint = request.said if request is not None else said
+    ended = ExitStatus(exit_code, command if request is None else "fetch", late, complaint)
+    outcome = find_outcome(facts, request, who, ended)
     return Story(setting, request, started_ns, trips, steps, outcome, _count(wiring, trips, health))
 
 

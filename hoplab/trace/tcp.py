@@ -88,6 +88,17 @@ class Side:
         offset = (number - self.base) & 0xFFFFFFFF
         return offset - (1 << 32) if offset >= 1 << 31 else offset
 
+    @property
+    def arrived_bytes(self) -> int:
+        """Bytes of data that came to the other side, each counted once."""
+        size = 0
+        for one in self.sent:
+            if one.arrived_ns:
+                size += one.end - one.start
+                size -= one.start == 0 and self.mss > 0  # the SYN has a number and is no byte
+                size -= one.end == self.fin_end  # nor is the FIN
+        return size
+
     def sent_before(self, start: int, end: int) -> list[Sending]:
         """The first sendings of these numbers, none if the capture lacks that of the first one."""
         place = bisect_right(self.sent, start, key=_start) - 1
@@ -391,8 +402,10 @@ def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
     sealed = tls.parse(trip.packet.payload)
     if sealed is not None:
         return _tls_words(sealed)
-    last = start_at + tcp.payload_length - 1
     size = plural(tcp.payload_length, "byte")
+    if trip.packet.payload.startswith(wire_http.PREFACE_2):
+        return "tcp-data", f"HTTP/2 connection preface, {size}"
+    last = start_at + tcp.payload_length - 1
     return "tcp-data", f"TCP data, {size} ({start_at:,} to {last:,})"
 
 

@@ -36,6 +36,7 @@ class HttpStart(NamedTuple):
 
 _REQUEST = re.compile(rb"([A-Z][A-Z-]{0,19}) ([^ \r\n]+) (HTTP/\d\.\d)\r?\n")
 _RESPONSE = re.compile(rb"(HTTP/\d\.\d) (\d{3})(?: ([^\r\n]*))?\r?\n")
+PREFACE_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4: what a client of HTTP/2 says first
 _HEAD_LIMIT = 16384  # a head longer than this is read so far and no farther
 
 
@@ -61,8 +62,8 @@ def parse(data: bytes) -> HttpStart | None:
         reason = (match[3] or b"").decode("latin-1")
     else:
         match = _REQUEST.match(head)
-        if not match:
-            return None
+        if not match or head.startswith(PREFACE_2[:14]):
+            return None  # the preface looks like a request so that no HTTP/1 server takes it
         method = match[1].decode("ascii")
         target = match[2].decode("latin-1")
         version = match[3].decode("ascii")

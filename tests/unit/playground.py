@@ -11,6 +11,7 @@ import heapq
 import ipaddress
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Health, Request, Story
@@ -146,7 +147,7 @@ class Playground:
             for number, (t_ns, port, reception, data) in enumerate(ordered, 1)
         ]
 
-    def story(self, url: str = "", client: str = "client", said: str = "", **kwargs: str) -> Story:
+    def story(self, url: str = "", client: str = "client", said: str = "", **kwargs: Any) -> Story:
         request = Request(url, client, said) if url else None
         journeys = follow(self.wiring, self.observations())
         kwargs.setdefault("said", "" if url else said)
