@@ -101,7 +101,7 @@ def _modules() -> Iterator[Check]:
     good = sys.version_info >= (3, 10)
     yield Check("python", python, good, "" if good else "use Python 3.10 or later")
     for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
-                          ("dns", "dnspython")):  # fmt: skip
+                          ("dns", "dnspython"), ("h11", "h11")):  # fmt: skip
         if find_spec(name) is None:
             why = "not installed for this Python"
             if name == "mininet" and blind(Path(sys.prefix)):

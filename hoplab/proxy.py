@@ -24,24 +24,28 @@ from __future__ import annotations
 import base64
 import contextlib
 import hmac
-import importlib
+import html
 import re
 import secrets
 import socket
-import sys
+import tempfile
 import threading
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import IO, Any, NamedTuple
 
-from hoplab import content, tunnel, wait
+import h11
+
+from hoplab import tunnel, wait
 from hoplab.gate import Refused
+from hoplab.http_peer import PIECE, Fields, Peer, fields, options, value
 
 IDLE_S = 60.0
 PORT = 8642  # vagrant/Vagrantfile forwards it
 MAX_BODY = 64 << 20
 MAX_REWRITTEN = 4 << 20
-PIECE = 65_536
+IN_MEMORY = 1 << 20  # octets of a request's body; more lie in a file without a name
 MAX_CONNECTIONS = 256  # at a time; anybody on the machine may open some
 MAX_TUNNELS = 64
 FULL_S = 0.2  # before it is tried again to take a connection
@@ -79,17 +83,6 @@ class Origin(NamedTuple):
 Outside = Callable[[Origin], str]
 
 
-def _apps() -> tuple[Any, Any]:
-    """How the lab's apps read HTTP, requests and responses, loaded from where the apps are."""
-    folder = str(content.folder("apps"))
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return (
-        importlib.import_module("protocols.http1"),
-        importlib.import_module("protocols.fetch_response"),
-    )
-
-
 class Proxy:
     """Listens on 127.0.0.1; a thread for each of the browser's connections."""
 
@@ -103,7 +96,6 @@ class Proxy:
         self.connect = connect
         self.say = say
         self.token = secrets.token_hex(8)
-        self.http1, self.client = _apps()
         self._closing = threading.Event()
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.tunnels = threading.BoundedSemaphore(MAX_TUNNELS)
@@ -190,119 +182,108 @@ class Proxy:
             self._places.release()
 
 
+class _Bad(Exception):
+    """A request that is not carried; the status says why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
 class _Talk:
     """One connection of the browser, and the one to the lab that it uses now."""
 
     def __init__(self, proxy: Proxy, sock: socket.socket) -> None:
         self.proxy = proxy
-        self.sock = sock
-        self.reader = proxy.http1.RequestReader()
-        self.server: socket.socket | None = None
+        self.browser = Peer(sock, h11.SERVER)
+        self.server: Peer | None = None
         self.origin: Origin | None = None
 
     def run(self) -> None:
-        http1 = self.proxy.http1
         try:
             while True:
-                request = self._receive()
-                if request is None:
+                request = self.browser.event()
+                if not isinstance(request, h11.Request):  # the browser has closed
                     return
-                body = self._body(request)
-                if not self._answer(request, body):
+                if not request.http_version.startswith(b"1."):
+                    raise _Bad(505, "This proxy speaks HTTP/1.1.")
+                with self._body(request) as body:
+                    goes_on = self._answer(request, body)
+                if not goes_on or not self.browser.again():
                     return
-        except http1.BadRequest as bad:
-            self._page(bad.status, f"{bad}.")
+        except _Bad as bad:
+            self._page(bad.status, str(bad))
+        except h11.RemoteProtocolError as error:
+            self._page(error.error_status_hint, f"{error}.")
         finally:
             self._drop()
 
-    def _receive(self) -> Any:
-        while True:
-            request = self.reader.next()
-            if request is not None:
-                return request
-            data = self.sock.recv(PIECE)
-            if not data:
-                return None
-            self.reader.feed(data)
-
-    def _body(self, request: Any) -> Any:
-        spool = self.proxy.http1.Spool()
-        if self.reader.in_body and request.expects_continue:
-            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while self.reader.in_body:
-            spool.write(self.reader.body())
-            if spool.size > MAX_BODY:
-                raise self.proxy.http1.BadRequest(413, f"at most {MAX_BODY} octets are carried")
-            if self.reader.in_body:
-                data = self.sock.recv(PIECE)
-                if not data:
-                    raise self.proxy.http1.BadRequest(400, "the body is not complete")
-                self.reader.feed(data)
-        return spool
+    def _body(self, request: Any) -> IO[bytes]:
+        """The request's body as a file. Raises _Bad."""
+        body = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        try:
+            if self.browser.http.they_are_waiting_for_100_continue:
+                go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+                self.browser.send(go_on)
+            for piece in self.browser.body():
+                body.write(piece)
+                if body.tell() > MAX_BODY:
+                    raise _Bad(413, f"At most {MAX_BODY} octets are carried.")
+        except BaseException:
+            body.close()
+            raise
+        return body
 
     # ---- one request
 
-    def _answer(self, request: Any, body: Any) -> bool:
+    def _answer(self, request: Any, body: IO[bytes]) -> bool:
         """Carry it; False: the connection is to be closed."""
         proxy = self.proxy
-        as_proxy = request.method == "CONNECT" or not request.target.startswith("/")
+        as_proxy = request.method == b"CONNECT" or not request.target.startswith(b"/")
         if as_proxy:
-            given = request.headers.get("proxy-authorization", "")
-            if not hmac.compare_digest(given.encode(), proxy._credentials.encode()):
+            credentials = value(request, "proxy-authorization")
+            if not hmac.compare_digest(credentials.encode(), proxy._credentials.encode()):
                 return self._page(407, "The proxy's address has a user and a password in it.")
-            origin = self._proxied(request)
+            origin = _proxied(request)
             if origin is None:
                 return self._page(400, "The lab's sites are http://NAME/ here, or CONNECT.")
-            if request.method == "CONNECT":
+            if request.method == b"CONNECT":
                 return self._connect_through(origin)
         else:
-            origin = proxy.inside(request.host)
+            origin = proxy.inside(_host(request))
             if origin is None:
                 return self._page(421, "Open the address that `hoplab open` has printed.")
-        upgrade = _wants_websocket(request)
-        head = self._head(request, origin, body.size, as_proxy, upgrade)
+        asked = self._head(request, origin, body.tell(), as_proxy)
         try:
-            out = self._carry(request, origin, head, body, as_proxy)
+            out = self._carry(request, origin, asked, body, as_proxy)
         except Refused as refused:
-            proxy.say(f"{request.method} {_url(request, origin)}: {refused}")
+            proxy.say(f"{_what(request, origin)}: {refused}")
             return self._page(502, f"{refused}.")
-        if out is not None and out.reader.status == 101:
+        if out is not None and out.status == 101:
             return self._websocket(request, origin, out)
-        return out is not None and out.keeps and request.keep_alive
+        return out is not None
 
-    @staticmethod
-    def _proxied(request: Any) -> Origin | None:
-        text = request.target
-        if request.method != "CONNECT":
-            if not text.lower().startswith("http://"):
-                return None
-            text = re.split("[/?#]", text[7:], maxsplit=1)[0]
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", text)
-        return _origin("http", match[1], match[2]) if match else None
-
-    def _head(
-        self, request: Any, origin: Origin, size: int, as_proxy: bool, upgrade: bool
-    ) -> bytes:
+    def _head(self, request: Any, origin: Origin, size: int, as_proxy: bool) -> Any:
         """The request as the lab's server gets it."""
         target = request.target
         if as_proxy:
-            rest = re.match(r"http://[^/?#]*(.*)", target, re.IGNORECASE)
-            target = (rest[1] if rest else "") or "/"
-            target = target if target.startswith("/") else "/" + target
-        listed = request.headers.get("connection", "").lower()
-        left_out = HOP_BY_HOP | {word.strip() for word in listed.split(",")}
-        lines = [f"{request.method} {target} HTTP/1.1", f"Host: {origin.authority}"]
-        for name, value in request.headers.items():
-            if name in left_out or (name == "accept-encoding" and not as_proxy):
+            rest = re.match(rb"http://[^/?#]*(.*)", target, re.IGNORECASE)
+            target = (rest[1] if rest else b"") or b"/"
+            target = target if target.startswith(b"/") else b"/" + target
+        left_out = HOP_BY_HOP | options(request)
+        headers: Fields = [("Host", origin.authority)]
+        for name, text in fields(request):
+            key = name.lower()
+            if key in left_out or (key == "accept-encoding" and not as_proxy):
                 continue  # what is packed cannot be rewritten
-            if name in ("referer", "origin") and not as_proxy:
-                value = self._named_inside(value)
-            lines.append(f"{name.title()}: {value}")
-        if upgrade:
-            lines += ["Connection: Upgrade", "Upgrade: websocket"]
-        if size or request.method in ("POST", "PUT", "PATCH"):
-            lines.append(f"Content-Length: {size}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+            if key in ("referer", "origin") and not as_proxy:
+                text = self._named_inside(text)
+            headers.append((name, text))
+        if _wants_websocket(request):
+            headers += [("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        if size or request.method in (b"POST", b"PUT", b"PATCH"):
+            headers.append(("Content-Length", str(size)))
+        return h11.Request(method=request.method, target=target, headers=_octets(headers))
 
     def _named_inside(self, url: str) -> str:
         match = re.fullmatch(r"http://([^/:]+):[0-9]+(.*)", url)
@@ -310,75 +291,70 @@ class _Talk:
         return f"{origin}{match[2]}" if match and origin else url
 
     def _carry(
-        self, request: Any, origin: Origin, head: bytes, body: Any, as_proxy: bool
+        self, request: Any, origin: Origin, asked: Any, body: IO[bytes], as_proxy: bool
     ) -> _Out | None:
         """Send the request and pass the response on; None: the connection must end."""
         # A connection that was kept may just be closing, and what is no idempotent request must not
         # be sent twice by a proxy (RFC 9110, 9.2.2).
-        kept = self.origin == origin and self.server is not None and request.method in IDEMPOTENT
+        idempotent = request.method.decode() in IDEMPOTENT
+        kept = self.origin == origin and self.server is not None and idempotent
         if not kept:
             self._connect(origin)
         try:
-            return self._exchange(request, origin, head, body, as_proxy)
+            return self._exchange(request, origin, asked, body, as_proxy)
         except _Unanswered as failure:
             if not kept or not failure.unheard:
                 raise Refused(str(failure)) from None
             # It was closed while it was idle: a second try on a new one.
             self._connect(origin)
             try:
-                return self._exchange(request, origin, head, body, as_proxy)
+                return self._exchange(request, origin, asked, body, as_proxy)
             except _Unanswered as again:
                 raise Refused(str(again)) from None
 
     def _connect(self, origin: Origin) -> None:
         self._drop()
-        self.server = self.proxy.connect(*origin)
-        self.server.settimeout(IDLE_S)
-        self.origin = origin
+        sock = self.proxy.connect(*origin)
+        sock.settimeout(IDLE_S)
+        self.server, self.origin = Peer(sock, h11.CLIENT), origin
 
     def _drop(self) -> None:
         if self.server is not None:
-            self.server.close()
+            self.server.sock.close()
         self.server = self.origin = None
 
     def _exchange(
-        self, request: Any, origin: Origin, head: bytes, body: Any, as_proxy: bool
+        self, request: Any, origin: Origin, asked: Any, body: IO[bytes], as_proxy: bool
     ) -> _Out | None:
-        server, client = self.server, self.proxy.client
+        server = self.server
         assert server is not None
-        out = _Out(self, request, origin, as_proxy)
-        reader = client.ResponseReader(request.method, out.take)
-        out.reader = reader
-        heard = False
+        out: _Out | None = None
+        received = 0
         try:
-            server.sendall(head)
-            file = body.open() if body.size else None
-            while file is not None and (piece := file.read(PIECE)):
-                server.sendall(piece)
-            while reader.state != "done":
-                data = server.recv(PIECE)
-                if data:
-                    heard = True
-                    reader.feed(data)
-                else:
-                    reader.end()
-        except (client.FetchError, OSError) as error:
-            self._drop()
-            if out.begun:
-                return None  # half an answer is out: closing is the only way to say so
-            unheard = not heard and not isinstance(error, TimeoutError)
-            raise _Unanswered(f"{origin.host}: {error}", unheard=unheard) from None
-        if reader.status == 101:
-            if _wants_websocket(request):
+            server.send(asked)
+            body.seek(0)
+            while piece := body.read(PIECE):
+                server.send(h11.Data(data=piece))
+            server.send(h11.EndOfMessage())
+            response = server.event()
+            while isinstance(response, h11.InformationalResponse) and response.status_code != 101:
+                response = server.event()
+            out = _Out(self, request, response, origin, as_proxy)
+            if out.status == 101:
                 return out  # from here on it is no HTTP any more
+            for piece in server.body():
+                received += len(piece)
+                out.take(piece)
+            out.finish()
+        except (h11.RemoteProtocolError, OSError) as error:
             self._drop()
-            what = f"{origin.host} changed the protocol, and nobody had asked it to"
-            raise _Unanswered(what, unheard=False)
-        out.finish()
-        if not reader.keeps:
+            if out is not None and out.begun:
+                return None  # half an answer is out: closing is the only way to say so
+            unheard = not server.heard and not isinstance(error, TimeoutError)
+            raise _Unanswered(f"{origin.host}: {_why(server, error)}", unheard=unheard) from None
+        if not server.again() or server.rest():
             self._drop()
-        what = f"{request.method} {_url(request, origin)}"
-        self.proxy.say(f"{what} {reader.status} {reader.received:,} bytes")
+        self.proxy.say(f"{_what(request, origin)} {out.status} {received:,} bytes")
         return out
 
     # ---- tunnels
@@ -386,28 +362,28 @@ class _Talk:
     def _connect_through(self, origin: Origin) -> bool:
         """CONNECT (RFC 9110 section 9.3.6)."""
         try:
-            server = self.proxy.connect(origin.host, origin.port, False)
+            sock = self.proxy.connect(origin.host, origin.port, False)
         except Refused as refused:
             return self._page(502, f"{refused}.")
-        with server:
-            head = b"HTTP/1.1 200 Connected\r\n\r\n"
-            return self._tunnel(server, head, f"CONNECT {origin.host}:{origin.port}", b"")
+        with sock:
+            agreed = h11.Response(status_code=200, headers=[], reason=b"Connected")
+            return self._tunnel(sock, agreed, f"CONNECT {origin.host}:{origin.port}", b"")
 
     def _websocket(self, request: Any, origin: Origin, out: _Out) -> bool:
         """The server has agreed to an upgrade (RFC 9110 section 7.8)."""
         assert self.server is not None
-        what = f"{request.method} {_url(request, origin)} WebSocket"
-        return self._tunnel(self.server, out.switch(), what, out.reader.rest())
+        what = f"{_what(request, origin)} WebSocket"
+        return self._tunnel(self.server.sock, out.switch(), what, self.server.rest())
 
-    def _tunnel(self, server: socket.socket, head: bytes, what: str, early: bytes) -> bool:
-        """Tell the browser by HEAD that the way is open, and be one. EARLY: what the server has
+    def _tunnel(self, sock: socket.socket, agreed: Any, what: str, early: bytes) -> bool:
+        """Tell the browser by AGREED that the way is open, and be one. EARLY: what the server has
         sent on it already."""
         if not self.proxy.tunnels.acquire(blocking=False):
             return self._page(503, f"More than {MAX_TUNNELS} tunnels at once are not dug.")
         try:
-            self.sock.sendall(head)
+            self.browser.send(agreed)
             self.proxy.say(f"{what} opened")
-            there, back = tunnel.carry(self.sock, server, (self.reader.rest(), early))
+            there, back = tunnel.carry(self.browser.sock, sock, (self.browser.rest(), early))
             self.proxy.say(f"{what} closed, {there:,} bytes sent, {back:,} received")
         finally:
             self.proxy.tunnels.release()
@@ -415,12 +391,24 @@ class _Talk:
 
     def _page(self, status: int, why: str) -> bool:
         """An answer of our own; always the last on its connection."""
-        response = self.proxy.http1.page(status, why)
+        title = f"{status} {HTTPStatus(status).phrase}"
+        text = (
+            "<!DOCTYPE html>\n"
+            f'<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
+            f"<h1>{title}</h1>\n<p>{html.escape(why, quote=False)}</p></html>\n"
+        ).encode("utf-8", "replace")
+        headers: Fields = [
+            ("Server", "hoplab"),
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Date", formatdate(usegmt=True)),
+            ("Content-Length", str(len(text))),
+            ("Connection", "close"),
+        ]
         if status == 407:
-            response.headers.append(("Proxy-Authenticate", 'Basic realm="hoplab"'))
-        with contextlib.suppress(OSError):
-            date = self.proxy.http1.http_date(time.time()).encode()
-            self.sock.sendall(response.start(date, b"close") + response.body)
+            headers.append(("Proxy-Authenticate", 'Basic realm="hoplab"'))
+        with contextlib.suppress(OSError, h11.LocalProtocolError):  # it has gone, or has an answer
+            self.browser.send(_response(status, HTTPStatus(status).phrase, headers))
+            self.browser.send(h11.Data(data=text))
         return False
 
 
@@ -436,12 +424,13 @@ class _Unanswered(Exception):
 class _Out:
     """The response on its way to the browser."""
 
-    def __init__(self, talk: _Talk, request: Any, origin: Origin, as_proxy: bool) -> None:
-        self.talk, self.request, self.origin, self.as_proxy = talk, request, origin, as_proxy
-        self.reader: Any = None
+    def __init__(
+        self, talk: _Talk, request: Any, response: Any, origin: Origin, as_proxy: bool
+    ) -> None:
+        self.talk, self.request, self.response = talk, request, response
+        self.origin, self.as_proxy = origin, as_proxy
+        self.status = int(response.status_code)
         self.begun = False
-        self.keeps = True
-        self._chunked = False
         self._text: bytearray | None = None  # of a page that is to be rewritten
 
     def take(self, data: bytes) -> None:
@@ -453,7 +442,7 @@ class _Out:
                 return
             data, self._text = bytes(self._text), None
             self._head(None)
-        self._send(data)
+        self.talk.browser.send(h11.Data(data=data))
 
     def finish(self) -> None:
         """The body has ended."""
@@ -461,78 +450,100 @@ class _Out:
         if self._text is not None:
             data = _with_links(bytes(self._text), self.talk.proxy.outside, self.origin.secure)
             self._head(len(data))
-            self.talk.sock.sendall(data)
-        elif self._chunked:
-            self.talk.sock.sendall(self.talk.proxy.http1.chunk(b""))
+            self.talk.browser.send(h11.Data(data=data))
+        self.talk.browser.send(h11.EndOfMessage())
 
     def _begin(self) -> None:
         if self.begun:
             return
         self.begun = True
-        reader = self.reader
-        kind = reader.header("content-type").partition(";")[0].strip().lower()
-        packed = reader.header("content-encoding", "identity") != "identity"
-        whole = self.request.method != "HEAD" and reader.status not in (204, 206, 304)
+        response = self.response
+        kind = value(response, "content-type").partition(";")[0].strip().lower()
+        packed = value(response, "content-encoding", "identity") != "identity"
+        whole = self.request.method != b"HEAD" and self.status not in (204, 206, 304)
         if not self.as_proxy and kind in ("text/html", "text/css") and whole and not packed:
             self._text = bytearray()
             return
-        length = reader.header("content-length")
+        chunked = value(response, "transfer-encoding")  # wins over a length (RFC 9112, 6.3)
+        length = "" if chunked else value(response, "content-length")
         self._head(int(length) if re.fullmatch("[0-9]{1,18}", length) else None)
 
     def _head(self, length: int | None) -> None:
-        """Status line and headers, with a LENGTH or in chunks."""
-        lines = self._start()
-        bodiless = self.request.method == "HEAD" or self.reader.status in (204, 304)
+        """Status line and headers, with a LENGTH or as h11 sees fit for this browser: in chunks, or
+        up to the end of the connection."""
+        headers = self._headers()
         if length is not None:
-            lines.append(f"Content-Length: {length}")
-        elif not bodiless and self.request.version >= (1, 1):
-            self._chunked = True
-            lines.append("Transfer-Encoding: chunked")
-        elif not bodiless:
-            self.keeps = False
-        if not self.keeps or not self.request.keep_alive:
-            self.keeps = False
-            lines.append("Connection: close")
-        self.talk.sock.sendall(_head_bytes(lines))
+            headers.append(("Content-Length", str(length)))
+        self.talk.browser.send(_response(self.status, self._reason(), headers))
 
-    def switch(self) -> bytes:
+    def switch(self) -> Any:
         """The head of a 101."""
-        return _head_bytes([*self._start(), "Connection: Upgrade", "Upgrade: websocket"])
+        headers = [*self._headers(), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        return _response(101, self._reason(), headers)
 
-    def _start(self) -> list[str]:
-        """The status line, and the headers that are passed on."""
-        reader, proxy = self.reader, self.talk.proxy
-        lines = [f"HTTP/1.1 {reader.status} {reader.reason}"]
-        connection = reader.header("connection").lower()
-        left_out = HOP_BY_HOP | {word.strip() for word in connection.split(",")}
-        for name, value in reader.headers:
+    def _reason(self) -> str:
+        return str(self.response.reason.decode("latin-1"))
+
+    def _headers(self) -> Fields:
+        """Those that are passed on."""
+        proxy, headers = self.talk.proxy, Fields()
+        left_out = HOP_BY_HOP | options(self.response)
+        for name, text in fields(self.response):
             key = name.lower()
             if key in left_out or (not self.as_proxy and key in UNWANTED):
                 continue
             if not self.as_proxy and key in ("location", "refresh"):
-                there = _with_links(value.encode("latin-1"), proxy.outside, self.origin.secure)
-                value = there.decode("latin-1")
+                there = _with_links(text.encode("latin-1"), proxy.outside, self.origin.secure)
+                text = there.decode("latin-1")
             if not self.as_proxy and key == "set-cookie":
-                value = re.sub(r"(?i);\s*domain=[^;]*", "", value)
-            lines.append(f"{name}: {value}")
+                text = re.sub(r"(?i);\s*domain=[^;]*", "", text)
+            headers.append((name, text))
         if not self.as_proxy:
             lab = f"*.{proxy.token}.localhost:{proxy.port}"
-            lines.append(
-                f"Content-Security-Policy: default-src 'self' http://{lab} ws://{lab} data: blob: "
-                "'unsafe-inline' 'unsafe-eval'"
-            )
+            policy = f"default-src 'self' http://{lab} ws://{lab} data: blob: "
+            headers.append(("Content-Security-Policy", policy + "'unsafe-inline' 'unsafe-eval'"))
             # The token stands in the address: it must not be told to anybody.
-            lines.append("Referrer-Policy: same-origin")
-        return lines
-
-    def _send(self, data: bytes) -> None:
-        if data:
-            chunk = self.talk.proxy.http1.chunk
-            self.talk.sock.sendall(chunk(data) if self._chunked else data)
+            headers.append(("Referrer-Policy", "same-origin"))
+        return headers
 
 
-def _head_bytes(lines: list[str]) -> bytes:
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+def _response(status: int, reason: str, headers: Fields) -> Any:
+    kind = h11.InformationalResponse if status < 200 else h11.Response
+    return kind(status_code=status, headers=_octets(headers), reason=reason.encode("latin-1"))
+
+
+def _octets(headers: Fields) -> list[tuple[bytes, bytes]]:
+    """As h11 wants them. A blank is left at the end where something was cut out of a value."""
+    return [
+        (name.encode("ascii"), text.strip(" \t").encode("latin-1", "replace"))
+        for name, text in headers
+    ]
+
+
+def _why(server: Peer, error: Exception) -> str:
+    """Why there is no answer, in words."""
+    if isinstance(error, OSError):
+        return str(error)
+    if server.ended:
+        return "the server closed the connection without a complete response"
+    return f"the server sent what is no HTTP/1.1: {error}"
+
+
+def _host(request: Any) -> str:
+    """The name in the Host header, without the port."""
+    text = value(request, "host").lower()
+    return re.sub(r":[0-9]*\Z", "", text).rstrip(".")
+
+
+def _proxied(request: Any) -> Origin | None:
+    """Where a request goes that names its server itself."""
+    text = request.target.decode("ascii")
+    if request.method != b"CONNECT":
+        if not text.lower().startswith("http://"):
+            return None
+        text = re.split("[/?#]", text[7:], maxsplit=1)[0]
+    match = re.fullmatch(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", text)
+    return _origin("http", match[1], match[2]) if match else None
 
 
 # The last label of a name outside: another port, plain (p) or with TLS (s).
@@ -568,11 +579,13 @@ def _origin(scheme: str, host: str, port: str | None) -> Origin:
 
 def _wants_websocket(request: Any) -> bool:
     """The only upgrade that is carried (RFC 6455 section 4.1)."""
-    asked = [word.strip() for word in request.headers.get("connection", "").lower().split(",")]
-    named = request.headers.get("upgrade", "").lower() == "websocket"
-    return request.method == "GET" and request.version >= (1, 1) and "upgrade" in asked and named
+    named = value(request, "upgrade").lower() == "websocket"
+    recent = request.http_version >= b"1.1"
+    return request.method == b"GET" and recent and "upgrade" in options(request) and named
 
 
-def _url(request: Any, origin: Origin) -> str:
-    path = re.sub("(?i)^http://[^/]*", "", request.target)
-    return f"{origin}{path}"
+def _what(request: Any, origin: Origin) -> str:
+    """Method and address, for whoever watches."""
+    target = request.target.decode("ascii")
+    path = re.sub("(?i)^http://[^/]*", "", target)
+    return f"{request.method.decode()} {origin}{path}"

@@ -12,17 +12,22 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hoplab import client, gate
+from hoplab import client, content, gate
 from hoplab.cli import output
 from hoplab.cli.verbs_trace import _Lab, _wished_url
 from hoplab.errors import Exit, LabError
-from hoplab.proxy import Proxy
 from hoplab.trace.titles import clean
+
+if TYPE_CHECKING:
+    from hoplab.proxy import Proxy
 
 
 def open_(arguments: argparse.Namespace) -> int:
+    _need_h11()
     wish = _wished_url(arguments)
     with _Lab(arguments, default="web") as lab:
         url, host = lab.where(wish)
@@ -30,8 +35,20 @@ def open_(arguments: argparse.Namespace) -> int:
         return lab.tell(host=host, command=f"hoplab open {url}")
 
 
+def _need_h11() -> None:
+    """Raises LabError where it is missing, as in a checkout that was pulled and not installed."""
+    if find_spec("h11") is None:
+        raise LabError(
+            "the proxy for your browser needs the package h11",
+            content.installer() or f"{shlex.quote(sys.executable)} -m pip install h11",
+            Exit.REFUSED,
+        )
+
+
 def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
     """Until Ctrl-C."""
+    from hoplab.proxy import Proxy
+
     lock = threading.Lock()
 
     def say(line: str) -> None:
