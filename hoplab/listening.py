@@ -10,11 +10,12 @@ hop, it is the reason why hops happen.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hoplab import outfile
+from hoplab.drops import QueueDrops
 from hoplab.errors import Exit, LabError
 from hoplab.sandbox import CLONE_NEWNET, setns, unshare
 from hoplab.wire import bpf
@@ -154,8 +155,10 @@ def tap(
         works = [lambda one=one: [open_one(*one)] for one in new]  # type: ignore[misc]
     else:
         works = [lambda: [open_one(*one) for one in new]]
-    for tap_ in _at_once(works):
-        capture.add(tap_)
+    taps = _at_once(works)
+    if capture.queue_drops is None:  # counted from the moment on from which frames count
+        capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
+    capture.add(*taps)
 
 
 def tap_openflow(root: Place, capture: Capture) -> None:
@@ -167,11 +170,10 @@ def tap_openflow(root: Place, capture: Capture) -> None:
         info = InterfaceInfo(OPENFLOW, "switches and controller", addresses=("127.0.0.1/8",))
         return [Tap(info, open_socket("lo", 0, program), wire=False)]
 
-    for tap_ in _at_once([work]):
-        capture.add(tap_)
+    capture.add(*_at_once([work]))
 
 
-def _at_once(works: list[Callable[[], list[Tap]]]) -> Iterable[Tap]:
+def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:
     """Each work in a thread of its own, which may wander between namespaces; results in order."""
     results: list[list[Tap] | BaseException] = [[] for _ in works]
 

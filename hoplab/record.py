@@ -25,6 +25,7 @@ from hoplab import client, content, wait
 from hoplab.errors import LabError, cannot_write
 from hoplab.runs import CAPTURE, STATE, TRACE
 from hoplab.spec import LARGEST_MESSAGE
+from hoplab.trace.narrative import Leg
 from hoplab.trace.story import Story
 from hoplab.wire import pcapng
 
@@ -264,6 +265,15 @@ def annotate(folder: Path, story: Story) -> None:
     os.replace(fresh, path)
 
 
+def _fate(leg: Leg) -> str:
+    """What is to be said of a frame that was not seen to arrive."""
+    if leg.lost:
+        return ", lost there"
+    if leg.cut:
+        return ", cut by the capture's end"
+    return ", not seen to arrive" if leg.unseen else ""
+
+
 def _comments(story: Story) -> dict[int, str]:
     """Frame number -> '#3 DNS question A www.itheima.com, hop 2 of 5: s1-eth3 to r1-eth0'."""
     comments: dict[int, str] = {}
@@ -280,9 +290,7 @@ def _comments(story: Story) -> dict[int, str]:
                 place += f", one of {copies[hop]} copies"
             text = f"#{trip.number} {trip.title}, {place}: {way}"
             if leg.sent is not None:
-                comments[leg.sent] = text + (
-                    ", lost there" if leg.lost else ", cut by the capture's end" if leg.cut else ""
-                )
+                comments[leg.sent] = text + _fate(leg)
             if leg.received is not None:
                 ignored = f", ignored by {leg.head}" if leg.index in unwanted else ""
                 comments[leg.received] = text + ignored

@@ -11,7 +11,7 @@ URL or command it was, and what the program said.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,8 @@ def read(
     ports = wiring.port_map(capture.interfaces)
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
     channel = [seen for seen in capture.observations if spoken[seen.port]]
-    dropped = sum(capture.dropped.values())
-    lossy = dropped > 0 or bool(capture.problem)
-    journeys = follow(wiring, capture.observations, ports=ports, lossy=lossy)
+    seen_by = coverage(wiring, capture, ports)
+    journeys = follow(wiring, capture.observations, ports=ports, lossy=seen_by.lossy)
     hops = [hop for journey in journeys for hop in journey.hops()]
     told = story.tell(
         wiring,
@@ -91,14 +90,37 @@ def read(
         late=late,
         health=story.Health(
             healed=sum(hop.healed for hop in hops),
-            dropped=dropped,
             uncertain=sum(hop.doubt != 0 for hop in hops),
         ),
         channel=channel if any(spoken) else None,
-        ended_ns=_end(capture),
+        coverage=seen_by,
     )
     frames = {seen.number: seen for seen in capture.observations if ports[seen.port] is not None}
     return Run(folder, wiring, frames, told)
+
+
+def coverage(
+    wiring: Wiring, capture: pcapng.Capture, ports: Sequence[int | None]
+) -> story.Coverage:
+    """What the capture could see of the lab. ports: see `Wiring.port_map`."""
+
+    def by_port(counts: Mapping[int, int]) -> dict[int, int]:
+        """By port of the wiring instead of the capture's."""
+        return {
+            port: count
+            for number, count in counts.items()
+            if (port := ports[number]) is not None
+        }
+
+    heard = {port for port in ports if port is not None}
+    return story.Coverage(
+        begun_ns=by_port(capture.begun_ns),
+        ended_ns=_end(capture),
+        missed=by_port(capture.dropped),
+        damaged=bool(capture.problem),
+        unheard=frozenset(range(len(wiring.interfaces))) - heard,
+        queue_drops=by_port(capture.queue_drops),
+    )
 
 
 def _end(capture: pcapng.Capture) -> int | None:

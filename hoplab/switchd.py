@@ -208,6 +208,14 @@ class Switchd:
             process.kill()
             process.wait()
 
+    def vswitchds(self) -> list[int]:
+        """The process ids of those that forward frames."""
+        return [
+            process.pid
+            for name, process in self.processes.items()
+            if name.startswith("ovs-vswitchd")
+        ]
+
     def obituary(self, name: str) -> LabError:
         """What to say of a daemon that ended while the lab came up."""
         return LabError(

@@ -15,17 +15,18 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
-from hoplab import client, wait
+from hoplab import client, runs, wait
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError
-from hoplab.report.as_json import decision
+from hoplab.report.as_json import decision, queue_loss_data
 from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
 from hoplab.spec import LARGEST_MESSAGE
 from hoplab.trace.live import Live, News
-from hoplab.trace.titles import plural
+from hoplab.trace.titles import plural, queue_loss
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import pcapng
 from hoplab.wire.clock import Clock
@@ -72,7 +73,7 @@ def follow(handle: client.Handle, arguments: argparse.Namespace, command: list[s
             os.close(write_end)
         if reader is None:
             os.close(read_end)
-    told.end(reader.live.packets, totals, int(code))
+    told.end(reader.live, totals, int(code))
     if reader.failure is not None:
         raise reader.failure
     return code
@@ -138,6 +139,8 @@ class _Reader(threading.Thread):
                 looked = now
                 # After the machine's clock was set, no age means anything: all is told at once.
                 self.told.news(self.live.poll(1 << 62 if clock.jumped() else time.time_ns()))
+        covered = runs.coverage(self.wiring, stream.capture, self.ports)
+        self.live.cover(replace(covered, ended_ns=stream.capture.ended_ns or None))
         self.told.news(self.live.finish())
 
     def _take(self, stream: pcapng.Stream, piece: bytes) -> None:
@@ -145,6 +148,7 @@ class _Reader(threading.Thread):
         interfaces = stream.capture.interfaces
         if len(interfaces) > len(self.ports):  # the follower has this very list
             self.ports[:] = self.wiring.port_map(interfaces)
+            self.live.cover(runs.coverage(self.wiring, stream.capture, self.ports))
         spoken = [interface.name == OPENFLOW for interface in interfaces]
         self.live.channel = any(spoken)
         wired = False
@@ -228,19 +232,27 @@ class _Printer:
                 )
             )
 
-    def end(self, packets: int, totals: dict[str, Any], code: int) -> None:
+    def end(self, live: Live, totals: dict[str, Any], code: int) -> None:
         """The counts."""
-        dropped = int(totals["dropped"])
+        packets, dropped = live.packets, int(totals["dropped"])
+        losses = live.queue_losses
         if self.json:
             self._object(
-                event="end", packets=packets, frames=self._legs, dropped=dropped, exit_code=code
+                event="end",
+                packets=packets,
+                frames=self._legs,
+                dropped=dropped,
+                lost_in_switches=[queue_loss_data(loss) for loss in losses],
+                exit_code=code,
             )
             return
         text = f"{plural(packets, 'packet')} told, {plural(self._legs, 'frame')} on the links."
         self._print("", self._word(text))
         if dropped:
-            text = f"{plural(dropped, 'frame')} lost by the capture"
-            self._print(self._word(text))
+            few = plural(dropped, "frame")
+            self._print(self._word(f"The capture missed {few}: what seems lost may have passed."))
+        for loss in losses:
+            self._print(self._word(queue_loss(loss)))
 
 
 def _plain(one: News) -> dict[str, Any]:

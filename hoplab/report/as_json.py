@@ -17,6 +17,7 @@ from hoplab.trace.narrative import (
     Decision,
     Leg,
     Outcome,
+    QueueLoss,
     Rewrite,
     Step,
     Storm,
@@ -117,6 +118,8 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "causes": trip.causes,
         "answered_by": trip.answered_by or None,
         "notes": trip.notes,
+        **({"under_way": True} if trip.under_way else {}),
+        **({"proved": True} if trip.proved else {}),
         **({"storm": _storm(trip.storm)} if trip.storm is not None else {}),
         "decisions": [decision(one) for one in trip.decisions],
         "legs": [_leg(leg) for leg in trip.legs],
@@ -203,6 +206,7 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "healed": leg.healed,
         "cut": leg.cut,
         "uncertain": leg.uncertain,
+        **({"unseen": True} if leg.unseen else {}),
     }
 
 
@@ -215,6 +219,11 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "ignored_share": round(summary.ignored_share, 4),
         "ignored_by_node": summary.ignored_by_node,
         "lost": summary.lost,
+        "lost_on_links": summary.lost_on_links,
+        "lost_in_switches": [queue_loss_data(loss) for loss in summary.queue_losses],
+        "missed": summary.health.dropped,
+        "unseen": summary.health.unseen,
+        "under_way": summary.health.under_way,
         "unicast_flooded": summary.unicast_flooded,
         "kinds": summary.kinds,
         "links": [
@@ -236,6 +245,18 @@ def _summary(summary: Summary) -> dict[str, Any]:
             "uncertain": summary.health.uncertain,
             "dropped": summary.health.dropped,
         },
+    }
+
+
+def queue_loss_data(loss: QueueLoss) -> dict[str, Any]:
+    """What a switch dropped at one port."""
+    return {
+        "node": loss.node,
+        "interface": loss.interface,
+        "reason": "queue-full",
+        "frames": loss.frames,
+        "vanished": loss.vanished,
+        "open": loss.open,
     }
 
 

@@ -79,6 +79,8 @@ def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:
             fate = tag("b", "✗ ", tr("lost"), cls="bad")
         elif leg.cut:
             fate = join("… ", tr("the capture ended"))
+        elif leg.unseen and not trip.proved:
+            fate = join("? ", tr("not seen to arrive"))
         elif leg.index in ignored:
             why = "another card's MAC" if ignored[leg.index] == "card" else "not its address"
             fate = join("○ ", tr("ignored"), tr.aside(tr(why)))

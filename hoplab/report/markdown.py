@@ -215,6 +215,7 @@ def _numbers(out: list[str], summary: Summary, tr: Language) -> None:
         f"- {text(tr('frames that arrived at hosts and routers'))}: {summary.arrivals:,}",
         f"- {text(tr('of them not for the one that got it'))}: {summary.ignored:,} ({share})",
         f"- {text(tr('frames lost on the way'))}: {summary.lost:,}",
+        *(f"  - {text(said)}" for said in numbers.losses(summary, tr)),
         f"- {text(tr.label('By kind:', numbers.kinds(summary, tr)))}",
         "",
     ]

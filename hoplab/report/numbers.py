@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.trace.narrative import LinkCount, Story, Summary
-from hoplab.trace.titles import count_kind, plural, uncertain
+from hoplab.trace.titles import capture_faults, capture_remarks, count_kind, queue_loss
 
 BAR = 220.0
 HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."
@@ -38,19 +38,18 @@ def kinds(summary: Summary, tr: Language) -> str:
 def health(summary: Summary, tr: Language) -> str:
     """Whether the capture is whole."""
     found = summary.health
-    faults = []
-    if found.dropped:
-        faults.append(tr(f"{plural(found.dropped, 'frame')} lost by the capture"))
-    if found.orphans:
-        faults.append(tr(f"{plural(found.orphans, 'frame')} that fit no known way"))
-    if found.healed:
-        faults.append(tr(f"{plural(found.healed, 'frame')} seen at one end only"))
+    faults = [tr(fault) for fault in capture_faults(found)]
     if faults:
         low = tr("the numbers may be a little low.")
         text = tr.label("Capture:", f"{tr.comma.join(faults)}; {low}")
     else:
         text = tr("Capture: complete, every frame found its place.")
-    return f"{text} {tr(uncertain(found.uncertain))}" if found.uncertain else text
+    return " ".join([text, *(tr(line) for line in capture_remarks(found))])
+
+
+def losses(summary: Summary, tr: Language) -> list[str]:
+    """What switches dropped for want of room, a sentence a port."""
+    return [tr(queue_loss(loss)) for loss in summary.queue_losses]
 
 
 def _bar(frames: int, ignored: int, most: int, cls: str = "") -> Markup:
@@ -142,7 +141,11 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
 
 
 def totals(one: Summary, other: Summary) -> list[tuple[str, int, int]]:
-    """What is counted, in both runs."""
+    """What is counted, in both runs; what seldom happens only where it did."""
+    seldom = [
+        ("of them dropped by switches", one.lost_in_switches, other.lost_in_switches),
+        ("frames that the capture missed", one.health.dropped, other.health.dropped),
+    ]
     return [
         ("packets", one.trips, other.trips),
         ("frames on links", one.frames, other.frames),
@@ -154,6 +157,7 @@ def totals(one: Summary, other: Summary) -> list[tuple[str, int, int]]:
             other.unicast_flooded,
         ),
         ("frames lost on the way", one.lost, other.lost),
+        *(row for row in seldom if row[1] or row[2]),
     ]
 
 

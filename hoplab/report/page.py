@@ -373,6 +373,7 @@ def _numbers(story: Story, tr: Language) -> Markup:
         tag("h3", tr("Frames per link")),
         numbers.links(summary, tr),
         tag("p", tr(numbers.HOLLOW), cls="legend") if summary.ignored else None,
+        [tag("p", said) for said in numbers.losses(summary, tr)],
         tag("p", numbers.health(summary, tr), cls="legend"),
         cls="card",
     )

@@ -174,6 +174,10 @@ def _arrow(canvas: _Canvas, leg: Leg, ignored: str, final: bool, label: str) -> 
                 text_anchor="start" if away > 0 else "end"),
         ]  # fmt: skip
         return tag("g", *parts, cls="frame lost")
+    if leg.unseen:
+        parts.append(
+            tag("text", "?", x=x2 - away * 14, y=y - 3.5, cls="mark", text_anchor="middle")
+        )
     tip = x2 - away * (5.5 if ignored else 1.5)
     parts.append(tag("line", x1=x1, y1=y, x2=tip, y2=y, cls="arrow"))
     if ignored:

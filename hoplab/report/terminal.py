@@ -26,7 +26,13 @@ from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language
 from hoplab.trace.live import News
 from hoplab.trace.narrative import Decision, Rewrite, Step, Story, Summary, Trip
-from hoplab.trace.titles import count_kind, plural, uncertain
+from hoplab.trace.titles import (
+    capture_faults,
+    capture_remarks,
+    count_kind,
+    plural,
+    queue_loss,
+)
 
 DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line
@@ -441,6 +447,8 @@ def _summary(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr(text), 3, hang=2)
     if summary.lost:
         page.wrap(page.tr(f"{plural(summary.lost, 'frame')} lost on the way."), 3, "red")
+    for loss in summary.queue_losses:
+        page.wrap(page.tr(queue_loss(loss)), 5, "red")
     kinds = page.tr.comma.join(page.tr(count_kind(*one)) for one in summary.kinds.items())
     if kinds:
         page.wrap(page.tr.label("By kind:", kinds + page.tr(".")), 3, hang=2)
@@ -471,13 +479,7 @@ def _links(page: _Page, summary: Summary) -> None:
 
 def _health(page: _Page, summary: Summary) -> None:
     health = summary.health
-    faults = []
-    if health.dropped:
-        faults.append(page.tr(f"{plural(health.dropped, 'frame')} lost by the capture"))
-    if health.orphans:
-        faults.append(page.tr(f"{plural(health.orphans, 'frame')} that fit no known way"))
-    if health.healed:
-        faults.append(page.tr(f"{plural(health.healed, 'frame')} seen at one end only"))
+    faults = [page.tr(fault) for fault in capture_faults(health)]
     page.line()
     if faults:
         low = page.tr("the numbers may be a little low.")
@@ -485,8 +487,8 @@ def _health(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr.label("Capture:", said), 3, "yellow")
     else:
         page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
-    if health.uncertain:
-        page.wrap(page.tr(uncertain(health.uncertain)), 3, "yellow")
+    for line in capture_remarks(health):
+        page.wrap(page.tr(line), 3, "yellow")
 
 
 def _style(trip: Trip) -> str:

@@ -21,12 +21,14 @@ from hoplab.trace.narrative import Leg
 from hoplab.trace.wiring import Wiring
 
 _PASSED_ON = ("routed", "translated")
-_SUREST = ("lost", "stopped", "stuck", "cut", "ignored")  # of several fragments the first tells
+DEAD = ("lost", "dropped", "stopped", "stuck")  # how a copy comes to nothing
+_SUREST = (*DEAD, "unseen", "cut", "ignored")  # of several fragments the first tells
 
 
 @dataclass(slots=True)
 class End:
-    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'stopped', 'stuck' or 'cut'."""
+    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'dropped' (for want of room in
+    a switch), 'stopped', 'stuck', 'unseen' (it may have gone on) or 'cut'."""
 
     how: str
     leg: int
@@ -98,14 +100,15 @@ def find_death(
     mine = {end.leg: end for end in ends if end.leg in network}
     holder = question.holder
     if not holder:
-        if all(end.how in ("lost", "stopped", "cut") for end in mine.values()) and mine:
+        untold = ("delivered", "ignored", "stuck")
+        if mine and not any(end.how in untold for end in mine.values()):
             surest_end = min(mine.values(), key=lambda each: _SUREST.index(each.how))
             return Death(network, surest_end.leg, surest_end.why)
         return Death(network, None, question.nobody)
     away = distances(wiring, holder)
     best = min(
         (legs[place] for place in network if legs[place].head in away),
-        key=lambda leg: (away[leg.head], leg.lost or leg.cut, leg.index),
+        key=lambda leg: (away[leg.head], leg.lost or leg.cut or leg.unseen, leg.index),
         default=None,
     )
     has = question.nobody if question.group else f"{holder} has the MAC {_mac(legs, network)}"

@@ -34,9 +34,10 @@ from hoplab.trace.ages import MILLISECOND
 from hoplab.trace.causes import find_causes
 from hoplab.trace.channel import Listener, Said
 from hoplab.trace.controller import Arrival, Known, arrivals_of, decide
+from hoplab.trace.coverage import Coverage, Evidence
 from hoplab.trace.follow import Follower
 from hoplab.trace.model import Hop, Journey
-from hoplab.trace.narrative import Decision, Trip
+from hoplab.trace.narrative import Decision, QueueLoss, Trip
 from hoplab.trace.tcp import Connections
 from hoplab.trace.tree import last_seen
 from hoplab.trace.trips import Places, tell_trip
@@ -121,6 +122,17 @@ class Live:
         self._heard: deque[Said] = deque()
         self._known = Known()
         self._stale = False  # something came that may be the cause of something
+        self._evidence = Evidence(wiring)
+
+    def cover(self, coverage: Coverage) -> None:
+        """What is known by now of what the capture can see; before `finish`, that and its end."""
+        journeys = [told.journey for told in self._told.values()] if coverage.ended_ns else []
+        self._evidence = Evidence(self._wiring, coverage, journeys, whole=False)
+
+    @property
+    def queue_losses(self) -> list[QueueLoss]:
+        """What switches dropped, as far as it is known: at the end."""
+        return list(self._evidence.queue_losses.values())
 
     def feed(self, observation: Observation) -> None:
         """Takes the next observation."""
@@ -184,7 +196,9 @@ class Live:
         before = told.trip
         if before is None:
             self._places.learn([told.journey])
-        trip = told.trip = tell_trip(self._places, told.journey, self._started_ns)
+        trip = told.trip = tell_trip(
+            self._places, told.journey, self._started_ns, self._evidence
+        )
         alone = len(trip.notes)
         if before is None:
             self._connections.add(trip)

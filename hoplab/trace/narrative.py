@@ -45,13 +45,17 @@ class Setting:
 @dataclass(slots=True, frozen=True)
 class Health:
     """How good the capture is: frames that fitted nowhere, ends proved by the other end, frames
-    that the kernel had to drop before they were read, and hops that are told as the likeliest of
-    several frames with the same bytes."""
+    that the kernel had to drop before they were read (which the capture missed), and hops that are
+    told as the likeliest of several frames with the same bytes. unseen: frames that left and of
+    which nothing tells whether they arrived. under_way: packets that the capture has a part of,
+    because they were on their way when it began or ended."""
 
     orphans: int = 0
     healed: int = 0
     dropped: int = 0
     uncertain: int = 0
+    unseen: int = 0
+    under_way: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,8 +66,10 @@ class Leg:
     tail, head: node names; head is "" where the interface is wired to nothing.
     sent, received: `Observation.number` at either end, None where it was not seen.
     origin: 'born', 'switched', 'routed' or 'translated'.
+    lost: sent, and never arrived, for certain.
     cut: the capture ended before it could be seen to arrive; that is no loss.
     uncertain: other frames had the same bytes, and one of them may be meant.
+    unseen: it was not seen to arrive, where the capture missed frames; it may have.
     """
 
     index: int
@@ -83,6 +89,7 @@ class Leg:
     healed: bool
     cut: bool = False
     uncertain: bool = False
+    unseen: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -218,6 +225,10 @@ class Trip:
     step: index into `Story.steps`.
     decisions: what switches asked their controller about it, and why they flooded it.
     storm: what is known of its copies, if it went in circles.
+    under_way: a part of its way lies before the capture began, or after it ended.
+    doubt: the one of its notes that says that its end cannot be told, since the capture missed
+        frames; `ended` is "" then.
+    proved: that it arrived is known from what its receiver sent, not from a frame seen to arrive.
     packet: the records of the first leg's frame; `last` those of the last leg on the path.
     """
 
@@ -251,6 +262,9 @@ class Trip:
     storm: Storm | None = None
     fate: str = ""
     unreached: str = ""
+    under_way: bool = False
+    doubt: str = ""
+    proved: bool = False
 
     def reached(self, node: str) -> bool:
         """Whether the node got it; what is not known to have ended anywhere may have."""
@@ -266,6 +280,11 @@ class Trip:
     def lost(self) -> list[Leg]:
         """Frames that were sent and never received."""
         return [leg for leg in self.legs if leg.lost]
+
+    @property
+    def unseen(self) -> list[Leg]:
+        """Frames that were sent, and of which nothing tells whether they were received."""
+        return [] if self.proved else [leg for leg in self.legs if leg.unseen]
 
     @property
     def group(self) -> bool:
@@ -353,12 +372,35 @@ class LinkCount:
         return self.forth + self.back
 
 
+@dataclass(slots=True, frozen=True)
+class QueueLoss:
+    """What a switch dropped at one port for want of room, by the kernel's count.
+
+    frames: so many. vanished: frames that were seen to come in there and not to go out, None if
+    they were not counted. open: more of these, which the switch may have had when the capture
+    ended.
+    """
+
+    node: str
+    interface: str
+    frames: int
+    vanished: int | None
+    open: int = 0
+
+    @property
+    def certain(self) -> bool:
+        """As many vanished as were dropped, so each of them was."""
+        return self.frames == self.vanished
+
+
 @dataclass(slots=True)
 class Summary:
     """The numbers by which a hub and a switch are compared.
 
     trips: packets. frames: frames on links, all copies. arrivals: frames that a host or router
     received; ignored: those among them that were not for it. kinds: packets by kind.
+    lost_on_links: frames that were sent and never arrived, for certain. queue_losses: what switches
+    dropped for want of room. What the capture missed is in neither, but in `health`.
     """
 
     trips: int = 0
@@ -366,11 +408,22 @@ class Summary:
     arrivals: int = 0
     ignored: int = 0
     ignored_by_node: dict[str, int] = field(default_factory=dict)
-    lost: int = 0
+    lost_on_links: int = 0
+    queue_losses: list[QueueLoss] = field(default_factory=list)
     unicast_flooded: int = 0
     links: list[LinkCount] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
     health: Health = field(default_factory=Health)
+
+    @property
+    def lost_in_switches(self) -> int:
+        """Frames that switches dropped for want of room."""
+        return sum(loss.frames for loss in self.queue_losses)
+
+    @property
+    def lost(self) -> int:
+        """All frames that were lost for certain, on links and in switches."""
+        return self.lost_on_links + self.lost_in_switches
 
     @property
     def ignored_share(self) -> float:

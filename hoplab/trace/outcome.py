@@ -35,6 +35,7 @@ from hoplab.sentences import together
 from hoplab.trace.astray import last_networks
 from hoplab.trace.causes import ASKS_MAC, Lookup, claims, short
 from hoplab.trace.exit_status import WORDS, ExitStatus
+from hoplab.trace.gaps import missed_words
 from hoplab.trace.http_messages import SERVER
 from hoplab.trace.narrative import Outcome, Request, Trip
 from hoplab.trace.remarks import numbers
@@ -50,11 +51,18 @@ from hoplab.wire.tls import CERTIFICATE_ALERTS
 _NOISE = ("nd-", "mld", "lldp", "other")
 
 
-def find_outcome(facts: Facts, request: Request | None, host: str, ended: ExitStatus) -> Outcome:
+def find_outcome(
+    facts: Facts,
+    request: Request | None,
+    host: str,
+    ended: ExitStatus,
+    missed: int | None = None,
+) -> Outcome:
     """The end of the story. `host` is where the command ran, when it is no fetch, and `ended` how
-    the command or the fetch ended by its own word."""
+    the command or the fetch ended by its own word. missed: frames that the capture missed, 0 if it
+    is not known how many, None if it is whole."""
     if request is None:
-        findings = _findings(facts, host, ended)
+        findings = _hedged(_findings(facts, host, ended), missed)
         explained = all(one.ok is False for one in findings)
         outcome = _judged(findings, ended)
         if ended.ok is False and outcome.code == "seen":
@@ -65,7 +73,7 @@ def find_outcome(facts: Facts, request: Request | None, host: str, ended: ExitSt
         elif quoted and ended.ok is False and not explained:
             outcome.why.append(f"The command said: {quoted}")
         return outcome
-    outcome = _judged([_fetch(facts, request)], ended)
+    outcome = _judged(_hedged([_fetch(facts, request)], missed), ended)
     quoted = _quote(request.said)
     if (ended.code is None or ended.code in WORDS["fetch"]) and ended.sentence in outcome.why:
         outcome.why.remove(ended.sentence)  # the client's own words and the wire's say more
@@ -77,6 +85,7 @@ def find_outcome(facts: Facts, request: Request | None, host: str, ended: ExitSt
 def _judged(findings: list[Outcome], ended: ExitStatus) -> Outcome:
     """What the wire shows, together with what the command says of itself."""
     faults = [one for one in findings if one.ok is False]
+    unsure = any(one.code == _MISSED for one in findings)
     outcome = faults[-1] if faults else findings[0]
     outcome.why = [line for one in findings for line in one.why]
     if len(findings) > 1:
@@ -89,10 +98,10 @@ def _judged(findings: list[Outcome], ended: ExitStatus) -> Outcome:
         outcome.ok = False if ended.late else None
         outcome.sentence = together(ended.sentence, "Until then:", *wire)
     elif ended.ok is None:
-        outcome.ok = not faults
+        outcome.ok = None if unsure and not faults else not faults
     elif ended.ok:
         outcome.ok = True
-        if faults:
+        if faults or unsure:
             outcome.sentence = together(ended.sentence, "On the wire:", *wire)
     else:
         outcome.ok = False
@@ -101,6 +110,28 @@ def _judged(findings: list[Outcome], ended: ExitStatus) -> Outcome:
         else:
             outcome.why.append(ended.sentence)
     return outcome
+
+
+# Codes of ends that a frame shows, so that they hold whatever else the capture missed.
+_SHOWN = frozenset(
+    ("refused", "reset", "http-error", "tls-failed", "nxdomain", "dns-failed", "address-taken")
+)
+_NEUTRAL = ("no-frame", "udp")  # no faults, and they speak of what did not come all the same
+_MISSED = "capture-missed"
+
+
+def _hedged(findings: list[Outcome], missed: int | None) -> list[Outcome]:
+    """The findings as far as they can be told by a capture that missed so many frames (0: it is not
+    known how many, None: it is whole): that something did not come is nothing it can say."""
+    if missed is None:
+        return findings
+    text = f"How it went cannot be told by frames: {missed_words(missed)}, and what was not seen "
+    unsure = Outcome(None, _MISSED, text + "may have passed.")
+    kept = [
+        one for one in findings
+        if one.code in _SHOWN or (one.ok is not False and one.code not in _NEUTRAL)
+    ]  # fmt: skip
+    return kept if len(kept) == len(findings) else [*kept, unsure]
 
 
 def _quote(said: str, limit: int = 200) -> str:

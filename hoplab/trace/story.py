@@ -3,7 +3,8 @@
 
 What lives here: the order of work and the counting. What must not: sockets, labs, layout.
 
-1. Each journey becomes a trip (`trips.py`).
+1. Each journey becomes a trip (`trips.py`), by what the capture could see (`coverage.py`; what
+   that changes in the end, `gaps.py`).
 2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`), what
    switches asked their controller (`controller.py`).
 3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`, `charge.py`).
@@ -19,12 +20,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hoplab.trace.causes import find_causes
 from hoplab.trace.channel import conversation
 from hoplab.trace.charge import add_changes, changes
 from hoplab.trace.controller import add_decisions
+from hoplab.trace.coverage import Coverage, Evidence
 from hoplab.trace.exit_status import ExitStatus
+from hoplab.trace.gaps import hedge_remarks, prove_arrivals
 from hoplab.trace.model import Journey
 from hoplab.trace.narrative import (
     Health,
@@ -43,7 +47,7 @@ from hoplab.trace.trips import Places, tell_trip
 from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire.observation import Observation
 
-__all__ = ["Health", "Request", "Story", "tell"]
+__all__ = ["Coverage", "Health", "Request", "Story", "tell"]
 
 
 def tell(
@@ -58,7 +62,7 @@ def tell(
     late: bool = False,
     health: Health | None = None,
     channel: Iterable[Observation] | None = None,
-    ended_ns: int | None = None,
+    coverage: Coverage | None = None,
 ) -> Story:
     """The story of these journeys.
 
@@ -68,15 +72,18 @@ def tell(
     exit_code, late: the exit status of the command or the fetch, None if it is not known, and
     whether it had to be ended because its time was over.
     channel: what switches and controller said to each other, None if it was not captured.
-    ended_ns: when the capture ended, None if that is not known.
+    coverage: what the capture could see; without it, everything.
     """
     health = health or Health()
     known = sorted(journeys, key=lambda journey: journey.number)
     started_ns = min((journey.root.t_ns for journey in known), default=0)
     places = Places(wiring)
     places.learn(known)
-    trips = [tell_trip(places, journey, started_ns, ended_ns) for journey in known]
-    found = connections(trips)
+    evidence = Evidence(wiring, coverage, known)
+    trips = [tell_trip(places, journey, started_ns, evidence) for journey in known]
+    found = connections(trips, lossy=evidence.coverage.lossy)
+    if evidence.coverage.lossy:
+        prove_arrivals(found, trips)
     lookups = find_causes(places, trips)
     said_there = conversation(channel) if channel is not None else None
     switches = add_decisions(wiring, known, trips, said_there) if said_there is not None else {}
@@ -92,19 +99,33 @@ def tell(
     setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
     complaint = request.said if request is not None else said
     ended = ExitStatus(exit_code, command if request is None else "fetch", late, complaint)
-    outcome = find_outcome(facts, request, who, ended)
-    return Story(setting, request, started_ns, trips, steps, outcome, _count(wiring, trips, health))
+    lossy, missed_frames = evidence.coverage.lossy, evidence.coverage.missed_frames
+    if lossy:
+        hedge_remarks(steps, missed_frames)
+    outcome = find_outcome(facts, request, who, ended, missed_frames if lossy else None)
+    summary = _count(wiring, trips, health, missed_frames)
+    summary.queue_losses = list(evidence.queue_losses.values())
+    return Story(setting, request, started_ns, trips, steps, outcome, summary)
 
 
-def _count(wiring: Wiring, trips: list[Trip], health: Health) -> Summary:
+def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:
     """The numbers: frames per link and direction, copies that were ignored, packets by kind."""
+    # A frame that was on its way at the start has one end in the capture, and that is no fault.
+    halves = sum(trip.under_way and trip.legs[0].sent is None for trip in trips)
+    health = replace(
+        health,
+        healed=health.healed - min(halves, health.healed),
+        dropped=health.dropped or missed_frames,
+        unseen=sum(len(trip.unseen) for trip in trips),
+        under_way=sum(trip.under_way for trip in trips),
+    )
     summary = Summary(trips=len(trips), health=health)
     on_link: Counter[tuple[str, str]] = Counter()
     ignored_by: Counter[str] = Counter()
     ignored_on: Counter[str] = Counter()  # by the interface that it came to
     for trip in trips:
         summary.frames += trip.frames
-        summary.lost += len(trip.lost)
+        summary.lost_on_links += len(trip.lost)
         summary.ignored += len(trip.ignored)
         for one in trip.ignored:
             ignored_by[one.node] += 1

@@ -164,9 +164,12 @@ class Connection:
 
 
 class Connections:
-    """Takes trips one by one, in time order, and finds their connections."""
+    """Takes trips one by one, in time order, and finds their connections.
 
-    def __init__(self) -> None:
+    lossy: the capture is known to lack frames."""
+
+    def __init__(self, *, lossy: bool = False) -> None:
+        self.lossy = lossy
         self.found: list[Connection] = []  # in order of their first segment
         self._by_ends: dict[frozenset[End], Connection] = {}
 
@@ -183,12 +186,12 @@ class Connections:
             self.found.append(connection)
         for pair in pairs:
             by_ends[frozenset(pair)] = connection
-        _segment(connection, trip, tcp, pairs)
+        _segment(connection, trip, tcp, pairs, self.lossy)
 
 
-def connections(trips: Iterable[Trip]) -> list[Connection]:
+def connections(trips: Iterable[Trip], *, lossy: bool = False) -> list[Connection]:
     """The connections in order of their first segment. Fills in kinds, titles and notes."""
-    all_ = Connections()
+    all_ = Connections(lossy=lossy)
     for trip in trips:
         all_.add(trip)
     return all_.found
@@ -219,7 +222,9 @@ def _open(trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]]) -> Connection:
     return Connection(tcp.sport, theirs, mine)
 
 
-def _segment(connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]]) -> None:
+def _segment(
+    connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]], lossy: bool
+) -> None:
     """Places one segment in its connection."""
     source, destination = pairs[0]
     from_client = source in connection.client.ends or destination in connection.server.ends
@@ -249,7 +254,8 @@ def _segment(connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End
         old = plural(tcp.payload_length - fresh, "byte")
         trip.notes.append(f"its first {old} were sent before, in #{earlier[0].trip}")
     elif late:
-        trip.notes.append("bytes before this segment were not seen: lost, or overtaken")
+        why = "lost, overtaken, or missed by the capture" if lossy else "lost, or overtaken"
+        trip.notes.append(f"bytes before this segment were not seen: {why}")
     _tls(connection, trip, from_client, fresh)
 
 

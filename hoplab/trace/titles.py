@@ -7,6 +7,7 @@ relative numbers are in `tcp.py`), nodes, times.
 
 from __future__ import annotations
 
+from hoplab.trace.narrative import Health, QueueLoss
 from hoplab.wire import dns as wire_dns
 from hoplab.wire import packet as wire
 from hoplab.wire.dns import Dns
@@ -239,6 +240,55 @@ def uncertain(count: int) -> str:
     return (
         f"{plural(count, 'frame')} had others with the same bytes beside them: which was which is "
         "the likeliest guess."
+    )
+
+
+def capture_faults(health: Health) -> list[str]:
+    """Why the numbers of a capture may be a little low; nothing if it is whole."""
+    faults = []
+    if health.dropped:
+        faults.append(f"{plural(health.dropped, 'frame')} missed by the capture")
+    if health.orphans:
+        faults.append(f"{plural(health.orphans, 'frame')} that fit no known way")
+    if health.healed:
+        faults.append(f"{plural(health.healed, 'frame')} seen at one end only")
+    return faults
+
+
+def capture_remarks(health: Health) -> list[str]:
+    """What else is to be said of a capture, in whole sentences."""
+    lines = []
+    if health.unseen:
+        few = f"{plural(health.unseen, 'frame')} not seen to arrive, where the capture missed some"
+        lines.append(f"{few}: what seems lost there may have passed, and is not counted as lost.")
+    if health.under_way:
+        few = plural(health.under_way, "packet")
+        lines.append(
+            f"{few} under way when the capture began or ended: neither lost nor new by that."
+        )
+    if health.uncertain:
+        lines.append(uncertain(health.uncertain))
+    return lines
+
+
+def queue_loss(loss: QueueLoss) -> str:
+    """What a switch dropped at one port, beside what the frames show."""
+    text = f"{loss.node} dropped {plural(loss.frames, 'frame')} at {loss.interface}, by the "
+    text += "kernel's count: its queue there was full, it did not come to them in time."
+    if loss.vanished is None:
+        return text
+    text += " "
+    if loss.certain:
+        return text + "As many came in there and went out of no port."
+    if loss.vanished < loss.frames:
+        few = f"Of these {loss.vanished:,} are seen to come in and go out of no port"
+        if not loss.open:
+            return f"{text}{few}; the frames do not show the other {loss.frames - loss.vanished:,}."
+        return f"{text}{few}; {loss.open:,} more came in just before the capture ended."
+    more = loss.vanished - loss.frames
+    return (
+        f"{text}{loss.vanished:,} came in there and went out of no port: {more:,} of them for "
+        "another reason."
     )
 
 

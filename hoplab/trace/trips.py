@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hoplab.trace.astray import (
+    DEAD,
     Death,
     End,
     Question,
@@ -25,6 +26,7 @@ from hoplab.trace.astray import (
     last_networks,
     surest,
 )
+from hoplab.trace.coverage import Evidence, Fate, reserved
 from hoplab.trace.model import Hop, Journey, Origin, Tally
 from hoplab.trace.narrative import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
 from hoplab.trace.titles import describe, plural
@@ -32,8 +34,6 @@ from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire import packet as wire
 from hoplab.wire.observation import Reception
 from hoplab.wire.packet import Packet
-
-_UNDER_WAY_NS = 100_000_000  # a frame this young when the capture ended may yet arrive
 
 
 class Places:
@@ -134,13 +134,13 @@ def wanted(packet: Packet) -> str:
 
 
 def tell_trip(
-    places: Places, journey: Journey, started_ns: int, ended_ns: int | None = None
+    places: Places, journey: Journey, started_ns: int, evidence: Evidence | None = None
 ) -> Trip:
     """The journey as a trip, without anything that needs other journeys.
 
-    ended_ns: when the capture ended. What was on its way then is not told as lost.
+    evidence: what the capture could see. What it could not is not told as lost.
     """
-    cut_ns = ended_ns - _UNDER_WAY_NS if ended_ns is not None else None
+    evidence = evidence or Evidence(places.wiring)
     hops = list(journey.hops())
     index = {id(hop): place for place, hop in enumerate(hops)}
     packets: list[Packet] = []
@@ -148,28 +148,29 @@ def tell_trip(
         same = hop.origin == Origin.SWITCHED and hop.parent is not None
         parent = index.get(id(hop.parent)) if same else None
         packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
-    legs = [_leg(places, hop, place, index, packets, cut_ns) for place, hop in enumerate(hops)]
+    legs = [_leg(places, hop, place, index, packets, evidence) for place, hop in enumerate(hops)]
     ends = [
-        _end(places, hop, legs[place], packets[place], cut_ns)
+        _end(places, hop, legs[place], packets[place], evidence)
         for place, hop in enumerate(hops)
         if not hop.children and not hop.more
     ]
     ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
     target = _target(places, packets, ends)
     # Whoever asks whether an address is free does well without an answer.
-    free = probes(packets[0]) and not any(
-        end.how in ("lost", "stopped", "stuck") for end in ends
-    )
+    free = probes(packets[0]) and not any(end.how in DEAD for end in ends)
     death = None
     if not free and not any(end.how == "delivered" for end in ends):
         whole = not any(hop.more for hop in hops)
         death = _death(places, legs, ends, packets, whole)
+    fate = how_it_ended(death, ends) if death is not None else ""
+    doubt = _doubt(death, fate, hops, legs, evidence) if death is not None else ""
     main, path, fan = _path(legs, ends, target, death)
     last = packets[main] if main is not None else packets[0]
     received = hops[main].received if main is not None else None
     kind, title = describe(packets[0])
     delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
+    early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -192,15 +193,37 @@ def tell_trip(
         ),
         fanouts=_fanouts(places, hops, legs, packets),
         rewrites=_rewrites(places, hops, index, legs, packets),
-        ended=death.why if death is not None else "",
-        fate=how_it_ended(death, ends) if death is not None else "",
-        unreached=death.unreached if death is not None else "",
+        ended=death.why if death is not None and not doubt else "",
+        fate=fate if not doubt else "",
+        unreached=death.unreached if death is not None and not doubt else "",
         packet=packets[0],
         arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
         last=last,
-        notes=_cuts(hops, legs, packets) + _storm_notes(storm, len(legs)),
+        notes=[
+            *([_early(legs[0])] if early else []),
+            *_cuts(hops, legs, packets),
+            *_storm_notes(storm, len(legs)),
+            *([doubt] if doubt else []),
+        ],
         storm=storm,
+        under_way=early or any(end.how == "cut" for end in ends),
+        doubt=doubt,
     )
+
+
+def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:
+    """The packet's source is another node than the one that sent the first frame of it."""
+    if places.switch(leg.tail):
+        return places.card(leg.src_mac) not in ("", leg.tail)
+    owner = places.owner(packet.src)
+    return owner not in ("", leg.tail)
+
+
+def _early(leg: Leg) -> str:
+    """Where the packet was when the capture began."""
+    if leg.sent is None:
+        return f"it was on its way to {leg.head} when the capture began"
+    return f"{leg.tail} had it when the capture began"
 
 
 def _along(path: list[str], ignored: list[Ignored], legs: list[Leg]) -> list[Ignored]:
@@ -284,13 +307,12 @@ def _leg(
     place: int,
     index: dict[int, int],
     packets: list[Packet],
-    cut_ns: int | None,
+    evidence: Evidence,
 ) -> Leg:
     # Copies that switches made share the Ethernet header of the frame that they copied.
     eth = packets[place].eth
     parent = index.get(id(hop.parent)) if hop.parent is not None else None
-    gone = hop.received is None and not (hop.healed or hop.children or hop.more)
-    cut = gone and hop.head is not None and cut_ns is not None and hop.t_ns > cut_ns
+    fate = evidence.fate(hop)
     return Leg(
         index=place,
         parent=parent,
@@ -305,18 +327,15 @@ def _leg(
         src_mac=eth.src if eth else "",
         dst_mac=eth.dst if eth else "",
         length=hop.seen.length,
-        lost=gone and not cut,
+        lost=fate is Fate.LOST,
         healed=hop.healed,
-        cut=cut,
+        cut=fate is Fate.CUT,
         uncertain=hop.doubt != 0,
+        unseen=fate is Fate.UNSEEN,
     )
 
 
-# No bridge passes these on: what is sent there is for the next one (IEEE 802.1Q-2018, 8.6.3).
-_RESERVED = "01:80:c2:00:00:0"
-
-
-def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None) -> End:
+def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence) -> End:
     """What became of the copy on a leg from which nothing went on."""
     place, node = leg.index, leg.head
     if not node:
@@ -324,15 +343,20 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None)
     if leg.lost:
         why = f"{leg.tail} sent it out of {leg.tail_interface}, it never arrived at {node}"
         return End("lost", place, node, why)
+    if leg.cut and evidence.before(hop):
+        why = f"it was on its way to {node} when the capture began there"
+        return End("cut", place, node, why)
     if leg.cut:
         return End("cut", place, node, f"the capture ended while it was on its way to {node}")
-    if places.switch(node) and cut_ns is not None and hop.came_ns > cut_ns:
+    if leg.unseen:
+        why = f"whether it arrived at {node} cannot be told: the capture missed frames there"
+        return End("unseen", place, node, why)
+    if places.switch(node) and evidence.held_at_end(hop):
         return End("cut", place, node, f"the capture ended while {node} had it")
-    if places.switch(node) and leg.dst_mac.startswith(_RESERVED):
+    if places.switch(node) and reserved(hop):
         return End("delivered", place, node)
     if places.switch(node):
-        why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
-        return End("stopped", place, node, why)
+        return _stopped(hop, leg, evidence)
     group = leg.dst_mac[:2] != "" and bool(int(leg.dst_mac[:2], 16) & 1)
     if not group and _other_card(places, hop, leg):
         return End("ignored", place, node, "card")
@@ -348,9 +372,42 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, cut_ns: int | None)
     if packet.ip is None or mine or asks or _group_address(address):
         return End("delivered", place, node)
     waits = places.router(node) and (packet.ttl is None or packet.ttl > 1)
-    if waits and cut_ns is not None and hop.came_ns > cut_ns:
+    if waits and evidence.held_at_end(hop):
         return End("cut", place, node, f"the capture ended while {node} had it")
+    if waits and evidence.passed_unseen(hop):
+        return End("unseen", place, node, _passed(node))
     return End("stuck", place, node, _stuck(places, node, packet))
+
+
+def _stopped(hop: Hop, leg: Leg, evidence: Evidence) -> End:
+    """A switch took a copy in and did not send it out, as far as was seen."""
+    place, node = leg.index, leg.head
+    loss = evidence.queue_losses.get(hop.head) if hop.head is not None else None
+    if loss is not None:
+        likely = "" if loss.certain else "likely "
+        why = f"{node} {likely}dropped it at {leg.head_interface}: its queue there was full"
+        return End("dropped", place, node, why)
+    if evidence.passed_unseen(hop):
+        return End("unseen", place, node, _passed(node))
+    why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
+    return End("stopped", place, node, why)
+
+
+def _doubt(
+    death: Death, fate: str, hops: list[Hop], legs: list[Leg], evidence: Evidence
+) -> str:
+    """Why it cannot be told that the packet came to that end, "" if it can."""
+    if fate == "unseen":
+        return death.why
+    if fate == "ignored" and evidence.coverage.lossy:
+        for place in sorted(death.network):
+            if evidence.passed_unseen(hops[place]):
+                return _passed(legs[place].head)
+    return ""
+
+
+def _passed(node: str) -> str:
+    return f"whether {node} sent it on cannot be told: the capture missed frames there"
 
 
 def _other_card(places: Places, hop: Hop, leg: Leg) -> bool:

@@ -23,7 +23,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ class Capture:
     """A process that writes what the taps hear, in order of time, until `stop`.
 
     The file can be read at any moment, and after a kill. `channel` becomes readable when the
-    capture has ended by itself (`count` frames, a pipe that nobody reads).
+    capture has ended by itself (`count` frames, a pipe that nobody reads). `queue_drops`, if set,
+    is asked at the end for what switches dropped meanwhile, by interface.
     """
 
     def __init__(self, out: Path | int, comment: str = "", *, count: int = 0) -> None:
@@ -115,6 +117,7 @@ class Capture:
         Raises OSError when it cannot be written."""
         self.path = out if isinstance(out, Path) else None
         self.move_to: Path | None = None  # where the file is to be at the end
+        self.queue_drops: Callable[[], Mapping[str, int]] | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         fd = os.dup(out) if isinstance(out, int) else os.open(out, flags, 0o644)
         self._lock = threading.Lock()
@@ -140,11 +143,20 @@ class Capture:
         # Closing its sockets at the end takes the kernel a while: nobody waits for that but this.
         threading.Thread(target=self._process.wait, daemon=True).start()
 
-    def add(self, tap: Tap) -> None:
-        """Listen to one more interface; the socket is the capture's from here on."""
-        order = {"add": asdict(tap.info), "ring": tap.ring_bytes, "wire": tap.wire}
-        with self._lock, tap.socket, contextlib.suppress(OSError):
-            socket.send_fds(self.channel, [json.dumps(order).encode()], [tap.socket.fileno()])
+    def add(self, *taps: Tap) -> None:
+        """Listen to more interfaces, from now on; their sockets are the capture's from here on.
+
+        What one of them heard before does not count: another one of them was not open yet."""
+        since_ns = time.time_ns()
+        for tap in taps:
+            order = {
+                "add": asdict(tap.info),
+                "ring": tap.ring_bytes,
+                "wire": tap.wire,
+                "since": since_ns,
+            }
+            with self._lock, tap.socket, contextlib.suppress(OSError):
+                socket.send_fds(self.channel, [json.dumps(order).encode()], [tap.socket.fileno()])
 
     def drop(self, name: str) -> None:
         """Listen no more to the interface of this name (a plain socket): it is about to go."""
@@ -168,9 +180,13 @@ class Capture:
         """End it, unless it has ended by itself. A recorder that does not answer (a pipe that is
         full and not read) is killed. Raises OSError if the file cannot be moved."""
         answer: dict[str, Any] = {}
+        order: dict[str, Any] = {"stop": time.time_ns()}
+        if self.queue_drops is not None:
+            with contextlib.suppress(OSError):  # then the file says nothing about them
+                order["queue_drops"] = dict(self.queue_drops())
         with self._lock:
             with contextlib.suppress(OSError):
-                self.channel.send(b'{"stop": true}')
+                self.channel.send(json.dumps(order).encode())
             with contextlib.suppress(OSError, ValueError):
                 while "ended" not in answer:
                     answer = json.loads(self.channel.recv(1 << 16))

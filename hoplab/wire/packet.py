@@ -218,9 +218,8 @@ class Tcp(NamedTuple):
         """Bytes of the header, options included."""
         return 20 + len(self.options)
 
-    @property
-    def mss(self) -> int | None:
-        """The maximum segment size option (kind 2), None if absent or malformed."""
+    def _option(self, wanted: int) -> bytes | None:
+        """The value of the option of this kind, None if absent or malformed (RFC 9293, 3.1)."""
         data = self.options
         at = 0
         while at < len(data) and data[at] != 0:
@@ -228,12 +227,26 @@ class Tcp(NamedTuple):
                 at += 1
                 continue
             size = data[at + 1] if at + 1 < len(data) else 0
-            if size < 2:
+            if size < 2 or at + size > len(data):
                 return None
-            if data[at] == 2 and size == 4 and at + 4 <= len(data):
-                return int.from_bytes(data[at + 2 : at + 4], "big")
+            if data[at] == wanted:
+                return data[at + 2 : at + size]
             at += size
         return None
+
+    @property
+    def mss(self) -> int | None:
+        """The maximum segment size option (kind 2), None if absent or malformed."""
+        value = self._option(2)
+        return int.from_bytes(value, "big") if value is not None and len(value) == 2 else None
+
+    @property
+    def sack(self) -> tuple[tuple[int, int], ...]:
+        """The blocks of the SACK option (kind 5, RFC 2018): from a sequence number up to, and
+        without, another."""
+        value = self._option(5) or b""
+        pairs = (_unpack_u32x2(value, at) for at in range(0, len(value) - 7, 8))
+        return tuple((left, right) for left, right in pairs)
 
 
 class Packet(NamedTuple):
@@ -297,6 +310,7 @@ def ipv6_text(raw: bytes) -> str:
 
 _unpack_eth = Struct("!6s6sH").unpack_from
 _unpack_u16 = Struct("!H").unpack_from
+_unpack_u32x2 = Struct("!II").unpack_from
 _unpack_arp = Struct("!HHBBH6s4s6s4s").unpack_from
 _unpack_ipv4 = Struct("!BBHHHBBH4s4s").unpack_from
 _unpack_ipv6 = Struct("!IHBB16s16s").unpack_from

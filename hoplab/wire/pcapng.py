@@ -37,6 +37,9 @@ from hoplab.wire.observation import Observation, Reception
 # Block types (section 4).
 _SECTION, _INTERFACE, _NAMES, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 4, 5, 6
 _MAGIC = 0x1A2B3C4D
+
+# No option of the format counts what a switch dropped: a comment on a port's statistics does.
+_QUEUE_DROPS = "hoplab: frames dropped by the switch for want of room in its queue: "
 _LINKTYPE_ETHERNET = 1
 _SNAPLEN = 262144  # what Wireshark takes as "never cut"
 
@@ -90,7 +93,11 @@ class Capture:
         index into `interfaces`.
     comment: of the file, `comments`: of frames, by number.
     received, dropped: the kernel's counts by port, where the file has them.
-    ended_ns: when these were taken: the end of a capture that was stopped; 0 if not in the file.
+    begun_ns: from when on all of a port's frames are in the file, by port, where the file says so.
+    ended_ns: when the counts were taken: the end of a capture that was stopped; 0 if not in the
+        file.
+    queue_drops: frames that found no room in a switch's own queue behind the port, while the
+        capture ran, by port; only where they were counted.
     names: IP address -> host name.
     problem: "" or a sentence on why the end of the file is missing.
     """
@@ -101,7 +108,9 @@ class Capture:
     comments: dict[int, str] = field(default_factory=dict)
     received: dict[int, int] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
+    begun_ns: dict[int, int] = field(default_factory=dict)
     ended_ns: int = 0
+    queue_drops: dict[int, int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     os: str = ""
@@ -262,13 +271,29 @@ class Writer:
             raise ValueError(f"port {port} is not among the {len(self.interfaces)} interfaces")
         self._file.write(pack_frame(port, t_ns, reception, data, length, comment))
 
+    def write_start(self, port: int, start_ns: int) -> None:
+        """Writes from when on an interface is listened to, before its first frame, so that a
+        reader of a pipe knows it in time."""
+        options = _option(_ISB_START, _time(start_ns))
+        self._file.write(_block(_STATISTICS, _u32.pack(port) + _time(start_ns), options))
+
     def write_statistics(
-        self, port: int, t_ns: int, received: int, dropped: int, start_ns: int | None = None
+        self,
+        port: int,
+        t_ns: int,
+        received: int,
+        dropped: int,
+        start_ns: int | None = None,
+        queue_drops: int | None = None,
     ) -> None:
         """Writes the kernel's counts of an interface so far; the last ones written count."""
         if not 0 <= port < len(self.interfaces):
             raise ValueError(f"port {port} is not among the {len(self.interfaces)} interfaces")
-        options = _option(_ISB_START, _time(start_ns)) if start_ns is not None else b""
+        options = b""
+        if queue_drops is not None:
+            options += _text_option(_COMMENT, f"{_QUEUE_DROPS}{queue_drops}")
+        if start_ns is not None:
+            options += _option(_ISB_START, _time(start_ns))
         options += _option(_ISB_END, _time(t_ns))
         options += _option(_ISB_RECEIVED, received.to_bytes(8, "little"))
         options += _option(_ISB_DROPPED, dropped.to_bytes(8, "little"))
@@ -400,6 +425,7 @@ class _Parser:
         self.unpack_u32 = Struct(order + "I").unpack_from
         self.unpack_u16x2 = Struct(order + "HH").unpack_from
         self.unpack_time = Struct(order + "III").unpack_from
+        self.unpack_u32x2 = Struct(order + "II").unpack_from
         self.unpack_u64 = Struct(order + "Q").unpack_from
         self.unpack_i64 = Struct(order + "q").unpack_from
         self.unpack_packet = Struct(order + "IIIII").unpack_from
@@ -537,9 +563,16 @@ class _Parser:
         self.capture.ended_ns = max(self.capture.ended_ns, self._time(port, high, low))
         dropped: int | None = None
         for code, value in self._options(at + 12, end):
+            if code == _COMMENT:
+                count = _text(value).removeprefix(_QUEUE_DROPS)
+                if count != _text(value) and count.isdecimal():
+                    self.capture.queue_drops[port] = int(count)
             if len(value) != 8:
                 continue
-            if code == _ISB_RECEIVED:
+            if code == _ISB_START:
+                start = self.unpack_u32x2(value)
+                self.capture.begun_ns[port] = self._time(port, *start)
+            elif code == _ISB_RECEIVED:
                 self.capture.received[port] = self.unpack_u64(value)[0]
             elif code in (_ISB_DROPPED, _ISB_OSDROP):
                 dropped = (dropped or 0) + self.unpack_u64(value)[0]
@@ -634,7 +667,12 @@ def write_all(
         writer.write(observation, merged.get(observation.number, ""))
     last = capture.observations[-1].t_ns if capture.observations else 0
     end = capture.ended_ns or last
-    for port in sorted({*capture.received, *capture.dropped}):
+    for port in sorted({*capture.received, *capture.dropped, *capture.begun_ns}):
         writer.write_statistics(
-            port, end, capture.received.get(port, 0), capture.dropped.get(port, 0)
+            port,
+            end,
+            capture.received.get(port, 0),
+            capture.dropped.get(port, 0),
+            capture.begun_ns.get(port),
+            capture.queue_drops.get(port),
         )

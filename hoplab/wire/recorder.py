@@ -5,12 +5,21 @@ It is a process of its own, so that neither its work nor the lab's holds up the 
 one thread at a time), and so that a slow disk or pipe holds up nobody else. `capture.py` starts it
 and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
 
-    {"add": {...}, "ring": BYTES or 0, "wire": BOOL} with the socket   one more interface
+    {"add": {...}, "ring": BYTES or 0, "wire": BOOL, "since": NS} with the socket
+                                     one more interface; frames before that time do not count
     {"drop": NAME}                                                    one interface less
     {"names": {ADDRESS: NAME}}                                        a name resolution block
     {"ask": true}                 -> {"quiet_s", "frames"}
-    {"stop": true}                -> the totals, and the end; also unasked after `count` frames,
-                                     or when nobody reads the pipe any more
+    {"stop": NS, "queue_drops": {INTERFACE: N}}
+                                  -> the totals, and the end; also unasked after `count` frames,
+                                     or when nobody reads the pipe any more. Frames after that time
+                                     do not count; the second key, which may be missing, is what
+                                     switches dropped meanwhile, for the file
+
+A capture is a photograph with one exposure for all interfaces. Sockets are opened one after the
+other, so until the last one hears, a frame can be seen where it left and not where it arrived, as
+if it had been lost. So frames count from the moment when all that are added together hear, to the
+one when the order to stop is given, by the kernel's time stamps, while all sockets are open.
 
 How the order of time is kept: each pass begins by looking at the clock, then empties every socket
 and every ring. Whatever was seen `LAG_NS` before that is in hand by then, however late the pass
@@ -75,12 +84,17 @@ class _Out:
 
 @dataclass(slots=True)
 class _Tap:
-    """One interface. wire: its frames count as traffic of the lab, not of its controller."""
+    """One interface. wire: its frames count as traffic of the lab, not of its controller.
+
+    since_ns: frames before do not count. gated: there may still come some of them.
+    """
 
     port: int
     sock: socket.socket
     ring: ring.Ring | None
     wire: bool
+    since_ns: int = 0
+    gated: bool = False
     received: int = 0
     dropped: int = 0
 
@@ -100,6 +114,8 @@ class Recorder:
         self.gone: list[_Tap] = []  # let go of, kept for their counts
         self.pending: list[tuple[int, bytes]] = []
         self.ending = ""
+        self.queue_drops: dict[int, int] = {}  # by port, while the capture ran
+        self._stopped_ns = 0
         self._written_ns = 0
         self._clock = Clock()
         self._last = self._counted = time.monotonic()
@@ -118,14 +134,14 @@ class Recorder:
                 time.sleep(PACE_S)
         if self.ending != "gone":
             # What a ring still holds back is handed over within its time.
-            stopped_ns = time.monotonic_ns()
-            while time.monotonic_ns() < stopped_ns + LAG_NS and not self.out.problem:
+            waits_ns = time.monotonic_ns()
+            while time.monotonic_ns() < waits_ns + LAG_NS and not self.out.problem:
                 time.sleep(PACE_S)
                 self._pass(list(self.taps), time.time_ns())
         for tap in self.taps.values():
             self._take(tap)
         self._flush(None)
-        self._statistics()
+        self._statistics(self._stopped_ns)
 
     def totals(self) -> dict[str, Any]:
         """The last message."""
@@ -149,8 +165,9 @@ class Recorder:
                 taken += more
                 if more and tap.wire:
                     self._last = time.monotonic()
-                if more >= AT_A_TIME and tap.ring is None:
-                    began_ns = min(began_ns, self.pending[-1][0])  # it has more of that age
+                if more >= AT_A_TIME and tap.ring is None:  # it has more of that age
+                    age_ns = tap.since_ns if tap.gated else self.pending[-1][0]
+                    began_ns = min(began_ns, age_ns)
             elif fd == self.channel.fileno():
                 self._listen()
             elif fd == self.out.fd:
@@ -161,6 +178,8 @@ class Recorder:
                 if opened_ns is not None:  # its timer may be late, where the machine is busy
                     began_ns = min(began_ns, opened_ns + LAG_NS)
         if self._clock.jumped():
+            for tap in self.taps.values():
+                tap.gated = False  # that time has lost its meaning
             self._flush(None)
             self._written_ns = 0
         else:
@@ -189,7 +208,15 @@ class Recorder:
             quiet_s = time.monotonic() - self._last
             self.channel.send(json.dumps({"quiet_s": quiet_s, "frames": self.frames}).encode())
         elif "stop" in order:
-            self.ending = self.ending or "stop"
+            self._stop(order["stop"], order.get("queue_drops") or {})
+
+    def _stop(self, stopped_ns: int, queue_drops: dict[str, int]) -> None:
+        self._stopped_ns = stopped_ns
+        self.ending = self.ending or "stop"
+        for name, count in queue_drops.items():
+            tap = self.taps.get(self.names.get(name, -1))
+            if tap is not None:
+                self.queue_drops[tap.port] = count
 
     def _add(self, order: dict[str, Any], sock: socket.socket) -> None:
         info = order["add"]
@@ -197,7 +224,9 @@ class Recorder:
         port = self.writer.add_interface(pcapng.InterfaceInfo(**info))
         size = order["ring"]
         made = ring.Ring(sock, size, port) if size else None
-        self.taps[sock.fileno()] = _Tap(port, sock, made, order["wire"])
+        since_ns = order["since"]
+        self.writer.write_start(port, since_ns)
+        self.taps[sock.fileno()] = _Tap(port, sock, made, order["wire"], since_ns, gated=True)
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         self.names[info["name"]] = sock.fileno()
 
@@ -212,6 +241,17 @@ class Recorder:
             tap.sock.close()
 
     def _take(self, tap: _Tap) -> int:
+        if not tap.gated:
+            return self._take_all(tap)
+        pending = self.pending
+        before = len(pending)
+        taken = self._take_all(tap)
+        # Frames of one interface come in order of time, but for what two processors do at once.
+        tap.gated = len(pending) == before or pending[-1][0] < tap.since_ns + LAG_NS
+        pending[before:] = [one for one in pending[before:] if one[0] >= tap.since_ns]
+        return taken
+
+    def _take_all(self, tap: _Tap) -> int:
         if tap.ring is not None:
             taken = tap.ring.take(self.pending)
             if not taken:
@@ -256,6 +296,10 @@ class Recorder:
         if not pending:
             return
         pending.sort(key=_time_of)
+        if self._stopped_ns:
+            del pending[bisect_right(pending, self._stopped_ns, key=_time_of) :]
+            if not pending:
+                return
         ready = len(pending)
         if until_ns is not None:
             ready = bisect_right(pending, until_ns, key=_time_of)
@@ -273,10 +317,10 @@ class Recorder:
             self.ending = self.ending or "count"
             pending.clear()
 
-    def _statistics(self) -> None:
+    def _statistics(self, now_ns: int = 0) -> None:
         """The kernel's own counts (packet(7), PACKET_STATISTICS: since the last time asked)."""
         self._counted = time.monotonic()
-        now_ns = time.time_ns()
+        now_ns = now_ns or time.time_ns()
         for tap in self.taps.values():
             self._count(tap, now_ns)
 
@@ -288,7 +332,14 @@ class Recorder:
                 return
             tap.received += received
             tap.dropped += dropped
-            self.writer.write_statistics(tap.port, now_ns, tap.received, tap.dropped)
+            self.writer.write_statistics(
+                tap.port,
+                now_ns,
+                tap.received,
+                tap.dropped,
+                tap.since_ns,
+                self.queue_drops.get(tap.port),
+            )
 
 
 def main() -> None:

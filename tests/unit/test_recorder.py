@@ -86,8 +86,8 @@ def test_a_clock_that_jumps_keeps_no_frame_back(
 
 # Where the time of day may be asked: it stamps what is shown to people or to the kernel's frames.
 TIME_OF_DAY = {
-    "wire/clock.py", "wire/recorder.py", "cli/verbs_live.py", "trace/live.py", "tables.py",
-    "proxy.py",
+    "wire/clock.py", "wire/recorder.py", "wire/capture.py", "cli/verbs_live.py", "trace/live.py",
+    "tables.py", "proxy.py",
 }  # fmt: skip
 
 

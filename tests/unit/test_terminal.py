@@ -111,7 +111,7 @@ def test_capture_faults_are_said() -> None:
     net.ip("192.168.1.1", "192.168.1.2", 1, frames.echo(True, 9, 1))
     journeys = follow(net.wiring, net.observations())
     text = render(tell(net.wiring, journeys, health=Health(orphans=2, dropped=3)))
-    assert "3 frames lost by the capture" in text and "2 frames that fit no known way" in text
+    assert "3 frames missed by the capture" in text and "2 frames that fit no known way" in text
     assert "Capture: complete" in render(tell(net.wiring, journeys))
 
 
