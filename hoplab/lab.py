@@ -62,7 +62,7 @@ class Lab:
         # neighbour. Theirs would ask for routers on every wire.
         ipv6_off()
         batch.root.namespace.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
-        topo = network.load_topo(self.spec.topology, self.spec.arguments)
+        topo = network.load_topo(self.spec.topology, self.spec.arguments, self.spec.chosen)
         self.url = getattr(topo, "url", None)
         self.client = getattr(topo, "client", None)
         switches = bool(topo.switches())
@@ -96,7 +96,8 @@ class Lab:
                 topo, batch, self.datapath, lambda: opening is not None and opening.succeeded
             )
             self.network.build()
-            self._warn_shared()
+            for remark in network.remarks(self.network):
+                self.event(remark)
             if self.spec.static_arp:
                 self.network.staticArp()
                 self.event("every host knows all MAC addresses on its link: no ARP will be seen")
@@ -213,14 +214,6 @@ class Lab:
         """Who is in charge of the switches, or of the first of them."""
         return self.crew.controller if self.crew is not None else None
 
-    def _warn_shared(self) -> None:
-        for address, names in itertools.islice(self.network.shared_addresses(), 5):
-            who = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
-            self.event(
-                f"{who} are on one link and have the same address, {address}: who asks for it "
-                "hears several answers"
-            )
-
     def _warn_empty(self, empty: list[str]) -> None:
         if empty and self.controller is not None:
             self.event(
@@ -245,6 +238,7 @@ class Lab:
             "name": self.spec.name,
             "topology": self.spec.topology.stem,
             "topology_file": str(self.spec.topology),
+            "chosen": self.spec.chosen,
             "arguments": self.spec.arguments,
             "controller": controller.name if controller else None,
             "controller_file": ",".join(map(str, controller.files)) if controller else None,

@@ -91,11 +91,18 @@ def _u32(kind: int, value: int) -> bytes:
 
 
 def mac_bytes(mac: str) -> bytes:
-    """'02:00:00:00:00:01' as six bytes. Raises ValueError."""
-    raw = bytes.fromhex(mac.replace(":", "").replace("-", ""))
+    """'02:00:00:00:00:01' as six bytes, written shorter as in '2:0:0:0:0:1', too. Raises
+    ValueError."""
+    digits = [part.zfill(2) for part in mac.replace("-", ":").split(":")]
+    raw = bytes.fromhex("".join(digits))
     if len(raw) != 6:
         raise ValueError(f"{mac} is no MAC address")
     return raw
+
+
+def mac_text(mac: str) -> str:
+    """A MAC address in whichever of its forms, as six pairs of digits. Raises ValueError."""
+    return mac_bytes(mac).hex(":")
 
 
 def _ifinfo(index: int = 0, flags: int = 0, change: int = 0) -> bytes:

@@ -182,7 +182,8 @@ def _verb_up(verbs: Any) -> None:
     )  # fmt: skip
     p.add_argument(
         "topology", metavar="TOPOLOGY[,PARAMETERS]",
-        help="one of ours (hoplab path --list) or a Mininet file; parameters as in switch,n=8",
+        help="one of ours (hoplab path --list) or a Mininet file, FILE.py:NAME for one of several "
+        "topologies in it; parameters as in switch,n=8",
     )  # fmt: skip
     _building(p)
     p.add_argument(

@@ -18,23 +18,28 @@ from hoplab.errors import Exit, LabError
 from hoplab.spec import Spec
 
 
-def find_topology(text: str) -> tuple[Path, str]:
-    """'web,routers=3' as the file and its parameters. Raises LabError."""
+def find_topology(text: str) -> tuple[Path, str, str]:
+    """'web,routers=3' or './mine.py:star,n=4' as the file, the name of one of its Topos ("" for
+    none), and the parameters. Raises LabError."""
     name, _, parameters = text.partition(",")
-    return content.find("topologies", name), parameters
+    chosen = ""
+    if ".py:" in name and not Path(name).is_file():
+        name, _, chosen = name.rpartition(":")
+    return content.find("topologies", name), chosen, parameters
 
 
 def bring_up(
     arguments: argparse.Namespace, topology: str, name: str, *, capture: bool, quiet: bool = False
 ) -> client.Handle:
     """A new lab as the options say. Returns with interrupts held (`client.up`)."""
-    file, parameters = find_topology(topology)
+    file, chosen, parameters = find_topology(topology)
     controller = arguments.controller
     spec = Spec(
         name=name,
         folder=Path(),
         topology=file,
         arguments=parameters,
+        chosen=chosen,
         controller=content.find_all("controllers", controller) if controller else (),
         platform=arguments.platform,
         standby=getattr(arguments, "controllers", 1) > 1,
@@ -133,7 +138,9 @@ def up(arguments: argparse.Namespace) -> int:
 
 def next_steps(state: dict[str, Any], option: str) -> list[str]:
     """What one may do with a fresh lab, ready to paste."""
-    hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
+    joined = {end["node"] for end in state["interfaces"] if end["peer"]}
+    every = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
+    hosts = [name for name in every if name in joined] or every
     steps = []
     if state["datapath"] == "afxdp":
         steps.append(f"hoplab pingall{option}")  # its switches cannot be captured

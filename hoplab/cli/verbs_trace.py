@@ -155,8 +155,9 @@ class _Lab:
             return None
         state = handle.state()
         if arguments.topology:
-            file, parameters = verbs_lab.find_topology(arguments.topology)
-            if (str(file), parameters) != (state["topology_file"], state["arguments"]):
+            file, chosen, parameters = verbs_lab.find_topology(arguments.topology)
+            there = state["topology_file"], state.get("chosen", ""), state["arguments"]
+            if (str(file), chosen, parameters) != there:
                 raise LabError(
                     f"the lab {handle.name} is up with another topology, {state['topology']}",
                     f"end it (hoplab down --name {handle.name}), or bring up a second one with "

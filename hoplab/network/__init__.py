@@ -50,7 +50,8 @@ except ImportError as error:  # told as what it is: something to install
 
 from hoplab.network.net import Network  # noqa: E402  (Mininet must have been imported)
 from hoplab.network.queued import install  # noqa: E402
+from hoplab.network.remarks import remarks  # noqa: E402
 from hoplab.network.switches import patched  # noqa: E402
 from hoplab.network.topofile import load_topo  # noqa: E402
 
-__all__ = ["Network", "install", "load_topo", "patched"]
+__all__ = ["Network", "install", "load_topo", "patched", "remarks"]

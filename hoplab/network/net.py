@@ -152,7 +152,7 @@ class Network(mininet.net.Mininet):
         """Tell every host the MAC addresses of all others on its link. Raises LabError where that
         would take hundreds of megabytes of the kernel's memory."""
         links: dict[Any, list[tuple[str, str, Place, int]]] = {}
-        link_of = self._links()
+        link_of = self.link_finder()
         for host in self.hosts:
             place = self.place(host.name)
             for intf in host.intfList():
@@ -182,7 +182,7 @@ class Network(mininet.net.Mininet):
                 if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
                     netlink.offloads_off(place.namespace.route, intf.name)
 
-    def _links(self) -> Callable[[Any], Any]:
+    def link_finder(self) -> Callable[[Any], Any]:
         """A function that tells of a host's interface which link it is on: the same object for all
         interfaces that cables and switches join."""
         bridges = {s for s in self.switches if s.params.get("role", "switch") == "switch"}
@@ -214,7 +214,7 @@ class Network(mininet.net.Mininet):
         owners = {address: intfs for address, intfs in owners.items() if len(intfs) > 1}
         if not owners:
             return
-        link_of = self._links()
+        link_of = self.link_finder()
         for address, intfs in owners.items():
             links: dict[Any, dict[str, None]] = {}  # names in order, each once
             for intf in intfs:

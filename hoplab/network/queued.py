@@ -2,7 +2,7 @@
 """Mininet's base classes, made to queue into a `Batch` instead of asking the kernel.
 
 Replaced are the few methods that touch the kernel, and `Topo.addLink`, which refuses what cannot
-be built while the line of the user's file is still known.
+be built while the line of the user's file is still known, and `Topo.addNode`, for `remarks`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import codecs
 import functools
 import ipaddress
 import os
+import re
 import subprocess
 from typing import Any
 
@@ -26,6 +27,7 @@ from hoplab.errors import Exit, LabError
 
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 NOT_DONE = "hoplab: tc failed"
+_NETEM = ("delay", "jitter", "loss", "max_queue_size")  # what TCIntf asks of sch_netem
 
 
 def install(batch: Batch) -> None:
@@ -151,14 +153,13 @@ def _install_interfaces(batch: Batch) -> None:
 
     def set_mac(self: Any, mac: str) -> str:
         try:
-            netlink.mac_bytes(mac)
+            self.mac = mac = netlink.mac_text(mac)  # 0:0:0:0:0:1 is one, too
         except ValueError:
             raise LabError(
                 f"{self.name}: {mac} is no MAC address",
                 "write six bytes in hexadecimal, as in 02:00:00:00:00:01",
                 Exit.BAD_INPUT,
             ) from None
-        self.mac = mac
         place = place_of(self.node)
         batch.later(place, netlink.link_mac(place.number(self.name), self.name, mac))
         return ""
@@ -216,14 +217,25 @@ def _install_interfaces(batch: Batch) -> None:
     def shape(self: Any, command: str, tc: str = "tc") -> str:
         """Stock Mininet prints what tc refused, and goes on without."""
         batch.flush()  # the shell that runs tc may be there before the interface
+        # A limit alone, as netem without anything else keeps it, is kept on any kernel.
+        command = re.sub(r"\bnetem (limit \d+)$", r"pfifo \1", command)
         said: str = stock_tc(self, f"{command} || echo {NOT_DONE}", tc)
         said, _, failed = said.partition(NOT_DONE)  # its warnings are no failures
         if failed and " add " in command:  # there may be nothing to delete
             refused = (said.strip() or "tc does not say why").splitlines()
+            asked = [f"{kind}={v}" for kind in _NETEM if (v := self.params.get(kind))]
+            if " netem " in command and "kind is unknown" in said:
+                raise LabError(
+                    f"{self.name}: this kernel has no netem, which {', '.join(asked)} wants: "
+                    f"{refused[0].strip()}",
+                    "sudo modprobe sch_netem, if this kernel has the module (hoplab doctor tells); "
+                    f"else leave out {', '.join(kind.partition('=')[0] for kind in asked)}: a "
+                    "bandwidth alone (bw=10) works on any kernel",
+                    Exit.REFUSED,
+                )
             raise LabError(
                 f"{self.name}: this kernel does not shape the link as asked: {refused[0].strip()}",
-                "leave out delay, jitter and loss (they want the module sch_netem), or take a "
-                "kernel that has it; `hoplab doctor` tells",
+                f"what it was asked: {command % (tc, self)}",
                 Exit.REFUSED,
             )
         return said
@@ -248,8 +260,8 @@ def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
 
 
 def _guard_topo() -> None:
-    """Refuse the same link twice: between switches it makes a loop that no frame ever leaves."""
-    add_link = mininet.topo.Topo.addLink
+    """Refuse links that cannot be built, and note which nodes were added twice."""
+    add_link, add_node = mininet.topo.Topo.addLink, mininet.topo.Topo.addNode
 
     def checked(
         self: Any, node1: str, node2: str, port1: Any = None, port2: Any = None, key: Any = None,
@@ -269,17 +281,11 @@ def _guard_topo() -> None:
                 "give two nodes of different names",
                 Exit.BAD_INPUT,
             )
-        named = port1 is not None or port2 is not None or key is not None
-        named = named or "intfName1" in opts or "intfName2" in opts
-        if not named and (
-            node2 in self.g.edge.get(node1, ()) or node1 in self.g.edge.get(node2, ())
-        ):
-            raise LabError(
-                f"the link {node1} - {node2} is built twice",
-                "remove one; if two parallel cables are meant, name their ports: "
-                f"addLink({str(node1)!r}, {str(node2)!r}, port1=2, port2=2)",
-                Exit.BAD_INPUT,
-            )
         return add_link(self, node1, node2, port1, port2, key, **opts)
 
-    mininet.topo.Topo.addLink = checked
+    def noted(self: Any, name: str, **opts: Any) -> Any:
+        if name in self.g.nodes():
+            self.__dict__.setdefault("hoplab_twice", {})[name] = None  # in order, each once
+        return add_node(self, name, **opts)
+
+    mininet.topo.Topo.addLink, mininet.topo.Topo.addNode = checked, noted

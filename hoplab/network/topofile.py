@@ -3,34 +3,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import re
+import shlex
+import shutil
 import sys
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mininet.net
 import mininet.topo
 
 from hoplab.batch import NAME_LIMIT
 from hoplab.errors import Exit, LabError, limited
+from hoplab.network import script
 
 
-def load_topo(path: Path, arguments: str = "") -> Any:
+def load_topo(path: Path, arguments: str = "", chosen: str = "") -> Any:
     """The Topo that a file describes, as `mn --custom FILE --topo NAME,ARGUMENTS` finds it.
 
-    The file's dictionary `topos` is looked at first (one entry, or the one that has the file's
-    name), else its one Topo class. `arguments`: 'n=4' or '4,2', as for `mn`.
-    Raises LabError(BAD_INPUT), naming the line at fault.
+    chosen: NAME, "" for whichever the file means (`_choose`). arguments: 'n=4' or '4,2', as for
+    `mn`. Raises LabError(BAD_INPUT), naming the line at fault, or how to run a file that is no
+    topology but a script.
     """
-    module = load_file(path, "topology")
-    makers = _makers(module, path)
-    args, kwargs = _split(arguments)
+    with _as_a_script_of_its_own(path):
+        module = load_file(path, "topology")
+        every = _makers(module, path)
+        name = _choose(every, path, chosen)
+        makers = every[name]
+        args, kwargs = _split(arguments)
+        topo = _make(makers, path, arguments, args, kwargs)
+    _check_names(path, topo)
+    topo.hoplab_file = path  # what goes wrong later can name it
+    topo.hoplab_chosen = (name, () if chosen else tuple(each for each in every if each != name))
+    topo.hoplab_arguments_read = bool(script.read(path).arguments)
+    return topo
+
+
+def _make(
+    makers: Callable[..., Any], path: Path, arguments: str, args: list[Any], kwargs: dict[str, Any]
+) -> Any:
+    """The Topo. Raises LabError(BAD_INPUT)."""
     try:
-        topo = makers(*args, **kwargs)
+        return makers(*args, **kwargs)
     except LabError as error:
         error.message = f"{path}: {error.message}"
         raise
@@ -46,9 +66,41 @@ def load_topo(path: Path, arguments: str = "") -> Any:
         if arguments:
             hint = f"other parameters than {arguments}? {_taken(makers)}"
         raise blame(path, error, hint) from error
-    _check_names(path, topo)
-    topo.hoplab_file = path  # what goes wrong later can name it
-    return topo
+
+
+class _IsScript(BaseException):
+    """A file makes a Mininet while it is read: it is no topology. No `except Exception` of the
+    file's is to catch this."""
+
+
+@contextlib.contextmanager
+def _as_a_script_of_its_own(path: Path) -> Iterator[None]:
+    """While a user's file is read: it finds a command line of its own, with no arguments, and may
+    not make a network."""
+    Mininet = mininet.net.Mininet
+    argv, make = sys.argv, Mininet.__init__
+
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise _IsScript
+
+    sys.argv, Mininet.__init__ = [str(path)], refuse
+    try:
+        yield
+    finally:
+        sys.argv, Mininet.__init__ = argv, make
+
+
+def _is_script(path: Path, error: BaseException) -> LabError:
+    """The error for a file that makes a network by itself when it is read."""
+    own = own_frames(path, error)
+    line = f", line {own[-1].lineno}" if own else ""
+    return LabError(
+        f"{path}{line}: the file makes its network itself, when it is read",
+        f"run it as it is: {script.how_to_run(path)}; hoplab up takes the Topo of a file that does "
+        "this below `if __name__ == '__main__':`",
+        Exit.BAD_INPUT,
+        own[-1].line or "" if own else "",
+    )
 
 
 def load_file(path: Path, what: str) -> types.ModuleType:
@@ -65,14 +117,21 @@ def load_file(path: Path, what: str) -> types.ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
+        hint = "mend the line; `python3 -m py_compile FILE` checks it"
+        if _is_python2(error):
+            hint = _run_python2(path)
         raise LabError(
             f"{path}, line {error.lineno}: {error.msg}",
-            "mend the line; `python3 -m py_compile FILE` checks it",
+            hint,
             Exit.BAD_INPUT,
             (error.text or "").rstrip(),
         ) from error
     except LabError:
         raise
+    except _IsScript as error:
+        raise _is_script(path, error) from None
+    except SystemExit as error:
+        raise blame(path, error, _run_it(path)) from error
     except BaseException as error:
         hint = "mend the line; it was reached while the file was loaded"
         raise blame(path, error, hint) from error
@@ -103,16 +162,38 @@ def blame(path: Path, error: BaseException, hint: str) -> LabError:
     )
 
 
-def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
+# What Python 3 says of what was right in Python 2: `print x`, `except E, e`, 0777, a `` and <>.
+_PYTHON_2 = re.compile(
+    r"Missing parentheses in call to|multiple exception types must be parenthesized|"
+    r"leading zeros in decimal integer literals|inconsistent use of tabs|invalid decimal literal"
+)
+
+
+def _is_python2(error: SyntaxError) -> bool:
+    text = error.text or ""
+    return bool(_PYTHON_2.search(error.msg)) or "<>" in text or bool(re.match(r"\s*exec ", text))
+
+
+def _run_python2(path: Path) -> str:
+    """What to do with a file for Python 2."""
+    if shutil.which("python2"):
+        return f"it is for Python 2: {script.how_to_run(path).replace('python3', 'python2')}"
+    return (
+        f"it is for Python 2, which this machine does not have: 2to3 -w {shlex.quote(str(path))} "
+        "rewrites it for Python 3 (Debian's package 2to3)"
+    )
+
+
+def _run_it(path: Path) -> str:
+    return f"hoplab up reads the Topo of a file; is it a script? run it: {script.how_to_run(path)}"
+
+
+def _makers(module: types.ModuleType, path: Path) -> dict[str, Callable[..., Any]]:
+    """What makes the file's Topos, by name: its dictionary `topos`, else its Topo classes, those
+    first that no other is made of. Raises LabError if there is none."""
     topos = getattr(module, "topos", None)
     if isinstance(topos, dict) and topos:
-        if path.stem in topos or len(topos) == 1:
-            return topos.get(path.stem) or next(iter(topos.values()))
-        raise LabError(
-            f"{path} has several topologies: {', '.join(topos)}",
-            "keep one a file, or give one the file's own name",
-            Exit.BAD_INPUT,
-        )
+        return {str(name): maker for name, maker in topos.items()}
     own = [
         value
         for value in vars(module).values()
@@ -120,12 +201,14 @@ def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
         and issubclass(value, mininet.topo.Topo)
         and value.__module__ == module.__name__
     ]
-    if len(own) == 1:
-        return own[0]
     if own:
+        bases = {base for each in own for base in each.__mro__[1:]}
+        return {each.__name__: each for each in sorted(own, key=bases.__contains__)}
+    networks = script.read(path).networks
+    if networks:
         raise LabError(
-            f"{path} has several Topo classes: {', '.join(each.__name__ for each in own)}",
-            f"say which one is meant: topos = {{{path.stem!r}: {own[-1].__name__}}}",
+            f"{path} has no Topo: it makes its network itself (line {networks[0].line})",
+            f"run it as it is: {script.how_to_run(path)}",
             Exit.BAD_INPUT,
         )
     raise LabError(
@@ -134,6 +217,16 @@ def _makers(module: types.ModuleType, path: Path) -> Callable[..., Any]:
         f"topos = {{{path.stem!r}: YourTopo}}",
         Exit.BAD_INPUT,
     )
+
+
+def _choose(every: dict[str, Callable[..., Any]], path: Path, chosen: str) -> str:
+    """The name of the one that is meant: as asked for, else the file's own name, else the first.
+    Raises LabError (NO_SUCH)."""
+    if chosen and chosen not in every:
+        raise LabError(
+            f"{path} has no topology {chosen}", f"it has: {', '.join(every)}", Exit.NO_SUCH
+        )
+    return chosen or (path.stem if path.stem in every else next(iter(every)))
 
 
 def _taken(maker: Callable[..., Any]) -> str:

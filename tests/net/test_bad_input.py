@@ -129,9 +129,6 @@ TOPOLOGIES = {
     "does_not_parse": "from mininet.topo import Topo\n\nclass MyTopo(Topo)\n    pass\n",
     "is_empty": "",
     "has_no_topo": "from mininet.node import Host\n\nclass MyHost(Host):\n    pass\n",
-    "has_two_topos": "from mininet.topo import Topo\n\n"
-    "class One(Topo): pass\nclass Two(Topo): pass\n",
-    "has_two_entries": "from mininet.topo import Topo\ntopos = {'one': Topo, 'two': Topo}\n",
     "entry_is_no_topo": "topos = {'one': dict}\n",
     "imports_what_is_not_there": "import no_such_module\n",
     "exits": "import sys\nsys.exit('no')\n",
@@ -143,11 +140,6 @@ TOPOLOGIES = {
     "raises_in_build": topo("self.addHost('h1')", "1 / 0"),
     "name_too_long": topo("self.addLink(self.addHost('the-mail-server'), self.addHost('h2'))"),
     "name_with_a_space": topo("self.addLink(self.addHost('h 1'), self.addHost('h2'))"),
-    "same_link_twice": topo(
-        "one, two = self.addHost('h1'), self.addHost('h2')",
-        "self.addLink(one, two)",
-        "self.addLink(two, one)",
-    ),
     "same_port_twice": topo(
         "s1 = self.addSwitch('s1')",
         "self.addLink(self.addHost('h1'), s1, port2=1)",
@@ -194,17 +186,6 @@ def test_a_topology_file(hoplab: World, name: str) -> None:
     (hoplab.home / "mine.py").write_text(textwrap.dedent(TOPOLOGIES[name]).lstrip("\n"))
     with nothing_left(hoplab):
         check(f"topology_{name}", hoplab("up", "./mine.py", code=3), hoplab)
-
-
-def test_two_links_are_fine_with_ports_of_their_own(hoplab: World) -> None:
-    """What the message of the same link twice proposes does work."""
-    text = topo(
-        "one, two = self.addHost('h1'), self.addHost('h2')",
-        "self.addLink(one, two)",
-        "self.addLink(two, one, port1=2, port2=2)",
-    )
-    (hoplab.home / "mine.py").write_text(text)
-    hoplab("up", "./mine.py")
 
 
 def test_the_proposed_length_of_a_name_is_right(hoplab: World) -> None:

@@ -87,7 +87,7 @@ def test_a_kernel_without_netem_refuses_the_lab(anybody: Any) -> None:
         pytest.skip("this kernel has netem")
     (anybody.home / "slow.py").write_text(SLOW)
     done = anybody("up", "./slow.py,delay=5ms", code=6)
-    assert "this kernel does not shape the link as asked: " in done.err and "h1-eth0" in done.err
+    assert "this kernel has no netem, which delay=5ms wants: " in done.err and "h1-eth0" in done.err
     assert "sch_netem" in done.err and anybody("ls").out.startswith("no lab is up")
 
 

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `up` remarks on a network that has been built: where it may not be what its author means.
+
+One rule for each kind, in the order of importance: first what keeps hosts from talking at all, then
+what the file says and `up` leaves out, then what was chosen of it. A rule gives one line, however
+often its case occurs, and says how to get what is missing. A new remark is a new rule in `RULES`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mininet.link
+import mininet.node
+
+from hoplab import content
+from hoplab.network import script
+
+if TYPE_CHECKING:
+    from hoplab.network.net import Network
+
+MOST = 5  # names or addresses in one line
+_SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size")  # a TCLink's parameters
+_PROCESSOR = ("cpu", "cores")
+
+
+def remarks(network: Network) -> list[str]:
+    """All there is to remark, the most important first."""
+    return [line for rule in RULES for line in rule(network)]
+
+
+def some(names: Sequence[str], most: int = MOST) -> str:
+    """'h1, h2' or 'h1, h2, h3, h4, h5 and 7 others'."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} others" if more > 1 else "") + (
+        f", {names[most]}" if more == 1 else ""
+    )  # fmt: skip
+
+
+def _file(network: Network) -> Path | None:
+    """The file of a user's that the Topo is of; None for one of ours, where nothing is left out."""
+    file: Path | None = getattr(network.topo, "hoplab_file", None)
+    return None if file is None or file.parent == content.folder("topologies") else file
+
+
+def _empty(network: Network) -> Iterator[str]:
+    if network.topo.nodes():
+        return
+    line = "the topology is empty: no host, no switch"
+    file, maker = _file(network), type(network.topo).__name__
+    found = script.methods_that_add(file, maker) if file is not None else []
+    if file is not None and found:
+        line += (
+            f"; {maker} has its hosts in {found[0].text}() (line {found[0].line}), which nobody "
+            f"calls: name it build(), or {script.how_to_run(file)}"
+        )
+    yield line
+
+
+def _without_cable(network: Network) -> Iterator[str]:
+    joined = {name for link in network.topo.links() for name in link}
+    alone = [name for name in network.topo.nodes() if name not in joined]
+    if alone:
+        has = "has no cable" if len(alone) == 1 else "have no cable"
+        yield f"{some(alone)} {has}: no addLink() names {'it' if len(alone) == 1 else 'them'}"
+
+
+def _shared_addresses(network: Network) -> Iterator[str]:
+    for address, names in itertools.islice(network.shared_addresses(), MOST):
+        yield (
+            f"{some(names)} are on one link and have the same address, {address}: who asks for it "
+            "hears several answers"
+        )
+
+
+def _several_subnets(network: Network) -> Iterator[str]:
+    """Hosts on one link in different subnets, of which one at least knows no way to another."""
+    if _file(network) is None:  # ours are in two subnets where that is the lesson
+        return
+    link_of = network.link_finder()
+    links: dict[Any, list[tuple[Any, Any]]] = {}
+    for node in network.hosts:
+        for intf in node.intfList():
+            if intf.IP() and intf.link is not None:
+                address = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}")
+                links.setdefault(link_of(intf), []).append((node, address))
+    for ends in links.values():
+        for (node, own), (other, address) in itertools.islice(_strangers(ends), MOST):
+            if not _has_route(network, node, address.ip):
+                yield (
+                    f"{node.name} ({own}) and {other.name} ({address}) are on one link in two "
+                    f"subnets, and {node.name} has no gateway: it does not reach {other.name}"
+                )
+                return
+
+
+def _strangers(ends: list[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """Pairs of (node, address) on one link of which the second is not in the first one's subnet."""
+    if len({own.network for _, own in ends}) < 2:
+        return
+    for node, own in ends:
+        for other, address in ends:
+            if address.ip not in own.network and node is not other:
+                yield (node, own), (other, address)
+
+
+def _has_route(network: Network, node: Any, address: Any) -> bool:
+    """Whether the host's own table knows a way there (proc_net: Destination and Mask are numbers
+    as this machine stores them, of an address as it goes over the wire)."""
+    table = Path("/proc/net/route")
+    rows = network.place(node.name).namespace.run(table.read_text).splitlines()[1:]
+    number = int.from_bytes(address.packed, sys.byteorder)
+    return any(number & int(row[7], 16) == int(row[1], 16) for row in map(str.split, rows))
+
+
+def _second_cables(network: Network) -> Iterator[str]:
+    """Two cables from a host to the same node: Mininet gives the first alone an address."""
+    count: dict[tuple[str, str], int] = {}
+    for ends in network.topo.links():
+        pair = (min(ends), max(ends))
+        count[pair] = count.get(pair, 0) + 1
+    hosts = set(network.topo.hosts())
+    double = [f"{one} and {two}" for (one, two), n in count.items() if n > 1 and {one, two} & hosts]
+    if double:
+        yield (
+            f"several cables join {some(double)}: a host's address is that of its first one, "
+            "unless the others are given theirs (params1={'ip': '10.0.1.1/24'})"
+        )
+
+
+def _named_twice(network: Network) -> Iterator[str]:
+    names = list(getattr(network.topo, "hoplab_twice", ()))
+    if names:
+        it, has = ("it is", "has") if len(names) == 1 else ("each is", "have")
+        yield f"{some(names)} {has} been added twice: {it} one node, as it was described last"
+
+
+def _remote_controller(network: Network) -> Iterator[str]:
+    file = _file(network)
+    if file is None or not network.switches or getattr(network.topo, "controller", None):
+        return
+    remote = script.read(file).remote
+    if remote:
+        yield (
+            f"a RemoteController (line {remote[0].line}) is not waited for: hoplab runs the "
+            "controller itself; yours takes over with hoplab swap APP.py"
+        )
+
+
+def _not_run(network: Network) -> Iterator[str]:
+    """What the file does with its network that `up` does not do."""
+    file = _file(network)
+    if file is None:
+        return
+    rest = script.read(file)
+    parts = []
+    if rest.commands:
+        first, more = rest.commands[0], len(rest.commands) - 1
+        parts.append(f"{first.text} in line {first.line}" + (f" and {more} more" if more else ""))
+    if rest.options:
+        words = some([option.text for option in rest.options])
+        parts.append(f"Mininet's {words} in line {rest.options[0].line}")
+    if parts:
+        yield (
+            f"of {file.name} the Topo alone is read, not {', nor '.join(parts)}: "
+            f"{script.how_to_run(file)} runs all of it"
+        )
+
+
+def _not_shaped(network: Network) -> Iterator[str]:
+    """Links whose file asks for a bandwidth and so on, which Mininet gives to a TCLink alone."""
+    asked: dict[str, None] = {}
+    links = []
+    for link in network.links:
+        ends = [intf for intf in (link.intf1, link.intf2) if intf is not None]
+        plain = [intf for intf in ends if not isinstance(intf, mininet.link.TCIntf)]
+        kinds = [k for k in _SHAPING if any(intf.params.get(k) is not None for intf in plain)]
+        if kinds:
+            links.append(" - ".join(intf.node.name for intf in ends))
+            asked |= {f"{kind}={_value(plain, kind)}": None for kind in kinds}
+    if links:
+        file = _file(network)
+        wish = script.read(file).shaping if file is not None else []
+        unread = f"the link=TCLink of line {wish[0].line} is not read; " if wish else ""
+        yield (
+            f"{some([*asked])} of the link{'s' if len(links) > 1 else ''} {some(links, 3)} "
+            f"{'is' if len(asked) == 1 else 'are'} not applied: Mininet shapes a TCLink alone; "
+            f"{unread}write addLink(…, cls=TCLink)"
+        )
+
+
+def _value(intfs: Sequence[Any], kind: str) -> Any:
+    return next(value for intf in intfs if (value := intf.params.get(kind)) is not None)
+
+
+def _not_limited(network: Network) -> Iterator[str]:
+    limited = [
+        node.name
+        for node in network.hosts
+        if not isinstance(node, mininet.node.CPULimitedHost)
+        and any(node.params.get(kind) is not None for kind in _PROCESSOR)
+    ]
+    if limited:
+        yield (
+            f"the share of the processor that {some(limited)} should have is not limited: Mininet "
+            "limits a CPULimitedHost alone; write addHost(…, cls=CPULimitedHost)"
+        )
+
+
+def _chosen(network: Network) -> Iterator[str]:
+    """Which of several topologies was taken."""
+    chosen, others = getattr(network.topo, "hoplab_chosen", ("", ()))
+    if others:
+        file = network.topo.hoplab_file
+        more = f" (or {some(others[1:])})" if others[1:] else ""
+        yield (
+            f"of the topologies in {file.name}, {chosen} was taken; another one: "
+            f"hoplab up {shlex.quote(f'{file}:{others[0]}')}{more}"
+        )
+
+
+def _command_line(network: Network) -> Iterator[str]:
+    file = _file(network)
+    if file is not None and getattr(network.topo, "hoplab_arguments_read", False):
+        yield (
+            f"{file.name} reads a command line, which is empty here: its options have their "
+            f"defaults; {script.how_to_run(file)} takes others"
+        )
+
+
+RULES: tuple[Callable[[Network], Iterator[str]], ...] = (
+    _empty,
+    _without_cable,
+    _shared_addresses,
+    _several_subnets,
+    _second_cables,
+    _named_twice,
+    _remote_controller,
+    _not_run,
+    _not_shaped,
+    _not_limited,
+    _chosen,
+    _command_line,
+)

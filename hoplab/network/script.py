@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user's file holds beside its Topo, read from its text: nothing of it is run here.
+
+`up` takes a file's Topo and builds it by itself. The rest, most often a function that makes a
+Mininet, starts it and gives commands to its hosts, is for a Python of its own (`hoplab run`). This
+module finds that rest, so that `up` can say what it leaves out (`remarks`) and which files are
+nothing but such a script (`topofile`).
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# What a script tells the nodes of a network, or adds to it, once Mininet has been made.
+_COMMANDS = frozenset(
+    "cmd cmdPrint sendCmd pexec popen setIP setMAC setARP setDefaultRoute setHostRoute attach "
+    "configLinkStatus addNAT".split()
+)
+_ADDED = frozenset(("addHost", "addSwitch", "addLink", "delLink", "delNode"))
+# Arguments of Mininet that change what comes of a Topo, and their usual values, which do not.
+_OPTIONS = {
+    "host": ("Host",),
+    "switch": ("OVSSwitch", "OVSKernelSwitch"),
+    "link": ("Link", "TCLink"),  # what a TCLink would do is told of the links themselves
+    "intf": ("Intf",),
+    "ipBase": ("'10.0.0.0/8'",),
+    "autoSetMacs": ("False",),
+    "autoStaticArp": ("False",),
+    "inNamespace": ("False",),
+}
+LONGEST = 40  # characters of a command that is quoted
+
+
+@dataclass(frozen=True)
+class Place:
+    """A piece of a file's text, and its line."""
+
+    line: int
+    text: str
+
+
+@dataclass
+class Script:
+    """What the file does outside its classes. networks: where it makes a Mininet. commands: what it
+    tells the nodes of it. options: Mininet's arguments that change what comes of the Topo. remote:
+    where a RemoteController is asked for. shaping: where it asks for TCLink for all links.
+    arguments: where it reads its command line."""
+
+    networks: list[Place] = field(default_factory=list)
+    commands: list[Place] = field(default_factory=list)
+    options: list[Place] = field(default_factory=list)
+    remote: list[Place] = field(default_factory=list)
+    shaping: list[Place] = field(default_factory=list)
+    arguments: list[Place] = field(default_factory=list)
+
+
+def how_to_run(path: Path) -> str:
+    """The command that runs a file as its author does."""
+    return f"hoplab run -- python3 {shlex.quote(str(path))}"
+
+
+@functools.lru_cache(maxsize=4)
+def read(path: Path) -> Script:
+    """What the file does outside its classes; nothing, if it cannot be read."""
+    script = Script()
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return script
+    calls = sorted(_calls(tree), key=lambda call: (call.lineno, call.col_offset))
+    made = {"net"} | {name for call in ast.walk(tree) for name in _names_of_a_network(call)}
+    for call in calls:
+        place, name = _place(call), _name(call.func)
+        if name == "Mininet":
+            script.networks.append(place)
+            for option in call.keywords:
+                value = ast.unparse(option.value)
+                if option.arg == "link" and value == "TCLink":
+                    script.shaping.append(place)
+                if value not in _OPTIONS.get(option.arg or "", (value,)):
+                    script.options.append(Place(call.lineno, f"{option.arg}={value}"))
+        elif name == "parse_args":
+            script.arguments.append(place)
+        elif isinstance(call.func, ast.Attribute):
+            owner = call.func.value
+            on_network = isinstance(owner, ast.Name) and owner.id in made
+            if name in _COMMANDS or (name in _ADDED and on_network):
+                script.commands.append(place)
+        if any(_name(each) == "RemoteController" for each in [call.func, *_values(call)]):
+            script.remote.append(place)
+    return script
+
+
+def methods_that_add(path: Path, name: str) -> list[Place]:
+    """The methods of the class NAME, but for `build` and `__init__`, that add hosts or switches."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [
+        Place(method.lineno, method.name)
+        for found in ast.walk(tree)
+        if isinstance(found, ast.ClassDef) and found.name == name
+        for method in found.body
+        if isinstance(method, ast.FunctionDef) and method.name not in ("build", "__init__")
+        if any(_name(call.func) in _ADDED for call in _calls(method))
+    ]
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """All calls in it, but for those inside a class: a Topo's and a Node's own are made."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.Call):
+            yield child
+        if not isinstance(child, ast.ClassDef):
+            yield from _calls(child)
+
+
+def _names_of_a_network(found: ast.AST) -> list[str]:
+    """The variables that an assignment gives a Mininet to."""
+    if not isinstance(found, ast.Assign) or not isinstance(found.value, ast.Call):
+        return []
+    if _name(found.value.func) != "Mininet":
+        return []
+    return [target.id for target in found.targets if isinstance(target, ast.Name)]
+
+
+def _values(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _name(found: ast.AST) -> str:
+    """The last word of what is called: 'Mininet' of mininet.net.Mininet."""
+    if isinstance(found, ast.Attribute):
+        return found.attr
+    return found.id if isinstance(found, ast.Name) else ""
+
+
+def _place(call: ast.Call) -> Place:
+    text = " ".join(ast.unparse(call).split())
+    return Place(call.lineno, text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `up` remarks on a user's file: what it leaves out of it, and what cannot work in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.net
+
+
+def topo(*lines: str) -> str:
+    """A file with a Topo that has these lines in its build()."""
+    body = "\n".join(f"        {line}" for line in lines)
+    return (
+        "from mininet.topo import Topo\nfrom mininet.link import TCLink\n"
+        f"class MyTopo(Topo):\n    def build(self):\n{body}\n"
+    )
+
+
+def up(hoplab: Any, text: str, which: str = "mine.py") -> list[str]:
+    """The remarks on such a file, the same in words and in data."""
+    (hoplab.home / "mine.py").write_text(text)
+    done = hoplab("up", "--replace", f"./{which}")
+    remarks = [line[8:] for line in done.out.splitlines() if line.startswith("  note: ")]
+    assert remarks == hoplab("ls", "--json").json[0]["events"]
+    return remarks
+
+
+CABLE = "self.addLink(self.addHost('h1'), self.addHost('h2'))"
+
+
+def test_nothing_to_remark(hoplab: Any) -> None:
+    assert up(hoplab, topo(CABLE)) == []
+
+
+def test_what_stands_in_a_file_and_is_left_out(hoplab: Any) -> None:
+    """All in one file: a line for each kind, and the most important first."""
+    text = topo(
+        "s1 = self.addSwitch('s1')",
+        "self.addLink(self.addHost('h1'), s1, bw=10, delay='5ms')",
+        "self.addLink(self.addHost('h2', ip='10.0.1.2/24', cpu=.5), s1, bw=10)",
+        "self.addLink(self.addHost('h1', ip='10.0.0.1/24', mac='0:0:0:0:0:a'), s1)",
+        "self.addHost('h3')",
+    )
+    text += (
+        "class Other(Topo):\n    pass\n"
+        "def main():\n"
+        "    net = Mininet(MyTopo(), link=TCLink, controller=RemoteController, autoSetMacs=True)\n"
+        "    net['h1'].cmd('ip route add default via 10.0.0.9')\n"
+    )
+    begins = [
+        "h3 has no cable",
+        "h1 (10.0.0.1/24) and h2 (10.0.1.2/24) are on one link in two subnets",
+        "several cables join h1 and s1",
+        "h1 has been added twice",
+        "a RemoteController (line 13) is not waited for",
+        "of mine.py the Topo alone is read, not net['h1'].cmd(",
+        "bw=10, delay=5ms of the links h1 - s1, h2 - s1 are not applied",
+        "the share of the processor that h2 should have",
+        "of the topologies in mine.py, MyTopo was taken",
+    ]
+    remarks = up(hoplab, text)
+    assert [r[: len(b)] for r, b in zip(remarks, begins, strict=True)] == begins
+    assert "in line 14, nor Mininet's autoSetMacs=True in line 13" in remarks[5]
+    assert f"hoplab run -- python3 {hoplab.home}/mine.py" in remarks[5]
+    assert "the link=TCLink of line 13 is not read" in remarks[6]
+    assert f"hoplab up {hoplab.home}/mine.py:Other" in remarks[8]
+    ends = hoplab("ls", "--json").json  # it is up, two cables and a short MAC address or not
+    assert ends[0]["hosts"] == 3
+    assert hoplab("exec", "h1", "--", "cat", "/sys/class/net/h1-eth0/address").out == (
+        "00:00:00:00:00:0a\n"
+    )
+
+
+def test_the_other_topology_is_taken_and_an_empty_one_is_said(hoplab: Any) -> None:
+    text = topo(CABLE) + (
+        "class Other(Topo):\n    def fill(self):\n        self.addHost('h1')\n"
+    )
+    remarks = up(hoplab, text, "mine.py:Other")
+    assert len(remarks) == 1 and remarks[0].startswith("the topology is empty")
+    assert "fill() (line 7)" in remarks[0]
+    done = hoplab("up", "--replace", "./mine.py:Third", code=4)
+    assert "it has: MyTopo, Other" in done.err
+
+
+def test_a_rate_works_on_any_kernel_and_what_does_not_is_said(hoplab: Any) -> None:
+    shaped = "self.addLink(self.addHost('h1'), self.addHost('h2'), cls=TCLink, bw=10{more})"
+    assert up(hoplab, topo(shaped.format(more=", max_queue_size=20"))) == []
+    queues = hoplab("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
+    assert "htb" in queues and "limit 20p" in queues
+    (hoplab.home / "mine.py").write_text(topo(shaped.format(more=", delay='50ms', loss=1")))
+    done = hoplab("up", "--replace", "./mine.py", code=None)
+    if done.code:  # the kernel has no netem
+        assert "no netem, which delay=50ms, loss=1 wants" in done.err
+        assert "leave out delay, loss: a bandwidth alone (bw=10) works on any kernel" in done.err
