@@ -18,6 +18,7 @@ from protocols.fetch_url import Url
 from protocols.http1 import Chunks
 
 MAX_HEAD = 65_536
+HTTP_1 = b"HTTP/1."  # so begins every response (RFC 9112 section 4)
 
 
 def request_bytes(url: Url, method: str = "GET") -> bytes:
@@ -103,6 +104,8 @@ class ResponseReader:
             )
 
     def _read_head(self) -> None:
+        if not self._buffer.startswith(HTTP_1[: len(self._buffer)]):
+            _weird("something that does not begin with HTTP/1.1")
         match = re.search(rb"\n\r?\n", self._buffer)
         if match is None:
             if len(self._buffer) > MAX_HEAD:

@@ -141,7 +141,7 @@ def _quote(said: str, limit: int = 200) -> str:
         words = " ".join(line.split())
         if words.split(" ")[1:2] == ["ms"]:
             continue  # what fetch.py tells of a step that went well
-        if words and kept and sum(map(len, kept)) + len(kept) + len(words) > limit:
+        if words and kept and sum(map(len, kept)) + 3 * len(kept) + len(words) > limit:
             break
         if words:
             kept.insert(0, words)
@@ -781,13 +781,13 @@ def _datagrams_to(facts: Facts, port: int, sent: list[Trip]) -> Outcome:
         evidence = [report.causes[0], report.number]
         return Outcome(False, "unreachable", text, why, report.sender, evidence)
     sources = {(trip.packet.udp.sport if trip.packet.udp else 0) for trip in sent}
-    answers = [
+    answers = [  # from whatever port: TFTP, for one, answers from another (RFC 1350, 4)
         trip
         for trip in facts.trips
         if trip.kind == "udp"
         and last.sender in trip.delivered
         and (udp := trip.last.udp) is not None
-        and (trip.last.src, udp.sport) == (last.dst, port)
+        and trip.last.src == last.dst
         and udp.dport in sources
     ]
     if answers:

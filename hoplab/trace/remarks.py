@@ -190,6 +190,8 @@ def _no_dns(facts: Facts, request: Request | None) -> Remark:
 
 def _handshake(facts: Facts, connection: Connection) -> list[Remark]:
     server = connection.server.node
+    if not connection.syn and connection.syn_ack:
+        return [Remark("syn-before", "The capture began within the handshake: its SYN is missing.")]
     if not connection.syn:
         return [Remark("syn-before", "It was open before the capture began: no SYN to be seen.")]
     out = []
@@ -202,6 +204,8 @@ def _handshake(facts: Facts, connection: Connection) -> list[Remark]:
         if sender != server:
             text = f"Instead of SYN + ACK from {server} came RST, which {sender} sent in its name."
         out.append(Remark("syn-refused", text))
+    elif not connection.syn_ack and connection.server.base is not None:
+        out.append(Remark("syn-ack-missing", "The SYN + ACK is not in the capture."))
     elif not connection.syn_ack:
         out.append(Remark("syn-silent", f"No SYN + ACK ever came from {server}."))
     elif not connection.ack and facts.by_number[connection.syn_ack].ended:
@@ -228,7 +232,10 @@ def _exchange(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
             size = plural(_size(largest), "byte")
             out.append(Remark("http-segments", f"{text}{size} of it here."))
     silent = [one for one in connection.exchanges if one.status is None]
-    if silent:
+    if silent and connection.server.arrived_bytes and not connection.exchanges[0].status:
+        text = f"What {connection.server.node} sent is no HTTP response to {silent[0].method}"
+        out.append(Remark("http-foreign", f"{text} {silent[0].target} (#{silent[0].request})."))
+    elif silent:
         text = f"{connection.server.node} sent no response to {silent[0].method}"
         out.append(Remark("http-silent", f"{text} {silent[0].target} (#{silent[0].request})."))
     if step.key == "http":

@@ -246,6 +246,7 @@ def test_a_syn_ack_whose_syn_is_not_in_the_capture() -> None:
     line.say("s", SYN | ACK)
     line.say("c", ACK)
     assert judged(net, "sleep 2").ok is True
+    assert "its SYN is missing" in render(ends(net, "sleep 2"))
     assert "never answered" not in judged(net, "sleep 2").sentence
 
 
@@ -275,6 +276,7 @@ def test_bytes_that_are_no_http_are_an_answer() -> None:
         story = talk(*said).story(URL, said="no HTTP", exit_code=8)
         assert story.outcome.sentence.startswith(words)
         assert (story.outcome.ok, story.outcome.code) == (False, "no-http")
+        assert "sent no response" not in render(story)
         assert untranslated(story) - {"no HTTP"} == set()
 
 
@@ -447,6 +449,14 @@ def test_datagrams_that_are_answered_and_those_that_answer() -> None:
     net.udp(CLIENT, 4000, WWW, 5000, b"hi")
     silent = judged(net, "prog")
     assert silent.ok is True and silent.sentence.endswith("port 5000; none came back.")
+
+
+def test_a_server_may_answer_from_another_port() -> None:
+    net = web(warm=True)
+    net.udp(CLIENT, 4000, WWW, 69, b"read")
+    net.udp(WWW, 50001, CLIENT, 4000, b"data")
+    net.udp(CLIENT, 4000, WWW, 50001, b"ack")
+    assert judged(net, "tftp").sentence == "1 UDP datagram to www, port 69; 1 came back."
 
 
 def test_an_arp_request_that_was_answered() -> None:
