@@ -56,7 +56,7 @@ from pathlib import Path
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import dns_records, dns_service, dns_zone, service
-    from protocols.dns_cache import CACHE_LIMIT, Cache, Found, aged
+    from protocols.dns_cache import CACHE_LIMIT, Cache, Result, aged
     from protocols.dns_exchange import exchange
     from protocols.dns_records import (
         AAAA,
@@ -111,7 +111,7 @@ class Job:
         self.log = log
         self.deadline = time.monotonic() + seconds
         self.questions_left = MAX_QUESTIONS
-        self.wanted: set[bytes] = set()  # names of servers whose addresses we are looking for
+        self.sought: set[bytes] = set()  # names of servers whose addresses are being looked up
 
     def left(self) -> float:
         """Seconds that are left."""
@@ -134,7 +134,7 @@ class Flight:
 
     def __init__(self) -> None:
         self.over = threading.Event()
-        self.found: Found | None = None
+        self.result: Result | None = None
         self.why = ""
 
 
@@ -175,12 +175,12 @@ class Recursor(dns_service.Source):
         if not query.flags & RD:
             return self.resolve(query)
         assert query.qname is not None
-        found = self._cached(query.qname, query.qtype)
-        if found is None:
+        result = self._cached(query.qname, query.qtype)
+        if result is None:
             return None
         job = self._job(query)
-        job.log(f"in the cache: {found}")
-        return self._response(query, found, job)
+        job.log(f"in the cache: {result}")
+        return self._response(query, result, job)
 
     def resolve(self, query: Message) -> Message:
         """The response to a client's QUERY, which has exactly one question, of class IN."""
@@ -192,11 +192,11 @@ class Recursor(dns_service.Source):
                 return self._response(query, self._find(name, rtype, job), job)
         except Failure as failure:
             job.log(f"SERVFAIL: {failure}")
-            return self._response(query, Found(SERVFAIL, []), None)
+            return self._response(query, Result(SERVFAIL, []), None)
         # Without recursion: the cache, or else the deepest zone known (RFC 1034 section 4.3.2).
-        found = self.cache.get(name, rtype) or self._alias(name)
-        response = self._response(query, found or Found(NOERROR, []), job)
-        if found is None:
+        result = self.cache.get(name, rtype) or self._alias(name)
+        response = self._response(query, result or Result(NOERROR, []), job)
+        if result is None:
             zone, servers = self._nearest(name)
             response.authority.append(RRset(zone, NS, 0, list(servers)))
             job.log(f"not there; named the servers of {name_text(zone)}")
@@ -213,40 +213,40 @@ class Recursor(dns_service.Source):
         job.log(f"asked {name_text(query.qname)} {type_text(query.qtype)}{how}")
         return job
 
-    def _response(self, query: Message, found: Found, job: Job | None) -> Message:
-        """What is known as a message; told to JOB's log."""
-        response = query.reply(*found.rrsets, authoritative=False)
+    def _response(self, query: Message, result: Result, job: Job | None) -> Message:
+        """RESULT as a message; JOB's log has a line about it."""
+        response = query.reply(*result.rrsets, authoritative=False)
         response.flags |= RA
-        response.rcode = found.rcode
-        if found.soa is not None:
-            response.authority.append(found.soa)
+        response.rcode = result.rcode
+        if result.soa is not None:
+            response.authority.append(result.soa)
         if job is not None:
-            job.log(f"told the client: {found}")
+            job.log(f"told the client: {result}")
         return response
 
-    def _cached(self, name: bytes, rtype: int, *, stale: bool = False) -> Found | None:
+    def _cached(self, name: bytes, rtype: int, *, stale: bool = False) -> Result | None:
         """The whole answer, CNAMEs and all, if it is in the cache."""
         answer: list[RRset] = []
         for _ in range(MAX_CHAIN):
-            found = self.cache.get(name, rtype, stale=stale)
-            if found is None and rtype not in (CNAME, ANY):
-                found = self._alias(name, stale=stale)
-            if found is None:
+            result = self.cache.get(name, rtype, stale=stale)
+            if result is None and rtype not in (CNAME, ANY):
+                result = self._alias(name, stale=stale)
+            if result is None:
                 return None
-            answer += found.rrsets
+            answer += result.rrsets
             if not answer or answer[-1].rtype != CNAME or rtype in (CNAME, ANY):
-                return Found(found.rcode, answer, found.soa)
-            if not found.rrsets:
-                return Found(found.rcode, answer, found.soa)
+                return Result(result.rcode, answer, result.soa)
+            if not result.rrsets:
+                return Result(result.rcode, answer, result.soa)
             name = answer[-1].target()
         return None
 
-    def _alias(self, name: bytes, *, stale: bool = False) -> Found | None:
+    def _alias(self, name: bytes, *, stale: bool = False) -> Result | None:
         """Its CNAME, if it is in the cache. That there is none says nothing of other types."""
-        found = self.cache.get(name, CNAME, stale=stale)
-        return found if found is not None and found.rrsets else None
+        result = self.cache.get(name, CNAME, stale=stale)
+        return result if result is not None and result.rrsets else None
 
-    def _find(self, name: bytes, rtype: int, job: Job) -> Found:
+    def _find(self, name: bytes, rtype: int, job: Job) -> Result:
         """The answer; an old one rather than none, where that is allowed (RFC 8767)."""
         key = (name.lower(), rtype)
         old = None
@@ -268,7 +268,7 @@ class Recursor(dns_service.Source):
             self._failed[key] = time.monotonic() + STALE_PAUSE_S
             return old
 
-    def _together(self, key: tuple[bytes, int], name: bytes, rtype: int, job: Job) -> Found:
+    def _together(self, key: tuple[bytes, int], name: bytes, rtype: int, job: Job) -> Result:
         """Ask once for all who want to know the same at the same time. Otherwise a popular name
         that has just run out would bring a storm; and each further question that is under way
         would be one more chance to guess an id (RFC 5452 section 5)."""
@@ -281,12 +281,12 @@ class Recursor(dns_service.Source):
             job.log("the same question is under way: wait for its answer")
             if not flight.over.wait(job.left()):
                 raise Failure("out of time")
-            if flight.found is None:
+            if flight.result is None:
                 raise Failure(flight.why)
-            return flight.found
+            return flight.result
         try:
-            flight.found = self.lookup(name, rtype, job)
-            return flight.found
+            flight.result = self.lookup(name, rtype, job)
+            return flight.result
         except Failure as failure:
             flight.why = str(failure)
             raise
@@ -296,29 +296,29 @@ class Recursor(dns_service.Source):
                 del self._flights[key]
             flight.over.set()
 
-    def lookup(self, name: bytes, rtype: int, job: Job, depth: int = 0) -> Found:
+    def lookup(self, name: bytes, rtype: int, job: Job, depth: int = 0) -> Result:
         """Steps 1 and 5: the cache, then the walk, again for each CNAME."""
         answer: list[RRset] = []
         seen: set[bytes] = set()
         while name.lower() not in seen and len(seen) <= MAX_CHAIN:
             seen.add(name.lower())
-            found = self.cache.get(name, rtype)
-            if found is None and rtype not in (CNAME, ANY):
-                found = self._alias(name)
-            if found is not None:
-                job.log(f"in the cache: {name_text(name)} {found}")
+            result = self.cache.get(name, rtype)
+            if result is None and rtype not in (CNAME, ANY):
+                result = self._alias(name)
+            if result is not None:
+                job.log(f"in the cache: {name_text(name)} {result}")
             else:
-                found = self._walk(name, rtype, job, depth)
-            answer += found.rrsets
-            last = found.rrsets[-1] if found.rrsets else None
+                result = self._walk(name, rtype, job, depth)
+            answer += result.rrsets
+            last = result.rrsets[-1] if result.rrsets else None
             if last is None or last.rtype != CNAME or rtype in (CNAME, ANY):
-                return Found(found.rcode, answer, found.soa)
+                return Result(result.rcode, answer, result.soa)
             # The chain may have passed through several names in this one reply.
-            seen.update(rrset.name.lower() for rrset in found.rrsets)
+            seen.update(rrset.name.lower() for rrset in result.rrsets)
             name = last.target()
         raise Failure(f"the CNAMEs of {name_text(name)} lead in a circle, or too far")
 
-    def _walk(self, name: bytes, rtype: int, job: Job, depth: int) -> Found:
+    def _walk(self, name: bytes, rtype: int, job: Job, depth: int) -> Result:
         """Steps 2 to 5: down the tree until somebody answers or denies."""
         # The DS of a zone's top is with the zone above it (RFC 4035 section 3.1.4.1).
         zone, servers = self._nearest(parent(name) if rtype == DS else name)
@@ -328,13 +328,13 @@ class Recursor(dns_service.Source):
                 if rtype != ANY:
                     for rrset in verdict.rrsets:
                         self.cache.put(rrset)
-                return Found(NOERROR, verdict.rrsets)
+                return Result(NOERROR, verdict.rrsets)
             if verdict.kind == "denial":
                 soa = verdict.soa
                 if soa is not None:
                     soa = aged(soa, min(soa.ttl, soa.minimum()))
                     self.cache.put_denial(name, rtype, verdict.rcode, soa)
-                return Found(verdict.rcode, [], soa)
+                return Result(verdict.rcode, [], soa)
             # A referral always leads further down (read_reply sees to it), so this loop ends.
             zone, servers = verdict.child, verdict.servers
             with self._lock:
@@ -347,25 +347,25 @@ class Recursor(dns_service.Source):
         """Step 2: the deepest zone above NAME whose servers we know."""
         now = time.monotonic()
         with self._lock:
-            for each in above(name.lower()):
-                entry = self._zones.get(each)
+            for ancestor in above(name.lower()):
+                entry = self._zones.get(ancestor)
                 if entry is not None and entry[0] > now:
-                    return each, entry[1]
+                    return ancestor, entry[1]
         return ROOT, self.roots
 
     def _ask(
         self, zone: bytes, servers: Servers, name: bytes, rtype: int, job: Job, depth: int
     ) -> Verdict:
         """Step 3: the servers of ZONE, one after the other, until one is of use."""
-        asked = f"which serves {name_text(zone)}: {name_text(name)} {type_text(rtype)}?"
+        question = f"which serves {name_text(zone)}: {name_text(name)} {type_text(rtype)}?"
         hopeless: set[str] = set()
-        known = [address for addresses in servers.values() for address in addresses]
+        every_address = [address for addresses in servers.values() for address in addresses]
         for _ in range(ROUNDS):
             for server, address in self._addresses(zone, servers, job, depth):
                 if address in hopeless:
                     continue
                 timeout = min(self.timeout_s, job.spend())
-                job.log(f"ask {name_text(server)} ({address}), {asked}")
+                job.log(f"ask {name_text(server)} ({address}), {question}")
                 start = time.monotonic()
                 try:
                     reply = self.exchange(address, name, rtype, timeout)
@@ -373,7 +373,7 @@ class Recursor(dns_service.Source):
                     self.reputation.silent(address, timeout)
                     job.log(f"  {address}: {_reason(error)}")
                     continue
-                self.reputation.answered(address, time.monotonic() - start, known)
+                self.reputation.answered(address, time.monotonic() - start, every_address)
                 verdict = read_reply(reply, zone, name, rtype)
                 job.log(f"  {address}: {verdict}")
                 if verdict.kind != "useless":
@@ -386,15 +386,17 @@ class Recursor(dns_service.Source):
         self, zone: bytes, servers: Servers, job: Job, depth: int
     ) -> Iterator[tuple[bytes, str]]:
         """Where to ask: known addresses, the quickest first; then look up the others."""
-        known = [(server, address) for server, found in servers.items() for address in found]
-        yield from self.reputation.order(zone, known)
+        pairs = [
+            (server, address) for server, addresses in servers.items() for address in addresses
+        ]
+        yield from self.reputation.order(zone, pairs)
         for server, addresses in servers.items():
-            if addresses or server in job.wanted:
+            if addresses or server in job.sought:
                 continue  # known, or we are here because we look for it
             if depth >= MAX_DEPTH:
                 last = name_text(server)
                 raise Failure(f"too many servers in a row without an address, last {last}")
-            job.wanted.add(server)
+            job.sought.add(server)
             try:
                 for rtype, family in ((A, socket.AF_INET), (AAAA, socket.AF_INET6)):
                     job.log(f"need the address of {name_text(server)}")
@@ -406,7 +408,7 @@ class Recursor(dns_service.Source):
             except Failure as failure:
                 job.log(f"no address of {name_text(server)}: {failure}")
             finally:
-                job.wanted.discard(server)
+                job.sought.discard(server)
 
 
 def _reason(error: OSError) -> str:
@@ -437,13 +439,15 @@ def load_hints(path: str) -> Servers:
         raise service.ServiceError(f"cannot read {path}: {error.strerror}", hint) from None
     except dns_zone.Fault as fault:
         raise service.ServiceError(f"not a file of hints: {fault}", hint) from None
-    names = {each.target().lower() for each in records if each.rtype == NS and each.name == ROOT}
+    names = {
+        rrset.target().lower() for rrset in records if rrset.rtype == NS and rrset.name == ROOT
+    }
     servers: Servers = {}
     for rtype, family in ((A, socket.AF_INET), (AAAA, socket.AF_INET6)):
-        for each in records:
-            if each.rtype == rtype and each.name.lower() in names:
-                address = socket.inet_ntop(family, each.datas[0])
-                servers.setdefault(each.name.lower(), []).append(address)
+        for rrset in records:
+            if rrset.rtype == rtype and rrset.name.lower() in names:
+                address = socket.inet_ntop(family, rrset.datas[0])
+                servers.setdefault(rrset.name.lower(), []).append(address)
     if not servers:
         raise service.ServiceError(f"{path} names no root server with an address", hint)
     return servers

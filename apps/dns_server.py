@@ -100,7 +100,7 @@ class Authority(dns_service.Source):
         """Serve these zones from now on."""
         self.zones = {zone.origin: zone for zone in zones}
         # After the zones: answers that are still made from the old ones land in the old dict.
-        self.known = {} if self.repeats else None
+        self.ready_answers = {} if self.repeats else None
 
     def resolve(self, query: Message) -> Message:
         """The response to QUERY, which has exactly one question, of class IN."""
@@ -124,16 +124,16 @@ class Authority(dns_service.Source):
 
     def zone_of(self, name: bytes, rtype: int = ANY) -> Zone | None:
         """The deepest of our zones that holds NAME (in small letters)."""
-        found = None
-        for each in above(name):
-            zone = self.zones.get(each)
+        zone_below = None  # the one whose top NAME itself is
+        for ancestor in above(name):
+            zone = self.zones.get(ancestor)
             if zone is None:
                 continue
             # The DS of a zone's top is the parent's to give, if we are the parent too.
-            if rtype != DS or each != name or name == ROOT:
+            if rtype != DS or ancestor != name or name == ROOT:
                 return zone
-            found = zone
-        return found
+            zone_below = zone
+        return zone_below
 
     def _step(
         self, zone: Zone, name: bytes, key: bytes, query: Message, response: Message
@@ -159,16 +159,16 @@ class Authority(dns_service.Source):
         if node is not None:
             if rtype == ANY:
                 # RFC 8482 section 4.1: over UDP one set will do; forged questions gain nothing.
-                found = list(node.values())
-                found = found if query.over_tcp else found[:1]
+                rrsets = list(node.values())
+                rrsets = rrsets if query.over_tcp else rrsets[:1]
             else:
-                found = [node[rtype]] if rtype in node else []
-            for rrset in found:
+                rrsets = [node[rtype]] if rtype in node else []
+            for rrset in rrsets:
                 # Under the name as it was asked for, capital letters and all.
                 response.answer.append(RRset(name, rrset.rtype, rrset.ttl, rrset.datas))
                 if rtype != ANY:
                     self._add_addresses(zone, rrset, response)
-            if found:
+            if rrsets:
                 return None
             alias = node.get(CNAME)
             if alias is not None:
@@ -183,17 +183,17 @@ class Authority(dns_service.Source):
         """Add what we know of the addresses of the names that an NS, MX or SRV points at."""
         if not rrset.targets():
             return
-        there = {(each.name.lower(), each.rtype) for each in response.additional}
-        there.update((each.name.lower(), each.rtype) for each in response.answer)
+        present = {(entry.name.lower(), entry.rtype) for entry in response.additional}
+        present.update((entry.name.lower(), entry.rtype) for entry in response.answer)
         for target in rrset.targets():
             key = target.lower()
             for rtype in (A, AAAA):
-                if (key, rtype) in there:
+                if (key, rtype) in present:
                     continue
                 # Of this zone alone: glue below its cuts, true addresses elsewhere in it.
                 addresses = zone.rrset(key, rtype)
                 if addresses is not None:
-                    there.add((key, rtype))
+                    present.add((key, rtype))
                     response.additional.append(addresses)
 
     def transfer(self, query: Message, peer: str) -> Iterator[Message] | None:
@@ -230,7 +230,7 @@ class Files:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = [Path(path).resolve() for path in paths]  # the server leaves this folder
-        self.shown = list(paths)
+        self.names = list(paths)
         self.read: set[Path] = set(self.paths)
         self.stamp = self._stamp()
 
@@ -251,21 +251,21 @@ class Files:
         before = self._stamp()
         where: dict[bytes, str] = {}
         zones = []
-        for path, shown in zip(self.paths, self.shown, strict=True):
+        for path, name in zip(self.paths, self.names, strict=True):
             try:
                 zone = dns_zone.load_zone(path)
             except OSError as error:
                 raise service.ServiceError(
-                    f"cannot read the zone {shown}: {error.strerror}", self.HINT
+                    f"cannot read the zone {name}: {error.strerror}", self.HINT
                 ) from None
             except dns_zone.Fault as fault:
                 raise service.ServiceError(f"not a zone: {fault}", self.HINT) from None
             if zone.origin in where:
                 raise service.ServiceError(
-                    f"{where[zone.origin]} and {shown} are both the zone {name_text(zone.origin)}",
+                    f"{where[zone.origin]} and {name} are both the zone {name_text(zone.origin)}",
                     "Give one --zone file for each zone.",
                 )
-            where[zone.origin] = shown
+            where[zone.origin] = name
             zones.append(zone)
         self.read = {*self.paths, *(file for zone in zones for file in zone.files)}
         # Of those we knew, as they were before: one that has changed since is a change to come.
@@ -376,8 +376,8 @@ def main(argv: Sequence[str] | None = None, authority: type[Authority] = Authori
 
         def serve(log: service.Log) -> None:
             threading.Thread(target=watch, args=(files, source, log), daemon=True).start()
-            told = Logged(source, log) if log.wanted else source
-            dns_service.serve(udp, tcp, told, log, max_udp=args.max_udp)
+            answering = Logged(source, log) if log.wanted else source
+            dns_service.serve(udp, tcp, answering, log, max_udp=args.max_udp)
 
         return service.run("dns_server", serve, udp, args)
     except service.ServiceError as error:
@@ -392,8 +392,8 @@ class Logged(dns_service.Source):
         self.log = log
 
     @property
-    def known(self) -> dict[bytes, tuple[bytes, str]] | None:  # type: ignore[override]
-        return self.source.known
+    def ready_answers(self) -> dict[bytes, tuple[bytes, str]] | None:  # type: ignore[override]
+        return self.source.ready_answers
 
     def resolve(self, query: Message) -> Message:
         response = self.source.resolve(query)

@@ -181,15 +181,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     def make(url: Url, first: bool = False) -> Fetch:
         method = "HEAD" if args.head else "GET"
         # Of many at once the lines would mix: the waterfall tells of the others.
-        said = show if first else lambda ms, step, text: None
-        fetch = Fetch(url, method, args.timeout, None, said, args.cacert, started, names)
-        kept = bodies.setdefault(id(fetch), bytearray())
+        show_step = show if first else lambda ms, step, text: None
+        fetch = Fetch(url, method, args.timeout, None, show_step, args.cacert, started, names)
+        body = bodies.setdefault(id(fetch), bytearray())
 
         def sink(data: bytes) -> None:
             if first and fetch.redirect is None:
                 output.write(data)
-            if args.all and len(kept) < MOST_READ:
-                kept.extend(data)
+            if args.all and len(body) < MOST_READ:
+                body.extend(data)
 
         fetch.reader.sink = sink
         return fetch

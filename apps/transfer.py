@@ -47,9 +47,9 @@ def receive(port: int) -> None:
         while data := connection.recv(CHUNK):
             count += len(data)
         seconds = time.monotonic() - began
-        said = f"received {count} bytes in {seconds:.3f} s"
-        connection.sendall(f"{said}\n".encode())
-    print(said, flush=True)
+        summary = f"received {count} bytes in {seconds:.3f} s"
+        connection.sendall(f"{summary}\n".encode())
+    print(summary, flush=True)
 
 
 def send(address: str, port: int, count: int) -> None:
@@ -61,10 +61,10 @@ def send(address: str, port: int, count: int) -> None:
             left -= connection.send(chunk[:left])
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile(encoding="ascii", errors="replace") as lines:
-            said = lines.readline().strip()
-    if not said.startswith(f"received {count} bytes"):
-        raise ConnectionError(f"the receiver says: {said or 'nothing'}")
-    print(f"sent {count} bytes; {address} {said}")
+            summary = lines.readline().strip()
+    if not summary.startswith(f"received {count} bytes"):
+        raise ConnectionError(f"the receiver says: {summary or 'nothing'}")
+    print(f"sent {count} bytes; {address} {summary}")
 
 
 def main() -> int:
@@ -80,14 +80,14 @@ exit codes: 0 all of it arrived; 1 it did not; 2 bad options""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, default=PORT, help=f"default: {PORT}")
-    what = parser.add_subparsers(dest="what", metavar="receive|send", required=True)
-    what.add_parser("receive", help="take one connection, and say what came")
-    sender = what.add_parser("send", help="connect, and send")
+    actions = parser.add_subparsers(dest="action", metavar="receive|send", required=True)
+    actions.add_parser("receive", help="take one connection, and say what came")
+    sender = actions.add_parser("send", help="connect, and send")
     sender.add_argument("address", metavar="ADDRESS", help="the receiver's")
     sender.add_argument("--bytes", type=octets, default=octets("1M"), help="as 500k; default: 1M")
     arguments = parser.parse_args()
     try:
-        if arguments.what == "receive":
+        if arguments.action == "receive":
             receive(arguments.port)
         else:
             send(arguments.address, arguments.port, arguments.bytes)

@@ -113,7 +113,7 @@ class Server:
         self._accepting = False
         self._tick_s = min(1.0, idle_s / 4)
         self._next_tick = self.now
-        self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = 0
         self._wake_read, self._wake_write = socket.socketpair()
@@ -150,7 +150,7 @@ class Server:
         for fd, event in events:
             connection = self.connections.get(fd)
             if connection is None:
-                self._other(fd)
+                self._own_socket(fd)
             elif event & select.EPOLLOUT:
                 connection.writable()
             elif event & select.EPOLLIN:
@@ -158,7 +158,8 @@ class Server:
             else:
                 connection.close()  # reset by the client
 
-    def _other(self, fd: int) -> None:
+    def _own_socket(self, fd: int) -> None:
+        """The listener, or the socket by which other threads wake the loop, has something."""
         if self._listener is not None and fd == self._listener.fileno():
             self._accept()
         elif fd == self._wake_read.fileno():
@@ -166,8 +167,8 @@ class Server:
                 self._wake_read.recv(4096)
             except BlockingIOError:
                 pass
-            while not self._done.empty():
-                self._done.get()()
+            while not self._results.empty():
+                self._results.get()()
 
     def _tick(self) -> None:
         """Once a second: the date, and who has been too slow."""
@@ -195,10 +196,10 @@ class Server:
             if len(self.connections) >= MAX_CONNECTIONS:
                 return self._accept_more(False)
 
-    def _accept_more(self, wanted: bool) -> None:
-        if wanted != self._accepting and self._listener is not None:
-            self._accepting = wanted
-            if wanted:
+    def _accept_more(self, accepting: bool) -> None:
+        if accepting != self._accepting and self._listener is not None:
+            self._accepting = accepting
+            if accepting:
                 self.poll.register(self._listener, select.EPOLLIN)
             else:
                 self.poll.unregister(self._listener)
@@ -243,7 +244,7 @@ class Server:
 
         def task() -> None:
             result = work()
-            self._done.put(lambda: then(result))
+            self._results.put(lambda: then(result))
             self._wake()
 
         self._tasks.put(task)
@@ -400,10 +401,10 @@ def sites(wishes: Sequence[str]) -> Site | Hosts:
 def _more_descriptors() -> None:
     """A connection needs one, and many systems give a process 1024 unless it asks for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + 200
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    needed = MAX_CONNECTIONS + 200
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        limit = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def main(

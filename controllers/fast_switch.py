@@ -97,7 +97,7 @@ class FastSwitch(kit.Switches, app_manager.RyuApp):
     5. A port went down or away: forget every address behind it.
     """
 
-    known = Switch
+    switch_class = Switch
 
     def pipeline(self, datapath: Any) -> list[Any]:
         """Step 1: the fixed flows, as drawn above."""
@@ -248,10 +248,10 @@ controller.Datapath._recv_loop = receive
 def learned(datapath: Any, mac: bytes, port: int) -> list[Any]:
     """The two flows of an address: in table 0, and in table 1."""
     to, by = {"eth_dst": kit.text(mac)}, {"in_port": port, "eth_src": kit.text(mac)}
-    both = {
+    common = {
         "idle_timeout": kit.AGE_S, "flags": ofp.OFPFF_SEND_FLOW_REM, "cookie": kit.cookie_of(mac),
     }  # fmt: skip
     return [
-        kit.flow(datapath, TABLE_SOURCE, PRIORITY_KNOWN, by, goto=TABLE_DESTINATION, **both),
-        kit.flow(datapath, TABLE_DESTINATION, PRIORITY_KNOWN, to, out=port, **both),
+        kit.flow(datapath, TABLE_SOURCE, PRIORITY_KNOWN, by, goto=TABLE_DESTINATION, **common),
+        kit.flow(datapath, TABLE_DESTINATION, PRIORITY_KNOWN, to, out=port, **common),
     ]

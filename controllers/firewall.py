@@ -97,7 +97,7 @@ class Firewall(kit.Switches, app_manager.RyuApp):
     4. Every COUNT_S ask for the flows' counters, and write them beside the rules' text.
     """
 
-    known = Switch
+    switch_class = Switch
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,10 +134,10 @@ class Firewall(kit.Switches, app_manager.RyuApp):
     def stamp(self) -> tuple[int, int] | None:
         """Changes when the file does."""
         try:
-            found = self.file.stat()
+            info = self.file.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size
+        return info.st_mtime_ns, info.st_size
 
     def read(self) -> list[Rule]:
         """The rules of the file. Bytes that are no text stand in a comment, or make a bad line."""
@@ -198,12 +198,13 @@ class Firewall(kit.Switches, app_manager.RyuApp):
         data = []
         for line, text in lines:
             counts = [switch.counted.get(line, (0, 0)) for switch in self.switches.values()]
-            packets, size = (sum(each) for each in zip(*counts, strict=True)) if counts else (0, 0)
+            packets = sum(count for count, _ in counts)
+            size = sum(octets for _, octets in counts)
             data.append({"line": line, "rule": text, "packets": packets, "bytes": size})
-        fresh = self.counters.with_suffix(".new")
+        temporary = self.counters.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(data, indent=1))
-            os.replace(fresh, self.counters)
+            temporary.write_text(json.dumps(data, indent=1))
+            os.replace(temporary, self.counters)
         except OSError as error:
             self.logger.error("%s cannot be written: %s", self.counters, error.strerror)
 

@@ -91,8 +91,8 @@ class Switch:
 
 class Switches:
     """Goes before RyuApp: `class MySwitch(kit.Switches, app_manager.RyuApp)`. Gives the app
-    `self.switches`, by datapath id. What an app says for itself: what is `known` of a switch, and
-    the three methods that follow.
+    `self.switches`, by datapath id. What an app says for itself: `switch_class`, which holds what
+    is known of a switch, and the three methods that follow.
     """
 
     OFP_VERSIONS = (ofp.OFP_VERSION,)
@@ -100,7 +100,7 @@ class Switches:
     name: str
     events: Any
     frame_arrives: Callable[[Any], None]
-    known: type = Switch
+    switch_class: type = Switch
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,7 +124,7 @@ class Switches:
         datapath = ev.msg.datapath
         if not isinstance(datapath.socket, Chunks):
             datapath.socket = Chunks(datapath.socket)
-        switch = self.switches[ev.msg.datapath_id] = self.known(datapath)
+        switch = self.switches[ev.msg.datapath_id] = self.switch_class(datapath)
         self.renew(switch)
 
     def renew(self, switch: Any) -> None:
@@ -151,11 +151,11 @@ class Switches:
         if sent[1:2] == bytes([ofp.OFPT_FLOW_MOD]):
             self.flow_is_refused(switch, sent)
         if msg.code is None:  # an experimenter's error, as those about bundles (7.4.4)
-            what = f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
+            reason = f"experimenter {msg.experimenter:#x}, error {msg.exp_type}"
         else:
             code = ofp.ofp_error_code_to_str(msg.type, msg.code)
-            what = f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
-        self.warn(switch, f"refused: {what}; sent: {sent.hex()}")
+            reason = f"{ofp.ofp_error_type_to_str(msg.type)}, {code}"
+        self.warn(switch, f"refused: {reason}; sent: {sent.hex()}")
 
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def ports_are_named(self, ev: Any) -> None:
@@ -274,7 +274,7 @@ class Bundle:
         control, add = parser.ONFBundleCtrlMsg, parser.ONFBundleAddMsg
         self.messages = [
             control(datapath, BUNDLE, ofp.ONF_BCT_OPEN_REQUEST, whole, []),
-            *(add(datapath, BUNDLE, whole, each, []) for each in make()),
+            *(add(datapath, BUNDLE, whole, message, []) for message in make()),
             control(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole, []),
         ]
         for message in self.messages:
@@ -320,8 +320,8 @@ class Template:
         message.serialize()
         form, order = bytes(message.buf).replace(b"%", b"%%"), []
         as_bytes = [m.to_bytes(4, "big") if isinstance(m, int) else m for m in marks]
-        while found := [(form.index(m), n) for n, m in enumerate(as_bytes) if m in form]:
-            at, number = min(found)
+        while places := [(form.index(m), n) for n, m in enumerate(as_bytes) if m in form]:
+            at, number = min(places)
             form = form[:at] + b"%b" + form[at + len(as_bytes[number]) :]
             order.append(number)
         self.form, self.order = form, itemgetter(*order)

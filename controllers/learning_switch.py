@@ -81,7 +81,7 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
     5. A port went down or away: forget every address behind it.
     """
 
-    known = Switch
+    switch_class = Switch
 
     def start(self) -> None:
         """Called once by the framework."""
@@ -102,15 +102,15 @@ class LearningSwitch(kit.Switches, app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPPacketIn, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def frame_arrives(self, ev: Any) -> None:
         """Steps 2 and 3, in one send, the flow first."""
-        if (found := kit.arrived(self.switches, ev.msg)) is None:
+        if (arrival := kit.arrived(self.switches, ev.msg)) is None:
             return
-        switch, in_port, destination, source = found
+        switch, in_port, destination, source = arrival
         out_port, reply = None, b""
         if not (kit.is_group(source) or kit.is_reserved(destination)):
-            known, to = self.learn(switch, source, in_port), switch.table.get(destination)
+            entry, to = self.learn(switch, source, in_port), switch.table.get(destination)
             out_port = to.port if to is not None else ofp.OFPP_FLOOD
-            if to is not None and known is not None and known.port == in_port:
-                known.talks_to.add(destination)
+            if to is not None and entry is not None and entry.port == in_port:
+                entry.talks_to.add(destination)
                 # Output to the port that a frame came in by drops it (OpenFlow 1.3.5, 4.5).
                 ports = in_port.to_bytes(4, "big"), to.port.to_bytes(4, "big")
                 reply = switch.pair.of(source, destination, *ports)

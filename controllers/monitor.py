@@ -118,21 +118,21 @@ class Monitor(app_manager.RyuApp):
         if msg.flags & msg.datapath.ofproto.OFPMPF_REPLY_MORE:
             return
         now = self.partial.pop(key)
-        found = rates(self.before.get(key, {}), now)
+        new_rates = rates(self.before.get(key, {}), now)
         self.before[key] = now
-        self.rates.setdefault(msg.datapath.id, {})[kind] = found
+        self.rates.setdefault(msg.datapath.id, {})[kind] = new_rates
         self.write()
 
     # ---- 3. tell --------------------------------------------------------------------------------
 
     def write(self) -> None:
         """Step 3."""
-        switches = {f"{number:016x}": found for number, found in self.rates.items()}
+        switches = {f"{number:016x}": kinds for number, kinds in self.rates.items()}
         data = {"every_s": EVERY_S, "at_s": time.time(), "switches": switches}
-        fresh = self.file.with_suffix(".new")
+        temporary = self.file.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(data))
-            os.replace(fresh, self.file)
+            temporary.write_text(json.dumps(data))
+            os.replace(temporary, self.file)
         except OSError as error:
             self.logger.error("%s cannot be written: %s", self.file, error.strerror)
 
@@ -146,19 +146,19 @@ def ask(datapath: Any) -> None:
 
 def rates(before: dict[str, Reading], now: dict[str, Reading]) -> dict[str, dict[str, float]]:
     """Packets and bits a second of every counter that was read before as well."""
-    found = {}
+    result = {}
     for name, (at_s, packets, count) in now.items():
         was_s, was_packets, was_count = before.get(name, (at_s, 0, 0))
         if at_s <= was_s or packets < was_packets or count < was_count:
             continue
         passed_s = at_s - was_s
-        found[name] = {
+        result[name] = {
             "packets_s": round((packets - was_packets) / passed_s, 1),
             "bit_s": round(8 * (count - was_count) / passed_s, 1),
             "packets": packets,
             "bytes": count,
         }
-    return found
+    return result
 
 
 def name_of(flow: Any) -> str:

@@ -115,7 +115,7 @@ class Router:
     far: list[Route]
     macs: dict[int, bytes] = field(default_factory=dict)
     up: set[int] = field(default_factory=set)
-    known: dict[Neighbour, bytes] = field(default_factory=dict)
+    neighbour_macs: dict[Neighbour, bytes] = field(default_factory=dict)
     waiting: dict[Neighbour, Wait] = field(default_factory=dict)
     errors: int = 0
     errors_since_s: float = 0.0
@@ -177,7 +177,7 @@ class OpenFlowRouter(app_manager.RyuApp):
         name, own, far = self.config[datapath.id]
         router = self.routers[datapath.id] = Router(datapath, name, own, far)
         for port in ev.msg.body:
-            self.port_is(router, port, gone=False)
+            self.port_is(router, port, deleted=False)
         self.put_in(router)
         self.logger.info("%s routes %s", name, ", ".join(str(a) for a in own.values()))
 
@@ -195,20 +195,22 @@ class OpenFlowRouter(app_manager.RyuApp):
         if router is None:
             return
         before = set(router.up)
-        gone = ev.msg.reason == ev.msg.datapath.ofproto.OFPPR_DELETE
-        self.port_is(router, ev.msg.desc, gone)
+        deleted = ev.msg.reason == ev.msg.datapath.ofproto.OFPPR_DELETE
+        self.port_is(router, ev.msg.desc, deleted)
         if router.up != before:
-            router.known = {n: mac for n, mac in router.known.items() if n[0] in router.up}
+            router.neighbour_macs = {
+                n: mac for n, mac in router.neighbour_macs.items() if n[0] in router.up
+            }
             router.waiting = {n: w for n, w in router.waiting.items() if n[0] in router.up}
             self.put_in(router)
 
-    def port_is(self, router: Router, port: Any, gone: bool) -> None:
+    def port_is(self, router: Router, port: Any, deleted: bool) -> None:
         """Takes down what the switch says of a port."""
         ofp = router.datapath.ofproto
         if port.port_no not in router.own:
             return
         down = port.state & ofp.OFPPS_LINK_DOWN or port.config & ofp.OFPPC_PORT_DOWN
-        if gone or down:
+        if deleted or down:
             router.up.discard(port.port_no)
         else:
             router.up.add(port.port_no)
@@ -217,7 +219,8 @@ class OpenFlowRouter(app_manager.RyuApp):
     def put_in(self, router: Router) -> None:
         """The whole pipeline, with what is known of neighbours."""
         messages = pipeline(router)
-        messages += [to_neighbour(router, one, mac) for one, mac in router.known.items()]
+        for neighbour, mac in router.neighbour_macs.items():
+            messages.append(to_neighbour(router, neighbour, mac))
         router.bundle = at_one_instant(router.datapath, messages)
 
     @set_ev_cls(ofp_event.EventOFPErrorMsg, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
@@ -235,8 +238,8 @@ class OpenFlowRouter(app_manager.RyuApp):
         send(msg.datapath, messages)
         if not messages:
             sent = bytes(msg.data).hex()
-            what = "switch %d refused: %s; sent: %s"
-            self.logger.error(what, msg.datapath.id, refusal(msg), sent)
+            template = "switch %d refused: %s; sent: %s"
+            self.logger.error(template, msg.datapath.id, refusal(msg), sent)
 
     # ---- 2. ARP ---------------------------------------------------------------------------------
 
@@ -257,27 +260,28 @@ class OpenFlowRouter(app_manager.RyuApp):
 
     def arp_arrives(self, router: Router, port: int, body: bytes) -> None:
         """Step 2, for ARP about IPv4 on Ethernet."""
-        *about, code, mac, address, _, wanted = ARP_BODY.unpack_from(body)
+        *about, code, mac, address, _, target = ARP_BODY.unpack_from(body)
         sender, own = Address(address), router.own[port]
         # No card has the address of a group, or none (RFC 1812, 3.3.2), and nobody else has ours.
         if about != [1, IPV4, 6, 4] or mac[0] & 1 or not any(mac) or sender == own.ip:
             return
-        for_us = Address(wanted) == own.ip
-        if sender in own.network and (for_us or (port, sender) in router.known):
+        for_us = Address(target) == own.ip
+        if sender in own.network and (for_us or (port, sender) in router.neighbour_macs):
             self.neighbour_is(router, (port, sender), mac)
         if for_us and code == 1:
-            reply = ARP_BODY.pack(1, IPV4, 6, 4, 2, router.macs[port], wanted, mac, address)
+            reply = ARP_BODY.pack(1, IPV4, 6, 4, 2, router.macs[port], target, mac, address)
             self.send(router, port, frame(mac, router.macs[port], ARP, reply))
 
-    def neighbour_is(self, router: Router, one: Neighbour, mac: bytes) -> None:
+    def neighbour_is(self, router: Router, neighbour: Neighbour, mac: bytes) -> None:
         """Step 2: known now, or known anew."""
-        if router.known.get(one) != mac:
-            self.logger.info("%s: %s is %s at port %d", router.name, one[1], mac.hex(":"), one[0])
-        router.known[one] = mac
-        router.datapath.send_msg(to_neighbour(router, one, mac))
-        wait = router.waiting.pop(one, None)
+        if router.neighbour_macs.get(neighbour) != mac:
+            port, ip = neighbour
+            self.logger.info("%s: %s is %s at port %d", router.name, ip, mac.hex(":"), port)
+        router.neighbour_macs[neighbour] = mac
+        router.datapath.send_msg(to_neighbour(router, neighbour, mac))
+        wait = router.waiting.pop(neighbour, None)
         for came_by, packet in wait.packets if wait else ():
-            self.pass_on(router, one, came_by, packet)
+            self.pass_on(router, neighbour, came_by, packet)
 
     @set_ev_cls(ofp_event.EventOFPFlowRemoved, MAIN_DISPATCHER)
     def neighbour_is_old(self, ev: Any) -> None:
@@ -286,7 +290,7 @@ class OpenFlowRouter(app_manager.RyuApp):
         router = self.routers.get(msg.datapath.id)
         port, hop = msg.match.get("reg1"), msg.match.get("reg0")
         if router is not None and msg.reason == msg.datapath.ofproto.OFPRR_HARD_TIMEOUT and hop:
-            router.known.pop((port, Address(hop)), None)
+            router.neighbour_macs.pop((port, Address(hop)), None)
 
     # ---- 3. to 5. IP ----------------------------------------------------------------------------
 
@@ -344,22 +348,23 @@ class OpenFlowRouter(app_manager.RyuApp):
             self.forward(router, hop, None, head + body)  # takes one from the TTL, and sums
 
     def forward(
-        self, router: Router, one: Neighbour, came_by: int | None, packet: bytes
+        self, router: Router, neighbour: Neighbour, came_by: int | None, packet: bytes
     ) -> None:
         """Step 5."""
-        if one in router.known:
-            router.datapath.send_msg(to_neighbour(router, one, router.known[one]))
-            self.pass_on(router, one, came_by, packet)
+        mac = router.neighbour_macs.get(neighbour)
+        if mac is not None:
+            router.datapath.send_msg(to_neighbour(router, neighbour, mac))
+            self.pass_on(router, neighbour, came_by, packet)
             return
-        wait = router.waiting.setdefault(one, Wait())
+        wait = router.waiting.setdefault(neighbour, Wait())
         if len(wait.packets) < WAITING:
             wait.packets.append((came_by, packet))
         if not wait.tries:
-            self.ask(router, one, wait)
+            self.ask(router, neighbour, wait)
 
-    def ask(self, router: Router, one: Neighbour, wait: Wait) -> None:
+    def ask(self, router: Router, neighbour: Neighbour, wait: Wait) -> None:
         """One ARP question."""
-        port, hop = one
+        port, hop = neighbour
         wait.tries += 1
         wait.again_s = self.now_s() + TRY_S
         mac, own = router.macs[port], router.own[port].ip.packed
@@ -376,25 +381,26 @@ class OpenFlowRouter(app_manager.RyuApp):
         """Asks again, or gives up."""
         now_s = self.now_s()
         for router in list(self.routers.values()):
-            for one, wait in list(router.waiting.items()):
+            for neighbour, wait in list(router.waiting.items()):
                 # Sending may have to wait, and the answer comes meanwhile.
-                if wait.again_s > now_s or router.waiting.get(one) is not wait:
+                if wait.again_s > now_s or router.waiting.get(neighbour) is not wait:
                     continue
                 if wait.tries < TRIES:
-                    self.ask(router, one, wait)
+                    self.ask(router, neighbour, wait)
                     continue
-                del router.waiting[one]
+                del router.waiting[neighbour]
                 for came_by, packet in wait.packets:
                     if came_by is not None:
                         self.complain(router, came_by, packet, UNREACHABLE, HOST)
 
     def pass_on(
-        self, router: Router, one: Neighbour, came_by: int | None, packet: bytes
+        self, router: Router, neighbour: Neighbour, came_by: int | None, packet: bytes
     ) -> None:
         """What table 2 does, for a packet that is here."""
-        port = one[0]
+        port = neighbour[0]
         packet = resum(packet[:8] + bytes([packet[8] - 1]) + packet[9:])
-        self.send(router, port, frame(router.known[one], router.macs[port], IPV4, packet))
+        mac = router.neighbour_macs[neighbour]
+        self.send(router, port, frame(mac, router.macs[port], IPV4, packet))
 
     def send(self, router: Router, port: int, data: bytes) -> None:
         """Out of a port."""
@@ -418,7 +424,7 @@ Config = tuple[str, dict[int, ipaddress.IPv4Interface], list[Route]]
 def read_config(file: Path) -> dict[int, Config]:
     """Routers by datapath id. Raises ValueError for a next hop that no port of its router
     reaches."""
-    found = {}
+    configs = {}
     for number, entry in json.loads(file.read_text()).items():
         if number == "comment":
             continue
@@ -429,8 +435,8 @@ def read_config(file: Path) -> dict[int, Config]:
             if not ports:
                 raise ValueError(f"{file}: {entry['name']} has no port towards {hop}")
             far.append(Route(Network(network), ports[0], Address(hop)))
-        found[int(number, 16)] = entry["name"], own, far
-    return found
+        configs[int(number, 16)] = entry["name"], own, far
+    return configs
 
 
 # ---- OpenFlow messages --------------------------------------------------------------------------
@@ -480,11 +486,11 @@ def pipeline(router: Router) -> list[Any]:
     return messages
 
 
-def to_neighbour(router: Router, one: Neighbour, mac: bytes) -> Any:
+def to_neighbour(router: Router, neighbour: Neighbour, mac: bytes) -> Any:
     """The flow of table 2 that sends to a neighbour."""
     datapath = router.datapath
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
-    port, hop = one
+    port, hop = neighbour
     actions = [
         parser.OFPActionSetField(eth_src=router.macs[port].hex(":")),
         parser.OFPActionSetField(eth_dst=mac.hex(":")),
@@ -543,11 +549,11 @@ def delete_all(datapath: Any) -> Any:
 def at_one_instant(datapath: Any, messages: list[Any]) -> set[int]:
     """Sends them as one atomic bundle (ONF extension 230); gives the numbers of what was sent."""
     ofp, parser = datapath.ofproto, datapath.ofproto_parser
-    whole_one = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
+    flags = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
     bundle = [
-        parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_OPEN_REQUEST, whole_one, []),
-        *(parser.ONFBundleAddMsg(datapath, BUNDLE, whole_one, each, []) for each in messages),
-        parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole_one, []),
+        parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_OPEN_REQUEST, flags, []),
+        *(parser.ONFBundleAddMsg(datapath, BUNDLE, flags, message, []) for message in messages),
+        parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, flags, []),
     ]
     send(datapath, bundle)
     return {message.xid for message in bundle}
@@ -585,8 +591,8 @@ def whole(packet: bytes) -> bytes:
     if len(packet) < IP_HEADER.size or packet[0] >> 4 != 4:
         return b""
     start, length = (packet[0] & 15) * 4, int.from_bytes(packet[2:4], "big")
-    good = IP_HEADER.size <= start <= length <= len(packet) and checksum(packet[:start]) == 0
-    return packet[:length] if good else b""
+    sound = IP_HEADER.size <= start <= length <= len(packet) and checksum(packet[:start]) == 0
+    return packet[:length] if sound else b""
 
 
 def fragment(packet: bytes) -> bool:

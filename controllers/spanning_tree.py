@@ -164,14 +164,14 @@ class SpanningTree(app_manager.RyuApp):
             send(msg.datapath, messages)
             return
         sent = bytes(msg.data).hex()
-        what = "switch %d refused: %s; sent: %s"
-        self.logger.error(what, msg.datapath.id, refusal(msg), sent)
+        template = "switch %d refused: %s; sent: %s"
+        self.logger.error(template, msg.datapath.id, refusal(msg), sent)
 
     @set_ev_cls(ofp_event.EventOFPPortDescStatsReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def ports_are_listed(self, ev: Any) -> None:
         """Ryu asks every switch for its ports when it connects."""
         for port in ev.msg.body:
-            self.port_is(ev.msg.datapath, port, gone=False)
+            self.port_is(ev.msg.datapath, port, deleted=False)
         self.update()
         self.probe()
 
@@ -179,17 +179,17 @@ class SpanningTree(app_manager.RyuApp):
     def port_changes(self, ev: Any) -> None:
         """A failed link is noticed here, before a probe is missed."""
         ofp = ev.msg.datapath.ofproto
-        self.port_is(ev.msg.datapath, ev.msg.desc, gone=ev.msg.reason == ofp.OFPPR_DELETE)
+        self.port_is(ev.msg.datapath, ev.msg.desc, deleted=ev.msg.reason == ofp.OFPPR_DELETE)
         self.update()
         self.probe()
 
-    def port_is(self, datapath: Any, port: Any, gone: bool) -> None:
+    def port_is(self, datapath: Any, port: Any, deleted: bool) -> None:
         """Takes down what a switch says of a port."""
         ofp = datapath.ofproto
         switch = self.switches.get(datapath.id)
         if switch is None or port.port_no > ofp.OFPP_MAX:
             return
-        if gone or port.state & ofp.OFPPS_LINK_DOWN or port.config & ofp.OFPPC_PORT_DOWN:
+        if deleted or port.state & ofp.OFPPS_LINK_DOWN or port.config & ofp.OFPPC_PORT_DOWN:
             switch.up_since_s.pop(port.port_no, None)
             end = (datapath.id, port.port_no)
             self.links = {link: seen for link, seen in self.links.items() if end not in link}
@@ -268,27 +268,27 @@ class SpanningTree(app_manager.RyuApp):
         # A link that still listens carries nothing, so it must not replace one that does.
         tree = spanning_tree(list(self.switches), [link for link in self.links if link <= ready])
         off = {end for link in self.links if link not in tree for end in link}
-        wanted = {
+        to_be_open = {
             number: frozenset(port for port in switch.up_since_s if (number, port) in ready - off)
             for number, switch in self.switches.items()
         }
-        closing = any(switch.open - wanted[n] for n, switch in self.switches.items())
+        closing = any(switch.open - to_be_open[n] for n, switch in self.switches.items())
         moved = tree != self.tree
         # A frame still under way by the old tree teaches what is no longer so: forget once more.
         forget = moved or self.settling
         self.tree, self.settling = tree, moved or closing
         if moved:
             for link in set(self.links) - tree:
-                self.logger.info("out of the tree: %s", " - ".join(map(said, sorted(link))))
+                self.logger.info("out of the tree: %s", " - ".join(map(end_text, sorted(link))))
         for number, switch in list(self.switches.items()):
-            now_open = switch.open & wanted[number] if closing else wanted[number]
+            now_open = switch.open & to_be_open[number] if closing else to_be_open[number]
             if not switch.connected or (now_open == switch.open and not forget):
                 continue
             opened, closed = now_open - switch.open, switch.open - now_open
             switch.open = now_open
             if opened or closed:
-                what = "open ports of switch %d: %s"
-                self.logger.info(what, number, ", ".join(map(str, sorted(now_open))) or "none")
+                template = "open ports of switch %d: %s"
+                self.logger.info(template, number, ", ".join(map(str, sorted(now_open))) or "none")
             send_at_once(switch, change(switch.datapath, opened, closed, now_open, forget))
         if self.settling:
             hub.spawn_after(SETTLE_S, self.update)  # then what is to open
@@ -304,16 +304,16 @@ def spanning_tree(switches: list[int], links: list[frozenset[End]]) -> frozenset
         reached.add(root)
         nearest = [root]
         while nearest:
-            here = nearest.pop(0)
+            near = nearest.pop(0)
             for link in sorted(links, key=sorted):
                 ends = [number for number, _ in link]
-                if here not in ends or len(link) < 2:
+                if near not in ends or len(link) < 2:
                     continue
-                there = ends[1] if ends[0] == here else ends[0]
-                if there not in reached:
-                    reached.add(there)
+                far = ends[1] if ends[0] == near else ends[0]
+                if far not in reached:
+                    reached.add(far)
                     tree.add(link)
-                    nearest.append(there)
+                    nearest.append(far)
     return frozenset(tree)
 
 
@@ -330,9 +330,10 @@ def read_probe(data: bytes) -> End | None:
     """What a probe of ours says; None for any other frame."""
     if len(data) < PROBE.size:
         return None
-    to, _, kind, chassis, one, number, place, other, port, *_ = PROBE.unpack_from(data)
-    ours = (to, kind, chassis, one, place, other)
-    if ours != (LLDP_TO, LLDP_TYPE, CHASSIS, LOCALLY, PORT, LOCALLY):
+    to, _, kind, *tlvs = PROBE.unpack_from(data)
+    chassis, chassis_subtype, number, port_tlv, port_subtype, port, *_ = tlvs
+    constants = (to, kind, chassis, chassis_subtype, port_tlv, port_subtype)
+    if constants != (LLDP_TO, LLDP_TYPE, CHASSIS, LOCALLY, PORT, LOCALLY):
         return None
     return number, port
 
@@ -431,7 +432,7 @@ def send_at_once(switch: Switch, messages: list[Any]) -> None:
     whole = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
     bundle = [
         parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_OPEN_REQUEST, whole, []),
-        *(parser.ONFBundleAddMsg(datapath, BUNDLE, whole, each, []) for each in messages),
+        *(parser.ONFBundleAddMsg(datapath, BUNDLE, whole, message, []) for message in messages),
         parser.ONFBundleCtrlMsg(datapath, BUNDLE, ofp.ONF_BCT_COMMIT_REQUEST, whole, []),
     ]
     for message in bundle:
@@ -465,6 +466,6 @@ def mac_of(address: str) -> bytes:
     return bytes.fromhex(address.replace(":", ""))
 
 
-def said(end: End) -> str:
+def end_text(end: End) -> str:
     """In words."""
     return f"switch {end[0]} port {end[1]}"

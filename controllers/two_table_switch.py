@@ -62,7 +62,7 @@ class Switch(kit.Switch):
         self.moves = kit.Moves()
         self.paused: dict[bytes, float] = {}  # address -> until when
         marks = Template.MAC, Template.PORT
-        self.flows = [Template(each, *marks) for each in learned(datapath, *marks)]
+        self.flows = [Template(message, *marks) for message in learned(datapath, *marks)]
 
 
 class TwoTableSwitch(kit.Switches, app_manager.RyuApp):
@@ -81,7 +81,7 @@ class TwoTableSwitch(kit.Switches, app_manager.RyuApp):
     5. A port went down or away: forget every address behind it.
     """
 
-    known = Switch
+    switch_class = Switch
 
     def pipeline(self, datapath: Any) -> list[Any]:
         """Step 1: the fixed flows, as drawn above."""
@@ -98,10 +98,10 @@ class TwoTableSwitch(kit.Switches, app_manager.RyuApp):
     @set_ev_cls(ofp_event.EventOFPPacketIn, [CONFIG_DISPATCHER, MAIN_DISPATCHER])
     def frame_arrives(self, ev: Any) -> None:
         """Steps 2 and 3, in one send."""
-        found = kit.arrived(self.switches, ev.msg)
-        if found is None:
+        arrival = kit.arrived(self.switches, ev.msg)
+        if arrival is None:
             return
-        switch, in_port, destination, source = found
+        switch, in_port, destination, source = arrival
         out_port, reply = None, b""
         if not (kit.is_group(source) or kit.is_reserved(destination)):
             reply = self.learn(switch, source, in_port)
@@ -192,8 +192,8 @@ class TwoTableSwitch(kit.Switches, app_manager.RyuApp):
 def learned(datapath: Any, mac: bytes, port: int) -> list[Any]:
     """The two flows of an address: in table 1, and in table 0. Both bear it as their cookie."""
     to, by = {"eth_dst": kit.text(mac)}, {"in_port": port, "eth_src": kit.text(mac)}
-    both = {"idle_timeout": AGE_S, "flags": ofp.OFPFF_SEND_FLOW_REM, "cookie": kit.cookie_of(mac)}
+    common = {"idle_timeout": AGE_S, "flags": ofp.OFPFF_SEND_FLOW_REM, "cookie": kit.cookie_of(mac)}
     return [
-        kit.flow(datapath, TABLE_DESTINATION, PRIORITY_KNOWN, to, out=port, **both),
-        kit.flow(datapath, TABLE_SOURCE, PRIORITY_KNOWN, by, goto=TABLE_DESTINATION, **both),
+        kit.flow(datapath, TABLE_DESTINATION, PRIORITY_KNOWN, to, out=port, **common),
+        kit.flow(datapath, TABLE_SOURCE, PRIORITY_KNOWN, by, goto=TABLE_DESTINATION, **common),
     ]

@@ -92,24 +92,24 @@ class Plan:
         self.subnets[name] = subnet
 
     def neighbours(self, router):
-        """(the other router, its address there, the same in IPv6), cable by cable."""
+        """(the neighbour, its address there, the same in IPv6), cable by cable."""
         for a, b, subnet in self.cables:
             if router in (a, b):
-                other = b if router == a else a
-                last = subnet.routers[other]
-                yield other, subnet.ip(last), subnet.ip6(last)
+                neighbour = b if router == a else a
+                last = subnet.routers[neighbour]
+                yield neighbour, subnet.ip(last), subnet.ip6(last)
 
     def first_hops(self, router):
         """Router -> the neighbour to go through, on a shortest way: a search in widening rings."""
-        first: dict[str, tuple[str, str] | None] = {router: None}
+        hops: dict[str, tuple[str, str] | None] = {router: None}
         queue = deque([router])
         while queue:
-            here = queue.popleft()
-            for other, ip, ip6 in self.neighbours(here):
-                if other not in first:
-                    first[other] = (ip, ip6) if here == router else first[here]
-                    queue.append(other)
-        return first
+            current = queue.popleft()
+            for neighbour, ip, ip6 in self.neighbours(current):
+                if neighbour not in hops:
+                    hops[neighbour] = (ip, ip6) if current == router else hops[current]
+                    queue.append(neighbour)
+        return hops
 
     def routes(self, router):
         """((network, next hop), ...) in IPv4 and in IPv6, for all networks that are not its own."""
@@ -271,8 +271,8 @@ class InternetTopo(Topo):
         """A name for every interface: hosts by what they are, routers by where the cable goes."""
         subnets = self.plan.subnets
         for a, b, subnet in self.plan.cables:
-            for here, there in ((a, b), (b, a)):
-                self.address(f"to-{there}.{here}.isp.com.", subnet, subnet.routers[here])
+            for near, far in ((a, b), (b, a)):
+                self.address(f"to-{far}.{near}.isp.com.", subnet, subnet.routers[near])
         for name, subnet in subnets.items():
             if not name.startswith("cable"):
                 [(router, last)] = subnet.routers.items()
@@ -281,11 +281,11 @@ class InternetTopo(Topo):
             for i in range(clients):
                 number = (n - 1) * clients + i + 1
                 self.address(f"pc{number}.isp.com.", subnets[f"s{n}"], 10 + i)
-        for name, known in (
+        for name, server_name in (
             ("root", "a.root-servers.lab."), ("com", "a.gtld.lab."), ("org", "b.gtld.lab."),
             ("ns1", "ns1.isp.com."), ("ns2", "ns2.isp.com."), ("resolver", "resolver.isp.com."),
         ):  # fmt: skip
-            self.address(known, subnets[name], 2)
+            self.address(server_name, subnets[name], 2)
         for k in range(1, sites + 1):
             self.address(f"www.{SITES[k - 1]}.", subnets[f"site{k}"], 2)
         if "home" in subnets:
@@ -335,14 +335,14 @@ class InternetTopo(Topo):
         return self.zone(top + ".", server, lines + (self.addresses(*isp) if top == "com" else []))
 
     def isp_zone(self):
-        ours = [name for name, _, _ in self.names if name.endswith(".isp.com.")]
-        lines = ["@ IN NS ns1", "@ IN NS ns2", *self.addresses(*ours)]
+        isp_names = [name for name, _, _ in self.names if name.endswith(".isp.com.")]
+        lines = ["@ IN NS ns1", "@ IN NS ns2", *self.addresses(*isp_names)]
         return self.zone("isp.com.", "ns1.isp.com.", lines)
 
     def site_zone(self, site):
         lines = ["@ IN NS ns1.isp.com.", "@ IN NS ns2.isp.com.", "@ IN MX 10 mail.isp.com."]
         lines += ["blog IN CNAME www", *self.addresses(f"www.{site}.")]
-        _, ip, ip6 = next(each for each in self.names if each[0] == f"www.{site}.")
+        _, ip, ip6 = next(entry for entry in self.names if entry[0] == f"www.{site}.")
         lines.append(f"@ IN A {ip}")
         if self.ipv6:
             lines.append(f"www6 IN AAAA {ip6}  ; an IPv6 address alone")

@@ -164,9 +164,10 @@ class HomeRouter(Router):
             f" add rule ip nat out oifname {outside} masquerade'"
         )
         iptables = f"iptables -t nat -A POSTROUTING -o {outside} -j MASQUERADE"
-        said = self.cmd(f"if command -v nft >/dev/null; then {nft}; else {iptables}; fi; echo =$?")
-        if said.split("=")[-1].strip() != "0":
-            raise RuntimeError(f"{self.name} cannot do NAT: {said}")
+        masquerade = f"if command -v nft >/dev/null; then {nft}; else {iptables}; fi"
+        output = self.cmd(f"{masquerade}; echo =$?")
+        if output.split("=")[-1].strip() != "0":
+            raise RuntimeError(f"{self.name} cannot do NAT: {output}")
         self.dhcp_server = None
         if dhcp:
             network = inside.rpartition(".")[0]

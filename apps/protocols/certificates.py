@@ -71,17 +71,17 @@ def certificate(folder: str, names: Sequence[str]) -> tuple[str, str]:
     ca = authority(folder)
     base = os.path.join(folder, names[0].replace("*", "_").replace(":", "_"))
     # Made beside its place, each server its own, so that nobody reads half of it.
-    fresh = f"{base}.{os.getpid()}"
+    temporary = f"{base}.{os.getpid()}"
     _openssl(
         "-subj", f"/CN={names[0][:64]}",
         "-CA", ca, "-CAkey", os.path.join(folder, "ca.key"),
         "-addext", f"subjectAltName={','.join(alternatives)}",
         "-addext", "basicConstraints=critical,CA:FALSE",
         "-addext", "extendedKeyUsage=serverAuth",
-        "-keyout", f"{fresh}.key", "-out", f"{fresh}.pem",
+        "-keyout", f"{temporary}.key", "-out", f"{temporary}.pem",
     )  # fmt: skip
-    os.rename(f"{fresh}.key", f"{base}.key")
-    os.rename(f"{fresh}.pem", f"{base}.pem")
+    os.rename(f"{temporary}.key", f"{base}.key")
+    os.rename(f"{temporary}.pem", f"{base}.pem")
     return f"{base}.pem", f"{base}.key"
 
 

@@ -2,8 +2,8 @@
 """What was answered and what was denied, each until its TTL has run out.
 
 The cast
-    `Found`  what is known about a question
-    `Cache`  keeps it: RFC 2308 (denials), RFC 8767 (old answers rather than none)
+    `Result`  what is known about a question
+    `Cache`   keeps it: RFC 2308 (denials), RFC 8767 (old answers rather than none)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STALE_TTL_S = 30  # of an old answer, RFC 8767 section 4
 
 
 @dataclass(frozen=True)
-class Found:
+class Result:
     """What is known about a question: records, or a denial with the SOA that vouches for it."""
 
     rcode: int
@@ -56,31 +56,31 @@ class Cache:
         self.stale_s = stale_s
         self._lock = threading.Lock()
         # (name, type) -> (expires, what). Type ANY: holds for all types, as NXDOMAIN does.
-        self._entries: dict[tuple[bytes, int], tuple[float, Found]] = {}
+        self._entries: dict[tuple[bytes, int], tuple[float, Result]] = {}
 
     def put(self, rrset: RRset) -> None:
         """Remember an answer."""
-        found = Found(NOERROR, [rrset])
-        self._store((rrset.name.lower(), rrset.rtype), min(rrset.ttl, MAX_TTL_S), found)
+        result = Result(NOERROR, [rrset])
+        self._store((rrset.name.lower(), rrset.rtype), min(rrset.ttl, MAX_TTL_S), result)
 
     def put_denial(self, name: bytes, rtype: int, rcode: int, soa: RRset) -> None:
         """Remember that NAME does not exist (NXDOMAIN) or has no RTYPE (NOERROR)."""
         ttl = min(soa.ttl, soa.minimum(), MAX_NEGATIVE_TTL_S)
         kind = ANY if rcode == NXDOMAIN else rtype
-        self._store((name.lower(), kind), ttl, Found(rcode, [], soa))
+        self._store((name.lower(), kind), ttl, Result(rcode, [], soa))
 
-    def _store(self, key: tuple[bytes, int], ttl: int, found: Found) -> None:
+    def _store(self, key: tuple[bytes, int], ttl: int, result: Result) -> None:
         if ttl <= 0:
             return  # "for this transaction only" (RFC 1035 section 3.2.1)
         with self._lock:
             self._entries.pop(key, None)
-            if found.rrsets:
+            if result.rrsets:
                 self._entries.pop((key[0], ANY), None)  # so the name exists after all
             while len(self._entries) >= self._limit:
                 del self._entries[next(iter(self._entries))]  # the oldest
-            self._entries[key] = (self._clock() + ttl, found)
+            self._entries[key] = (self._clock() + ttl, result)
 
-    def get(self, name: bytes, rtype: int, *, stale: bool = False) -> Found | None:
+    def get(self, name: bytes, rtype: int, *, stale: bool = False) -> Result | None:
         """What is remembered and still true, with the TTL that is left. With STALE also what was
         true until not too long ago."""
         name = name.lower()
@@ -90,7 +90,7 @@ class Cache:
                 entry = self._entries.get(key)
                 if entry is None:
                     continue
-                expires, found = entry
+                expires, result = entry
                 left = math.floor(expires - now)
                 if left <= 0 and now > expires + self.stale_s:
                     del self._entries[key]
@@ -99,10 +99,10 @@ class Cache:
                 if not stale:
                     continue
                 left = STALE_TTL_S
-            return Found(
-                found.rcode,
-                [aged(rrset, left) for rrset in found.rrsets],
-                None if found.soa is None else aged(found.soa, left),
+            return Result(
+                result.rcode,
+                [aged(rrset, left) for rrset in result.rrsets],
+                None if result.soa is None else aged(result.soa, left),
             )
         return None
 

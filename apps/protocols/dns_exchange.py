@@ -54,8 +54,8 @@ def fits(query: Message, wire: bytes) -> Message | None:
         # Servers that cannot parse may leave the question out (RFC 1035 section 4.1.1).
         return reply if reply.rcode in (FORMERR, SERVFAIL, NOTIMP) else None
     assert query.qname is not None
-    same = (reply.qtype, reply.qclass) == (query.qtype, query.qclass)
-    return reply if same and reply.qname.lower() == query.qname.lower() else None
+    same_type = (reply.qtype, reply.qclass) == (query.qtype, query.qclass)
+    return reply if same_type and reply.qname.lower() == query.qname.lower() else None
 
 
 def _left(deadline: float) -> float:

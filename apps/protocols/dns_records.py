@@ -179,7 +179,7 @@ def parent(wire: bytes) -> bytes:
 
 def is_below(wire: bytes, top: bytes) -> bool:
     """Is a name TOP itself or below it? Both in small letters."""
-    return wire.endswith(top) and any(each == top for each in above(wire))
+    return wire.endswith(top) and any(ancestor == top for ancestor in above(wire))
 
 
 def end_of_name(raw: bytes, at: int) -> int:

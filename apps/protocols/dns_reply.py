@@ -13,7 +13,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from protocols.dns_cache import MAX_TTL_S, Found
+from protocols.dns_cache import MAX_TTL_S, Result
 from protocols.dns_records import AAAA, ANY, CNAME, NS, ROOT, SOA, A, RRset, is_below, name_text
 from protocols.dns_wire import AA, NOERROR, NXDOMAIN, RCODES, Message
 
@@ -37,15 +37,15 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.kind == "answer":
-            return str(Found(NOERROR, self.rrsets))
+            return str(Result(NOERROR, self.rrsets))
         if self.kind == "referral":
-            known = ", ".join(
+            servers = ", ".join(
                 f"{name_text(server)} {' '.join(addresses)}".rstrip()
                 for server, addresses in self.servers.items()
             )
-            return f"referral to {name_text(self.child)}: {known}"
+            return f"referral to {name_text(self.child)}: {servers}"
         if self.kind == "denial":
-            return str(Found(self.rcode, []))
+            return str(Result(self.rcode, []))
         return f"of no use: {self.why}"
 
 
@@ -85,14 +85,14 @@ def _chain(answer: Sequence[RRset], name: bytes, rtype: int) -> list[RRset]:
     """The records for NAME, with the CNAMEs that lead to them; as far as ANSWER goes."""
     if rtype == ANY:
         return [rrset for rrset in answer if rrset.name.lower() == name]
-    here = {(rrset.name.lower(), rrset.rtype): rrset for rrset in answer}
+    by_key = {(rrset.name.lower(), rrset.rtype): rrset for rrset in answer}
     chain: list[RRset] = []
     while len(chain) <= MAX_CHAIN:
-        rrset = here.get((name, rtype))
+        rrset = by_key.get((name, rtype))
         if rrset is not None:
             return [*chain, rrset]
         # Out of the dict, so that a loop of CNAMEs ends here.
-        rrset = here.pop((name, CNAME), None)
+        rrset = by_key.pop((name, CNAME), None)
         if rrset is None:
             break
         chain.append(rrset)
@@ -103,9 +103,9 @@ def _chain(answer: Sequence[RRset], name: bytes, rtype: int) -> list[RRset]:
 def _referral(ns: RRset, additional: Sequence[RRset]) -> Verdict:
     servers: Servers = {target.lower(): [] for target in ns.datas}
     ttl = ns.ttl
-    for wanted, family in ((A, socket.AF_INET), (AAAA, socket.AF_INET6)):
+    for rtype, family in ((A, socket.AF_INET), (AAAA, socket.AF_INET6)):
         for rrset in additional:
-            if rrset.rtype == wanted and rrset.name.lower() in servers:
+            if rrset.rtype == rtype and rrset.name.lower() in servers:
                 servers[rrset.name.lower()] += [socket.inet_ntop(family, d) for d in rrset.datas]
                 ttl = min(ttl, rrset.ttl)
     return Verdict("referral", child=ns.name.lower(), servers=servers, ttl=min(ttl, MAX_TTL_S))

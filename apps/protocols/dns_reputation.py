@@ -43,15 +43,15 @@ class Reputation:
                 ),
             )
 
-    def answered(self, address: str, rtt_s: float, others: Sequence[str]) -> None:
-        """ADDRESS has answered after RTT_S; OTHERS could have been asked instead."""
+    def answered(self, address: str, rtt_s: float, candidates: Sequence[str]) -> None:
+        """ADDRESS has answered after RTT_S; CANDIDATES could have been asked instead."""
         with self._lock:
             self._room(self._srtt)
             before = self._srtt.get(address)
             self._srtt[address] = rtt_s if before is None else 0.7 * before + 0.3 * rtt_s
-            for other in others:
-                if other != address and other in self._srtt:
-                    self._srtt[other] *= 0.98
+            for candidate in candidates:
+                if candidate != address and candidate in self._srtt:
+                    self._srtt[candidate] *= 0.98
 
     def silent(self, address: str, waited_s: float) -> None:
         """ADDRESS has not answered within WAITED_S."""

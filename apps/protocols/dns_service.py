@@ -73,8 +73,8 @@ MAX_TCP = 1500  # connections at a time
 MAX_OUT = 256 * 1024  # bytes that wait for a slow reader; then nothing more is read from it
 MAX_AT_WORK = 128  # queries at a time for a source that waits for others
 BATCH = 64  # datagrams in a row before TCP has its turn
-MAX_KNOWN = 20_000  # answers kept ready
-MAX_KNOWN_QUERY = 300  # bytes
+MAX_READY = 20_000  # answers kept ready
+MAX_READY_QUERY = 300  # bytes
 IP_PKTINFO = 8  # linux/in.h; the socket module has the name since Python 3.14
 PKTINFO_BYTES = 64  # room for one control message of either family
 
@@ -85,7 +85,7 @@ class Source:
     # By the query without its id: the answer without its, and its line in the log. A source whose
     # answer depends on the query alone may have a dict here, and puts a new one in its place when
     # its data change.
-    known: dict[bytes, tuple[bytes, str]] | None = None
+    ready_answers: dict[bytes, tuple[bytes, str]] | None = None
 
     def resolve(self, query: Message) -> Message:
         """The response to QUERY, which has exactly one question, of class IN."""
@@ -271,10 +271,10 @@ class Server:
         self.wake_read, self.wake_write = socket.socketpair()
         self.connections: dict[socket.socket, Connection] = {}
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = hard if hard != resource.RLIM_INFINITY else 65536
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
+        most = hard if hard != resource.RLIM_INFINITY else 65536
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
         self.max_tcp = max(1, min(MAX_TCP, soft - 200 if soft > 0 else MAX_TCP))
         self.selector = selectors.DefaultSelector()
         # Only on a wildcard address is it open from which of ours to answer.
@@ -315,7 +315,7 @@ class Server:
     def datagrams(self) -> None:
         """Answer the datagrams that have come, up to BATCH of them."""
         recvfrom, sendto, anywhere = self.udp.recvfrom, self.udp.sendto, self.anywhere
-        known = self.source.known
+        ready_answers = self.source.ready_answers
         for _ in range(BATCH):
             control: list[Any] = []
             try:
@@ -325,8 +325,8 @@ class Server:
                     wire, peer = recvfrom(65535)
             except OSError:
                 return  # no more; or one with a bad checksum: nothing to do for anyone
-            if known is not None:
-                ready = known.get(wire[2:])
+            if ready_answers is not None:
+                ready = ready_answers.get(wire[2:])
                 if ready is not None:
                     response, note = ready
                     try:
@@ -343,7 +343,8 @@ class Server:
 
     def datagram(self, wire: bytes, control: list[Any], peer: Any) -> None:
         """Work out the answer to one datagram, here or in a thread."""
-        known = self.source.known  # before resolve(): if the data change now, this dict is dropped
+        # Before resolve(): if the data change meanwhile, this dict is dropped.
+        ready_answers = self.source.ready_answers
         query = read(wire)
         note = ""
         if isinstance(query, Message):
@@ -356,10 +357,11 @@ class Server:
         self.send(response, control, peer)
         if note:
             self.log.gather(note)
-        if known is not None and len(wire) <= MAX_KNOWN_QUERY and response[3] & 0xF != SERVFAIL:
-            if len(known) >= MAX_KNOWN:
-                known.clear()
-            known[wire[2:]] = response[2:], note
+        failed = response[3] & 0xF == SERVFAIL
+        if ready_answers is not None and len(wire) <= MAX_READY_QUERY and not failed:
+            if len(ready_answers) >= MAX_READY:
+                ready_answers.clear()
+            ready_answers[wire[2:]] = response[2:], note
 
     def send(self, response: bytes, control: list[Any], peer: Any) -> None:
         """Send one datagram, from the address that was asked."""
@@ -428,7 +430,7 @@ class Server:
             except OSError:
                 return  # nobody else; or the caller hung up
             if len(self.connections) >= self.max_tcp:
-                self.close(min(self.connections.values(), key=lambda each: each.last_s))
+                self.close(min(self.connections.values(), key=lambda connection: connection.last_s))
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections[sock] = Connection(sock, peer[0].removeprefix("::ffff:"))
@@ -457,20 +459,21 @@ class Server:
             return self.close(connection)
         if connection.ended and not connection.busy:
             return self.close(connection)
-        wanted = selectors.EVENT_WRITE if connection.out else 0
+        interest = selectors.EVENT_WRITE if connection.out else 0
         if not connection.ended and not connection.todo and len(connection.out) < MAX_OUT:
-            wanted |= selectors.EVENT_READ
-        self.watch(connection.sock, wanted)
+            interest |= selectors.EVENT_READ
+        self.watch(connection.sock, interest)
 
-    def watch(self, sock: socket.socket, wanted: int) -> None:
-        """Wait for WANTED. For 0 wait for nothing: a thread at work will bring it back here."""
+    def watch(self, sock: socket.socket, interest: int) -> None:
+        """Wait for the events of INTEREST. For 0 wait for nothing: a thread at work will bring it
+        back here."""
         watched = self.selector.get_map().get(sock)
-        if watched is None and wanted:
-            self.selector.register(sock, wanted)
-        elif watched is not None and not wanted:
+        if watched is None and interest:
+            self.selector.register(sock, interest)
+        elif watched is not None and not interest:
             self.selector.unregister(sock)
-        elif watched is not None and watched.events != wanted:
-            self.selector.modify(sock, wanted)
+        elif watched is not None and watched.events != interest:
+            self.selector.modify(sock, interest)
 
     def receive(self, connection: Connection) -> None:
         """Cut what has come into queries."""

@@ -197,7 +197,7 @@ def read_name(wire: bytes, at: int) -> tuple[bytes, int]:
 
 def _read_section(wire: bytes, at: int, count: int, section: list[RRset], message: Message) -> int:
     sets: dict[tuple[bytes, int], RRset] = {}
-    there: set[tuple[bytes, int, bytes]] = set()  # name, type, data
+    present: set[tuple[bytes, int, bytes]] = set()  # name, type, data
     for _ in range(count):
         name, at = read_name(wire, at)
         rtype, rclass, ttl, length = RECORD.unpack_from(wire, at)
@@ -219,9 +219,9 @@ def _read_section(wire: bytes, at: int, count: int, section: list[RRset], messag
                 section.append(rrset)
             else:
                 rrset.ttl = min(rrset.ttl, ttl)  # section 5.2
-                if (*key, raw) not in there:
+                if (*key, raw) not in present:
                     rrset.datas.append(raw)
-            there.add((*key, raw))
+            present.add((*key, raw))
         at = end
     return at
 

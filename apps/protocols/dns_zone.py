@@ -68,12 +68,12 @@ def read_lines(text: str) -> Iterator[Line]:
     """The entries of a master file; what stands between brackets is one. Raises BadText."""
     number = 1
     words: list[str] = []
-    start, indented, fresh, depth = 1, False, True, 0
+    start, indented, at_start, depth = 1, False, True, 0
     opened = 0
     for match in PIECE.finditer(text):
         kind = match.lastgroup
-        if fresh:
-            start, indented, fresh = number, kind == "blank", False
+        if at_start:
+            start, indented, at_start = number, kind == "blank", False
         if kind == "word" or kind == "quoted":
             words.append(match[kind])
         elif kind == "bracket":
@@ -87,7 +87,7 @@ def read_lines(text: str) -> Iterator[Line]:
         if kind == "end" and depth == 0:
             if words:
                 yield Line(start, words, indented)
-            words, fresh = [], True
+            words, at_start = [], True
     if depth:
         raise BadText(f"line {opened}: a bracket ( that nobody closes")
     if words:
@@ -145,16 +145,16 @@ class Reader:
         return words[1]
 
     def _include(
-        self, path: Path, wanted: str, origin: bytes | None, depth: int
+        self, path: Path, file_name: str, origin: bytes | None, depth: int
     ) -> Iterator[tuple[str, RRset]]:
         # Its own $ORIGIN ends with the file (RFC 1035 section 5.1), and so does its $TTL.
-        inner = (path.parent / wanted).resolve()
+        inner = (path.parent / file_name).resolve()
         if not inner.is_relative_to(self.folder):
-            raise BadText(f"$INCLUDE {wanted}: it lies outside the folder {self.folder}")
+            raise BadText(f"$INCLUDE {file_name}: it lies outside the folder {self.folder}")
         if depth >= MAX_INCLUDES:
             raise BadText(f"more than {MAX_INCLUDES} files within files")
         if not inner.is_file():
-            raise BadText(f"$INCLUDE {wanted}: there is no such file")
+            raise BadText(f"$INCLUDE {file_name}: there is no such file")
         before = self.ttl, self.last_ttl
         yield from self.read(inner, origin, depth + 1)
         self.ttl, self.last_ttl = before
@@ -207,10 +207,10 @@ class Zone:
         self.names = {self.origin}
         self.files: list[Path] = []
         for name in records:
-            for each in above(name):
-                if each in self.names:
+            for ancestor in above(name):
+                if ancestor in self.names:
                     break
-                self.names.add(each)
+                self.names.add(ancestor)
         # Names that are handed to other servers.
         self.cuts = {name for name in records if NS in records[name] and name != self.origin}
         soa = records[self.origin][SOA]
@@ -226,14 +226,14 @@ class Zone:
         """Where, between the zone's top and NAME, the zone is handed to other servers."""
         if not self.cuts:
             return None
-        found = None
+        highest = None
         # The highest cut counts: what lies below it is not ours, not even another NS.
-        for each in above(name):
-            if each == self.origin:
+        for ancestor in above(name):
+            if ancestor == self.origin:
                 break
-            if each in self.cuts and not (each == name and rtype == DS):
-                found = each  # DS lives on the parent's side of a cut (RFC 4035 3.1.4.1)
-        return found
+            if ancestor in self.cuts and not (ancestor == name and rtype == DS):
+                highest = ancestor  # DS lives on the parent's side of a cut (RFC 4035 3.1.4.1)
+        return highest
 
     def match(self, name: bytes) -> bytes | None:
         """The name whose records answer for NAME: itself, a wildcard, or None (NXDOMAIN)."""
@@ -292,11 +292,11 @@ def _add(node: dict[int, RRset], rrset: RRset, where: str) -> None:
     """Put one record to the others of its name."""
     if (CNAME in node) != (rrset.rtype == CNAME) and node:
         raise Fault(f"{where}: nothing may stand beside a CNAME (RFC 1034 section 3.6.2)")
-    known = node.setdefault(rrset.rtype, rrset)
-    if known is rrset:
+    stored = node.setdefault(rrset.rtype, rrset)
+    if stored is rrset:
         return
     if rrset.rtype == CNAME:
         raise Fault(f"{where}: a second CNAME for one name")
     # RFC 2181 section 5.2: one TTL for all of a set. That of the first counts.
-    if rrset.datas[0] not in known.datas:
-        known.datas.append(rrset.datas[0])
+    if rrset.datas[0] not in stored.datas:
+        stored.datas.append(rrset.datas[0])

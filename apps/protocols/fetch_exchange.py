@@ -135,8 +135,8 @@ class Fetch:
             raise TimeoutError
         return left
 
-    def _timed_out(self, what: str, hint: str) -> FetchError:
-        return FetchError(EXIT_TIMEOUT, f"{what} within {self._timeout_s:g} s", hint)
+    def _timed_out(self, event: str, hint: str) -> FetchError:
+        return FetchError(EXIT_TIMEOUT, f"{event} within {self._timeout_s:g} s", hint)
 
     def _resolve(self) -> list[str]:
         host = self.url.host
@@ -157,17 +157,19 @@ class Fetch:
             try:
                 # AF_INET: one question (A). Without it the resolver would ask for AAAA as well.
                 try:
-                    found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
+                    entries = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
                 except socket.gaierror as error:
                     if error.errno != socket.EAI_NODATA:
                         raise
                     # A name without an A record. AI_ADDRCONFIG: only if we have IPv6 ourselves.
                     family, flags = socket.AF_INET6, socket.AI_ADDRCONFIG
                     try:
-                        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM, 0, flags)
+                        entries = socket.getaddrinfo(
+                            host, None, family, socket.SOCK_STREAM, 0, flags
+                        )
                     except socket.gaierror:
                         raise error from None
-                result = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+                result = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
             except BaseException as error:
                 result = error
 
@@ -207,10 +209,10 @@ class Fetch:
                     break
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            here = sock.getsockname()
-            self.facts.update(address=address, port=port, local=[here[0], here[1]])
+            local = sock.getsockname()
+            self.facts.update(address=address, port=port, local=[local[0], local[1]])
             self._mark("connected")
-            self._done("connect", f"{here[0]} port {here[1]} to {address} port {port} (TCP)")
+            self._done("connect", f"{local[0]} port {local[1]} to {address} port {port} (TCP)")
             return sock
         assert failure is not None
         raise failure
@@ -221,7 +223,7 @@ class Fetch:
         if isinstance(error, TimeoutError):
             hint = f"Nobody answers, nobody refuses. See how far packets come: ping {address}"
             return self._timed_out(f"no connection to {where}", hint)
-        said = {
+        explanations = {
             errno.ECONNREFUSED: (
                 "connection refused",
                 "The machine is there, but nothing listens on this port: is the server started?",
@@ -236,7 +238,7 @@ class Fetch:
                 f"traceroute -n {address}",
             ),
         }
-        text, hint = said.get(
+        text, hint = explanations.get(
             error.errno or 0, (error.strerror or str(error), "See: ip addr; ip route")
         )
         return FetchError(EXIT_NO_CONNECTION, f"{where}: {text}", hint)

@@ -183,9 +183,9 @@ class ResponseReader:
         return self._version >= (1, 1) or "keep-alive" in options
 
 
-def _weird(what: str) -> NoReturn:
+def _weird(description: str) -> NoReturn:
     raise FetchError(
-        EXIT_WEIRD, f"the server sent {what}", "Is this really a web server? Check the port."
+        EXIT_WEIRD, f"the server sent {description}", "Is this really a web server? Check the port."
     )
 
 

@@ -121,20 +121,20 @@ def fetch_all(session: Session, url: Url, bodies: dict[int, bytearray], **option
     """The page at URL, and then what it shows, and what its style sheets bring in. `bodies` holds
     what came, by the id of the fetch. Raises FetchError if the page itself cannot be had."""
     page = session.get(url, **options)
-    known = {fetch.url for fetch in session.fetches}
-    done = 0
-    while done < len(session.fetches) < MOST_RESOURCES:
-        fresh = session.fetches[done:]
-        done = len(session.fetches)
-        wanted: list[Url] = []
-        for fetch in fresh:
+    requested = {fetch.url for fetch in session.fetches}
+    examined = 0
+    while examined < len(session.fetches) < MOST_RESOURCES:
+        finished = session.fetches[examined:]
+        examined = len(session.fetches)
+        urls: list[Url] = []
+        for fetch in finished:
             kind = fetch.reader.header("content-type").partition(";")[0].lower()
             text = bytes(bodies.get(id(fetch), b"")).decode("utf-8", "replace")
             if fetch.error is None and kind == "text/html" and fetch is page:
-                wanted += shown_by(text, fetch.url)
+                urls += shown_by(text, fetch.url)
             elif fetch.error is None and kind == "text/css":
-                wanted += shown_by_css(text, fetch.url)
-        wanted = [one for one in dict.fromkeys(wanted) if one not in known]
-        known.update(wanted)
-        session.all_of(wanted[: MOST_RESOURCES - len(session.fetches)])
+                urls += shown_by_css(text, fetch.url)
+        urls = [url for url in dict.fromkeys(urls) if url not in requested]
+        requested.update(urls)
+        session.all_of(urls[: MOST_RESOURCES - len(session.fetches)])
     return page

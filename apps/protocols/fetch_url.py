@@ -84,24 +84,24 @@ def shown_by(page: str, base: Url) -> list[Url]:
 
     class Finder(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            found = {name: value or "" for name, value in attrs}
-            rel = found.get("rel", "").lower().split()
+            values = {name: value or "" for name, value in attrs}
+            rel = values.get("rel", "").lower().split()
             if tag == "link" and {"stylesheet", "icon"} & set(rel):
-                links.append(found.get("href", ""))
+                links.append(values.get("href", ""))
             elif tag in ("img", "script", "source", "video", "audio", "iframe", "embed"):
-                links.append(found.get("src", ""))
+                links.append(values.get("src", ""))
 
     Finder().feed(page)
-    return _wanted(links, base)
+    return _fetchable(links, base)
 
 
 def shown_by_css(text: str, base: Url) -> list[Url]:
     """What a style sheet brings in: url(...) and @import."""
-    found = re.findall(r"""url\(\s*["']?([^"')]+)["']?\s*\)|@import\s+["']([^"']+)["']""", text)
-    return _wanted([first or second for first, second in found], base)
+    matches = re.findall(r"""url\(\s*["']?([^"')]+)["']?\s*\)|@import\s+["']([^"']+)["']""", text)
+    return _fetchable([first or second for first, second in matches], base)
 
 
-def _wanted(links: Sequence[str], base: Url) -> list[Url]:
+def _fetchable(links: Sequence[str], base: Url) -> list[Url]:
     urls = []
     for link in links:
         if link and not link.lower().startswith(("data:", "#", "javascript:", "about:")):

@@ -176,8 +176,10 @@ class Request:
         self.host = _host_name(headers.get("host") if authority is None else authority, version)
         if authority is not None:
             _host_name(headers.get("host"), version)
-        said = headers.get("connection")
-        options = [] if said is None else [word.strip() for word in said.lower().split(",")]
+        connection = headers.get("connection")
+        options: list[str] = []
+        if connection is not None:
+            options = [word.strip() for word in connection.lower().split(",")]
         self.keep_alive = "close" not in options and (version >= (1, 1) or "keep-alive" in options)
         self.usual = self.keep_alive and version >= (1, 1) and method == "GET"
         self.plain = _CONDITIONS.isdisjoint(headers)
@@ -195,11 +197,11 @@ class Request:
 
     def with_body(self, spool: Spool) -> Request:
         """The same request with its body, as a new object."""
-        other = Request.__new__(Request)
+        copy = Request.__new__(Request)
         for name in Request.__slots__:
-            setattr(other, name, getattr(self, name))
-        other._spool = spool
-        return other
+            setattr(copy, name, getattr(self, name))
+        copy._spool = spool
+        return copy
 
     @property
     def expects_continue(self) -> bool:
@@ -359,12 +361,12 @@ def _field(line: bytes) -> tuple[str, str]:
         if colon and TOKEN.fullmatch(name):
             raise BadRequest(400, "a header value has a control character")
         raise BadRequest(400, "a header line is not: name, colon, value")
-    found = match[1].decode("ascii").lower(), match[2].strip(b" \t").decode("latin-1")
+    name_and_value = match[1].decode("ascii").lower(), match[2].strip(b" \t").decode("latin-1")
     if len(line) <= KNOWN_LINE:
         if len(_known_lines) >= KNOWN_LINES:
             _known_lines.clear()
-        _known_lines[line] = found
-    return found
+        _known_lines[line] = name_and_value
+    return name_and_value
 
 
 class RequestReader:
@@ -377,7 +379,7 @@ class RequestReader:
     buffer: what has come and is not used yet.
     """
 
-    _known: ClassVar[dict[bytes, Request]] = {}  # of all connections
+    _known_heads: ClassVar[dict[bytes, Request]] = {}  # of all connections
 
     def __init__(self) -> None:
         self.buffer = b""
@@ -426,7 +428,7 @@ class RequestReader:
             head, self.buffer = buffer, b""
         else:
             head, self.buffer = buffer[:end], buffer[end:]
-        request = self._known.get(head)
+        request = self._known_heads.get(head)
         if request is not None:
             return request
         if end > MAX_HEAD:
@@ -440,9 +442,9 @@ class RequestReader:
             self._left = request.length
             self.in_body = True
         elif len(head) <= 2048:
-            if len(self._known) >= KNOWN_HEADS:
-                self._known.clear()
-            self._known[head] = request
+            if len(self._known_heads) >= KNOWN_HEADS:
+                self._known_heads.clear()
+            self._known_heads[head] = request
         return request
 
     def body(self) -> bytes:
@@ -682,17 +684,17 @@ def conditional(request: Request, etag: str, modified: int) -> int:
     The order is that of RFC 9110 section 13.2.2. MODIFIED is in seconds since 1970.
     """
     headers = request.headers
-    wanted = headers.get("if-match")
-    if wanted is not None:
-        if wanted.strip() != "*" and not _listed(etag, wanted, weak=False):
+    if_match = headers.get("if-match")
+    if if_match is not None:
+        if if_match.strip() != "*" and not _listed(etag, if_match, weak=False):
             return 412
     else:
         since = parse_http_date(headers.get("if-unmodified-since", ""))
         if since is not None and modified > since:
             return 412
-    have = headers.get("if-none-match")
-    if have is not None:
-        if have.strip() == "*" or _listed(etag, have, weak=True):
+    if_none_match = headers.get("if-none-match")
+    if if_none_match is not None:
+        if if_none_match.strip() == "*" or _listed(etag, if_none_match, weak=True):
             return 304 if request.method in ("GET", "HEAD") else 412
         return 200
     since = parse_http_date(headers.get("if-modified-since", ""))
@@ -716,8 +718,8 @@ def ranged(request: Request, etag: str, modified: int, size: int) -> tuple[int, 
     guard = request.headers.get("if-range")
     if guard is not None:
         # Only if it is still the same file (RFC 9110 section 13.1.5); dates must be equal.
-        same = guard == etag if '"' in guard else parse_http_date(guard) == modified
-        if not same or etag.startswith("W/"):
+        unchanged = guard == etag if '"' in guard else parse_http_date(guard) == modified
+        if not unchanged or etag.startswith("W/"):
             return None
     match = re.fullmatch(r"bytes\s*=\s*([0-9]{0,18})-([0-9]{0,18})\s*", text, re.IGNORECASE)
     if match is None or match[1] == match[2] == "":

@@ -98,8 +98,8 @@ class Connection:
         self.deadline = server.now + server.idle_s
         self.events = select.EPOLLIN
         self.request: Request | None = None
-        self.wanted = False  # is the body to be kept?
-        self.kept = NOTHING
+        self.body_wanted = False  # is the body to be kept?
+        self.body = NOTHING
         self.ending = False  # close when `out` is empty
         self.mute = False  # the client has said that it sends no more
         self.waiting = False  # an iterator's next piece is being made
@@ -165,7 +165,7 @@ class Connection:
 
     def _requests(self) -> bool:
         """Begin with every request that is here; False: there was none."""
-        some = False
+        any_begun = False
         try:
             while self.reader.buffer and self.state in ("head", "body"):
                 if self.state == "head":
@@ -175,11 +175,11 @@ class Connection:
                     self._begin(request)
                 elif not self._take_body():
                     break
-                some = True
+                any_begun = True
         except BadRequest as bad:
             self._refuse(bad.status, f"{bad}.")
-            some = True
-        return some
+            any_begun = True
+        return any_begun
 
     def _begin(self, request: Request) -> None:
         self.request = request
@@ -188,21 +188,21 @@ class Connection:
                 return self._refuse(411, "Say how long the body is.", keep=True)
             return self._answer(request)
         server, length = self.server, request.length
-        self.wanted = server.app.takes_body(request)
+        self.body_wanted = server.app.takes_body(request)
         if length is not None and length > server.max_body:
             return self._refuse(413, f"At most {server.max_body} octets are taken.")
         expect = request.headers.get("expect")
         if expect is not None and not request.expects_continue and request.version >= (1, 1):
             return self._refuse(417, "The only thing to expect here is 100-continue.")
-        if not self.wanted and ((length or 0) > DRAINED or expect is not None):
+        if not self.body_wanted and ((length or 0) > DRAINED or expect is not None):
             # Nobody wants it: the answer goes out at once, and the connection ends.
             self.ending = True
             return self._answer(request)
         if request.expects_continue and not self.mute:
             self.out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.flush()
-        if self.wanted:
-            self.kept = Spool()
+        if self.body_wanted:
+            self.body = Spool()
         self.state = "body"
 
     def _lacks_length(self, request: Request) -> bool:
@@ -216,17 +216,17 @@ class Connection:
             self.answered += len(data)
             if self.answered > self.server.max_body:
                 raise BadRequest(413, f"at most {self.server.max_body} octets are taken")
-            if self.wanted:
-                self.kept.write(data)
+            if self.body_wanted:
+                self.body.write(data)
             elif self.answered > DRAINED:
                 self.ending = True  # it goes on and on, and nobody wants it
         if self.reader.in_body and not self.ending:
             return False
         request, self.answered = self.request, 0
         assert request is not None
-        if self.wanted:
-            request = request.with_body(self.kept)
-            self.kept = NOTHING
+        if self.body_wanted:
+            request = request.with_body(self.body)
+            self.body = NOTHING
         self._answer(request)
         return True
 
@@ -234,7 +234,7 @@ class Connection:
         """Answer with an error; what comes after it cannot be trusted to be a request."""
         if not keep:
             self.ending = True
-        request, self.kept, self.answered = self.request, NOTHING, 0
+        request, self.body, self.answered = self.request, NOTHING, 0
         self._respond(request if self.state == "body" or keep else None, page(status, why))
 
     # ---- answers
@@ -476,7 +476,7 @@ class Connection:
             if not isinstance(item, bytes):
                 _drop(item)
         self.out.clear()
-        self.kept = NOTHING
+        self.body = NOTHING
 
 
 class _Broken(NamedTuple):

@@ -71,7 +71,7 @@ Function = Callable[[Request], object]
 
 
 class _File:
-    """A file as it was when it was read: `same` tells whether it is still that."""
+    """A file as it was when it was read: `unchanged` tells whether it is still that."""
 
     __slots__ = ("_key", "data", "etag", "headers", "modified", "name", "size", "whole")
 
@@ -100,7 +100,7 @@ class _File:
         self._key = (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
         self.whole: Response | None = None
 
-    def same(self, info: os.stat_result | None = None) -> bool:
+    def unchanged(self, info: os.stat_result | None = None) -> bool:
         """Is what the name leads to, or what INFO is about, still the very same content?"""
         try:
             info = info or os.stat(self.name)
@@ -139,11 +139,11 @@ class Site:
         """The functions for PATH, the longest match first; None: it is a file's."""
         if not self._routes:
             return None
-        found = self._routes.get(path)
-        while found is None and path:
+        functions = self._routes.get(path)
+        while functions is None and path:
             path = path.rpartition("/")[0]
-            found = self._routes.get(path + "/*")
-        return found
+            functions = self._routes.get(path + "/*")
+        return functions
 
     def takes_body(self, request: Request) -> bool:
         """Will `handle` read the body? The loop asks before it accepts one."""
@@ -187,13 +187,13 @@ class Site:
             ready = self._just_sent.get((request.path, request.gzip))
             if ready is not None:
                 return ready
-        found = self._find(request.path, request.gzip)
-        if isinstance(found, Response):
-            return found
-        if request.plain and found.whole is not None:
-            self._just_sent[request.path, request.gzip] = found.whole
-            return found.whole
-        return self._answer(request, found)
+        result = self._find(request.path, request.gzip)
+        if isinstance(result, Response):
+            return result
+        if request.plain and result.whole is not None:
+            self._just_sent[request.path, request.gzip] = result.whole
+            return result.whole
+        return self._answer(request, result)
 
     def new_turn(self) -> None:
         """Time has passed: look at files again. Whoever asks many times in one go calls this in
@@ -221,7 +221,7 @@ class Site:
             opened = self._open(file.name)
             if opened is None:
                 return page(404, "The file has just been taken away.")
-            if not file.same(opened[2]):
+            if not file.unchanged(opened[2]):
                 os.close(opened[0])
                 return page(404, "The file has just changed; ask again.")
             body = FilePart(opened[0], first, count)
@@ -240,22 +240,22 @@ class Site:
         if self.folder is None or path == "*":
             return page(404, f"There is no {path} here.")
         name = self.folder + path + ("index.html" if path.endswith("/") else "")
-        found = self._read(path, name)
-        if found is None:
+        result = self._read(path, name)
+        if result is None:
             return page(404, f"There is no {path} here.")
-        if gzip and isinstance(found, _File):
+        if gzip and isinstance(result, _File):
             packed = self._read(path, name + ".gz", packed=True)
             # One that is older than the file was packed from something else.
-            if isinstance(packed, _File) and packed.modified >= found.modified:
+            if isinstance(packed, _File) and packed.modified >= result.modified:
                 return packed
-        return found
+        return result
 
     def _read(self, path: str, name: str, packed: bool = False) -> _File | Response | None:
         """The file of this name, from memory if it has not changed."""
-        known = self._memory.get((name, packed))
-        if known is not None:
-            if known.same():
-                return known
+        remembered = self._memory.get((name, packed))
+        if remembered is not None:
+            if remembered.unchanged():
+                return remembered
             del self._memory[name, packed]
         if "/." in path:
             return None  # hidden files stay hidden

@@ -463,12 +463,12 @@ def test_answers_kept_ready_are_dropped_with_the_old_zones(tmp_path: Path) -> No
     path.write_text(TOP + "a A 10.0.0.1\n")
     files = dns_server.Files([str(path)])
     source = dns_server.Authority(files.load())
-    assert source.known is not None
-    source.known[b"q"] = b"r"
+    assert source.ready_answers is not None
+    source.ready_answers[b"q"] = b"r"
     path.write_text(TOP + "a A 10.0.0.22\n")
     assert files.changed() and not files.changed()
     source.replace(files.load())
-    assert source.known == {}
+    assert source.ready_answers == {}
 
 
 def test_background_server_keeps_answers_ready_and_each_has_its_own_id(tmp_path: Path) -> None:
@@ -652,7 +652,7 @@ def test_resolve_can_be_overridden() -> None:
             dns.message.make_query(name, "TXT").to_wire(), Clock([]).resolve, 512
         )
         assert wire is not None and dns.message.from_wire(wire).rcode() == rcode
-    assert Clock([]).known is None, "what it says may change, so no answer is kept"
+    assert Clock([]).ready_answers is None, "what it says may change, so no answer is kept"
 
 
 def test_fault_in_resolve_is_servfail_and_logged() -> None:

@@ -167,7 +167,7 @@ def test_arp_that_cannot_be_true_is_not_believed(
         body = arp(code, (card, address), (R1, "10.0.1.1"))
         body = body[:at] + other + body[at + len(other) :]
         assert rig.gives(r1, 1, ethernet(R1, HOST, body, 0x0806)) == []
-    assert rig.app.routers[0x65].known == {}
+    assert rig.app.routers[0x65].neighbour_macs == {}
 
 
 def error_of(left: list[tuple[int, bytes]]) -> tuple[int, int, str, bytes]:
