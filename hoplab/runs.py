@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from hoplab.errors import Exit, LabError
 from hoplab.trace import story
-from hoplab.trace.follow import follow
+from hoplab.trace.follow import Follower
 from hoplab.trace.story import Story
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import pcapng
@@ -75,9 +75,13 @@ def read(
         ) from error
     ports = wiring.port_map(capture.interfaces)
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
-    channel = [seen for seen in capture.observations if spoken[seen.port]]
+    channel: list[Observation] = []
+    frames: list[Observation] = []
+    for seen in capture.observations:
+        (channel if spoken[seen.port] else frames).append(seen)
     seen_by = coverage(wiring, capture, ports)
-    journeys = follow(wiring, capture.observations, ports=ports, lossy=seen_by.lossy)
+    follower = Follower(wiring, ports=ports, lossy=seen_by.lossy)
+    journeys = follower.follow(frames)
     hops = [hop for journey in journeys for hop in journey.hops()]
     told = story.tell(
         wiring,
@@ -89,14 +93,16 @@ def read(
         exit_code=exit_code,
         late=late,
         health=story.Health(
+            orphans=follower.ignored,
             healed=sum(hop.healed for hop in hops),
             uncertain=sum(hop.doubt != 0 for hop in hops),
+            cut=seen_by.damaged,
         ),
         channel=channel if any(spoken) else None,
         coverage=seen_by,
     )
-    frames = {seen.number: seen for seen in capture.observations if ports[seen.port] is not None}
-    return Run(folder, wiring, frames, told)
+    known = {seen.number: seen for seen in frames if ports[seen.port] is not None}
+    return Run(folder, wiring, known, told)
 
 
 def coverage(

@@ -234,13 +234,14 @@ class _Printer:
 
     def end(self, live: Live, totals: dict[str, Any], code: int) -> None:
         """The counts."""
-        packets, dropped = live.packets, int(totals["dropped"])
+        packets, orphans, dropped = live.packets, live.orphans, int(totals["dropped"])
         losses = live.queue_losses
         if self.json:
             self._object(
                 event="end",
                 packets=packets,
                 frames=self._legs,
+                orphans=orphans,
                 dropped=dropped,
                 lost_in_switches=[queue_loss_data(loss) for loss in losses],
                 exit_code=code,
@@ -251,6 +252,9 @@ class _Printer:
         if dropped:
             few = plural(dropped, "frame")
             self._print(self._word(f"The capture missed {few}: what seems lost may have passed."))
+        if orphans:
+            text = f"{plural(orphans, 'frame')} that fit no known way"
+            self._print(self._word(text))
         for loss in losses:
             self._print(self._word(queue_loss(loss)))
 

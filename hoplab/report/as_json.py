@@ -244,6 +244,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
             "healed": summary.health.healed,
             "uncertain": summary.health.uncertain,
             "dropped": summary.health.dropped,
+            "cut": summary.health.cut,
         },
     }
 

@@ -101,7 +101,9 @@ class Follower:
     ) -> None:
         self.wiring = wiring
         self.ages = ages or Ages()
-        self.ignored = 0  # observations at interfaces that the wiring does not know
+        # Observations that no hop can be made of: at interfaces that the wiring does not know, or
+        # too short for an Ethernet header.
+        self.ignored = 0
         self.now_ns = 0  # the latest time seen
         count = len(wiring.interfaces)
         self._ports: Sequence[int | None] = range(count) if ports is None else ports
@@ -153,7 +155,7 @@ class Follower:
                 number = observation.port
                 port = ports[number] if number < known else None
                 data = observation.data
-                if port is None or len(data) < 14:  # without an Ethernet header nothing is known
+                if port is None or len(data) < 14:
                     self.ignored += 1
                     continue
                 t = observation.t_ns
@@ -232,6 +234,12 @@ class Follower:
         for part in (*self._cables, *self._nodes):
             part.forget(now)
 
+    def follow(self, observations: Iterable[Observation]) -> list[Journey]:
+        """All journeys in a capture, in time order. The observations may come in any order."""
+        with gc_paused():
+            self.feed(sorted(observations, key=_time))
+            return self.finish()
+
     # --- what is handed out ----------------------------------------------------------------------
 
     def ready(self) -> list[Journey]:
@@ -285,10 +293,7 @@ def follow(
     ports: for each port of the observations that of the wiring; see `Wiring.port_map`.
     lossy: the capture is known to lack frames.
     """
-    follower = Follower(wiring, ports=ports, lossy=lossy)
-    with gc_paused():
-        follower.feed(sorted(observations, key=_time))
-        return follower.finish()
+    return Follower(wiring, ports=ports, lossy=lossy).follow(observations)
 
 
 def _roots(hops: Iterable[Hop]) -> list[Hop]:

@@ -134,6 +134,11 @@ class Live:
         """What switches dropped, as far as it is known: at the end."""
         return list(self._evidence.queue_losses.values())
 
+    @property
+    def orphans(self) -> int:
+        """Frames of which nothing can be told, as in the finished story's `Health`."""
+        return self._follower.ignored
+
     def feed(self, observation: Observation) -> None:
         """Takes the next observation."""
         self._follower.feed((observation,))

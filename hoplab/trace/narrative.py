@@ -44,11 +44,12 @@ class Setting:
 
 @dataclass(slots=True, frozen=True)
 class Health:
-    """How good the capture is: frames that fitted nowhere, ends proved by the other end, frames
-    that the kernel had to drop before they were read (which the capture missed), and hops that are
-    told as the likeliest of several frames with the same bytes. unseen: frames that left and of
-    which nothing tells whether they arrived. under_way: packets that the capture has a part of,
-    because they were on their way when it began or ended."""
+    """How good the capture is: frames of which nothing is told (on an interface that the lab does
+    not know, or too short to be one), ends proved by the other end, frames that the kernel had to
+    drop before they were read (which the capture missed), and hops that are told as the likeliest
+    of several frames with the same bytes. unseen: frames that left and of which nothing tells
+    whether they arrived. under_way: packets that the capture has a part of, because they were on
+    their way when it began or ended. cut: the rest of the file cannot be read."""
 
     orphans: int = 0
     healed: int = 0
@@ -56,6 +57,7 @@ class Health:
     uncertain: int = 0
     unseen: int = 0
     under_way: int = 0
+    cut: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -252,6 +252,8 @@ def capture_faults(health: Health) -> list[str]:
         faults.append(f"{plural(health.orphans, 'frame')} that fit no known way")
     if health.healed:
         faults.append(f"{plural(health.healed, 'frame')} seen at one end only")
+    if health.cut:
+        faults.append("the rest of the file cannot be read")
     return faults
 
 
