@@ -14,6 +14,7 @@ before its OUT have nothing to do with each other.
 from __future__ import annotations
 
 from hoplab.trace.ages import MOST_ALIKE, Ages
+from hoplab.trace.alike import doubt, forget, keep, past, prove
 from hoplab.trace.model import Doubt, Hop
 
 _ENDS = int(Doubt.ENDS)
@@ -70,14 +71,11 @@ class Cable:
             made.clear()
         if hop.received is not None:
             made.append(hop)
-        else:
-            waiting.append(hop)
-            if len(waiting) > MOST_ALIKE:
-                del waiting[0]
-                made.clear()
+        elif keep(waiting, hop, MOST_ALIKE):
+            made.clear()
         if waiting and made:
-            _doubt(made)
-            _doubt(waiting)
+            doubt(made, _ENDS)
+            doubt(waiting, _ENDS)
 
     def take(self, data: bytes, t: int) -> Hop | None:
         """The frame that arrived at time t; the caller fills in `received`."""
@@ -125,11 +123,10 @@ class Cable:
         hop = waiting.pop(0)
         made.append(hop)
         if waiting or self.lossy:
-            _doubt(made)
-            _doubt(waiting)
+            doubt(made, _ENDS)
+            doubt(waiting, _ENDS)
         elif made[0].doubt or hop.doubt:
-            for one in made:
-                one.doubt &= ~_ENDS
+            prove(made, _ENDS)
         if len(made) > _MADE:
             del made[0]
         return hop
@@ -139,7 +136,7 @@ class Cable:
         known = self._flying.get(data) if self.lossy else None
         if known is not None:
             alike = known.made + known.waiting if isinstance(known, _Alike) else [known]
-            _doubt([*alike, hop])
+            doubt([*alike, hop], _ENDS)
         self.orphans.setdefault(data, []).append(hop)
 
     def orphan(self, data: bytes, t: int) -> Hop | None:
@@ -166,35 +163,6 @@ class Cable:
                 arrived = known.received
                 if (known.t_ns if arrived is None else arrived.t_ns - early) < limit:
                     del flying[data]
-            elif type(known) is _Alike:
-                newest = (known.waiting or known.made or (None,))[-1]
-                if newest is None or newest.t_ns < limit:
-                    del flying[data]
+            elif type(known) is _Alike and past(limit, known.waiting, known.made):
+                del flying[data]
         forget(self.orphans, now - 2 * ages.slack_ns)
-
-
-def _doubt(hops: list[Hop]) -> None:
-    for hop in hops:
-        hop.doubt |= _ENDS
-
-
-def forget(table: dict[bytes, list[Hop]], limit: int) -> None:
-    """Takes out the hops seen before `limit`; lists are in time order but for the slack."""
-    if not table:
-        return
-    for key, alike in list(table.items()):
-        if alike[-1].t_ns < limit:
-            del table[key]
-        elif alike[0].t_ns < limit:
-            table[key] = [hop for hop in alike if hop.t_ns >= limit]
-
-
-def push(table: dict[bytes, list[Hop]], key: bytes, hop: Hop) -> None:
-    """Adds a hop to those of its key; of very many the oldest goes."""
-    alike = table.get(key)
-    if alike is None:
-        table[key] = [hop]
-    else:
-        alike.append(hop)
-        if len(alike) > MOST_ALIKE:
-            del alike[0]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from struct import Struct
 
 from hoplab.trace.ages import MOST_ALIKE, Ages
-from hoplab.trace.cables import forget, push
+from hoplab.trace.alike import doubt, forget, keep, past, prove, push
 from hoplab.trace.identity import (
     Layer3,
     behind,
@@ -104,7 +104,7 @@ class Router:
         best: Hop | None = None
         origin = _ROUTED
         rank = fitting = 0
-        doubt = False
+        tied = False
         limit = t - self._ages.router_ns
         for cause in known.waiting:
             if not self._may_cause(cause, t):
@@ -120,22 +120,18 @@ class Router:
             sure = cause.received is not None or t - cause.t_ns <= self._ages.slack_ns
             score = (3 if how is _ROUTED else 1) + sure
             if score > rank:
-                best, origin, rank, doubt = cause, how, score, False
+                best, origin, rank, tied = cause, how, score, False
             elif score == rank and not sure:
-                doubt = True
-        if best is None or doubt or not join(best, hop, origin):
+                tied = True
+        if best is None or tied or not join(best, hop, origin):
             return False
         known.waiting.remove(best)
         self._look_back(best, hop, t)
         if fitting > 1 or self.lossy:
             hop.doubt |= _CAUSE
         else:
-            for one in known.unsure:
-                if strip_padding(one.data) == data:
-                    one.doubt &= ~_CAUSE
-        known.unsure.append(hop)
-        if len(known.unsure) > MOST_ALIKE:
-            del known.unsure[0]
+            prove((left for left in known.unsure if strip_padding(left.data) == data), _CAUSE)
+        keep(known.unsure, hop, MOST_ALIKE)
         return True
 
     def _cut_from(self, hop: Hop, data: bytes, t: int) -> bool:
@@ -269,15 +265,12 @@ class Router:
             else:
                 assert type(known) is _Alike
                 alike = known
-            alike.waiting.append(hop)
-            if len(alike.waiting) > MOST_ALIKE:
-                del alike.waiting[0]
+            if keep(alike.waiting, hop, MOST_ALIKE):
                 alike.unsure.clear()
             # A packet that left just now may be this one, if the clocks disagree.
             limit = t - self._ages.slack_ns
             if alike.unsure and (alike.unsure[-1].t_ns >= limit or self.lossy):
-                for left in alike.unsure:
-                    left.doubt |= _CAUSE
+                doubt(alike.unsure, _CAUSE)
         if piece is not None:
             push(self._whole, piece, hop)
 
@@ -318,9 +311,7 @@ class Router:
             if type(known) is Hop:
                 if self._over(known, now):
                     del came[route]
-            elif type(known) is _Alike:
-                newest = (known.waiting or known.unsure or (None,))[-1]
-                if newest is None or newest.t_ns < limit:
-                    del came[route]
+            elif type(known) is _Alike and past(limit, known.waiting, known.unsure):
+                del came[route]
         forget(self._whole, limit)
         forget(self._late, now - 2 * ages.slack_ns)

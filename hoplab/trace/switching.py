@@ -12,7 +12,7 @@ they are in doubt (`Doubt.CAUSE`).
 from __future__ import annotations
 
 from hoplab.trace.ages import MOST_ALIKE, Ages
-from hoplab.trace.cables import forget, push
+from hoplab.trace.alike import forget, keep, prove, push
 from hoplab.trace.identity import untagged
 from hoplab.trace.model import Doubt, Hop, Origin
 from hoplab.trace.tree import join
@@ -143,8 +143,7 @@ class Switch:
             self._doubt(crowd, hop, bit)
         elif bit in crowd.unsure:
             proved = crowd.unsure.pop(bit)
-            for one in proved:
-                one.doubt &= ~_CAUSE
+            prove(proved, _CAUSE)
             crowd.proved[bit] = t, [*proved, hop]
         if not self.lossy and chosen.hop.received is None:
             hop.doubt |= _UNSEEN
@@ -154,10 +153,7 @@ class Switch:
         if hop.doubt & _CAUSE:
             return
         hop.doubt |= _CAUSE
-        unsure = crowd.unsure.setdefault(bit, [])
-        unsure.append(hop)
-        if len(unsure) > _REMEMBERED:
-            del unsure[0]  # its doubt stays
+        keep(crowd.unsure.setdefault(bit, []), hop, _REMEMBERED)  # of what goes the doubt stays
 
     def enter(self, hop: Hop, port: int, data: bytes, t: int) -> None:
         """A hop is on its way into the switch, by `port`, since time t."""
@@ -201,9 +197,7 @@ class Switch:
                 for hop in hops:
                     self._doubt(crowd, hop, bit)
             del crowd.proved[bit]
-        crowd.entries.append(entry)
-        if len(crowd.entries) > MOST_ALIKE:
-            del crowd.entries[0]
+        keep(crowd.entries, entry, MOST_ALIKE)
 
     def _late_copies(self, entry: _Entry, key: bytes) -> None:
         """Gives a hop into a switch the copies that were stamped before it."""
