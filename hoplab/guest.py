@@ -27,7 +27,7 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,59 +142,9 @@ def _labs() -> list[str]:
 
 def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | None) -> int:
     """Until the command has ended: pass signals on, and the terminal if there is one."""
-    before: dict[int, Any] = {}
-    raw: list[Any] | None = None
-    # What the command says to its terminal is for ours, though its stdout may be a file.
-    screen = next((fd for fd in (1, 2, 0) if os.isatty(fd)), 1)
-    answer: dict[str, Any] = {}
-    until: float | None = None  # how long a command that was told to end may take
-
-    def forward(number: int, frame: object) -> None:
-        nonlocal until
-        if number != signal.SIGINT and until is None:
-            until = time.monotonic() + GRACE_S
-        with contextlib.suppress(OSError):
-            started.channel.send(json.dumps({"signal": int(number)}).encode())
-
-    def resize(*_: object) -> None:
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
-
-    try:
-        for each in client.heeded(SIGNALS):
-            before[each] = signal.signal(each, forward)
-        watched: list[Any] = [started.channel]
-        if master >= 0:
-            raw = termios.tcgetattr(0)
-            resize()
-            before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
-            tty.setraw(0)
-            watched += [0, master]
-        while True:
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
-                answer = {"exit": 128 + signal.SIGKILL}
-                break
-            ready, _, _ = select.select(watched, [], [], 0.5 if left is None else min(left, 0.5))
-            if master in ready and not _copy(master, screen):
-                watched.remove(master)
-            if 0 in ready and not _copy(0, master):
-                watched.remove(0)
-            if started.channel in ready:
-                data = started.channel.recv(LARGEST_MESSAGE)
-                answer = json.loads(data) if data else {"died": True}
-                if "note" in answer:
-                    say(answer["note"])
-                    continue
-                break
-        while master in watched and select.select([master], [], [], 0)[0]:
-            if not _copy(master, screen):  # what it said last
-                break
-    finally:
-        if raw is not None:
-            termios.tcsetattr(0, termios.TCSADRAIN, raw)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    company = _Company(started, master, say)
+    with company.signals(), company.terminal():
+        answer = company.answer()
     if "error" in answer:
         raise LabError.from_dict(answer)
     if "died" in answer:
@@ -208,6 +158,86 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
         if answer["problem"]:
             say(f"the end of the capture is missing: {answer['problem']}")
     return int(answer["exit"])
+
+
+class _Company:
+    """The command's company outside its machine. master: our end of its terminal, -1 without one.
+    until: how long a command that was told to end may take."""
+
+    def __init__(self, started: sandbox.Started, master: int, say: Say) -> None:
+        self.channel, self.master, self.say = started.channel, master, say
+        self.until: float | None = None
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """What we are told by signals, the command is."""
+        before: dict[int, Any] = {}
+        try:
+            for each in client.heeded(SIGNALS):
+                before[each] = signal.signal(each, self._forward)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _forward(self, number: int, frame: object) -> None:
+        if number != signal.SIGINT and self.until is None:
+            self.until = time.monotonic() + GRACE_S
+        with contextlib.suppress(OSError):
+            self.channel.send(json.dumps({"signal": int(number)}).encode())
+
+    @contextlib.contextmanager
+    def terminal(self) -> Iterator[None]:
+        """Our terminal passes on every key, and its size."""
+        if self.master < 0:
+            yield
+            return
+        settings = termios.tcgetattr(0)
+        self._resize()
+        before = signal.signal(signal.SIGWINCH, self._resize)
+        try:
+            tty.setraw(0)
+            yield
+        finally:
+            termios.tcsetattr(0, termios.TCSADRAIN, settings)
+            signal.signal(signal.SIGWINCH, before)
+
+    def _resize(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
+
+    def answer(self) -> dict[str, Any]:
+        """What the machine says at the end of its command."""
+        watched: list[Any] = [self.channel] + ([0, self.master] if self.master >= 0 else [])
+        # What the command says to its terminal is for ours, though its stdout may be a file.
+        screen = next((fd for fd in (1, 2, 0) if os.isatty(fd)), 1)
+        ways = {self.master: screen, 0: self.master}  # what is read, and where it goes
+        answer: dict[str, Any] | None = None
+        while answer is None:
+            left = None if self.until is None else self.until - time.monotonic()
+            if left is not None and left <= 0:
+                answer = {"exit": 128 + signal.SIGKILL}
+                break
+            ready, _, _ = select.select(watched, [], [], 0.5 if left is None else min(left, 0.5))
+            for source in [each for each in ready if each in ways]:
+                if not _copy(source, ways[source]):
+                    watched.remove(source)
+            if self.channel in ready:
+                answer = self._hear()
+        while self.master in watched and select.select([self.master], [], [], 0)[0]:
+            if not _copy(self.master, screen):  # what it said last
+                break
+        return answer
+
+    def _hear(self) -> dict[str, Any] | None:
+        """The machine's answer; None if it only had something to note."""
+        data = self.channel.recv(LARGEST_MESSAGE)
+        answer: dict[str, Any] = json.loads(data) if data else {"died": True}
+        if "note" in answer:
+            self.say(answer["note"])
+            return None
+        return answer
 
 
 def _copy(source: int, target: int) -> bool:

@@ -44,6 +44,7 @@ def install(batch: Batch) -> None:
     mininet.node.getincrementaldecoder = functools.partial(decoder, errors="replace")
     _install_nodes(batch)
     _install_interfaces(batch)
+    _install_links(batch)
     _guard_topo()
 
 
@@ -55,8 +56,16 @@ def place_of_node(batch: Batch, node: Any) -> Place:
 def _install_nodes(batch: Batch) -> None:
     """mininet.node.Node: namespaces, routes and neighbours are queued; a shell starts when it is
     first used."""
+    _install_commands(batch)
+    _install_settings(batch)
+    # Every host has /etc/hosts and /etc/resolv.conf of its own.
+    mininet.node.Node.private_etc = True
+
+
+def _install_commands(batch: Batch) -> None:
+    """A node's namespaces, its shell, and the programs that run in it."""
     Node = mininet.node.Node
-    start_shell = Node.startShell
+    start_shell, stock_popen = Node.startShell, Node.popen
     place_of = functools.partial(place_of_node, batch)
 
     def queue_node(self: Any, mnopts: Any = None) -> None:
@@ -79,6 +88,27 @@ def _install_nodes(batch: Batch) -> None:
         finally:
             self.inNamespace = inside
         return self.__dict__[name]
+
+    def popen(self: Any, *args: Any, **options: Any) -> Any:
+        if not self.inNamespace or "mncmd" in options:
+            return stock_popen(self, *args, **options)
+        batch.flush()
+        argv = list(args[0]) if isinstance(args[0], list) else list(args)
+        shell = options.pop("shell", False)
+        if len(argv) == 1 and not shell and not isinstance(args[0], list):
+            argv = argv[0].split()
+        if shell:
+            argv = [os.environ.get("SHELL", "/bin/sh"), "-c", " ".join(argv)]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return place_of(self).namespace.popen(argv, **options)
+
+    Node.startShell, Node.__getattr__, Node.popen = queue_node, lazily, popen
+
+
+def _install_settings(batch: Batch) -> None:
+    """A node's addresses, its default route and its neighbours."""
+    Node = mininet.node.Node
+    place_of = functools.partial(place_of_node, batch)
 
     def configure(
         self: Any, mac: Any = None, ip: Any = None, defaultRoute: Any = None, lo: str = "up",
@@ -126,29 +156,12 @@ def _install_nodes(batch: Batch) -> None:
                 return ""
         return set_arp(self, ip, mac)
 
-    def popen(self: Any, *args: Any, **options: Any) -> Any:
-        if not self.inNamespace or "mncmd" in options:
-            return stock_popen(self, *args, **options)
-        batch.flush()
-        argv = list(args[0]) if isinstance(args[0], list) else list(args)
-        shell = options.pop("shell", False)
-        if len(argv) == 1 and not shell and not isinstance(args[0], list):
-            argv = argv[0].split()
-        if shell:
-            argv = [os.environ.get("SHELL", "/bin/sh"), "-c", " ".join(argv)]
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return place_of(self).namespace.popen(argv, **options)
-
-    stock_popen = Node.popen
-    Node.startShell, Node.__getattr__ = queue_node, lazily
-    Node.config, Node.setDefaultRoute, Node.popen = configure, default_route, popen
-    Node.setARP = static_neighbour
-    Node.private_etc = True  # every host has /etc/hosts and /etc/resolv.conf of its own
+    Node.config, Node.setDefaultRoute, Node.setARP = configure, default_route, static_neighbour
 
 
 def _install_interfaces(batch: Batch) -> None:
-    """mininet.link: interfaces, pairs and addresses are queued."""
-    Intf, Link, TCIntf = mininet.link.Intf, mininet.link.Link, mininet.link.TCIntf
+    """mininet.link.Intf: what is asked of an interface is queued."""
+    Intf = mininet.link.Intf
     place_of = functools.partial(place_of_node, batch)
 
     def set_mac(self: Any, mac: str) -> str:
@@ -201,6 +214,14 @@ def _install_interfaces(batch: Batch) -> None:
             return True
         return stock_is_up(self, setUp)
 
+    Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
+
+
+def _install_links(batch: Batch) -> None:
+    """mininet.link: pairs are queued, and a link that is not shaped as asked is an error."""
+    Link, TCIntf = mininet.link.Link, mininet.link.TCIntf
+    place_of = functools.partial(place_of_node, batch)
+
     def make_pair(
         cls: Any, intfname1: str, intfname2: str, addr1: Any = None, addr2: Any = None,
         node1: Any = None, node2: Any = None, deleteIntfs: bool = True,
@@ -240,7 +261,6 @@ def _install_interfaces(batch: Batch) -> None:
             )
         return said
 
-    Intf.setMAC, Intf.setIP, Intf.ifconfig, Intf.isUp = set_mac, set_ip, ifconfig, is_up
     TCIntf.tc = shape
     Link.makeIntfPair = classmethod(make_pair)
 

@@ -538,23 +538,23 @@ def _upper(
         problem = problem or f"a UDP header needs 8 bytes, {limit - start} are there"
     elif (proto == PROTO_ICMP and ipv4 is not None) or (proto == PROTO_ICMPV6 and ipv6 is not None):
         if limit >= start + 8:
-            kind, code, _sum, rest = _unpack_icmp(data, start)
-            body_bytes = data[start + 8 : limit]
-            ident = seq = 0
-            target = link = ""
-            if ipv4 is not None:
-                if kind in ICMP_WITH_IDENT:
-                    ident, seq = rest >> 16, rest & 0xFFFF
-            elif kind in (128, 129):
-                ident, seq = rest >> 16, rest & 0xFFFF
-            elif kind in (133, 134, 135, 136):
-                target, link = _neighbour(kind, body_bytes)
-            icmp = Icmp(
-                4 if ipv4 is not None else 6, kind, code, ident, seq, rest, body_bytes, target, link
-            )
-            return Packet(eth, None, ipv4, ipv6, icmp, None, None, body_bytes, problem)
+            icmp = _icmp(4 if ipv4 is not None else 6, data, start, limit)
+            return Packet(eth, None, ipv4, ipv6, icmp, None, None, icmp.body, problem)
         problem = problem or f"an ICMP header needs 8 bytes, {limit - start} are there"
     return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
+
+
+def _icmp(version: int, data: bytes, start: int, limit: int) -> Icmp:
+    """An ICMP message of this IP version, from `start` to `limit`, at least 8 bytes long."""
+    kind, code, _sum, rest = _unpack_icmp(data, start)
+    body = data[start + 8 : limit]
+    ident = seq = 0
+    target = link = ""
+    if kind in (ICMP_WITH_IDENT if version == 4 else (128, 129)):
+        ident, seq = rest >> 16, rest & 0xFFFF
+    elif version == 6 and kind in (133, 134, 135, 136):
+        target, link = _neighbour(kind, body)
+    return Icmp(version, kind, code, ident, seq, rest, body, target, link)
 
 
 def _neighbour(kind: int, body: bytes) -> tuple[str, str]:
