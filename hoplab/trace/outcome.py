@@ -114,9 +114,13 @@ def _judged(findings: list[Outcome], ended: ExitStatus) -> Outcome:
 
 # Codes of ends that a frame shows, so that they hold whatever else the capture missed.
 _SHOWN = frozenset(
-    ("refused", "reset", "http-error", "tls-failed", "nxdomain", "dns-failed", "address-taken")
-)
-_NEUTRAL = ("no-frame", "udp")  # no faults, and they speak of what did not come all the same
+    (
+        "refused", "reset", "http-error", "tls-failed", "nxdomain", "dns-failed", "address-taken",
+        "unreachable",
+    )
+)  # fmt: skip
+# No faults, and they rest on what did not come all the same: a SYN, the head of a response.
+_NEUTRAL = ("no-frame", "udp", "before", "opened", "unanswered", "no-http", "http-0.9")
 _MISSED = "capture-missed"
 
 

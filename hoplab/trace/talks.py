@@ -123,7 +123,7 @@ def talked(facts: Facts, connection: Connection) -> Outcome:
         size = plural(connection.client.arrived_bytes, "byte")
         text = f"{client} sent {size} to {server}, port {connection.port}; nothing came back."
         evidence += connection.client.data_trips[:1]
-        return Outcome(None, "talked", text, [], server, evidence)
+        return Outcome(None, "unanswered", text, [], server, evidence)
     name = spoken(facts, connection)
     over = f"spoke {name} over TCP" if name else "spoke over TCP"
     text = f"{client} and {server} {over}, port {connection.port}: {traffic(connection)}."

@@ -11,8 +11,11 @@ import pytest
 
 from hoplab import runs
 from hoplab.report.terminal import render
+from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Outcome, Story
+from hoplab.trace.story import Coverage, tell
 from hoplab.wire.greeting import protocol, shown
+from hoplab.wire.packet import decode
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, Playground, Talk, wire_up
@@ -480,3 +483,21 @@ def test_dns_that_was_asked_over_tcp_is_not_called_too_long() -> None:
     texts = [one.text for step in story.steps for one in step.remarks if one.code == "dns-tcp"]
     assert len(texts) == 1 and texts[0].startswith("DNS went over TCP from the start")
     assert story.outcome.ok is True and story.outcome.code == "resolved"
+
+
+def test_a_capture_with_gaps_takes_no_missing_syn_for_an_old_connection() -> None:
+    """Nor a response without its head for bytes that are no HTTP."""
+    whole = talk(("c", GET), ("s", response(b"x" * 3000)[:1448]), ("s", b"x" * 1448))
+    for missing in (
+        lambda packet: packet.tcp.syn,
+        lambda packet: packet.payload.startswith(b"HTTP/"),
+    ):
+        seen = [one for one in whole.observations() if not missing(decode(one.data))]
+        coverage = Coverage(missed={0: 1})
+        journeys = follow(whole.wiring, seen, lossy=True)
+        for code in (0, None):
+            story = tell(
+                whole.wiring, journeys, host="client", exit_code=code, coverage=coverage
+            )
+            told = story.outcome.sentence
+            assert "from before the capture" not in told and "no HTTP" not in told, told
