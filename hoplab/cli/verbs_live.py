@@ -25,6 +25,7 @@ from hoplab.report.as_json import decision, queue_loss_data
 from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
 from hoplab.spec import LARGEST_MESSAGE
+from hoplab.trace.exit_status import ExitStatus
 from hoplab.trace.live import Live, News
 from hoplab.trace.titles import plural, queue_loss
 from hoplab.trace.wiring import Wiring
@@ -85,6 +86,7 @@ def _run(
     from hoplab import record
 
     code, _ = record.run_on(handle, host, command, echo=told.said, timeout_s=timeout_s)
+    told.ended(ExitStatus(code, shlex.join(command)))
     return Exit.OK if code == 0 else Exit.FAILED
 
 
@@ -209,6 +211,13 @@ class _Printer:
             self._object(event="output", line=line)
         else:
             self._print(f" | {line}")
+
+    def ended(self, status: ExitStatus) -> None:
+        """The command has ended; a status of 0 needs no words."""
+        if self.json:
+            self._object(event="ended", exit_code=status.code, sentence=status.sentence)
+        elif status.code:
+            self._print(self._word(status.sentence))
 
     def news(self, news: list[News]) -> None:
         """Packets, as far as they have come."""

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+
 import pytest
 
+from hoplab.cli.verbs_live import _Printer
 from hoplab.report.language import language
 from hoplab.trace.exit_status import WORDS, ExitStatus
 
@@ -76,3 +80,17 @@ def test_every_status_has_words_in_chinese() -> None:
         for code in codes:
             sentence = ExitStatus(code, program).sentence
             assert not any(word in tr(sentence) for word in (" ended", " it ", " the ")), sentence
+
+
+def test_a_live_story_tells_it_as_soon_as_the_command_has_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for as_json, code, told in (
+        (False, 6, "curl ended with 6: it could not resolve the name of the host.\n"),
+        (False, 0, ""),
+    ):
+        printer = _Printer(argparse.Namespace(json=as_json, lang="en"))
+        printer.ended(ExitStatus(code, "curl http://x/"))
+        assert capsys.readouterr().out == told
+    _Printer(argparse.Namespace(json=True, lang="en")).ended(ExitStatus(0, "ping x"))
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 0
