@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told as lost on real labs; judged by ping, by `ss` and by tshark."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.conftest import need
+from tests.net.test_capture import fields
+
+pytestmark = pytest.mark.net
+
+# More than a switch in user space can take in so short a time, less than a capture's ring holds.
+BURST = """
+import socket
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(1500):
+    out.sendto(number.to_bytes(4, "big") + bytes(1396), ("10.0.0.2", 5001))
+"""
+
+
+def queue_drops(lab: Any) -> dict[str, int]:
+    """What `ss` says of Open vSwitch's packet sockets: interface -> frames dropped."""
+    need("ss")
+    said = lab("exec", "h1", "--", "nsenter", "-t", "1", "-n", "ss", "-0", "-m").out
+    rows = re.findall(r":(s1-eth\d)\s.*?,d(\d+)\)", said, re.S)
+    return {name: int(count) for name, count in rows}
+
+
+def test_a_stream_that_flows_already_loses_nothing(hoplab: Any) -> None:
+    """The capture begins and ends in the middle of 500 pings a second."""
+    hoplab("up", "switch")
+    stream = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.002", "-w", "3", "10.0.0.2")
+    hoplab("exec", "h1", "--", "true")
+    hoplab("swap", "hub")  # takes long enough for the stream to flow
+    done = hoplab("trace", "--json", "--save", "run", "h3", "--", "ping", "-c1", "10.0.0.4")
+    summary = done.json["summary"]
+    out, _ = stream.communicate(timeout=30)
+    sent, came = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())  # type: ignore[union-attr]
+    assert summary["trips"] > 100  # the stream is in it
+    assert summary["capture"]["healed"] == summary["missed"] == summary["lost_on_links"] == 0
+    assert summary["lost"] <= 2 * (sent - came)  # on a machine that can keep up, both are 0
+    file = hoplab.home / "run/capture.pcapng"
+    names = Counter(row[0] for row in fields(file, "frame.interface_name"))
+    for link in summary["links"]:
+        halves = names[link["a_interface"]] + names[link["b_interface"]]
+        # Every frame twice, but for those under way at either edge.
+        assert 0 <= 2 * link["frames"] - halves <= summary["under_way"]
+
+
+def test_what_a_switch_has_no_room_for_is_lost_in_it(anybody: Any) -> None:
+    anybody("up", "switch")
+    anybody("exec", "h1", "--", "ping", "-c1", "10.0.0.2")
+    before = queue_drops(anybody)
+    done = anybody("trace", "--json", "--save", "run", "h1", "--", "python3", "-c", BURST)
+    after = queue_drops(anybody)
+    summary = done.json["summary"]
+    dropped = {name: after[name] - before[name] for name in after if after[name] > before[name]}
+    losses = {one["interface"]: one for one in summary["lost_in_switches"]}
+    assert {name: one["frames"] for name, one in losses.items()} == dropped
+    assert summary["lost"] == sum(dropped.values()) + summary["lost_on_links"] > 0
+    if not summary["missed"]:
+        assert losses["s1-eth1"]["vanished"] == dropped["s1-eth1"]
+        ends = Counter(trip["ended"] for trip in done.json["trips"] if trip["ended"])
+        assert ends["s1 dropped it at s1-eth1: its queue there was full"] == dropped["s1-eth1"]
+        # tshark sees the same in the file: into s1 by one port, out of it by the other.
+        file = anybody.home / "run/capture.pcapng"
+        seen = Counter(
+            row[0] for row in fields(file, "frame.interface_name", only="udp.dstport==5001")
+        )
+        assert seen["s1-eth1"] - seen["s1-eth2"] == dropped["s1-eth1"]
