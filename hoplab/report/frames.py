@@ -88,6 +88,10 @@ def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:
             fate = join("→ ", tr("passed on"))
         elif leg.head in trip.delivered:
             fate = join("✓ ", tr("arrived"))
+        elif trip.fate == "cut":
+            fate = join("… ", tr("the capture ended"))
+        elif trip.doubt and not trip.proved:
+            fate = join("? ", tr("not seen to go on"))
         else:
             fate = tag("b", "✗ ", tr("went no further"), cls="bad")
         if leg.healed:

@@ -324,6 +324,8 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
         out.append(tag("b", "⟳ ", tr(f"a storm of {plural(trip.frames, 'frame')}"), cls="bad"))
     elif trip.lost and trip.fate in ("", "lost"):
         out.append(tag("b", "✗ ", tr("lost"), cls="bad"))
+    elif trip.fate == "cut":
+        out.append(tag("span", "… ", tr("the capture ended")))
     elif trip.ended:
         out.append(tag("b", "✗ ", tr("went no further"), cls="bad"))
     if not out:

@@ -268,7 +268,9 @@ def _end(page: _Page, trip: Trip, ended: str) -> None:
     for leg in trip.lost:
         ends = f"{leg.tail_interface} and {leg.head_interface or 'nothing'}"
         page.wrap(f"✗ {page.tr(f'lost between {ends}')}", page.indent, "red", hang=2)
-    if ended and not (trip.lost and trip.fate == "lost"):
+    if ended and trip.fate == "cut":
+        page.wrap(f"… {page.tr(ended)}", page.indent, "dim", hang=2)
+    elif ended and not (trip.lost and trip.fate == "lost"):
         page.wrap(f"✗ {page.tr(ended)}", page.indent, "red", hang=2)
 
 
@@ -492,6 +494,8 @@ def _health(page: _Page, summary: Summary) -> None:
 
 
 def _style(trip: Trip) -> str:
+    if trip.ended and trip.fate == "cut":
+        return "bold"
     if trip.ended or trip.kind in ("tcp-rst", "icmp-unreachable", "icmp-time-exceeded"):
         return "red"
     return "bold"

@@ -162,15 +162,17 @@ def tell_trip(
     if not free and not any(end.how == "delivered" for end in ends):
         whole = not any(hop.more for hop in hops)
         death = _death(places, legs, ends, packets, whole)
-    fate = how_it_ended(death, ends) if death is not None else ""
-    doubt = _doubt(death, fate, hops, legs, evidence) if death is not None else ""
+    early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
+    ended = fate = doubt = ""
+    if death is not None:
+        fate = how_it_ended(death, ends)
+        ended, fate, doubt = _told_end(places, death, fate, hops, legs, evidence, early)
     main, path, fan = _path(legs, ends, target, death)
     last = packets[main] if main is not None else packets[0]
     received = hops[main].received if main is not None else None
     kind, title = describe(packets[0])
     delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
-    early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -193,9 +195,9 @@ def tell_trip(
         ),
         fanouts=_fanouts(places, hops, legs, packets),
         rewrites=_rewrites(places, hops, index, legs, packets),
-        ended=death.why if death is not None and not doubt else "",
-        fate=fate if not doubt else "",
-        unreached=death.unreached if death is not None and not doubt else "",
+        ended=ended,
+        fate=fate,
+        unreached=death.unreached if death is not None and ended == death.why else "",
         packet=packets[0],
         arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
         last=last,
@@ -206,7 +208,7 @@ def tell_trip(
             *([doubt] if doubt else []),
         ],
         storm=storm,
-        under_way=early or any(end.how == "cut" for end in ends),
+        under_way=early or fate == "cut" or any(end.how == "cut" for end in ends),
         doubt=doubt,
     )
 
@@ -393,17 +395,31 @@ def _stopped(hop: Hop, leg: Leg, evidence: Evidence) -> End:
     return End("stopped", place, node, why)
 
 
-def _doubt(
-    death: Death, fate: str, hops: list[Hop], legs: list[Leg], evidence: Evidence
-) -> str:
-    """Why it cannot be told that the packet came to that end, "" if it can."""
+def _told_end(
+    places: Places,
+    death: Death,
+    fate: str,
+    hops: list[Hop],
+    legs: list[Leg],
+    evidence: Evidence,
+    early: bool,
+) -> tuple[str, str, str]:
+    """(where it ended, how, why that cannot be told), as far as the capture could see. Where no
+    copy came to nothing, the one that is missing may have gone unseen. early: the packet was under
+    way when the capture began."""
     if fate == "unseen":
-        return death.why
-    if fate == "ignored" and evidence.coverage.lossy:
+        return "", "", death.why
+    if fate == "ignored" and early:
+        return "", "", ""
+    if fate == "ignored":
         for place in sorted(death.network):
-            if evidence.passed_unseen(hops[place]):
-                return _passed(legs[place].head)
-    return ""
+            node, copies = legs[place].head, len(hops[place].children)
+            if places.switch(node) and copies + 1 < places.wired_ports[node]:
+                if evidence.held_at_end(hops[place]):
+                    return f"the capture ended while {node} had it", "cut", ""
+                if evidence.passed_unseen(hops[place]):
+                    return "", "", _passed(node)
+    return death.why, fate, ""
 
 
 def _passed(node: str) -> str:
