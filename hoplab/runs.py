@@ -10,6 +10,7 @@ URL or command it was, and what the program said.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,9 @@ from urllib.parse import urlsplit
 
 from hoplab.errors import Exit, LabError
 from hoplab.trace import story
+from hoplab.trace.faults import STRICT, Faults
 from hoplab.trace.follow import Follower
+from hoplab.trace.model import Journey
 from hoplab.trace.story import Story
 from hoplab.trace.wiring import Wiring
 from hoplab.wire import pcapng
@@ -27,6 +30,8 @@ from hoplab.wire.observation import Observation
 from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
+# A larger capture is read piece by piece, and what only goes round in a storm is not held.
+HELD_MOST = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -59,33 +64,32 @@ def read(
     said: str = "",
     exit_code: int | None = None,
     late: bool = False,
+    faults: Faults = STRICT,
 ) -> Run:
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
     exit_code, late: how that ended, None if it is not known, and whether it had to be ended.
-    Raises LabError if its files cannot be read."""
+    faults: takes what could not be told. Raises LabError if its files cannot be read."""
+    followed = _Followed([], {}, None, story.Coverage())
     try:
         urlsplit(url)
         wiring = Wiring.load(folder / STATE)
-        capture = pcapng.read(folder / CAPTURE)
+        try:
+            followed = _follow(wiring, folder / CAPTURE)
+        except (OSError, ValueError):
+            raise
+        except Exception:
+            with faults.part("where frames went"):
+                raise
     except (OSError, ValueError) as error:
         raise LabError(
             f"the run in {folder} cannot be read: {error}",
             f"a run folder holds {STATE} and {CAPTURE}: hoplab visit --save DIR makes one",
             Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
         ) from error
-    ports = wiring.port_map(capture.interfaces)
-    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
-    channel: list[Observation] = []
-    frames: list[Observation] = []
-    for seen in capture.observations:
-        (channel if spoken[seen.port] else frames).append(seen)
-    seen_by = coverage(wiring, capture, ports)
-    follower = Follower(wiring, ports=ports, lossy=seen_by.lossy)
-    journeys = follower.follow(frames)
-    hops = [hop for journey in journeys for hop in journey.hops()]
+    hops = [hop for journey in followed.journeys for hop in journey.hops()]
     told = story.tell(
         wiring,
-        journeys,
+        followed.journeys,
         request=story.Request(url, host, said) if url else None,
         host=host,
         command=command,
@@ -93,22 +97,56 @@ def read(
         exit_code=exit_code,
         late=late,
         health=story.Health(
-            orphans=follower.ignored,
+            orphans=followed.unplaced,
             healed=sum(hop.healed for hop in hops),
             uncertain=sum(hop.doubt != 0 for hop in hops),
-            cut=seen_by.damaged,
+            cut=followed.coverage.damaged,
         ),
-        channel=channel if any(spoken) else None,
-        coverage=seen_by,
+        channel=followed.channel,
+        coverage=followed.coverage,
+        faults=faults,
     )
+    return Run(folder, wiring, followed.frames, told)
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """A capture, followed. channel: what switches and controller said to each other, None if it
+    was not captured. unplaced: frames that fit nowhere."""
+
+    journeys: list[Journey]
+    frames: Mapping[int, Observation]
+    channel: list[Observation] | None
+    coverage: story.Coverage
+    unplaced: int = 0
+
+
+def _follow(wiring: Wiring, path: Path) -> _Followed:
+    """The journeys in a capture. Raises OSError, PcapngError."""
+    if path.stat().st_size > HELD_MOST:
+        with contextlib.suppress(pcapng.Unordered):
+            return _follow_pieces(wiring, path)
+    capture = pcapng.read(path)
+    ports = wiring.port_map(capture.interfaces)
+    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+    channel: list[Observation] = []
+    frames: list[Observation] = []
+    for seen in capture.observations:
+        (channel if spoken[seen.port] else frames).append(seen)
+    last_ns = capture.observations[-1].t_ns if capture.observations else 0
+    seen_by = coverage(wiring, capture, ports, last_ns)
+    follower = Follower(wiring, ports=ports, lossy=seen_by.lossy)
+    journeys = follower.follow(frames)
     known = {seen.number: seen for seen in frames if ports[seen.port] is not None}
-    return Run(folder, wiring, known, told)
+    heard = channel if any(spoken) else None
+    return _Followed(journeys, known, heard, seen_by, follower.ignored)
 
 
 def coverage(
-    wiring: Wiring, capture: pcapng.Capture, ports: Sequence[int | None]
+    wiring: Wiring, capture: pcapng.Capture, ports: Sequence[int | None], last_ns: int = 0
 ) -> story.Coverage:
-    """What the capture could see of the lab. ports: see `Wiring.port_map`."""
+    """What the capture could see of the lab. ports: see `Wiring.port_map`. last_ns: when its last
+    frame was seen, 0 if that is not known."""
 
     def by_port(counts: Mapping[int, int]) -> dict[int, int]:
         """By port of the wiring instead of the capture's."""
@@ -121,7 +159,7 @@ def coverage(
     heard = {port for port in ports if port is not None}
     return story.Coverage(
         begun_ns=by_port(capture.begun_ns),
-        ended_ns=_end(capture),
+        ended_ns=_end(capture, last_ns),
         missed=by_port(capture.dropped),
         damaged=bool(capture.problem),
         unheard=frozenset(range(len(wiring.interfaces))) - heard,
@@ -129,14 +167,44 @@ def coverage(
     )
 
 
-def _end(capture: pcapng.Capture) -> int | None:
+def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
+    """The same for a capture that is too large to hold; `frames` has those of the journeys."""
+    follower: Follower | None = None
+    channel: list[Observation] = []
+    last_ns = 0
+    spoken: list[bool] = []
+    ports: list[int | None] = []
+    for capture, observations in pcapng.read_pieces(path):
+        if follower is None:
+            spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+            ports = wiring.port_map(capture.interfaces)
+            follower = Follower(wiring, ports=ports)
+            follower.lossy = coverage(wiring, capture, ports).lossy
+        channel += [seen for seen in observations if spoken[seen.port]]
+        follower.feed(seen for seen in observations if not spoken[seen.port])
+        if observations:
+            last_ns = observations[-1].t_ns
+    assert follower is not None, "a large file has a first piece"
+    journeys = follower.finish()
+    frames = {
+        seen.number: seen
+        for journey in journeys
+        for hop in journey.hops()
+        for seen in (hop.sent, hop.received)
+        if seen is not None
+    }
+    seen_by = coverage(wiring, capture, ports, last_ns)
+    heard = channel if any(spoken) else None
+    return _Followed(journeys, frames, heard, seen_by, follower.ignored)
+
+
+def _end(capture: pcapng.Capture, last_ns: int) -> int | None:
     """When the capture ended, None if the file does not say: its last counts bear the time of its
     last frame if it was written anew without knowing better. A killed capture ended with its last
     frame; the counts in it are older."""
-    if not capture.observations or not capture.ended_ns:
+    if not last_ns or not capture.ended_ns:
         return None
-    last = capture.observations[-1].t_ns
-    return None if capture.ended_ns == last else max(capture.ended_ns, last)
+    return None if capture.ended_ns == last_ns else max(capture.ended_ns, last_ns)
 
 
 def complaint(output: str, code: object) -> str:
@@ -144,24 +212,27 @@ def complaint(output: str, code: object) -> str:
     return output if code else ""
 
 
-def reopen(folder: Path) -> Run:
+def reopen(folder: Path, faults: Faults = STRICT) -> Run:
     """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
-    without `trace.json` is told too, by its frames alone."""
+    without `trace.json` is told too, by its frames alone. faults: takes what could not be told."""
     head = _head(folder / TRACE)
     request = head.get("request")
     output = head.get("output")
     output = output if isinstance(output, str) else ""
     code = head.get("exit_code")
+    if head.get("interrupted") is True and isinstance(code, int) and code >= 128:
+        code = None  # it was ended by Ctrl-C, which says nothing of how it would have ended
     ended: dict[str, Any] = {
         "said": complaint(output, code),
         "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
         "late": head.get("timed_out") is True,
     }
     if isinstance(request, dict) and request.get("url") and request.get("client"):
-        run = read(folder, url=str(request["url"]), host=str(request["client"]), **ended)
+        url, client = str(request["url"]), str(request["client"])
+        run = read(folder, url=url, host=client, faults=faults, **ended)
         return replace(run, waterfall=waterfall(output))
     command = str(head.get("command") or "")
-    return read(folder, host=str(head.get("host") or ""), command=command, **ended)
+    return read(folder, host=str(head.get("host") or ""), command=command, faults=faults, **ended)
 
 
 def _head(path: Path) -> dict[str, Any]:

@@ -285,6 +285,10 @@ def _verb_trace(verbs: Any) -> None:
         "--live", action="store_true",
         help="tell each packet soon after it has come to rest; without HOST: until Ctrl-C",
     )  # fmt: skip
+    p.add_argument(
+        "--quiet", action="store_true",
+        help="keep what the command prints back; without it that is shown above the story",
+    )  # fmt: skip
     _topology(p, "switch")
     p.add_argument("host", metavar="HOST", nargs="?")
     _recording(p)

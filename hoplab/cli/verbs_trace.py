@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
+from hoplab.trace.faults import Faults
 
 LONGER_S = 10  # a fetch that gives up by itself says why, and has a story
 
@@ -91,7 +93,8 @@ def trace(arguments: argparse.Namespace) -> int:
             from hoplab.cli import verbs_live
 
             return verbs_live.follow(lab.handle, arguments, command)
-        lab.record(arguments.host, command)
+        show = not (arguments.json or arguments.quiet)
+        lab.record(arguments.host, command, show=show)
         return lab.tell(host=arguments.host, command=shlex.join(command))
 
 
@@ -117,6 +120,8 @@ class _Lab:
         self.default = default
         self.started = False
         self.recorded = False  # from here on there is nothing to be undone
+        self.told = False
+        self.kept: Path | None = None  # where the run is
         self.quiet = arguments.json
         self._found: client.Handle | None = None
 
@@ -213,18 +218,26 @@ class _Lab:
         host = self.arguments.host or state["client"] or _first_host(state)
         return url or state["url"] or _first_server(state), host
 
-    def record(self, host: str, command: list[str], longer_s: float = 0) -> None:
+    def record(
+        self, host: str, command: list[str], longer_s: float = 0, *, show: bool = False
+    ) -> None:
+        """show: what the command prints is shown as it comes."""
         from hoplab import record
 
         with output.Progress(self.quiet) as progress:
             progress("capturing")
+            if show:
+                progress.done()  # the screen is the command's now
             self.run = record.record(
                 self.handle,
                 host,
                 command,
                 self.folder,
+                show=show,
                 timeout_s=self.arguments.timeout + longer_s,
             )
+        if show and self.run.output:
+            print()
 
     def watch(self, until: Callable[[], None]) -> None:
         """Capture while `until` runs."""
@@ -233,64 +246,130 @@ class _Lab:
         self.run = record.watch(self.handle, self.folder, until)
 
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
+        """Keep the run if that was asked for, tell it, and say how it ended: an exit code."""
         from hoplab import record, runs
         from hoplab.report import as_json, terminal
         from hoplab.report.language import code_from, language
 
-        # What the program itself said is worth quoting when it failed.
+        unkept = self._keep_frames()
+        self.recorded = True
+        run, faults = self.run, Faults()
+        # What the program itself said is worth quoting when it failed. How it ended says nothing
+        # where it was ended by us.
+        code = None if run.interrupted and run.code >= 128 else run.code
         story = runs.read(
             self.folder,
             url=url,
             host=host,
             command=command,
-            said=runs.complaint(self.run.output, self.run.code),
-            exit_code=self.run.code if command or url else None,
-            late=self.run.late is not None,
+            said=runs.complaint(run.output, code),
+            exit_code=code if command or url else None,
+            late=run.late is not None,
+            faults=faults,
         ).story
-        data = {**as_json.to_dict(story), "exit_code": self.run.code, "output": self.run.output}
-        data["timed_out"] = self.run.late is not None
+        data = {**as_json.to_dict(story, faults), "exit_code": run.code, "output": run.output}
+        data["timed_out"] = run.late is not None
+        data["interrupted"] = run.interrupted
+        folder = self.save if self.save is not None and unkept is None else self.folder
         try:
             text = json.dumps(data, indent=1, ensure_ascii=False)
-            (self.folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
+            (folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
             if self.save is not None:
-                record.annotate(self.folder, story)
+                with faults.part("the comments of the frames in capture.pcapng"):
+                    record.annotate(folder, story)
         except OSError as error:
-            raise cannot_write(error, self.folder) from error
-        if self.save is not None:
-            self._keep(self.save)
-        self.recorded = True
+            unkept = unkept or self._unkept(error)
         if self.arguments.json:
             output.print_json(data)
         else:
-            print(
-                terminal.render(
-                    story,
-                    width=output.terminal_width(),
-                    color=output.colour_wanted(),
-                    detail=self.arguments.detail,
-                    ascii=not output.is_utf8(),
-                    tr=language(self.arguments.lang or code_from(os.environ)),
-                )
+            text = terminal.render(
+                story,
+                width=output.terminal_width(),
+                color=output.colour_wanted(),
+                detail=self.arguments.detail,
+                ascii=not output.is_utf8(),
+                tr=language(self.arguments.lang or code_from(os.environ)),
+                faults=faults,
             )
+            print(text)
             if getattr(self.arguments, "all", False):
                 self._waterfall()
             self._footer()
-            if self.run.late is not None:
-                raise self.run.late
-        return Exit.OK if self.run.code == 0 else Exit.FAILED
+        self.told = True
+        if len(faults):
+            self._say_untold(faults)
+        if unkept is not None:
+            raise unkept
+        if run.interrupted:
+            return Exit.INTERRUPTED
+        if run.late is not None and not self.arguments.json:
+            raise run.late
+        return Exit.OK if run.code == 0 else Exit.FAILED
 
-    def _keep(self, save: Path) -> None:
-        """Copy the run: all of it or nothing. Raises LabError."""
+    def _keep_frames(self) -> LabError | None:
+        """Copy what was captured to the --save folder, before anything is told of it: all of it or
+        nothing. The error to end with, if that fails."""
         from hoplab import record
 
-        files = (record.CAPTURE, record.TRACE, record.STATE)
+        if self.save is None:
+            return None
         try:
-            for file in files:
-                shutil.copyfile(self.folder / file, save / file)
+            for file in (record.CAPTURE, record.STATE):
+                shutil.copyfile(self.folder / file, self.save / file)
         except OSError as error:
-            for file in files:
-                (save / file).unlink(missing_ok=True)
-            raise unwritable(error, save, "--save") from error
+            return self._unkept(error)
+        self.kept = self.save
+        return None
+
+    def _unkept(self, error: OSError) -> LabError:
+        """The error to end with when the run cannot be kept where it was to be."""
+        from hoplab import record
+
+        if self.save is None:
+            return cannot_write(error, self.folder)
+        for file in (record.CAPTURE, record.TRACE, record.STATE):
+            with contextlib.suppress(OSError):
+                (self.save / file).unlink()
+        failure = unwritable(error, self.save, "--save")
+        with contextlib.suppress(OSError):
+            self.save.rmdir()
+        self.kept = None
+        return failure
+
+    def _say_untold(self, faults: Faults) -> None:
+        """Which parts of the story are missing, and what to do about it: a fault of ours."""
+        place = self._put_aside()
+        kept = f"; the run is kept in {place}" if place is not None else ""
+        sys.stderr.write(
+            f"hoplab: not told, by a fault of hoplab: {', '.join(faults.lines())}{kept}: please "
+            "report it with that folder (--debug shows the traceback)\n"
+        )
+        if self.arguments.debug:
+            sys.stderr.write("\n".join(fault.trail for fault in faults.all[:20]))
+
+    def _put_aside(self) -> Path | None:
+        """Where the run is kept though nobody has asked for that, because it would be lost else:
+        beside what the user works on, or where labs have their folders. None: it cannot be."""
+        if self.kept is not None:
+            return self.kept
+        for base in (Path(), client.state_folder() / "runs"):
+            try:
+                folder = _fresh_folder(base)
+            except OSError:
+                continue
+            try:
+                for entry in sorted(self.folder.iterdir()):
+                    # A rename takes no room, where it can be one.
+                    shutil.move(entry, folder / entry.name)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    for entry in folder.iterdir():
+                        shutil.move(entry, self.folder / entry.name)
+                    folder.rmdir()
+                continue
+            self.kept = folder
+            return folder
+        return None
 
     def _waterfall(self) -> None:
         """When the client waited for what, as it saw it itself."""
@@ -306,7 +385,7 @@ class _Lab:
     def _footer(self) -> None:
         if not self.run.quiet:
             print("  note: the network was not quiet at the end; frames may be missing there")
-        if self.save is not None:
+        if self.save is not None and self.kept is not None:
             print(f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json")
             page = shlex.quote(min(os.path.relpath(self.save), str(self.save), key=len))
             print(f"  a page to look at it: hoplab report {page}")
@@ -319,9 +398,39 @@ class _Lab:
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         client.hold_interrupts()  # whether the lab stays is decided, and said
+        rescued = self._rescue(error) if error is not None else None
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever reads on only as far as `head` does has not failed, nor has a full disk there.
         self._end(failed=kind is not None and not self.recorded)
+        if rescued is not None:
+            raise rescued from error
+
+    def _rescue(self, error: BaseException) -> LabError | None:
+        """What was captured is kept if something stops us before it is told; the error that says
+        where, in place of the one that stopped us."""
+        from hoplab.runs import CAPTURE
+
+        try:
+            something = (self.folder / CAPTURE).stat().st_size > 0
+        except OSError:
+            something = False
+        if self.told or not something or isinstance(error, BrokenPipeError):
+            return None
+        place = self._put_aside()
+        if place is None:
+            return None
+        kept = f"what was captured is kept in {place}"
+        page = shlex.quote(min(os.path.relpath(place), str(place), key=len))
+        if isinstance(error, KeyboardInterrupt):
+            return LabError(
+                f"interrupted; {kept}", f"hoplab report {page} tells it", Exit.INTERRUPTED
+            )
+        if isinstance(error, LabError):
+            hint = f"{error.hint}; " if error.hint else ""
+            return LabError(error.message, f"{hint}{kept}", error.code, error.detail)
+        if isinstance(error, Exception):
+            sys.stderr.write(f"hoplab: {kept}\n")
+        return None
 
     def _end(self, *, failed: bool) -> None:
         """End the lab if it was asked for, or if it was brought up for something that failed; an
@@ -337,10 +446,26 @@ def _save_folder(wish: str | None) -> Path | None:
     """The folder to keep the run in, made now, so that a fault shows before the work is done."""
     if wish is None:
         return None
-    folder = Path(wish or time.strftime("hoplab-%Y%m%d-%H%M%S"))
+    folder = Path(wish or _dated())
     if os.path.exists(folder) and (not os.path.isdir(folder) or any(folder.iterdir())):
         raise LabError(
             f"{folder} exists and is not empty", "choose another folder for --save", Exit.TAKEN
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder.absolute()
+
+
+def _dated() -> str:
+    return time.strftime("hoplab-%Y%m%d-%H%M%S")
+
+
+def _fresh_folder(base: Path) -> Path:
+    """A new folder in `base`, named by the date. Raises OSError."""
+    base.mkdir(parents=True, exist_ok=True)
+    name = _dated()
+    for more in ("", *(f"-{number}" for number in range(2, 100))):
+        with contextlib.suppress(FileExistsError):
+            folder = (base / f"{name}{more}").absolute()
+            folder.mkdir()
+            return folder
+    raise FileExistsError(name)

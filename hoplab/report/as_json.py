@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hoplab.trace.faults import STRICT, Faults
 from hoplab.trace.narrative import (
     Decision,
     Leg,
@@ -29,9 +30,23 @@ from hoplab.trace.narrative import (
 FORMAT = 1
 
 
-def to_dict(story: Story) -> dict[str, Any]:
-    """The whole story as dicts, lists, text and numbers, ready for `json.dump`."""
+def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
+    """The whole story as dicts, lists, text and numbers, ready for `json.dump`. faults: takes what
+    could not be told; `untold` names that."""
     request = story.request
+    trips, steps = [], []
+    for trip in story.trips:
+        with faults.part(f"packet #{trip.number} in JSON"):
+            trips.append(_trip(trip))
+    for step in story.steps:
+        with faults.part(f"the step {step.key} in JSON"):
+            steps.append(_step(step))
+    outcome: dict[str, Any] = {"ok": False, "code": "untold"}
+    with faults.part("how it ended in JSON"):
+        outcome = _outcome(story.outcome)
+    summary: dict[str, Any] = {}
+    with faults.part("the numbers in JSON"):
+        summary = _summary(story.summary)
     return {
         "format": FORMAT,
         "topology": story.setting.topology,
@@ -43,10 +58,11 @@ def to_dict(story: Story) -> dict[str, Any]:
         if request is None
         else {"url": request.url, "client": request.client, "said": request.said},
         "started_ns": story.started_ns,
-        "outcome": _outcome(story.outcome),
-        "steps": [_step(step) for step in story.steps],
-        "trips": [_trip(trip) for trip in story.trips],
-        "summary": _summary(story.summary),
+        "outcome": outcome,
+        "steps": steps,
+        "trips": trips,
+        "summary": summary,
+        **({"untold": faults.as_data()} if len(faults) else {}),
     }
 
 

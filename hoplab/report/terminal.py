@@ -18,12 +18,14 @@ packets; 'full' folds nothing and shows every MAC and frame number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hoplab.report.cells import cells, ljust, rjust, wrap
 from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language
+from hoplab.trace.faults import STRICT, Faults
 from hoplab.trace.live import News
 from hoplab.trace.narrative import Decision, Rewrite, Step, Story, Summary, Trip
 from hoplab.trace.titles import (
@@ -65,20 +67,26 @@ def render(
     detail: str = "normal",
     ascii: bool = False,
     tr: Language = ENGLISH,
+    faults: Faults = STRICT,
 ) -> str:
     """The whole story as lines of text, ending in a newline. `ascii` is for English alone: what
-    another language is written in does not survive it."""
+    another language is written in does not survive it. faults: takes what could not be told."""
     if detail not in DETAILS:
         raise ValueError(f"detail is {detail!r}; known are {', '.join(DETAILS)}")
     longest = max((len(_ms(trip.ms)) for trip in story.trips), default=0)
     digits = len(str(story.trips[-1].number)) if story.trips else 1
     tr = ENGLISH if ascii else tr
     page = _Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
-    _header(page, story)
+    page.faults = faults
+    with page.part("the head of the story"):
+        _header(page, story)
     for step in story.steps if story.trips else ():
-        _step(page, story, step)
-    _outcome(page, story)
-    _summary(page, story.summary)
+        with page.part(f"the step {step.heading}"):
+            _step(page, story, step)
+    with page.part("how it ended"):
+        _outcome(page, story)
+    with page.part("the numbers"):
+        _summary(page, story.summary)
     return page.text()
 
 
@@ -133,6 +141,17 @@ class _Page:
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
     told: set[str] = field(default_factory=set)  # what has been explained: by whom, which switch
+    faults: Faults = STRICT
+
+    @contextlib.contextmanager
+    def part(self, part: str) -> Iterator[None]:
+        """A part that is missing as a whole if it cannot be told."""
+        before, untold = len(self.lines), len(self.faults)
+        with self.faults.part(part):
+            yield
+        if len(self.faults) > untold and self.faults.all[-1].part == part:
+            del self.lines[before:]
+            self.line(f"   … {self.tr('a part of the story that could not be told')}", "red")
 
     def paint(self, text: str, *styles: str) -> str:
         """Text in colour, where colour is wanted."""
@@ -214,10 +233,12 @@ def _step(page: _Page, story: Story, step: Step) -> None:
         page.line()
     trips = [story.trip(number) for number in step.trips]
     for part in trips if page.detail == "full" else parts(trips):
-        if isinstance(part, Fold):
-            page.wrap(f"… {part.said(page.tr)}", page.indent, "dim", hang=2)
-        else:
-            _trip(page, part)
+        number = part.trips[0].number if isinstance(part, Fold) else part.number
+        with page.part(f"packet #{number}"):
+            if isinstance(part, Fold):
+                page.wrap(f"… {part.said(page.tr)}", page.indent, "dim", hang=2)
+            else:
+                _trip(page, part)
     if step.mapping:
         page.line()
         _mapping(page, step)

@@ -62,7 +62,7 @@ from hoplab.trace.cables import Cable
 from hoplab.trace.model import Doubt, Hop, Journey, Origin
 from hoplab.trace.routing import Router
 from hoplab.trace.switching import Switch
-from hoplab.trace.tree import count_arrival, last_seen
+from hoplab.trace.tree import STORM_FROM, Storm, count_arrival, last_seen
 from hoplab.trace.wiring import Wiring
 from hoplab.wire.observation import Observation, Reception
 from hoplab.wire.packet import strip_padding
@@ -117,6 +117,7 @@ class Follower:
         self._fresh: deque[Hop] = deque()  # hops without cause, in the order in which they came
         self._old: list[Hop] = []  # those that wait for their turn to be handed out, sorted
         self._given = 0  # journeys handed out
+        self._storms: dict[bytes, Storm] = {}
         self._next_sweep = 0
         self.lossy = lossy
 
@@ -170,7 +171,13 @@ class Follower:
                     and (data[16] << 8 | data[17]) + 14 == size
                 ):
                     data = strip_padding(data)
-                if observation.reception == _OUTGOING:
+                storm = self._storms.get(data)
+                if storm is not None and t - storm.last_ns > self.ages.switch_ns:
+                    del self._storms[data]  # it has ended; this is another one
+                    storm = None
+                if storm is not None:
+                    self._in_storm(storm, port, data, observation, t)
+                elif observation.reception == _OUTGOING:
                     self._sent(port, data, observation, t)
                 else:
                     self._received(port, data, observation, t)
@@ -197,6 +204,9 @@ class Follower:
         self._node_of[port].find_cause(hop, port, data, t)
         if hop.origin is _BORN:
             self._fresh.append(hop)
+        elif hop.counted and hop.tally is not None and hop.tally.top.left[port] > STORM_FROM:
+            self._begin_storm(hop, port, data, t)
+            return
         cable.put(hop, data, t)
         node = self._node_of[head]
         if node.switch or (data[:6] == self._macs[head] and not data[0] & 1):
@@ -228,11 +238,68 @@ class Follower:
         if node.switch or observation.reception == _HOST:
             node.enter(hop, port, data, t)
 
+    def _begin_storm(self, hop: Hop, port: int, data: bytes, t: int) -> None:
+        """This frame goes round, and so do all with its bytes that come now."""
+        if not self._node_of[port].switch:
+            return
+        self._storms[data] = Storm(hop, t)
+        for node in self._nodes:
+            if isinstance(node, Switch):
+                node.storm(data)
+
+    def _in_storm(
+        self, storm: Storm, port: int, data: bytes, observation: Observation, t: int
+    ) -> None:
+        """A frame with the bytes of one that goes round: counted, unless a host has sent it anew
+        or a router will pass it on."""
+        node, head = self._node_of[port], self._peers[port]
+        if observation.reception != _OUTGOING:
+            hop = self._cables[port].take(data, t)
+            if hop is None:
+                storm.count_came(port, t)
+            else:
+                hop.received = observation
+                hop.healed = False
+                if hop.counted:
+                    count_arrival(hop, t)
+            return
+        early = self._cables[head].orphan(data, t) if head is not None else None
+        if early is not None:
+            early.sent = observation
+            early.healed = False
+            alone = early.origin is _BORN and not early.children and early.tally is None
+            if alone and node.switch:
+                storm.adopt(early)
+                storm.count_sent(port, t)
+                storm.count_came(early.head, t)
+            return
+        if not node.switch and storm.news(port, t):
+            hop = Hop(port, head, observation, None)
+            node.find_cause(hop, port, data, t)
+            if hop.origin is _BORN:
+                self._fresh.append(hop)
+            hop.more = True  # the switch sends it on, beside the copies that go round
+            if head is not None:
+                self._cables[head].put(hop, data, t)
+            return
+        storm.count_sent(port, t)
+        if head is None:
+            return
+        beyond = self._node_of[head]
+        if isinstance(beyond, Router) and beyond.routes and data[:6] == self._macs[head]:
+            hop = Hop(port, head, observation, None)
+            storm.adopt(hop)
+            self._cables[head].put(hop, data, t)
+            beyond.enter(hop, head, data, t)
+
     def _sweep(self, now: int) -> None:
         """Forgets what is too old to be linked. Once a second: each entry is met few times."""
         self._next_sweep = now + _SWEEP_NS
         for part in (*self._cables, *self._nodes):
             part.forget(now)
+        over = now - self.ages.switch_ns
+        for data in [data for data, storm in self._storms.items() if storm.last_ns < over]:
+            del self._storms[data]
 
     def follow(self, observations: Iterable[Observation]) -> list[Journey]:
         """All journeys in a capture, in time order. The observations may come in any order."""

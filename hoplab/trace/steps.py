@@ -104,6 +104,13 @@ def make_steps(facts: Facts, lesson: bool) -> list[Step]:
     return _with_missing(steps) if lesson else steps
 
 
+def plain_steps(trips: list[Trip]) -> list[Step]:
+    """All packets under one heading, where it is not known what belongs together."""
+    step = _step("other", False)
+    step.trips = [trip.number for trip in trips]
+    return [step] if trips else []
+
+
 def _step(key: str, lesson: bool) -> Step:
     number = LESSON.index(key) + 1 if lesson and key in LESSON else 0
     return Step(key, number, HEADINGS[key], LESSONS[key])

@@ -22,17 +22,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hoplab.trace.causes import find_causes
-from hoplab.trace.channel import conversation
+from hoplab.trace.causes import Lookup, find_causes
+from hoplab.trace.channel import Connection as ChannelConnection
+from hoplab.trace.channel import Said, conversation
 from hoplab.trace.charge import add_changes, changes
 from hoplab.trace.controller import add_decisions
 from hoplab.trace.coverage import Coverage, Evidence
 from hoplab.trace.exit_status import ExitStatus
+from hoplab.trace.faults import STRICT, Faults
 from hoplab.trace.gaps import hedge_remarks, prove_arrivals
 from hoplab.trace.model import Journey
 from hoplab.trace.narrative import (
     Health,
     LinkCount,
+    Outcome,
     Request,
     Setting,
     Story,
@@ -41,8 +44,8 @@ from hoplab.trace.narrative import (
 )
 from hoplab.trace.outcome import find_outcome
 from hoplab.trace.remarks import add_remarks
-from hoplab.trace.steps import Facts, make_steps
-from hoplab.trace.tcp import connections
+from hoplab.trace.steps import Facts, make_steps, plain_steps
+from hoplab.trace.tcp import Connection, connections
 from hoplab.trace.trips import Places, tell_trip
 from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire.observation import Observation
@@ -63,6 +66,7 @@ def tell(
     health: Health | None = None,
     channel: Iterable[Observation] | None = None,
     coverage: Coverage | None = None,
+    faults: Faults = STRICT,
 ) -> Story:
     """The story of these journeys.
 
@@ -73,25 +77,46 @@ def tell(
     whether it had to be ended because its time was over.
     channel: what switches and controller said to each other, None if it was not captured.
     coverage: what the capture could see; without it, everything.
+    faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
     known = sorted(journeys, key=lambda journey: journey.number)
     started_ns = min((journey.root.t_ns for journey in known), default=0)
     places = Places(wiring)
-    places.learn(known)
-    evidence = Evidence(wiring, coverage, known)
-    trips = [tell_trip(places, journey, started_ns, evidence) for journey in known]
-    found = connections(trips, lossy=evidence.coverage.lossy)
-    if evidence.coverage.lossy:
-        prove_arrivals(found, trips)
-    lookups = find_causes(places, trips)
-    said_there = conversation(channel) if channel is not None else None
-    switches = add_decisions(wiring, known, trips, said_there) if said_there is not None else {}
+    with faults.part("whose address is whose"):
+        places.learn(known)
+    evidence = Evidence(wiring, None, [])
+    with faults.part("what the capture could see"):
+        evidence = Evidence(wiring, coverage, known)
+    lossy, missed_frames = evidence.coverage.lossy, evidence.coverage.missed_frames
+    trips, told = [], []
+    for journey in known:
+        with faults.part(f"packet #{journey.number}"):
+            trips.append(tell_trip(places, journey, started_ns, evidence))
+            told.append(journey)
+    found: list[Connection] = []
+    lookups: list[Lookup] = []
+    said_there: list[Said] = []
+    switches: dict[ChannelConnection, str] = {}
+    with faults.part("TCP connections"):
+        found = connections(trips, lossy=lossy)
+        if lossy:
+            prove_arrivals(found, trips)
+    with faults.part("why packets came"):
+        lookups = find_causes(places, trips)
+    if channel is not None:
+        with faults.part("what switches asked their controller"):
+            said_there = conversation(channel)
+            switches = add_decisions(wiring, told, trips, said_there)
     facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips}, wiring)
-    steps = make_steps(facts, lesson=request is not None)
-    add_remarks(facts, steps, request)
+    steps = plain_steps(trips)
+    with faults.part("the steps"):
+        steps = make_steps(facts, lesson=request is not None)
+    with faults.part("remarks"):
+        add_remarks(facts, steps, request)
     if said_there:
-        add_changes(steps, trips, changes(switches, said_there, started_ns), started_ns)
+        with faults.part("who was in charge of the switches"):
+            add_changes(steps, trips, changes(switches, said_there, started_ns), started_ns)
     for place, step in enumerate(steps):
         for number in step.trips:
             facts.by_number[number].step = place
@@ -99,12 +124,16 @@ def tell(
     setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
     complaint = request.said if request is not None else said
     ended = ExitStatus(exit_code, command if request is None else "fetch", late, complaint)
-    lossy, missed_frames = evidence.coverage.lossy, evidence.coverage.missed_frames
     if lossy:
-        hedge_remarks(steps, missed_frames)
-    outcome = find_outcome(facts, request, who, ended, missed_frames if lossy else None)
-    summary = _count(wiring, trips, health, missed_frames)
-    summary.queue_losses = list(evidence.queue_losses.values())
+        with faults.part("remarks"):
+            hedge_remarks(steps, missed_frames)
+    outcome = Outcome(False, "untold", "How it ended could not be told.")
+    with faults.part("how it ended"):
+        outcome = find_outcome(facts, request, who, ended, missed_frames if lossy else None)
+    summary = Summary(trips=len(trips), health=health)
+    with faults.part("the numbers"):
+        summary = _count(wiring, trips, health, missed_frames)
+        summary.queue_losses = list(evidence.queue_losses.values())
     return Story(setting, request, started_ns, trips, steps, outcome, summary)
 
 

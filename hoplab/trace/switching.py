@@ -218,6 +218,17 @@ class Switch:
         if not waiting:
             del self._late[key]
 
+    def storm(self, data: bytes) -> None:
+        """Frames with these bytes are only counted from now on, so what becomes of those that are
+        in the switch is, too."""
+        key = untagged(data)
+        known = self._came.pop(key, None)
+        entries = known.entries if type(known) is _Crowd else [known]
+        for entry in entries:
+            if type(entry) is _Entry and entry.used != self.all_ports:
+                entry.hop.more = True
+        self._late.pop(key, None)
+
     def forget(self, now: int) -> None:
         """Takes out what is too old to be a cause."""
         ages = self._ages

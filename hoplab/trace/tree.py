@@ -6,16 +6,21 @@ What lives here: parents, children, tallies. What must not: who is whose cause (
 
 Where switches stand in a loop, one frame leaves the same port again and again. Its tree keeps the
 first copies of each port; the later ones are followed as all are (or they would look like new
-frames), but only counted, in the `Tally` of their frame.
+frames), but only counted, in the `Tally` of their frame. Once a port has sent so many that it is a
+`Storm` for certain, further frames with its bytes are not even followed: a storm makes hundreds of
+thousands of them a second, and each is as all the others.
 """
 
 from __future__ import annotations
 
 from weakref import ref
 
+from hoplab.trace.ages import MILLISECOND
 from hoplab.trace.model import Hop, Origin, Tally
 
 KEPT_COPIES = 3  # of one frame, by one port: enough to see how a loop closes, and that it goes on
+STORM_FROM = 16  # copies of one frame by one port: from here on frames with its bytes are counted
+_NEW_NS = 500 * MILLISECOND  # a host that was silent so long and sends it again means it
 
 _SWITCHED = Origin.SWITCHED
 
@@ -82,6 +87,60 @@ def _keep(cause: Hop, hop: Hop) -> bool:
         if one.received is not None:
             count_arrival(one, one.received.t_ns)
     return False
+
+
+class Storm:
+    """Frames with the bytes of one that goes round, which are only counted.
+
+    keeper: a hop that the tree has, whose effects they are. sent: by port of a node that makes
+    such frames itself (a host answers each copy of a question), how many and when the last.
+    last_ns: when the last one was seen.
+    """
+
+    __slots__ = ("_keeper", "_sent", "last_ns", "tally")
+
+    def __init__(self, hop: Hop, t: int) -> None:
+        assert hop.tally is not None
+        self.last_ns = t
+        self.tally = hop.tally.top
+        keeper: Hop | None = hop
+        while keeper is not None and keeper.counted:
+            keeper = keeper.parent
+        self._keeper = ref(keeper) if keeper is not None else None
+        self._sent: dict[int, tuple[int, int]] = {}
+
+    def count_sent(self, port: int, t: int) -> None:
+        """Another one left by this port."""
+        tally = self.tally = self.tally.top
+        tally.left[port] = tally.left.get(port, 0) + 1
+        tally.counted[port] = tally.counted.get(port, 0) + 1
+        self._seen(t)
+
+    def count_came(self, port: int | None, t: int) -> None:
+        """Another one arrived at this port."""
+        tally = self.tally = self.tally.top
+        tally.came[port] = tally.came.get(port, 0) + 1
+        self._seen(t)
+
+    def _seen(self, t: int) -> None:
+        self.last_ns = t
+        if t > self.tally.last_ns:
+            self.tally.last_ns = t
+
+    def adopt(self, hop: Hop) -> None:
+        """A copy that is counted, and that may yet have effects which are not of its bytes: a
+        router passes it on."""
+        hop.origin, hop.tally, hop.counted = _SWITCHED, self.tally, True
+        keeper = self._keeper() if self._keeper is not None else None
+        if keeper is not None:
+            hop.parent = keeper
+
+    def news(self, port: int, t: int) -> bool:
+        """Whether a node that makes such a frame itself starts something that is worth telling,
+        and does not just answer the next copy."""
+        count, last_ns = self._sent.get(port, (0, 0))
+        self._sent[port] = count + 1, t
+        return count < KEPT_COPIES or t - last_ns > _NEW_NS
 
 
 def count_arrival(hop: Hop, t: int) -> None:

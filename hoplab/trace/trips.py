@@ -159,7 +159,8 @@ def tell_trip(
     # Whoever asks whether an address is free does well without an answer.
     free = probes(packets[0]) and not any(end.how in DEAD for end in ends)
     death = None
-    if not free and not any(end.how == "delivered" for end in ends):
+    # Without an end each leg has effects, but those of a storm are only counted.
+    if ends and not free and not any(end.how == "delivered" for end in ends):
         whole = not any(hop.more for hop in hops)
         death = _death(places, legs, ends, packets, whole)
     early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
@@ -204,7 +205,7 @@ def tell_trip(
         notes=[
             *([_early(legs[0])] if early else []),
             *_cuts(hops, legs, packets),
-            *_storm_notes(storm, len(legs)),
+            *_storm_notes(storm, hops),
             *([doubt] if doubt else []),
         ],
         storm=storm,
@@ -274,9 +275,12 @@ def _storm(places: Places, hops: list[Hop]) -> Storm | None:
     return Storm(node, back.get(node, 0), ms, frames, tuple(rest))
 
 
-def _storm_notes(storm: Storm | None, told: int) -> list[str]:
+def _storm_notes(storm: Storm | None, hops: list[Hop]) -> list[str]:
+    if storm is None and any(hop.more for hop in hops):
+        return ["the same bytes go round already: its copies are counted among those of that storm"]
     if storm is None:
         return []
+    told = len(hops)
     times = plural(storm.back, "time")
     text = f"this frame came back to {storm.node} {times} in {storm.ms:,.1f} ms: a storm"
     if storm.frames == told:

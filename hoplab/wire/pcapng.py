@@ -25,8 +25,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import socket
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
@@ -42,6 +44,8 @@ _MAGIC = 0x1A2B3C4D
 _QUEUE_DROPS = "hoplab: frames dropped by the switch for want of room in its queue: "
 _LINKTYPE_ETHERNET = 1
 _SNAPLEN = 262144  # what Wireshark takes as "never cut"
+_PIECE = 1 << 20
+_LATEST_NS = 250_000_000  # a recorder that cannot keep up writes a frame so much too late
 
 # Options (sections 3.5 and 4.1 to 4.6).
 _COMMENT = 1
@@ -69,6 +73,10 @@ _RECEPTIONS = {
 
 class PcapngError(ValueError):
     """The file is no pcapng; the message says what it looks like."""
+
+
+class Unordered(PcapngError):
+    """A capture whose frames stand in no order, so that it cannot be read in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +339,52 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Capture:
         return _Parser(data, label).parse()
 
 
+def read_pieces(path: str | os.PathLike[str]) -> Iterator[tuple[Capture, list[Observation]]]:
+    """A capture that is too large to hold, piece by piece: what stands beside the frames, and the
+    next frames, with the numbers that `read` gives them. Interfaces and counts are those of the
+    whole file from the start; of `problem` what is known so far. Raises as `read` does, and
+    Unordered where a frame stands so late that its number cannot be known before the end."""
+    whole = Stream(os.fspath(path), frames=False)
+    for piece in _pieces(path):
+        whole.feed(piece)
+    whole.close()
+    capture, parser = whole.capture, _Parser(b"", os.fspath(path))
+    pending: list[tuple[int, int, Reception, bytes, int, str]] = []
+    given, given_ns, newest_ns = 0, 0, 0
+    pieces = itertools.chain(_pieces(path), (b"",))
+    for piece in pieces:
+        parser.data += piece
+        with gc_paused():
+            at, why = parser.advance() if parser.data else (0, "")
+            parser.data = parser.data[at:]
+            if why and not parser.cut:
+                capture.problem = capture.problem or why
+                parser.data = b""
+            pending += parser.frames
+            parser.frames.clear()
+            pending.sort(key=_by_time)
+            ready = len(pending)
+            if piece and pending:
+                newest_ns = max(newest_ns, pending[-1][0])
+                ready = bisect_left(pending, newest_ns - _LATEST_NS, key=_by_time)
+            frames = []
+            for t_ns, port, reception, data, length, _ in pending[:ready]:
+                given += 1
+                frames.append(Observation(given, t_ns, port, reception, data, length))
+            del pending[:ready]
+        if frames and frames[0].t_ns < given_ns:
+            raise Unordered(f"{path}: a frame stands more than {_LATEST_NS / 1e9:g} s late")
+        if frames:
+            given_ns = frames[-1].t_ns
+        yield capture, frames
+
+
+def _pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
     """Holds Python's cycle collector while a great many objects that stay are made.
@@ -359,6 +413,7 @@ class _Parser:
         self.frames: list[tuple[int, int, Reception, bytes, int, str]] = []
         self.order = "<"
         self.cut = False
+        self.frames_wanted = True
 
     def parse(self) -> Capture:
         self.check_start()
@@ -393,7 +448,8 @@ class _Parser:
             if self.unpack_u32(data, at + total - 4)[0] != total:
                 return at, f"the two lengths of the block at byte {at} differ"
             if kind == _PACKET:
-                self._packet(at + 8, at + total - 4)
+                if self.frames_wanted:
+                    self._packet(at + 8, at + total - 4)
             else:
                 self._take(kind, at + 8, at + total - 4)
             at += total
@@ -597,8 +653,10 @@ class Stream:
     knows the interfaces so far. Memory holds one unfinished block.
     """
 
-    def __init__(self, label: str = "the stream") -> None:
+    def __init__(self, label: str = "the stream", *, frames: bool = True) -> None:
+        """frames: whether they are wanted, or only what stands beside them."""
         self._parser = _Parser(b"", label)
+        self._parser.frames_wanted = frames
         self._count = 0
         self._started = False
 
@@ -649,9 +707,13 @@ def _joined(before: str, text: str) -> str:
 
 
 def write_all(
-    file: BinaryIO, capture: Capture, comments: Mapping[int, str] | Iterable[tuple[int, str]] = ()
+    file: BinaryIO,
+    capture: Capture,
+    comments: Mapping[int, str] | Iterable[tuple[int, str]] = (),
+    frames: Iterable[Observation] | None = None,
 ) -> None:
-    """A whole capture to a file, with the given comments by frame number beside its own."""
+    """A whole capture to a file, with the given comments by frame number beside its own; `frames`
+    come in place of `capture.observations` where there are too many to hold."""
     merged = dict(capture.comments)
     merged.update(comments)
     writer = Writer(
@@ -663,9 +725,10 @@ def write_all(
         userappl=capture.userappl,
         names=capture.names,
     )
-    for observation in capture.observations:
+    last = 0
+    for observation in capture.observations if frames is None else frames:
         writer.write(observation, merged.get(observation.number, ""))
-    last = capture.observations[-1].t_ns if capture.observations else 0
+        last = observation.t_ns
     end = capture.ended_ns or last
     for port in sorted({*capture.received, *capture.dropped, *capture.begun_ns}):
         writer.write_statistics(

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of a trace that somebody or something stops: the story of what was, or at least the
+capture, and a word on where it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import World
+
+pytestmark = pytest.mark.net
+
+PING = ("h1", "--", "ping", "-i", "0.2", "192.168.1.2")
+
+
+def begun(hoplab: World, *words: str) -> subprocess.Popen[str]:
+    """`hoplab WORDS` whose command has printed its second line."""
+    process = hoplab.popen(*words)
+    assert process.stdout is not None
+    assert "PING" in process.stdout.readline()
+    assert "bytes from" in process.stdout.readline(), "it is shown as it comes"
+    return process
+
+
+def kept_folders(hoplab: World) -> list[Path]:
+    return sorted(hoplab.home.glob("hoplab-2*"))
+
+
+def labs(hoplab: World) -> list[str]:
+    return [lab["name"] for lab in hoplab("ls", "--json").json]
+
+
+def test_ctrl_c_ends_the_command_and_the_story_is_told(anybody: World) -> None:
+    anybody("up", "cable")
+    process = begun(anybody, "trace", "--save", "kept", *PING)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "packets transmitted" in out, "the command had its last word"
+    assert out.index("packets transmitted") < out.index("In numbers")
+    assert "echo request" in out and "kept in" in out and "interrupted" not in err
+    data = json.loads((anybody.home / "kept" / "trace.json").read_bytes())
+    assert data["interrupted"] and "packets transmitted" in data["output"]
+    assert (anybody.home / "kept" / "capture.pcapng").stat().st_size > 1000
+    assert labs(anybody) == ["lab"] and not kept_folders(anybody)
+
+
+def test_a_lab_that_came_up_for_it_stays_as_ever(hoplab: World) -> None:
+    process = begun(hoplab, "trace", "--topology", "cable", *PING)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the lab stays up" in out and labs(hoplab) == ["lab"]
+
+
+def test_the_second_ctrl_c_ends_at_once_and_says_what_is_kept(hoplab: World) -> None:
+    hoplab("up", "cable")
+    once = "ping -c 1 192.168.1.2 | grep 'bytes from'"
+    deaf = f"trap '' INT; echo PING; while :; do {once}; sleep 0.1; done"
+    process = begun(hoplab, "trace", "h1", "--", "sh", "-c", deaf)
+    process.send_signal(signal.SIGINT)
+    assert "bytes from" in process.stdout.readline()  # type: ignore[union-attr]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "In numbers" not in out
+    (folder,) = kept_folders(hoplab)
+    assert f"what was captured is kept in {folder}" in err
+    assert f"hoplab report {folder.name}" in err and "nothing was left" not in err
+    assert "echo request" in hoplab("report", folder.name, "--md", "-o", "-").out
+    assert labs(hoplab) == ["lab"]
+    assert hoplab("exec", "h1", "--", "pgrep", "-f", "echo PING", code=1).code == 1
+
+
+def test_the_command_is_heard_apart_or_not_at_all(hoplab: World) -> None:
+    hoplab("up", "cable")
+    words = ("trace", "h1", "--", "sh", "-c", "echo to out; echo to err >&2; printf '\\377'")
+    done = subprocess.run(
+        hoplab.argv(words), capture_output=True, env=hoplab.environment(), cwd=hoplab.home
+    )
+    assert done.stdout.startswith(b"to out\n\xff\n\n") and done.stderr == b"to err\n"
+    quiet = hoplab("trace", "--quiet", *words[1:])
+    assert "to out" not in quiet.out.splitlines() and not quiet.err
+    told = hoplab("trace", "--json", *words[1:])
+    assert set(told.json["output"].splitlines()) >= {"to out", "to err"} and not told.err
+
+
+FAULT = """
+import os
+import sys
+if os.environ.get("BREAKS") and "pytest" not in sys.argv[0]:
+    from hoplab.trace import story, trips
+    def broken(*arguments, **named):
+        if os.environ["BREAKS"] == "interrupt":
+            os.kill(os.getpid(), 2)
+        raise IndexError("list index out of range")
+    story.find_causes = broken
+    if os.environ["BREAKS"] == "all":
+        story.tell_trip = broken
+"""
+
+
+@pytest.mark.parametrize("breaks", ["causes", "all", "interrupt"])
+def test_a_fault_in_telling_keeps_the_run(hoplab: World, breaks: str) -> None:
+    (hoplab.home / "sitecustomize.py").write_text(FAULT)
+    path = f"{hoplab.home}{os.pathsep}{hoplab.project}"
+    hoplab.env = {"PYTHONPATH": path, "BREAKS": breaks}
+    code = 130 if breaks == "interrupt" else 0
+    done = hoplab(
+        "trace", "--topology", "cable", "--down", "h1", "--", "ping", "-c", "1", "192.168.1.2",
+        code=code,
+    )  # fmt: skip
+    (folder,) = kept_folders(hoplab)
+    assert (folder / "capture.pcapng").stat().st_size > 1000 and str(folder) in done.err
+    assert labs(hoplab) == [], "and --down is heeded"
+    if breaks == "interrupt":
+        assert "interrupted; what was captured is kept" in done.err
+    else:
+        (line,) = done.err.splitlines()
+        assert "not told, by a fault of hoplab: " in line and "--debug" in line
+        assert re.search(r"IndexError: list index out of range, sitecustomize\.py:\d+", line)
+        assert "In numbers" in done.out
+    hoplab.env = {}
+    assert "echo reply" in hoplab("report", folder.name, "--md", "-o", "-").out
