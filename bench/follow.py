@@ -23,16 +23,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# The model by its own name: a package of somebody else's may be called `tests`.
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
-
-import netmodel as nm  # noqa: E402
+sys.path.insert(0, str(ROOT))
+# Ours, though a package of somebody else's may be called `tests`.
+sys.modules["tests"] = types.ModuleType("tests")
+sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 
 from hoplab.trace.follow import Follower, follow  # noqa: E402
 from hoplab.trace.wiring import Wiring  # noqa: E402
@@ -40,6 +41,7 @@ from hoplab.wire import dns, http  # noqa: E402
 from hoplab.wire.observation import Observation  # noqa: E402
 from hoplab.wire.packet import decode  # noqa: E402
 from hoplab.wire.pcapng import InterfaceInfo, Writer, read  # noqa: E402
+from tests.unit import netmodel as nm  # noqa: E402
 
 FIELDS = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl", "tcp.srcport", "tcp.seq", "dns.id")
 Case = tuple[Wiring, list[Observation]]
@@ -78,8 +80,8 @@ def bulk(count: int) -> Case:
         acks = nm.tcp(80, 5001, 1, n * 1400, 0x10, b"", n & 0xFFFF)
         there = nm.eth(ra.mac, a.mac, 0x0800, nm.ipv4(ia, ib, data, proto=6, ident=n & 0xFFFF))
         back = nm.eth(rb.mac, b.mac, 0x0800, nm.ipv4(ib, ia, acks, proto=6, ident=n & 0xFFFF))
-        net.plan(n * 20 * nm.US, a.name, there)
-        net.plan(n * 20 * nm.US + 9, b.name, back)
+        net.bear(n * 20 * nm.US, a.name, there)
+        net.bear(n * 20 * nm.US + 9, b.name, back)
     net.run(limit=10**9)
     case = net.case()
     return case.wiring, case.observations

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames made by hand, byte by byte, for tests. What must not live here: anything of hoplab."""
+"""Frames made by hand, byte by byte, for tests. What must not live here: anything of hoplab.
+
+Addresses are given as text or as bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,25 @@ FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "AAAA": 28}
 
 
-def mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
+def mac(address: str | bytes) -> bytes:
+    return address if isinstance(address, bytes) else bytes.fromhex(address.replace(":", ""))
 
 
-def ip(text: str) -> bytes:
-    return socket.inet_aton(text)
+def ip(address: str | bytes) -> bytes:
+    return address if isinstance(address, bytes) else socket.inet_aton(address)
 
 
-def eth(dst: str, src: str, kind: int, payload: bytes) -> bytes:
+def eth(dst: str | bytes, src: str | bytes, kind: int, payload: bytes) -> bytes:
     return mac(dst) + mac(src) + struct.pack("!H", kind) + payload
 
 
-def arp(op: int, sender_mac: str, sender_ip: str, target_mac: str, target_ip: str) -> bytes:
+def arp(
+    op: int,
+    sender_mac: str | bytes,
+    sender_ip: str | bytes,
+    target_mac: str | bytes,
+    target_ip: str | bytes,
+) -> bytes:
     head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, op)
     return head + mac(sender_mac) + ip(sender_ip) + mac(target_mac) + ip(target_ip)
 
@@ -38,14 +47,25 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def ipv4(src: str, dst: str, protocol: int, payload: bytes, ttl: int = 64, ident: int = 1) -> bytes:
+def ipv4(
+    src: str | bytes,
+    dst: str | bytes,
+    protocol: int,
+    payload: bytes,
+    ttl: int = 64,
+    ident: int = 1,
+    *,
+    frag: int = 0x4000,
+    tos: int = 0,
+) -> bytes:
+    """frag: flags and offset; by default the packet must not be fragmented."""
     head = struct.pack(
         "!BBHHHBBH4s4s",
         0x45,
-        0,
+        tos,
         20 + len(payload),
         ident,
-        0x4000,
+        frag,
         ttl,
         protocol,
         0,
@@ -56,11 +76,16 @@ def ipv4(src: str, dst: str, protocol: int, payload: bytes, ttl: int = 64, ident
 
 
 def udp(sport: int, dport: int, payload: bytes) -> bytes:
+    """Without a checksum."""
     return struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
 
 
-def tcp(sport: int, dport: int, seq: int, ack: int, flags: int, payload: bytes = b"") -> bytes:
-    return struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 0x50, flags, 64240, 0, 0) + payload
+def tcp(
+    sport: int, dport: int, seq: int, ack: int, flags: int, payload: bytes = b"", sum_: int = 0
+) -> bytes:
+    """sum_: the checksum, made up."""
+    head = (sport, dport, seq, ack, 0x50, flags, 64240, sum_, 0)
+    return struct.pack("!HHIIBBHHH", *head) + payload
 
 
 def icmp(kind: int, code: int, rest: int, body: bytes = b"") -> bytes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that never were, with traffic whose truth is known: the judge of `hoplab.trace.follow`.
 
-What lives here: a small simulation of cables, switches, hubs and routers that writes down, for
+What lives here: a simulation of cables, switches, hubs and routers that writes down, for
 every observation, the hop it belongs to, and for every hop the hop that caused it. What must not:
 anything imported from the follower, or its notion of a key: the truth comes from the simulation.
 
@@ -17,14 +17,18 @@ Rules:
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hoplab.trace.model import Doubt
+from hoplab.trace.model import Doubt, Journey
 from hoplab.trace.wiring import Interface, Node, Wiring
 from hoplab.wire.observation import Observation, Reception
+from tests.unit import frames
+from tests.unit.frames import checksum, eth, ip, tcp, udp
+from tests.unit.toynet import Toy
+
+__all__ = ["checksum", "eth", "ip", "tcp", "udp"]  # for those who take all frames from here
 
 US = 1_000
 MS = 1_000_000
@@ -51,21 +55,6 @@ class Case:
     truth: Truth
 
 
-def checksum(data: bytes) -> int:
-    """RFC 1071."""
-    if len(data) & 1:
-        data += b"\0"
-    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def ip(text: str) -> bytes:
-    """Four bytes of an IPv4 address."""
-    return bytes(map(int, text.split(".")))
-
-
 def mac(number: int) -> bytes:
     """A locally administered address."""
     return b"\x02\x00" + number.to_bytes(4, "big")
@@ -82,47 +71,13 @@ def ipv4(
     frag: int = 0,
     tos: int = 0,
 ) -> bytes:
-    """An IPv4 packet with a right checksum."""
-    head = bytes((0x45, tos)) + (20 + len(payload)).to_bytes(2, "big") + ident.to_bytes(2, "big")
-    head += frag.to_bytes(2, "big") + bytes((ttl, proto))
-    value = checksum(head + b"\0\0" + src + dst)
-    return head + value.to_bytes(2, "big") + src + dst + payload
-
-
-def udp(sport: int, dport: int, payload: bytes) -> bytes:
-    """A UDP datagram without checksum."""
-    return (
-        b"".join(value.to_bytes(2, "big") for value in (sport, dport, 8 + len(payload), 0))
-        + payload
-    )
-
-
-def tcp(
-    sport: int, dport: int, seq: int, ack: int, flags: int, payload: bytes = b"", sum_: int = 0
-) -> bytes:
-    """A TCP segment with a made-up checksum."""
-    return (
-        sport.to_bytes(2, "big")
-        + dport.to_bytes(2, "big")
-        + seq.to_bytes(4, "big")
-        + ack.to_bytes(4, "big")
-        + (0x5000 | flags).to_bytes(2, "big")
-        + (64240).to_bytes(2, "big")
-        + sum_.to_bytes(2, "big")
-        + b"\0\0"
-        + payload
-    )
-
-
-def eth(dst: bytes, src: bytes, kind: int, payload: bytes) -> bytes:
-    """An Ethernet II frame."""
-    return dst + src + kind.to_bytes(2, "big") + payload
+    """An IPv4 packet that may be fragmented."""
+    return frames.ipv4(src, dst, proto, payload, ttl, ident, frag=frag, tos=tos)
 
 
 def arp(op: int, smac: bytes, sip: bytes, tmac: bytes, tip: bytes, dst: bytes) -> bytes:
     """An ARP frame."""
-    body = b"\0\x01\x08\0\x06\x04" + op.to_bytes(2, "big") + smac + sip + tmac + tip
-    return eth(dst, smac, 0x0806, body)
+    return eth(dst, smac, 0x0806, frames.arp(op, smac, sip, tmac, tip))
 
 
 @dataclass
@@ -136,10 +91,11 @@ class Port:
     peer: str | None = None
 
 
-class Net:
+class Net(Toy[str]):
     """A network that can be built, run, and turned into a `Case`."""
 
     def __init__(self, rng: random.Random) -> None:
+        super().__init__(0)
         self.rng = rng
         self.kinds: dict[str, str] = {}
         self.ports: dict[str, Port] = {}
@@ -151,17 +107,13 @@ class Net:
         self.delay: dict[str, int] = {}
         self.busy: dict[str, int] = {}  # by sender port: when the cable's last frame arrives
         self.node_busy: dict[str, int] = {}
-        self.tables: dict[str, dict[bytes, str]] = {}
         self.wait = 0  # longest wait of a frame in a node, and how likely
         self.wait_chance = 0.0
         self.loss = 0.0
         self.translations: dict[tuple[str, int], tuple[bytes, int]] = {}
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._count = 0
         self._hops = 0
         self.seen: list[tuple[int, int, str, Reception, bytes]] = []  # t, hop, port, how, frame
         self.truth = Truth()
-        self.now = 0
 
     # building
 
@@ -169,7 +121,6 @@ class Net:
         """Adds a node."""
         self.kinds[name] = kind
         self.hub[name] = hub
-        self.tables[name] = {}
         return name
 
     def join(self, a: str, b: str) -> tuple[Port, Port]:
@@ -199,21 +150,9 @@ class Net:
 
     # running
 
-    def at(self, t: int, action: Callable[[], None]) -> None:
-        """Plans an action."""
-        self._count += 1
-        heapq.heappush(self._events, (t, self._count, action))
-
-    def plan(self, t: int, port: str, frame: bytes) -> None:
+    def bear(self, t: int, port: str, frame: bytes) -> None:
         """Plans that a frame is born."""
-        self.at(t, lambda: self.send(port, frame, None))
-
-    def run(self, limit: int = 1_000_000) -> None:
-        """Runs until nothing is planned, or `limit` actions are done."""
-        while self._events and limit:
-            limit -= 1
-            self.now, _, action = heapq.heappop(self._events)
-            action()
+        self.plan(t, lambda: self.send(port, frame, None))
 
     def send(self, port: str, frame: bytes, parent: int | None, origin: str = "born") -> None:
         """Puts a frame on the cable now."""
@@ -221,49 +160,35 @@ class Net:
         hop = self._hops
         self.truth.parent[hop] = parent
         self.truth.origin[hop] = origin
-        self.seen.append((self.now, hop, port, Reception.OUTGOING, frame))
+        self.seen.append((self.now_ns, hop, port, Reception.OUTGOING, frame))
         peer = self.ports[port].peer
         if peer is None or self.rng.random() < self.loss:
             return
-        there = max(self.now + self.delay[port], self.busy.get(port, 0) + 1)
+        there = max(self.now_ns + self.delay[port], self.busy.get(port, 0) + 1)
         self.busy[port] = there
-        self.at(there, lambda: self._arrive(peer, frame, hop))
+        self.plan(there, lambda: self._arrive(peer, frame, hop))
 
     def _arrive(self, name: str, frame: bytes, hop: int) -> None:
         port = self.ports[name]
-        dst = frame[:6]
-        if dst == BROADCAST:
-            how = Reception.BROADCAST
-        elif dst[0] & 1:
-            how = Reception.MULTICAST
-        else:
-            how = Reception.HOST if dst == port.mac else Reception.OTHERHOST
-        self.seen.append((self.now, hop, name, how, frame))
-        ready = self.now + self.rng.randrange(1 * US, 30 * US)
+        how = self.reception(frame, port.mac)
+        self.seen.append((self.now_ns, hop, name, how, frame))
+        ready = self.now_ns + self.rng.randrange(1 * US, 30 * US)
         if self.rng.random() < self.wait_chance:
             ready += self.rng.randrange(self.wait)
         if self.kinds[port.node] == "switch":
             ready = max(ready, self.node_busy.get(port.node, 0) + 1)
             self.node_busy[port.node] = ready
-            self.at(ready, lambda: self._switch(port, frame, hop))
+            self.plan(ready, lambda: self._switch(port, frame, hop))
         elif how == Reception.HOST and frame[12:14] == b"\x08\0" and port.node in self.routes:
             ready = max(ready, self.node_busy.get(port.node, 0) + 1)
             self.node_busy[port.node] = ready
-            self.at(ready, lambda: self._route(port, frame, hop))
+            self.plan(ready, lambda: self._route(port, frame, hop))
 
     def _switch(self, port: Port, frame: bytes, hop: int) -> None:
         node = port.node
-        table = self.tables[node]
-        if not self.hub[node]:
-            table[frame[6:12]] = port.name
-            known = table.get(frame[:6])
-            if known is not None:
-                if known != port.name:
-                    self.send(known, frame, hop, "switched")
-                return
-        for other in self.ports.values():
-            if other.node == node and other is not port:
-                self.send(other.name, frame, hop, "switched")
+        ports = [other.name for other in self.ports.values() if other.node == node]
+        for other in self.copies(node, port.name, frame, ports, hub=self.hub[node]):
+            self.send(other, frame, hop, "switched")
 
     def _route(self, port: Port, frame: bytes, hop: int) -> None:
         node = port.node
@@ -430,14 +355,14 @@ def random_traffic(
             frame = eth(next_mac, src.mac, 0x0800, packet)
             gap = repeat_gap_ns
         for i in range(times):
-            net.plan(start + i * gap, src.name, frame)
+            net.bear(start + i * gap, src.name, frame)
 
 
 def judge(
     case: Case,
-    journeys: list,
+    journeys: list[Journey],
     complete: bool,
-    counted: int = 0,  # type: ignore[type-arg]
+    counted: int = 0,
     strict: bool = True,
 ) -> dict[str, int]:
     """Asserts that nothing said for certain about a hop is wrong; with `complete`, that all of it

@@ -7,7 +7,6 @@ is the same in every run. What must not live here: expectations about stories.
 
 from __future__ import annotations
 
-import heapq
 import ipaddress
 from collections.abc import Callable
 from itertools import count
@@ -20,6 +19,7 @@ from hoplab.trace.wiring import Interface, Node, Wiring
 from hoplab.wire.observation import Observation, Reception
 from hoplab.wire.packet import Packet, decode
 from tests.unit import frames
+from tests.unit.toynet import Toy
 
 US = 1000
 START_NS = 1_700_000_000_000_000_000
@@ -81,7 +81,7 @@ def wire_up(spec: Spec, controller: str = "learning_switch", topology: str = "we
     )
 
 
-class Playground:
+class Playground(Toy[int]):
     """Sends frames through the wiring and writes down what every interface sees.
 
     drop: asked for every frame with its sending interface's name; True loses it on the link.
@@ -89,18 +89,15 @@ class Playground:
     """
 
     def __init__(self, wiring: Wiring, gateways: dict[str, str] | None = None) -> None:
+        super().__init__(START_NS)
         self.wiring = wiring
         self.hub = wiring.controller == "hub"
         self.gateways = gateways or {}
-        self.now_ns = START_NS
         self.seen: list[tuple[int, int, Reception, bytes]] = []
         self.cache: dict[tuple[str, str], str] = {}
-        self.table: dict[tuple[str, str], int] = {}
         self.held: dict[tuple[str, str], list[bytes]] = {}
         self.drop: Callable[[str, Packet], bool] = lambda interface, packet: False
         self.down: set[str] = set()
-        self._events: list[tuple[int, int, Callable[[], None], Callable[[], bool]]] = []
-        self._order = count()
         self._ident = count(100)
 
     # --- what a test does ------------------------------------------------------------------
@@ -130,15 +127,7 @@ class Playground:
         self, delay_us: int, what: Callable[[], None], still: Callable[[], bool] = lambda: True
     ) -> None:
         """Later do something, if by then it is still wanted."""
-        moment = self.now_ns + delay_us * US
-        heapq.heappush(self._events, (moment, next(self._order), what, still))
-
-    def run(self) -> None:
-        while self._events:
-            moment, _, what, still = heapq.heappop(self._events)
-            if still():
-                self.now_ns = moment
-                what()
+        self.plan(self.now_ns + delay_us * US, what, still)
 
     def observations(self) -> list[Observation]:
         ordered = sorted(self.seen, key=lambda one: one[0])
@@ -169,14 +158,7 @@ class Playground:
 
     def _arrive(self, port: int, data: bytes) -> None:
         interface = self.wiring.interfaces[port]
-        dst = decode(data).eth.dst  # type: ignore[union-attr]
-        reception = Reception.OTHERHOST
-        if dst == frames.BROADCAST:
-            reception = Reception.BROADCAST
-        elif int(dst[:2], 16) & 1:
-            reception = Reception.MULTICAST
-        elif dst == interface.mac:
-            reception = Reception.HOST
+        reception = self.reception(data, frames.mac(interface.mac))
         self.seen.append((self.now_ns, port, reception, data))
         if self.wiring.is_switch(port):
             self.at(20, lambda: self._switch(port, data))
@@ -185,15 +167,7 @@ class Playground:
 
     def _switch(self, port: int, data: bytes) -> None:
         node = self.wiring.node_name(port)
-        eth = decode(data).eth
-        assert eth is not None
-        self.table[node, eth.src] = port
-        out = self.table.get((node, eth.dst))
-        if self.hub or out is None:
-            ports = [other for other in self.wiring.ports(node) if other != port]
-        else:
-            ports = [out] if out != port else []
-        for other in ports:
+        for other in self.copies(node, port, data, self.wiring.ports(node), hub=self.hub):
             self.send(other, data)
 
     def _receive(self, port: int, data: bytes) -> None:
@@ -274,7 +248,8 @@ class Playground:
         """The switches on the way know where this card is (one switch a subnet is enough)."""
         peer = self.wiring.peer(port)
         if peer is not None and self.wiring.is_switch(peer):
-            self.table[self.wiring.node_name(peer), mac] = peer
+            table = self.tables.setdefault(self.wiring.node_name(peer), {})
+            table[frames.mac(mac)] = peer
 
 
 class Talk:

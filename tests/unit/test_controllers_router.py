@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
 import pytest
 
-from tests.unit.fake_table import FakeSwitch, Rig, load, mac, ofp, start
+from tests.unit import frames
+from tests.unit.fake_table import FakeSwitch, Rig, load, ofp, start
+from tests.unit.frames import checksum, ip, mac
 
 R1, R2, R3 = (f"02:00:00:00:65:{n:02x}" for n in (1, 2, 3))
 HOST, FAR, GATEWAY = "02:00:00:00:01:00", "02:00:00:00:02:00", "02:00:00:00:03:00"
@@ -36,18 +37,6 @@ def r1(rig: Rig) -> FakeSwitch:
     return rig.connect(FakeSwitch(id=0x65, ports=(1, 2, 3)))
 
 
-def ip(text: str) -> bytes:
-    return bytes(int(part) for part in text.split("."))
-
-
-def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) // 2 * 2]))
-    total += data[-1] << 8 if len(data) % 2 else 0
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 DATAGRAM = b"\0\1\0\2\0\x0c\0\0data"
 
 
@@ -55,18 +44,15 @@ def packet(
     source: str, to: str, *, ttl: int = 64, protocol: int = 17, body: bytes = DATAGRAM,
     offset: int = 0,
 ) -> bytes:  # fmt: skip
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 7, offset, ttl, protocol, 0)
-    head += ip(source) + ip(to)
-    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + body
+    return frames.ipv4(source, to, protocol, body, ttl, 7, frag=offset)
 
 
 def ethernet(to: str, source: str, body: bytes, kind: int = 0x0800) -> bytes:
-    return mac(to) + mac(source) + kind.to_bytes(2, "big") + body
+    return frames.eth(to, source, kind, body)
 
 
 def arp(code: int, sender: tuple[str, str], target: tuple[str, str]) -> bytes:
-    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, code)
-    return body + mac(sender[0]) + ip(sender[1]) + mac(target[0]) + ip(target[1])
+    return frames.arp(code, *sender, *target)
 
 
 def learn(rig: Rig, r1: FakeSwitch, port: int, address: str, card: str) -> None:

@@ -350,7 +350,7 @@ def test_a_loop_seen_late_makes_no_circle() -> None:
     net.node("s2", "switch", hub=True)
     first, _ = net.join("s1", "s2")
     net.join("s1", "s2")
-    net.plan(0, first.name, ASK)
+    net.bear(0, first.name, ASK)
     net.run(7)
     case = net.case()
     (journey,) = follow(case.wiring, case.observations)
@@ -367,7 +367,7 @@ def test_a_storm_is_bounded() -> None:
     port, _ = net.join("h1", "s1")
     for a, b in (("s1", "s2"), ("s2", "s3"), ("s3", "s1")):
         net.join(a, b)
-    net.at(0, lambda: net.send(port.name, ASK, None))
+    net.plan(0, lambda: net.send(port.name, ASK, None))
     net.run(6000)
     case = net.case()
     assert len(case.observations) > 6000
@@ -433,7 +433,7 @@ def test_loops_of_any_shape(seed: int, switches: int, chords: int, jitter: bool)
         net.join(name, names[(i + 1) % switches])
     for _ in range(chords):
         net.join(*rng.sample(names, 2))
-    net.at(0, lambda: net.send(port.name, ASK, None))
+    net.plan(0, lambda: net.send(port.name, ASK, None))
     net.run(1500)
     case = net.case(jitter_ns=900 * US if jitter else 0)
     journeys = follow(case.wiring, case.observations)
