@@ -52,7 +52,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-# Where Python is told not to look beside the program (-I, -P), too.
+# With -I or -P Python does not look beside the program for modules; this one's are there.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import dns_records, dns_service, dns_zone, service
@@ -83,25 +83,27 @@ try:
         Message,
     )
 except ImportError as missing:
+    import shlex  # imported here, since only this sentence needs it
+
     folder, program = os.path.split(os.path.abspath(__file__))
     print(
         f"{program} needs the folder protocols beside it ({missing}).\n"
-        f'  Next: cp -r "$(dirname "$(hoplab path dns_resolver)")"/protocols "{folder}"',
+        f'  Next: cp -r "$(dirname "$(hoplab path dns_resolver)")"/protocols {shlex.quote(folder)}',
         file=sys.stderr,
     )
     raise SystemExit(2) from None
 
 MAX_REFERRALS = 16  # steps down the tree for one name
-MAX_DEPTH = 4  # a server's name that must be resolved to resolve a server's name to ...
+MAX_DEPTH = 4  # lookups of a server's name, each made because another one needs it
 MAX_QUESTIONS = 40  # sent to servers on behalf of one client's question
 TOTAL_S = 4.5  # a client (glibc) asks again after 5 s: answer before, even if with SERVFAIL
 ROUNDS = 2  # times that each server of a zone is asked
-STALE_WAIT_S = 1.8  # a client waits so long before it gets an old answer, section 5
-STALE_PAUSE_S = 30.0  # after a failure, an old answer is given at once for so long, section 5
+STALE_WAIT_S = 1.8  # how long a client waits before it gets an old answer, RFC 8767 section 5
+STALE_PAUSE_S = 30.0  # for how long after a failure an old answer is given at once, ibid.
 
 
 class Failure(Exception):
-    """No answer to be had: the client gets SERVFAIL, the log gets the reason."""
+    """There is no answer to be had: the client gets SERVFAIL, the log gets the reason."""
 
 
 class Job:
@@ -203,7 +205,7 @@ class Recursor(dns_service.Source):
         return response
 
     def _job(self, query: Message) -> Job:
-        """A number for this question, and what it may use up."""
+        """What QUERY may use up, and a log that puts the number of the query in front."""
         assert query.qname is not None
         with self._lock:
             self._count += 1
@@ -242,7 +244,8 @@ class Recursor(dns_service.Source):
         return None
 
     def _alias(self, name: bytes, *, stale: bool = False) -> Result | None:
-        """Its CNAME, if it is in the cache. That there is none says nothing of other types."""
+        """The CNAME of NAME, if it is in the cache. A denial of it says nothing of other types, so
+        it counts as nothing."""
         result = self.cache.get(name, CNAME, stale=stale)
         return result if result is not None and result.rrsets else None
 
@@ -385,14 +388,15 @@ class Recursor(dns_service.Source):
     def _addresses(
         self, zone: bytes, servers: Servers, job: Job, depth: int
     ) -> Iterator[tuple[bytes, str]]:
-        """Where to ask: known addresses, the quickest first; then look up the others."""
+        """Where to ask: the addresses that came with the names, the quickest first; then those of
+        the other servers, which are looked up."""
         pairs = [
             (server, address) for server, addresses in servers.items() for address in addresses
         ]
         yield from self.reputation.order(zone, pairs)
         for server, addresses in servers.items():
             if addresses or server in job.sought:
-                continue  # known, or we are here because we look for it
+                continue  # asked above, or its address is what this very lookup is for
             if depth >= MAX_DEPTH:
                 last = name_text(server)
                 raise Failure(f"too many servers in a row without an address, last {last}")

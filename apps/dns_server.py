@@ -40,7 +40,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-# Where Python is told not to look beside the program (-I, -P), too.
+# With -I or -P Python does not look beside the program for modules; this one's are there.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import dns_service, dns_zone, service
@@ -60,10 +60,12 @@ try:
     from protocols.dns_wire import AA, NOERROR, NXDOMAIN, RCODES, REFUSED, Message
     from protocols.dns_zone import Zone
 except ImportError as missing:
+    import shlex  # imported here, since only this sentence needs it
+
     folder, program = os.path.split(os.path.abspath(__file__))
     print(
         f"{program} needs the folder protocols beside it ({missing}).\n"
-        f'  Next: cp -r "$(dirname "$(hoplab path dns_server)")"/protocols "{folder}"',
+        f'  Next: cp -r "$(dirname "$(hoplab path dns_server)")"/protocols {shlex.quote(folder)}',
         file=sys.stderr,
     )
     raise SystemExit(2) from None
@@ -99,7 +101,8 @@ class Authority(dns_service.Source):
     def replace(self, zones: Iterable[Zone]) -> None:
         """Serve these zones from now on."""
         self.zones = {zone.origin: zone for zone in zones}
-        # After the zones: answers that are still made from the old ones land in the old dict.
+        # A new dict, after the zones: an answer that a thread still makes from the old zones lands
+        # in the old dict, which nobody reads any more.
         self.ready_answers = {} if self.repeats else None
 
     def resolve(self, query: Message) -> Message:
@@ -129,7 +132,7 @@ class Authority(dns_service.Source):
             zone = self.zones.get(ancestor)
             if zone is None:
                 continue
-            # The DS of a zone's top is the parent's to give, if we are the parent too.
+            # The DS of a zone's top is given by the parent zone, if we serve that too.
             if rtype != DS or ancestor != name or name == ROOT:
                 return zone
             zone_below = zone
@@ -190,7 +193,7 @@ class Authority(dns_service.Source):
             for rtype in (A, AAAA):
                 if (key, rtype) in present:
                     continue
-                # Of this zone alone: glue below its cuts, true addresses elsewhere in it.
+                # Only those in this zone: glue below its cuts, true addresses elsewhere.
                 addresses = zone.rrset(key, rtype)
                 if addresses is not None:
                     present.add((key, rtype))
@@ -213,7 +216,7 @@ def _transfer(zone: Zone, query: Message) -> Iterator[Message]:
     for rrset in (*zone.all(), soa):
         for raw in rrset.datas:
             more = len(raw) + len(rrset.name) + 10
-            # Before it is added: the record may be as large as a message can be.
+            # Sent before the record is added, which may be as large as a message can be.
             if message.answer and size + more > TRANSFER_BYTES:
                 yield message
                 message, size = query.reply(), 0
@@ -224,18 +227,19 @@ def _transfer(zone: Zone, query: Message) -> Iterator[Message]:
 
 
 class Files:
-    """The master files of a server, and what became of them last time."""
+    """The master files of a server, and what they looked like when they were last read."""
 
     HINT = "See apps/zones/ for files that work; each begins with $ORIGIN, $TTL and an SOA."
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self.paths = [Path(path).resolve() for path in paths]  # the server leaves this folder
+        # Absolute, since a server in the background changes its folder.
+        self.paths = [Path(path).resolve() for path in paths]
         self.names = list(paths)
         self.read: set[Path] = set(self.paths)
         self.stamp = self._stamp()
 
     def _stamp(self) -> dict[Path, tuple[int, int, int]]:
-        """What changes when one of the files does."""
+        """Time, size and inode of each file: one of them changes when the file does."""
         stamps = {}
         for path in self.read:
             try:
@@ -268,7 +272,8 @@ class Files:
             where[zone.origin] = name
             zones.append(zone)
         self.read = {*self.paths, *(file for zone in zones for file in zone.files)}
-        # Of those we knew, as they were before: one that has changed since is a change to come.
+        # The stamps of files known before were taken before they were read: what has changed since
+        # is then seen as a change.
         self.stamp = self._stamp() | {p: s for p, s in before.items() if p in self.read}
         return zones
 
@@ -285,7 +290,7 @@ def watch(files: Files, source: Authority, log: dns_service.Log) -> None:
     mistake = ""
     while True:
         pause.wait(POLL_S)
-        # After a mistake always: the cure may be in a file that was not reached.
+        # After a mistake they are always read: it may be mended in a file that was not reached.
         if not files.changed() and not mistake:
             continue
         try:

@@ -27,7 +27,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-# Where Python is told not to look beside the program (-I, -P), too.
+# With -I or -P Python does not look beside the program for modules; this one's are there.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import service
@@ -37,10 +37,12 @@ try:
     from protocols.fetch_session import CONNECTIONS, Session, fetch_all
     from protocols.fetch_url import Url, parse_url
 except ImportError as missing:
+    import shlex  # imported here, since only this sentence needs it
+
     folder, program = os.path.split(os.path.abspath(__file__))
     print(
         f"{program} needs the folder protocols beside it ({missing}).\n"
-        f'  Next: cp -r "$(dirname "$(hoplab path fetch)")"/protocols "{folder}"',
+        f'  Next: cp -r "$(dirname "$(hoplab path fetch)")"/protocols {shlex.quote(folder)}',
         file=sys.stderr,
     )
     raise SystemExit(2) from None
@@ -180,7 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def make(url: Url, first: bool = False) -> Fetch:
         method = "HEAD" if args.head else "GET"
-        # Of many at once the lines would mix: the waterfall tells of the others.
+        # The lines of many at once would mix, so the first alone prints its steps; the waterfall
+        # tells of the others.
         show_step = show if first else lambda ms, step, text: None
         fetch = Fetch(url, method, args.timeout, None, show_step, args.cacert, started, names)
         body = bodies.setdefault(id(fetch), bytearray())
@@ -234,7 +237,7 @@ def print_json(
     every: bool,
 ) -> None:
     """The whole story as one object; what stands at its top is about the last redirect's answer."""
-    import json  # here: the plain output needs none
+    import json  # imported here, since the plain output does without
 
     report: dict[str, object] = {"url": url, "exit_code": code, "ms": round(total_ms, 3)}
     if fetches:
@@ -262,5 +265,5 @@ def print_json(
 if __name__ == "__main__":
     exit_code = main()
     sys.stdout.flush()
-    # A thread may still sit in getaddrinfo after a timeout: do not wait for it.
+    # After a timeout a thread may still wait in getaddrinfo: the process ends without it.
     os._exit(exit_code)

@@ -22,15 +22,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-# Where Python is told not to look beside the program (-I, -P), too.
+# With -I or -P Python does not look beside the program for modules; this one's are there.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols.certificates import FOLDER, CaError, authority, certificate
 except ImportError as missing:
+    import shlex  # imported here, since only this sentence needs it
+
     folder, program = os.path.split(os.path.abspath(__file__))
     print(
         f"{program} needs the folder protocols beside it ({missing}).\n"
-        f'  Next: cp -r "$(dirname "$(hoplab path lab_ca)")"/protocols "{folder}"',
+        f'  Next: cp -r "$(dirname "$(hoplab path lab_ca)")"/protocols {shlex.quote(folder)}',
         file=sys.stderr,
     )
     raise SystemExit(2) from None

@@ -21,10 +21,10 @@ import socket
 import sys
 import time
 
-PORT = 5001  # iperf's
+PORT = 5001  # as iperf uses it
 CHUNK = 1 << 16
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-PATIENCE_S = 20  # to be connected
+PATIENCE_S = 20  # for the connection to come about
 
 
 def octets(text: str) -> int:
@@ -68,6 +68,7 @@ def send(address: str, port: int, count: int) -> None:
 
 
 def main() -> int:
+    """Send or receive, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="transfer.py",
         description="Send bytes over one TCP connection, or receive them.",

@@ -46,7 +46,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-# Where Python is told not to look beside the program (-I, -P), too.
+# With -I or -P Python does not look beside the program for modules; this one's are there.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import service
@@ -62,12 +62,14 @@ try:
     from protocols.web_site import Hosts, Site
     from protocols.web_variants import DEFAULT, VARIANTS, Variant
 except ImportError as missing:
+    import shlex  # imported here, since only this sentence needs it
+
     folder, program = os.path.split(os.path.abspath(__file__))
     print(
         f"{program} needs the folder protocols beside it, and site unless --site names a folder "
         f"({missing}).\n"
         '  Next: cp -r "$(dirname "$(hoplab path web_server)")"/protocols '
-        f'"$(dirname "$(hoplab path web_server)")"/site "{folder}"',
+        f'"$(dirname "$(hoplab path web_server)")"/site {shlex.quote(folder)}',
         file=sys.stderr,
     )
     raise SystemExit(2) from None
@@ -156,7 +158,7 @@ class Server:
             elif event & select.EPOLLIN:
                 connection.readable()
             else:
-                connection.close()  # reset by the client
+                connection.close()  # the client has reset it
 
     def _own_socket(self, fd: int) -> None:
         """The listener, or the socket by which other threads wake the loop, has something."""
@@ -191,7 +193,7 @@ class Server:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     self.log(f"no room for another connection: {error.strerror}")
                     self._accept_more(False)  # the next tick tries again
-                return  # else: the client hung up before we came to it
+                return  # any other error: the client hung up before it was its turn
             self.adopt(sock, peer[0] if peer else "-")
             if len(self.connections) >= MAX_CONNECTIONS:
                 return self._accept_more(False)
@@ -220,7 +222,7 @@ class Server:
         return connection
 
     def forget(self, connection: Connection) -> None:
-        """It closes."""
+        """CONNECTION closes: wait for it no more."""
         self.connections.pop(connection.fd, None)
         self.poll.unregister(connection.fd)
 
@@ -357,7 +359,7 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
 
 def tls_context(folder: str, names: Sequence[str], keylog: str | None) -> ssl.SSLContext:
     """TLS with a certificate for NAMES, signed by the lab's authority. Raises ServiceError."""
-    import ssl  # here: most servers of a lab speak plain text
+    import ssl  # imported here, since most servers of a lab speak plain text
 
     from protocols import certificates
 
@@ -376,7 +378,8 @@ def tls_context(folder: str, names: Sequence[str], keylog: str | None) -> ssl.SS
 
 
 def sites(wishes: Sequence[str]) -> Site | Hosts:
-    """What --site, given so often, asks for. Raises ServiceError."""
+    """The site, or the sites by the Host header, that the values of --site ask for. Raises
+    ServiceError."""
     first: Site | None = None
     named: dict[str, Site] = {}
     for wish in wishes or [SITE]:

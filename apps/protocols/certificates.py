@@ -70,7 +70,7 @@ def certificate(folder: str, names: Sequence[str]) -> tuple[str, str]:
         alternatives.append(f"{'IP' if _is_address(name) else 'DNS'}:{name}")
     ca = authority(folder)
     base = os.path.join(folder, names[0].replace("*", "_").replace(":", "_"))
-    # Made beside its place, each server its own, so that nobody reads half of it.
+    # Each server makes files of its own and renames them, so that nobody reads half of one.
     temporary = f"{base}.{os.getpid()}"
     _openssl(
         "-subj", f"/CN={names[0][:64]}",
@@ -97,7 +97,7 @@ def _openssl(*arguments: str) -> None:
     command = ["openssl", "req", "-x509", "-new", "-days", DAYS, "-nodes"]
     command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *arguments]
     try:
-        before = os.umask(0o077)  # keys are nobody else's
+        before = os.umask(0o077)  # nobody else may read the keys
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         finally:

@@ -19,7 +19,7 @@ from protocols.dns_wire import NOERROR, NXDOMAIN
 
 MAX_TTL_S = 86_400
 MAX_NEGATIVE_TTL_S = 3 * 3600  # RFC 2308 section 5
-CACHE_LIMIT = 10_000  # entries
+CACHE_LIMIT = 10_000  # entries; then the oldest go
 STALE_TTL_S = 30  # of an old answer, RFC 8767 section 4
 
 
@@ -55,7 +55,8 @@ class Cache:
         self._limit = limit
         self.stale_s = stale_s
         self._lock = threading.Lock()
-        # (name, type) -> (expires, what). Type ANY: holds for all types, as NXDOMAIN does.
+        # (name, type) -> (when it expires, the result). Type ANY: it holds for all types, as
+        # NXDOMAIN does.
         self._entries: dict[tuple[bytes, int], tuple[float, Result]] = {}
 
     def put(self, rrset: RRset) -> None:
@@ -75,7 +76,8 @@ class Cache:
         with self._lock:
             self._entries.pop(key, None)
             if result.rrsets:
-                self._entries.pop((key[0], ANY), None)  # so the name exists after all
+                # The name exists after all: forget an NXDOMAIN of before.
+                self._entries.pop((key[0], ANY), None)
             while len(self._entries) >= self._limit:
                 del self._entries[next(iter(self._entries))]  # the oldest
             self._entries[key] = (self._clock() + ttl, result)

@@ -30,7 +30,7 @@ from protocols.dns_wire import (
 def exchange(address: str, name: bytes, rtype: int, timeout_s: float, port: int = 53) -> Message:
     """Ask the server at ADDRESS. Raises OSError; TimeoutError when nothing that fits came."""
     deadline = time.monotonic() + timeout_s
-    query = question(name, rtype)  # RD off: we do the walking
+    query = question(name, rtype)  # without RD: whoever calls walks down the tree itself
     reply = _by_udp(query, address, port, deadline)
     if reply.rcode in (FORMERR, NOTIMP) and reply.edns is None:
         # RFC 6891 section 7: a server that does not know EDNS gets the question without it.
@@ -47,7 +47,7 @@ def fits(query: Message, wire: bytes) -> Message | None:
     try:
         reply = decode(wire)
     except Malformed:
-        return None  # the network sends anything; whatever it is, it is no reply
+        return None  # anything may come by UDP; this is no reply
     if not reply.flags & QR or reply.id != query.id or reply.opcode != query.opcode:
         return None
     if reply.qname is None:
@@ -67,8 +67,8 @@ def _left(deadline: float) -> float:
 
 def _by_udp(query: Message, address: str, port: int, deadline: float) -> Message:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    # A new socket for each question: the kernel gives each a source port at random. Connected:
-    # the kernel drops datagrams of others and reports "port unreachable".
+    # Each question has a socket of its own, for the kernel gives each a source port at random. It
+    # is connected, so that the kernel drops datagrams of others and reports "port unreachable".
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.connect((address, port))
@@ -81,7 +81,7 @@ def _by_udp(query: Message, address: str, port: int, deadline: float) -> Message
             try:
                 reply = fits(query, sock.recv(65535))
             except BlockingIOError:
-                continue  # its checksum was wrong
+                continue  # the checksum of the datagram was wrong, so there is nothing to read
             if reply is not None:
                 return reply
 

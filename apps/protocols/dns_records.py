@@ -147,7 +147,7 @@ def name_text(wire: bytes) -> str:
     labels = labels_of(wire)
     joined = b".".join(labels)
     if _PLAIN.fullmatch(joined) and joined.count(b".") == len(labels) - 1:
-        return joined.decode("ascii") + "."  # nearly all: nothing to escape
+        return joined.decode("ascii") + "."  # as nearly all names, it has nothing to escape
     return "".join(_escape(label, '.();@$"\\ ') + "." for label in labels)
 
 
@@ -173,7 +173,7 @@ def above(wire: bytes) -> Iterator[bytes]:
 
 
 def parent(wire: bytes) -> bytes:
-    """The name above; the root's is the root."""
+    """The name above this one; above the root there is the root."""
     return wire[1 + wire[0] :] or ROOT
 
 

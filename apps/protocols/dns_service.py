@@ -82,9 +82,9 @@ PKTINFO_BYTES = 64  # room for one control message of either family
 class Source:
     """What answers. Override `resolve`; the rest is for sources with special gifts."""
 
-    # By the query without its id: the answer without its, and its line in the log. A source whose
-    # answer depends on the query alone may have a dict here, and puts a new one in its place when
-    # its data change.
+    # Answers that are ready: the query's bytes without the id -> the answer's bytes without the id,
+    # and its line in the log. A source whose answer depends on the query alone may have a dict
+    # here, and puts a new one in its place when its data change.
     ready_answers: dict[bytes, tuple[bytes, str]] | None = None
 
     def resolve(self, query: Message) -> Message:
@@ -118,7 +118,8 @@ def answer(
 
 def read(wire: bytes) -> Message | bytes | None:
     """The query in WIRE; or the answer it deserves as it stands; or None for silence."""
-    # Too short for an id, or itself a response: an answer could start an endless ping-pong.
+    # What is too short for an id, or is a response itself, gets no answer: two servers could go
+    # on answering each other without end.
     if len(wire) < HEADER or wire[2] & 0x80:
         return None
     try:
@@ -277,7 +278,7 @@ class Server:
             soft = most
         self.max_tcp = max(1, min(MAX_TCP, soft - 200 if soft > 0 else MAX_TCP))
         self.selector = selectors.DefaultSelector()
-        # Only on a wildcard address is it open from which of ours to answer.
+        # Only a socket on a wildcard address must choose from which of our addresses it answers.
         self.anywhere = udp.getsockname()[0] in ("0.0.0.0", "::")
         if self.anywhere:
             _ask_for_destination(udp)
@@ -298,7 +299,7 @@ class Server:
                 elif key.fileobj is self.wake_read:
                     self.hand_back()
                 else:
-                    # Closed by what came before in this round? Then it is in the dict no more.
+                    # One that an earlier event of this round closed is in the dict no more.
                     connection = self.connections.get(key.fileobj)  # type: ignore[call-overload]
                     if connection is not None:
                         self.converse(connection, events)
@@ -324,7 +325,7 @@ class Server:
                 else:
                     wire, peer = recvfrom(65535)
             except OSError:
-                return  # no more; or one with a bad checksum: nothing to do for anyone
+                return  # no more datagrams, or one whose checksum was wrong
             if ready_answers is not None:
                 ready = ready_answers.get(wire[2:])
                 if ready is not None:
@@ -402,7 +403,7 @@ class Server:
         try:
             self.wake_write.send(b"\0")
         except BlockingIOError:
-            pass  # full of wake-up calls: it will wake
+            pass  # so many wake-up calls wait there already that the loop will wake
 
     def hand_back(self) -> None:
         """Send what threads have finished."""
@@ -428,7 +429,7 @@ class Server:
             try:
                 sock, peer = self.tcp.accept()
             except OSError:
-                return  # nobody else; or the caller hung up
+                return  # no more callers, or this one has hung up
             if len(self.connections) >= self.max_tcp:
                 self.close(min(self.connections.values(), key=lambda connection: connection.last_s))
             sock.setblocking(False)
@@ -494,7 +495,7 @@ class Server:
                 try:
                     message = next(connection.stream, None)
                 except Exception as error:
-                    # Half of the answer is sent: all that can be said now is that it ends here.
+                    # Half of the answer is sent: only closing can say now that there is no more.
                     self.log(f"error in transfer(): {type(error).__name__}: {error}")
                     raise ConnectionAbortedError from error
                 if message is None:
@@ -508,7 +509,7 @@ class Server:
             query = read(wire)
             if query is None:
                 connection.todo.clear()
-                connection.ended = True  # it does not speak DNS
+                connection.ended = True  # whoever sends that does not speak DNS
                 return
             if isinstance(query, bytes):
                 connection.out += TcpFrames.frame(query)

@@ -50,7 +50,7 @@ NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS = RCODES
 BY_NAME = {text: number for number, text in RCODES.items()}
 MAX_MESSAGE = 65535
 MAX_POINTERS = 127  # of one name: before each label of the longest one
-# Where the names stand that may be compressed when we write. Of a SOA both names.
+# The types whose data have names that may be compressed when they are written.
 COMPRESSED = {number: fields for number, fields in FIELDS.items() if "n" in fields}
 
 
@@ -78,7 +78,8 @@ class Message:
     opcode: int = 0
     flags: int = 0
     rcode: int = NOERROR
-    qname: bytes | None = None  # as it was written: 0x20 tricks come back unchanged
+    # As it was written: resolvers may check that capital letters come back ("0x20").
+    qname: bytes | None = None
     qtype: int = 0
     qclass: int = IN
     answer: list[RRset] = field(default_factory=list)
@@ -162,7 +163,7 @@ def read_name(wire: bytes, at: int) -> tuple[bytes, int]:
     while 0 < length < 64:
         at += 1 + length
         length = wire[at]
-    if not length:  # the usual case: nothing compressed
+    if not length:  # the usual case: the name ends here, without a pointer
         name = wire[start : at + 1]
         after = at + 1
     else:
@@ -209,7 +210,7 @@ def _read_section(wire: bytes, at: int, count: int, section: list[RRset], messag
             _read_opt(wire, at, end, name, rclass, ttl, section, message)
         elif rtype == TSIG:
             message.signed = True
-        elif rclass == IN:  # others are nobody's business here
+        elif rclass == IN:  # records of other classes are left out
             raw = _read_data(wire, at, end, rtype)
             key = (name.lower(), rtype)
             rrset = sets.get(key)

@@ -181,7 +181,7 @@ class Reader:
         if ttl is None:
             ttl = self.ttl if self.ttl is not None else self.last_ttl
         if ttl is None and rtype == SOA:
-            ttl = int.from_bytes(raw[-4:], "big")  # as BIND does: the minimum
+            ttl = int.from_bytes(raw[-4:], "big")  # the SOA's minimum, as BIND takes it
         if ttl is None:
             raise BadText("no TTL: write one, or $TTL above")
         self.last_ttl = ttl
@@ -297,6 +297,6 @@ def _add(node: dict[int, RRset], rrset: RRset, where: str) -> None:
         return
     if rrset.rtype == CNAME:
         raise Fault(f"{where}: a second CNAME for one name")
-    # RFC 2181 section 5.2: one TTL for all of a set. That of the first counts.
+    # RFC 2181 section 5.2: all records of a set have one TTL. That of the first counts.
     if rrset.datas[0] not in stored.datas:
         stored.datas.append(rrset.datas[0])

@@ -73,7 +73,7 @@ class Fetch:
         self._timeout_s = timeout_s
         self._show = show
         self._cacert = cacert
-        self._names = {} if names is None else names  # what is known already
+        self._names = {} if names is None else names  # those that have been resolved already
         self._start = time.perf_counter()
         self._epoch = self._start if epoch is None else epoch
         self._since = self._start
@@ -155,13 +155,13 @@ class Fetch:
         def ask() -> None:
             nonlocal result
             try:
-                # AF_INET: one question (A). Without it the resolver would ask for AAAA as well.
+                # AF_INET makes it one question, for A. Without it AAAA would be asked as well.
                 try:
                     entries = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
                 except socket.gaierror as error:
                     if error.errno != socket.EAI_NODATA:
                         raise
-                    # A name without an A record. AI_ADDRCONFIG: only if we have IPv6 ourselves.
+                    # The name has no A record. AI_ADDRCONFIG asks only where this host has IPv6.
                     family, flags = socket.AF_INET6, socket.AI_ADDRCONFIG
                     try:
                         entries = socket.getaddrinfo(
@@ -245,7 +245,7 @@ class Fetch:
 
     def _secure(self, sock: socket.socket) -> socket.socket:
         """The TLS handshake (RFC 8446): who are you, and which key do we use?"""
-        import ssl  # here: most of the lab is plain text
+        import ssl  # imported here, since most of a lab's web is plain text
 
         name = self.url.host
         try:
@@ -333,7 +333,7 @@ class Fetch:
         if self.url.secure:
             sock = _unwrapped(sock)
         try:
-            # A socket with a timeout would wait for something to read, whatever the flags say.
+            # With a timeout the socket would wait for something to read, whatever the flags say.
             sock.setblocking(False)
             first = sock.recv(1, socket.MSG_PEEK) == b""
         except OSError:

@@ -71,7 +71,7 @@ def parse_url(text: str) -> Url:
 
 def joined(base: Url, link: str) -> Url:
     """LINK as it is meant on the page BASE. Raises FetchError."""
-    from urllib.parse import urljoin  # here and below: a plain fetch needs none of it
+    from urllib.parse import urljoin  # here and below, since a plain fetch needs none
 
     return parse_url(urljoin(str(base), link))
 

@@ -39,9 +39,9 @@ MAX_HEAD = 16_384  # octets in the whole head
 MAX_FIELDS = 100  # header lines
 MAX_CHUNK_LINE = 1024  # a chunk's size with its extensions
 IN_MEMORY = 1 << 20  # octets of a body
-KNOWN_HEADS = 512  # heads remembered, see RequestReader
-KNOWN_LINES = 2048  # header lines remembered, of at most
-KNOWN_LINE = 512  # octets
+KNOWN_HEADS = 512  # so many heads are remembered, see RequestReader
+KNOWN_LINES = 2048  # so many header lines are remembered,
+KNOWN_LINE = 512  # each of so many octets at the most
 READY = 8192  # octets of a body that is kept together with its head
 
 REASONS = {
@@ -116,7 +116,7 @@ class Spool:
 
     def write(self, data: bytes) -> None:
         """Add DATA at the end."""
-        import io  # here and below: most requests have no body
+        import io  # imported here and below, since most requests have no body
 
         if self._file is None:
             self._file = io.BytesIO()
@@ -284,7 +284,7 @@ def decode_path(target: str) -> str:
         return target
     path = target.partition("#")[0].partition("?")[0]
     if "%" not in path and "/." not in path and "//" not in path and path.isascii():
-        return path  # nearly all of them
+        return path  # nearly all paths have nothing to decode
     first, *escapes = path.split("%")
     raw = bytearray(first.encode("latin-1"))
     for escape in escapes:
@@ -336,7 +336,7 @@ def _fields(lines: bytes) -> dict[str, str]:
     """
     headers: dict[str, str] = {}
     split = lines.split(b"\n")
-    del split[-2:]  # the empty line, and nothing behind it
+    del split[-2:]  # the empty line that ends the head, and the nothing behind it
     if len(split) > MAX_FIELDS:
         raise BadRequest(431, "too many header lines")
     for line in split:
@@ -384,7 +384,7 @@ class RequestReader:
     def __init__(self) -> None:
         self.buffer = b""
         self._scanned = 0
-        self._left = 0  # octets of a body with a length
+        self._left = 0  # octets still to come of a body with a length
         self._chunks: Chunks | None = None
         self.in_body = False
 
@@ -411,7 +411,7 @@ class RequestReader:
             # Empty lines before a request are to be ignored (RFC 9112 section 2.2).
             self.buffer = buffer = re.sub(rb"\A(?:\r?\n)+", b"", buffer)
             self._scanned = 0
-        # What has been searched is not searched again.
+        # What has been searched for the end of the head is not searched again.
         match = _END.search(buffer, max(0, self._scanned - 2))
         if match is None:
             self._scanned = len(buffer)
@@ -474,7 +474,7 @@ class Chunks:
     def __init__(self, strict: bool = True) -> None:
         self.done = False
         self._strict = strict
-        self._state = "size"  # then data, then end; at last trailer
+        self._state = "size"  # then data, then end, for each chunk; then trailer
         self._left = 0
         self._trailer = 0
 
@@ -659,7 +659,7 @@ def http_date(seconds: float) -> str:
 
 def parse_http_date(text: str) -> int | None:
     """Seconds since 1970, or None; all three forms that RFC 9110 section 5.6.7 asks for."""
-    import calendar  # here: most requests carry no date
+    import calendar  # imported here, since most requests carry no date
 
     forms = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
     for form in forms:

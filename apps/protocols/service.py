@@ -248,10 +248,10 @@ def run(
     log = open_log(args.log, args.background)
     address, port = listener.getsockname()[:2]
     ready = f"{name}: listening on {address} port {port}"
-    # Blocked from here on, also in the threads to come: they wait until sigwait() takes them. A
-    # handler would leave gaps. Python runs it between two instructions, so a signal that comes
-    # just before accept() blocks is not seen until the next client; and an exception raised there
-    # may rise inside a library that takes it for a bad packet.
+    # Both are blocked from here on, also in the threads to come, and wait until sigwait() takes
+    # them. A handler would leave gaps. Python runs it between two instructions, so a signal that
+    # comes just before accept() blocks is not seen until the next client; and an exception raised
+    # there may rise inside a library that takes it for a bad packet.
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     if args.background:
@@ -260,7 +260,7 @@ def run(
         child = os.fork()
         if child:
             os.close(done)
-            os.read(detached, 1)  # its end comes when the child has let go, or has died
+            os.read(detached, 1)  # returns when the child has let go of the pipe, or has died
             print(f"{ready} (pid {child})", flush=True)
             return 0
         _detach(log)
@@ -277,7 +277,7 @@ def run(
         stop()
         while worker.is_alive() and signal.sigtimedwait(ends, 0.02) is None:
             pass
-    # At once, whatever the threads are doing: clients ask again.
+    # The process ends at once, whatever its threads are doing, since clients ask again.
     log.write()
     os._exit(0)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DRAINED = 65_536  # an unwanted body up to this size is read, so that the connection can go on
 PIECE = 65_536
 PENDING = 262_144  # octets that wait for a client before no more of its requests are answered
-LINGER_S = 5.0
+LINGER_S = 5.0  # for a client to read the last answer before the connection ends
 LAST_S = 1.0  # the same, when the server is to stop
 
 
@@ -152,7 +152,7 @@ class Connection:
     # ---- requests
 
     def advance(self) -> None:
-        """As far as one can go with the bytes that are here."""
+        """Go on as far as the bytes allow that have come."""
         while self.reader.buffer and self._requests():
             self.flush()
             if self.state not in ("head", "body"):
@@ -310,10 +310,10 @@ class Connection:
         self.state = "sending" if self.ending or len(self.out) > 8 or sent > PENDING else "head"
 
     def _go_on(self) -> None:
-        """Something has been waited for, and is there now."""
+        """Go on after a wait for a thread, or for room in the kernel's buffer."""
         self.flush()
         self.advance()
-        # What TLS has read already, epoll does not tell of.
+        # Of bytes that TLS has read already, epoll does not tell.
         if self.server.tls is not None and self.fd >= 0 and self.state in ("head", "body"):
             self.readable()
 
@@ -362,7 +362,7 @@ class Connection:
         if self.fd < 0:
             return
         if self.server.stopping and self.state in ("head", "sending") and not self.reader.started:
-            self.ending = True  # its head promised more, but this was the last
+            self.ending = True  # the head promised more octets than the pieces had
         if self.ending and self.state not in ("thinking", "linger"):
             return self._linger()
         if self.state == "sending":
@@ -403,7 +403,7 @@ class Connection:
         if self.fd < 0:
             return
         if isinstance(piece, _Broken):
-            # The head is out, so that no status can tell: the connection breaks.
+            # The head is sent, so no status can say that this went wrong: the connection breaks.
             self.server.log(f"error in a body: {piece.why}")
             return self.close(reset=piece.reset)
         if piece is None:

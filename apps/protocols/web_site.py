@@ -78,10 +78,10 @@ class _File:
     def __init__(
         self, name: str, real: str, info: os.stat_result, data: bytes | None, packed: bool
     ) -> None:
-        self.name = name  # as it was opened, links and all
+        self.name = name  # as it was opened: links in it are not resolved
         self.data = data
         self.size = info.st_size
-        # Never in the future: a client could not tell a newer file then (RFC 9110, 8.8.2.1).
+        # A date in the future would hide later changes from clients (RFC 9110, 8.8.2.1).
         self.modified = min(int(info.st_mtime), int(time.time()))
         self.etag = f'"{info.st_mtime_ns:x}-{info.st_size:x}{"-gzip" if packed else ""}"'
         base = real.removesuffix(".gz") if packed else real
@@ -95,7 +95,7 @@ class _File:
         if packed:
             self.headers.append(("Content-Encoding", "gzip"))
         if packed or os.path.exists(name + ".gz"):
-            # A cache must not give the packed one to a client that cannot unpack it.
+            # A cache must not give the packed file to a client that cannot unpack it.
             self.headers.append(("Vary", "Accept-Encoding"))
         self._key = (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
         self.whole: Response | None = None

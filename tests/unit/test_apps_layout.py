@@ -83,7 +83,7 @@ def test_a_program_that_is_linked_to_finds_its_parts_and_its_site(tmp_path: Path
 
 @pytest.mark.parametrize("program", WITH_PARTS)
 def test_a_copy_alone_says_what_it_needs_and_how_to_copy_it(program: str, tmp_path: Path) -> None:
-    folder = tmp_path / "my own apps"
+    folder = tmp_path / "my own $apps"
     copies(folder, program)
     # Run from elsewhere: what it needs belongs beside it, not where it is run.
     result = run(sys.executable, folder / program, "--help", cwd=tmp_path)
