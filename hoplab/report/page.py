@@ -218,6 +218,9 @@ def _figure(run: Run, drawn: Picture, tr: Language) -> Markup:
     )
 
 
+_VERDICTS = {True: "", False: " failed", None: " open"}
+
+
 def _verdict(story: Story, known: Links, tr: Language) -> Markup:
     outcome = story.outcome
     seen: Child = None
@@ -229,7 +232,7 @@ def _verdict(story: Story, known: Links, tr: Language) -> Markup:
         tag("p", tag("b", outcome.mark), " ", arrows(tr(outcome.sentence)), cls="sentence"),
         [tag("p", arrows(tr(reason))) for reason in outcome.why],
         seen,
-        cls="card verdict failed" if outcome.ok is False else "card verdict",
+        cls=f"card verdict{_VERDICTS[outcome.ok]}",
         aria_label=tr("How it ended"),
     )
 

@@ -48,6 +48,8 @@ from hoplab.trace.titles import clean, plural
 from hoplab.wire.greeting import shown
 from hoplab.wire.tls import CERTIFICATE_ALERTS
 
+# What a machine sends by itself, whatever command runs on it.
+_BACKGROUND = ("mld", "nd-router", "lldp", "other")
 _NOISE = ("nd-", "mld", "lldp", "other")
 
 
@@ -628,9 +630,9 @@ def _findings(facts: Facts, host: str, ended: ExitStatus) -> list[Outcome]:
     if not own:
         return [before(facts, old) if old else _no_frame(host, ended)]
     asked = _unanswered_arp(facts, own[0].sender, 0)
+    if asked and all(trip.kind in (*ASKS_MAC, *_BACKGROUND) for trip in own):
+        return [_arp_death(facts, asked, "")]
     if all(trip.kind in ASKS_MAC for trip in own):
-        if asked:
-            return [_arp_death(facts, asked, "")]
         return [_claimed(facts, own) if all(claims(trip) for trip in own) else _told(facts, own)]
     routes = find_routes(facts, host)
     probes = {trip.number for route in routes for trip in route.probes}

@@ -15,7 +15,7 @@ from hoplab.trace.narrative import Outcome
 from hoplab.trace.steps import Facts
 from hoplab.trace.tcp import Connection, Side
 from hoplab.trace.titles import clean, plural
-from hoplab.wire.greeting import protocol, shown
+from hoplab.wire.greeting import of_client, of_server, shown
 
 
 def first_bytes(facts: Facts, side: Side) -> bytes:
@@ -23,12 +23,6 @@ def first_bytes(facts: Facts, side: Side) -> bytes:
     if not side.data_trips:
         return b""
     return facts.by_number[side.data_trips[0]].packet.payload
-
-
-def spoken(facts: Facts, connection: Connection) -> str:
-    """The protocol of the connection by its first bytes, "" if they do not tell."""
-    client, server = connection.sides
-    return protocol(first_bytes(facts, client), first_bytes(facts, server))
 
 
 def traffic(connection: Connection) -> str:
@@ -75,7 +69,7 @@ def no_http(facts: Facts, connection: Connection, fetch: bool) -> Outcome | None
     client, server = connection.client.node, connection.server.node
     size = connection.server.arrived_bytes
     asked = bool(connection.exchanges)
-    name = spoken(facts, connection)
+    name = of_client(first_bytes(facts, connection.client))
     if not size and name == "HTTP/2":
         text = f"{client} began with HTTP/2, and not one byte of an answer came from {server}."
         evidence = [connection.client.data_trips[0]]
@@ -101,6 +95,7 @@ def no_http(facts: Facts, connection: Connection, fetch: bool) -> Outcome | None
     first = not asked or answer < connection.exchanges[0].request
     text = f"{server} spoke first: {what}" if first else f"{server} answered by {what}"
     text += f": {shown(first_bytes(facts, connection.server))}"
+    name = of_server(first_bytes(facts, connection.server))
     why = [f"So begins {name}."] if name else []
     evidence = [one.request for one in connection.exchanges[:1]] + [answer]
     return Outcome(ok, "no-http", text + ".", why, server, sorted(evidence))
@@ -124,16 +119,15 @@ def talked(facts: Facts, connection: Connection) -> Outcome:
         text = f"{client} sent {size} to {server}, port {connection.port}; nothing came back."
         evidence += connection.client.data_trips[:1]
         return Outcome(None, "unanswered", text, [], server, evidence)
-    name = spoken(facts, connection)
-    over = f"spoke {name} over TCP" if name else "spoke over TCP"
-    text = f"{client} and {server} {over}, port {connection.port}: {traffic(connection)}."
-    sides = [side.data_trips[0] for side in connection.sides if side.data_trips]
-    why = [
-        f"{side.node} began with: {shown(first_bytes(facts, side))}"
-        for side in connection.sides
-        if side.data_trips
-    ]
-    return Outcome(None, "talked", text, why, server, sorted({*evidence, *sides}))
+    text = f"{client} and {server} spoke over TCP, port {connection.port}: {traffic(connection)}."
+    why = []
+    for side, named in ((connection.client, of_client), (connection.server, of_server)):
+        if side.data_trips:
+            said = first_bytes(facts, side)
+            why.append(f"{side.node} began with: {shown(said)}")
+            why += [f"So begins {named(said)}."] if named(said) else []
+            evidence.append(side.data_trips[0])
+    return Outcome(None, "talked", text, why, server, sorted(set(evidence)))
 
 
 def tally(opened: list[Connection], refused: list[Connection], dead: list[Connection]) -> Outcome:

@@ -17,8 +17,10 @@ _CLIENT = (
     (re.compile(rb"(EHLO|HELO) "), "SMTP"),
     (re.compile(rb"\x16\x03[\x00-\x04]"), "TLS"),
 )
-# What the server says first (RFC 4253 4.2, RFC 1939, RFC 3501, RFC 6143, RFC 5321 and RFC 959).
+# What the server says first (SETTINGS of RFC 9113 3.4; RFC 4253 4.2, RFC 1939, RFC 3501, RFC 6143,
+# RFC 5321 and RFC 959).
 _SERVER = (
+    (re.compile(rb"\x00\x00[\x00-\xff]\x04[\x00\x01]\x00\x00\x00\x00", re.DOTALL), "HTTP/2"),
     (re.compile(rb"SSH-[0-9.]+-"), "SSH"),
     (re.compile(rb"\+OK"), "POP3"),
     (re.compile(rb"\* (OK|PREAUTH) "), "IMAP"),
@@ -27,13 +29,14 @@ _SERVER = (
 )
 
 
-def protocol(client: bytes, server: bytes) -> str:
-    """The protocol's name by the first bytes of client and server, "" if they do not tell."""
-    for said, beginnings in ((client, _CLIENT), (server, _SERVER)):
-        for beginning, name in beginnings:
-            if beginning.match(said):
-                return name
-    return ""
+def of_client(said: bytes) -> str:
+    """The protocol that a client begins like this, "" if the bytes do not tell."""
+    return next((name for beginning, name in _CLIENT if beginning.match(said)), "")
+
+
+def of_server(said: bytes) -> str:
+    """The protocol that a server begins like this, "" if the bytes do not tell."""
+    return next((name for beginning, name in _SERVER if beginning.match(said)), "")
 
 
 def shown(data: bytes, limit: int = 40) -> str:

@@ -14,7 +14,7 @@ from hoplab.report.terminal import render
 from hoplab.trace.follow import follow
 from hoplab.trace.narrative import Outcome, Story
 from hoplab.trace.story import Coverage, tell
-from hoplab.wire.greeting import protocol, shown
+from hoplab.wire.greeting import of_client, of_server, shown
 from hoplab.wire.packet import decode
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
@@ -299,7 +299,7 @@ def test_other_protocols_have_their_names() -> None:
             "client began with HTTP/2, and www answered by HTTP/1.",
         ),
         (talk(("c", b"GET /\r\n"), ("s", b"<p>")), "client asked by HTTP/0.9, and www answered 3 "),
-        (talk(("s", b"SSH-2.0-x\r\n"), port=22), "client and www spoke SSH over TCP, port 22: 0 "),
+        (talk(("s", b"SSH-2.0-x\r\n"), port=22), "client and www spoke over TCP, port 22: 0 bytes"),
         (
             talk(("c", b"hi\n"), ("s", b"hello\n"), port=9999),
             "client and www spoke over TCP, port 9999: 3 bytes to www, 6 bytes back.",
@@ -312,6 +312,22 @@ def test_other_protocols_have_their_names() -> None:
     story = ends(talk(("c", PREFACE)), "curl --http2-prior-knowledge http://10.80.0.80/", 28)
     assert "began with HTTP/2, and not one byte of an answer came" in story.outcome.sentence
     assert "HTTP/2 connection preface, 24 bytes" in [trip.title for trip in story.trips]
+
+
+def test_what_begins_like_another_protocol_is_named() -> None:
+    ssh = judged(talk(("s", b"SSH-2.0-x\r\n"), port=22), "nc 10.80.0.80 22")
+    assert ssh.why == ['www began with: "SSH-2.0-x"', "So begins SSH."]
+    http_2 = talk(("c", GET), ("s", SETTINGS)).story(URL, said="no", exit_code=8).outcome
+    assert "So begins HTTP/2." in http_2.why and "15 bytes that are no HTTP" in http_2.sentence
+
+
+def test_what_a_machine_sends_by_itself_hides_no_cause() -> None:
+    net = Playground(wire_up(CABLE))
+    report = frames.eth("01:80:c2:00:00:0e", "02:00:00:00:00:01", 0x88CC, b"\2\7\4")
+    net.at(1, lambda: net.send(net.wiring.ports("a")[0], report))
+    net.ip("192.168.1.1", "192.168.1.7", 1, frames.echo(True, 8, 1))
+    outcome = ends(net, "ping 192.168.1.7", 1, host="a").outcome
+    assert outcome.sentence.startswith("a asked 3 times for the MAC of 192.168.1.7, and nobody")
 
 
 def test_what_follows_an_upgrade_is_counted() -> None:
@@ -330,8 +346,9 @@ def test_a_server_that_closes_without_a_byte_did_not_keep_silent() -> None:
 
 
 def test_first_bytes() -> None:
-    assert protocol(PREFACE, b"") == "HTTP/2" and protocol(b"", b"* OK ready\r\n") == "IMAP"
-    assert protocol(b"hello", b"world") == "" == protocol(GET, b"")
+    assert of_client(PREFACE) == "HTTP/2" == of_server(SETTINGS)
+    assert of_server(b"* OK ready\r\n") == "IMAP" and of_server(b"SSH-2.0-x\r\n") == "SSH"
+    assert of_client(b"hello") == "" == of_client(GET) and of_server(b"hello") == ""
     assert shown("你好".encode()) == '"你好"' and shown(b"\xff\xfe") == "ff fe"
     assert shown(b"x" * 99) == '"' + "x" * 39 + '…"' and shown(b"") == ""
 
