@@ -38,13 +38,16 @@ HELD_MOST = 32 << 20
 class Run:
     """A run folder in memory. `frames` are the captured frames by their number in the capture,
     `waterfall` the lines in which a client that fetched a page and all it shows says when it
-    waited for what, by its own clock."""
+    waited for what, by its own clock. began_ns: when its commands began, 0 if that is not known.
+    failed: a sentence for each command that failed."""
 
     folder: Path
     wiring: Wiring
     frames: Mapping[int, Observation]
     story: Story
     waterfall: tuple[str, ...] = ()
+    began_ns: int = 0
+    failed: tuple[str, ...] = ()
 
 
 def waterfall(output: str) -> tuple[str, ...]:
@@ -212,6 +215,23 @@ def complaint(output: str, code: object) -> str:
     return output if code else ""
 
 
+def failures(head: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence for each command that failed, as trace.json tells of them."""
+    commands = head.get("commands")
+    if not isinstance(commands, list):  # one command, not several at a time
+        commands = [head]
+    said = []
+    for each in commands:
+        code = each.get("exit_code") if isinstance(each, dict) else 0
+        if not code or each.get("stopped"):
+            continue
+        request = each.get("request") or {}
+        what = f"{each.get('host')}: {each.get('command') or request.get('url') or '?'}"
+        ending = "had not ended in time" if each.get("timed_out") else f"failed (exit code {code})"
+        said.append(f"{what}: this {ending}.")
+    return tuple(said)
+
+
 def reopen(folder: Path, faults: Faults = STRICT) -> Run:
     """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
     without `trace.json` is told too, by its frames alone. faults: takes what could not be told."""
@@ -230,9 +250,15 @@ def reopen(folder: Path, faults: Faults = STRICT) -> Run:
     if isinstance(request, dict) and request.get("url") and request.get("client"):
         url, client = str(request["url"]), str(request["client"])
         run = read(folder, url=url, host=client, faults=faults, **ended)
-        return replace(run, waterfall=waterfall(output))
-    command = str(head.get("command") or "")
-    return read(folder, host=str(head.get("host") or ""), command=command, faults=faults, **ended)
+        run = replace(run, waterfall=waterfall(output))
+    else:
+        command = str(head.get("command") or "")
+        host = str(head.get("host") or "")
+        run = read(folder, host=host, command=command, faults=faults, **ended)
+    began_ns = head.get("began_ns")
+    return replace(
+        run, began_ns=began_ns if isinstance(began_ns, int) else 0, failed=failures(head)
+    )
 
 
 def _head(path: Path) -> dict[str, Any]:

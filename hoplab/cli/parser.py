@@ -278,7 +278,10 @@ def _verb_trace(verbs: Any) -> None:
         "hoplab trace h1 -- ping -c 1 10.0.0.2\n"
         "hoplab trace --topology routed h1 -- traceroute -n 10.0.2.11\n"
         "hoplab trace --live h1 -- ping -c 5 10.0.0.2    a line a packet, while it runs\n"
-        "hoplab trace --live                             all that happens, until Ctrl-C",
+        "hoplab trace --live                             all that happens, until Ctrl-C\n"
+        "hoplab trace --compare hub,learning_switch      what each costs, side by side\n"
+        "hoplab trace --compare hub,a.py -- h1: ping -c 3 10.0.0.2 + h3: ping -c 3 10.0.0.4\n"
+        "hoplab trace --compare hub,a.py --serve 'h2: iperf -s' -- h1: iperf -c 10.0.0.2",
         "verbs_trace",
     )  # fmt: skip
     p.add_argument(
@@ -288,6 +291,17 @@ def _verb_trace(verbs: Any) -> None:
     p.add_argument(
         "--quiet", action="store_true",
         help="keep what the command prints back; without it that is shown above the story",
+    )  # fmt: skip
+    p.add_argument(
+        "--compare", metavar="CONTROLLER,CONTROLLER",
+        help="run the same under each, on fresh labs of their own (default: switch,rate=10M), and "
+        "print throughput, retransmissions and bytes side by side. After --: HOST: COMMAND "
+        "[+ HOST: COMMAND …], which begin at once; without, two pairs of hosts send at once. "
+        "Controllers that run together are joined by +",
+    )  # fmt: skip
+    p.add_argument(
+        "--serve", metavar="'HOST: COMMAND'", action="append", default=[],
+        help="with --compare: begun before the others, ended after them; may be given again",
     )  # fmt: skip
     _topology(p, "switch")
     p.add_argument("host", metavar="HOST", nargs="?")

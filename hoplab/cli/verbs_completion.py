@@ -18,6 +18,7 @@ WORDS = {
     ("", "name"): "labs",
     ("", "controller"): "controllers",
     ("", "topology"): "topologies",
+    ("", "compare"): "controllers",
     ("", "host"): "hosts",
     ("", "hosts"): "hosts",
     ("", "switches"): "switches",

@@ -75,6 +75,10 @@ def _check(url: str) -> None:
 
 
 def trace(arguments: argparse.Namespace) -> int:
+    if arguments.compare is not None:
+        from hoplab.cli import verbs_compare
+
+        return verbs_compare.compare(arguments)
     command = _command(arguments)
     if not command and (arguments.host or not arguments.live):
         raise LabError(

@@ -252,8 +252,29 @@ def _summary(summary: Summary) -> dict[str, Any]:
                 "back": link.back,
                 "frames": link.frames,
                 "ignored": link.ignored,
+                "forth_bytes": link.forth_bytes,
+                "back_bytes": link.back_bytes,
+                "arrived_bytes": link.arrived_bytes,
+                "ignored_bytes": link.ignored_bytes,
+                "rate": link.rate or None,
             }
             for link in summary.links
+        ],
+        "bytes": summary.bytes,
+        "arrived_bytes": summary.arrived_bytes,
+        "ignored_bytes": summary.ignored_bytes,
+        "transfers": [
+            {
+                "from": one.sender,
+                "to": one.receiver,
+                "connections": one.connections,
+                "bytes": one.bytes,
+                "segments": one.segments,
+                "retransmissions": one.retransmissions,
+                "busy_ms": _ms(one.busy_ns / 1e6),
+                "bits_per_s": None if one.bits_per_s is None else round(one.bits_per_s),
+            }
+            for one in summary.transfers
         ],
         "capture": {
             "orphans": summary.health.orphans,

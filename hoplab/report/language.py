@@ -46,6 +46,7 @@ _TAKES = {
     "owner": r" \(\S+\)",
     "icmp": "ICMP(?:v6)?",
     "kind": r"\S+",
+    "share": r"<?\d+%",
     "method": r"[A-Z-]+",
     "verb": "send|pass on",
 }

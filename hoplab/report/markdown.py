@@ -19,7 +19,7 @@ from hoplab.report.page import MOST_PACKETS, MOST_ROWS, MOST_STEPS, where
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
-from hoplab.trace.narrative import Rewrite, Step, Story, Summary, Trip
+from hoplab.trace.narrative import LinkCount, Rewrite, Step, Story, Summary, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
 
@@ -32,7 +32,7 @@ def markdown(runs: Sequence[Run], tr: Language) -> str:
     out: list[str] = []
     called = numbers.names([run.story for run in runs], [run.folder.name for run in runs])
     if len(runs) == 2:
-        _compare(out, runs[0].story.summary, runs[1].story.summary, called, tr)
+        _compare(out, runs, called, tr)
     for place, run in enumerate(runs):
         _run(out, run, called[place] if len(runs) == 2 else "", tr)
     return "\n".join(out).rstrip() + "\n"
@@ -220,28 +220,51 @@ def _numbers(out: list[str], summary: Summary, tr: Language) -> None:
         "",
     ]
     heads = [text(tr(head)) for head in ("link", "→", "←", "frames", "of them ignored")]
+    heads += [text(tr.label("bytes", arrow)) for arrow in "→←"]
     rows = [
         [
             text(f"{link.a_interface} ─ {link.b_interface}"),
-            *(f"{count:,}" for count in (link.forth, link.back, link.frames, link.ignored)),
+            *(
+                f"{count:,}"
+                for count in (
+                    *(link.forth, link.back, link.frames, link.ignored),
+                    *(link.forth_bytes, link.back_bytes),
+                )
+            ),
         ]
         for link in summary.links
     ]
     out += [*_table(heads, rows), text(numbers.health(summary, tr)), ""]
 
 
-def _compare(
-    out: list[str], one: Summary, other: Summary, called: Sequence[str], tr: Language
-) -> None:
+def _aside(link: LinkCount, tr: Language) -> str:
+    """(52% no use), for the bytes of a cable."""
+    share = link.unwanted_percent
+    return tr.aside(tr(f"{share} no use")).strip() if share else ""
+
+
+def _compare(out: list[str], runs: Sequence[Run], called: Sequence[str], tr: Language) -> None:
+    one, other = (run.story.summary for run in runs)
     out += [f"# {text(tr(f'{called[0]} and {called[1]}, side by side'))}", ""]
     sentence = numbers.sentence(one, other, called)
     if sentence:
         out += [text(tr(sentence)), ""]
+    told, unlike = numbers.sentences(runs, called)
+    for sentence in told:
+        out += [text(tr(sentence)), ""]
+    for sentence in unlike:
+        out += [f"> **✗ {text(tr.label('Not alike:', tr(sentence)))}**", ""]
     rows = [
+        [text(tr.label("throughput", pair)), first, second]
+        for pair, first, second in numbers.throughputs(one, other)
+    ]
+    rows += [
         [text(tr(name)), f"{first:,}", f"{second:,}"]
         for name, first, second in numbers.totals(one, other)
     ]
     for link, *pair in numbers.links_paired(one, other):
         name = text(f"{link.a_interface} ─ {link.b_interface}")
         rows.append([name, *(f"{found.frames:,}" if found else "-" for found in pair)])
+        octets = [f"{found.bytes:,} {_aside(found, tr)}" if found else "-" for found in pair]
+        rows.append([f"{name}, {text(tr('bytes'))}", *(text(each) for each in octets)])
     out += _table(["", text(called[0]), text(called[1])], rows)

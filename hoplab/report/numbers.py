@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
+from hoplab.runs import Run
+from hoplab.trace import costs, same_start
 from hoplab.trace.narrative import LinkCount, Story, Summary
 from hoplab.trace.titles import capture_faults, capture_remarks, count_kind, queue_loss
 
@@ -80,11 +82,14 @@ def links(summary: Summary, tr: Language) -> Markup:
             tag("td", tag("b", f"{link.frames:,}"), cls="num"),
             tag("td", f"{link.ignored:,}" if link.ignored else "", cls="num"),
             tag("td", _bar(link.frames, link.ignored, most)),
+            tag("td", f"{link.forth_bytes:,}", cls="num"),
+            tag("td", f"{link.back_bytes:,}", cls="num"),
         )
         for link in summary.links
     ]
     heads = [tr("link"), "→", "←", tr("frames"), tr("of them ignored"), ""]
-    return _table(heads, rows, numeric=range(1, 5))
+    heads += [tr.label("bytes", "→"), tr.label("bytes", "←")]
+    return _table(heads, rows, numeric=(1, 2, 3, 4, 6, 7))
 
 
 def _name(link: LinkCount) -> str:
@@ -118,9 +123,21 @@ def names(stories: Sequence[Story], folders: Sequence[str]) -> list[str]:
     return [f"{folder} ({place})" for place, folder in enumerate(folders, 1)]
 
 
-def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -> Markup:
+def compare(runs: Sequence[Run], called: Sequence[str], tr: Language) -> Markup:
     """Two runs side by side: the totals, then every link."""
+    one, other = (run.story.summary for run in runs)
+    told, unlike = sentences(runs, called)
     rows = [
+        tag(
+            "tr",
+            tag("th", tr.label("throughput", pair), scope="row"),
+            tag("td", first, cls="num"),
+            tag("td", second, cls="num"),
+            tag("td", ""),
+        )
+        for pair, first, second in throughputs(one, other)
+    ]
+    rows += [
         tag(
             "tr",
             tag("th", tr(name), scope="row"),
@@ -133,6 +150,8 @@ def compare(one: Summary, other: Summary, called: Sequence[str], tr: Language) -
     heads = ["", called[0], called[1], f"{called[0]} : {called[1]}"]
     return join(
         tag("p", tr(said)) if (said := sentence(one, other, called)) else None,
+        [tag("p", tr(said)) for said in told],
+        [tag("p", tag("b", tr.label("Not alike:", tr(said)))) for said in unlike],
         _table(heads, rows, numeric=range(1, 4)),
         tag("h2", tr("Frames per link")),
         _links_compared(one, other, called, tr),
@@ -158,7 +177,30 @@ def totals(one: Summary, other: Summary) -> list[tuple[str, int, int]]:
         ),
         ("frames lost on the way", one.lost, other.lost),
         *(row for row in seldom if row[1] or row[2]),
+        ("bytes of all frames on links", one.bytes, other.bytes),
+        ("bytes that arrived at hosts and routers", one.arrived_bytes, other.arrived_bytes),
+        ("bytes not for the one that got them", one.ignored_bytes, other.ignored_bytes),
+        ("TCP segments sent again", one.retransmissions, other.retransmissions),
     ]
+
+
+def throughputs(one: Summary, other: Summary) -> list[tuple[str, str, str]]:
+    """('h1 → h2', '4.9 Mbit/s', '9.5 Mbit/s') for each that sent enough to another by TCP."""
+    rows = []
+    for pair, values in costs.paired((one, other)):
+        first, second = ("-" if value is None else costs.rate(value) for value in values)
+        rows.append((" → ".join(pair), first, second))
+    return rows
+
+
+def sentences(runs: Sequence[Run], called: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What the two cost, and what was not alike."""
+    sides = [
+        same_start.Side(name, run.wiring, run.story, run.began_ns, run.failed)
+        for name, run in zip(called, runs, strict=True)
+    ]
+    told = costs.sentences([(side.name, side.story.summary) for side in sides])
+    return told, same_start.all_differences(sides)
 
 
 def sentence(one: Summary, other: Summary, called: Sequence[str]) -> str:
@@ -194,15 +236,17 @@ def _links_compared(one: Summary, other: Summary, called: Sequence[str], tr: Lan
         cells: list[Child] = [tag("th", _name(link), scope="row", cls="mono")]
         for place, found in enumerate(pair):
             if found is None:
-                cells += [tag("td", "-", cls="num"), tag("td", ""), tag("td", "")]
+                cells += [tag("td", "-", cls="num"), *(tag("td", "") for _ in range(4))]
                 continue
             cells += [
                 tag("td", tag("b", f"{found.frames:,}"), cls="num"),
                 tag("td", f"{found.ignored:,}" if found.ignored else "", cls="num"),
                 tag("td", _bar(found.frames, found.ignored, most, "second" if place else "")),
+                tag("td", f"{found.bytes:,}", cls="num"),
+                tag("td", found.unwanted_percent, cls="num"),
             ]
         rows.append(tag("tr", cells))
     heads = [tr("link")]
     for name in called:
-        heads += [name, tr("of them ignored"), ""]
-    return _table(heads, rows, numeric=(1, 2, 4, 5))
+        heads += [name, tr("of them ignored"), "", tr("bytes"), tr("no use")]
+    return _table(heads, rows, numeric=(1, 2, 4, 5, 6, 7, 9, 10))

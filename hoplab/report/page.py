@@ -385,7 +385,6 @@ def _numbers(story: Story, tr: Language) -> Markup:
 
 
 def _side_by_side(runs: Sequence[Run], called: Sequence[str], tr: Language) -> Markup:
-    one, other = runs[0].story, runs[1].story
     pictures: list[Child] = []
     narrow = True
     for place, run in enumerate(runs):
@@ -400,7 +399,7 @@ def _side_by_side(runs: Sequence[Run], called: Sequence[str], tr: Language) -> M
     return tag(
         "section",
         tag("h1", tr(text), id="compare"),
-        tag("div", numbers.compare(one.summary, other.summary, called, tr), cls="card"),
+        tag("div", numbers.compare(runs, called, tr), cls="card"),
         tag("div", pictures, cls="card side" if narrow else "card"),
         tag("p", picture.legend(tr), cls="legend"),
     )

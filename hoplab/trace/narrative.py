@@ -18,6 +18,14 @@ from dataclasses import dataclass, field
 
 from hoplab.wire.packet import Packet
 
+FEWEST_SEGMENTS = 10  # in fewer a throughput would tell of the moment, not of the network
+
+
+def percent(part: int, whole: int) -> str:
+    """'33%'; '<1%' where rounding would hide it."""
+    share = f"{part / whole if whole else 0:.0%}"
+    return "<1%" if part and share == "0%" else share
+
 
 @dataclass(slots=True, frozen=True)
 class Request:
@@ -354,10 +362,40 @@ class Outcome:
 
 
 @dataclass(slots=True, frozen=True)
-class LinkCount:
-    """Frames on one link, by direction; `a` and `b` are node names with their interfaces.
+class Transfer:
+    """What TCP carried from one node to another; `hoplab.trace.transfers` has the rules.
 
-    ignored: frames that went over it to a node which they were not for.
+    bytes: of the payload, as far as they were acknowledged. segments: with data, those among them
+    that were sent again are `retransmissions`. busy_ns: while data came to the receiver, the first
+    at first_ns, the last at last_ns (0: none came).
+    """
+
+    sender: str
+    receiver: str
+    connections: int
+    bytes: int
+    segments: int
+    retransmissions: int
+    busy_ns: int
+    first_ns: int = 0
+    last_ns: int = 0
+
+    @property
+    def bits_per_s(self) -> float | None:
+        """The throughput, None where too little was sent to speak of one."""
+        if self.segments - self.retransmissions < FEWEST_SEGMENTS or not self.busy_ns:
+            return None
+        return self.bytes * 8 / (self.busy_ns / 1e9)
+
+
+@dataclass(slots=True, frozen=True)
+class LinkCount:
+    """Frames and their bytes on one link, by direction; `a` and `b` are node names with their
+    interfaces.
+
+    ignored: frames that went over it to a node which they were not for. arrived_bytes: of all that
+    came to hosts and routers at its ends; ignored_bytes are those among them that were not for the
+    one that got them. rate: bit/s that it carries each way, 0 if nothing limits it.
     """
 
     a: str
@@ -367,11 +405,26 @@ class LinkCount:
     forth: int
     back: int
     ignored: int = 0
+    forth_bytes: int = 0
+    back_bytes: int = 0
+    arrived_bytes: int = 0
+    ignored_bytes: int = 0
+    rate: int = 0
 
     @property
     def frames(self) -> int:
         """Both directions together."""
         return self.forth + self.back
+
+    @property
+    def bytes(self) -> int:
+        """Both directions together."""
+        return self.forth_bytes + self.back_bytes
+
+    @property
+    def unwanted_percent(self) -> str:
+        """The part of the bytes that nobody at its ends had a use for; "" where none arrived."""
+        return percent(self.ignored_bytes, self.arrived_bytes) if self.arrived_bytes else ""
 
 
 @dataclass(slots=True, frozen=True)
@@ -400,7 +453,8 @@ class Summary:
     """The numbers by which a hub and a switch are compared.
 
     trips: packets. frames: frames on links, all copies. arrivals: frames that a host or router
-    received; ignored: those among them that were not for it. kinds: packets by kind.
+    received; ignored: those among them that were not for it. bytes, arrived_bytes, ignored_bytes:
+    the same in bytes of the frames. transfers: what TCP carried. kinds: packets by kind.
     lost_on_links: frames that were sent and never arrived, for certain. queue_losses: what switches
     dropped for want of room. What the capture missed is in neither, but in `health`.
     """
@@ -414,6 +468,7 @@ class Summary:
     queue_losses: list[QueueLoss] = field(default_factory=list)
     unicast_flooded: int = 0
     links: list[LinkCount] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
     health: Health = field(default_factory=Health)
 
@@ -435,8 +490,27 @@ class Summary:
     @property
     def ignored_percent(self) -> str:
         """'33%'; '<1%' where rounding would hide them."""
-        share = f"{self.ignored_share:.0%}"
-        return "<1%" if self.ignored and share == "0%" else share
+        return percent(self.ignored, self.arrivals)
+
+    @property
+    def bytes(self) -> int:
+        """Of all frames on links."""
+        return sum(link.bytes for link in self.links)
+
+    @property
+    def arrived_bytes(self) -> int:
+        """Of the frames that hosts and routers received."""
+        return sum(link.arrived_bytes for link in self.links)
+
+    @property
+    def ignored_bytes(self) -> int:
+        """Of those among them that were not for the one that got them."""
+        return sum(link.ignored_bytes for link in self.links)
+
+    @property
+    def retransmissions(self) -> int:
+        """Of all transfers."""
+        return sum(one.retransmissions for one in self.transfers)
 
 
 @dataclass(slots=True)

@@ -46,6 +46,7 @@ from hoplab.trace.outcome import find_outcome
 from hoplab.trace.remarks import add_remarks
 from hoplab.trace.steps import Facts, make_steps, plain_steps
 from hoplab.trace.tcp import Connection, connections
+from hoplab.trace.transfers import transfers
 from hoplab.trace.trips import Places, tell_trip
 from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire.observation import Observation
@@ -134,11 +135,13 @@ def tell(
     with faults.part("the numbers"):
         summary = _count(wiring, trips, health, missed_frames)
         summary.queue_losses = list(evidence.queue_losses.values())
+        summary.transfers = transfers(found, facts.by_number)
     return Story(setting, request, started_ns, trips, steps, outcome, summary)
 
 
 def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:
-    """The numbers: frames per link and direction, copies that were ignored, packets by kind."""
+    """The numbers: frames and bytes per link and direction, copies that were ignored, packets by
+    kind."""
     # A frame that was on its way at the start has one end in the capture, and that is no fault.
     halves = sum(trip.under_way and trip.legs[0].sent is None for trip in trips)
     health = replace(
@@ -150,6 +153,9 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int
     )
     summary = Summary(trips=len(trips), health=health)
     on_link: Counter[tuple[str, str]] = Counter()
+    octets: Counter[tuple[str, str]] = Counter()
+    arrived_octets: Counter[str] = Counter()  # by the interface that they came to
+    ignored_octets: Counter[str] = Counter()
     ignored_by: Counter[str] = Counter()
     ignored_on: Counter[str] = Counter()  # by the interface that it came to
     for trip in trips:
@@ -158,23 +164,32 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int
         summary.ignored += len(trip.ignored)
         for one in trip.ignored:
             ignored_by[one.node] += 1
-            ignored_on[trip.legs[one.leg].head_interface] += 1
+            last_leg = trip.legs[one.leg]
+            ignored_on[last_leg.head_interface] += 1
+            ignored_octets[last_leg.head_interface] += last_leg.length
         summary.unicast_flooded += any(one.flooded and not one.due for one in trip.fanouts)
         for leg in trip.legs:
             on_link[leg.tail_interface, leg.head_interface] += 1
+            octets[leg.tail_interface, leg.head_interface] += leg.length
             if leg.head and wiring.kind(leg.head) != "switch" and not leg.lost:
                 summary.arrivals += 1
+                arrived_octets[leg.head_interface] += leg.length
         if trip.storm is None:
             continue
         unwanted = {one.node for one in trip.ignored}
+        lengths = {leg.tail_interface: leg.length for leg in trip.legs}
         for rest in trip.storm.rest:  # the same frame again, so each node did the same with it
+            length = lengths.get(rest.tail_interface, trip.length)
             on_link[rest.tail_interface, rest.head_interface] += rest.frames
+            octets[rest.tail_interface, rest.head_interface] += rest.frames * length
             if rest.head and wiring.kind(rest.head) != "switch":
                 summary.arrivals += rest.arrived
+                arrived_octets[rest.head_interface] += rest.arrived * length
                 if rest.head in unwanted:
                     summary.ignored += rest.arrived
                     ignored_by[rest.head] += rest.arrived
                     ignored_on[rest.head_interface] += rest.arrived
+                    ignored_octets[rest.head_interface] += rest.arrived * length
     summary.ignored_by_node = dict(sorted(ignored_by.items(), key=lambda one: natural(one[0])))
     summary.kinds = dict(Counter(trip.kind for trip in trips).most_common())
     for port, interface in enumerate(wiring.interfaces):
@@ -182,9 +197,21 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int
         if peer is None or peer < port:
             continue
         other = wiring.interfaces[peer]
-        forth, back = on_link[interface.name, other.name], on_link[other.name, interface.name]
-        ignored = ignored_on[interface.name] + ignored_on[other.name]
+        way_forth, way_back = (interface.name, other.name), (other.name, interface.name)
         summary.links.append(
-            LinkCount(interface.node, interface.name, other.node, other.name, forth, back, ignored)
+            LinkCount(
+                a=interface.node,
+                a_interface=interface.name,
+                b=other.node,
+                b_interface=other.name,
+                forth=on_link[way_forth],
+                back=on_link[way_back],
+                ignored=sum(ignored_on[name] for name in way_forth),
+                forth_bytes=octets[way_forth],
+                back_bytes=octets[way_back],
+                arrived_bytes=sum(arrived_octets[name] for name in way_forth),
+                ignored_bytes=sum(ignored_octets[name] for name in way_forth),
+                rate=min(interface.rate, other.rate),
+            )
         )
     return summary

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trace --compare`: the same commands under one controller after the other, figures side by side.
+
+Each controller gets a lab of its own, brought up for it and ended after it, so that all begin
+alike: nothing has been asked, learned or sent. A lab that is up already is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hoplab import client, content
+from hoplab.cli import output, verbs_lab, verbs_trace
+from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.outfile import unwritable
+from hoplab.together import Command, Together, record_all
+from hoplab.trace import same_start
+
+DEFAULT_TOPOLOGY = "switch,rate=10M"
+# Of the transfers that are made without commands: what a cable carries in 0.8 s, within bounds.
+AT_RATE_S, LEAST_BYTES, MOST_BYTES = 0.8, 20_000, 4_000_000
+EXAMPLE = "hoplab trace --compare hub,learning_switch -- h1: ping -c 3 10.0.0.2 + h3: ping …"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One side: its name, the run folder, how the commands ended, what the lab was."""
+
+    name: str
+    folder: Path
+    together: Together
+    state: dict[str, Any]
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    wished = _wished(arguments)
+    commands = [*_servers(arguments.serve), *_commands(arguments)]
+    with _folders(arguments.save, [name for name, _ in wished]) as folders:
+        recorded = [
+            _record(arguments, name, controller, commands, folder)
+            for (name, controller), folder in zip(wished, folders, strict=True)
+        ]
+        sides, data = _read_all(arguments, recorded)
+    return _tell(arguments, recorded, sides, data)
+
+
+# ------------------------------------------------------------------------ what is asked for
+
+
+def _wished(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """(what to call it, as --controller takes it) for each side. Raises LabError."""
+    for option, given in (("--live", arguments.live), ("--controller", arguments.controller)):
+        if given:
+            raise LabError(
+                f"--compare and {option} exclude each other",
+                f"leave out {option}: --compare names the controllers, and tells when all is done",
+                Exit.USAGE,
+            )
+    controllers = [part.strip() for part in arguments.compare.split(",") if part.strip()]
+    if len(controllers) < 2:
+        raise LabError(
+            f"--compare {arguments.compare} names one controller, and it takes two",
+            "like this: hoplab trace --compare hub,learning_switch; several that run together are "
+            "joined by +, as in two_table_switch+monitor",
+            Exit.USAGE,
+        )
+    wished: list[tuple[str, str]] = []
+    for text in controllers:
+        together = text.replace("+", ",")
+        stems = [file.stem for file in content.find_all("controllers", together)]
+        name = "+".join(stems)
+        taken = {name for name, _ in wished}
+        number = 2
+        while (called := name if name not in taken else f"{name}-{number}") in taken:
+            number += 1
+        wished.append((called, together))
+    return wished
+
+
+def _commands(arguments: argparse.Namespace) -> list[Command]:
+    """The commands on the command line, none if there are none. Raises LabError."""
+    words = [*([arguments.host] if arguments.host else []), *arguments.command]
+    if words[:1] == ["--"]:
+        del words[0]
+    if not words:
+        return []
+    groups: list[list[str]] = [[]]
+    for word in words:
+        if word == "+":
+            groups.append([])
+        else:
+            groups[-1].append(word)
+    if len(groups) == 1 and ":" not in groups[0][0]:  # as `trace` itself takes it
+        host, *argv = groups[0]
+        return [_command(host, argv[1:] if argv[:1] == ["--"] else argv)]
+    return [_group(group) for group in groups]
+
+
+def _servers(texts: Sequence[str]) -> list[Command]:
+    """What `--serve 'h2: iperf -s'` asks for. Raises LabError."""
+    servers = []
+    for text in texts:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise LabError(f"--serve {text}: {error}", "close the quotes", Exit.USAGE) from error
+        command = _group(words)
+        servers.append(Command(command.host, command.argv, serves=True))
+    return servers
+
+
+def _group(words: Sequence[str]) -> Command:
+    """'h1: ping -c 1 10.0.0.2'. Raises LabError."""
+    if not words:
+        raise LabError(
+            "a command is missing before or after a +",
+            f"each is HOST: COMMAND, as in {EXAMPLE}; a + of the command's own goes into quotes: "
+            "sh -c 'expr 1 + 1'",
+            Exit.USAGE,
+        )
+    host, colon, glued = words[0].partition(":")
+    if not colon or not host:
+        raise LabError(
+            f"{shlex.join(words)} does not say on which host",
+            f"begin with the host and a colon: {EXAMPLE}",
+            Exit.USAGE,
+        )
+    return _command(host, [*([glued] if glued else []), *words[1:]])
+
+
+def _command(host: str, argv: Sequence[str]) -> Command:
+    if not argv:
+        raise LabError(
+            f"no command was given for {host}",
+            f"like this: {EXAMPLE}",
+            Exit.USAGE,
+        )
+    return Command(host, tuple(argv))
+
+
+def _transfers(state: dict[str, Any]) -> list[Command]:
+    """Two pairs of hosts at once, or the one that there is: a transfer by TCP in each. Raises
+    LabError."""
+    addresses: dict[str, str] = {}
+    kinds = {node["name"]: node["kind"] for node in state["nodes"]}
+    for interface in state["interfaces"]:
+        plain = [each for each in interface["addresses"] if ":" not in each]
+        if plain and kinds[interface["node"]] == "host":
+            addresses.setdefault(interface["node"], plain[0].split("/")[0])
+    hosts = list(addresses)[:4]
+    if len(hosts) < 2:
+        raise LabError(
+            f"the topology {state['topology']} has no two hosts with addresses",
+            f"say what to run: {EXAMPLE}",
+            Exit.USAGE,
+        )
+    pairs = list(zip(hosts[::2], hosts[1::2], strict=False))  # a third one only listens
+    rates = [each["rate"] for each in state["interfaces"] if each.get("rate")]
+    count = MOST_BYTES
+    if rates:
+        count = round(max(LEAST_BYTES, min(MOST_BYTES, min(rates) * AT_RATE_S / 8)))
+    program = (sys.executable, str(content.folder("apps") / "transfer.py"))
+    servers = [Command(receiver, (*program, "receive"), serves=True) for _, receiver in pairs]
+    senders = [
+        Command(sender, (*program, "send", addresses[receiver], "--bytes", str(count)))
+        for sender, receiver in pairs
+    ]
+    return [*servers, *senders]
+
+
+# ----------------------------------------------------------------------------- one side
+
+
+@contextlib.contextmanager
+def _folders(save: str | None, names: Sequence[str]) -> Iterator[list[Path]]:
+    """A run folder for each side: in the one that --save names, else for as long as they are
+    needed. Raises LabError."""
+    if save is None:
+        with tempfile.TemporaryDirectory(prefix="hoplab-compare-") as place:
+            yield _made(Path(place), names)
+        return
+    try:
+        kept = verbs_trace._save_folder(save)
+        assert kept is not None
+    except OSError as error:
+        raise unwritable(error, error.filename or save, "--save") from error
+    done = False
+    try:
+        yield _made(kept, names)
+        done = True
+    finally:
+        if not done:  # all of it or nothing
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def _made(place: Path, names: Sequence[str]) -> list[Path]:
+    folders = [place / name for name in names]
+    try:
+        for folder in folders:
+            folder.mkdir()
+    except OSError as error:
+        raise cannot_write(error, place) from error
+    return folders
+
+
+def _record(
+    arguments: argparse.Namespace,
+    name: str,
+    controller: str,
+    commands: Sequence[Command],
+    folder: Path,
+) -> Recorded:
+    """Bring a lab up, run the commands in it, and end it. Raises LabError."""
+    wish = argparse.Namespace(**{**vars(arguments), "controller": controller})
+    lab = arguments.name or f"compare-{os.getpid()}"
+    topology = arguments.topology or DEFAULT_TOPOLOGY
+    quiet = arguments.json
+    handle = verbs_lab.bring_up(wish, topology, lab, capture=True, quiet=quiet)
+    try:
+        client.release_interrupts()
+        state = handle.state()
+        if state["controller"] is None:
+            raise LabError(
+                f"the topology {state['topology']} has no switch, hence no controller to compare",
+                "take one with a switch: --topology switch,rate=10M",
+                Exit.BAD_INPUT,
+            )
+        with output.Progress(quiet) as progress:
+            progress(f"capturing with {name}")
+            together = record_all(handle, commands or _transfers(state), folder, arguments.timeout)
+    finally:
+        client.hold_interrupts()
+        client.down(handle)
+        client.release_interrupts()
+    return Recorded(name, folder, together, state)
+
+
+# ------------------------------------------------------------------------------ the telling
+
+
+def _read_all(
+    arguments: argparse.Namespace, recorded: Sequence[Recorded]
+) -> tuple[list[same_start.Side], list[dict[str, Any]]]:
+    """The sides as their frames tell them, and the same as data."""
+    sides, data = [], []
+    with output.Progress(arguments.json) as progress:
+        for one in recorded:
+            progress(f"reading what was captured with {one.name}")
+            side, story = _read(one)
+            sides.append(side)
+            data.append(story)
+    return sides, data
+
+
+def _tell(
+    arguments: argparse.Namespace,
+    recorded: Sequence[Recorded],
+    sides: Sequence[same_start.Side],
+    data: Sequence[dict[str, Any]],
+) -> int:
+    from hoplab.report import comparison
+    from hoplab.report.language import code_from, language
+
+    differences = same_start.all_differences(sides)
+    tr = language(arguments.lang or code_from(os.environ))
+    failed = any(each.failed for one in recorded for each in one.together.ended)
+    if arguments.json:
+        output.print_json(_as_json(arguments, recorded, sides, data, differences))
+        return Exit.FAILED if failed else Exit.OK
+    state = recorded[0].state
+    topology = verbs_lab.summary(state)["topology"]
+    place = f"{tr('topology')} {topology} | {tr('datapath')} {state['datapath']}"
+    print(
+        comparison.render(
+            [(side.name, side.story.summary) for side in sides],
+            [_short(str(each.command)) for each in recorded[0].together.ended],
+            place,
+            differences,
+            same_start.failed_in_all(sides),
+            width=output.terminal_width(),
+            color=output.colour_wanted(),
+            ascii=not output.is_utf8(),
+            brief=arguments.detail == "brief",
+            tr=tr,
+        ),
+        end="",
+    )
+    for one in recorded:
+        if not one.together.run.quiet:
+            print(f"  note: with {one.name} the network was not quiet at the end: frames may miss")
+    if arguments.save is not None:
+        folders = [shlex.quote(_shortest(one.folder)) for one in recorded]
+        print(f"\n  kept in {', '.join(folders)}")
+        print(f"  side by side as a page: hoplab report {' '.join(folders[:2])}")
+    return Exit.FAILED if failed else Exit.OK
+
+
+def _read(one: Recorded) -> tuple[same_start.Side, dict[str, Any]]:
+    """The side as frames tell it, and its story as data, which is kept beside the capture. Raises
+    LabError."""
+    from hoplab import record, runs
+    from hoplab.report import as_json
+
+    ended = sorted(one.together.ended, key=lambda each: each.command.serves)
+    host = ended[0].command.host
+    command = " + ".join(_short(str(each.command)) for each in ended).partition(": ")[2]
+    told = "\n".join(each.output for each in ended if each.failed)
+    code = next((each.code for each in ended if each.failed), 0)
+    alone = ended[0] if len(ended) == 1 else None  # one exit status says nothing of several
+    run = runs.read(
+        one.folder,
+        host=host,
+        command=command,
+        said=runs.complaint(told, code),
+        exit_code=alone.code if alone else None,
+        late=alone.late if alone else False,
+    )
+    data = {
+        **as_json.to_dict(run.story),
+        "exit_code": alone.code if alone else None,
+        "output": told,
+        "timed_out": any(each.late for each in ended),
+        "began_ns": one.together.began_ns,
+        "commands": [
+            {
+                "host": each.command.host,
+                "command": _short(shlex.join(each.command.argv)),
+                "serves": each.command.serves,
+                "exit_code": each.code,
+                "timed_out": each.late,
+                "stopped": each.stopped,
+                "output": each.output,
+            }
+            for each in ended
+        ],
+    }
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    try:
+        (one.folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise cannot_write(error, one.folder) from error
+    failed = runs.failures(data)
+    side = same_start.Side(one.name, run.wiring, run.story, one.together.began_ns, failed)
+    return side, data
+
+
+def _as_json(
+    arguments: argparse.Namespace,
+    recorded: Sequence[Recorded],
+    sides: Sequence[same_start.Side],
+    data: Sequence[dict[str, Any]],
+    differences: Sequence[str],
+) -> dict[str, Any]:
+    from hoplab.trace import costs
+
+    state = recorded[0].state
+    return {
+        "format": 1,
+        "topology": verbs_lab.summary(state)["topology"],
+        "datapath": state["datapath"],
+        "alike": not differences,
+        "differences": list(differences),
+        "sentences": costs.sentences([(side.name, side.story.summary) for side in sides]),
+        "sides": [
+            {
+                "name": one.name,
+                "controller": one.state["controller"],
+                "run": str(one.folder) if arguments.save is not None else None,
+                "began_ns": one.together.began_ns,
+                "quiet": one.together.run.quiet,
+                "commands": each["commands"],
+                "summary": each["summary"],
+            }
+            for one, each in zip(recorded, data, strict=True)
+        ],
+    }
+
+
+def _short(text: str) -> str:
+    """A command as a reader knows it: without the way to our own Python and apps."""
+    return text.replace(f"{sys.executable} ", "").replace(f"{content.folder('apps')}/", "")
+
+
+def _shortest(folder: Path) -> str:
+    return min(os.path.relpath(folder), str(folder), key=len)
