@@ -16,11 +16,13 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import select
 import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import termios
@@ -38,6 +40,8 @@ from hoplab.spec import LARGEST_MESSAGE
 from hoplab.wire.capture import Capture
 
 OWN = Path("/run/hoplab")  # in the private machine
+MOST_NAMES, MOST_FILES = 5, 500  # that are told at the end; that are looked for
+_OF_MININET = re.compile(r"c\d+\.log")  # a controller's, in /tmp
 GRACE_S = 5.0  # for a command that was told to end; then its machine ends
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -101,7 +105,8 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     if terminal:
         master, slave = os.openpty()
     streams = [os.dup(slave if terminal and os.isatty(fd) else fd) for fd in (0, 1, 2)]
-    command = _Inside(list(argv), streams, out, datapath, terminal)
+    own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
+    command = _Inside(list(argv), streams, out, datapath, terminal, own_tmp)
     started: sandbox.Started | None = None
     try:
         client.hold_interrupts()  # until it is known what there is to end
@@ -153,6 +158,11 @@ def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | 
             "was one of its processes killed? run it again",
             Exit.LAB_DIED,
         )
+    if answer.get("left"):
+        first, more = answer["left"][:MOST_NAMES], len(answer["left"]) - MOST_NAMES
+        names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
+        note = f"{names} went with the command's own /tmp: to keep such files, write them elsewhere"
+        say(f"{note}, or hoplab run --share-tmp")
     if capture is not None and "frames" in answer:
         say(f"{answer['frames']:,} frames from {answer['interfaces']} interfaces in {capture}")
         if answer["problem"]:
@@ -259,10 +269,16 @@ class _Inside:
     """The command's company in the private machine: `main` is its second process."""
 
     def __init__(
-        self, argv: list[str], streams: list[int], out: int, datapath: str, terminal: bool
+        self,
+        argv: list[str],
+        streams: list[int],
+        out: int,
+        datapath: str,
+        terminal: bool,
+        own_tmp: bool,
     ) -> None:
         self.argv, self.streams, self.out, self.wish = argv, streams, out, datapath
-        self.terminal = terminal
+        self.terminal, self.own_tmp = terminal, own_tmp
 
     def main(self, channel: socket.socket) -> int:
         self.channel = channel
@@ -294,6 +310,7 @@ class _Inside:
         logs.mkdir()
         daemons = self._open_vswitch(logs)
         _provide()
+        _no_resolver()
         path = f"{OWN / 'first'}:{programs.search_path(os.environ.get('PATH'))}:{OWN / 'last'}"
         program = self._program(path)
         recording: Capture | None = None
@@ -310,6 +327,8 @@ class _Inside:
             threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
         code = process.wait()
         answer: dict[str, Any] = {"exit": code if code >= 0 else 128 - code}
+        if self.own_tmp:
+            answer["left"] = _files_in("/tmp")
         if recording is not None:
             watch.stop()
             totals = recording.stop()
@@ -425,6 +444,40 @@ def _is_program(file: str) -> bool:
             return opened.read(4).startswith((b"\x7fELF", b"#!"))
     except OSError:  # it may be run though it may not be read
         return True
+
+
+def _no_resolver() -> None:
+    """The machine's DNS servers are not reached from in here, and a host that asks them waits until
+    its time is out, as `python3 -m http.server` does for its own name. With no server in the file
+    it asks 127.0.0.1 (resolv.conf(5)), where the kernel says at once that nobody listens."""
+    own = OWN / "resolv.conf"
+    own.write_text("# no DNS server is reached from in here\n")
+    with contextlib.suppress(OSError):  # a machine may have no such file
+        sandbox.mount(str(own), os.path.realpath("/etc/resolv.conf"), None, sandbox.MS_BIND)
+
+
+def _files_in(folder: str) -> list[str]:
+    """The files with something in them, but for Mininet's own logs and what is mounted there."""
+    found = []
+    device = os.stat(folder).st_dev
+    for place, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if _on(device, os.path.join(place, each))]
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                own = place == folder and _OF_MININET.fullmatch(name)
+                if stat.S_ISREG(status.st_mode) and status.st_size and not own:
+                    found.append(path)
+        if len(found) > MOST_FILES:
+            break
+    return found[:MOST_FILES]
+
+
+def _on(device: int, path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.lstat(path).st_dev == device
+    return False
 
 
 def _provide() -> None:

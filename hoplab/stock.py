@@ -5,7 +5,9 @@
 not changed on disk, and nothing of hoplab is imported: the Python may be any from 3.7 on. When
 a module of Mininet is loaded, and not before, it is told
 
-- that a controller provided by us takes a moment to listen;
+- that a controller provided by us takes a moment to listen, and how to have a remote one in here
+  where nobody answers for it;
+- that an iperf may say nothing of a connection that says nothing (iperf() waited for it for ever);
 - that what it reads of a shell may be no UTF-8 (it ended there with a traceback);
 - that Open vSwitch forwards in user space here (`HOPLAB_DATAPATH`=user), which needs the checksum
   offload of the hosts' interfaces off, or TCP and UDP carry nothing;
@@ -20,9 +22,13 @@ from __future__ import annotations  # for a Python of before 3.10
 import importlib.abc
 import importlib.machinery
 import os
+import re
+import select
+import shlex
 import shutil
 import socket
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable, Sequence
@@ -30,6 +36,13 @@ from typing import Any
 
 CONTROLLER_S = 20  # for Ryu to load, where ovs-testcontroller would be there at once
 OPEN_VSWITCH_S = 30  # for it to answer; it runs
+REPORT_S = 15  # for an iperf to say what it has received, once the other one has ended
+REMOTE_S = 20  # for a remote controller to listen, if one may be on its way
+ALONE_S = 1  # and if nobody is there who might
+# What a controller is run by, as its command line shows.
+_MAY_CONTROL = re.compile(
+    r"python|ryu|os.?ken|pox|faucet|java|karaf|onos|floodlight|ovs-(test)?controller"
+)
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -52,6 +65,13 @@ def _node(module: Any) -> None:
                 time.sleep(0.02)
 
     module.Controller.start = until_it_listens
+    listens = module.RemoteController.checkListening
+
+    def and_say(self: Any) -> None:
+        listens(self)
+        threading.Thread(target=_await_remote, args=(self.ip, self.port), daemon=True).start()
+
+    module.RemoteController.checkListening = and_say
     # It asks by telnet whether a controller is there, and reads its answer: OpenFlow's Hello.
     module.getincrementaldecoder = lambda: decoder(errors="replace")
     ask = module.errRun
@@ -64,6 +84,66 @@ def _node(module: Any) -> None:
     module.errRun = patiently
     if os.environ.get("HOPLAB_DATAPATH") == "user":
         _user_space(module)
+
+
+_silent: list[tuple[str, int]] = []  # remote controllers that were told to be missing
+
+
+def _await_remote(ip: str, port: int) -> None:
+    """Say on stderr, once, that nobody answers for a remote controller, as soon as that is known:
+    a program that could be one may still be loading."""
+    began = time.monotonic()
+    while True:
+        try:
+            socket.create_connection((ip, port), 1).close()
+            return
+        except OSError:
+            pass
+        waited_s = time.monotonic() - began
+        if waited_s > REMOTE_S or (waited_s > ALONE_S and not _somebody_may_control()):
+            break
+        time.sleep(0.1)
+    if (ip, port) in _silent:
+        return
+    _silent.append((ip, port))
+    listen = "" if port == 6653 else f"--ofp-tcp-listen-port {port} "
+    inside = f"ryu-manager {listen}APP.py & {_command_line()}"
+    local = "" if ip.startswith("127.") or ip == "localhost" else ", asked for at 127.0.0.1"
+    sys.stderr.write(
+        f"\nhoplab: no controller answers at {ip}:{port}; one outside is not reached from in here\n"
+        f"  Next: start it in here{local}: hoplab run -- "
+        f"sh -c {shlex.quote(inside)}\n"
+    )
+    sys.stderr.flush()
+
+
+def _command_line() -> str:
+    """What this Python was started by, as one types it."""
+    mn = os.path.basename(sys.argv[0]) == "mn"
+    return " ".join(map(shlex.quote, ["mn", *sys.argv[1:]] if mn else ["python3", *sys.argv]))
+
+
+def _somebody_may_control() -> bool:
+    """Whether a program runs in here that could be a controller, other than this one and those that
+    it was started by."""
+    own, pid = {0, 1}, os.getpid()
+    while pid > 1:
+        own.add(pid)
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            break
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in own:
+            try:
+                with open(f"/proc/{name}/cmdline", errors="replace") as file:
+                    words = file.read().split("\0")
+            except OSError:
+                continue
+            if _MAY_CONTROL.search(" ".join(words[:3])):
+                return True
+    return False
 
 
 def _user_space(module: Any) -> None:
@@ -99,12 +179,69 @@ def _link(module: Any) -> None:
     module.TCIntf.config = shaped_without_offload
 
 
+def _net(module: Any) -> None:
+    """mininet.net: iperf() ends, with whichever iperf. It asks whether the server listens by a
+    connection that says one letter, and waits for a result of it, too: iperf 2.1 gives none. To
+    look for more it asks poll() whether the server's terminal may be written, which is always so,
+    and then reads it, which waits for ever."""
+
+    def iperf(
+        self: Any,
+        hosts: Any = None,
+        l4Type: str = "TCP",
+        udpBw: str = "10M",
+        fmt: Any = None,
+        seconds: float = 5,
+        port: int = 5001,
+    ) -> list[str]:
+        client, server = hosts or (self.hosts[0], self.hosts[-1])
+        if l4Type not in ("TCP", "UDP"):
+            raise Exception(f"Unexpected l4 type: {l4Type}")
+        words = ["*** Iperf: testing", l4Type, "bandwidth between", client, "and", server, "\n"]
+        module.output(*words)
+        server.cmd("killall -9 iperf")
+        command = f"iperf -p {port} " + ("-u " if l4Type == "UDP" else "")
+        command += f"-f {fmt} " if fmt else ""
+        server.sendCmd(f"{command}-s")
+        if l4Type == "TCP" and not module.waitListening(client, server.IP(), port):
+            raise Exception(f"Could not connect to iperf on port {port}")
+        limit = f" -b {udpBw}" if l4Type == "UDP" else ""
+        sent = client.cmd(f"{command}-t {seconds} -c {server.IP()}{limit}")
+        received = _report(server, sent)
+        server.sendInt()
+        received += server.waitOutput()
+        result = [self._parseIperf(received), self._parseIperf(sent)]
+        if l4Type == "UDP":
+            result.insert(0, udpBw)
+        module.output(f"*** Results: {result}\n")
+        return result
+
+    module.Mininet.iperf = iperf
+
+
+def _report(server: Any, sent: str) -> str:
+    """What a server of iperf says, until the result of the client's connection is in it, which its
+    own port tells from others, or its time is out."""
+    port = re.search(r"local \S+ port (\d+) connected", sent)
+    received, deadline = "", time.monotonic() + REPORT_S
+    while port is not None and time.monotonic() < deadline:
+        if "/sec" in received.partition(f"port {port[1]}")[2]:
+            break
+        if select.select([server.stdout], [], [], 0.2)[0]:
+            received += server.monitor()
+    return received
+
+
 def _util(module: Any) -> None:
     """mininet.util: the machine's settings are left alone."""
     module.sysctlTestAndSet = lambda name, limit: None
 
 
-_AFTER: dict[str, Callable[[Any], None]] = {"mininet.util": _util, "mininet.node": _node}
+_AFTER: dict[str, Callable[[Any], None]] = {
+    "mininet.util": _util,
+    "mininet.node": _node,
+    "mininet.net": _net,
+}
 if os.environ.get("HOPLAB_DATAPATH") == "user":
     _AFTER["mininet.link"] = _link
 

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people's Mininet scripts do in `hoplab run`: iperf, a remote controller, names, files in
+/tmp."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import PROJECT, need
+
+pytestmark = pytest.mark.net
+
+RESOLV = Path("/etc/resolv.conf")
+
+IPERF = """
+from mininet.net import Mininet
+from mininet.topo import SingleSwitchTopo
+net = Mininet(SingleSwitchTopo(2))
+net.start()
+print('tcp', net.iperf(seconds=1))
+print('udp', net.iperf(l4Type='UDP', udpBw='5M', seconds=1))
+net.stop()
+"""
+REMOTE = """
+import sys, time
+from mininet.net import Mininet
+from mininet.node import RemoteController
+from mininet.topo import SingleSwitchTopo
+net = Mininet(SingleSwitchTopo(2), controller=RemoteController)
+net.start()
+for _ in range(int(sys.argv[1])):
+    if net.ping(timeout=1) == 0:
+        break
+    time.sleep(1)
+net.stop()
+"""
+
+
+def test_iperf_ends_and_has_two_results(hoplab: Any) -> None:
+    need("iperf")
+    (hoplab.home / "mine.py").write_text(IPERF)
+    out = hoplab("run", "--", "/usr/bin/python3", "mine.py").out
+    rate = r"'[\d.]+ \w+/sec'"
+    assert re.search(rf"^tcp \[{rate}, {rate}\]$", out, re.M), out
+    assert re.search(rf"^udp \['5M', {rate}, {rate}\]$", out, re.M), out
+
+
+def test_a_remote_controller_that_nobody_is_gets_the_line_that_works(hoplab: Any) -> None:
+    (hoplab.home / "mine.py").write_text(REMOTE)
+    done = hoplab("run", "--", "python3", "mine.py", "1")
+    assert "100% dropped" in done.out + done.err
+    said = re.findall(r"no controller answers at 127\.0\.0\.1:6653", done.err)
+    line = re.search(r"hoplab run -- sh -c .*", done.err)
+    assert len(said) == 1 and line, done.err
+    assert shlex.split(line[0])[4:] == ["-c", "ryu-manager APP.py & python3 mine.py 1"]
+
+    # It is the line that works, and then nothing is missing.
+    hub = PROJECT / "controllers" / "hub.py"
+    typed = line[0].replace("APP.py", str(hub)).replace("mine.py 1", "mine.py 30")
+    done = subprocess.run(
+        ["bash", "-c", typed],
+        cwd=hoplab.home,
+        env=hoplab.with_command(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert " 0% dropped" in done.stdout + done.stderr, done
+    assert "no controller answers" not in done.stderr
+
+
+def test_mn_says_the_same(hoplab: Any) -> None:
+    need("mn")
+    typed = "h1 ping -c 1 -w 2 10.0.0.2\nexit\n"
+    done = hoplab("mn", "--", "--controller", "remote,port=6700", input=typed)
+    wish = "ryu-manager --ofp-tcp-listen-port 6700 APP.py & mn --controller remote,port=6700"
+    assert f"hoplab run -- sh -c '{wish}'" in done.err
+
+
+def test_hosts_have_no_resolver_that_they_would_wait_for(anybody: Any) -> None:
+    if "nameserver" not in RESOLV.read_text():
+        pytest.skip("this machine has no DNS server")
+    text = anybody("run", "--", "cat", "/etc/resolv.conf").out
+    assert all(line.startswith("#") for line in text.splitlines()), text
+    # A script that writes one for its hosts writes none of the machine's.
+    anybody("run", "--", "sh", "-c", "echo nameserver 10.0.0.2 > /etc/resolv.conf")
+    assert "10.0.0.2" not in RESOLV.read_text()
+
+
+def test_what_goes_with_a_private_tmp_is_said(anybody: Any) -> None:
+    write = "mkdir /tmp/a; echo x > /tmp/a/result.txt; touch /tmp/empty; echo y > here.txt"
+    done = anybody("run", "--", "sh", "-c", write)
+    assert "/tmp/a/result.txt went with the command's own /tmp" in done.err
+    assert "empty" not in done.err and (anybody.home / "here.txt").read_text() == "y\n"
+    assert anybody("run", "--", "true").err == ""
