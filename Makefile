@@ -46,7 +46,9 @@ test-long: install-tests  ## the long tests
 	$(PYTHON) -m pytest -m long -n $(JOBS) -rs --durations=10 $(ARGS)
 
 bench: install-tests  ## every benchmark but the soak: ours beside a real peer, as ratios
-	@set -e; for file in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do echo "== $$file"; $(PYTHON) "$$file" $(ARGS); done
+	@failed=; for file in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do \
+		echo "== $$file"; $(PYTHON) "$$file" $(ARGS) || failed="$$failed $$file"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 test-vm: ## provision a virtual machine as vagrant does, and run the network tests inside
 	tests/machines/vm.sh $(ARGS)

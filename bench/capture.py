@@ -33,6 +33,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from peers import left_out  # noqa: E402
+
 from hoplab.namespaces import Namespace, in_thread  # noqa: E402
 from hoplab.netlink import End, Socket, link_up, veth  # noqa: E402
 from hoplab.wire import pcapng  # noqa: E402
@@ -241,6 +243,9 @@ def contenders() -> dict[str, Callable[[list[Wire], Path, int, float], Result]]:
         found["scapy"] = each(
             "scapy", lambda wire, file: [sys.executable, "-c", SCAPY, wire.inside, str(file)]
         )
+    for peer in ("tcpdump", "dumpcap", "scapy"):
+        if peer not in found:
+            left_out(peer)
     return found
 
 
@@ -285,9 +290,9 @@ def main() -> int:
     arguments = parser.parse_args()
     private()
     made = in_thread(wires)
-    results = []
+    results, those = [], contenders()
     for rate in (20_000,) if arguments.quick else (20_000, 100_000):
-        for name, contender in contenders().items():
+        for name, contender in those.items():
             if arguments.only and name != arguments.only:
                 continue
             with scratch() as folder:

@@ -39,6 +39,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from peers import left_out
+
 from hoplab import programs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -274,7 +276,7 @@ def main() -> int:
     print(f"{'controller':26} {'per CPU s':>10} {'per s':>10} {'ratio':>7}   of each round")
     for name, result in found.items():
         if result is None:
-            print(f"{name:26} not installed")
+            left_out("os-ken" if FORK in name else name, name)
             continue
         each = " ".join(f"{one:.1f}" for one in result["ratios"])
         print(

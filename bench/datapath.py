@@ -44,6 +44,7 @@ from pathlib import Path
 from typing import Any
 
 from bringup import ALL_PAIRS_UP_TO, Case, Failed, Machine, Times, in_machine, table
+from peers import left_out
 
 from hoplab import switchd, wait
 from hoplab.namespaces import ipv6_off
@@ -311,7 +312,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
     arguments = parser.parse_args()
     if not shutil.which("iperf3"):
-        print("iperf3 is not installed: sudo apt-get install iperf3")
+        left_out("iperf3", "everything, as it makes the load")
         return 0
     count = 1 if arguments.quick else max(1, arguments.rounds)
     sizes = SIZES_QUICK if arguments.quick else SIZES

@@ -35,6 +35,8 @@ sys.path.insert(0, str(ROOT))
 sys.modules["tests"] = types.ModuleType("tests")
 sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 
+from peers import left_out  # noqa: E402
+
 from hoplab.trace.follow import Follower, follow  # noqa: E402
 from hoplab.trace.wiring import Wiring  # noqa: E402
 from hoplab.wire import dns, http  # noqa: E402
@@ -210,6 +212,8 @@ def peers(frames: list[bytes], path: Path) -> dict[str, float]:
             return lambda: subprocess.run([*command, *extra], capture_output=True, check=True)
 
         rates["tshark -T fields"] = (len(frames) - 1) / (best(run(), 2) - best(run("-c", "1"), 2))
+    else:
+        left_out("tshark")
     for name, module, unpack in (
         ("dpkt", "dpkt.ethernet", "Ethernet"),
         ("scapy", "scapy.layers.all", "Ether"),
@@ -217,6 +221,7 @@ def peers(frames: list[bytes], path: Path) -> dict[str, float]:
         try:
             make = getattr(importlib.import_module(module), unpack)
         except ImportError:
+            left_out(name)
             continue
         some = frames if name == "dpkt" else frames[: len(frames) // 10]
 

@@ -38,6 +38,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from peers import HOW, left_out
+
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -97,7 +99,7 @@ def commands(folder: Path, site: Path) -> dict[str, tuple[list[str], int] | str]
     python = os.environ.get("HOPLAB_BENCH_PYTHON") or sys.executable
     probe = subprocess.run([python, "-c", "import uvicorn, httptools"], capture_output=True)
     if probe.returncode:
-        found["uvicorn"] = "uvicorn and httptools are not installed (HOPLAB_BENCH_PYTHON)"
+        found["uvicorn"] = f"not installed: {HOW['uvicorn']}"
     else:
         port = free_port()
         (folder / "asgi.py").write_text(ASGI)
@@ -108,7 +110,7 @@ def commands(folder: Path, site: Path) -> dict[str, tuple[list[str], int] | str]
         found[f"uvicorn+httptools ({loop})"] = ([*command, "--port", str(port)], port)
     nginx = os.environ.get("HOPLAB_NGINX") or shutil.which("nginx")
     if nginx is None:
-        found["nginx"] = "not installed (HOPLAB_NGINX)"
+        found["nginx"] = f"not installed: {HOW['nginx']}"
     else:
         port = free_port()
         conf = folder / "nginx.conf"
@@ -231,7 +233,7 @@ def main() -> int:
     options = parser.parse_args()
     options.seconds = max(1, round(options.seconds))
     if shutil.which("wrk") is None:
-        print("wrk is not installed: apt install wrk; nothing was measured")
+        left_out("wrk", "everything, as it makes the load")
         return 0
     if options.profile:
         profile(options.seconds)
