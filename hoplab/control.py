@@ -21,6 +21,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import re
 import shlex
 import signal
 import socket
@@ -42,6 +43,9 @@ FLOWS_S = 8  # how long a new controller may take to put in its first flow
 PLATFORMS = {"ryu": spare.MODULE, "os-ken": "hoplab.osken_main"}  # what runs an app
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
 _HEADER = struct.Struct("!BBHI")  # version, type, length, number
+# An app that asks Ryu for the links between switches: Ryu looks for them only if it is told to, by
+# frames that would disturb who does not ask.
+_LINKS = re.compile(r"\b(?:ryu|os_ken)\.topology\b|\bfrom (?:ryu|os_ken) import .*\btopology\b")
 _LISTEN = b"0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -113,6 +117,8 @@ class Controller:
             )
         arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
         arguments += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
+        if any(_LINKS.search(file.read_text(errors="replace")) for file in self.files):
+            arguments.append("--observe-links")
         own = {
             "HOPLAB_FOLDER": str(self.own or self.folder),
             "HOPLAB_WORKPLACE": str(self.workplace),

@@ -100,6 +100,7 @@ def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
     from os_ken.lib import hub
 
     importlib.import_module("os_ken.controller.controller")  # for its options
+    importlib.import_module("os_ken.topology.switches")  # for --observe-links
     log.early_init_log(20)  # logging.INFO
     options = [word for word in arguments if word not in files]
     # Those that only Ryu's REST part has.

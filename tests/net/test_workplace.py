@@ -87,3 +87,23 @@ def test_a_folder_that_its_user_may_not_enter(make_world: Any) -> None:
     done = world("up", "switch", cwd=closed)
     assert f"cannot work in {closed}" in done.out
     assert world("pingall", "--json").json["lost"] == []
+
+
+LINKS = """
+from hub import Hub
+from ryu.controller.handler import set_ev_cls
+from ryu.topology import event
+
+
+class Links(Hub):
+    @set_ev_cls(event.EventLinkAdd)
+    def link(self, ev):
+        with open("notes", "a") as notes:
+            notes.write(f"{ev.link.src.dpid} {ev.link.dst.dpid}\\n")
+"""
+
+
+def test_an_app_that_asks_for_links_gets_them(hoplab: Any) -> None:
+    (hoplab.home / "links.py").write_text(LINKS)
+    hoplab("up", "linear,2", "--controller", "./links.py")
+    assert set(notes(hoplab.home, 2)) == {"1 2", "2 1"}
