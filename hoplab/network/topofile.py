@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import re
 import shlex
-import shutil
+import subprocess
 import sys
 import traceback
 import types
@@ -134,6 +134,8 @@ def load_file(path: Path, what: str) -> types.ModuleType:
         raise blame(path, error, _run_it(path)) from error
     except BaseException as error:
         hint = "mend the line; it was reached while the file was loaded"
+        if isinstance(error, EOFError) or _asks_its_command_line(path, error):
+            hint = _run_it(path)
         raise blame(path, error, hint) from error
     finally:
         sys.path.remove(str(path.parent))
@@ -176,12 +178,22 @@ def _is_python2(error: SyntaxError) -> bool:
 
 def _run_python2(path: Path) -> str:
     """What to do with a file for Python 2."""
-    if shutil.which("python2"):
-        return f"it is for Python 2: {script.how_to_run(path).replace('python3', 'python2')}"
+    try:  # a stand-in of a version that is not chosen may have this name
+        has = subprocess.run(["python2", "-c", "import mininet"], capture_output=True, timeout=10)
+        if has.returncode == 0:
+            return f"it is for Python 2: {script.how_to_run(path).replace('python3', 'python2')}"
+    except (OSError, subprocess.TimeoutExpired):
+        pass
     return (
-        f"it is for Python 2, which this machine does not have: 2to3 -w {shlex.quote(str(path))} "
-        "rewrites it for Python 3 (Debian's package 2to3)"
+        f"it is for Python 2, which has no Mininet here: 2to3 -w {shlex.quote(str(path))} rewrites "
+        "it for Python 3 (Debian's package 2to3)"
     )
+
+
+def _asks_its_command_line(path: Path, error: BaseException) -> bool:
+    """Whether it is for want of arguments that a file cannot be read: `int(sys.argv[1])`."""
+    own = own_frames(path, error)
+    return isinstance(error, IndexError) and bool(own) and "argv" in (own[-1].line or "")
 
 
 def _run_it(path: Path) -> str:

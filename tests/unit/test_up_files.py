@@ -56,8 +56,9 @@ def refused(path: Path) -> LabError:
         "from mininet.net import Mininet\ndef main():\n    net = Mininet()\n",
         "import argparse\np = argparse.ArgumentParser()\np.add_argument('n')\np.parse_args()\n",
         "import sys\nsys.exit('usage: mine.py N')\n",
+        "import sys\nhosts = int(sys.argv[1])\n",
     ],
-    ids=["bare", "guarded", "no Topo", "in a function", "wants an argument", "exits"],
+    ids=["bare", "guarded", "no Topo", "in a function", "wants an argument", "exits", "argv"],
 )
 def test_a_script_is_sent_to_the_verb_that_runs_it(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, text, "my script.py")
