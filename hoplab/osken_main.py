@@ -20,7 +20,6 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -28,8 +27,8 @@ from typing import Any
 from hoplab.ryu_main import (
     NoController,
     accept_late_options,
+    failure,
     go_to_work,
-    last_line,
     play_role,
     prepare,
 )
@@ -79,17 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         print(f"os-ken cannot be loaded: {error}; pip install 'hoplab[os-ken]'", file=sys.stderr)
         return 1
-    try:
-        run(app_manager, arguments, files)
-    except KeyboardInterrupt:
-        return 130
-    except NoController as error:
-        print(error, file=sys.stderr)
-        return 1
-    except Exception as error:
-        traceback.print_exc()
-        print(last_line(error, files), file=sys.stderr)
-        return 1
+    code = failure(lambda: run(app_manager, arguments, files), files)
+    if code is not None:
+        return code
     print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
     return 1
 

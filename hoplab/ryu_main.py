@@ -28,7 +28,7 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -202,8 +202,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     app_manager.AppManager.load_app = load_or_fail
     accept_late_options()
+    code = failure(lambda: manager.main(args=arguments, prog="hoplab.ryu_main"), files)
+    if code is not None:
+        return code
+    # Ryu returns only after Ctrl-C, or when its listener ended with an error that is in the log.
+    # It listens only if an app wants to hear of OpenFlow.
+    if app_manager.lookup_service_brick("ofp_event") is None:
+        print("no class in it handles an OpenFlow event (@set_ev_cls)", file=sys.stderr)
+    else:
+        print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
+    return 1
+
+
+def failure(framework: Callable[[], object], files: Sequence[str]) -> int | None:
+    """Run the framework until it ends: None if it returned, else the exit code, and its last line
+    says why."""
     try:
-        manager.main(args=arguments, prog="hoplab.ryu_main")
+        framework()
     except KeyboardInterrupt:
         return 130
     except NoController as error:
@@ -213,13 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print(last_line(error, files), file=sys.stderr)
         return 1
-    # Ryu returns only after Ctrl-C, or when its listener ended with an error that is in the log.
-    # It listens only if an app wants to hear of OpenFlow.
-    if app_manager.lookup_service_brick("ofp_event") is None:
-        print("no class in it handles an OpenFlow event (@set_ev_cls)", file=sys.stderr)
-    else:
-        print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
-    return 1
+    return None
 
 
 if __name__ == "__main__":

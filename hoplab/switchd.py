@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from hoplab import netlink, ovsdb, programs, wait
@@ -307,32 +308,34 @@ def _timeout(within_s: int) -> str:
     return f"--timeout={round(within_s * wait.patience())}"
 
 
+def _ask(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One call of a tool of Open vSwitch's. Raises LabError if it is not installed."""
+    return subprocess.run([_tool(tool), *arguments], capture_output=True, text=True)
+
+
+def _refused(
+    what: str, tool: str, arguments: Sequence[str], said: str, code: Exit = Exit.LAB_DIED
+) -> LabError:
+    """What to say where the tool did not do what it was asked for. `said`: its own words."""
+    command = f"{tool} {' '.join(arguments)}"
+    hint = "the command and its words are below"
+    return LabError(what, hint, code, f"{command[:400]}\n{said.strip()}")
+
+
 def vsctl(*arguments: str, timeout_s: int = 30) -> str:
     """One ovs-vsctl call, hence one transaction. Raises LabError with what it said."""
-    argv = [_tool("ovs-vsctl"), _timeout(timeout_s), *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True)
+    done = _ask("ovs-vsctl", _timeout(timeout_s), *arguments)
     if done.returncode:
-        text = " ".join(arguments)
-        raise LabError(
-            "Open vSwitch refused a change",
-            "the command and its words are below",
-            Exit.LAB_DIED,
-            f"ovs-vsctl {text[:400]}\n{done.stderr.strip()}",
-        )
+        raise _refused("Open vSwitch refused a change", "ovs-vsctl", arguments, done.stderr)
     return done.stdout
 
 
 def ofctl(*arguments: str) -> str:
     """One ovs-ofctl call, OpenFlow 1.3. Raises LabError with what it said."""
-    argv = [_tool("ovs-ofctl"), "-O", "OpenFlow13", _timeout(20), *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True)
+    done = _ask("ovs-ofctl", "-O", "OpenFlow13", _timeout(20), *arguments)
     if done.returncode:
-        raise LabError(
-            "a switch refused an OpenFlow request",
-            "the command and its words are below",
-            Exit.LAB_DIED,
-            f"ovs-ofctl {' '.join(arguments)[:400]}\n{done.stderr.strip()}",
-        )
+        what = "a switch refused an OpenFlow request"
+        raise _refused(what, "ovs-ofctl", arguments, done.stderr)
     return done.stdout
 
 
@@ -341,17 +344,13 @@ def appctl(*arguments: str) -> str:
     known to one of them alone. Raises LabError with what it said where none has."""
     answers, said = [], ""
     for target in [RUN / "ovs-vswitchd.ctl", *sorted(RUN.glob("ovs-vswitchd-*.ctl"))]:
-        argv = [_tool("ovs-appctl"), f"--target={target}", _timeout(5), *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True)
+        done = _ask("ovs-appctl", f"--target={target}", _timeout(5), *arguments)
         if done.returncode == 0:
             answers.append(done.stdout)
-        said = done.stderr.strip()
+        said = done.stderr
     if not answers:
-        raise LabError(
-            "Open vSwitch does not say what it learned",
-            "the command and its words are below",
-            detail=f"ovs-appctl {' '.join(arguments)}\n{said}",
-        )
+        what = "Open vSwitch does not say what it learned"
+        raise _refused(what, "ovs-appctl", arguments, said, Exit.FAILED)
     return "".join(answers)
 
 

@@ -15,7 +15,14 @@ from hoplab.report import numbers
 from hoplab.report.folding import Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import arrange
-from hoplab.report.page import MOST_PACKETS, MOST_ROWS, MOST_STEPS, where
+from hoplab.report.page import (
+    MOST_PACKETS,
+    MOST_ROWS,
+    MOST_STEPS,
+    flooded_by,
+    ignored_by,
+    where,
+)
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
@@ -172,18 +179,8 @@ def _sequence(out: list[str], trips: list[Trip], order: list[str], tr: Language)
 def _packet(out: list[str], trip: Trip, tr: Language) -> None:
     path = " → ".join(trip.path) + (f" → {{{', '.join(trip.fan)}}}" if trip.fan else "")
     out.append(f"- **#{trip.number}** +{trip.ms:,.2f} ms **{text(tr(trip.title))}** {text(path)}")
-    floods = [one for one in trip.fanouts if one.flooded]
-    if floods:
-        said = [tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods]
-        at = tr.comma.join(dict.fromkeys(said))  # in a loop a switch floods it many times
-        out.append(f"  - {text(tr.label('flooded by', at))}")
-    for by, why in (("card", "another card's MAC"), ("software", "not its address")):
-        who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
-        if who:
-            if by == "software" and len(who) > 1:
-                why = "not their address"
-            names = tr.comma.join(who) + tr.aside(tr(why))
-            out.append(f"  - {text(tr.label('ignored by:', names))}")
+    floods = flooded_by(trip, tr)
+    out += [f"  - {text(line)}" for line in ([floods] if floods else []) + ignored_by(trip, tr)]
     out += [f"  - {_rewrite(one)}" for one in trip.rewrites]
     if trip.cause:
         out.append(f"  - {text(tr.label('why:', tr(trip.cause)))}")

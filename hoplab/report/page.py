@@ -303,21 +303,34 @@ def _packet(run: Run, trip: Trip, prefix: str, tr: Language) -> Markup:
     )
 
 
+def flooded_by(trip: Trip, tr: Language) -> str:
+    """Which switches sent it out of several ports, and of how many; "" if none did."""
+    switches = [tr(f"{one.node} ({one.out}/{one.of} ports)") for one in trip.fanouts if one.flooded]
+    if not switches:
+        return ""
+    # In a loop a switch floods it many times.
+    return tr.label("flooded by", tr.comma.join(dict.fromkeys(switches)))
+
+
+def ignored_by(trip: Trip, tr: Language) -> list[str]:
+    """Who got it and left it alone, a line for each reason."""
+    lines = []
+    for by, why in (("card", "another card's MAC"), ("software", "not its address")):
+        who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
+        if by == "software" and len(who) > 1:
+            why = "not their address"
+        if who:
+            lines.append(tr.label("ignored by:", tr.comma.join(who) + tr.aside(tr(why))))
+    return lines
+
+
 def _tags(trip: Trip, tr: Language) -> Markup | None:
     """What is remarkable about the way: floods, who ignored it, where it ended."""
     out: list[Child] = []
-    floods = [one for one in trip.fanouts if one.flooded]
+    floods = flooded_by(trip, tr)
     if floods:
-        said = [tr(f"{one.node} ({one.out}/{one.of} ports)") for one in floods]
-        at = tr.comma.join(dict.fromkeys(said))  # in a loop a switch floods it many times
-        out.append(tag("span", tr.label("flooded by", at), cls=None if trip.group else "warn"))
-    for by, why in (("card", "another card's MAC"), ("software", "not its address")):
-        who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
-        if who:
-            if by == "software" and len(who) > 1:
-                why = "not their address"
-            names = tr.comma.join(who) + tr.aside(tr(why))
-            out.append(tag("span", tr.label("ignored by:", names)))
+        out.append(tag("span", floods, cls=None if trip.group else "warn"))
+    out += [tag("span", line) for line in ignored_by(trip, tr)]
     asked = list(dict.fromkeys(one.node for one in trip.decisions if one.by == "controller"))
     if asked:
         out.append(tag("span", tr.label("asked the controller:", tr.comma.join(asked))))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,14 +72,19 @@ def running(
         yield Running(match[1], int(match[2]), process, log)
         assert process.poll() is None, f"{script} has died"
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Ask it to end, and make it where it does not."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def run_app(script: str, *args: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:

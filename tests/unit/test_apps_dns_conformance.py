@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import need
-from tests.unit.test_apps_all import eventually, running
+from tests.unit.test_apps_all import end, eventually, running
 
 pytestmark = pytest.mark.long
 
@@ -222,12 +222,7 @@ def daemon(command: list[str], port: int, log: Path) -> Iterator[None]:
             eventually(listens, 20)
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
 
 def free_port() -> int:
