@@ -142,6 +142,44 @@ class Handle:
             return receive(sock, self.name, within_s)["ok"]
 
 
+def swap(handle: Handle, request: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Put another controller in charge: what the lab says of it, and whether somebody has pressed
+    Ctrl-C (or asked us to end) too late to stop it.
+
+    Such a request goes to the lab, which alone knows whether the switches have gone over: either it
+    answers with an error, and the old controller is in charge, or with what has happened. Raises
+    LabError, KeyboardInterrupt before anything was asked for.
+    """
+    pressed = 0
+
+    def caught(number: int, frame: object) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed == 1:
+            send(sock, {"stop": True})
+        else:
+            raise KeyboardInterrupt
+
+    with handle.connect() as sock:
+        hold_interrupts()
+        before = {number: signal.signal(number, caught) for number in heeded(_INTERRUPTS)}
+        try:
+            send(sock, {"op": "swap", **request})
+            release_interrupts()
+            done: dict[str, Any] = receive(sock, handle.name)["ok"]
+            hold_interrupts()  # until it is said; nothing can be stopped any more
+            return done, pressed > 0
+        except KeyboardInterrupt:
+            raise LabError(
+                "interrupted twice, before the lab said which controller is in charge",
+                f"hoplab ls tells it, and hoplab table --name {handle.name}",
+                Exit.INTERRUPTED,
+            ) from None
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
     """One message. Raises LabError if it is too long (a command line of 200,000 bytes). That the
     lab has just died is for `receive` to tell."""
@@ -156,7 +194,11 @@ def receive(sock: socket.socket, name: str, within_s: float | None = ANSWER_S) -
     """The next message. Raises LabError: the lab's own, or that it died or does not answer."""
     await_answer(sock, name, within_s)
     try:
-        data = _whole(sock)
+        try:
+            data = _whole(sock)
+        except ConnectionResetError:
+            # The lab has closed its end without reading our last word; its answer is there.
+            data = _whole(sock)
     except OSError:
         data = b""
     return understood(data, name)

@@ -218,6 +218,7 @@ class Crew:
         what `wanted` raises, which is called all the time until then. workplace: where they work,
         None for where the old one does. Raises LabError; the old one is in charge then."""
         with self.changing:
+            wanted()
             old = self.controller
             new: dict[int, Controller] = {}
             try:
@@ -227,6 +228,7 @@ class Crew:
                     each.start()
                 for each in new.values():
                     each.ready(wanted)
+                wanted()
                 before(new[self.shards[0].number])
                 empty = control.change_over(self._charges(new), first=False)
             except BaseException:

@@ -251,9 +251,18 @@ class Service:
         _send(connection, {"ok": self.status()})
 
     def _do_swap(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        was = self.lab.controller
+
         def wanted() -> None:
-            if wait.readable([connection.fileno()], 0):  # there is nothing more to be said
-                raise LabError("whoever asked for another controller has gone")
+            # Whoever asked has gone, or wants it no more: there is nothing else to be said.
+            if wait.readable([connection.fileno()], 0):
+                connection.recv(LARGEST_MESSAGE)
+                raise LabError(
+                    f"interrupted; {was.title if was is not None else 'nobody'} is in charge as "
+                    "before",
+                    "",
+                    Exit.INTERRUPTED,
+                )
 
         workplace = Path(request["workplace"]) if request.get("workplace") else None
         files = tuple(map(Path, request["files"]))

@@ -192,10 +192,11 @@ def swap(arguments: argparse.Namespace) -> int:
     handle = client.find(arguments.name)
     with Progress() as progress:
         progress(f"starting {arguments.controller}, then changing over")
-        done = swap_to(handle, files)
+        done, too_late = swap_to(handle, files)
+    code = Exit.INTERRUPTED if too_late else Exit.OK
     if arguments.json:
         print_json(done)
-        return Exit.OK
+        return code
     print(f"{done['controller']} is in charge of {', '.join(done['switches'])} (was {done['was']})")
     if done["without_flows"]:
         print(
@@ -204,17 +205,19 @@ def swap(arguments: argparse.Namespace) -> int:
         )
     for note in done["notes"]:
         print(f"  note: {note}")
-    return Exit.OK
+    if too_late:
+        print(f"  note: the interrupt came too late; back again: hoplab swap {done['was']}")
+    return code
 
 
-def swap_to(handle: client.Handle, files: Sequence[Path]) -> dict[str, Any]:
-    """Have the lab put these in charge, working in the folder that we are in. Raises LabError."""
+def swap_to(handle: client.Handle, files: Sequence[Path]) -> tuple[dict[str, Any], bool]:
+    """Have the lab put these in charge, working in the folder that we are in; whether an interrupt
+    came too late to stop it. Raises LabError. Returns with interrupts held (`client.swap`)."""
     workplace = ""  # where the one before works
     with contextlib.suppress(LabError):
         workplace = client.here()
-    request = {"op": "swap", "files": [str(file) for file in files], "workplace": workplace}
-    done: dict[str, Any] = handle.ask(request)
-    return done
+    request = {"files": [str(file) for file in files], "workplace": workplace}
+    return client.swap(handle, request)
 
 
 def show_table(arguments: argparse.Namespace) -> int:

@@ -179,7 +179,15 @@ class _Lab:
             if ",".join(map(str, files)) != state["controller_file"]:
                 with output.Progress(self.quiet) as progress:
                     progress(f"putting {arguments.controller} in charge")
-                    verbs_lab.swap_to(handle, files)
+                    _, too_late = verbs_lab.swap_to(handle, files)
+                    client.release_interrupts()
+                    if too_late:
+                        raise LabError(
+                            f"interrupted; {arguments.controller} is in charge of "
+                            f"{handle.name} already",
+                            "hoplab swap puts another one in charge",
+                            Exit.INTERRUPTED,
+                        )
         return handle
 
     def _check_options(self, handle: client.Handle, state: dict[str, Any]) -> None:

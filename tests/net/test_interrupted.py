@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from hoplab import wait
 from tests.conftest import World
 
 pytestmark = pytest.mark.net
@@ -128,3 +131,40 @@ def test_a_fault_in_telling_keeps_the_run(hoplab: World, breaks: str) -> None:
         assert "In numbers" in done.out
     hoplab.env = {}
     assert "echo reply" in hoplab("report", folder.name, "--md", "-o", "-").out
+
+
+def test_an_interrupted_swap_happened_or_did_not_as_it_says(hoplab: World) -> None:
+    """At any moment: what is said is what `ls` shows."""
+    turns = int(os.environ.get("HOPLAB_SWAPS", "4"))
+    rng = random.Random(os.environ.get("HOPLAB_SWAPS_SEED", "1"))
+    hoplab("up", "switch")
+    began = time.monotonic()
+    hoplab("swap", "hub")
+    whole_s = 1.1 * (time.monotonic() - began)
+    now = "hub"
+    outcomes = set()
+    for turn in range(turns):
+        wish = "learning_switch" if now == "hub" else "hub"
+        process = hoplab.popen("swap", wish)
+        with_luck = whole_s * (turn + rng.random()) / turns
+        try:
+            process.wait(timeout=with_luck / wait.patience())
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        happened = f"{wish} is in charge of s1" in out
+        unborn = process.returncode == -signal.SIGINT or "KeyboardInterrupt" in err
+        if unborn:  # Python had not come to our code yet
+            assert not happened
+        elif process.returncode:
+            assert process.returncode == 130, err
+            assert happened == ("came too late" in out)
+            assert happened or "in charge as before" in err or "nothing was left" in err
+        else:
+            assert happened
+        now = wish if happened else now
+        outcomes.add(happened)
+        assert hoplab("ls", "--json").json[0]["controller"] == now, (out, err)
+        table = hoplab("table", "--json").json
+        assert table["controller"] == now
+    assert outcomes
