@@ -136,6 +136,17 @@ def all_connected(bridges: Sequence[str]) -> bool:
 _interval_ms = 5000
 
 
+def with_spanning_tree() -> set[str]:
+    """The switches that run one by themselves (IEEE 802.1D), as their topology asked for."""
+    found = set()
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            for row in database.rows("Bridge", ["name", "stp_enable", "rstp_enable"]):
+                if row["stp_enable"] or row["rstp_enable"]:
+                    found.add(str(row["name"]))
+    return found
+
+
 def databases() -> list[Path]:
     """The sockets of all database servers, in their order."""
     return [ovsdb.SOCKET, *sorted(ovsdb.RUN.glob("db-*.sock"))]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoplab import content, control, crew, listening, netlink, switchd
+from hoplab import bridges, content, control, crew, listening, loops, netlink, switchd
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.namespaces import Background
 from hoplab.sandbox import TUN, refused
@@ -42,6 +42,7 @@ class Lab:
         self.datapath = "none"
         self.early: Capture | None = None
         self._early_until = 0.0
+        self.loops: list[list[str]] = []  # switches that stand in one
         self._silent: list[str] = []  # daemons that hang
 
     # ------------------------------------------------------------------ coming up
@@ -106,6 +107,8 @@ class Lab:
                 progress("starting Open vSwitch")
                 opening.result()
         self.network.start()
+        if self.crew is not None:
+            self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
         self._write_state()
         if self.crew is not None:
             progress(f"waiting for the controller {self.crew.controller.title}")
@@ -250,6 +253,7 @@ class Lab:
             "url": self.url,
             "client": self.client,
             "events": self.events,
+            "loops": self.loops,
             **self.network.wiring(),
         }
 

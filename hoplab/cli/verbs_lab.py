@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from hoplab import client, content
+from hoplab import client, content, loops
 from hoplab.cli.output import Progress, listed, print_json, table, terminal_width
 from hoplab.errors import Exit, LabError
 from hoplab.spec import Spec
@@ -69,6 +69,7 @@ def _end_former(name: str, progress: Progress) -> None:
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:
     """What `up` and `ls` say of a lab."""
+    loop = loops.remark(state)
     kinds = [node["kind"] for node in state["nodes"]]
     return {
         "name": state["name"],
@@ -79,7 +80,8 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
         "hosts": kinds.count("host"),
         "routers": kinds.count("router"),
         "switches": kinds.count("switch"),
-        "events": state["events"],
+        "events": [*state["events"], *([loop] if loop else [])],
+        "loops": state.get("loops", []),
     }
 
 
@@ -193,6 +195,9 @@ def swap(arguments: argparse.Namespace) -> int:
     with Progress() as progress:
         progress(f"starting {arguments.controller}, then changing over")
         done, too_late = swap_to(handle, files)
+    loop = loops.remark(handle.state())
+    if loop:
+        done["notes"] = [*done["notes"], loop]
     code = Exit.INTERRUPTED if too_late else Exit.OK
     if arguments.json:
         print_json(done)
@@ -257,10 +262,15 @@ def pingall(arguments: argparse.Namespace) -> int:
         request = {"op": "pingall", "hosts": arguments.hosts or None}
         # A switch that wants a flow for each pair needs ten minutes for 500 hosts.
         result = handle.ask(request, within_s=7200)
+    lost = result["reached"] < result["pairs"]
+    likely = [loops.remark(handle.state())] if lost else []
+    result["likely"] = [why for why in likely if why]
     if arguments.json:
         print_json(result)
     else:
         print(matrix(result))
+        for why in result["likely"]:
+            print(f"  likely why: {why}")
     return Exit.OK if result["reached"] == result["pairs"] else Exit.FAILED
 
 

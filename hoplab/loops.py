@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Switches that stand in a loop, found in the wiring, and what to say of them.
+
+An Ethernet frame has no TTL: where switches are wired in a circle, whatever they flood goes round
+for ever. Two cables between the same two switches are a circle, too; a way through a host or a
+router is none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab import content
+
+# Of ours, those that flood by every port, and the one that rests cables until there is no loop.
+FLOODING = ("hub", "learning_switch", "two_table_switch", "datapath_learning", "fast_switch")
+TREE = "spanning_tree"
+_NAMED = 6  # switches of a loop
+
+
+def find(wiring: Mapping[str, Any], guarded: Collection[str] = ()) -> list[list[str]]:
+    """The switches of each loop, loops that share a switch taken together. wiring: as in lab.json.
+    guarded: switches that run a spanning tree by themselves; a loop of nothing else is none."""
+    switches = [node["name"] for node in wiring["nodes"] if node["kind"] == "switch"]
+    node_of = {port["name"]: port["node"] for port in wiring["interfaces"]}
+    cables: Counter[frozenset[str]] = Counter()
+    known = set(switches)
+    for port in wiring["interfaces"]:
+        ends = frozenset((port["node"], node_of.get(port["peer"], "")))
+        if ends <= known:
+            cables[ends] += 1  # each cable twice, once from each end
+    near: dict[str, set[str]] = {name: set() for name in switches}
+    for ends in cables:
+        for name in ends:
+            near[name] |= ends - {name}
+    doubled = {ends for ends, count in cables.items() if count > 2 or len(ends) == 1}
+    bridges = _bridges(switches, near) - doubled
+    found, seen = [], set[str]()
+    for start in switches:
+        if start in seen:
+            continue
+        part, stack = [], [start]
+        seen.add(start)
+        while stack:
+            name = stack.pop()
+            part.append(name)
+            for other in near[name]:
+                if other not in seen and frozenset((name, other)) not in bridges:
+                    seen.add(other)
+                    stack.append(other)
+        itself = frozenset((start,)) in doubled
+        if (len(part) > 1 or itself) and not set(part) <= set(guarded):
+            found.append([name for name in switches if name in part])
+    return found
+
+
+def _bridges(nodes: Sequence[str], near: Mapping[str, set[str]]) -> set[frozenset[str]]:
+    """The pairs of neighbours that nothing else joins (Tarjan's way, without recursion)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    bridges = set()
+    for root in nodes:
+        if root in order:
+            continue
+        order[root] = low[root] = len(order)
+        stack = [(root, "", iter(near[root]))]
+        while stack:
+            name, above, others = stack[-1]
+            for other in others:
+                if other == above:
+                    continue
+                if other in order:
+                    low[name] = min(low[name], order[other])
+                else:
+                    order[other] = low[other] = len(order)
+                    stack.append((other, name, iter(near[other])))
+                    break
+            else:
+                stack.pop()
+                if above:
+                    low[above] = min(low[above], low[name])
+                    if low[name] > order[above]:
+                        bridges.add(frozenset((name, above)))
+    return bridges
+
+
+def remark(state: Mapping[str, Any]) -> str:
+    """What to say of a lab's loops, "" if there are none or its controller deals with them.
+    state: lab.json."""
+    found = state.get("loops") or []
+    files = [Path(name) for name in (state.get("controller_file") or "").split(",") if name]
+    ours = [file.stem for file in files if _is_ours(file)]
+    if not found or TREE in ours:
+        return ""
+    where = "; ".join(f"{_names(names)} in a loop" for names in found[:3])
+    if any(name in FLOODING for name in ours):
+        what = "a broadcast goes round it for ever, and its copies drown everything else"
+    else:
+        what = f"a broadcast goes round it for ever, unless {state['controller']} prevents that"
+    option = "" if state["name"] == "lab" else f" --name {state['name']}"
+    return (
+        f"{where}: {what}; the controller {TREE} opens it (--controller {TREE}, or hoplab "
+        f"swap{option} {TREE})"
+    )
+
+
+def _is_ours(file: Path) -> bool:
+    return os.path.realpath(file.parent) == os.path.realpath(content.folder("controllers"))
+
+
+def _names(names: Sequence[str]) -> str:
+    """'s1, s2 and s3 stand'."""
+    if len(names) == 1:
+        return f"{names[0]} stands"
+    if len(names) > _NAMED:
+        return f"{', '.join(names[:_NAMED - 1])} and {len(names) - _NAMED + 1} more switches stand"
+    return f"{', '.join(names[:-1])} and {names[-1]} stand"

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which switches stand in a loop, and when that is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hoplab import content, loops
+
+
+def lab(*cables: str, controller: str = "hub", guarded: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A lab.json of cables like 's1-s2'; names tell the kind."""
+    nodes: dict[str, dict[str, str]] = {}
+    interfaces = []
+    for number, cable in enumerate(cables):
+        one, other = cable.split("-")
+        for node, peer in ((one, 1), (other, 0)):
+            kind = {"s": "switch", "r": "router"}.get(node[0], "host")
+            nodes[node] = {"name": node, "kind": kind}
+            interfaces.append(
+                {"name": f"{number}.{1 - peer}", "node": node, "peer": f"{number}.{peer}"}
+            )
+    wiring: dict[str, Any] = {"nodes": list(nodes.values()), "interfaces": interfaces}
+    ours = content.folder("controllers") / f"{controller}.py"
+    return {
+        "name": "lab",
+        "controller": controller,
+        "controller_file": str(ours) if ours.exists() else f"/home/me/{controller}.py",
+        "loops": loops.find(wiring, guarded),
+        **wiring,
+    }
+
+
+RING = ("s1-s2", "s2-s3", "s3-s1", "h1-s1", "h2-s2")
+
+
+@pytest.mark.parametrize(
+    ("cables", "found"),
+    [
+        (RING, [["s1", "s2", "s3"]]),
+        (("s1-s2", "s1-s2"), [["s1", "s2"]]),
+        (("s1-s1",), [["s1"]]),
+        (("s1-s2", "s2-s3", "h1-s1", "h1-s3"), []),
+        (("s1-s2", "s2-r1", "r1-s1"), []),
+        ((*RING, "s3-s4", "s4-s5"), [["s1", "s2", "s3"]]),
+        ((*RING, "s3-s4", "s4-s5", "s5-s6", "s6-s4"), [["s1", "s2", "s3"], ["s4", "s5", "s6"]]),
+        (("s1-s2", "s2-s3", "s3-s4", "s4-s1", "s1-s3"), [["s1", "s2", "s3", "s4"]]),
+        (tuple(f"s{n}-s{n + 1}" for n in range(3000)), []),
+    ],
+)
+def test_loops_are_circles_of_switches_alone(cables: tuple[str, ...], found: list[Any]) -> None:
+    assert lab(*cables)["loops"] == found
+
+
+def test_a_loop_is_said_with_what_to_do() -> None:
+    said = loops.remark(lab(*RING))
+    assert said.startswith("s1, s2 and s3 stand in a loop: a broadcast goes round it for ever")
+    assert "--controller spanning_tree" in said and "unless" not in said
+    assert "unless mine prevents that" in loops.remark(lab(*RING, controller="mine"))
+    assert "unless" in loops.remark({**lab(*RING), "controller_file": "/home/me/hub.py"})
+    many = [f"s{n}-s{(n + 1) % 40}" for n in range(40)]
+    assert "and 35 more switches stand in a loop" in loops.remark(lab(*many))
+
+
+def test_nothing_is_said_where_it_is_dealt_with() -> None:
+    assert loops.remark(lab(*RING, controller="spanning_tree")) == ""
+    assert loops.remark(lab("s1-s2", "h1-s1")) == ""
+    assert loops.remark(lab(*RING, guarded=("s1", "s2", "s3"))) == ""
+    assert loops.remark(lab(*RING, guarded=("s1", "s2"))), "two of three do not open it"
+    assert loops.remark({"name": "old", "controller": "hub", "controller_file": ""}) == ""
