@@ -12,15 +12,35 @@ so each direction has the rate for itself, as on a real cable.
 
 import re
 
-from mininet.link import TCLink
+from mininet.link import TCIntf, TCLink
+from mininet.node import Switch
 
 # MB would be bytes. 10, 10000000 and 1e7 say nothing of what they count.
 RATE = re.compile(r"(\d+(?:\.\d+)?) ?([kKmMgG])((?i:bit(?:/s)?)|bps|b/s)?")
 UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 SLOWEST, FASTEST = 10e3, 1e9  # bit/s; above, Mininet leaves a link as it is
-# What waits in front of a cable: a cheap switch holds some dozens of full frames for a port.
-BUFFER_BITS = 64 * 1514 * 8
-BURST_BITS = 15_000 * 8  # Mininet's, and part of the buffer
+# Full frames that may wait in front of a cable: a computer's card has room for many (Linux' own
+# default), a cheap switch for some dozens a port.
+SWITCH_FRAMES, OTHER_FRAMES = 64, 1000
+FRAME_BITS = 1514 * 8
+
+
+class CableEnd(TCIntf):
+    """One end of a cable with a rate: a token bucket (tc-tbf(8)), which needs no module that many
+    kernels lack. What finds its buffer full is dropped, which is all that a switch can do."""
+
+    def config(self, bw=None, **params):
+        frames = SWITCH_FRAMES if isinstance(self.node, Switch) else OTHER_FRAMES
+        params["latency_ms"] = frames * FRAME_BITS / (bw * 1e3)
+        params["txo"] = False  # a switch in user space would pass unfinished checksums on
+        return super().config(bw=bw, use_tbf=True, **params)
+
+
+class Cable(TCLink):
+    """A cable with a rate, `bw` in Mbit/s as in TCLink."""
+
+    def __init__(self, *args, **params):
+        super().__init__(*args, cls1=CableEnd, cls2=CableEnd, **params)
 
 
 def bits(rate):
@@ -38,16 +58,5 @@ def bits(rate):
 
 def cable(rate=""):
     """What `addLink` is told of a cable: nothing, or that it carries RATE at most ('10M', '1G',
-    '500k', '10Mbit').
-
-    A token bucket (tc-tbf(8)) at either end needs no module that many kernels lack. What finds its
-    buffer full is dropped, which is all that a switch can do.
-    """
-    if rate in ("", None):
-        return {}
-    value = bits(rate)
-    latency_ms = (BUFFER_BITS - BURST_BITS) / value * 1e3
-    return {
-        "cls": TCLink, "bw": value / 1e6, "use_tbf": True, "latency_ms": latency_ms,
-        "txo": False,  # a switch in user space would pass unfinished checksums on
-    }  # fmt: skip
+    '500k', '10Mbit')."""
+    return {} if rate in ("", None) else {"cls": Cable, "bw": bits(rate) / 1e6}
