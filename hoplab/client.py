@@ -18,13 +18,14 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hoplab import sandbox, spare, wait
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.interrupts import INTERRUPTS, heeded, hold_interrupts, release_interrupts
 from hoplab.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
 DEFAULT_NAME = "lab"
@@ -162,7 +163,7 @@ def swap(handle: Handle, request: dict[str, Any]) -> tuple[dict[str, Any], bool]
 
     with handle.connect() as sock:
         hold_interrupts()
-        before = {number: signal.signal(number, caught) for number in heeded(_INTERRUPTS)}
+        before = {number: signal.signal(number, caught) for number in heeded(INTERRUPTS)}
         try:
             send(sock, {"op": "swap", **request})
             release_interrupts()
@@ -299,24 +300,6 @@ def find(name: str | None) -> Handle:
 
 
 # ------------------------------------------------------------------------------- up and down
-
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def hold_interrupts() -> None:
-    """Let Ctrl-C and a polite end wait until `release_interrupts`, or the end of the process."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
-
-
-def release_interrupts() -> None:
-    """Let them come again; one that has waited comes now, as a KeyboardInterrupt from here."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
-
-
-def heeded(numbers: Iterable[int]) -> list[int]:
-    """Those of these signals that nobody has asked us to ignore, as nohup(1) does."""
-    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-
 
 @dataclass
 class Claim:

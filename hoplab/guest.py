@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content, netlink, programs, sandbox, spare, switchd
+from hoplab import client, content, interrupts, netlink, programs, sandbox, spare, switchd
 from hoplab.errors import Exit, LabError, is_full
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.spec import LARGEST_MESSAGE
@@ -109,14 +109,14 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
     command = _Inside(list(argv), streams, out, datapath, terminal, own_tmp)
     started: sandbox.Started | None = None
     try:
-        client.hold_interrupts()  # until it is known what there is to end
+        interrupts.hold_interrupts()  # until it is known what there is to end
         try:
             fds = [*streams, out] if out >= 0 else streams
             started = sandbox.start(
                 "mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp, fds=fds
             )
         finally:
-            client.release_interrupts()
+            interrupts.release_interrupts()
         for fd in (*streams, slave, out):
             if fd >= 0:
                 os.close(fd)
@@ -183,7 +183,7 @@ class _Company:
         """What we are told by signals, the command is."""
         before: dict[int, Any] = {}
         try:
-            for each in client.heeded(SIGNALS):
+            for each in interrupts.heeded(SIGNALS):
                 before[each] = signal.signal(each, self._forward)
             yield
         finally:

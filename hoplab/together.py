@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab import client, record, wait
+from hoplab.commands import request_for, run_on
 from hoplab.errors import LabError
 
 LISTENS_WITHIN_S = 3.0  # a program that serves without listening is not waited for longer
@@ -113,7 +114,7 @@ class _Process:
         self._name = handle.name
         self._output = output
         with open(os.devnull, "rb") as null:
-            request = record.request_for(command.host, command.argv)
+            request = request_for(command.host, command.argv)
             client.send(sock, request, (null.fileno(), self._output, self._output))
         client.receive(sock, self._name)
 
@@ -168,7 +169,7 @@ def _begin_server(stack: contextlib.ExitStack, handle: client.Handle, command: C
 
 def _listening(handle: client.Handle, host: str) -> set[tuple[str, str]]:
     """The sockets of a host that wait for somebody: (protocol, address and port)."""
-    _, lines = record.run_on(handle, host, SOCKETS)
+    _, lines = run_on(handle, host, SOCKETS)
     rows = (line.split() for line in lines.splitlines())
     return {(LISTENING[row[3]], row[1]) for row in rows if len(row) > 3 and row[3] in LISTENING}
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content
+from hoplab import client, content, interrupts
 from hoplab.cli import output, verbs_lab, verbs_trace
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
@@ -228,7 +228,7 @@ def _record(
     quiet = arguments.json
     handle = verbs_lab.bring_up(wish, topology, lab, capture=True, quiet=quiet)
     try:
-        client.release_interrupts()
+        interrupts.release_interrupts()
         state = handle.state()
         if state["controller"] is None:
             raise LabError(
@@ -240,9 +240,9 @@ def _record(
             progress(f"capturing with {name}")
             together = record_all(handle, commands or _transfers(state), folder, arguments.timeout)
     finally:
-        client.hold_interrupts()
+        interrupts.hold_interrupts()
         client.down(handle)
-        client.release_interrupts()
+        interrupts.release_interrupts()
     return Recorded(name, folder, together, state)
 
 

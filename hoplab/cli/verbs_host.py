@@ -27,7 +27,7 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 
 
 def exec_(arguments: argparse.Namespace) -> int:
-    from hoplab import record
+    from hoplab import commands
 
     command = _command(arguments)
     if not command:
@@ -36,15 +36,15 @@ def exec_(arguments: argparse.Namespace) -> int:
             f"hoplab exec {arguments.host} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
-    return record.pass_through(client.find(arguments.name), arguments.host, command)
+    return commands.pass_through(client.find(arguments.name), arguments.host, command)
 
 
 def shell(arguments: argparse.Namespace) -> int:
-    from hoplab import record
+    from hoplab import commands
 
     handle = client.find(arguments.name)
     command = _command(arguments) or ["bash", "--norc", "-i"]
     if not sys.stdin.isatty():
-        return record.pass_through(handle, arguments.host, _command(arguments) or ["bash"])
+        return commands.pass_through(handle, arguments.host, _command(arguments) or ["bash"])
     os.environ["PS1"] = f"{arguments.host}:\\w\\$ "
-    return record.terminal(handle, arguments.host, command)
+    return commands.terminal(handle, arguments.host, command)

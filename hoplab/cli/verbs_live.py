@@ -83,9 +83,9 @@ def follow(handle: client.Handle, arguments: argparse.Namespace, command: list[s
 def _run(
     handle: client.Handle, host: str, command: list[str], timeout_s: float, told: _Printer
 ) -> int:
-    from hoplab import record
+    from hoplab import commands
 
-    code, _ = record.run_on(handle, host, command, echo=told.said, timeout_s=timeout_s)
+    code, _ = commands.run_on(handle, host, command, echo=told.said, timeout_s=timeout_s)
     told.ended(ExitStatus(code, shlex.join(command)))
     return Exit.OK if code == 0 else Exit.FAILED
 

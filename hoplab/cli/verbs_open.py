@@ -140,12 +140,12 @@ def _has_display() -> bool:
 @contextlib.contextmanager
 def _gate(handle: client.Handle, host: str) -> Iterator[gate.Gate]:
     """A gate into the host; it ends with the block."""
-    from hoplab import record
+    from hoplab import commands
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     program = str(Path(gate.__file__).resolve())
     with ours, handle.connect() as sock:
-        request = record.request_for(host, [sys.executable, "-I", program])
+        request = commands.request_for(host, [sys.executable, "-I", program])
         with theirs, open(os.devnull, "wb") as null:
             client.send(sock, request, (theirs.fileno(), null.fileno(), 2))
             client.receive(sock, handle.name)

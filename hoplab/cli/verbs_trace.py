@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hoplab import client, content
+from hoplab import client, content, interrupts
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
 from hoplab.errors import Exit, LabError, cannot_write
@@ -137,7 +137,7 @@ class _Lab:
             raise unwritable(error, error.filename or arguments.save, "--save") from error
         try:
             self._found = self._find() or self._bring_up()
-            client.release_interrupts()  # from here on `_end` can end it
+            interrupts.release_interrupts()  # from here on `_end` can end it
             # Beside the lab's own files: the lab sees it, and it goes with the lab.
             self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.handle.folder))
         except OSError as error:
@@ -180,7 +180,7 @@ class _Lab:
                 with output.Progress(self.quiet) as progress:
                     progress(f"putting {arguments.controller} in charge")
                     _, too_late = verbs_lab.swap_to(handle, files)
-                    client.release_interrupts()
+                    interrupts.release_interrupts()
                     if too_late:
                         raise LabError(
                             f"interrupted; {arguments.controller} is in charge of "
@@ -409,7 +409,7 @@ class _Lab:
             print(output.listed(f"  {lab} stays up; next:", steps))
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
-        client.hold_interrupts()  # whether the lab stays is decided, and said
+        interrupts.hold_interrupts()  # whether the lab stays is decided, and said
         rescued = self._rescue(error) if error is not None else None
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever reads on only as far as `head` does has not failed, nor has a full disk there.
