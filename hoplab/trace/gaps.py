@@ -44,7 +44,7 @@ def prove_arrivals(connections: Sequence[Connection], trips: Sequence[Trip]) -> 
             ]
             for number in connection.trips:
                 trip = by_number[number]
-                if number not in repeated and trip.unseen and not trip.delivered:
+                if number not in repeated and trip.doubt and not trip.delivered:
                     _prove(trip, side, other, acks)
 
 

@@ -391,6 +391,23 @@ def test_an_acknowledgement_proves_that_a_segment_came() -> None:
     assert trip.notes[-1].startswith("not seen to arrive, but it did: h1 acknowledged it (#")
 
 
+def test_it_proves_what_a_switch_was_not_seen_to_send_on() -> None:
+    net = lan()
+    long_fetch(net)
+    ports = [net.wiring.port(name) for name in ("s1-eth1", "h1-eth0")]
+    coverage = dataclasses.replace(
+        edges(net, T, net.now_ns + 1000 * MS), missed=dict.fromkeys(ports, 1)
+    )
+    gone = [
+        one for port in ("s1-eth1", "h1-eth0")
+        for one in set(net.observations()) - set(without(net, port, 4))
+    ]  # fmt: skip
+    story = told(net, [one for one in net.observations() if one not in gone], coverage)
+    (trip,) = [trip for trip in story.trips if trip.proved]
+    assert (trip.delivered, trip.doubt in trip.notes) == (["h1"], False)
+    assert trip.doubt == "whether s1 sent it on cannot be told: the capture missed frames there"
+
+
 def test_of_a_segment_that_was_sent_twice_an_acknowledgement_proves_neither() -> None:
     net = lan()
     talk = Talk(net, "10.0.0.1", "10.0.0.2")
