@@ -67,10 +67,12 @@ def read(
     said: str = "",
     exit_code: int | None = None,
     late: bool = False,
+    interrupted: bool = False,
     faults: Faults = STRICT,
 ) -> Run:
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
-    exit_code, late: how that ended, None if it is not known, and whether it had to be ended.
+    exit_code, late, interrupted: how that ended, None if it is not known, whether it had to be
+    ended, and whether somebody pressed Ctrl-C.
     faults: takes what could not be told. Raises LabError if its files cannot be read."""
     followed = _Followed([], {}, None, story.Coverage())
     try:
@@ -99,6 +101,7 @@ def read(
         said=said,
         exit_code=exit_code,
         late=late,
+        interrupted=interrupted,
         health=story.Health(
             orphans=followed.unplaced,
             healed=sum(hop.healed for hop in hops),
@@ -240,12 +243,11 @@ def reopen(folder: Path, faults: Faults = STRICT) -> Run:
     output = head.get("output")
     output = output if isinstance(output, str) else ""
     code = head.get("exit_code")
-    if head.get("interrupted") is True and isinstance(code, int) and code >= 128:
-        code = None  # it was ended by Ctrl-C, which says nothing of how it would have ended
     ended: dict[str, Any] = {
         "said": complaint(output, code),
         "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
         "late": head.get("timed_out") is True,
+        "interrupted": head.get("interrupted") is True,
     }
     if isinstance(request, dict) and request.get("url") and request.get("client"):
         url, client = str(request["url"]), str(request["client"])

@@ -266,17 +266,16 @@ class _Lab:
         unkept = self._keep_frames()
         self.recorded = True
         run, faults = self.run, Faults()
-        # What the program itself said is worth quoting when it failed. How it ended says nothing
-        # where it was ended by us.
-        code = None if run.interrupted and run.code >= 128 else run.code
+        # What the program itself said is worth quoting when it failed.
         story = runs.read(
             self.folder,
             url=url,
             host=host,
             command=command,
-            said=runs.complaint(run.output, code),
-            exit_code=code if command or url else None,
+            said=runs.complaint(run.output, run.code),
+            exit_code=run.code if command or url else None,
             late=run.late is not None,
+            interrupted=run.interrupted,
             faults=faults,
         ).story
         data = {**as_json.to_dict(story, faults), "exit_code": run.code, "output": run.output}

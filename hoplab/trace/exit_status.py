@@ -147,12 +147,15 @@ class ExitStatus:
     code: its exit status, 128 + N when signal N ended it; None if it is not known. command: the
     command line. late: it had not ended in time, and was ended. complaint: what it printed when it
     failed, "" for one that did not; proof of a failure, too, where the code is not known.
+    interrupted: somebody pressed Ctrl-C; with whatever status it then ended (ping: 0 or 1), that
+    is not how it would have ended.
     """
 
     code: int | None = None
     command: str = ""
     late: bool = False
     complaint: str = ""
+    interrupted: bool = False
 
     @property
     def program(self) -> str:
@@ -160,20 +163,22 @@ class ExitStatus:
         return self._source()[0]
 
     @property
-    def interrupted(self) -> bool:
+    def cut_short(self) -> bool:
         """Somebody ended it from outside, as was meant: by Ctrl-C, or by a time limit of the
         command line's own. That is neither success nor failure of the command."""
         if self.late:
             return False
-        return self.code == 128 + signal.SIGINT or self._timed_out
+        return self.interrupted or self.code == 128 + signal.SIGINT or self._timed_out
 
     @property
     def ok(self) -> bool | None:
         """Whether the command itself says that it did what it was asked; None if it does not say,
         because it was ended before, or its status is not known."""
+        if self.cut_short:
+            return None
         if self.code is None:
             return False if self.complaint else None
-        return None if self.interrupted else self.code == 0 and not self.late
+        return self.code == 0 and not self.late
 
     @property
     def sentence(self) -> str:
@@ -181,6 +186,8 @@ class ExitStatus:
         code = self.code
         if self.late:
             return "The command had not ended in time and was ended."
+        if self.interrupted:
+            return "The command was interrupted."
         if code is None:
             return "The command did not succeed."
         if self._timed_out:

@@ -96,7 +96,7 @@ def _judged(findings: list[Outcome], ended: ExitStatus) -> Outcome:
     for one in findings[1:]:
         wire += ["Also:", one.sentence]
     outcome.sentence = together(*wire)
-    if ended.late or ended.interrupted:
+    if ended.late or ended.cut_short:
         outcome.ok = False if ended.late else None
         outcome.sentence = together(ended.sentence, "Until then:", *wire)
     elif ended.ok is None:

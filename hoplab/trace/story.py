@@ -64,6 +64,7 @@ def tell(
     said: str = "",
     exit_code: int | None = None,
     late: bool = False,
+    interrupted: bool = False,
     health: Health | None = None,
     channel: Iterable[Observation] | None = None,
     coverage: Coverage | None = None,
@@ -74,8 +75,8 @@ def tell(
     request: the fetch it is about; without it `host` and `command` say who ran what, and the
     story is told without the lesson's numbered steps. `said` is what that command printed, if it
     failed.
-    exit_code, late: the exit status of the command or the fetch, None if it is not known, and
-    whether it had to be ended because its time was over.
+    exit_code, late, interrupted: the exit status of the command or the fetch, None if it is not
+    known; whether it had to be ended because its time was over; whether somebody pressed Ctrl-C.
     channel: what switches and controller said to each other, None if it was not captured.
     coverage: what the capture could see; without it, everything.
     faults: takes what could not be told; without it a fault is raised.
@@ -124,7 +125,8 @@ def tell(
     who = request.client if request is not None else host
     setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
     complaint = request.said if request is not None else said
-    ended = ExitStatus(exit_code, command if request is None else "fetch", late, complaint)
+    program = command if request is None else "fetch"
+    ended = ExitStatus(exit_code, program, late, complaint, interrupted)
     if lossy:
         with faults.part("remarks"):
             hedge_remarks(steps, missed_frames)

@@ -62,6 +62,7 @@ def test_which_program_gave_the_status(command: str, code: int, program: str) ->
         (ExitStatus(139, "sleep 9"), False, "The command was ended by SIGSEGV (signal 11)."),
         (ExitStatus(255, "ssh x"), False, "ssh ended with 255: ssh itself failed."),
         (ExitStatus(130, "ping x"), None, "The command was interrupted (SIGINT)."),
+        (ExitStatus(1, "ping x", interrupted=True), None, "The command was interrupted."),
         (ExitStatus(124, "timeout 2 tcpdump"), None, "timeout ended the command when its time"),
         (ExitStatus(124, "prog"), False, "prog ended with exit status 124."),
         (ExitStatus(124, "timeout 9 ping x", late=True), False, "The command had not ended in"),

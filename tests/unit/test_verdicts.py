@@ -174,6 +174,11 @@ def test_a_kept_run_has_the_same_verdict(tmp_path: Path) -> None:
         told = {**head, "exit_code": code, "timed_out": late}
         (tmp_path / runs.TRACE).write_text(json.dumps(told))
         assert runs.reopen(tmp_path).story.outcome.ok == ok
+    told = {**head, "exit_code": 1, "interrupted": True, "output": "1 packets transmitted"}
+    (tmp_path / runs.TRACE).write_text(json.dumps(told))
+    outcome = runs.reopen(tmp_path).story.outcome
+    assert outcome.ok is None and not any("said" in line for line in outcome.why)
+    assert outcome.sentence.startswith("The command was interrupted. Until then: 1 echo request")
     del head["exit_code"]
     (tmp_path / runs.TRACE).write_text(json.dumps(head))
     assert runs.reopen(tmp_path).story.outcome.ok is True
