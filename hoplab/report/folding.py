@@ -101,7 +101,7 @@ def _runs(trips: Sequence[Trip], alike: bool) -> list[list[Trip]]:
         family = _ALIKE.get(trip.kind, "") if alike else ""
         if trip.notes or trip.ended or trip.cause or trip.lost:
             family = ""
-        if trip.kind in stormy and not trip.cause:
+        if (trip.kind in stormy and not trip.cause) or trip.stray:
             family = "storm"
         if family and family == before:
             runs[-1].append(trip)

@@ -10,6 +10,8 @@ What lives here: pairs and causes that frames prove. What must not: headings and
 3. A DNS question by a resolver is caused by the question that it has been asked and has not yet
    answered.
 4. Answers: ARP by address, DNS by id and both ends, echo by ident and seq and both ends.
+5. A switch needs no address and asks for nothing. What it sent without a frame that came in for it
+   is told so, and is nobody's question.
 """
 
 from __future__ import annotations
@@ -134,7 +136,7 @@ def _arp_causes(places: Places, trips: list[Trip], now_ns: int | None) -> None:
         moments.sort()
     by_number = {trip.number: trip for trip in trips}
     for trip in trips:
-        if trip.kind not in ASKS_MAC:
+        if trip.kind not in ASKS_MAC or trip.stray:
             continue
         if claims(trip):
             trip.cause = f"{trip.sender} wants to use {trip.dst} and checks that nobody else does"
@@ -201,7 +203,9 @@ def _echoes(trips: list[Trip]) -> None:
             if icmp is None:
                 break
             if icmp.echo_request:
-                waiting[(packet.src, packet.dst, icmp.ident, icmp.seq)] = trip
+                key = (packet.src, packet.dst, icmp.ident, icmp.seq)
+                if not (trip.stray and key in waiting):
+                    waiting[key] = trip
             elif icmp.echo_reply:
                 asked = waiting.get((packet.dst, packet.src, icmp.ident, icmp.seq))
                 if asked is not None and not asked.answered_by:
@@ -229,7 +233,7 @@ def _icmp_errors(trips: list[Trip]) -> None:
                 if trip.kind != "icmp-redirect":  # that one went on its way
                     about.answered_by = about.answered_by or trip.number
         for packet in _both(trip):
-            if packet.ip is not None:
+            if packet.ip is not None and not (trip.stray and _identity(packet) in seen):
                 seen[_identity(packet)] = trip
 
 

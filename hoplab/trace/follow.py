@@ -16,6 +16,8 @@ The method, for observations in time order:
    was sent clearly later has arrived and an identical OUT is left to take.
 2. SWITCH. An OUT of a switch is a copy of the oldest hop into that switch, by another port, with
    identical bytes (802.1Q tags aside). A hop is copied to each port once; several ports: a flood.
+   What finds no cause that way is one copy more of the newest such hop, back out of its own port or
+   out of one that had a copy: a controller may want that.
 3. ROUTER. An OUT of any other node is what became of a hop into it with the same layer 3 and 4
    (IPv4 identification, fragment, addresses, all that follows) and a TTL exactly one higher. Each
    hop is taken once. Whether a node calls itself a router does not matter: any host may forward.
@@ -69,6 +71,7 @@ from hoplab.wire.packet import strip_padding
 from hoplab.wire.pcapng import gc_paused
 
 _SWEEP_NS = SECOND
+_NEVER_NS = 1 << 62
 _PADDED = 64  # no longer frame is padded: 60 bytes, and 4 of a tag put in afterwards
 _OUTGOING = Reception.OUTGOING
 _HOST = Reception.HOST
@@ -113,12 +116,14 @@ class Follower:
         owners: dict[bytes, Router] = {}
         nodes = {name: self._make_node(name, owners) for name in wiring.nodes}
         self._nodes = list(nodes.values())
+        self._switches = [node for node in self._nodes if isinstance(node, Switch)]
         self._node_of = [nodes[i.node] for i in wiring.interfaces]
         self._fresh: deque[Hop] = deque()  # hops without cause, in the order in which they came
         self._old: list[Hop] = []  # those that wait for their turn to be handed out, sorted
         self._given = 0  # journeys handed out
         self._storms: dict[bytes, Storm] = {}
-        self._next_sweep = 0
+        self._next_sweep = 0  # when there is something to do beside following
+        self._next_forgetting = 0
         self.lossy = lossy
 
     def _make_node(self, name: str, owners: dict[bytes, Router]) -> Switch | Router:
@@ -188,7 +193,7 @@ class Follower:
             hop = Hop(port, head, observation, None)
             self._node_of[port].find_cause(hop, port, data, t)
             if hop.origin is _BORN:
-                self._fresh.append(hop)
+                self._born(hop, port, t)
             return
         cable = self._cables[head]
         if cable.orphans:
@@ -203,7 +208,7 @@ class Follower:
         hop = Hop(port, head, observation, None)
         self._node_of[port].find_cause(hop, port, data, t)
         if hop.origin is _BORN:
-            self._fresh.append(hop)
+            self._born(hop, port, t)
         elif hop.counted and hop.tally is not None and hop.tally.top.left[port] > STORM_FROM:
             self._begin_storm(hop, port, data, t)
             return
@@ -234,7 +239,7 @@ class Follower:
             self._node_of[tail].find_cause(hop, tail, data, t)
             self._cables[port].keep_orphan(hop, data)
         if hop.origin is _BORN:
-            self._fresh.append(hop)
+            self._born(hop, tail, t)
         if node.switch or observation.reception == _HOST:
             node.enter(hop, port, data, t)
 
@@ -292,14 +297,26 @@ class Follower:
             self._cables[head].put(hop, data, t)
             beyond.enter(hop, head, data, t)
 
+    def _born(self, hop: Hop, tail: int | None, t: int) -> None:
+        """It has no cause yet."""
+        self._fresh.append(hop)
+        if tail is not None and self._node_of[tail].extra:
+            self._next_sweep = min(self._next_sweep, t + 2 * self.ages.slack_ns)
+
     def _sweep(self, now: int) -> None:
-        """Forgets what is too old to be linked. Once a second: each entry is met few times."""
-        self._next_sweep = now + _SWEEP_NS
-        for part in (*self._cables, *self._nodes):
-            part.forget(now)
-        over = now - self.ages.switch_ns
-        for data in [data for data, storm in self._storms.items() if storm.last_ns < over]:
-            del self._storms[data]
+        """Settles what has no cause, and forgets what is too old to be linked. That once a second:
+        each entry is met few times."""
+        self.settle(now - 2 * self.ages.slack_ns)
+        if now >= self._next_forgetting:
+            self._next_forgetting = now + _SWEEP_NS
+            for part in (*self._cables, *self._nodes):
+                part.forget(now)
+            over = now - self.ages.switch_ns
+            for data in [data for data, storm in self._storms.items() if storm.last_ns < over]:
+                del self._storms[data]
+        waiting = [switch.extra[0][0].t_ns for switch in self._switches if switch.extra]
+        later = [t + 2 * self.ages.slack_ns for t in waiting]
+        self._next_sweep = min([self._next_forgetting, *later])
 
     def follow(self, observations: Iterable[Observation]) -> list[Journey]:
         """All journeys in a capture, in time order. The observations may come in any order."""
@@ -333,10 +350,17 @@ class Follower:
 
     def finish(self) -> list[Journey]:
         """All journeys not handed out yet. Nothing may be fed afterwards."""
+        self.settle()
         roots = self.growing()
         self._old.clear()
         self._fresh.clear()
         return self._number(roots)
+
+    def settle(self, until_ns: int = _NEVER_NS) -> None:
+        """What was sent until then and has no cause yet is one copy more, perhaps (rule 2): for
+        those who look at what still grows. All observations up to then must have been fed."""
+        for switch in self._switches:
+            switch.settle(until_ns)
 
     def growing(self) -> list[Hop]:
         """The first hops of the journeys not handed out yet, in time order."""

@@ -171,6 +171,10 @@ class Live:
 
     def _look(self, now_ns: int, *, final: bool) -> None:
         """Gives numbers, and takes up what has moved and rests again."""
+        if final:
+            self._follower.settle()
+        else:
+            self._follower.settle(now_ns - NUMBER_NS)
         for root in self._follower.growing():
             told = self._told.get(id(root))
             if told is None:

@@ -230,6 +230,7 @@ class Trip:
     ended: "" if it arrived, else one sentence on where it ended. fate: "" if it arrived, else what
     became of the copy that came furthest: 'lost', 'stopped', 'stuck', 'cut' or 'ignored'.
     unreached: the node that its last frames were for, if they all arrived and none of them there.
+    stray: a switch sent it, and no frame that came in explains it.
     cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
     answered_by: number of the trip that answers it, 0 if none is known.
     step: index into `Story.steps`.
@@ -275,6 +276,7 @@ class Trip:
     under_way: bool = False
     doubt: str = ""
     proved: bool = False
+    stray: bool = False
 
     def reached(self, node: str) -> bool:
         """Whether the node got it; what is not known to have ended anywhere may have."""

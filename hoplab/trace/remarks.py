@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from hoplab.trace.causes import ASKS_MAC, Lookup
 from hoplab.trace.narrative import Remark, Request, Step, Trip
+from hoplab.trace.silence import loop_of_switches
 from hoplab.trace.steps import Facts
 from hoplab.trace.tcp import Connection, Side
 from hoplab.trace.titles import clean, plural
@@ -62,7 +63,9 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
 
 
 def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
-    asked = [trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group]
+    asked = [
+        trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group and not trip.stray
+    ]
     start, inside = step.trips[0] if step.trips else 0, set(step.trips)
     later = [trip for trip in asked if trip.number > start and trip.number not in inside]
     name = "ARP" if step.key == "arp" else "neighbour"
@@ -91,7 +94,7 @@ def _arp(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
 def _no_arp(facts: Facts) -> Remark:
     if not facts.trips:
         return Remark("arp-none", "No frame at all, so no ARP either.")
-    checks = [trip.number for trip in facts.trips if trip.kind in ASKS_MAC]
+    checks = [trip.number for trip in facts.trips if trip.kind in ASKS_MAC and not trip.group]
     had = "every node that sent already had the MAC of its next hop in its ARP cache."
     if not checks:
         return Remark("arp-none", f"No ARP request in the whole capture: {had}")
@@ -366,9 +369,17 @@ def _again(facts: Facts, step: Step, again: dict[int, list[int]]) -> list[Remark
 
 def _storms(facts: Facts, step: Step) -> list[Remark]:
     """Frames that went in circles: nothing in an Ethernet header ends that."""
-    found = [number for number in step.trips if facts.by_number[number].storm is not None]
-    if not found:
+    storms = [
+        (number, storm) for number in step.trips
+        if (storm := facts.by_number[number].storm) is not None and storm.back
+    ]  # fmt: skip
+    if not storms:
         return []
+    found = [number for number, _ in storms]
+    if not loop_of_switches(facts.wiring):
+        text = f"Switches send a frame back out of the port by which it came {numbers(found)}: two "
+        text += "that do pass it to and fro, and an Ethernet frame has no TTL that would end it."
+        return [Remark("storm", text)]
     text = f"Switches stand in a loop, and each sends on what comes round {numbers(found)}: an "
     text += "Ethernet frame has no TTL that would end it. The controller spanning_tree rests a "
     return [Remark("storm", text + "cable until the loop is open; so does a switch with STP.")]

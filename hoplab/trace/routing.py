@@ -59,6 +59,7 @@ class Router:
     """
 
     switch = False
+    extra = ()  # nothing that it sends is a copy
 
     def __init__(
         self, ages: Ages, routes: bool, addresses: frozenset[bytes], owners: dict[bytes, Router]

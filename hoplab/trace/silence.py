@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The link that no frame went over, where it parts somebody from what he asks for.
 
-What lives here: a search in the wiring, along the links that were used. What must not: sentences.
+What lives here: searches in the wiring. What must not: sentences.
 
 A bridge sends nothing into a port whose link is down, so such a link is told by silence alone.
 Silence proves it only where every other link on the way was heard: the answer is a link with
@@ -52,3 +52,23 @@ def silent_link(wiring: Wiring, trips: Iterable[Trip], asker: str, owner: str) -
                 behind.add(node)
                 waiting.append(node)
     return found[0] if len(found) == 1 else ("", "")
+
+
+def loop_of_switches(wiring: Wiring) -> bool:
+    """Whether there are two ways from one switch to another over switches alone."""
+    group = {node: node for node in wiring.nodes}
+
+    def top(node: str) -> str:
+        while group[node] != node:
+            node = group[node]
+        return node
+
+    for port in range(len(wiring.interfaces)):
+        peer = wiring.peer(port)
+        if peer is None or peer < port or not (wiring.is_switch(port) and wiring.is_switch(peer)):
+            continue
+        one_end, far_end = top(wiring.node_name(port)), top(wiring.node_name(peer))
+        if one_end == far_end:
+            return True
+        group[one_end] = far_end
+    return False

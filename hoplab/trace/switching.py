@@ -4,6 +4,10 @@
 It is a copy of the oldest hop into that switch, by another port, with identical bytes (802.1Q tags
 aside). A hop is copied to each port once; several ports: a flood.
 
+A controller may want it otherwise: a copy back out of the port by which the frame came, or a second
+one out of the same port (a mirror). A frame that left without cause is such a copy of the newest
+hop with identical bytes, once it is sure that no other cause turns up (`settle`).
+
 Identical frames, of which the switch may have dropped one: as on a cable (`cables.py`), port by
 port. As many copies as frames that came in are matched in one way only; as long as there are fewer,
 they are in doubt (`Doubt.CAUSE`).
@@ -24,14 +28,16 @@ _REMEMBERED = 16  # of a crowd; a storm would make ever more
 
 class _Entry:
     """A hop into a switch and the ports that it has been copied to (its own counts as one).
-    last_ns: when the last copy was sent."""
+    last_ns: when the last copy was sent. before: the hop with identical bytes that came before it
+    and had been copied to all ports by then, if that is not long ago."""
 
-    __slots__ = ("hop", "last_ns", "used")
+    __slots__ = ("before", "hop", "last_ns", "used")
 
     def __init__(self, hop: Hop, used: int) -> None:
         self.hop = hop
         self.used = used
         self.last_ns = 0
+        self.before: Hop | None = None
 
 
 class _Crowd:
@@ -52,7 +58,8 @@ class Switch:
     """What the follower keeps for one switch.
 
     bits: by port, its bit in `_Entry.used`. late: hops out of the switch without cause, waiting for
-    one whose clock is behind.
+    one whose clock is behind. extra: those among them that may be one copy more of other hops, with
+    these, the newest last.
     """
 
     switch = True
@@ -64,9 +71,10 @@ class Switch:
         self.lossy = False
         self._came: dict[bytes, _Entry | _Crowd] = {}
         self._late: dict[bytes, list[Hop]] = {}
+        self.extra: list[tuple[Hop, list[Hop]]] = []
 
     def __len__(self) -> int:
-        return len(self._came) + len(self._late)
+        return len(self._came) + len(self._late) + len(self.extra)
 
     def find_cause(self, hop: Hop, port: int, data: bytes, t: int) -> None:
         """Joins the hop, which left by `port` at time t, to its cause."""
@@ -93,6 +101,48 @@ class Switch:
         elif type(known) is _Crowd and self._one_of(known, hop, bit, t):
             return
         push(self._late, key, hop)
+        if known is not None:
+            self._note_extra(known, hop, t)
+
+    def _note_extra(self, known: _Entry | _Crowd, hop: Hop, t: int) -> None:
+        """Keeps in mind of which hop this one may be a copy, though that was copied to the port
+        before, or came by it."""
+        ages = self._ages
+        entries = [known] if isinstance(known, _Entry) else [*known.entries, *known.done]
+        causes = [entry.hop for entry in entries]
+        causes += [entry.before for entry in entries if entry.before is not None]
+        fitting = [
+            cause for cause in causes
+            if -ages.slack_ns <= t - cause.came_ns
+            <= (ages.switch_ns if cause.received or self.lossy else ages.link_ns)
+        ]  # fmt: skip
+        if fitting:
+            fitting.sort(key=lambda cause: cause.came_ns)
+            self.extra.append((hop, fitting))
+
+    def settle(self, until: int) -> None:
+        """Makes extra copies of those sent until then: no other cause can turn up any more.
+
+        Where several hops can be meant, more copies were sent than there are causes, so which of
+        the port's copies is whose cannot be told.
+        """
+        if not self.extra:
+            return
+        waiting = []
+        for hop, causes in self.extra:
+            if hop.t_ns > until:
+                waiting.append((hop, causes))
+            elif hop.origin is Origin.BORN and join(causes[-1], hop, _SWITCHED):
+                if self.lossy:
+                    hop.doubt |= _CAUSE
+                elif causes[-1].received is None:
+                    hop.doubt |= _UNSEEN
+                if len(causes) > 1:
+                    for cause in causes:
+                        for copy in cause.children:
+                            if copy.tail == hop.tail:
+                                copy.doubt |= _CAUSE
+        self.extra = waiting
 
     def _one_of(self, crowd: _Crowd, hop: Hop, bit: int, t: int) -> bool:
         chosen: _Entry | None = None
@@ -166,6 +216,7 @@ class Switch:
             if type(known) is _Entry:
                 if self._over(known, t):
                     self._came[key] = entry
+                    entry.before = known.hop
                 else:
                     crowd = _Crowd()
                     (crowd.done if known.used == self.all_ports else crowd.entries).append(known)
@@ -236,7 +287,7 @@ class Switch:
         came = self._came
         for key, known in list(came.items()):
             if type(known) is _Entry:
-                if self._over(known, now):
+                if known.hop.t_ns < limit:  # until then it may be copied once more than is usual
                     del came[key]
             elif type(known) is _Crowd:
                 if any(one.hop.t_ns < limit for one in known.entries):

@@ -14,6 +14,7 @@ How a copy's end is judged, at a host or router that passed nothing on:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from hoplab.trace.astray import (
@@ -27,8 +28,9 @@ from hoplab.trace.astray import (
     surest,
 )
 from hoplab.trace.coverage import Evidence, Fate, reserved
-from hoplab.trace.model import Hop, Journey, Origin, Tally
+from hoplab.trace.model import Doubt, Hop, Journey, Origin, Tally
 from hoplab.trace.narrative import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
+from hoplab.trace.silence import loop_of_switches
 from hoplab.trace.titles import describe, plural
 from hoplab.trace.wiring import Wiring, natural
 from hoplab.wire import packet as wire
@@ -174,6 +176,8 @@ def tell_trip(
     kind, title = describe(packets[0])
     delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
+    stray = _stray(places, hops[0], packets[0])
+    unknown = stray and not early
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -205,12 +209,14 @@ def tell_trip(
         notes=[
             *([_early(legs[0])] if early else []),
             *_cuts(hops, legs, packets),
-            *_storm_notes(storm, hops),
+            *(_storm_notes(storm, hops) or _extra(places, hops)),
             *([doubt] if doubt else []),
         ],
         storm=storm,
         under_way=early or fate == "cut" or any(end.how == "cut" for end in ends),
         doubt=doubt,
+        stray=stray,
+        cause=f"{legs[0].tail} sent it, and no frame that came in explains it" if unknown else "",
     )
 
 
@@ -238,8 +244,49 @@ def _along(path: list[str], ignored: list[Ignored], legs: list[Leg]) -> list[Ign
     )
 
 
+def _extra(places: Places, hops: list[Hop]) -> list[str]:
+    """Copies that no switch makes by itself: back out of the port by which the frame came, or more
+    than one out of the same port."""
+    notes = []
+    for hop in hops:
+        node = places.node(hop.head)
+        if not places.switch(node):
+            continue
+        sure = [child.tail for child in hop.children if not child.doubt & Doubt.CAUSE]
+        for port, count in Counter(sure).items():
+            times = f" {plural(count, 'time')}" if count > 1 else ""
+            if port == hop.head:
+                text = f"{node} sent it back out of {places.name(port)}, where it came"
+                notes.append(text + times)
+            elif count > 1:
+                notes.append(f"{node} sent it out of {places.name(port)}{times}")
+    return _unique(notes)
+
+
+def _stray(places: Places, first: Hop, packet: Packet) -> bool:
+    """A switch sent it, and it is no frame of its own: none of the machine that it runs on, which
+    bears the MAC address of one of its ports, none of spanning tree, no probe of its controller."""
+    node, eth = places.node(first.tail), packet.eth
+    if not places.switch(node) or eth is None or places.card(eth.src) == node:
+        return False
+    return eth.type != 0x88CC and not reserved(first)
+
+
+def _comes_back(places: Places, hop: Hop) -> bool:
+    """The frame that this one is a copy of has been at the same switch before."""
+    node, above = places.node(hop.head), hop
+    if not places.switch(node):
+        return False
+    while above.origin == Origin.SWITCHED and (parent := above.parent) is not None:
+        if places.node(parent.head) == node:
+            return True
+        above = parent
+    return False
+
+
 def _storm(places: Places, hops: list[Hop]) -> Storm | None:
-    """What the tallies say, if the frame left a port more than once."""
+    """What the tallies say, if the frame left a port more than once, and not only because a switch
+    made several copies for the same port."""
     tallies: dict[int, Tally] = {}
     of_storm: list[Hop] = []
     for hop in hops:
@@ -247,7 +294,10 @@ def _storm(places: Places, hops: list[Hop]) -> Storm | None:
         if tally is not None and max(tally.left.values()) > 1:
             tallies[id(tally)] = tally
             of_storm.append(hop)
-    if not tallies:
+    counted = any(tally.counted for tally in tallies.values())
+    circles = any(_comes_back(places, hop) for hop in of_storm)
+    circles = circles or (counted and loop_of_switches(places.wiring))
+    if not circles and not counted:
         return None
     arrived: dict[str, int] = {}
     last_ns = hops[0].t_ns
@@ -264,7 +314,9 @@ def _storm(places: Places, hops: list[Hop]) -> Storm | None:
             head = places.wiring.peer(tail) if tail is not None else None
             names = places.name(tail), places.node(head), places.name(head)
             rest.append(Rest(*names, count, tally.came.get(head, 0)))
-    back = {node: count - 1 for node, count in arrived.items() if places.switch(node)}
+    back = {
+        node: count - 1 for node, count in arrived.items() if circles and places.switch(node)
+    }
     first = places.node(hops[0].head)
     # The switch where the frame came in is the one to look at, unless the loop is elsewhere.
     node = max(back, key=lambda one: (back[one], one == first), default="")
@@ -281,6 +333,9 @@ def _storm_notes(storm: Storm | None, hops: list[Hop]) -> list[str]:
     if storm is None:
         return []
     told = len(hops)
+    if not storm.back:
+        made = plural(storm.frames, "frame")
+        return [f"switches made {made} of it; the first {told:,} are told one by one"]
     times = plural(storm.back, "time")
     text = f"this frame came back to {storm.node} {times} in {storm.ms:,.1f} ms: a storm"
     if storm.frames == told:
@@ -528,10 +583,11 @@ def _fanouts(
     for place, hop in enumerate(hops):
         node = legs[place].head
         if places.switch(node) and not hop.more:  # some of its copies are only counted
-            others = max(places.wired_ports.get(node, 1) - 1, len(hop.children))
+            ports = {child.tail for child in hop.children} - {hop.head}
+            others = max(places.wired_ports.get(node, 1) - 1, len(ports))
             eth = packets[place].eth
             due = eth is not None and bool(int(eth.dst[:2], 16) & 1)
-            out.append(Fanout(node, len(hop.children), others, due, place))
+            out.append(Fanout(node, len(ports), others, due, place))
     return out
 
 

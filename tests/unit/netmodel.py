@@ -110,6 +110,8 @@ class Net(Toy[str]):
         self.wait = 0  # longest wait of a frame in a node, and how likely
         self.wait_chance = 0.0
         self.loss = 0.0
+        # By switch: a port that gets one copy more of all that it sends on, its own way in or not.
+        self.mirror: dict[str, str] = {}
         self.translations: dict[tuple[str, int], tuple[bytes, int]] = {}
         self._hops = 0
         self.seen: list[tuple[int, int, str, Reception, bytes]] = []  # t, hop, port, how, frame
@@ -189,6 +191,8 @@ class Net(Toy[str]):
         ports = [other.name for other in self.ports.values() if other.node == node]
         for other in self.copies(node, port.name, frame, ports, hub=self.hub[node]):
             self.send(other, frame, hop, "switched")
+        if node in self.mirror:
+            self.send(self.mirror[node], frame, hop, "switched")
 
     def _route(self, port: Port, frame: bytes, hop: int) -> None:
         node = port.node

@@ -167,11 +167,74 @@ def test_switch_floods_once_per_port(tape: Tape) -> None:
     assert {c.origin for r in roots for c in r.children} == {Origin.SWITCHED}
 
 
-def test_switch_never_back_by_the_same_port(tape: Tape) -> None:
+@pytest.mark.parametrize("outs", [["s1-eth0"], ["s1-eth1", "s1-eth1"], ["s1-eth1", "s1-eth0"]])
+def test_switch_copies_back_or_twice_if_there_is_no_other_cause(
+    tape: Tape, outs: list[str]
+) -> None:
     tape(0, "h1-eth0", ASK)
     tape(5, "s1-eth0", ASK, ALL)
-    tape(9, "s1-eth0", ASK)
-    assert [j.root.origin for j in tape.follow()] == [Origin.BORN, Origin.BORN]
+    copies = [tape(9 * US + 20 * MS * n, name, ASK) for n, name in enumerate(outs)]
+    root = only(tape.follow())
+    assert [child.sent for child in root.children] == copies
+    assert [child.doubt for child in root.children] == [0] * len(outs)
+
+
+def test_switch_copies_once_more_of_the_newest_of_two_in_doubt(tape: Tape) -> None:
+    for t in (0, 100 * MS):
+        tape(t, "h1-eth0", ASK)
+        tape(t + 5, "s1-eth0", ASK, ALL)
+        tape(t + 9, "s1-eth1", ASK)
+    tape(100 * MS + 20, "s1-eth1", ASK)
+    first, second = (j.root for j in tape.follow())
+    assert [len(root.children) for root in (first, second)] == [1, 2]
+    assert second.children[1].doubt & Doubt.CAUSE
+
+
+def test_switch_copies_nothing_that_is_long_ago(tape: Tape) -> None:
+    tape(0, "h1-eth0", ASK)
+    tape(5, "s1-eth0", ASK, ALL)
+    tape(9, "s1-eth1", ASK)
+    tape(910 * MS, "s1-eth1", ASK)
+    assert [len(j.root.children) for j in tape.follow()] == [1, 0]
+
+
+def test_a_copy_is_no_extra_one_if_its_cause_is_stamped_late(tape: Tape) -> None:
+    """The second frame's copy is stamped before the frame itself arrived."""
+    for t in (0, 100 * MS):
+        tape(t, "h1-eth0", ASK)
+        tape(t + 1500 * US, "s1-eth0", ASK, ALL)
+        tape(t - 500 * US if t else 2 * MS, "s1-eth1", ASK)
+    assert [[child.sent and child.sent.number for child in j.root.children]
+            for j in tape.follow()] == [[3], [6]]  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+def test_extra_copies_in_pieces_as_at_once(pieces: int) -> None:
+    net = mirrored(random.Random(5), ("host", "router"))
+    nm.random_traffic(net, 60, spread_ns=20 * S, repeat_gap_ns=20 * MS)
+    net.run()
+    case = net.case()
+    observations = sorted(case.observations, key=lambda one: one.t_ns)
+    follower, journeys = Follower(case.wiring), []
+    for first in range(0, len(observations), pieces):
+        follower.feed(observations[first : first + pieces])
+        journeys += follower.ready()
+    journeys += follower.finish()
+    assert list(map(shape, journeys)) == list(map(shape, follow(case.wiring, observations)))
+
+
+def mirrored(rng: random.Random, to: tuple[str, ...]) -> nm.Net:
+    """A random network of which every switch sends one copy more to a port that leads to a node of
+    these kinds, often enough the one by which the frame came."""
+    net = nm.random_net(rng)
+    for node, kind in net.kinds.items():
+        ends = [
+            port.name for port in net.ports.values()
+            if port.node == node and port.peer and net.kinds[net.ports[port.peer].node] in to
+        ]  # fmt: skip
+        if kind == "switch" and ends:
+            net.mirror[node] = rng.choice(ends)
+    return net
 
 
 def test_switch_waits_for_its_controller_but_not_for_ever(tape: Tape) -> None:
@@ -499,6 +562,41 @@ def test_all_is_found_when_nothing_is_missing(seed: int, nat: bool, mtu: bool, w
     net.run()
     case = net.case()
     nm.judge(case, follow(case.wiring, case.observations), complete=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds)
+def test_all_is_found_where_switches_make_one_copy_more_for_a_host(seed: int) -> None:
+    net = mirrored(random.Random(seed), ("host",))
+    nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=6 * S)
+    net.run()
+    case = net.case()
+    journeys = follow(case.wiring, case.observations)
+    nm.judge(case, journeys, complete=not counted(journeys), counted=counted(journeys))
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds)
+def test_one_copy_more_for_a_router_too_is_told_right_or_in_doubt(seed: int) -> None:
+    """The router passes both on, so that identical frames come to the next switch."""
+    net = mirrored(random.Random(seed), ("host", "router"))
+    nm.random_traffic(net, 30, spread_ns=300 * MS, repeat_gap_ns=6 * S)
+    net.run()
+    case = net.case()
+    journeys = follow(case.wiring, case.observations)
+    nm.judge(case, journeys, complete=False, counted=counted(journeys))
+
+
+def counted(journeys: list[Journey]) -> int:
+    """Observations that no hop tells, because there were too many copies."""
+    tallies = {
+        id(tally): tally
+        for journey in journeys for hop in journey.hops()
+        if hop.tally is not None and (tally := hop.tally.top)
+    }  # fmt: skip
+    return sum(
+        sum(tally.counted.values()) + sum(tally.came.values()) for tally in tallies.values()
+    )
 
 
 @settings(deadline=None, max_examples=100)
