@@ -20,6 +20,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from hoplab.trace.claims import add_claim_notes, find_claims
 from hoplab.trace.narrative import Trip
 from hoplab.trace.titles import dns_referral, dns_result
 from hoplab.trace.trips import Places, probes
@@ -61,10 +62,16 @@ class Lookup:
     lost: list[int] = field(default_factory=list)
 
 
-def find_causes(places: Places, trips: list[Trip], now_ns: int | None = None) -> list[Lookup]:
+def find_causes(
+    places: Places,
+    trips: list[Trip],
+    now_ns: int | None = None,
+    begun_ns: int | None = None,
+) -> list[Lookup]:
     """Fills in `answered_by`, `cause` and `causes` of the trips; returns the DNS lookups.
 
     now_ns: what has not come by then may still come; None if there is nothing more to come.
+    begun_ns: from then on no packet is missing; None if some may be.
     """
     by_number = {trip.number: trip for trip in trips}
     for number, first in first_parts(trips).items():
@@ -73,6 +80,7 @@ def find_causes(places: Places, trips: list[Trip], now_ns: int | None = None) ->
     _icmp_errors(trips)
     _arp_answers(trips)
     _arp_causes(places, trips, now_ns)
+    add_claim_notes(trips, find_claims(trips, places.wiring), begun_ns)
     found = _lookups(trips)
     _recursion(found, by_number)
     return found
@@ -280,6 +288,8 @@ def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
             trip.causes = [known.tries[-1]]
         elif known is not None and not known.answer:
             known.answer, known.answered_ns = trip.number, trip.arrived_ns
+            if not trip.stray:
+                known.server = trip.sender  # two cards may have the address that was asked
             known.rcode, known.result = dns.rcode, dns_result(dns)
             known.found = any(of == known.kind for _, of, _, _ in dns.answers)
             known.referral = dns_referral(dns) is not None

@@ -260,7 +260,7 @@ class Live:
             arrivals += told.arrivals
             for arrival in told.arrivals:
                 arrival.question = None
-        find_causes(self._places, trips, now_ns)
+        find_causes(self._places, trips, now_ns, self._started_ns)
         if self.channel:
             # A question may be about a packet that has no number yet, and none of those before it.
             said = [

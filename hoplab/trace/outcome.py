@@ -844,8 +844,14 @@ def _pings(facts: Facts, pings: list[Trip]) -> Outcome:
     ]
     back = [(asked, reply) for asked, reply in replies if asked.sender in reply.delivered]
     sent, target = len(pings), pings[-1].target or pings[-1].dst
-    targets = ", ".join(dict.fromkeys(trip.target or trip.dst for trip in pings))
+    # The card that answered need not be the one that the lab gave the address.
+    strange = any(reply.sender != (asked.target or asked.dst) for asked, reply in back)
+    names = (trip.dst if strange else trip.target or trip.dst for trip in pings)
+    targets = ", ".join(dict.fromkeys(names))
     text = f"{plural(sent, 'echo request')} to {targets}, {len(back):,} answered"
+    if strange:
+        who = list(dict.fromkeys(reply.sender for _, reply in back))
+        text, target = f"{text} by {', '.join(who)}", who[-1]
     if back:
         middle = statistics.median((reply.arrived_ns - asked.t_ns) / 1e6 for asked, reply in back)
         text += f"; there and back in {middle:.2f} ms" + (" (median)" if len(back) > 1 else "")

@@ -22,10 +22,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hoplab.sentences import together
 from hoplab.trace.causes import Lookup, find_causes
 from hoplab.trace.channel import Connection as ChannelConnection
 from hoplab.trace.channel import Said, conversation
 from hoplab.trace.charge import add_changes, changes
+from hoplab.trace.claims import find_claims, tell_claims
 from hoplab.trace.controller import add_decisions
 from hoplab.trace.coverage import Coverage, Evidence
 from hoplab.trace.exit_status import ExitStatus
@@ -105,7 +107,8 @@ def tell(
         if lossy:
             prove_arrivals(found, trips)
     with faults.part("why packets came"):
-        lookups = find_causes(places, trips)
+        begun_ns = max(evidence.coverage.begun_ns.values(), default=started_ns)
+        lookups = find_causes(places, trips, begun_ns=None if lossy else begun_ns)
     if channel is not None:
         with faults.part("what switches asked their controller"):
             said_there = conversation(channel)
@@ -133,6 +136,9 @@ def tell(
     outcome = Outcome(False, "untold", "How it ended could not be told.")
     with faults.part("how it ended"):
         outcome = find_outcome(facts, request, who, ended, missed_frames if lossy else None)
+    with faults.part("whose address is whose"):
+        first = tell_claims(find_claims(trips, wiring), steps, outcome, trips)
+        outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence
     summary = Summary(trips=len(trips), health=health)
     with faults.part("the numbers"):
         summary = _count(wiring, trips, health, missed_frames)

@@ -355,6 +355,8 @@ def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, othe
     if tcp.syn:
         if tcp.ack_flag:
             connection.syn_ack = connection.syn_ack or number
+            if not from_client and not trip.stray:
+                connection.server.node = trip.sender  # two cards may have the server's address
         else:
             connection.syn = connection.syn or number
             connection.syns.append(number)

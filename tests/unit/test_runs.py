@@ -281,8 +281,8 @@ def sentence_pieces() -> list[tuple[str, str]]:
     """(file, piece) of every text in hoplab.trace that has a space in it and is no docstring."""
     found = []
     for name in (
-        "titles", "tcp", "trips", "astray", "causes", "steps", "remarks", "outcome", "exit_status",
-        "talks", "routes",
+        "titles", "tcp", "trips", "astray", "claims", "causes", "steps", "remarks", "outcome",
+        "exit_status", "talks", "routes",
     ):  # fmt: skip
         path = TESTS.parent / "hoplab" / "trace" / f"{name}.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
