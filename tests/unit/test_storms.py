@@ -66,7 +66,7 @@ def story_of(case: nm.Case, *, until: int | None = None, lossy: bool = False) ->
 def test_a_storm_is_told_wherever_the_capture_ends(shape: str) -> None:
     """Also where each leg of the packet has effects that are only counted."""
     net = loop(SHAPES[shape])
-    net.at(0, lambda: net.send("h1-eth0", ASK, None))
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     net.run(1500)
     case = net.case()
     for until in (*range(1, 250, 7), 700, None):
@@ -78,7 +78,7 @@ def test_a_storm_is_told_wherever_the_capture_ends(shape: str) -> None:
 
 def test_what_goes_round_is_counted_to_the_last_frame() -> None:
     net = loop(SHAPES["three"])
-    net.at(0, lambda: net.send("h1-eth0", ASK, None))
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     net.run(6000)
     case = net.case()
     story = story_of(case)
@@ -90,9 +90,9 @@ def test_what_goes_round_is_counted_to_the_last_frame() -> None:
 def test_a_host_that_answers_each_copy_is_told_once() -> None:
     """Its answers have the same bytes each, and go round too."""
     net = loop(SHAPES["three"])
-    net.at(0, lambda: net.send("h1-eth0", ASK, None))
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     for number in range(200):
-        net.at((5 + number) * nm.MS // 10, lambda: net.send("h2-eth0", ANSWER, None))
+        net.plan((5 + number) * nm.MS // 10, lambda: net.send("h2-eth0", ANSWER, None))
     net.run(9000)
     case = net.case()
     story = story_of(case)
@@ -105,7 +105,7 @@ def test_a_host_that_answers_each_copy_is_told_once() -> None:
 def test_a_question_again_beside_its_storm_is_a_packet_of_its_own() -> None:
     net = loop(SHAPES["three"])
     for again in range(3):
-        net.at(again * nm.S, lambda: net.send("h1-eth0", ASK, None))
+        net.plan(again * nm.S, lambda: net.send("h1-eth0", ASK, None))
     net.delay = dict.fromkeys(net.delay, 5 * nm.MS)
     net.run(4500)
     story = story_of(net.case())
@@ -119,7 +119,7 @@ def test_a_capture_in_pieces_is_the_same_capture(
 ) -> None:
     """Frames a little out of order, as a recorder writes them that cannot keep up."""
     net = loop(SHAPES["three"])
-    net.at(0, lambda: net.send("h1-eth0", ASK, None))
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     net.run(4000)
     case = net.case()
     seen = case.observations
@@ -152,7 +152,7 @@ def _wiring(case: nm.Case) -> str:
 
 def test_a_large_run_tells_the_same_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = loop(SHAPES["three"])
-    net.at(0, lambda: net.send("h1-eth0", ASK, None))
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     net.run(3000)
     case = net.case()
     (tmp_path / runs.STATE).write_text(_wiring(case))
