@@ -221,7 +221,8 @@ class Lab:
         if empty and self.controller is not None:
             self.event(
                 f"the controller {self.controller.title} has put no flow into "
-                f"{', '.join(empty[:5])}: frames there are dropped until it does"
+                f"{', '.join(empty[:5])}: frames there are dropped until it does "
+                "(with OpenFlow 1.0 they are handed to it)"
             )
 
     def event(self, text: str) -> None:

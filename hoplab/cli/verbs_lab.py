@@ -206,7 +206,7 @@ def swap(arguments: argparse.Namespace) -> int:
     if done["without_flows"]:
         print(
             f"  note: it has put no flow into {', '.join(done['without_flows'])}: "
-            "frames there are dropped until it does"
+            "frames there are dropped until it does (with OpenFlow 1.0 they are handed to it)"
         )
     for note in done["notes"]:
         print(f"  note: {note}")

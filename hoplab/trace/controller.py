@@ -18,8 +18,10 @@ OpenFlow (`hoplab.wire.openflow`), layout.
 5. Which flow asked: the one of the packet-in's table and cookie that sends to the controller.
 6. A frame that went nowhere while the connection was closed: there was nobody to ask.
 7. A flood that was not asked about: the flows that the channel has shown so far are looked
-   through as the switch does (OpenFlow 1.3.5, 5.1). Where the capture began after them, they are
-   not known, and that is said.
+   through as the switch does (OpenFlow 1.3.5, 5.1). Where the capture began later than they, one
+   that does what was seen is likely, since one that is not known may stand before it; and where the
+   channel has shown none at all, one from before the capture is. If some were shown and none of
+   them does it, or if the channel is of a version that is not read, the flow is not known.
 8. A flow is gone when a flow-removed or a deletion says so, or its time-out has passed (5.5). It is
    named no more, but a question that it would have spared is told with what became of it.
 """
@@ -35,7 +37,7 @@ from hoplab.trace.model import Journey
 from hoplab.trace.narrative import Decision, Trip
 from hoplab.trace.titles import plural
 from hoplab.trace.wiring import Wiring
-from hoplab.wire.openflow import NO_BUFFER, Match, Message
+from hoplab.wire.openflow import NO_BUFFER, VERSION, VERSIONS, Match, Message
 
 AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
 OTHER_NS = 50_000_000  # a frame that is not the one asked about is an answer only right after
@@ -99,6 +101,7 @@ class _Tables:
     flows: dict[_Key, _Flow] = field(default_factory=dict)
     gone: dict[_Key, tuple[_Flow, str]] = field(default_factory=dict)
     whole: bool = False
+    changed: bool = False  # flows were put in while the capture ran
     # Flows with time-outs that take a frame with this port and Ethernet header, until flows change.
     _users: dict[tuple[int | None, bytes], list[_Flow]] = field(default_factory=dict)
     _look_ns: int = 0  # before then none times out
@@ -111,6 +114,7 @@ class _Tables:
         if message.kind == "flow-removed":
             self._take_out(key, message.reason)
         elif message.command in ("add", "modify", "modify-strict"):
+            self.changed = True
             self.gone.pop(key, None)
             self._users.clear()
             self._look_ns = 0
@@ -137,7 +141,7 @@ class _Tables:
     def copy(self) -> _Tables:
         """One that may be changed without this one."""
         flows = {key: replace(flow) for key, flow in self.flows.items()}
-        return _Tables(flows, dict(self.gone), self.whole)
+        return _Tables(flows, dict(self.gone), self.whole, self.changed)
 
     def _take_out(self, key: _Key, why: str) -> None:
         flow = self.flows.pop(key, None)
@@ -229,6 +233,7 @@ class Known:
     switches: dict[Connection, str] = field(default_factory=dict)
     tables: dict[str, _Tables] = field(default_factory=dict)
     open: dict[Connection, bool] = field(default_factory=dict)
+    unread: dict[Connection, str] = field(default_factory=dict)  # version, if it is not read here
 
     def learn(self, wiring: Wiring, said: Sequence[Said], arrivals: Iterable[Arrival]) -> None:
         """Take up messages, and frames at switches, that are looked at no more."""
@@ -244,6 +249,7 @@ class Known:
         """Take up one message."""
         message = one.message.inner or one.message
         self.open[one.connection] = message.kind != "closed"
+        self.note_version(one)
         node = self.switches.get(one.connection)
         if node is not None and message.kind == ("flow-removed" if one.up else "flow-mod"):
             self.tables.setdefault(node, _Tables()).apply(message, one.t_ns)
@@ -254,10 +260,32 @@ class Known:
         known = [self.open[one] for one in mine or self.open]
         return bool(known) and not any(known)
 
+    def note_version(self, one: Said) -> None:
+        """Which version is spoken on a connection: the same from the first message to the last, but
+        for those that come before it is agreed."""
+        message = one.message
+        if message.kind in ("hello", "error", "closed"):
+            return
+        if message.version == VERSION:
+            self.unread.pop(one.connection, None)
+        else:
+            self.unread[one.connection] = VERSIONS.get(message.version, str(message.version))
+
+    def unread_version(self, node: str) -> str:
+        """The version of OpenFlow on its connection, if it is one that is not read here; also of a
+        connection that may be its own."""
+        return next(
+            (
+                version for connection, version in self.unread.items()
+                if self.open.get(connection, True) and self.switches.get(connection, node) == node
+            ),
+            "",
+        )  # fmt: skip
+
     def copy(self) -> Known:
         """One that may be changed without this one."""
         tables = {node: one.copy() for node, one in self.tables.items()}
-        return Known(dict(self.switches), tables, dict(self.open))
+        return Known(dict(self.switches), tables, dict(self.open), dict(self.unread))
 
 
 def add_decisions(
@@ -289,6 +317,8 @@ def decide(
     known = known.copy() if known is not None else Known()
     known.switches |= _connections(wiring, said)
     _join(arrivals, said, known.switches)
+    for one in said:
+        known.note_version(one)
     answers = _Answers(said, now_ns)
     place = 0
     for arrival in arrivals:
@@ -300,7 +330,8 @@ def decide(
         tables = known.tables.get(arrival.node, _Tables())
         tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
         if asked is None:
-            decision = _unasked(arrival, tables, known.alone(arrival.node))
+            alone, unread = known.alone(arrival.node), known.unread_version(arrival.node)
+            decision = _unasked(wiring, arrival, tables, alone, unread)
         else:
             decision = _asked(wiring, arrival, asked, answers, tables)
             waits = now_ns is not None and now_ns - asked.t_ns < AT_MOST_NS
@@ -567,22 +598,47 @@ def _flow(wiring: Wiring, node: str, message: Message) -> str:
     return f"table {message.table}: {message.match} → {to}"
 
 
-def _unasked(arrival: Arrival, known: _Tables, alone: bool) -> Decision | None:
-    """Why a frame was flooded, or went nowhere, that nobody was asked about."""
-    fan = next((one for one in arrival.trip.fanouts if one.leg == arrival.leg), None)
+def _unasked(
+    wiring: Wiring, arrival: Arrival, known: _Tables, alone: bool, unread: str
+) -> Decision | None:
+    """Why a frame was flooded, or went nowhere, that nobody was asked about.
+
+    unread: the version of what the switch and its controller say, if that is not read here.
+    """
+    node, leg = arrival.node, arrival.leg
+    fan = next((one for one in arrival.trip.fanouts if one.leg == leg), None)
     if fan is not None and not fan.out and alone:
-        text = f"{arrival.node} had no controller at that moment, and no flow that sends this on"
+        text = f"{node} had no controller at that moment, and no flow that sends this on"
         text += ": it dropped it"
-        return Decision(arrival.node, arrival.leg, "nobody", text, "drop")
+        return Decision(node, leg, "nobody", text, "drop")
     if fan is None or not fan.flooded:
         return None
-    flow = known.decide(arrival.in_port, arrival.data, arrival.t_ns) if known.whole else None
-    if flow is not None and flow.floods:
+    if unread:
+        text = f"why {node} floods this is not known: it speaks OpenFlow {unread} with its "
+        return Decision(node, leg, "unknown", text + "controller, which is not read here", "flood")
+    flow = known.decide(arrival.in_port, arrival.data, arrival.t_ns)
+    asked = f"{node} did not ask the controller"
+    if flow is not None and (flow.floods or _does(wiring, arrival, flow)):
         words = f"table {flow.table}, priority {flow.priority}, {flow.match}"
-        text = f"{arrival.node} did not ask the controller: a flow it has floods this ({words})"
-        return Decision(arrival.node, arrival.leg, "flow", text, "flood", flow=words)
-    text = (
-        f"{arrival.node} did not ask the controller: it has a flow that floods this, "
-        "from before the capture"
-    )
-    return Decision(arrival.node, arrival.leg, "flow", text, "flood")
+        does = "floods this"
+        if not flow.floods:
+            does = f"sends this to {' and '.join(_port(wiring, node, port) for port in flow.ports)}"
+        text = f"{asked}: a flow it has {does} ({words})"
+        if not known.whole:
+            text = f"{asked}: most likely a flow that came during the capture {does} ({words})"
+        return Decision(node, leg, "flow", text, "flood", flow=words)
+    if known.changed or known.whole:
+        text = f"{asked}, and the capture does not show by which flow it floods this"
+        return Decision(node, leg, "unknown", text, "flood")
+    text = f"{asked}: a flow floods this, most likely one from before the capture"
+    return Decision(node, leg, "flow", text, "flood")
+
+
+def _does(wiring: Wiring, arrival: Arrival, flow: _Flow) -> bool:
+    """The frame left by the very ports that the flow names."""
+    left = {
+        port for leg in arrival.trip.legs
+        if leg.parent == arrival.leg and (port := wiring.port(leg.tail_interface)) is not None
+    }  # fmt: skip
+    numbers = {str(wiring.interfaces[port].extra.get("port")) for port in left}
+    return numbers == set(flow.ports)

@@ -196,7 +196,8 @@ class Decision:
     """Why a switch did what it did with the frame, as the captured OpenFlow channel shows it.
 
     leg: the one by which the frame came. by: 'controller' if it was asked, 'flow' if the switch
-    flooded it by a flow it had, 'nobody' if the controller was gone. answer: 'flood',
+    flooded it by a flow it had, 'unknown' if that flow is not known, 'nobody' if the controller was
+    gone. answer: 'flood',
     'port 2 (s1-eth2)', 'drop', 'handed over' (a probe, which needs none), "" for none.
     wait_ms: from question to answer. packet_in, packet_out: frame numbers, 0 for none.
     flow: the flow that asked, or that flooded, "" if it is not known. installed: what the

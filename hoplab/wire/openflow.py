@@ -57,6 +57,7 @@ _TYPES = {
     25: "role-reply",
     29: "meter-mod",
 }
+VERSIONS = {1: "1.0", 2: "1.1", 3: "1.2", 4: "1.3", 5: "1.4", 6: "1.5"}  # as on the wire
 REASONS = {0: "no-match", 1: "action", 2: "invalid-ttl"}  # 7.4.1
 REMOVED = ("idle", "hard", "delete", "group-delete")  # 7.4.2
 ROLES = {1: "equal", 2: "master", 3: "slave"}  # 7.3.9
@@ -207,8 +208,8 @@ def decode(data: bytes) -> Message:
         return Message("short", 0, 0, len(data), problem="shorter than a head")
     version, kind, length, xid = _head(data, 0)
     message = Message(_TYPES.get(kind, f"type-{kind}"), xid, version, length)
-    if version != VERSION:
-        return message  # the head is the same in all versions, the rest is not
+    if version != VERSION and message.kind != "features-reply":
+        return message  # the head is the same in all versions, the rest is not; but a datapath's id
     reader = _READERS.get(message.kind)
     if reader is not None:
         try:
@@ -271,7 +272,7 @@ def _read_flow_removed(message: Message, data: bytes) -> None:
 
 
 def _read_features(message: Message, data: bytes) -> None:
-    """7.3.1."""
+    """7.3.1; in every version it begins with the id."""
     message.dpid = _u64(data, 8)[0]
 
 

@@ -239,13 +239,103 @@ def test_a_question_is_never_joined_with_another_ports_frame() -> None:
 def test_a_flood_that_was_not_asked_about() -> None:
     net, channel = pinged(), Channel()
     late = story(net, channel)
-    assert "from before the capture" in first(late).sentence
+    assert first(late).sentence == (
+        "s1 did not ask the controller: a flow floods this, most likely one from before the capture"
+    )
     channel.say(START_NS - MS, True, features(1))
     channel.say(START_NS - MS, False, flow_mod(255, {}, command=3))
     channel.say(START_NS - MS, False, flow_mod(0, {}, (FLOOD,), priority=0))
     hub = story(net, channel)
     assert first(hub).flow == "table 0, priority 0, any frame"
     assert render(hub).count("did not ask") == 1, "the same of every frame is said once"
+
+
+@pytest.mark.parametrize(
+    ("flow", "said"),
+    [
+        (flow_mod(0, {}, (2, 3)),
+         "most likely a flow that came during the capture sends this to port 2 (s1-eth2) and "
+         "port 3 (s1-eth3) (table 0, priority 1, any frame)"),
+        (flow_mod(0, {}, (FLOOD,)),
+         "most likely a flow that came during the capture floods this (table 0, priority 1, any "
+         "frame)"),
+        (flow_mod(0, {}, (2,)), None),
+        (flow_mod(0, {3: b"\2" * 6}, (FLOOD,)), None),
+    ],
+)  # fmt: skip
+def test_a_flood_by_a_flow_of_which_not_all_is_known(flow: bytes, said: str | None) -> None:
+    """The capture began after the controller: an unknown flow may stand before the one shown; and
+    where what was shown does not do it, nothing is said of when the real one came."""
+    net, channel = pinged(), Channel()
+    channel.say(START_NS - 2 * MS, True, features(1))
+    channel.say(START_NS - MS, False, flow)
+    told = story(net, channel)
+    unknown = "s1 did not ask the controller, and the capture does not show by which flow it "
+    unknown += "floods this"
+    assert first(told).sentence == (f"s1 did not ask the controller: {said}" if said else unknown)
+    assert first(told).by == ("flow" if said else "unknown")
+    assert "before the capture" not in render(told)
+    assert untranslated(told) == set()
+
+
+def test_a_flow_that_names_the_ports_is_certain_if_all_flows_are_known() -> None:
+    net, channel = pinged(), Channel()
+    channel.say(START_NS - 2 * MS, True, features(1))
+    channel.say(START_NS - 2 * MS, False, flow_mod(255, {}, command=3))
+    channel.say(START_NS - MS, False, flow_mod(0, {}, (2, 3)))
+    told = story(net, channel)
+    assert first(told).sentence == (
+        "s1 did not ask the controller: a flow it has sends this to port 2 (s1-eth2) and port 3 "
+        "(s1-eth3) (table 0, priority 1, any frame)"
+    )
+    assert untranslated(told) == set()
+
+
+def in_version(message: bytes, version: int) -> bytes:
+    return bytes((version, *message[1:]))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_version_that_is_not_read_says_nothing_of_flows(known: bool) -> None:
+    """OpenFlow 1.0: neither that the switch did not ask nor by what it floods is known. The id of
+    the datapath stands where it does in 1.3."""
+    net, channel = pinged(), Channel()
+    came = arrival(net)
+    if known:
+        channel.say(START_NS - 2 * MS, True, in_version(features(1), 1))
+    channel.say(came.t_ns + MS // 10, True, in_version(packet_in(came.data, 1), 1))
+    channel.say(came.t_ns - MS, False, in_version(flow_mod(0, {}, (FLOOD,)), 1))
+    told = story(net, channel)
+    assert first(told).sentence == (
+        "why s1 floods this is not known: it speaks OpenFlow 1.0 with its controller, which is not "
+        "read here"
+    )
+    text = render(told)
+    assert "did not ask" not in text and "before the capture" not in text
+    assert untranslated(told) == set()
+
+
+def test_a_hello_of_another_version_is_no_other_version() -> None:
+    """Each side names the newest that it has (7.5.1); what is spoken then is the older one."""
+    net, channel = pinged(), Channel()
+    channel.say(START_NS - 3 * MS, True, bytes((6, 0, 0, 8, 0, 0, 0, 1)))
+    channel.say(START_NS - 2 * MS, True, features(1))
+    channel.say(START_NS - 2 * MS, False, flow_mod(255, {}, command=3))
+    channel.say(START_NS - MS, False, flow_mod(0, {}, (FLOOD,), priority=0))
+    assert "a flow it has floods this" in first(story(net, channel)).sentence
+
+
+def test_another_controllers_version_is_not_this_switchs() -> None:
+    net, channel, other = pinged(), Channel(), Channel(40001)
+    channel.say(START_NS - 2 * MS, True, features(1))
+    other.say(START_NS - 2 * MS, True, in_version(features(7), 1))
+    other.say(START_NS - MS, True, in_version(packet_in(bytes(60), 1), 1))
+    wiring = net.wiring.as_dict()
+    wiring["nodes"].append({"name": "s7", "kind": "switch", "dpid": "0000000000000007"})
+    channel.seen += other.seen
+    told = tell(Wiring.from_dict(wiring), follow(net.wiring, net.observations()), host="a",
+                command="ping", channel=channel.seen)  # fmt: skip
+    assert "most likely one from before the capture" in first(told).sentence
 
 
 def test_without_the_channel_nothing_is_said() -> None:
