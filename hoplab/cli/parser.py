@@ -183,7 +183,7 @@ def _verb_up(verbs: Any) -> None:
     p.add_argument(
         "topology", metavar="TOPOLOGY[,PARAMETERS]",
         help="one of ours (hoplab path --list) or a Mininet file, FILE.py:NAME for one of several "
-        "topologies in it; parameters as in switch,n=8",
+        "topologies in it; parameters as in switch,n=8,rate=10M (rate: what a cable carries)",
     )  # fmt: skip
     _building(p)
     p.add_argument(

@@ -30,6 +30,7 @@ from hoplab.trace import same_start
 DEFAULT_TOPOLOGY = "switch,rate=10M"
 # Of the transfers that are made without commands: what a cable carries in 0.8 s, within bounds.
 AT_RATE_S, LEAST_BYTES, MOST_BYTES = 0.8, 20_000, 4_000_000
+MOST_LINES = 4  # of what a command printed that failed; --json has all
 EXAMPLE = "hoplab trace --compare hub,learning_switch -- h1: ping -c 3 10.0.0.2 + h3: ping …"
 
 
@@ -297,6 +298,10 @@ def _tell(
         end="",
     )
     for one in recorded:
+        for each in one.together.ended:
+            if each.failed and each.output.strip():
+                last = each.output.strip().splitlines()[-MOST_LINES:]
+                print(f"  with {one.name} {each.command.host} printed: " + "\n    ".join(last))
         if not one.together.run.quiet:
             print(f"  note: with {one.name} the network was not quiet at the end: frames may miss")
     if arguments.save is not None:

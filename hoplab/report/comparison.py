@@ -106,6 +106,8 @@ def _links(page: Page, sides: Sequence[tuple[str, Summary]]) -> None:
     every = [{_ends(link): link for link in each.links} for _, each in sides]
     ends = list(dict.fromkeys(key for each in every for key in each))
     ends = [key for key in ends if any(key in each and each[key].bytes for each in every)]
+    if not ends:
+        return
     page.rule(tr("Bytes on every cable, and the part that its host had no use for"))
     names = _names([next(each[key] for each in every if key in each) for key in ends])
     directions = len(sides) == 2

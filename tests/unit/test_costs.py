@@ -142,6 +142,11 @@ def test_the_page_fits_80_columns_and_has_every_figure(code: str, count: int) ->
     assert "h2 ─ s1" not in brief and "h1 → h2" in brief
 
 
+def test_without_a_frame_there_is_no_table_of_cables() -> None:
+    text = comparison.render([("a", Summary()), ("b", Summary())], [], "", [], width=80)
+    assert "No host sent so much" in text and "on every cable" not in text
+
+
 def test_many_cables_are_named_up_to_a_page() -> None:
     long = switch()
     long.links = [cable(f"h{i}", i, 1000, 0) for i in range(1, 101)]
