@@ -124,6 +124,7 @@ class _Lab:
         self.default = default
         self.started = False
         self.recorded = False  # from here on there is nothing to be undone
+        self.shown = False  # what the command said stands on the screen
         self.told = False
         self.kept: Path | None = None  # where the run is
         self.quiet = arguments.json
@@ -248,8 +249,7 @@ class _Lab:
                 show=show,
                 timeout_s=self.arguments.timeout + longer_s,
             )
-        if show and self.run.output:
-            print()
+        self.shown = show and bool(self.run.output)
 
     def watch(self, until: Callable[[], None]) -> None:
         """Capture while `until` runs."""
@@ -302,7 +302,7 @@ class _Lab:
                 tr=language(self.arguments.lang or code_from(os.environ)),
                 faults=faults,
             )
-            print(text)
+            print("\n" + text if self.shown else text)
             if getattr(self.arguments, "all", False):
                 self._waterfall()
             self._footer()
