@@ -30,7 +30,6 @@ ASKS = ("arp-request", "nd-solicitation")
 ANSWERS = ("arp-reply", "nd-advertisement")
 ANSWERED_NS = 5_000_000_000  # an answer later than that is to another question, or to none
 QUICK_NS = 100_000_000  # who is asked answers within this time: a question was in the capture
-MOST_HEARD = 256  # interfaces; who was heard by so many is in one network with all that matter
 
 Card = tuple[str, str]  # node, MAC address
 
@@ -112,6 +111,8 @@ def _holders(
 ) -> tuple[dict[str, dict[Card, _Holder]], list[Trip]]:
     """By address who claimed it or, if it is the lab's, used it, in the order of the first time;
     and the replies that were not asked for."""
+    trips = list(trips)
+    disputed = _disputed(trips, wiring)
     unasked: list[Trip] = []
     by_address: dict[str, dict[Card, _Holder]] = {}
     asked: dict[tuple[str, str], Trip] = {}  # by asker and address, the last question
@@ -122,29 +123,41 @@ def _holders(
             asked[trip.sender, trip.dst] = trip
         claim = _claim(trip)
         address, mac = claim or (trip.packet.src, trip.packet.eth.src)
-        holders = by_address.get(address, {})
-        holder = holders.get((trip.sender, mac))
-        if holder is None:
-            if claim is None and wiring.node_of_ip(address) != trip.sender:
-                continue
-            holder = _Holder((trip.sender, mac), trip)
-            by_address.setdefault(address, holders)[holder.card] = holder
-        holder.used_ns = trip.t_ns
-        if claim is None and len(holder.heard) > MOST_HEARD:
-            continue
-        holder.heard |= _heard(trip, wiring)
-        if claim is not None:
-            holder.claims = True
+        questions = []
         if trip.kind in ANSWERS:
             questions = [
                 question for node in trip.delivered
                 if (question := asked.get((node, address))) is not None
                 and trip.t_ns - question.t_ns < ANSWERED_NS
             ]  # fmt: skip
-            holder.answered.update(question.number for question in questions)
             if not questions and trip.delivered and trip.kind == "arp-reply" and not trip.group:
                 unasked.append(trip)
+        if address not in disputed:
+            continue
+        holders = by_address.setdefault(address, {})
+        holder = holders.get((trip.sender, mac))
+        if holder is None:
+            if claim is None and wiring.node_of_ip(address) != trip.sender:
+                continue
+            holder = holders[trip.sender, mac] = _Holder((trip.sender, mac), trip)
+        holder.used_ns = trip.t_ns
+        holder.heard |= _heard(trip, wiring)
+        holder.claims = holder.claims or claim is not None
+        holder.answered.update(question.number for question in questions)
     return by_address, unasked
+
+
+def _disputed(trips: Iterable[Trip], wiring: Wiring) -> set[str]:
+    """The addresses that more than one card claimed, or one that is not the lab's choice."""
+    cards: dict[str, set[Card]] = {}
+    for trip in trips:
+        claim = _claim(trip)
+        if claim is not None and not trip.stray:
+            cards.setdefault(claim[0], set()).add((trip.sender, claim[1]))
+    return {
+        address for address, some in cards.items()
+        if len(some) > 1 or {node for node, _ in some} != {wiring.node_of_ip(address)}
+    }  # fmt: skip
 
 
 def _heard(trip: Trip, wiring: Wiring) -> set[str]:
