@@ -115,9 +115,10 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
         assert again == sent_again(folder / "capture.pcapng", "h1", hoplab.home)
         said = [each["output"] for each in side["commands"] if each["serves"]]
         assert all("received 1000000 bytes" in output for output in said) and len(said) == 2
-    # Both pairs passed every cable of the hub, however fast the machine is.
+    # The copies for the other pair take their share of each cable, however fast the machine is: a
+    # pair that had its cable to itself would need 0.8 s.
     hub = told["sides"][0]["summary"]["transfers"]
-    assert max(each["busy_ms"] for each in hub) > (2_000_000 - 15_000) * 8 / 10_000
+    assert max(each["busy_ms"] for each in hub) > 1200
     page = hoplab("report", "both/hub", "both/learning_switch", "--md", "-o", "-").out
     assert re.search(r"^\| throughput h1 → h2 \| \S+ Mbit/s \| \S+ Mbit/s \|$", page, re.M)
     assert re.search(r"^\| TCP segments sent again \| [\d,]+ \| [\d,]+ \|$", page, re.M)
