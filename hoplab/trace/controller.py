@@ -607,7 +607,9 @@ def _unasked(
     """
     node, leg = arrival.node, arrival.leg
     fan = next((one for one in arrival.trip.fanouts if one.leg == leg), None)
-    if fan is not None and not fan.out and alone:
+    trip = arrival.trip
+    unjudged = trip.fate in ("dropped", "cut") or trip.doubt  # it is not seen that a flow decided
+    if fan is not None and not fan.out and alone and not unjudged:
         text = f"{node} had no controller at that moment, and no flow that sends this on"
         text += ": it dropped it"
         return Decision(node, leg, "nobody", text, "drop")

@@ -16,6 +16,7 @@ import pytest
 from hoplab.report import as_json, terminal
 from hoplab.report.language import language
 from hoplab.report.numbers import totals
+from hoplab.trace.controller import _Tables, _unasked
 from hoplab.trace.coverage import Coverage, Evidence
 from hoplab.trace.follow import follow
 from hoplab.trace.live import Live
@@ -280,6 +281,16 @@ def test_a_frame_that_a_flow_dropped_is_no_loss() -> None:
     story = flooded(vanish=3, drops=0)
     assert story.summary.lost == 0
     assert story.trips[-1].ended == "s1 took it in by s1-eth1 and sent it out of no port"
+
+
+def test_a_full_queue_is_not_the_doing_of_a_flow() -> None:
+    def decision(story: Story) -> Any:
+        arrival = SimpleNamespace(trip=story.trips[-1], leg=0, node="s1", in_port=1)
+        return _unasked(lan().wiring, arrival, _Tables(), True, "")  # type: ignore[arg-type]
+
+    assert decision(flooded(vanish=2, drops=2)) is None
+    assert decision(flooded(vanish=2, drops=1)) is None
+    assert decision(flooded(vanish=2, drops=0)).answer == "drop"
 
 
 def test_what_came_just_before_the_end_may_still_be_in_the_switch() -> None:
