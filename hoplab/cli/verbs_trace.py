@@ -249,6 +249,7 @@ class _Lab:
                 show=show,
                 timeout_s=self.arguments.timeout + longer_s,
             )
+        self.recorded = True
         self.shown = show and bool(self.run.output)
 
     def watch(self, until: Callable[[], None]) -> None:

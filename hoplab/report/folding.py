@@ -3,7 +3,8 @@
 
 A packet that has something of its own to say (a note, a loss, a cause) is never folded away, unless
 it belongs to a storm, or is of a kind that storms: one storm begets others, because hosts answer
-each copy of a question, and the remains of older ones go round beside them.
+each copy of a question, and the remains of older ones go round beside them. Those are counted in a
+line, wherever they stand in their step.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from hoplab.report.language import Language
 from hoplab.trace.narrative import Story, Trip
 from hoplab.trace.titles import count_kind, plural
 
+STORM_TOLD = 1  # packets of a storm that are told in a step, before the others are counted
+STORM_ROOM = 4  # packets that a step has room for, where there is a storm
 FOLD_FROM = 8  # a run of alike packets at least this long is folded to its first 2 and last 2
 _ALIKE = {
     "tcp-data": "tcp",
@@ -51,16 +54,24 @@ class Fold:
 
 
 def parts(
-    trips: Sequence[Trip], *, alike: bool = True, room: int | None = None
+    trips: Sequence[Trip], *, alike: bool = True, room: int | None = None, stormy: bool = False
 ) -> list[Trip | Fold]:
     """The packets in order, runs of them folded. alike: fold also what is no storm. room: at most
-    so many packets, then one Fold with all that follow."""
+    so many packets, then one Fold with all that follow. stormy: there is a storm in the story, if
+    not among these packets."""
     out: list[Trip | Fold] = []
+    trips, storm = _apart(trips, stormy)
+    if room is None and (storm is not None or stormy):
+        room = STORM_ROOM
     for run in _runs(trips, alike):
         if len(run) < FOLD_FROM:
             out += run
         else:
             out += [*run[:2], Fold(run[2:-2]), *run[-2:]]
+    if storm is not None:
+        first = storm.trips[0].number
+        place = next((n for n, one in enumerate(out) if _number(one) > first), len(out))
+        out.insert(place, storm)
     if room is None:
         return out
     taken = 0
@@ -78,15 +89,38 @@ def parts(
     return out
 
 
+def _apart(trips: Sequence[Trip], stormy: bool) -> tuple[Sequence[Trip], Fold | None]:
+    """What is told one by one, and the rest of a storm: the first packets that go round show how.
+    One storm begets others, and packets that go round nowhere: a host answers each copy."""
+    kinds = {trip.kind for trip in trips if trip.storm is not None}
+    if not (kinds or stormy):
+        return trips, None
+    told: list[Trip] = []
+    rest: list[Trip] = []
+    times: Counter[tuple[str, ...]] = Counter()
+    for trip in trips:
+        storms = trip.storm is not None or trip.kind in kinds
+        alike = ("storm",) if storms else (trip.kind, trip.sender, trip.title)
+        times[alike] += 1
+        (told if times[alike] <= STORM_TOLD else rest).append(trip)
+    return told, Fold(rest) if rest else None
+
+
+def _number(part: Trip | Fold) -> int:
+    return part.trips[0].number if isinstance(part, Fold) else part.number
+
+
 def chosen(story: Story, most: int) -> list[list[Trip | Fold]]:
     """What a page of bounded size tells of each step: about `most` packets, and at least the first
     few of each step. Storms are folded always, what else is alike only where it gets crowded."""
     crowded = len(story.trips) > most
+    stormy = any(trip.storm is not None for trip in story.trips)
     left = most
     out = []
     for step in story.steps:
         trips = [story.trip(number) for number in step.trips]
-        told = parts(trips, alike=crowded, room=max(left, 4) if crowded else None)
+        room = max(left, 4) if crowded else None
+        told = parts(trips, alike=crowded, room=room, stormy=stormy)
         left -= sum(not isinstance(one, Fold) for one in told)
         out.append(told)
     return out
@@ -96,13 +130,12 @@ def _runs(trips: Sequence[Trip], alike: bool) -> list[list[Trip]]:
     """Neighbours that may be folded together."""
     runs: list[list[Trip]] = []
     before = ""
-    stormy = {trip.kind for trip in trips if trip.storm is not None}
     for trip in trips:
         family = _ALIKE.get(trip.kind, "") if alike else ""
         if trip.notes or trip.ended or trip.cause or trip.lost:
             family = ""
-        if (trip.kind in stormy and not trip.cause) or trip.stray:
-            family = "storm"
+        if trip.stray:
+            family = "stray"
         if family and family == before:
             runs[-1].append(trip)
         else:

@@ -13,7 +13,7 @@ The layout of one trip:
 
 `detail`: 'brief' leaves out what happened at routers and why; 'normal' shows real MACs when a
 pair of them occurs for the first time, then the owners' names, and folds long runs of alike
-packets; 'full' folds nothing and shows every MAC and frame number.
+packets; 'full' folds nothing but storms and shows every MAC and frame number.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def render(
     tr = ENGLISH if ascii else tr
     page = _Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
     page.faults = faults
+    page.stormy = any(trip.storm is not None for trip in story.trips)
     with page.part("the head of the story"):
         _header(page, story)
     for step in story.steps if story.trips else ():
@@ -142,6 +143,7 @@ class _Page:
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
     told: set[str] = field(default_factory=set)  # what has been explained: by whom, which switch
     faults: Faults = STRICT
+    stormy: bool = False  # there is a storm in the story
 
     @contextlib.contextmanager
     def part(self, part: str) -> Iterator[None]:
@@ -232,7 +234,8 @@ def _step(page: _Page, story: Story, step: Step) -> None:
     if step.trips:
         page.line()
     trips = [story.trip(number) for number in step.trips]
-    for part in trips if page.detail == "full" else parts(trips):
+    every = page.detail == "full" and not page.stormy
+    for part in trips if every else parts(trips, stormy=page.stormy):
         number = part.trips[0].number if isinstance(part, Fold) else part.number
         with page.part(f"packet #{number}"):
             if isinstance(part, Fold):
@@ -302,6 +305,8 @@ def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
         known = f"{one.by} {one.node}" in page.told and page.detail != "full"
         page.told.add(f"{one.by} {one.node}")
         news = not known or one.by == "nobody" or one.missed
+        if known and page.stormy and one.by != "nobody":
+            continue  # each copy is a question
         if not news and one.by == "controller":
             page.wrap(page.tr(_again(one)), page.indent, "dim", hang=2)
         elif news:

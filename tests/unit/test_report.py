@@ -438,9 +438,9 @@ def test_a_storm_is_folded_and_counted() -> None:
     many = [replace(trip, number=number, cause="") for number in range(1, 51)]
     told = parts(many, alike=False)
     assert [one.number if isinstance(one, Trip) else len(one.trips) for one in told] == [
-        1, 2, 46, 49, 50
+        1, 49
     ]  # fmt: skip
-    assert parts(many[:7], alike=False) == many[:7]
+    assert parts(many[:1], alike=False) == many[:1]
     made = page([run], language("en"))
     assert f"a storm of {trip.frames} frames" in made and "more frames of the storm" in made
     assert made.count("s1 (2/2 ports)") == 1

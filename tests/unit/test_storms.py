@@ -167,3 +167,20 @@ def test_a_large_run_tells_the_same_story(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(large.frames) < 100 < len(small.frames), "what only goes round is not held"
     for leg in large.story.trips[0].legs:
         assert leg.sent is None or leg.sent in large.frames
+
+
+def test_a_storm_is_at_most_a_page() -> None:
+    """Also where a host answers each of a hundred copies by a packet of its own, and many
+    different frames go round."""
+    net = loop(SHAPES["three"])
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
+    for number in range(100):
+        other = ANSWER[:-1] + bytes((number,))
+        net.plan((2 + number) * nm.MS // 10, lambda other=other: net.send("h2-eth0", other, None))
+    net.run(20000)
+    story = story_of(net.case())
+    assert len(story.trips) > 50
+    for detail in ("normal", "full"):
+        lines = render(story, detail=detail).splitlines()
+        assert len(lines) <= (65 if detail == "normal" else 130), "\n".join(lines)
+        assert any("…" in line and "ARP replies" in line for line in lines)

@@ -133,7 +133,7 @@ def test_a_row_of_storms_is_folded() -> None:
     (trip,) = story.trips
     story.trips = [replace(trip, number=number, cause="") for number in range(1, 11)]
     story.steps[0].trips = [trip.number for trip in story.trips]
-    text = render(story)
-    assert "… #3 to #8: 6 ARP requests, 1,500 frames" in text
-    assert text.count("a storm of 250 frames") == 4
-    assert render(story, detail="full").count("a storm of 250 frames") == 10
+    for detail in ("normal", "full"):
+        text = render(story, detail=detail)
+        assert "… #2 to #10: 9 ARP requests, 2,250 frames" in text
+        assert text.count("a storm of 250 frames") == 1
