@@ -50,8 +50,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from hoplab import control, netlink, sandbox, switchd, wait  # noqa: E402
-from hoplab.namespaces import Namespace, ipv6_off  # noqa: E402
+from hoplab import wait  # noqa: E402
+from hoplab.control import process  # noqa: E402
+from hoplab.kernel import netlink, sandbox  # noqa: E402
+from hoplab.kernel.namespaces import Namespace, ipv6_off  # noqa: E402
+from hoplab.openvswitch import daemons  # noqa: E402
 
 PINGED = 10  # hosts whose pairs are pinged in the table
 ALL_PAIRS_UP_TO = 50  # hosts; more take minutes on a busy machine
@@ -221,17 +224,17 @@ class Machine:
     listens, if the case wants one."""
 
     def __init__(self, case: Case) -> None:
-        from hoplab.batch import raise_file_limit
+        from hoplab.kernel.batch import raise_file_limit
 
         raise_file_limit()
         Namespace.own("root").route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
         logs = Path("/run/bench/logs")
         logs.mkdir(parents=True)
-        self.switchd = switchd.Switchd(logs)
+        self.switchd = daemons.Switchd(logs)
         self.switchd.start()
         self.switchd.warm_up("user")
         if case.controller:
-            self.controller = control.Controller((CONTROLLER,), 6653, logs.parent)
+            self.controller = process.Controller((CONTROLLER,), 6653, logs.parent)
             self.controller.start()
             self.controller.ready()
             # Mininet asks telnet whether a controller listens and stumbles over its output when
@@ -261,8 +264,9 @@ def ours(case: Case) -> Times:
     """hoplab's network, up, connected and down."""
 
     def work(report: Callable[[Times], None]) -> None:
-        from hoplab import network, pingall
-        from hoplab.batch import Batch
+        from hoplab import network
+        from hoplab.kernel.batch import Batch
+        from hoplab.service import pingall
 
         machine = Machine(case)
         ipv6_off()
@@ -272,7 +276,7 @@ def ours(case: Case) -> Times:
         net = network.Network(case.topo(**options(case)), batch, "user")
         net.start()
         if case.controller:
-            empty = control.change_over(
+            empty = process.change_over(
                 dict.fromkeys(net.bridges(), machine.controller), first=True
             )
             assert not empty, f"no flow in {empty}"
@@ -284,7 +288,7 @@ def ours(case: Case) -> Times:
         report(times)
 
     def all_talk(hosts: list[Any]) -> float:
-        from hoplab import pingall
+        from hoplab.service import pingall
 
         result = pingall.ping_all(hosts)
         assert not result.lost, f"lost: {result.lost[:10]}"
@@ -329,7 +333,7 @@ def bare(case: Case, *, threads: int) -> Times:
     threads."""
 
     def work(report: Callable[[Times], None]) -> None:
-        from hoplab.batch import raise_file_limit
+        from hoplab.kernel.batch import raise_file_limit
 
         raise_file_limit()
         ipv6_off()
@@ -395,7 +399,7 @@ def ours_typed(case: Case) -> Times:
 
 def stock_typed(case: Case) -> Times:
     """`mn --test pingall`."""
-    mn = switchd._tool("mn")
+    mn = daemons._tool("mn")
 
     def work(report: Callable[[Times], None]) -> None:
         Machine(case)

@@ -35,10 +35,10 @@ sys.path.insert(0, str(ROOT))
 
 from peers import left_out  # noqa: E402
 
-from hoplab.namespaces import Namespace, in_thread  # noqa: E402
-from hoplab.netlink import End, Socket, link_up, veth  # noqa: E402
-from hoplab.wire import pcapng  # noqa: E402
-from hoplab.wire.capture import Capture, Tap, open_socket, ring_size  # noqa: E402
+from hoplab.capture import pcapng  # noqa: E402
+from hoplab.capture.capture import Capture, Tap, open_socket, ring_size  # noqa: E402
+from hoplab.kernel.namespaces import Namespace, in_thread  # noqa: E402
+from hoplab.kernel.netlink import End, Socket, link_up, veth  # noqa: E402
 
 INTERFACES = 12
 FRAME = bytes.fromhex("020000000002 020000000001 88b5") + bytes(386)  # 88b5: for experiments
@@ -254,7 +254,7 @@ def contenders() -> dict[str, Callable[[list[Wire], Path, int, float], Result]]:
 
 def private() -> None:
     """Into namespaces of our own, so that nothing outside sees the interfaces."""
-    from hoplab import sandbox
+    from hoplab.kernel import sandbox
 
     sandbox.unshare(sandbox.CLONE_NEWNET | sandbox.CLONE_NEWNS)
     sandbox.mount("none", "/", None, 0x4000 | 0x40000)  # MS_REC | MS_PRIVATE

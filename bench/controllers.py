@@ -155,7 +155,7 @@ def command(name: str, port: int) -> list[str] | None:
     if fork and importlib.util.find_spec("os_ken") is None:
         return None
     file = "ryu.app.simple_switch_13" if name == BASE else str(ROOT / "controllers" / f"{bare}.py")
-    module = "hoplab.osken_main" if fork else "hoplab.ryu_main"
+    module = "hoplab.control.osken_main" if fork else "hoplab.control.ryu_main"
     launcher = [sys.executable, "-m", module, "--default-log-level", "40"]
     return [*launcher, "--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(port), file]
 

@@ -46,8 +46,9 @@ from typing import Any
 from bringup import ALL_PAIRS_UP_TO, Case, Failed, Machine, Times, in_machine, table
 from peers import left_out
 
-from hoplab import switchd, wait
-from hoplab.namespaces import ipv6_off
+from hoplab import wait
+from hoplab.kernel.namespaces import ipv6_off
+from hoplab.openvswitch import daemons
 
 SIZES, SIZES_QUICK = (1, 2, 4, 8), (1, 4)
 LONG, LONG_QUICK = (50, 100), (50,)
@@ -110,7 +111,7 @@ def measure(contender: str, switches: int, seconds: int) -> Times:
 
     def work(report: Callable[[Times], None]) -> None:
         from hoplab import network
-        from hoplab.batch import Batch
+        from hoplab.kernel.batch import Batch
 
         machine = Machine(Case("linear", (switches,)))
         vswitchd = machine.switchd.processes["ovs-vswitchd"]
@@ -119,7 +120,7 @@ def measure(contender: str, switches: int, seconds: int) -> Times:
         network.install(batch)
         datapath = "kernel" if contender == "kernel" else "user"
         if KINDS.get(contender):
-            switchd.PORT_KINDS["afxdp"] = KINDS[contender]
+            daemons.PORT_KINDS["afxdp"] = KINDS[contender]
             datapath = "afxdp"
         if contender == BARE:
             topo = chain(0)
@@ -158,8 +159,9 @@ def row_of(switches: int, pairs: int) -> Times:
     """A row of switches, divided among so many pairs of daemons."""
 
     def work(report: Callable[[Times], None]) -> None:
-        from hoplab import network, pingall
-        from hoplab.batch import Batch
+        from hoplab import network
+        from hoplab.kernel.batch import Batch
+        from hoplab.service import pingall
 
         case = Case("linear", (switches,))
         machine = Machine(case)
@@ -221,7 +223,7 @@ def divided(sizes: tuple[int, ...], count: int) -> list[dict[str, Any]]:
 
 def contenders() -> list[str]:
     """Those that may work here; whether they do shows."""
-    kernel = ["kernel"] if switchd.kernel_datapath() else []
+    kernel = ["kernel"] if daemons.kernel_datapath() else []
     return [BRIDGE, *kernel, "user", "afxdp", "afxdp, pmd"]
 
 

@@ -37,12 +37,12 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 
 from peers import left_out  # noqa: E402
 
-from hoplab.trace.follow import Follower, follow  # noqa: E402
-from hoplab.trace.wiring import Wiring  # noqa: E402
-from hoplab.wire import dns, http  # noqa: E402
-from hoplab.wire.observation import Observation  # noqa: E402
-from hoplab.wire.packet import decode  # noqa: E402
-from hoplab.wire.pcapng import InterfaceInfo, Writer, read  # noqa: E402
+from hoplab.capture.observation import Observation  # noqa: E402
+from hoplab.capture.pcapng import InterfaceInfo, Writer, read  # noqa: E402
+from hoplab.decode import dns, http  # noqa: E402
+from hoplab.decode.packet import decode  # noqa: E402
+from hoplab.follow.follow import Follower, follow  # noqa: E402
+from hoplab.follow.wiring import Wiring  # noqa: E402
 from tests.unit import netmodel as nm  # noqa: E402
 
 FIELDS = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl", "tcp.srcport", "tcp.seq", "dns.id")

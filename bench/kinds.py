@@ -34,7 +34,8 @@ from typing import Any
 import bringup
 from bringup import Case, Failed, Machine, Times, in_machine, number, ratio, table
 
-from hoplab import switchd, wait
+from hoplab import wait
+from hoplab.openvswitch import daemons
 
 PAIRS = 12
 SETTLED_WITHIN_S = 120
@@ -137,12 +138,12 @@ def twelve(hosts: list[Any]) -> list[tuple[int, int]]:
 def set_all(bridges: list[str], column: str) -> None:
     """Change a column of all bridges at once."""
     words = [word for name in bridges for word in ("--", "set", "Bridge", name, column)]
-    switchd.vsctl(*words[1:], timeout_s=120)
+    daemons.vsctl(*words[1:], timeout_s=120)
 
 
 def settled() -> bool:
     """Whether the switches agree on one root and no port is on its way to forwarding."""
-    listing = switchd.appctl("rstp/show")
+    listing = daemons.appctl("rstp/show")
     roots = listing.count("This bridge is the root")
     moving = re.search(r"Designated +(Discarding|Learning)", listing)
     return roots == 1 and "Forwarding" in listing and not moving
@@ -169,9 +170,10 @@ def ours(case: Case) -> Times:
     assert isinstance(case, KindCase)
 
     def work(report: Callable[[Times], None]) -> None:
-        from hoplab import network, pingall
-        from hoplab.batch import Batch
-        from hoplab.namespaces import ipv6_off
+        from hoplab import network
+        from hoplab.kernel.batch import Batch
+        from hoplab.kernel.namespaces import ipv6_off
+        from hoplab.service import pingall
 
         Machine(case)
         ipv6_off()

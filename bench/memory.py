@@ -30,9 +30,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hoplab import netlink, sandbox  # noqa: E402
-from hoplab.batch import raise_file_limit  # noqa: E402
-from hoplab.namespaces import Namespace  # noqa: E402
+from hoplab.kernel import netlink, sandbox  # noqa: E402
+from hoplab.kernel.batch import raise_file_limit  # noqa: E402
+from hoplab.kernel.namespaces import Namespace  # noqa: E402
 
 NAME = "bench-memory"
 TOPO = """

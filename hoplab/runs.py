@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from hoplab.capture import pcapng
+from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
-from hoplab.trace import story
-from hoplab.trace.faults import STRICT, Faults
-from hoplab.trace.follow import Follower
-from hoplab.trace.model import Journey
-from hoplab.trace.story import Story
-from hoplab.trace.wiring import Wiring
-from hoplab.wire import pcapng
-from hoplab.wire.observation import Observation
-from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.follow.follow import Follower
+from hoplab.follow.model import Journey
+from hoplab.follow.wiring import Wiring
+from hoplab.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.story import tell
+from hoplab.story.faults import STRICT, Faults
+from hoplab.story.tell import Story
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 # A larger capture is read piece by piece, and what only goes round in a storm is not held.
@@ -74,7 +74,7 @@ def read(
     exit_code, late, interrupted: how that ended, None if it is not known, whether it had to be
     ended, and whether somebody pressed Ctrl-C.
     faults: takes what could not be told. Raises LabError if its files cannot be read."""
-    followed = _Followed([], {}, None, story.Coverage())
+    followed = _Followed([], {}, None, tell.Coverage())
     try:
         urlsplit(url)
         wiring = Wiring.load(folder / STATE)
@@ -92,17 +92,17 @@ def read(
             Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
         ) from error
     hops = [hop for journey in followed.journeys for hop in journey.hops()]
-    told = story.tell(
+    told = tell.tell(
         wiring,
         followed.journeys,
-        request=story.Request(url, host, said) if url else None,
+        request=tell.Request(url, host, said) if url else None,
         host=host,
         command=command,
         said=said,
         exit_code=exit_code,
         late=late,
         interrupted=interrupted,
-        health=story.Health(
+        health=tell.Health(
             orphans=followed.unplaced,
             healed=sum(hop.healed for hop in hops),
             uncertain=sum(hop.doubt != 0 for hop in hops),
@@ -123,7 +123,7 @@ class _Followed:
     journeys: list[Journey]
     frames: Mapping[int, Observation]
     channel: list[Observation] | None
-    coverage: story.Coverage
+    coverage: tell.Coverage
     unplaced: int = 0
 
 
@@ -150,7 +150,7 @@ def _follow(wiring: Wiring, path: Path) -> _Followed:
 
 def coverage(
     wiring: Wiring, capture: pcapng.Capture, ports: Sequence[int | None], last_ns: int = 0
-) -> story.Coverage:
+) -> tell.Coverage:
     """What the capture could see of the lab. ports: see `Wiring.port_map`. last_ns: when its last
     frame was seen, 0 if that is not known."""
 
@@ -163,7 +163,7 @@ def coverage(
         }
 
     heard = {port for port in ports if port is not None}
-    return story.Coverage(
+    return tell.Coverage(
         begun_ns=by_port(capture.begun_ns),
         ended_ns=_end(capture, last_ns),
         missed=by_port(capture.dropped),

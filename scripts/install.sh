@@ -378,7 +378,7 @@ step "installing hoplab itself into .venv" "${pip[@]}" install --no-deps --edita
 cat >"$venv/bin/ryu-manager" <<'EOF'
 #!/bin/sh
 # Also through a link somewhere else, such as /usr/local/bin.
-exec "$(dirname -- "$(readlink -f -- "$0")")/python" -m hoplab.ryu_main "$@"
+exec "$(dirname -- "$(readlink -f -- "$0")")/python" -m hoplab.control.ryu_main "$@"
 EOF
 chmod 755 "$venv/bin/ryu-manager"
 

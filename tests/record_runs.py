@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab.wire import pcapng
+from hoplab.capture import pcapng
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUNS = PROJECT / "tests" / "data" / "runs"

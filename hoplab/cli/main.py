@@ -98,10 +98,10 @@ def _end_politely() -> None:
 
 def _unforeseen(error: Exception) -> LabError:
     """What nobody has foreseen where it happened."""
-    from hoplab import client  # here: `hoplab --help` needs none of it
+    from hoplab.client import labs  # here: `hoplab --help` needs none of it
 
     try:
-        client.here()
+        labs.here()
     except LabError as gone:
         return gone
     if is_full(error):

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, wait
+from hoplab import wait
 from hoplab.cli import output
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.outfile import OutFile
-from hoplab.spec import LARGEST_MESSAGE
+from hoplab.service.spec import LARGEST_MESSAGE
 
 STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly read
 
@@ -24,10 +25,10 @@ STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly r
 def capture(arguments: argparse.Namespace) -> int:
     if arguments.count is not None and arguments.count < 1:
         raise LabError("--count wants a number above 0", code=Exit.USAGE)
-    handle = client.find(arguments.name)
+    handle = labs.find(arguments.name)
     program = None
     if arguments.filter:
-        from hoplab.wire import bpf
+        from hoplab.capture import bpf
 
         program = bpf.compile(arguments.filter)
     name = arguments.file or time.strftime("hoplab-%Y%m%d-%H%M%S.pcapng")
@@ -55,10 +56,10 @@ def capture(arguments: argparse.Namespace) -> int:
     listening = False
     try:
         with handle.connect() as sock:
-            client.send(sock, request, (target,))
+            labs.send(sock, request, (target,))
             os.close(target)  # the lab has it; so a pipe ends when the lab's capture ends
             target = -1
-            client.receive(sock, handle.name)
+            labs.receive(sock, handle.name)
             listening = True
             if not arguments.json:
                 _say(f"capturing into {where}; Ctrl-C ends it")
@@ -97,8 +98,8 @@ def _follow(sock: socket.socket, name: str, duration_s: float | None) -> dict[st
             raise LabError.from_dict(message)
         totals: dict[str, Any] = message["ok"]
         return totals
-    client.send(sock, {"stop": True})
-    totals = client.receive(sock, name, STOP_S)["ok"]
+    labs.send(sock, {"stop": True})
+    totals = labs.receive(sock, name, STOP_S)["ok"]
     return totals
 
 

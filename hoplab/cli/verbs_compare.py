@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoplab import client, content, interrupts
+from hoplab import content
 from hoplab.cli import output, verbs_lab, verbs_trace
+from hoplab.client import interrupts, labs
+from hoplab.client.together import Command, Together, record_all
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
-from hoplab.together import Command, Together, record_all
-from hoplab.trace import same_start
+from hoplab.story import same_start
 
 DEFAULT_TOPOLOGY = "switch,rate=10M"
 # Of the transfers that are made without commands: what a cable carries in 0.8 s, within bounds.
@@ -242,7 +243,7 @@ def _record(
             together = record_all(handle, commands or _transfers(state), folder, arguments.timeout)
     finally:
         interrupts.hold_interrupts()
-        client.down(handle)
+        labs.down(handle)
         interrupts.release_interrupts()
     return Recorded(name, folder, together, state)
 
@@ -314,7 +315,8 @@ def _tell(
 def _read(one: Recorded) -> tuple[same_start.Side, dict[str, Any]]:
     """The side as frames tell it, and its story as data, which is kept beside the capture. Raises
     LabError."""
-    from hoplab import record, runs
+    from hoplab import runs
+    from hoplab.client import recording
     from hoplab.report import as_json
 
     ended = sorted(one.together.ended, key=lambda each: each.command.serves)
@@ -352,7 +354,7 @@ def _read(one: Recorded) -> tuple[same_start.Side, dict[str, Any]]:
     }
     text = json.dumps(data, indent=1, ensure_ascii=False)
     try:
-        (one.folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
+        (one.folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise cannot_write(error, one.folder) from error
     failed = runs.failures(data)
@@ -367,7 +369,7 @@ def _as_json(
     data: Sequence[dict[str, Any]],
     differences: Sequence[str],
 ) -> dict[str, Any]:
-    from hoplab.trace import costs
+    from hoplab.story import costs
 
     state = recorded[0].state
     return {

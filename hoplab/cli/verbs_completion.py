@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hoplab import client, content
+from hoplab import content
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 
 # Where which words may stand: by verb and argument; "" stands for every verb.
@@ -91,7 +92,7 @@ def _asks(kind: str) -> dict[str, str]:
 def words(kind: str) -> list[str]:
     """What may stand in such a place now; nothing when there is no lab."""
     if kind == "labs":
-        return [handle.name for handle in client.live()]
+        return [handle.name for handle in labs.live()]
     if kind in ("topologies", "controllers"):
         own = sorted(f"./{path.name}" for path in Path().glob("*.py"))
         return [*content.names(kind), *own]  # type: ignore[arg-type]
@@ -99,7 +100,7 @@ def words(kind: str) -> list[str]:
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})
     try:
-        nodes = client.find(None).state()["nodes"]
+        nodes = labs.find(None).state()["nodes"]
     except LabError:
         return []
     switches = kind == "switches"

@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from hoplab import client
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 
 
@@ -27,7 +27,7 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 
 
 def exec_(arguments: argparse.Namespace) -> int:
-    from hoplab import commands
+    from hoplab.client import commands
 
     command = _command(arguments)
     if not command:
@@ -36,13 +36,13 @@ def exec_(arguments: argparse.Namespace) -> int:
             f"hoplab exec {arguments.host} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
-    return commands.pass_through(client.find(arguments.name), arguments.host, command)
+    return commands.pass_through(labs.find(arguments.name), arguments.host, command)
 
 
 def shell(arguments: argparse.Namespace) -> int:
-    from hoplab import commands
+    from hoplab.client import commands
 
-    handle = client.find(arguments.name)
+    handle = labs.find(arguments.name)
     command = _command(arguments) or ["bash", "--norc", "-i"]
     if not sys.stdin.isatty():
         return commands.pass_through(handle, arguments.host, _command(arguments) or ["bash"])

@@ -12,10 +12,12 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from hoplab import client, content, loops
+from hoplab import content
 from hoplab.cli.output import Progress, listed, print_json, table, terminal_width
+from hoplab.client import labs as client
 from hoplab.errors import Exit, LabError
-from hoplab.spec import Spec
+from hoplab.service import loops
+from hoplab.service.spec import Spec
 
 
 def find_topology(text: str) -> tuple[Path, str, str]:
@@ -226,7 +228,7 @@ def swap_to(handle: client.Handle, files: Sequence[Path]) -> tuple[dict[str, Any
 
 
 def show_table(arguments: argparse.Namespace) -> int:
-    from hoplab import tables
+    from hoplab.openvswitch import tables
 
     data = client.find(arguments.name).ask({"op": "table", "switches": arguments.switches})
     if arguments.json:
@@ -356,11 +358,11 @@ def path(arguments: argparse.Namespace) -> int:
 
 def doctor(arguments: argparse.Namespace) -> int:
     if arguments.apparmor_profile:
-        from hoplab import apparmor
+        from hoplab.doctor import apparmor
 
         print(apparmor.profile(apparmor.launcher()), end="")
         return Exit.OK
-    from hoplab import doctor as checks
+    from hoplab.doctor import checks as checks
 
     found = checks.examine()
     if arguments.json:

@@ -18,20 +18,21 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from hoplab import client, runs, wait
+from hoplab import runs, wait
+from hoplab.capture import pcapng
+from hoplab.capture.clock import Clock
 from hoplab.cli import output
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.follow.wiring import Wiring
+from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.report.as_json import decision, queue_loss_data
 from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
-from hoplab.spec import LARGEST_MESSAGE
-from hoplab.trace.exit_status import ExitStatus
-from hoplab.trace.live import Live, News
-from hoplab.trace.titles import plural, queue_loss
-from hoplab.trace.wiring import Wiring
-from hoplab.wire import pcapng
-from hoplab.wire.clock import Clock
-from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.service.spec import LARGEST_MESSAGE
+from hoplab.story.exit_status import ExitStatus
+from hoplab.story.live import Live, News
+from hoplab.story.titles import plural, queue_loss
 
 LOOK_S = 0.1
 QUIET_S = 0.4  # after the command: as long as a packet may rest before it counts as told
@@ -39,7 +40,7 @@ QUIET_WITHIN_S = 4.0
 STOP_S = 30
 
 
-def follow(handle: client.Handle, arguments: argparse.Namespace, command: list[str]) -> int:
+def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str]) -> int:
     """Tell what happens in the lab: while `command` runs on a host, or until Ctrl-C without one.
     Returns an exit code."""
     host = arguments.host
@@ -51,10 +52,10 @@ def follow(handle: client.Handle, arguments: argparse.Namespace, command: list[s
     try:
         with handle.connect() as sock:
             request: dict[str, Any] = {"op": "listen", "interfaces": [], "filter": None, "count": 0}
-            client.send(sock, request, (write_end,))
+            labs.send(sock, request, (write_end,))
             os.close(write_end)  # the lab has it; so the pipe ends when the lab's capture ends
             write_end = -1
-            client.receive(sock, handle.name)
+            labs.receive(sock, handle.name)
             reader = _Reader(read_end, wiring, told)
             told.head(host, command)
             reader.start()
@@ -81,9 +82,9 @@ def follow(handle: client.Handle, arguments: argparse.Namespace, command: list[s
 
 
 def _run(
-    handle: client.Handle, host: str, command: list[str], timeout_s: float, told: _Printer
+    handle: labs.Handle, host: str, command: list[str], timeout_s: float, told: _Printer
 ) -> int:
-    from hoplab import commands
+    from hoplab.client import commands
 
     code, _ = commands.run_on(handle, host, command, echo=told.said, timeout_s=timeout_s)
     told.ended(ExitStatus(code, shlex.join(command)))
@@ -100,8 +101,8 @@ def _until_it_ends(sock: socket.socket, name: str) -> None:
 
 def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
     """End the capture; its totals. One that has ended by itself has said them already."""
-    client.send(sock, {"stop": True})
-    totals: dict[str, Any] = client.receive(sock, name, STOP_S)["ok"]
+    labs.send(sock, {"stop": True})
+    totals: dict[str, Any] = labs.receive(sock, name, STOP_S)["ok"]
     return totals
 
 

@@ -16,14 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hoplab import client, content, gate
+from hoplab import content
+from hoplab.browser import host_sockets
 from hoplab.cli import output
 from hoplab.cli.verbs_trace import _Lab, _wished_url
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
-from hoplab.trace.titles import clean
+from hoplab.story.titles import clean
 
 if TYPE_CHECKING:
-    from hoplab.proxy import Proxy
+    from hoplab.browser.proxy import Proxy
 
 
 def open_(arguments: argparse.Namespace) -> int:
@@ -45,9 +47,9 @@ def _need_h11() -> None:
         )
 
 
-def _serve(handle: client.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
+def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
     """Until Ctrl-C."""
-    from hoplab.proxy import Proxy
+    from hoplab.browser.proxy import Proxy
 
     lock = threading.Lock()
 
@@ -117,7 +119,7 @@ def _announce(
         webbrowser.open(address)
 
 
-def _authority(handle: client.Handle, opened: gate.Gate) -> str | None:
+def _authority(handle: labs.Handle, opened: host_sockets.Gate) -> str | None:
     """The lab's certificate authority as a file out here, for programs that check https://
     themselves; None if the lab has none."""
     path = handle.folder / "ca.pem"
@@ -128,7 +130,7 @@ def _authority(handle: client.Handle, opened: gate.Gate) -> str | None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(path, flags, 0o644), "w") as file:
             file.write(pem)
-    except (OSError, gate.Refused):
+    except (OSError, host_sockets.Refused):
         return None
     return str(path)
 
@@ -138,15 +140,15 @@ def _has_display() -> bool:
 
 
 @contextlib.contextmanager
-def _gate(handle: client.Handle, host: str) -> Iterator[gate.Gate]:
+def _gate(handle: labs.Handle, host: str) -> Iterator[host_sockets.Gate]:
     """A gate into the host; it ends with the block."""
-    from hoplab import commands
+    from hoplab.client import commands
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    program = str(Path(gate.__file__).resolve())
+    program = str(Path(host_sockets.__file__).resolve())
     with ours, handle.connect() as sock:
         request = commands.request_for(host, [sys.executable, "-I", program])
         with theirs, open(os.devnull, "wb") as null:
-            client.send(sock, request, (theirs.fileno(), null.fileno(), 2))
-            client.receive(sock, handle.name)
-        yield gate.Gate(ours)
+            labs.send(sock, request, (theirs.fileno(), null.fileno(), 2))
+            labs.receive(sock, handle.name)
+        yield host_sockets.Gate(ours)

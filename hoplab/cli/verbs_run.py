@@ -28,7 +28,7 @@ def mn(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, command: list[str]) -> int:
     if not command:
         raise LabError("no command was given", "hoplab run -- python3 my_script.py", Exit.USAGE)
-    from hoplab import guest
+    from hoplab.stock import run as guest
 
     return guest.run(
         command,

@@ -13,22 +13,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hoplab import client, wait
+from hoplab import wait
 from hoplab.cli import output
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 
 
 def wireshark(arguments: argparse.Namespace) -> int:
     if arguments.what in ("install", "uninstall"):
         return _install() if arguments.what == "install" else _uninstall()
-    from hoplab.shark import install, profile
+    from hoplab.wireshark import install, profile
 
     look = ["-C", profile.NAME] if install.installed() else profile.options()
     run = _run(arguments.what) if arguments.what else None
     program = shutil.which("wireshark")
     seen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     # Before anything is opened or said: is there such a lab?
-    handle = client.find(arguments.what) if run is None else None
+    handle = labs.find(arguments.what) if run is None else None
     if not program or not seen:
         why = "wireshark is not installed" if not program else "there is no display here"
         print(_from_elsewhere(run, handle, why))
@@ -56,13 +57,13 @@ def _run(what: str) -> Path | None:
     return None
 
 
-def _live(handle: client.Handle, argv: list[str]) -> int:
+def _live(handle: labs.Handle, argv: list[str]) -> int:
     """Wireshark with the lab's frames coming in, until it is closed or the lab ends."""
     read_end, write_end = os.pipe()
     with handle.connect() as sock:
-        client.send(sock, {"op": "listen", "interfaces": []}, (write_end,))
+        labs.send(sock, {"op": "listen", "interfaces": []}, (write_end,))
         os.close(write_end)
-        client.receive(sock, handle.name)
+        labs.receive(sock, handle.name)
         process = subprocess.Popen(argv, stdin=read_end)
         os.close(read_end)
         pidfd = os.pidfd_open(process.pid)
@@ -72,8 +73,8 @@ def _live(handle: client.Handle, argv: list[str]) -> int:
         return process.wait()
 
 
-def _from_elsewhere(run: Path | None, handle: client.Handle | None, why: str) -> str:
-    from hoplab.shark import profile
+def _from_elsewhere(run: Path | None, handle: labs.Handle | None, why: str) -> str:
+    from hoplab.wireshark import profile
 
     # The address by which the user reached this machine, where ssh tells it (ssh(1)).
     reached = os.environ.get("SSH_CONNECTION", "").split()
@@ -107,7 +108,7 @@ def _hoplab() -> list[str]:
 
 
 def _install() -> int:
-    from hoplab.shark import install
+    from hoplab.wireshark import install
 
     with output.Progress() as progress:
         progress("asking Wireshark where its folders are")
@@ -120,7 +121,7 @@ def _install() -> int:
 
 
 def _uninstall() -> int:
-    from hoplab.shark import install
+    from hoplab.wireshark import install
 
     done = install.uninstall()
     if not done.files and not done.kept:

@@ -17,23 +17,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hoplab import client, content, interrupts
+from hoplab import content
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
+from hoplab.client import interrupts, labs
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
-from hoplab.trace.faults import Faults
+from hoplab.story.faults import Faults
 
 LONGER_S = 10  # a fetch that gives up by itself says why, and has a story
 
 
 def visit(arguments: argparse.Namespace) -> int:
-    from hoplab import record
+    from hoplab.client import recording
 
     wish = _wished_url(arguments)
     with _Lab(arguments, default="web") as lab:
         url, host = lab.where(wish)
-        command = record.fetch_command(url, arguments.timeout, every=arguments.all)
+        command = recording.fetch_command(url, arguments.timeout, every=arguments.all)
         lab.record(host, command, longer_s=LONGER_S)
         return lab.tell(url=url, host=host)
 
@@ -128,7 +129,7 @@ class _Lab:
         self.told = False
         self.kept: Path | None = None  # where the run is
         self.quiet = arguments.json
-        self._found: client.Handle | None = None
+        self._found: labs.Handle | None = None
 
     def __enter__(self) -> _Lab:
         arguments = self.arguments
@@ -143,24 +144,24 @@ class _Lab:
             self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.handle.folder))
         except OSError as error:
             self._end(failed=True)
-            raise cannot_write(error, client.labs_folder()) from error
+            raise cannot_write(error, labs.labs_folder()) from error
         except BaseException:
             self._end(failed=True)
             raise
         return self
 
     @property
-    def handle(self) -> client.Handle:
+    def handle(self) -> labs.Handle:
         """The lab, once entered."""
         assert self._found is not None
         return self._found
 
-    def _find(self) -> client.Handle | None:
+    def _find(self) -> labs.Handle | None:
         arguments = self.arguments
         try:
-            handle = client.find(arguments.name)
+            handle = labs.find(arguments.name)
         except LabError as error:
-            if client.live() and arguments.name is None:
+            if labs.live() and arguments.name is None:
                 raise error
             return None
         state = handle.state()
@@ -191,7 +192,7 @@ class _Lab:
                         )
         return handle
 
-    def _check_options(self, handle: client.Handle, state: dict[str, Any]) -> None:
+    def _check_options(self, handle: labs.Handle, state: dict[str, Any]) -> None:
         """Raises LabError if the lab was brought up otherwise than is asked for now."""
         arguments = self.arguments
         otherwise = [
@@ -218,8 +219,8 @@ class _Lab:
                 Exit.TAKEN,
             )
 
-    def _bring_up(self) -> client.Handle:
-        name = self.arguments.name or client.DEFAULT_NAME
+    def _bring_up(self) -> labs.Handle:
+        name = self.arguments.name or labs.DEFAULT_NAME
         topology = self.arguments.topology or self.default
         self.started = True
         return verbs_lab.bring_up(self.arguments, topology, name, capture=True, quiet=self.quiet)
@@ -235,13 +236,13 @@ class _Lab:
         self, host: str, command: list[str], longer_s: float = 0, *, show: bool = False
     ) -> None:
         """show: what the command prints is shown as it comes."""
-        from hoplab import record
+        from hoplab.client import recording
 
         with output.Progress(self.quiet) as progress:
             progress("capturing")
             if show:
                 progress.done()  # the screen is the command's now
-            self.run = record.record(
+            self.run = recording.record(
                 self.handle,
                 host,
                 command,
@@ -254,13 +255,14 @@ class _Lab:
 
     def watch(self, until: Callable[[], None]) -> None:
         """Capture while `until` runs."""
-        from hoplab import record
+        from hoplab.client import recording
 
-        self.run = record.watch(self.handle, self.folder, until)
+        self.run = recording.watch(self.handle, self.folder, until)
 
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         """Keep the run if that was asked for, tell it, and say how it ended: an exit code."""
-        from hoplab import record, runs
+        from hoplab import runs
+        from hoplab.client import recording
         from hoplab.report import as_json, terminal
         from hoplab.report.language import code_from, language
 
@@ -285,10 +287,10 @@ class _Lab:
         folder = self.save if self.save is not None and unkept is None else self.folder
         try:
             text = json.dumps(data, indent=1, ensure_ascii=False)
-            (folder / record.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
+            (folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
             if self.save is not None:
                 with faults.part("the comments of the frames in capture.pcapng"):
-                    record.annotate(folder, story)
+                    recording.annotate(folder, story)
         except OSError as error:
             unkept = unkept or self._unkept(error)
         if self.arguments.json:
@@ -321,12 +323,12 @@ class _Lab:
     def _keep_frames(self) -> LabError | None:
         """Copy what was captured to the --save folder, before anything is told of it: all of it or
         nothing. The error to end with, if that fails."""
-        from hoplab import record
+        from hoplab.client import recording
 
         if self.save is None:
             return None
         try:
-            for file in (record.CAPTURE, record.STATE):
+            for file in (recording.CAPTURE, recording.STATE):
                 shutil.copyfile(self.folder / file, self.save / file)
         except OSError as error:
             return self._unkept(error)
@@ -335,11 +337,11 @@ class _Lab:
 
     def _unkept(self, error: OSError) -> LabError:
         """The error to end with when the run cannot be kept where it was to be."""
-        from hoplab import record
+        from hoplab.client import recording
 
         if self.save is None:
             return cannot_write(error, self.folder)
-        for file in (record.CAPTURE, record.TRACE, record.STATE):
+        for file in (recording.CAPTURE, recording.TRACE, recording.STATE):
             with contextlib.suppress(OSError):
                 (self.save / file).unlink()
         failure = unwritable(error, self.save, "--save")
@@ -364,7 +366,7 @@ class _Lab:
         beside what the user works on, or where labs have their folders. None: it cannot be."""
         if self.kept is not None:
             return self.kept
-        for base in (Path(), client.state_folder() / "runs"):
+        for base in (Path(), labs.state_folder() / "runs"):
             try:
                 folder = _fresh_folder(base)
             except OSError:
@@ -403,9 +405,9 @@ class _Lab:
             print(f"  a page to look at it: hoplab report {page}")
         if self.started and not self.arguments.down:
             name = self.handle.name
-            option = "" if name == client.DEFAULT_NAME else f" --name {name}"
+            option = "" if name == labs.DEFAULT_NAME else f" --name {name}"
             steps = verbs_lab.next_steps(self.handle.state(), option)
-            lab = "the lab" if name == client.DEFAULT_NAME else f"the lab {name}"
+            lab = "the lab" if name == labs.DEFAULT_NAME else f"the lab {name}"
             print(output.listed(f"  {lab} stays up; next:", steps))
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
@@ -451,7 +453,7 @@ class _Lab:
             with contextlib.suppress(OSError):
                 self.save.rmdir()
         if self._found is not None and (self.arguments.down or (failed and self.started)):
-            client.down(self._found)
+            labs.down(self._found)
 
 
 def _save_folder(wish: str | None) -> Path | None:

@@ -6,6 +6,10 @@ work unchanged; what changes is when the kernel is asked. `install` replaces the
 Mininet's base classes that touch the kernel, so that they queue into a `Batch`; the queue is
 flushed at the end of `build`, and before anything that needs the real thing (a shell, a process, a
 pid). The lab is a process of its own, so nobody else's Mininet is changed.
+
+Lives here: everything that imports Mininet, and users' topology files as they are loaded.
+Must not: the running lab's life (`hoplab.service`), how the kernel is asked (`hoplab.kernel`).
+Begin with `net.py`, then `queued.py`.
 """
 
 from __future__ import annotations

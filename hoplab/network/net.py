@@ -13,12 +13,12 @@ import mininet.log
 import mininet.net
 import mininet.node
 
-from hoplab import netlink
-from hoplab.batch import Batch, Place
-from hoplab.bridges import Bridges
 from hoplab.errors import Exit, LabError
+from hoplab.kernel import netlink
+from hoplab.kernel.batch import Batch, Place
 from hoplab.network import switches, topofile
 from hoplab.network.queued import place_of_node
+from hoplab.openvswitch.bridges import Bridges
 
 MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 NO_ZERO = 0xFFFF << 48  # a datapath id in place of zero has this and the switch's number

@@ -21,9 +21,9 @@ import mininet.node
 import mininet.topo
 import mininet.util
 
-from hoplab import netlink
-from hoplab.batch import Batch, Place
 from hoplab.errors import Exit, LabError
+from hoplab.kernel import netlink
+from hoplab.kernel.batch import Batch, Place
 
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 NOT_DONE = "hoplab: tc failed"

@@ -13,9 +13,9 @@ from typing import Any
 import mininet.link
 import mininet.node
 
-from hoplab import ovsdb, switchd
-from hoplab.bridges import Bridges, database_of
 from hoplab.errors import Exit, LabError
+from hoplab.openvswitch import daemons, ovsdb
+from hoplab.openvswitch.bridges import Bridges, database_of
 
 PROTOCOLS = "OpenFlow10,OpenFlow13"
 
@@ -95,7 +95,7 @@ def plan(switch: Any, datapath: str, only: Collection[str] | None = None) -> ovs
     """The bridge of a switch with its ports, or those of them whose interfaces `only` names."""
     other = {"datapath-id": switch.dpid, "disable-in-band": "true", "dp-desc": switch.name}
     columns: dict[str, Any] = {"fail_mode": switch.failMode, "other_config": ovsdb.words(other)}
-    kind = switchd.PORT_KINDS.get(datapath, "")
+    kind = daemons.PORT_KINDS.get(datapath, "")
     if switch.datapath == "user":
         columns["datapath_type"] = "netdev"
     if switch.protocols:

@@ -19,8 +19,8 @@ from typing import Any
 import mininet.net
 import mininet.topo
 
-from hoplab.batch import NAME_LIMIT
 from hoplab.errors import Exit, LabError, limited
+from hoplab.kernel.batch import NAME_LIMIT
 from hoplab.network import script
 
 

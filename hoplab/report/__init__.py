@@ -1,2 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A story made visible: terminal text and JSON. Knows stories, never labs or sockets."""
+"""A story made visible: text for a terminal, pages, pictures, Markdown, JSON, languages.
+
+Lives here: layout, and everything that a reader sees of a run.
+Must not: any statement that is not in the story; running labs, sockets.
+Begin with `terminal.py`; `language.py` is how any text becomes another language's.
+"""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hoplab.trace.faults import STRICT, Faults
-from hoplab.trace.narrative import (
+from hoplab.story.faults import STRICT, Faults
+from hoplab.story.records import (
     Decision,
     Leg,
     Outcome,

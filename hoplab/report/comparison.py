@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs side by side as text for a terminal of 80 columns or more.
 
-What lives here: layout alone. What must not: which figures belong together (`hoplab.trace.costs`)
-and whether the runs may be compared (`hoplab.trace.same_start`).
+What lives here: layout alone. What must not: which figures belong together (`hoplab.story.costs`)
+and whether the runs may be compared (`hoplab.story.same_start`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from hoplab.report.cells import cells, ljust, rjust
 from hoplab.report.language import ENGLISH, Language
 from hoplab.report.numbers import health
 from hoplab.report.terminal import _Page as Page
-from hoplab.trace import costs
-from hoplab.trace.narrative import LinkCount, Summary, Transfer
+from hoplab.story import costs
+from hoplab.story.records import LinkCount, Summary, Transfer
 
 MOST_LINKS = 24
 MOST_BESIDE = 3  # runs in one table of 80 columns

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A frame byte by byte: which bytes are which field, under the standards' own names.
 
-`hoplab.wire.packet` says what a frame means; this says where in it each thing stands, for the hex
+`hoplab.decode.packet` says what a frame means; this says where in it each thing stands, for the hex
 view and for comparing a frame before and after a node. Whatever the bytes are, `fields` never
 raises, and its fields cover the frame from the first byte to the last without overlap.
 
-Wire facts: as in `hoplab.wire.packet`; the Internet checksum is RFC 1071.
+Wire facts: as in `hoplab.decode.packet`; the Internet checksum is RFC 1071.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hoplab.trace.titles import clean
-from hoplab.wire import dns as wire_dns
-from hoplab.wire import http as wire_http
-from hoplab.wire import packet as wire
+from hoplab.decode import dns as wire_dns
+from hoplab.decode import http as wire_http
+from hoplab.decode import packet as wire
+from hoplab.story.titles import clean
 
 
 class Field(NamedTuple):

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hoplab.report.language import Language
-from hoplab.trace.narrative import Story, Trip
-from hoplab.trace.titles import count_kind, plural
+from hoplab.story.records import Story, Trip
+from hoplab.story.titles import count_kind, plural
 
 STORM_TOLD = 1  # packets of a storm that are told in a step, before the others are counted
 STORM_ROOM = 4  # packets that a step has room for, where there is a storm

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hoplab.capture.observation import Observation
+from hoplab.decode import packet as wire
 from hoplab.report.fields import Field, changes, fields
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
-from hoplab.trace.narrative import Leg, Trip
-from hoplab.trace.titles import plural
-from hoplab.wire import packet as wire
-from hoplab.wire.observation import Observation
+from hoplab.story.records import Leg, Trip
+from hoplab.story.titles import plural
 
 Frames = Mapping[int, Observation]
 _LAYERS = {"Ethernet": "eth", "ARP": "net", "IPv4": "net", "IPv6": "net"}

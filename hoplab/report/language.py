@@ -5,7 +5,7 @@ Sentences that know their template (`hoplab.sentences`) are looked up in a gette
 `hoplab/locale/LANGUAGE/LC_MESSAGES/hoplab.po`, and filled in with the same values. Any other text
 is still matched as a finished English sentence:
 
-A story is told in English, once, by `hoplab.trace`. A catalogue maps templates of those sentences
+A story is told in English, once, by `hoplab.story`. A catalogue maps templates of those sentences
 to another language's: "{node} asks {other}" to "{node} 询问 {other}". What stands in the place of
 a brace is taken over as it is (names, addresses, numbers); `{part*}` is a phrase with a template of
 its own. So a sentence is written once, `trace.json` stays the same in every language, and a

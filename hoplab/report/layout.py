@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hoplab.follow.wiring import Wiring, natural
 from hoplab.report.cells import cells
-from hoplab.trace.wiring import Wiring, natural
 
 CHAR = 7.0  # width of a character cell at the size of the lines in a box
 GAP_X, GAP_Y, MARGIN, LINE, PORT = 132.0, 16.0, 16.0, 15.0, 24.0

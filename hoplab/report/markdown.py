@@ -26,7 +26,7 @@ from hoplab.report.page import (
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
-from hoplab.trace.narrative import LinkCount, Rewrite, Step, Story, Summary, Trip
+from hoplab.story.records import LinkCount, Rewrite, Step, Story, Summary, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
 

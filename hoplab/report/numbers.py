@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.runs import Run
-from hoplab.trace import costs, same_start
-from hoplab.trace.narrative import LinkCount, Story, Summary
-from hoplab.trace.titles import capture_faults, capture_remarks, count_kind, queue_loss
+from hoplab.story import costs, same_start
+from hoplab.story.records import LinkCount, Story, Summary
+from hoplab.story.titles import capture_faults, capture_remarks, count_kind, queue_loss
 
 BAR = 220.0
 HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."

@@ -28,8 +28,8 @@ from hoplab.report.language import Language, arrows
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.runs import Run
-from hoplab.trace.narrative import Step, Story, Trip
-from hoplab.trace.titles import plural
+from hoplab.story.records import Step, Story, Trip
+from hoplab.story.titles import plural
 
 MOST_WITH_BYTES = 400  # packets; a page with the bytes of more would be slow to open
 MOST_PACKETS = 1000  # about; of more, runs of alike ones are folded, and the rest is counted

@@ -20,7 +20,7 @@ from hoplab.report.cells import cells
 from hoplab.report.folding import Fold
 from hoplab.report.language import Language
 from hoplab.report.markup import Markup, tag
-from hoplab.trace.narrative import Leg, Trip
+from hoplab.story.records import Leg, Trip
 
 HEAD, TITLE, ROW, PAD = 34.0, 23.0, 15.0, 10.0
 COLUMN, CHAR = 92.0, 6.6

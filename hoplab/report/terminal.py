@@ -25,16 +25,10 @@ from dataclasses import dataclass, field
 from hoplab.report.cells import cells, ljust, rjust, wrap
 from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language
-from hoplab.trace.faults import STRICT, Faults
-from hoplab.trace.live import News
-from hoplab.trace.narrative import Decision, Rewrite, Step, Story, Summary, Trip
-from hoplab.trace.titles import (
-    capture_faults,
-    capture_remarks,
-    count_kind,
-    plural,
-    queue_loss,
-)
+from hoplab.story.faults import STRICT, Faults
+from hoplab.story.live import News
+from hoplab.story.records import Decision, Rewrite, Step, Story, Summary, Trip
+from hoplab.story.titles import capture_faults, capture_remarks, count_kind, plural, queue_loss
 
 DETAILS = ("brief", "normal", "full")
 PATH_AT = 47  # width of the title column where the path stands on the same line

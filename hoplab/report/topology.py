@@ -7,12 +7,12 @@ double bar, routers are cut at the corners. The thicker a cable, the more frames
 
 from __future__ import annotations
 
+from hoplab.follow.wiring import Wiring
 from hoplab.report.language import Language
 from hoplab.report.layout import LINE, Box, Picture, Wire, short
 from hoplab.report.markup import Markup, join, tag
-from hoplab.trace.narrative import LinkCount, Summary
-from hoplab.trace.titles import plural
-from hoplab.trace.wiring import Wiring
+from hoplab.story.records import LinkCount, Summary
+from hoplab.story.titles import plural
 
 PORTS_SHOWN = 24  # beyond that many cables at a box their port names would overlap
 

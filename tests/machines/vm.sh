@@ -182,7 +182,7 @@ END
 began=$SECONDS
 "${inside[@]}" "$patience hoplab up switch --name remote"
 rm -f "$image/fifo" && mkfifo "$image/fifo"
-PATH=$image:$PATH PYTHONPATH=$here timeout 3600 python3 -m hoplab.shark.extcap --capture \
+PATH=$image:$PATH PYTHONPATH=$here timeout 3600 python3 -m hoplab.wireshark.extcap --capture \
     --extcap-interface hoplab-ssh --ssh-host hoplab-vm --ssh-lab remote --fifo "$image/fifo" &
 extcap=$!
 timeout 3600 cat "$image/fifo" >"$image/remote.pcapng" &

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from hoplab import switchd, wait
+from hoplab import wait
+from hoplab.openvswitch import daemons
 from tests.conftest import PROJECT, Done, World, need
 
 pytestmark = pytest.mark.net
@@ -335,7 +336,7 @@ def test_a_save_folder_of_a_run_that_fails_is_not_left_empty(hoplab: World) -> N
 
 
 def test_a_datapath_that_is_not_there(hoplab: World) -> None:
-    if switchd.kernel_datapath():
+    if daemons.kernel_datapath():
         pytest.skip("the kernel's Open vSwitch datapath is loaded")
     with nothing_left(hoplab):
         done = hoplab("up", "switch", "--datapath", "kernel", code=6)
@@ -456,7 +457,7 @@ def test_ctrl_c_while_a_lab_comes_up(hoplab: World, verb: str, moment: str) -> N
 # command line.
 INTERRUPTED = """
 import os, signal, sys
-from hoplab import sandbox
+from hoplab.kernel import sandbox
 from hoplab.cli.main import main
 moment = sys.argv.pop(1)
 work = getattr(sandbox.Started, moment)

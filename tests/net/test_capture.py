@@ -118,7 +118,7 @@ def test_duration_and_what_the_file_says_of_the_lab(hoplab: Any) -> None:
 
 
 def test_names_and_addresses_are_in_the_file(hoplab: Any) -> None:
-    from hoplab.wire import pcapng
+    from hoplab.capture import pcapng
 
     hoplab("trace", "--topology", "routed", "--save", "run", "h1", "--",
            "ping", "-c", "1", "10.0.2.10")  # fmt: skip
@@ -178,7 +178,7 @@ def test_a_recorder_that_is_killed_is_told_and_its_file_is_readable(hoplab: Any)
     hoplab("exec", "h1", "--", "ping", "-c", "2", "192.168.1.2")
     # Every process of the lab is in its own pid namespace; the recorder is the one that says so.
     hoplab("exec", "h1", "--", "sh", "-c",
-           "for p in /proc/[0-9]*; do grep -aq 'import hoplab.wire.recorder' $p/cmdline && "
+           "for p in /proc/[0-9]*; do grep -aq 'hoplab.capture.recorder' $p/cmdline && "
            "! grep -aq 'for p in' $p/cmdline && kill -9 ${p#/proc/}; done; true")  # fmt: skip
     _, err = process.communicate(timeout=30)
     assert process.returncode == 7 and "the process that records was ended" in err

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hoplab import switchd, wait
+from hoplab import wait
+from hoplab.openvswitch import daemons as switchd
 
 pytestmark = pytest.mark.net
 

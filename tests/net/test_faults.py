@@ -226,7 +226,7 @@ def test_a_part_of_open_vswitch_hangs_though_nobody_stopped_it(hoplab: World) ->
 def test_the_controller_hangs(hoplab: World) -> None:
     with nothing_left(hoplab):
         hoplab("up", "switch")
-        os.kill(find(hoplab, "hoplab.ryu_main"), signal.SIGSTOP)
+        os.kill(find(hoplab, "hoplab.control.ryu_main"), signal.SIGSTOP)
 
         def events_now() -> list[str]:
             return list(hoplab("ls", "--json").json[0].get("events", []))

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from hoplab.capture import pcapng
 from hoplab.wait import patience
-from hoplab.wire import pcapng
 from tests.conftest import PROJECT, World, need
 from tests.net.test_bad_input import nothing_left
 

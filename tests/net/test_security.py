@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hoplab import sandbox
+from hoplab.kernel import sandbox
 from tests.conftest import NOBODY, PROJECT, World
 
 pytestmark = pytest.mark.net

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from hoplab import osken_main, ryu_main
+from hoplab.control import osken_main, ryu_main
 
 ryu_main.prepare(alone=False)
 if os.environ.get("HOPLAB_TEST_PLATFORM") == "os-ken":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that never were, with traffic whose truth is known: the judge of `hoplab.trace.follow`.
+"""Networks that never were, with traffic whose truth is known: the judge of `hoplab.follow.follow`.
 
 What lives here: a simulation of cables, switches, hubs and routers that writes down, for
 every observation, the hop it belongs to, and for every hop the hop that caused it. What must not:
@@ -21,9 +21,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hoplab.trace.model import Doubt, Journey
-from hoplab.trace.wiring import Interface, Node, Wiring
-from hoplab.wire.observation import Observation, Reception
+from hoplab.capture.observation import Observation, Reception
+from hoplab.follow.model import Doubt, Journey
+from hoplab.follow.wiring import Interface, Node, Wiring
 from tests.unit import frames
 from tests.unit.frames import checksum, eth, ip, tcp, udp
 from tests.unit.toynet import Toy

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Health, Request, Story
-from hoplab.trace.story import tell
-from hoplab.trace.wiring import Interface, Node, Wiring
-from hoplab.wire.observation import Observation, Reception
-from hoplab.wire.packet import Packet, decode
+from hoplab.capture.observation import Observation, Reception
+from hoplab.decode.packet import Packet, decode
+from hoplab.follow.follow import follow
+from hoplab.follow.wiring import Interface, Node, Wiring
+from hoplab.story.records import Health, Request, Story
+from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit.toynet import Toy
 

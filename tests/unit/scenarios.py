@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hoplab.trace.narrative import Story
+from hoplab.story.records import Story
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, WEB, WEB_ROUTES, Playground, Talk, wire_up

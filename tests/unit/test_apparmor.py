@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hoplab import apparmor, doctor, programs, sandbox
+from hoplab import programs
 from hoplab.cli.main import main
+from hoplab.doctor import apparmor, checks
 from hoplab.errors import LabError
+from hoplab.kernel import sandbox
 
 PATHS = [
     "/home/learner/hoplab/.venv/bin/hoplab",
@@ -73,7 +75,7 @@ def test_doctor_offers_it_before_the_setting_for_everybody(scripts: Path, instal
     if installed:
         (scripts / "hoplab").touch()
     sysctl = f"sudo sysctl -w {sandbox.APPARMOR}=0"
-    check = doctor._apparmor(sandbox.Refusal(f"{sandbox.APPARMOR} is 1", sysctl))
+    check = checks._apparmor(sandbox.Refusal(f"{sandbox.APPARMOR} is 1", sysctl))
     assert not check.good
     if installed:
         assert check.fix == apparmor.install_line(scripts / "hoplab")

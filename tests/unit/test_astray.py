@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.trace.astray: a packet that reached nobody is told by the copy that came furthest."""
+"""hoplab.story.astray: a packet that reached nobody is told by the copy that came furthest."""
 
 from __future__ import annotations
 
 import pytest
 
+from hoplab.capture.observation import Reception
 from hoplab.report.terminal import render
-from hoplab.trace.narrative import Story, Trip
-from hoplab.wire.observation import Reception
+from hoplab.story.records import Story, Trip
 from tests.unit import frames
 from tests.unit.playground import Playground, Spec, wire_up
 from tests.unit.test_runs import untranslated

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.trace.claims: two cards with one address are told first; what only looks so is not."""
+"""hoplab.story.claims: two cards with one address are told first; what only looks so is not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import ipaddress
 from hoplab.report.as_json import to_dict
 from hoplab.report.language import language
 from hoplab.report.terminal import render
-from hoplab.trace.claims import Claims, find_claims
-from hoplab.trace.narrative import Story
+from hoplab.story.claims import Claims, find_claims
+from hoplab.story.records import Story
 from tests.unit import frames
 from tests.unit.frames import ACK, SYN
 from tests.unit.playground import Playground, Spec, wire_up

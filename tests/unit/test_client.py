@@ -16,10 +16,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from hoplab import client, daemon, sandbox
 from hoplab.cli import main, verbs_lab
+from hoplab.client import labs
 from hoplab.errors import Exit, LabError
-from hoplab.spec import LARGEST_MESSAGE, Spec
+from hoplab.kernel import sandbox
+from hoplab.service import server
+from hoplab.service.spec import LARGEST_MESSAGE, Spec
 from tests.conftest import PROJECT
 
 
@@ -30,18 +32,18 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_claimed_name_lives_until_it_is_given_up(state: Path) -> None:
-    claimed = client.claim("one")
+    claimed = labs.claim("one")
     assert claimed.handle.alive()
-    assert [handle.name for handle in client.live()] == ["one"]
+    assert [handle.name for handle in labs.live()] == ["one"]
     claimed.give_up()
-    assert not claimed.handle.alive() and client.live() == []
+    assert not claimed.handle.alive() and labs.live() == []
     assert list(state.iterdir()) == []
 
 
 def test_a_taken_name_is_refused() -> None:
-    client.claim("one")
+    labs.claim("one")
     with pytest.raises(LabError, match="a lab called one is up already") as caught:
-        client.claim("one")
+        labs.claim("one")
     assert caught.value.code == Exit.TAKEN and "--name" in caught.value.hint
 
 
@@ -49,8 +51,8 @@ def test_what_a_dead_lab_left_is_replaced(state: Path) -> None:
     (state / "one" / "logs").mkdir(parents=True)
     (state / "one" / "lab.json").write_text("{}")
     (state / "one" / "lock").touch()
-    assert client.live() == []
-    client.claim("one")
+    assert labs.live() == []
+    labs.claim("one")
     assert [path.name for path in (state / "one").iterdir()] == ["lock"]
 
 
@@ -61,41 +63,41 @@ def test_lookers_at_a_dead_lab_take_nobodys_name(state: Path) -> None:
     fd = os.open(state / "one" / "lock", os.O_RDWR)
     fcntl.flock(fd, fcntl.LOCK_SH)
     threading.Timer(0.2, os.close, [fd]).start()
-    client.claim("one").give_up()
+    labs.claim("one").give_up()
 
 
 def test_down_leaves_the_folder_of_a_lab_that_came_meanwhile(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.claim("one").give_up(keep_logs=True)
+    labs.claim("one").give_up(keep_logs=True)
     (state / "one").mkdir(exist_ok=True)
     (state / "one" / "lock").touch()
-    until_ended, claims = client._until_ended, []
+    until_ended, claims = labs._until_ended, []
 
-    def then_somebody_else(handle: client.Handle, within_s: float) -> None:
+    def then_somebody_else(handle: labs.Handle, within_s: float) -> None:
         until_ended(handle, within_s)
         if not claims:
-            claims.append(client.claim("one"))
+            claims.append(labs.claim("one"))
 
-    monkeypatch.setattr(client, "_until_ended", then_somebody_else)
-    client.down(client.Handle("one"))
-    assert client.Handle("one").alive() and (state / "one" / "lock").exists()
+    monkeypatch.setattr(labs, "_until_ended", then_somebody_else)
+    labs.down(labs.Handle("one"))
+    assert labs.Handle("one").alive() and (state / "one" / "lock").exists()
     claims[0].give_up()
 
 
 def test_looking_does_not_disturb_a_claim(state: Path) -> None:
     """Two who look at once do not take each other for a lab."""
-    claimed = client.claim("one")
+    claimed = labs.claim("one")
     claimed.give_up(keep_logs=True)
-    one, other = client.Handle("one"), client.Handle("one")
+    one, other = labs.Handle("one"), labs.Handle("one")
     assert not one.alive() and not other.alive()
-    client.claim("one")
+    labs.claim("one")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "-x", "a" * 42, "a b", "é"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(LabError, match="is no name for a lab"):
-        client.claim(name)
+        labs.claim(name)
 
 
 def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -103,27 +105,27 @@ def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path:
     blocked.touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(blocked))
     with pytest.raises(LabError, match="cannot be written") as caught:
-        client.claim("one")
+        labs.claim("one")
     assert "XDG_STATE_HOME" in caught.value.hint
 
 
 def test_a_recycled_pid_is_not_taken_for_a_lab(state: Path) -> None:
-    claimed = client.claim("one")
+    claimed = labs.claim("one")
     # Our own process has the lock open: this is what init looks like.
     (state / "one" / "init.pid").write_text(str(os.getpid()))
-    assert client._init_pid(claimed.handle) == os.getpid()
+    assert labs._init_pid(claimed.handle) == os.getpid()
     # Somebody else's process has not, whatever the file says.
     (state / "one" / "init.pid").write_text("1")
-    assert client._init_pid(claimed.handle) is None
+    assert labs._init_pid(claimed.handle) is None
 
 
 def test_no_lab_says_what_to_do() -> None:
     with pytest.raises(LabError, match="no lab is up") as caught:
-        client.find(None)
+        labs.find(None)
     assert caught.value.hint == "bring one up: hoplab up web"
-    client.claim("other")
+    labs.claim("other")
     with pytest.raises(LabError, match="no lab called web is up") as caught:
-        client.find("web")
+        labs.find("web")
     assert "other" in caught.value.hint
 
 
@@ -146,11 +148,11 @@ def test_a_death_in_a_sandbox_that_stands_is_not_blamed_on_a_setting(
         raise LabError("ovs-vswitchd ended", "see its log", Exit.LAB_DIED)
 
     monkeypatch.setattr(sandbox, "refusals", lambda tun=True: iter([setting]))
-    monkeypatch.setattr(client, "_start", lambda *_: SimpleNamespace(pid=sleeper.pid))
-    monkeypatch.setattr(client, "_await_ready", die)
+    monkeypatch.setattr(labs, "_start", lambda *_: SimpleNamespace(pid=sleeper.pid))
+    monkeypatch.setattr(labs, "_await_ready", die)
     spec = Spec("one", state / "one", PROJECT / "topologies" / "cable.py")
     with pytest.raises(LabError, match="ovs-vswitchd ended") as caught:
-        client.up(spec, lambda step: None)
+        labs.up(spec, lambda step: None)
     assert caught.value.code == Exit.LAB_DIED
     sleeper.wait(timeout=30)
 
@@ -162,10 +164,10 @@ def test_a_lab_that_dies_while_it_is_asked_is_told_of(state: Path) -> None:
         with ours:
             if order == "closed first":
                 theirs.close()
-            client.send(ours, {"op": "status"})
+            labs.send(ours, {"op": "status"})
             theirs.close()
             with pytest.raises(LabError, match="the lab one died while it was asked"):
-                client.receive(ours, "one")
+                labs.receive(ours, "one")
 
 
 def test_only_a_reader_of_ours_that_is_gone_ends_a_command_quietly(
@@ -186,9 +188,9 @@ def test_an_answer_of_any_length_arrives(size: int) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     answer = {"ok": "x" * size}
     with ours, theirs:
-        sender = threading.Thread(target=daemon._send, args=(theirs, answer))
+        sender = threading.Thread(target=server._send, args=(theirs, answer))
         sender.start()
-        assert client.receive(ours, "lab") == answer
+        assert labs.receive(ours, "lab") == answer
         sender.join()
 
 
@@ -200,7 +202,7 @@ def test_a_lab_that_dies_in_the_middle_of_an_answer_is_told(state: Path) -> None
             theirs.send(b'{"bytes": 500000}')
             theirs.send(b"half")
         with pytest.raises(LabError, match="died while it was asked"):
-            client.receive(ours, "lab")
+            labs.receive(ours, "lab")
 
 
 @pytest.mark.parametrize(
@@ -213,9 +215,9 @@ def test_scarcity_is_not_taken_for_a_folder_that_cannot_be_written(
     def start(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(client, "_start", start)
+    monkeypatch.setattr(labs, "_start", start)
     with pytest.raises(LabError, match=words) as caught:
-        client.up(Spec("scarce", Path(), Path("x.py")), lambda step: None)
+        labs.up(Spec("scarce", Path(), Path("x.py")), lambda step: None)
     assert caught.value.code == Exit.REFUSED
 
 
@@ -227,12 +229,12 @@ def test_a_lab_that_was_ended_did_not_die(state: Path) -> None:
     with ours:
         theirs.close()
         with pytest.raises(LabError, match="the lab lab was ended"):
-            client.receive(ours, "lab")
+            labs.receive(ours, "lab")
     later.join()
 
 
 def test_a_lab_that_comes_up_is_not_missing(state: Path) -> None:
-    claimed = client.claim("one")
+    claimed = labs.claim("one")
     for ask in (claimed.handle.connect, claimed.handle.state):
         with pytest.raises(LabError, match="the lab one is coming up or going down"):
             ask()
@@ -249,4 +251,4 @@ def test_a_user_without_an_account_and_without_HOME(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     with pytest.raises(LabError, match="HOME is not set"):
-        client.state_folder()
+        labs.state_folder()

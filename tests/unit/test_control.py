@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from hoplab import control, flows
-from hoplab.flows import Flow
+from hoplab.control import process
+from hoplab.openvswitch import flows
+from hoplab.openvswitch.flows import Flow
 
 
 def test_only_what_is_older_than_the_change_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,6 +15,6 @@ def test_only_what_is_older_than_the_change_goes(monkeypatch: pytest.MonkeyPatch
     gone: list[Flow] = []
     monkeypatch.setattr(flows, "flows", lambda _: [old, new])
     monkeypatch.setattr(flows, "remove", lambda _, some: gone.extend(some))
-    monkeypatch.setattr(control.time, "monotonic", lambda: 100.0)
-    control._drop_older("s1", began=99.0)
+    monkeypatch.setattr(process.time, "monotonic", lambda: 100.0)
+    process._drop_older("s1", began=99.0)
     assert gone == [old]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.trace.controller: frames joined with what switches and controller said about them."""
+"""hoplab.story.controller_answers: frames joined with what was said about them to a controller."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hoplab.capture.observation import Observation, Reception
+from hoplab.decode.openflow import decode
+from hoplab.follow.follow import follow
+from hoplab.follow.wiring import Wiring
 from hoplab.report.language import language
 from hoplab.report.terminal import render
-from hoplab.trace import charge
-from hoplab.trace.charge import Change
-from hoplab.trace.controller import _Tables
-from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Decision, Story
-from hoplab.trace.story import tell
-from hoplab.trace.wiring import Wiring
-from hoplab.wire.observation import Observation, Reception
-from hoplab.wire.openflow import decode
+from hoplab.story import controller_changes
+from hoplab.story.controller_answers import _Tables
+from hoplab.story.controller_changes import Change
+from hoplab.story.records import Decision, Story
+from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit.openflow_bytes import (
     CONTROLLER,
@@ -494,9 +494,9 @@ def test_another_controller_takes_charge() -> None:
 
 def test_of_many_switches_the_first_are_named_and_the_last() -> None:
     some = [Change(7, (0, 0, 6654), f"s{number}") for number in (10, 3, 1, 2, 5, 4)]
-    (remark,) = charge._remarks(some, 0)
+    (remark,) = controller_changes._remarks(some, 0)
     assert "took charge of s1, s2, s3, s4, s5 … s10 (6)." in remark.text
-    (remark,) = charge._remarks(some[1:], 0)
+    (remark,) = controller_changes._remarks(some[1:], 0)
     assert "took charge of s1, s2, s3, s4, s5." in remark.text
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from hoplab.ryu_main import LooseVersion, last_line
+from hoplab.control.ryu_main import LooseVersion, last_line
 
 ROOT = Path(__file__).resolve().parents[2]
-BY_MODULE = ("-m", "hoplab.ryu_main")
-BY_PATH = (str(ROOT / "hoplab" / "ryu_main.py"),)
+BY_MODULE = ("-m", "hoplab.control.ryu_main")
+BY_PATH = (str(ROOT / "hoplab" / "control" / "ryu_main.py"),)
 DEADLINE_S = 60  # generous: the machine may be busy; passing takes a third of a second
 
 

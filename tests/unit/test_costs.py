@@ -10,8 +10,8 @@ import pytest
 from hoplab.report import comparison
 from hoplab.report.cells import cells
 from hoplab.report.language import language
-from hoplab.trace import costs
-from hoplab.trace.narrative import LinkCount, Summary, Transfer
+from hoplab.story import costs
+from hoplab.story.records import LinkCount, Summary, Transfer
 
 S = 1_000_000_000
 

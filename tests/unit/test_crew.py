@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hoplab import control
-from hoplab.control import Controller
-from hoplab.crew import RESTARTS, Crew, _may_restart
+from hoplab.control import process
+from hoplab.control.process import Controller
+from hoplab.control.supervisor import RESTARTS, Crew, _may_restart
 from hoplab.errors import Exit, LabError
-from hoplab.wire.openflow_channel import CONTROLLER_PORTS
+from hoplab.openflow_channel import CONTROLLER_PORTS
 from tests.conftest import PROJECT
 
 HUB = (PROJECT / "controllers" / "hub.py",)
@@ -54,7 +54,7 @@ def test_what_the_old_controller_failed_does_not_count_against_a_new_one(
     it = crew(tmp_path)
     for name in ("start", "ready", "stop"):
         monkeypatch.setattr(Controller, name, lambda *_: None)
-    monkeypatch.setattr(control, "change_over", lambda *_, **__: [])
+    monkeypatch.setattr(process, "change_over", lambda *_, **__: [])
     restarts = it.shards[0].restarts
     assert [_may_restart(restarts) for _ in range(RESTARTS)][-2:] == [True, False]
     it.swap(HUB, lambda new: None)
@@ -76,7 +76,7 @@ def test_what_the_second_one_failed_does_not_count_against_the_first(
     became: list[tuple[int, str]] = []
     monkeypatch.setattr(Controller, "become", lambda self, role: became.append((self.port, role)))
     monkeypatch.setattr(Controller, "ended", lambda self: self is first)
-    monkeypatch.setattr("hoplab.crew.set_controllers", lambda targets: None)
+    monkeypatch.setattr("hoplab.control.supervisor.set_controllers", lambda targets: None)
     shard.joined, shard.bridges = True, ["s1"]
     for _ in range(RESTARTS):
         _may_restart(shard.second_restarts)

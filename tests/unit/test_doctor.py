@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hoplab import doctor, sandbox
+from hoplab.doctor import checks
 from hoplab.errors import Exit, LabError
+from hoplab.kernel import sandbox
 
 Setter = Callable[..., None]
 
@@ -99,7 +100,7 @@ def test_a_masked_proc_refuses_for_real() -> None:
     """As an ordinary user whose /proc has a cover, like the one that container runtimes put on."""
     script = (
         "mount -t tmpfs -o ro tmpfs /proc/fs && exec setpriv --reuid 65534 --regid 65534 "
-        f"--clear-groups {shlex.quote(sys.executable)} -c 'from hoplab import sandbox\n"
+        f"--clear-groups {shlex.quote(sys.executable)} -c 'from hoplab.kernel import sandbox\n"
         'sandbox.TUN = "/dev/null"; sandbox.start("x", [], lambda channel: 0)\''
     )
     root = str(Path(__file__).resolve().parents[2])
@@ -119,8 +120,8 @@ def test_doctor_lists_every_fault_and_its_fix(
         raise LabError("this machine refuses a lab to you", "see", Exit.REFUSED)
 
     monkeypatch.setattr(sandbox, "start", refuse)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name, path=None: None)
-    text = doctor.as_text(doctor.examine())
+    monkeypatch.setattr(checks.shutil, "which", lambda name, path=None: None)
+    text = checks.as_text(checks.examine())
     assert "NO  mnexec" in text and "sudo apt-get install mininet" in text
     for fix in ("user.max_net_namespaces=15000", "chmod 666", "apt-get install openvswitch-switch"):
         assert text.count(fix) == 1, f"{fix} once: {text}"
@@ -139,14 +140,14 @@ def test_a_setting_that_does_not_bite_is_no_fault(
             recv = staticmethod(lambda size: b"")
 
     monkeypatch.setattr(sandbox, "start", lambda *_: Trial)
-    assert all(check.good for check in doctor._machine())
+    assert all(check.good for check in checks._machine())
 
 
 # A filter of system calls, as container runtimes put on (seccomp(2)): one call is refused. Classic
 # BPF: load the call's number; if it is the one, the next instruction, else the one after it.
 FILTERED = """
 import ctypes, struct, sys
-from hoplab import sandbox
+from hoplab.kernel import sandbox
 code = struct.pack(
     "<HBBIHBBIHBBIHBBI",
     0x20, 0, 0, 0, 0x15, 0, 1, int(sys.argv[1]), 0x06, 0, 0, 0x50001, 0x06, 0, 0, 0x7FFF0000,

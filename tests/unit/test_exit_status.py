@@ -10,7 +10,7 @@ import pytest
 
 from hoplab.cli.verbs_live import _Printer
 from hoplab.report.language import language
-from hoplab.trace.exit_status import WORDS, ExitStatus
+from hoplab.story.exit_status import WORDS, ExitStatus
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.shark.extcap: what it answers Wireshark where no lab is needed."""
+"""hoplab.wireshark.extcap: what it answers Wireshark where no lab is needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from hoplab import wait
 from hoplab.errors import LabError
-from hoplab.shark import extcap
+from hoplab.wireshark import extcap
 
 
 @pytest.fixture(autouse=True)

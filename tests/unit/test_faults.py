@@ -12,8 +12,8 @@ import pytest
 
 from hoplab import runs
 from hoplab.report import as_json, terminal
-from hoplab.trace import story
-from hoplab.trace.faults import Faults
+from hoplab.story import tell
+from hoplab.story.faults import Faults
 
 RUN = Path(__file__).resolve().parents[1] / "data" / "runs" / "web-cold"
 SWITCH = RUN.parent / "switch"
@@ -33,16 +33,16 @@ def only_packet_5(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 PARTS = {
-    (story.Places, "learn"): "whose address is whose",
-    (story, "connections"): "TCP connections",
-    (story, "find_causes"): "why packets came",
-    (story, "conversation"): "what switches asked their controller",
-    (story, "add_decisions"): "what switches asked their controller",
-    (story, "make_steps"): "the steps",
-    (story, "add_remarks"): "remarks",
-    (story, "add_changes"): "who was in charge of the switches",
-    (story, "find_outcome"): "how it ended",
-    (story, "_count"): "the numbers",
+    (tell.Places, "learn"): "whose address is whose",
+    (tell, "connections"): "TCP connections",
+    (tell, "find_causes"): "why packets came",
+    (tell, "conversation"): "what switches asked their controller",
+    (tell, "add_decisions"): "what switches asked their controller",
+    (tell, "make_steps"): "the steps",
+    (tell, "add_remarks"): "remarks",
+    (tell, "add_changes"): "who was in charge of the switches",
+    (tell, "find_outcome"): "how it ended",
+    (tell, "_count"): "the numbers",
     (runs.Follower, "follow"): "where frames went",
     (terminal, "_header"): "the head of the story",
     (terminal, "_outcome"): "how it ended",
@@ -78,7 +78,7 @@ def test_the_rest_of_the_story_is_told(
 
 
 @pytest.mark.parametrize(
-    ("where", "name"), [(story, "tell_trip"), (terminal, "_trip"), (as_json, "_trip")]
+    ("where", "name"), [(tell, "tell_trip"), (terminal, "_trip"), (as_json, "_trip")]
 )
 def test_one_packet_alone_is_missing(
     where: Any, name: str, monkeypatch: pytest.MonkeyPatch
@@ -103,6 +103,6 @@ def test_very_many_faults_are_a_line() -> None:
 
 
 def test_without_anybody_who_takes_it_a_fault_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(story, "find_causes", broken)
+    monkeypatch.setattr(tell, "find_causes", broken)
     with pytest.raises(IndexError):
         runs.reopen(RUN)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hoplab import flows
 from hoplab.errors import LabError
-from hoplab.flows import Flow
+from hoplab.openvswitch import flows
+from hoplab.openvswitch.flows import Flow
 
 NOTHING = struct.pack("!HH4x", 1, 4)
 PORT = bytes.fromhex("0001000c 80000004 00000003 00000000")  # in_port=3: 12 bytes and padding

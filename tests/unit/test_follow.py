@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.trace.follow: every rule by itself on a small network, then random networks with truth."""
+"""hoplab.follow: every rule by itself on a small network, then random networks with truth."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoplab.trace.follow import Follower, follow
-from hoplab.trace.model import Doubt, Hop, Journey, Origin
-from hoplab.trace.tree import KEPT_COPIES, last_seen
-from hoplab.trace.wiring import Interface, Node, Wiring
-from hoplab.wire.observation import Observation, Reception
+from hoplab.capture.observation import Observation, Reception
+from hoplab.follow.follow import Follower, follow
+from hoplab.follow.model import Doubt, Hop, Journey, Origin
+from hoplab.follow.tree import KEPT_COPIES, last_seen
+from hoplab.follow.wiring import Interface, Node, Wiring
 from tests.unit import netmodel as nm
 
 US, MS, S = nm.US, nm.MS, nm.S

@@ -10,6 +10,7 @@ hoplab.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,23 +75,54 @@ def room_of(name: str) -> str | None:
     return parts[1] if not parts[1].startswith("__") else None
 
 
-# Rooms that may import only these rooms of ours.
-KNOWS = {
-    "sentences": set[str](),
-    "errors": set[str](),
-    "sandbox": {"errors"},
-    "wire": {"wire", "errors"},
-    "trace": {"trace", "wire", "errors"},
-    "runs": {"trace", "wire", "errors"},
-    "report": {"report", "runs", "trace", "wire", "errors"},
-}
-# Rooms that may import nothing but these and Python's own library.
-STANDARD_LIBRARY_ONLY = {"sentences", "errors", "sandbox"}
-# A foreign package, and the rooms that may import it.
-ONLY_IN = {
-    "mininet": {"network"}, "ryu": {"ryu_main"}, "os_ken": {"osken_main"},
-    "eventlet": {"ryu_main"}, "h11": {"http_peer", "proxy"},
+# What each room may import of ours, beside `sentences`, in which everybody speaks. A room is a
+# package, or a module beside the packages.
+_FILES = {"errors", "wait", "content", "outfile", "programs", "openflow_channel"}
+KNOWS: dict[str, set[str]] = {
+    "sentences": set(),
+    "errors": set(),
+    "openflow_channel": set(),
+    "programs": set(),
+    "pulse": set(),
+    "wait": {"errors"},
+    "content": {"errors"},
+    "outfile": {"errors"},
+    "decode": set(),
+    "capture": {"errors"},
+    "kernel": {"errors"},
+    "follow": {"capture", "decode"},
+    "story": {"follow", "capture", "decode", "openflow_channel"},
+    "runs": {"story", "follow", "capture", "openflow_channel", "errors"},
+    "report": {"runs", "story", "follow", "capture", "decode"},
+    "openvswitch": {"kernel", "programs", "pulse", "wait", "errors"},
+    "network": {"kernel", "openvswitch", "content", "errors"},
+    "control": {"openvswitch", "kernel", "openflow_channel", "pulse", "content", "wait", "errors"},
+    "service": {"network", "control", "openvswitch", "kernel", "capture", *_FILES},
+    "client": {"service", "control", "kernel", "capture", "story", "runs", *_FILES},
+    "browser": {"content", "wait"},
+    "stock": {
+        "client", "service", "control", "openvswitch", "kernel", "capture", *_FILES,
+    },
+    "doctor": {"client", "openvswitch", "kernel", *_FILES},
+    "wireshark": {"client", "capture", "errors"},
+    "cli": {
+        "client", "service", "openvswitch", "browser", "stock", "doctor", "wireshark",
+        "report", "runs", "story", "follow", "capture", *_FILES,
+    },
 }  # fmt: skip
+# Rooms that may import nothing but these and Python's own library.
+STANDARD_LIBRARY_ONLY = {
+    "sentences", "errors", "openflow_channel", "programs", "pulse", "wait", "outfile", "kernel",
+    "decode", "capture", "follow",
+}  # fmt: skip
+# A foreign package, and the files that may import it.
+ONLY_IN = {
+    "mininet": ("hoplab/network/",),
+    "ryu": ("hoplab/control/ryu_main.py",),
+    "eventlet": ("hoplab/control/ryu_main.py",),
+    "os_ken": ("hoplab/control/osken_main.py",),
+    "h11": ("hoplab/browser/",),
+}
 # Functions that load a file by its path, or put a folder where imports look.
 LOADERS = {
     "spec_from_file_location", "SourceFileLoader", "SourcelessFileLoader", "run_path", "addsitedir",
@@ -99,7 +131,7 @@ PATHS = ("sys.path", "path")  # the latter after `from sys import path`
 CHANGERS = {"insert", "append", "extend"}
 # Who may: the first loads the topology that a user named, as `mn --custom` does. The second stands
 # in a process of stock Mininet's and lets it find a Mininet that is installed elsewhere.
-MAY_LOAD = {"hoplab/network/topofile.py", "hoplab/stock.py"}
+MAY_LOAD = {"hoplab/network/topofile.py", "hoplab/stock/sitecustomize.py"}
 # The modules of content, as a folder of theirs on the path would make them importable.
 CONTENT_MODULES = {
     part.removesuffix(".py")
@@ -107,6 +139,14 @@ CONTENT_MODULES = {
     for path in (ROOT / folder).rglob("*.py")
     for part in path.relative_to(ROOT / folder).parts
 }
+
+
+def rooms(root: Path) -> set[str]:
+    """The names of all packages and modules directly below hoplab."""
+    return {
+        path.stem for path in (root / "hoplab").iterdir()
+        if path.name != "__init__.py" and (path.suffix == ".py" or (path / "__init__.py").exists())
+    }  # fmt: skip
 
 
 def faults(root: Path) -> list[str]:
@@ -117,16 +157,21 @@ def faults(root: Path) -> list[str]:
         found.append(f"{path.relative_to(root)}:{line}: {sentence}")
 
     for path in sorted((root / "hoplab").rglob("*.py")):
-        parts = path.relative_to(root).with_suffix("").parts
+        file = path.relative_to(root)
+        parts = file.with_suffix("").parts
         room = parts[1]
+        if room == "__init__":
+            continue
+        if room not in KNOWS:
+            fault(path, 1, f"the room {room} has no rule: say in KNOWS what it may import")
         for line, name in imports_of(path, parts[:-1]):
-            other, top = room_of(name), name.split(".")[0]
-            if other not in (None, "sentences") and room in KNOWS and other not in KNOWS[room]:
-                fault(path, line, f"{room} must not know {other}")
-            if other == "cli" and room not in ("cli", "__main__"):
+            target, top = room_of(name), name.split(".")[0]
+            if target in KNOWS and target not in {room, "sentences", *KNOWS.get(room, KNOWS)}:
+                fault(path, line, f"{room} must not know {target}")
+            if target == "cli" and room != "cli":
                 fault(path, line, "nothing imports cli")
-            if room not in ONLY_IN.get(top, {room}):
-                fault(path, line, f"only {' '.join(sorted(ONLY_IN[top]))} may import {top}")
+            if not file.as_posix().startswith(ONLY_IN.get(top, ("",))):
+                fault(path, line, f"only {' '.join(ONLY_IN[top])} may import {top}")
             if top in CONTENT or (top in CONTENT_MODULES and top not in sys.stdlib_module_names):
                 fault(path, line, f"the engine never imports content, such as {top}")
             if (
@@ -155,40 +200,65 @@ def test_every_import_is_allowed() -> None:
 
 
 BROKEN: list[tuple[str, str, str]] = [
-    ("hoplab/errors.py", "import hoplab.sandbox", "errors must not know sandbox"),
+    ("hoplab/openflow_channel.py", "import hoplab.wait", "openflow_channel must not know wait"),
+    ("hoplab/programs.py", "from hoplab import errors", "programs must not know errors"),
+    ("hoplab/pulse.py", "from hoplab import wait", "pulse must not know wait"),
+    ("hoplab/service/lab.py", "from h11 import Connection", "only hoplab/browser/ may import h11"),
+    ("hoplab/sentences.py", "from hoplab import errors", "sentences must not know errors"),
+    ("hoplab/errors.py", "import hoplab.kernel.sandbox", "errors must not know kernel"),
     ("hoplab/errors.py", "import dns.name", "errors uses the standard library only, not dns"),
-    ("hoplab/sandbox.py", "from hoplab.wire import pcapng", "sandbox must not know wire"),
-    ("hoplab/sandbox.py", "import mininet.net", "only network may import mininet"),
-    ("hoplab/wire/pcapng.py", "from hoplab import content", "wire must not know content"),
-    ("hoplab/wire/pcapng.py", "from ..trace import model", "wire must not know trace"),
-    ("hoplab/trace/story.py", "from hoplab.report import terminal", "trace must not know report"),
-    ("hoplab/trace/story.py", "from .. import network", "trace must not know network"),
+    ("hoplab/wait.py", "from hoplab import content", "wait must not know content"),
+    ("hoplab/content.py", "from hoplab import outfile", "content must not know outfile"),
+    ("hoplab/outfile.py", "from hoplab.client import labs", "outfile must not know client"),
+    ("hoplab/decode/dns.py", "from hoplab.capture import pcapng", "decode must not know capture"),
+    ("hoplab/decode/dns.py", "from hoplab.errors import LabError", "decode must not know errors"),
+    ("hoplab/capture/pcapng.py", "from hoplab import content", "capture must not know content"),
+    ("hoplab/capture/pcapng.py", "from ..follow import model", "capture must not know follow"),
+    ("hoplab/kernel/sandbox.py", "from hoplab.capture import ring", "kernel must not know capture"),
+    ("hoplab/kernel/batch.py", "from hoplab.network import net", "kernel must not know network"),
+    ("hoplab/kernel/sandbox.py", "import mininet.net", "only hoplab/network/ may import mininet"),
+    ("hoplab/follow/model.py", "from hoplab.story import tell", "follow must not know story"),
+    ("hoplab/follow/model.py", "import dpkt", "follow uses the standard library only, not dpkt"),
+    ("hoplab/story/tell.py", "from hoplab.report import terminal", "story must not know report"),
+    ("hoplab/story/tell.py", "from .. import network", "story must not know network"),
     ("hoplab/runs.py", "from hoplab.report import page", "runs must not know report"),
     ("hoplab/report/page.py", "from hoplab import client", "report must not know client"),
-    ("hoplab/daemon.py", "def f():\n    from mininet.net import Mininet", "only network may"),
-    ("hoplab/daemon.py", "import importlib\nimportlib.import_module('mininet.cli')", "only netw"),
-    ("hoplab/control.py", "import ryu", "only ryu_main may import ryu"),
-    ("hoplab/gate.py", "from h11 import Connection", "only http_peer proxy may import h11"),
-    ("hoplab/ryu_main.py", "from os_ken import cfg", "only osken_main may import os_ken"),
-    ("hoplab/web/server.py", "import hoplab.cli.main", "nothing imports cli"),
-    ("hoplab/web/server.py", "from hoplab import cli", "nothing imports cli"),
-    ("hoplab/proxy.py", "import http1", "the engine never imports content, such as http1"),
-    ("hoplab/lab.py", "from topologies import nodes", "the engine never imports content"),
-    ("hoplab/lab.py", "import importlib\nimportlib.import_module('kit')", "the engine never imp"),
-    ("hoplab/proxy.py", "import sys\nsys.path.insert(0, 'apps')", "the engine loads nothing by i"),
-    ("hoplab/proxy.py", "import sys\ndef f(x):\n    sys.path.append(x)", "the engine loads noth"),
-    ("hoplab/proxy.py", "from sys import path\npath.extend(['apps'])", "the engine loads nothing"),
-    ("hoplab/proxy.py", "import sys\nsys.path[:0] = ['apps']", "the engine loads nothing by its p"),
-    ("hoplab/proxy.py", "import sys\nsys.path += ['apps']", "the engine loads nothing by its path"),
-    ("hoplab/content.py", "import site\nsite.addsitedir('apps')", "the engine loads nothing by it"),
-    ("hoplab/runs.py", "import runpy\nrunpy.run_path('apps/fetch.py')", "the engine loads nothing"),
+    ("hoplab/openvswitch/ovsdb.py", "import hoplab.network", "openvswitch must not know network"),
+    ("hoplab/network/net.py", "from hoplab.service import lab", "network must not know service"),
+    ("hoplab/control/process.py", "from hoplab import network", "control must not know network"),
+    ("hoplab/control/process.py", "import ryu", "only hoplab/control/ryu_main.py may import ryu"),
+    ("hoplab/control/roles.py", "import eventlet", "only hoplab/control/ryu_main.py may import"),
+    ("hoplab/control/ryu_main.py", "from os_ken import cfg", "only hoplab/control/osken_main.py"),
+    ("hoplab/service/lab.py", "from hoplab.client import labs", "service must not know client"),
+    ("hoplab/service/lab.py", "from hoplab.story import tell", "service must not know story"),
+    ("hoplab/service/lab.py", "def f():\n    from mininet.net import Mininet", "only hoplab/netw"),
+    ("hoplab/service/lab.py", "import importlib\nimportlib.import_module('mininet.cli')", "only"),
+    ("hoplab/client/labs.py", "from hoplab.report import page", "client must not know report"),
+    ("hoplab/browser/proxy.py", "from hoplab.client import labs", "browser must not know client"),
+    ("hoplab/stock/run.py", "from hoplab.network import net", "stock must not know network"),
+    ("hoplab/doctor/checks.py", "from hoplab.service import lab", "doctor must not know service"),
+    ("hoplab/wireshark/extcap.py", "import hoplab.story.tell", "wireshark must not know story"),
+    ("hoplab/cli/main.py", "from hoplab.network import net", "cli must not know network"),
+    ("hoplab/attic/things.py", "import os", "the room attic has no rule"),
+    ("hoplab/report/server.py", "import hoplab.cli.main", "nothing imports cli"),
+    ("hoplab/report/server.py", "from hoplab import cli", "nothing imports cli"),
+    ("hoplab/browser/proxy.py", "import http1", "the engine never imports content, such as http1"),
+    ("hoplab/service/lab.py", "from topologies import nodes", "the engine never imports content"),
+    ("hoplab/service/lab.py", "import importlib\nimportlib.import_module('kit')", "the engine"),
+    ("hoplab/browser/proxy.py", "import sys\nsys.path.insert(0, 'apps')", "the engine"),
+    ("hoplab/browser/proxy.py", "import sys\ndef f(x):\n    sys.path.append(x)", "the engine"),
+    ("hoplab/browser/proxy.py", "from sys import path\npath.extend(['apps'])", "the engine"),
+    ("hoplab/browser/proxy.py", "import sys\nsys.path[:0] = ['apps']", "the engine"),
+    ("hoplab/browser/proxy.py", "import sys\nsys.path += ['apps']", "the engine"),
+    ("hoplab/content.py", "import site\nsite.addsitedir('apps')", "the engine"),
+    ("hoplab/runs.py", "import runpy\nrunpy.run_path('apps/fetch.py')", "the engine"),
     (
         "hoplab/cli/main.py",
         "from importlib import util\nutil.spec_from_file_location('fetch', 'apps/fetch.py')",
         "the engine loads nothing by its path: util.spec_from_file_location",
     ),
     (
-        "hoplab/lab.py",
+        "hoplab/service/lab.py",
         "from importlib.machinery import SourceFileLoader\nSourceFileLoader('kit', 'kit.py')",
         "the engine loads nothing by its path: SourceFileLoader",
     ),
@@ -209,17 +279,33 @@ def test_a_forbidden_import_is_found(tmp_path: Path, file: str, source: str, say
     assert any(fault.startswith(f"{file}:{line}: {says}") for fault in found), found
 
 
+def test_every_room_has_a_rule_with_a_broken_example() -> None:
+    assert rooms(ROOT) == set(KNOWS)
+    broken = {Path(file).with_suffix("").parts[1] for file, _, _ in BROKEN}
+    assert set(KNOWS) - broken == set()
+
+
+def test_rooms_say_what_they_are_for() -> None:
+    """Each package says in its docstring what lives there, what must not, and where to begin."""
+    for room in sorted(rooms(ROOT)):
+        package = ROOT / "hoplab" / room / "__init__.py"
+        if package.exists():
+            docstring = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+            for words in ("Lives here: ", "Must not: ", "Begin with "):
+                assert words in docstring, (room, words)
+
+
 ALLOWED: list[tuple[str, str]] = [
-    ("hoplab/sandbox.py", "import ctypes, os\nfrom hoplab.errors import LabError"),
-    ("hoplab/wire/pcapng.py", "from hoplab.wire.observation import Observation\nimport struct"),
-    ("hoplab/trace/story.py", "from hoplab.wire import packet\nfrom .model import Hop"),
-    ("hoplab/network.py", "def f():\n    from mininet.net import Mininet"),
-    ("hoplab/ryu_main.py", "import eventlet\nfrom ryu.cmd import manager"),
+    ("hoplab/kernel/sandbox.py", "import ctypes, os\nfrom hoplab.errors import LabError"),
+    ("hoplab/capture/pcapng.py", "from hoplab.capture.clock import Clock\nimport struct"),
+    ("hoplab/story/tell.py", "from hoplab.decode import packet\nfrom .trips import Places"),
+    ("hoplab/network/net.py", "def f():\n    from mininet.net import Mininet"),
+    ("hoplab/control/ryu_main.py", "import eventlet\nfrom ryu.cmd import manager"),
     ("hoplab/cli/main.py", "from hoplab.cli import parse\nfrom hoplab import __version__"),
-    ("hoplab/wire/capture.py", "from hoplab import __version__"),
+    ("hoplab/capture/capture.py", "from hoplab import __version__"),
     ("hoplab/network/topofile.py", "import sys\nsys.path.insert(0, 'where the user is')"),
-    ("hoplab/lab.py", "import os\nos.path.join('a')\nfolders = []\nfolders.append('apps')"),
-    ("hoplab/proxy.py", "import h11"),
+    ("hoplab/service/lab.py", "import os\nos.path.join('a')\nfolders = []\nfolders.append('b')"),
+    ("hoplab/browser/proxy.py", "import h11"),
     ("topologies/web.py", "from mininet.topo import Topo"),
     ("controllers/hub.py", "from ryu.base import app_manager"),
 ]
@@ -231,3 +317,23 @@ def test_an_allowed_import_is_left_alone(tmp_path: Path, file: str, source: str)
     path.parent.mkdir(parents=True)
     path.write_text(source + "\n")
     assert faults(tmp_path) == []
+
+
+def test_the_architecture_names_every_module_once() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = text[text.index("```\nhoplab/") :].split("```")[1]
+    named: list[str] = []
+    room = ""
+    for line in tree.splitlines():
+        entry = re.match(r"( {2}| {4})(\w+/|\w+\.py)(?: |$)", line)
+        if entry is None:
+            continue
+        if entry[2].endswith("/"):
+            room = entry[2]
+        else:
+            named.append((room if len(entry[1]) == 4 else "") + entry[2])
+    modules = {
+        str(path.relative_to(ROOT / "hoplab")) for path in (ROOT / "hoplab").rglob("*.py")
+        if path.name != "__init__.py"
+    }  # fmt: skip
+    assert sorted(named) == sorted(modules)

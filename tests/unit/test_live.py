@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.trace.live: what is told while frames come, judged by the story told afterwards."""
+"""hoplab.story.live: what is told while frames come, judged by the story told afterwards."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
+from hoplab.capture import pcapng
+from hoplab.follow.wiring import Wiring
+from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.report.cells import cells
 from hoplab.report.language import Language, catalogue
 from hoplab.report.page import asset
 from hoplab.report.terminal import live_lines
-from hoplab.trace.live import QUIET_NS, Live, News
-from hoplab.trace.narrative import Story, Trip
-from hoplab.trace.wiring import Wiring
-from hoplab.wire import pcapng
-from hoplab.wire.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.story.live import QUIET_NS, Live, News
+from hoplab.story.records import Story, Trip
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
 NAMES = sorted(path.name for path in RUNS.iterdir())

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hoplab import content, loops
+from hoplab import content
+from hoplab.service import loops
 
 
 def lab(*cables: str, controller: str = "hub", guarded: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
+from hoplab.capture import pcapng, recorder
+from hoplab.capture.observation import Observation, Reception
+from hoplab.decode import packet
+from hoplab.follow.follow import follow
 from hoplab.report import as_json, terminal
 from hoplab.report.language import language
 from hoplab.report.numbers import totals
-from hoplab.trace.controller import _Tables, _unasked
-from hoplab.trace.coverage import Coverage, Evidence
-from hoplab.trace.follow import follow
-from hoplab.trace.live import Live
-from hoplab.trace.narrative import Request, Story
-from hoplab.trace.story import tell
-from hoplab.wire import packet, pcapng, recorder
-from hoplab.wire.observation import Observation, Reception
+from hoplab.story.controller_answers import _Tables, _unasked
+from hoplab.story.coverage import Coverage, Evidence
+from hoplab.story.live import Live
+from hoplab.story.records import Request, Story
+from hoplab.story.tell import tell
 from tests.unit import frames, scenarios
 from tests.unit.playground import START_NS, Playground, Talk, wire_up
 

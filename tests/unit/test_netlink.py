@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab import netlink
+from hoplab.kernel import netlink
 
 
 def attributes(data: bytes) -> dict[int, bytes]:

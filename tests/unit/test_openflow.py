@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.wire.openflow, hoplab.trace.channel: messages from bytes, whole, cut, mixed up, random."""
+"""hoplab.decode.openflow and hoplab.story.conversation: messages whole, cut, mixed, random."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.trace.channel import conversation
-from hoplab.wire import openflow
-from hoplab.wire.observation import Observation, Reception
+from hoplab.capture.observation import Observation, Reception
+from hoplab.decode import openflow
+from hoplab.story.conversation import conversation
 from tests.unit import frames
 from tests.unit.openflow_bytes import (
     FLOOD,

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
+from hoplab.capture import pcapng
+from hoplab.capture.observation import Observation
+from hoplab.capture.pcapng import Capture, InterfaceInfo
 from hoplab.cli import verbs_live
+from hoplab.follow.wiring import Wiring
 from hoplab.report.as_json import to_dict
 from hoplab.report.language import language
 from hoplab.report.markdown import markdown
 from hoplab.report.page import page
 from hoplab.report.terminal import render
-from hoplab.trace.live import Live
-from hoplab.trace.wiring import Wiring
-from hoplab.wire import pcapng
-from hoplab.wire.observation import Observation
-from hoplab.wire.pcapng import Capture, InterfaceInfo
+from hoplab.story.live import Live
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
 COMPLETE = "Capture: complete, every frame found its place."

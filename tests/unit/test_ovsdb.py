@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from hoplab import bridges, ovsdb
 from hoplab.errors import LabError
+from hoplab.openvswitch import bridges, ovsdb
 
 
 class Server:

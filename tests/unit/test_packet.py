@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.wire.packet: each field of each header, checked by hand and by tshark; never an exception.
+"""hoplab.decode.packet: each field of each header, by hand and by tshark; never an exception.
 
 The frames are built here by hand, so that neither the decoder nor a library decides what is right.
 """
@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.wire import dns, http
-from hoplab.wire import packet as pk
-from hoplab.wire.observation import Observation, Reception
-from hoplab.wire.pcapng import InterfaceInfo, Writer
+from hoplab.capture.observation import Observation, Reception
+from hoplab.capture.pcapng import InterfaceInfo, Writer
+from hoplab.decode import dns, http
+from hoplab.decode import packet as pk
 from tests.unit import netmodel as nm
 
 A, B = bytes.fromhex("020000000100"), bytes.fromhex("0200000a0b0c")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.wire.pcapng: what is written is read, by us and by tshark; broken files are told."""
+"""hoplab.capture.pcapng: what is written is read, by us and by tshark; broken files are told."""
 
 from __future__ import annotations
 
@@ -14,8 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.wire.observation import Observation, Reception
-from hoplab.wire.pcapng import Capture, InterfaceInfo, PcapngError, Stream, Writer, read, write_all
+from hoplab.capture.observation import Observation, Reception
+from hoplab.capture.pcapng import (
+    Capture,
+    InterfaceInfo,
+    PcapngError,
+    Stream,
+    Writer,
+    read,
+    write_all,
+)
 
 INTERFACES = [
     InterfaceInfo(

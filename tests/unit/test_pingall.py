@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab import pingall
+from hoplab.service import pingall
 
 
 @given(st.binary(max_size=64).map(lambda data: data + b"\0" * (len(data) % 2)))

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from hoplab import gate, proxy, tunnel, wait
-from hoplab.proxy import MAX_TUNNELS, Origin, Proxy, _with_links
+from hoplab import wait
+from hoplab.browser import host_sockets, proxy, tunnel
+from hoplab.browser.proxy import MAX_TUNNELS, Origin, Proxy, _with_links
 from tests.conftest import need
 from tests.unit.test_apps_fetch import Script, answer
 
@@ -38,7 +39,7 @@ class Lab:
 
     def connect(self, host: str, port: int, secure: bool) -> socket.socket:
         if host == "closed.lab":
-            raise gate.Refused("closed.lab port 80: Connection refused")
+            raise host_sockets.Refused("closed.lab port 80: Connection refused")
         self.asked.append((host, port))
         if secure:
             self.secure.append(host)
@@ -270,22 +271,22 @@ def test_links_of_every_kind() -> None:
 
 def test_the_gate_hands_out_connected_sockets() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    program = str(Path(gate.__file__))
+    program = str(Path(host_sockets.__file__))
     process = subprocess.Popen([sys.executable, "-I", program], stdin=theirs)
     theirs.close()
-    found = gate.Gate(ours)
+    found = host_sockets.Gate(ours)
     try:
         with Script({"/": answer(b"through")}) as it:
             with found.connect("127.0.0.1", it.port) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert b"through" in sock.recv(4096)
             for host, port in (("no-such-name.invalid", 80), ("127.0.0.1", 1)):
-                with pytest.raises(gate.Refused, match=re.escape(f"{host} port {port}: ")):
+                with pytest.raises(host_sockets.Refused, match=re.escape(f"{host} port {port}: ")):
                     found.connect(host, port)
     finally:
         ours.shutdown(socket.SHUT_RDWR)
         assert process.wait(10) == 0
-    with pytest.raises(gate.Refused):
+    with pytest.raises(host_sockets.Refused):
         found.connect("127.0.0.1", 1)
 
 
@@ -392,7 +393,7 @@ def test_the_gate_checks_certificates(certificate: tuple[ssl.SSLContext, str]) -
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             inside = Inside(theirs, where, trusted)
-            found = gate.Gate(ours)
+            found = host_sockets.Gate(ours)
             if error is None:
                 with found.connect(host, 443, secure=True) as sock:
                     sock.sendall(b"hello")
@@ -401,7 +402,7 @@ def test_the_gate_checks_certificates(certificate: tuple[ssl.SSLContext, str]) -
             else:
                 if where != port:
                     threading.Thread(target=answer_in_plain_text, daemon=True).start()
-                with pytest.raises(gate.Refused, match=re.escape(error)):
+                with pytest.raises(host_sockets.Refused, match=re.escape(error)):
                     found.connect(host, 443, secure=True)
             ours.shutdown(socket.SHUT_RDWR)
             inside.join(10)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from hoplab.browser.http_peer import MAX_HEAD
+from hoplab.browser.proxy import MAX_BODY, Origin
 from hoplab.cli import verbs_open
 from hoplab.errors import LabError
-from hoplab.http_peer import MAX_HEAD
-from hoplab.proxy import MAX_BODY, Origin
 from tests.unit.test_apps_fetch import Script, answer
 from tests.unit.test_proxy import Lab
 
@@ -127,7 +127,7 @@ def test_a_browser_that_waits_for_a_word_before_it_sends_its_body(lab: Lab) -> N
 
 
 def test_a_body_that_is_too_large(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hoplab.proxy.MAX_BODY", 10)
+    monkeypatch.setattr("hoplab.browser.proxy.MAX_BODY", 10)
     raw = f"POST / HTTP/1.1\r\nHost: {host(lab)}\r\nContent-Length: {MAX_BODY}\r\n\r\n{'x' * 99}"
     assert lab.talk(raw.encode()).startswith(b"HTTP/1.1 413 ")
     assert lab.script.heads == []

@@ -11,7 +11,7 @@ import pytest
 
 from hoplab import content
 from hoplab.errors import Exit, LabError
-from hoplab.trace.wiring import Wiring, WiringError
+from hoplab.follow.wiring import Wiring, WiringError
 
 pytest.importorskip("mininet")
 

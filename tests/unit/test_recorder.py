@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.wire.recorder, ring and bpf: order of time, ends, filters, odd bytes."""
+"""hoplab.capture.recorder, ring and bpf: order of time, ends, filters, odd bytes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hoplab.capture import bpf, pcapng, recorder, ring
+from hoplab.capture.capture import Capture, ring_size
+from hoplab.capture.observation import Reception
 from hoplab.errors import LabError
-from hoplab.wire import bpf, pcapng, recorder, ring
-from hoplab.wire.capture import Capture, ring_size
-from hoplab.wire.observation import Reception
 
 T = 1_700_000_000_000_000_000
 
@@ -86,8 +86,9 @@ def test_a_clock_that_jumps_keeps_no_frame_back(
 
 # Where the time of day may be asked: it stamps what is shown to people or to the kernel's frames.
 TIME_OF_DAY = {
-    "wire/clock.py", "wire/recorder.py", "wire/capture.py", "cli/verbs_live.py", "trace/live.py",
-    "tables.py", "proxy.py",
+    "capture/clock.py", "capture/recorder.py", "capture/capture.py", "cli/verbs_live.py",
+    "story/live.py", "openvswitch/tables.py", "browser/proxy.py",
+    "client/together.py",
 }  # fmt: skip
 
 

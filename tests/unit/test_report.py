@@ -20,7 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hoplab import runs
+from hoplab.capture import pcapng
+from hoplab.capture.observation import Observation, Reception
 from hoplab.cli.main import main
+from hoplab.follow.wiring import Interface, Node, Wiring, natural
 from hoplab.report import cells
 from hoplab.report.drawing import drawing
 from hoplab.report.fields import changes, checksum, fields
@@ -30,10 +33,7 @@ from hoplab.report.layout import Picture, arrange
 from hoplab.report.markdown import markdown, text
 from hoplab.report.markup import Markup, escape, join, tag
 from hoplab.report.page import page
-from hoplab.trace.narrative import Trip
-from hoplab.trace.wiring import Interface, Node, Wiring, natural
-from hoplab.wire import pcapng
-from hoplab.wire.observation import Observation, Reception
+from hoplab.story.records import Trip
 from tests.unit import frames
 from tests.unit.playground import WEB, wire_up
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from hoplab import doctor, netlink, reported, sandbox
-from hoplab.reported import REPORTED, Machine
+from hoplab.doctor import checks, known_faults
+from hoplab.doctor.known_faults import REPORTED, Machine
+from hoplab.kernel import netlink, sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,8 +45,8 @@ def tcp(port: int, state: str) -> str:
     return "  sl  local_address rem_address   st\n" + line
 
 
-def found(machine: Machine) -> dict[str, reported.Note]:
-    return dict(reported.notes(machine))
+def found(machine: Machine) -> dict[str, known_faults.Note]:
+    return dict(known_faults.notes(machine))
 
 
 def test_on_a_machine_in_order_nothing_is_said(machine: Machine) -> None:
@@ -68,7 +69,7 @@ import subprocess, sys
 sys.path.insert(0, {str(ROOT)!r})
 subprocess.run("ip link add s1-eth1 type veth peer name h1-eth0", shell=True, check=True)
 subprocess.run("mount -t sysfs sysfs /sys", shell=True, check=True)
-from hoplab import reported
+from hoplab.doctor import known_faults as reported
 note = reported.leftover_interfaces(reported.Machine())
 assert note, "not seen"
 subprocess.run(note.fix.replace("sudo ", ""), shell=True)
@@ -114,12 +115,12 @@ def test_a_listening_port_is_read_as_the_kernel_writes_it() -> None:
     """Against the real table: the port that we listen on is in it, in that state."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        before = reported.OPENFLOW_PORTS
+        before = known_faults.OPENFLOW_PORTS
         try:
-            reported.OPENFLOW_PORTS = (port,)  # type: ignore[assignment]
-            assert reported.openflow_port_taken(Machine()) is not None
+            known_faults.OPENFLOW_PORTS = (port,)  # type: ignore[assignment]
+            assert known_faults.openflow_port_taken(Machine()) is not None
         finally:
-            reported.OPENFLOW_PORTS = before
+            known_faults.OPENFLOW_PORTS = before
 
 
 def test_sudo_does_not_find_it(machine: Machine) -> None:
@@ -130,14 +131,14 @@ def test_sudo_does_not_find_it(machine: Machine) -> None:
 
 
 def test_ryus_own_launcher(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reported.metadata, "version", lambda name: "0.41.3")
+    monkeypatch.setattr(known_faults.metadata, "version", lambda name: "0.41.3")
     put(machine.prefix / "bin/ryu-manager", "from ryu.cmd.manager import main\n")
     note = found(machine)["ryu-manager"]
-    assert "ALREADY_HANDLED" in note.found and "hoplab.ryu_main" in note.fix
-    monkeypatch.setattr(reported.metadata, "version", lambda name: "0.30.2")
+    assert "ALREADY_HANDLED" in note.found and "hoplab.control.ryu_main" in note.fix
+    monkeypatch.setattr(known_faults.metadata, "version", lambda name: "0.30.2")
     assert found(machine) == {}
-    monkeypatch.setattr(reported.metadata, "version", lambda name: "0.41.3")
-    put(machine.prefix / "bin/ryu-manager", 'exec python -m hoplab.ryu_main "$@"\n')
+    monkeypatch.setattr(known_faults.metadata, "version", lambda name: "0.41.3")
+    put(machine.prefix / "bin/ryu-manager", 'exec python -m hoplab.control.ryu_main "$@"\n')
     assert found(machine) == {}
 
 
@@ -147,21 +148,21 @@ def test_ryus_own_launcher(machine: Machine, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_environment_that_does_not_see_mininet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    monkeypatch.setattr(doctor.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks.sys, "prefix", str(tmp_path))
     put(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
-    told = {check.what: check for check in doctor._modules()}
+    told = {check.what: check for check in checks._modules()}
     mininet = told["Python's mininet"]
     assert "does not look at the distribution's packages" in mininet.found
     assert not mininet.good and mininet.fix == shlex.quote(str(ROOT / "scripts" / "install.sh"))
     assert "get_script_args" in told["Python's ryu"].found
-    monkeypatch.setattr(doctor.content, "installer", lambda: "")  # as from a wheel
-    fixes = [check.fix for check in doctor._modules()][1:]
+    monkeypatch.setattr(checks.content, "installer", lambda: "")  # as from a wheel
+    fixes = [check.fix for check in checks._modules()][1:]
     assert fixes[0] == "sudo apt-get install mininet" and "setuptools<68" in fixes[1]
     assert fixes[3] == f"{shlex.quote(sys.executable)} -m pip install dnspython"
     put(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = true\n")
     assert "does not look" not in next(
-        check.found for check in doctor._modules() if check.what == "Python's mininet"
+        check.found for check in checks._modules() if check.what == "Python's mininet"
     )
 
 
@@ -171,7 +172,7 @@ def test_a_program_for_another_processor(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mnexec").write_bytes(header)
     (tmp_path / "mnexec").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    told = {check.what: check for check in doctor._programs()}
+    told = {check.what: check for check in checks._programs()}
     assert "cannot be started: Exec format error" in told["mnexec"].found
     assert told["mnexec"].fix == "sudo apt-get install mininet --reinstall"
     assert told["bash"].good
@@ -179,7 +180,7 @@ def test_a_program_for_another_processor(tmp_path: Path, monkeypatch: pytest.Mon
 
 IN_A_CONTAINER = """
 import ctypes, os, struct, sys
-from hoplab import doctor
+from hoplab.doctor import checks as doctor
 ping, path = sys.argv[1:]
 # cap_net_raw=ep, as Debian's ping; then the bounding set loses CAP_NET_RAW, as in a container.
 os.setxattr(ping, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
@@ -218,13 +219,13 @@ def no_netem(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refused:
         returncode, stderr = 2, "Error: Specified qdisc kind is unknown.\n"
 
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *words, **more: Refused)
+    monkeypatch.setattr(checks.subprocess, "run", lambda *words, **more: Refused)
 
 
 TRIALS: dict[str, tuple[Break, bool, str]] = {
-    doctor.VETH: (no_veth, False, "modprobe veth"),
-    doctor.OFFLOADS: (stuck_offload, False, "modprobe openvswitch"),
-    doctor.NETEM: (no_netem, True, "modprobe sch_netem"),
+    checks.VETH: (no_veth, False, "modprobe veth"),
+    checks.OFFLOADS: (stuck_offload, False, "modprobe openvswitch"),
+    checks.NETEM: (no_netem, True, "modprobe sch_netem"),
 }
 
 
@@ -236,10 +237,10 @@ def test_what_the_trial_sandbox_meets(name: str, monkeypatch: pytest.MonkeyPatch
         pytest.skip("this machine refuses a sandbox to you")
     broken, good, fix = TRIALS[name]
     broken(monkeypatch)
-    told = {check.what: check for check in doctor._machine()}
+    told = {check.what: check for check in checks._machine()}
     assert told["a trial sandbox"].good
     assert told[name].good is good and fix in told[name].fix
-    assert not {doctor.VETH, doctor.OFFLOADS} & set(told) - {name}
+    assert not {checks.VETH, checks.OFFLOADS} & set(told) - {name}
 
 
 # ---- and the page that tells of them ------------------------------------------------------------
@@ -255,7 +256,7 @@ def test_the_page_tells_of_every_check_and_thread() -> None:
     for name, (_, threads) in REPORTED.items():
         assert rows[name] == ", ".join(threads)
     others = set(rows) - set(REPORTED) - {"what doctor looks at", "---"}
-    source = (ROOT / "hoplab" / "doctor.py").read_text()
+    source = (ROOT / "hoplab" / "doctor" / "checks.py").read_text()
     for name in others:
         known = name in source or re.fullmatch(r"Python's (mininet|ryu)", name)
         assert known, f"no check is called {name}"

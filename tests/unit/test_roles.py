@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hoplab import roles
+from hoplab.control import roles
 from tests.unit.fake_table import FakeSwitch, ofp, ofp_event, port_description
 
 

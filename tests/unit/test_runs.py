@@ -18,16 +18,16 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
+from hoplab.capture import pcapng
+from hoplab.capture.observation import Reception
+from hoplab.decode.packet import strip_padding
 from hoplab.errors import Exit, LabError
 from hoplab.report.cells import cells
 from hoplab.report.language import Language, catalogue, language
 from hoplab.report.markdown import markdown
 from hoplab.report.page import asset, page
 from hoplab.report.terminal import render
-from hoplab.trace.narrative import Story
-from hoplab.wire import pcapng
-from hoplab.wire.observation import Reception
-from hoplab.wire.packet import strip_padding
+from hoplab.story.records import Story
 from tests.unit.scenarios import SCENARIOS
 
 TESTS = Path(__file__).parent.parent
@@ -278,13 +278,13 @@ def test_columns_stand_below_each_other_in_chinese() -> None:
 
 
 def sentence_pieces() -> list[tuple[str, str]]:
-    """(file, piece) of every text in hoplab.trace that has a space in it and is no docstring."""
+    """(file, piece) of every text in hoplab.story that has a space in it and is no docstring."""
     found = []
     for name in (
         "titles", "tcp", "trips", "astray", "claims", "causes", "steps", "remarks", "outcome",
         "exit_status", "talks", "routes",
     ):  # fmt: skip
-        path = TESTS.parent / "hoplab" / "trace" / f"{name}.py"
+        path = TESTS.parent / "hoplab" / "story" / f"{name}.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
         quiet = {
             id(node.body[0].value)

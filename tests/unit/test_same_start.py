@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from hoplab.follow.wiring import Wiring
 from hoplab.report.language import language
-from hoplab.trace.same_start import Side, all_differences, differences, failed_in_all
-from hoplab.trace.wiring import Wiring
+from hoplab.story.same_start import Side, all_differences, differences, failed_in_all
 from tests.unit import frames
 from tests.unit.playground import Playground, Talk, wire_up
 from tests.unit.test_transfers import HOSTS, lab, send

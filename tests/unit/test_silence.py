@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from hoplab.trace.silence import silent_link
-from hoplab.trace.wiring import Wiring
+from hoplab.follow.wiring import Wiring
+from hoplab.story.silence import silent_link
 from tests.unit.playground import Playground, Spec, wire_up
 
 ROW: Spec = [

@@ -37,7 +37,7 @@ def older() -> list[str]:
 def told(python: str, folder: Path) -> str:
     site, tree = folder / "site", folder / "tree/mininet"
     site.mkdir(), tree.mkdir(parents=True)
-    (site / "sitecustomize.py").symlink_to(PROJECT / "hoplab/stock.py")
+    (site / "sitecustomize.py").symlink_to(PROJECT / "hoplab/stock/sitecustomize.py")
     (tree / "__init__.py").touch()
     (tree / "util.py").write_text("def sysctlTestAndSet(name, limit): return 'not told'\n")
     done = subprocess.run(

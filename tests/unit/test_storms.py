@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
+from hoplab.capture import pcapng
+from hoplab.capture.observation import Reception
+from hoplab.follow.follow import follow
+from hoplab.follow.tree import STORM_FROM
 from hoplab.report.terminal import render
-from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Story
-from hoplab.trace.story import tell
-from hoplab.trace.tree import STORM_FROM
-from hoplab.wire import pcapng
-from hoplab.wire.observation import Reception
+from hoplab.story.records import Story
+from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit import netmodel as nm
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoplab.record import _comments
+from hoplab.capture.observation import Observation, Reception
+from hoplab.client.recording import _comments
+from hoplab.decode import dns as wire_dns
+from hoplab.follow.follow import follow
 from hoplab.report.as_json import to_dict
 from hoplab.report.terminal import DETAILS, render
-from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Request, Step, Story, Trip
-from hoplab.trace.story import tell
-from hoplab.trace.titles import clean, dns_result, plural
-from hoplab.wire import dns as wire_dns
-from hoplab.wire.observation import Observation, Reception
+from hoplab.story.records import Request, Step, Story, Trip
+from hoplab.story.tell import tell
+from hoplab.story.titles import clean, dns_result, plural
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, START_NS, WEB, Playground, Talk, wire_up

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from hoplab.trace.narrative import Story
-from hoplab.wire.packet import Packet
+from hoplab.decode.packet import Packet
+from hoplab.story.records import Story
 from tests.unit import frames
 from tests.unit.frames import ACK, PSH, RST, SYN
 from tests.unit.playground import CABLE, Playground, Talk, wire_up

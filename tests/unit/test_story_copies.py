@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from hoplab.capture.observation import Observation
+from hoplab.follow.wiring import Wiring
 from hoplab.report.terminal import render
-from hoplab.trace.live import Live
-from hoplab.trace.narrative import Story
-from hoplab.trace.wiring import Wiring
-from hoplab.wire.observation import Observation
+from hoplab.story.live import Live
+from hoplab.story.records import Story
 from tests.unit import frames
 from tests.unit.playground import START_NS, Playground, Spec, wire_up
 from tests.unit.test_runs import untranslated

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.trace.follow import follow
-from hoplab.trace.http_messages import CLIENT as CLIENT_SIDE
-from hoplab.trace.http_messages import SERVER, Dialogue, Sending
-from hoplab.trace.narrative import Health, Request, Story, Trip
-from hoplab.trace.remarks import add_remarks
-from hoplab.trace.steps import Facts, make_steps
-from hoplab.trace.story import tell
-from hoplab.trace.tcp import connections
-from hoplab.wire.packet import Packet, decode
+from hoplab.decode.packet import Packet, decode
+from hoplab.follow.follow import follow
+from hoplab.story.http_messages import CLIENT as CLIENT_SIDE
+from hoplab.story.http_messages import SERVER, Dialogue, Sending
+from hoplab.story.records import Health, Request, Story, Trip
+from hoplab.story.remarks import add_remarks
+from hoplab.story.steps import Facts, make_steps
+from hoplab.story.tcp import connections
+from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH
 from tests.unit.playground import WEB, Playground, Talk, wire_up

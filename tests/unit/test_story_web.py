@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.trace.narrative import Story
-from hoplab.wire import tls
+from hoplab.decode import tls
+from hoplab.story.records import Story
 from tests.conftest import need
 from tests.unit.frames import ACK, PSH
 from tests.unit.playground import Talk

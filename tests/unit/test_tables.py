@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hoplab import control, tables
+from hoplab.control import process
+from hoplab.openvswitch import tables
 
 # As Open vSwitch 3.1 prints them: Nicira's form and OpenFlow 1.3's.
 NICIRA = """NXST_FLOW reply (xid=0x4):
@@ -98,24 +99,24 @@ def test_unanswered_echoes_in_a_row_are_a_stopped_pulse(
     answers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peer = Peer(answers)
-    pulse = control.Echoes(peer.port)
+    pulse = process.Echoes(peer.port)
     clock: Any = [1000.0]
-    monkeypatch.setattr(control.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(process.time, "monotonic", lambda: clock[0])
     beats = 0
     while not pulse.stopped():
-        clock[0] += control.Echoes.BEAT_S
+        clock[0] += process.Echoes.BEAT_S
         beats += 1
         assert beats < 50
         # What was asked has been seen, and answered if it was to be.
         assert peer.seen.acquire(timeout=30)
         if beats == 1:
             assert peer.seen.acquire(timeout=30)  # the greeting came along
-    assert beats == answers + control.Echoes.BEATS
+    assert beats == answers + process.Echoes.BEATS
     pulse.close()
 
 
 def test_who_asks_too_often_is_not_answered_sooner() -> None:
     peer = Peer(0)
-    pulse = control.Echoes(peer.port)
+    pulse = process.Echoes(peer.port)
     assert not any(pulse.stopped() for _ in range(100))
     pulse.close()

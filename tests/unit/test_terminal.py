@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
+from hoplab.follow.follow import follow
 from hoplab.report.as_json import FORMAT, to_dict
 from hoplab.report.terminal import render
-from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Health
-from hoplab.trace.story import tell
+from hoplab.story.records import Health
+from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit.playground import CABLE, Playground, wire_up
 from tests.unit.scenarios import SCENARIOS, close_merged, hub_cold, switch_cold, switch_warm

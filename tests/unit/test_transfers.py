@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from hoplab.trace.narrative import Summary, Transfer
-from hoplab.wire.observation import Reception
+from hoplab.capture.observation import Reception
+from hoplab.story.records import Summary, Transfer
 from tests.unit import frames
 from tests.unit.playground import Playground, Spec, Talk, wire_up
 

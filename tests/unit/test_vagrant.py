@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hoplab.proxy import PORT
+from hoplab.browser.proxy import PORT
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
+from hoplab.decode.greeting import of_client, of_server, shown
+from hoplab.decode.packet import decode
+from hoplab.follow.follow import follow
 from hoplab.report.terminal import render
-from hoplab.trace.follow import follow
-from hoplab.trace.narrative import Outcome, Story
-from hoplab.trace.story import Coverage, tell
-from hoplab.wire.greeting import of_client, of_server, shown
-from hoplab.wire.packet import decode
+from hoplab.story.records import Outcome, Story
+from hoplab.story.tell import Coverage, tell
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, Playground, Talk, wire_up

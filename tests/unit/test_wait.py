@@ -16,8 +16,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from hoplab import client, switchd, wait
+from hoplab import wait
+from hoplab.client import labs
 from hoplab.errors import LabError
+from hoplab.openvswitch import daemons
 from tests.conftest import PROJECT, _patient
 
 
@@ -45,14 +47,14 @@ def test_the_tests_own_deadlines_are_patient_too(monkeypatch: pytest.MonkeyPatch
 
 def test_open_vswitch_s_tools_are_given_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPLAB_PATIENCE", "1.5")
-    assert switchd._timeout(5) == "--timeout=8"
+    assert daemons._timeout(5) == "--timeout=8"
 
 
 def test_an_answer_is_waited_for_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOPLAB_PATIENCE", "3")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, pytest.raises(LabError, match=r"has not answered for 0\.03 s"):
-        client.receive(ours, "lab", within_s=0.01)
+        labs.receive(ours, "lab", within_s=0.01)
 
 
 def test_an_app_that_hangs_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

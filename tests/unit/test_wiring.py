@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.trace.wiring: look-ups, and a sentence for every way in which the file can be broken."""
+"""hoplab.follow.wiring: look-ups, and a sentence for every way in which the file can be broken."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from hoplab.trace.wiring import Wiring, WiringError
-from hoplab.wire.pcapng import InterfaceInfo
+from hoplab.capture.pcapng import InterfaceInfo
+from hoplab.follow.wiring import Wiring, WiringError
 
 LAB: dict[str, Any] = {
     "format": 1,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable
 from itertools import count
 from typing import Generic, TypeVar
 
-from hoplab.wire.observation import Reception
+from hoplab.capture.observation import Reception
 
 Port = TypeVar("Port", bound=Hashable)  # whatever a network calls the end of a cable
 

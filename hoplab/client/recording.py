@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One command on one host, with every frame of the lab captured around it.
+
+Capture first, tell later: listen everywhere, run the command, wait until the network is quiet,
+stop. What is left is a run folder: `lab.json` (who is wired to whom), `capture.pcapng` (all
+interfaces), `trace.json` (the story as data). Telling reads nothing but that folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hoplab import content
+from hoplab.capture import pcapng
+from hoplab.client import labs
+from hoplab.client.commands import Interrupts, TimedOut, run_on
+from hoplab.client.interrupts import hold_interrupts
+from hoplab.errors import LabError, cannot_write
+from hoplab.runs import CAPTURE, HELD_MOST, STATE, TRACE
+from hoplab.story.records import Leg
+from hoplab.story.tell import Story
+
+QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
+QUIET_WITHIN_S = 4.0
+STOP_S = 5.0  # for a capture to end, where somebody is in a hurry
+
+__all__ = ["CAPTURE", "STATE", "TRACE", "Run", "fetch_command", "record"]
+
+
+LATE = 124  # the exit code of a command that was ended because it took too long, as timeout(1) has
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was recorded. `folder` holds the files; `code` and `output` are the command's. late: it
+    had to be ended. interrupted: somebody pressed Ctrl-C, and the command was told."""
+
+    folder: Path
+    code: int
+    output: str
+    quiet: bool
+    frames: int
+    dropped: int
+    late: TimedOut | None = None
+    interrupted: bool = False
+
+
+@contextlib.contextmanager
+def _listening(handle: labs.Handle, path: Path) -> Any:
+    with handle.connect() as sock:
+        labs.send(sock, {"op": "capture", "path": str(path)})
+        labs.receive(sock, handle.name)
+        yield sock
+
+
+def record(
+    handle: labs.Handle,
+    host: str,
+    argv: Sequence[str],
+    folder: Path,
+    *,
+    show: bool = False,
+    timeout_s: float = 120,
+) -> Run:
+    """Run `argv` on `host` with everything captured into `folder`, which exists.
+
+    show: what the command prints goes to our own stdout and stderr, as it comes. A command that
+    does not end is ended after `timeout_s`; what its frames did until then is recorded all the
+    same. A KeyboardInterrupt leaves what was captured in `folder`. Raises LabError.
+    """
+    with _listening(handle, folder / CAPTURE) as capture, Interrupts() as interrupts:
+        try:
+            late = None
+            try:
+                code, output = run_on(
+                    handle, host, argv, show=show, timeout_s=timeout_s, interrupts=interrupts
+                )
+            except TimedOut as error:
+                code, output, late = LATE, error.output, error
+            run = _end(handle, capture, folder, code, output)
+        except KeyboardInterrupt:
+            hold_interrupts()  # whoever pressed it twice presses it again
+            with contextlib.suppress(LabError, OSError):
+                labs.send(capture, {"stop": True})
+                labs.receive(capture, handle.name, STOP_S)
+                shutil.copyfile(handle.folder / STATE, folder / STATE)
+            raise
+        return replace(run, late=late, interrupted=interrupts.count > 0)
+
+
+def _end(
+    handle: labs.Handle, capture: socket.socket, folder: Path, code: int, output: str
+) -> Run:
+    """Wait until the network is quiet, and stop."""
+    labs.send(capture, {"quiet_s": QUIET_S, "within_s": QUIET_WITHIN_S})
+    calm = labs.receive(capture, handle.name)["ok"]
+    labs.send(capture, {"stop": True})
+    held = labs.receive(capture, handle.name)["ok"]
+    try:
+        shutil.copyfile(handle.folder / STATE, folder / STATE)
+    except OSError as error:
+        raise cannot_write(error, folder) from error
+    return Run(folder, code, output, calm["quiet"], held["frames"], held["dropped"])
+
+
+def watch(handle: labs.Handle, folder: Path, until: Callable[[], None]) -> Run:
+    """Capture everything into `folder`, which exists, while `until` runs. Raises LabError."""
+    with _listening(handle, folder / CAPTURE) as capture:
+        until()
+        return _end(handle, capture, folder, 0, "")
+
+
+def fetch_command(url: str, timeout_s: float = 30, *, every: bool = False) -> list[str]:
+    """The command line that fetches a URL with the lab's own client; `every`: and what it shows."""
+    fetch = content.folder("apps") / "fetch.py"
+    command = [sys.executable, str(fetch), url, "--timeout", f"{timeout_s:g}"]
+    return [*command, "--all"] if every else command
+
+
+def annotate(folder: Path, story: Story) -> None:
+    """Put the story's own line into the capture, as a comment of every frame that it tells of.
+    Raises OSError; the capture is as it was then."""
+    path = folder / CAPTURE
+    fresh = path.with_suffix(".new")
+    try:
+        _annotate(path, fresh, story)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
+
+
+def _annotate(path: Path, fresh: Path, story: Story) -> None:
+    with open(fresh, "wb") as file:
+        if path.stat().st_size <= HELD_MOST:
+            pcapng.write_all(file, pcapng.read(path), _comments(story))
+        else:
+            pieces = pcapng.read_pieces(path)
+            capture, frames = next(pieces)
+            rest = itertools.chain.from_iterable(more for _, more in pieces)
+            pcapng.write_all(file, capture, _comments(story), itertools.chain(frames, rest))
+    os.replace(fresh, path)
+
+
+def _fate(leg: Leg) -> str:
+    """What is to be said of a frame that was not seen to arrive."""
+    if leg.lost:
+        return ", lost there"
+    if leg.cut:
+        return ", cut by the capture's end"
+    return ", not seen to arrive" if leg.unseen else ""
+
+
+def _comments(story: Story) -> dict[int, str]:
+    """Frame number -> '#3 DNS question A www.itheima.com, hop 2 of 5: s1-eth3 to r1-eth0'."""
+    comments: dict[int, str] = {}
+    for trip in story.trips:
+        unwanted = {one.leg for one in trip.ignored}
+        hops: list[int] = []  # of each leg, from the sender on: copies have the same
+        for leg in trip.legs:
+            hops.append(1 if leg.parent is None else hops[leg.parent] + 1)
+        copies, most = Counter(hops), max(hops, default=0)
+        for leg, hop in zip(trip.legs, hops, strict=True):
+            way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
+            place = f"hop {hop} of {most}"
+            if copies[hop] > 1:
+                place += f", one of {copies[hop]} copies"
+            text = f"#{trip.number} {trip.title}, {place}: {way}"
+            if leg.sent is not None:
+                comments[leg.sent] = text + _fate(leg)
+            if leg.received is not None:
+                ignored = f", ignored by {leg.head}" if leg.index in unwanted else ""
+                comments[leg.received] = text + ignored
+        for one in trip.decisions:
+            for number, what in ((one.packet_in, "the question"), (one.packet_out, "the answer")):
+                if number:
+                    comments[number] = f"#{trip.number} {what} about it: {one.sentence}"
+    return comments

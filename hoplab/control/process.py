@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller of a lab: Ryu as a child process, and changing it while the network runs.
+
+States of a controller process: starting -> listening -> in charge -> ended or stuck. Stuck is one
+that is there and does not answer: an OpenFlow echo that nobody answers tells (`Echoes`).
+
+A swap makes before it breaks: the new controller listens before any switch hears of it, all
+switches change over in one transaction, flows of the old one are taken away only when the new one
+has put in its own, and only then does the old process end. A new controller that cannot start
+leaves the old one in charge.
+
+A controller that died is replaced in the same way, by a process on another port: Open vSwitch goes
+to a new address at once, while it waits a second and more before it tries an old one again.
+
+Ryu itself is never imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+import re
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hoplab import content, wait
+from hoplab.control import preloaded
+from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.openvswitch import daemons, flows
+from hoplab.openvswitch.bridges import all_connected, set_controllers
+from hoplab.pulse import Pulse
+
+START_S = 20
+FLOWS_S = 8  # how long a new controller may take to put in its first flow
+PLATFORMS = {"ryu": preloaded.MODULE, "os-ken": "hoplab.control.osken_main"}  # what runs an app
+_HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
+_HEADER = struct.Struct("!BBHI")  # version, type, length, number
+# An app that asks Ryu for the links between switches: Ryu looks for them only if it is told to, by
+# frames that would disturb who does not ask.
+_LINKS = re.compile(r"\b(?:ryu|os_ken)\.topology\b|\bfrom (?:ryu|os_ken) import .*\btopology\b")
+_LISTEN = b"0A"  # TCP_LISTEN in /proc/net/tcp
+
+
+@functools.cache
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+@dataclass
+class Controller:
+    """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
+    listens on 127.0.0.1, `folder` the lab's, `own` where an app may leave what it wants to tell,
+    `platform` Ryu or its maintained fork. role: '' for the only one, else what it starts as,
+    'slave G' or 'master G' (`roles`). workplace: the folder that relative names in an app mean."""
+
+    files: tuple[Path, ...]
+    port: int
+    folder: Path
+    platform: str = "ryu"
+    own: Path | None = None
+    role: str = ""
+    workplace: Path = Path("/")
+    process: subprocess.Popen[bytes] | None = None
+    pidfd: int = -1
+    pulse: Echoes | None = None
+    halted: bool = False
+
+    @property
+    def target(self) -> str:
+        """As Open vSwitch names it."""
+        return f"tcp:127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "logs" / f"controller-{self.port}.log"
+
+    @property
+    def name(self) -> str:
+        """As it is asked for: 'two_table_switch,monitor'."""
+        return ",".join(file.stem for file in self.files)
+
+    @property
+    def title(self) -> str:
+        """As sentences name it: 'two_table_switch.py, monitor.py'."""
+        return ", ".join(file.name for file in self.files)
+
+    def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
+        """Start the process; `ready` waits for it. Raises LabError when there is no such file,
+        or the machine gives no process.
+
+        ready: a process that has loaded Ryu already (`spare`), with its output in our log.
+        """
+        for file in self.files:
+            if not file.is_file():
+                raise LabError(
+                    f"there is no controller file {file}",
+                    "name one of ours (`hoplab path --list`) or a file of your own",
+                    Exit.NO_SUCH,
+                )
+        module, package = PLATFORMS[self.platform], self.platform.replace("-", "_")
+        if not _installed(package):
+            raise LabError(
+                f"{self.platform} is not installed for {sys.executable}",
+                f"run {content.installer() or 'scripts/install.sh in a checkout'} and use its "
+                ".venv/bin/hoplab; hoplab doctor knows more"
+                if package == "ryu"
+                else f"install it beside hoplab: {sys.executable} -m pip install {self.platform}",
+                Exit.REFUSED,
+            )
+        arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
+        arguments += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
+        if any(_LINKS.search(file.read_text(errors="replace")) for file in self.files):
+            arguments.append("--observe-links")
+        own = {
+            "HOPLAB_FOLDER": str(self.own or self.folder),
+            "HOPLAB_WORKPLACE": str(self.workplace),
+        }
+        if self.role:
+            own["HOPLAB_ROLE"] = self.role
+        self.close()
+        try:
+            if ready is not None and preloaded.employ(ready, arguments, own):
+                self.process = ready
+            else:
+                with open(self.log, "ab") as log:
+                    self.process = subprocess.Popen(
+                        [sys.executable, "-m", module, *arguments],
+                        stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        env={**preloaded.environment(), **own},
+                        cwd=preloaded.START,
+                        start_new_session=True,
+                    )
+            self.pidfd = os.pidfd_open(self.process.pid)
+        except OSError as error:
+            self.stop()
+            raise cannot_write(error, self.folder) from error
+
+    def listens(self) -> bool:
+        """Whether switches could connect. Raises LabError with its last words if it has ended."""
+        self.must_run()
+        return listening(self.port)
+
+    def ready(self, wanted: Callable[[], None] = lambda: None) -> None:
+        """Wait until it listens. Raises LabError with its last words if it ends instead, and
+        whatever `wanted` raises meanwhile."""
+
+        def listens() -> bool:
+            wanted()
+            return self.listens()
+
+        wait.until(
+            listens,
+            f"the controller {self.title} to listen on port {self.port}",
+            within_s=START_S,
+            hint=f"its log: {self.log}",
+        )
+
+    def must_run(self) -> None:
+        """Raises LabError with its last words if it has ended."""
+        process = self.process
+        if process is not None and process.poll() is not None:
+            lines = daemons.tail(self.log, 20).splitlines()
+            text = "\n".join([x for x in lines if "<frozen importlib" not in x][-12:])
+            where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+            raise LabError(
+                f"the controller {self.title} ended while starting: {where}",
+                f"mend it; it can be tried alone: {self._alone()}",
+                Exit.BAD_INPUT,
+                text,
+            )
+
+    def _alone(self) -> str:
+        """The command that runs the files outside a lab, with what ours import beside them."""
+        beside = shlex.quote(str(content.folder("controllers")))
+        return f"PYTHONPATH={beside} ryu-manager {shlex.join(map(str, self.files))}"
+
+    def ended(self) -> bool:
+        """Whether the process was started and is no longer there."""
+        return self.process is not None and self.process.poll() is not None
+
+    def stuck(self) -> str:
+        """Why it is of no use though it is there, in words; '' if it is well. To be asked every now
+        and then."""
+        if self.pulse is None:
+            self.pulse = Echoes(self.port)
+        before, self.halted = self.halted, self._halted()
+        if before and self.halted:  # twice, for a debugger stops and goes on
+            return "was stopped (SIGSTOP)"
+        return f"has not answered for {self.pulse.patience_s():g} s" if self.pulse.stopped() else ""
+
+    def _halted(self) -> bool:
+        """Whether a signal has stopped it."""
+        with contextlib.suppress(OSError):
+            if self.process is not None:
+                return daemons.halted(self.process.pid)
+        return False
+
+    def become(self, role: str) -> None:
+        """Tell a process with a role to take another one."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(f"{role}\n".encode())
+                self.process.stdin.flush()
+
+    def stop(self) -> None:
+        """End the process at once: its flows stay in the switches."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was open to watch the process."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        if self.pulse is not None:
+            self.pulse.close()
+            self.pulse = None
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+
+class Echoes(Pulse):
+    """A connection of the engine's own to a controller, for nothing but echoes (OpenFlow 1.3.5,
+    6.1.2). It never says which switch it is, so no app hears of it."""
+
+    BEAT_S, BEATS = 0.5, 6
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._socket = socket.socket()
+        self._socket.setblocking(False)
+        self._socket.connect_ex(("127.0.0.1", port))
+        self._asked = 0
+        self._received = bytearray()
+        self._greeted = False
+
+    def _ask(self) -> None:
+        self._asked += 1
+        with contextlib.suppress(OSError):
+            if not self._greeted:
+                self._socket.send(_HEADER.pack(4, _HELLO, _HEADER.size, 0))
+                self._greeted = True
+            self._socket.send(_HEADER.pack(4, _ECHO_REQUEST, _HEADER.size, self._asked))
+
+    def _answered(self) -> bool:
+        answered = False
+        with contextlib.suppress(OSError):
+            while data := self._socket.recv(65536):
+                self._received += data
+        while len(self._received) >= _HEADER.size:
+            _, kind, length, _ = _HEADER.unpack_from(self._received)
+            if len(self._received) < length:
+                break
+            del self._received[: max(length, _HEADER.size)]
+            answered = answered or kind == _ECHO_REPLY
+        return answered
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def listening(port: int) -> bool:
+    wanted = b":%04X" % port
+    with open("/proc/net/tcp", "rb") as file:
+        lines = file.read().splitlines()[1:]
+    return any(w[3] == _LISTEN and w[1].endswith(wanted) for w in map(bytes.split, lines))
+
+
+def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
+    """Put each switch under a controller that listens, all at one instant, then take away what
+    older ones left.
+
+    Returns the bridges on which the new controller has put in no flow (they drop everything).
+    Raises LabError if a switch does not connect, or if a controller ends meanwhile.
+    """
+    if not charges:
+        return []
+    bridges = list(charges)
+    began = time.monotonic()
+    set_controllers({bridge: [one.target] for bridge, one in charges.items()})
+
+    def must_run() -> None:
+        for controller in {id(one): one for one in charges.values()}.values():
+            controller.must_run()
+
+    def joined() -> bool:
+        must_run()
+        return all_connected(bridges)
+
+    wait.until(
+        joined,
+        f"{', '.join(bridges[:5])} to connect to the controller",
+        within_s=20,
+        longest_s=0.1,
+    )
+    empty = _until_flows(bridges, began)
+    must_run()
+    if not first:
+        for bridge in bridges:
+            _drop_older(bridge, began)
+        daemons.revalidate()
+    return empty
+
+
+def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
+    """Wait until every bridge has a flow younger than `began`; the bridges that got none."""
+    waiting = list(bridges)
+
+    def served() -> bool:
+        since = time.monotonic() - began
+        waiting[:] = [b for b in waiting if not _has_young(b, since)]
+        return not waiting
+
+    with contextlib.suppress(LabError):
+        wait.until(served, "flows", within_s=FLOWS_S)
+    return waiting
+
+
+def _has_young(bridge: str, since_s: float) -> bool:
+    return any(flow.age_s <= since_s + 0.001 for flow in flows.flows(bridge))
+
+
+def _drop_older(bridge: str, began: float) -> None:
+    listed = flows.flows(bridge)
+    since = time.monotonic() - began
+    flows.remove(bridge, [flow for flow in listed if flow.age_s > since + 0.005])

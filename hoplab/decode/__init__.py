@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes to records: Ethernet to TCP, DNS, HTTP, TLS, OpenFlow.
+
+Lives here: readers that never raise on bytes from a network, each with the standards it reads.
+Must not: anything else of hoplab; a decoder knows neither labs nor captures.
+Begin with `packet.py`.
+"""

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a lab needs of this machine: every check is made before anything is said.
+
+A check is a plain sentence on what was found and, where it is not good, the line that mends it.
+The last check does what a lab does, make namespaces and mounts, so that a refusal that no setting
+explains is found too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hoplab import content, programs
+from hoplab.client import labs
+from hoplab.doctor import apparmor, known_faults
+from hoplab.errors import LabError
+from hoplab.kernel import netlink, sandbox
+from hoplab.openvswitch import daemons as switchd
+from hoplab.wait import patience
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `fix` is a line to run, "" where there is nothing to mend. What is good and has
+    a fix all the same is a note: it stops no lab, but stock tools beside us stumble over it."""
+
+    what: str
+    found: str
+    good: bool
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# program -> (Debian package, option that prints the version, least version)
+PROGRAMS = {
+    "ovsdb-server": ("openvswitch-switch", "--version", (2, 13)),
+    "ovs-vswitchd": ("openvswitch-switch", "--version", (2, 13)),
+    "ovs-vsctl": ("openvswitch-switch", "--version", (2, 13)),
+    "ovsdb-tool": ("openvswitch-common", "--version", (2, 13)),
+    "ovs-ofctl": ("openvswitch-common", "--version", (2, 13)),
+    "mnexec": ("mininet", "-v", ()),
+    "ip": ("iproute2", "-V", ()),
+    "ping": ("iputils-ping", "-V", ()),
+    "setsid": ("util-linux", "--version", ()),
+    "bash": ("bash", "--version", ()),
+}
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _has_capabilities(path: str) -> bool:
+    """Does the file bring rights of its own (capabilities(7), security.capability)?"""
+    with contextlib.suppress(OSError):
+        return bool(os.getxattr(path, "security.capability"))
+    return False
+
+
+def _programs() -> Iterator[Check]:
+    for name, (package, option, least) in PROGRAMS.items():
+        found = programs.find(name)
+        install = f"sudo apt-get install {package}"
+        if not found:
+            yield Check(name, "not installed", False, install)
+            continue
+        version: tuple[int, ...] = ()
+        if option:
+            try:
+                said = subprocess.run([found, option], capture_output=True, text=True)
+            except OSError as error:  # built for another processor, or half installed
+                if isinstance(error, PermissionError) and _has_capabilities(found):
+                    # In a container that lacks CAP_NET_RAW. A lab's host starts it as its own root.
+                    yield Check(name, f"{found} (starts in a lab, but not outside one here)", True)
+                    continue
+                why = f"{found} cannot be started: {error.strerror}"
+                yield Check(name, why, False, f"{install} --reinstall")
+                continue
+            number = re.search(r"\d+(?:\.\d+)+", said.stdout + said.stderr)
+            version = tuple(int(part) for part in number[0].split(".")) if number else ()
+        good = not least or version >= least
+        text = _text(version) or found
+        yield Check(name, text if good else f"{text}, older than {_text(least)}", good,
+                    "" if good else install)  # fmt: skip
+
+
+def _modules() -> Iterator[Check]:
+    python = f"Python {sys.version.split()[0]} ({sys.executable})"
+    good = sys.version_info >= (3, 10)
+    yield Check("python", python, good, "" if good else "use Python 3.10 or later")
+    for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
+                          ("dns", "dnspython"), ("h11", "h11")):  # fmt: skip
+        if find_spec(name) is None:
+            why = "not installed for this Python"
+            if name == "mininet" and blind(Path(sys.prefix)):
+                why += ": this virtual environment does not look at the distribution's packages"
+            if name == "ryu":
+                why += "; a plain `pip install ryu` stops at get_script_args"
+            yield Check(f"Python's {name}", why, False, _installs(package))
+            continue
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            version = "installed"
+        yield Check(f"Python's {name}", version, True)
+
+
+def _installs(package: str) -> str:
+    """The line that installs a package for this Python."""
+    if line := content.installer():
+        return line
+    if package == "mininet":
+        return "sudo apt-get install mininet"
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    if package != "ryu":
+        return f"{pip} {package}"
+    # Ryu builds only with an old setuptools; which variable tells pip so depends on its age.
+    told = "PIP_CONSTRAINT=ryu-build.txt PIP_BUILD_CONSTRAINT=ryu-build.txt PIP_USE_PEP517=1"
+    return f"echo 'setuptools<68' > ryu-build.txt && {told} {pip} ryu==4.34"
+
+
+def blind(prefix: Path) -> bool:
+    """Whether this is a virtual environment that sees nothing of the distribution's Python, where
+    Mininet is (venv, include-system-site-packages)."""
+    try:
+        text = (prefix / "pyvenv.cfg").read_text()
+    except OSError:
+        return False
+    return re.search(r"^include-system-site-packages\s*=\s*false", text, re.M | re.I) is not None
+
+
+VETH, OFFLOADS, NETEM = "virtual Ethernet", "checksum offload", "delay and loss"
+AFXDP = "AF_XDP ports"
+
+
+def _trial(channel: socket.socket) -> int:
+    """Inside the trial sandbox: what a lab does to its links. Tells `NAME\\0why` for each fault."""
+    net = netlink.Socket()
+    try:
+        here = os.open("/proc/self/ns/net", os.O_RDONLY)
+        ends = [netlink.End(f"try{n}", f"02:00:00:00:00:0{n}", 100 + n, here) for n in (1, 2)]
+        net.send([netlink.veth(*ends)])
+    except OSError as error:
+        channel.send(f"{VETH}\0{error.strerror}".encode())
+        return 0
+    try:
+        netlink.offloads_off(net, "try1")
+        if netlink.checksum_offload(net, "try1"):
+            channel.send(f"{OFFLOADS}\0it stays on".encode())
+    except OSError as error:
+        channel.send(f"{OFFLOADS}\0{error.strerror}".encode())
+    words = "qdisc add dev try1 root netem delay 1ms".split()
+    tool = programs.find("tc") or "tc"
+    try:
+        asked = subprocess.run([tool, *words], capture_output=True, text=True)
+        if asked.returncode:
+            channel.send(f"{NETEM}\0{asked.stderr.strip()}".encode())
+    except OSError as error:
+        channel.send(f"{NETEM}\0tc: {error.strerror}".encode())
+    with contextlib.suppress(LabError, OSError):
+        channel.send(f"{AFXDP}\0{_try_afxdp()}".encode())
+    return 0
+
+
+def _try_afxdp() -> str:
+    """Why an Open vSwitch of ours takes no AF_XDP ports here, or ""."""
+    logs = Path("/run/doctor")
+    logs.mkdir()
+    daemons = switchd.Switchd(logs)
+    try:
+        daemons.start()
+        return daemons.try_afxdp()
+    finally:
+        daemons.stop()
+
+
+def _told(channel: socket.socket) -> dict[str, str]:
+    """The faults that the trial told, by name."""
+    faults = {}
+    channel.settimeout(20 * patience())
+    with contextlib.suppress(OSError):
+        while message := channel.recv(4096):
+            name, _, why = message.decode(errors="replace").partition("\0")
+            faults[name] = why
+    return faults
+
+
+def _links(faults: dict[str, str]) -> Iterator[Check]:
+    if VETH in faults:
+        yield Check(VETH, f"this kernel makes no veth pairs: {faults[VETH]}", False,
+                    "sudo modprobe veth")  # fmt: skip
+    if OFFLOADS in faults:
+        yield Check(
+            OFFLOADS, f"cannot be turned off ({faults[OFFLOADS]}): ping works then, but neither "
+            "TCP nor UDP does over Open vSwitch in user space", False,
+            "sudo modprobe openvswitch   # the kernel's datapath does not mind",
+        )  # fmt: skip
+    if NETEM in faults:
+        yield Check(NETEM, f"links with delay or loss need netem: {faults[NETEM]}", True,
+                    "sudo modprobe sch_netem   # or a machine that has it: vagrant/")  # fmt: skip
+
+
+def _datapath(faults: dict[str, str]) -> Iterator[Check]:
+    """Which one a lab gets, and which one it could have. faults: as the trial told them."""
+    what = "Open vSwitch's datapath"
+    if switchd.kernel_datapath():
+        yield Check(what, "in the kernel (module loaded)", True)
+    else:
+        where = "in user space; the kernel's is faster where it exists (sudo modprobe openvswitch)"
+        yield Check(what, where, True)
+    if AFXDP in faults:
+        why = faults[AFXDP]
+        text = f"do not work here ({why}; they want root): labs in user space have plain ones"
+        if not why:
+            text = "work here; faster, but not to be captured: hoplab up --datapath fast"
+        yield Check(AFXDP, text, True)
+
+
+def _machine() -> Iterator[Check]:
+    who = "root" if os.geteuid() == 0 else "an ordinary user"
+    found = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
+    faults: dict[str, str] = {}
+    try:
+        trial = sandbox.start("doctor", [], _trial)
+        faults = _told(trial.channel)
+        trial.channel.close()
+        yield Check("a trial sandbox", f"namespaces and mounts could be made by {who}", True)
+        # What a setting forbids in general may be granted to this program (an AppArmor profile).
+        found = [refusal for refusal in found if refusal.what.startswith(sandbox.TUN)]
+        yield from _links(faults)
+    except LabError as error:
+        yield Check("a trial sandbox", error.message, False, "" if found else error.hint)
+    for refusal in found:
+        if refusal.what.startswith(sandbox.APPARMOR):
+            yield _apparmor(refusal)
+        else:
+            yield Check("this machine's settings", refusal.what, False, refusal.fix)
+    if not found:
+        yield Check("this machine's settings", f"allow a lab to {who}", True)
+    yield from _datapath(faults)
+
+
+def _apparmor(refusal: sandbox.Refusal) -> Check:
+    """A profile for this hoplab alone, where it can be had, rather than a sysctl for everybody."""
+    what, fix = refusal.what, refusal.fix
+    with contextlib.suppress(LabError):
+        launcher = apparmor.launcher()
+        apparmor.profile(launcher)
+        fix = apparmor.install_line(launcher)
+        what += f"; a profile can except {launcher}"
+    return Check("this machine's settings", what, False, fix)
+
+
+def _folder() -> Check:
+    folder = labs.state_folder()
+    there = folder
+    while not os.path.exists(there):
+        there = there.parent
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        return Check(
+            "run folder", f"{folder} cannot be written", False,
+            "export XDG_STATE_HOME=/a/folder/of/yours",
+        )  # fmt: skip
+    free = shutil.disk_usage(there).free
+    good = free > 50 << 20
+    return Check(
+        "run folder", f"{folder}, {free >> 20} MiB free", good,
+        "" if good else "free some space, or set XDG_STATE_HOME to another disk",
+    )  # fmt: skip
+
+
+def _neighbours() -> Check:
+    """A lab's ARP entries count against a limit of the whole machine (arp(7), gc_thresh3)."""
+    try:
+        limit = int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+    except (OSError, ValueError):
+        return Check("neighbour table", "its limit cannot be read", True)
+    good = limit >= 1024
+    return Check(
+        "neighbour table", f"{limit} entries for all labs together", good,
+        "" if good else "sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=8192",
+    )  # fmt: skip
+
+
+def examine() -> list[Check]:
+    """All checks, each made whatever the others found."""
+    # The trial sandbox forks: it comes before anything that might start a thread.
+    machine = list(_machine())
+    others = (Check(name, note.found, True, note.fix) for name, note in known_faults.notes())
+    return [*_modules(), *_programs(), *machine, _folder(), _neighbours(), *others]
+
+
+def _mark(check: Check) -> str:
+    if not check.good:
+        return "NO "
+    return "(!)" if check.fix else "ok "
+
+
+def as_text(checks: list[Check], columns: int = 100) -> str:
+    """A table, then what to run: first what a lab needs, then what stands in nobody's way here."""
+    width = max(len(check.what) for check in checks)
+    lines = []
+    for check in checks:
+        head = f"{_mark(check)} {check.what.ljust(width)}  "
+        lines += textwrap.wrap(
+            head + check.found,
+            columns,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
+    if fixes:
+        lines += ["", "To mend it, run:", *(f"    {fix}" for fix in fixes)]
+    else:
+        lines += ["", "Everything a lab needs is here. Try: hoplab visit"]
+    notes = list(dict.fromkeys(check.fix for check in checks if check.good and check.fix))
+    if notes:
+        lines += ["", "What is marked (!) keeps no lab from coming up. To mend it:"]
+        lines += [f"    {fix}" for fix in notes]
+    return "\n".join(lines)

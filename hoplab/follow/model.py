@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a followed packet: hops on links, joined into trees.
+
+A packet's life is a tree. Its root is the hop on which it was born. A switch that copies a frame
+to three ports gives its hop three children; a router that forwards gives one child with new MAC
+addresses and a TTL one lower; a host that receives gives none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from weakref import ref
+
+from hoplab.capture.observation import Observation
+
+
+class Origin(Enum):
+    """What the node at the tail of a hop did to make the frame."""
+
+    BORN = "born"  # the node made it
+    SWITCHED = "switched"  # an identical copy of one that came in by another port
+    ROUTED = "routed"  # the same packet, new MAC addresses, TTL (or hop limit) one lower
+    TRANSLATED = "translated"  # routed, and addresses or ports rewritten (NAT)
+
+
+class Doubt(IntFlag):
+    """What cannot be told for certain of a hop, because other frames with the same bytes could be
+    meant. What is said then is the likeliest: the frames in their order."""
+
+    ENDS = 1  # `sent` and `received` may be two frames, or another one was lost
+    CAUSE = 2  # another hop into the node may be the cause
+    UNSEEN = 4  # the cause was not seen to arrive at the node, in a capture that lacks nothing
+
+
+class Tally:
+    """How often one frame, copied by switches, was on each link.
+
+    A frame passes a link once in each direction, unless switches stand in a loop: then it comes
+    back and back, and its tree would grow as long as the storm lasts. So a tree keeps the first few
+    copies of each port, and the others are only counted here.
+
+    left: by tail port, all hops. counted: by tail port, those that the tree lacks. came: by head
+    port, the ones of those that were received. last_ns: when the last one was seen.
+    into: the tally that took this one up, when a frame turned out to be a copy of another; see
+    `top`.
+    """
+
+    __slots__ = ("_came", "_counted", "into", "last_ns", "left")
+
+    def __init__(self, left: dict[int | None, int]) -> None:
+        self.left = left
+        self._counted: dict[int | None, int] | None = None  # made when needed: most never are
+        self._came: dict[int | None, int] | None = None
+        self.last_ns = 0
+        self.into: Tally | None = None
+
+    @property
+    def counted(self) -> dict[int | None, int]:
+        if self._counted is None:
+            self._counted = {}
+        return self._counted
+
+    @property
+    def came(self) -> dict[int | None, int]:
+        if self._came is None:
+            self._came = {}
+        return self._came
+
+    @property
+    def top(self) -> Tally:
+        """The tally that counts now."""
+        tally = self
+        while tally.into is not None:
+            tally = tally.into
+        return tally
+
+    def merge(self, other: Tally) -> None:
+        """Take up another one."""
+        for mine, theirs in (
+            (self.left, other.left),
+            (self.counted, other.counted),
+            (self.came, other.came),
+        ):
+            for port, count in theirs.items():
+                mine[port] = mine.get(port, 0) + count
+        self.last_ns = max(self.last_ns, other.last_ns)
+        other.into = self
+
+
+class Hop:
+    """One frame on one link.
+
+    tail, head: indexes of the interfaces that it left and entered; None where the interface is
+        wired to nothing.
+    sent, received: the observations at tail and head; at most one is None: the frame was lost on
+        the link, or the capture missed one end (`healed` tells that the other end proves it).
+    doubt: flags of `Doubt`, 0 if what is said about the hop is proved; see `hoplab.follow.follow`.
+    tally: of this frame and its copies; None if no switch has copied it.
+    counted: only counted in `tally`; `parent` is the nearest hop that the tree has.
+    more: has effects that are only counted.
+
+    A parent keeps its children in memory, and not the other way round: a tree that nobody needs
+    any more goes at once, without Python's cycle collector.
+    """
+
+    __slots__ = (
+        "__weakref__", "_parent", "children", "counted", "doubt", "head", "healed", "more",
+        "origin", "received", "sent", "tail", "tally",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        tail: int | None,
+        head: int | None,
+        sent: Observation | None,
+        received: Observation | None,
+        healed: bool = False,
+    ) -> None:
+        self.tail = tail
+        self.head = head
+        self.sent = sent
+        self.received = received
+        self.healed = healed
+        self.origin = Origin.BORN
+        self.children: Sequence[Hop] = ()
+        self.doubt = 0
+        self.tally: Tally | None = None
+        self.counted = False
+        self.more = False
+        self._parent: ref[Hop] | None = None
+
+    @property
+    def parent(self) -> Hop | None:
+        """The hop that caused it, None if its node made the frame."""
+        return self._parent() if self._parent is not None else None
+
+    @parent.setter
+    def parent(self, parent: Hop) -> None:
+        self._parent = ref(parent)
+
+    @property
+    def seen(self) -> Observation:
+        """The observation to read the frame from: as sent if seen there, else as received."""
+        seen = self.sent or self.received
+        assert seen is not None, "a hop is made from at least one observation"
+        return seen
+
+    @property
+    def data(self) -> bytes:
+        """The frame's bytes."""
+        return self.seen.data
+
+    @property
+    def t_ns(self) -> int:
+        """When the frame was put on the link (or, unseen there, when it arrived)."""
+        return self.seen.t_ns
+
+    @property
+    def came_ns(self) -> int:
+        """When the frame arrived (or, unseen there, when it was sent)."""
+        seen = self.received or self.sent
+        assert seen is not None
+        return seen.t_ns
+
+
+@dataclass(slots=True, eq=False)
+class Journey:
+    """One packet from birth to its ends. `number` counts journeys in time order, from 1."""
+
+    number: int
+    root: Hop
+
+    def hops(self) -> Iterator[Hop]:
+        """All hops, parents before children, children in time order."""
+        stack = [self.root]
+        while stack:
+            hop = stack.pop()
+            yield hop
+            stack.extend(sorted(hop.children, key=lambda child: child.t_ns, reverse=True))

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rule 2 of the follower: which hop into a switch an OUT of it is a copy of.
+
+It is a copy of the oldest hop into that switch, by another port, with identical bytes (802.1Q tags
+aside). A hop is copied to each port once; several ports: a flood.
+
+A controller may want it otherwise: a copy back out of the port by which the frame came, or a second
+one out of the same port (a mirror). A frame that left without cause is such a copy of the newest
+hop with identical bytes, once it is sure that no other cause turns up (`settle`).
+
+Identical frames, of which the switch may have dropped one: as on a cable (`cables.py`), port by
+port. As many copies as frames that came in are matched in one way only; as long as there are fewer,
+they are in doubt (`Doubt.CAUSE`).
+"""
+
+from __future__ import annotations
+
+from hoplab.follow.ages import MOST_ALIKE, Ages
+from hoplab.follow.alike import forget, keep, prove, push
+from hoplab.follow.identity import untagged
+from hoplab.follow.model import Doubt, Hop, Origin
+from hoplab.follow.tree import join
+
+_CAUSE, _UNSEEN = int(Doubt.CAUSE), int(Doubt.UNSEEN)
+_SWITCHED = Origin.SWITCHED
+_REMEMBERED = 16  # of a crowd; a storm would make ever more
+
+
+class _Entry:
+    """A hop into a switch and the ports that it has been copied to (its own counts as one).
+    last_ns: when the last copy was sent. before: the hop with identical bytes that came before it
+    and had been copied to all ports by then, if that is not long ago."""
+
+    __slots__ = ("before", "hop", "last_ns", "used")
+
+    def __init__(self, hop: Hop, used: int) -> None:
+        self.hop = hop
+        self.used = used
+        self.last_ns = 0
+        self.before: Hop | None = None
+
+
+class _Crowd:
+    """Hops into a switch with identical bytes. done: those copied to all ports, a moment ago.
+    unsure: by port, copies that are proved only once no other hop can be meant. proved: by port,
+    when the last ones were, and which; one more hop, if it was there by then, undoes that."""
+
+    __slots__ = ("done", "entries", "proved", "unsure")
+
+    def __init__(self) -> None:
+        self.proved: dict[int, tuple[int, list[Hop]]] = {}
+        self.entries: list[_Entry] = []
+        self.done: list[_Entry] = []
+        self.unsure: dict[int, list[Hop]] = {}
+
+
+class Switch:
+    """What the follower keeps for one switch.
+
+    bits: by port, its bit in `_Entry.used`. late: hops out of the switch without cause, waiting for
+    one whose clock is behind. extra: those among them that may be one copy more of other hops, with
+    these, the newest last.
+    """
+
+    switch = True
+
+    def __init__(self, ages: Ages, ports: list[int]) -> None:
+        self._ages = ages
+        self.bits = {port: 1 << place for place, port in enumerate(ports)}
+        self.all_ports = (1 << len(ports)) - 1
+        self.lossy = False
+        self._came: dict[bytes, _Entry | _Crowd] = {}
+        self._late: dict[bytes, list[Hop]] = {}
+        self.extra: list[tuple[Hop, list[Hop]]] = []
+
+    def __len__(self) -> int:
+        return len(self._came) + len(self._late) + len(self.extra)
+
+    def find_cause(self, hop: Hop, port: int, data: bytes, t: int) -> None:
+        """Joins the hop, which left by `port` at time t, to its cause."""
+        key = untagged(data) if data[12] in (0x81, 0x88) else data
+        known = self._came.get(key)
+        bit = self.bits[port]
+        if type(known) is _Entry:
+            if not known.used & bit:
+                cause = known.hop
+                seen = cause.received or cause.sent
+                assert seen is not None
+                age = t - seen.t_ns
+                ages = self._ages
+                longest = ages.switch_ns if cause.received or self.lossy else ages.link_ns
+                if -ages.slack_ns <= age <= longest and join(cause, hop, _SWITCHED):
+                    known.used |= bit
+                    known.last_ns = t
+                    if not self.lossy:
+                        if cause.received is None:
+                            hop.doubt |= _UNSEEN
+                    elif age > ages.slack_ns:
+                        hop.doubt |= _CAUSE
+                    return
+        elif type(known) is _Crowd and self._one_of(known, hop, bit, t):
+            return
+        push(self._late, key, hop)
+        if known is not None:
+            self._note_extra(known, hop, t)
+
+    def _note_extra(self, known: _Entry | _Crowd, hop: Hop, t: int) -> None:
+        """Keeps in mind of which hop this one may be a copy, though that was copied to the port
+        before, or came by it."""
+        ages = self._ages
+        entries = [known] if isinstance(known, _Entry) else [*known.entries, *known.done]
+        causes = [entry.hop for entry in entries]
+        causes += [entry.before for entry in entries if entry.before is not None]
+        fitting = [
+            cause for cause in causes
+            if -ages.slack_ns <= t - cause.came_ns
+            <= (ages.switch_ns if cause.received or self.lossy else ages.link_ns)
+        ]  # fmt: skip
+        if fitting:
+            fitting.sort(key=lambda cause: cause.came_ns)
+            self.extra.append((hop, fitting))
+
+    def settle(self, until: int) -> None:
+        """Makes extra copies of those sent until then: no other cause can turn up any more.
+
+        Where several hops can be meant, more copies were sent than there are causes, so which of
+        the port's copies is whose cannot be told.
+        """
+        if not self.extra:
+            return
+        waiting = []
+        for hop, causes in self.extra:
+            if hop.t_ns > until:
+                waiting.append((hop, causes))
+            elif hop.origin is Origin.BORN and join(causes[-1], hop, _SWITCHED):
+                if self.lossy:
+                    hop.doubt |= _CAUSE
+                elif causes[-1].received is None:
+                    hop.doubt |= _UNSEEN
+                if len(causes) > 1:
+                    for cause in causes:
+                        for copy in cause.children:
+                            if copy.tail == hop.tail:
+                                copy.doubt |= _CAUSE
+        self.extra = waiting
+
+    def _one_of(self, crowd: _Crowd, hop: Hop, bit: int, t: int) -> bool:
+        chosen: _Entry | None = None
+        first = 0  # when the chosen one arrived
+        guess: _Entry | None = None
+        old = open_ = doubt = False
+        fitting = 0
+        longest, slack = self._ages.switch_ns, self._ages.slack_ns
+        unseen = longest if self.lossy else self._ages.link_ns
+        for entry in crowd.entries:
+            if entry.used & bit:
+                continue
+            cause = entry.hop
+            seen = cause.received or cause.sent
+            assert seen is not None
+            came = seen.t_ns
+            age = t - came
+            if age > longest:
+                open_ = True
+                continue
+            if age < -slack or (cause.received is None and age > unseen):
+                continue
+            fitting += 1
+            if cause.received is not None:
+                # By arrival, not by the list's order, which is that of sending: of two frames on
+                # two cables the one sent first may arrive second.
+                if chosen is None or came < first:
+                    chosen, first = entry, came
+            elif guess is None:
+                # It was sent here but not (yet) seen to arrive. It is the cause only if no other
+                # can be, unless all are so recent that their arrival may just be stamped late.
+                guess = entry
+                old = age > slack
+            else:
+                doubt = doubt or old or age > slack
+        if chosen is None and not doubt:
+            chosen = guess
+        if open_:
+            crowd.unsure.pop(bit, None)  # never copied: it can be any of these, their doubt stays
+        if chosen is None or not join(chosen.hop, hop, _SWITCHED):
+            return False
+        chosen.used |= bit
+        chosen.last_ns = max(chosen.last_ns, t)
+        if chosen.used == self.all_ports:
+            crowd.entries.remove(chosen)
+            crowd.done.append(chosen)
+        if fitting > 1 or self.lossy:
+            self._doubt(crowd, hop, bit)
+        elif bit in crowd.unsure:
+            proved = crowd.unsure.pop(bit)
+            prove(proved, _CAUSE)
+            crowd.proved[bit] = t, [*proved, hop]
+        if not self.lossy and chosen.hop.received is None:
+            hop.doubt |= _UNSEEN
+        return True
+
+    def _doubt(self, crowd: _Crowd, hop: Hop, bit: int) -> None:
+        if hop.doubt & _CAUSE:
+            return
+        hop.doubt |= _CAUSE
+        keep(crowd.unsure.setdefault(bit, []), hop, _REMEMBERED)  # of what goes the doubt stays
+
+    def enter(self, hop: Hop, port: int, data: bytes, t: int) -> None:
+        """A hop is on its way into the switch, by `port`, since time t."""
+        key = untagged(data) if data[12] in (0x81, 0x88) else data
+        entry = _Entry(hop, self.bits[port])
+        known = self._came.get(key)
+        if known is None:
+            self._came[key] = entry
+        else:
+            if type(known) is _Entry:
+                if self._over(known, t):
+                    self._came[key] = entry
+                    entry.before = known.hop
+                else:
+                    crowd = _Crowd()
+                    (crowd.done if known.used == self.all_ports else crowd.entries).append(known)
+                    self._join_crowd(key, crowd, entry, t)
+            elif type(known) is _Crowd:
+                self._join_crowd(key, known, entry, t)
+        if self._late and key in self._late:
+            self._late_copies(entry, key)
+
+    def _over(self, entry: _Entry, t: int) -> bool:
+        """Nothing that happens from time t on can have to do with it."""
+        ages = self._ages
+        if entry.used == self.all_ports and not self.lossy:
+            return entry.last_ns < t - ages.slack_ns
+        return entry.hop.t_ns < t - ages.switch_ns - ages.link_ns - ages.slack_ns
+
+    def _join_crowd(self, key: bytes, crowd: _Crowd, entry: _Entry, t: int) -> None:
+        self._came[key] = crowd
+        crowd.done = [one for one in crowd.done[-_REMEMBERED:] if not self._over(one, t)]
+        # A copy that was sent just now may be of this one, if the clocks disagree.
+        limit = t - self._ages.slack_ns
+        for other in (*crowd.entries, *crowd.done):
+            if other.last_ns >= limit:
+                for copy in other.hop.children:
+                    if copy.t_ns >= limit and copy.tail in self.bits:
+                        self._doubt(crowd, copy, self.bits[copy.tail])
+        for bit, (when, hops) in list(crowd.proved.items()):
+            if when >= limit:
+                for hop in hops:
+                    self._doubt(crowd, hop, bit)
+            del crowd.proved[bit]
+        keep(crowd.entries, entry, MOST_ALIKE)
+
+    def _late_copies(self, entry: _Entry, key: bytes) -> None:
+        """Gives a hop into a switch the copies that were stamped before it."""
+        t = entry.hop.t_ns
+        waiting = self._late[key]
+        known = self._came.get(key)
+        for hop in list(waiting):
+            if hop.origin is not Origin.BORN or abs(t - hop.t_ns) > self._ages.slack_ns:
+                continue
+            assert hop.tail is not None
+            bit = self.bits[hop.tail]
+            if not entry.used & bit and join(entry.hop, hop, _SWITCHED):
+                entry.used |= bit
+                entry.last_ns = max(entry.last_ns, hop.t_ns)
+                waiting.remove(hop)
+                if type(known) is _Crowd:
+                    self._doubt(known, hop, bit)
+        if not waiting:
+            del self._late[key]
+
+    def storm(self, data: bytes) -> None:
+        """Frames with these bytes are only counted from now on, so what becomes of those that are
+        in the switch is, too."""
+        key = untagged(data)
+        known = self._came.pop(key, None)
+        entries = known.entries if type(known) is _Crowd else [known]
+        for entry in entries:
+            if type(entry) is _Entry and entry.used != self.all_ports:
+                entry.hop.more = True
+        self._late.pop(key, None)
+
+    def forget(self, now: int) -> None:
+        """Takes out what is too old to be a cause."""
+        ages = self._ages
+        limit = now - ages.switch_ns - ages.link_ns - ages.slack_ns
+        came = self._came
+        for key, known in list(came.items()):
+            if type(known) is _Entry:
+                if known.hop.t_ns < limit:  # until then it may be copied once more than is usual
+                    del came[key]
+            elif type(known) is _Crowd:
+                if any(one.hop.t_ns < limit for one in known.entries):
+                    known.entries = [one for one in known.entries if one.hop.t_ns >= limit]
+                    known.unsure.clear()
+                if not known.entries and all(one.hop.t_ns < limit for one in known.done):
+                    del came[key]
+        forget(self._late, now - 2 * ages.slack_ns)

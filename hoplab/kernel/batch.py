@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel changes asked for one at a time and made many at a time.
+
+Mininet's constructors each want a namespace, a veth pair, an address at once. Here they only
+queue; `flush` makes everything in four strokes: namespaces, the veth pairs between them,
+offloads off on all of these, then each namespace's own list of addresses and routes in the order
+asked for. A pair is set up after `on_new`, so a capture that opens its sockets there sees the first
+frame there will ever be. The first three are done for a part of the pairs after the other: whoever
+has work to do on the interfaces of one (`on_made`) does it while the next is made. Nothing here
+knows Mininet.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hoplab.errors import Exit, LabError
+from hoplab.kernel import netlink
+from hoplab.kernel.namespaces import Namespace
+from hoplab.kernel.threads import shares
+
+MOST_PARTS, WORTH_A_PART = 6, 50  # see `_parts`
+NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
+
+# What a topology can do to make the kernel say no, by errno.
+_TWICE = "the topology may ask for the same name or address twice"
+_GATEWAY = "a gateway must be in the subnet of one of the host's own addresses"
+_HINTS = {
+    errno.EEXIST: _TWICE,
+    errno.EINVAL: "a name or address in the topology may be one that the kernel does not take",
+    errno.ERANGE: "a name in the topology may be one that the kernel does not take",
+    errno.ENETUNREACH: _GATEWAY,
+    errno.EHOSTUNREACH: _GATEWAY,
+}
+
+
+@dataclass(eq=False)
+class Place:
+    """A namespace that exists or is queued, the indexes of its interfaces, its queued messages."""
+
+    name: str
+    space: Namespace | None = None
+    next_index: int = 100  # 1 is lo; some kernels have tunnels in every namespace, a node its own
+    index: dict[str, int] = field(default_factory=dict)
+    address: dict[str, str] = field(default_factory=dict)
+    queue: list[netlink.Message] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace, once flushed."""
+        assert self.space is not None, f"{self.name} is queued, not made"
+        return self.space
+
+    def number(self, interface: str) -> int:
+        """The index of a queued or existing interface of ours. Raises KeyError."""
+        return self.index[interface]
+
+
+Pair = tuple[Place, str, str, Place, str, str]
+NewInterfaces = Callable[[list[tuple[Place, str]]], None]
+
+
+class Batch:
+    """The queue. `root` is where switches live: the lab's own network namespace."""
+
+    def __init__(self, *, ipv6: bool = False) -> None:
+        self.ipv6 = ipv6
+        self.root = Place("root", Namespace.own("root"), next_index=1000)
+        self._maker: Namespace | None = None
+        self.on_new: NewInterfaces | None = None
+        self.on_made: NewInterfaces | None = None
+        self.built = False  # from then on a change is wanted at once
+        self.places = [self.root]  # all that exist, in the order in which they were made
+        self._queued: list[Place] = []
+        self._pairs: list[Pair] = []
+        self._ends: dict[tuple[Place, str], bool] = {}  # queued interfaces; those to be up
+        self._lock = threading.RLock()
+
+    # ------------------------------------------------------------------ asking
+
+    def place(self, name: str) -> Place:
+        """Queue a namespace of its own."""
+        made = Place(name)
+        self._queued.append(made)
+        return made
+
+    def pair(self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str) -> None:
+        """Queue a veth pair. Raises LabError for names that the kernel would not take."""
+        for place, name in ((one, name1), (other, name2)):
+            if len(name.encode()) > NAME_LIMIT:
+                raise LabError(
+                    f"{name} is too long for the name of an interface "
+                    f"({len(name.encode())} characters, Linux allows {NAME_LIMIT})",
+                    "shorten the node's name: its interfaces are called NAME-ethN",
+                    Exit.BAD_INPUT,
+                )
+            if name in place.index:
+                raise LabError(
+                    f"two links want the same interface {name}",
+                    "give each link its own ports: addLink(a, b, port1=1, port2=2)",
+                    Exit.BAD_INPUT,
+                )
+            place.index[name] = place.next_index
+            place.next_index += 1
+            self._ends[(place, name)] = False
+        self._pairs.append((one, name1, mac1, other, name2, mac2))
+
+    def later(self, place: Place, message: netlink.Message) -> None:
+        """Queue a message for the place's namespace; once all is built, send it at once."""
+        place.queue.append(message)
+        if self.built:
+            self.flush()
+
+    def set_up(self, place: Place, interface: str, up: bool) -> None:
+        """Set an interface up or down; one that is queued, as soon as it is there."""
+        if (place, interface) in self._ends:
+            self._ends[(place, interface)] = up
+        else:
+            self.later(place, netlink.link_up(place.number(interface), interface, up))
+
+    def set_address(self, place: Place, interface: str, cidr: str) -> None:
+        """Queue an IPv4 address; one queued or set here before is replaced, as ifconfig does."""
+        before = place.address.get(interface)
+        if before == cidr:
+            return
+        number = place.number(interface)
+        if before is not None:
+            self.later(place, netlink.address(number, interface, before, add=False))
+        place.address[interface] = cidr
+        self.later(place, netlink.address(number, interface, cidr))
+
+    # ------------------------------------------------------------------ doing
+
+    def flush(self) -> None:
+        """Make everything that is queued. Raises LabError naming the step that failed."""
+        with self._lock:
+            places, self._queued = self._queued, []
+            pairs, self._pairs = self._pairs, []
+            try:
+                for some in _parts(pairs):
+                    ends = {end for pair in some for end in (pair[0], pair[3])}
+                    self._make_namespaces([one for one in places if one in ends])
+                    places = [one for one in places if one not in ends]
+                    self._make_pairs(some)
+                self._make_namespaces(places)
+                self._send_queues()
+            except OSError as error:
+                text = error.strerror or str(error)
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    raise LabError(
+                        "this lab needs more open files than allowed",
+                        f"raise the limit first: ulimit -n {65536}",
+                        Exit.REFUSED,
+                        text,
+                    ) from error
+                known = _HINTS.get(error.errno or 0)
+                raise LabError(
+                    f"the kernel did not build the network: {text}",
+                    known or "see `hoplab doctor`",
+                    Exit.BAD_INPUT if known else Exit.LAB_DIED,
+                ) from error
+
+    def _make_namespaces(self, places: list[Place]) -> None:
+        if not places:
+            return
+        spaces = Namespace.create((place.name for place in places), ipv6=self.ipv6)
+        for place, space in zip(places, spaces, strict=True):
+            place.space = space
+            space.files = place.files
+        self.places += places
+
+    def _make_pairs(self, pairs: list[Pair]) -> None:
+        if not pairs:
+            return
+        messages, new = [], []
+        for one, name1, mac1, other, name2, mac2 in pairs:
+            end1 = netlink.End(name1, mac1, one.index[name1], one.namespace.net)
+            end2 = netlink.End(name2, mac2, other.index[name2], other.namespace.net)
+            messages.append(netlink.veth(end1, end2))
+            new += [(one, name1), (other, name2)]
+        if self._maker is None:
+            # Before Linux 6.14 no index may be taken that an interface of whoever asks has, and
+            # Open vSwitch has some in the root namespace: one without any asks.
+            (self._maker,) = Namespace.create(["maker"])
+        self._maker.route.send(messages)
+        for place, name in new:
+            netlink.offloads_off(place.namespace.route, name)
+        if self.on_new is not None:
+            self.on_new(new)
+        self._set_up(new)
+        if self.on_made is not None:
+            self.on_made(new)
+
+    def _set_up(self, made: list[tuple[Place, str]]) -> None:
+        """Now, and not with the rest: Open vSwitch reads the flags of an interface that it opens,
+        adds promiscuity and writes them back, and one set up in between would be down again."""
+        messages: dict[Place, list[netlink.Message]] = {}
+        for place, name in made:
+            if self._ends.pop((place, name)):
+                up = netlink.link_up(place.number(name), name)
+                messages.setdefault(place, []).append(up)
+        for place, some in messages.items():
+            _send(place, some)
+
+    def _send_queues(self) -> None:
+        for place in self.places:
+            if place.queue:
+                queue, place.queue = place.queue, []
+                _send(place, queue)
+
+
+def _send(place: Place, messages: list[netlink.Message]) -> None:
+    """Raises OSError, which names the place."""
+    try:
+        place.namespace.route.send(messages)
+    except OSError as error:
+        raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
+
+
+def _parts(pairs: list[Pair]) -> list[list[Pair]]:
+    """The pairs in parts that are worth it: each is some work for Open vSwitch."""
+    count = max(1, min(MOST_PARTS, len(pairs) // WORTH_A_PART))
+    return shares(pairs, count)
+
+
+def raise_file_limit() -> None:
+    """Take all the open files that this process may have: every namespace is held by five."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wish = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if os.geteuid() == 0:
+        wish = max(wish, 1 << 16)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wish, max(wish, hard)))
+    except (ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

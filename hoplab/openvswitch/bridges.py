@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's bridges, in the databases of its Open vSwitch: made, found, given their controllers.
+
+A bridge is known to one daemon of `switchd` alone; here is which, so nobody else needs to ask.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab.kernel.namespaces import Background
+from hoplab.kernel.threads import shares
+from hoplab.openvswitch import daemons, ovsdb
+
+BACKOFF_MS = 1000  # the longest pause before a switch tries its controller again
+
+
+class Bridges:
+    """The bridges of a network, given to Open vSwitch a part at a time: it opens the ports of one
+    part while whoever makes their interfaces makes the next."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, ovsdb.Database] = {}  # those that something was begun in
+        self._where: dict[str, Path] = {}  # bridge -> which database; neighbours are together
+        self._begun: dict[str, set[str]] = {}  # bridge -> the ports that it was given
+
+    def divide(self, names: Sequence[str], *, together: bool) -> None:
+        """Say which daemon has which of all the bridges there will be: each as many as the others,
+        neighbours together. `together`: the first has all, as patch ports want it, whose ends must
+        be in one datapath. Once it was said, it stays."""
+        if not self._where:
+            paths = databases()
+            parts = [list(names)] if together else shares(names, len(paths))
+            for path, part in zip(paths, parts, strict=not together):
+                self._where |= dict.fromkeys(part, path)
+
+    def begin(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Hand over what of these bridges and their ports there is by now, and wait for nothing.
+        Raises LabError."""
+        for path, operations in self._missing(bridges):
+            if operations:
+                self._database(path).begin(operations)
+
+    def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
+        """Hand over the rest, and wait until all of them forward. Raises LabError."""
+        works = []
+        for path, operations in self._missing(bridges):
+            database = self._database(path)
+            del self._open[path]  # `_finish` closes it
+            works.append(functools.partial(_finish, database, operations))
+        if len(works) == 1:
+            works[0]()
+            return
+        for work in [Background(work) for work in works]:
+            work.result()
+
+    def _database(self, path: Path) -> ovsdb.Database:
+        if path not in self._open:
+            self._open[path] = ovsdb.Database(path)
+        return self._open[path]
+
+    def _missing(self, bridges: Sequence[ovsdb.Bridge]) -> list[tuple[Path, list[ovsdb.Operation]]]:
+        """Of each database concerned what it does not have yet; it counts as given now."""
+        found = []
+        known = set(self._begun)
+        for bridge in bridges:  # one that nobody spoke of before is the first daemon's
+            self._where.setdefault(bridge.name, databases()[0])
+        for path in dict.fromkeys(self._where[bridge.name] for bridge in bridges):
+            new = []
+            for bridge in bridges:
+                if self._where[bridge.name] != path:
+                    continue
+                given = self._begun.setdefault(bridge.name, set())
+                ports = [port for port in bridge.ports if port.name not in given]
+                given.update(port.name for port in ports)
+                if ports or bridge.name not in known:
+                    new.append(ovsdb.Bridge(bridge.name, bridge.columns, ports))
+            found.append((path, ovsdb.add_bridges(new, known)))
+        return found
+
+
+def _finish(database: ovsdb.Database, operations: Sequence[ovsdb.Operation]) -> None:
+    with database:
+        database.apply(operations)
+        held = [
+            row["_uuid"]
+            for row in database.rows("Bridge", ["name"])
+            if str(row["name"]).startswith(daemons.HOLD)
+        ]
+        if held:  # after the others: a datapath without bridges would be gone
+            database.transact([ovsdb.remove_bridge(held[0])])
+
+
+def database_of(bridge: str) -> Path:
+    """The socket of the database that has a bridge, or the first one's. Raises LabError."""
+    paths = databases()
+    for path in paths if len(paths) > 1 else ():
+        with ovsdb.Database(path) as database:
+            if any(row["name"] == bridge for row in database.rows("Bridge", ["name"])):
+                return path
+    return ovsdb.SOCKET
+
+
+def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
+    """Point each bridge at its controllers, all in one transaction a database: no frame is lost,
+    because no bridge is ever without one (a removed controller would make Open vSwitch flush). A
+    controller that a bridge has already stays connected."""
+    columns = {"max_backoff": BACKOFF_MS, "connection_mode": "out-of-band"}
+    if not targets:
+        return
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            known = {row["name"] for row in database.rows("Bridge", ["name"])}
+            own = {name: wanted for name, wanted in targets.items() if name in known}
+            database.transact(ovsdb.set_controllers(own, columns))
+
+
+def all_connected(bridges: Sequence[str]) -> bool:
+    """Whether every bridge has finished its OpenFlow handshake with a controller."""
+    global _interval_ms
+    if not bridges:
+        return True
+    _interval_ms = 5000 + (_interval_ms + 1) % 100
+    states: list[Any] = []
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            database.write_statistics(_interval_ms)
+            rows = database.rows("Controller", ["is_connected"])
+        states += [row["is_connected"] for row in rows]
+    return len(states) >= len(bridges) and all(state is True for state in states)
+
+
+_interval_ms = 5000
+
+
+def with_spanning_tree() -> set[str]:
+    """The switches that run one by themselves (IEEE 802.1D), as their topology asked for."""
+    found = set()
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            for row in database.rows("Bridge", ["name", "stp_enable", "rstp_enable"]):
+                if row["stp_enable"] or row["rstp_enable"]:
+                    found.add(str(row["name"]))
+    return found
+
+
+def databases() -> list[Path]:
+    """The sockets of all database servers, in their order."""
+    return [ovsdb.SOCKET, *sorted(ovsdb.RUN.glob("db-*.sock"))]

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A switch's flows, read and taken away over its management socket.
+
+Open vSwitch listens for OpenFlow on a unix socket for each bridge (`/run/openvswitch/s1.mgmt`).
+Speaking it here costs a millisecond; a program a question costs ten, and a lab may have a hundred
+switches. OpenFlow 1.3.5: 7.3.5.2 (flow statistics) and 7.3.4.1 (flow-mod).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hoplab.errors import Exit, LabError
+from hoplab.openvswitch.ovsdb import RUN
+from hoplab.wait import patience
+
+ANSWER_S = 20.0
+
+_VERSION = 4
+_HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY, _FLOW_MOD = 0, 1, 2, 3, 14
+_MULTIPART_REQUEST, _MULTIPART_REPLY, _BARRIER_REQUEST, _BARRIER_REPLY = 18, 19, 20, 21
+_FLOW_STATS, _MORE = 1, 1
+_DELETE_STRICT = 4
+_ALL_TABLES, _ANY, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFF
+_HEADER = struct.Struct("!BBHI")  # version, type, length, number
+_STATS = struct.Struct("!HBxIIHHHH4xQQQ")  # length, table, seconds, nanoseconds, priority, …
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A flow: its age in seconds, what it counted, and what names it: table, priority and match
+    (7.2.2, with its padding)."""
+
+    age_s: float
+    table: int
+    priority: int
+    packets: int
+    match: bytes
+
+
+def flows(bridge: str) -> list[Flow]:
+    """The flows of a bridge. Raises LabError."""
+    with _Connection(bridge) as connection:
+        return connection.flows()
+
+
+def remove(bridge: str, some: list[Flow]) -> None:
+    """Take these flows away, and return when they are gone. Raises LabError."""
+    with _Connection(bridge) as connection:
+        connection.remove(some)
+
+
+class _Connection:
+    """One OpenFlow connection to a bridge; what goes wrong there is a LabError."""
+
+    def __init__(self, bridge: str) -> None:
+        self.bridge = bridge
+        self._number = 0
+        self._received = b""
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(ANSWER_S * patience())
+        try:
+            self._socket.connect(str(RUN / f"{bridge}.mgmt"))
+        except OSError as error:
+            self._socket.close()
+            raise self._failure(f"it does not answer: {error.strerror or error}") from error
+        self._send(_HELLO)
+
+    def __enter__(self) -> _Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def flows(self) -> list[Flow]:
+        wish = struct.pack("!HH4x", _FLOW_STATS, 0)
+        wish += struct.pack("!B3xII4xQQ", _ALL_TABLES, _ANY, _ANY, 0, 0)
+        wish += struct.pack("!HH4x", 1, 4)  # a match of nothing
+        number = self._send(_MULTIPART_REQUEST, wish)
+        found: list[Flow] = []
+        for kind, body in self._replies(number):
+            if kind == _MULTIPART_REPLY:
+                _, flags = struct.unpack_from("!HH", body)
+                found += _parse(body[8:])
+                if not flags & _MORE:
+                    return found
+        raise self._failure("it ended the connection")
+
+    def remove(self, some: list[Flow]) -> None:
+        for flow in some:
+            body = struct.pack("!QQBBHHHIIIH2x", 0, 0, flow.table, _DELETE_STRICT, 0, 0,
+                               flow.priority, _NO_BUFFER, _ANY, _ANY, 0)  # fmt: skip
+            self._send(_FLOW_MOD, body + flow.match)
+        number = self._send(_BARRIER_REQUEST)
+        for kind, _ in self._replies(number):
+            if kind == _BARRIER_REPLY:
+                return
+        raise self._failure("it ended the connection")
+
+    def _send(self, kind: int, body: bytes = b"") -> int:
+        self._number += 1
+        header = _HEADER.pack(_VERSION, kind, _HEADER.size + len(body), self._number)
+        try:
+            self._socket.sendall(header + body)
+        except OSError as error:
+            raise self._failure(f"it does not answer: {error.strerror or error}") from error
+        return self._number
+
+    def _replies(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """The messages that answer that request, until the connection ends."""
+        while True:
+            while len(self._received) >= _HEADER.size:
+                _, kind, length, to = _HEADER.unpack_from(self._received)
+                if len(self._received) < length:
+                    break
+                body = self._received[_HEADER.size : length]
+                self._received = self._received[max(length, _HEADER.size) :]
+                if kind == _ERROR:
+                    what, why = struct.unpack_from("!HH", body)
+                    raise self._failure(f"OpenFlow error of type {what}, code {why}")
+                if kind == _ECHO_REQUEST:
+                    self._send(_ECHO_REPLY, body)
+                elif to == number:
+                    yield kind, body
+            try:
+                data = self._socket.recv(1 << 18)
+            except OSError as error:
+                raise self._failure(f"it does not answer: {error}") from error
+            if not data:
+                return
+            self._received += data
+
+    def _failure(self, text: str) -> LabError:
+        return LabError(
+            f"the switch {self.bridge} refused an OpenFlow request: {text}",
+            "does the topology leave it OpenFlow13 in `protocols`? its log is in logs/",
+            Exit.LAB_DIED,
+        )
+
+
+def _parse(entries: bytes) -> Iterator[Flow]:
+    at = 0
+    while at + _STATS.size + 4 <= len(entries):
+        length, table, seconds, nano, priority, _, _, _, _, packets, _ = _STATS.unpack_from(
+            entries, at
+        )
+        start = at + _STATS.size
+        match = int.from_bytes(entries[start + 2 : start + 4], "big")  # 7.2.2: without its padding
+        whole = (match + 7) // 8 * 8
+        age_s = seconds + nano / 1e9
+        yield Flow(age_s, table, priority, packets, entries[start : start + whole])
+        if length < _STATS.size:
+            return  # a length that would never end
+        at += length

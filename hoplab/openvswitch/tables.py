@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a switch knows, read from its flows: the MAC table that a textbook would draw, and counters.
+
+Nothing is asked of the controller, so this works with every one, a stranger's too: a flow that
+sends one destination address to one port is an entry, whoever wrote it. Where flows are made for
+pairs (in port, source, destination) the source's place is the entry. Where Open vSwitch's own
+learning does the work (NORMAL) its own table is read.
+
+`read` runs in the lab, `as_rows` where text is wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab.openvswitch import daemons
+from hoplab.wait import patience
+
+ADDRESS_HEAD = ["MAC", "WHO", "PORT", "AGE", "UNUSED FOR", "KEPT FOR", "FRAMES"]
+FLOW_HEAD = ["TABLE", "PRIORITY", "PACKETS", "BYTES", "AGE", "UNUSED FOR", "MATCH", "ACTIONS"]
+RATE_HEAD = ["PORT", "IN: FRAMES", "IN: BIT", "OUT: FRAMES", "OUT: BIT"]
+FRESH_S = 5  # older rates are of a monitor that is gone
+_COUNTERS = {
+    "cookie": "cookie",
+    "table": "table",
+    "n_packets": "packets",
+    "n_bytes": "bytes",
+    "idle_timeout": "idle_timeout_s",
+    "hard_timeout": "hard_timeout_s",
+    "idle_age": "idle_s",
+    "duration": "age_s",
+    "hard_age": "hard_age_s",
+}
+_FLAGS = {"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"}
+_RESUBMIT = re.compile(r"resubmit\(,(\d+)\)")
+_PORT = re.compile(r"output:\"?([^\",]+)\"?|(\d+)|\"([^\"]+)\"")
+
+
+def parse_flows(text: str) -> list[dict[str, Any]]:
+    """The flows of `ovs-ofctl dump-flows`, any OpenFlow version, by table and priority."""
+    found = []
+    for line in text.splitlines():
+        head, mark, actions = line.strip().partition(" actions=")
+        if not mark or not head.startswith("cookie="):
+            continue
+        flow: dict[str, Any] = {"priority": 32768, "match": "", "actions": actions.strip()}
+        flow["actions"] = _RESUBMIT.sub(lambda found: f"goto_table:{found[1]}", flow["actions"])
+        *counters, last = head.split(", ")
+        words = [word for part in counters for word in part.split(" ")]
+        # The match has no spaces; flags and counters may stand before it.
+        words += last.split(" ")[:-1]
+        last = last.split(" ")[-1]
+        for word in words:
+            _counter(flow, word)
+        match = [w for w in last.split(",") if not _counter(flow, w)]
+        flow["match"] = ",".join(match)
+        found.append(flow)
+    return sorted(found, key=lambda f: (f.get("table", 0), -f["priority"], f["match"]))
+
+
+def _counter(flow: dict[str, Any], word: str) -> bool:
+    """Take down a word that is a counter, a flag or the priority; whether it was one."""
+    key, equals, value = word.partition("=")
+    if key in _FLAGS or not word:
+        return True
+    if key == "priority" and equals:
+        flow["priority"] = int(value)
+        return True
+    if key not in _COUNTERS or not equals:
+        return False
+    number = value.rstrip("s")
+    flow[_COUNTERS[key]] = (
+        int(number, 16) if number.startswith("0x") else float(number)
+        if "." in number else int(number)
+    )  # fmt: skip
+    return True
+
+
+def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The MAC table: one entry an address, from the flows that say where it is."""
+    entries: dict[str, dict[str, Any]] = {}
+    for flow in flows:
+        match = dict(
+            (key, value)
+            for key, equals, value in (word.partition("=") for word in flow["match"].split(","))
+            if equals
+        )
+        mac, port = None, None
+        if set(match) == {"dl_dst"} and "/" not in match["dl_dst"]:
+            mac, port = match["dl_dst"], _only_port(flow["actions"])
+        elif {"in_port", "dl_src", "dl_dst"} <= set(match):
+            mac, port = match["dl_src"], match["in_port"].strip('"')
+        if mac is None or port is None:
+            continue
+        entry = entries.setdefault(
+            mac,
+            {"mac": mac, "port": port, "age_s": 0.0, "idle_s": None, "kept_s": None, "packets": 0,
+             "counted": "from it" if "dl_src" in match else "to it", "flows": 0},
+        )  # fmt: skip
+        # How long it is remembered when it is silent: the flow's own timeout, of either kind.
+        entry["kept_s"] = flow.get("idle_timeout_s") or flow.get("hard_timeout_s")
+        entry["age_s"] = max(entry["age_s"], flow.get("age_s", 0.0))
+        idle = flow.get("idle_s")
+        if idle is not None:
+            entry["idle_s"] = idle if entry["idle_s"] is None else min(entry["idle_s"], idle)
+        entry["packets"] += flow.get("packets", 0)
+        entry["flows"] += 1
+    return sorted(entries.values(), key=lambda entry: entry["mac"])
+
+
+def _only_port(actions: str) -> str | None:
+    found = _PORT.fullmatch(actions)
+    return next(filter(None, found.groups()), None) if found else None
+
+
+def parse_fdb(text: str) -> list[dict[str, Any]]:
+    """The entries of `ovs-appctl fdb/show`: port, VLAN, MAC, age."""
+    rows = [line.split() for line in text.splitlines()[1:]]
+    return [
+        {"mac": row[2], "port": row[0], "age_s": None, "idle_s": float(row[3]), "kept_s": None,
+         "packets": None, "counted": None, "flows": 0}
+        for row in rows
+        if len(row) == 4 and row[3].isdigit()
+    ]  # fmt: skip
+
+
+def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Everything of these switches; `state` is lab.json's, for names. Raises LabError."""
+    who = {i["mac"]: i["node"] for i in state["interfaces"]}
+    ports = {(i["node"], str(i["port"])): i for i in state["interfaces"]}
+    dpids = {node["name"]: node.get("dpid") for node in state["nodes"]}
+    shards = {name: shard["number"] for shard in state["shards"] for name in shard["switches"]}
+    rates: dict[str, Any] = {}
+    for file in (folder / "monitor.json", *folder.glob("shard-*/monitor.json")):
+        rates |= _rates(file)
+    found = []
+    for bridge in bridges:
+        flows = parse_flows(_dump(bridge))
+        known = addresses(flows)
+        if any("NORMAL" in flow["actions"] for flow in flows):
+            known += parse_fdb(daemons.appctl("fdb/show", bridge))
+        for entry in known:
+            entry["who"] = who.get(entry["mac"])
+            port = ports.get((bridge, entry["port"]))
+            entry["interface"] = port["name"] if port else None
+            entry["towards"] = port["peer"] if port else None
+        own = rates.get(dpids.get(bridge) or "", {})
+        shard = shards.get(bridge)
+        found.append(
+            {"name": bridge, "shard": shard, "addresses": known, "flows": flows, "rates": own}
+        )
+    return found
+
+
+def _dump(bridge: str) -> str:
+    """Nicira's answer has the idle age, OpenFlow 1.3's has not; a bridge may speak only that."""
+    done = subprocess.run(
+        ["ovs-ofctl", "--no-names", f"--timeout={20 * patience():.0f}", "dump-flows", bridge],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout if done.returncode == 0 else daemons.ofctl("dump-flows", bridge)
+
+
+def _rates(file: Path) -> dict[str, Any]:
+    """What a monitor wrote a moment ago."""
+    try:
+        data = json.loads(file.read_text())
+        fresh = abs(time.time() - data["at_s"]) < FRESH_S  # a clock may be set back
+        return dict(data["switches"]) if fresh else {}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+# ---- as text ------------------------------------------------------------------------------------
+
+
+def as_rows(
+    switch: dict[str, Any], *, every_flow: bool
+) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """The rows of the three tables that `hoplab table` prints: addresses, flows, rates."""
+    known = [
+        [entry["mac"], entry["who"] or "?", _place(entry), _age(entry["age_s"]),
+         _age(entry["idle_s"]), _age(entry["kept_s"]), _counted(entry)]
+        for entry in switch["addresses"]
+    ]  # fmt: skip
+    # Without an entry the flows are all that there is to see.
+    flows = [
+        [str(flow.get("table", 0)), str(flow["priority"]), _number(flow.get("packets")),
+         _number(flow.get("bytes")), _age(flow.get("age_s")), _age(flow.get("idle_s")),
+         flow["match"] or "any", flow["actions"]]
+        for flow in switch["flows"]
+        if every_flow or not switch["addresses"]
+    ]  # fmt: skip
+    rates: dict[str, list[str]] = {}
+    for name, rate in switch["rates"].get("ports", {}).items():
+        port, way = name.split()
+        row = rates.setdefault(port, [port, "0", "0", "0", "0"])
+        at = 1 if way == "in" else 3
+        row[at : at + 2] = [_number(round(rate["packets_s"])), _number(round(rate["bit_s"]))]
+    return known, flows, sorted(rates.values(), key=lambda row: int(row[0]))
+
+
+def _place(entry: dict[str, Any]) -> str:
+    towards = f" to {entry['towards'].split('-eth')[0]}" if entry["towards"] else ""
+    return f"{entry['port']}{towards}"
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def _counted(entry: dict[str, Any]) -> str:
+    """Which way depends on what the controller's flows match."""
+    count = entry["packets"]
+    return "-" if count is None else f"{count:,} {entry['counted']}"
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

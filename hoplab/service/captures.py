@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab's capture: which sockets to open where, and what a reader of the file should know.
+
+Every interface of every namespace is listened to, and beside them the OpenFlow channel: what
+switches and controller say to each other runs over the lo of the lab's root namespace, and is an
+interface `openflow` of its own in the file. It is no wire: nothing there is followed from hop to
+hop, it is the reason why hops happen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hoplab import outfile
+from hoplab.capture import bpf
+from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
+from hoplab.capture.pcapng import InterfaceInfo
+from hoplab.errors import Exit, LabError
+from hoplab.kernel.sandbox import CLONE_NEWNET, setns, unshare
+from hoplab.openflow_channel import CONTROLLER_PORTS
+from hoplab.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.openvswitch.drops import QueueDrops
+
+if TYPE_CHECKING:
+    from hoplab.kernel.batch import Place
+    from hoplab.service.lab import Lab
+
+_CLONE_FS = 0x200  # a thread that wanders between namespaces shares no root with the others
+
+
+def comment(lab: Lab) -> str:
+    """How the lab was built, for the head of the file."""
+    spec = lab.spec
+    topology = spec.topology.stem + (f",{spec.arguments}" if spec.arguments else "")
+    controller = lab.controller.name if lab.controller else "none"
+    command = f"hoplab up {topology}"
+    if spec.controller:
+        command += f" --controller {controller}"
+    return (
+        f"hoplab: topology {topology}, controller {controller}, datapath {lab.datapath}\n"
+        f"built by: {command}"
+    )
+
+
+def names(lab: Lab) -> dict[str, str]:
+    """IP address -> the name of the node that has it."""
+    wiring = lab.network.wiring()
+    switches = {node["name"] for node in wiring["nodes"] if node["kind"] == "switch"}
+    return {
+        address.split("/")[0]: intf["node"]
+        for intf in wiring["interfaces"]
+        if intf["node"] not in switches
+        for address in intf["addresses"]
+    }
+
+
+def start(
+    lab: Lab,
+    out: Path | int,
+    wanted: list[str] | None = None,
+    program: bpf.Program | None = None,
+    count: int = 0,
+    *,
+    fresh: bool = False,
+) -> Capture:
+    """A capture of the lab's interfaces, or of those wanted (HOST, HOST:IF, an interface's name).
+    Raises LabError for a name that is none, OSError if the file cannot be written."""
+    known = [(place, name) for place in lab.network.batch.places for name in place.index]
+    chosen, openflow = _choose(lab, known, wanted or [])
+    if lab.datapath == "afxdp" and any(place is lab.network.batch.root for place, _ in chosen):
+        raise unheard(f"the lab {lab.spec.name}")
+    # A filter is about the lab's traffic; the controller's would be all that is left of most.
+    openflow = openflow and (program is None or bool(wanted))
+    if fresh and isinstance(out, int):
+        outfile.empty(out)  # nothing speaks against it any more
+    capture = Capture(out, comment(lab), count=count)
+    try:
+        capture.add_names(names(lab))
+        if openflow:
+            tap_openflow(lab.network.batch.root, capture)
+        tap(lab, capture, chosen, program)
+    except BaseException:
+        capture.stop()
+        raise
+    return capture
+
+
+def unheard(who: str) -> LabError:
+    """What to say of a capture at switches that take their frames by AF_XDP: the driver hands them
+    over before packet sockets are asked, and sends without asking them (packet(7))."""
+    return LabError(
+        f"nothing can be captured at the switches of {who}: its datapath is afxdp",
+        "name hosts, as in `hoplab capture h1 h2`, or bring a lab up without --datapath",
+        Exit.FAILED,
+    )
+
+
+def _choose(
+    lab: Lab, known: list[tuple[Place, str]], wanted: list[str]
+) -> tuple[list[tuple[Place, str]], bool]:
+    if not wanted:
+        return known, lab.controller is not None
+    chosen: dict[tuple[Place, str], None] = {}
+    openflow = False
+    root = lab.network.batch.root
+    for word in wanted:
+        if word == OPENFLOW:
+            openflow = True
+            continue
+        found = [
+            (place, name)
+            for place, name in known
+            for node in [_node(root, place, name)]
+            if word in (node, f"{node}:{name}", _label(root, place, name))
+        ]
+        if not found:
+            labels = [_label(root, place, name) for place, name in known]
+            raise LabError(
+                f"the lab {lab.spec.name} has no host or interface {word}",
+                f"its interfaces: {', '.join(labels)[:300]}, {OPENFLOW}",
+                Exit.NO_SUCH,
+            )
+        chosen.update(dict.fromkeys(found))
+    return list(chosen), openflow
+
+
+def tap(
+    lab: Lab, capture: Capture, new: list[tuple[Place, str]], program: bpf.Program | None = None
+) -> None:
+    """Listen on these interfaces too. Returns when every one of them is heard."""
+    root = lab.network.batch.root
+    size = ring_size(len(new))
+    peers = _peers(lab)
+
+    def open_one(place: Place, name: str) -> Tap:
+        setns(place.namespace.net, CLONE_NEWNET)
+        sock = open_socket(name, size, program)
+        label, node = _label(root, place, name), _node(root, place, name)
+        peer = peers.get((node, name))
+        address = place.address.get(name)
+        info = InterfaceInfo(
+            label,
+            f"{node} to {peer}" if peer else f"interface of {node}",
+            sock.getsockname()[4].hex(":"),
+            (address,) if address else (),
+        )
+        return Tap(info, sock, size)
+
+    # A ring costs a wait in the kernel, so all of them wait at once; plain sockets cost nothing.
+    works: list[Callable[[], list[Tap]]]
+    if size:
+        works = [lambda one=one: [open_one(*one)] for one in new]  # type: ignore[misc]
+    else:
+        works = [lambda: [open_one(*one) for one in new]]
+    taps = _at_once(works)
+    if capture.queue_drops is None:  # counted from the moment on from which frames count
+        capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
+    capture.add(*taps)
+
+
+def tap_openflow(root: Place, capture: Capture) -> None:
+    """Listen to what switches and controller say to each other."""
+    program = bpf.tcp_ports_received(CONTROLLER_PORTS)
+
+    def work() -> list[Tap]:
+        setns(root.namespace.net, CLONE_NEWNET)
+        info = InterfaceInfo(OPENFLOW, "switches and controller", addresses=("127.0.0.1/8",))
+        return [Tap(info, open_socket("lo", 0, program), wire=False)]
+
+    capture.add(*_at_once([work]))
+
+
+def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:
+    """Each work in a thread of its own, which may wander between namespaces; results in order."""
+    results: list[list[Tap] | BaseException] = [[] for _ in works]
+
+    def body(place: int) -> None:
+        try:
+            unshare(_CLONE_FS)
+            results[place] = works[place]()
+        except BaseException as error:  # handed over, not handled
+            results[place] = error
+
+    threads = [threading.Thread(target=body, args=(i,), daemon=True) for i in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [tap_ for result in results if not isinstance(result, BaseException) for tap_ in result]
+
+
+def _node(root: Place, place: Place, name: str) -> str:
+    """Whose interface it is; a switch lives in the root namespace."""
+    return name.rsplit("-", 1)[0] if place is root else place.name
+
+
+def _label(root: Place, place: Place, name: str) -> str:
+    """Its name in the file and in lab.json: unique within the lab."""
+    return name if place is root or name.startswith(place.name) else f"{place.name}:{name}"
+
+
+def _peers(lab: Lab) -> dict[tuple[str, str], Any]:
+    """(node, interface) -> the node at the other end."""
+    peers = {}
+    for link in lab.network.links:
+        one, other = link.intf1, link.intf2
+        if one is not None and other is not None:
+            peers[one.node.name, one.name] = other.node.name
+            peers[other.node.name, other.name] = one.node.name
+    return peers

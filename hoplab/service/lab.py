@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running lab: its Open vSwitch, its network, its controller, and what may be done to them.
+
+Lives in the lab's own namespaces and process. Who asks, and over what, is `daemon`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hoplab import content
+from hoplab.capture import bpf
+from hoplab.capture.capture import Capture
+from hoplab.control import process, supervisor
+from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.kernel import netlink
+from hoplab.kernel.namespaces import Background
+from hoplab.kernel.sandbox import TUN, refused
+from hoplab.openvswitch import bridges, daemons
+from hoplab.service import captures, loops
+from hoplab.service.spec import EARLY_CAPTURE, Spec
+
+EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
+
+Progress = Callable[[str], None]
+
+
+class Lab:
+    """Everything between `build` and the end of the process."""
+
+    def __init__(self, spec: Spec, spare: subprocess.Popen[bytes] | None = None) -> None:
+        """spare: a process that has Ryu loaded, if the topology is thought to have switches."""
+        self.spec, self.spare = spec, spare
+        self.events: list[str] = []
+        self.crew: supervisor.Crew | None = None
+        self.switchd = daemons.Switchd(spec.logs)
+        self.datapath = "none"
+        self.early: Capture | None = None
+        self._early_until = 0.0
+        self.loops: list[list[str]] = []  # switches that stand in one
+        self._silent: list[str] = []  # daemons that hang
+
+    # ------------------------------------------------------------------ coming up
+
+    def build(self, progress: Progress) -> None:
+        """Bring everything up; when this returns, every pair that should talk, talks.
+        Raises LabError."""
+        progress("reading the topology")
+        opening = self._open_early() if self.spare is not None else None
+        from hoplab import network  # takes its time; the sandbox is up before it is needed
+        from hoplab.kernel.batch import Batch, raise_file_limit
+        from hoplab.kernel.namespaces import ipv6_off
+
+        raise_file_limit()
+        batch = Batch(ipv6=self.spec.ipv6)
+        network.install(batch)
+        # Even with IPv6 on the hosts: here are the switches' interfaces alone, and a switch is no
+        # neighbour. Theirs would ask for routers on every wire.
+        ipv6_off()
+        batch.root.namespace.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
+        topo = network.load_topo(self.spec.topology, self.spec.arguments, self.spec.chosen)
+        self.url = getattr(topo, "url", None)
+        self.client = getattr(topo, "client", None)
+        switches = bool(topo.switches())
+        if switches:
+            self.datapath = daemons.choose_datapath(self._wish())
+            if self.datapath != "kernel" and not os.access(TUN, os.R_OK | os.W_OK):
+                raise refused(OSError(13, os.strerror(13)))
+            self.crew = self._crew(topo)
+            self.crew.start(self.spare)
+            opening = opening or Background(self._start_switchd)
+            if self.datapath == "afxdp":
+                progress("trying AF_XDP ports")
+                opening.result()
+                self._try_afxdp(sum(map(topo.isSwitch, itertools.chain(*topo.links()))))
+            opening = self._divide(opening, topo.switches(), network.patched(topo))
+        else:
+            self._close_early(opening)
+            opening = None
+        try:
+            progress("building the network")
+            if self.spec.capture:
+                path = self.spec.folder / EARLY_CAPTURE
+                try:
+                    self.early = early = Capture(path, captures.comment(self))
+                except OSError as error:
+                    raise cannot_write(error, path.parent) from error
+                if self.controller is not None:
+                    captures.tap_openflow(batch.root, early)
+                batch.on_new = lambda new: captures.tap(self, early, new)
+            self.network = network.Network(
+                topo, batch, self.datapath, lambda: opening is not None and opening.succeeded
+            )
+            self.network.build()
+            for remark in network.remarks(self.network):
+                self.event(remark)
+            if self.spec.static_arp:
+                self.network.staticArp()
+                self.event("every host knows all MAC addresses on its link: no ARP will be seen")
+        finally:
+            if opening is not None:
+                progress("starting Open vSwitch")
+                opening.result()
+        self.network.start()
+        if self.crew is not None:
+            self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
+        self._write_state()
+        if self.crew is not None:
+            progress(f"waiting for the controller {self.crew.controller.title}")
+            self._warn_empty(self.crew.take_charge(self.network.bridges()))
+        self.network.settle(self.event)
+        self._write_state()
+        self._early_until = time.monotonic() + EARLY_S
+
+    def _open_early(self) -> Background[None] | None:
+        """Start Open vSwitch before it is known whether the topology has switches, if nothing
+        speaks against it; what does is told when it is known."""
+        try:
+            self.datapath = daemons.choose_datapath(self._wish())
+        except LabError:
+            return None
+        may = self.datapath == "kernel" or os.access(TUN, os.R_OK | os.W_OK)
+        return Background(self._start_switchd) if may else None
+
+    def _close_early(self, opening: Background[None] | None) -> None:
+        """The topology has no switches after all."""
+        self.datapath = "none"
+        if opening is not None:
+            with contextlib.suppress(LabError):
+                opening.result()
+            self.switchd.stop()
+        if self.spare is not None and self.spare.stdin is not None:
+            self.spare.kill()  # or it would load Ryu first
+            self.spare.wait()
+            self.spare.stdin.close()
+
+    def _start_switchd(self) -> None:
+        self.switchd.start()
+        self.switchd.warm_up(self.datapath)
+
+    def _divide(
+        self, opening: Background[None], switches: list[str], patched: bool
+    ) -> Background[None]:
+        """Let several ovs-vswitchd share the switches of a large lab."""
+        pairs = self.spec.vswitchd or daemons.pairs_for(len(switches))
+        pairs = min(pairs, len(switches))
+        if self.datapath == "kernel" or pairs < 2:
+            return opening
+        if patched:
+            self.event("one ovs-vswitchd has all the switches, as patch ports (OVSLink) want it")
+            return opening
+
+        def work() -> None:
+            opening.result()
+            self.switchd.divide(pairs)
+
+        self.event(
+            f"the switches are divided among {pairs} ovs-vswitchd; ovs-vsctl speaks to the first "
+            "of them, and to the second with --db=unix:/run/openvswitch/db-2.sock"
+        )
+        return Background(work)
+
+    def _wish(self) -> str:
+        """The datapath asked for. 'fast' is as 'auto' where everything is to be captured from the
+        start. Raises LabError where the two exclude each other."""
+        wish = self.spec.datapath
+        if self.spec.capture and wish == "afxdp":
+            raise captures.unheard("this lab")
+        return "auto" if self.spec.capture and wish == "fast" else wish
+
+    def _try_afxdp(self, ports: int) -> None:
+        """Once Open vSwitch runs: whether it takes so many AF_XDP ports here. Raises LabError if
+        they are insisted on and it does not."""
+        why = self.switchd.try_afxdp(ports)
+        if not why:
+            self.event(
+                "frames pass the switches by AF_XDP, where a capture does not hear them: "
+                "visit, trace and open want a lab without --datapath"
+            )
+            return
+        if self.spec.datapath == "afxdp":
+            raise LabError(
+                f"AF_XDP ports do not work here: {why}",
+                "they want root, a kernel with XDP sockets and BPF, and memory; "
+                "leave out --datapath, or write --datapath fast to take them where they work",
+                Exit.REFUSED,
+                daemons.tail(self.spec.logs / "ovs-vswitchd.log", 5),
+            )
+        self.datapath = "user"
+        self.event(f"AF_XDP ports, which want root, do not work here ({why}): plain ones are used")
+
+    def _crew(self, topo: Any) -> supervisor.Crew:
+        """The controllers, not started yet."""
+        spec, files = self.spec, self.spec.controller
+        if not files:
+            wish = str(getattr(topo, "controller", None) or "learning_switch")
+            beside = spec.topology.parent / wish
+            files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
+        shards = max(1, min(spec.shards, len(topo.switches())))
+        return supervisor.Crew(
+            files,
+            spec.folder,
+            spec.platform,
+            shards=shards,
+            standby=spec.standby,
+            workplace=spec.workplace,
+            tell=self.event,
+        )
+
+    @property
+    def controller(self) -> process.Controller | None:
+        """Who is in charge of the switches, or of the first of them."""
+        return self.crew.controller if self.crew is not None else None
+
+    def _warn_empty(self, empty: list[str]) -> None:
+        if empty and self.controller is not None:
+            self.event(
+                f"the controller {self.controller.title} has put no flow into "
+                f"{', '.join(empty[:5])}: frames there are dropped until it does "
+                "(with OpenFlow 1.0 they are handed to it)"
+            )
+
+    def event(self, text: str) -> None:
+        """Something the user should know; kept for `hoplab ls` and the log."""
+        self.events.append(text)
+        with contextlib.suppress(OSError), open(self.spec.logs / "lab.log", "a") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+    # ------------------------------------------------------------------ what it is
+
+    def state(self, controller: process.Controller | None = None) -> dict[str, Any]:
+        """lab.json: what was built, and who is wired to whom. controller: the one that will be in
+        charge, if it is not yet."""
+        controller = controller or self.controller
+        return {
+            "format": 1,
+            "name": self.spec.name,
+            "topology": self.spec.topology.stem,
+            "topology_file": str(self.spec.topology),
+            "chosen": self.spec.chosen,
+            "arguments": self.spec.arguments,
+            "controller": controller.name if controller else None,
+            "controller_file": ",".join(map(str, controller.files)) if controller else None,
+            "shards": self.crew.as_data() if self.crew else [],
+            "datapath": self.datapath,
+            "platform": self.spec.platform,
+            "ipv6": self.spec.ipv6,
+            "static_arp": self.spec.static_arp,
+            "url": self.url,
+            "client": self.client,
+            "events": self.events,
+            "loops": self.loops,
+            **self.network.wiring(),
+        }
+
+    def _draft_state(self, controller: process.Controller | None = None) -> Path:
+        """The new lab.json, beside the one that holds. Raises LabError, on a full disk too."""
+        # Several threads may be at it.
+        fresh = self.spec.state.with_suffix(f".new-{threading.get_ident()}")
+        try:
+            fresh.write_text(json.dumps(self.state(controller), indent=1))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise cannot_write(error, self.spec.folder) from error
+        return fresh
+
+    def _write_state(self) -> None:
+        os.replace(self._draft_state(), self.spec.state)
+
+    # ------------------------------------------------------------------ what may be done
+
+    def swap(
+        self, files: tuple[Path, ...], workplace: Path | None, wanted: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Put another controller in charge, which works in the folder `workplace`, or where the one
+        before does; `wanted` raises LabError when nobody waits for it any more. Raises LabError;
+        the old one is in charge then."""
+        if self.crew is None:
+            raise LabError(
+                "this lab has no switch, hence no controller",
+                "take a topology with a switch: hoplab up switch",
+                Exit.BAD_INPUT,
+            )
+        drafts: list[Path] = []
+        events = len(self.events)
+        try:
+            # Drafted before anything changes: on a full disk nothing does.
+            was, empty = self.crew.swap(
+                files, lambda new: drafts.append(self._draft_state(new)), wanted, workplace
+            )
+        except BaseException:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
+            raise
+        notes = self.events[events:]
+        os.replace(drafts[-1], self.spec.state)  # takes no room
+        self._warn_empty(empty)
+        with contextlib.suppress(LabError):  # who stands by and what is to be warned of
+            self._write_state()
+        return {
+            "controller": self.crew.controller.name,
+            "was": was,
+            "switches": self.network.bridges(),
+            "without_flows": empty,
+            "notes": notes,
+        }
+
+    def mend(self) -> bool:
+        """Replace controllers that are dead or of no use; whether there were any."""
+        if self.crew is None or not self.crew.mend():
+            return False
+        with contextlib.suppress(LabError):  # only what happened is new; the log has that too
+            self._write_state()
+        return True
+
+    def look_after_switches(self) -> str | None:
+        """Wake what somebody stopped, tell of what hangs. The name of a dead part of Open vSwitch
+        is returned, for then the lab cannot go on."""
+        if self.early is not None and time.monotonic() > self._early_until:
+            self._drop_early()  # whoever wanted it has gone
+        stopped = self.switchd.wake()
+        if stopped:
+            self.event(f"{stopped} was stopped (SIGSTOP); it goes on")
+        self._listen_for_silence()
+        return self.switchd.ended()
+
+    def _listen_for_silence(self) -> None:
+        """Tell of a daemon of Open vSwitch that hangs, and when it goes on. It is not ended: it may
+        be at work, and its switches' flows would go with it."""
+        silent = self.switchd.silent()
+        for name in silent:
+            if name not in self._silent:
+                self.event(
+                    f"{name} has not answered for {daemons.Version.patience_s():g} s: its "
+                    "switches may stand still; if it stays so, end the lab and bring it up again"
+                )
+        for name in self._silent:
+            if name not in silent:
+                self.event(f"{name} answers again")
+        self._silent = silent
+
+    def watched(self) -> list[int]:
+        """Descriptors that become readable when `mend` has something to do."""
+        return self.crew.watched() if self.crew is not None else []
+
+    def tables(self, switches: list[str]) -> dict[str, Any]:
+        """What the named switches, or all of them, know and do now. Raises LabError."""
+        from hoplab.openvswitch import tables
+
+        bridges = self.network.bridges()
+        for name in switches:
+            if name not in bridges:
+                raise LabError(
+                    f"this lab has no switch {name}",
+                    f"it has: {', '.join(bridges) or 'none'}",
+                    Exit.NO_SUCH,
+                )
+        return {
+            "controller": self.controller.name if self.controller else None,
+            "shards": len(self.crew.shards) if self.crew else 0,
+            "switches": tables.read(switches or bridges, self.state(), self.spec.folder),
+        }
+
+    def _drop_early(self) -> None:
+        dropped, self.early = self.early, None
+        self.network.batch.on_new = None
+        if dropped is not None:
+            with contextlib.suppress(OSError):
+                dropped.stop()
+                (self.spec.folder / EARLY_CAPTURE).unlink()
+
+    # ------------------------------------------------------------------ capturing
+
+    def capture(self, path: Path) -> Capture:
+        """Listen on every interface of every namespace, into `path`; the capture that runs since
+        before the interfaces came up is handed over if there is one: its file is moved there when
+        it ends. Raises LabError."""
+        if self.datapath == "afxdp":
+            raise captures.unheard(f"the lab {self.spec.name}")
+        if self.early is not None:
+            taken, self.early = self.early, None
+            self.network.batch.on_new = None
+            taken.add_names(captures.names(self))
+            taken.move_to = path
+            return taken
+        try:
+            return captures.start(self, path)
+        except OSError as error:
+            raise cannot_write(error, path.parent) from error
+
+    def listen(
+        self,
+        out: int,
+        wanted: list[str],
+        program: bpf.Program | None,
+        count: int,
+        *,
+        fresh: bool,
+    ) -> Capture:
+        """Listen on the interfaces of these hosts, or of these names (all: none named), into a
+        file or pipe; `fresh`: what was in the file goes. Raises LabError."""
+        return captures.start(self, out, wanted, program, count, fresh=fresh)

@@ -1,0 +1,499 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's service: the unix socket where the world outside asks a running lab for things.
+
+One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message is a packet):
+
+    {"op": "status"}                        -> {"ok": ...}
+    {"op": "swap", "files": [PATH, ...], "workplace": FOLDER} -> {"ok": ...}; "" for the folder
+        where the one before works
+    {"op": "table", "switches": [NAME, ...]} -> {"ok": ...}; no names: all switches
+    {"op": "pingall", ...}                  -> {"ok": ...}
+    {"op": "exec", "host", "argv", "env", "cwd"} with three descriptors (stdin, stdout, stderr)
+        -> {"pid": N}, then {"exit": CODE}; the asker may send {"signal": N}
+    {"op": "pty", "host", "argv", "env", "cwd"}   -> {"pid": N} with the terminal's descriptor
+    {"op": "capture", "path": PATH}         -> {"ok": {}}, then
+        {"quiet_s": S, "within_s": T}       -> {"ok": {"quiet": bool, "frames": N}}
+        {"stop": true}                      -> {"ok": {"frames", "dropped", ...}}
+    {"op": "listen", "interfaces": [...], "filter": PROGRAM or null, "count": N} with the
+        descriptor to write to              -> {"ok": {}}, then as for capture; the last answer
+                                               also comes unasked, when the capture has ended
+    {"op": "down"}                          -> {"ok": {}}
+
+A failure is {"error", "hint", "code", "detail"}. An answer too long for one packet is announced by
+{"bytes": N} and comes in pieces, a packet each. Whoever closes the connection gives up what it
+asked for: a command is ended, a capture stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hoplab import programs, wait
+from hoplab.capture import bpf
+from hoplab.capture.capture import Capture
+from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
+from hoplab.outfile import unwritable
+from hoplab.service.lab import Lab
+from hoplab.service.spec import LARGEST_MESSAGE, Spec
+
+_LOOK_S = 0.05
+_TURN_S = 0.2  # the longest turn of the loops that look after the processes
+
+
+def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
+    """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code.
+
+    spare: as in `Lab`.
+    """
+    # What builds a network (sysctl, tc) lies where many an ordinary user's PATH does not look.
+    os.environ["PATH"] = programs.search_path(os.environ.get("PATH"))
+    # Threads that come and go leave holes in a heap each (mallopt(3), M_ARENA_MAX): one is enough.
+    ctypes.CDLL(None).mallopt(-8, 1)
+    lab = Lab(spec, spare)
+
+    def progress(step: str) -> None:
+        with contextlib.suppress(OSError):
+            channel.send(json.dumps({"progress": step}).encode())
+
+    try:
+        try:
+            spec.logs.mkdir(exist_ok=True)
+            log = os.open(spec.logs / "lab.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise cannot_write(error, spec.folder) from error
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        with _watching(lab, channel):
+            lab.build(progress)
+        service = Service(lab)
+        answer: dict[str, Any] = {"ready": True}
+    except BaseException as error:
+        _log_fault()
+        answer = _failure(error, spec)
+    with contextlib.suppress(OSError):
+        channel.send(json.dumps(answer).encode())
+    channel.close()
+    if "ready" not in answer:
+        return 1
+    return service.serve()
+
+
+@contextlib.contextmanager
+def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
+    """End the lab at once, with a word on why, if a part of Open vSwitch ends while it comes up:
+    its tools would wait for it until their time is out."""
+    built = threading.Event()
+
+    def watch() -> None:
+        while not built.wait(_LOOK_S):
+            lab.switchd.wake()
+            dead = lab.switchd.ended()
+            if dead:
+                with contextlib.suppress(OSError):
+                    channel.send(json.dumps(lab.switchd.obituary(dead).as_dict()).encode())
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        built.set()
+
+
+def _log_fault() -> None:
+    """The traceback of the exception at hand goes to the lab's log, if there is room."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
+
+
+def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
+    if isinstance(error, LabError):
+        return error.as_dict()
+    if is_full(error):
+        return cannot_write(error, spec.folder).as_dict()
+    short = limited(error)
+    if short is not None:
+        return short.as_dict()
+    text = traceback.format_exc()
+    return LabError(
+        f"the lab failed in a way it should not: {type(error).__name__}: {error}",
+        "please report this with the lines below (--debug shows them)",
+        Exit.LAB_DIED,
+        text if spec.debug else text.strip().splitlines()[-1],
+    ).as_dict()
+
+
+class Service:
+    """Answers requests, one thread a connection, and looks after the lab's processes."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.ending = threading.Event()
+        self._fault = ""  # the last that was logged
+        self._socket_path = os.fspath(lab.spec.socket)
+        self._done_read, self._done_write = os.pipe()
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # A path through a descriptor, for a socket's own path holds 107 bytes (unix(7)).
+        folder = os.open(lab.spec.folder, os.O_PATH | os.O_DIRECTORY)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(lab.spec.socket)
+        self.listener.bind(f"/proc/self/fd/{folder}/{lab.spec.socket.name}")
+        os.close(folder)
+        os.chmod(lab.spec.socket, 0o600)
+        self.listener.listen(64)
+
+    def serve(self) -> int:
+        """Until `down`, or until a part that the lab cannot live without has ended."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.listener.setblocking(False)
+        # In a thread of its own, for a new controller takes its time.
+        threading.Thread(target=self._keep_controllers, daemon=True).start()
+        while not self.ending.is_set():
+            ready = wait.readable([self.listener.fileno(), self._done_read], _TURN_S)
+            if self.listener.fileno() in ready:
+                with self._whatever_comes():
+                    self._accept()
+            if not self.reachable():
+                return 1  # the folder was taken away: nobody can reach this lab any more
+            dead = None
+            with self._whatever_comes():
+                dead = self.lab.look_after_switches()
+            if dead:
+                self.lab.event(f"{dead} ended, and the lab with it")
+                return 1
+        return 0  # nothing needs to be undone: the kernel takes everything down with process 1
+
+    def _accept(self) -> None:
+        connection, _ = self.listener.accept()
+        try:
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            with connection:
+                _send(connection, _failure(error, self.lab.spec))
+
+    def _keep_controllers(self) -> None:
+        while self.lab.crew is not None and not self.ending.is_set():
+            ready, mended = set[int](), False
+            with self._whatever_comes():
+                ready = wait.readable(self.lab.watched(), _TURN_S)
+                mended = self.lab.mend()
+            if ready and not mended:
+                self.ending.wait(_TURN_S)  # somebody else is changing the controllers
+
+    @contextlib.contextmanager
+    def _whatever_comes(self) -> Iterator[None]:
+        """A lab does not end because this machine gives no more descriptors or threads: the fault
+        goes to the log, once, and a moment passes."""
+        try:
+            yield
+        except Exception as error:
+            if repr(error) != self._fault:
+                self._fault = repr(error)
+                _log_fault()
+            self.ending.wait(_TURN_S)
+
+    def reachable(self) -> bool:
+        """Whether the lab's folder is still there."""
+        return os.path.exists(self._socket_path)
+
+    def status(self) -> dict[str, Any]:
+        state = self.lab.state()
+        state.pop("interfaces")
+        return state
+
+    # ------------------------------------------------------------------ one connection
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                data, fds, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 3)
+                try:
+                    _check_asker(connection)
+                    request = json.loads(data)
+                    # Interned, or the interpreter's cache of methods keeps one string a request.
+                    handler = getattr(self, sys.intern(f"_do_{request['op']}"), None)
+                    if handler is None:
+                        raise LabError(f"no such request: {request['op']}", code=Exit.USAGE)
+                    handler(connection, request, fds)
+                finally:
+                    for fd in fds:
+                        with contextlib.suppress(OSError):
+                            os.close(fd)
+            except (ConnectionError, BrokenPipeError):
+                pass  # the asker has gone
+            except LabError as error:
+                _send(connection, error.as_dict())
+            except Exception as error:
+                _log_fault()
+                _send(connection, _failure(error, self.lab.spec))
+
+    def _do_status(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.status()})
+
+    def _do_swap(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        was = self.lab.controller
+
+        def wanted() -> None:
+            # Whoever asked has gone, or wants it no more: there is nothing else to be said.
+            if wait.readable([connection.fileno()], 0):
+                connection.recv(LARGEST_MESSAGE)
+                raise LabError(
+                    f"interrupted; {was.title if was is not None else 'nobody'} is in charge as "
+                    "before",
+                    "",
+                    Exit.INTERRUPTED,
+                )
+
+        workplace = Path(request["workplace"]) if request.get("workplace") else None
+        files = tuple(map(Path, request["files"]))
+        _send(connection, {"ok": self.lab.swap(files, workplace, wanted)})
+
+    def _do_table(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.lab.tables(request.get("switches") or [])})
+
+    def _do_pingall(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        from hoplab.service import pingall
+
+        hosts = pingall.hosts_of(self.lab.network)
+        wish = request.get("hosts")
+        if wish:
+            known = {host.name for host in hosts}
+            for name in wish:
+                self.lab.network.place(name)
+                if name not in known:
+                    raise LabError(
+                        f"{name} is no host", "only hosts are pinged, and ping", Exit.NO_SUCH
+                    )
+            hosts = [host for host in hosts if host.name in wish]
+            if len(hosts) < 2:
+                raise LabError(
+                    f"{hosts[0].name} alone makes no pair", "name two hosts or more", Exit.USAGE
+                )
+        static = self.lab.spec.static_arp
+        _send(connection, {"ok": pingall.ping_all(hosts, known=static).as_dict()})
+
+    def _do_down(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self.ending.set()
+        _send(connection, {"ok": {}})
+        os.write(self._done_write, b"x")
+
+    # ------------------------------------------------------------------ commands on hosts
+
+    def _environment(self, request: Any) -> dict[str, str]:
+        env = {str(k): str(v) for k, v in request.get("env", {}).items()} or dict(os.environ)
+        env["HOPLAB_LAB"] = self.lab.spec.name
+        env["HOPLAB_HOST"] = request["host"]
+        env["PATH"] = programs.search_path(env.get("PATH"))
+        return env
+
+    def _spawn(self, request: Any, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        place = self.lab.network.place(request["host"])
+        cwd = request.get("cwd") or "/"
+        try:
+            return place.namespace.popen(
+                argv,
+                env=self._environment(request),
+                cwd=cwd if os.path.isdir(cwd) and os.access(cwd, os.X_OK) else "/",
+                **{"start_new_session": True, **options},
+            )
+        except FileNotFoundError:
+            raise LabError(
+                f"{request['argv'][0]}: command not found",
+                "is it installed? a host sees the same programs as your machine",
+                Exit.NO_SUCH,
+            ) from None
+        except PermissionError:
+            raise LabError(
+                f"{request['argv'][0]}: permission denied", "is it executable?", Exit.NO_SUCH
+            ) from None
+        except OSError as error:
+            if limited(error) is not None:
+                raise
+            hint = "it is no program"
+            if error.errno == errno.ENOEXEC:
+                hint = "a script says in its first line who reads it: #!/bin/sh"
+            elif error.errno == errno.E2BIG:
+                hint = "give it less: a shorter command line, fewer variables"
+            raise LabError(
+                f"{request['argv'][0]}: {error.strerror}", hint, Exit.NO_SUCH
+            ) from None
+
+    def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        if len(fds) != 3:
+            raise LabError("a command needs three descriptors", code=Exit.USAGE)
+        process = self._spawn(request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2])
+        for fd in fds:
+            os.close(fd)
+        fds.clear()
+        _send(connection, {"pid": process.pid})
+        self._accompany(connection, process)
+
+    def _do_pty(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        master, slave = os.openpty()
+        rows, columns = request.get("size", [24, 80])
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        try:
+            process = self._spawn(
+                request,
+                ["setsid", "--ctty", *request["argv"]],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                # setsid(1) makes the session: of one that leads a group already it would fork, and
+                # nobody could signal the command.
+                start_new_session=False,
+            )
+        finally:
+            os.close(slave)
+        socket.send_fds(connection, [json.dumps({"pid": process.pid}).encode()], [master])
+        os.close(master)
+        self._accompany(connection, process)
+
+    def _accompany(self, connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        """Pass signals on, tell the exit code; end the command when the asker has gone."""
+
+        def report() -> None:
+            code = process.wait()
+            with contextlib.suppress(OSError):
+                _send(connection, {"exit": code if code >= 0 else 128 - code})
+
+        waiter = threading.Thread(target=report, daemon=True)
+        waiter.start()
+        while True:
+            try:
+                data = connection.recv(LARGEST_MESSAGE)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            number = json.loads(data).get("signal")
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        if process.poll() is None:
+            for number in (signal.SIGHUP, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with contextlib.suppress(LabError):
+                    wait.until(lambda: process.poll() is not None, "the command to end", within_s=1)
+        waiter.join()
+
+    # ------------------------------------------------------------------ captures
+
+    def _do_capture(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self._attend(connection, self.lab.capture(Path(request["path"])))
+
+    def _do_listen(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        if len(fds) != 1:
+            raise LabError("a capture needs one descriptor to write to", code=Exit.USAGE)
+        program = bpf.checked(request.get("filter"))
+        try:
+            capture = self.lab.listen(
+                fds[0],
+                request.get("interfaces") or [],
+                program,
+                int(request.get("count") or 0),
+                fresh=bool(request.get("fresh")),
+            )
+        except BrokenPipeError:
+            raise LabError("nobody reads what is captured", code=Exit.FAILED) from None
+        except OSError as error:
+            raise unwritable(error, "what is captured", "-w") from error
+        os.close(fds.pop())  # so that the reader of a pipe sees its end when the capture ends
+        self._attend(connection, capture)
+
+    def _attend(self, connection: socket.socket, capture: Capture) -> None:
+        """Answer until it has ended or the asker has gone; it is stopped then."""
+        stopped = False
+        try:
+            _send(connection, {"ok": {}})
+            while True:
+                ready = wait.readable([connection.fileno(), capture.channel.fileno()])
+                order = {"stop": True}
+                if connection.fileno() in ready:
+                    data = connection.recv(LARGEST_MESSAGE)
+                    if not data:
+                        return
+                    order = json.loads(data)
+                if "quiet_s" in order:
+                    _send(connection, {"ok": _until_quiet(capture, order)})
+                if "stop" in order:
+                    stopped = True
+                    try:
+                        held = capture.stop()
+                    except OSError as error:
+                        if capture.path is None:
+                            raise unwritable(error, "what is captured", "-w") from error
+                        raise cannot_write(error, capture.path.parent) from error
+                    if held.ended == "killed":
+                        raise LabError(
+                            "the process that records was ended",
+                            "do it again; what was written until then is readable",
+                            Exit.LAB_DIED,
+                        )
+                    if held.problem and held.ended == "stop" and capture.path is not None:
+                        raise cannot_write(
+                            OSError(errno.ENOSPC, held.problem), capture.path.parent
+                        )
+                    _send(connection, {"ok": asdict(held)})
+                    return
+        finally:
+            if not stopped:
+                with contextlib.suppress(OSError):
+                    capture.stop()
+
+
+def _check_asker(connection: socket.socket) -> None:
+    """Only whoever brought the lab up may ask, and only from outside of it. Raises LabError.
+
+    unix(7), SO_PEERCRED: another user is another number in our user namespace too, and a process
+    outside of our PID namespace is number 0.
+    """
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("=iII", raw)
+    if uid != os.geteuid():
+        raise LabError("this lab is another user's", "bring one up: hoplab up", Exit.REFUSED)
+    if pid != 0:
+        raise LabError(
+            "a lab takes no orders from its own hosts", "ask from outside of it", Exit.REFUSED
+        )
+
+
+def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
+    """Until no frame has come for `quiet_s` seconds, or `within_s` have passed."""
+    deadline = time.monotonic() + float(order["within_s"])
+    while True:
+        quiet_s, frames = capture.quiet()
+        missing = float(order["quiet_s"]) - quiet_s
+        if missing <= 0 or time.monotonic() >= deadline:
+            return {"quiet": missing <= 0, "frames": frames}
+        time.sleep(min(missing, _LOOK_S))
+
+
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    data = json.dumps(message).encode()
+    with contextlib.suppress(ConnectionError, BrokenPipeError):
+        if len(data) > LARGEST_MESSAGE:
+            connection.send(json.dumps({"bytes": len(data)}).encode())
+        for at in range(0, len(data), LARGEST_MESSAGE):
+            connection.send(data[at : at + LARGEST_MESSAGE])

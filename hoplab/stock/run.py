@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A command of the user's in a machine of its own: any Mininet script, or `mn` itself, unchanged.
+
+The machine is `sandbox`'s, with a /tmp of its own and an Open vSwitch of its own; it ends with the
+command, or with the command line that began it, whichever ends first and however. Unlike a lab it
+has no name, no folder and no socket. What runs inside is stock Mininet with its own classes; only
+what cannot work there is told to it (`stock`), and programs that it looks for and the machine does
+not have are provided (`PROGRAMS`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import importlib.util
+import json
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hoplab import content, programs
+from hoplab.capture.capture import Capture
+from hoplab.client import interrupts, labs
+from hoplab.control import preloaded
+from hoplab.errors import Exit, LabError, is_full
+from hoplab.kernel import netlink, sandbox
+from hoplab.openvswitch import daemons as switchd
+from hoplab.outfile import OutFile, empty, unwritable
+from hoplab.service.spec import LARGEST_MESSAGE
+
+OWN = Path("/run/hoplab")  # in the private machine
+MOST_NAMES, MOST_FILES = 5, 500  # that are told at the end; that are looked for
+_OF_MININET = re.compile(r"c\d+\.log")  # a controller's, in /tmp
+GRACE_S = 5.0  # for a command that was told to end; then its machine ends
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+_CONTROLLER = """#!/bin/sh
+# What ovs-testcontroller is to Mininet: listens on ptcp:PORT and makes switches learn.
+port=6653
+for word; do case $word in ptcp:*) port=${word#ptcp:}; port=${port%%:*} ;; esac; done
+PYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ @LEARNING@ --ofp-tcp-listen-port "$port"
+"""
+# Programs that Mininet and its scripts look for. FIRST stand before the machine's own: inside, one
+# is root already, and a service is what this machine has started or nothing.
+FIRST = {
+    "sudo": """#!/bin/sh
+while :; do case $1 in
+    -u|-g|-C|-h|-p) shift 2 ;; --) shift; break ;; -*) shift ;; *) break ;;
+esac; done
+exec env "$@"
+""",
+    "service": """#!/bin/sh
+case $1 in openvswitch*|ovs*) exit 0 ;; esac
+echo "$1: there are no services in here" >&2; exit 1
+""",
+    "systemctl": """#!/bin/sh
+case "$*" in *openvswitch*|*ovs-*) exit 0 ;; esac
+echo "systemctl: there are no services in here" >&2; exit 1
+""",
+    "modprobe": "#!/bin/sh\nexit 0\n",
+}
+PROGRAMS = {
+    "controller": _CONTROLLER,
+    "ovs-testcontroller": _CONTROLLER,
+    "ryu-manager": '#!/bin/sh\nPYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ "$@"\n',
+    "telnet": """#!/usr/bin/env bash
+# As far as Mininet uses it: is anybody listening there?
+host=${@: -2:1} port=${@: -1}
+if (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
+    echo "Connected to $host."; echo "Connection closed by foreign host." >&2; exit 1
+fi
+echo "telnet: Unable to connect to remote host: Connection refused" >&2; exit 1
+""",
+}
+
+Say = Callable[[str], None]
+
+
+def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath: str = "auto",
+        own_tmp: bool = True) -> int:  # fmt: skip
+    """Run a command in a machine of its own; returns its exit code, 128 + N if signal N ended it.
+
+    say: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
+    when they appear. own_tmp: the command has an empty /tmp, which goes with it. Raises LabError.
+    """
+    keep = [labs.here(), "/tmp/.X11-unix"]
+    keep += [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
+    ours = Path(__file__).resolve().parents[2]
+    keep += [str(ours), sys.prefix]
+    file = OutFile(capture, "--capture") if capture is not None else None
+    out = file.fd if file is not None else -1
+    terminal = os.isatty(0)
+    master = slave = -1
+    if terminal:
+        master, slave = os.openpty()
+    streams = [os.dup(slave if terminal and os.isatty(fd) else fd) for fd in (0, 1, 2)]
+    own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
+    command = _Inside(list(argv), streams, out, datapath, terminal, own_tmp)
+    started: sandbox.Started | None = None
+    try:
+        interrupts.hold_interrupts()  # until it is known what there is to end
+        try:
+            fds = [*streams, out] if out >= 0 else streams
+            started = sandbox.start(
+                "mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp, fds=fds
+            )
+        finally:
+            interrupts.release_interrupts()
+        for fd in (*streams, slave, out):
+            if fd >= 0:
+                os.close(fd)
+        out = slave = -1
+        return _accompany(started, master, say, capture)
+    except BaseException:
+        if file is not None:
+            file.discard()
+        raise
+    finally:
+        if started is not None:
+            labs.end_process(started.pid, within_s=10)
+        for fd in (master, out):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _labs() -> list[str]:
+    """The folders of labs that are up: no business of the command's."""
+    folder = labs.labs_folder()
+    with contextlib.suppress(OSError):  # nobody can bring up a lab there either
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # one may come up meanwhile
+    return [str(folder)] if os.path.isdir(folder) else []
+
+
+# ------------------------------------------------------------------------------- outside
+
+
+def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | None) -> int:
+    """Until the command has ended: pass signals on, and the terminal if there is one."""
+    company = _Company(started, master, say)
+    with company.signals(), company.terminal():
+        answer = company.answer()
+    if "error" in answer:
+        raise LabError.from_dict(answer)
+    if "died" in answer:
+        raise LabError(
+            "the command's machine was ended",
+            "was one of its processes killed? run it again",
+            Exit.LAB_DIED,
+        )
+    if answer.get("left"):
+        first, more = answer["left"][:MOST_NAMES], len(answer["left"]) - MOST_NAMES
+        names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
+        note = f"{names} went with the command's own /tmp: to keep such files, write them elsewhere"
+        say(f"{note}, or hoplab run --share-tmp")
+    if capture is not None and "frames" in answer:
+        say(f"{answer['frames']:,} frames from {answer['interfaces']} interfaces in {capture}")
+        if answer["problem"]:
+            say(f"the end of the capture is missing: {answer['problem']}")
+    return int(answer["exit"])
+
+
+class _Company:
+    """The command's company outside its machine. master: our end of its terminal, -1 without one.
+    until: how long a command that was told to end may take."""
+
+    def __init__(self, started: sandbox.Started, master: int, say: Say) -> None:
+        self.channel, self.master, self.say = started.channel, master, say
+        self.until: float | None = None
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """What we are told by signals, the command is."""
+        before: dict[int, Any] = {}
+        try:
+            for each in interrupts.heeded(SIGNALS):
+                before[each] = signal.signal(each, self._forward)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _forward(self, number: int, frame: object) -> None:
+        if number != signal.SIGINT and self.until is None:
+            self.until = time.monotonic() + GRACE_S
+        with contextlib.suppress(OSError):
+            self.channel.send(json.dumps({"signal": int(number)}).encode())
+
+    @contextlib.contextmanager
+    def terminal(self) -> Iterator[None]:
+        """Our terminal passes on every key, and its size."""
+        if self.master < 0:
+            yield
+            return
+        settings = termios.tcgetattr(0)
+        self._resize()
+        before = signal.signal(signal.SIGWINCH, self._resize)
+        try:
+            tty.setraw(0)
+            yield
+        finally:
+            termios.tcsetattr(0, termios.TCSADRAIN, settings)
+            signal.signal(signal.SIGWINCH, before)
+
+    def _resize(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
+
+    def answer(self) -> dict[str, Any]:
+        """What the machine says at the end of its command."""
+        watched: list[Any] = [self.channel] + ([0, self.master] if self.master >= 0 else [])
+        # What the command says to its terminal is for ours, though its stdout may be a file.
+        screen = next((fd for fd in (1, 2, 0) if os.isatty(fd)), 1)
+        ways = {self.master: screen, 0: self.master}  # what is read, and where it goes
+        answer: dict[str, Any] | None = None
+        while answer is None:
+            left = None if self.until is None else self.until - time.monotonic()
+            if left is not None and left <= 0:
+                answer = {"exit": 128 + signal.SIGKILL}
+                break
+            ready, _, _ = select.select(watched, [], [], 0.5 if left is None else min(left, 0.5))
+            for source in [each for each in ready if each in ways]:
+                if not _copy(source, ways[source]):
+                    watched.remove(source)
+            if self.channel in ready:
+                answer = self._hear()
+        while self.master in watched and select.select([self.master], [], [], 0)[0]:
+            if not _copy(self.master, screen):  # what it said last
+                break
+        return answer
+
+    def _hear(self) -> dict[str, Any] | None:
+        """The machine's answer; None if it only had something to note."""
+        data = self.channel.recv(LARGEST_MESSAGE)
+        answer: dict[str, Any] = json.loads(data) if data else {"died": True}
+        if "note" in answer:
+            self.say(answer["note"])
+            return None
+        return answer
+
+
+def _copy(source: int, target: int) -> bool:
+    """What can be read now; False at the end."""
+    try:
+        data = os.read(source, 65536)
+    except OSError:  # EIO: the last process has closed the terminal
+        data = b""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+    return bool(data)
+
+
+# -------------------------------------------------------------------------------- inside
+
+
+class _Inside:
+    """The command's company in the private machine: `main` is its second process."""
+
+    def __init__(
+        self,
+        argv: list[str],
+        streams: list[int],
+        out: int,
+        datapath: str,
+        terminal: bool,
+        own_tmp: bool,
+    ) -> None:
+        self.argv, self.streams, self.out, self.wish = argv, streams, out, datapath
+        self.terminal, self.own_tmp = terminal, own_tmp
+
+    def main(self, channel: socket.socket) -> int:
+        self.channel = channel
+        try:
+            answer = self._serve()
+        except LabError as error:
+            answer = error.as_dict()
+        except Exception as error:
+            if is_full(error) and self.out >= 0:
+                answer = unwritable(error, "what is captured", "--capture").as_dict()
+            else:
+                answer = LabError(
+                    f"the command's machine failed: {type(error).__name__}: {error}",
+                    "please report this",
+                    Exit.LAB_DIED,
+                ).as_dict()
+        with contextlib.suppress(OSError):
+            channel.send(json.dumps(answer).encode())
+        return 0
+
+    def _note(self, text: str) -> None:
+        self.channel.send(json.dumps({"note": text}).encode())
+
+    def _serve(self) -> dict[str, Any]:
+        netlink.Socket().send([netlink.link_up(netlink.LOOPBACK, "lo")])
+        OWN.mkdir(exist_ok=True)
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it, and Mininet's scripts on sshd
+        logs = OWN / "logs"
+        logs.mkdir()
+        daemons = self._open_vswitch(logs)
+        _provide()
+        _no_resolver()
+        path = f"{OWN / 'first'}:{programs.search_path(os.environ.get('PATH'))}:{OWN / 'last'}"
+        program = self._program(path)
+        recording: Capture | None = None
+        if self.out >= 0:
+            from hoplab.stock.new_interfaces import Watch
+
+            empty(self.out)
+            recording = Capture(self.out, f"hoplab: {shlex.join(self.argv)}")
+            os.close(self.out)
+            watch = Watch(recording)
+        process = self._start(program, path)
+        threading.Thread(target=self._signals, args=(process,), daemon=True).start()
+        if daemons is not None:
+            threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
+        code = process.wait()
+        answer: dict[str, Any] = {"exit": code if code >= 0 else 128 - code}
+        if self.own_tmp:
+            answer["left"] = _files_in("/tmp")
+        if recording is not None:
+            watch.stop()
+            totals = recording.stop()
+            answer |= {
+                "frames": totals.frames,
+                "interfaces": totals.interfaces,
+                "problem": totals.problem,
+            }
+        return answer
+
+    def _open_vswitch(self, logs: Path) -> switchd.Switchd | None:
+        """Our own, or none, with a note, where this machine has none: there are other switches."""
+        self.datapath = switchd.choose_datapath(self.wish)
+        if self.datapath == "user" and not os.access(sandbox.TUN, os.R_OK | os.W_OK):
+            error = sandbox.refused(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            self._note(f"no Open vSwitch: {error.message}; {error.hint}")
+            return None
+        if programs.find("ovs-vswitchd") is None:
+            self._note("no Open vSwitch: ovs-vswitchd is not installed")
+            return None
+        daemons = switchd.Switchd(logs)
+        daemons.start()
+        return daemons
+
+    def _look_after(self, daemons: switchd.Switchd, process: subprocess.Popen[bytes]) -> None:
+        """Without its switches the command would wait for ever."""
+        for each in list(daemons.processes.values()):
+            threading.Thread(
+                target=self._end_with, args=(each, daemons, process), daemon=True
+            ).start()
+
+    def _end_with(
+        self, each: subprocess.Popen[bytes], daemons: switchd.Switchd, process: Any
+    ) -> None:
+        each.wait()
+        name = daemons.ended()
+        if name is not None and process.poll() is None:
+            error = LabError(
+                f"{name} ended, and the command with it", "run it again", Exit.LAB_DIED
+            )
+            with contextlib.suppress(OSError):
+                self.channel.send(json.dumps(error.as_dict()).encode())
+            os._exit(1)
+
+    def _program(self, path: str) -> str:
+        """The file that the command's first word names."""
+        program = shutil.which(self.argv[0], path=path)
+        if program is None:
+            raise LabError(
+                f"{self.argv[0]}: command not found",
+                "is it installed? a command sees the same programs as your machine",
+                Exit.NO_SUCH,
+            )
+        if not _is_program(program):
+            raise LabError(
+                f"{self.argv[0]}: {os.strerror(errno.ENOEXEC)}",
+                "a script says in its first line who reads it: #!/bin/sh",
+                Exit.NO_SUCH,
+            )
+        return program
+
+    def _start(self, program: str, path: str) -> subprocess.Popen[bytes]:
+        site = OWN / "site"
+        env = {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),
+            "HOPLAB_DATAPATH": self.datapath,
+            "HOPLAB_PROVIDED": str(OWN / "last"),
+            "HOPLAB_FALLBACK": str(OWN / "fallback"),
+        }
+
+        def join_terminal() -> None:
+            os.setsid()
+            if self.terminal:
+                fcntl.ioctl(self.streams[0], termios.TIOCSCTTY, 0)
+
+        try:
+            process = subprocess.Popen(
+                self.argv,
+                executable=program,
+                stdin=self.streams[0],
+                stdout=self.streams[1],
+                stderr=self.streams[2],
+                env=env,
+                preexec_fn=join_terminal,
+            )
+        except OSError as error:
+            raise LabError(
+                f"{self.argv[0]}: {error.strerror}", "is it executable?", Exit.NO_SUCH
+            ) from None
+        for fd in self.streams:
+            os.close(fd)
+        return process
+
+    def _signals(self, process: subprocess.Popen[bytes]) -> None:
+        while True:
+            data = self.channel.recv(LARGEST_MESSAGE)
+            if not data:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, json.loads(data)["signal"])
+
+
+def _is_program(file: str) -> bool:
+    """Whether the kernel is likely to run it, which may know more formats (binfmt_misc)."""
+    told = Path("/proc/sys/fs/binfmt_misc")
+    with contextlib.suppress(OSError):
+        if {path.name for path in told.iterdir()} - {"register", "status"}:
+            return True
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(4).startswith((b"\x7fELF", b"#!"))
+    except OSError:  # it may be run though it may not be read
+        return True
+
+
+def _no_resolver() -> None:
+    """The machine's DNS servers are not reached from in here, and a host that asks them waits until
+    its time is out, as `python3 -m http.server` does for its own name. With no server in the file
+    it asks 127.0.0.1 (resolv.conf(5)), where the kernel says at once that nobody listens."""
+    own = OWN / "resolv.conf"
+    own.write_text("# no DNS server is reached from in here\n")
+    with contextlib.suppress(OSError):  # a machine may have no such file
+        sandbox.mount(str(own), os.path.realpath("/etc/resolv.conf"), None, sandbox.MS_BIND)
+
+
+def _files_in(folder: str) -> list[str]:
+    """The files with something in them, but for Mininet's own logs and what is mounted there."""
+    found = []
+    device = os.stat(folder).st_dev
+    for place, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if _on(device, os.path.join(place, each))]
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                own = place == folder and _OF_MININET.fullmatch(name)
+                if stat.S_ISREG(status.st_mode) and status.st_size and not own:
+                    found.append(path)
+        if len(found) > MOST_FILES:
+            break
+    return found[:MOST_FILES]
+
+
+def _on(device: int, path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.lstat(path).st_dev == device
+    return False
+
+
+def _provide() -> None:
+    """The programs and Python modules that may be looked for and not be there."""
+    words = {
+        "@OURS@": shlex.quote(str(Path(__file__).resolve().parents[2])),
+        "@PYTHON@": shlex.quote(sys.executable),
+        "@MODULE@": preloaded.MODULE,
+        "@LEARNING@": shlex.quote(str(content.folder("controllers") / "learning_switch.py")),
+    }
+    for folder, scripts in (("first", FIRST), ("last", PROGRAMS)):
+        (OWN / folder).mkdir()
+        for name, text in scripts.items():
+            for mark, word in words.items():
+                text = text.replace(mark, word)
+            file = OWN / folder / name
+            file.write_text(text)
+            file.chmod(0o755)
+    site, fallback = OWN / "site", OWN / "fallback"
+    site.mkdir()
+    (site / "sitecustomize.py").symlink_to(Path(__file__).with_name("sitecustomize.py"))
+    (fallback / "distutils").mkdir(parents=True)
+    (fallback / "distutils" / "__init__.py").touch()
+    (fallback / "distutils" / "version.py").write_text(
+        "class StrictVersion(tuple):\n"
+        "    def __new__(cls, text):\n"
+        "        return super().__new__(cls, (int(part) for part in text.split('.')))\n"
+    )
+    found = importlib.util.find_spec("mininet")
+    for place in found.submodule_search_locations or () if found else ():
+        (fallback / "mininet").symlink_to(place)
+        break

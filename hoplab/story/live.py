@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The story while it happens: packets told as soon as they seem complete, and why they came.
+
+What lives here: when to tell a packet, and when to tell more of it. What must not: clocks (the
+caller says what time it is), sockets, layout, and any rule of its own about causes: packets of the
+last seconds are put in relation by what tells the finished story too.
+
+Nobody can know that a packet is at its end: a router may hold it for seconds while it asks by ARP.
+So a packet is told when it has not moved for QUIET_NS; if it moves again, it is told once more, as
+a continuation under the same number. One that never rests (a storm) is told after PATIENCE_NS all
+the same, and again each time its age has doubled. Numbers are given in time order, as in the
+finished story, a little before packets are told: so what a packet made necessary is mostly known
+by then. A cause that shows later is told later, and so is where a packet ended, once it cannot go
+on. How it all ended is left to the finished story.
+
+Memory holds the packets of the last WINDOW_NS, at most WINDOW_MOST, and of each TCP connection a
+few numbers a segment.
+
+>>> live = Live(wiring)
+>>> for observation in observations:
+...     live.feed(observation)
+>>> for news in live.poll(time.time_ns()):
+...     print(news.trip.number, news.trip.title, news.more, news.cause)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+
+from hoplab.capture.observation import Observation
+from hoplab.follow.ages import MILLISECOND
+from hoplab.follow.follow import Follower
+from hoplab.follow.model import Hop, Journey
+from hoplab.follow.tree import last_seen
+from hoplab.follow.wiring import Wiring
+from hoplab.story.causes import find_causes
+from hoplab.story.controller_answers import Arrival, Known, arrivals_of, decide
+from hoplab.story.conversation import Listener, Said
+from hoplab.story.coverage import Coverage, Evidence
+from hoplab.story.records import Decision, QueueLoss, Trip
+from hoplab.story.tcp import Connections
+from hoplab.story.trips import Places, tell_trip
+
+QUIET_NS = 300 * MILLISECOND
+NUMBER_NS = QUIET_NS // 2
+PATIENCE_NS = 1000 * MILLISECOND
+WINDOW_NS = 12_000 * MILLISECOND  # a packet is held for three ARP tries at most, a second each
+WINDOW_MOST = 2000  # packets
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A packet as far as it has come, and what of it has not been told before.
+
+    more: it was told before. moved: it has come further since, or is new. The others are those of
+    the trip, "" or nothing where they were told already. ended is told once it is sure.
+    """
+
+    trip: Trip
+    more: bool
+    moved: bool
+    cause: str
+    decisions: tuple[Decision, ...]
+    notes: tuple[str, ...]
+    ended: str
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the reader has been told of a packet."""
+
+    last_ns: int = 0
+    causes: list[int] = field(default_factory=list)
+    cause: str = ""
+    decisions: set[tuple[str, int]] = field(default_factory=set)
+    notes: set[str] = field(default_factory=set)
+    ended: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Told:
+    """A packet. last_ns: when it was last seen to move, as far as `trip` knows; 0: it is not told
+    yet. again_ns: when it is told though it does not rest. hurry: that has come.
+
+    own: the cause that TCP found, and the notes of the packet alone. arrivals: at switches.
+    sure: it can go no further.
+    """
+
+    journey: Journey
+    again_ns: int
+    last_ns: int = 0
+    hurry: bool = False
+    trip: Trip | None = None
+    tcp_notes: list[str] = field(default_factory=list)
+    own: tuple[str, list[int], list[str]] = ("", [], [])
+    arrivals: list[Arrival] = field(default_factory=list)
+    sure: bool = False
+    said: _Said | None = None
+
+
+class Live:
+    """`feed` takes observations in time order; `poll` gives what there is to tell now.
+
+    channel: what switches and controller say to each other is captured too, and comes by `hear`.
+    """
+
+    def __init__(self, wiring: Wiring, ports: Sequence[int | None] | None = None) -> None:
+        self.packets = 0
+        self.channel = False
+        self._wiring = wiring
+        self._follower = Follower(wiring, ports=ports)
+        self._places = Places(wiring)
+        self._connections = Connections()
+        self._told: dict[int, _Told] = {}  # by id of the first hop, which it keeps alive
+        self._recent: deque[_Told] = deque()  # by number
+        self._changed: dict[int, _Told] = {}  # by number; not all of it has been told
+        self._started_ns = 0
+        self._listener = Listener()
+        self._heard: deque[Said] = deque()
+        self._known = Known()
+        self._stale = False  # something came that may be the cause of something
+        self._evidence = Evidence(wiring)
+
+    def cover(self, coverage: Coverage) -> None:
+        """What is known by now of what the capture can see; before `finish`, that and its end."""
+        journeys = [told.journey for told in self._told.values()] if coverage.ended_ns else []
+        self._evidence = Evidence(self._wiring, coverage, journeys, whole=False)
+
+    @property
+    def queue_losses(self) -> list[QueueLoss]:
+        """What switches dropped, as far as it is known: at the end."""
+        return list(self._evidence.queue_losses.values())
+
+    @property
+    def orphans(self) -> int:
+        """Frames of which nothing can be told, as in the finished story's `Health`."""
+        return self._follower.ignored
+
+    def feed(self, observation: Observation) -> None:
+        """Takes the next observation."""
+        self._follower.feed((observation,))
+
+    def hear(self, observation: Observation) -> None:
+        """Takes the next frame of the OpenFlow channel."""
+        found = self._listener.feed(observation)
+        self._heard.extend(found)
+        self._stale = self._stale or bool(found)
+
+    def poll(self, now_ns: int) -> list[News]:
+        """What has come to rest by now, in the order of the packets' numbers."""
+        self._look(now_ns, final=False)
+        for journey in self._follower.ready():
+            told = self._told.pop(id(journey.root), None)
+            if told is not None:
+                self._settle(told)
+        self._forget(now_ns)
+        if self._stale:
+            self._relate(now_ns)
+        return self._news(now_ns, final=False)
+
+    def finish(self) -> list[News]:
+        """All that is left. Nothing may be fed afterwards."""
+        self._look(0, final=True)
+        for told in self._told.values():
+            self._settle(told)
+        self._relate(None)
+        return self._news(0, final=True)
+
+    def _look(self, now_ns: int, *, final: bool) -> None:
+        """Gives numbers, and takes up what has moved and rests again."""
+        if final:
+            self._follower.settle()
+        else:
+            self._follower.settle(now_ns - NUMBER_NS)
+        for root in self._follower.growing():
+            told = self._told.get(id(root))
+            if told is None:
+                if not final and now_ns - root.t_ns < NUMBER_NS:
+                    break  # an earlier one may still be stamped later: no number yet
+                told = self._number(root)
+            moved = last_seen(root)
+            if moved <= told.last_ns:
+                continue
+            told.hurry = False
+            if not final and now_ns - moved < NUMBER_NS:
+                if now_ns < told.again_ns:
+                    continue
+                told.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
+                told.hurry = True
+            told.last_ns = moved
+            self._tell(told)
+
+    def _number(self, root: Hop) -> _Told:
+        self.packets += 1
+        self._started_ns = self._started_ns or root.t_ns
+        told = _Told(Journey(self.packets, root), root.t_ns + PATIENCE_NS)
+        self._told[id(root)] = told
+        self._recent.append(told)
+        return told
+
+    def _tell(self, told: _Told) -> None:
+        before = told.trip
+        if before is None:
+            self._places.learn([told.journey])
+        trip = told.trip = tell_trip(
+            self._places, told.journey, self._started_ns, self._evidence
+        )
+        alone = len(trip.notes)
+        if before is None:
+            self._connections.add(trip)
+            told.tcp_notes = trip.notes[alone:]
+        else:  # a segment is placed once
+            trip.kind, trip.title = before.kind, before.title
+            trip.cause, trip.causes = told.own[:2]
+            trip.notes += told.tcp_notes
+        told.own = trip.cause, list(trip.causes), list(trip.notes)
+        told.arrivals = list(arrivals_of(self._wiring, told.journey, trip)) if self.channel else []
+        if before is not None:
+            _keep(before, trip)
+        self._changed[trip.number] = told
+        self._stale = True
+
+    def _settle(self, told: _Told) -> None:
+        """It goes no further. Whose an address is may have shown only since it was told."""
+        told.sure = True
+        if told.trip is not None and told.trip.ended:
+            self._tell(told)
+
+    def _forget(self, now_ns: int) -> None:
+        """What is too long ago to be the cause of anything."""
+        recent, limit = self._recent, now_ns - WINDOW_NS
+        past: list[Arrival] = []
+        while recent and (recent[0].journey.root.t_ns < limit or len(recent) > WINDOW_MOST):
+            told = recent.popleft()
+            past += told.arrivals
+            told.arrivals = []
+        if recent:
+            limit = max(limit, recent[0].journey.root.t_ns)
+        over = []
+        while self._heard and self._heard[0].t_ns < limit:
+            over.append(self._heard.popleft())
+        self._known.learn(self._wiring, over, past)
+
+    def _relate(self, now_ns: int | None) -> None:
+        """Finds the causes among the recent packets, as the finished story does among all."""
+        self._stale = False
+        trips, arrivals = [], []
+        before = []
+        for told in self._recent:
+            trip = told.trip
+            if trip is None:
+                continue
+            before.append((told, trip, copy(trip)))
+            trip.cause, trip.causes, trip.notes = told.own[0], list(told.own[1]), list(told.own[2])
+            trip.answered_by, trip.decisions = 0, []
+            trips.append(trip)
+            arrivals += told.arrivals
+            for arrival in told.arrivals:
+                arrival.question = None
+        find_causes(self._places, trips, now_ns, self._started_ns)
+        if self.channel:
+            # A question may be about a packet that has no number yet, and none of those before it.
+            said = [
+                one
+                for one in self._heard
+                if now_ns is None or one.t_ns < now_ns - NUMBER_NS or not one.up
+            ]
+            decide(self._wiring, arrivals, said, self._known, now_ns)
+        for told, trip, old in before:
+            # What was known stays known, though the packet that showed it is out of the window.
+            _keep(old, trip)
+            trip.notes += [note for note in old.notes if note not in trip.notes]
+            now = (trip.cause, trip.decisions, trip.notes)
+            if now != (old.cause, old.decisions, old.notes):
+                self._changed[trip.number] = told
+
+    def _news(self, now_ns: int, *, final: bool) -> list[News]:
+        out = []
+        for number in sorted(self._changed):
+            told = self._changed[number]
+            trip = told.trip
+            assert trip is not None, "only what was told can have changed"
+            said = told.said or _Said()
+            moved = told.last_ns > said.last_ns
+            if moved and not final and not told.hurry and now_ns - told.last_ns < QUIET_NS:
+                continue
+            del self._changed[number]
+            new = self._new(told, trip, said, moved)
+            if moved or new.cause or new.decisions or new.notes or new.ended:
+                out.append(new)
+            told.said = said
+        return out
+
+    def _new(self, told: _Told, trip: Trip, said: _Said, moved: bool) -> News:
+        """What has not been said; it is, afterwards."""
+        # The same packet as cause, named in other words, is no news.
+        known = said.cause and (trip.cause == said.cause or trip.causes == said.causes)
+        cause = "" if known else trip.cause
+        decisions = []
+        for one in trip.decisions:
+            if _name(one) not in said.decisions:
+                said.decisions.add(_name(one))
+                decisions.append(one)
+        notes = [note for note in trip.notes if note not in said.notes]
+        sure = told.sure or not self._may_go_on(trip)
+        ended = trip.ended if sure and not said.ended else ""
+        news = News(
+            trip, told.said is not None, moved, cause, tuple(decisions), tuple(notes), ended
+        )
+        said.last_ns = told.last_ns
+        said.cause, said.causes = trip.cause or said.cause, trip.causes
+        said.notes.update(notes)
+        said.ended = said.ended or bool(ended)
+        return news
+
+    def _may_go_on(self, trip: Trip) -> bool:
+        """A switch or a router has it last, or the link; or its address, a link-local one, may yet
+        turn out to be that of a node that got it."""
+        if trip.packet.ipv6 is not None:
+            return True
+        parents = {leg.parent for leg in trip.legs}
+        ignored = {one.leg for one in trip.ignored}
+        return any(
+            leg.lost or self._places.switch(leg.head) or self._places.router(leg.head)
+            for leg in trip.legs
+            if leg.index not in parents and leg.index not in ignored
+        )
+
+
+def _name(one: Decision) -> tuple[str, int]:
+    """Tells a decision from others about the same packet: a leg's number changes as it grows."""
+    return one.node, one.packet_in
+
+
+def _keep(before: Trip, trip: Trip) -> None:
+    """What other packets have shown of a packet stays true when it has come further."""
+    trip.cause = trip.cause or before.cause
+    trip.causes = trip.causes or before.causes
+    trip.answered_by = trip.answered_by or before.answered_by
+    trip.decisions = trip.decisions or before.decisions

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The link that no frame went over, where it parts somebody from what he asks for.
+
+What lives here: searches in the wiring. What must not: sentences.
+
+A bridge sends nothing into a port whose link is down, so such a link is told by silence alone.
+Silence proves it only where every other link on the way was heard: the answer is a link with
+somebody that the question reached at its one end, and the owner of the address behind the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hoplab.follow.wiring import Wiring
+from hoplab.story.records import Trip
+
+
+def silent_link(wiring: Wiring, trips: Iterable[Trip], asker: str, owner: str) -> tuple[str, str]:
+    """The two interfaces of the one silent link between `asker` and `owner`, who are on the same
+    network, the nearer end first; ("", "") where there is none or more than one."""
+    used: set[str] = set()
+    for trip in trips:
+        for leg in trip.legs:
+            used.update((leg.tail_interface, leg.head_interface))
+
+    def links(node: str) -> Iterator[tuple[int, int]]:
+        for port in wiring.ports(node):
+            peer = wiring.peer(port)
+            if peer is not None:
+                yield port, peer
+
+    reached, waiting = {asker}, [asker]
+    while waiting:
+        for port, peer in links(waiting.pop()):
+            node = wiring.node_name(peer)
+            if wiring.port_name(port) in used and node not in reached:
+                reached.add(node)
+                if wiring.is_switch(peer):
+                    waiting.append(node)
+    if owner in reached:
+        return "", ""
+    behind, waiting = {owner}, [owner]
+    found: list[tuple[str, str]] = []
+    while waiting:
+        for port, peer in links(waiting.pop()):
+            node = wiring.node_name(peer)
+            if node in reached:
+                if wiring.port_name(port) not in used and (node == asker or wiring.is_switch(peer)):
+                    found.append((wiring.port_name(peer), wiring.port_name(port)))
+            elif wiring.is_switch(peer) and node not in behind:
+                behind.add(node)
+                waiting.append(node)
+    return found[0] if len(found) == 1 else ("", "")
+
+
+def loop_of_switches(wiring: Wiring) -> bool:
+    """Whether there are two ways from one switch to another over switches alone."""
+    group = {node: node for node in wiring.nodes}
+
+    def top(node: str) -> str:
+        while group[node] != node:
+            node = group[node]
+        return node
+
+    for port in range(len(wiring.interfaces)):
+        peer = wiring.peer(port)
+        if peer is None or peer < port or not (wiring.is_switch(port) and wiring.is_switch(peer)):
+            continue
+        one_end, far_end = top(wiring.node_name(port)), top(wiring.node_name(peer))
+        if one_end == far_end:
+            return True
+        group[one_end] = far_end
+    return False

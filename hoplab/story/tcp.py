@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP connections among the trips: who opened, what each segment is for, how it was closed.
+
+What lives here: the reading of sequence numbers (RFC 9293). What must not: the boundaries of HTTP
+messages (`http_messages.py`), sentences for a learner (`steps.py`) and paths.
+
+How a segment gets its phase, in time order:
+1. SYN and SYN+ACK, and an RST before any SYN+ACK: 'handshake'.
+2. The client's first empty segment after the SYN+ACK: 'handshake' (its ACK is the third frame).
+3. Segments with data, even if they also bear FIN, and the ACKs of data: 'exchange'.
+4. FIN without data, RST, and the ACKs that cover the other side's FIN: 'close'.
+
+What is sent again need not look like its first sending: Linux joins small segments that were lost,
+and lets a FIN ride on them. So a segment repeats whatever it has below the highest number so far.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from hoplab.decode import dns as wire_dns
+from hoplab.decode import http as wire_http
+from hoplab.decode import packet as wire
+from hoplab.decode import tls
+from hoplab.decode.http import HttpStart
+from hoplab.decode.packet import Tcp
+from hoplab.story.http_messages import CLIENT, SERVER, Dialogue, Sending
+from hoplab.story.http_messages import Exchange as Exchange
+from hoplab.story.records import Trip
+from hoplab.story.titles import clean, dns_title, plural
+
+End = tuple[str, int]
+_start = attrgetter("start")
+
+
+@dataclass(slots=True)
+class Secured:
+    """What could be read of TLS: trips of the hellos and of an alert, 0 for none; the records of
+    the client and of the server."""
+
+    client_hello: int = 0
+    server_hello: int = 0
+    server_name: str = ""
+    version: str = ""
+    cipher: str = ""
+    alert: int = 0
+    alert_text: str = ""
+    records: tuple[tls.Records, tls.Records] = field(
+        default_factory=lambda: (tls.Records(), tls.Records())
+    )
+    sealed_trips: list[int] = field(default_factory=list)
+
+    @property
+    def sealed(self) -> tuple[int, int]:
+        """Bytes of sealed records from the client and from the server."""
+        return self.records[CLIENT].sealed, self.records[SERVER].sealed
+
+
+@dataclass(slots=True)
+class Side:
+    """What one side of a connection did. Sequence numbers are relative to its first (its ISN).
+
+    ends: its addresses and ports; more than one if a router translates.
+    sent: the first sendings of its numbers, in the order of the numbers. mss: the longest segment
+    that it takes, as its SYN says, 0 if no SYN was seen.
+    """
+
+    node: str
+    ends: set[End] = field(default_factory=set)
+    base: int | None = None
+    highest: int | None = None
+    sent: list[Sending] = field(default_factory=list)
+    mss: int = 0
+    acked: int = -1
+    data_trips: list[int] = field(default_factory=list)
+    fin: int = 0
+    fin_on_data: bool = False
+    fin_end: int | None = None
+    fin_acked_by: int = 0
+
+    def relative(self, number: int) -> int | None:
+        """A sequence number of this side counted from its first, None before the first."""
+        if self.base is None:
+            return None
+        offset = (number - self.base) & 0xFFFFFFFF
+        return offset - (1 << 32) if offset >= 1 << 31 else offset
+
+    @property
+    def arrived_bytes(self) -> int:
+        """Bytes of data that came to the other side, each counted once."""
+        size = 0
+        for one in self.sent:
+            if one.arrived_ns:
+                size += one.end - one.start
+                size -= one.start == 0 and self.mss > 0  # the SYN has a number and is no byte
+                size -= one.end == self.fin_end  # nor is the FIN
+        return size
+
+    def sent_before(self, start: int, end: int) -> list[Sending]:
+        """The first sendings of these numbers, none if the capture lacks that of the first one."""
+        place = bisect_right(self.sent, start, key=_start) - 1
+        if end <= start or place < 0 or self.sent[place].end <= start:
+            return []
+        after = bisect_right(self.sent, end - 1, key=_start)
+        return self.sent[place:after]
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection. Fields that name trips hold their numbers, 0 for none.
+
+    phases: trip number to 'handshake', 'exchange' or 'close'.
+    again: trip number of a repetition to those of the first sendings.
+    """
+
+    port: int
+    client: Side
+    server: Side
+    trips: list[int] = field(default_factory=list)
+    phases: dict[int, str] = field(default_factory=dict)
+    syn: int = 0
+    syns: list[int] = field(default_factory=list)
+    syn_ack: int = 0
+    ack: int = 0
+    refused_by: int = 0
+    resets: list[int] = field(default_factory=list)
+    again: dict[int, list[int]] = field(default_factory=dict)
+    first_fin: int | None = None
+    dialogue: Dialogue = field(default_factory=Dialogue)
+    tls: Secured | None = None
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Client and server."""
+        return self.client, self.server
+
+    @property
+    def mss(self) -> int:
+        """The longest segment that both sides take, TCP options included, 0 if not known."""
+        return min(self.client.mss, self.server.mss)
+
+    @property
+    def data_seen(self) -> bool:
+        """At least one byte went over it."""
+        return bool(self.client.data_trips or self.server.data_trips)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """What was asked and answered by HTTP, in the order of the requests."""
+        return self.dialogue.exchanges
+
+    @property
+    def dns(self) -> bool:
+        """DNS over TCP (RFC 7766), as far as nothing else was seen to be spoken on its port."""
+        return self.port == 53 and not self.exchanges and self.tls is None
+
+    @property
+    def http(self) -> bool:
+        """HTTP was spoken, or the port says that it would have been."""
+        return bool(self.exchanges) or self.port in (80, 8000, 8080)
+
+
+class Connections:
+    """Takes trips one by one, in time order, and finds their connections.
+
+    lossy: the capture is known to lack frames."""
+
+    def __init__(self, *, lossy: bool = False) -> None:
+        self.lossy = lossy
+        self.found: list[Connection] = []  # in order of their first segment
+        self._by_ends: dict[frozenset[End], Connection] = {}
+
+    def add(self, trip: Trip) -> None:
+        """Places a trip. Fills in its kind, title and notes."""
+        tcp = trip.packet.tcp
+        if tcp is None:
+            return
+        by_ends = self._by_ends
+        pairs = [_ends(trip.packet), _ends(trip.last)]
+        connection = by_ends.get(frozenset(pairs[0]))
+        if connection is None or _reopens(connection, tcp):
+            connection = _open(trip, tcp, pairs)
+            self.found.append(connection)
+        for pair in pairs:
+            by_ends[frozenset(pair)] = connection
+        _segment(connection, trip, tcp, pairs, self.lossy)
+
+
+def connections(trips: Iterable[Trip], *, lossy: bool = False) -> list[Connection]:
+    """The connections in order of their first segment. Fills in kinds, titles and notes."""
+    all_ = Connections(lossy=lossy)
+    for trip in trips:
+        all_.add(trip)
+    return all_.found
+
+
+def _ends(packet: wire.Packet) -> tuple[End, End]:
+    tcp = packet.tcp
+    return ((packet.src, tcp.sport), (packet.dst, tcp.dport)) if tcp else (("", 0), ("", 0))
+
+
+def _reopens(connection: Connection, tcp: Tcp) -> bool:
+    """A SYN with another first number on ports that were used before is a new connection."""
+    if not tcp.syn or tcp.ack_flag or not connection.syn:
+        return False
+    return connection.client.relative(tcp.seq) != 0
+
+
+def _open(trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]]) -> Connection:
+    """A connection from its first segment: the sender of a SYN is the client, else the one that
+    talks to the lower port."""
+    opens = (tcp.syn and not tcp.ack_flag) or (not tcp.syn and tcp.dport <= tcp.sport)
+    mine, theirs = Side(trip.sender), Side(trip.target or trip.dst)
+    for source, destination in pairs:
+        mine.ends.add(source)
+        theirs.ends.add(destination)
+    if opens:
+        return Connection(tcp.dport, mine, theirs)
+    return Connection(tcp.sport, theirs, mine)
+
+
+def _segment(
+    connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]], lossy: bool
+) -> None:
+    """Places one segment in its connection."""
+    source, destination = pairs[0]
+    from_client = source in connection.client.ends or destination in connection.server.ends
+    side, other = connection.sides if from_client else connection.sides[::-1]
+    for from_, to in pairs:
+        side.ends.add(from_)
+        other.ends.add(to)
+    which = CLIENT if from_client else SERVER
+    connection.trips.append(trip.number)
+    start_at = _start_of(connection, which, tcp)
+    end = start_at + tcp.payload_length + tcp.syn + tcp.fin
+    probe = _is_probe(connection, side, tcp, start_at, end)
+    late = start_at > (side.highest or 0) and not tcp.rst
+    earlier = [] if probe else side.sent_before(start_at, end)
+    newly = _take_ack(connection, 1 - which, tcp, trip)  # what is answered was heard before
+    fresh = 0 if probe else _send(connection, which, trip, tcp, start_at, earlier)
+    phase = _phase(connection, tcp, from_client, trip, other)
+    connection.phases[trip.number] = phase
+    trip.kind, trip.title = _words(connection, trip, tcp, phase, start_at, newly)
+    if probe:
+        trip.kind, trip.title = "tcp-keepalive", "TCP keep-alive: are you still there?"
+    elif earlier and not fresh:
+        connection.again[trip.number] = [one.trip for one in earlier]
+        trip.title += " (again)"
+        trip.notes.append(_repeats(earlier))
+    elif earlier:
+        old = plural(tcp.payload_length - fresh, "byte")
+        trip.notes.append(f"its first {old} were sent before, in #{earlier[0].trip}")
+    elif late:
+        why = "lost, overtaken, or missed by the capture" if lossy else "lost, or overtaken"
+        trip.notes.append(f"bytes before this segment were not seen: {why}")
+    _tls(connection, trip, from_client, fresh)
+
+
+def _start_of(connection: Connection, which: int, tcp: Tcp) -> int:
+    """The first number of the segment, counted from the first of its side."""
+    side = connection.sides[which]
+    if tcp.syn:
+        side.mss = tcp.mss or 536  # RFC 9293, 3.7.1: what a SYN without the option means
+    if side.base is None:
+        side.base = tcp.seq
+        connection.dialogue.open(which, int(tcp.syn))
+    return side.relative(tcp.seq) or 0
+
+
+def _is_probe(connection: Connection, side: Side, tcp: Tcp, start_at: int, end: int) -> bool:
+    """A keep-alive names the last number that was sent, when all of them are acknowledged."""
+    if tcp.syn or tcp.fin or tcp.rst or not connection.ack or side.highest is None:
+        return False
+    return end <= start_at + 1 and start_at == side.highest - 1 and side.acked >= side.highest
+
+
+def _send(
+    connection: Connection,
+    which: int,
+    trip: Trip,
+    tcp: Tcp,
+    start_at: int,
+    earlier: list[Sending],
+) -> int:
+    """Notes what the segment sends. Returns how many bytes of data it sends for the first time."""
+    side = connection.sides[which]
+    data_at = start_at + tcp.syn
+    data_end = data_at + tcp.payload_length
+    end = data_end + tcp.fin
+    arrived_ns = trip.arrived_ns if trip.delivered else 0
+    for one in earlier:
+        if not one.arrived_ns and one.end <= end:
+            one.arrived_ns = arrived_ns
+    # Without an earlier sending it fills a hole of the capture, and is the first that is known.
+    fresh_at = max(start_at, side.highest or 0) if earlier else start_at
+    fresh = max(0, data_end - max(data_at, fresh_at))
+    if fresh_at < end:
+        sending = Sending(fresh_at, end, trip.number, trip.t_ns, arrived_ns)
+        insort(side.sent, sending, key=_start)
+        if fresh:
+            side.data_trips.append(trip.number)
+            connection.dialogue.take(
+                which, data_at, tcp.payload_length, trip.packet.payload, sending
+            )
+    if tcp.fin and end != side.fin_end:
+        side.fin, side.fin_on_data, side.fin_end = trip.number, tcp.payload_length > 0, end
+        if connection.first_fin is None:
+            connection.first_fin = which
+    side.highest = max(side.highest or 0, end)
+    return fresh
+
+
+def _repeats(earlier: list[Sending]) -> str:
+    first, last = earlier[0].trip, earlier[-1].trip
+    if first == last:
+        return f"retransmission: the same bytes as #{first}, sent again"
+    return f"retransmission: the same bytes as #{first} to #{last}, sent again"
+
+
+def _take_ack(connection: Connection, which: int, tcp: Tcp, trip: Trip) -> int:
+    """Notes what the segment acknowledges of that side's bytes; returns how many it does so for
+    the first time."""
+    other = connection.sides[which]
+    upto = other.relative(tcp.ack) if tcp.ack_flag else None
+    if upto is None:
+        return 0
+    newly = max(0, upto - max(other.acked, 0))
+    if other.acked <= 0 and newly:
+        newly -= 1  # the SYN counts one, but is no byte
+    other.acked = max(other.acked, upto)
+    fin = other.fin_end is not None and upto >= other.fin_end
+    connection.dialogue.acknowledged(which, upto - fin, trip.t_ns)
+    if other.fin_end is not None and upto >= other.fin_end and not other.fin_acked_by:
+        other.fin_acked_by = trip.number
+        newly -= 1  # nor is the FIN
+    return max(0, newly)
+
+
+def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, other: Side) -> str:
+    number = trip.number
+    if tcp.rst:
+        connection.resets.append(number)
+        if not connection.syn_ack and not from_client and connection.syn:
+            connection.refused_by = connection.refused_by or number
+            asked = connection.syns[-1]
+            trip.causes = [asked]
+            trip.cause = f"{trip.sender} refuses #{asked}, the SYN: nobody listens on that port"
+            if trip.sender != connection.server.node:
+                trip.cause = f"{trip.sender} refuses #{asked}, the SYN, in the server's name"
+            return "handshake"
+        return "close"
+    if tcp.syn:
+        if tcp.ack_flag:
+            connection.syn_ack = connection.syn_ack or number
+            if not from_client and not trip.stray:
+                connection.server.node = trip.sender  # two cards may have the server's address
+        else:
+            connection.syn = connection.syn or number
+            connection.syns.append(number)
+        return "handshake"
+    if connection.syn_ack and not connection.ack and from_client:
+        connection.ack = number
+        if not tcp.payload_length and not tcp.fin:
+            return "handshake"
+    if tcp.payload_length:
+        return "exchange"
+    if tcp.fin:
+        return "close"
+    upto = other.relative(tcp.ack)
+    closing = other.fin_end is not None and upto is not None and upto >= other.fin_end
+    return "close" if closing else "exchange"
+
+
+def _words(
+    connection: Connection, trip: Trip, tcp: Tcp, phase: str, start_at: int, newly: int
+) -> tuple[str, str]:
+    """Kind and title of a segment."""
+    ends = f"port {tcp.sport} to {tcp.dport}"
+    if tcp.rst:
+        return "tcp-rst", f"TCP RST{' + ACK' if tcp.ack_flag else ''}, {ends}"
+    if tcp.syn:
+        if tcp.ack_flag:
+            return "tcp-syn-ack", f"TCP SYN + ACK, {ends}"
+        return "tcp-syn", f"TCP SYN, {ends}"
+    if tcp.payload_length:
+        kind, title = _carried(trip, tcp, start_at)
+        return kind, title + (" + FIN" if tcp.fin else "")
+    if tcp.fin:
+        return "tcp-fin", "TCP FIN + ACK" if tcp.ack_flag else "TCP FIN"
+    if trip.number == connection.ack:
+        return "tcp-ack", f"TCP ACK, {ends}"
+    if phase == "close":
+        return "tcp-ack", "TCP ACK of the FIN" + (f" and of {newly:,} bytes" if newly else "")
+    what = f" of {plural(newly, 'byte')}" if newly else ""
+    return "tcp-ack", f"TCP ACK{what}"
+
+
+def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
+    """Kind and title of a segment with data: HTTP, DNS, or plain bytes."""
+    head = wire_http.read(trip.packet)
+    if head is not None:
+        return _http_words(head, tcp)
+    dns = wire_dns.read(trip.packet)
+    if dns is not None and dns.questions:
+        kind, title = dns_title(dns)
+        return kind, title + " (over TCP)"
+    sealed = tls.parse(trip.packet.payload)
+    if sealed is not None:
+        return _tls_words(sealed)
+    size = plural(tcp.payload_length, "byte")
+    if trip.packet.payload.startswith(wire_http.PREFACE_2):
+        return "tcp-data", f"HTTP/2 connection preface, {size}"
+    last = start_at + tcp.payload_length - 1
+    return "tcp-data", f"TCP data, {size} ({start_at:,} to {last:,})"
+
+
+def _http_words(head: HttpStart, tcp: Tcp) -> tuple[str, str]:
+    if head.request:
+        host = f" (Host: {clean(head.host, 40)})" if head.host else ""
+        return "http-request", f"HTTP {head.method} {clean(head.target, 60)}{host}"
+    kind = f", {clean(head.content_type, 30)}" if head.content_type else ""
+    status = f"HTTP {head.status} {clean(head.reason, 30)}".rstrip()
+    return "http-response", f"{status}{kind}, {plural(tcp.payload_length, 'byte')}"
+
+
+def _tls_words(found: tls.Tls) -> tuple[str, str]:
+    if found.what == "client-hello":
+        wanted = f": I want {clean(found.server_name, 60)}" if found.server_name else ""
+        return "tls-client-hello", f"TLS ClientHello{wanted}, up to {found.version}"
+    if found.what == "server-hello":
+        return "tls-server-hello", f"TLS ServerHello: {found.version}, {found.cipher}"
+    size = plural(found.length, "byte")
+    if found.what == "data":
+        return "tls-data", f"TLS sealed records, {size}"
+    if found.alert:
+        return "tls-alert", f"TLS alert: {found.alert}"
+    if found.what == "alert":
+        return "tls-alert", f"TLS alert, {size}"
+    return "tls-handshake", f"TLS handshake, {size}"
+
+
+def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> None:
+    """Notes what of TLS can be read: both hellos, an alert, and how much was sealed. `size`: how
+    many bytes were not sent before."""
+    if not size:
+        return
+    known = connection.tls
+    if known is None:
+        if trip.kind != "tls-client-hello" or not from_client:
+            return
+        found = tls.parse(trip.packet.payload)
+        name = clean(found.server_name, 60) if found else ""
+        known = connection.tls = Secured(trip.number, server_name=name)
+    elif trip.kind == "tls-server-hello" and not from_client and not known.server_hello:
+        found = tls.parse(trip.packet.payload)
+        if found is not None:
+            known.server_hello, known.version = trip.number, found.version
+            known.cipher = found.cipher
+    before = sum(known.sealed)
+    tcp = trip.packet.tcp
+    fresh = trip.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
+    records = known.records[CLIENT if from_client else SERVER]
+    records.take(fresh, size - len(fresh))
+    if records.alert and not known.alert:
+        known.alert, known.alert_text = trip.number, records.alert
+    if sum(known.sealed) > before:
+        known.sealed_trips.append(trip.number)

@@ -1,0 +1,627 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One journey to one `Trip`: its path, who got it, who ignored it, what each node did to it.
+
+What lives here: what one journey alone can tell. What must not: why it was sent or what answers
+it (`causes.py`, `tcp.py`), headings (`steps.py`).
+
+How a copy's end is judged, at a host or router that passed nothing on:
+1. The kernel saw another card's MAC on it (`Reception.OTHERHOST`): the card drops it, ignored.
+2. A broadcast or multicast that asks for one address (ARP, neighbour solicitation): delivered to
+   the owner of that address; everybody else read it and ignored it.
+3. Any other broadcast or multicast: delivered, since frames do not show who listens.
+4. A unicast frame to this card: delivered if the IP destination is this node's, else stuck here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from hoplab.capture.observation import Reception
+from hoplab.decode import packet as wire
+from hoplab.decode.packet import Packet
+from hoplab.follow.model import Doubt, Hop, Journey, Origin, Tally
+from hoplab.follow.wiring import Wiring, natural
+from hoplab.story.astray import (
+    DEAD,
+    Death,
+    End,
+    Question,
+    find_death,
+    how_it_ended,
+    last_networks,
+    surest,
+)
+from hoplab.story.coverage import Evidence, Fate, reserved
+from hoplab.story.records import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
+from hoplab.story.silence import loop_of_switches
+from hoplab.story.titles import describe, plural
+
+
+class Places:
+    """Who is who: the questions that this folder asks of the wiring."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.extra_ips: dict[str, str] = {}
+        self._macs: dict[str, str] = {}  # node of a source MAC address, by the frames it made
+        # Address -> nodes that have shown that it is theirs; and those that sent something from it.
+        self._claims: dict[str, dict[str, None]] = {}
+        self._used: set[tuple[str, str]] = set()
+        self.wired_ports = {
+            node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
+            for node in wiring.nodes
+        }
+
+    def learn(self, journeys: Iterable[Journey]) -> None:
+        """Take addresses that the wiring does not know (given later, link-local) from the frames
+        of the nodes that use them; and those that have moved, or that a second node has, from ARP
+        and from answers, which only come from who has an address."""
+        for journey in journeys:
+            hop = journey.root
+            if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
+                continue
+            packet, node = wire.decode(hop.data), self.node(hop.tail)
+            source = packet.src
+            if packet.eth is not None:
+                self._macs[packet.eth.src] = node
+            self._used.add((source, node))
+            if _claims(packet) and not self.router(node):  # it may be a proxy (RFC 1027)
+                self._claims.setdefault(source, {})[node] = None
+            if source not in ("", "0.0.0.0", "::") and not self.owner(source):
+                self.extra_ips[source] = node
+
+    def node(self, port: int | None) -> str:
+        """The node of a port, "" for none."""
+        return self.wiring.node_name(port) if port is not None else ""
+
+    def name(self, port: int | None) -> str:
+        """The interface name of a port, "" for none."""
+        return self.wiring.port_name(port) if port is not None else ""
+
+    def switch(self, node: str) -> bool:
+        """True if the node passes frames on without an address of its own."""
+        return node != "" and self.wiring.kind(node) == "switch"
+
+    def router(self, node: str) -> bool:
+        """True if the node passes packets on between networks."""
+        return node != "" and self.wiring.kind(node) == "router"
+
+    def owner(self, ip: str) -> str:
+        """The node that has this IP address, "" if none. One that the wiring names has it unless it
+        keeps silent while another has it."""
+        wired = self.wiring.node_of_ip(ip)
+        claims = self._claims.get(ip, {})
+        if wired and (not claims or wired in claims or (ip, wired) in self._used):
+            return wired
+        return next(iter(claims), "") or self.extra_ips.get(ip, "")
+
+    def has(self, node: str, ip: str) -> bool:
+        """Whether the node has this address; two may, by mistake."""
+        return self.owner(ip) == node or node in self._claims.get(ip, {})
+
+    def holder(self, mac: str) -> str:
+        """The host or router that has a card with this MAC address, by the wiring or by a frame
+        that it sent; "" if there is none. A switch takes in no frame for itself."""
+        node = self.card(mac) or self._macs.get(mac, "")
+        return "" if self.switch(node) else node
+
+    def card(self, mac: str) -> str:
+        """The node whose card has this MAC address, "" if none."""
+        return self.wiring.node_of_mac(mac) or ""
+
+
+def _claims(packet: Packet) -> bool:
+    """Only who has an address sends this from it: ARP, an echo reply, a SYN + ACK."""
+    if packet.arp is not None:
+        return packet.arp.sender_ip != "0.0.0.0"
+    if packet.icmp is not None:
+        return packet.icmp.echo_reply
+    return packet.tcp is not None and packet.tcp.syn and packet.tcp.ack_flag
+
+
+def probes(packet: Packet) -> bool:
+    """It asks whether an address is free (RFC 5227 for ARP, RFC 4862 section 5.4 for IPv6)."""
+    if packet.arp is not None:
+        return packet.arp.op == 1 and packet.arp.sender_ip == "0.0.0.0"
+    icmp = packet.icmp
+    return icmp is not None and icmp.version == 6 and icmp.type == 135 and packet.src == "::"
+
+
+def wanted(packet: Packet) -> str:
+    """The address that the packet is for; of ARP and neighbour solicitations the one asked for."""
+    if packet.icmp is not None and packet.icmp.version == 6 and packet.icmp.type == 135:
+        return packet.icmp.target
+    return packet.dst
+
+
+def tell_trip(
+    places: Places, journey: Journey, started_ns: int, evidence: Evidence | None = None
+) -> Trip:
+    """The journey as a trip, without anything that needs other journeys.
+
+    evidence: what the capture could see. What it could not is not told as lost.
+    """
+    evidence = evidence or Evidence(places.wiring)
+    hops = list(journey.hops())
+    index = {id(hop): place for place, hop in enumerate(hops)}
+    packets: list[Packet] = []
+    for hop in hops:
+        same = hop.origin == Origin.SWITCHED and hop.parent is not None
+        parent = index.get(id(hop.parent)) if same else None
+        packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
+    legs = [_leg(places, hop, place, index, packets, evidence) for place, hop in enumerate(hops)]
+    ends = [
+        _end(places, hop, legs[place], packets[place], evidence)
+        for place, hop in enumerate(hops)
+        if not hop.children and not hop.more
+    ]
+    ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
+    target = _target(places, packets, ends)
+    # Whoever asks whether an address is free does well without an answer.
+    free = probes(packets[0]) and not any(end.how in DEAD for end in ends)
+    death = None
+    # Without an end each leg has effects, but those of a storm are only counted.
+    if ends and not free and not any(end.how == "delivered" for end in ends):
+        whole = not any(hop.more for hop in hops)
+        death = _death(places, legs, ends, packets, whole)
+    early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
+    ended = fate = doubt = ""
+    if death is not None:
+        fate = how_it_ended(death, ends)
+        ended, fate, doubt = _told_end(places, death, fate, hops, legs, evidence, early)
+    main, path, fan = _path(legs, ends, target, death)
+    last = packets[main] if main is not None else packets[0]
+    received = hops[main].received if main is not None else None
+    kind, title = describe(packets[0])
+    delivered = _unique(end.node for end in ends if end.how == "delivered")
+    storm = _storm(places, hops)
+    stray = _stray(places, hops[0], packets[0])
+    unknown = stray and not early
+    return Trip(
+        number=journey.number,
+        t_ns=hops[0].t_ns,
+        ms=(hops[0].t_ns - started_ns) / 1e6,
+        kind=kind,
+        title=title,
+        sender=legs[0].tail,
+        target=target,
+        src=packets[0].src,
+        dst=wanted(packets[0]),
+        length=hops[0].seen.length,
+        path=path,
+        fan=fan,
+        legs=legs,
+        delivered=delivered,
+        ignored=_along(
+            path,
+            [Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"],
+            legs,
+        ),
+        fanouts=_fanouts(places, hops, legs, packets),
+        rewrites=_rewrites(places, hops, index, legs, packets),
+        ended=ended,
+        fate=fate,
+        unreached=death.unreached if death is not None and ended == death.why else "",
+        packet=packets[0],
+        arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
+        last=last,
+        notes=[
+            *([_early(legs[0])] if early else []),
+            *_cuts(hops, legs, packets),
+            *(_storm_notes(storm, hops) or _extra(places, hops)),
+            *([doubt] if doubt else []),
+        ],
+        storm=storm,
+        under_way=early or fate == "cut" or any(end.how == "cut" for end in ends),
+        doubt=doubt,
+        stray=stray,
+        cause=f"{legs[0].tail} sent it, and no frame that came in explains it" if unknown else "",
+    )
+
+
+def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:
+    """The packet's source is another node than the one that sent the first frame of it."""
+    if places.switch(leg.tail):
+        return places.card(leg.src_mac) not in ("", leg.tail)
+    owner = places.owner(packet.src)
+    return owner not in ("", leg.tail)
+
+
+def _early(leg: Leg) -> str:
+    """Where the packet was when the capture began."""
+    if leg.sent is None:
+        return f"it was on its way to {leg.head} when the capture began"
+    return f"{leg.tail} had it when the capture began"
+
+
+def _along(path: list[str], ignored: list[Ignored], legs: list[Leg]) -> list[Ignored]:
+    """By where on the path the copy was made, then by name: which of a switch's copies arrived a
+    moment earlier says nothing, and differs from run to run."""
+    at = {node: place for place, node in reversed([*enumerate(path)])}
+    return sorted(
+        ignored, key=lambda one: (at.get(legs[one.leg].tail, len(path)), natural(one.node))
+    )
+
+
+def _extra(places: Places, hops: list[Hop]) -> list[str]:
+    """Copies that no switch makes by itself: back out of the port by which the frame came, or more
+    than one out of the same port."""
+    notes = []
+    for hop in hops:
+        node = places.node(hop.head)
+        if not places.switch(node):
+            continue
+        sure = [child.tail for child in hop.children if not child.doubt & Doubt.CAUSE]
+        for port, count in Counter(sure).items():
+            times = f" {plural(count, 'time')}" if count > 1 else ""
+            if port == hop.head:
+                text = f"{node} sent it back out of {places.name(port)}, where it came"
+                notes.append(text + times)
+            elif count > 1:
+                notes.append(f"{node} sent it out of {places.name(port)}{times}")
+    return _unique(notes)
+
+
+def _stray(places: Places, first: Hop, packet: Packet) -> bool:
+    """A switch sent it, and it is no frame of its own: none of the machine that it runs on, which
+    bears the MAC address of one of its ports, none of spanning tree, no probe of its controller."""
+    node, eth = places.node(first.tail), packet.eth
+    if not places.switch(node) or eth is None or places.card(eth.src) == node:
+        return False
+    return eth.type != 0x88CC and not reserved(first)
+
+
+def _comes_back(places: Places, hop: Hop) -> bool:
+    """The frame that this one is a copy of has been at the same switch before."""
+    node, above = places.node(hop.head), hop
+    if not places.switch(node):
+        return False
+    while above.origin == Origin.SWITCHED and (parent := above.parent) is not None:
+        if places.node(parent.head) == node:
+            return True
+        above = parent
+    return False
+
+
+def _storm(places: Places, hops: list[Hop]) -> Storm | None:
+    """What the tallies say, if the frame left a port more than once, and not only because a switch
+    made several copies for the same port."""
+    tallies: dict[int, Tally] = {}
+    of_storm: list[Hop] = []
+    for hop in hops:
+        tally = hop.tally.top if hop.tally is not None else None
+        if tally is not None and max(tally.left.values()) > 1:
+            tallies[id(tally)] = tally
+            of_storm.append(hop)
+    counted = any(tally.counted for tally in tallies.values())
+    circles = any(_comes_back(places, hop) for hop in of_storm)
+    circles = circles or (counted and loop_of_switches(places.wiring))
+    if not circles and not counted:
+        return None
+    arrived: dict[str, int] = {}
+    last_ns = hops[0].t_ns
+    for hop in of_storm:
+        last_ns = max(last_ns, (hop.received or hop.seen).t_ns)
+        if hop.received is not None:
+            arrived[places.node(hop.head)] = arrived.get(places.node(hop.head), 0) + 1
+    rest = []
+    for tally in tallies.values():
+        last_ns = max(last_ns, tally.last_ns)
+        for port, count in tally.came.items():
+            arrived[places.node(port)] = arrived.get(places.node(port), 0) + count
+        for tail, count in tally.counted.items():
+            head = places.wiring.peer(tail) if tail is not None else None
+            names = places.name(tail), places.node(head), places.name(head)
+            rest.append(Rest(*names, count, tally.came.get(head, 0)))
+    back = {
+        node: count - 1 for node, count in arrived.items() if circles and places.switch(node)
+    }
+    first = places.node(hops[0].head)
+    # The switch where the frame came in is the one to look at, unless the loop is elsewhere.
+    node = max(back, key=lambda one: (back[one], one == first), default="")
+    if back.get(first, 0) * 2 >= back.get(node, 0):
+        node = first
+    frames = len(hops) + sum(one.frames for one in rest)
+    ms = (last_ns - hops[0].t_ns) / 1e6
+    return Storm(node, back.get(node, 0), ms, frames, tuple(rest))
+
+
+def _storm_notes(storm: Storm | None, hops: list[Hop]) -> list[str]:
+    if storm is None and any(hop.more for hop in hops):
+        return ["the same bytes go round already: its copies are counted among those of that storm"]
+    if storm is None:
+        return []
+    told = len(hops)
+    if not storm.back:
+        made = plural(storm.frames, "frame")
+        return [f"switches made {made} of it; the first {told:,} are told one by one"]
+    times = plural(storm.back, "time")
+    text = f"this frame came back to {storm.node} {times} in {storm.ms:,.1f} ms: a storm"
+    if storm.frames == told:
+        return [f"{text} of {plural(storm.frames, 'frame')}"]
+    told_ = f"the first {told:,} are told one by one, the others counted"
+    return [f"{text} of {plural(storm.frames, 'frame')}; {told_}"]
+
+
+def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
+    """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
+    notes = []
+    index = {id(hop): place for place, hop in enumerate(hops)}
+    for hop in hops:
+        pieces = [
+            packets[index[id(child)]]
+            for child in hop.children
+            if child.origin in (Origin.ROUTED, Origin.TRANSLATED)
+        ]
+        sizes = [piece.ipv4.total_length for piece in pieces if piece.ipv4 is not None]
+        if len(sizes) > 1 and all(piece.ip is not None and piece.ip.fragment for piece in pieces):
+            node = legs[index[id(hop)]].head
+            named = ", ".join(str(size) for size in sizes)
+            notes.append(f"{node} cut it into {len(sizes)} fragments: IP packets of {named} bytes")
+    return notes
+
+
+def _leg(
+    places: Places,
+    hop: Hop,
+    place: int,
+    index: dict[int, int],
+    packets: list[Packet],
+    evidence: Evidence,
+) -> Leg:
+    # Copies that switches made share the Ethernet header of the frame that they copied.
+    eth = packets[place].eth
+    parent = index.get(id(hop.parent)) if hop.parent is not None else None
+    fate = evidence.fate(hop)
+    return Leg(
+        index=place,
+        parent=parent,
+        tail=places.node(hop.tail),
+        tail_interface=places.name(hop.tail),
+        head=places.node(hop.head),
+        head_interface=places.name(hop.head),
+        t_ns=hop.t_ns,
+        sent=hop.sent.number if hop.sent is not None else None,
+        received=hop.received.number if hop.received is not None else None,
+        origin=hop.origin.value,
+        src_mac=eth.src if eth else "",
+        dst_mac=eth.dst if eth else "",
+        length=hop.seen.length,
+        lost=fate is Fate.LOST,
+        healed=hop.healed,
+        cut=fate is Fate.CUT,
+        uncertain=hop.doubt != 0,
+        unseen=fate is Fate.UNSEEN,
+    )
+
+
+def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence) -> End:
+    """What became of the copy on a leg from which nothing went on."""
+    place, node = leg.index, leg.head
+    if not node:
+        return End("lost", place, leg.tail, f"{leg.tail_interface} is wired to nothing")
+    if leg.lost:
+        why = f"{leg.tail} sent it out of {leg.tail_interface}, it never arrived at {node}"
+        return End("lost", place, node, why)
+    if leg.cut and evidence.before(hop):
+        why = f"it was on its way to {node} when the capture began there"
+        return End("cut", place, node, why)
+    if leg.cut:
+        return End("cut", place, node, f"the capture ended while it was on its way to {node}")
+    if leg.unseen:
+        why = f"whether it arrived at {node} cannot be told: the capture missed frames there"
+        return End("unseen", place, node, why)
+    if places.switch(node) and evidence.held_at_end(hop):
+        return End("cut", place, node, f"the capture ended while {node} had it")
+    if places.switch(node) and reserved(hop):
+        return End("delivered", place, node)
+    if places.switch(node):
+        return _stopped(hop, leg, evidence)
+    group = leg.dst_mac[:2] != "" and bool(int(leg.dst_mac[:2], 16) & 1)
+    if not group and _other_card(places, hop, leg):
+        return End("ignored", place, node, "card")
+    address = wanted(packet)
+    mine = places.has(node, address)
+    asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
+    if group:
+        theirs = asks and not mine and not _announces(packet)
+        elsewhere = not asks and not mine and places.owner(address) != ""
+        if theirs or elsewhere:
+            return End("ignored", place, node, "software")
+        return End("delivered", place, node)
+    if packet.ip is None or mine or asks or _group_address(address):
+        return End("delivered", place, node)
+    waits = places.router(node) and (packet.ttl is None or packet.ttl > 1)
+    if waits and evidence.held_at_end(hop):
+        return End("cut", place, node, f"the capture ended while {node} had it")
+    if waits and evidence.passed_unseen(hop):
+        return End("unseen", place, node, _passed(node))
+    return End("stuck", place, node, _stuck(places, node, packet))
+
+
+def _stopped(hop: Hop, leg: Leg, evidence: Evidence) -> End:
+    """A switch took a copy in and did not send it out, as far as was seen."""
+    place, node = leg.index, leg.head
+    loss = evidence.queue_losses.get(hop.head) if hop.head is not None else None
+    if loss is not None:
+        likely = "" if loss.certain else "likely "
+        why = f"{node} {likely}dropped it at {leg.head_interface}: its queue there was full"
+        return End("dropped", place, node, why)
+    if evidence.passed_unseen(hop):
+        return End("unseen", place, node, _passed(node))
+    why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
+    return End("stopped", place, node, why)
+
+
+def _told_end(
+    places: Places,
+    death: Death,
+    fate: str,
+    hops: list[Hop],
+    legs: list[Leg],
+    evidence: Evidence,
+    early: bool,
+) -> tuple[str, str, str]:
+    """(where it ended, how, why that cannot be told), as far as the capture could see. Where no
+    copy came to nothing, the one that is missing may have gone unseen. early: the packet was under
+    way when the capture began."""
+    if fate == "unseen":
+        return "", "", death.why
+    if fate == "ignored" and early:
+        return "", "", ""
+    if fate == "ignored":
+        for place in sorted(death.network):
+            node, copies = legs[place].head, len(hops[place].children)
+            if places.switch(node) and copies + 1 < places.wired_ports[node]:
+                if evidence.held_at_end(hops[place]):
+                    return f"the capture ended while {node} had it", "cut", ""
+                if evidence.passed_unseen(hops[place]):
+                    return "", "", _passed(node)
+    return death.why, fate, ""
+
+
+def _passed(node: str) -> str:
+    return f"whether {node} sent it on cannot be told: the capture missed frames there"
+
+
+def _other_card(places: Places, hop: Hop, leg: Leg) -> bool:
+    """The MAC on the frame is not this card's: the kernel says so, or else the wiring."""
+    if hop.received is not None:
+        return hop.received.reception == Reception.OTHERHOST
+    return places.card(leg.dst_mac) not in ("", leg.head)
+
+
+def _announces(packet: Packet) -> bool:
+    """Broadcast to tell everybody, not to ask one: gratuitous ARP, unsolicited advertisement."""
+    if packet.arp is not None:
+        return packet.arp.op != 1 or packet.arp.sender_ip == packet.arp.target_ip
+    return packet.icmp is not None and packet.icmp.type != 135
+
+
+def _group_address(address: str) -> bool:
+    """An IP multicast or limited broadcast address."""
+    head = address.split(".")[0]
+    return (head.isdigit() and int(head) >= 224) or address.lower().startswith("ff")
+
+
+def _stuck(places: Places, node: str, packet: Packet) -> str:
+    if not places.router(node):
+        return f"{node} took it in, but is no router and passes on nothing that is for {packet.dst}"
+    if packet.ttl is not None and packet.ttl <= 1:
+        return f"{node} took it in with TTL {packet.ttl}, which allows no further hop"
+    return f"{node} took it in and sent nothing on"
+
+
+def _target(places: Places, packets: list[Packet], ends: list[End]) -> str:
+    """Whom the packet is for: by the addresses it ended with (NAT may have changed them)."""
+    for end in sorted(ends, key=lambda end: end.how != "delivered"):
+        owner = places.owner(wanted(packets[end.leg]))
+        if owner:
+            return owner
+    return places.owner(wanted(packets[0]))
+
+
+def _death(
+    places: Places, legs: list[Leg], ends: list[End], packets: list[Packet], whole: bool
+) -> Death:
+    """Where a packet that was delivered to nobody came to its end."""
+    deaths = []
+    for network in last_networks(legs):
+        packet, mac = packets[min(network)], legs[min(network)].dst_mac
+        group = mac[:2] != "" and bool(int(mac[:2], 16) & 1)
+        asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
+        holder = places.owner(wanted(packet)) if group else places.holder(mac)
+        nobody = f"nobody whom it reached has {wanted(packet)}"
+        if not (group and asks) and not holder:
+            nobody = f"no card in the lab has the MAC {mac or '?'}"
+        question = Question(holder, nobody, group, whole)
+        deaths.append(find_death(places.wiring, legs, ends, network, question))
+    return surest(deaths, ends)
+
+
+def _path(
+    legs: list[Leg], ends: list[End], target: str, death: Death | None
+) -> tuple[int | None, list[str], list[str]]:
+    """(last leg, node names along it, nodes of a flood that has no one destination)."""
+    if death is not None:
+        ends = [end for end in ends if end.leg in death.network]
+    delivered = [end for end in ends if end.how == "delivered"]
+    best = [end.leg for end in delivered if end.node == target]
+    if not best and len(delivered) == 1:
+        best = [delivered[0].leg]
+    if not best and death is not None and death.leg is not None:
+        best = [death.leg]
+    if not best and not delivered and len(ends) == 1:
+        best = [ends[0].leg]
+    if best:
+        chain = _ancestry(legs, best[0])
+        names = [legs[chain[0]].tail, *(legs[place].head for place in chain)]
+        return best[0], [name for name in names if name], []
+    chains = [_ancestry(legs, end.leg) for end in ends] or [[0]]
+    shared = 0
+    while all(len(chain) > shared for chain in chains) and (
+        len({chain[shared] for chain in chains}) == 1
+    ):
+        shared += 1
+    names = [legs[0].tail, *(legs[place].head for place in chains[0][:shared])]
+    return None, [name for name in names if name], _unique(end.node for end in ends)
+
+
+def _ancestry(legs: list[Leg], place: int) -> list[int]:
+    """The legs from the root to this one."""
+    chain = [place]
+    while (parent := legs[chain[-1]].parent) is not None:
+        chain.append(parent)
+    return chain[::-1]
+
+
+def _fanouts(
+    places: Places, hops: list[Hop], legs: list[Leg], packets: list[Packet]
+) -> list[Fanout]:
+    out = []
+    for place, hop in enumerate(hops):
+        node = legs[place].head
+        if places.switch(node) and not hop.more:  # some of its copies are only counted
+            ports = {child.tail for child in hop.children} - {hop.head}
+            others = max(places.wired_ports.get(node, 1) - 1, len(ports))
+            eth = packets[place].eth
+            due = eth is not None and bool(int(eth.dst[:2], 16) & 1)
+            out.append(Fanout(node, len(ports), others, due, place))
+    return out
+
+
+def _rewrites(
+    places: Places, hops: list[Hop], index: dict[int, int], legs: list[Leg], packets: list[Packet]
+) -> list[Rewrite]:
+    out = []
+    for place, hop in enumerate(hops):
+        if hop.origin not in (Origin.ROUTED, Origin.TRANSLATED) or hop.parent is None:
+            continue
+        parent = index[id(hop.parent)]
+        before, after, old, new = legs[parent], legs[place], packets[parent], packets[place]
+        out.append(
+            Rewrite(
+                node=after.tail,
+                leg=place,
+                src_mac_before=before.src_mac,
+                dst_mac_before=before.dst_mac,
+                src_mac_after=after.src_mac,
+                dst_mac_after=after.dst_mac,
+                src_owner_before=places.card(before.src_mac),
+                dst_owner_before=places.card(before.dst_mac),
+                src_owner_after=places.card(after.src_mac),
+                next_hop=places.card(after.dst_mac),
+                src_before=old.src,
+                dst_before=old.dst,
+                src_after=new.src,
+                dst_after=new.dst,
+                ttl_before=old.ttl,
+                ttl_after=new.ttl,
+            )
+        )
+    return out
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
