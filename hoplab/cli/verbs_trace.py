@@ -276,7 +276,7 @@ class _Lab:
             host=host,
             command=command,
             said=runs.complaint(run.output, run.code),
-            exit_code=run.code if command or url else None,
+            exit_code=run.code,
             late=run.late is not None,
             interrupted=run.interrupted,
             faults=faults,
@@ -318,7 +318,7 @@ class _Lab:
             return Exit.INTERRUPTED
         if run.late is not None and not self.arguments.json:
             raise run.late
-        return Exit.OK if run.code == 0 else Exit.FAILED
+        return Exit.FAILED if run.code else Exit.OK
 
     def _keep_frames(self) -> LabError | None:
         """Copy what was captured to the --save folder, before anything is told of it: all of it or
@@ -430,6 +430,8 @@ class _Lab:
             something = False
         if self.told or not something or isinstance(error, BrokenPipeError):
             return None
+        if isinstance(error, LabError) and error.code in (Exit.USAGE, Exit.NO_SUCH):
+            return None  # nothing was run: a host that is mistyped leaves no folder behind
         place = self._put_aside()
         if place is None:
             return None

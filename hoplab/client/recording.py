@@ -42,11 +42,12 @@ LATE = 124  # the exit code of a command that was ended because it took too long
 
 @dataclass(frozen=True)
 class Run:
-    """What was recorded. `folder` holds the files; `code` and `output` are the command's. late: it
-    had to be ended. interrupted: somebody pressed Ctrl-C, and the command was told."""
+    """What was recorded. `folder` holds the files; `code` and `output` are the command's, None and
+    "" where there was none. late: it had to be ended. interrupted: somebody pressed Ctrl-C, and the
+    command was told."""
 
     folder: Path
-    code: int
+    code: int | None
     output: str
     quiet: bool
     frames: int
@@ -99,7 +100,7 @@ def record(
 
 
 def _end(
-    handle: labs.Handle, capture: socket.socket, folder: Path, code: int, output: str
+    handle: labs.Handle, capture: socket.socket, folder: Path, code: int | None, output: str
 ) -> Run:
     """Wait until the network is quiet, and stop."""
     labs.send(capture, {"quiet_s": QUIET_S, "within_s": QUIET_WITHIN_S})
@@ -117,7 +118,7 @@ def watch(handle: labs.Handle, folder: Path, until: Callable[[], None]) -> Run:
     """Capture everything into `folder`, which exists, while `until` runs. Raises LabError."""
     with _listening(handle, folder / CAPTURE) as capture:
         until()
-        return _end(handle, capture, folder, 0, "")
+        return _end(handle, capture, folder, None, "")
 
 
 def fetch_command(url: str, timeout_s: float = 30, *, every: bool = False) -> list[str]:

@@ -98,14 +98,14 @@ FAULT = """
 import os
 import sys
 if os.environ.get("BREAKS") and "pytest" not in sys.argv[0]:
-    from hoplab.trace import story, trips
+    from hoplab.story import tell, trips
     def broken(*arguments, **named):
         if os.environ["BREAKS"] == "interrupt":
             os.kill(os.getpid(), 2)
         raise IndexError("list index out of range")
-    story.find_causes = broken
+    tell.find_causes = broken
     if os.environ["BREAKS"] == "all":
-        story.tell_trip = broken
+        tell.tell_trip = broken
 """
 
 

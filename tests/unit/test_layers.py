@@ -68,7 +68,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def room_of(name: str) -> str | None:
-    """`wire` of hoplab.wire.pcapng; None for what is not ours or is hoplab itself."""
+    """`capture` of hoplab.capture.pcapng; None for what is not ours or is hoplab itself."""
     parts = name.split(".")
     if parts[0] != "hoplab" or len(parts) < 2:
         return None
