@@ -34,6 +34,19 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the program reads of the catalogues is as new as they are."""
+    if hasattr(config, "workerinput"):
+        return  # whoever started this worker has seen to it
+    for source in PROJECT.glob("hoplab/locale/*/LC_MESSAGES/*.po"):
+        compiled = source.with_suffix(".mo")
+        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+            command = [sys.executable, "scripts/messages.py", "compile"]
+            subprocess.run(command, cwd=PROJECT, check=True)
+
+
 # Everybody's run tries the same examples, so that a red test is the change's doing and no luck of
 # the draw; `make test-long` looks for new ones. A busy machine is no fault of the code.
 settings.register_profile(

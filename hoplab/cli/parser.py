@@ -10,6 +10,7 @@ import argparse
 from typing import Any
 
 from hoplab import __version__
+from hoplab.report.language import languages
 
 EXIT_CODES = """exit codes:
   0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
@@ -66,7 +67,7 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 def _lang(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--lang", choices=("en", "zh"), help="language of the story (default: from your locale)"
+        "--lang", choices=languages(), help="language of the story (default: from your locale)"
     )
 
 

@@ -24,15 +24,14 @@ from __future__ import annotations
 import gettext
 import re
 from collections.abc import Mapping
-from functools import cache, partial
-from importlib.resources import files
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from hoplab.sentences import Listing, Sentence, Together
+from hoplab.sentences import Listing, Sentence, Together, say
 
 DOMAIN = "hoplab"
-LOCALE = Path(str(files("hoplab"))) / "locale"
+LOCALE = Path(__file__).resolve().parents[1] / "locale"
 
 _TAKES = {
     "n": r"[\d,.]+",
@@ -104,7 +103,7 @@ class Language:
         if isinstance(text, Listing):
             return self.comma.join(map(self, text.items))
         if isinstance(text, Together):
-            return ("" if self.code == "zh" else " ").join(map(self, text.parts))
+            return self.joint.join(map(self, text.parts))
         known = self._known.get(text)
         if known is None:
             known = self._find(text)
@@ -112,10 +111,15 @@ class Language:
                 self._known[text] = known
         return known
 
-    @property
+    @cached_property
     def comma(self) -> str:
         """What stands between the items of a list."""
-        return "、" if self.code == "zh" else ", "
+        return self(say("{first}, {second}", first="", second=""))
+
+    @cached_property
+    def joint(self) -> str:
+        """What stands between a sentence and the next one: in Chinese, nothing."""
+        return self(say("{first} {second}", first="", second=""))
 
     def aside(self, text: str) -> str:
         """' (text)', behind a word: Chinese has wide brackets, which need no space."""
@@ -189,14 +193,22 @@ def arrows(text: str) -> str:
 ENGLISH = Language("en")
 
 
+def languages() -> tuple[str, ...]:
+    """The codes of the languages that there are: English, and every one with a catalogue."""
+    return ("en", *sorted(path.parts[-3] for path in LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")))
+
+
 @cache
 def language(code: str) -> Language:
-    """The language of a code, 'en' or 'zh'."""
-    if code == "en":
-        return ENGLISH
-    text = (files("hoplab.report") / "static" / f"{code}.txt").read_text(encoding="utf-8")
-    translations = gettext.translation(DOMAIN, LOCALE, [code], fallback=True)
-    return Language(code, catalogue(text), translations)
+    """The language of a code that `languages` names."""
+    return ENGLISH if code == "en" else read_language(code)
+
+
+def read_language(code: str) -> Language:
+    """The same, read anew: nothing has been asked of it yet."""
+    older = Path(__file__).parent / "static" / f"{code}.txt"
+    pairs = catalogue(older.read_text(encoding="utf-8")) if older.is_file() else {}
+    return Language(code, pairs, gettext.translation(DOMAIN, LOCALE, [code], fallback=True))
 
 
 def catalogue(text: str) -> dict[str, str]:
@@ -209,9 +221,10 @@ def catalogue(text: str) -> dict[str, str]:
 
 
 def code_from(environment: Mapping[str, str]) -> str:
-    """The code that a user's locale asks for (POSIX: LC_ALL, LC_MESSAGES, LANG, first set wins)."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        value = environment.get(name)
-        if value:
-            return "zh" if value.lower().startswith("zh") else "en"
-    return "en"
+    """The code that a user's locale asks for (POSIX: LC_ALL, LC_MESSAGES, LANG, first set wins):
+    zh_CN if there is one, else zh, else English."""
+    values = map(environment.get, ("LC_ALL", "LC_MESSAGES", "LANG"))
+    locale = next((value for value in values if value), "")
+    name = re.split("[.@]", locale)[0].replace("-", "_")
+    codes = {code.lower(): code for code in languages()}
+    return codes.get(name.lower()) or codes.get(name.split("_")[0].lower()) or "en"

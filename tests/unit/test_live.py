@@ -12,8 +12,7 @@ from hoplab.capture import pcapng
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.report.cells import cells
-from hoplab.report.language import Language, catalogue
-from hoplab.report.page import asset
+from hoplab.report.language import read_language
 from hoplab.report.terminal import live_lines
 from hoplab.story.live import QUIET_NS, Live, News
 from hoplab.story.records import Story, Trip
@@ -135,7 +134,7 @@ def test_nothing_is_told_while_it_moves() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [80, 100])
 def test_lines_in_both_languages(name: str, width: int) -> None:
-    tr = Language("zh", catalogue(asset("zh.txt")))
+    tr = read_language("zh")
     for one in replay(name):
         for lines in (
             live_lines(one, width=width, tr=tr),

@@ -23,7 +23,7 @@ from hoplab.capture.observation import Reception
 from hoplab.decode.packet import strip_padding
 from hoplab.errors import Exit, LabError
 from hoplab.report.cells import cells
-from hoplab.report.language import Language, catalogue, language
+from hoplab.report.language import catalogue, language, read_language
 from hoplab.report.markdown import markdown
 from hoplab.report.page import asset, page
 from hoplab.report.terminal import render
@@ -240,7 +240,7 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 def untranslated(story: Story, run: runs.Run | None = None) -> set[str]:
     """What a reader of Chinese would still see in English."""
-    tr = Language("zh", catalogue(asset("zh.txt")))
+    tr = read_language("zh")
     for detail in ("brief", "normal", "full"):
         render(story, tr=tr, detail=detail)
     if run is not None:

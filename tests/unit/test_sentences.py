@@ -17,10 +17,12 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 
-from hoplab.report.language import Language
+from hoplab.cli.main import main
+from hoplab.report.language import Language, code_from, languages, read_language
 from hoplab.sentences import listed, number_of, say, term, together
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNS = ROOT / "tests" / "data" / "runs"
 
 
 def messages() -> ModuleType:
@@ -32,15 +34,20 @@ def messages() -> ModuleType:
     return module
 
 
-def language_with(tmp_path: Path, pairs: dict[Any, Any]) -> Language:
-    """A language called zh that knows these templates and no other."""
+def write_catalogue(tmp_path: Path, code: str, pairs: dict[Any, Any]) -> None:
+    """A compiled catalogue of these templates and no other, where the program looks for it."""
     catalog = Catalog(locale="zh")
-    for english, chinese in pairs.items():
-        catalog.add(english, chinese)
-    folder = tmp_path / "zh" / "LC_MESSAGES"
+    for english, translated in pairs.items():
+        catalog.add(english, translated)
+    folder = tmp_path / code / "LC_MESSAGES"
     folder.mkdir(parents=True)
     with open(folder / "hoplab.mo", "wb") as file:
         write_mo(file, catalog)
+
+
+def language_with(tmp_path: Path, pairs: dict[Any, Any]) -> Language:
+    """A language called zh that knows these templates and no other."""
+    write_catalogue(tmp_path, "zh", pairs)
     return Language("zh", None, gettext.translation("hoplab", tmp_path, ["zh"]))
 
 
@@ -78,6 +85,8 @@ def test_another_language_fills_in_the_same_values(tmp_path: Path) -> None:
             "{client} asks {server}: {what}": "{client} 询问 {server}：{what}",  # noqa: RUF001
             ("{n:,} frame", "{n:,} frames"): ("{n:,} 个帧",),
             "nobody": "没有人",
+            "{first}, {second}": "{first}、{second}",
+            "{first} {second}": "{first}{second}",
         },
     )
     what = listed([term("nobody"), number_of("{n:,} frame", "{n:,} frames", 1234), "h1"])
@@ -91,6 +100,29 @@ def test_what_a_catalogue_lacks_is_given_in_english_and_noted(tmp_path: Path) ->
     zh = language_with(tmp_path, {})
     assert zh(say("{node} fell over", node="h1")) == "h1 fell over"
     assert zh.unknown == {"h1 fell over"}
+
+
+def test_a_third_language_is_a_catalogue_and_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is offered, it decides what joins texts, and it is found by a user's locale."""
+    write_catalogue(
+        tmp_path,
+        "xx",
+        {
+            "In numbers": "XX NUMBERS",
+            "{first}, {second}": "{first} & {second}",
+            "{first} {second}": "{first} / {second}",
+        },
+    )
+    monkeypatch.setattr("hoplab.report.language.LOCALE", tmp_path)
+    assert languages() == ("en", "xx")
+    assert code_from({"LANG": "xx_YY.UTF-8@euro"}) == "xx"
+    tr = read_language("xx")
+    assert tr(together(term("In numbers"), listed(["h1", "h2"]))) == "XX NUMBERS / h1 & h2"
+    assert main(["report", str(RUNS / "hub"), "--md", "--lang", "xx", "-o", "-"]) == 0
+    with pytest.raises(SystemExit):
+        main(["report", str(RUNS / "hub"), "--lang", "zh"])
 
 
 def test_the_catalogues_have_every_sentence_with_its_values() -> None:
