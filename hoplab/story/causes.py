@@ -26,7 +26,7 @@ from hoplab.decode.dns import Dns
 from hoplab.decode.packet import Packet
 from hoplab.story.claims import add_claim_notes, find_claims
 from hoplab.story.records import Trip
-from hoplab.story.titles import dns_referral, dns_result
+from hoplab.story.titles import dns_refers, dns_result
 from hoplab.story.trips import Places, probes
 
 ASKS_MAC = ("arp-request", "nd-solicitation")
@@ -292,7 +292,7 @@ def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
                 known.server = trip.sender  # two cards may have the address that was asked
             known.rcode, known.result = dns.rcode, dns_result(dns)
             known.found = any(of == known.kind for _, of, _, _ in dns.answers)
-            known.referral = dns_referral(dns) is not None
+            known.referral = dns_refers(dns)
             known.truncated = dns.tc
             trip.causes = [known.tries[-1]]
     return found

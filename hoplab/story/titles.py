@@ -7,10 +7,13 @@ relative numbers are in `tcp.py`), nodes, times.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hoplab.decode import dns as wire_dns
 from hoplab.decode import packet as wire
 from hoplab.decode.dns import Dns
-from hoplab.decode.packet import Icmp, Packet
+from hoplab.decode.packet import Icmp, IPv4, IPv6, Packet
+from hoplab.sentences import Sentence, listed, number_of, say, term, together
 from hoplab.story.records import Health, QueueLoss
 
 ETHERTYPES = {0x88CC: "LLDP", 0x86DD: "IPv6", 0x0800: "IPv4", 0x0806: "ARP", 0x8809: "LACP"}
@@ -21,62 +24,97 @@ UDP_PORTS = {
 
 # RFC 792 and RFC 1122 section 3.2.2.1.
 UNREACHABLE = {
-    0: "network unreachable",
-    1: "host unreachable",
-    2: "protocol unreachable",
-    3: "port unreachable",
-    4: "packet too big and must not be cut",
-    5: "source route failed",
-    6: "network unknown",
-    7: "host unknown",
-    9: "network forbidden",
-    10: "host forbidden",
-    13: "forbidden by a filter",
+    0: term("network unreachable"),
+    1: term("host unreachable"),
+    2: term("protocol unreachable"),
+    3: term("port unreachable"),
+    4: term("packet too big and must not be cut"),
+    5: term("source route failed"),
+    6: term("network unknown"),
+    7: term("host unknown"),
+    9: term("network forbidden"),
+    10: term("host forbidden"),
+    13: term("forbidden by a filter"),
 }
 # RFC 4443 section 3.1.
 UNREACHABLE_6 = {
-    0: "no route",
-    1: "forbidden by a filter",
-    3: "address unreachable",
-    4: "port unreachable",
-    5: "source address refused",
-    6: "route rejects it",
+    0: term("no route"),
+    1: term("forbidden by a filter"),
+    3: term("address unreachable"),
+    4: term("port unreachable"),
+    5: term("source address refused"),
+    6: term("route rejects it"),
 }
-_GROUPS = {130: "query", 131: "report", 132: "done", 143: "report"}  # RFC 2710, RFC 3810
+# RFC 2710, RFC 3810.
+_GROUPS = {
+    130: term("ICMPv6 multicast listener query"),
+    131: term("ICMPv6 multicast listener report"),
+    132: term("ICMPv6 multicast listener done"),
+    143: term("ICMPv6 multicast listener report"),
+}
+# RFC 4861 section 4; any other of these messages is a redirect.
+_ROUTERS = {133: term("IPv6 router solicitation"), 134: term("IPv6 router advertisement")}
 
-# What packets of a kind are called: one, many.
-KIND_NAMES = {
-    "arp-request": ("ARP request", "ARP requests"),
-    "arp-reply": ("ARP reply", "ARP replies"),
-    "arp-announcement": ("ARP announcement", "ARP announcements"),
-    "dns-question": ("DNS question", "DNS questions"),
-    "dns-answer": ("DNS answer", "DNS answers"),
-    "tcp-syn": ("SYN", "SYNs"),
-    "tcp-syn-ack": ("SYN + ACK", "SYN + ACKs"),
-    "tcp-ack": ("pure ACK", "pure ACKs"),
-    "tcp-data": ("TCP data segment", "TCP data segments"),
-    "tcp-fin": ("FIN", "FINs"),
-    "tcp-rst": ("RST", "RSTs"),
-    "tcp-keepalive": ("TCP keep-alive", "TCP keep-alives"),
-    "http-request": ("HTTP request", "HTTP requests"),
-    "http-response": ("HTTP response", "HTTP responses"),
-    "tls-client-hello": ("TLS ClientHello", "TLS ClientHellos"),
-    "tls-server-hello": ("TLS ServerHello", "TLS ServerHellos"),
-    "tls-handshake": ("TLS handshake segment", "TLS handshake segments"),
-    "lldp": ("LLDP probe", "LLDP probes"),
-    "tls-data": ("sealed TLS segment", "sealed TLS segments"),
-    "tls-alert": ("TLS alert", "TLS alerts"),
-    "icmp-echo-request": ("echo request", "echo requests"),
-    "icmp-echo-reply": ("echo reply", "echo replies"),
-    "icmp-unreachable": ("ICMP unreachable", "ICMP unreachables"),
-    "icmp-time-exceeded": ("ICMP time exceeded", "ICMP time exceededs"),
-    "icmp-redirect": ("ICMP redirect", "ICMP redirects"),
-    "nd-solicitation": ("neighbour solicitation", "neighbour solicitations"),
-    "nd-advertisement": ("neighbour advertisement", "neighbour advertisements"),
-    "nd-router": ("router discovery message", "router discovery messages"),
-    "mld": ("multicast listener report", "multicast listener reports"),
-    "udp": ("UDP datagram", "UDP datagrams"),
-    "fragment": ("fragment", "fragments"),
+# How many packets of a kind, in words.
+_COUNTED: dict[str, Callable[[int], Sentence]] = {
+    "arp-request": lambda n: number_of("{n:,} ARP request", "{n:,} ARP requests", n),
+    "arp-reply": lambda n: number_of("{n:,} ARP reply", "{n:,} ARP replies", n),
+    "arp-announcement": lambda n: number_of(
+        "{n:,} ARP announcement", "{n:,} ARP announcements", n
+    ),
+    "arp-other": lambda n: number_of("{n:,} arp other", "{n:,} arp other", n),
+    "dns-question": lambda n: number_of("{n:,} DNS question", "{n:,} DNS questions", n),
+    "dns-answer": lambda n: number_of("{n:,} DNS answer", "{n:,} DNS answers", n),
+    "tcp-syn": lambda n: number_of("{n:,} SYN", "{n:,} SYNs", n),
+    "tcp-syn-ack": lambda n: number_of("{n:,} SYN + ACK", "{n:,} SYN + ACKs", n),
+    "tcp-ack": lambda n: number_of("{n:,} pure ACK", "{n:,} pure ACKs", n),
+    "tcp-data": lambda n: number_of("{n:,} TCP data segment", "{n:,} TCP data segments", n),
+    "tcp-fin": lambda n: number_of("{n:,} FIN", "{n:,} FINs", n),
+    "tcp-rst": lambda n: number_of("{n:,} RST", "{n:,} RSTs", n),
+    "tcp-keepalive": lambda n: number_of("{n:,} TCP keep-alive", "{n:,} TCP keep-alives", n),
+    "http-request": lambda n: number_of("{n:,} HTTP request", "{n:,} HTTP requests", n),
+    "http-response": lambda n: number_of("{n:,} HTTP response", "{n:,} HTTP responses", n),
+    "tls-client-hello": lambda n: number_of(
+        "{n:,} TLS ClientHello", "{n:,} TLS ClientHellos", n
+    ),
+    "tls-server-hello": lambda n: number_of(
+        "{n:,} TLS ServerHello", "{n:,} TLS ServerHellos", n
+    ),
+    "tls-handshake": lambda n: number_of(
+        "{n:,} TLS handshake segment", "{n:,} TLS handshake segments", n
+    ),
+    "tls-data": lambda n: number_of(
+        "{n:,} sealed TLS segment", "{n:,} sealed TLS segments", n
+    ),
+    "tls-alert": lambda n: number_of("{n:,} TLS alert", "{n:,} TLS alerts", n),
+    "lldp": lambda n: number_of("{n:,} LLDP probe", "{n:,} LLDP probes", n),
+    "icmp-echo-request": lambda n: number_of("{n:,} echo request", "{n:,} echo requests", n),
+    "icmp-echo-reply": lambda n: number_of("{n:,} echo reply", "{n:,} echo replies", n),
+    "icmp-unreachable": lambda n: number_of(
+        "{n:,} ICMP unreachable", "{n:,} ICMP unreachables", n
+    ),
+    "icmp-time-exceeded": lambda n: number_of(
+        "{n:,} ICMP time exceeded", "{n:,} ICMP time exceededs", n
+    ),
+    "icmp-too-big": lambda n: number_of("{n:,} icmp too big", "{n:,} icmp too big", n),
+    "icmp-redirect": lambda n: number_of("{n:,} ICMP redirect", "{n:,} ICMP redirects", n),
+    "icmp-other": lambda n: number_of("{n:,} icmp other", "{n:,} icmp other", n),
+    "nd-solicitation": lambda n: number_of(
+        "{n:,} neighbour solicitation", "{n:,} neighbour solicitations", n
+    ),
+    "nd-advertisement": lambda n: number_of(
+        "{n:,} neighbour advertisement", "{n:,} neighbour advertisements", n
+    ),
+    "nd-router": lambda n: number_of(
+        "{n:,} router discovery message", "{n:,} router discovery messages", n
+    ),
+    "mld": lambda n: number_of(
+        "{n:,} multicast listener report", "{n:,} multicast listener reports", n
+    ),
+    "udp": lambda n: number_of("{n:,} UDP datagram", "{n:,} UDP datagrams", n),
+    "fragment": lambda n: number_of("{n:,} fragment", "{n:,} fragments", n),
+    "ip": lambda n: number_of("{n:,} ip", "{n:,} ip", n),
+    "other": lambda n: number_of("{n:,} other", "{n:,} other", n),
 }
 
 
@@ -105,168 +143,274 @@ def describe(packet: Packet) -> tuple[str, str]:
 def _arp(packet: Packet) -> tuple[str, str]:
     arp, eth = packet.arp, packet.eth
     assert arp is not None
-    if arp.sender_ip == arp.target_ip:
-        return "arp-announcement", f"ARP announcement: {arp.sender_ip} is at {arp.sender_mac}"
+    ip, mac = arp.sender_ip, arp.sender_mac
+    if ip == arp.target_ip:
+        return "arp-announcement", say("ARP announcement: {ip} is at {mac}", ip=ip, mac=mac)
     if arp.op == 1:
-        to_all = eth is None or int(eth.dst[:2], 16) & 1
-        word = "ARP request" if to_all else "ARP check"
-        return "arp-request", f"{word}: who has {arp.target_ip}? tell {arp.sender_ip}"
+        if eth is None or int(eth.dst[:2], 16) & 1:
+            title = say("ARP request: who has {ip}? tell {asker}", ip=arp.target_ip, asker=ip)
+            return "arp-request", title
+        title = say("ARP check: who has {ip}? tell {asker}", ip=arp.target_ip, asker=ip)
+        return "arp-request", title
     if arp.op == 2:
-        return "arp-reply", f"ARP reply: {arp.sender_ip} is at {arp.sender_mac}"
-    return "arp-other", f"ARP operation {arp.op} from {arp.sender_ip}"
+        return "arp-reply", say("ARP reply: {ip} is at {mac}", ip=ip, mac=mac)
+    return "arp-other", say("ARP operation {number} from {ip}", number=arp.op, ip=ip)
 
 
 def _icmp(packet: Packet, icmp: Icmp) -> tuple[str, str]:
-    name = "ICMP" if icmp.version == 4 else "ICMPv6"
+    protocol = "ICMP" if icmp.version == 4 else "ICMPv6"
     if icmp.echo_request:
-        return "icmp-echo-request", f"{name} echo request, seq {icmp.seq}"
+        title = say("{protocol} echo request, seq {seq}", protocol=protocol, seq=icmp.seq)
+        return "icmp-echo-request", title
     if icmp.echo_reply:
-        return "icmp-echo-reply", f"{name} echo reply, seq {icmp.seq}"
+        title = say("{protocol} echo reply, seq {seq}", protocol=protocol, seq=icmp.seq)
+        return "icmp-echo-reply", title
     if icmp.version == 6 and icmp.type in (133, 134, 135, 136, 137):
         return _neighbour(icmp, packet.src)
     if icmp.version == 6 and icmp.type in _GROUPS:
-        return "mld", f"ICMPv6 multicast listener {_GROUPS[icmp.type]}"
-    if icmp.type == 3 if icmp.version == 4 else icmp.type == 1:
+        return "mld", _GROUPS[icmp.type]
+    kind, reason = _icmp_error(icmp)
+    if not kind:
+        title = say(
+            "{protocol} type {type}, code {code}",
+            protocol=protocol, type=icmp.type, code=icmp.code,
+        )  # fmt: skip
+        return "icmp-other", title
+    about = wire.quoted(packet)
+    if about is None or not about.dst:
+        return kind, say("{protocol}: {reason}", protocol=protocol, reason=reason)
+    title = say(
+        "{protocol}: {reason}, about a packet to {ip}",
+        protocol=protocol, reason=reason, ip=about.dst,
+    )  # fmt: skip
+    return kind, title
+
+
+def icmp_reason(icmp: Icmp) -> str:
+    """What an ICMP error or redirect reports, "" if it is none of these."""
+    return _icmp_error(icmp)[1]
+
+
+def _icmp_error(icmp: Icmp) -> tuple[str, str]:
+    """Kind, and what is reported, of an ICMP message that quotes a packet; "" for any other."""
+    if icmp.type == (3 if icmp.version == 4 else 1):
         reasons = UNREACHABLE if icmp.version == 4 else UNREACHABLE_6
-        reason = reasons.get(icmp.code, f"unreachable, code {icmp.code}")
-        return "icmp-unreachable", f"{name}: {reason}{_about(packet)}"
-    if icmp.type == 11 if icmp.version == 4 else icmp.type == 3:
-        what = "time exceeded (TTL used up)" if icmp.code == 0 else "fragments did not all come"
-        return "icmp-time-exceeded", f"{name}: {what}{_about(packet)}"
+        reason = reasons.get(icmp.code) or say("unreachable, code {code}", code=icmp.code)
+        return "icmp-unreachable", reason
+    if icmp.type == (11 if icmp.version == 4 else 3):
+        if icmp.code == 0:
+            return "icmp-time-exceeded", term("time exceeded (TTL used up)")
+        return "icmp-time-exceeded", term("fragments did not all come")
     if icmp.version == 6 and icmp.type == 2:
-        return "icmp-too-big", f"{name}: packet too big, MTU {icmp.mtu}{_about(packet)}"
+        return "icmp-too-big", say("packet too big, MTU {mtu}", mtu=icmp.mtu)
     if icmp.version == 4 and icmp.type == 5:
-        return "icmp-redirect", f"{name}: redirect{_about(packet)}"
-    return "icmp-other", f"{name} type {icmp.type}, code {icmp.code}"
-
-
-def _about(packet: Packet) -> str:
-    """What an ICMP error is about."""
-    inner = wire.quoted(packet)
-    return f", about a packet to {inner.dst}" if inner is not None and inner.dst else ""
+        return "icmp-redirect", term("redirect")
+    return "", ""
 
 
 def _neighbour(icmp: Icmp, source: str) -> tuple[str, str]:
+    ip = icmp.target
     if icmp.type == 135 and source == "::":  # duplicate address detection, RFC 4862 section 5.4
-        return "nd-solicitation", f"neighbour solicitation: is {icmp.target} still free?"
+        return "nd-solicitation", say("neighbour solicitation: is {ip} still free?", ip=ip)
     if icmp.type == 135:
-        return "nd-solicitation", f"neighbour solicitation: who has {icmp.target}?"
+        return "nd-solicitation", say("neighbour solicitation: who has {ip}?", ip=ip)
+    if icmp.type == 136 and icmp.link_address:
+        title = say("neighbour advertisement: {ip} is at {mac}", ip=ip, mac=icmp.link_address)
+        return "nd-advertisement", title
     if icmp.type == 136:
-        at = f" is at {icmp.link_address}" if icmp.link_address else " is here"
-        return "nd-advertisement", f"neighbour advertisement: {icmp.target}{at}"
-    word = {133: "router solicitation", 134: "router advertisement"}.get(icmp.type, "redirect")
-    return "nd-router", f"IPv6 {word}"
+        return "nd-advertisement", say("neighbour advertisement: {ip} is here", ip=ip)
+    return "nd-router", _ROUTERS.get(icmp.type) or term("IPv6 redirect")
 
 
 def _udp(packet: Packet) -> tuple[str, str]:
     udp = packet.udp
     assert udp is not None
-    name = UDP_PORTS.get(udp.dport) or UDP_PORTS.get(udp.sport)
-    label = f"{name} over UDP" if name else "UDP"
-    size = len(packet.payload)
-    return "udp", f"{label}, port {udp.sport} to {udp.dport}, {plural(size, 'byte')}"
+    protocol = UDP_PORTS.get(udp.dport) or UDP_PORTS.get(udp.sport)
+    size = byte_count(len(packet.payload))
+    if protocol is None:
+        title = say(
+            "UDP, port {source} to {destination}, {size}",
+            source=udp.sport, destination=udp.dport, size=size,
+        )  # fmt: skip
+        return "udp", title
+    title = say(
+        "{protocol} over UDP, port {source} to {destination}, {size}",
+        protocol=protocol, source=udp.sport, destination=udp.dport, size=size,
+    )  # fmt: skip
+    return "udp", title
 
 
 def _tcp(packet: Packet) -> str:
-    assert packet.tcp is not None
-    return f"TCP port {packet.tcp.sport} to {packet.tcp.dport}"
+    tcp = packet.tcp
+    assert tcp is not None
+    return say("TCP port {source} to {destination}", source=tcp.sport, destination=tcp.dport)
 
 
 def _other(packet: Packet) -> tuple[str, str]:
     if packet.ip is not None:
-        name = PROTOCOLS.get(packet.ip.protocol, f"IP protocol {packet.ip.protocol}")
-        if packet.ip.fragment:
-            return "fragment", f"{name} fragment at byte {packet.ip.fragment_offset}"
-        return "ip", f"{name} {packet.ip.src} to {packet.ip.dst}"
+        return _other_ip(packet.ip)
     if packet.eth is None:
-        return "other", "a frame too short for an Ethernet header"
+        return "other", term("a frame too short for an Ethernet header")
     if packet.eth.dst == "01:80:c2:00:00:00":
-        return "other", "spanning tree message"
-    kind = packet.eth.type
-    if kind == 0x88CC and not packet.problem:
-        return "lldp", "LLDP probe: which switch is at the other end?"
-    name = ETHERTYPES.get(kind) or (f"EtherType 0x{kind:04x}" if kind >= 1536 else "802.3 frame")
-    return "other", f"{name} frame{', broken: ' + packet.problem if packet.problem else ''}"
+        return "other", term("spanning tree message")
+    ethertype = packet.eth.type
+    if ethertype == 0x88CC and not packet.problem:
+        return "lldp", term("LLDP probe: which switch is at the other end?")
+    protocol = ETHERTYPES.get(ethertype)
+    if protocol is None and ethertype >= 1536:
+        protocol = say("EtherType 0x{ethertype:04x}", ethertype=ethertype)
+    elif protocol is None:
+        protocol = "802.3"
+    if not packet.problem:
+        return "other", say("{protocol} frame", protocol=protocol)
+    title = say(
+        "{protocol} frame, broken: {problem}", protocol=protocol, problem=packet.problem
+    )
+    return "other", title
+
+
+def _other_ip(ip: IPv4 | IPv6) -> tuple[str, str]:
+    """Kind and title of an IP packet of which nothing inside is read."""
+    protocol = PROTOCOLS.get(ip.protocol) or say("IP protocol {number}", number=ip.protocol)
+    if ip.fragment:
+        title = say(
+            "{protocol} fragment at byte {offset}", protocol=protocol, offset=ip.fragment_offset
+        )
+        return "fragment", title
+    title = say(
+        "{protocol} {source} to {destination}",
+        protocol=protocol, source=ip.src, destination=ip.dst,
+    )  # fmt: skip
+    return "ip", title
 
 
 def dns_title(dns: Dns) -> tuple[str, str]:
     """Kind and title of a DNS message."""
-    name, kind = dns.questions[0] if dns.questions else ("?", "?")
-    asked = f"{kind} {clean(name, 60)}"
+    name, record = dns.questions[0] if dns.questions else ("?", "?")
+    name = clean(name, 60)
     if not dns.qr:
-        return "dns-question", f"DNS question {asked}"
-    return "dns-answer", f"DNS answer {asked}: {dns_result(dns)}"
+        return "dns-question", say("DNS question {record} {name}", record=record, name=name)
+    title = say(
+        "DNS answer {record} {name}: {result}", record=record, name=name, result=dns_result(dns)
+    )
+    return "dns-answer", title
 
 
 def dns_result(dns: Dns) -> str:
     """What an answer says, in a few words."""
     if dns.rcode == 3:
-        return "NXDOMAIN, no such name"
+        return term("NXDOMAIN, no such name")
     if dns.rcode:
         return dns.rcode_text
     if dns.tc:
-        return "too long for UDP, ask again over TCP"
-    kind = dns.questions[0][1] if dns.questions else ""
-    values = [clean(value, 60) for _, of, _, value in dns.answers if of == kind]
+        return term("too long for UDP, ask again over TCP")
+    record = dns.questions[0][1] if dns.questions else ""
+    values: list[str] = [clean(value, 60) for _, of, _, value in dns.answers if of == record]
     aliases = [clean(value, 60) for _, of, _, value in dns.answers if of == "CNAME"]
-    if kind != "CNAME" and aliases:
-        values.insert(0, "alias of " + aliases[-1])
+    if record != "CNAME" and aliases:
+        values.insert(0, say("alias of {name}", name=aliases[-1]))
+    if len(values) > 3:
+        return say("{values} and {n} more", values=listed(values[:3]), n=len(values) - 3)
     if values:
-        more = f" and {len(values) - 3} more" if len(values) > 3 else ""
-        return ", ".join(values[:3]) + more
-    referral = dns_referral(dns)
-    if referral is not None:
-        zone, servers = referral
-        return f"ask {servers} about {zone}"
-    return f"no {kind} record for this name"
+        return listed(values)
+    if dns_refers(dns):
+        return _referral(dns)
+    return say("no {record} record for this name", record=record)
 
 
-def dns_referral(dns: Dns) -> tuple[str, str] | None:
-    """(zone, servers) where an answer sends the asker on to (RFC 1034 section 4.3.1), else None."""
+def dns_refers(dns: Dns) -> bool:
+    """Whether an answer sends the asker on to other servers (RFC 1034 section 4.3.1)."""
+    delegates = any(kind == "NS" for _, kind, _, _ in dns.authority)
+    return delegates and not (dns.aa or dns.answers or dns.rcode)
+
+
+def _referral(dns: Dns) -> str:
+    """Which servers are to be asked about which zone."""
     delegation = [(name, value) for name, kind, _, value in dns.authority if kind == "NS"]
-    if dns.aa or dns.answers or dns.rcode or not delegation:
-        return None
     glue = {name.lower(): value for name, kind, _, value in dns.additional if kind in ("A", "AAAA")}
-    servers = []
-    for _, server in delegation[:2]:
-        address = glue.get(server.lower())
-        servers.append(clean(f"{server} ({address})" if address else server, 60))
-    more = f" and {len(delegation) - 2} more" if len(delegation) > 2 else ""
-    return clean(delegation[0][0], 60), " or ".join(servers) + more
+    zone = clean(delegation[0][0], 60)
+    servers: list[str] = []
+    for _, name in delegation[:2]:
+        server, ip = clean(name, 60), glue.get(name.lower())
+        servers.append(say("{server} ({ip})", server=server, ip=ip) if ip else server)
+    if len(servers) == 1:
+        return say("ask {server} about {zone}", server=servers[0], zone=zone)
+    first, second = servers
+    if len(delegation) == 2:
+        return say(
+            "ask {server} or {second} about {zone}", server=first, second=second, zone=zone
+        )
+    return say(
+        "ask {server} or {second} and {n} more about {zone}",
+        server=first, second=second, n=len(delegation) - 2, zone=zone,
+    )  # fmt: skip
 
 
 def uncertain(count: int) -> str:
     """Of how many frames the place is the likeliest of several."""
-    return (
-        f"{plural(count, 'frame')} had others with the same bytes beside them: which was which is "
-        "the likeliest guess."
+    return number_of(
+        "{n:,} frame had others with the same bytes beside them: which was which is the likeliest "
+        "guess.",
+        "{n:,} frames had others with the same bytes beside them: which was which is the likeliest "
+        "guess.",
+        count,
     )
 
 
 def capture_faults(health: Health) -> list[str]:
     """Why the numbers of a capture may be a little low; nothing if it is whole."""
-    faults = []
+    faults: list[str] = []
     if health.dropped:
-        faults.append(f"{plural(health.dropped, 'frame')} missed by the capture")
+        faults.append(
+            number_of(
+                "{n:,} frame missed by the capture",
+                "{n:,} frames missed by the capture",
+                health.dropped,
+            )
+        )
     if health.orphans:
-        faults.append(f"{plural(health.orphans, 'frame')} that fit no known way")
+        faults.append(
+            number_of(
+                "{n:,} frame that fit no known way",
+                "{n:,} frames that fit no known way",
+                health.orphans,
+            )
+        )
     if health.healed:
-        faults.append(f"{plural(health.healed, 'frame')} seen at one end only")
+        faults.append(
+            number_of(
+                "{n:,} frame seen at one end only",
+                "{n:,} frames seen at one end only",
+                health.healed,
+            )
+        )
     if health.cut:
-        faults.append("the rest of the file cannot be read")
+        faults.append(term("the rest of the file cannot be read"))
     return faults
 
 
 def capture_remarks(health: Health) -> list[str]:
     """What else is to be said of a capture, in whole sentences."""
-    lines = []
+    lines: list[str] = []
     if health.unseen:
-        few = f"{plural(health.unseen, 'frame')} not seen to arrive, where the capture missed some"
-        lines.append(f"{few}: what seems lost there may have passed, and is not counted as lost.")
-    if health.under_way:
-        few = plural(health.under_way, "packet")
         lines.append(
-            f"{few} under way when the capture began or ended: neither lost nor new by that."
+            number_of(
+                "{n:,} frame not seen to arrive, where the capture missed some: what seems lost "
+                "there may have passed, and is not counted as lost.",
+                "{n:,} frames not seen to arrive, where the capture missed some: what seems lost "
+                "there may have passed, and is not counted as lost.",
+                health.unseen,
+            )
+        )
+    if health.under_way:
+        lines.append(
+            number_of(
+                "{n:,} packet under way when the capture began or ended: neither lost nor new by "
+                "that.",
+                "{n:,} packets under way when the capture began or ended: neither lost nor new by "
+                "that.",
+                health.under_way,
+            )
         )
     if health.uncertain:
         lines.append(uncertain(health.uncertain))
@@ -275,31 +419,58 @@ def capture_remarks(health: Health) -> list[str]:
 
 def queue_loss(loss: QueueLoss) -> str:
     """What a switch dropped at one port, beside what the frames show."""
-    text = f"{loss.node} dropped {plural(loss.frames, 'frame')} at {loss.interface}, by the "
-    text += "kernel's count: its queue there was full, it did not come to them in time."
-    if loss.vanished is None:
-        return text
-    text += " "
-    if loss.certain:
-        return text + "As many came in there and went out of no port."
-    if loss.vanished < loss.frames:
-        few = f"Of these {loss.vanished:,} are seen to come in and go out of no port"
-        if not loss.open:
-            return f"{text}{few}; the frames do not show the other {loss.frames - loss.vanished:,}."
-        return f"{text}{few}; {loss.open:,} more came in just before the capture ended."
-    more = loss.vanished - loss.frames
-    return (
-        f"{text}{loss.vanished:,} came in there and went out of no port: {more:,} of them for "
-        "another reason."
+    dropped = number_of(
+        "{switch} dropped {n:,} frame at {interface}, by the kernel's count: its queue there was "
+        "full, it did not come to them in time.",
+        "{switch} dropped {n:,} frames at {interface}, by the kernel's count: its queue there was "
+        "full, it did not come to them in time.",
+        loss.frames,
+        switch=loss.node,
+        interface=loss.interface,
     )
+    return together(dropped, _vanished(loss))
+
+
+def _vanished(loss: QueueLoss) -> str:
+    """What the frames show of those that a switch dropped."""
+    if loss.vanished is None:
+        return ""
+    if loss.certain:
+        return term("As many came in there and went out of no port.")
+    if loss.vanished > loss.frames:
+        return say(
+            "{vanished:,} came in there and went out of no port: {rest:,} of them for another "
+            "reason.",
+            vanished=loss.vanished, rest=loss.vanished - loss.frames,
+        )  # fmt: skip
+    if loss.open:
+        return say(
+            "Of these {vanished:,} are seen to come in and go out of no port; {rest:,} more came "
+            "in just before the capture ended.",
+            vanished=loss.vanished, rest=loss.open,
+        )  # fmt: skip
+    return say(
+        "Of these {vanished:,} are seen to come in and go out of no port; the frames do not show "
+        "the other {rest:,}.",
+        vanished=loss.vanished, rest=loss.frames - loss.vanished,
+    )  # fmt: skip
+
+
+def byte_count(size: int) -> Sentence:
+    """'1 byte', '1,460 bytes'."""
+    return number_of("{n:,} byte", "{n:,} bytes", size)
+
+
+def times(count: int) -> Sentence:
+    """'1 time', '3 times'."""
+    return number_of("{n:,} time", "{n:,} times", count)
 
 
 def plural(count: int, word: str, many: str = "") -> str:
-    """'1 frame', '2 frames', '1,460 bytes'."""
+    """'1 frame', '2 frames': plain text, for what does not speak in templates yet."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"
 
 
-def count_kind(kind: str, count: int) -> str:
+def count_kind(kind: str, count: int) -> Sentence:
     """'3 DNS questions'."""
-    one, many = KIND_NAMES.get(kind, (kind.replace("-", " "), kind.replace("-", " ")))
-    return f"{count:,} {one if count == 1 else many}"
+    return _COUNTED.get(kind, _COUNTED["other"])(count)
