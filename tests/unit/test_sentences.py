@@ -9,6 +9,7 @@ import importlib.util
 import pickle
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "tests" / "data" / "runs"
 
 
+@cache
 def messages() -> ModuleType:
     """scripts/messages.py as a module."""
     spec = importlib.util.spec_from_file_location("messages", ROOT / "scripts" / "messages.py")
