@@ -43,7 +43,7 @@ def role(command: str) -> str:
         ("ovsdb-server", "ovsdb-server"),
         ("ovs-vswitchd", "ovs-vswitchd"),
         ("ryu_main", "controller"),
-        ("wire.recorder", "recorder"),
+        ("capture.recorder", "recorder"),
     ):
         if mark in command:
             return name

@@ -53,7 +53,8 @@ NAT = (
 )
 # A lab has process numbers of its own, so this finds and ends the lab's controller and no other.
 KILL = (
-    "for p in /proc/[0-9]*; do grep -qs hoplab[.]ryu_main $p/cmdline && kill -9 ${p##*/}; done; "
+    "for p in /proc/[0-9]*; do grep -qs hoplab[.]control[.]ryu_main $p/cmdline && "
+    "kill -9 ${p##*/}; done; "
     "exec ping -c 3 -W 2 10.0.0.2"
 )
 WARM = "h1 ping -c 1 -W 1 10.0.2.10"

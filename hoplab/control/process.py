@@ -98,7 +98,7 @@ class Controller:
         """Start the process; `ready` waits for it. Raises LabError when there is no such file,
         or the machine gives no process.
 
-        ready: a process that has loaded Ryu already (`spare`), with its output in our log.
+        ready: a process that has loaded Ryu already (`preloaded.py`), with its output in our log.
         """
         for file in self.files:
             if not file.is_file():

@@ -12,7 +12,7 @@ stand by: it is connected to the same switches, as their slave (`roles`).
                  Open vSwitch goes at once, to an old one after its back-off of a second.)
 
 What lives here: processes and switches. How one process starts, and how flows of an old controller
-go, is `control`'s; who asks, `lab`'s.
+go, is `process.py`'s; who asks, the lab's.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Crew:
     def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
         """Start all processes; `take_charge` waits for them. Raises LabError.
 
-        ready: a process for the first of them that has loaded Ryu already (`spare`).
+        ready: a process for the first of them that has loaded Ryu already (`preloaded.py`).
         """
         for shard in self.shards:
             for each in shard.processes():

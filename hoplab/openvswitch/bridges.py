@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's bridges, in the databases of its Open vSwitch: made, found, given their controllers.
 
-A bridge is known to one daemon of `switchd` alone; here is which, so nobody else needs to ask.
+A bridge is known to one daemon of `daemons.py` alone; here is which, so nobody else needs to ask.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running lab: its Open vSwitch, its network, its controller, and what may be done to them.
 
-Lives in the lab's own namespaces and process. Who asks, and over what, is `daemon`'s business.
+Lives in the lab's own namespaces and process. Who asks, and over what, is `server.py`'s business.
 """
 
 from __future__ import annotations

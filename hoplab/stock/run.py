@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A command of the user's in a machine of its own: any Mininet script, or `mn` itself, unchanged.
 
-The machine is `sandbox`'s, with a /tmp of its own and an Open vSwitch of its own; it ends with the
-command, or with the command line that began it, whichever ends first and however. Unlike a lab it
-has no name, no folder and no socket. What runs inside is stock Mininet with its own classes; only
-what cannot work there is told to it (`stock`), and programs that it looks for and the machine does
+The machine is a sandbox with a /tmp and an Open vSwitch of its own; it ends with the command, or
+with the command line that began it, whichever ends first and however. Unlike a lab it has no name,
+no folder and no socket. What runs inside is stock Mininet with its own classes; only what cannot
+work there is told to it (`sitecustomize.py`), and programs that it looks for and the machine does
 not have are provided (`PROGRAMS`).
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stock Mininet needs to hear in a sandbox: loaded by every Python there as `sitecustomize`.
 
-`guest` puts a link to this file on the PYTHONPATH of the command that it runs. Mininet itself is
+`run.py` puts a link to this file on the PYTHONPATH of the command that it runs. Mininet itself is
 not changed on disk, and nothing of hoplab is imported: the Python may be any from 3.7 on. When
 a module of Mininet is loaded, and not before, it is told
 

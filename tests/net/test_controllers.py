@@ -136,7 +136,7 @@ class TestSwitch:
         hoplab("pingall")
         before = len(flows(hoplab))
         ofctl(hoplab, "add-flow", "s1", "priority=77,dl_dst=02:00:00:00:99:99,actions=drop")
-        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.](ryu|osken)_main")
+        hoplab("exec", "h1", "--", "pkill", "-9", "-f", "hoplab[.]control[.](ryu|osken)_main")
         until(lambda: not any("priority=77" in f for f in flows(hoplab)), "a clean table")
         until(lambda: "started again" in hoplab("ls").out, "the event")
         assert len(flows(hoplab)) < before
@@ -428,7 +428,7 @@ def roles(hoplab: Any, number: int) -> dict[str, str]:
 
 
 class TestFailOver:
-    FIND = "pgrep -f 'hoplab[.](ryu|osken)_main'"
+    FIND = "pgrep -f 'hoplab[.]control[.](ryu|osken)_main'"
 
     def end(self, hoplab: Any, how: str) -> None:
         """Kill or stop the controller in charge."""
@@ -602,7 +602,7 @@ def test_the_same_files_run_on_the_maintained_fork(hoplab: Any, controller: str)
     hoplab("up", topology, "--controller", controller, "--platform", "os-ken")
     until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
     argv = hoplab("exec", "h1" if topology != "web_openflow" else "client", "--", "pgrep", "-f",
-                  "hoplab[.]osken_main").out  # fmt: skip
+                  "hoplab[.]control[.]osken_main").out  # fmt: skip
     assert argv.strip()
 
 

@@ -301,7 +301,7 @@ class TestSwap:
 
     def test_a_killed_controller_is_started_again(self, hoplab: Any) -> None:
         hoplab("up", "switch")
-        find = "pgrep -f 'hoplab[.](ryu|osken)_main'"
+        find = "pgrep -f 'hoplab[.]control[.](ryu|osken)_main'"
         before = hoplab("exec", "h1", "--", "sh", "-c", find).out.split()
         assert len(before) == 1
         hoplab("exec", "h1", "--", "kill", "-9", before[0])
