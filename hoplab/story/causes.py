@@ -24,6 +24,7 @@ from hoplab.decode import dns as wire_dns
 from hoplab.decode import packet as wire
 from hoplab.decode.dns import Dns
 from hoplab.decode.packet import Packet
+from hoplab.sentences import Sentence, say, term
 from hoplab.story.claims import add_claim_notes, find_claims
 from hoplab.story.records import Trip
 from hoplab.story.titles import dns_refers, dns_result
@@ -54,7 +55,7 @@ class Lookup:
     answered_ns: int = 0
     rcode: int | None = None
     result: str = ""
-    found: bool = False  # the answer holds a record of the type asked for
+    has_record: bool = False  # the answer holds a record of the type asked for
     referral: bool = False
     truncated: bool = False
     serves: int = 0
@@ -75,15 +76,16 @@ def find_causes(
     """
     by_number = {trip.number: trip for trip in trips}
     for number, first in first_parts(trips).items():
-        by_number[number].notes.append(f"a later part of the packet that began with #{first}")
+        note = say("a later part of the packet that began with #{packet}", packet=first)
+        by_number[number].notes.append(note)
     _echoes(trips)
     _icmp_errors(trips)
     _arp_answers(trips)
     _arp_causes(places, trips, now_ns)
     add_claim_notes(trips, find_claims(trips, places.wiring), begun_ns)
-    found = _lookups(trips)
-    _recursion(found, by_number)
-    return found
+    lookups = _lookups(trips)
+    _recursion(lookups, by_number)
+    return lookups
 
 
 def claims(trip: Trip) -> bool:
@@ -94,14 +96,14 @@ def claims(trip: Trip) -> bool:
 def first_parts(trips: Iterable[Trip]) -> dict[int, int]:
     """Of each later fragment the trip with the first one (RFC 791 section 3.2)."""
     firsts: dict[Key, int] = {}
-    found = {}
+    first_of = {}
     for trip in trips:
         ip = trip.packet.ip
         if ip is not None and ip.fragment:
             first = firsts.setdefault((ip.src, ip.dst, ip.protocol, ip.ident), trip.number)
             if first != trip.number:
-                found[trip.number] = first
-    return found
+                first_of[trip.number] = first
+    return first_of
 
 
 def _arp_answers(trips: list[Trip]) -> None:
@@ -119,7 +121,9 @@ def _arp_answers(trips: list[Trip]) -> None:
         else:
             continue
         if not trip.delivered:  # it answers, and is no answer: the asker knows nothing of it
-            trip.causes += [one.number for one in waiting.get((trip.target, asked), [])[-1:]]
+            trip.causes += [
+                request.number for request in waiting.get((trip.target, asked), [])[-1:]
+            ]
         for node in trip.delivered:
             requests = waiting.pop((node, asked), [])
             for place, request in enumerate(requests):
@@ -128,74 +132,133 @@ def _arp_answers(trips: list[Trip]) -> None:
                     trip.causes.append(request.number)
 
 
-def _arp_causes(places: Places, trips: list[Trip], now_ns: int | None) -> None:
-    sent: dict[Key, list[tuple[int, int, bool]]] = {}  # (node, next hop) -> time, trip, passed on
-    held: dict[str, list[tuple[int, Trip]]] = {}  # node -> packets that came to it and stayed
+@dataclass(slots=True)
+class _Senders:
+    """What nodes sent to their neighbours, and what came to them and went no further.
+
+    sent: node and next hop to time, trip, and whether the node only passed it on, in order of time.
+    held: node to the packets that stayed there, with the time when they came.
+    """
+
+    sent: dict[Key, list[tuple[int, int, bool]]] = field(default_factory=dict)
+    held: dict[str, list[tuple[int, Trip]]] = field(default_factory=dict)
+
+    def next_sent(self, node: str, neighbour: str, since_ns: int) -> tuple[int, bool] | None:
+        """The first packet that the node then sent to that neighbour, and whether it only passed
+        it on; None if it came too late to have waited."""
+        moments = self.sent.get((node, neighbour), []) if neighbour else []
+        place = bisect_left(moments, (since_ns, 0, False))
+        if place == len(moments) or moments[place][0] - since_ns > MAX_WAIT_NS:
+            return None
+        return moments[place][1:]
+
+    def stuck_before(self, request: Trip) -> Trip | None:
+        """The packet that the asker could not pass on when it asked, the one for the address that
+        it asks for before any other."""
+        stuck = [
+            packet
+            for moment, packet in self.held.get(request.sender, [])
+            if 0 <= request.t_ns - moment <= MAX_WAIT_NS
+            and packet.number < request.number
+            and not 0 < packet.answered_by < request.number  # given up, and its sender told so
+        ]
+        same = next((packet for packet in stuck if packet.dst == request.dst), None)
+        return same or (stuck[0] if stuck else None)
+
+
+def _senders(places: Places, trips: list[Trip]) -> _Senders:
+    senders = _Senders()
     for trip in trips:
         if trip.packet.ip is None or trip.kind.startswith("nd-"):
             continue
         for leg in trip.legs:
             if leg.origin != "switched":
                 key = (leg.tail, places.card(leg.dst_mac))
-                sent.setdefault(key, []).append((leg.t_ns, trip.number, leg.origin != "born"))
+                moment = (leg.t_ns, trip.number, leg.origin != "born")
+                senders.sent.setdefault(key, []).append(moment)
         if trip.ended and trip.legs:
-            held.setdefault(trip.path[-1], []).append((trip.arrived_ns, trip))
-    for moments in sent.values():
+            senders.held.setdefault(trip.path[-1], []).append((trip.arrived_ns, trip))
+    for moments in senders.sent.values():
         moments.sort()
+    return senders
+
+
+def _arp_causes(places: Places, trips: list[Trip], now_ns: int | None) -> None:
+    senders = _senders(places, trips)
     by_number = {trip.number: trip for trip in trips}
     for trip in trips:
         if trip.kind not in ASKS_MAC or trip.stray:
             continue
         if claims(trip):
-            trip.cause = f"{trip.sender} wants to use {trip.dst} and checks that nobody else does"
+            trip.cause = say(
+                "{node} wants to use {ip} and checks that nobody else does",
+                node=trip.sender, ip=trip.dst,
+            )  # fmt: skip
             continue
         if not trip.group:
-            trip.cause = f"{trip.sender} knows the MAC of {trip.dst} and checks that it still holds"
+            trip.cause = say(
+                "{node} knows the MAC of {ip} and checks that it still holds",
+                node=trip.sender, ip=trip.dst,
+            )  # fmt: skip
             continue
         owner = places.owner(trip.dst)
-        wants = f"{trip.sender} needed the MAC of {trip.dst}" + (f" ({owner})" if owner else "")
-        moments = sent.get((trip.sender, owner), []) if owner else []
-        place = bisect_left(moments, (trip.t_ns, 0, False))
-        if place < len(moments) and moments[place][0] - trip.t_ns <= MAX_WAIT_NS:
-            _, number, passed = moments[place]
+        address = say("{ip} ({node})", ip=trip.dst, node=owner) if owner else trip.dst
+        moment = senders.next_sent(trip.sender, owner, trip.t_ns)
+        if moment is not None:
+            number, passed = moment
             trip.causes = [number]
-            verb = "pass on" if passed else "send"
-            trip.cause = f"{wants} before it could {verb} #{number}, {short(by_number[number])}"
+            trip.cause = _needed(trip.sender, address, by_number[number], passed)
             continue
-        stuck = [
-            packet
-            for moment, packet in held.get(trip.sender, [])
-            if 0 <= trip.t_ns - moment <= MAX_WAIT_NS
-            and packet.number < trip.number
-            and not 0 < packet.answered_by < trip.number  # given up, and its sender told so
-        ]
-        if stuck:
-            first = next((packet for packet in stuck if packet.dst == trip.dst), stuck[0])
-            trip.causes = [first.number]
-            trip.cause = f"{wants} to pass on #{first.number}, {short(first)}"
+        stuck = senders.stuck_before(trip)
+        if stuck is not None:
+            trip.causes = [stuck.number]
+            trip.cause = say(
+                "{node} needed the MAC of {address} to pass on #{packet}, {name}",
+                node=trip.sender, address=address, packet=stuck.number, name=short(stuck),
+            )  # fmt: skip
         elif not trip.answered_by and (now_ns is None or now_ns - trip.t_ns > MAX_WAIT_NS):
-            trip.cause = f"{wants}; the packet that it wanted to send never left"
+            trip.cause = say(
+                "{node} needed the MAC of {address}; the packet that it wanted to send never left",
+                node=trip.sender, address=address,
+            )  # fmt: skip
 
 
-def short(trip: Trip) -> str:
+def _needed(node: str, address: str, trip: Trip, passed: bool) -> Sentence:
+    """Why a node asked for a MAC: what it then sent, or passed on."""
+    if passed:
+        return say(
+            "{node} needed the MAC of {address} before it could pass on #{packet}, {name}",
+            node=node, address=address, packet=trip.number, name=short(trip),
+        )  # fmt: skip
+    return say(
+        "{node} needed the MAC of {address} before it could send #{packet}, {name}",
+        node=node, address=address, packet=trip.number, name=short(trip),
+    )  # fmt: skip
+
+
+_SHORT = {
+    "dns-question": term("the DNS question"),
+    "dns-answer": term("the DNS answer"),
+    "tcp-syn": term("the SYN"),
+    "tcp-syn-ack": term("the SYN + ACK"),
+    "tcp-ack": term("an ACK"),
+    "tcp-rst": term("the RST"),
+    "tcp-fin": term("the FIN"),
+    "http-request": term("the HTTP request"),
+    "http-response": term("the HTTP response"),
+    "icmp-echo-request": term("the echo request"),
+    "icmp-echo-reply": term("the echo reply"),
+    "udp": term("the UDP datagram"),
+}
+
+
+def short(trip: Trip) -> Sentence:
     """The kind of packet in a few words, to speak of it elsewhere."""
-    names = {
-        "dns-question": "the DNS question",
-        "dns-answer": "the DNS answer",
-        "tcp-syn": "the SYN",
-        "tcp-syn-ack": "the SYN + ACK",
-        "tcp-ack": "an ACK",
-        "tcp-rst": "the RST",
-        "tcp-fin": "the FIN",
-        "http-request": "the HTTP request",
-        "http-response": "the HTTP response",
-        "icmp-echo-request": "the echo request",
-        "icmp-echo-reply": "the echo reply",
-        "udp": "the UDP datagram",
-    }
-    if trip.kind in names:
-        return names[trip.kind]
-    return "an ICMP message" if trip.kind.startswith("icmp") else f"a packet to {trip.dst}"
+    if trip.kind in _SHORT:
+        return _SHORT[trip.kind]
+    if trip.kind.startswith("icmp"):
+        return term("an ICMP message")
+    return say("a packet to {ip}", ip=trip.dst)
 
 
 def _both(trip: Trip) -> list[Packet]:
@@ -237,7 +300,10 @@ def _icmp_errors(trips: list[Trip]) -> None:
             about = seen.get(_identity(inner))
             if about is not None:
                 trip.causes = [about.number]
-                trip.cause = f"{trip.sender} reports what became of #{about.number}, {short(about)}"
+                trip.cause = say(
+                    "{node} reports what became of #{packet}, {name}",
+                    node=trip.sender, packet=about.number, name=short(about),
+                )  # fmt: skip
                 if trip.kind != "icmp-redirect":  # that one went on its way
                     about.answered_by = about.answered_by or trip.number
         for packet in _both(trip):
@@ -255,8 +321,8 @@ def _dns_keys(trip: Trip, dns: Dns) -> list[Key]:
 
 
 def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
-    found: list[Lookup] = []
-    open_ones: dict[Key, Lookup] = {}
+    lookups: list[Lookup] = []
+    waiting: dict[Key, Lookup] = {}
     for trip in trips:
         if trip.kind not in ("dns-question", "dns-answer"):
             continue
@@ -264,48 +330,55 @@ def _lookups(trips: Iterable[Trip]) -> list[Lookup]:
         if dns is None:
             continue
         keys = _dns_keys(trip, dns)
-        known = next((open_ones[key] for key in keys if key in open_ones), None)
-        name, kind = dns.questions[0] if dns.questions else ("?", "?")
+        lookup = next((waiting[key] for key in keys if key in waiting), None)
         if not dns.qr:
-            if known is None or known.answer or (known.name, known.kind) != (name, kind):
-                known = Lookup(
-                    trip.number,
-                    trip.sender,
-                    trip.target or trip.dst,
-                    name,
-                    kind,
-                    trip.t_ns,
-                    tcp=trip.packet.tcp is not None,
-                )
-                found.append(known)
+            if lookup is None or lookup.answer or (lookup.name, lookup.kind) != _asked(dns):
+                lookup = _new_lookup(trip, dns)
+                lookups.append(lookup)
             else:
-                trip.notes.append(f"the question of #{known.tries[-1]} again")
-            known.tries.append(trip.number)
+                note = say("the question of #{packet} again", packet=lookup.tries[-1])
+                trip.notes.append(note)
+            lookup.tries.append(trip.number)
             for key in keys:
-                open_ones[key] = known
-        elif known is not None and not known.answer and not trip.reached(known.asker):
-            known.lost.append(trip.number)
-            trip.causes = [known.tries[-1]]
-        elif known is not None and not known.answer:
-            known.answer, known.answered_ns = trip.number, trip.arrived_ns
-            if not trip.stray:
-                known.server = trip.sender  # two cards may have the address that was asked
-            known.rcode, known.result = dns.rcode, dns_result(dns)
-            known.found = any(of == known.kind for _, of, _, _ in dns.answers)
-            known.referral = dns_refers(dns)
-            known.truncated = dns.tc
-            trip.causes = [known.tries[-1]]
-    return found
+                waiting[key] = lookup
+        elif lookup is not None and not lookup.answer:
+            trip.causes = [lookup.tries[-1]]
+            if trip.reached(lookup.asker):
+                _take_answer(lookup, trip, dns)
+            else:
+                lookup.lost.append(trip.number)
+    return lookups
 
 
-def _recursion(found: list[Lookup], by_number: dict[int, Trip]) -> None:
+def _asked(dns: Dns) -> tuple[str, str]:
+    """Name and type of the first question, which is the only one in practice."""
+    return dns.questions[0] if dns.questions else ("?", "?")
+
+
+def _new_lookup(trip: Trip, dns: Dns) -> Lookup:
+    name, kind = _asked(dns)
+    server, over_tcp = trip.target or trip.dst, trip.packet.tcp is not None
+    return Lookup(trip.number, trip.sender, server, name, kind, trip.t_ns, tcp=over_tcp)
+
+
+def _take_answer(lookup: Lookup, trip: Trip, dns: Dns) -> None:
+    lookup.answer, lookup.answered_ns = trip.number, trip.arrived_ns
+    if not trip.stray:
+        lookup.server = trip.sender  # two cards may have the address that was asked
+    lookup.rcode, lookup.result = dns.rcode, dns_result(dns)
+    lookup.has_record = any(of == lookup.kind for _, of, _, _ in dns.answers)
+    lookup.referral = dns_refers(dns)
+    lookup.truncated = dns.tc
+
+
+def _recursion(lookups: list[Lookup], by_number: dict[int, Trip]) -> None:
     """Links what a resolver asks to what it was asked."""
-    for lookup in found:
+    for lookup in lookups:
         if lookup.answer:
             for number in lookup.tries:
                 by_number[number].answered_by = lookup.answer
     asked_of: dict[str, list[Lookup]] = {}  # server -> questions that it has not yet answered
-    for lookup in found:
+    for lookup in lookups:
         pending = [
             earlier
             for earlier in asked_of.get(lookup.asker, [])
@@ -313,12 +386,18 @@ def _recursion(found: list[Lookup], by_number: dict[int, Trip]) -> None:
         ]
         asked_of[lookup.asker] = pending
         if pending:
-            cause = min(
-                reversed(pending),
-                key=lambda one: (one.name != lookup.name) + (one.kind != lookup.kind),
-            )
-            lookup.serves = cause.question
+            lookup.serves = _likeliest(pending, lookup).question
             trip = by_number[lookup.question]
             trip.causes = [lookup.serves]
-            trip.cause = f"{lookup.asker} asks because of #{lookup.serves}"
+            trip.cause = say(
+                "{node} asks because of #{packet}", node=lookup.asker, packet=lookup.serves
+            )
         asked_of.setdefault(lookup.server, []).append(lookup)
+
+
+def _likeliest(pending: list[Lookup], lookup: Lookup) -> Lookup:
+    """The pending question that a resolver asks for: the newest, if possible of the same name."""
+    return min(
+        reversed(pending),
+        key=lambda earlier: (earlier.name != lookup.name) + (earlier.kind != lookup.kind),
+    )

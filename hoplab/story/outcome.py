@@ -390,7 +390,7 @@ def _no_address(facts: Facts, asked: list[Lookup]) -> Outcome:
 
 
 def _has_address(lookup: Lookup) -> bool:
-    return lookup.rcode == 0 and lookup.found and lookup.kind in ("A", "AAAA")
+    return lookup.rcode == 0 and lookup.has_record and lookup.kind in ("A", "AAAA")
 
 
 def _missing_name(facts: Facts, found: Lookup) -> Outcome:

@@ -20,50 +20,67 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring
+from hoplab.sentences import say, term
 from hoplab.story.causes import ASKS_MAC, Lookup, first_parts
 from hoplab.story.records import Mapping, Step, Trip
 from hoplab.story.tcp import Connection, Secured
-from hoplab.story.titles import clean, plural
+from hoplab.story.titles import byte_count, clean
 
 LESSON = ("arp", "dns", "handshake", "http", "close")
 
 HEADINGS = {
-    "arp": "ARP: whose card has this IP address?",
-    "dns": "DNS: from the name to the address",
-    "handshake": "TCP: three-way handshake",
-    "http": "HTTP: request and response",
-    "tls": "TLS: agree on a key, then speak sealed",
-    "close": "TCP: four-way close",
-    "tcp": "TCP: data",
-    "ping": "Ping: echo request and echo reply",
-    "udp": "UDP: datagrams",
-    "icmp": "ICMP: reports about packets",
-    "nd": "Neighbour discovery: the ARP of IPv6",
-    "other": "Other frames",
+    "arp": term("ARP: whose card has this IP address?"),
+    "dns": term("DNS: from the name to the address"),
+    "handshake": term("TCP: three-way handshake"),
+    "http": term("HTTP: request and response"),
+    "tls": term("TLS: agree on a key, then speak sealed"),
+    "close": term("TCP: four-way close"),
+    "tcp": term("TCP: data"),
+    "ping": term("Ping: echo request and echo reply"),
+    "udp": term("UDP: datagrams"),
+    "icmp": term("ICMP: reports about packets"),
+    "nd": term("Neighbour discovery: the ARP of IPv6"),
+    "other": term("Other frames"),
 }
 LESSONS = {
-    "arp": "On a link, frames are addressed by MAC. Before a node sends to a neighbour for the "
-    "first time it asks everybody on the link which MAC belongs to the neighbour's IP address; "
-    "it keeps the answer in its ARP cache.",
-    "dns": "The client knows a name, but a packet needs an IP address. It asks its resolver over "
-    "UDP; a resolver that does not know asks on its behalf, from the root of all names downwards.",
-    "handshake": "Client and server tell each other the number of their first byte and confirm it: "
-    "SYN, SYN + ACK, ACK. From then on bytes flow both ways.",
-    "http": "The client asks for a page in plain text; the server answers with a status and the "
-    "page. TCP numbers every byte, and the receiver confirms by ACK what has come.",
-    "tls": "Client and server say hello in plain text and agree on a key that no listener can work "
-    "out; the server proves who it is by a certificate. What follows is sealed: who speaks with "
-    "whom, when and how much can be seen, what is said cannot.",
-    "close": "Each direction is closed by itself: FIN says 'no more from me', ACK confirms it. So "
-    "the textbook counts four frames: FIN, ACK, FIN, ACK.",
-    "tcp": "TCP numbers every byte, and the receiver confirms by ACK what has come.",
-    "ping": "An echo request asks a machine to send the same bytes back: if the reply comes, the "
-    "way there and the way back both work.",
-    "udp": "UDP sends single datagrams: no handshake, no confirmation.",
-    "icmp": "With ICMP the network reports what became of a packet; the report quotes it.",
-    "nd": "Before a node sends to an IPv6 neighbour for the first time it asks a multicast group "
-    "which MAC belongs to the address; it keeps the answer in its neighbour cache.",
-    "other": "What the nodes also sent; it is no part of the steps above.",
+    "arp": term(
+        "On a link, frames are addressed by MAC. Before a node sends to a neighbour for the "
+        "first time it asks everybody on the link which MAC belongs to the neighbour's IP address; "
+        "it keeps the answer in its ARP cache."
+    ),
+    "dns": term(
+        "The client knows a name, but a packet needs an IP address. It asks its resolver over UDP; "
+        "a resolver that does not know asks on its behalf, from the root of all names downwards."
+    ),
+    "handshake": term(
+        "Client and server tell each other the number of their first byte and confirm it: "
+        "SYN, SYN + ACK, ACK. From then on bytes flow both ways."
+    ),
+    "http": term(
+        "The client asks for a page in plain text; the server answers with a status and the "
+        "page. TCP numbers every byte, and the receiver confirms by ACK what has come."
+    ),
+    "tls": term(
+        "Client and server say hello in plain text and agree on a key that no listener can work "
+        "out; the server proves who it is by a certificate. What follows is sealed: who speaks "
+        "with whom, when and how much can be seen, what is said cannot."
+    ),
+    "close": term(
+        "Each direction is closed by itself: FIN says 'no more from me', ACK confirms it. So "
+        "the textbook counts four frames: FIN, ACK, FIN, ACK."
+    ),
+    "tcp": term("TCP numbers every byte, and the receiver confirms by ACK what has come."),
+    "ping": term(
+        "An echo request asks a machine to send the same bytes back: if the reply comes, the "
+        "way there and the way back both work."
+    ),
+    "udp": term("UDP sends single datagrams: no handshake, no confirmation."),
+    "icmp": term("With ICMP the network reports what became of a packet; the report quotes it."),
+    "nd": term(
+        "Before a node sends to an IPv6 neighbour for the first time it asks a multicast group "
+        "which MAC belongs to the address; it keeps the answer in its neighbour cache."
+    ),
+    "other": term("What the nodes also sent; it is no part of the steps above."),
 }
 
 
@@ -78,7 +95,7 @@ class Facts:
     wiring: Wiring
 
 
-Label = tuple[str, int]  # step key, and which one of its kind
+Label = tuple[str, int]  # step key, and its place among those of its kind
 
 
 def make_steps(facts: Facts, lesson: bool) -> list[Step]:
@@ -90,13 +107,16 @@ def make_steps(facts: Facts, lesson: bool) -> list[Step]:
     order = sorted(gathered, key=lambda label: (label[0] == "other", gathered[label][0]))
     steps = []
     times = Counter(key for key, _ in order)
-    for key, which in order:
+    for key, place in order:
         step = _step(key, lesson)
-        step.trips = gathered[(key, which)]
+        step.trips = gathered[(key, place)]
         if key in ("handshake", "http", "tls", "close", "tcp"):
-            connection = facts.connections[which]
+            connection = facts.connections[place]
             if times[key] > 1:
-                step.heading += f" (connection {which + 1}, port {connection.port})"
+                step.heading = say(
+                    "{heading} (connection {number}, port {port})",
+                    heading=step.heading, number=place + 1, port=connection.port,
+                )  # fmt: skip
             step.mapping = _tcp_mapping(facts, key, connection)
         elif key == "dns":
             step.mapping = _dns_mapping(facts, step)
@@ -154,18 +174,18 @@ def _labels(facts: Facts) -> dict[int, Label]:
 
 
 def _label_tcp(facts: Facts, labels: dict[int, Label]) -> None:
-    for which, connection in enumerate(facts.connections):
+    for place, connection in enumerate(facts.connections):
         for number, phase in connection.phases.items():
             if connection.dns:
                 continue  # DNS over TCP stands with DNS
             carries = "tls" if connection.tls else "http" if connection.http else "tcp"
             key = carries if phase == "exchange" else phase
-            labels[number] = (key, which)
+            labels[number] = (key, place)
 
 
 def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
     """DNS in sessions: a connection that opens in between starts a new one."""
-    opens = sorted(one.trips[0] for one in facts.connections if not one.dns)
+    opens = sorted(connection.trips[0] for connection in facts.connections if not connection.dns)
     session_of: dict[int, int] = {}
     for lookup in facts.lookups:
         if lookup.serves in session_of:
@@ -179,9 +199,9 @@ def _label_dns(facts: Facts, labels: dict[int, Label]) -> None:
             labels[lookup.answer] = ("dns", session)
     for connection in facts.connections:
         if connection.dns:
-            known = [labels[number] for number in connection.trips if number in labels]
+            its_own = [labels[number] for number in connection.trips if number in labels]
             for number in connection.trips:
-                labels[number] = known[0] if known else ("dns", 0)
+                labels[number] = its_own[0] if its_own else ("dns", 0)
     for trip in facts.trips:
         if trip.kind in ("dns-question", "dns-answer") and trip.number not in labels:
             labels[trip.number] = ("dns", bisect_left(opens, trip.number))
@@ -222,72 +242,97 @@ def _tcp_mapping(facts: Facts, key: str, connection: Connection) -> list[Mapping
 
 def _handshake_mapping(connection: Connection) -> list[Mapping]:
     client, server = connection.client.node, connection.server.node
-    rode = connection.phases.get(connection.ack) != "handshake"
-    riding = ", riding on data" if rode else ""
+    there = say("{sender} to {receiver}", sender=client, receiver=server)
+    back = say("{sender} to {receiver}", sender=server, receiver=client)
+    ack = there
+    if connection.phases.get(connection.ack) != "handshake":
+        ack = say("{sender} to {receiver}, riding on data", sender=client, receiver=server)
     return [
-        _mapping("SYN", f"{client} to {server}", *connection.syns),
-        _mapping("SYN + ACK", f"{server} to {client}", connection.syn_ack),
-        _mapping("ACK", f"{client} to {server}{riding}", connection.ack),
+        _mapping(term("SYN"), there, *connection.syns),
+        _mapping(term("SYN + ACK"), back, connection.syn_ack),
+        _mapping(term("ACK"), ack, connection.ack),
     ]
 
 
 def _tls_mapping(facts: Facts, connection: Connection, tls: Secured) -> list[Mapping]:
     client, server = connection.client.node, connection.server.node
-    name = f" by the name {tls.server_name}" if tls.server_name else ""
-    out = [_mapping("ClientHello", f"{client} asks for {server}{name}", tls.client_hello)]
+    hello = say("{client} asks for {server}", client=client, server=server)
+    if tls.server_name:
+        hello = say(
+            "{client} asks for {server} by the name {name}",
+            client=client, server=server, name=tls.server_name,
+        )  # fmt: skip
+    lines = [_mapping(term("ClientHello"), hello, tls.client_hello)]
     if tls.server_hello:
-        chosen = f"{server} chooses {tls.version} with {tls.cipher}"
-        out.append(_mapping("ServerHello", chosen, tls.server_hello))
-        sizes = f"{plural(tls.sealed[0], 'byte')} to {server}, {plural(tls.sealed[1], 'byte')} back"
-        out.append(_mapping("sealed", sizes, *tls.sealed_trips))
+        chosen = say(
+            "{server} chooses {version} with {cipher}",
+            server=server, version=tls.version, cipher=tls.cipher,
+        )  # fmt: skip
+        lines.append(_mapping(term("ServerHello"), chosen, tls.server_hello))
+        sent, received = tls.sealed
+        sizes = say(
+            "{sent} to {server}, {received} back",
+            sent=byte_count(sent), server=server, received=byte_count(received),
+        )  # fmt: skip
+        lines.append(_mapping(term("sealed"), sizes, *tls.sealed_trips))
     if tls.alert:
-        who = facts.by_number[tls.alert].sender
-        out.append(_mapping("alert", f"{who} ends it: {tls.alert_text}", tls.alert))
-    return out
+        node = facts.by_number[tls.alert].sender
+        end = say("{node} ends it: {alert}", node=node, alert=tls.alert_text)
+        lines.append(_mapping(term("alert"), end, tls.alert))
+    return lines
 
 
 def _http_mapping(connection: Connection) -> list[Mapping]:
-    out = []
-    for one in connection.exchanges:
-        out.append(_mapping("request", f"{one.method} {one.target}", one.request))
-        answer = f"{one.status} {one.reason}".rstrip()
-        size = plural(one.body_bytes, "byte")
-        out.append(_mapping("response", f"{answer}, {size} of content", one.response))
-    return out
+    lines = []
+    for exchange in connection.exchanges:
+        request = say("{method} {target}", method=exchange.method, target=exchange.target)
+        answer = f"{exchange.status} {exchange.reason}".rstrip()  # as the status line has it
+        size = byte_count(exchange.body_bytes)
+        response = say("{answer}, {size} of content", answer=answer, size=size)
+        lines.append(_mapping(term("request"), request, exchange.request))
+        lines.append(_mapping(term("response"), response, exchange.response))
+    return lines
 
 
 def _close_mapping(facts: Facts, connection: Connection) -> list[Mapping]:
     if connection.first_fin is None:
+        senders = {number: facts.by_number[number].sender for number in connection.resets}
         return [
-            Mapping("RST", (number,), f"{facts.by_number[number].sender} ends it at once")
-            for number in connection.resets
+            Mapping(term("RST"), (number,), say("{node} ends it at once", node=sender))
+            for number, sender in senders.items()
         ]
     first = connection.sides[connection.first_fin]
     second = connection.sides[1 - connection.first_fin]
-    out = []
-    for side, other in ((first, second), (second, first)):
-        riding = ", riding on data" if side.fin_on_data else ""
-        out.append(_mapping("FIN", f"{side.node} has no more to send{riding}", side.fin))
-        same = side.fin_acked_by and side.fin_acked_by == other.fin
-        joined = ", the same frame as its own FIN" if same else ""
-        out.append(_mapping("ACK", f"{other.node} confirms{joined}", side.fin_acked_by))
-    return out
+    lines = []
+    for side, peer in ((first, second), (second, first)):
+        fin = say("{node} has no more to send", node=side.node)
+        if side.fin_on_data:
+            fin = say("{node} has no more to send, riding on data", node=side.node)
+        lines.append(_mapping(term("FIN"), fin, side.fin))
+        ack = say("{node} confirms", node=peer.node)
+        if side.fin_acked_by and side.fin_acked_by == peer.fin:
+            ack = say("{node} confirms, the same frame as its own FIN", node=peer.node)
+        lines.append(_mapping(term("ACK"), ack, side.fin_acked_by))
+    return lines
 
 
 def _dns_mapping(facts: Facts, step: Step) -> list[Mapping]:
     inside = set(step.trips)
-    out = []
+    lines = []
     for lookup in facts.lookups:
         if lookup.question not in inside:
             continue
-        what = f"{lookup.kind} {clean(lookup.name, 60)}"
-        result = lookup.result if lookup.answer else "no answer"
-        ends = f"{lookup.asker} asks {lookup.server}"
-        out.append(_mapping(ends, f"{what}: {result}", *lookup.tries, lookup.answer))
-    return out
+        ends = say("{asker} asks {server}", asker=lookup.asker, server=lookup.server)
+        result = say(
+            "{record} {name}: {result}",
+            record=lookup.kind, name=clean(lookup.name, 60),
+            result=lookup.result if lookup.answer else term("no answer"),
+        )  # fmt: skip
+        lines.append(_mapping(ends, result, *lookup.tries, lookup.answer))
+    return lines
 
 
 def _mapping(textbook: str, real: str, *trips: int) -> Mapping:
     """One line of the table; a frame that did not come has number 0."""
-    came = tuple(number for number in trips if number)
-    return Mapping(textbook, came, real if came else "did not come")
+    arrived = tuple(number for number in trips if number)
+    return Mapping(textbook, arrived, real if arrived else term("did not come"))

@@ -27,10 +27,11 @@ from hoplab.decode import packet as wire
 from hoplab.decode import tls
 from hoplab.decode.http import HttpStart
 from hoplab.decode.packet import Tcp
+from hoplab.sentences import say, term
 from hoplab.story.http_messages import CLIENT, SERVER, Dialogue, Sending
 from hoplab.story.http_messages import Exchange as Exchange
 from hoplab.story.records import Trip
-from hoplab.story.titles import clean, dns_title, plural
+from hoplab.story.titles import byte_count, clean, dns_title
 
 End = tuple[str, int]
 _start = attrgetter("start")
@@ -92,11 +93,11 @@ class Side:
     def arrived_bytes(self) -> int:
         """Bytes of data that came to the other side, each counted once."""
         size = 0
-        for one in self.sent:
-            if one.arrived_ns:
-                size += one.end - one.start
-                size -= one.start == 0 and self.mss > 0  # the SYN has a number and is no byte
-                size -= one.end == self.fin_end  # nor is the FIN
+        for sending in self.sent:
+            if sending.arrived_ns:
+                size += sending.end - sending.start
+                size -= sending.start == 0 and self.mss > 0  # the SYN has a number and is no byte
+                size -= sending.end == self.fin_end  # nor is the FIN
         return size
 
     def sent_before(self, start: int, end: int) -> list[Sending]:
@@ -170,7 +171,7 @@ class Connections:
 
     def __init__(self, *, lossy: bool = False) -> None:
         self.lossy = lossy
-        self.found: list[Connection] = []  # in order of their first segment
+        self.all: list[Connection] = []  # in order of their first segment
         self._by_ends: dict[frozenset[End], Connection] = {}
 
     def add(self, trip: Trip) -> None:
@@ -183,7 +184,7 @@ class Connections:
         connection = by_ends.get(frozenset(pairs[0]))
         if connection is None or _reopens(connection, tcp):
             connection = _open(trip, tcp, pairs)
-            self.found.append(connection)
+            self.all.append(connection)
         for pair in pairs:
             by_ends[frozenset(pair)] = connection
         _segment(connection, trip, tcp, pairs, self.lossy)
@@ -191,10 +192,10 @@ class Connections:
 
 def connections(trips: Iterable[Trip], *, lossy: bool = False) -> list[Connection]:
     """The connections in order of their first segment. Fills in kinds, titles and notes."""
-    all_ = Connections(lossy=lossy)
+    connections_ = Connections(lossy=lossy)
     for trip in trips:
-        all_.add(trip)
-    return all_.found
+        connections_.add(trip)
+    return connections_.all
 
 
 def _ends(packet: wire.Packet) -> tuple[End, End]:
@@ -228,45 +229,62 @@ def _segment(
     """Places one segment in its connection."""
     source, destination = pairs[0]
     from_client = source in connection.client.ends or destination in connection.server.ends
-    side, other = connection.sides if from_client else connection.sides[::-1]
+    side, peer = connection.sides if from_client else connection.sides[::-1]
     for from_, to in pairs:
         side.ends.add(from_)
-        other.ends.add(to)
-    which = CLIENT if from_client else SERVER
+        peer.ends.add(to)
+    role = CLIENT if from_client else SERVER
     connection.trips.append(trip.number)
-    start_at = _start_of(connection, which, tcp)
+    start_at = _start_of(connection, role, tcp)
     end = start_at + tcp.payload_length + tcp.syn + tcp.fin
     probe = _is_probe(connection, side, tcp, start_at, end)
-    late = start_at > (side.highest or 0) and not tcp.rst
+    gap = start_at > (side.highest or 0) and not tcp.rst
     earlier = [] if probe else side.sent_before(start_at, end)
-    newly = _take_ack(connection, 1 - which, tcp, trip)  # what is answered was heard before
-    fresh = 0 if probe else _send(connection, which, trip, tcp, start_at, earlier)
-    phase = _phase(connection, tcp, from_client, trip, other)
+    newly = _take_ack(connection, 1 - role, tcp, trip)  # what is answered was heard before
+    fresh = 0 if probe else _send(connection, role, trip, tcp, start_at, earlier)
+    phase = _phase(connection, tcp, from_client, trip, peer)
     connection.phases[trip.number] = phase
     trip.kind, trip.title = _words(connection, trip, tcp, phase, start_at, newly)
     if probe:
-        trip.kind, trip.title = "tcp-keepalive", "TCP keep-alive: are you still there?"
-    elif earlier and not fresh:
-        connection.again[trip.number] = [one.trip for one in earlier]
-        trip.title += " (again)"
-        trip.notes.append(_repeats(earlier))
+        trip.kind, trip.title = "tcp-keepalive", term("TCP keep-alive: are you still there?")
     elif earlier:
-        old = plural(tcp.payload_length - fresh, "byte")
-        trip.notes.append(f"its first {old} were sent before, in #{earlier[0].trip}")
-    elif late:
-        why = "lost, overtaken, or missed by the capture" if lossy else "lost, or overtaken"
-        trip.notes.append(f"bytes before this segment were not seen: {why}")
+        _note_repetition(connection, trip, tcp, earlier, fresh)
+    elif gap and lossy:
+        trip.notes.append(
+            term(
+                "bytes before this segment were not seen: lost, overtaken, or missed by the capture"
+            )
+        )
+    elif gap:
+        trip.notes.append(term("bytes before this segment were not seen: lost, or overtaken"))
     _tls(connection, trip, from_client, fresh)
 
 
-def _start_of(connection: Connection, which: int, tcp: Tcp) -> int:
+def _note_repetition(
+    connection: Connection, trip: Trip, tcp: Tcp, earlier: list[Sending], fresh: int
+) -> None:
+    """Says of a segment that all of it, or its beginning, was sent before. `fresh`: how many of its
+    bytes were not."""
+    if fresh:
+        note = say(
+            "its first {size} were sent before, in #{packet}",
+            size=byte_count(tcp.payload_length - fresh), packet=earlier[0].trip,
+        )  # fmt: skip
+        trip.notes.append(note)
+        return
+    connection.again[trip.number] = [sending.trip for sending in earlier]
+    trip.title = say("{title} (again)", title=trip.title)
+    trip.notes.append(_repeats(earlier))
+
+
+def _start_of(connection: Connection, role: int, tcp: Tcp) -> int:
     """The first number of the segment, counted from the first of its side."""
-    side = connection.sides[which]
+    side = connection.sides[role]
     if tcp.syn:
         side.mss = tcp.mss or 536  # RFC 9293, 3.7.1: what a SYN without the option means
     if side.base is None:
         side.base = tcp.seq
-        connection.dialogue.open(which, int(tcp.syn))
+        connection.dialogue.open(role, int(tcp.syn))
     return side.relative(tcp.seq) or 0
 
 
@@ -279,21 +297,21 @@ def _is_probe(connection: Connection, side: Side, tcp: Tcp, start_at: int, end: 
 
 def _send(
     connection: Connection,
-    which: int,
+    role: int,
     trip: Trip,
     tcp: Tcp,
     start_at: int,
     earlier: list[Sending],
 ) -> int:
     """Notes what the segment sends. Returns how many bytes of data it sends for the first time."""
-    side = connection.sides[which]
+    side = connection.sides[role]
     data_at = start_at + tcp.syn
     data_end = data_at + tcp.payload_length
     end = data_end + tcp.fin
     arrived_ns = trip.arrived_ns if trip.delivered else 0
-    for one in earlier:
-        if not one.arrived_ns and one.end <= end:
-            one.arrived_ns = arrived_ns
+    for sending in earlier:
+        if not sending.arrived_ns and sending.end <= end:
+            sending.arrived_ns = arrived_ns
     # Without an earlier sending it fills a hole of the capture, and is the first that is known.
     fresh_at = max(start_at, side.highest or 0) if earlier else start_at
     fresh = max(0, data_end - max(data_at, fresh_at))
@@ -303,12 +321,12 @@ def _send(
         if fresh:
             side.data_trips.append(trip.number)
             connection.dialogue.take(
-                which, data_at, tcp.payload_length, trip.packet.payload, sending
+                role, data_at, tcp.payload_length, trip.packet.payload, sending
             )
     if tcp.fin and end != side.fin_end:
         side.fin, side.fin_on_data, side.fin_end = trip.number, tcp.payload_length > 0, end
         if connection.first_fin is None:
-            connection.first_fin = which
+            connection.first_fin = role
     side.highest = max(side.highest or 0, end)
     return fresh
 
@@ -316,86 +334,117 @@ def _send(
 def _repeats(earlier: list[Sending]) -> str:
     first, last = earlier[0].trip, earlier[-1].trip
     if first == last:
-        return f"retransmission: the same bytes as #{first}, sent again"
-    return f"retransmission: the same bytes as #{first} to #{last}, sent again"
+        return say("retransmission: the same bytes as #{packet}, sent again", packet=first)
+    return say(
+        "retransmission: the same bytes as #{first} to #{last}, sent again", first=first, last=last
+    )
 
 
-def _take_ack(connection: Connection, which: int, tcp: Tcp, trip: Trip) -> int:
+def _take_ack(connection: Connection, role: int, tcp: Tcp, trip: Trip) -> int:
     """Notes what the segment acknowledges of that side's bytes; returns how many it does so for
     the first time."""
-    other = connection.sides[which]
-    upto = other.relative(tcp.ack) if tcp.ack_flag else None
+    sender = connection.sides[role]
+    upto = sender.relative(tcp.ack) if tcp.ack_flag else None
     if upto is None:
         return 0
-    newly = max(0, upto - max(other.acked, 0))
-    if other.acked <= 0 and newly:
+    newly = max(0, upto - max(sender.acked, 0))
+    if sender.acked <= 0 and newly:
         newly -= 1  # the SYN counts one, but is no byte
-    other.acked = max(other.acked, upto)
-    fin = other.fin_end is not None and upto >= other.fin_end
-    connection.dialogue.acknowledged(which, upto - fin, trip.t_ns)
-    if other.fin_end is not None and upto >= other.fin_end and not other.fin_acked_by:
-        other.fin_acked_by = trip.number
+    sender.acked = max(sender.acked, upto)
+    fin = sender.fin_end is not None and upto >= sender.fin_end
+    connection.dialogue.acknowledged(role, upto - fin, trip.t_ns)
+    if fin and not sender.fin_acked_by:
+        sender.fin_acked_by = trip.number
         newly -= 1  # nor is the FIN
     return max(0, newly)
 
 
-def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, other: Side) -> str:
-    number = trip.number
+def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, peer: Side) -> str:
+    """What the segment is for. Notes SYNs, resets and the ACK that ends the handshake."""
     if tcp.rst:
-        connection.resets.append(number)
-        if not connection.syn_ack and not from_client and connection.syn:
-            connection.refused_by = connection.refused_by or number
-            asked = connection.syns[-1]
-            trip.causes = [asked]
-            trip.cause = f"{trip.sender} refuses #{asked}, the SYN: nobody listens on that port"
-            if trip.sender != connection.server.node:
-                trip.cause = f"{trip.sender} refuses #{asked}, the SYN, in the server's name"
-            return "handshake"
-        return "close"
+        return _reset(connection, from_client, trip)
     if tcp.syn:
-        if tcp.ack_flag:
-            connection.syn_ack = connection.syn_ack or number
-            if not from_client and not trip.stray:
-                connection.server.node = trip.sender  # two cards may have the server's address
-        else:
-            connection.syn = connection.syn or number
-            connection.syns.append(number)
+        _note_syn(connection, tcp, from_client, trip)
         return "handshake"
     if connection.syn_ack and not connection.ack and from_client:
-        connection.ack = number
+        connection.ack = trip.number
         if not tcp.payload_length and not tcp.fin:
             return "handshake"
     if tcp.payload_length:
         return "exchange"
     if tcp.fin:
         return "close"
-    upto = other.relative(tcp.ack)
-    closing = other.fin_end is not None and upto is not None and upto >= other.fin_end
+    upto = peer.relative(tcp.ack)
+    closing = peer.fin_end is not None and upto is not None and upto >= peer.fin_end
     return "close" if closing else "exchange"
+
+
+def _reset(connection: Connection, from_client: bool, trip: Trip) -> str:
+    """Notes an RST. It belongs to the handshake where it comes instead of the SYN + ACK."""
+    connection.resets.append(trip.number)
+    if connection.syn_ack or from_client or not connection.syn:
+        return "close"
+    connection.refused_by = connection.refused_by or trip.number
+    syn = connection.syns[-1]
+    trip.causes = [syn]
+    if trip.sender == connection.server.node:
+        trip.cause = say(
+            "{server} refuses #{packet}, the SYN: nobody listens on that port",
+            server=trip.sender, packet=syn,
+        )  # fmt: skip
+    else:
+        trip.cause = say(
+            "{node} refuses #{packet}, the SYN, in the server's name",
+            node=trip.sender, packet=syn,
+        )  # fmt: skip
+    return "handshake"
+
+
+def _note_syn(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip) -> None:
+    if not tcp.ack_flag:
+        connection.syn = connection.syn or trip.number
+        connection.syns.append(trip.number)
+        return
+    connection.syn_ack = connection.syn_ack or trip.number
+    if not from_client and not trip.stray:
+        connection.server.node = trip.sender  # two cards may have the server's address
 
 
 def _words(
     connection: Connection, trip: Trip, tcp: Tcp, phase: str, start_at: int, newly: int
 ) -> tuple[str, str]:
     """Kind and title of a segment."""
-    ends = f"port {tcp.sport} to {tcp.dport}"
-    if tcp.rst:
-        return "tcp-rst", f"TCP RST{' + ACK' if tcp.ack_flag else ''}, {ends}"
-    if tcp.syn:
-        if tcp.ack_flag:
-            return "tcp-syn-ack", f"TCP SYN + ACK, {ends}"
-        return "tcp-syn", f"TCP SYN, {ends}"
+    if tcp.rst or tcp.syn:
+        return _opening_words(tcp)
     if tcp.payload_length:
         kind, title = _carried(trip, tcp, start_at)
-        return kind, title + (" + FIN" if tcp.fin else "")
+        return kind, say("{title} + FIN", title=title) if tcp.fin else title
     if tcp.fin:
-        return "tcp-fin", "TCP FIN + ACK" if tcp.ack_flag else "TCP FIN"
+        return "tcp-fin", term("TCP FIN + ACK") if tcp.ack_flag else term("TCP FIN")
     if trip.number == connection.ack:
-        return "tcp-ack", f"TCP ACK, {ends}"
+        title = say(
+            "TCP ACK, port {source} to {destination}", source=tcp.sport, destination=tcp.dport
+        )
+        return "tcp-ack", title
+    if phase == "close" and newly:
+        return "tcp-ack", say("TCP ACK of the FIN and of {size}", size=byte_count(newly))
     if phase == "close":
-        return "tcp-ack", "TCP ACK of the FIN" + (f" and of {newly:,} bytes" if newly else "")
-    what = f" of {plural(newly, 'byte')}" if newly else ""
-    return "tcp-ack", f"TCP ACK{what}"
+        return "tcp-ack", term("TCP ACK of the FIN")
+    if newly:
+        return "tcp-ack", say("TCP ACK of {size}", size=byte_count(newly))
+    return "tcp-ack", term("TCP ACK")
+
+
+def _opening_words(tcp: Tcp) -> tuple[str, str]:
+    """Kind and title of a segment with SYN or RST."""
+    ports = {"source": tcp.sport, "destination": tcp.dport}
+    if tcp.rst and tcp.ack_flag:
+        return "tcp-rst", say("TCP RST + ACK, port {source} to {destination}", **ports)
+    if tcp.rst:
+        return "tcp-rst", say("TCP RST, port {source} to {destination}", **ports)
+    if tcp.ack_flag:
+        return "tcp-syn-ack", say("TCP SYN + ACK, port {source} to {destination}", **ports)
+    return "tcp-syn", say("TCP SYN, port {source} to {destination}", **ports)
 
 
 def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
@@ -406,40 +455,61 @@ def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
     dns = wire_dns.read(trip.packet)
     if dns is not None and dns.questions:
         kind, title = dns_title(dns)
-        return kind, title + " (over TCP)"
-    sealed = tls.parse(trip.packet.payload)
-    if sealed is not None:
-        return _tls_words(sealed)
-    size = plural(tcp.payload_length, "byte")
+        return kind, say("{title} (over TCP)", title=title)
+    records = tls.parse(trip.packet.payload)
+    if records is not None:
+        return _tls_words(records)
+    size = byte_count(tcp.payload_length)
     if trip.packet.payload.startswith(wire_http.PREFACE_2):
-        return "tcp-data", f"HTTP/2 connection preface, {size}"
-    last = start_at + tcp.payload_length - 1
-    return "tcp-data", f"TCP data, {size} ({start_at:,} to {last:,})"
+        return "tcp-data", say("HTTP/2 connection preface, {size}", size=size)
+    title = say(
+        "TCP data, {size} ({first:,} to {last:,})",
+        size=size, first=start_at, last=start_at + tcp.payload_length - 1,
+    )  # fmt: skip
+    return "tcp-data", title
 
 
 def _http_words(head: HttpStart, tcp: Tcp) -> tuple[str, str]:
     if head.request:
-        host = f" (Host: {clean(head.host, 40)})" if head.host else ""
-        return "http-request", f"HTTP {head.method} {clean(head.target, 60)}{host}"
-    kind = f", {clean(head.content_type, 30)}" if head.content_type else ""
-    status = f"HTTP {head.status} {clean(head.reason, 30)}".rstrip()
-    return "http-response", f"{status}{kind}, {plural(tcp.payload_length, 'byte')}"
+        method, target, host = head.method, clean(head.target, 60), clean(head.host, 40)
+        if not host:
+            return "http-request", say("HTTP {method} {target}", method=method, target=target)
+        title = say(
+            "HTTP {method} {target} (Host: {host})", method=method, target=target, host=host
+        )
+        return "http-request", title
+    answer = f"{head.status} {clean(head.reason, 30)}".rstrip()  # as the status line has it
+    size, content_type = byte_count(tcp.payload_length), clean(head.content_type, 30)
+    if not content_type:
+        return "http-response", say("HTTP {answer}, {size}", answer=answer, size=size)
+    title = say(
+        "HTTP {answer}, {content_type}, {size}",
+        answer=answer, content_type=content_type, size=size,
+    )  # fmt: skip
+    return "http-response", title
 
 
-def _tls_words(found: tls.Tls) -> tuple[str, str]:
-    if found.what == "client-hello":
-        wanted = f": I want {clean(found.server_name, 60)}" if found.server_name else ""
-        return "tls-client-hello", f"TLS ClientHello{wanted}, up to {found.version}"
-    if found.what == "server-hello":
-        return "tls-server-hello", f"TLS ServerHello: {found.version}, {found.cipher}"
-    size = plural(found.length, "byte")
-    if found.what == "data":
-        return "tls-data", f"TLS sealed records, {size}"
-    if found.alert:
-        return "tls-alert", f"TLS alert: {found.alert}"
-    if found.what == "alert":
-        return "tls-alert", f"TLS alert, {size}"
-    return "tls-handshake", f"TLS handshake, {size}"
+def _tls_words(records: tls.Tls) -> tuple[str, str]:
+    version = records.version
+    if records.what == "client-hello" and records.server_name:
+        title = say(
+            "TLS ClientHello: I want {name}, up to {version}",
+            name=clean(records.server_name, 60), version=version,
+        )  # fmt: skip
+        return "tls-client-hello", title
+    if records.what == "client-hello":
+        return "tls-client-hello", say("TLS ClientHello, up to {version}", version=version)
+    if records.what == "server-hello":
+        title = say("TLS ServerHello: {version}, {cipher}", version=version, cipher=records.cipher)
+        return "tls-server-hello", title
+    size = byte_count(records.length)
+    if records.what == "data":
+        return "tls-data", say("TLS sealed records, {size}", size=size)
+    if records.alert:
+        return "tls-alert", say("TLS alert: {alert}", alert=records.alert)
+    if records.what == "alert":
+        return "tls-alert", say("TLS alert, {size}", size=size)
+    return "tls-handshake", say("TLS handshake, {size}", size=size)
 
 
 def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> None:
@@ -447,24 +517,24 @@ def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> No
     many bytes were not sent before."""
     if not size:
         return
-    known = connection.tls
-    if known is None:
+    secured = connection.tls
+    if secured is None:
         if trip.kind != "tls-client-hello" or not from_client:
             return
-        found = tls.parse(trip.packet.payload)
-        name = clean(found.server_name, 60) if found else ""
-        known = connection.tls = Secured(trip.number, server_name=name)
-    elif trip.kind == "tls-server-hello" and not from_client and not known.server_hello:
-        found = tls.parse(trip.packet.payload)
-        if found is not None:
-            known.server_hello, known.version = trip.number, found.version
-            known.cipher = found.cipher
-    before = sum(known.sealed)
+        hello = tls.parse(trip.packet.payload)
+        name = clean(hello.server_name, 60) if hello else ""
+        secured = connection.tls = Secured(trip.number, server_name=name)
+    elif trip.kind == "tls-server-hello" and not from_client and not secured.server_hello:
+        hello = tls.parse(trip.packet.payload)
+        if hello is not None:
+            secured.server_hello, secured.version = trip.number, hello.version
+            secured.cipher = hello.cipher
+    before = sum(secured.sealed)
     tcp = trip.packet.tcp
     fresh = trip.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
-    records = known.records[CLIENT if from_client else SERVER]
+    records = secured.records[CLIENT if from_client else SERVER]
     records.take(fresh, size - len(fresh))
-    if records.alert and not known.alert:
-        known.alert, known.alert_text = trip.number, records.alert
-    if sum(known.sealed) > before:
-        known.sealed_trips.append(trip.number)
+    if records.alert and not secured.alert:
+        secured.alert, secured.alert_text = trip.number, records.alert
+    if sum(secured.sealed) > before:
+        secured.sealed_trips.append(trip.number)

@@ -59,9 +59,7 @@ _ROUTERS = {133: term("IPv6 router solicitation"), 134: term("IPv6 router advert
 _COUNTED: dict[str, Callable[[int], Sentence]] = {
     "arp-request": lambda n: number_of("{n:,} ARP request", "{n:,} ARP requests", n),
     "arp-reply": lambda n: number_of("{n:,} ARP reply", "{n:,} ARP replies", n),
-    "arp-announcement": lambda n: number_of(
-        "{n:,} ARP announcement", "{n:,} ARP announcements", n
-    ),
+    "arp-announcement": lambda n: number_of("{n:,} ARP announcement", "{n:,} ARP announcements", n),
     "arp-other": lambda n: number_of("{n:,} arp other", "{n:,} arp other", n),
     "dns-question": lambda n: number_of("{n:,} DNS question", "{n:,} DNS questions", n),
     "dns-answer": lambda n: number_of("{n:,} DNS answer", "{n:,} DNS answers", n),
@@ -74,25 +72,17 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
     "tcp-keepalive": lambda n: number_of("{n:,} TCP keep-alive", "{n:,} TCP keep-alives", n),
     "http-request": lambda n: number_of("{n:,} HTTP request", "{n:,} HTTP requests", n),
     "http-response": lambda n: number_of("{n:,} HTTP response", "{n:,} HTTP responses", n),
-    "tls-client-hello": lambda n: number_of(
-        "{n:,} TLS ClientHello", "{n:,} TLS ClientHellos", n
-    ),
-    "tls-server-hello": lambda n: number_of(
-        "{n:,} TLS ServerHello", "{n:,} TLS ServerHellos", n
-    ),
+    "tls-client-hello": lambda n: number_of("{n:,} TLS ClientHello", "{n:,} TLS ClientHellos", n),
+    "tls-server-hello": lambda n: number_of("{n:,} TLS ServerHello", "{n:,} TLS ServerHellos", n),
     "tls-handshake": lambda n: number_of(
         "{n:,} TLS handshake segment", "{n:,} TLS handshake segments", n
     ),
-    "tls-data": lambda n: number_of(
-        "{n:,} sealed TLS segment", "{n:,} sealed TLS segments", n
-    ),
+    "tls-data": lambda n: number_of("{n:,} sealed TLS segment", "{n:,} sealed TLS segments", n),
     "tls-alert": lambda n: number_of("{n:,} TLS alert", "{n:,} TLS alerts", n),
     "lldp": lambda n: number_of("{n:,} LLDP probe", "{n:,} LLDP probes", n),
     "icmp-echo-request": lambda n: number_of("{n:,} echo request", "{n:,} echo requests", n),
     "icmp-echo-reply": lambda n: number_of("{n:,} echo reply", "{n:,} echo replies", n),
-    "icmp-unreachable": lambda n: number_of(
-        "{n:,} ICMP unreachable", "{n:,} ICMP unreachables", n
-    ),
+    "icmp-unreachable": lambda n: number_of("{n:,} ICMP unreachable", "{n:,} ICMP unreachables", n),
     "icmp-time-exceeded": lambda n: number_of(
         "{n:,} ICMP time exceeded", "{n:,} ICMP time exceededs", n
     ),
@@ -263,9 +253,7 @@ def _other(packet: Packet) -> tuple[str, str]:
         protocol = "802.3"
     if not packet.problem:
         return "other", say("{protocol} frame", protocol=protocol)
-    title = say(
-        "{protocol} frame, broken: {problem}", protocol=protocol, problem=packet.problem
-    )
+    title = say("{protocol} frame, broken: {problem}", protocol=protocol, problem=packet.problem)
     return "other", title
 
 
@@ -337,9 +325,7 @@ def _referral(dns: Dns) -> str:
         return say("ask {server} about {zone}", server=servers[0], zone=zone)
     first, second = servers
     if len(delegation) == 2:
-        return say(
-            "ask {server} or {second} about {zone}", server=first, second=second, zone=zone
-        )
+        return say("ask {server} or {second} about {zone}", server=first, second=second, zone=zone)
     return say(
         "ask {server} or {second} and {n} more about {zone}",
         server=first, second=second, n=len(delegation) - 2, zone=zone,
