@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hoplab.report.language import Language
-from hoplab.story.records import Story, Trip
+from hoplab.story.records import Step, Story, Trip
+from hoplab.story.storms import DROWNED, kind_of, storming
 from hoplab.story.titles import count_kind, plural
 
+EVIDENCE_MOST = 12  # packets that are named as those that prove how it ended
 STORM_TOLD = 1  # packets of a storm that are told in a step, before the others are counted
 STORM_ROOM = 4  # packets that a step has room for, where there is a storm
 FOLD_FROM = 8  # a run of alike packets at least this long is folded to its first 2 and last 2
@@ -92,18 +94,33 @@ def parts(
 def _apart(trips: Sequence[Trip], stormy: bool) -> tuple[Sequence[Trip], Fold | None]:
     """What is told one by one, and the rest of a storm: the first packets that go round show how.
     One storm begets others, and packets that go round nowhere: a host answers each copy."""
-    kinds = {trip.kind for trip in trips if trip.storm is not None}
-    if not (kinds or stormy):
+    storms = storming(trips)
+    if not (storms or stormy):
         return trips, None
     told: list[Trip] = []
     rest: list[Trip] = []
-    times: Counter[tuple[str, ...]] = Counter()
+    times: Counter[str] = Counter()
     for trip in trips:
-        storms = trip.storm is not None or trip.kind in kinds
-        alike = ("storm",) if storms else (trip.kind, trip.sender, trip.title)
+        kind = kind_of(trip, storms)
+        alike = kind[0] if kind[0] in DROWNED else " ".join(kind)
         times[alike] += 1
         (told if times[alike] <= STORM_TOLD else rest).append(trip)
     return told, Fold(rest) if rest else None
+
+
+def merged(steps: Sequence[Step]) -> list[Step]:
+    """Steps with the same heading as one, where a storm has torn them apart."""
+    out: dict[tuple[str, str], Step] = {}
+    for step in steps:
+        first = out.setdefault((step.key, step.heading), step)
+        if first is not step:
+            out[step.key, step.heading] = replace(
+                first,
+                trips=sorted((*first.trips, *step.trips)),
+                mapping=[*first.mapping, *step.mapping],
+                remarks=[*first.remarks, *step.remarks],
+            )
+    return list(out.values())
 
 
 def _number(part: Trip | Fold) -> int:
@@ -136,6 +153,8 @@ def _runs(trips: Sequence[Trip], alike: bool) -> list[list[Trip]]:
             family = ""
         if trip.stray:
             family = "stray"
+        elif alike and trip.under_way:
+            family = "under way"
         if family and family == before:
             runs[-1].append(trip)
         else:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from hoplab.report import numbers
-from hoplab.report.folding import Fold, chosen
+from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import arrange
 from hoplab.report.page import (
@@ -26,6 +26,7 @@ from hoplab.report.page import (
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
+from hoplab.sentences import say
 from hoplab.story.records import LinkCount, Rewrite, Step, Story, Summary, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
@@ -63,6 +64,8 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
     out += [f"# {text(name)}: {title}" if name else f"# {title}", "", text(where(story, tr)), ""]
     verdict = text(arrows(tr(story.outcome.sentence)))
     out += [f"> **{story.outcome.mark} {verdict}**", *_quoted(story, tr), ""]
+    for alert in story.alerts:
+        out += [text(tr(alert)), ""]
     out += [f"## {text(tr('Topology'))}", ""]
     _topology(out, run, tr)
     out += [f"## {text(tr('What happened, step by step'))}", ""]
@@ -88,7 +91,9 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
 def _quoted(story: Story, tr: Language) -> list[str]:
     lines = [f">\n> {text(arrows(tr(reason)))}" for reason in story.outcome.why]
     if story.outcome.evidence:
-        seen = ", ".join(f"#{number}" for number in story.outcome.evidence)
+        seen = ", ".join(f"#{number}" for number in story.outcome.evidence[:EVIDENCE_MOST])
+        more = len(story.outcome.evidence) - EVIDENCE_MOST
+        seen += " " + tr(say("and {n:,} more", n=more)) if more > 0 else ""
         lines.append(f">\n> {text(tr('Seen in'))} {seen}")
     return lines
 

@@ -23,11 +23,12 @@ from hoplab import __version__
 from hoplab.report import frames, numbers
 from hoplab.report import sequence as lines
 from hoplab.report import topology as picture
-from hoplab.report.folding import Fold, chosen
+from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.runs import Run
+from hoplab.sentences import say
 from hoplab.story.records import Step, Story, Trip
 from hoplab.story.titles import plural
 
@@ -225,11 +226,16 @@ def _verdict(story: Story, known: Links, tr: Language) -> Markup:
     outcome = story.outcome
     seen: Child = None
     if outcome.evidence:
-        spaced = [part for one in outcome.evidence for part in (" ", known.to(one))]
+        named = outcome.evidence[:EVIDENCE_MOST]
+        spaced = [part for one in named for part in (" ", known.to(one))]
+        if len(outcome.evidence) > EVIDENCE_MOST:
+            more = len(outcome.evidence) - EVIDENCE_MOST
+            spaced += [" ", tr(say("and {n:,} more", n=more))]
         seen = tag("p", tr("Seen in"), spaced, cls="seen")
     return tag(
         "section",
         tag("p", tag("b", outcome.mark), " ", arrows(tr(outcome.sentence)), cls="sentence"),
+        [tag("p", tag("b", arrows(tr(alert)))) for alert in story.alerts],
         [tag("p", arrows(tr(reason))) for reason in outcome.why],
         seen,
         cls=f"card verdict{_VERDICTS[outcome.ok]}",

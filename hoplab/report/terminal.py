@@ -20,17 +20,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hoplab.report.cells import cells, ljust, rjust, wrap
-from hoplab.report.folding import Fold, parts
+from hoplab.report.folding import EVIDENCE_MOST, Fold, merged, parts
 from hoplab.report.language import ENGLISH, Language
+from hoplab.sentences import listed, say
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.live import News
 from hoplab.story.records import Decision, Rewrite, Step, Story, Summary, Trip
+from hoplab.story.storms import DROWNED, kind_of, storming
 from hoplab.story.titles import capture_faults, capture_remarks, count_kind, plural, queue_loss
 
 DETAILS = ("brief", "normal", "full")
+QUEUES_MOST = 2  # of which each has a sentence of its own
 PATH_AT = 47  # width of the title column where the path stands on the same line
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -72,10 +75,11 @@ def render(
     tr = ENGLISH if ascii else tr
     page = _Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
     page.faults = faults
-    page.stormy = any(trip.storm is not None for trip in story.trips)
+    page.storming = storming(story.trips)
+    steps = merged(story.steps) if page.stormy else story.steps
     with page.part("the head of the story"):
         _header(page, story)
-    for step in story.steps if story.trips else ():
+    for step in steps if story.trips else ():
         with page.part(f"the step {step.heading}"):
             _step(page, story, step)
     with page.part("how it ended"):
@@ -135,9 +139,18 @@ class _Page:
     tr: Language
     lines: list[str] = field(default_factory=list)
     shown_macs: set[tuple[str, ...]] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)  # what has been explained: by whom, which switch
+    told: set[str] = field(default_factory=set)  # lessons, remarks, and by whom switches decided
     faults: Faults = STRICT
-    stormy: bool = False  # there is a storm in the story
+    storming: set[str] = field(default_factory=set)  # the kinds of packets that go round
+
+    @property
+    def stormy(self) -> bool:
+        """There is a storm in the story."""
+        return bool(self.storming)
+
+    def drowned(self, trips: Iterable[Trip]) -> bool:
+        """All of them go round, or were on their way when the capture began."""
+        return self.stormy and all(kind_of(trip, self.storming)[0] in DROWNED for trip in trips)
 
     @contextlib.contextmanager
     def part(self, part: str) -> Iterator[None]:
@@ -148,6 +161,12 @@ class _Page:
         if len(self.faults) > untold and self.faults.all[-1].part == part:
             del self.lines[before:]
             self.line(f"   … {self.tr('a part of the story that could not be told')}", "red")
+
+    def once(self, text: str) -> bool:
+        """Whether this has not been asked for the same text before."""
+        news = text not in self.told
+        self.told.add(text)
+        return news
 
     def paint(self, text: str, *styles: str) -> str:
         """Text in colour, where colour is wanted."""
@@ -209,6 +228,8 @@ def _header(page: _Page, story: Story) -> None:
         page.line(" | ".join(places), "dim")
     outcome = story.outcome
     page.wrap(f"{outcome.mark} {page.tr(outcome.sentence)}", 0, _MARKED[outcome.ok], hang=2)
+    for alert in story.alerts:
+        page.wrap(page.tr(alert), 2, "yellow", "bold")
     page.line()
     text = (
         "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "
@@ -223,11 +244,14 @@ def _header(page: _Page, story: Story) -> None:
 def _step(page: _Page, story: Story, step: Step) -> None:
     heading = page.tr(step.heading)
     page.rule(f"{page.tr(f'Step {step.number}')}  {heading}" if step.number else heading)
-    if page.detail != "brief" and step.trips:
-        page.wrap(page.tr(step.lesson), 3, "dim")
-    if step.trips:
-        page.line()
     trips = [story.trip(number) for number in step.trips]
+    # Where all is left over from an older storm, nothing is done as in the lesson.
+    drowned = bool(trips) and trips[0].under_way and page.drowned(trips)
+    if page.detail != "brief" and trips and not drowned and page.once(step.lesson):
+        page.wrap(page.tr(step.lesson), 3, "dim")
+        page.line()
+    elif trips and not page.stormy:
+        page.line()
     every = page.detail == "full" and not page.stormy
     for part in trips if every else parts(trips, stormy=page.stormy):
         number = part.trips[0].number if isinstance(part, Fold) else part.number
@@ -239,9 +263,14 @@ def _step(page: _Page, story: Story, step: Step) -> None:
     if step.mapping:
         page.line()
         _mapping(page, step)
-    if step.remarks and step.trips and not step.mapping:
+    remarks = [
+        remark
+        for remark in step.remarks
+        if not page.stormy or (remark.code != "storm" and page.once(remark.text))
+    ]
+    if remarks and step.trips and not step.mapping:
         page.line()
-    for remark in step.remarks:
+    for remark in remarks:
         page.wrap(f"· {page.tr(remark.text)}", 3, "yellow", hang=2)
 
 
@@ -295,12 +324,13 @@ def _end(page: _Page, trip: Trip, ended: str) -> None:
 def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
     """What the controller was asked, at length the first time that a switch does; a flow that
     floods by itself is told once a switch."""
+    decisions = list(decisions)
+    if page.stormy:
+        decisions, alike = _first_of_each(page, decisions)
     for one in decisions:
         known = f"{one.by} {one.node}" in page.told and page.detail != "full"
         page.told.add(f"{one.by} {one.node}")
         news = not known or one.by == "nobody" or one.missed
-        if known and page.stormy and one.by != "nobody":
-            continue  # each copy is a question
         if not news and one.by == "controller":
             page.wrap(page.tr(_again(one)), page.indent, "dim", hang=2)
         elif news:
@@ -308,6 +338,26 @@ def _decisions(page: _Page, decisions: Iterable[Decision]) -> None:
         if page.detail == "full":
             for flow in one.installed:
                 page.wrap(f"+ {flow}", page.indent + 2, "dim", hang=2)
+        if page.stormy and alike[one.by]:
+            likewise = say("the same at {switches}", switches=listed(alike[one.by]))
+            page.wrap(page.tr(likewise), page.indent, "dim", hang=2)
+
+
+def _first_of_each(
+    page: _Page, decisions: list[Decision]
+) -> tuple[list[Decision], dict[str, list[str]]]:
+    """In a storm each copy is a question: what is told of it is the first decision of each sort,
+    and which other switches decided so."""
+    firsts: dict[str, Decision] = {}
+    alike: dict[str, list[str]] = {}
+    for one in decisions:
+        names = alike.setdefault(one.by, [])
+        if one.by in firsts:
+            if one.node != firsts[one.by].node and one.node not in names:
+                names.append(one.node)
+        elif page.once(f"in a storm, {one.by}"):
+            firsts[one.by] = one
+    return list(firsts.values()), alike
 
 
 def _again(one: Decision) -> str:
@@ -440,8 +490,12 @@ def _outcome(page: _Page, story: Story) -> None:
     for reason in outcome.why:
         page.wrap(page.tr(reason), 5)
     if outcome.evidence:
-        packets = ", ".join(f"#{number}" for number in outcome.evidence)
-        page.wrap(page.tr(f"Seen in {packets}."), 5, "dim")
+        packets = ", ".join(f"#{number}" for number in outcome.evidence[:EVIDENCE_MOST])
+        more = len(outcome.evidence) - EVIDENCE_MOST
+        text = f"Seen in {packets}."
+        if more > 0:
+            text = say("Seen in {packets} and {n:,} more.", packets=packets, n=more)
+        page.wrap(page.tr(text), 5, "dim")
 
 
 def _summary(page: _Page, summary: Summary) -> None:
@@ -461,7 +515,7 @@ def _summary(page: _Page, summary: Summary) -> None:
         else:
             text += ", each at one that it was for."
         page.wrap(page.tr(text), 3, hang=2)
-    if summary.unicast_flooded:
+    if summary.unicast_flooded and not page.stormy:
         text = f"{plural(summary.unicast_flooded, 'packet')} for one card went out of several ports"
         text += (
             " of a switch: so works a hub, and a switch that has not yet learned where a card is."
@@ -469,8 +523,18 @@ def _summary(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr(text), 3, hang=2)
     if summary.lost:
         page.wrap(page.tr(f"{plural(summary.lost, 'frame')} lost on the way."), 3, "red")
-    for loss in summary.queue_losses:
-        page.wrap(page.tr(queue_loss(loss)), 5, "red")
+    if len(summary.queue_losses) > QUEUES_MOST and (page.stormy or page.detail != "full"):
+        where = listed(f"{one.interface} {one.frames:,}" for one in summary.queue_losses)
+        text = say(
+            "Switches dropped {n:,} by the kernel's count: queues of theirs were full, and they "
+            "did not come to them in time: {where}.",
+            n=summary.lost_in_switches,
+            where=where,
+        )
+        page.wrap(page.tr(text), 5, "red")
+    else:
+        for loss in summary.queue_losses:
+            page.wrap(page.tr(queue_loss(loss)), 5, "red")
     kinds = page.tr.comma.join(page.tr(count_kind(*one)) for one in summary.kinds.items())
     if kinds:
         page.wrap(page.tr.label("By kind:", kinds + page.tr(".")), 3, hang=2)
@@ -509,6 +573,8 @@ def _health(page: _Page, summary: Summary) -> None:
         page.wrap(page.tr.label("Capture:", said), 3, "yellow")
     else:
         page.line("   " + page.tr("Capture: complete, every frame found its place."), "dim")
+    if page.stormy:  # each has others with the same bytes beside it
+        health = replace(health, uncertain=0)
     for line in capture_remarks(health):
         page.wrap(page.tr(line), 3, "yellow")
 

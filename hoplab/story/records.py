@@ -518,7 +518,8 @@ class Summary:
 
 @dataclass(slots=True)
 class Story:
-    """Everything that a reader is told, in the order of telling."""
+    """Everything that a reader is told, in the order of telling. alerts: sentences that stand above
+    all else, since the rest is hard to read without them: what went round a loop of switches."""
 
     setting: Setting
     request: Request | None
@@ -527,6 +528,7 @@ class Story:
     steps: list[Step]
     outcome: Outcome
     summary: Summary
+    alerts: list[str] = field(default_factory=list)
 
     def trip(self, number: int) -> Trip:
         """The trip of that number."""

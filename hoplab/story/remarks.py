@@ -58,7 +58,8 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         elif step.key == "close":
             step.remarks = _close(connection)
         if step.trips:
-            step.remarks += _again(facts, step, again) + _storms(facts, step)
+            step.remarks += _again(facts, step, again)
+    _storms(facts, steps)
     _open_ends(facts, steps)
 
 
@@ -367,22 +368,21 @@ def _again(facts: Facts, step: Step, again: dict[int, list[int]]) -> list[Remark
     return [Remark("retransmission", text)]
 
 
-def _storms(facts: Facts, step: Step) -> list[Remark]:
-    """Frames that went in circles: nothing in an Ethernet header ends that."""
-    storms = [
-        (number, storm) for number in step.trips
-        if (storm := facts.by_number[number].storm) is not None and storm.back
-    ]  # fmt: skip
-    if not storms:
-        return []
-    found = [number for number, _ in storms]
+def _storms(facts: Facts, steps: list[Step]) -> None:
+    """Frames that went in circles: nothing in an Ethernet header ends that. Told once, where the
+    first of them stands."""
+    found = [trip.number for trip in facts.trips if trip.storm is not None and trip.storm.back]
+    if not found:
+        return
     if not loop_of_switches(facts.wiring):
         text = f"Switches send a frame back out of the port by which it came {numbers(found)}: two "
         text += "that do pass it to and fro, and an Ethernet frame has no TTL that would end it."
-        return [Remark("storm", text)]
-    text = f"Switches stand in a loop, and each sends on what comes round {numbers(found)}: an "
-    text += "Ethernet frame has no TTL that would end it. The controller spanning_tree rests a "
-    return [Remark("storm", text + "cable until the loop is open; so does a switch with STP.")]
+    else:
+        text = f"Switches stand in a loop, and each sends on what comes round {numbers(found)}: an "
+        text += "Ethernet frame has no TTL that would end it. The controller spanning_tree rests a "
+        text += "cable until the loop is open; so does a switch with STP."
+    step = next(step for step in steps if found[0] in step.trips)
+    step.remarks.append(Remark("storm", text))
 
 
 def _open_ends(facts: Facts, steps: list[Step]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hoplab.follow.wiring import Wiring
+from hoplab.follow.wiring import Wiring, natural
 from hoplab.story.records import Trip
 
 
@@ -54,21 +54,26 @@ def silent_link(wiring: Wiring, trips: Iterable[Trip], asker: str, owner: str) -
     return found[0] if len(found) == 1 else ("", "")
 
 
-def loop_of_switches(wiring: Wiring) -> bool:
-    """Whether there are two ways from one switch to another over switches alone."""
-    group = {node: node for node in wiring.nodes}
-
-    def top(node: str) -> str:
-        while group[node] != node:
-            node = group[node]
-        return node
-
+def loop_of_switches(wiring: Wiring) -> list[str]:
+    """The switches between which there are two ways over switches alone; several loops together."""
+    near: dict[str, list[tuple[str, int]]] = {}
+    cables = []
     for port in range(len(wiring.interfaces)):
         peer = wiring.peer(port)
         if peer is None or peer < port or not (wiring.is_switch(port) and wiring.is_switch(peer)):
             continue
-        one_end, far_end = top(wiring.node_name(port)), top(wiring.node_name(peer))
-        if one_end == far_end:
-            return True
-        group[one_end] = far_end
-    return False
+        one_end, far_end = wiring.node_name(port), wiring.node_name(peer)
+        near.setdefault(one_end, []).append((far_end, port))
+        near.setdefault(far_end, []).append((one_end, port))
+        cables.append((port, one_end, far_end))
+    inside = set()
+    for cable, one_end, far_end in cables:  # it is in a loop if there is another way beside it
+        reached, waiting = {one_end}, [one_end]
+        while waiting and far_end not in reached:
+            for node, port in near[waiting.pop()]:
+                if port != cable and node not in reached:
+                    reached.add(node)
+                    waiting.append(node)
+        if far_end in reached:
+            inside |= {one_end, far_end}
+    return sorted(inside, key=natural)

@@ -41,6 +41,7 @@ from hoplab.story.outcome import find_outcome
 from hoplab.story.records import Health, LinkCount, Outcome, Request, Setting, Story, Summary, Trip
 from hoplab.story.remarks import add_remarks
 from hoplab.story.steps import Facts, make_steps, plain_steps
+from hoplab.story.storms import storm_alerts
 from hoplab.story.tcp import Connection, connections
 from hoplab.story.transfers import transfers
 from hoplab.story.trips import Places, tell_trip
@@ -136,7 +137,10 @@ def tell(
         summary = _count(wiring, trips, health, missed_frames)
         summary.queue_losses = list(evidence.queue_losses.values())
         summary.transfers = transfers(found, facts.by_number)
-    return Story(setting, request, started_ns, trips, steps, outcome, summary)
+    alerts: list[str] = []
+    with faults.part("what went round a loop of switches"):
+        alerts = storm_alerts(trips, wiring, summary.frames)
+    return Story(setting, request, started_ns, trips, steps, outcome, summary, alerts)
 
 
 def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:

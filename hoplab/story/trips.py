@@ -296,7 +296,7 @@ def _storm(places: Places, hops: list[Hop]) -> Storm | None:
             of_storm.append(hop)
     counted = any(tally.counted for tally in tallies.values())
     circles = any(_comes_back(places, hop) for hop in of_storm)
-    circles = circles or (counted and loop_of_switches(places.wiring))
+    circles = circles or (counted and bool(loop_of_switches(places.wiring)))
     if not circles and not counted:
         return None
     arrived: dict[str, int] = {}

@@ -15,6 +15,7 @@ from hoplab.capture import pcapng
 from hoplab.capture.observation import Reception
 from hoplab.follow.follow import follow
 from hoplab.follow.tree import STORM_FROM
+from hoplab.report.language import language
 from hoplab.report.terminal import render
 from hoplab.story.records import Story
 from hoplab.story.tell import tell
@@ -182,5 +183,40 @@ def test_a_storm_is_at_most_a_page() -> None:
     assert len(story.trips) > 50
     for detail in ("normal", "full"):
         lines = render(story, detail=detail).splitlines()
-        assert len(lines) <= (65 if detail == "normal" else 130), "\n".join(lines)
+        assert len(lines) <= (60 if detail == "normal" else 100), "\n".join(lines)
         assert any("…" in line and "ARP replies" in line for line in lines)
+
+
+def test_the_first_lines_say_that_switches_stand_in_a_loop_and_what_to_do() -> None:
+    net = loop([*SHAPES["three"], ("s3", "s4")])
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
+    net.run(1500)
+    story = story_of(net.case())
+    head = " ".join(" ".join(render(story).splitlines()[:10]).split())
+    assert "s1, s2, s3 stand in a loop: 1 packet went round it" in head, "s4 stands in none"
+    assert f"of all {story.summary.frames:,} frames" in head
+    assert "hoplab swap spanning_tree" in head
+    assert "s1、s2、s3 连成了环" in render(story, tr=language("zh"), width=300)
+
+
+def test_where_nothing_goes_round_nothing_is_said_of_it() -> None:
+    net = loop([("s1", "s2")])
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
+    net.run(100)
+    assert not story_of(net.case()).alerts
+
+
+def test_pieces_of_older_storms_are_one_line() -> None:
+    """Frames that were on their way when the capture began, each told apart by its MAC."""
+    net = loop(SHAPES["three"])
+    for number in range(60):
+        other = ANSWER[:-1] + bytes((number,))
+        net.plan(number * nm.MS // 10, lambda other=other: net.send("h2-eth0", other, None))
+    net.run(9000)
+    case = net.case()
+    late = case.observations[1000:]
+    story = tell(case.wiring, follow(case.wiring, late))
+    assert len(story.trips) > 40
+    lines = render(story).splitlines()
+    assert len(lines) <= 60, "\n".join(lines)
+    assert sum("when the capture began" in line for line in lines) < 6, "\n".join(lines)
