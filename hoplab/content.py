@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Literal
 
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import listed, say, term, together
 
 Kind = Literal["topologies", "controllers", "apps", "labs"]
 
 KINDS: tuple[Kind, ...] = ("topologies", "controllers", "apps", "labs")
 
-_ONE = {"topologies": "topology", "controllers": "controller", "apps": "app", "labs": "lab sheet"}
+_KIND = {
+    "topologies": term("topology"),
+    "controllers": term("controller"),
+    "apps": term("app"),
+    "labs": term("lab sheet"),
+}
 _SUFFIX = {"topologies": ".py", "controllers": ".py", "apps": ".py", "labs": ".md"}
 # What a file must have to be listed, which the helpers beside it do not.
 _MARK = {
@@ -41,8 +47,8 @@ def folder(kind: Kind) -> Path:
         if place.is_dir():
             return place
     raise LabError(
-        f"this installation of hoplab has no folder {kind}",
-        "install hoplab again",
+        say("this installation of hoplab has no folder {folder}", folder=kind),
+        term("install hoplab again"),
         Exit.NO_SUCH,
     )
 
@@ -75,24 +81,25 @@ def find(kind: Kind, name: str) -> Path:
             there = path.is_file()
         except OSError as error:  # a folder that may not be entered, or that is gone
             raise LabError(
-                f"{name} cannot be read: {error.strerror}",
-                "copy it to a folder of yours, or go to one",
+                say("{file} cannot be read: {reason}", file=name, reason=error.strerror),
+                term("copy it to a folder of yours, or go to one"),
                 Exit.NO_SUCH,
             ) from error
         if there:
             return path
         if path.is_dir():
-            raise LabError(f"{name} is a folder, not a {_ONE[kind]} file", "", Exit.NO_SUCH)
-        raise LabError(f"there is no file {name}", _hint(kind, path.stem), Exit.NO_SUCH)
+            message = say("{folder} is a folder, not a {kind} file", folder=name, kind=_KIND[kind])
+            raise LabError(message, "", Exit.NO_SUCH)
+        raise LabError(
+            say("there is no file {file}", file=name), _hint(kind, path.stem), Exit.NO_SUCH
+        )
     path = folder(kind) / f"{name}{suffix}"
     if name and path.is_file():
         return path
-    hint = _hint(kind, name)
-    if Path(f"{name}{suffix}").is_file():
-        hint = f"for your own file say ./{name}{suffix}"
-    elif Path(name).is_file():
-        hint = f"for your own file say ./{name}"
-    raise LabError(f"there is no {_ONE[kind]} {name!r}", hint, Exit.NO_SUCH)
+    own = [file for file in (f"{name}{suffix}", name) if Path(file).is_file()]
+    hint = say("for your own file say ./{file}", file=own[0]) if own else _hint(kind, name)
+    message = say("there is no {kind} {name!r}", kind=_KIND[kind], name=name)
+    raise LabError(message, hint, Exit.NO_SUCH)
 
 
 def find_all(kind: Kind, names_: str) -> tuple[Path, ...]:
@@ -102,10 +109,13 @@ def find_all(kind: Kind, names_: str) -> tuple[Path, ...]:
 
 def _hint(kind: Kind, name: str) -> str:
     """The likeliest name first, then all of them."""
-    known = names(kind)
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return (
-        f"{meant}hoplab has: {', '.join(known) or 'none'}; "
-        f"a file of your own is given by its path, as in ./my{_SUFFIX[kind]}"
+    every = names(kind)
+    close = difflib.get_close_matches(name, every, n=1)
+    return together(
+        say("did you mean {name}?", name=close[0]) if close else "",
+        say(
+            "hoplab has: {names}; a file of your own is given by its path, as in ./my{suffix}",
+            names=listed(every) or term("none"),
+            suffix=_SUFFIX[kind],
+        ),
     )

@@ -3,7 +3,10 @@
 
 Every failure that a user can meet is a `LabError`: one sentence on what happened, one on what to
 do next, and an exit code that a script can tell apart. It is raised where the fault is known and
-printed once, in `hoplab.cli`. Only the standard library is imported here.
+printed once, in `hoplab.cli`, in the user's language. So that it can be translated there, message
+and hint are made by `hoplab.sentences`, and a fault that is raised inside of a lab crosses its
+socket with template and values (`as_dict`, `sentences.to_plain`). Only the standard library is
+imported here.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import errno
 from enum import IntEnum
 from os import PathLike
 from typing import TypeGuard
+
+from hoplab.sentences import Listing, Sentence, Together, say, term, to_plain
 
 
 class Exit(IntEnum):
@@ -42,7 +47,8 @@ class LabError(Exception):
         self.detail = detail  # a log's tail or a command's output, shown below the sentence
 
     def as_dict(self) -> dict[str, object]:
-        """The failure as plain data, for `--json` and for the lab's socket."""
+        """The failure as data, for the lab's socket: there `to_plain` keeps the templates of its
+        sentences, and `from_plain` makes them whole again."""
         return {
             "error": _clipped(self.message, 2_000),
             "hint": _clipped(self.hint, 2_000),
@@ -50,15 +56,31 @@ class LabError(Exception):
             "detail": _clipped(self.detail, 20_000),
         }
 
+    def as_json(self) -> dict[str, object]:
+        """The failure for `--json`: English, which scripts can rely on, and beside it the
+        templates and values of which the sentences were made."""
+        texts = {"error": self.message, "hint": self.hint}
+        made = {
+            name: to_plain(_clipped(text, 2_000))
+            for name, text in texts.items()
+            if isinstance(text, Sentence | Listing | Together)
+        }
+        return {**self.as_dict(), **({"sentences": made} if made else {})}
+
     @classmethod
     def from_dict(cls, data: dict[str, object]) -> LabError:
         """The inverse of `as_dict`."""
         return cls(
-            str(data.get("error", "unknown failure")),
-            str(data.get("hint", "")),
+            _text(data.get("error"), term("unknown failure")),
+            _text(data.get("hint")),
             Exit(int(str(data.get("code", 1)))),
-            str(data.get("detail", "")),
+            _text(data.get("detail")),
         )
+
+
+def _text(value: object, default: str = "") -> str:
+    """A text as it is, with its template if it has one."""
+    return value if isinstance(value, str) else default
 
 
 def _clipped(text: str, limit: int) -> str:
@@ -66,12 +88,23 @@ def _clipped(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]} … {text[-limit // 2 :]}"
 
 
-# What the machine may give no more of, and how to have more of it.
+_FILES = term("this machine allows the lab no more open files")
+
+# What the machine gives no more of, and how to have more of it.
 _LIMITS = {
-    errno.EAGAIN: ("no more processes", "see `ulimit -u` and the control group's pids.max"),
-    errno.EMFILE: ("no more open files", "raise the limit: ulimit -n 4096"),
-    errno.ENFILE: ("no more open files", "raise the limit: sudo sysctl -w fs.file-max=1000000"),
-    errno.ENOMEM: ("no more memory", "take a smaller topology, or end other labs"),
+    errno.EAGAIN: (
+        term("this machine allows the lab no more processes"),
+        term("see `ulimit -u` and the control group's pids.max"),
+    ),
+    errno.EMFILE: (_FILES, say("raise the limit: {command}", command="ulimit -n 4096")),
+    errno.ENFILE: (
+        _FILES,
+        say("raise the limit: {command}", command="sudo sysctl -w fs.file-max=1000000"),
+    ),
+    errno.ENOMEM: (
+        term("this machine allows the lab no more memory"),
+        term("take a smaller topology, or end other labs"),
+    ),
 }
 
 
@@ -84,8 +117,8 @@ def limited(error: BaseException) -> LabError | None:
         number = errno.ENOMEM
     if number not in _LIMITS:
         return None
-    what, fix = _LIMITS[number]
-    return LabError(f"this machine allows the lab {what}", fix, Exit.REFUSED)
+    message, hint = _LIMITS[number]
+    return LabError(message, hint, Exit.REFUSED)
 
 
 def is_full(error: BaseException) -> TypeGuard[OSError]:
@@ -97,9 +130,13 @@ def cannot_write(error: OSError, folder: str | PathLike[str]) -> LabError:
     """The error to show when a run folder cannot be written, or opened for want of something."""
     full = is_full(error)
     return limited(error) or LabError(
-        f"the run folder {folder} cannot be written: {error.strerror}",
-        "free some space, or set XDG_STATE_HOME to a folder on another disk"
+        say(
+            "the run folder {folder} cannot be written: {reason}",
+            folder=folder,
+            reason=error.strerror,
+        ),
+        term("free some space, or set XDG_STATE_HOME to a folder on another disk")
         if full
-        else "set XDG_STATE_HOME to a folder that you may write",
+        else term("set XDG_STATE_HOME to a folder that you may write"),
         Exit.NO_SPACE if full else Exit.REFUSED,
     )

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from hoplab.errors import Exit, LabError, is_full, limited
+from hoplab.sentences import say
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 
@@ -45,12 +46,14 @@ def empty(fd: int) -> None:
         os.ftruncate(fd, 0)
 
 
-def unwritable(error: Exception, what: object, option: str) -> LabError:
+def unwritable(error: Exception, output: object, option: str) -> LabError:
     """The error to show for a file of the user's choice."""
     full = is_full(error)
-    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return limited(error) or LabError(
-        f"{what} cannot be written: {said}",
-        f"{'free some space, or ' if full else ''}choose another place with {option}",
+        say("{output} cannot be written: {reason}", output=output, reason=reason),
+        say("free some space, or choose another place with {option}", option=option)
+        if full
+        else say("choose another place with {option}", option=option),
         Exit.NO_SPACE if full else Exit.NO_SUCH,
     )

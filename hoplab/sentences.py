@@ -18,6 +18,8 @@ What lives here: how a sentence that a person reads is written down. What must n
    up: put it into a template as a value instead. A test renders every story in Chinese and
    fails for what was left in English.
 4. Templates are literals at the call, so that tools find them (`make messages`).
+5. JSON would make plain text of such a text, too. What is to be translated on the other side of a
+   socket goes through `to_plain` before it and `from_plain` behind it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Listing", "Sentence", "Together", "listed", "number_of", "say", "term", "together"]
+__all__ = [
+    "Listing", "Sentence", "Together", "from_plain", "listed", "number_of", "say", "term",
+    "to_plain", "together",
+]  # fmt: skip
 
 
 class Sentence(str):
@@ -108,3 +113,34 @@ def together(*parts: str) -> Together:
     """Sentences one after the other; empty ones are left out."""
     kept = tuple(part for part in parts if part)
     return Together(" ".join(kept), kept)
+
+
+def to_plain(data: Any) -> Any:
+    """Data for JSON in which texts keep their templates and values, at any depth: a sentence is
+    {"say": TEMPLATE, "values": {NAME: VALUE, ...}}, with "plural" and "n" where a number decides,
+    a listing {"listed": [...]}, several sentences {"together": [...]}."""
+    if isinstance(data, Sentence):
+        plain = {"say": data.template, "values": to_plain(data.values)}
+        return {**plain, "plural": data.plural, "n": data.n} if data.plural else plain
+    if isinstance(data, Listing):
+        return {"listed": to_plain(data.items)}
+    if isinstance(data, Together):
+        return {"together": to_plain(data.parts)}
+    if isinstance(data, Mapping):
+        return {name: to_plain(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [to_plain(value) for value in data]
+    return data if data is None or isinstance(data, str | int | float) else str(data)
+
+
+def from_plain(data: dict[str, Any]) -> Any:
+    """The inverse of `to_plain` for one object of JSON whose parts are done: the `object_hook` of
+    `json.loads`."""
+    if "say" in data:
+        template, values = data["say"], data["values"]
+        plural, n = data.get("plural", ""), data.get("n", 0)
+        words = plural if plural and n != 1 else template
+        return Sentence(words.format_map(values) if values else words, template, values, plural, n)
+    if "listed" in data:
+        return listed(data["listed"])
+    return together(*data["together"]) if "together" in data else data

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 T = TypeVar("T")
 _LOOK_UP_S = 0.5
@@ -28,7 +29,7 @@ def patience() -> float:
 
 def until(
     look: Callable[[], T],
-    what: str,
+    state: str,
     *,
     within_s: float,
     hint: str = "",
@@ -38,20 +39,22 @@ def until(
     """Call `look` until it answers something true, and return that.
 
     The pause between looks grows from `first_s` to `longest_s`. Raises LabError(LAB_DIED) saying
-    that `what` did not happen within `within_s` seconds, times `patience`; whatever `look` raises
-    goes through.
+    that `state` ("the lab to end") did not come within `within_s` seconds, times `patience`;
+    whatever `look` raises goes through.
     """
     within_s *= patience()
     deadline = time.monotonic() + within_s
     pause = first_s
     while True:
-        found = look()
-        if found:
-            return found
+        answer = look()
+        if answer:
+            return answer
         left = deadline - time.monotonic()
         if left <= 0:
             raise LabError(
-                f"waited {within_s:g} s for {what}", hint or "see `hoplab doctor`", Exit.LAB_DIED
+                say("waited {s:g} s for {state}", s=within_s, state=state),
+                hint or term("see `hoplab doctor`"),
+                Exit.LAB_DIED,
             )
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, longest_s)

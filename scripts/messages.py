@@ -8,12 +8,15 @@
     scripts/messages.py compile     hoplab.mo beside each hoplab.po, which the program reads
     scripts/messages.py new CODE    a catalogue for another language, to be filled in
 
-Templates are the literals in `say`, `term` and `number_of` (`hoplab/sentences.py`).
+Templates are the literals in `say`, `term` and `number_of` (`hoplab/sentences.py`). They are read
+from the syntax tree: Babel's own extractor leaves out what stands in an f-string, and a template
+among whose values another function is called.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import datetime
 import io
 import string
@@ -22,13 +25,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCALE = ROOT / "hoplab" / "locale"
-KEYWORDS = {"say": None, "term": None, "number_of": (1, 2)}
+# A function, and how many of its first arguments are templates.
+KEYWORDS = {"say": 1, "term": 1, "number_of": 2}
 HEADER = "# SPDX-License-Identifier: Apache-2.0"
 LONG_AGO = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -36,11 +39,26 @@ LONG_AGO = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 def templates() -> Catalog:
     """Every template in the program, with the files where it stands."""
     catalog = Catalog(project="hoplab", charset="utf-8", fuzzy=False)
-    found = extract_from_dir(ROOT / "hoplab", [("**.py", "python")], keywords=KEYWORDS)
-    for file, _line, message, comments, context in found:
-        # Without line numbers: they would change with every edit elsewhere.
-        catalog.add(message, None, [(f"hoplab/{file}", 0)], context=context, auto_comments=comments)
+    for path in sorted((ROOT / "hoplab").rglob("*.py")):
+        for message in templates_in(path.read_text(encoding="utf-8")):
+            # Without line numbers: they would change with every edit elsewhere.
+            catalog.add(message, None, [(str(path.relative_to(ROOT)), 0)])
     return catalog
+
+
+def templates_in(source: str) -> Iterator[str | tuple[str, ...]]:
+    """The templates of one file, in their order; those for one and for many as a pair."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+        name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        literals = call.args[: KEYWORDS.get(name, 0)]
+        texts = [
+            node.value
+            for node in literals
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        if texts and len(texts) == len(literals):
+            yield texts[0] if len(texts) == 1 else tuple(texts)
 
 
 def catalogues() -> list[Path]:
@@ -61,9 +79,7 @@ def write(path: Path, catalog: Catalog) -> None:
     catalog.creation_date = catalog.revision_date = LONG_AGO
     path.parent.mkdir(parents=True, exist_ok=True)
     out = io.BytesIO()
-    write_po(
-        out, catalog, width=0, sort_by_file=True, ignore_obsolete=True, include_lineno=False
-    )
+    write_po(out, catalog, width=0, sort_by_file=True, ignore_obsolete=True, include_lineno=False)
     # Which Babel it was says nothing about the content.
     lines = [line for line in out.getvalue().splitlines(True) if b"Generated-By" not in line]
     path.write_bytes(b"".join(lines))

@@ -17,9 +17,11 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from hoplab.cli.output import print_error
-from hoplab.cli.parser import build_parser
+from hoplab.cli import output
+from hoplab.cli.output import print_error, tr
+from hoplab.cli.parser import build_parser, language_asked_for
 from hoplab.errors import Exit, LabError, is_full, limited
+from hoplab.sentences import say, term
 
 # Verbs whose functions cannot have their name.
 FUNCTIONS = {"exec": "exec_", "open": "open_", "table": "show_table"}
@@ -31,14 +33,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = False
     debug = bool(os.environ.get("HOPLAB_DEBUG"))
     try:
+        # Before the words are parsed, for what is wrong with them is told in this language, too.
+        output.speak(language_asked_for(sys.argv[1:] if argv is None else argv))
         arguments, unknown = build_parser().parse_known_args(argv)
+        output.speak(getattr(arguments, "lang", None))
         as_json = getattr(arguments, "json", False)
         debug = debug or arguments.debug
         if unknown:
             verb = arguments.verb.partition(":")[2]
             raise LabError(
-                f"{verb} does not know what to do with {' '.join(unknown)}",
-                f"hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
+                say(
+                    "{verb} does not know what to do with {words}",
+                    verb=verb,
+                    words=" ".join(unknown),
+                ),
+                say(
+                    "hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
+                    verb=verb,
+                ),
                 Exit.USAGE,
             )
         _end_politely()
@@ -52,12 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as error:
         if debug:
             raise
-        return _told(error, as_json)
+        return _print(error, as_json)
     except KeyboardInterrupt:
         if debug:
             raise
         with contextlib.suppress(OSError):  # the terminal may be gone
-            sys.stderr.write("\nhoplab: interrupted; nothing was left behind\n")
+            text = tr(term("interrupted; nothing was left behind"))
+            sys.stderr.write(f"\nhoplab: {text}\n")
         return int(Exit.INTERRUPTED)
     except SystemExit:  # argparse has printed
         try:
@@ -71,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if debug:
             raise
-        return _told(_unforeseen(error), as_json)
+        return _print(_unforeseen(error), as_json)
 
 
 def _three_streams() -> None:
@@ -106,21 +119,27 @@ def _unforeseen(error: Exception) -> LabError:
         return gone
     if is_full(error):
         return LabError(
-            f"what is to be written finds no room: {error.strerror}",
-            "free some space where the output goes",
+            say("what is to be written finds no room: {reason}", reason=error.strerror),
+            term("free some space where the output goes"),
             Exit.NO_SPACE,
         )
     if isinstance(error, PermissionError) and error.filename is not None:
         return LabError(
-            f"{error.filename}: {error.strerror}", "it is closed to you", Exit.NO_SUCH
+            say("{file}: {reason}", file=error.filename, reason=error.strerror),
+            term("it is closed to you"),
+            Exit.NO_SUCH,
         )
     return limited(error) or LabError(
-        f"this should not happen: {type(error).__name__}: {error}",
-        "run it again with --debug and report what it prints",
+        say(
+            "this should not happen: {kind}: {reason}",
+            kind=type(error).__name__,
+            reason=str(error),
+        ),
+        term("run it again with --debug and report what it prints"),
     )
 
 
-def _told(error: LabError, as_json: bool) -> int:
+def _print(error: LabError, as_json: bool) -> int:
     """Print it, on stderr if stdout does not take it; its code."""
     try:
         print_error(error, as_json=as_json)

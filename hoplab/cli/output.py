@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command prints: progress on stderr, results on stdout, errors as sentences."""
+"""What the command prints: progress on stderr, results on stdout, errors as sentences.
+
+All of it is in one language, chosen once (`speak`) and applied as late as possible (`tr`). Data
+(`--json`) is English whatever the language. A catalogue is read for another language alone.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,44 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from hoplab.errors import LabError
+from hoplab.report.language import ENGLISH, Language, code_from, language
+from hoplab.sentences import Listing, Sentence, Together, say, term
 
 SLOW_S = 2.0  # from here on a silent command worries people
+
+_language = ENGLISH
+
+
+def speak(code: str | None = None) -> None:
+    """From now on print in this language; None: in that of the user's environment."""
+    global _language
+    chosen = language(code or code_from(os.environ))
+    _language = chosen if _takes(chosen) else ENGLISH
+
+
+def _takes(language: Language) -> bool:
+    """Whether the terminal, or what stands in its place, has the letters of this language."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            language(term("no lab is up")).encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def tr(text: str) -> str:
+    """A sentence in the language that is spoken; a name, or what a program said, as it is."""
+    made = isinstance(text, Sentence | Listing | Together)
+    return _language(text) if made else text
+
+
+def is_english() -> bool:
+    """Whether what `tr` gives is what it was given."""
+    return _language is ENGLISH
 
 
 class Progress:
@@ -28,12 +65,14 @@ class Progress:
     def __call__(self, step: str) -> None:
         if self._quiet:
             return
+        step = tr(step)
         now = time.monotonic()
         if self._live:
             sys.stderr.write(f"\r\x1b[K… {step} ")
             sys.stderr.flush()
         elif self._step and now - self._began > SLOW_S:
-            sys.stderr.write(f"… {self._step} ({now - self._began:.1f} s)\n")
+            took = say("{step} ({s:.1f} s)", step=self._step, s=now - self._began)
+            sys.stderr.write(f"… {tr(took)}\n")
         self._step, self._began = step, now
 
     def done(self) -> None:
@@ -58,33 +97,46 @@ def print_json(data: Any) -> None:
 def print_error(error: LabError, *, as_json: bool) -> None:
     """A failure: a sentence, what to do next, and details if there are any."""
     if as_json:
-        print_json(error.as_dict())
+        print_json(error.as_json())
         return
-    text = f"hoplab: {error.message}\n"
+    text = f"hoplab: {tr(error.message)}\n"
     if error.detail:
         text += "".join(f"    | {line}\n" for line in error.detail.splitlines())
     if error.hint:
-        text += f"  Next: {error.hint}\n"
+        next_step = say("Next: {hint}", hint=error.hint)
+        text += f"  {tr(next_step)}\n"
     sys.stderr.write(text)
 
 
 def table(rows: list[list[str]], head: list[str]) -> str:
     """Columns wide enough for what is in them, the last one free."""
-    every = [head, *rows]
-    widths = [max(len(row[i]) for row in every) for i in range(len(head) - 1)]
+    cells = width_in_cells()
+    every = [[tr(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(cells(row[i]) for row in every) for i in range(len(head) - 1)]
     lines = []
     for row in every:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
+        filled = [
+            cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=False)
+        ]
+        lines.append("  ".join([*filled, row[-1]]).rstrip())
     return "\n".join(lines)
 
 
-def listed(what: str, commands: list[str]) -> str:
-    """Commands to try, in one line if it fits, else one a line."""
-    line = f"{what} {'; '.join(commands)}"
-    if len(line) <= terminal_width():
+def width_in_cells() -> Callable[[str], int]:
+    """What says how wide a text is in a terminal: Chinese letters take two cells each."""
+    if is_english():
+        return len
+    from hoplab.report.cells import cells
+
+    return cells
+
+
+def listed(label: str, commands: list[str]) -> str:
+    """A label and commands to try, in one line if it fits, else one a line."""
+    line = f"{label} {'; '.join(commands)}"
+    if width_in_cells()(line) <= terminal_width():
         return line
-    return "\n      ".join([what, *commands])
+    return "\n      ".join([label, *commands])
 
 
 def colour_wanted() -> bool:

@@ -9,6 +9,7 @@ import sys
 
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:
@@ -19,8 +20,11 @@ def _command(arguments: argparse.Namespace) -> list[str]:
         return words[1:]
     if words and words[0].startswith("-"):
         raise LabError(
-            f"{words[0]} stands after the host, where the command begins",
-            f"options go before the host: hoplab VERB {words[0]} {arguments.host} -- COMMAND",
+            say("{option} stands after the host, where the command begins", option=words[0]),
+            say(
+                "options go before the host: {command}",
+                command=f"hoplab VERB {words[0]} {arguments.host} -- COMMAND",
+            ),
             Exit.USAGE,
         )
     return words
@@ -32,7 +36,7 @@ def exec_(arguments: argparse.Namespace) -> int:
     command = _command(arguments)
     if not command:
         raise LabError(
-            "no command was given",
+            term("no command was given"),
             f"hoplab exec {arguments.host} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )

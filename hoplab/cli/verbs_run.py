@@ -7,11 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from hoplab.cli.output import tr
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import term
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"hoplab: {text}\n")
+    sys.stderr.write(f"hoplab: {tr(text)}\n")
     sys.stderr.flush()
 
 
@@ -27,7 +29,9 @@ def mn(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, command: list[str]) -> int:
     if not command:
-        raise LabError("no command was given", "hoplab run -- python3 my_script.py", Exit.USAGE)
+        raise LabError(
+            term("no command was given"), "hoplab run -- python3 my_script.py", Exit.USAGE
+        )
     from hoplab.stock import run as guest
 
     return guest.run(

@@ -21,6 +21,7 @@ from hoplab import wait
 from hoplab.client import labs
 from hoplab.client.interrupts import heeded
 from hoplab.errors import LabError
+from hoplab.sentences import say, term
 from hoplab.service.spec import LARGEST_MESSAGE
 
 MOST_OUTPUT = 1 << 20  # bytes of a command's output that are kept: half of them its first ones
@@ -92,13 +93,13 @@ def run_on(
         labs.receive(sock, handle.name)
         try:
             code = labs.receive(sock, handle.name, timeout_s)["exit"]
-        except LabError as error:
-            if timeout_s is None or "has not answered" not in error.message:
-                raise
+        except labs.NoAnswer:
             labs.send(sock, {"signal": int(signal.SIGKILL)})
             late = TimedOut(
-                f"the command on {host} has not ended after {timeout_s:g} s",
-                "give it more time with --timeout, or a command that ends by itself (ping -c 3)",
+                say("the command on {host} has not ended after {s:g} s", host=host, s=timeout_s),
+                term(
+                    "give it more time with --timeout, or a command that ends by itself (ping -c 3)"
+                ),
             )
             late.output = printed.end()
             raise late from None

@@ -28,6 +28,7 @@ from hoplab.client.interrupts import INTERRUPTS, heeded, hold_interrupts, releas
 from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import sandbox
+from hoplab.sentences import from_plain, listed, say, term
 from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, Spec
 
 DEFAULT_NAME = "lab"
@@ -44,9 +45,12 @@ def state_folder() -> Path:
         return Path(home).expanduser() / "hoplab"
     except RuntimeError:
         raise LabError(
-            "labs are kept in your home, and nobody knows where it is: HOME is not set, and user "
-            f"{os.getuid()} has no account here",
-            "export HOME=/tmp/me, or XDG_STATE_HOME, a folder that you may write",
+            say(
+                "labs are kept in your home, and nobody knows where it is: HOME is not set, and "
+                "user {uid} has no account here",
+                uid=os.getuid(),
+            ),
+            term("export HOME=/tmp/me, or XDG_STATE_HOME, a folder that you may write"),
             Exit.REFUSED,
         ) from None
 
@@ -61,7 +65,9 @@ def here() -> str:
         return os.getcwd()
     except OSError as error:
         raise LabError(
-            "the folder that you are in is not there any more", "cd into another one", Exit.NO_SUCH
+            term("the folder that you are in is not there any more"),
+            term("cd into another one"),
+            Exit.NO_SUCH,
         ) from error
 
 
@@ -69,13 +75,17 @@ def check_name(name: str) -> None:
     """Raises LabError for what cannot be a lab's name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}", name):
         raise LabError(
-            f"{name!r} is no name for a lab",
-            "use up to 41 letters, digits and - _ .",
+            say("{name!r} is no name for a lab", name=name),
+            term("use up to 41 letters, digits and - _ ."),
             Exit.USAGE,
         )
 
 
 # -------------------------------------------------------------------------------- one lab
+
+
+class NoAnswer(LabError):
+    """A lab that lives has not answered in time."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +118,13 @@ class Handle:
             raise self.unready() from error
         except (OSError, ValueError) as error:
             raise LabError(
-                f"the lab {self.name} has no readable {STATE}: {error}",
-                f"bring it up anew: hoplab down --name {self.name}; hoplab up …",
+                say(
+                    "the lab {lab} has no readable {file}: {reason}",
+                    lab=self.name,
+                    file=STATE,
+                    reason=str(error),
+                ),
+                say("bring it up anew: hoplab down --name {lab}; hoplab up …", lab=self.name),
                 Exit.LAB_DIED,
             ) from error
         return data
@@ -131,8 +146,8 @@ class Handle:
     def unready(self) -> LabError:
         """The error for a lab that somebody is bringing up or down at this moment."""
         return LabError(
-            f"the lab {self.name} is coming up or going down",
-            "ask again in a moment; `hoplab ls` lists it when it is up",
+            say("the lab {lab} is coming up or going down", lab=self.name),
+            term("ask again in a moment; `hoplab ls` lists it when it is up"),
             Exit.TAKEN,
         )
 
@@ -174,8 +189,8 @@ def swap(handle: Handle, request: dict[str, Any]) -> tuple[dict[str, Any], bool]
             return done, pressed > 0
         except KeyboardInterrupt:
             raise LabError(
-                "interrupted twice, before the lab said which controller is in charge",
-                f"hoplab ls tells it, and hoplab table --name {handle.name}",
+                term("interrupted twice, before the lab said which controller is in charge"),
+                say("hoplab ls tells it, and hoplab table --name {lab}", lab=handle.name),
                 Exit.INTERRUPTED,
             ) from None
         finally:
@@ -188,7 +203,9 @@ def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()
     lab has just died is for `receive` to tell."""
     data = json.dumps(request).encode()
     if len(data) > LARGEST_MESSAGE:
-        raise LabError("this command line is too long", "put it into a script", Exit.USAGE)
+        raise LabError(
+            term("this command line is too long"), term("put it into a script"), Exit.USAGE
+        )
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         socket.send_fds(sock, [data], list(fds))
 
@@ -212,18 +229,19 @@ def await_answer(sock: socket.socket, name: str, within_s: float | None = ANSWER
     if within_s is not None:
         within_s *= wait.patience()
     if not wait.readable([sock.fileno()], within_s):
-        raise LabError(
-            f"the lab {name} has not answered for {within_s:g} s",
-            f"end it: hoplab down --name {name}",
+        raise NoAnswer(
+            say("the lab {lab} has not answered for {s:g} s", lab=name, s=within_s),
+            say("end it: hoplab down --name {lab}", lab=name),
             Exit.LAB_DIED,
         )
 
 
 def understood(data: bytes, name: str) -> dict[str, Any]:
-    """A message, once it is here. Raises LabError: the lab's own, or that it died."""
+    """A message, once it is here, with the templates of its sentences. Raises LabError: the lab's
+    own, or that it died."""
     if not data:
         raise _gone(name)
-    message: dict[str, Any] = json.loads(data)
+    message: dict[str, Any] = json.loads(data, object_hook=from_plain)
     if "error" in message:
         raise LabError.from_dict(message)
     return message
@@ -234,13 +252,18 @@ def _gone(name: str) -> LabError:
     with contextlib.suppress(LabError):
         folder = labs_folder() / name
         # `hoplab down` takes the folder away when the last process has ended.
-        wait.until(lambda: not folder.exists(), "the folder to go", within_s=0.5)
+        wait.until(lambda: not folder.exists(), term("the folder to go"), within_s=0.5)
         return LabError(
-            f"the lab {name} was ended", "bring it up again with `hoplab up`", Exit.LAB_DIED
+            say("the lab {lab} was ended", lab=name),
+            term("bring it up again with `hoplab up`"),
+            Exit.LAB_DIED,
         )
     return LabError(
-        f"the lab {name} died while it was asked",
-        f"why is in {labs_folder() / name}/logs; bring it up again with `hoplab up`",
+        say("the lab {lab} died while it was asked", lab=name),
+        say(
+            "why is in {folder}/logs; bring it up again with `hoplab up`",
+            folder=labs_folder() / name,
+        ),
         Exit.LAB_DIED,
     )
 
@@ -261,12 +284,14 @@ def _whole(sock: socket.socket) -> bytes:
 
 def no_lab(name: str) -> LabError:
     """The error for a lab that is not up."""
-    known = [handle.name for handle in live()]
-    other = "" if name == DEFAULT_NAME else f" --name {name}"
-    hint = f"bring one up: hoplab up web{other}"
-    if known:
-        hint = f"up now: {', '.join(known)}; choose one with --name {known[0]}"
-    return LabError(f"no lab called {name} is up", hint, Exit.NO_SUCH)
+    alive = [handle.name for handle in live()]
+    option = "" if name == DEFAULT_NAME else f" --name {name}"
+    hint = say("bring one up: {command}", command=f"hoplab up web{option}")
+    if alive:
+        hint = say(
+            "up now: {labs}; choose one with --name {first}", labs=listed(alive), first=alive[0]
+        )
+    return LabError(say("no lab called {lab} is up", lab=name), hint, Exit.NO_SUCH)
 
 
 def live() -> list[Handle]:
@@ -289,19 +314,21 @@ def find(name: str | None) -> Handle:
         return handle
     if Handle(DEFAULT_NAME).alive():
         return Handle(DEFAULT_NAME)
-    known = live()
-    if len(known) == 1:
-        return known[0]
-    if not known:
-        raise LabError("no lab is up", "bring one up: hoplab up web", Exit.NO_SUCH)
+    alive = live()
+    if len(alive) == 1:
+        return alive[0]
+    if not alive:
+        hint = say("bring one up: {command}", command="hoplab up web")
+        raise LabError(term("no lab is up"), hint, Exit.NO_SUCH)
     raise LabError(
-        f"several labs are up: {', '.join(h.name for h in known)}",
-        "choose one with --name",
+        say("several labs are up: {labs}", labs=listed(lab.name for lab in alive)),
+        term("choose one with --name"),
         Exit.NO_SUCH,
     )
 
 
 # ------------------------------------------------------------------------------- up and down
+
 
 @dataclass
 class Claim:
@@ -340,9 +367,12 @@ def claim(name: str) -> Claim:
                 # Somebody who only looks holds it for a moment; a lab holds it for good.
                 if lab or time.monotonic() > deadline:
                     raise LabError(
-                        f"a lab called {name} is up already",
-                        f"end it with `hoplab down --name {name}`, put the new one into its place "
-                        "with `hoplab up --replace`, or choose another --name",
+                        say("a lab called {lab} is up already", lab=name),
+                        say(
+                            "end it with `hoplab down --name {lab}`, put the new one into its "
+                            "place with `hoplab up --replace`, or choose another --name",
+                            lab=name,
+                        ),
                         Exit.TAKEN,
                     ) from None
                 time.sleep(0.01)
@@ -387,7 +417,7 @@ def up(spec: Spec, progress: Progress) -> Handle:
     started = None
     try:
         spec = replace(spec, folder=claimed.handle.folder)
-        progress("making namespaces")
+        progress(term("making namespaces"))
         started = _start(spec, claimed)
         release_interrupts()
         (spec.folder / "init.pid").write_text(str(started.pid))
@@ -436,18 +466,18 @@ def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> No
     while True:
         if not wait.readable([started.channel.fileno()], within_s):
             raise LabError(
-                f"the lab is not up after {within_s:g} s",
-                "see `hoplab doctor`",
+                say("the lab is not up after {s:g} s", s=within_s),
+                term("see `hoplab doctor`"),
                 Exit.LAB_DIED,
             )
         data = started.channel.recv(LARGEST_MESSAGE)
         if not data:
             raise LabError(
-                "the lab ended while it was brought up",
-                f"why may be in {spec.logs}; was one of its processes killed?",
+                term("the lab ended while it was brought up"),
+                say("why may be in {folder}; was one of its processes killed?", folder=spec.logs),
                 Exit.LAB_DIED,
             )
-        message = json.loads(data)
+        message = json.loads(data, object_hook=from_plain)
         if "progress" in message:
             progress(message["progress"])
         elif "error" in message:
@@ -497,8 +527,8 @@ def _remove_free(handle: Handle) -> None:
     with contextlib.suppress(LabError, OSError):
         fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
         try:
-            what = "the lock of the lab's folder"
-            wait.until(lambda: _locked(fd, fcntl.LOCK_EX), what, within_s=1)
+            state = term("the lock of the lab's folder")
+            wait.until(lambda: _locked(fd, fcntl.LOCK_EX), state, within_s=1)
             if os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino:
                 (handle.folder / SOCKET).unlink(missing_ok=True)
                 _remove(handle.folder)
@@ -514,16 +544,16 @@ def _remove(folder: Path) -> None:
         return not folder.exists()
 
     with contextlib.suppress(LabError):
-        wait.until(gone, f"{folder} to be empty", within_s=2)
+        wait.until(gone, say("{folder} to be empty", folder=folder), within_s=2)
 
 
 def _until_ended(handle: Handle, within_s: float) -> None:
     wait.until(
         lambda: not handle.alive(),
-        f"the lab {handle.name} to end",
+        say("the lab {lab} to end", lab=handle.name),
         within_s=within_s,
         longest_s=0.01,
-        hint="is one of its processes stuck? see `ps -ef | grep hoplab`",
+        hint=term("is one of its processes stuck? see `ps -ef | grep hoplab`"),
     )
 
 

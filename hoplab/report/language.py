@@ -101,7 +101,7 @@ class Language:
         if isinstance(text, Sentence):
             return self._filled(text)
         if isinstance(text, Listing):
-            return self.comma.join(map(self, text.items))
+            return self.comma.join(map(self._value, text.items))
         if isinstance(text, Together):
             return self.joint.join(map(self, text.parts))
         known = self._known.get(text)
@@ -221,9 +221,9 @@ def catalogue(text: str) -> dict[str, str]:
 
 
 def code_from(environment: Mapping[str, str]) -> str:
-    """The code that a user's locale asks for (POSIX: LC_ALL, LC_MESSAGES, LANG, first set wins):
-    zh_CN if there is one, else zh, else English."""
-    values = map(environment.get, ("LC_ALL", "LC_MESSAGES", "LANG"))
+    """The code that HOPLAB_LANG or a user's locale asks for (POSIX: LC_ALL, LC_MESSAGES, LANG,
+    first set wins): zh_CN if there is one, else zh, else English."""
+    values = map(environment.get, ("HOPLAB_LANG", "LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next((value for value in values if value), "")
     name = re.split("[.@]", locale)[0].replace("-", "_")
     codes = {code.lower(): code for code in languages()}

@@ -19,7 +19,9 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
                                                also comes unasked, when the capture has ended
     {"op": "down"}                          -> {"ok": {}}
 
-A failure is {"error", "hint", "code", "detail"}. An answer too long for one packet is announced by
+A failure is {"error", "hint", "code", "detail"}. Sentences in an answer, those of a failure too,
+are objects with their template and values (`sentences.to_plain`), so that the asker can translate
+them; the lab knows no language but English. An answer too long for one packet is announced by
 {"bytes": N} and comes in pieces, a packet each. Whoever closes the connection gives up what it
 asked for: a command is ended, a capture stopped.
 """
@@ -51,6 +53,7 @@ from hoplab.capture import bpf
 from hoplab.capture.capture import Capture
 from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
 from hoplab.outfile import unwritable
+from hoplab.sentences import say, term, to_plain
 from hoplab.service.lab import Lab
 from hoplab.service.spec import LARGEST_MESSAGE, Spec
 
@@ -71,7 +74,7 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
 
     def progress(step: str) -> None:
         with contextlib.suppress(OSError):
-            channel.send(json.dumps({"progress": step}).encode())
+            channel.send(_packed({"progress": step}))
 
     try:
         try:
@@ -90,7 +93,7 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
         _log_fault()
         answer = _failure(error, spec)
     with contextlib.suppress(OSError):
-        channel.send(json.dumps(answer).encode())
+        channel.send(_packed(answer))
     channel.close()
     if "ready" not in answer:
         return 1
@@ -109,7 +112,7 @@ def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
             dead = lab.switchd.ended()
             if dead:
                 with contextlib.suppress(OSError):
-                    channel.send(json.dumps(lab.switchd.obituary(dead).as_dict()).encode())
+                    channel.send(_packed(lab.switchd.obituary(dead).as_dict()))
                 os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -136,8 +139,12 @@ def _failure(error: BaseException, spec: Spec) -> dict[str, Any]:
         return short.as_dict()
     text = traceback.format_exc()
     return LabError(
-        f"the lab failed in a way it should not: {type(error).__name__}: {error}",
-        "please report this with the lines below (--debug shows them)",
+        say(
+            "the lab failed in a way it should not: {kind}: {reason}",
+            kind=type(error).__name__,
+            reason=str(error),
+        ),
+        term("please report this with the lines below (--debug shows them)"),
         Exit.LAB_DIED,
         text if spec.debug else text.strip().splitlines()[-1],
     ).as_dict()
@@ -179,7 +186,7 @@ class Service:
             with self._whatever_comes():
                 dead = self.lab.look_after_switches()
             if dead:
-                self.lab.event(f"{dead} ended, and the lab with it")
+                self.lab.event(say("{daemon} ended, and the lab with it", daemon=dead))
                 return 1
         return 0  # nothing needs to be undone: the kernel takes everything down with process 1
 
@@ -233,7 +240,9 @@ class Service:
                     # Interned, or the interpreter's cache of methods keeps one string a request.
                     handler = getattr(self, sys.intern(f"_do_{request['op']}"), None)
                     if handler is None:
-                        raise LabError(f"no such request: {request['op']}", code=Exit.USAGE)
+                        raise LabError(
+                            say("no such request: {op}", op=request["op"]), code=Exit.USAGE
+                        )
                     handler(connection, request, fds)
                 finally:
                     for fd in fds:
@@ -257,12 +266,12 @@ class Service:
             # Whoever asked has gone, or wants it no more: there is nothing else to be said.
             if wait.readable([connection.fileno()], 0):
                 connection.recv(LARGEST_MESSAGE)
-                raise LabError(
-                    f"interrupted; {was.title if was is not None else 'nobody'} is in charge as "
-                    "before",
-                    "",
-                    Exit.INTERRUPTED,
+                message = (
+                    say("interrupted; {controller} is in charge as before", controller=was.title)
+                    if was is not None
+                    else term("interrupted; nobody is in charge as before")
                 )
+                raise LabError(message, "", Exit.INTERRUPTED)
 
         workplace = Path(request["workplace"]) if request.get("workplace") else None
         files = tuple(map(Path, request["files"]))
@@ -277,17 +286,21 @@ class Service:
         hosts = pingall.hosts_of(self.lab.network)
         wish = request.get("hosts")
         if wish:
-            known = {host.name for host in hosts}
+            names = {host.name for host in hosts}
             for name in wish:
                 self.lab.network.place(name)
-                if name not in known:
+                if name not in names:
                     raise LabError(
-                        f"{name} is no host", "only hosts are pinged, and ping", Exit.NO_SUCH
+                        say("{node} is no host", node=name),
+                        term("only hosts are pinged, and ping"),
+                        Exit.NO_SUCH,
                     )
             hosts = [host for host in hosts if host.name in wish]
             if len(hosts) < 2:
                 raise LabError(
-                    f"{hosts[0].name} alone makes no pair", "name two hosts or more", Exit.USAGE
+                    say("{host} alone makes no pair", host=hosts[0].name),
+                    term("name two hosts or more"),
+                    Exit.USAGE,
                 )
         static = self.lab.spec.static_arp
         _send(connection, {"ok": pingall.ping_all(hosts, known=static).as_dict()})
@@ -318,29 +331,33 @@ class Service:
             )
         except FileNotFoundError:
             raise LabError(
-                f"{request['argv'][0]}: command not found",
-                "is it installed? a host sees the same programs as your machine",
+                say("{command}: command not found", command=request["argv"][0]),
+                term("is it installed? a host sees the same programs as your machine"),
                 Exit.NO_SUCH,
             ) from None
         except PermissionError:
             raise LabError(
-                f"{request['argv'][0]}: permission denied", "is it executable?", Exit.NO_SUCH
+                say("{command}: permission denied", command=request["argv"][0]),
+                term("is it executable?"),
+                Exit.NO_SUCH,
             ) from None
         except OSError as error:
             if limited(error) is not None:
                 raise
-            hint = "it is no program"
+            hint = term("it is no program")
             if error.errno == errno.ENOEXEC:
-                hint = "a script says in its first line who reads it: #!/bin/sh"
+                hint = term("a script says in its first line who reads it: #!/bin/sh")
             elif error.errno == errno.E2BIG:
-                hint = "give it less: a shorter command line, fewer variables"
+                hint = term("give it less: a shorter command line, fewer variables")
             raise LabError(
-                f"{request['argv'][0]}: {error.strerror}", hint, Exit.NO_SUCH
+                say("{command}: {reason}", command=request["argv"][0], reason=error.strerror),
+                hint,
+                Exit.NO_SUCH,
             ) from None
 
     def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 3:
-            raise LabError("a command needs three descriptors", code=Exit.USAGE)
+            raise LabError(term("a command needs three descriptors"), code=Exit.USAGE)
         process = self._spawn(request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2])
         for fd in fds:
             os.close(fd)
@@ -395,7 +412,9 @@ class Service:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
                 with contextlib.suppress(LabError):
-                    wait.until(lambda: process.poll() is not None, "the command to end", within_s=1)
+                    wait.until(
+                        lambda: process.poll() is not None, term("the command to end"), within_s=1
+                    )
         waiter.join()
 
     # ------------------------------------------------------------------ captures
@@ -405,7 +424,7 @@ class Service:
 
     def _do_listen(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 1:
-            raise LabError("a capture needs one descriptor to write to", code=Exit.USAGE)
+            raise LabError(term("a capture needs one descriptor to write to"), code=Exit.USAGE)
         program = bpf.checked(request.get("filter"))
         try:
             capture = self.lab.listen(
@@ -416,9 +435,9 @@ class Service:
                 fresh=bool(request.get("fresh")),
             )
         except BrokenPipeError:
-            raise LabError("nobody reads what is captured", code=Exit.FAILED) from None
+            raise LabError(term("nobody reads what is captured"), code=Exit.FAILED) from None
         except OSError as error:
-            raise unwritable(error, "what is captured", "-w") from error
+            raise unwritable(error, term("what is captured"), "-w") from error
         os.close(fds.pop())  # so that the reader of a pipe sees its end when the capture ends
         self._attend(connection, capture)
 
@@ -443,12 +462,12 @@ class Service:
                         held = capture.stop()
                     except OSError as error:
                         if capture.path is None:
-                            raise unwritable(error, "what is captured", "-w") from error
+                            raise unwritable(error, term("what is captured"), "-w") from error
                         raise cannot_write(error, capture.path.parent) from error
                     if held.ended == "killed":
                         raise LabError(
-                            "the process that records was ended",
-                            "do it again; what was written until then is readable",
+                            term("the process that records was ended"),
+                            term("do it again; what was written until then is readable"),
                             Exit.LAB_DIED,
                         )
                     if held.problem and held.ended == "stop" and capture.path is not None:
@@ -472,10 +491,13 @@ def _check_asker(connection: socket.socket) -> None:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid, uid, _ = struct.unpack("=iII", raw)
     if uid != os.geteuid():
-        raise LabError("this lab is another user's", "bring one up: hoplab up", Exit.REFUSED)
+        hint = say("bring one up: {command}", command="hoplab up")
+        raise LabError(term("this lab is another user's"), hint, Exit.REFUSED)
     if pid != 0:
         raise LabError(
-            "a lab takes no orders from its own hosts", "ask from outside of it", Exit.REFUSED
+            term("a lab takes no orders from its own hosts"),
+            term("ask from outside of it"),
+            Exit.REFUSED,
         )
 
 
@@ -490,8 +512,13 @@ def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
         time.sleep(min(missing, _LOOK_S))
 
 
+def _packed(message: dict[str, Any]) -> bytes:
+    """A message as it goes over a socket."""
+    return json.dumps(to_plain(message)).encode()
+
+
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:
-    data = json.dumps(message).encode()
+    data = _packed(message)
     with contextlib.suppress(ConnectionError, BrokenPipeError):
         if len(data) > LARGEST_MESSAGE:
             connection.send(json.dumps({"bytes": len(data)}).encode())

@@ -152,6 +152,14 @@ def test_a_fault_in_a_catalogue_is_told(english: str, translated: str, fault: st
     assert found.startswith(fault)
 
 
+def test_templates_are_found_wherever_they_stand() -> None:
+    source = """
+raise LabError(say("a {x}", x=listed([term("b"), number_of("{n} c", "{n} cs", 2)])))
+print(f"  {tr(term('d'))}", say(e), say)
+"""
+    assert list(messages().templates_in(source)) == ["a {x}", "b", ("{n} c", "{n} cs"), "d"]
+
+
 def test_what_nothing_says_any_more_is_told() -> None:
     catalog = Catalog(locale="zh")
     catalog.add("gone", "没了")
