@@ -83,6 +83,9 @@ LESSONS = {
     "other": term("What the nodes also sent; it is no part of the steps above."),
 }
 
+# Where packets stand that belong to no connection, no lookup and no other packet.
+STEPS_OF_KINDS = {"udp": "udp"}
+
 
 @dataclass(slots=True)
 class Facts:
@@ -168,7 +171,7 @@ def _labels(facts: Facts) -> dict[int, Label]:
             about = labels.get(trip.causes[0]) if trip.causes else None
             labels[trip.number] = about or ("icmp", 0)
         else:
-            labels[trip.number] = ("udp" if trip.kind == "udp" else "other", 0)
+            labels[trip.number] = (STEPS_OF_KINDS.get(trip.kind, "other"), 0)
     _label_neighbours(facts, labels)
     return labels
 

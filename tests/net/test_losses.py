@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from typing import Any
 
@@ -34,11 +35,12 @@ def queue_drops(lab: Any) -> dict[str, int]:
 def test_a_stream_that_flows_already_loses_nothing(hoplab: Any) -> None:
     """The capture begins and ends in the middle of 500 pings a second."""
     hoplab("up", "switch")
-    stream = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.002", "-w", "3", "10.0.0.2")
+    stream = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.002", "-w", "60", "10.0.0.2")
     hoplab("exec", "h1", "--", "true")
     hoplab("swap", "hub")  # takes long enough for the stream to flow
     done = hoplab("trace", "--json", "--save", "run", "h3", "--", "ping", "-c1", "10.0.0.4")
     summary = done.json["summary"]
+    stream.send_signal(signal.SIGINT)
     out, _ = stream.communicate(timeout=30)
     sent, came = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())  # type: ignore[union-attr]
     assert summary["trips"] > 100  # the stream is in it
