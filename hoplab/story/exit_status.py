@@ -17,99 +17,101 @@ import shlex
 import signal
 from dataclasses import dataclass
 
+from hoplab.sentences import Sentence, say, term
+
 # By the manual pages of the programs. "" stands for whatever program: these are the shell's.
-WORDS: dict[str, dict[int, str]] = {
+WORDS: dict[str, dict[int, Sentence]] = {
     "": {
-        126: "the program cannot be executed",
-        127: "no such program was found",
+        126: term("the program cannot be executed"),
+        127: term("no such program was found"),
     },
-    "arping": {2: "it could not do what it was asked"},
-    "cmp": {1: "the files differ", 2: "it had trouble"},
+    "arping": {2: term("it could not do what it was asked")},
+    "cmp": {1: term("the files differ"), 2: term("it had trouble")},
     "curl": {
-        1: "it does not support this protocol, or may not use it",
-        2: "it could not start",
-        3: "the URL is malformed",
-        4: "it was built without this feature",
-        5: "it could not resolve the name of the proxy",
-        6: "it could not resolve the name of the host",
-        7: "it could not connect to the host",
-        8: "it could not make sense of the server's answer",
-        9: "the server denied access",
-        16: "HTTP/2 failed in its framing",
-        18: "only a part of the content came",
-        22: "the server answered with a status of 400 or above",
-        23: "it could not write what came",
-        26: "it could not read what it was to send",
-        27: "it had not enough memory",
-        28: "its time limit was reached",
-        33: "the server does not serve the range that was asked for",
-        35: "TLS could not be agreed on",
-        43: "it failed inside",
-        45: "it could not use the interface that was asked for",
-        47: "there were too many redirects",
-        48: "it does not know an option",
-        49: "a telnet option is malformed",
-        52: "the server answered nothing at all",
-        53: "the engine for TLS was not found",
-        55: "it could not send",
-        56: "it could not receive",
-        58: "there is a problem with the client's own certificate",
-        59: "the cipher for TLS could not be used",
-        60: "it does not trust the server's certificate",
-        61: "it does not know the encoding of the content",
-        63: "the content is larger than allowed",
-        67: "the server did not accept the login",
-        77: "it could not read the certificates that it is to trust",
-        78: "what the URL names does not exist",
-        92: "a stream of HTTP/2 failed",
-        95: "HTTP/3 failed",
-        96: "QUIC could not connect",
-        97: "the proxy's handshake failed",
+        1: term("it does not support this protocol, or may not use it"),
+        2: term("it could not start"),
+        3: term("the URL is malformed"),
+        4: term("it was built without this feature"),
+        5: term("it could not resolve the name of the proxy"),
+        6: term("it could not resolve the name of the host"),
+        7: term("it could not connect to the host"),
+        8: term("it could not make sense of the server's answer"),
+        9: term("the server denied access"),
+        16: term("HTTP/2 failed in its framing"),
+        18: term("only a part of the content came"),
+        22: term("the server answered with a status of 400 or above"),
+        23: term("it could not write what came"),
+        26: term("it could not read what it was to send"),
+        27: term("it had not enough memory"),
+        28: term("its time limit was reached"),
+        33: term("the server does not serve the range that was asked for"),
+        35: term("TLS could not be agreed on"),
+        43: term("it failed inside"),
+        45: term("it could not use the interface that was asked for"),
+        47: term("there were too many redirects"),
+        48: term("it does not know an option"),
+        49: term("a telnet option is malformed"),
+        52: term("the server answered nothing at all"),
+        53: term("the engine for TLS was not found"),
+        55: term("it could not send"),
+        56: term("it could not receive"),
+        58: term("there is a problem with the client's own certificate"),
+        59: term("the cipher for TLS could not be used"),
+        60: term("it does not trust the server's certificate"),
+        61: term("it does not know the encoding of the content"),
+        63: term("the content is larger than allowed"),
+        67: term("the server did not accept the login"),
+        77: term("it could not read the certificates that it is to trust"),
+        78: term("what the URL names does not exist"),
+        92: term("a stream of HTTP/2 failed"),
+        95: term("HTTP/3 failed"),
+        96: term("QUIC could not connect"),
+        97: term("the proxy's handshake failed"),
     },
-    "diff": {1: "the files differ", 2: "it had trouble"},
+    "diff": {1: term("the files differ"), 2: term("it had trouble")},
     "dig": {
-        1: "it was used wrongly",
-        8: "it could not open the batch file",
-        9: "no reply came from the server",
-        10: "it failed inside",
+        1: term("it was used wrongly"),
+        8: term("it could not open the batch file"),
+        9: term("no reply came from the server"),
+        10: term("it failed inside"),
     },
-    "false": {1: "that is its task"},
+    "false": {1: term("that is its task")},
     "fping": {
-        1: "some hosts were not reached",
-        2: "some names have no address",
-        3: "it was used wrongly",
-        4: "a system call failed",
+        1: term("some hosts were not reached"),
+        2: term("some names have no address"),
+        3: term("it was used wrongly"),
+        4: term("a system call failed"),
     },
-    "getent": {1: "it was used wrongly", 2: "nothing was found for the key"},
-    "grep": {1: "no line matched", 2: "it had trouble"},
-    "ip": {1: "its command line is wrong", 2: "the kernel said no"},
+    "getent": {1: term("it was used wrongly"), 2: term("nothing was found for the key")},
+    "grep": {1: term("no line matched"), 2: term("it had trouble")},
+    "ip": {1: term("its command line is wrong"), 2: term("the kernel said no")},
     "ping": {
-        1: "no reply came, or too few of them in time",
-        2: "it failed for another reason than a missing reply",
+        1: term("no reply came, or too few of them in time"),
+        2: term("it failed for another reason than a missing reply"),
     },
-    "ssh": {255: "ssh itself failed"},
+    "ssh": {255: term("ssh itself failed")},
     "timeout": {
-        125: "timeout itself failed",
-        126: "the program cannot be executed",
-        127: "no such program was found",
+        125: term("timeout itself failed"),
+        126: term("the program cannot be executed"),
+        127: term("no such program was found"),
     },
     "wget": {
-        1: "it failed for a reason that has no number",
-        2: "its command line or settings are wrong",
-        3: "it could not read or write a file",
-        4: "the network failed",
-        5: "TLS failed",
-        6: "the server did not accept the login",
-        7: "the protocol was broken",
-        8: "the server answered with an error",
+        1: term("it failed for a reason that has no number"),
+        2: term("its command line or settings are wrong"),
+        3: term("it could not read or write a file"),
+        4: term("the network failed"),
+        5: term("TLS failed"),
+        6: term("the server did not accept the login"),
+        7: term("the protocol was broken"),
+        8: term("the server answered with an error"),
     },
 }
 # The lab's own client has curl's numbers, but for these.
 WORDS["fetch"] = {
     **WORDS["curl"],
-    1: "a server answered with a status of 400 or above",
-    2: "its command line or the URL is wrong",
-    8: "the answer was no HTTP",
+    1: term("a server answered with a status of 400 or above"),
+    2: term("its command line or the URL is wrong"),
+    8: term("the answer was no HTTP"),
 }
 for _alias, _program in (("ping6", "ping"), ("egrep", "grep"), ("fgrep", "grep")):
     WORDS[_alias] = WORDS[_program]
@@ -181,32 +183,20 @@ class ExitStatus:
         return self.code == 0 and not self.late
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Sentence:
         """The status in words."""
         code = self.code
         if self.late:
-            return "The command had not ended in time and was ended."
+            return say("The command had not ended in time and was ended.")
         if self.interrupted:
-            return "The command was interrupted."
+            return say("The command was interrupted.")
         if code is None:
-            return "The command did not succeed."
+            return say("The command did not succeed.")
         if self._timed_out:
-            return "timeout ended the command when its time was up (exit status 124)."
+            return say("timeout ended the command when its time was up (exit status 124).")
         if code == 128 + signal.SIGINT:
-            return "The command was interrupted (SIGINT)."
-        program = self.program
-        who = program or "The command"
-        if code == 0:
-            return f"{who} ended with 0: by its own word it succeeded."
-        words = WORDS.get(program, {}).get(code)
-        if not words and code in WORDS[""]:  # a shell says so of a program that never ran
-            who, words = "The command", WORDS[""][code]
-        if words:
-            return f"{who} ended with {code}: {words}."
-        if code > 128 and code - 128 in set(signal.Signals):
-            name = signal.Signals(code - 128).name
-            return f"The command was ended by {name} (signal {code - 128})."
-        return f"{who} ended with exit status {code}."
+            return say("The command was interrupted (SIGINT).")
+        return _of_program(self.program, code)
 
     @property
     def _timed_out(self) -> bool:
@@ -226,6 +216,31 @@ class ExitStatus:
                 if self.code in WORDS.get(program, {}) or (timed and self.code == _TIMED_OUT)
             ]
         return sources[0] if len(sources) == 1 else ("", False)
+
+
+def _of_program(program: str, code: int) -> Sentence:
+    """What the status says that a program ended with, "" for one that is not known."""
+    if program and code == 0:
+        return say("{program} ended with 0: by its own word it succeeded.", program=program)
+    if code == 0:
+        return say("The command ended with 0: by its own word it succeeded.")
+    reason = WORDS.get(program, {}).get(code)
+    if reason and program:
+        return say(
+            "{program} ended with {code}: {reason}.", program=program, code=code, reason=reason
+        )
+    reason = WORDS[""].get(code)  # a shell says so of a program that never ran
+    if reason:
+        return say("The command ended with {code}: {reason}.", code=code, reason=reason)
+    if code > 128 and code - 128 in set(signal.Signals):
+        number = code - 128
+        return say(
+            "The command was ended by {signal} (signal {number}).",
+            signal=signal.Signals(number).name, number=number,
+        )  # fmt: skip
+    if program:
+        return say("{program} ended with exit status {code}.", program=program, code=code)
+    return say("The command ended with exit status {code}.", code=code)
 
 
 def _sources(argv: list[str], good: bool, timed: bool = False) -> list[tuple[str, bool]]:
@@ -267,8 +282,8 @@ def _of_shell(argv: list[str], good: bool, timed: bool) -> list[tuple[str, bool]
         if not word.startswith("--"):
             strict = strict or "e" in word
             if "c" in word:
-                script = next((one for one in argv[place + 1 :] if not one.startswith("-")), "")
-                return _of_script(script, good, timed, strict)
+                words = (word for word in argv[place + 1 :] if not word.startswith("-"))
+                return _of_script(next(words, ""), good, timed, strict)
     return []
 
 
@@ -277,9 +292,29 @@ def _of_script(script: str, good: bool, timed: bool, strict: bool) -> list[tuple
 
     strict: `set -e`, under which any of them ends the script.
     """
+    commands = _commands(script)
+    strict = strict or any(words[:2] == ["set", "-e"] for _, words in commands)
+    candidates: list[tuple[str, bool]] = []
+    piped_on = False  # what stands before a pipe gives no status
+    for before, words in reversed(commands):
+        if not piped_on:
+            sources = _sources(words, good, timed)
+            if not sources:
+                return []
+            candidates += sources
+        piped_on = before in ("|", "|&")
+        # Behind `||` a failure before it is forgotten; behind `;` anything is.
+        if not (strict or piped_on or before == "&&" or (before == "||" and good)):
+            break
+    return candidates
+
+
+def _commands(script: str) -> list[tuple[str, list[str]]]:
+    """The commands of a script, each as the sign that stands before it, and its words; [] where
+    the script has something that only a shell can tell the course of."""
     lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|()<>\n")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t\r", "", True
-    commands: list[tuple[str, list[str]]] = []  # what stands before it, and its words
+    commands: list[tuple[str, list[str]]] = []
     before, words, redirected = ";", list[str](), False
     for token in [*lexer, ";"]:
         if redirected:
@@ -295,20 +330,7 @@ def _of_script(script: str, good: bool, timed: bool, strict: bool) -> list[tuple
                 commands.append((before, words))
             before, words = (before if not words else token.replace("\n", "") or ";"), []
             if token == "&":
-                return []  # who ends last is not known
+                return []  # which of them ends last is not known
         else:
             words.append(token)
-    strict = strict or any(words[:2] == ["set", "-e"] for _, words in commands)
-    found: list[tuple[str, bool]] = []
-    piped_on = False  # what stands before a pipe gives no status
-    for before, words in reversed(commands):
-        if not piped_on:
-            sources = _sources(words, good, timed)
-            if not sources:
-                return []
-            found += sources
-        piped_on = before in ("|", "|&")
-        # Behind `||` a failure before it is forgotten; behind `;` anything is.
-        if not (strict or piped_on or before == "&&" or (before == "||" and good)):
-            break
-    return found
+    return commands

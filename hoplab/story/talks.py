@@ -3,7 +3,7 @@
 another protocol, bytes that are none.
 
 What lives here: what one connection's own frames tell. What must not: where an unanswered packet
-died (`outcome.py`).
+died (`end_of_packet.py`).
 
 `Outcome.ok` is None where the frames show no fault, and no success either: whether those bytes
 were what the command wanted is for its exit status to say.
@@ -11,52 +11,110 @@ were what the command wanted is for its exit status to say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hoplab.decode.greeting import of_client, of_server, shown
+from hoplab.sentences import Sentence, listed, number_of, say, together
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
 from hoplab.story.tcp import Connection, Side
-from hoplab.story.titles import clean, plural
+from hoplab.story.titles import byte_count, clean
+
+_MOST_PORTS = 8
+_MOST_PROOFS = 5
 
 
 def first_bytes(facts: Facts, side: Side) -> bytes:
-    """What a side said first, as far as one segment has it."""
+    """What a side sent first, as far as one segment has it."""
     if not side.data_trips:
         return b""
     return facts.by_number[side.data_trips[0]].packet.payload
 
 
-def traffic(connection: Connection) -> str:
+def traffic(connection: Connection) -> Sentence:
     """'5 bytes to www, 6 bytes back': what came."""
     client, server = connection.sides
-    there, back = plural(client.arrived_bytes, "byte"), plural(server.arrived_bytes, "byte")
-    return f"{there} to {server.node}, {back} back"
+    return say(
+        "{there} to {server}, {back} back",
+        there=byte_count(client.arrived_bytes), server=server.node,
+        back=byte_count(server.arrived_bytes),
+    )  # fmt: skip
 
 
-def before(facts: Facts, connections: list[Connection]) -> Outcome:
+def before(facts: Facts, connections: Sequence[Connection]) -> Outcome:
     """Connections that were open when the capture began: nothing can be told of how."""
     last = connections[-1]
-    evidence = [number for one in connections for number in (one.trips[0], one.trips[-1])]
-    if len(connections) > 1:
-        closed = sum(_closed(one) for one in connections)
-        text = f"{plural(len(connections), 'connection')} from before the capture, "
-        text += f"{closed} of them closed while it ran."
-        return Outcome(None, "before", text, [], "", sorted(set(evidence)))
-    ends = f"{last.client.node} and {last.server.node}, port {last.port}"
-    text = f"A connection from before the capture, between {ends}, "
-    moved = ""
-    if last.data_seen:
-        moved = f"carried {traffic(last)}"
-    if last.resets:
-        text += f"{moved} and " if moved else ""
-        text += f"was broken off by {facts.by_number[last.resets[0]].sender} (RST)."
-    elif _closed(last):
-        text += f"{moved} and was closed." if moved else "was closed."
-    elif last.first_fin is not None:
-        text += f"{moved} and " if moved else ""
-        text += f"was closed by {last.sides[last.first_fin].node} alone."
-    else:
-        text += f"{moved}." if moved else "was not closed; no data went over it."
-    return Outcome(None, "before", text, [], last.server.node, sorted(set(evidence)))
+    evidence = sorted(
+        {number for each in connections for number in (each.trips[0], each.trips[-1])}
+    )
+    if len(connections) == 1:
+        return Outcome(None, "before", _from_before(facts, last), [], last.server.node, evidence)
+    sentence = number_of(
+        "{n:,} connection from before the capture, {closed} of them closed while it ran.",
+        "{n:,} connections from before the capture, {closed} of them closed while it ran.",
+        len(connections), closed=sum(_closed(connection) for connection in connections),
+    )  # fmt: skip
+    return Outcome(None, "before", sentence, [], "", evidence)
+
+
+def _from_before(facts: Facts, connection: Connection) -> Sentence:
+    """What one of them carried, and how it ended if it did."""
+    values = {
+        "client": connection.client.node,
+        "server": connection.server.node,
+        "port": connection.port,
+    }
+    if connection.data_seen:
+        return _carried(facts, connection, {**values, "traffic": traffic(connection)})
+    if connection.resets:
+        return say(
+            "A connection from before the capture, between {client} and {server}, port {port}, "
+            "was broken off by {node} (RST).",
+            node=facts.by_number[connection.resets[0]].sender, **values,
+        )  # fmt: skip
+    if _closed(connection):
+        return say(
+            "A connection from before the capture, between {client} and {server}, port {port}, "
+            "was closed.",
+            **values,
+        )
+    if connection.first_fin is not None:
+        return say(
+            "A connection from before the capture, between {client} and {server}, port {port}, "
+            "was closed by {node} alone.",
+            node=connection.sides[connection.first_fin].node, **values,
+        )  # fmt: skip
+    return say(
+        "A connection from before the capture, between {client} and {server}, port {port}, "
+        "was not closed; no data went over it.",
+        **values,
+    )
+
+
+def _carried(facts: Facts, connection: Connection, values: dict[str, object]) -> Sentence:
+    if connection.resets:
+        return say(
+            "A connection from before the capture, between {client} and {server}, port {port}, "
+            "carried {traffic} and was broken off by {node} (RST).",
+            node=facts.by_number[connection.resets[0]].sender, **values,
+        )  # fmt: skip
+    if _closed(connection):
+        return say(
+            "A connection from before the capture, between {client} and {server}, port {port}, "
+            "carried {traffic} and was closed.",
+            **values,
+        )
+    if connection.first_fin is not None:
+        return say(
+            "A connection from before the capture, between {client} and {server}, port {port}, "
+            "carried {traffic} and was closed by {node} alone.",
+            node=connection.sides[connection.first_fin].node, **values,
+        )  # fmt: skip
+    return say(
+        "A connection from before the capture, between {client} and {server}, port {port}, "
+        "carried {traffic}.",
+        **values,
+    )
 
 
 def _closed(connection: Connection) -> bool:
@@ -64,106 +122,204 @@ def _closed(connection: Connection) -> bool:
 
 
 def no_http(facts: Facts, connection: Connection, fetch: bool) -> Outcome | None:
-    """The server's bytes, where it said some that are no response of HTTP/1 to the client's
+    """The server's bytes, where it sent some that are no response of HTTP/1 to the client's
     request; None if not one came. `fetch`: nothing else than HTTP was wanted."""
-    client, server = connection.client.node, connection.server.node
-    size = connection.server.arrived_bytes
+    client, server = connection.client, connection.server
+    protocol = of_client(first_bytes(facts, client))
+    if not server.arrived_bytes and protocol == "HTTP/2":
+        sentence = say(
+            "{client} began with HTTP/2, and not one byte of an answer came from {server}.",
+            client=client.node, server=server.node,
+        )  # fmt: skip
+        evidence = client.data_trips[:1]
+        return Outcome(False, "request-silent", sentence, [], server.node, evidence)
     asked = bool(connection.exchanges)
-    name = of_client(first_bytes(facts, connection.client))
-    if not size and name == "HTTP/2":
-        text = f"{client} began with HTTP/2, and not one byte of an answer came from {server}."
-        evidence = [connection.client.data_trips[0]]
-        return Outcome(False, "request-silent", text, [], server, evidence)
-    if connection.tls is not None or not size or (asked and connection.exchanges[0].status):
+    answered = asked and connection.exchanges[0].status
+    if connection.tls is not None or not server.arrived_bytes or answered:
         return None
-    answer = connection.server.data_trips[0]
     ok = False if fetch else None
-    if name == "HTTP/2":
-        text = f"{client} and {server} spoke HTTP/2: {traffic(connection)}. "
-        text += "It is binary, and what was said is not read here."
-        if facts.by_number[answer].kind == "http-response":
-            text = f"{client} began with HTTP/2, and {server} answered by HTTP/1."
-        evidence = [connection.client.data_trips[0], answer]
-        return Outcome(ok, "http-2", text, _beginning(facts, connection), server, evidence)
-    if name == "HTTP/0.9":
-        text = f"{client} asked by HTTP/0.9, and {server} answered {plural(size, 'byte')}."
-        evidence = [connection.client.data_trips[0], answer]
-        return Outcome(ok, "http-0.9", text, _beginning(facts, connection), server, evidence)
-    if not (asked or fetch):
-        return None
-    what = f"{plural(size, 'byte')} that {'is' if size == 1 else 'are'} no HTTP"
-    first = not asked or answer < connection.exchanges[0].request
-    text = f"{server} spoke first: {what}" if first else f"{server} answered by {what}"
-    text += f": {shown(first_bytes(facts, connection.server))}"
-    name = of_server(first_bytes(facts, connection.server))
-    why = [f"So begins {name}."] if name else []
-    evidence = [one.request for one in connection.exchanges[:1]] + [answer]
-    return Outcome(ok, "no-http", text + ".", why, server, sorted(evidence))
+    if protocol == "HTTP/2":
+        return _http_2(facts, connection, ok)
+    if protocol == "HTTP/0.9":
+        sentence = number_of(
+            "{client} asked by HTTP/0.9, and {server} answered {n:,} byte.",
+            "{client} asked by HTTP/0.9, and {server} answered {n:,} bytes.",
+            server.arrived_bytes, client=client.node, server=server.node,
+        )  # fmt: skip
+        evidence = [client.data_trips[0], server.data_trips[0]]
+        why: list[str] = [_beginning(facts, server)]
+        return Outcome(ok, "http-0.9", sentence, why, server.node, evidence)
+    return _foreign_bytes(facts, connection, ok) if asked or fetch else None
 
 
-def _beginning(facts: Facts, connection: Connection) -> list[str]:
-    server = connection.server
-    return [f"{server.node} began with: {shown(first_bytes(facts, server))}"]
+def _http_2(facts: Facts, connection: Connection, ok: bool | None) -> Outcome:
+    client, server = connection.client, connection.server
+    evidence = [client.data_trips[0], server.data_trips[0]]
+    sentence: str
+    if facts.by_number[server.data_trips[0]].kind == "http-response":
+        sentence = say(
+            "{client} began with HTTP/2, and {server} answered by HTTP/1.",
+            client=client.node, server=server.node,
+        )  # fmt: skip
+    else:
+        spoke = say(
+            "{client} and {server} spoke HTTP/2: {traffic}.",
+            client=client.node, server=server.node, traffic=traffic(connection),
+        )  # fmt: skip
+        unread = say("It is binary, and what was said is not read here.")
+        sentence = together(spoke, unread)
+    why: list[str] = [_beginning(facts, server)]
+    return Outcome(ok, "http-2", sentence, why, server.node, evidence)
+
+
+def _foreign_bytes(facts: Facts, connection: Connection, ok: bool | None) -> Outcome:
+    """The server sent what is no HTTP, before the request or in answer to it."""
+    server, exchanges = connection.server, connection.exchanges
+    answer = server.data_trips[0]
+    begins = first_bytes(facts, server)
+    size, values = server.arrived_bytes, {"server": server.node, "start": shown(begins)}
+    if not exchanges or answer < exchanges[0].request:
+        sentence = number_of(
+            "{server} spoke first: {n:,} byte that is no HTTP: {start}.",
+            "{server} spoke first: {n:,} bytes that are no HTTP: {start}.",
+            size, **values,
+        )  # fmt: skip
+    else:
+        sentence = number_of(
+            "{server} answered by {n:,} byte that is no HTTP: {start}.",
+            "{server} answered by {n:,} bytes that are no HTTP: {start}.",
+            size, **values,
+        )  # fmt: skip
+    evidence = sorted([*(exchange.request for exchange in exchanges[:1]), answer])
+    why = _protocol(of_server(begins))
+    return Outcome(ok, "no-http", sentence, why, server.node, evidence)
+
+
+def _beginning(facts: Facts, side: Side) -> Sentence:
+    return say("{node} began with: {start}", node=side.node, start=shown(first_bytes(facts, side)))
+
+
+def _protocol(name: str) -> list[str]:
+    """The protocol that a side's first bytes belong to; nothing where they do not tell."""
+    return [say("So begins {protocol}.", protocol=name)] if name else []
 
 
 def talked(facts: Facts, connection: Connection) -> Outcome:
     """A connection that was opened, whatever it carried."""
-    client, server = connection.client.node, connection.server.node
+    client, server = connection.client, connection.server
     evidence = [connection.syn or connection.trips[0]]
+    values = {"client": client.node, "server": server.node, "port": connection.port}
     if not connection.data_seen:
-        text = f"{client} opened a connection to {server}, port {connection.port}; "
-        text += "not one byte of data went over it."
-        return Outcome(None, "opened", text, [], server, evidence)
-    if not connection.server.arrived_bytes:
-        size = plural(connection.client.arrived_bytes, "byte")
-        text = f"{client} sent {size} to {server}, port {connection.port}; nothing came back."
-        evidence += connection.client.data_trips[:1]
-        return Outcome(None, "unanswered", text, [], server, evidence)
-    text = f"{client} and {server} spoke over TCP, port {connection.port}: {traffic(connection)}."
-    why = []
-    for side, named in ((connection.client, of_client), (connection.server, of_server)):
+        sentence = say(
+            "{client} opened a connection to {server}, port {port}; not one byte of data went over "
+            "it.",
+            **values,
+        )
+        return Outcome(None, "opened", sentence, [], server.node, evidence)
+    if not server.arrived_bytes:
+        sentence = say(
+            "{client} sent {size} to {server}, port {port}; nothing came back.",
+            size=byte_count(client.arrived_bytes), **values,
+        )  # fmt: skip
+        evidence += client.data_trips[:1]
+        return Outcome(None, "unanswered", sentence, [], server.node, evidence)
+    sentence = say(
+        "{client} and {server} spoke over TCP, port {port}: {traffic}.",
+        traffic=traffic(connection), **values,
+    )  # fmt: skip
+    why: list[str] = []
+    for side, protocol_of in ((client, of_client), (server, of_server)):
         if side.data_trips:
-            said = first_bytes(facts, side)
-            why.append(f"{side.node} began with: {shown(said)}")
-            why += [f"So begins {named(said)}."] if named(said) else []
+            why += [_beginning(facts, side), *_protocol(protocol_of(first_bytes(facts, side)))]
             evidence.append(side.data_trips[0])
-    return Outcome(None, "talked", text, why, server, sorted(set(evidence)))
+    return Outcome(None, "talked", sentence, why, server.node, sorted(set(evidence)))
 
 
-def tally(opened: list[Connection], refused: list[Connection], dead: list[Connection]) -> Outcome:
+def tally(
+    opened: Sequence[Connection], refused: Sequence[Connection], dead: Sequence[Connection]
+) -> Outcome:
     """Several connections without HTTP, as of `nc -z` or a scan of ports."""
-    tried = opened + refused + dead
-    there = sum(one.client.arrived_bytes for one in opened)
-    back = sum(one.server.arrived_bytes for one in opened)
-    text = f"{plural(len(tried), 'connection')} tried: {len(opened)} opened"
-    if refused:
-        text += f", {len(refused)} refused"
-    if dead:
-        text += f", {len(dead)} not answered"
-    text += "."
-    why = []
+    there = sum(connection.client.arrived_bytes for connection in opened)
+    back = sum(connection.server.arrived_bytes for connection in opened)
+    why: list[str] = []
     if there or back:
-        why.append(f"They carried {plural(there, 'byte')} there and {plural(back, 'byte')} back.")
-    for words, group in (
-        ("opened", opened),
-        ("refused by RST", refused),
-        ("not answered", dead),
-    ):
-        ports = list(dict.fromkeys(f"{one.server.node} {one.port}" for one in group))
-        if group and (refused or dead):
-            some = ", ".join(ports[:8]) + (f" and {len(ports) - 8} more" if len(ports) > 8 else "")
-            why.append(f"By machine and port, {words}: {some}.")
-    failed = refused + dead
-    evidence = sorted((one.syns or one.trips)[-1] for one in failed[:5])
+        why.append(
+            say(
+                "They carried {there} there and {back} back.",
+                there=byte_count(there),
+                back=byte_count(back),
+            )
+        )
+    failed = [*refused, *dead]
+    if failed:
+        why += _by_port(opened, refused, dead)
+    evidence = sorted(
+        (connection.syns or connection.trips)[-1] for connection in failed[:_MOST_PROOFS]
+    )
     where = failed[0].server.node if failed else opened[0].server.node
-    return Outcome(False if failed else None, "several", text, why, where, evidence)
+    ok = False if failed else None
+    return Outcome(ok, "several", _tallied(opened, refused, dead), why, where, evidence)
 
 
-def upgraded(connection: Connection, name: str) -> str:
+def _tallied(
+    opened: Sequence[Connection], refused: Sequence[Connection], dead: Sequence[Connection]
+) -> Sentence:
+    """How many of them there were of each kind."""
+    tried = len(opened) + len(refused) + len(dead)
+    values = {
+        "tried": number_of("{n:,} connection tried", "{n:,} connections tried", tried),
+        "opened": len(opened),
+    }
+    if refused and dead:
+        return say(
+            "{tried}: {opened} opened, {refused} refused, {dead} not answered.",
+            refused=len(refused), dead=len(dead), **values,
+        )  # fmt: skip
+    if refused:
+        return say("{tried}: {opened} opened, {refused} refused.", refused=len(refused), **values)
+    if dead:
+        return say("{tried}: {opened} opened, {dead} not answered.", dead=len(dead), **values)
+    return say("{tried}: {opened} opened.", **values)
+
+
+def _by_port(
+    opened: Sequence[Connection], refused: Sequence[Connection], dead: Sequence[Connection]
+) -> list[str]:
+    """Which of them were opened, refused or not answered."""
+    sentences: list[str] = []
+    if opened:
+        sentences.append(say("By machine and port, opened: {ports}.", ports=_ports(opened)))
+    if refused:
+        sentences.append(
+            say("By machine and port, refused by RST: {ports}.", ports=_ports(refused))
+        )
+    if dead:
+        sentences.append(say("By machine and port, not answered: {ports}.", ports=_ports(dead)))
+    return sentences
+
+
+def _ports(connections: Sequence[Connection]) -> str:
+    """Where they went, each port once; the first of them where there are many."""
+    ports = list(
+        dict.fromkeys(f"{connection.server.node} {connection.port}" for connection in connections)
+    )
+    shown_ports, more = listed(ports[:_MOST_PORTS]), len(ports) - _MOST_PORTS
+    return say("{ports} and {n} more", ports=shown_ports, n=more) if more > 0 else shown_ports
+
+
+def upgraded(connection: Connection, protocol: str) -> Sentence:
     """What followed a response 101 (RFC 9110, 15.2.2)."""
     there, back = connection.dialogue.foreign
-    what = clean(name, 40) or "another protocol"
-    return (
-        f"They went over to {what}: {plural(there, 'byte')} to {connection.server.node}, "
-        f"{plural(back, 'byte')} back."
-    )
+    values = {
+        "there": byte_count(there),
+        "server": connection.server.node,
+        "back": byte_count(back),
+    }
+    if not protocol:
+        return say(
+            "They went over to another protocol: {there} to {server}, {back} back.", **values
+        )
+    return say(
+        "They went over to {protocol}: {there} to {server}, {back} back.",
+        protocol=clean(protocol, 40), **values,
+    )  # fmt: skip
