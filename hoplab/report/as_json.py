@@ -7,10 +7,15 @@ statement that is not in the story.
 Numbers of trips ("#n") are places in `trips`, from 1. `sent` and `received` of a leg are frame
 numbers of `capture.pcapng`, as Wireshark shows them in `frame.number`. Times: `*_ns` since the
 Unix epoch, `ms` since the first frame.
+
+Where frames went round a loop of switches there may be tens of thousands of packets. Then `trips`
+has the first of each kind alone, and so have the lists of trips elsewhere; a trip is found by its
+`number`, and `left_out` says how many are missing. `summary` counts all of them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from hoplab.story.faults import STRICT, Faults
@@ -26,8 +31,11 @@ from hoplab.story.records import (
     Summary,
     Trip,
 )
+from hoplab.story.storms import firsts, storming
 
 FORMAT = 1
+STORM_KEPT_OF_EACH = 50  # packets of a kind, in a run with a storm; `storms.kind_of` has the kinds
+STORM_KEPT = 500  # packets in all, there
 
 
 def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
@@ -35,15 +43,20 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     could not be told; `untold` names that."""
     request = story.request
     trips, steps = [], []
+    kept = {trip.number for trip in story.trips}
+    if storming(story.trips):
+        kept = firsts(story.trips, STORM_KEPT_OF_EACH, STORM_KEPT)
+    left_out = [trip for trip in story.trips if trip.number not in kept]
     for trip in story.trips:
-        with faults.part(f"packet #{trip.number} in JSON"):
-            trips.append(_trip(trip))
+        if trip.number in kept:
+            with faults.part(f"packet #{trip.number} in JSON"):
+                trips.append(_trip(trip))
     for step in story.steps:
         with faults.part(f"the step {step.key} in JSON"):
-            steps.append(_step(step))
+            steps.append(_step(step, kept))
     outcome: dict[str, Any] = {"ok": False, "code": "untold"}
     with faults.part("how it ended in JSON"):
-        outcome = _outcome(story.outcome)
+        outcome = _outcome(story.outcome, kept)
     summary: dict[str, Any] = {}
     with faults.part("the numbers in JSON"):
         summary = _summary(story.summary)
@@ -61,34 +74,52 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
         "outcome": outcome,
         "steps": steps,
         "trips": trips,
+        **({"left_out": _left_out(left_out)} if left_out else {}),
+        **({"alerts": story.alerts} if story.alerts else {}),
         "summary": summary,
         **({"untold": faults.as_data()} if len(faults) else {}),
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _left_out(trips: list[Trip]) -> dict[str, Any]:
+    """What a run with a storm had more than it has room for here."""
+    return {
+        "reason": "storm",
+        "kept_of_each_kind": STORM_KEPT_OF_EACH,
+        "kept_at_most": STORM_KEPT,
+        "trips": len(trips),
+        "frames": sum(trip.frames for trip in trips),
+        "kinds": dict(Counter(trip.kind for trip in trips).most_common()),
+    }
+
+
+def _outcome(outcome: Outcome, kept: set[int]) -> dict[str, Any]:
     return {
         "ok": outcome.ok,
         "code": outcome.code,
         "sentence": outcome.sentence,
         "why": outcome.why,
         "where": outcome.where,
-        "evidence": outcome.evidence,
+        "evidence": [number for number in outcome.evidence if number in kept],
         "status": outcome.status,
         "bytes": outcome.bytes,
         "ms": _ms(outcome.ms),
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: Step, kept: set[int]) -> dict[str, Any]:
     return {
         "key": step.key,
         "number": step.number,
         "heading": step.heading,
         "lesson": step.lesson,
-        "trips": step.trips,
+        "trips": [number for number in step.trips if number in kept],
         "mapping": [
-            {"textbook": one.textbook, "trips": list(one.trips), "real": one.real}
+            {
+                "textbook": one.textbook,
+                "trips": [number for number in one.trips if number in kept],
+                "real": one.real,
+            }
             for one in step.mapping
         ],
         "remarks": [{"code": one.code, "text": one.text} for one in step.remarks],

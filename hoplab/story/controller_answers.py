@@ -28,13 +28,14 @@ OpenFlow (`hoplab.decode.openflow`), layout.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hoplab.decode.openflow import NO_BUFFER, VERSION, VERSIONS, Match, Message
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
+from hoplab.sentences import say
 from hoplab.story.conversation import Connection, Said
 from hoplab.story.records import Decision, Trip
 from hoplab.story.titles import plural
@@ -234,6 +235,7 @@ class Known:
     tables: dict[str, _Tables] = field(default_factory=dict)
     open: dict[Connection, bool] = field(default_factory=dict)
     unread: dict[Connection, str] = field(default_factory=dict)  # version, if it is not read here
+    missing: set[str] = field(default_factory=set)  # switches that have had no flow for a frame
 
     def learn(self, wiring: Wiring, said: Sequence[Said], arrivals: Iterable[Arrival]) -> None:
         """Take up messages, and frames at switches, that are looked at no more."""
@@ -250,6 +252,7 @@ class Known:
         message = one.message.inner or one.message
         self.open[one.connection] = message.kind != "closed"
         self.note_version(one)
+        self.note_question(one)
         node = self.switches.get(one.connection)
         if node is not None and message.kind == ("flow-removed" if one.up else "flow-mod"):
             self.tables.setdefault(node, _Tables()).apply(message, one.t_ns)
@@ -259,6 +262,13 @@ class Known:
         mine = [one for one, owner in self.switches.items() if owner == node and one in self.open]
         known = [self.open[one] for one in mine or self.open]
         return bool(known) and not any(known)
+
+    def note_question(self, one: Said) -> None:
+        """What a question tells of the switch: no flow of its own takes all frames."""
+        node = self.switches.get(one.connection)
+        message = one.message
+        if node is not None and message.kind == "packet-in" and message.reason == "no-match":
+            self.missing.add(node)
 
     def note_version(self, one: Said) -> None:
         """Which version is spoken on a connection: the same from the first message to the last, but
@@ -285,7 +295,8 @@ class Known:
     def copy(self) -> Known:
         """One that may be changed without this one."""
         tables = {node: one.copy() for node, one in self.tables.items()}
-        return Known(dict(self.switches), tables, dict(self.open), dict(self.unread))
+        unread, missing = dict(self.unread), set(self.missing)
+        return Known(dict(self.switches), tables, dict(self.open), unread, missing)
 
 
 def add_decisions(
@@ -319,7 +330,8 @@ def decide(
     _join(arrivals, said, known.switches)
     for one in said:
         known.note_version(one)
-    answers = _Answers(said, now_ns)
+        known.note_question(one)
+    answers, questions = _Answers(said, now_ns), _questions(said, known.switches)
     place = 0
     for arrival in arrivals:
         asked = arrival.question
@@ -331,7 +343,9 @@ def decide(
         tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
         if asked is None:
             alone, unread = known.alone(arrival.node), known.unread_version(arrival.node)
-            decision = _unasked(wiring, arrival, tables, alone, unread)
+            decision = _unasked(wiring, arrival, tables, known, alone, unread)
+            if decision is not None and decision.answer == "flood" and not decision.flow:
+                decision = _perhaps_asked(arrival, decision, questions)
         else:
             decision = _asked(wiring, arrival, asked, answers, tables)
             waits = now_ns is not None and now_ns - asked.t_ns < AT_MOST_NS
@@ -599,7 +613,7 @@ def _flow(wiring: Wiring, node: str, message: Message) -> str:
 
 
 def _unasked(
-    wiring: Wiring, arrival: Arrival, known: _Tables, alone: bool, unread: str
+    wiring: Wiring, arrival: Arrival, tables: _Tables, known: Known, alone: bool, unread: str
 ) -> Decision | None:
     """Why a frame was flooded, or went nowhere, that nobody was asked about.
 
@@ -618,7 +632,7 @@ def _unasked(
     if unread:
         text = f"why {node} floods this is not known: it speaks OpenFlow {unread} with its "
         return Decision(node, leg, "unknown", text + "controller, which is not read here", "flood")
-    flow = known.decide(arrival.in_port, arrival.data, arrival.t_ns)
+    flow = tables.decide(arrival.in_port, arrival.data, arrival.t_ns)
     asked = f"{node} did not ask the controller"
     if flow is not None and (flow.floods or _does(wiring, arrival, flow)):
         words = f"table {flow.table}, priority {flow.priority}, {flow.match}"
@@ -626,14 +640,47 @@ def _unasked(
         if not flow.floods:
             does = f"sends this to {' and '.join(_port(wiring, node, port) for port in flow.ports)}"
         text = f"{asked}: a flow it has {does} ({words})"
-        if not known.whole:
+        if not tables.whole:
             text = f"{asked}: most likely a flow that came during the capture {does} ({words})"
         return Decision(node, leg, "flow", text, "flood", flow=words)
-    if known.changed or known.whole:
+    # A flow that floods whatever comes would have taken the frames that it had no flow for.
+    if tables.changed or tables.whole or node in known.missing:
         text = f"{asked}, and the capture does not show by which flow it floods this"
         return Decision(node, leg, "unknown", text, "flood")
     text = f"{asked}: a flow floods this, most likely one from before the capture"
     return Decision(node, leg, "flow", text, "flood")
+
+
+def _questions(
+    said: Sequence[Said], switches: Mapping[Connection, str]
+) -> dict[tuple[str, bytes], list[Said]]:
+    """What switches asked, by switch and by the first bytes of the frame, in order of time."""
+    questions: dict[tuple[str, bytes], list[Said]] = {}
+    for one in said:
+        node = switches.get(one.connection)
+        if one.message.kind == "packet-in" and node is not None:
+            questions.setdefault((node, one.message.data[:_KEY]), []).append(one)
+    return questions
+
+
+def _perhaps_asked(
+    arrival: Arrival, decision: Decision, questions: Mapping[tuple[str, bytes], list[Said]]
+) -> Decision:
+    """The decision about a frame for which no question was found, unless the switch asked about
+    others with the same bytes at that time: then it may be one of them, as where a host answers
+    each copy of a storm."""
+    near = questions.get((arrival.node, arrival.data[:_KEY]), [])
+    for place in range(bisect_left(near, arrival.t_ns - SLACK_NS, key=_time_of), len(near)):
+        if near[place].t_ns - arrival.t_ns > AT_MOST_NS:
+            break
+        if _same(arrival.data, near[place].message.data):
+            text = say(
+                "{node} asked the controller about frames with these bytes; whether this was one "
+                "of them is not known",
+                node=arrival.node,
+            )
+            return Decision(arrival.node, arrival.leg, "unknown", text, "flood")
+    return decision
 
 
 def _does(wiring: Wiring, arrival: Arrival, flow: _Flow) -> bool:

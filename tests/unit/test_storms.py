@@ -15,6 +15,7 @@ from hoplab.capture import pcapng
 from hoplab.capture.observation import Reception
 from hoplab.follow.follow import follow
 from hoplab.follow.tree import STORM_FROM
+from hoplab.report.as_json import to_dict
 from hoplab.report.language import language
 from hoplab.report.terminal import render
 from hoplab.story.records import Story
@@ -220,3 +221,23 @@ def test_pieces_of_older_storms_are_one_line() -> None:
     lines = render(story).splitlines()
     assert len(lines) <= 60, "\n".join(lines)
     assert sum("when the capture began" in line for line in lines) < 6, "\n".join(lines)
+
+
+def test_a_storm_as_data_is_bounded_and_says_what_it_leaves_out() -> None:
+    net = loop(SHAPES["three"])
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
+    for number in range(240):
+        other = ANSWER[:-1] + bytes((number,))
+        net.plan((2 + number) * nm.MS // 10, lambda other=other: net.send("h2-eth0", other, None))
+    net.run(20000)
+    story = story_of(net.case())
+    data = to_dict(story)
+    numbers = [trip["number"] for trip in data["trips"]]
+    left_out = data["left_out"]
+    assert numbers[0] == 1 and len(numbers) <= 2 * left_out["kept_of_each_kind"]
+    assert left_out["trips"] + len(numbers) == data["summary"]["trips"] == len(story.trips)
+    kept = sum(trip.frames for trip in story.trips if trip.number in numbers)
+    assert left_out["frames"] + kept == data["summary"]["frames"]
+    assert {number for step in data["steps"] for number in step["trips"]} == set(numbers)
+    assert set(data["outcome"]["evidence"]) <= set(numbers)
+    assert data["alerts"] == story.alerts
