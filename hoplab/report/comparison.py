@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from hoplab.report.cells import cells, ljust, rjust
 from hoplab.report.language import ENGLISH, Language
-from hoplab.report.numbers import health
+from hoplab.report.numbers import health, not_alike
 from hoplab.report.terminal import _Page as Page
+from hoplab.sentences import listed, say, term
 from hoplab.story import costs
 from hoplab.story.records import LinkCount, Summary, Transfer
 
@@ -40,14 +41,14 @@ def render(
     cables."""
     tr = ENGLISH if ascii else tr
     page = Page(max(60, width), color, ascii, "normal", 1, 3, tr)
-    page.wrap(tr.comma.join(name for name, _ in sides), 0, "bold")
+    page.wrap(tr(listed(name for name, _ in sides)), 0, "bold")
     page.line(place, "dim")
     for sentence in costs.sentences(sides):
         page.wrap(tr(sentence), 0)
     for sentence in faults:
         page.wrap(f"✗ {tr(sentence)}", 0, "red", hang=2)
     for sentence in differences:
-        page.wrap(f"✗ {tr('Not alike:')} {tr(sentence)}", 0, "red", hang=2)
+        page.wrap(f"✗ {tr(not_alike(tr(sentence)))}", 0, "red", hang=2)
     page.line()
     page.wrap(tr(HOW), 0, "dim")
     for command in commands:
@@ -63,7 +64,7 @@ def render(
     return page.text()
 
 
-HOW = (
+HOW = term(
     "Each ran on a fresh lab of its own, one after the other. Every figure is counted in captured "
     "frames."
 )
@@ -71,34 +72,43 @@ HOW = (
 
 def _transfers(page: Page, sides: Sequence[tuple[str, Summary]]) -> None:
     tr = page.tr
-    found = [{(one.sender, one.receiver): one for one in each.transfers} for _, each in sides]
-    pairs = costs.paired([each for _, each in sides])
-    page.rule(tr("Throughput and what was sent again"))
+    summaries = [summary for _, summary in sides]
+    transfers = [
+        {(transfer.sender, transfer.receiver): transfer for transfer in summary.transfers}
+        for summary in summaries
+    ]
+    pairs = costs.paired(summaries)
+    page.rule(tr(term("Throughput and what was sent again")))
     rows: list[list[str]] = []
     for pair, rates in pairs:
-        every = [each.get(pair) for each in found]
+        every = [of_side.get(pair) for of_side in transfers]
         rows += [
-            [" → ".join(pair), *("-" if each is None else costs.rate(each) for each in rates)],
-            [f"  {tr('duration')}", *(_seconds(each) for each in every)],
-            [f"  {tr('segments sent again')}", *(_again(each, tr) for each in every)],
+            [" → ".join(pair), *("-" if rate is None else costs.rate(rate) for rate in rates)],
+            [f"  {tr(term('duration'))}", *map(_seconds, every)],
+            [f"  {tr(term('segments sent again'))}", *(_again(each, tr) for each in every)],
         ]
     if not pairs:
-        page.wrap(tr("No host sent so much to another by TCP that a throughput can be told."), 3)
+        page.wrap(
+            tr(term("No host sent so much to another by TCP that a throughput can be told.")), 3
+        )
     totals = [
-        ("bytes on all cables", [f"{each.bytes:,}" for _, each in sides]),
-        ("arrived at hosts and routers", [f"{each.arrived_bytes:,}" for _, each in sides]),
-        ("of no use there", [f"{each.ignored_bytes:,}" for _, each in sides]),
+        (term("bytes on all cables"), [f"{each.bytes:,}" for each in summaries]),
+        (term("arrived at hosts and routers"), [f"{each.arrived_bytes:,}" for each in summaries]),
+        (term("of no use there"), [f"{each.ignored_bytes:,}" for each in summaries]),
     ]
     rows += [[tr(name), *cols] for name, cols in totals]
     _table(page, ["", *(name for name, _ in sides)], rows)
 
 
-def _seconds(one: Transfer | None) -> str:
-    return "-" if one is None else f"{one.busy_ns / 1e9:,.2f} s"
+def _seconds(transfer: Transfer | None) -> str:
+    return "-" if transfer is None else f"{transfer.busy_ns / 1e9:,.2f} s"
 
 
-def _again(one: Transfer | None, tr: Language) -> str:
-    return "-" if one is None else tr(f"{one.retransmissions:,} of {one.segments:,}")
+def _again(transfer: Transfer | None, tr: Language) -> str:
+    if transfer is None:
+        return "-"
+    again, segments = transfer.retransmissions, transfer.segments
+    return tr(say("{n:,} of {total:,}", n=again, total=segments))
 
 
 def _links(page: Page, sides: Sequence[tuple[str, Summary]]) -> None:
@@ -108,10 +118,11 @@ def _links(page: Page, sides: Sequence[tuple[str, Summary]]) -> None:
     ends = [key for key in ends if any(key in each and each[key].bytes for each in every)]
     if not ends:
         return
-    page.rule(tr("Bytes on every cable, and the part that its host had no use for"))
+    page.rule(tr(term("Bytes on every cable, and the part that its host had no use for")))
     names = _names([next(each[key] for each in every if key in each) for key in ends])
     directions = len(sides) == 2
-    heads = ["", *((["→", "←"] if directions else [tr("bytes")]) + [tr("no use")]) * len(sides)]
+    counted = ["→", "←"] if directions else [tr(term("bytes"))]
+    heads = ["", *[*counted, tr(term("no use"))] * len(sides)]
     rows = []
     for key, name in zip(ends[:MOST_LINKS], names, strict=False):
         row = [name]
@@ -122,7 +133,7 @@ def _links(page: Page, sides: Sequence[tuple[str, Summary]]) -> None:
     page.line(_over(page, rows, heads, [name for name, _ in sides]), "dim")
     _table(page, heads, rows)
     if len(ends) > MOST_LINKS:
-        page.wrap(tr(f"and {len(ends) - MOST_LINKS} more"), 3)
+        page.wrap(tr(say("and {n:,} more", n=len(ends) - MOST_LINKS)), 3)
 
 
 def _cells(link: LinkCount | None, directions: bool) -> list[str]:

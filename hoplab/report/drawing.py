@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hoplab.report import numbers
+from hoplab.report import numbers, phrases
 from hoplab.report.folding import chosen
 from hoplab.report.language import Language
 from hoplab.report.layout import arrange
@@ -26,7 +26,7 @@ def drawing(runs: Sequence[Run], tr: Language) -> str:
         story = run.story
         name = f"{called[place]}: " if len(runs) == 2 else ""
         drawn = arrange(run.wiring, story.setting.host)
-        placed.heading(name + numbers.title(story, tr))
+        placed.heading(name + tr.value(phrases.title(story)))
         placed.put(topology(drawn, run.wiring, story.summary, tr), drawn.width, drawn.height)
         told = chosen(story, MOST_PACKETS)
         for step, part in zip(story.steps[:MOST_STEPS], told, strict=False):

@@ -10,17 +10,20 @@ Wire facts: as in `hoplab.decode.packet`; the Internet checksum is RFC 1071.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from hoplab.decode import dns as wire_dns
 from hoplab.decode import http as wire_http
 from hoplab.decode import packet as wire
+from hoplab.sentences import listed, number_of, say, term
 from hoplab.story.titles import clean
 
 
 class Field(NamedTuple):
-    """Bytes start to end (exclusive) of the frame. `name` is unique within a layer of a frame."""
+    """Bytes start to end (exclusive) of the frame. `name` is unique within a layer of a frame.
+    Names, and what words there are in layers and values, are sentences (`hoplab.sentences`);
+    anything else of them is data, the same in every language."""
 
     layer: str
     name: str
@@ -31,10 +34,14 @@ class Field(NamedTuple):
 
 _ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x88CC: "LLDP"}
 _PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
-_ICMP = {0: "echo reply", 3: "unreachable", 5: "redirect", 8: "echo request", 11: "time exceeded"}
+_ICMP = {
+    0: term("echo reply"), 3: term("unreachable"), 5: term("redirect"), 8: term("echo request"),
+    11: term("time exceeded"),
+}  # fmt: skip
 _ICMP6 = {
-    1: "unreachable", 2: "packet too big", 3: "time exceeded", 128: "echo request",
-    129: "echo reply", 135: "neighbour solicitation", 136: "neighbour advertisement",
+    1: term("unreachable"), 2: term("packet too big"), 3: term("time exceeded"),
+    128: term("echo request"), 129: term("echo reply"), 135: term("neighbour solicitation"),
+    136: term("neighbour advertisement"),
 }  # fmt: skip
 _FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "NS")
 
@@ -51,13 +58,15 @@ class _Cutter:
         return len(self.data) - self.at
 
     def take(
-        self, layer: str, name: str, size: int, say: Callable[[bytes], str] | None = None
+        self, layer: str, name: str, size: int, read: Callable[[bytes], str] | None = None
     ) -> bytes:
         """The next `size` bytes as a field: fewer if the frame ends, none if it has ended."""
         raw = self.data[self.at : self.at + max(0, size)]
         if raw:
-            cut = len(raw) < size
-            value = "cut" if cut else say(raw) if say is not None else str(number(raw))
+            if len(raw) < size:
+                value: str = term("cut")
+            else:
+                value = str(number(raw)) if read is None else read(raw)
             self.out.append(Field(layer, name, self.at, self.at + len(raw), value))
             self.at += len(raw)
         return raw
@@ -89,29 +98,29 @@ def _text(raw: bytes) -> str:
 
 
 def _size(raw: bytes) -> str:
-    return f"{len(raw):,} bytes" if len(raw) != 1 else "1 byte"
+    return number_of("{n:,} byte", "{n:,} bytes", len(raw))
 
 
-def _named(names: dict[int, str], form: str = "{}") -> Callable[[bytes], str]:
-    def say(raw: bytes) -> str:
-        value = number(raw)
-        name = names.get(value)
-        return f"{form.format(value)} ({name})" if name else form.format(value)
+def _named(names: Mapping[int, str], form: str = "{}") -> Callable[[bytes], str]:
+    def read(raw: bytes) -> str:
+        value = form.format(number(raw))
+        name = names.get(number(raw))
+        return say("{value} ({name})", value=value, name=name) if name else value
 
-    return say
+    return read
 
 
 def fields(data: bytes) -> list[Field]:
     """All fields of a frame that begins with the destination MAC."""
     cut = _Cutter(data)
-    cut.take("Ethernet", "destination", 6, _mac)
-    cut.take("Ethernet", "source", 6, _mac)
-    kind = number(cut.take("Ethernet", "type", 2, _named(_ETHERTYPES, "0x{:04x}")))
+    cut.take("Ethernet", term("destination"), 6, _mac)
+    cut.take("Ethernet", term("source"), 6, _mac)
+    kind = number(cut.take("Ethernet", term("type"), 2, _named(_ETHERTYPES, "0x{:04x}")))
     tag = 1
     while kind in (wire.ETH_VLAN, wire.ETH_QINQ) and cut.left() >= 4:
         layer = "802.1Q" if tag == 1 else f"802.1Q {tag}"
-        cut.take(layer, "VLAN", 2, lambda raw: str(number(raw) & 0x0FFF))
-        kind = number(cut.take(layer, "type", 2, _named(_ETHERTYPES, "0x{:04x}")))
+        cut.take(layer, term("VLAN"), 2, lambda raw: str(number(raw) & 0x0FFF))
+        kind = number(cut.take(layer, term("type"), 2, _named(_ETHERTYPES, "0x{:04x}")))
         tag += 1
     whole = len(wire.strip_padding(data))
     if kind == wire.ETH_ARP:
@@ -121,21 +130,22 @@ def fields(data: bytes) -> list[Field]:
     elif kind == wire.ETH_IPV6:
         _ipv6(cut, whole)
     if cut.at < whole:
-        cut.take("data", "payload", whole - cut.at, _size)
-    cut.take("Ethernet", "padding", cut.left(), _size)
+        cut.take(term("data"), term("payload"), whole - cut.at, _size)
+    cut.take("Ethernet", term("padding"), cut.left(), _size)
     return cut.out
 
 
 def _arp(cut: _Cutter) -> None:
-    cut.take("ARP", "hardware type", 2, _named({1: "Ethernet"}))
-    cut.take("ARP", "protocol type", 2, _named(_ETHERTYPES, "0x{:04x}"))
-    size = number(cut.take("ARP", "hardware size", 1))
-    length = number(cut.take("ARP", "protocol size", 1))
-    cut.take("ARP", "operation", 2, _named({1: "request", 2: "reply"}))
+    cut.take("ARP", term("hardware type"), 2, _named({1: "Ethernet"}))
+    cut.take("ARP", term("protocol type"), 2, _named(_ETHERTYPES, "0x{:04x}"))
+    size = number(cut.take("ARP", term("hardware size"), 1))
+    length = number(cut.take("ARP", term("protocol size"), 1))
+    cut.take("ARP", term("operation"), 2, _named({1: "request", 2: "reply"}))
     if (size, length) == (6, 4):
-        for who in ("sender", "target"):
-            cut.take("ARP", f"{who} MAC", 6, _mac)
-            cut.take("ARP", f"{who} IP", 4, _ip4)
+        cut.take("ARP", term("sender MAC"), 6, _mac)
+        cut.take("ARP", term("sender IP"), 4, _ip4)
+        cut.take("ARP", term("target MAC"), 6, _mac)
+        cut.take("ARP", term("target IP"), 4, _ip4)
 
 
 def checksum(raw: bytes) -> int:
@@ -150,44 +160,54 @@ def _ipv4(cut: _Cutter, layer: str, whole: int) -> None:
     start = cut.at
     first = cut.data[start] if cut.left() else 0
     length = max(20, (first & 0x0F) * 4)
-    cut.take(layer, "version, header length", 1, lambda raw: f"{raw[0] >> 4}, {length} bytes")
-    cut.take(layer, "DSCP, ECN", 1, _hex)
-    cut.take(layer, "total length", 2)
-    cut.take(layer, "identification", 2, lambda raw: f"{number(raw)} (0x{raw.hex()})")
-    fragment = number(cut.take(layer, "flags, fragment offset", 2, _fragment))
-    cut.take(layer, "TTL", 1)
-    protocol = number(cut.take(layer, "protocol", 1, _named(_PROTOCOLS)))
+    cut.take(layer, term("version, header length"), 1, lambda raw: _version(raw, length))
+    cut.take(layer, term("DSCP, ECN"), 1, _hex)
+    cut.take(layer, term("total length"), 2)
+    cut.take(layer, term("identification"), 2, lambda raw: f"{number(raw)} (0x{raw.hex()})")
+    fragment = number(cut.take(layer, term("flags, fragment offset"), 2, _fragment))
+    cut.take(layer, term("TTL"), 1)
+    protocol = number(cut.take(layer, term("protocol"), 1, _named(_PROTOCOLS)))
     right = checksum(cut.data[start : start + length]) == 0
-    cut.take(
-        layer, "header checksum", 2, lambda raw: f"{_hex(raw)} ({'right' if right else 'wrong'})"
-    )
-    cut.take(layer, "source", 4, _ip4)
-    cut.take(layer, "destination", 4, _ip4)
+    cut.take(layer, term("header checksum"), 2, lambda raw: _checked(raw, right))
+    cut.take(layer, term("source"), 4, _ip4)
+    cut.take(layer, term("destination"), 4, _ip4)
     if length > 20:
-        cut.take(layer, "options", length - 20, _size)
+        cut.take(layer, term("options"), length - 20, _size)
     if not fragment & 0x1FFF:
         _upper(cut, protocol, whole, 4)
+
+
+def _version(raw: bytes, length: int) -> str:
+    return say("{version}, {n} bytes", version=raw[0] >> 4, n=length)
+
+
+def _checked(raw: bytes, right: bool) -> str:
+    """A checksum, and whether it is the one that the header's bytes make."""
+    if right:
+        return say("{value} (right)", value=_hex(raw))
+    return say("{value} (wrong)", value=_hex(raw))
 
 
 def _fragment(raw: bytes) -> str:
     value = number(raw)
     names = [name for bit, name in ((0x4000, "DF"), (0x2000, "MF")) if value & bit]
-    return ", ".join([*names, f"offset {(value & 0x1FFF) * 8}"])
+    return listed([*names, say("offset {n}", n=(value & 0x1FFF) * 8)])
 
 
 def _ipv6(cut: _Cutter, whole: int) -> None:
-    cut.take("IPv6", "version, class, flow label", 4, _hex)
-    cut.take("IPv6", "payload length", 2)
-    protocol = number(cut.take("IPv6", "next header", 1, _named(_PROTOCOLS)))
-    cut.take("IPv6", "hop limit", 1)
-    cut.take("IPv6", "source", 16, _ip6)
-    cut.take("IPv6", "destination", 16, _ip6)
+    cut.take("IPv6", term("version, class, flow label"), 4, _hex)
+    cut.take("IPv6", term("payload length"), 2)
+    protocol = number(cut.take("IPv6", term("next header"), 1, _named(_PROTOCOLS)))
+    cut.take("IPv6", term("hop limit"), 1)
+    cut.take("IPv6", term("source"), 16, _ip6)
+    cut.take("IPv6", term("destination"), 16, _ip6)
     count = 0
     while protocol in (0, 43, 60) and cut.left() >= 8:
         count += 1
+        extension = say("IPv6 extension {n}", n=count)
         size = (cut.data[cut.at + 1] + 1) * 8
-        protocol = number(cut.take(f"IPv6 extension {count}", "next header", 1))
-        cut.take(f"IPv6 extension {count}", "rest", size - 1, _size)
+        protocol = number(cut.take(extension, term("next header"), 1))
+        cut.take(extension, term("rest"), size - 1, _size)
     _upper(cut, protocol, whole, 6)
 
 
@@ -197,10 +217,10 @@ def _upper(cut: _Cutter, protocol: int, whole: int, version: int) -> None:
     if protocol == wire.PROTO_TCP:
         _tcp(cut, whole)
     elif protocol == wire.PROTO_UDP:
-        source = number(cut.take("UDP", "source port", 2))
-        destination = number(cut.take("UDP", "destination port", 2))
-        cut.take("UDP", "length", 2)
-        cut.take("UDP", "checksum", 2, _hex)
+        source = number(cut.take("UDP", term("source port"), 2))
+        destination = number(cut.take("UDP", term("destination port"), 2))
+        cut.take("UDP", term("length"), 2)
+        cut.take("UDP", term("checksum"), 2, _hex)
         if wire_dns.PORT in (source, destination):
             _dns(cut, whole)
     elif protocol in (wire.PROTO_ICMP, wire.PROTO_ICMPV6):
@@ -209,37 +229,38 @@ def _upper(cut: _Cutter, protocol: int, whole: int, version: int) -> None:
 
 def _icmp(cut: _Cutter, whole: int, version: int) -> None:
     layer = "ICMP" if version == 4 else "ICMPv6"
-    kind = number(cut.take(layer, "type", 1, _named(_ICMP if version == 4 else _ICMP6)))
-    cut.take(layer, "code", 1)
-    cut.take(layer, "checksum", 2, _hex)
+    kind = number(cut.take(layer, term("type"), 1, _named(_ICMP if version == 4 else _ICMP6)))
+    cut.take(layer, term("code"), 1)
+    cut.take(layer, term("checksum"), 2, _hex)
     if kind in ((0, 8) if version == 4 else (128, 129)):
-        cut.take(layer, "identifier", 2)
-        cut.take(layer, "sequence number", 2)
-        cut.take(layer, "data", whole - cut.at, _size)
+        cut.take(layer, term("identifier"), 2)
+        cut.take(layer, term("sequence number"), 2)
+        cut.take(layer, term("data"), whole - cut.at, _size)
         return
-    cut.take(layer, "rest of header", 4, _hex)
+    cut.take(layer, term("rest of header"), 4, _hex)
     if version == 6 and kind in (135, 136):
-        cut.take(layer, "target", 16, _ip6)
-        cut.take(layer, "options", whole - cut.at, _size)
+        cut.take(layer, term("target"), 16, _ip6)
+        cut.take(layer, term("options"), whole - cut.at, _size)
     elif version == 4 and kind in wire.ICMP_ERRORS:
-        cut.take(layer, "quoted packet", whole - cut.at, _size)
+        cut.take(layer, term("quoted packet"), whole - cut.at, _size)
 
 
 def _tcp(cut: _Cutter, whole: int) -> None:
-    ports = [number(cut.take("TCP", f"{which} port", 2)) for which in ("source", "destination")]
-    cut.take("TCP", "sequence number", 4)
-    cut.take("TCP", "acknowledgement number", 4)
-    bits = number(cut.take("TCP", "header length, flags", 2, _tcp_flags))
-    cut.take("TCP", "window", 2)
-    cut.take("TCP", "checksum", 2, _hex)
-    cut.take("TCP", "urgent pointer", 2)
+    source = number(cut.take("TCP", term("source port"), 2))
+    destination = number(cut.take("TCP", term("destination port"), 2))
+    cut.take("TCP", term("sequence number"), 4)
+    cut.take("TCP", term("acknowledgement number"), 4)
+    bits = number(cut.take("TCP", term("header length, flags"), 2, _tcp_flags))
+    cut.take("TCP", term("window"), 2)
+    cut.take("TCP", term("checksum"), 2, _hex)
+    cut.take("TCP", term("urgent pointer"), 2)
     options = min((bits >> 12) * 4 - 20, whole - cut.at)
     if options > 0:
-        cut.take("TCP", "options", options, _size)
+        cut.take("TCP", term("options"), options, _size)
     if cut.at >= whole:
         return
-    if wire_dns.PORT in ports and whole - cut.at > 14:
-        cut.take("DNS", "length", 2)
+    if wire_dns.PORT in (source, destination) and whole - cut.at > 14:
+        cut.take("DNS", term("length"), 2)
         _dns(cut, whole)
         return
     if wire_http.parse(cut.data[cut.at : whole]) is not None:
@@ -249,7 +270,7 @@ def _tcp(cut: _Cutter, whole: int) -> None:
 def _tcp_flags(raw: bytes) -> str:
     bits = number(raw)
     names = [name for place, name in enumerate(_FLAGS) if bits >> place & 1]
-    return f"{(bits >> 12) * 4} bytes, {' '.join(names) or '-'}"
+    return say("{n} bytes, {flags}", n=(bits >> 12) * 4, flags=" ".join(names) or "-")
 
 
 def _http(cut: _Cutter, whole: int) -> None:
@@ -261,44 +282,50 @@ def _http(cut: _Cutter, whole: int) -> None:
         place += 1
         line = cut.data[cut.at : end]
         if not line.strip():
-            cut.take("HTTP", "end of head", end - cut.at, lambda raw: "")
+            cut.take("HTTP", term("end of head"), end - cut.at, lambda raw: "")
             break
-        name = "start line" if place == 1 else f"header {place - 1}"
+        name = term("start line") if place == 1 else say("header {n}", n=place - 1)
         cut.take("HTTP", name, end - cut.at, _text)
     if cut.at < whole:
-        cut.take("HTTP", "body", whole - cut.at, _size)
+        cut.take("HTTP", term("body"), whole - cut.at, _size)
 
 
 def _dns(cut: _Cutter, whole: int) -> None:
     start = cut.at
     message = wire_dns.parse(cut.data[start:whole])
-    cut.take("DNS", "id", 2, _hex)
-    cut.take("DNS", "flags", 2, _dns_flags)
-    for name in ("questions", "answers", "authority", "additional"):
-        cut.take("DNS", f"number of {name}", 2)
+    cut.take("DNS", term("id"), 2, _hex)
+    cut.take("DNS", term("flags"), 2, _dns_flags)
+    cut.take("DNS", term("number of questions"), 2)
+    cut.take("DNS", term("number of answers"), 2)
+    cut.take("DNS", term("number of authority"), 2)
+    cut.take("DNS", term("number of additional"), 2)
     if message is None or cut.at >= whole:
         return
     for place, (name, kind) in enumerate(message.questions, 1):
         end = _name_end(cut.data, cut.at, whole) + 4
         if end > whole:
             break
-        cut.take("DNS", f"question {place}", end - cut.at, _fixed(f"{kind} {clean(name, 80)}"))
-    for section in ("answers", "authority", "additional"):
-        for place, (name, kind, ttl, value) in enumerate(getattr(message, section), 1):
-            end = _name_end(cut.data, cut.at, whole)
-            if end + 10 > whole:
-                break
-            end += 10 + number(cut.data[end + 8 : end + 10])
-            if end > whole:
-                break
-            said = f"{clean(name, 60)} {ttl} {kind} {clean(value, 60)}"
-            cut.take("DNS", f"{section} {place}", end - cut.at, _fixed(said))
+        question = say("question {n}", n=place)
+        cut.take("DNS", question, end - cut.at, _fixed(f"{kind} {clean(name, 80)}"))
+    titles = [say("answers {n}", n=place + 1) for place in range(len(message.answers))]
+    titles += [say("authority {n}", n=place + 1) for place in range(len(message.authority))]
+    titles += [say("additional {n}", n=place + 1) for place in range(len(message.additional))]
+    records = [*message.answers, *message.authority, *message.additional]
+    for title, (name, kind, ttl, value) in zip(titles, records, strict=True):
+        end = _name_end(cut.data, cut.at, whole)
+        if end + 10 > whole:
+            break
+        end += 10 + number(cut.data[end + 8 : end + 10])
+        if end > whole:
+            break
+        record = f"{clean(name, 60)} {ttl} {kind} {clean(value, 60)}"
+        cut.take("DNS", title, end - cut.at, _fixed(record))
     if cut.at < whole:
-        cut.take("DNS", "rest", whole - cut.at, _size)
+        cut.take("DNS", term("rest"), whole - cut.at, _size)
 
 
-def _fixed(said: str) -> Callable[[bytes], str]:
-    return lambda raw: said
+def _fixed(text: str) -> Callable[[bytes], str]:
+    return lambda raw: text
 
 
 def _dns_flags(raw: bytes) -> str:
@@ -341,11 +368,11 @@ def changes(before: bytes, after: bytes) -> tuple[list[Change], int]:
     out, same = [], 0
     for layer, name in dict.fromkeys([*old, *new]):
         was, raw = old.get((layer, name), ("", b""))
-        now, other = new.get((layer, name), ("", b""))
-        if raw == other:
+        now, raw_now = new.get((layer, name), ("", b""))
+        if raw == raw_now:
             same += 1
         elif was == now:
-            out.append(Change(layer, name, was, f"{now}, but other bytes"))
+            out.append(Change(layer, name, was, say("{value}, but other bytes", value=now)))
         else:
             out.append(Change(layer, name, was, now))
     return out, same

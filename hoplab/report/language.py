@@ -101,7 +101,7 @@ class Language:
         if isinstance(text, Sentence):
             return self._filled(text)
         if isinstance(text, Listing):
-            return self.comma.join(map(self._value, text.items))
+            return self.comma.join(map(self._item, text.items))
         if isinstance(text, Together):
             return self.joint.join(map(self, text.parts))
         known = self._known.get(text)
@@ -138,11 +138,15 @@ class Language:
             template = self._translations.gettext(sentence.template)
         if not template:
             return self._find(str(sentence))
-        values = {name: self._value(value) for name, value in sentence.values.items()}
+        values = {name: self.value(value) for name, value in sentence.values.items()}
         return template.format_map(values) if values else template
 
-    def _value(self, value: Any) -> Any:
-        """Values that are sentences are translated; names, addresses and numbers stay."""
+    def _item(self, item: str) -> str:
+        """A single word is a name; more of them may be a sentence that is looked up as text."""
+        return self(item) if " " in item else str(self.value(item))
+
+    def value(self, value: Any) -> Any:
+        """What is a sentence in this language; names, addresses and numbers as they are."""
         return self(value) if isinstance(value, Sentence | Listing | Together) else value
 
     def _find(self, text: str) -> str:

@@ -7,46 +7,47 @@ from collections.abc import Sequence
 
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
+from hoplab.report.phrases import capture_told
 from hoplab.runs import Run
+from hoplab.sentences import Sentence, listed, say, term
 from hoplab.story import costs, same_start
 from hoplab.story.records import LinkCount, Story, Summary
-from hoplab.story.titles import capture_faults, capture_remarks, count_kind, queue_loss
+from hoplab.story.titles import count_kind, queue_loss
 
 BAR = 220.0
-HOLLOW = "The hollow end of a bar: frames that nobody at that link needed."
+HOLLOW = term("The hollow end of a bar: frames that nobody at that link needed.")
 
 
 def cards(summary: Summary, tr: Language) -> Markup:
     """The few numbers that matter, large."""
-    share = summary.ignored_percent
-    shown: list[tuple[str, str]] = [
-        (f"{summary.trips:,}", "packets"),
-        (f"{summary.frames:,}", "frames on links"),
-        (f"{summary.arrivals:,}", "frames that arrived at hosts and routers"),
-        (f"{summary.ignored:,} ({share})", "of them not for the one that got it"),
-        (f"{summary.lost:,}", "frames lost on the way"),
-    ]
     return tag(
-        "div", [tag("div", tag("b", value), tag("span", tr(name))) for value, name in shown],
+        "div",
+        [tag("div", tag("b", value), tag("span", tr(name))) for value, name in totals_of(summary)],
         cls="cards",
-    )  # fmt: skip
+    )
 
 
-def kinds(summary: Summary, tr: Language) -> str:
-    """'3 ARP requests, 1 SYN', in the reader's language."""
-    return tr.comma.join(tr(count_kind(kind, count)) for kind, count in summary.kinds.items())
+def totals_of(summary: Summary) -> list[tuple[str, Sentence]]:
+    """(how many, of what), the few that matter."""
+    share = summary.ignored_percent
+    return [
+        (f"{summary.trips:,}", term("packets")),
+        (f"{summary.frames:,}", term("frames on links")),
+        (f"{summary.arrivals:,}", term("frames that arrived at hosts and routers")),
+        (f"{summary.ignored:,} ({share})", term("of them not for the one that got it")),
+        (f"{summary.lost:,}", term("frames lost on the way")),
+    ]
+
+
+def kinds(summary: Summary) -> Sentence:
+    """'By kind: 3 ARP requests, 1 SYN'."""
+    counts = listed(count_kind(kind, count) for kind, count in summary.kinds.items())
+    return say("By kind: {counts}", counts=counts)
 
 
 def health(summary: Summary, tr: Language) -> str:
     """Whether the capture is whole."""
-    found = summary.health
-    faults = [tr(fault) for fault in capture_faults(found)]
-    if faults:
-        low = tr("the numbers may be a little low.")
-        text = tr.label("Capture:", f"{tr.comma.join(faults)}; {low}")
-    else:
-        text = tr("Capture: complete, every frame found its place.")
-    return " ".join([text, *(tr(line) for line in capture_remarks(found))])
+    return tr(capture_told(summary.health))
 
 
 def losses(summary: Summary, tr: Language) -> list[str]:
@@ -87,9 +88,15 @@ def links(summary: Summary, tr: Language) -> Markup:
         )
         for link in summary.links
     ]
-    heads = [tr("link"), "→", "←", tr("frames"), tr("of them ignored"), ""]
-    heads += [tr.label("bytes", "→"), tr.label("bytes", "←")]
+    heads = link_heads(tr)
+    heads.insert(5, "")  # the bars
     return _table(heads, rows, numeric=(1, 2, 3, 4, 6, 7))
+
+
+def link_heads(tr: Language) -> list[str]:
+    """Of a table of links: frames by direction, in all and ignored; bytes by direction."""
+    heads = [tr(term("link")), "→", "←", tr(term("frames")), tr(term("of them ignored"))]
+    return [*heads, tr(term("bytes →")), tr(term("bytes ←"))]
 
 
 def _name(link: LinkCount) -> str:
@@ -104,15 +111,6 @@ def _table(heads: Sequence[str], rows: list[Markup], numeric: Sequence[int]) -> 
     return tag("div", tag("table", tag("thead", tag("tr", head)), tag("tbody", rows)), cls="scroll")
 
 
-def title(story: Story, tr: Language) -> str:
-    """What was done: 'client fetches http://…', or the command."""
-    if story.request is not None:
-        return tr(f"{story.request.client} fetches {story.request.url}")
-    if story.setting.command:
-        return f"{story.setting.host}: {story.setting.command}"
-    return tr("What the frames tell")
-
-
 def names(stories: Sequence[Story], folders: Sequence[str]) -> list[str]:
     """What to call the runs beside each other: their controllers, if these differ."""
     controllers = [story.setting.controller for story in stories]
@@ -125,71 +123,87 @@ def names(stories: Sequence[Story], folders: Sequence[str]) -> list[str]:
 
 def compare(runs: Sequence[Run], called: Sequence[str], tr: Language) -> Markup:
     """Two runs side by side: the totals, then every link."""
-    one, other = (run.story.summary for run in runs)
-    told, unlike = sentences(runs, called)
+    first, second = (run.story.summary for run in runs)
+    costs_told, differences = sentences(runs, called)
+    average = sentence(first, second, called)
     rows = [
         tag(
             "tr",
-            tag("th", tr.label("throughput", pair), scope="row"),
-            tag("td", first, cls="num"),
-            tag("td", second, cls="num"),
+            tag("th", tr(name), scope="row"),
+            tag("td", rate, cls="num"),
+            tag("td", second_rate, cls="num"),
             tag("td", ""),
         )
-        for pair, first, second in throughputs(one, other)
+        for name, rate, second_rate in throughputs(first, second)
     ]
     rows += [
         tag(
             "tr",
             tag("th", tr(name), scope="row"),
-            tag("td", f"{first:,}", cls="num"),
-            tag("td", f"{second:,}", cls="num"),
-            tag("td", _ratio(first, second), cls="num"),
+            tag("td", f"{count:,}", cls="num"),
+            tag("td", f"{second_count:,}", cls="num"),
+            tag("td", _ratio(count, second_count), cls="num"),
         )
-        for name, first, second in totals(one, other)
+        for name, count, second_count in totals(first, second)
     ]
     heads = ["", called[0], called[1], f"{called[0]} : {called[1]}"]
     return join(
-        tag("p", tr(said)) if (said := sentence(one, other, called)) else None,
-        [tag("p", tr(said)) for said in told],
-        [tag("p", tag("b", tr.label("Not alike:", tr(said)))) for said in unlike],
+        tag("p", tr(average)) if average else None,
+        [tag("p", tr(text)) for text in costs_told],
+        [tag("p", tag("b", tr(not_alike(tr(text))))) for text in differences],
         _table(heads, rows, numeric=range(1, 4)),
-        tag("h2", tr("Frames per link")),
-        _links_compared(one, other, called, tr),
+        tag("h2", tr(term("Frames per link"))),
+        _links_compared(first, second, called, tr),
         tag("p", tr(HOLLOW), cls="legend"),
     )  # fmt: skip
 
 
-def totals(one: Summary, other: Summary) -> list[tuple[str, int, int]]:
+def not_alike(difference: str) -> Sentence:
+    """A sentence on what differs between two runs that are compared, marked as that."""
+    return say("Not alike: {difference}", difference=difference)
+
+
+def totals(first: Summary, second: Summary) -> list[tuple[str, int, int]]:
     """What is counted, in both runs; what seldom happens only where it did."""
     seldom = [
-        ("of them dropped by switches", one.lost_in_switches, other.lost_in_switches),
-        ("frames that the capture missed", one.health.dropped, other.health.dropped),
+        (term("of them dropped by switches"), first.lost_in_switches, second.lost_in_switches),
+        (term("frames that the capture missed"), first.health.dropped, second.health.dropped),
     ]
     return [
-        ("packets", one.trips, other.trips),
-        ("frames on links", one.frames, other.frames),
-        ("frames that arrived at hosts and routers", one.arrivals, other.arrivals),
-        ("of them not for the one that got it", one.ignored, other.ignored),
+        (term("packets"), first.trips, second.trips),
+        (term("frames on links"), first.frames, second.frames),
+        (term("frames that arrived at hosts and routers"), first.arrivals, second.arrivals),
+        (term("of them not for the one that got it"), first.ignored, second.ignored),
         (
-            "packets for one card that left by several ports",
-            one.unicast_flooded,
-            other.unicast_flooded,
+            term("packets for one card that left by several ports"),
+            first.unicast_flooded,
+            second.unicast_flooded,
         ),
-        ("frames lost on the way", one.lost, other.lost),
+        (term("frames lost on the way"), first.lost, second.lost),
         *(row for row in seldom if row[1] or row[2]),
-        ("bytes of all frames on links", one.bytes, other.bytes),
-        ("bytes that arrived at hosts and routers", one.arrived_bytes, other.arrived_bytes),
-        ("bytes not for the one that got them", one.ignored_bytes, other.ignored_bytes),
-        ("TCP segments sent again", one.retransmissions, other.retransmissions),
+        (term("bytes of all frames on links"), first.bytes, second.bytes),
+        (
+            term("bytes that arrived at hosts and routers"),
+            first.arrived_bytes,
+            second.arrived_bytes,
+        ),
+        (
+            term("bytes not for the one that got them"),
+            first.ignored_bytes,
+            second.ignored_bytes,
+        ),
+        (term("TCP segments sent again"), first.retransmissions, second.retransmissions),
     ]
 
 
-def throughputs(one: Summary, other: Summary) -> list[tuple[str, str, str]]:
-    """('h1 → h2', '4.9 Mbit/s', '9.5 Mbit/s') for each that sent enough to another by TCP."""
-    rows = []
-    for pair, values in costs.paired((one, other)):
-        first, second = ("-" if value is None else costs.rate(value) for value in values)
-        rows.append((" → ".join(pair), first, second))
+def throughputs(first: Summary, second: Summary) -> list[tuple[str, str, str]]:
+    """('throughput h1 → h2', '4.9 Mbit/s', '9.5 Mbit/s') for each that sent enough to another by
+    TCP."""
+    rows: list[tuple[str, str, str]] = []
+    for (sender, receiver), rates in costs.paired((first, second)):
+        name = say("throughput {sender} → {receiver}", sender=sender, receiver=receiver)
+        before, after = ("-" if rate is None else costs.rate(rate) for rate in rates)
+        rows.append((name, before, after))
     return rows
 
 
@@ -199,19 +213,23 @@ def sentences(runs: Sequence[Run], called: Sequence[str]) -> tuple[list[str], li
         same_start.Side(name, run.wiring, run.story, run.began_ns, run.failed)
         for name, run in zip(called, runs, strict=True)
     ]
-    told = costs.sentences([(side.name, side.story.summary) for side in sides])
-    return told, same_start.all_differences(sides)
+    costs_told = costs.sentences([(side.name, side.story.summary) for side in sides])
+    return costs_told, same_start.all_differences(sides)
 
 
-def sentence(one: Summary, other: Summary, called: Sequence[str]) -> str:
+def sentence(first: Summary, second: Summary, called: Sequence[str]) -> str:
     """The comparison in one sentence, "" where there is nothing to compare."""
-    if not one.trips or not other.trips:
+    if not first.trips or not second.trips:
         return ""
-    first, second = one.frames / one.trips, other.frames / other.trips
-    return (
-        f"A packet took {first:.1f} frames with {called[0]} and {second:.1f} with {called[1]}; "
-        f"{one.ignored_percent} and {other.ignored_percent} of what arrived was not for the "
-        "one that got it."
+    return say(
+        "A packet took {frames:.1f} frames with {name} and {frames2:.1f} with {name2}; "
+        "{share} and {share2} of what arrived was not for the one that got it.",
+        frames=first.frames / first.trips,
+        name=called[0],
+        frames2=second.frames / second.trips,
+        name2=called[1],
+        share=first.ignored_percent,
+        share2=second.ignored_percent,
     )
 
 
@@ -220,33 +238,36 @@ def _ratio(first: int, second: int) -> str:
 
 
 def links_paired(
-    one: Summary, other: Summary
+    first: Summary, second: Summary
 ) -> list[tuple[LinkCount, LinkCount | None, LinkCount | None]]:
-    """(the link, as it was in one, as in the other) for every link that either run has."""
-    mine = {frozenset((link.a_interface, link.b_interface)): link for link in one.links}
-    theirs = {frozenset((link.a_interface, link.b_interface)): link for link in other.links}
-    both = {**theirs, **mine}
-    return [(both[key], mine.get(key), theirs.get(key)) for key in {**mine, **theirs}]
+    """(the link, as it was in the first, as in the second) for every link that either run has."""
+    earlier = {frozenset((link.a_interface, link.b_interface)): link for link in first.links}
+    later = {frozenset((link.a_interface, link.b_interface)): link for link in second.links}
+    either = {**later, **earlier}
+    return [(either[key], earlier.get(key), later.get(key)) for key in {**earlier, **later}]
 
 
-def _links_compared(one: Summary, other: Summary, called: Sequence[str], tr: Language) -> Markup:
-    most = max((link.frames for link in (*one.links, *other.links)), default=0)
+def _links_compared(
+    first: Summary, second: Summary, called: Sequence[str], tr: Language
+) -> Markup:
+    most = max((link.frames for link in (*first.links, *second.links)), default=0)
     rows = []
-    for link, *pair in links_paired(one, other):
+    for link, *pair in links_paired(first, second):
         cells: list[Child] = [tag("th", _name(link), scope="row", cls="mono")]
-        for place, found in enumerate(pair):
-            if found is None:
+        for place, count in enumerate(pair):
+            if count is None:
                 cells += [tag("td", "-", cls="num"), *(tag("td", "") for _ in range(4))]
                 continue
             cells += [
-                tag("td", tag("b", f"{found.frames:,}"), cls="num"),
-                tag("td", f"{found.ignored:,}" if found.ignored else "", cls="num"),
-                tag("td", _bar(found.frames, found.ignored, most, "second" if place else "")),
-                tag("td", f"{found.bytes:,}", cls="num"),
-                tag("td", found.unwanted_percent, cls="num"),
+                tag("td", tag("b", f"{count.frames:,}"), cls="num"),
+                tag("td", f"{count.ignored:,}" if count.ignored else "", cls="num"),
+                tag("td", _bar(count.frames, count.ignored, most, "second" if place else "")),
+                tag("td", f"{count.bytes:,}", cls="num"),
+                tag("td", count.unwanted_percent, cls="num"),
             ]
         rows.append(tag("tr", cells))
-    heads = [tr("link")]
+    heads = [tr(term("link"))]
+    of_each = [tr(term("of them ignored")), "", tr(term("bytes")), tr(term("no use"))]
     for name in called:
-        heads += [name, tr("of them ignored"), "", tr("bytes"), tr("no use")]
+        heads += [name, *of_each]
     return _table(heads, rows, numeric=(1, 2, 4, 5, 6, 7, 9, 10))

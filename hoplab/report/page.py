@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from hoplab import __version__
-from hoplab.report import frames, numbers
+from hoplab.report import frames, numbers, phrases
 from hoplab.report import sequence as lines
 from hoplab.report import topology as picture
 from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
@@ -28,15 +28,15 @@ from hoplab.report.language import Language, arrows
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.runs import Run
-from hoplab.sentences import say
+from hoplab.sentences import listed, number_of, say, term
 from hoplab.story.records import Step, Story, Trip
-from hoplab.story.titles import plural
 
 MOST_WITH_BYTES = 400  # packets; a page with the bytes of more would be slow to open
 MOST_PACKETS = 1000  # about; of more, runs of alike ones are folded, and the rest is counted
 MOST_STEPS = 60
 MOST_BESIDE = 760  # width of a picture that can stand beside another one
 MOST_ROWS = 100  # of a table beside the textbook
+LANGUAGE = term("en")  # the tag of the language that a page is written in (BCP 47)
 
 
 def asset(name: str) -> str:
@@ -51,13 +51,13 @@ def page(runs: Sequence[Run], tr: Language) -> str:
     links: list[tuple[str, str]] = []
     if len(runs) == 2:
         sections.append(_side_by_side(runs, called, tr))
-        links.append(("#compare", tr("Side by side")))
+        links.append(("#compare", tr(term("Side by side"))))
     for place, run in enumerate(runs):
         prefix = "" if len(runs) == 1 else "ab"[place] + "-"
         name = "" if len(runs) == 1 else called[place]
         sections.append(_run(run, prefix, name, tr))
         links += _links(run.story, prefix, name, tr)
-    title = " / ".join(dict.fromkeys(numbers.title(run.story, tr) for run in runs))
+    title = " / ".join(dict.fromkeys(tr.value(phrases.title(run.story)) for run in runs))
     style = asset("diagram.css") + asset("page.css")
     script = asset("page.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
@@ -73,13 +73,12 @@ def page(runs: Sequence[Run], tr: Language) -> str:
     )
     body = tag(
         "body",
-        tag("a", tr("Skip to the content"), href="#content", cls="skip"),
+        tag("a", tr(term("Skip to the content")), href="#content", cls="skip"),
         _menu(links, tr),
         tag("main", sections, _footer(tr), id="content"),
         tag("script", Markup(script)),
     )
-    language = "zh-CN" if tr.code == "zh" else "en"
-    return f"<!doctype html>\n{tag('html', head, body, lang=language)}\n"
+    return f"<!doctype html>\n{tag('html', head, body, lang=tr(LANGUAGE))}\n"
 
 
 def _hash(text: str) -> str:
@@ -95,75 +94,73 @@ def _menu(links: list[tuple[str, str]], tr: Language) -> Markup:
         tag(
             "span",
             cls="tools",
-            data_dark=tr("Dark"),
-            data_light=tr("Light"),
-            data_open=tr("Open all packets"),
-            data_close=tr("Close all packets"),
+            data_dark=tr(term("Dark")),
+            data_light=tr(term("Light")),
+            data_open=tr(term("Open all packets")),
+            data_close=tr(term("Close all packets")),
         ),
         cls="menu",
-        aria_label=tr("Contents"),
+        aria_label=tr(term("Contents")),
     )
 
 
 def _links(story: Story, prefix: str, name: str, tr: Language) -> list[tuple[str, str]]:
     before = f"{name}: " if name else ""
     if name:
-        return [(f"#{prefix}top", before + tr("Story"))]
-    out = [(f"#{prefix}map", tr("Topology"))]
+        return [(f"#{prefix}top", before + tr(term("Story")))]
+    out = [(f"#{prefix}map", tr(term("Topology")))]
     for place, step in enumerate(story.steps[: MOST_STEPS // 4] if story.trips else ()):
         out.append((f"#{prefix}step{place}", _short(step, tr)))
-    out.append((f"#{prefix}numbers", tr("In numbers")))
+    out.append((f"#{prefix}numbers", tr(term("In numbers"))))
     return out
 
 
 _MENU = {
     "arp": "ARP",
     "dns": "DNS",
-    "handshake": "Handshake",
+    "handshake": term("Handshake"),
     "http": "HTTP",
     "tls": "TLS",
-    "close": "Close",
+    "close": term("Close"),
     "tcp": "TCP",
     "ping": "Ping",
     "udp": "UDP",
     "icmp": "ICMP",
-    "nd": "Neighbours",
-    "other": "Other",
+    "nd": term("Neighbours"),
+    "other": term("Other"),
 }
 
 
 def _short(step: Step, tr: Language) -> str:
     """A word for the menu."""
-    text = tr(_MENU[step.key])
+    text = tr.value(_MENU[step.key])
     return f"{step.number} {text}" if step.number else text
 
 
 def _footer(tr: Language) -> Markup:
-    text = (
-        "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "
-        "link it travels in a frame of its own."
-    )
-    return tag("footer", tr(text), " ", tr(f"Made by hoplab {__version__}."))
+    maker = say("Made by hoplab {version}.", version=__version__)
+    return tag("footer", tr(phrases.LEGEND), " ", tr(maker))
 
 
 def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
     story = run.story
     drawn = arrange(run.wiring, story.setting.host)
-    told = chosen(story, MOST_PACKETS)[:MOST_STEPS] if story.trips else []
-    known = Links(prefix, {one.number for part in told for one in part if isinstance(one, Trip)})
+    steps = chosen(story, MOST_PACKETS)[:MOST_STEPS] if story.trips else []
+    shown = {part.number for parts in steps for part in parts if isinstance(part, Trip)}
+    links = Links(prefix, shown)
     return join(
-        tag("h1", f"{name}: " if name else None, numbers.title(story, tr), id=f"{prefix}top"),
+        tag("h1", f"{name}: " if name else None, tr.value(phrases.title(story)), id=f"{prefix}top"),
         tag("p", where(story, tr), cls="where"),
-        _verdict(story, known, tr),
-        None if name else tag("h2", tr("Topology"), id=f"{prefix}map"),
+        _verdict(story, links, tr),
+        None if name else tag("h2", tr(term("Topology")), id=f"{prefix}map"),
         None if name else _figure(run, drawn, tr),
-        tag("h2", tr("What happened, step by step")),
-        tag("p", lines.legend(tr), cls="legend") if story.trips else None,
-        [_step(run, place, part, drawn, known, tr) for place, part in enumerate(told)],
+        tag("h2", tr(term("What happened, step by step"))),
+        tag("p", tr(lines.LEGEND), cls="legend") if story.trips else None,
+        [_step(run, place, parts, drawn, links, tr) for place, parts in enumerate(steps)],
         _more_steps(story.steps[MOST_STEPS:], tr),
-        None if story.trips else tag("p", tr("Not one frame on any link.")),
+        None if story.trips else tag("p", tr(phrases.NOTHING_SEEN)),
         _waterfall(run, tr),
-        tag("h2", tr("In numbers"), id=f"{prefix}numbers"),
+        tag("h2", tr(term("In numbers")), id=f"{prefix}numbers"),
         _numbers(story, tr),
     )  # fmt: skip
 
@@ -171,7 +168,7 @@ def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
 def _waterfall(run: Run, tr: Language) -> Markup | None:
     if not run.waterfall:
         return None
-    words = tr("What the client waited for, by its own clock:")
+    words = tr(phrases.WATERFALL)
     # can be scrolled, hence reached by the keyboard
     lines = tag("pre", "\n".join(run.waterfall), tabindex="0", role="region", aria_label=words)
     return tag("section", tag("h3", words), lines, cls="waterfall")
@@ -195,26 +192,21 @@ def _more_steps(steps: Sequence[Step], tr: Language) -> Markup | None:
     if not steps:
         return None
     packets = sum(len(step.trips) for step in steps)
-    return tag("p", tr(f"and {len(steps):,} more steps with {packets:,} packets"), cls="legend")
+    return tag("p", tr(phrases.more_steps(len(steps), packets)), cls="legend")
 
 
 def where(story: Story, tr: Language) -> str:
     """'topology web | controller hub | datapath user'."""
-    setting = story.setting
-    named = (
-        ("topology", setting.topology),
-        ("controller", setting.controller),
-        ("datapath", setting.datapath),
-    )
-    return " | ".join(f"{tr(name)} {value}" for name, value in named if value)
+    return " | ".join(map(tr, phrases.places(story.setting)))
 
 
 def _figure(run: Run, drawn: Picture, tr: Language) -> Markup:
     drawing = picture.topology(drawn, run.wiring, run.story.summary, tr)
+    title = tr(term("Topology"))
     return tag(
         "div",
-        tag("div", drawing, cls="scroll", tabindex=0, role="region", aria_label=tr("Topology")),
-        tag("p", picture.legend(tr), cls="legend"),
+        tag("div", drawing, cls="scroll", tabindex=0, role="region", aria_label=title),
+        tag("p", tr(picture.LEGEND), cls="legend"),
         cls="card",
     )
 
@@ -222,16 +214,16 @@ def _figure(run: Run, drawn: Picture, tr: Language) -> Markup:
 _VERDICTS = {True: "", False: " failed", None: " open"}
 
 
-def _verdict(story: Story, known: Links, tr: Language) -> Markup:
+def _verdict(story: Story, links: Links, tr: Language) -> Markup:
     outcome = story.outcome
     seen: Child = None
     if outcome.evidence:
-        named = outcome.evidence[:EVIDENCE_MOST]
-        spaced = [part for one in named for part in (" ", known.to(one))]
+        shown = outcome.evidence[:EVIDENCE_MOST]
+        spaced = [part for number in shown for part in (" ", links.to(number))]
         if len(outcome.evidence) > EVIDENCE_MOST:
             more = len(outcome.evidence) - EVIDENCE_MOST
             spaced += [" ", tr(say("and {n:,} more", n=more))]
-        seen = tag("p", tr("Seen in"), spaced, cls="seen")
+        seen = tag("p", tr(term("Seen in")), spaced, cls="seen")
     return tag(
         "section",
         tag("p", tag("b", outcome.mark), " ", arrows(tr(outcome.sentence)), cls="sentence"),
@@ -239,20 +231,20 @@ def _verdict(story: Story, known: Links, tr: Language) -> Markup:
         [tag("p", arrows(tr(reason))) for reason in outcome.why],
         seen,
         cls=f"card verdict{_VERDICTS[outcome.ok]}",
-        aria_label=tr("How it ended"),
+        aria_label=tr(term("How it ended")),
     )
 
 
 def _step(
     run: Run,
     place: int,
-    told: Sequence[Trip | Fold],
+    parts: Sequence[Trip | Fold],
     drawn: Picture,
-    known: Links,
+    links: Links,
     tr: Language,
 ) -> Markup:
     step = run.story.steps[place]
-    prefix = known.prefix
+    prefix = links.prefix
     heading = tag(
         "h3",
         tag("span", str(step.number), cls="step-number") if step.number else None,
@@ -260,9 +252,9 @@ def _step(
         id=f"{prefix}step{place}",
     )
     diagram: Child = None
-    if told:
-        label = tr("Sequence diagram") + ": " + tr(step.heading)
-        made = lines.sequence(told, drawn.order(), tr, target=f"#{prefix}p", title=label)
+    if parts:
+        label = tr(say("Sequence diagram: {heading}", heading=tr(step.heading)))
+        made = lines.sequence(parts, drawn.order(), tr, target=f"#{prefix}p", title=label)
         diagram = tag("div", made, cls="scroll", tabindex=0, role="region", aria_label=label)
     return tag(
         "section",
@@ -272,16 +264,16 @@ def _step(
         tag(
             "div",
             [
-                tag("p", f"… {one.said(tr)}", cls="fold")
-                if isinstance(one, Fold)
-                else _packet(run, one, prefix, tr)
-                for one in told
+                tag("p", f"… {part.said(tr)}", cls="fold")
+                if isinstance(part, Fold)
+                else _packet(run, part, prefix, tr)
+                for part in parts
             ],
             cls="packets",
         )
-        if told
+        if parts
         else None,
-        _mapping(step, known, tr),
+        _mapping(step, links, tr),
         _remarks(step, tr),
         cls="card",
         aria_labelledby=f"{prefix}step{place}",
@@ -309,72 +301,53 @@ def _packet(run: Run, trip: Trip, prefix: str, tr: Language) -> Markup:
     )
 
 
-def flooded_by(trip: Trip, tr: Language) -> str:
-    """Which switches sent it out of several ports, and of how many; "" if none did."""
-    switches = [tr(f"{one.node} ({one.out}/{one.of} ports)") for one in trip.fanouts if one.flooded]
-    if not switches:
-        return ""
-    # In a loop a switch floods it many times.
-    return tr.label("flooded by", tr.comma.join(dict.fromkeys(switches)))
-
-
-def ignored_by(trip: Trip, tr: Language) -> list[str]:
-    """Who got it and left it alone, a line for each reason."""
-    lines = []
-    for by, why in (("card", "another card's MAC"), ("software", "not its address")):
-        who = list(dict.fromkeys(one.node for one in trip.ignored if one.by == by))
-        if by == "software" and len(who) > 1:
-            why = "not their address"
-        if who:
-            lines.append(tr.label("ignored by:", tr.comma.join(who) + tr.aside(tr(why))))
-    return lines
-
-
 def _tags(trip: Trip, tr: Language) -> Markup | None:
     """What is remarkable about the way: floods, who ignored it, where it ended."""
     out: list[Child] = []
-    floods = flooded_by(trip, tr)
+    floods = phrases.flooded_by(trip)
     if floods:
-        out.append(tag("span", floods, cls=None if trip.group else "warn"))
-    out += [tag("span", line) for line in ignored_by(trip, tr)]
-    asked = list(dict.fromkeys(one.node for one in trip.decisions if one.by == "controller"))
+        out.append(tag("span", tr(floods), cls=None if trip.group else "warn"))
+    out += [tag("span", tr(line)) for line in phrases.ignored_by(trip)]
+    asked = dict.fromkeys(each.node for each in trip.decisions if each.by == "controller")
     if asked:
-        out.append(tag("span", tr.label("asked the controller:", tr.comma.join(asked))))
-    if any(one.by == "nobody" for one in trip.decisions):
-        out.append(tag("span", tr("no controller at that moment"), cls="warn"))
+        text = say("asked the controller: {switches}", switches=listed(asked))
+        out.append(tag("span", tr(text)))
+    if any(each.by == "nobody" for each in trip.decisions):
+        out.append(tag("span", tr(term("no controller at that moment")), cls="warn"))
     if trip.storm is not None:
-        out.append(tag("b", "⟳ ", tr(f"a storm of {plural(trip.frames, 'frame')}"), cls="bad"))
+        storm = number_of("a storm of {n:,} frame", "a storm of {n:,} frames", trip.frames)
+        out.append(tag("b", "⟳ ", tr(storm), cls="bad"))
     elif trip.lost and trip.fate in ("", "lost"):
-        out.append(tag("b", "✗ ", tr("lost"), cls="bad"))
+        out.append(tag("b", "✗ ", tr(term("lost")), cls="bad"))
     elif trip.fate == "cut":
-        out.append(tag("span", "… ", tr("the capture ended")))
+        out.append(tag("span", "… ", tr(term("the capture ended"))))
     elif trip.ended:
-        out.append(tag("b", "✗ ", tr("went no further"), cls="bad"))
+        out.append(tag("b", "✗ ", tr(term("went no further")), cls="bad"))
     if not out:
         return None
-    return tag("span", [part for one in out for part in (one, " · ")][:-1], cls="tags")
+    return tag("span", [part for piece in out for part in (piece, " · ")][:-1], cls="tags")
 
 
-def _mapping(step: Step, known: Links, tr: Language) -> Markup | None:
+def _mapping(step: Step, links: Links, tr: Language) -> Markup | None:
     if not step.mapping:
         return None
     rows = []
-    for one in step.mapping[:MOST_ROWS]:
+    for row in step.mapping[:MOST_ROWS]:
         packets: list[Child] = []
-        for number in one.trips:
-            packets += [known.to(number), " "]
+        for number in row.trips:
+            packets += [links.to(number), " "]
         rows.append(
             tag(
                 "tr",
-                tag("td", tag("b", tr(one.textbook))),
-                tag("td", packets or tr("none")),
-                tag("td", tr(one.real)),
+                tag("td", tag("b", tr(row.textbook))),
+                tag("td", packets or tr(term("none"))),
+                tag("td", tr(row.real)),
             )
         )
-    heads = [tag("th", tr(text), scope="col") for text in ("textbook", "packets", "really")]
+    heads = [tag("th", tr(head), scope="col") for head in phrases.MAPPING]
     table = tag("table", tag("thead", tag("tr", heads)), tag("tbody", rows), cls="mapping")
     more = len(step.mapping) - MOST_ROWS
-    rest = tag("p", tr(f"and {more} more"), cls="legend") if more > 0 else None
+    rest = tag("p", tr(say("and {n:,} more", n=more)), cls="legend") if more > 0 else None
     return tag("div", table, rest, cls="scroll")
 
 
@@ -382,22 +355,22 @@ def _remarks(step: Step, tr: Language) -> Markup | None:
     if not step.remarks:
         return None
     return tag(
-        "ul", [tag("li", tag("span", tr(one.text))) for one in step.remarks], cls="remarks"
+        "ul", [tag("li", tag("span", tr(remark.text))) for remark in step.remarks], cls="remarks"
     )
 
 
 def _numbers(story: Story, tr: Language) -> Markup:
     summary = story.summary
     if not summary.frames:
-        return tag("div", tag("p", tr("Not one frame on any link.")), cls="card")
+        return tag("div", tag("p", tr(phrases.NOTHING_SEEN)), cls="card")
     return tag(
         "div",
         numbers.cards(summary, tr),
-        tag("p", tr.label("By kind:", numbers.kinds(summary, tr))),
-        tag("h3", tr("Frames per link")),
+        tag("p", tr(numbers.kinds(summary))),
+        tag("h3", tr(term("Frames per link"))),
         numbers.links(summary, tr),
         tag("p", tr(numbers.HOLLOW), cls="legend") if summary.ignored else None,
-        [tag("p", said) for said in numbers.losses(summary, tr)],
+        [tag("p", text) for text in numbers.losses(summary, tr)],
         tag("p", numbers.health(summary, tr), cls="legend"),
         cls="card",
     )
@@ -414,11 +387,11 @@ def _side_by_side(runs: Sequence[Run], called: Sequence[str], tr: Language) -> M
         head = tag("h2", tag("a", called[place], href=target))
         area = tag("div", svg, cls="scroll", tabindex=0, role="region", aria_label=called[place])
         pictures.append(tag("div", head, area))
-    text = f"{called[0]} and {called[1]}, side by side"
+    text = phrases.side_by_side(called)
     return tag(
         "section",
         tag("h1", tr(text), id="compare"),
         tag("div", numbers.compare(runs, called, tr), cls="card"),
         tag("div", pictures, cls="card side" if narrow else "card"),
-        tag("p", picture.legend(tr), cls="legend"),
+        tag("p", tr(picture.LEGEND), cls="legend"),
     )

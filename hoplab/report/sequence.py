@@ -20,6 +20,8 @@ from hoplab.report.cells import cells
 from hoplab.report.folding import Fold
 from hoplab.report.language import Language
 from hoplab.report.markup import Markup, tag
+from hoplab.report.phrases import more_frames_of_storm, more_packets
+from hoplab.sentences import listed, say, term
 from hoplab.story.records import Leg, Trip
 
 HEAD, TITLE, ROW, PAD = 34.0, 23.0, 15.0, 10.0
@@ -71,7 +73,7 @@ def family(trip: Trip) -> str:
 
 
 def sequence(
-    told: Sequence[Trip | Fold],
+    parts: Sequence[Trip | Fold],
     order: Sequence[str],
     tr: Language,
     *,
@@ -79,28 +81,29 @@ def sequence(
     title: str = "",
 ) -> Markup:
     """The `<svg>` of these trips. `target` begins the link of a packet ("#a-p"), "" for none."""
-    trips = [one for one in told if not isinstance(one, Fold)]
+    trips = [part for part in parts if not isinstance(part, Fold)]
     nodes = involved(trips, order)
     column = max([COLUMN, *(cells(node) * CHAR + 34 for node in nodes)])
     lifelines = {node: PAD + column / 2 + place * column for place, node in enumerate(nodes)}
     canvas = _Canvas(lifelines, tr, target)
     shown = 0
-    for place, part in enumerate(told):
+    for place, part in enumerate(parts):
         if isinstance(part, Fold):
             _line(canvas, part.said(tr))
             continue
         if shown and shown + len(part.legs) > MOST_FRAMES:
-            more = sum(len(one.trips) if isinstance(one, Fold) else 1 for one in told[place:])
-            _line(canvas, tr(f"and {more:,} more packets"))
+            rest = parts[place:]
+            count = sum(len(part.trips) if isinstance(part, Fold) else 1 for part in rest)
+            _line(canvas, tr(more_packets(count)))
             break
         _trip(canvas, part)
         shown += len(part.legs)
     height = canvas.y + 8
-    titles = max((cells(_said(trip, tr)) * CHAR + 2 * PAD for trip in trips), default=0.0)
+    titles = max((cells(_heading(trip, tr)) * CHAR + 2 * PAD for trip in trips), default=0.0)
     width = max(2 * PAD + column * len(nodes), min(titles, 1200.0))
     return tag(
         "svg",
-        tag("title", title or tr("Sequence diagram")),
+        tag("title", title or tr(term("Sequence diagram"))),
         [
             tag("line", x1=x, x2=x, y1=HEAD - 6, y2=height - 4, cls="lifeline")
             for x in lifelines.values()
@@ -131,46 +134,51 @@ def _head(node: str, x: float, column: float) -> Markup:
     )
 
 
-def _said(trip: Trip, tr: Language) -> str:
+def _heading(trip: Trip, tr: Language) -> str:
     return f"#{trip.number}  +{trip.ms:,.2f} ms  {tr(trip.title)}"
 
 
 def _trip(canvas: _Canvas, trip: Trip) -> None:
     tr = canvas.tr
-    text = tag("text", _said(trip, tr), x=PAD, y=canvas.y + 15, cls="packet-title")
+    text = tag("text", _heading(trip, tr), x=PAD, y=canvas.y + 15, cls="packet-title")
     if canvas.target:
         text = tag("a", text, href=f"{canvas.target}{trip.number}")
     canvas.y += TITLE
-    ignored = {one.leg: one.by for one in trip.ignored}
+    ignored = {copy.leg for copy in trip.ignored}
     parents = {leg.parent for leg in trip.legs}
-    ttl = {one.leg: one.ttl_after for one in trip.rewrites}
+    ttl = {rewrite.leg: rewrite.ttl_after for rewrite in trip.rewrites}
     arrows = []
     for leg in trip.legs:
         final = leg.index not in parents
         new_ttl = ttl.get(leg.index)
         label = f"TTL {new_ttl}" if new_ttl is not None else ""
-        arrows.append(_arrow(canvas, leg, ignored.get(leg.index, ""), final, label))
+        arrows.append(_arrow(canvas, leg, leg.index in ignored, final, label))
         canvas.y += ROW
     canvas.parts.append(tag("g", text, arrows, cls=f"trip {family(trip)}"))
     if trip.frames > len(trip.legs):
-        _line(canvas, tr(f"and {trip.frames - len(trip.legs):,} more frames of the storm"))
+        _line(canvas, tr(more_frames_of_storm(trip.frames - len(trip.legs))))
 
 
-def _arrow(canvas: _Canvas, leg: Leg, ignored: str, final: bool, label: str) -> Markup:
+def _arrow(canvas: _Canvas, leg: Leg, ignored: bool, final: bool, label: str) -> Markup:
     tr, y = canvas.tr, canvas.y + 6
     x1 = canvas.lifelines[leg.tail or leg.head]
     x2 = canvas.lifelines.get(leg.head, x1 + 40)
     away = 1 if x2 >= x1 else -1
-    frames = f"{leg.sent or '-'} → {leg.received or '-'}"
-    said = f"{leg.tail_interface} → {leg.head_interface or '-'}, {tr('frames')} {frames}"
-    parts = [tag("title", said + (f", {tr('ignored')}" if ignored else ""))]
+    hint = say(
+        "{sender} → {receiver}, frames {sent} → {received}",
+        sender=leg.tail_interface,
+        receiver=leg.head_interface or "-",
+        sent=leg.sent or "-",
+        received=leg.received or "-",
+    )
+    parts = [tag("title", tr(listed([hint, term("ignored")]) if ignored else hint))]
     if leg.lost:
         middle = (x1 + x2) / 2
         cross = f"M{middle - 4:.1f} {y - 4}l8 8M{middle + 4:.1f} {y - 4}l-8 8"
         parts += [
             tag("line", x1=x1, y1=y, x2=middle, y2=y, cls="arrow"),
             tag("path", d=cross, cls="cross"),
-            tag("text", tr("lost"), x=middle + away * 10, y=y + 4, cls="mark bad",
+            tag("text", tr(term("lost")), x=middle + away * 10, y=y + 4, cls="mark bad",
                 text_anchor="start" if away > 0 else "end"),
         ]  # fmt: skip
         return tag("g", *parts, cls="frame lost")
@@ -194,9 +202,7 @@ def _arrow(canvas: _Canvas, leg: Leg, ignored: str, final: bool, label: str) -> 
     return tag("g", *parts, cls="frame ignored" if ignored else "frame")
 
 
-def legend(tr: Language) -> str:
-    """What the forms of arrows mean."""
-    return tr(
-        "Filled tip: the frame arrived. Dashed with a ring: a copy that the node ignored. Cross: "
-        "lost. A frame that a router made bears the new TTL."
-    )
+LEGEND = term(
+    "Filled tip: the frame arrived. Dashed with a ring: a copy that the node ignored. Cross: "
+    "lost. A frame that a router made bears the new TTL."
+)

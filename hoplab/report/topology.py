@@ -10,9 +10,9 @@ from __future__ import annotations
 from hoplab.follow.wiring import Wiring
 from hoplab.report.language import Language
 from hoplab.report.layout import LINE, Box, Picture, Wire, short
-from hoplab.report.markup import Markup, join, tag
+from hoplab.report.markup import Markup, tag
+from hoplab.sentences import number_of, say, term
 from hoplab.story.records import LinkCount, Summary
-from hoplab.story.titles import plural
 
 PORTS_SHOWN = 24  # beyond that many cables at a box their port names would overlap
 
@@ -32,7 +32,7 @@ def topology(
     hub = wiring.controller == "hub"
     return tag(
         "svg",
-        tag("title", title or tr("Topology")),
+        tag("title", title or tr(term("Topology"))),
         tag("g", [_wire(w, counts, most, tr) for w in picture.wires], cls="wires"),
         tag("g", [_ports(w, busy) for w in picture.wires], cls="ports"),
         tag("g", [_box(box, hub, tr) for box in picture.boxes.values()], cls="boxes"),
@@ -46,9 +46,12 @@ def topology(
     )
 
 
-def kind_word(kind: str, hub: bool, tr: Language) -> str:
-    """'host', 'switch', 'hub' or 'router', in the reader's language."""
-    return tr("hub" if kind == "switch" and hub else kind)
+_KINDS = {"host": term("host"), "switch": term("switch"), "router": term("router")}
+
+
+def kind_word(kind: str, hub: bool) -> str:
+    """'host', 'switch', 'hub' or 'router'."""
+    return term("hub") if kind == "switch" and hub else _KINDS.get(kind, kind)
 
 
 def _curve(wire: Wire) -> tuple[str, float, float]:
@@ -74,10 +77,12 @@ def _wire(
     frames = link.frames if link else 0
     path, _, _ = _curve(wire)
     wide = 1.2 + (4.3 * frames / most if most else 0)
-    said = f"{wire.left_interface} ─ {wire.right_interface}: {tr(plural(frames, 'frame'))}"
+    count = number_of("{n:,} frame", "{n:,} frames", frames)
+    ends = (wire.left_interface, wire.right_interface)
+    hint = say("{port} ─ {port2}: {frames}", port=ends[0], port2=ends[1], frames=count)
     return tag(
         "g",
-        tag("title", said),
+        tag("title", tr(hint)),
         tag("path", d=path, stroke_width=wide, cls="wire" if frames else "wire idle"),
     )
 
@@ -135,7 +140,8 @@ def _box(box: Box, hub: bool, tr: Language) -> Markup:
             shapes.append(
                 tag("rect", x=left, y=y + 4, width=3.0, height=box.height - 8, cls="bar")
             )
-    lines = [*box.lines[:1], kind_word(box.kind, hub, tr), *box.lines[1:]]
+    word = kind_word(box.kind, hub)
+    lines = [*box.lines[:1], tr(word), *box.lines[1:]]
     if box.kind == "host":
         lines = box.lines
     top = box.y - (len(lines) - 1) * LINE / 2 + 4
@@ -150,15 +156,11 @@ def _box(box: Box, hub: bool, tr: Language) -> Markup:
         )
         for place, line in enumerate(lines)
     ]
-    return tag("g", tag("title", f"{box.node}: {kind_word(box.kind, hub, tr)}"), *shapes, *texts,
-               cls=f"node {box.kind}")  # fmt: skip
+    hint = say("{node}: {kind}", node=box.node, kind=word)
+    return tag("g", tag("title", tr(hint)), *shapes, *texts, cls=f"node {box.kind}")
 
 
-def legend(tr: Language) -> Markup:
-    """What the shapes mean, in words."""
-    return join(
-        tr(
-            "Rounded: hosts. Two bars: switches or hubs. Cut corners: routers. The number on a "
-            "cable counts its frames; a thick cable carried many."
-        )
-    )
+LEGEND = term(
+    "Rounded: hosts. Two bars: switches or hubs. Cut corners: routers. The number on a "
+    "cable counts its frames; a thick cable carried many."
+)
