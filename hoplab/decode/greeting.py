@@ -10,6 +10,8 @@ import re
 
 from hoplab.decode.http import PREFACE_2
 
+SMTP_OR_FTP = "SMTP or FTP"  # both begin alike
+
 # What the client says first (RFC 9113 3.4, RFC 1945 4.1 and appendix A, RFC 5321, RFC 8446).
 _CLIENT = (
     (re.compile(re.escape(PREFACE_2)), "HTTP/2"),
@@ -25,18 +27,18 @@ _SERVER = (
     (re.compile(rb"\+OK"), "POP3"),
     (re.compile(rb"\* (OK|PREAUTH) "), "IMAP"),
     (re.compile(rb"RFB \d{3}\.\d{3}\n"), "VNC"),
-    (re.compile(rb"220[ -]"), "SMTP or FTP"),
+    (re.compile(rb"220[ -]"), SMTP_OR_FTP),
 )
 
 
-def of_client(said: bytes) -> str:
+def of_client(data: bytes) -> str:
     """The protocol that a client begins like this, "" if the bytes do not tell."""
-    return next((name for beginning, name in _CLIENT if beginning.match(said)), "")
+    return next((name for beginning, name in _CLIENT if beginning.match(data)), "")
 
 
-def of_server(said: bytes) -> str:
+def of_server(data: bytes) -> str:
     """The protocol that a server begins like this, "" if the bytes do not tell."""
-    return next((name for beginning, name in _SERVER if beginning.match(said)), "")
+    return next((name for beginning, name in _SERVER if beginning.match(data)), "")
 
 
 def shown(data: bytes, limit: int = 40) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring
+from hoplab.sentences import say
 from hoplab.story.records import Leg
 
 _PASSED_ON = ("routed", "translated")
@@ -98,43 +99,59 @@ def find_death(
 ) -> Death:
     """The end of the frames in one network, none of which was delivered."""
     mine = {end.leg: end for end in ends if end.leg in network}
-    holder = question.holder
-    if not holder:
-        untold = ("delivered", "ignored", "stuck")
-        if mine and not any(end.how in untold for end in mine.values()):
-            surest_end = min(mine.values(), key=lambda each: _SUREST.index(each.how))
-            return Death(network, surest_end.leg, surest_end.why)
-        return Death(network, None, question.nobody)
-    away = distances(wiring, holder)
+    if not question.holder:
+        return _for_nobody(network, mine, question)
+    away = distances(wiring, question.holder)
     best = min(
         (legs[place] for place in network if legs[place].head in away),
         key=lambda leg: (away[leg.head], leg.lost or leg.cut or leg.unseen, leg.index),
         default=None,
     )
-    has = question.nobody if question.group else f"{holder} has the MAC {_mac(legs, network)}"
+    values = {"node": question.holder, "mac": legs[min(network)].dst_mac}
     if best is None:
         alone = mine.get(min(network))
         if alone is not None and alone.how != "ignored":
             return Death(network, alone.leg, alone.why)
-        return Death(network, None, has if question.group else f"{has}, but is in another network")
+        elsewhere = say("{node} has the MAC {mac}, but is in another network", **values)
+        return Death(network, None, question.nobody if question.group else elsewhere)
     end = mine.get(best.index)
     if end is not None and end.how != "ignored":
         return Death(network, best.index, end.why)
-    if question.group:  # every copy of a broadcast is as good as the others
-        return Death(network, None, has)
+    if question.group:  # every copy of a broadcast is as good as any
+        return Death(network, None, question.nobody)
     if end is not None:  # the kernel of the very machine says that the frame is not for it
-        why = f"{holder} had the MAC {_mac(legs, network)} when the lab came up, but its card took "
-        return Death(network, best.index, why + "this frame for another's")
-    has += ", and no copy reached it"
+        why = say(
+            "{node} had the MAC {mac} when the lab came up, but its card took this frame for "
+            "another's",
+            **values,
+        )
+        return Death(network, best.index, why)
     if not question.whole:
-        return Death(network, best.index, has, holder)
-    port = next(
-        port for port in wiring.ports(best.head)
-        if (peer := wiring.peer(port)) is not None
-        and away.get(wiring.node_name(peer), len(away)) < away[best.head]
+        why = say("{node} has the MAC {mac}, and no copy reached it", **values)
+        return Death(network, best.index, why, question.holder)
+    why = say(
+        "{node} has the MAC {mac}, and no copy reached it: {switch} sent none out of {port}",
+        switch=best.head, port=_next_port(wiring, best.head, away), **values,
     )  # fmt: skip
-    why = f"{has}: {best.head} sent none out of {wiring.port_name(port)}"
-    return Death(network, best.index, why, holder)
+    return Death(network, best.index, why, question.holder)
+
+
+def _for_nobody(network: frozenset[int], mine: Mapping[int, End], question: Question) -> Death:
+    """The end of frames for a card that nobody is known to have."""
+    untold = ("delivered", "ignored", "stuck")
+    if not mine or any(end.how in untold for end in mine.values()):
+        return Death(network, None, question.nobody)
+    surest_end = min(mine.values(), key=lambda end: _SUREST.index(end.how))
+    return Death(network, surest_end.leg, surest_end.why)
+
+
+def _next_port(wiring: Wiring, switch: str, away: Mapping[str, int]) -> str:
+    """The port of a switch on the way to the node from which the distances are measured."""
+    return next(
+        wiring.port_name(port) for port in wiring.ports(switch)
+        if (peer := wiring.peer(port)) is not None
+        and away.get(wiring.node_name(peer), len(away)) < away[switch]
+    )  # fmt: skip
 
 
 def distances(wiring: Wiring, node: str) -> Mapping[str, int]:
@@ -149,7 +166,3 @@ def distances(wiring: Wiring, node: str) -> Mapping[str, int]:
                 away[wiring.node_name(peer)] = away[at] + 1
                 waiting.append(wiring.node_name(peer))
     return away
-
-
-def _mac(legs: Sequence[Leg], network: frozenset[int]) -> str:
-    return legs[min(network)].dst_mac

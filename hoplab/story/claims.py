@@ -18,13 +18,13 @@ opinion on who ought to have the address, the questions' own pairs (`causes.py`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hoplab.follow.wiring import Wiring
+from hoplab.sentences import listed, number_of, say
 from hoplab.story.records import Outcome, Remark, Step, Trip
-from hoplab.story.titles import plural
 
 ASKS = ("arp-request", "nd-solicitation")
 ANSWERS = ("arp-reply", "nd-advertisement")
@@ -123,28 +123,30 @@ def _holders(
             asked[trip.sender, trip.dst] = trip
         claim = _claim(trip)
         address, mac = claim or (trip.packet.src, trip.packet.eth.src)
-        questions = []
-        if trip.kind in ANSWERS:
-            questions = [
-                question for node in trip.delivered
-                if (question := asked.get((node, address))) is not None
-                and trip.t_ns - question.t_ns < ANSWERED_NS
-            ]  # fmt: skip
-            if not questions and trip.delivered and trip.kind == "arp-reply" and not trip.group:
-                unasked.append(trip)
+        questions = _answered_by(trip, address, asked)
+        if trip.kind == "arp-reply" and trip.delivered and not questions and not trip.group:
+            unasked.append(trip)
         if address not in disputed:
             continue
-        holders = by_address.setdefault(address, {})
-        holder = holders.get((trip.sender, mac))
-        if holder is None:
-            if claim is None and wiring.node_of_ip(address) != trip.sender:
-                continue
-            holder = holders[trip.sender, mac] = _Holder((trip.sender, mac), trip)
-        holder.used_ns = trip.t_ns
-        holder.heard |= _heard(trip, wiring)
-        holder.claims = holder.claims or claim is not None
-        holder.answered.update(question.number for question in questions)
+        card, holders = (trip.sender, mac), by_address.setdefault(address, {})
+        if claim is not None or card in holders or wiring.node_of_ip(address) == trip.sender:
+            holder = holders.setdefault(card, _Holder(card, trip))
+            holder.used_ns = trip.t_ns
+            holder.heard |= _heard(trip, wiring)
+            holder.claims = holder.claims or claim is not None
+            holder.answered.update(question.number for question in questions)
     return by_address, unasked
+
+
+def _answered_by(trip: Trip, address: str, asked: Mapping[tuple[str, str], Trip]) -> list[Trip]:
+    """The questions for the address that an answer came to in time."""
+    if trip.kind not in ANSWERS:
+        return []
+    return [
+        question for node in trip.delivered
+        if (question := asked.get((node, address))) is not None
+        and trip.t_ns - question.t_ns < ANSWERED_NS
+    ]  # fmt: skip
 
 
 def _disputed(trips: Iterable[Trip], wiring: Wiring) -> set[str]:
@@ -163,13 +165,13 @@ def _disputed(trips: Iterable[Trip], wiring: Wiring) -> set[str]:
 def _heard(trip: Trip, wiring: Wiring) -> set[str]:
     """The interfaces of hosts and routers that it reached before any router passed it on."""
     near: set[int] = set()
-    found = set()
+    interfaces = set()
     for leg in trip.legs:
         if leg.parent is None or (leg.parent in near and leg.origin == "switched"):
             near.add(leg.index)
             if leg.received is not None and leg.head and wiring.kind(leg.head) != "switch":
-                found.add(leg.head_interface)
-    return found
+                interfaces.add(leg.head_interface)
+    return interfaces
 
 
 def _claim(trip: Trip) -> tuple[str, str] | None:
@@ -184,58 +186,87 @@ def _claim(trip: Trip) -> tuple[str, str] | None:
     return icmp.target, icmp.link_address or packet.eth.src
 
 
-def _conflict(one: _Holder, rival: _Holder) -> bool:
-    if not one.heard & rival.heard:
+def _conflict(holder: _Holder, rival: _Holder) -> bool:
+    if not holder.heard & rival.heard:
         return False
-    if one.answered & rival.answered:
+    if holder.answered & rival.answered:
         return True
-    first, later = (one, rival) if one.first.t_ns <= rival.first.t_ns else (rival, one)
+    first, later = holder, rival
+    if rival.first.t_ns < holder.first.t_ns:
+        first, later = rival, holder
     return (first.claims or later.claims) and first.used_ns > later.first.t_ns
 
 
-def add_claim_notes(trips: Sequence[Trip], found: Claims, begun_ns: int | None) -> None:
+def add_claim_notes(trips: Sequence[Trip], claims: Claims, begun_ns: int | None) -> None:
     """At the first claim of each card but the first one who else claims it; and what was not asked.
 
     begun_ns: when the capture began, None if it may have missed a question all the same.
     """
     by_number = {trip.number: trip for trip in trips}
-    for conflict in found.conflicts:
+    for conflict in claims.conflicts:
         node, mac = conflict.cards[0]
         for number in conflict.proof[1:]:
-            note = f"{node} ({mac}) claims {conflict.address} too (#{conflict.proof[0]})"
+            note = say(
+                "{node} ({mac}) claims {ip} too (#{packet})",
+                node=node, mac=mac, ip=conflict.address, packet=conflict.proof[0],
+            )  # fmt: skip
             by_number[number].notes.append(note)
-    for trip in found.unasked:
+    for trip in claims.unasked:
         if begun_ns is not None and trip.t_ns - begun_ns > QUICK_NS:
-            trip.notes.append("nobody whom it reached had asked for it")
+            trip.notes.append(say("nobody whom it reached had asked for it"))
 
 
 def headlines(conflict: Conflict, trips: Iterable[Trip]) -> list[str]:
     """Who claims the address, and who got what was sent to it."""
-    address = conflict.address
-    names = [f"{node} ({mac})" for node, mac in conflict.cards]
-    if len(names) == 2:
-        text = f"Two cards claim {address}: {names[0]} and {names[1]}."
-    else:
-        text = f"{len(names)} cards claim {address}: {', '.join(names)}."
+    return [_rivals(conflict), *_shares(conflict, trips)]
+
+
+def _rivals(conflict: Conflict) -> str:
+    if len(conflict.cards) == 2:
+        (first, first_mac), (second, second_mac) = conflict.cards
+        return say(
+            "Two cards claim {ip}: {first} ({first_mac}) and {second} ({second_mac}).",
+            ip=conflict.address,
+            first=first, first_mac=first_mac, second=second, second_mac=second_mac,
+        )  # fmt: skip
+    cards = listed(say("{node} ({mac})", node=node, mac=mac) for node, mac in conflict.cards)
+    return number_of(
+        "{n:,} card claims {ip}: {cards}.", "{n:,} cards claim {ip}: {cards}.",
+        len(conflict.cards), ip=conflict.address, cards=cards,
+    )  # fmt: skip
+
+
+def _shares(conflict: Conflict, trips: Iterable[Trip]) -> list[str]:
+    """How much of what was sent to the address came to the two who got most of it, where more than
+    one node claims it."""
     nodes = list(dict.fromkeys(node for node, _ in conflict.cards))
-    got = dict.fromkeys(nodes, 0)
+    arrived = dict.fromkeys(nodes, 0)
     total = 0
     for trip in trips:
-        if trip.packet.ip is None or trip.dst != address or trip.stray or trip.group:
+        if trip.packet.ip is None or trip.dst != conflict.address or trip.stray or trip.group:
             continue
         total += 1
         for node in nodes:
-            got[node] += node in trip.delivered
-    shares = sorted(nodes, key=lambda node: -got[node])
-    if len(nodes) < 2 or not got[shares[0]]:
-        return [text]
-    many = plural(total, "packet")
-    best, second = shares[:2]
-    return [text, f"Of {many} to it {best} got {got[best]:,}, {second} {got[second]:,}."]
+            arrived[node] += node in trip.delivered
+    by_share = sorted(nodes, key=lambda node: -arrived[node])
+    if len(nodes) < 2 or not arrived[by_share[0]]:
+        return []
+    best, second = by_share[:2]
+    return [
+        number_of(
+            "Of {n:,} packet to it {best} got {most:,}, {second} {fewer:,}.",
+            "Of {n:,} packets to it {best} got {most:,}, {second} {fewer:,}.",
+            total,
+            best=best,
+            most=arrived[best],
+            second=second,
+            fewer=arrived[second],
+        )
+    ]
 
 
 def tell_claims(
-    found: Claims,
+    claims: Claims,
     steps: Sequence[Step],
     outcome: Outcome,
     trips: Sequence[Trip],
@@ -244,21 +275,21 @@ def tell_claims(
     that on how it ended."""
     first: list[str] = []
     remarks: list[Remark] = []
-    for conflict in found.conflicts:
+    for conflict in claims.conflicts:
         sentences = headlines(conflict, trips)
         first += sentences
         remarks += [Remark("address-conflict", sentence) for sentence in sentences]
-        numbers = ", ".join(f"#{number}" for number in conflict.proof)
-        outcome.why.insert(
-            0,
-            f"{conflict.address} belongs to one card alone ({numbers}): which of them an asker "
-            "keeps can change from one question to the next.",
-        )
+        reason = say(
+            "{ip} belongs to one card alone ({packets}): which of them an asker keeps can change "
+            "from one question to the next.",
+            ip=conflict.address, packets=listed(f"#{number}" for number in conflict.proof),
+        )  # fmt: skip
+        outcome.why.insert(0, reason)
         outcome.evidence = sorted({*outcome.evidence, *conflict.proof})
-    for move in found.moves:
-        text = _moved(move)
-        remarks.append(Remark("address-moved", text))
-        outcome.why.append(text)
+    for move in claims.moves:
+        sentence = _moved(move)
+        remarks.append(Remark("address-moved", sentence))
+        outcome.why.append(sentence)
         outcome.evidence = sorted({*outcome.evidence, move.number})
     if steps:
         steps[0].remarks[:0] = remarks
@@ -266,9 +297,16 @@ def tell_claims(
 
 
 def _moved(move: Move) -> str:
-    (node, mac), (after, new) = move.before, move.after
-    if node == after:
-        text = f"{node} has {move.address} at another MAC address since #{move.number}: {new}"
-        return f"{text}, before it was {mac}."
-    text = f"{move.address} moved from {node} ({mac}) to {after} ({new}), which said so by "
-    return f"{text}#{move.number}; {node} has sent nothing from it since."
+    (node, old_mac), (successor, mac) = move.before, move.after
+    if node == successor:
+        return say(
+            "{node} has {ip} at another MAC address since #{packet}: {mac}, before it was "
+            "{old_mac}.",
+            node=node, ip=move.address, packet=move.number, mac=mac, old_mac=old_mac,
+        )  # fmt: skip
+    return say(
+        "{ip} moved from {node} ({old_mac}) to {successor} ({mac}), which said so by #{packet}; "
+        "{node} has sent nothing from it since.",
+        ip=move.address, node=node, old_mac=old_mac,
+        successor=successor, mac=mac, packet=move.number,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hoplab.follow.wiring import natural
+from hoplab.sentences import say
 from hoplab.story.records import LinkCount, Summary, Transfer, percent
 from hoplab.story.transfers import covered
 
@@ -31,41 +32,54 @@ def sentences(sides: Sequence[Called]) -> list[str]:
     """What is to be said of two runs or more, the most important first."""
     slow, fast = _ends(sides)
     (slow_name, slow_run), (fast_name, fast_run) = slow, fast
-    said = []
+    remarks: list[str] = []
     slower = _slower(slow_run, fast_run)
     both_measured = bool(measured(slow_run) and measured(fast_run))
     if both_measured:
-        said.append(_throughput(slow, fast))
+        remarks.append(_throughput(slow, fast))
     if slow_run.arrived_bytes and fast_run.arrived_bytes:
-        said.append(
-            f"With {slow_name} {_unwanted(slow_run)} of the bytes that arrived were of no use to "
-            f"the one that got them, with {fast_name} {_unwanted(fast_run)}."
+        remarks.append(
+            say(
+                "With {slow} {slow_share} of the bytes that arrived were of no use to the one that "
+                "got them, with {fast} {fast_share}.",
+                slow=slow_name,
+                slow_share=_unwanted(slow_run),
+                fast=fast_name,
+                fast_share=_unwanted(fast_run),
+            )
         )
     cable = _likely_cause(slow_run, fast_run) if slower else None
     if cable is not None:
-        said.append(
-            f"The cable between {cable.a} and {cable.b} was full with {slow_name}, and "
-            f"{cable.unwanted_percent} of what came over it was for others: that is likely why it "
-            "was slower."
+        remarks.append(
+            say(
+                "The cable between {node} and {peer} was full with {run}, and {share} of what came "
+                "over it was for others: that is likely why it was slower.",
+                node=cable.a,
+                peer=cable.b,
+                run=slow_name,
+                share=cable.unwanted_percent,
+            )
         )
     more_unwanted = _unwanted_share(slow_run) - _unwanted_share(fast_run) >= MORE_UNWANTED
     if both_measured and not slower and more_unwanted:
-        said.append(_no_slower(slow_name, slow_run))
-    return said
+        remarks.append(_no_slower(slow_name, slow_run))
+    return remarks
 
 
 def measured(summary: Summary) -> list[Transfer]:
     """The transfers that were long enough to have a throughput."""
-    return [one for one in summary.transfers if one.bits_per_s is not None]
+    return [transfer for transfer in summary.transfers if transfer.bits_per_s is not None]
 
 
 def paired(summaries: Sequence[Summary]) -> list[tuple[tuple[str, str], list[float | None]]]:
     """((sender, receiver), the throughput in each run) for all that have one in any run."""
-    found = [{(one.sender, one.receiver): one for one in measured(each)} for each in summaries]
-    pairs = sorted({pair for each in found for pair in each}, key=_by_name)
+    runs = [
+        {(transfer.sender, transfer.receiver): transfer for transfer in measured(summary)}
+        for summary in summaries
+    ]
+    pairs = sorted({pair for run in runs for pair in run}, key=_by_name)
     return [
-        (pair, [each[pair].bits_per_s if pair in each else None for each in found])
-        for pair in pairs
+        (pair, [run[pair].bits_per_s if pair in run else None for run in runs]) for pair in pairs
     ]
 
 
@@ -75,10 +89,16 @@ def _by_name(pair: tuple[str, str]) -> tuple[object, object]:
 
 def rate(bits_per_s: float) -> str:
     """'9.5 Mbit/s'."""
+    figure, unit = _measure(bits_per_s)
+    return f"{figure} {unit}"
+
+
+def _measure(bits_per_s: float) -> tuple[str, str]:
+    """Figure and unit of a rate."""
     for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
         if bits_per_s >= size:
-            return f"{bits_per_s / size:.{0 if bits_per_s >= 100 * size else 1}f} {unit}"
-    return f"{bits_per_s:.0f} bit/s"
+            return f"{bits_per_s / size:.{0 if bits_per_s >= 100 * size else 1}f}", unit
+    return f"{bits_per_s:.0f}", "bit/s"
 
 
 def _ends(sides: Sequence[Called]) -> tuple[Called, Called]:
@@ -92,12 +112,11 @@ def _ends(sides: Sequence[Called]) -> tuple[Called, Called]:
 
 def elapsed_ns(summary: Summary) -> int:
     """How long at least one transfer lasted."""
-    spans = [(one.first_ns, one.last_ns) for one in measured(summary)]
-    return covered(spans)
+    return covered((transfer.first_ns, transfer.last_ns) for transfer in measured(summary))
 
 
 def _moved(summary: Summary) -> int:
-    return sum(one.bytes for one in measured(summary))
+    return sum(transfer.bytes for transfer in measured(summary))
 
 
 def _overall(summary: Summary) -> float:
@@ -112,30 +131,39 @@ def _slower(slow: Summary, fast: Summary) -> bool:
 def _throughput(slow: Called, fast: Called) -> str:
     (slow_name, slow_run), (fast_name, fast_run) = slow, fast
     if not _slower(slow_run, fast_run):
-        return (
-            f"About as fast: {_range(slow_run)} from host to host with {slow_name}, "
-            f"{_range(fast_run)} with {fast_name}."
+        return say(
+            "About as fast: {slow_rate} from host to host with {slow}, {fast_rate} with {fast}.",
+            slow_rate=_range(slow_run),
+            slow=slow_name,
+            fast_rate=_range(fast_run),
+            fast=fast_name,
         )
     moved = _moved(slow_run), _moved(fast_run)
     if abs(moved[0] - moved[1]) <= NEAR * max(moved):
-        return (
-            f"Slower with {slow_name}: {moved[0]:,} bytes took {elapsed_ns(slow_run) / 1e9:.2f} s, "
-            f"with {fast_name} {elapsed_ns(fast_run) / 1e9:.2f} s."
+        return say(
+            "Slower with {slow}: {size:,} bytes took {slow_s:.2f} s, with {fast} {fast_s:.2f} s.",
+            slow=slow_name,
+            size=moved[0],
+            slow_s=elapsed_ns(slow_run) / 1e9,
+            fast=fast_name,
+            fast_s=elapsed_ns(fast_run) / 1e9,
         )
-    return (
-        f"Slower with {slow_name}: {rate(_overall(slow_run) * 8)} in all, with {fast_name} "
-        f"{rate(_overall(fast_run) * 8)}."
+    return say(
+        "Slower with {slow}: {slow_rate} in all, with {fast} {fast_rate}.",
+        slow=slow_name,
+        slow_rate=rate(_overall(slow_run) * 8),
+        fast=fast_name,
+        fast_rate=rate(_overall(fast_run) * 8),
     )
 
 
 def _range(summary: Summary) -> str:
-    """'4.7-5.1 Mbit/s', or one of them where they read alike."""
-    rates = [one.bits_per_s or 0.0 for one in measured(summary)]
-    low, high = rate(min(rates)), rate(max(rates))
-    if low == high:
-        return low
-    number, _, unit = low.partition(" ")
-    return f"{number}-{high}" if high.endswith(unit) else f"{low} - {high}"
+    """'4.7-5.1 Mbit/s', or one rate where all read alike."""
+    rates = [transfer.bits_per_s or 0.0 for transfer in measured(summary)]
+    (low, low_unit), (high, unit) = _measure(min(rates)), _measure(max(rates))
+    if low_unit != unit:
+        return f"{low} {low_unit} - {high} {unit}"
+    return f"{low} {unit}" if low == high else f"{low}-{high} {unit}"
 
 
 def _unwanted(summary: Summary) -> str:
@@ -149,7 +177,7 @@ def _unwanted_share(summary: Summary) -> float:
 def _likely_cause(slow: Summary, fast: Summary) -> LinkCount | None:
     """The cable to a receiver that was full, and more of it for others than in the faster run."""
     before = {(link.a_interface, link.b_interface): link for link in fast.links}
-    receivers = {one.receiver for one in measured(slow)}
+    receivers = {transfer.receiver for transfer in measured(slow)}
     full = [
         link
         for link in slow.links
@@ -170,10 +198,11 @@ def fullness(link: LinkCount, summary: Summary) -> float:
     return min(1.0, link.arrived_bytes * 8 / (link.rate * seconds)) if link.rate and seconds else 0
 
 
-def _no_slower(name: str, summary: Summary) -> str:
+def _no_slower(run: str, summary: Summary) -> str:
     if all(link.rate for link in summary.links):
-        return f"That made nothing slower with {name}: its cables had room for it."
-    return (
-        f"That made nothing slower with {name}: the cables carry what the machine can. Where they "
-        "have a rate, as in rate=10M, they can be full."
+        return say("That made nothing slower with {run}: its cables had room for it.", run=run)
+    return say(
+        "That made nothing slower with {run}: the cables carry what the machine can. Where they "
+        "have a rate, as in rate=10M, they can be full.",
+        run=run,
     )

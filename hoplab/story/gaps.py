@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hoplab.sentences import number_of, say
 from hoplab.story.records import Remark, Step, Trip
 from hoplab.story.tcp import Connection, Side
-from hoplab.story.titles import plural
 
 # Remarks that say that something did not happen because no frame shows it.
 _ABSENT = frozenset(
@@ -22,11 +22,6 @@ _ABSENT = frozenset(
 )  # fmt: skip
 
 
-def missed_words(missed: int) -> str:
-    """'the capture missed 573 frames'; 0: it is not known how many."""
-    return f"the capture missed {plural(missed, 'frame')}" if missed else "the capture lacks frames"
-
-
 def prove_arrivals(connections: Sequence[Connection], trips: Sequence[Trip]) -> None:
     """Marks segments as arrived that were not seen to, where the other side acknowledged their
     bytes (RFC 9293, 3.4; RFC 2018 for SACK). Of a segment that was sent twice that proves nothing:
@@ -35,17 +30,17 @@ def prove_arrivals(connections: Sequence[Connection], trips: Sequence[Trip]) -> 
     for connection in connections:
         repeated = set(connection.again)
         repeated.update(first for firsts in connection.again.values() for first in firsts)
-        for side, other in (connection.sides, connection.sides[::-1]):
+        for side, peer in (connection.sides, connection.sides[::-1]):
             acks = [
                 ack
                 for number in connection.trips
-                if _from(by_number[number], other)
+                if _from(by_number[number], peer)
                 for ack in _acknowledged(by_number[number], side)
             ]
             for number in connection.trips:
                 trip = by_number[number]
                 if number not in repeated and trip.doubt and not trip.delivered:
-                    _prove(trip, side, other, acks)
+                    _prove(trip, side, peer, acks)
 
 
 _Ack = tuple[int, int, Trip]  # the bytes from, up to and without; and who says so
@@ -71,7 +66,7 @@ def _acknowledged(trip: Trip, side: Side) -> Iterator[_Ack]:
             yield start, end, trip
 
 
-def _prove(trip: Trip, side: Side, other: Side, acks: list[_Ack]) -> None:
+def _prove(trip: Trip, side: Side, peer: Side, acks: list[_Ack]) -> None:
     tcp = trip.packet.tcp
     if tcp is None or not _from(trip, side):
         return
@@ -85,10 +80,14 @@ def _prove(trip: Trip, side: Side, other: Side, acks: list[_Ack]) -> None:
     if proof is None:
         return
     trip.proved = True
-    trip.delivered = [other.node]
+    trip.delivered = [peer.node]
     trip.notes = [note for note in trip.notes if note != trip.doubt]
     trip.notes.append(
-        f"not seen to arrive, but it did: {other.node} acknowledged it (#{proof.number})"
+        say(
+            "not seen to arrive, but it did: {node} acknowledged it (#{packet})",
+            node=peer.node,
+            packet=proof.number,
+        )
     )
     for sending in side.sent:
         if sending.trip == trip.number and not sending.arrived_ns:
@@ -100,6 +99,15 @@ def hedge_remarks(steps: Sequence[Step], missed: int) -> None:
     for step in steps:
         kept = [remark for remark in step.remarks if remark.code not in _ABSENT]
         if len(kept) < len(step.remarks):
-            words = missed_words(missed)
-            text = f"{words[:1].upper()}{words[1:]}: what is not seen here may have passed."
-            step.remarks = [*kept, Remark("capture-missed", text)]
+            step.remarks = [*kept, Remark("capture-missed", _may_have_passed(missed))]
+
+
+def _may_have_passed(missed: int) -> str:
+    """missed: frames, 0 if it is not known how many."""
+    if not missed:
+        return say("The capture lacks frames: what is not seen here may have passed.")
+    return number_of(
+        "The capture missed {n:,} frame: what is not seen here may have passed.",
+        "The capture missed {n:,} frames: what is not seen here may have passed.",
+        missed,
+    )

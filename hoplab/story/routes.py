@@ -2,7 +2,7 @@
 """The way to a node, as traceroute, tracepath and mtr look for it.
 
 What lives here: which packets are such probes, and who answered them. What must not: sentences on
-what became of a probe that nobody answered (`outcome.py`).
+what became of a probe that nobody answered (`end_of_pings.py`).
 
 A probe is told by its TTL: packets of one kind from one node to one address, whose TTLs rise by
 one. Those that are used up on the way are reported by the router where that happens (ICMP time
@@ -73,7 +73,7 @@ def _route(facts: Facts, probes: list[Trip]) -> Route:
     route = Route(probes[0].sender, probes[0].target or probes[0].dst, probes)
     routers: dict[int, list[str]] = {}
     length = 0
-    for trip in sorted(probes, key=lambda one: _ttl(one.packet)):
+    for trip in sorted(probes, key=lambda probe: _ttl(probe.packet)):
         ttl = _ttl(trip.packet)
         for answer in _answers(facts, trip):
             if route.sender not in answer.delivered:

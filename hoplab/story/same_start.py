@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring, natural
-from hoplab.story.records import Story, Transfer, Trip
-from hoplab.story.titles import plural
+from hoplab.sentences import listed, number_of, say
+from hoplab.story.records import Story, Trip
 
 NEAR = 0.1  # amounts and times that differ by a tenth are the same
 MOST_NAMES = 6
@@ -43,68 +43,107 @@ class Side:
     failed: tuple[str, ...] = ()
 
 
-def differences(one: Side, other: Side) -> list[str]:
+def differences(side: Side, peer: Side) -> list[str]:
     """A sentence for each thing that was not alike; none if the two can be compared."""
-    if _cables(one.wiring) != _cables(other.wiring):
-        return ["The two networks are not the same."]
-    said = _networks(one, other)
-    same_asked = _asked(one.story) == _asked(other.story)
-    if not same_asked:
-        said.append(f"{one.name} and {other.name} did not run the same commands.")
-    for side in (one, other):
-        alone = [each for each in side.failed if each not in failed_in_all((one, other))]
-        said += [f"With {side.name} alone: {sentence}" for sentence in alone]
-        missed = side.story.summary.health.dropped
+    if _cables(side.wiring) != _cables(peer.wiring):
+        return [say("The two networks are not the same.")]
+    unlike = _networks(side, peer)
+    same_commands = _commands(side.story) == _commands(peer.story)
+    if not same_commands:
+        unlike.append(
+            say("{run} and {peer} did not run the same commands.", run=side.name, peer=peer.name)
+        )
+    for mine, theirs in ((side, peer), (peer, side)):
+        unlike += _failed_alone(mine, theirs)
+        missed = mine.story.summary.health.dropped
         if missed:
-            said.append(
-                f"With {side.name} the capture missed {plural(missed, 'frame')}: its figures are "
-                "low."
+            unlike.append(_capture_missed(mine, missed))
+    for mine, theirs in ((side, peer), (peer, side)):
+        unlike += [
+            say(
+                "With {run} {node} did not have to ask for the MAC address of {neighbour}.",
+                run=mine.name,
+                node=node,
+                neighbour=neighbour,
             )
-    for mine, theirs in ((one, other), (other, one)):
-        asked = "did not have to ask for the MAC address of"
-        said += _only(mine, _neighbours(mine), _neighbours(theirs), asked)
-        said += _only(mine, _stations(mine), _stations(theirs), "already knew the port of")
-        said += _talked(mine, theirs)
-    return said if same_asked and any(_asked(one.story)) else said + _transfers(one, other)
+            for node, neighbour in _more(_neighbours(mine), _neighbours(theirs))
+        ]
+        unlike += [
+            say(
+                "With {run} {switch} already knew the port of {node}.",
+                run=mine.name,
+                switch=switch,
+                node=node,
+            )
+            for switch, node in _more(_stations(mine), _stations(theirs))
+        ]
+        unlike += _talked(mine, theirs)
+    if same_commands and any(_commands(side.story)):
+        return unlike
+    return unlike + _transfers(side, peer)
+
+
+def _failed_alone(mine: Side, theirs: Side) -> list[str]:
+    alike = failed_in_all((mine, theirs))
+    return [
+        say("With {run} alone: {failure}", run=mine.name, failure=failure)
+        for failure in mine.failed
+        if failure not in alike
+    ]
+
+
+def _capture_missed(side: Side, missed: int) -> str:
+    return number_of(
+        "With {run} the capture missed {n:,} frame: its figures are low.",
+        "With {run} the capture missed {n:,} frames: its figures are low.",
+        missed, run=side.name,
+    )  # fmt: skip
 
 
 def failed_in_all(sides: Sequence[Side]) -> list[str]:
     """What failed everywhere: alike, but worth saying."""
     first = sides[0].failed if sides else ()
-    return [each for each in first if all(each in side.failed for side in sides)]
+    return [failure for failure in first if all(failure in side.failed for side in sides)]
 
 
 def _cables(wiring: Wiring) -> set[tuple[str, str | None]]:
-    return {(each.name, each.peer) for each in wiring.interfaces}
+    return {(interface.name, interface.peer) for interface in wiring.interfaces}
 
 
-def _asked(story: Story) -> tuple[str, ...]:
+def _commands(story: Story) -> tuple[str, ...]:
     """What was run or fetched, and where; empty texts if that is not known."""
     if story.request is not None:
         return (story.request.client, story.request.url)
     return (story.setting.host, story.setting.command)
 
 
-def _networks(one: Side, other: Side) -> list[str]:
-    said = []
-    mine, theirs = one.story.setting, other.story.setting
+def _networks(side: Side, peer: Side) -> list[str]:
+    unlike: list[str] = []
+    mine, theirs = side.story.setting, peer.story.setting
     if mine.datapath != theirs.datapath:
-        said.append(
-            f"The switches forwarded by another datapath: {mine.datapath} with {one.name}, "
-            f"{theirs.datapath} with {other.name}."
+        unlike.append(
+            say(
+                "The switches forwarded by another datapath: {datapath} with {run}, "
+                "{peer_datapath} with {peer}.",
+                datapath=mine.datapath,
+                run=side.name,
+                peer_datapath=theirs.datapath,
+                peer=peer.name,
+            )
         )
-    rates = {each.name: each.rate for each in other.wiring.interfaces}
-    if any(rates.get(each.name, each.rate) != each.rate for each in one.wiring.interfaces):
-        said.append("The cables have not the same rate in both.")
-    return said
+    rates = {interface.name: interface.rate for interface in peer.wiring.interfaces}
+    if any(
+        rates.get(interface.name, interface.rate) != interface.rate
+        for interface in side.wiring.interfaces
+    ):
+        unlike.append(say("The cables have not the same rate in both."))
+    return unlike
 
 
-def _only(
-    side: Side, mine: set[tuple[str, str]], theirs: set[tuple[str, str]], what: str
-) -> list[str]:
-    """A sentence on what one side knew and the other did not."""
+def _more(mine: set[tuple[str, str]], theirs: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The first pairs of names that one side has and the other has not."""
     more = sorted(mine - theirs, key=lambda pair: (natural(pair[0]), natural(pair[1])))
-    return [f"With {side.name} {node} {what} {whom}." for node, whom in more[:MOST_NAMES]]
+    return more[:MOST_NAMES]
 
 
 def _neighbours(side: Side) -> set[tuple[str, str]]:
@@ -118,7 +157,7 @@ def _neighbours(side: Side) -> set[tuple[str, str]]:
             # A router may hold a packet while it asks: what counts is when it sent it on.
             own = (leg for leg in trip.legs if leg.origin != "switched" and not leg.uncertain)
             events += [(leg.t_ns, SENT, leg.tail, leg.dst_mac) for leg in own]
-    return _known(side, events)
+    return _unlearned(side, events)
 
 
 def _stations(side: Side) -> set[tuple[str, str]]:
@@ -131,41 +170,50 @@ def _stations(side: Side) -> set[tuple[str, str]]:
         for fanout in trip.fanouts:
             if not fanout.due and 0 < fanout.out < fanout.of:
                 sent = (leg.t_ns for leg in trip.legs if leg.parent == fanout.leg)
-                came = trip.legs[fanout.leg]
-                events.append((min(sent, default=came.t_ns), SENT, fanout.node, came.dst_mac))
-    return _known(side, events)
+                into = trip.legs[fanout.leg]
+                events.append((min(sent, default=into.t_ns), SENT, fanout.node, into.dst_mac))
+    return _unlearned(side, events)
 
 
-def _known(side: Side, events: list[_Event]) -> set[tuple[str, str]]:
-    """(node, whom) where it sent to somebody's MAC address before it had heard from that one."""
+def _unlearned(side: Side, events: list[_Event]) -> set[tuple[str, str]]:
+    """(node, owner) where it sent to somebody's MAC address before it had heard from that one."""
     heard: set[tuple[str, str]] = set()
-    known: set[tuple[str, str]] = set()
-    for _, what, node, mac in sorted(events):
-        if what == HEARD:
+    unlearned: set[tuple[str, str]] = set()
+    for _, way, node, mac in sorted(events):
+        if way == HEARD:
             heard.add((node, mac))
         elif (node, mac) not in heard:
             owner = side.wiring.node_of_mac(mac)
             if owner is not None:
-                known.add((node, owner))
-    return known
+                unlearned.add((node, owner))
+    return unlearned
 
 
 def _talked(mine: Side, theirs: Side) -> list[str]:
     """Frames that nobody asked for, on one side alone."""
-    said = []
+    unlike: list[str] = []
     early, early_there = _early(mine), _early(theirs)
     if early and not early_there:
-        senders = ", ".join(sorted({trip.sender for trip in early}, key=natural)[:MOST_NAMES])
-        said.append(
-            f"With {mine.name} frames were flowing before the commands began: "
-            f"{plural(len(early), 'packet')} of {senders}."
+        senders = sorted({trip.sender for trip in early}, key=natural)
+        unlike.append(
+            number_of(
+                "With {run} frames were flowing before the commands began: {n:,} packet of "
+                "{hosts}.",
+                "With {run} frames were flowing before the commands began: {n:,} packets of "
+                "{hosts}.",
+                len(early),
+                run=mine.name,
+                hosts=listed(senders[:MOST_NAMES]),
+            )
         )
     before = {(trip.sender, trip.dst) for trip in early}
     more = _conversations(mine) - _conversations(theirs)
     for sender, address in sorted(more, key=lambda pair: (natural(pair[0]), pair[1]))[:MOST_NAMES]:
         if (sender, address) not in before or early_there:
-            said.append(f"Only with {mine.name} {sender} sent to {address}.")
-    return said
+            unlike.append(
+                say("Only with {run} {node} sent to {ip}.", run=mine.name, node=sender, ip=address)
+            )
+    return unlike
 
 
 def _hosts(side: Side) -> list[Trip]:
@@ -198,30 +246,39 @@ def _conversations(side: Side) -> set[tuple[str, str]]:
     }
 
 
-def _transfers(one: Side, other: Side) -> list[str]:
-    there = {(each.sender, each.receiver): each for each in other.story.summary.transfers}
-    said = []
-    for mine in one.story.summary.transfers:
+def _transfers(side: Side, peer: Side) -> list[str]:
+    there = {
+        (transfer.sender, transfer.receiver): transfer for transfer in peer.story.summary.transfers
+    }
+    unlike: list[str] = []
+    for mine in side.story.summary.transfers:
         theirs = there.get((mine.sender, mine.receiver))
         if theirs is None or mine.bits_per_s is None or theirs.bits_per_s is None:
             continue
         if not _near(mine.bytes, theirs.bytes) and not _near(mine.busy_ns, theirs.busy_ns):
-            said.append(
-                f"{mine.sender} to {mine.receiver} had neither the same bytes to move nor the same "
-                f"time: {_amount(mine)} with {one.name}, {_amount(theirs)} with {other.name}."
+            unlike.append(
+                say(
+                    "{sender} to {receiver} had neither the same bytes to move nor the same time: "
+                    "{size:,} bytes in {s:.2f} s with {run}, {peer_size:,} bytes in {peer_s:.2f} s "
+                    "with {peer}.",
+                    sender=mine.sender,
+                    receiver=mine.receiver,
+                    size=mine.bytes,
+                    s=mine.busy_ns / 1e9,
+                    run=side.name,
+                    peer_size=theirs.bytes,
+                    peer_s=theirs.busy_ns / 1e9,
+                    peer=peer.name,
+                )
             )
-    return said
+    return unlike
 
 
-def _near(one: float, other: float) -> bool:
-    return abs(one - other) <= NEAR * max(one, other)
-
-
-def _amount(transfer: Transfer) -> str:
-    return f"{transfer.bytes:,} bytes in {transfer.busy_ns / 1e9:.2f} s"
+def _near(amount: float, reference: float) -> bool:
+    return abs(amount - reference) <= NEAR * max(amount, reference)
 
 
 def all_differences(sides: Sequence[Side]) -> list[str]:
     """A sentence for each thing that was not alike in a run and in the first."""
-    said = [sentence for other in sides[1:] for sentence in differences(sides[0], other)]
-    return list(dict.fromkeys(said))
+    unlike = [sentence for peer in sides[1:] for sentence in differences(sides[0], peer)]
+    return list(dict.fromkeys(unlike))

@@ -10,7 +10,7 @@ somebody that the question reached at its one end, and the owner of the address 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.story.records import Trip
@@ -23,35 +23,50 @@ def silent_link(wiring: Wiring, trips: Iterable[Trip], asker: str, owner: str) -
     for trip in trips:
         for leg in trip.legs:
             used.update((leg.tail_interface, leg.head_interface))
+    reached = _reached(wiring, asker, used)
+    if owner in reached:
+        return "", ""
+    links = [
+        (wiring.port_name(peer), wiring.port_name(port))
+        for port, peer in _ways_back(wiring, owner, reached)
+        if wiring.port_name(port) not in used
+        and (wiring.node_name(peer) == asker or wiring.is_switch(peer))
+    ]
+    return links[0] if len(links) == 1 else ("", "")
 
-    def links(node: str) -> Iterator[tuple[int, int]]:
-        for port in wiring.ports(node):
-            peer = wiring.peer(port)
-            if peer is not None:
-                yield port, peer
 
+def _links(wiring: Wiring, node: str) -> Iterator[tuple[int, int]]:
+    """The ports of a node that are wired, each with the port at the other end."""
+    for port in wiring.ports(node):
+        peer = wiring.peer(port)
+        if peer is not None:
+            yield port, peer
+
+
+def _reached(wiring: Wiring, asker: str, used: Container[str]) -> set[str]:
+    """Whom one can come to over switches and links that frames went over."""
     reached, waiting = {asker}, [asker]
     while waiting:
-        for port, peer in links(waiting.pop()):
+        for port, peer in _links(wiring, waiting.pop()):
             node = wiring.node_name(peer)
             if wiring.port_name(port) in used and node not in reached:
                 reached.add(node)
                 if wiring.is_switch(peer):
                     waiting.append(node)
-    if owner in reached:
-        return "", ""
+    return reached
+
+
+def _ways_back(wiring: Wiring, owner: str, reached: Container[str]) -> Iterator[tuple[int, int]]:
+    """The links from the owner, and from the switches behind which it is, to whom was reached."""
     behind, waiting = {owner}, [owner]
-    found: list[tuple[str, str]] = []
     while waiting:
-        for port, peer in links(waiting.pop()):
+        for port, peer in _links(wiring, waiting.pop()):
             node = wiring.node_name(peer)
             if node in reached:
-                if wiring.port_name(port) not in used and (node == asker or wiring.is_switch(peer)):
-                    found.append((wiring.port_name(peer), wiring.port_name(port)))
+                yield port, peer
             elif wiring.is_switch(peer) and node not in behind:
                 behind.add(node)
                 waiting.append(node)
-    return found[0] if len(found) == 1 else ("", "")
 
 
 def loop_of_switches(wiring: Wiring) -> list[str]:

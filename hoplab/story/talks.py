@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hoplab.decode.greeting import of_client, of_server, shown
-from hoplab.sentences import Sentence, listed, number_of, say, together
+from hoplab.decode.greeting import SMTP_OR_FTP, of_client, of_server, shown
+from hoplab.sentences import Sentence, listed, number_of, say, term, together
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
 from hoplab.story.tcp import Connection, Side
 from hoplab.story.titles import byte_count, clean
+
+# Names of protocols that are words.
+_PROTOCOLS = {SMTP_OR_FTP: term("SMTP or FTP")}
 
 _MOST_PORTS = 8
 _MOST_PROOFS = 5
@@ -201,7 +204,9 @@ def _beginning(facts: Facts, side: Side) -> Sentence:
 
 def _protocol(name: str) -> list[str]:
     """The protocol that a side's first bytes belong to; nothing where they do not tell."""
-    return [say("So begins {protocol}.", protocol=name)] if name else []
+    if not name:
+        return []
+    return [say("So begins {protocol}.", protocol=_PROTOCOLS.get(name, name))]
 
 
 def talked(facts: Facts, connection: Connection) -> Outcome:

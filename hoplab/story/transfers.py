@@ -24,15 +24,15 @@ from hoplab.story.tcp import Connection, Side
 Span = tuple[int, int]  # from, to, in nanoseconds
 
 
-def transfers(found: Iterable[Connection], trips: Mapping[int, Trip]) -> list[Transfer]:
+def transfers(connections: Iterable[Connection], trips: Mapping[int, Trip]) -> list[Transfer]:
     """From each node to each other that it sent data to, in the order of the first connection.
     trips: by number."""
     pairs: dict[tuple[str, str], list[tuple[Connection, Side, Side]]] = {}
-    for connection in found:
-        for side, other in (connection.sides, connection.sides[::-1]):
+    for connection in connections:
+        for side, peer in (connection.sides, connection.sides[::-1]):
             if side.data_trips:
-                ways = pairs.setdefault((side.node, other.node), [])
-                ways.append((connection, side, other))
+                ways = pairs.setdefault((side.node, peer.node), [])
+                ways.append((connection, side, peer))
     return [_transfer(*nodes, ways, trips) for nodes, ways in pairs.items()]
 
 
@@ -44,13 +44,17 @@ def _transfer(
 ) -> Transfer:
     carried, segments, again = 0, 0, 0
     spans: list[Span] = []
-    for connection, side, other in ways:
+    for connection, side, peer in ways:
         carried += _acknowledged(connection, side)
-        sent, repeated = _segments(connection, side, other, trips)
+        sent, repeated = _segments(connection, side, peer, trips)
         segments += sent
         again += repeated
         data = set(side.data_trips)
-        arrivals = [one.arrived_ns for one in side.sent if one.trip in data and one.arrived_ns]
+        arrivals = [
+            sending.arrived_ns
+            for sending in side.sent
+            if sending.trip in data and sending.arrived_ns
+        ]
         if arrivals:
             spans.append((min(arrivals), max(arrivals)))
     first_ns = min((begin for begin, _ in spans), default=0)
@@ -69,14 +73,14 @@ def _acknowledged(connection: Connection, side: Side) -> int:
 
 
 def _segments(
-    connection: Connection, side: Side, other: Side, trips: Mapping[int, Trip]
+    connection: Connection, side: Side, peer: Side, trips: Mapping[int, Trip]
 ) -> tuple[int, int]:
     """The side's segments with data, and how many of them sent something again."""
     sent, repeated, highest = 0, 0, None
     for number in connection.trips:
         trip = trips[number]
         tcp = trip.packet.tcp
-        if tcp is None or not tcp.payload_length or not _from(side, other, trip):
+        if tcp is None or not tcp.payload_length or not _from(side, peer, trip):
             continue
         if trip.kind == "tcp-keepalive":  # it names a byte that was acknowledged long ago
             continue
@@ -87,11 +91,11 @@ def _segments(
     return sent, repeated
 
 
-def _from(side: Side, other: Side, trip: Trip) -> bool:
+def _from(side: Side, peer: Side, trip: Trip) -> bool:
     packet = trip.packet
     assert packet.tcp is not None
     source, target = (packet.src, packet.tcp.sport), (packet.dst, packet.tcp.dport)
-    return source in side.ends or target in other.ends
+    return source in side.ends or target in peer.ends
 
 
 def covered(spans: Iterable[Span]) -> int:
