@@ -15,7 +15,7 @@ from hoplab.story.astray import last_networks
 from hoplab.story.causes import ASKS_MAC, claims, short
 from hoplab.story.records import Outcome, Trip
 from hoplab.story.remarks import numbers
-from hoplab.story.silence import silent_link
+from hoplab.story.silence import meant_for, node_at, silent_link
 from hoplab.story.steps import Facts
 from hoplab.story.titles import times
 
@@ -152,7 +152,7 @@ def _loss(facts: Facts, trip: Trip) -> list[str]:
     why: list[str] = [say("Its last frame: {end}.", end=trip.ended)]
     if trip.unreached:
         asker = trip.legs[min(last_networks(trip.legs)[0])].tail
-        why += _silent_link(facts, asker, trip.unreached)
+        why += _silent_link(facts, trip, asker, trip.unreached)
     return why
 
 
@@ -203,6 +203,8 @@ def _heard(question: Trip) -> list[str]:
     nodes = [node for node in nodes if node != question.sender]  # in a loop it comes back
     if nodes and question.delivered:
         return [say("It reached {nodes}.", nodes=listed(nodes))]
+    if len(nodes) == 1:
+        return [say("{node} got the request; the address does not belong to it.", node=nodes[0])]
     if nodes:
         return [
             say(
@@ -219,14 +221,29 @@ def _unreached(facts: Facts, question: Trip) -> list[str]:
     if not owner or owner in question.delivered:
         return []
     why = say("{node} has that address, but no request reached it.", node=owner)
-    return [why, *_silent_link(facts, question.sender, owner)]
+    return [why, *_silent_link(facts, question, question.sender, owner)]
 
 
-def _silent_link(facts: Facts, asker: str, owner: str) -> list[str]:
-    """The link on the way from one to the other, on the same network, that no frame went over."""
+def _silent_link(facts: Facts, trip: Trip, asker: str, owner: str) -> list[str]:
+    """The link on the way from one to the other, on the same network, that no frame went over, as
+    far as its silence can be why the packet did not come."""
     near, far = silent_link(facts.wiring, facts.trips, asker, owner)
     if not near:
         return []
+    meant = meant_for(facts.wiring, trip, near)
+    if meant is False:
+        return []
+    if meant is None:
+        return [
+            say(
+                "Not one frame was seen between {near} and {far}: that link may be down at either "
+                "end, which `ip link` there tells, or a flow keeps {node} from sending there, "
+                "which `hoplab table {node}` shows.",
+                near=near,
+                far=far,
+                node=node_at(facts.wiring, near),
+            )
+        ]
     return [
         say(
             "Not one frame was seen between {near} and {far}: that link may be down at either "

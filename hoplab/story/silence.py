@@ -6,6 +6,8 @@ What lives here: searches in the wiring. What must not: sentences.
 A bridge sends nothing into a port whose link is down, so such a link is told by silence alone.
 Silence proves it only where every other link on the way was heard: the answer is a link with
 somebody that the question reached at its one end, and the owner of the address behind the other.
+It is a cause only where a switch meant to send there (`meant_for`): a controller that gave no
+answer, or another port, says by itself why nothing came.
 """
 
 from __future__ import annotations
@@ -67,6 +69,31 @@ def _ways_back(wiring: Wiring, owner: str, reached: Container[str]) -> Iterator[
             elif wiring.is_switch(peer) and node not in behind:
                 behind.add(node)
                 waiting.append(node)
+
+
+def node_at(wiring: Wiring, interface: str) -> str:
+    """The node of an interface, "" for none."""
+    port = wiring.port(interface)
+    return wiring.node_name(port) if port is not None else ""
+
+
+def meant_for(wiring: Wiring, trip: Trip, interface: str) -> bool | None:
+    """Whether the node of this interface would have sent the packet out of it, had the link been
+    up: its silence explains nothing where a switch had no such order. None if that is not known.
+    """
+    node = node_at(wiring, interface)
+    port = wiring.port(interface)
+    if port is None or not wiring.is_switch(port):
+        return True  # a computer sends what it has to send
+    decisions = [one for one in trip.decisions if one.node == node]
+    if decisions:
+        answer = decisions[-1].answer
+        if "look in the tables again" in answer:
+            return None
+        everywhere = ("flood", "all ports", "NORMAL", f"({interface})")
+        return not answer.startswith("another frame") and any(to in answer for to in everywhere)
+    # A flood that leaves out one port leaves it out because its link is down.
+    return True if any(leg.tail == node for leg in trip.legs) else None
 
 
 def loop_of_switches(wiring: Wiring) -> list[str]:
