@@ -133,7 +133,8 @@ def width_in_cells() -> Callable[[str], int]:
 
 def listed(label: str, commands: list[str]) -> str:
     """A label and commands to try, in one line if it fits, else one a line."""
-    line = f"{label} {'; '.join(commands)}"
+    space = "" if label.endswith("：") else " "  # noqa: RUF001  a wide colon brings its own
+    line = f"{label}{space}{'; '.join(commands)}"
     if width_in_cells()(line) <= terminal_width():
         return line
     return "\n      ".join([label, *commands])

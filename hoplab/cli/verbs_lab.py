@@ -13,9 +13,11 @@ from textwrap import indent
 from typing import Any
 
 from hoplab import content
-from hoplab.cli.output import Progress, listed, print_json, table, terminal_width
+from hoplab.cli import output
+from hoplab.cli.output import Progress, print_json, table, terminal_width, tr
 from hoplab.client import labs as client
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import listed, number_of, say, term, together
 from hoplab.service import loops
 from hoplab.service.spec import Spec
 
@@ -65,7 +67,7 @@ def _end_former(name: str, progress: Progress) -> None:
     client.check_name(name)
     former = client.Handle(name)
     if former.alive():
-        progress(f"ending the lab {name} that was up")
+        progress(say("ending the lab {lab} that was up", lab=name))
         client.down(former)
 
 
@@ -87,56 +89,62 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def divided(shards: list[dict[str, Any]]) -> str:
-    """How the switches are divided among controllers, if they are: ' (s1 s2 | s3 s4, each with a
-    second one)'."""
+def divided(controller: str, shards: list[dict[str, Any]]) -> str:
+    """A controller, and how the switches are divided among its processes, if they are: 'hub (s1 s2
+    | s3 s4, each with a second one)'."""
 
     def some(names: list[str]) -> str:
         return " ".join(names if len(names) < 4 else [names[0], "…", names[-1]])
 
     parts = [" | ".join(some(shard["switches"]) for shard in shards)] if len(shards) > 1 else []
     if any(shard["standby"] for shard in shards):
-        parts.append("each with a second one" if parts else "a second one stands by")
-    return f" ({', '.join(parts)})" if parts else ""
+        parts.append(term("each with a second one") if parts else term("a second one stands by"))
+    if not parts:
+        return controller
+    return say("{controller} ({division})", controller=controller, division=listed(parts))
 
 
 DATAPATHS = {
-    "kernel": "the kernel's datapath",
-    "user": "Open vSwitch's userspace datapath",
-    "afxdp": "Open vSwitch's userspace datapath with AF_XDP ports",
-    "none": "no switch",
+    "kernel": term("the kernel's datapath"),
+    "user": term("Open vSwitch's userspace datapath"),
+    "afxdp": term("Open vSwitch's userspace datapath with AF_XDP ports"),
+    "none": term("no switch"),
 }
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def describe(data: dict[str, Any]) -> str:
     """One sentence on a lab."""
-    parts = [_count(data["hosts"], "host")]
+    parts: list[str] = [data["topology"], number_of("{n} host", "{n} hosts", data["hosts"])]
     if data["routers"]:
-        parts.append(_count(data["routers"], "router"))
+        parts.append(number_of("{n} router", "{n} routers", data["routers"]))
     if data["switches"]:
-        parts.append(_count(data["switches"], "switch", "switches"))
-    text = f"lab {data['name']} is up: {data['topology']}, {', '.join(parts)}"
+        parts.append(number_of("{n} switch", "{n} switches", data["switches"]))
     if data["controller"]:
-        text += f", controller {data['controller']}{divided(data['shards'])}"
-    return f"{text}, {DATAPATHS[data['datapath']]}"
+        controller = divided(data["controller"], data["shards"])
+        parts.append(say("controller {controller}", controller=controller))
+    parts.append(DATAPATHS[data["datapath"]])
+    return say("lab {lab} is up: {parts}", lab=data["name"], parts=listed(parts))
+
+
+def note(text: str) -> None:
+    """Something beside what was asked for."""
+    line = say("note: {text}", text=text)
+    print(f"  {tr(line)}")
 
 
 def up(arguments: argparse.Namespace) -> int:
     handle = bring_up(arguments, arguments.topology, arguments.name, capture=False)
     state = handle.state()
-    data = summary(state)
+    # Only over the socket events come with their templates.
+    data = summary({**state, "events": handle.ask({"op": "status"})["events"]})
     if arguments.json:
         print_json(data)
         return Exit.OK
-    print(describe(data))
+    print(tr(describe(data)))
     for event in data["events"]:
-        print(f"  note: {event}")
+        note(event)
     option = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
-    print(listed("  try:", next_steps(state, option)))
+    print(output.listed(f"  {tr(term('try:'))}", next_steps(state, option)))
     return Exit.OK
 
 
@@ -152,8 +160,8 @@ def next_steps(state: dict[str, Any], option: str) -> list[str]:
         steps.append(f"hoplab visit{option}")
     elif len(hosts) > 1:
         addresses = {i["node"]: i["addresses"] for i in reversed(state["interfaces"])}
-        other = addresses.get(hosts[-1]) or ["ADDRESS"]
-        steps.append(f"hoplab trace{option} {hosts[0]} -- ping -c 1 {other[0].split('/')[0]}")
+        peer = addresses.get(hosts[-1]) or ["ADDRESS"]
+        steps.append(f"hoplab trace{option} {hosts[0]} -- ping -c 1 {peer[0].split('/')[0]}")
     if state["controller"]:
         steps.append(
             f"hoplab swap{option} {'hub' if state['controller'] != 'hub' else 'learning_switch'}"
@@ -163,6 +171,16 @@ def next_steps(state: dict[str, Any], option: str) -> list[str]:
     return [*steps, f"hoplab down{option}"]
 
 
+LIST_HEAD: list[str] = [
+    term("NAME"),
+    term("TOPOLOGY"),
+    term("CONTROLLER"),
+    term("DATAPATH"),
+    term("HOSTS+ROUTERS+SWITCHES"),
+    term("EVENTS"),
+]
+
+
 def ls(arguments: argparse.Namespace) -> int:
     labs = []
     for handle in client.live():
@@ -170,12 +188,12 @@ def ls(arguments: argparse.Namespace) -> int:
             labs.append(summary(handle.ask({"op": "status"}, within_s=3)))
         except LabError:
             if handle.alive():
-                labs.append({"name": handle.name, "state": "coming up, or not answering"})
+                labs.append({"name": handle.name, "state": term("coming up, or not answering")})
     if arguments.json:
         print_json(labs)
         return Exit.OK
     if not labs:
-        print("no lab is up; bring one up: hoplab up web")
+        print(tr(say("no lab is up; bring one up: {command}", command="hoplab up web")))
         return Exit.OK
     rows = []
     for lab in labs:
@@ -183,11 +201,10 @@ def ls(arguments: argparse.Namespace) -> int:
             rows.append([lab["name"], lab["state"], "", "", "", ""])
             continue
         nodes = f"{lab['hosts']}+{lab['routers']}+{lab['switches']}"
-        controller = f"{lab['controller'] or '-'}{divided(lab['shards'])}"
+        controller = divided(lab["controller"] or "-", lab["shards"])
         row = [lab["name"], lab["topology"], controller, lab["datapath"], nodes]
-        rows.append([*row, "; ".join(lab["events"])])
-    head = ["NAME", "TOPOLOGY", "CONTROLLER", "DATAPATH", "HOSTS+ROUTERS+SWITCHES", "EVENTS"]
-    print(table(rows, head))
+        rows.append([*row, tr(term("; ")).join(map(tr, lab["events"]))])
+    print(table(rows, LIST_HEAD))
     return Exit.OK
 
 
@@ -195,25 +212,35 @@ def swap(arguments: argparse.Namespace) -> int:
     files = content.find_all("controllers", arguments.controller)
     handle = client.find(arguments.name)
     with Progress() as progress:
-        progress(f"starting {arguments.controller}, then changing over")
-        done, too_late = swap_to(handle, files)
+        progress(say("starting {controller}, then changing over", controller=arguments.controller))
+        change, too_late = swap_to(handle, files)
     loop = loops.remark(handle.state())
     if loop:
-        done["notes"] = [*done["notes"], loop]
+        change["notes"] = [*change["notes"], loop]
     code = Exit.INTERRUPTED if too_late else Exit.OK
     if arguments.json:
-        print_json(done)
+        print_json(change)
         return code
-    print(f"{done['controller']} is in charge of {', '.join(done['switches'])} (was {done['was']})")
-    if done["without_flows"]:
-        print(
-            f"  note: it has put no flow into {', '.join(done['without_flows'])}: "
-            "frames there are dropped until it does (with OpenFlow 1.0 they are handed to it)"
+    in_charge = say(
+        "{controller} is in charge of {switches} (was {former})",
+        controller=change["controller"],
+        switches=listed(change["switches"]),
+        former=change["was"],
+    )
+    print(tr(in_charge))
+    if change["without_flows"]:
+        note(
+            say(
+                "it has put no flow into {switches}: frames there are dropped until it does "
+                "(with OpenFlow 1.0 they are handed to it)",
+                switches=listed(change["without_flows"]),
+            )
         )
-    for note in done["notes"]:
-        print(f"  note: {note}")
+    for remark in change["notes"]:
+        note(remark)
     if too_late:
-        print(f"  note: the interrupt came too late; back again: hoplab swap {done['was']}")
+        back = f"hoplab swap {change['was']}"
+        note(say("the interrupt came too late; back again: {command}", command=back))
     return code
 
 
@@ -235,24 +262,35 @@ def show_table(arguments: argparse.Namespace) -> int:
         print_json(data)
         return Exit.OK
     for number, switch in enumerate(data["switches"]):
-        print("" if number else f"controller {data['controller']}")
+        heading = say("controller {controller}", controller=data["controller"])
+        print("" if number else tr(heading))
         addresses, flows, rates = tables.as_rows(switch, every_flow=arguments.flows)
-        known = f"{switch['name']} knows {_count(len(addresses), 'address', 'addresses')}"
-        print(known + (f" (shard {switch['shard']})" if data["shards"] > 1 else ""))
+        values = {
+            "switch": switch["name"],
+            "addresses": number_of("{n} address", "{n} addresses", len(addresses)),
+            "shard": switch["shard"],
+        }
+        learned = (
+            say("{switch} knows {addresses} (shard {shard})", **values)
+            if data["shards"] > 1
+            else say("{switch} knows {addresses}", **values)
+        )
+        print(tr(learned))
         if addresses:
             print(indent(table(addresses, tables.ADDRESS_HEAD), "  "))
         if flows:
-            print(f"{switch['name']} has {_count(len(switch['flows']), 'flow')}")
+            count = number_of("{n} flow", "{n} flows", len(switch["flows"]))
+            print(tr(say("{switch} has {flows}", switch=switch["name"], flows=count)))
             text = indent(table(flows, tables.FLOW_HEAD), "  ")
-            if max(map(len, text.splitlines())) > terminal_width():
+            if max(map(output.width_in_cells(), text.splitlines())) > terminal_width():
                 # Counters first, and below them what is matched and done.
                 head = [*tables.FLOW_HEAD[:-2], ""]
-                rows = [[*row[:-2], f"\n      {row[-2]}  {row[-1]}"] for row in flows]
+                rows = [[*row[:-2], f"\n      {tr(row[-2])}  {row[-1]}"] for row in flows]
                 lines = indent(table(rows, head), "  ").splitlines()
                 text = "\n".join(map(str.rstrip, lines))
             print(text)
         if rates:
-            print(f"{switch['name']} carries, a second")
+            print(tr(say("{switch} carries, a second", switch=switch["name"])))
             print(indent(table(rates, tables.RATE_HEAD), "  "))
     return Exit.OK
 
@@ -260,7 +298,7 @@ def show_table(arguments: argparse.Namespace) -> int:
 def pingall(arguments: argparse.Namespace) -> int:
     handle = client.find(arguments.name)
     with Progress() as progress:
-        progress("pinging every pair")
+        progress(term("pinging every pair"))
         request = {"op": "pingall", "hosts": arguments.hosts or None}
         # A switch that wants a flow for each pair needs ten minutes for 500 hosts.
         result = handle.ask(request, within_s=7200)
@@ -272,7 +310,8 @@ def pingall(arguments: argparse.Namespace) -> int:
     else:
         print(matrix(result))
         for why in result["likely"]:
-            print(f"  likely why: {why}")
+            reason = say("likely why: {why}", why=why)
+            print(f"  {tr(reason)}")
     return Exit.OK if result["reached"] == result["pairs"] else Exit.FAILED
 
 
@@ -285,39 +324,56 @@ def matrix(result: dict[str, Any]) -> str:
         lines.append(
             " " * width + "  " + " ".join(f"{i % 100:2d}" for i in range(1, len(hosts) + 1))
         )
-        for row, one in enumerate(hosts, 1):
+        for row, host in enumerate(hosts, 1):
             cells = [
-                " -" if one == other else " X" if (one, other) in lost else " ." for other in hosts
+                " -" if host == peer else " X" if (host, peer) in lost else " ." for peer in hosts
             ]
-            lines.append(f"{one.ljust(width)}  {' '.join(cells)}  {row}")
+            lines.append(f"{host.ljust(width)}  {' '.join(cells)}  {row}")
         lines.append("")
     elif lost:
-        lines += [f"{one} does not reach {other}" for one, other in sorted(lost)[:40]]
-    lines.append(
-        f"{result['reached']} of {result['pairs']} pairs reached in {_took(result['seconds'])}"
-        + ("" if not lost else f"; {result['pairs'] - result['reached']} not (X)")
-        + ("; rows ping columns" if len(hosts) <= 24 else "")
-    )
+        lines += [
+            tr(say("{host} does not reach {peer}", host=host, peer=peer))
+            for host, peer in sorted(lost)[:40]
+        ]
+    parts = [
+        say(
+            "{reached} of {pairs} pairs reached in {time}",
+            reached=result["reached"],
+            pairs=result["pairs"],
+            time=_took(result["seconds"]),
+        )
+    ]
+    if lost:
+        parts.append(say("{n} not (X)", n=result["pairs"] - result["reached"]))
+    if len(hosts) <= 24:
+        parts.append(term("rows ping columns"))
+    lines.append(tr(term("; ")).join(map(tr, parts)))
     return "\n".join(lines)
 
 
 def _took(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+    if seconds >= 0.1:
+        return say("{s:.2f} s", s=seconds)
+    return say("{ms:.0f} ms", ms=seconds * 1000)
 
 
 def down(arguments: argparse.Namespace) -> int:
     if arguments.all:
         handles = client.live()
         if not handles:
-            print("no lab is up")
+            print(tr(term("no lab is up")))
     else:
         handles = [client.find(arguments.name)]
     for handle in handles:
         with Progress() as progress:
-            progress(f"ending {handle.name}")
+            progress(say("ending {lab}", lab=handle.name))
             client.down(handle, keep=arguments.keep)
-        kept = f"; its folder: {handle.folder}" if arguments.keep else ""
-        print(f"lab {handle.name} is gone{kept}")
+        gone = (
+            say("lab {lab} is gone; its folder: {folder}", lab=handle.name, folder=handle.folder)
+            if arguments.keep
+            else say("lab {lab} is gone", lab=handle.name)
+        )
+        print(tr(gone))
     return Exit.OK
 
 
@@ -335,23 +391,30 @@ def path(arguments: argparse.Namespace) -> int:
         return Exit.OK
     for kind in kinds:
         try:
-            found = content.find(kind, arguments.what)
+            file = content.find(kind, arguments.what)
         except LabError:
             continue
         if arguments.json:
-            print_json({"path": str(found), "kind": kind})
+            print_json({"path": str(file), "kind": kind})
             return Exit.OK
-        print(found)
-        for other in kinds[kinds.index(kind) + 1 :]:
-            if arguments.what in content.names(other):
-                note = f"note: there is {arguments.what} in {other}, too: --kind {other}"
-                print(note, file=sys.stderr)
+        print(file)
+        for further in kinds[kinds.index(kind) + 1 :]:
+            if arguments.what in content.names(further):
+                line = say(
+                    "note: there is {name} in {folder}, too: --kind {folder}",
+                    name=arguments.what,
+                    folder=further,
+                )
+                print(tr(line), file=sys.stderr)
         return Exit.OK
-    known = [name for kind in kinds for name in content.names(kind)]
-    close = difflib.get_close_matches(arguments.what, known, n=1)
+    every_name = [name for kind in kinds for name in content.names(kind)]
+    close = difflib.get_close_matches(arguments.what, every_name, n=1)
     raise LabError(
-        f"we have nothing called {arguments.what!r}",
-        (f"did you mean {close[0]}? " if close else "") + "hoplab path --list names all there is",
+        say("we have nothing called {name!r}", name=arguments.what),
+        together(
+            say("did you mean {name}?", name=close[0]) if close else "",
+            term("hoplab path --list names all there is"),
+        ),
         Exit.NO_SUCH,
     )
 
@@ -364,9 +427,9 @@ def doctor(arguments: argparse.Namespace) -> int:
         return Exit.OK
     from hoplab.doctor import checks as checks
 
-    found = checks.examine()
+    results = checks.examine()
     if arguments.json:
-        print_json([check.as_dict() for check in found])
+        print_json([check.as_dict() for check in results])
     else:
-        print(checks.as_text(found, terminal_width()))
-    return Exit.OK if all(check.good for check in found) else Exit.REFUSED
+        print(checks.as_text(results, terminal_width()))
+    return Exit.OK if all(check.good for check in results) else Exit.REFUSED

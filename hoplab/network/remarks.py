@@ -21,6 +21,7 @@ import mininet.node
 
 from hoplab import content
 from hoplab.network import script
+from hoplab.sentences import listed, number_of, say, term
 
 if TYPE_CHECKING:
     from hoplab.network.net import Network
@@ -38,9 +39,9 @@ def remarks(network: Network) -> list[str]:
 def some(names: Sequence[str], most: int = MOST) -> str:
     """'h1, h2' or 'h1, h2, h3, h4, h5 and 7 others'."""
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} others" if more > 1 else "") + (
-        f", {names[most]}" if more == 1 else ""
-    )  # fmt: skip
+    if more < 2:
+        return listed(names)
+    return say("{names} and {n} others", names=listed(names[:most]), n=more)
 
 
 def _file(network: Network) -> Path | None:
@@ -52,30 +53,40 @@ def _file(network: Network) -> Path | None:
 def _empty(network: Network) -> Iterator[str]:
     if network.topo.nodes():
         return
-    line = "the topology is empty: no host, no switch"
     file, maker = _file(network), type(network.topo).__name__
-    found = script.methods_that_add(file, maker) if file is not None else []
-    if file is not None and found:
-        line += (
-            f"; {maker} has its hosts in {found[0].text}() (line {found[0].line}), which nobody "
-            f"calls: name it build(), or {script.how_to_run(file)}"
-        )
-    yield line
+    methods = script.methods_that_add(file, maker) if file is not None else []
+    if file is None or not methods:
+        yield term("the topology is empty: no host, no switch")
+        return
+    yield say(
+        "the topology is empty: no host, no switch; {maker} has its hosts in {method}() (line "
+        "{line}), which nobody calls: name it build(), or {command}",
+        maker=maker,
+        method=methods[0].text,
+        line=methods[0].line,
+        command=script.how_to_run(file),
+    )
 
 
 def _without_cable(network: Network) -> Iterator[str]:
     joined = {name for link in network.topo.links() for name in link}
     alone = [name for name in network.topo.nodes() if name not in joined]
     if alone:
-        has = "has no cable" if len(alone) == 1 else "have no cable"
-        yield f"{some(alone)} {has}: no addLink() names {'it' if len(alone) == 1 else 'them'}"
+        yield number_of(
+            "{nodes} has no cable: no addLink() names it",
+            "{nodes} have no cable: no addLink() names them",
+            len(alone),
+            nodes=some(alone),
+        )
 
 
 def _shared_addresses(network: Network) -> Iterator[str]:
     for address, names in itertools.islice(network.shared_addresses(), MOST):
-        yield (
-            f"{some(names)} are on one link and have the same address, {address}: who asks for it "
-            "hears several answers"
+        yield say(
+            "{nodes} are on one link and have the same address, {ip}: who asks for it hears "
+            "several answers",
+            nodes=some(names),
+            ip=address,
         )
 
 
@@ -91,11 +102,15 @@ def _several_subnets(network: Network) -> Iterator[str]:
                 address = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}")
                 links.setdefault(link_of(intf), []).append((node, address))
     for ends in links.values():
-        for (node, own), (other, address) in itertools.islice(_strangers(ends), MOST):
+        for (node, own), (peer, address) in itertools.islice(_strangers(ends), MOST):
             if not _has_route(network, node, address.ip):
-                yield (
-                    f"{node.name} ({own}) and {other.name} ({address}) are on one link in two "
-                    f"subnets, and {node.name} has no gateway: it does not reach {other.name}"
+                yield say(
+                    "{node} ({own}) and {peer} ({address}) are on one link in two subnets, and "
+                    "{node} has no gateway: it does not reach {peer}",
+                    node=node.name,
+                    own=str(own),
+                    peer=peer.name,
+                    address=str(address),
                 )
                 return
 
@@ -105,9 +120,9 @@ def _strangers(ends: list[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
     if len({own.network for _, own in ends}) < 2:
         return
     for node, own in ends:
-        for other, address in ends:
-            if address.ip not in own.network and node is not other:
-                yield (node, own), (other, address)
+        for peer, address in ends:
+            if address.ip not in own.network and node is not peer:
+                yield (node, own), (peer, address)
 
 
 def _has_route(network: Network, node: Any, address: Any) -> bool:
@@ -126,19 +141,29 @@ def _second_cables(network: Network) -> Iterator[str]:
         pair = (min(ends), max(ends))
         count[pair] = count.get(pair, 0) + 1
     hosts = set(network.topo.hosts())
-    double = [f"{one} and {two}" for (one, two), n in count.items() if n > 1 and {one, two} & hosts]
+    double = [
+        say("{node} and {peer}", node=node, peer=peer)
+        for (node, peer), n in count.items()
+        if n > 1 and {node, peer} & hosts
+    ]
     if double:
-        yield (
-            f"several cables join {some(double)}: a host's address is that of its first one, "
-            "unless the others are given theirs (params1={'ip': '10.0.1.1/24'})"
+        yield say(
+            "several cables join {pairs}: a host's address is that of its first one, unless the "
+            "others are given theirs ({example})",
+            pairs=some(double),
+            example="params1={'ip': '10.0.1.1/24'}",
         )
 
 
 def _named_twice(network: Network) -> Iterator[str]:
     names = list(getattr(network.topo, "hoplab_twice", ()))
     if names:
-        it, has = ("it is", "has") if len(names) == 1 else ("each is", "have")
-        yield f"{some(names)} {has} been added twice: {it} one node, as it was described last"
+        yield number_of(
+            "{nodes} has been added twice: it is one node, as it was described last",
+            "{nodes} have been added twice: each is one node, as it was described last",
+            len(names),
+            nodes=some(names),
+        )
 
 
 def _remote_controller(network: Network) -> Iterator[str]:
@@ -147,9 +172,10 @@ def _remote_controller(network: Network) -> Iterator[str]:
         return
     remote = script.read(file).remote
     if remote:
-        yield (
-            f"a RemoteController (line {remote[0].line}) is not waited for: hoplab runs the "
-            "controller itself; yours takes over with hoplab swap APP.py"
+        yield say(
+            "a RemoteController (line {line}) is not waited for: hoplab runs the controller "
+            "itself; yours takes over with hoplab swap APP.py",
+            line=remote[0].line,
         )
 
 
@@ -162,14 +188,21 @@ def _not_run(network: Network) -> Iterator[str]:
     parts = []
     if rest.commands:
         first, more = rest.commands[0], len(rest.commands) - 1
-        parts.append(f"{first.text} in line {first.line}" + (f" and {more} more" if more else ""))
+        quoted = say("{command} in line {line}", command=first.text, line=first.line)
+        parts.append(say("{quoted} and {n} more", quoted=quoted, n=more) if more else quoted)
     if rest.options:
         words = some([option.text for option in rest.options])
-        parts.append(f"Mininet's {words} in line {rest.options[0].line}")
+        parts.append(
+            say("Mininet's {options} in line {line}", options=words, line=rest.options[0].line)
+        )
     if parts:
-        yield (
-            f"of {file.name} the Topo alone is read, not {', nor '.join(parts)}: "
-            f"{script.how_to_run(file)} runs all of it"
+        yield say(
+            "of {file} the Topo alone is read, not {parts}: {command} runs all of it",
+            file=file.name,
+            parts=say("{first}, nor {second}", first=parts[0], second=parts[1])
+            if len(parts) > 1
+            else parts[0],
+            command=script.how_to_run(file),
         )
 
 
@@ -187,11 +220,26 @@ def _not_shaped(network: Network) -> Iterator[str]:
     if links:
         file = _file(network)
         wish = script.read(file).shaping if file is not None else []
-        unread = f"the link=TCLink of line {wish[0].line} is not read; " if wish else ""
-        yield (
-            f"{some([*asked])} of the link{'s' if len(links) > 1 else ''} {some(links, 3)} "
-            f"{'is' if len(asked) == 1 else 'are'} not applied: Mininet shapes a TCLink alone; "
-            f"{unread}write addLink(…, cls=TCLink)"
+        settings = number_of(
+            "{settings} of the link {links}",
+            "{settings} of the links {links}",
+            len(links),
+            settings=some([*asked]),
+            links=some(links, 3),
+        )
+        advice = term("write addLink(…, cls=TCLink)")
+        if wish:
+            advice = say(
+                "the link=TCLink of line {line} is not read; {advice}",
+                line=wish[0].line,
+                advice=advice,
+            )
+        yield number_of(
+            "{settings} is not applied: Mininet shapes a TCLink alone; {advice}",
+            "{settings} are not applied: Mininet shapes a TCLink alone; {advice}",
+            len(asked),
+            settings=settings,
+            advice=advice,
         )
 
 
@@ -207,30 +255,44 @@ def _not_limited(network: Network) -> Iterator[str]:
         and any(node.params.get(kind) is not None for kind in _PROCESSOR)
     ]
     if limited:
-        yield (
-            f"the share of the processor that {some(limited)} should have is not limited: Mininet "
-            "limits a CPULimitedHost alone; write addHost(…, cls=CPULimitedHost)"
+        yield say(
+            "the share of the processor that {hosts} should have is not limited: Mininet limits a "
+            "CPULimitedHost alone; write addHost(…, cls=CPULimitedHost)",
+            hosts=some(limited),
         )
 
 
 def _chosen(network: Network) -> Iterator[str]:
     """Which of several topologies was taken."""
-    chosen, others = getattr(network.topo, "hoplab_chosen", ("", ()))
-    if others:
+    chosen, left_out = getattr(network.topo, "hoplab_chosen", ("", ()))
+    if left_out:
         file = network.topo.hoplab_file
-        more = f" (or {some(others[1:])})" if others[1:] else ""
-        yield (
-            f"of the topologies in {file.name}, {chosen} was taken; another one: "
-            f"hoplab up {shlex.quote(f'{file}:{others[0]}')}{more}"
-        )
+        values = {
+            "file": file.name,
+            "chosen": chosen,
+            "command": f"hoplab up {shlex.quote(f'{file}:{left_out[0]}')}",
+        }
+        if left_out[1:]:
+            yield say(
+                "of the topologies in {file}, {chosen} was taken; another one: {command} (or "
+                "{names})",
+                names=some(left_out[1:]),
+                **values,
+            )
+        else:
+            yield say(
+                "of the topologies in {file}, {chosen} was taken; another one: {command}", **values
+            )
 
 
 def _command_line(network: Network) -> Iterator[str]:
     file = _file(network)
     if file is not None and getattr(network.topo, "hoplab_arguments_read", False):
-        yield (
-            f"{file.name} reads a command line, which is empty here: its options have their "
-            f"defaults; {script.how_to_run(file)} takes others"
+        yield say(
+            "{file} reads a command line, which is empty here: its options have their defaults; "
+            "{command} takes others",
+            file=file.name,
+            command=script.how_to_run(file),
         )
 
 

@@ -20,11 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from hoplab.openvswitch import daemons
+from hoplab.sentences import say, term
 from hoplab.wait import patience
 
-ADDRESS_HEAD = ["MAC", "WHO", "PORT", "AGE", "UNUSED FOR", "KEPT FOR", "FRAMES"]
-FLOW_HEAD = ["TABLE", "PRIORITY", "PACKETS", "BYTES", "AGE", "UNUSED FOR", "MATCH", "ACTIONS"]
-RATE_HEAD = ["PORT", "IN: FRAMES", "IN: BIT", "OUT: FRAMES", "OUT: BIT"]
+ADDRESS_HEAD: list[str] = [
+    term("MAC"), term("WHO"), term("PORT"), term("AGE"), term("UNUSED FOR"), term("KEPT FOR"),
+    term("FRAMES"),
+]  # fmt: skip
+FLOW_HEAD: list[str] = [
+    term("TABLE"), term("PRIORITY"), term("PACKETS"), term("BYTES"), term("AGE"),
+    term("UNUSED FOR"), term("MATCH"), term("ACTIONS"),
+]  # fmt: skip
+RATE_HEAD: list[str] = [
+    term("PORT"), term("IN: FRAMES"), term("IN: BIT"), term("OUT: FRAMES"), term("OUT: BIT"),
+]  # fmt: skip
 FRESH_S = 5  # older rates are of a monitor that is gone
 _COUNTERS = {
     "cookie": "cookie",
@@ -193,7 +202,7 @@ def as_rows(
     flows = [
         [str(flow.get("table", 0)), str(flow["priority"]), _number(flow.get("packets")),
          _number(flow.get("bytes")), _age(flow.get("age_s")), _age(flow.get("idle_s")),
-         flow["match"] or "any", flow["actions"]]
+         flow["match"] or term("any"), flow["actions"]]
         for flow in switch["flows"]
         if every_flow or not switch["addresses"]
     ]  # fmt: skip
@@ -207,20 +216,28 @@ def as_rows(
 
 
 def _place(entry: dict[str, Any]) -> str:
-    towards = f" to {entry['towards'].split('-eth')[0]}" if entry["towards"] else ""
-    return f"{entry['port']}{towards}"
+    if not entry["towards"]:
+        return str(entry["port"])
+    node = entry["towards"].split("-eth")[0]
+    return say("{port} to {node}", port=entry["port"], node=node)
 
 
 def _age(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+    if seconds < 600:
+        return say("{s:.0f} s", s=seconds)
+    return say("{minutes:.0f} min", minutes=seconds / 60)
 
 
 def _counted(entry: dict[str, Any]) -> str:
     """Which way depends on what the controller's flows match."""
     count = entry["packets"]
-    return "-" if count is None else f"{count:,} {entry['counted']}"
+    if count is None:
+        return "-"
+    if entry["counted"] == "from it":
+        return say("{n:,} from it", n=count)
+    return say("{n:,} to it", n=count)
 
 
 def _number(value: int | None) -> str:

@@ -23,6 +23,7 @@ from hoplab.kernel.sandbox import CLONE_NEWNET, setns, unshare
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.openvswitch.drops import QueueDrops
+from hoplab.sentences import say, term
 
 if TYPE_CHECKING:
     from hoplab.kernel.batch import Place
@@ -71,7 +72,7 @@ def start(
     known = [(place, name) for place in lab.network.batch.places for name in place.index]
     chosen, openflow = _choose(lab, known, wanted or [])
     if lab.datapath == "afxdp" and any(place is lab.network.batch.root for place, _ in chosen):
-        raise unheard(f"the lab {lab.spec.name}")
+        raise unheard(say("the lab {lab}", lab=lab.spec.name))
     # A filter is about the lab's traffic; the controller's would be all that is left of most.
     openflow = openflow and (program is None or bool(wanted))
     if fresh and isinstance(out, int):
@@ -88,12 +89,15 @@ def start(
     return capture
 
 
-def unheard(who: str) -> LabError:
+def unheard(network: str) -> LabError:
     """What to say of a capture at switches that take their frames by AF_XDP: the driver hands them
     over before packet sockets are asked, and sends without asking them (packet(7))."""
     return LabError(
-        f"nothing can be captured at the switches of {who}: its datapath is afxdp",
-        "name hosts, as in `hoplab capture h1 h2`, or bring a lab up without --datapath",
+        say(
+            "nothing can be captured at the switches of {network}: its datapath is afxdp",
+            network=network,
+        ),
+        term("name hosts, as in `hoplab capture h1 h2`, or bring a lab up without --datapath"),
         Exit.FAILED,
     )
 
@@ -110,20 +114,26 @@ def _choose(
         if word == OPENFLOW:
             openflow = True
             continue
-        found = [
+        fitting = [
             (place, name)
             for place, name in known
             for node in [_node(root, place, name)]
             if word in (node, f"{node}:{name}", _label(root, place, name))
         ]
-        if not found:
+        if not fitting:
             labels = [_label(root, place, name) for place, name in known]
             raise LabError(
-                f"the lab {lab.spec.name} has no host or interface {word}",
-                f"its interfaces: {', '.join(labels)[:300]}, {OPENFLOW}",
+                say(
+                    "the lab {lab} has no host or interface {name}", lab=lab.spec.name, name=word
+                ),
+                say(
+                    "its interfaces: {names}, {openflow}",
+                    names=", ".join(labels)[:300],
+                    openflow=OPENFLOW,
+                ),
                 Exit.NO_SUCH,
             )
-        chosen.update(dict.fromkeys(found))
+        chosen.update(dict.fromkeys(fitting))
     return list(chosen), openflow
 
 

@@ -26,6 +26,7 @@ from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
 from hoplab.kernel.sandbox import TUN, refused
 from hoplab.openvswitch import bridges, daemons
+from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
 from hoplab.service.spec import EARLY_CAPTURE, Spec
 
@@ -54,7 +55,7 @@ class Lab:
     def build(self, progress: Progress) -> None:
         """Bring everything up; when this returns, every pair that should talk, talks.
         Raises LabError."""
-        progress("reading the topology")
+        progress(term("reading the topology"))
         opening = self._open_early() if self.spare is not None else None
         from hoplab import network  # takes its time; the sandbox is up before it is needed
         from hoplab.kernel.batch import Batch, raise_file_limit
@@ -79,7 +80,7 @@ class Lab:
             self.crew.start(self.spare)
             opening = opening or Background(self._start_switchd)
             if self.datapath == "afxdp":
-                progress("trying AF_XDP ports")
+                progress(term("trying AF_XDP ports"))
                 opening.result()
                 self._try_afxdp(sum(map(topo.isSwitch, itertools.chain(*topo.links()))))
             opening = self._divide(opening, topo.switches(), network.patched(topo))
@@ -87,7 +88,7 @@ class Lab:
             self._close_early(opening)
             opening = None
         try:
-            progress("building the network")
+            progress(term("building the network"))
             if self.spec.capture:
                 path = self.spec.folder / EARLY_CAPTURE
                 try:
@@ -105,17 +106,20 @@ class Lab:
                 self.event(remark)
             if self.spec.static_arp:
                 self.network.staticArp()
-                self.event("every host knows all MAC addresses on its link: no ARP will be seen")
+                self.event(
+                    term("every host knows all MAC addresses on its link: no ARP will be seen")
+                )
         finally:
             if opening is not None:
-                progress("starting Open vSwitch")
+                progress(term("starting Open vSwitch"))
                 opening.result()
         self.network.start()
         if self.crew is not None:
             self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
         self._write_state()
         if self.crew is not None:
-            progress(f"waiting for the controller {self.crew.controller.title}")
+            title = self.crew.controller.title
+            progress(say("waiting for the controller {controller}", controller=title))
             self._warn_empty(self.crew.take_charge(self.network.bridges()))
         self.network.settle(self.event)
         self._write_state()
@@ -156,7 +160,9 @@ class Lab:
         if self.datapath == "kernel" or pairs < 2:
             return opening
         if patched:
-            self.event("one ovs-vswitchd has all the switches, as patch ports (OVSLink) want it")
+            self.event(
+                term("one ovs-vswitchd has all the switches, as patch ports (OVSLink) want it")
+            )
             return opening
 
         def work() -> None:
@@ -164,8 +170,12 @@ class Lab:
             self.switchd.divide(pairs)
 
         self.event(
-            f"the switches are divided among {pairs} ovs-vswitchd; ovs-vsctl speaks to the first "
-            "of them, and to the second with --db=unix:/run/openvswitch/db-2.sock"
+            say(
+                "the switches are divided among {n} ovs-vswitchd; ovs-vsctl speaks to the first "
+                "of them, and to the second with {option}",
+                n=pairs,
+                option="--db=unix:/run/openvswitch/db-2.sock",
+            )
         )
         return Background(work)
 
@@ -174,7 +184,7 @@ class Lab:
         start. Raises LabError where the two exclude each other."""
         wish = self.spec.datapath
         if self.spec.capture and wish == "afxdp":
-            raise captures.unheard("this lab")
+            raise captures.unheard(term("this lab"))
         return "auto" if self.spec.capture and wish == "fast" else wish
 
     def _try_afxdp(self, ports: int) -> None:
@@ -183,20 +193,29 @@ class Lab:
         why = self.switchd.try_afxdp(ports)
         if not why:
             self.event(
-                "frames pass the switches by AF_XDP, where a capture does not hear them: "
-                "visit, trace and open want a lab without --datapath"
+                term(
+                    "frames pass the switches by AF_XDP, where a capture does not hear them: "
+                    "visit, trace and open want a lab without --datapath"
+                )
             )
             return
         if self.spec.datapath == "afxdp":
             raise LabError(
-                f"AF_XDP ports do not work here: {why}",
-                "they want root, a kernel with XDP sockets and BPF, and memory; "
-                "leave out --datapath, or write --datapath fast to take them where they work",
+                say("AF_XDP ports do not work here: {reason}", reason=why),
+                term(
+                    "they want root, a kernel with XDP sockets and BPF, and memory; "
+                    "leave out --datapath, or write --datapath fast to take them where they work"
+                ),
                 Exit.REFUSED,
                 daemons.tail(self.spec.logs / "ovs-vswitchd.log", 5),
             )
         self.datapath = "user"
-        self.event(f"AF_XDP ports, which want root, do not work here ({why}): plain ones are used")
+        self.event(
+            say(
+                "AF_XDP ports, which want root, do not work here ({reason}): plain ones are used",
+                reason=why,
+            )
+        )
 
     def _crew(self, topo: Any) -> supervisor.Crew:
         """The controllers, not started yet."""
@@ -224,9 +243,12 @@ class Lab:
     def _warn_empty(self, empty: list[str]) -> None:
         if empty and self.controller is not None:
             self.event(
-                f"the controller {self.controller.title} has put no flow into "
-                f"{', '.join(empty[:5])}: frames there are dropped until it does "
-                "(with OpenFlow 1.0 they are handed to it)"
+                say(
+                    "the controller {controller} has put no flow into {switches}: frames there "
+                    "are dropped until it does (with OpenFlow 1.0 they are handed to it)",
+                    controller=self.controller.title,
+                    switches=listed(empty[:5]),
+                )
             )
 
     def event(self, text: str) -> None:
@@ -287,8 +309,8 @@ class Lab:
         the old one is in charge then."""
         if self.crew is None:
             raise LabError(
-                "this lab has no switch, hence no controller",
-                "take a topology with a switch: hoplab up switch",
+                term("this lab has no switch, hence no controller"),
+                say("take a topology with a switch: {command}", command="hoplab up switch"),
                 Exit.BAD_INPUT,
             )
         drafts: list[Path] = []
@@ -330,7 +352,7 @@ class Lab:
             self._drop_early()  # whoever wanted it has gone
         stopped = self.switchd.wake()
         if stopped:
-            self.event(f"{stopped} was stopped (SIGSTOP); it goes on")
+            self.event(say("{daemon} was stopped (SIGSTOP); it goes on", daemon=stopped))
         self._listen_for_silence()
         return self.switchd.ended()
 
@@ -341,12 +363,16 @@ class Lab:
         for name in silent:
             if name not in self._silent:
                 self.event(
-                    f"{name} has not answered for {daemons.Version.patience_s():g} s: its "
-                    "switches may stand still; if it stays so, end the lab and bring it up again"
+                    say(
+                        "{daemon} has not answered for {s:g} s: its switches may stand still; if "
+                        "it stays so, end the lab and bring it up again",
+                        daemon=name,
+                        s=daemons.Version.patience_s(),
+                    )
                 )
         for name in self._silent:
             if name not in silent:
-                self.event(f"{name} answers again")
+                self.event(say("{daemon} answers again", daemon=name))
         self._silent = silent
 
     def watched(self) -> list[int]:
@@ -361,8 +387,8 @@ class Lab:
         for name in switches:
             if name not in bridges:
                 raise LabError(
-                    f"this lab has no switch {name}",
-                    f"it has: {', '.join(bridges) or 'none'}",
+                    say("this lab has no switch {switch}", switch=name),
+                    say("it has: {names}", names=listed(bridges) or term("none")),
                     Exit.NO_SUCH,
                 )
         return {
@@ -386,7 +412,7 @@ class Lab:
         before the interfaces came up is handed over if there is one: its file is moved there when
         it ends. Raises LabError."""
         if self.datapath == "afxdp":
-            raise captures.unheard(f"the lab {self.spec.name}")
+            raise captures.unheard(say("the lab {lab}", lab=self.spec.name))
         if self.early is not None:
             taken, self.early = self.early, None
             self.network.batch.on_new = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import content
+from hoplab.sentences import listed, say
 
 # Of ours, those that flood by every port, and the one that rests cables until there is no loop.
 FLOODING = ("hub", "learning_switch", "two_table_switch", "datapath_learning", "fast_switch")
@@ -91,20 +92,28 @@ def _bridges(nodes: Sequence[str], near: Mapping[str, set[str]]) -> set[frozense
 def remark(state: Mapping[str, Any]) -> str:
     """What to say of a lab's loops, "" if there are none or its controller deals with them.
     state: lab.json."""
-    found = state.get("loops") or []
+    circles = state.get("loops") or []
     files = [Path(name) for name in (state.get("controller_file") or "").split(",") if name]
     ours = [file.stem for file in files if _is_ours(file)]
-    if not found or TREE in ours:
+    if not circles or TREE in ours:
         return ""
-    where = "; ".join(f"{_names(names)} in a loop" for names in found[:3])
-    if any(name in FLOODING for name in ours):
-        what = "a broadcast goes round it for ever, and its copies drown everything else"
-    else:
-        what = f"a broadcast goes round it for ever, unless {state['controller']} prevents that"
+    first, *more = map(_stand, circles[:3])
+    where: str = first
+    for circle in more:
+        where = say("{first}; {second}", first=where, second=circle)
     option = "" if state["name"] == "lab" else f" --name {state['name']}"
-    return (
-        f"{where}: {what}; the controller {TREE} opens it (--controller {TREE}, or hoplab "
-        f"swap{option} {TREE})"
+    values = {"where": where, "tree": TREE, "command": f"hoplab swap{option} {TREE}"}
+    if any(name in FLOODING for name in ours):
+        return say(
+            "{where}: a broadcast goes round it for ever, and its copies drown everything else; "
+            "the controller {tree} opens it (--controller {tree}, or {command})",
+            **values,
+        )
+    return say(
+        "{where}: a broadcast goes round it for ever, unless {controller} prevents that; "
+        "the controller {tree} opens it (--controller {tree}, or {command})",
+        controller=state["controller"],
+        **values,
     )
 
 
@@ -112,10 +121,16 @@ def _is_ours(file: Path) -> bool:
     return os.path.realpath(file.parent) == os.path.realpath(content.folder("controllers"))
 
 
-def _names(names: Sequence[str]) -> str:
-    """'s1, s2 and s3 stand'."""
-    if len(names) == 1:
-        return f"{names[0]} stands"
-    if len(names) > _NAMED:
-        return f"{', '.join(names[:_NAMED - 1])} and {len(names) - _NAMED + 1} more switches stand"
-    return f"{', '.join(names[:-1])} and {names[-1]} stand"
+def _stand(switches: Sequence[str]) -> str:
+    """'s1, s2 and s3 stand in a loop'."""
+    if len(switches) == 1:
+        return say("{switch} stands in a loop", switch=switches[0])
+    if len(switches) > _NAMED:
+        return say(
+            "{switches} and {n} more switches stand in a loop",
+            switches=listed(switches[: _NAMED - 1]),
+            n=len(switches) - _NAMED + 1,
+        )
+    return say(
+        "{switches} and {last} stand in a loop", switches=listed(switches[:-1]), last=switches[-1]
+    )
