@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 Program = Sequence[tuple[int, int, int, int]]
 
@@ -41,14 +42,16 @@ class _SocketProgram(ctypes.Structure):
 
 def _libpcap() -> Any:
     names = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
-    found = ctypes.util.find_library("pcap")
-    for name in (*((found,) if found else ()), *names):
+    installed = ctypes.util.find_library("pcap")
+    for name in (*((installed,) if installed else ()), *names):
         with contextlib.suppress(OSError):
             return ctypes.CDLL(name)
     raise LabError(
-        "a filter needs libpcap, which is not installed",
-        "install it (Debian, Ubuntu: sudo apt-get install libpcap0.8), or capture without --filter "
-        "and filter in Wireshark",
+        term("a filter needs libpcap, which is not installed"),
+        term(
+            "install it (Debian, Ubuntu: sudo apt-get install libpcap0.8), or capture without "
+            "--filter and filter in Wireshark"
+        ),
         Exit.REFUSED,
     )
 
@@ -56,12 +59,12 @@ def _libpcap() -> Any:
 def compile(expression: str) -> list[tuple[int, int, int, int]]:
     """A filter in tcpdump's language (pcap-filter(7)) as a program. Raises LabError."""
     if "\0" in expression:
-        raise LabError("a filter has no zero bytes", "see man pcap-filter", Exit.USAGE)
+        raise LabError(term("a filter has no zero bytes"), term("see man pcap-filter"), Exit.USAGE)
     if re.search(r"\bvlan\b", expression):
         # pcap-filter(7) knows that of live captures, and this is compiled for none.
         raise LabError(
-            "a filter cannot ask for VLANs: the kernel takes the tags out before it asks one",
-            "capture without --filter, and filter in Wireshark",
+            term("a filter cannot ask for VLANs: the kernel takes the tags out before it asks one"),
+            term("capture without --filter, and filter in Wireshark"),
             Exit.USAGE,
         )
     pcap = _libpcap()
@@ -75,15 +78,21 @@ def compile(expression: str) -> list[tuple[int, int, int, int]]:
     pcap.pcap_freecode.argtypes = [ctypes.POINTER(_Program)]
     handle = pcap.pcap_open_dead(_DLT_EN10MB, WHOLE)
     if not handle:
-        raise LabError("libpcap does not start", "capture without --filter", Exit.REFUSED)
+        raise LabError(
+            term("libpcap does not start"), term("capture without --filter"), Exit.REFUSED
+        )
     made = _Program()
     try:
         text = expression.encode("utf-8", "surrogateescape")
         if pcap.pcap_compile(handle, ctypes.byref(made), text, 1, _NETMASK_UNKNOWN):
-            said = (pcap.pcap_geterr(handle) or b"").decode(errors="replace")
+            reason = (pcap.pcap_geterr(handle) or b"").decode(errors="replace")
             raise LabError(
-                f"the filter {expression!r} cannot be understood: {said}",
-                "see man pcap-filter; for example --filter 'arp or icmp', 'tcp port 80'",
+                say(
+                    "the filter {filter!r} cannot be understood: {reason}",
+                    filter=expression,
+                    reason=reason,
+                ),
+                term("see man pcap-filter; for example --filter 'arp or icmp', 'tcp port 80'"),
                 Exit.USAGE,
             )
         size = made.length * _instruction.size
@@ -114,7 +123,9 @@ def checked(data: object) -> list[tuple[int, int, int, int]] | None:
     except (TypeError, ValueError, struct.error):
         program = []
     if not 0 < len(program) <= LONGEST:
-        raise LabError("the filter is no BPF program", "see man pcap-filter", Exit.USAGE)
+        raise LabError(
+            term("the filter is no BPF program"), term("see man pcap-filter"), Exit.USAGE
+        )
     return program
 
 

@@ -39,6 +39,7 @@ from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.openvswitch import daemons, flows
 from hoplab.openvswitch.bridges import all_connected, set_controllers
 from hoplab.pulse import Pulse
+from hoplab.sentences import listed, say, term
 
 START_S = 20
 FLOWS_S = 8  # how long a new controller may take to put in its first flow
@@ -103,18 +104,27 @@ class Controller:
         for file in self.files:
             if not file.is_file():
                 raise LabError(
-                    f"there is no controller file {file}",
-                    "name one of ours (`hoplab path --list`) or a file of your own",
+                    say("there is no controller file {file}", file=file),
+                    term("name one of ours (`hoplab path --list`) or a file of your own"),
                     Exit.NO_SUCH,
                 )
         module, package = PLATFORMS[self.platform], self.platform.replace("-", "_")
         if not _installed(package):
             raise LabError(
-                f"{self.platform} is not installed for {sys.executable}",
-                f"run {content.installer() or 'scripts/install.sh in a checkout'} and use its "
-                ".venv/bin/hoplab; hoplab doctor knows more"
+                say(
+                    "{package} is not installed for {python}",
+                    package=self.platform,
+                    python=sys.executable,
+                ),
+                say(
+                    "run {command} and use its .venv/bin/hoplab; hoplab doctor knows more",
+                    command=content.installer() or term("scripts/install.sh in a checkout"),
+                )
                 if package == "ryu"
-                else f"install it beside hoplab: {sys.executable} -m pip install {self.platform}",
+                else say(
+                    "install it beside hoplab: {command}",
+                    command=f"{sys.executable} -m pip install {self.platform}",
+                ),
                 Exit.REFUSED,
             )
         arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
@@ -162,9 +172,13 @@ class Controller:
 
         wait.until(
             listens,
-            f"the controller {self.title} to listen on port {self.port}",
+            say(
+                "the controller {controller} to listen on port {port}",
+                controller=self.title,
+                port=self.port,
+            ),
             within_s=START_S,
-            hint=f"its log: {self.log}",
+            hint=say("its log: {file}", file=self.log),
         )
 
     def must_run(self) -> None:
@@ -173,10 +187,14 @@ class Controller:
         if process is not None and process.poll() is not None:
             lines = daemons.tail(self.log, 20).splitlines()
             text = "\n".join([x for x in lines if "<frozen importlib" not in x][-12:])
-            where = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+            reason = text.splitlines()[-1] if text else say("exit code {n}", n=process.returncode)
             raise LabError(
-                f"the controller {self.title} ended while starting: {where}",
-                f"mend it; it can be tried alone: {self._alone()}",
+                say(
+                    "the controller {controller} ended while starting: {reason}",
+                    controller=self.title,
+                    reason=reason,
+                ),
+                say("mend it; it can be tried alone: {command}", command=self._alone()),
                 Exit.BAD_INPUT,
                 text,
             )
@@ -197,8 +215,10 @@ class Controller:
             self.pulse = Echoes(self.port)
         before, self.halted = self.halted, self._halted()
         if before and self.halted:  # twice, for a debugger stops and goes on
-            return "was stopped (SIGSTOP)"
-        return f"has not answered for {self.pulse.patience_s():g} s" if self.pulse.stopped() else ""
+            return term("was stopped (SIGSTOP)")
+        if not self.pulse.stopped():
+            return ""
+        return say("has not answered for {s:g} s", s=self.pulse.patience_s())
 
     def _halted(self) -> bool:
         """Whether a signal has stopped it."""
@@ -305,7 +325,7 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
 
     wait.until(
         joined,
-        f"{', '.join(bridges[:5])} to connect to the controller",
+        say("{switches} to connect to the controller", switches=listed(bridges[:5])),
         within_s=20,
         longest_s=0.1,
     )
@@ -328,7 +348,7 @@ def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
         return not waiting
 
     with contextlib.suppress(LabError):
-        wait.until(served, "flows", within_s=FLOWS_S)
+        wait.until(served, term("flows"), within_s=FLOWS_S)
     return waiting
 
 

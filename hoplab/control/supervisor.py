@@ -34,6 +34,7 @@ from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel.threads import shares
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openvswitch.bridges import set_controllers
+from hoplab.sentences import say, term
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
 # How a controller's file says that it must see the whole network.
@@ -104,8 +105,8 @@ class Crew:
         for file in files if shards > 1 else ():
             if file.is_file() and _WHOLE.search(file.read_text(errors="replace")):
                 raise LabError(
-                    f"the controller {file.name} must see every switch",
-                    "leave out --shards",
+                    say("the controller {controller} must see every switch", controller=file.name),
+                    term("leave out --shards"),
                     Exit.BAD_INPUT,
                 )
         own = self.folder / f"shard-{number}" if shards > 1 else self.folder
@@ -125,8 +126,13 @@ class Crew:
         if wanted not in self._closed:
             self._closed.add(wanted)
             self.tell(
-                f"a controller cannot work in {wanted}, which is gone, closed or not to be seen "
-                f"in the lab: relative names of files mean {self.folder}, which goes with the lab"
+                say(
+                    "a controller cannot work in {wanted}, which is gone, closed or not to be "
+                    "seen in the lab: relative names of files mean {folder}, which goes with the "
+                    "lab",
+                    wanted=wanted,
+                    folder=self.folder,
+                )
             )
         return self.folder
 
@@ -288,9 +294,16 @@ class Crew:
             if why:
                 standby.stop()
                 again = _may_restart(shard.second_restarts)
+                values = {"controller": self._name(shard), "trouble": why}
                 self.tell(
-                    f"the second {self._who(shard)} {why}; "
-                    + ("it is started again" if again else "it stays down")
+                    say(
+                        "the second controller {controller} {trouble}; it is started again",
+                        **values,
+                    )
+                    if again
+                    else say(
+                        "the second controller {controller} {trouble}; it stays down", **values
+                    )
                 )
                 shard.standby, shard.joined = None, False
                 if again:
@@ -300,21 +313,28 @@ class Crew:
                 self._join(shard)
         return False
 
-    def _who(self, shard: Shard) -> str:
-        part = f" (shard {shard.number})" if len(self.shards) > 1 else ""
-        return f"controller {shard.controller.title}{part}"
+    def _name(self, shard: Shard) -> str:
+        title = shard.controller.title
+        if len(self.shards) == 1:
+            return title
+        return say("{controller} (shard {shard})", controller=title, shard=shard.number)
 
     def _replace(self, shard: Shard, why: str) -> None:
         """Put the waiting process in charge, or a new one; a bounded number of times."""
-        dead, who = shard.controller, self._who(shard)
+        dead, name = shard.controller, self._name(shard)
         more = _may_restart(shard.restarts)
         second = shard.standby is not None and shard.joined and not shard.standby.ended()
         if not more and not second:
             dead.stop()
             shard.given_up = True
             self.tell(
-                f"the {who} failed {RESTARTS} times in {RESTARTS_WITHIN_S} s and "
-                "stays down; put another in charge with `hoplab swap`"
+                say(
+                    "the controller {controller} failed {n} times in {s} s and stays down; put "
+                    "another in charge with `hoplab swap`",
+                    controller=name,
+                    n=RESTARTS,
+                    s=RESTARTS_WITHIN_S,
+                )
             )
             return
         waiting, shard.standby = shard.standby, None
@@ -325,10 +345,22 @@ class Crew:
             if waiting is not None:
                 shard.generation += 1
                 waiting.become(f"master {shard.generation}")  # first of all: it is connected
-                self.tell(f"the {who} {why}; the second one takes over")
+                self.tell(
+                    say(
+                        "the controller {controller} {trouble}; the second one takes over",
+                        controller=name,
+                        trouble=why,
+                    )
+                )
                 new = waiting
             else:
-                self.tell(f"the {who} {why}; it is started again")
+                self.tell(
+                    say(
+                        "the controller {controller} {trouble}; it is started again",
+                        controller=name,
+                        trouble=why,
+                    )
+                )
                 new = self._next(shard, dead.files, dead.workplace)
                 new.start()
             shard.controller = new
@@ -358,7 +390,8 @@ class Crew:
 
 
 def _trouble(controller: Controller) -> str:
-    return "ended" if controller.ended() else controller.stuck()
+    """What is wrong with it, as the end of a sentence that begins with its name; "" for nothing."""
+    return term("ended") if controller.ended() else controller.stuck()
 
 
 def _may_restart(restarts: list[float]) -> bool:

@@ -22,17 +22,20 @@ from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Namespace
 from hoplab.kernel.threads import shares
+from hoplab.sentences import say, term
 
 MOST_PARTS, WORTH_A_PART = 6, 50  # see `_parts`
 NAME_LIMIT = 15  # IFNAMSIZ without the final zero byte
 
 # What a topology can do to make the kernel say no, by errno.
-_TWICE = "the topology may ask for the same name or address twice"
-_GATEWAY = "a gateway must be in the subnet of one of the host's own addresses"
+_TWICE = term("the topology may ask for the same name or address twice")
+_GATEWAY = term("a gateway must be in the subnet of one of the host's own addresses")
 _HINTS = {
     errno.EEXIST: _TWICE,
-    errno.EINVAL: "a name or address in the topology may be one that the kernel does not take",
-    errno.ERANGE: "a name in the topology may be one that the kernel does not take",
+    errno.EINVAL: term(
+        "a name or address in the topology may be one that the kernel does not take"
+    ),
+    errno.ERANGE: term("a name in the topology may be one that the kernel does not take"),
     errno.ENETUNREACH: _GATEWAY,
     errno.EHOSTUNREACH: _GATEWAY,
 }
@@ -94,15 +97,20 @@ class Batch:
         for place, name in ((one, name1), (other, name2)):
             if len(name.encode()) > NAME_LIMIT:
                 raise LabError(
-                    f"{name} is too long for the name of an interface "
-                    f"({len(name.encode())} characters, Linux allows {NAME_LIMIT})",
-                    "shorten the node's name: its interfaces are called NAME-ethN",
+                    say(
+                        "{interface} is too long for the name of an interface ({n} characters, "
+                        "Linux allows {most})",
+                        interface=name,
+                        n=len(name.encode()),
+                        most=NAME_LIMIT,
+                    ),
+                    term("shorten the node's name: its interfaces are called NAME-ethN"),
                     Exit.BAD_INPUT,
                 )
             if name in place.index:
                 raise LabError(
-                    f"two links want the same interface {name}",
-                    "give each link its own ports: addLink(a, b, port1=1, port2=2)",
+                    say("two links want the same interface {interface}", interface=name),
+                    term("give each link its own ports: addLink(a, b, port1=1, port2=2)"),
                     Exit.BAD_INPUT,
                 )
             place.index[name] = place.next_index
@@ -153,16 +161,16 @@ class Batch:
                 text = error.strerror or str(error)
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     raise LabError(
-                        "this lab needs more open files than allowed",
-                        f"raise the limit first: ulimit -n {65536}",
+                        term("this lab needs more open files than allowed"),
+                        say("raise the limit first: {command}", command="ulimit -n 65536"),
                         Exit.REFUSED,
                         text,
                     ) from error
-                known = _HINTS.get(error.errno or 0)
+                hint = _HINTS.get(error.errno or 0)
                 raise LabError(
-                    f"the kernel did not build the network: {text}",
-                    known or "see `hoplab doctor`",
-                    Exit.BAD_INPUT if known else Exit.LAB_DIED,
+                    say("the kernel did not build the network: {reason}", reason=text),
+                    hint or term("see `hoplab doctor`"),
+                    Exit.BAD_INPUT if hint else Exit.LAB_DIED,
                 ) from error
 
     def _make_namespaces(self, places: list[Place]) -> None:

@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -134,63 +135,72 @@ def refusals(*, tun: bool = True) -> Iterator[Refusal]:
     if os.geteuid() != 0:
         if _sysctl("kernel.unprivileged_userns_clone") == "0":
             yield Refusal(
-                "kernel.unprivileged_userns_clone is 0: only root may make user namespaces",
+                term("kernel.unprivileged_userns_clone is 0: only root may make user namespaces"),
                 "sudo sysctl -w kernel.unprivileged_userns_clone=1",
             )
         if _sysctl(APPARMOR) == "1":
             yield Refusal(
-                f"{APPARMOR} is 1: AppArmor takes the "
-                "capabilities away inside user namespaces (Ubuntu 23.10 and later)",
+                say(
+                    "{setting} is 1: AppArmor takes the capabilities away inside user namespaces "
+                    "(Ubuntu 23.10 and later)",
+                    setting=APPARMOR,
+                ),
                 f"sudo sysctl -w {APPARMOR}=0",
             )
     if _sysctl("user.max_user_namespaces") == "0" and os.geteuid() != 0:
         yield Refusal(
-            "user.max_user_namespaces is 0: no user namespaces at all",
+            term("user.max_user_namespaces is 0: no user namespaces at all"),
             "sudo sysctl -w user.max_user_namespaces=15000",
         )
     for kind in ("net", "pid", "mnt"):
         if _sysctl(f"user.max_{kind}_namespaces") == "0":
             yield Refusal(
-                f"user.max_{kind}_namespaces is 0: no such namespaces at all",
+                say("user.max_{kind}_namespaces is 0: no such namespaces at all", kind=kind),
                 f"sudo sysctl -w user.max_{kind}_namespaces=15000",
             )
     if tun:
         if not os.path.exists(TUN):
             yield Refusal(
-                f"{TUN} is missing: Open vSwitch in user space needs it",
+                say("{file} is missing: Open vSwitch in user space needs it", file=TUN),
                 "sudo modprobe tun",
             )
         elif not os.access(TUN, os.R_OK | os.W_OK):
             yield Refusal(
-                f"{TUN} is closed to you: Open vSwitch in user space needs it",
+                say("{file} is closed to you: Open vSwitch in user space needs it", file=TUN),
                 f"sudo chmod 666 {TUN}",
             )
 
 
 def refused(error: OSError, *, tun: bool = True) -> LabError:
     """The error to show when a step of the sandbox failed with `error`."""
-    found = list(refusals(tun=tun))
-    if found:
+    first = next(refusals(tun=tun), None)
+    if first is not None:
         return LabError(
-            f"this machine refuses a lab to you: {found[0].what}",
-            f"run: {found[0].fix}   (or run hoplab as root; `hoplab doctor` shows all checks)",
+            say("this machine refuses a lab to you: {reason}", reason=first.what),
+            say(
+                "run: {command}   (or run hoplab as root; `hoplab doctor` shows all checks)",
+                command=first.fix,
+            ),
             Exit.REFUSED,
         )
-    why = "run hoplab as root, or see `hoplab doctor`"
+    hint = term("run hoplab as root, or see `hoplab doctor`")
     if error.errno == errno.ENOSPC:
-        why = "the kernel's limit on namespaces is reached: see `sysctl user` and end other labs"
+        hint = term(
+            "the kernel's limit on namespaces is reached: see `sysctl user` and end other labs"
+        )
     if error.errno == errno.EPERM and "mount proc" in str(error.strerror):
         # mount_namespaces(7): a new proc must not show what the container's runtime has covered.
-        why = (
+        hint = term(
             "in a container, /proc must not be masked: podman run --security-opt unmask=ALL, or "
             "docker run --security-opt systempaths=unconfined (see docs/install.md)"
         )
     elif error.errno in (errno.EPERM, errno.ENOSYS) and _filtered():
-        why = (
+        hint = term(
             "in a container, its filter of system calls may forbid this: podman run or docker run "
             "--security-opt seccomp=unconfined (see docs/install.md)"
         )
-    return LabError(f"this machine refuses a lab to you: {error.strerror}", why, Exit.REFUSED)
+    message = say("this machine refuses a lab to you: {reason}", reason=error.strerror)
+    return LabError(message, hint, Exit.REFUSED)
 
 
 def _filtered() -> bool:
@@ -424,8 +434,8 @@ def start(
         raise refused(OSError(int(number), text))
     if not words:
         raise LabError(
-            "the lab's first process ended before it could start",
-            "was it killed? run the command again",
+            term("the lab's first process ended before it could start"),
+            term("was it killed? run the command again"),
             Exit.LAB_DIED,
         )
     return Started(int(words.split()[0]), outer, leash_outer)

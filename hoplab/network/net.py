@@ -19,6 +19,7 @@ from hoplab.kernel.batch import Batch, Place
 from hoplab.network import switches, topofile
 from hoplab.network.queued import place_of_node
 from hoplab.openvswitch.bridges import Bridges
+from hoplab.sentences import say, term
 
 MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 NO_ZERO = 0xFFFF << 48  # a datapath id in place of zero has this and the switch's number
@@ -90,20 +91,26 @@ class Network(mininet.net.Mininet):
 
     def _check_datapath_ids(self) -> None:
         """A controller tells switches apart by nothing else."""
-        known: dict[int, str] = {}
+        owners: dict[int, str] = {}
         for switch in self.switches:
             number = int(switch.dpid, 16)
             if number == 0:  # as of s0: Open vSwitch would make one up that nobody else knows
                 number = NO_ZERO | self._order[switch.name]
                 switch.dpid = f"{number:016x}"
-            if number in known:
+            if number in owners:
                 raise LabError(
-                    f"the switches {known[number]} and {switch.name} have the same datapath id, "
-                    f"{number:x}",
-                    "it is made of the first number in the name: change one, or add dpid='2a'",
+                    say(
+                        "the switches {switch} and {peer} have the same datapath id, {dpid:x}",
+                        switch=owners[number],
+                        peer=switch.name,
+                        dpid=number,
+                    ),
+                    term(
+                        "it is made of the first number in the name: change one, or add dpid='2a'"
+                    ),
                     Exit.BAD_INPUT,
                 )
-            known[number] = switch.name
+            owners[number] = switch.name
 
     def _begin_ports(self, made: list[tuple[Place, str]]) -> None:
         """Let Open vSwitch open the ports that are there while the kernel makes the next ones."""
@@ -132,8 +139,15 @@ class Network(mininet.net.Mininet):
                     ready()
                 except Exception as error:
                     raise LabError(
-                        f"a service of {host.name} did not start: {error}",
-                        "its own words are above; try the same command by hand with `hoplab exec`",
+                        say(
+                            "a service of {host} did not start: {reason}",
+                            host=host.name,
+                            reason=str(error),
+                        ),
+                        term(
+                            "its own words are above; try the same command by hand with "
+                            "`hoplab exec`"
+                        ),
                         Exit.LAB_DIED,
                     ) from error
 
@@ -146,7 +160,7 @@ class Network(mininet.net.Mininet):
                 try:
                     settled()
                 except Exception as error:
-                    warn(f"{host.name}: {error}")
+                    warn(say("{host}: {reason}", host=host.name, reason=str(error)))
 
     def staticArp(self) -> None:
         """Tell every host the MAC addresses of all others on its link. Raises LabError where that
@@ -163,8 +177,11 @@ class Network(mininet.net.Mininet):
         entries = sum(len(link) * (len(link) - 1) for link in links.values())
         if entries > MOST_NEIGHBOURS:
             raise LabError(
-                f"static ARP for this network takes {entries:,} entries in the kernel's table",
-                "leave it out: hosts that do not talk to all others need few entries",
+                say(
+                    "static ARP for this network takes {n:,} entries in the kernel's table",
+                    n=entries,
+                ),
+                term("leave it out: hosts that do not talk to all others need few entries"),
                 Exit.BAD_INPUT,
             )
         for link in links.values():
@@ -225,10 +242,9 @@ class Network(mininet.net.Mininet):
         """Where a node lives. Raises LabError for a name that is no node."""
         node = self.nameToNode.get(name)
         if node is None:
-            known = ", ".join(self.nameToNode)
             raise LabError(
-                f"this lab has no host {name}",
-                f"it has: {known[:300]}",
+                say("this lab has no host {host}", host=name),
+                say("it has: {names}", names=", ".join(self.nameToNode)[:300]),
                 Exit.NO_SUCH,
             )
         return place_of_node(self.batch, node)

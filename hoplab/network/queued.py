@@ -24,6 +24,7 @@ import mininet.util
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
 from hoplab.kernel.batch import Batch, Place
+from hoplab.sentences import listed, say, term
 
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 NOT_DONE = "hoplab: tc failed"
@@ -138,8 +139,12 @@ def _install_settings(batch: Batch) -> None:
             message = netlink.route(None, gateway=options.get("via"), index=number)
         except ValueError:
             raise LabError(
-                f"{self.name}: {options.get('via')} is no IP address of a gateway",
-                "write the default route as in 'via 10.0.0.1'",
+                say(
+                    "{node}: {address} is no IP address of a gateway",
+                    node=self.name,
+                    address=options.get("via"),
+                ),
+                term("write the default route as in 'via 10.0.0.1'"),
                 Exit.BAD_INPUT,
             ) from None
         batch.later(place, message)
@@ -169,8 +174,8 @@ def _install_interfaces(batch: Batch) -> None:
             self.mac = mac = netlink.mac_text(mac)  # 0:0:0:0:0:1 is one, too
         except ValueError:
             raise LabError(
-                f"{self.name}: {mac} is no MAC address",
-                "write six bytes in hexadecimal, as in 02:00:00:00:00:01",
+                say("{interface}: {mac} is no MAC address", interface=self.name, mac=mac),
+                term("write six bytes in hexadecimal, as in 02:00:00:00:00:01"),
                 Exit.BAD_INPUT,
             ) from None
         place = place_of(self.node)
@@ -182,8 +187,8 @@ def _install_interfaces(batch: Batch) -> None:
             self.ip, self.prefixLen = ip.split("/")
         elif prefixLen is None:
             raise LabError(
-                f"{self.name}: {ip} has no prefix length",
-                f"write it with one, for example {ip}/24",
+                say("{interface}: {ip} has no prefix length", interface=self.name, ip=ip),
+                say("write it with one, for example {ip}/24", ip=ip),
                 Exit.BAD_INPUT,
             )
         else:
@@ -193,8 +198,12 @@ def _install_interfaces(batch: Batch) -> None:
             ipaddress.ip_interface(cidr)
         except ValueError:
             raise LabError(
-                f"{self.name}: {cidr} is no IP address with a prefix length",
-                "write it as in 10.0.0.1/24",
+                say(
+                    "{interface}: {address} is no IP address with a prefix length",
+                    interface=self.name,
+                    address=cidr,
+                ),
+                term("write it as in 10.0.0.1/24"),
                 Exit.BAD_INPUT,
             ) from None
         batch.set_address(place, self.name, cidr)
@@ -240,26 +249,38 @@ def _install_links(batch: Batch) -> None:
         batch.flush()  # the shell that runs tc may be there before the interface
         # A limit alone, as netem without anything else keeps it, is kept on any kernel.
         command = re.sub(r"\bnetem (limit \d+)$", r"pfifo \1", command)
-        said: str = stock_tc(self, f"{command} || echo {NOT_DONE}", tc)
-        said, _, failed = said.partition(NOT_DONE)  # its warnings are no failures
+        printed: str = stock_tc(self, f"{command} || echo {NOT_DONE}", tc)
+        printed, _, failed = printed.partition(NOT_DONE)  # its warnings are no failures
         if failed and " add " in command:  # there may be nothing to delete
-            refused = (said.strip() or "tc does not say why").splitlines()
-            asked = [f"{kind}={v}" for kind in _NETEM if (v := self.params.get(kind))]
-            if " netem " in command and "kind is unknown" in said:
+            lines = printed.strip().splitlines()
+            reason = lines[0].strip() if lines else term("tc does not say why")
+            wanted = {kind: v for kind in _NETEM if (v := self.params.get(kind))}
+            if " netem " in command and "kind is unknown" in printed:
                 raise LabError(
-                    f"{self.name}: this kernel has no netem, which {', '.join(asked)} wants: "
-                    f"{refused[0].strip()}",
-                    "sudo modprobe sch_netem, if this kernel has the module (hoplab doctor tells); "
-                    f"else leave out {', '.join(kind.partition('=')[0] for kind in asked)}: a "
-                    "bandwidth alone (bw=10) works on any kernel",
+                    say(
+                        "{interface}: this kernel has no netem, which {settings} wants: {reason}",
+                        interface=self.name,
+                        settings=listed(f"{kind}={value}" for kind, value in wanted.items()),
+                        reason=reason,
+                    ),
+                    say(
+                        "sudo modprobe sch_netem, if this kernel has the module (hoplab doctor "
+                        "tells); else leave out {settings}: a bandwidth alone (bw=10) works on "
+                        "any kernel",
+                        settings=listed(wanted),
+                    ),
                     Exit.REFUSED,
                 )
             raise LabError(
-                f"{self.name}: this kernel does not shape the link as asked: {refused[0].strip()}",
-                f"what it was asked: {command % (tc, self)}",
+                say(
+                    "{interface}: this kernel does not shape the link as asked: {reason}",
+                    interface=self.name,
+                    reason=reason,
+                ),
+                say("what it was asked: {command}", command=command % (tc, self)),
                 Exit.REFUSED,
             )
-        return said
+        return printed
 
     TCIntf.tc = shape
     Link.makeIntfPair = classmethod(make_pair)
@@ -291,14 +312,17 @@ def _guard_topo() -> None:
         for node in (node1, node2):
             if node not in known:
                 raise LabError(
-                    f"a link goes to {node}, which the topology has not added",
-                    f"add it first: self.addHost({str(node)!r}) or self.addSwitch({str(node)!r})",
+                    say("a link goes to {node}, which the topology has not added", node=node),
+                    say(
+                        "add it first: self.addHost({node!r}) or self.addSwitch({node!r})",
+                        node=str(node),
+                    ),
                     Exit.BAD_INPUT,
                 )
         if node1 == node2:
             raise LabError(
-                f"a link joins {node1} to itself",
-                "give two nodes of different names",
+                say("a link joins {node} to itself", node=node1),
+                term("give two nodes of different names"),
                 Exit.BAD_INPUT,
             )
         return add_link(self, node1, node2, port1, port2, key, **opts)

@@ -16,6 +16,7 @@ import mininet.node
 from hoplab.errors import Exit, LabError
 from hoplab.openvswitch import daemons, ovsdb
 from hoplab.openvswitch.bridges import Bridges, database_of
+from hoplab.sentences import say, term
 
 PROTOCOLS = "OpenFlow10,OpenFlow13"
 
@@ -35,8 +36,11 @@ def install(bridges: Bridges, datapath: str) -> None:
     def start(self: Any, controllers: Sequence[Any]) -> None:
         if self.inNamespace:
             raise LabError(
-                f"{self.name}: a switch with a namespace of its own is not supported",
-                "leave out inNamespace=True",
+                say(
+                    "{switch}: a switch with a namespace of its own is not supported",
+                    switch=self.name,
+                ),
+                term("leave out inNamespace=True"),
                 Exit.BAD_INPUT,
             )
         if not starts_with_others(self):

@@ -22,6 +22,7 @@ import mininet.topo
 from hoplab.errors import Exit, LabError, limited
 from hoplab.kernel.batch import NAME_LIMIT
 from hoplab.network import script
+from hoplab.sentences import listed, say, term
 
 
 def load_topo(path: Path, arguments: str = "", chosen: str = "") -> Any:
@@ -52,19 +53,27 @@ def _make(
     try:
         return makers(*args, **kwargs)
     except LabError as error:
-        error.message = f"{path}: {error.message}"
+        error.message = say("{file}: {message}", file=path, message=error.message)
         raise
     except Exception as error:
-        given = arguments or "(none)"
         if isinstance(error, TypeError) and not own_frames(path, error):
             raise LabError(
-                f"{path}: the topology does not take the parameters {given}: {error}",
+                say(
+                    "{file}: the topology does not take the parameters {parameters}: {reason}",
+                    file=path,
+                    parameters=arguments or term("(none)"),
+                    reason=str(error),
+                ),
                 _taken(makers),
                 Exit.BAD_INPUT,
             ) from error
-        hint = "mend the line; it was reached while the topology was built"
+        hint = term("mend the line; it was reached while the topology was built")
         if arguments:
-            hint = f"other parameters than {arguments}? {_taken(makers)}"
+            hint = say(
+                "other parameters than {parameters}? {accepted}",
+                parameters=arguments,
+                accepted=_taken(makers),
+            )
         raise blame(path, error, hint) from error
 
 
@@ -93,35 +102,46 @@ def _as_a_script_of_its_own(path: Path) -> Iterator[None]:
 def _is_script(path: Path, error: BaseException) -> LabError:
     """The error for a file that makes a network by itself when it is read."""
     own = own_frames(path, error)
-    line = f", line {own[-1].lineno}" if own else ""
     return LabError(
-        f"{path}{line}: the file makes its network itself, when it is read",
-        f"run it as it is: {script.how_to_run(path)}; hoplab up takes the Topo of a file that does "
-        "this below `if __name__ == '__main__':`",
+        say(
+            "{place}: the file makes its network itself, when it is read",
+            place=_place(path, own[-1].lineno if own else None),
+        ),
+        say(
+            "run it as it is: {command}; hoplab up takes the Topo of a file that does this below "
+            "`if __name__ == '__main__':`",
+            command=script.how_to_run(path),
+        ),
         Exit.BAD_INPUT,
         own[-1].line or "" if own else "",
     )
 
 
-def load_file(path: Path, what: str) -> types.ModuleType:
+def load_file(path: Path, kind: str) -> types.ModuleType:
     """Run a user's Python file as a module. Raises LabError(BAD_INPUT) naming the line at fault."""
     if not path.is_file():
-        raise LabError(f"there is no file {path}", f"name a {what} file", Exit.NO_SUCH)
-    name = f"hoplab_{what}_{path.stem}"
+        raise LabError(
+            say("there is no file {file}", file=path), term("name a topology file"), Exit.NO_SUCH
+        )
+    name = f"hoplab_{kind}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise LabError(f"{path} is no Python file", "its name must end in .py", Exit.BAD_INPUT)
+        raise LabError(
+            say("{file} is no Python file", file=path),
+            term("its name must end in .py"),
+            Exit.BAD_INPUT,
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        hint = "mend the line; `python3 -m py_compile FILE` checks it"
+        hint: str = term("mend the line; `python3 -m py_compile FILE` checks it")
         if _is_python2(error):
             hint = _run_python2(path)
         raise LabError(
-            f"{path}, line {error.lineno}: {error.msg}",
+            say("{place}: {reason}", place=_place(path, error.lineno), reason=error.msg),
             hint,
             Exit.BAD_INPUT,
             (error.text or "").rstrip(),
@@ -133,7 +153,7 @@ def load_file(path: Path, what: str) -> types.ModuleType:
     except SystemExit as error:
         raise blame(path, error, _run_it(path)) from error
     except BaseException as error:
-        hint = "mend the line; it was reached while the file was loaded"
+        hint = term("mend the line; it was reached while the file was loaded")
         if isinstance(error, EOFError) or _asks_its_command_line(path, error):
             hint = _run_it(path)
         raise blame(path, error, hint) from error
@@ -155,13 +175,22 @@ def blame(path: Path, error: BaseException, hint: str) -> LabError:
     if short is not None:
         return short
     own = own_frames(path, error)
-    line = f", line {own[-1].lineno}" if own else ""
     return LabError(
-        f"{path}{line}: {type(error).__name__}: {error}",
+        say(
+            "{place}: {kind}: {reason}",
+            place=_place(path, own[-1].lineno if own else None),
+            kind=type(error).__name__,
+            reason=str(error),
+        ),
         hint,
         Exit.BAD_INPUT,
         own[-1].line or "" if own else "",
     )
+
+
+def _place(path: Path, line: int | None) -> str:
+    """Where in a file."""
+    return str(path) if line is None else say("{file}, line {line}", file=path, line=line)
 
 
 # What Python 3 says of what was right in Python 2: `print x`, `except E, e`, 0777, a `` and <>.
@@ -181,12 +210,14 @@ def _run_python2(path: Path) -> str:
     try:  # a stand-in of a version that is not chosen may have this name
         has = subprocess.run(["python2", "-c", "import mininet"], capture_output=True, timeout=10)
         if has.returncode == 0:
-            return f"it is for Python 2: {script.how_to_run(path).replace('python3', 'python2')}"
+            command = script.how_to_run(path).replace("python3", "python2")
+            return say("it is for Python 2: {command}", command=command)
     except (OSError, subprocess.TimeoutExpired):
         pass
-    return (
-        f"it is for Python 2, which has no Mininet here: 2to3 -w {shlex.quote(str(path))} rewrites "
-        "it for Python 3 (Debian's package 2to3)"
+    return say(
+        "it is for Python 2, which has no Mininet here: {command} rewrites it for Python 3 "
+        "(Debian's package 2to3)",
+        command=f"2to3 -w {shlex.quote(str(path))}",
     )
 
 
@@ -197,7 +228,10 @@ def _asks_its_command_line(path: Path, error: BaseException) -> bool:
 
 
 def _run_it(path: Path) -> str:
-    return f"hoplab up reads the Topo of a file; is it a script? run it: {script.how_to_run(path)}"
+    return say(
+        "hoplab up reads the Topo of a file; is it a script? run it: {command}",
+        command=script.how_to_run(path),
+    )
 
 
 def _makers(module: types.ModuleType, path: Path) -> dict[str, Callable[..., Any]]:
@@ -219,14 +253,20 @@ def _makers(module: types.ModuleType, path: Path) -> dict[str, Callable[..., Any
     networks = script.read(path).networks
     if networks:
         raise LabError(
-            f"{path} has no Topo: it makes its network itself (line {networks[0].line})",
-            f"run it as it is: {script.how_to_run(path)}",
+            say(
+                "{file} has no Topo: it makes its network itself (line {line})",
+                file=path,
+                line=networks[0].line,
+            ),
+            say("run it as it is: {command}", command=script.how_to_run(path)),
             Exit.BAD_INPUT,
         )
     raise LabError(
-        f"{path} has no Topo",
-        "write a class YourTopo(mininet.topo.Topo), and end the file with: "
-        f"topos = {{{path.stem!r}: YourTopo}}",
+        say("{file} has no Topo", file=path),
+        say(
+            "write a class YourTopo(mininet.topo.Topo), and end the file with: {line}",
+            line=f"topos = {{{path.stem!r}: YourTopo}}",
+        ),
         Exit.BAD_INPUT,
     )
 
@@ -236,7 +276,9 @@ def _choose(every: dict[str, Callable[..., Any]], path: Path, chosen: str) -> st
     Raises LabError (NO_SUCH)."""
     if chosen and chosen not in every:
         raise LabError(
-            f"{path} has no topology {chosen}", f"it has: {', '.join(every)}", Exit.NO_SUCH
+            say("{file} has no topology {name}", file=path, name=chosen),
+            say("it has: {names}", names=listed(every)),
+            Exit.NO_SUCH,
         )
     return chosen or (path.stem if path.stem in every else next(iter(every)))
 
@@ -249,13 +291,18 @@ def _taken(maker: Callable[..., Any]) -> str:
             build: Any = getattr(maker, "build", None)
             parameters += [*inspect.signature(build).parameters.values()][1:]
     except (TypeError, ValueError):  # no Topo, or not written in Python
-        return "the file's docstring says what it takes"
+        return term("the file's docstring says what it takes")
     names = [
-        one.name if one.default is one.empty else f"{one.name}={one.default or repr(one.default)}"
-        for one in parameters
-        if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        each.name
+        if each.default is each.empty
+        else f"{each.name}={each.default or repr(each.default)}"
+        for each in parameters
+        if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
     ]
-    return f"it takes {', '.join(names) or 'none'}; the file's docstring says more"
+    return say(
+        "it takes {parameters}; the file's docstring says more",
+        parameters=listed(names) or term("none"),
+    )
 
 
 def _split(arguments: str) -> tuple[list[Any], dict[str, Any]]:
@@ -282,37 +329,46 @@ def _check_names(path: Path, topo: Any) -> None:
     """Refuse names that cannot be interfaces before anything is built."""
     if not isinstance(topo, mininet.topo.Topo):
         raise LabError(
-            f"{path}: {type(topo).__name__} is no Topo",
-            "`topos` must hold classes or functions that make a mininet.topo.Topo",
+            say("{file}: {kind} is no Topo", file=path, kind=type(topo).__name__),
+            term("`topos` must hold classes or functions that make a mininet.topo.Topo"),
             Exit.BAD_INPUT,
         )
     for name in topo.g.nodes():
         if not isinstance(name, str):
             raise LabError(
-                f"{path}: {name!r} is no name for a node",
-                f"names are texts: self.addHost('h{name}')",
+                say("{file}: {name} is no name for a node", file=path, name=repr(name)),
+                say("names are texts: {code}", code=f"self.addHost('h{name}')"),
                 Exit.BAD_INPUT,
             )
     degree = {name: 0 for name in topo.nodes()}
-    for one, other in topo.links():
-        degree[one] += 1
-        degree[other] += 1
+    for ends in topo.links():
+        for end in ends:
+            degree[end] += 1
     for name in topo.nodes():
         longest = (
             f"{name}-eth{max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)}"
         )
         if len(longest.encode()) > NAME_LIMIT:
             raise LabError(
-                f"{path}: {name} is too long a name: its interface {longest} has "
-                f"{len(longest.encode())} characters, and Linux allows {NAME_LIMIT}",
-                f"shorten it to {NAME_LIMIT - len(longest.encode()) + len(name.encode())} "
-                "characters or fewer",
+                say(
+                    "{file}: {name} is too long a name: its interface {interface} has {n} "
+                    "characters, and Linux allows {most}",
+                    file=path,
+                    name=name,
+                    interface=longest,
+                    n=len(longest.encode()),
+                    most=NAME_LIMIT,
+                ),
+                say(
+                    "shorten it to {n} characters or fewer",
+                    n=NAME_LIMIT - len(longest.encode()) + len(name.encode()),
+                ),
                 Exit.BAD_INPUT,
             )
         if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", name) or name in (".", ".."):
             raise LabError(
-                f"{path}: {name!r} is no name for a node",
-                "use letters, digits and - _ .",
+                say("{file}: {name} is no name for a node", file=path, name=repr(name)),
+                term("use letters, digits and - _ ."),
                 Exit.BAD_INPUT,
             )
     for name in topo.switches():
@@ -320,13 +376,22 @@ def _check_names(path: Path, topo: Any) -> None:
         digits = dpid.replace(":", "") if isinstance(dpid, str) else ""
         if dpid and not re.fullmatch(r"[0-9A-Fa-f]{1,16}", digits):
             raise LabError(
-                f"{path}: the switch {name} has the datapath id {dpid!r}",
-                "write up to 16 hexadecimal digits, as in dpid='2a'",
+                say(
+                    "{file}: the switch {switch} has the datapath id {dpid}",
+                    file=path,
+                    switch=name,
+                    dpid=repr(dpid),
+                ),
+                term("write up to 16 hexadecimal digits, as in dpid='2a'"),
                 Exit.BAD_INPUT,
             )
         if not re.search(r"\d", name) and not dpid:
             raise LabError(
-                f"{path}: the switch {name} has no number to make its datapath id from",
-                f"call it {name}1, or add dpid='1'",
+                say(
+                    "{file}: the switch {switch} has no number to make its datapath id from",
+                    file=path,
+                    switch=name,
+                ),
+                say("call it {switch}1, or add dpid='1'", switch=name),
                 Exit.BAD_INPUT,
             )

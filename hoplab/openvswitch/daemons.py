@@ -29,6 +29,7 @@ from hoplab.kernel import netlink
 from hoplab.openvswitch import ovsdb
 from hoplab.openvswitch.ovsdb import RUN
 from hoplab.pulse import Pulse
+from hoplab.sentences import say, term
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
@@ -47,8 +48,11 @@ def _tool(name: str) -> str:
     path = programs.find(name)
     if path is None:
         raise LabError(
-            f"{name} is not installed",
-            "hoplab doctor knows how; most likely: sudo apt-get install openvswitch-switch",
+            say("{program} is not installed", program=name),
+            say(
+                "hoplab doctor knows how; most likely: {command}",
+                command="sudo apt-get install openvswitch-switch",
+            ),
             Exit.REFUSED,
         )
     return path
@@ -71,8 +75,8 @@ def choose_datapath(wish: str) -> str:
         return "afxdp"
     if wish == "kernel":
         raise LabError(
-            "the kernel's Open vSwitch datapath is not loaded",
-            "run: sudo modprobe openvswitch   (or use --datapath user)",
+            term("the kernel's Open vSwitch datapath is not loaded"),
+            say("run: {command}   (or use --datapath user)", command="sudo modprobe openvswitch"),
             Exit.REFUSED,
         )
     return "user"
@@ -108,8 +112,8 @@ class Switchd:
         )
         if made.returncode:
             raise LabError(
-                "Open vSwitch's database cannot be made",
-                "is the package openvswitch-switch complete? `hoplab doctor` checks it",
+                term("Open vSwitch's database cannot be made"),
+                term("is the package openvswitch-switch complete? `hoplab doctor` checks it"),
                 Exit.REFUSED,
                 made.stderr,
             )
@@ -139,8 +143,8 @@ class Switchd:
                 done = subprocess.run(rename, capture_output=True, text=True)
                 if done.returncode:
                     raise LabError(
-                        "the switches cannot be divided among several ovs-vswitchd",
-                        "let one have them all: --vswitchd 1",
+                        term("the switches cannot be divided among several ovs-vswitchd"),
+                        term("let one have them all: --vswitchd 1"),
                         Exit.LAB_DIED,
                         done.stderr.strip(),
                     )
@@ -202,7 +206,8 @@ class Switchd:
                 raise self.obituary(name)
             return _answers(path)
 
-        wait.until(there, f"{name} to listen on {path}", within_s=20)
+        state = say("{daemon} to listen on {path}", daemon=name, path=path)
+        wait.until(there, state, within_s=20)
 
     def stop(self) -> None:
         """End both, where a lab turns out to need neither."""
@@ -222,8 +227,8 @@ class Switchd:
     def obituary(self, name: str) -> LabError:
         """What to say of a daemon that ended while the lab came up."""
         return LabError(
-            f"{name} ended while the lab came up",
-            "its last words are above; `hoplab doctor` checks the usual causes",
+            say("{daemon} ended while the lab came up", daemon=name),
+            term("its last words are above; `hoplab doctor` checks the usual causes"),
             Exit.LAB_DIED,
             tail(self.logs / f"{name}.err") or tail(self.logs / f"{name}.log", 3),
         )
@@ -316,19 +321,20 @@ def _ask(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _refused(
-    what: str, tool: str, arguments: Sequence[str], said: str, code: Exit = Exit.LAB_DIED
+    message: str, tool: str, arguments: Sequence[str], printed: str, code: Exit = Exit.LAB_DIED
 ) -> LabError:
-    """What to say where the tool did not do what it was asked for. `said`: its own words."""
+    """What to say where the tool did not do what it was asked for. printed: its own words."""
     command = f"{tool} {' '.join(arguments)}"
-    hint = "the command and its words are below"
-    return LabError(what, hint, code, f"{command[:400]}\n{said.strip()}")
+    hint = term("the command and its words are below")
+    return LabError(message, hint, code, f"{command[:400]}\n{printed.strip()}")
 
 
 def vsctl(*arguments: str, timeout_s: int = 30) -> str:
     """One ovs-vsctl call, hence one transaction. Raises LabError with what it said."""
     done = _ask("ovs-vsctl", _timeout(timeout_s), *arguments)
     if done.returncode:
-        raise _refused("Open vSwitch refused a change", "ovs-vsctl", arguments, done.stderr)
+        message = term("Open vSwitch refused a change")
+        raise _refused(message, "ovs-vsctl", arguments, done.stderr)
     return done.stdout
 
 
@@ -336,23 +342,23 @@ def ofctl(*arguments: str) -> str:
     """One ovs-ofctl call, OpenFlow 1.3. Raises LabError with what it said."""
     done = _ask("ovs-ofctl", "-O", "OpenFlow13", _timeout(20), *arguments)
     if done.returncode:
-        what = "a switch refused an OpenFlow request"
-        raise _refused(what, "ovs-ofctl", arguments, done.stderr)
+        message = term("a switch refused an OpenFlow request")
+        raise _refused(message, "ovs-ofctl", arguments, done.stderr)
     return done.stdout
 
 
 def appctl(*arguments: str) -> str:
     """One ovs-appctl call to every ovs-vswitchd: the answers of those that have one, as a bridge is
     known to one of them alone. Raises LabError with what it said where none has."""
-    answers, said = [], ""
+    answers, printed = [], ""
     for target in [RUN / "ovs-vswitchd.ctl", *sorted(RUN.glob("ovs-vswitchd-*.ctl"))]:
         done = _ask("ovs-appctl", f"--target={target}", _timeout(5), *arguments)
         if done.returncode == 0:
             answers.append(done.stdout)
-        said = done.stderr
+        printed = done.stderr
     if not answers:
-        what = "Open vSwitch does not say what it learned"
-        raise _refused(what, "ovs-appctl", arguments, said, Exit.FAILED)
+        message = term("Open vSwitch does not say what it learned")
+        raise _refused(message, "ovs-appctl", arguments, printed, Exit.FAILED)
     return "".join(answers)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from hoplab.errors import Exit, LabError
 from hoplab.openvswitch.ovsdb import RUN
+from hoplab.sentences import say, term
 from hoplab.wait import patience
 
 ANSWER_S = 20.0
@@ -66,7 +67,9 @@ class _Connection:
             self._socket.connect(str(RUN / f"{bridge}.mgmt"))
         except OSError as error:
             self._socket.close()
-            raise self._failure(f"it does not answer: {error.strerror or error}") from error
+            raise self._failure(
+                say("it does not answer: {reason}", reason=error.strerror or str(error))
+            ) from error
         self._send(_HELLO)
 
     def __enter__(self) -> _Connection:
@@ -87,7 +90,7 @@ class _Connection:
                 found += _parse(body[8:])
                 if not flags & _MORE:
                     return found
-        raise self._failure("it ended the connection")
+        raise self._failure(term("it ended the connection"))
 
     def remove(self, some: list[Flow]) -> None:
         for flow in some:
@@ -98,7 +101,7 @@ class _Connection:
         for kind, _ in self._replies(number):
             if kind == _BARRIER_REPLY:
                 return
-        raise self._failure("it ended the connection")
+        raise self._failure(term("it ended the connection"))
 
     def _send(self, kind: int, body: bytes = b"") -> int:
         self._number += 1
@@ -106,7 +109,9 @@ class _Connection:
         try:
             self._socket.sendall(header + body)
         except OSError as error:
-            raise self._failure(f"it does not answer: {error.strerror or error}") from error
+            raise self._failure(
+                say("it does not answer: {reason}", reason=error.strerror or str(error))
+            ) from error
         return self._number
 
     def _replies(self, number: int) -> Iterator[tuple[int, bytes]]:
@@ -120,7 +125,9 @@ class _Connection:
                 self._received = self._received[max(length, _HEADER.size) :]
                 if kind == _ERROR:
                     what, why = struct.unpack_from("!HH", body)
-                    raise self._failure(f"OpenFlow error of type {what}, code {why}")
+                    raise self._failure(
+                        say("OpenFlow error of type {kind}, code {code}", kind=what, code=why)
+                    )
                 if kind == _ECHO_REQUEST:
                     self._send(_ECHO_REPLY, body)
                 elif to == number:
@@ -128,15 +135,21 @@ class _Connection:
             try:
                 data = self._socket.recv(1 << 18)
             except OSError as error:
-                raise self._failure(f"it does not answer: {error}") from error
+                raise self._failure(
+                    say("it does not answer: {reason}", reason=str(error))
+                ) from error
             if not data:
                 return
             self._received += data
 
     def _failure(self, text: str) -> LabError:
         return LabError(
-            f"the switch {self.bridge} refused an OpenFlow request: {text}",
-            "does the topology leave it OpenFlow13 in `protocols`? its log is in logs/",
+            say(
+                "the switch {switch} refused an OpenFlow request: {reason}",
+                switch=self.bridge,
+                reason=text,
+            ),
+            term("does the topology leave it OpenFlow13 in `protocols`? its log is in logs/"),
             Exit.LAB_DIED,
         )
 

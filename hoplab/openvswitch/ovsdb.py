@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 from hoplab.wait import patience
 
 NAME = "Open_vSwitch"
@@ -151,8 +152,11 @@ class Database:
         except OSError as error:
             self._socket.close()
             raise LabError(
-                f"Open vSwitch's database does not take a connection: {error.strerror}",
-                "see `hoplab doctor`",
+                say(
+                    "Open vSwitch's database does not take a connection: {reason}",
+                    reason=error.strerror,
+                ),
+                term("see `hoplab doctor`"),
                 Exit.LAB_DIED,
             ) from error
         self._received = ""
@@ -285,13 +289,17 @@ class Database:
             except OSError as error:
                 raise _silent(error) from error
 
-    def _wait(self, events: int, deadline: float, what: str) -> int:
+    def _wait(self, events: int, deadline: float, state: str) -> int:
         """Until the socket is ready for one of the events; those it is ready for."""
         poll = select.poll()
         poll.register(self._socket, events)
         ready = poll.poll(max(deadline - time.monotonic(), 0.001) * 1000)
         if not ready:
-            raise LabError(f"waited too long for {what}", "see `hoplab doctor`", Exit.LAB_DIED)
+            raise LabError(
+                say("waited too long for {state}", state=state),
+                term("see `hoplab doctor`"),
+                Exit.LAB_DIED,
+            )
         return ready[0][1]
 
     def _take_in(self) -> None:
@@ -314,4 +322,5 @@ def _silent(error: OSError) -> LabError:
 
 def refused_change(text: str) -> LabError:
     """What to say of a change that Open vSwitch did not make."""
-    return LabError("Open vSwitch refused a change", "its words are below", Exit.LAB_DIED, text)
+    message, hint = term("Open vSwitch refused a change"), term("its words are below")
+    return LabError(message, hint, Exit.LAB_DIED, text)
