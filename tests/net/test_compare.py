@@ -111,8 +111,9 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
             assert each["bytes"] == count == 1_000_000
             assert each["busy_ms"] / 1000 == pytest.approx(seconds, abs=1e-6)
             assert each["bits_per_s"] == pytest.approx(8e6 / seconds, rel=1e-3)
-        (again,) = [each["retransmissions"] for each in big if each["from"] == "h1"]
-        assert again == sent_again(folder / "capture.pcapng", "h1", hoplab.home)
+        if side["name"] == "hub":  # two more runs of tshark, so on the side where something is lost
+            (again,) = [each["retransmissions"] for each in big if each["from"] == "h1"]
+            assert again == sent_again(folder / "capture.pcapng", "h1", hoplab.home)
         said = [each["output"] for each in side["commands"] if each["serves"]]
         assert all("received 1000000 bytes" in output for output in said) and len(said) == 2
     # The copies for the other pair take their share of each cable, however fast the machine is: a
@@ -125,9 +126,9 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
     assert "Not alike" not in page
 
 
-def test_commands_of_ones_own_run_at_once_and_servers_end_after_them(anybody: Any) -> None:
+def test_commands_of_ones_own_run_at_once_and_servers_end_after_them(hoplab: Any) -> None:
     served = "h2: python3 -m http.server 80"
-    done = anybody(
+    done = hoplab(
         "trace", "--compare", "hub,two_table_switch+monitor", "--topology", "switch,n=3",
         "--serve", served, "--json", "--",
         *"h1: curl -sS http://10.0.0.2/ -o /dev/null + h3: false".split(), code=1,
@@ -141,7 +142,7 @@ def test_commands_of_ones_own_run_at_once_and_servers_end_after_them(anybody: An
         )
         assert (ended["h1"]["exit_code"], ended["h3"]["exit_code"]) == (0, 1)
     assert told["alike"], "what failed on both sides is alike"
-    assert anybody("ls").out.startswith("no lab is up")
+    assert hoplab("ls").out.startswith("no lab is up")
 
 
 def test_a_start_that_is_not_alike_is_told(hoplab: Any) -> None:

@@ -72,18 +72,18 @@ def test_exit_status_and_wire_are_told_together(hoplab: Any) -> None:
     assert "port 5555: www reported port unreachable." in sentence
 
 
-def test_what_is_no_http_and_what_was_open_before(anybody: Any) -> None:
-    anybody("up", "web")
-    server = anybody.popen("exec", "www", "--", "python3", "-c", SERVER)
-    client = anybody.popen("exec", "client", "--", "python3", "-c", CLIENT)
+def test_what_is_no_http_and_what_was_open_before(hoplab: Any) -> None:
+    hoplab("up", "web")
+    server = hoplab.popen("exec", "www", "--", "python3", "-c", SERVER)
+    client = hoplab.popen("exec", "client", "--", "python3", "-c", CLIENT)
     try:
         assert server.stdout.readline() == "connected\n"
         wait = "touch close; until test -e closed; do sleep 0.05; done"
-        assert verdict(anybody, "sh", "-c", wait) == (
+        assert verdict(hoplab, "sh", "-c", wait) == (
             "A connection from before the capture, between client and www, port 8002, was closed."
         )
         url = "http://10.80.0.80:8001/"
-        story = anybody("visit", url, "--from", "client", "--json", code=1).json
+        story = hoplab("visit", url, "--from", "client", "--json", code=1).json
         assert story["exit_code"] == 8 and story["outcome"]["ok"] is False
         answered = 'www answered by 6 bytes that are no HTTP: "hello".'
         assert story["outcome"]["sentence"] == answered
