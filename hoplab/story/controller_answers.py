@@ -35,10 +35,9 @@ from dataclasses import dataclass, field, replace
 from hoplab.decode.openflow import NO_BUFFER, VERSION, VERSIONS, Match, Message
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
-from hoplab.sentences import say
-from hoplab.story.conversation import Connection, Said
+from hoplab.sentences import Sentence, number_of, say, term
+from hoplab.story.conversation import ChannelMessage, Connection
 from hoplab.story.records import Decision, Trip
-from hoplab.story.titles import plural
 
 AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
 OTHER_NS = 50_000_000  # a frame that is not the one asked about is an answer only right after
@@ -65,7 +64,7 @@ class Arrival:
     data: bytes
     trip: Trip
     leg: int
-    question: Said | None = None
+    question: ChannelMessage | None = None
 
 
 @dataclass(slots=True)
@@ -115,29 +114,36 @@ class _Tables:
         if message.kind == "flow-removed":
             self._take_out(key, message.reason)
         elif message.command in ("add", "modify", "modify-strict"):
-            self.changed = True
-            self.gone.pop(key, None)
-            self._users.clear()
-            self._look_ns = 0
-            self.flows[key] = _Flow(
-                table, message.priority, match, message.ports, message.table_next,
-                message.cookie or 0, message.floods, message.idle_s, message.hard_s, t_ns, t_ns,
-            )  # fmt: skip
+            self._put_in(key, message, match, t_ns)
         elif message.command == "delete-strict":
             flow = self.flows.get(key)
             if flow is not None and _sends_there(flow, message):
                 self._take_out(key, "delete")
         elif message.command == "delete":
-            mask = message.cookie_mask
-            everything = table == _ANY_TABLE and not match.fields and not mask
-            everything = everything and message.only is None and not message.grouped
-            self.whole = self.whole or everything
-            for old, flow in list(self.flows.items()):
-                named = all(flow.match.fields.get(n) == v for n, v in match.fields.items())
-                meant = (flow.cookie ^ (message.cookie or 0)) & mask == 0
-                meant = meant and _sends_there(flow, message)
-                if named and meant and table in (_ANY_TABLE, flow.table):
-                    self._take_out(old, "delete")
+            self._delete(table, message, match)
+
+    def _put_in(self, key: _Key, message: Message, match: Match, t_ns: int) -> None:
+        self.changed = True
+        self.gone.pop(key, None)
+        self._users.clear()
+        self._look_ns = 0
+        self.flows[key] = _Flow(
+            key[0], message.priority, match, message.ports, message.table_next,
+            message.cookie or 0, message.floods, message.idle_s, message.hard_s, t_ns, t_ns,
+        )  # fmt: skip
+
+    def _delete(self, table: int, message: Message, match: Match) -> None:
+        """Takes out all flows that a deletion means; one that means every flow shows that none is
+        left from before the capture."""
+        mask = message.cookie_mask
+        if table == _ANY_TABLE and not match.fields and not mask:
+            self.whole = self.whole or (message.only is None and not message.grouped)
+        for key, flow in list(self.flows.items()):
+            named = all(flow.match.fields.get(name) == raw for name, raw in match.fields.items())
+            meant = (flow.cookie ^ (message.cookie or 0)) & mask == 0
+            meant = meant and _sends_there(flow, message)
+            if named and meant and table in (_ANY_TABLE, flow.table):
+                self._take_out(key, "delete")
 
     def copy(self) -> _Tables:
         """One that may be changed without this one."""
@@ -205,10 +211,12 @@ class _Tables:
                 continue
             if flow.match.takes(in_port, frame):
                 if why == "idle":
-                    return f"the last one expired, unused for {flow.idle_s} s"
+                    return say("the last one expired, unused for {seconds} s", seconds=flow.idle_s)
                 if why == "hard":
-                    return f"the last one expired {flow.hard_s} s after it had come"
-                return "the last one was deleted"
+                    return say(
+                        "the last one expired {seconds} s after it had come", seconds=flow.hard_s
+                    )
+                return term("the last one was deleted")
         return ""
 
     def asking(self, message: Message) -> _Flow | None:
@@ -227,7 +235,7 @@ def _sends_there(flow: _Flow, message: Message) -> bool:
 
 
 @dataclass(slots=True)
-class Known:
+class ChannelState:
     """What the channel has said of each switch before the messages at hand: whose a connection
     is, and the flows of each switch."""
 
@@ -237,49 +245,55 @@ class Known:
     unread: dict[Connection, str] = field(default_factory=dict)  # version, if it is not read here
     missing: set[str] = field(default_factory=set)  # switches that have had no flow for a frame
 
-    def learn(self, wiring: Wiring, said: Sequence[Said], arrivals: Iterable[Arrival]) -> None:
+    def learn(
+        self, wiring: Wiring, messages: Sequence[ChannelMessage], arrivals: Iterable[Arrival]
+    ) -> None:
         """Take up messages, and frames at switches, that are looked at no more."""
-        self.switches |= _connections(wiring, said)
-        past: list[Said | Arrival] = [*said, *arrivals]
-        for one in sorted(past, key=_time_of):
-            if isinstance(one, Said):
-                self.take(one)
-            elif one.node in self.tables:
-                self.tables[one.node].pass_frame(one.in_port, one.data, one.t_ns)
+        self.switches |= _connections(wiring, messages)
+        past: list[ChannelMessage | Arrival] = [*messages, *arrivals]
+        for event in sorted(past, key=_time_of):
+            if isinstance(event, ChannelMessage):
+                self.take(event)
+            elif event.node in self.tables:
+                self.tables[event.node].pass_frame(event.in_port, event.data, event.t_ns)
 
-    def take(self, one: Said) -> None:
+    def take(self, heard: ChannelMessage) -> None:
         """Take up one message."""
-        message = one.message.inner or one.message
-        self.open[one.connection] = message.kind != "closed"
-        self.note_version(one)
-        self.note_question(one)
-        node = self.switches.get(one.connection)
-        if node is not None and message.kind == ("flow-removed" if one.up else "flow-mod"):
-            self.tables.setdefault(node, _Tables()).apply(message, one.t_ns)
+        message = heard.message.inner or heard.message
+        self.open[heard.connection] = message.kind != "closed"
+        self.note_version(heard)
+        self.note_question(heard)
+        node = self.switches.get(heard.connection)
+        if node is not None and message.kind == ("flow-removed" if heard.up else "flow-mod"):
+            self.tables.setdefault(node, _Tables()).apply(message, heard.t_ns)
 
     def alone(self, node: str) -> bool:
         """Its connection is closed; all are, if it is not known which one is its own."""
-        mine = [one for one, owner in self.switches.items() if owner == node and one in self.open]
-        known = [self.open[one] for one in mine or self.open]
-        return bool(known) and not any(known)
+        mine = [
+            connection
+            for connection, owner in self.switches.items()
+            if owner == node and connection in self.open
+        ]
+        is_open = [self.open[connection] for connection in mine or self.open]
+        return bool(is_open) and not any(is_open)
 
-    def note_question(self, one: Said) -> None:
+    def note_question(self, heard: ChannelMessage) -> None:
         """What a question tells of the switch: no flow of its own takes all frames."""
-        node = self.switches.get(one.connection)
-        message = one.message
+        node = self.switches.get(heard.connection)
+        message = heard.message
         if node is not None and message.kind == "packet-in" and message.reason == "no-match":
             self.missing.add(node)
 
-    def note_version(self, one: Said) -> None:
+    def note_version(self, heard: ChannelMessage) -> None:
         """Which version is spoken on a connection: the same from the first message to the last, but
         for those that come before it is agreed."""
-        message = one.message
+        message = heard.message
         if message.kind in ("hello", "error", "closed"):
             return
         if message.version == VERSION:
-            self.unread.pop(one.connection, None)
+            self.unread.pop(heard.connection, None)
         else:
-            self.unread[one.connection] = VERSIONS.get(message.version, str(message.version))
+            self.unread[heard.connection] = VERSIONS.get(message.version, str(message.version))
 
     def unread_version(self, node: str) -> str:
         """The version of OpenFlow on its connection, if it is one that is not read here; also of a
@@ -292,59 +306,61 @@ class Known:
             "",
         )  # fmt: skip
 
-    def copy(self) -> Known:
+    def copy(self) -> ChannelState:
         """One that may be changed without this one."""
-        tables = {node: one.copy() for node, one in self.tables.items()}
+        tables = {node: flows.copy() for node, flows in self.tables.items()}
         unread, missing = dict(self.unread), set(self.missing)
-        return Known(dict(self.switches), tables, dict(self.open), unread, missing)
+        return ChannelState(dict(self.switches), tables, dict(self.open), unread, missing)
 
 
 def add_decisions(
-    wiring: Wiring, journeys: Sequence[Journey], trips: Sequence[Trip], said: Sequence[Said]
+    wiring: Wiring,
+    journeys: Sequence[Journey],
+    trips: Sequence[Trip],
+    messages: Sequence[ChannelMessage],
 ) -> dict[Connection, str]:
-    """Fills in `Trip.decisions`; `said` may be nothing at all, which is telling too. Gives the
+    """Fills in `Trip.decisions`; `messages` may be nothing at all, which is telling too. Gives the
     switches of the connections, as far as they are known."""
     arrivals = [
         arrival
         for journey, trip in zip(journeys, trips, strict=True)
         for arrival in arrivals_of(wiring, journey, trip)
     ]
-    return decide(wiring, arrivals, said)
+    return decide(wiring, arrivals, messages)
 
 
 def decide(
     wiring: Wiring,
     arrivals: Iterable[Arrival],
-    said: Sequence[Said],
-    known: Known | None = None,
+    messages: Sequence[ChannelMessage],
+    state: ChannelState | None = None,
     now_ns: int | None = None,
 ) -> dict[Connection, str]:
-    """Adds to `Trip.decisions` of these arrivals what `said` tells of them; the switches of the
+    """Adds to `Trip.decisions` of these arrivals what `messages` tells of them; the switches of the
     connections, as far as they are known.
 
     now_ns: what is not answered by then may still be; None if there is nothing more to come.
     """
-    arrivals = sorted(arrivals, key=lambda one: one.t_ns)
-    known = known.copy() if known is not None else Known()
-    known.switches |= _connections(wiring, said)
-    _join(arrivals, said, known.switches)
-    for one in said:
-        known.note_version(one)
-        known.note_question(one)
-    answers, questions = _Answers(said, now_ns), _questions(said, known.switches)
+    arrivals = sorted(arrivals, key=_time_of)
+    state = state.copy() if state is not None else ChannelState()
+    state.switches |= _connections(wiring, messages)
+    _join(arrivals, messages, state.switches)
+    for heard in messages:
+        state.note_version(heard)
+        state.note_question(heard)
+    answers, questions = _Answers(messages, now_ns), _questions(messages, state.switches)
     place = 0
     for arrival in arrivals:
         asked = arrival.question
         until = asked.t_ns if asked is not None else arrival.t_ns
-        while place < len(said) and said[place].t_ns <= until:
-            known.take(said[place])
+        while place < len(messages) and messages[place].t_ns <= until:
+            state.take(messages[place])
             place += 1
-        tables = known.tables.get(arrival.node, _Tables())
+        tables = state.tables.get(arrival.node, _Tables())
         tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
         if asked is None:
-            alone, unread = known.alone(arrival.node), known.unread_version(arrival.node)
-            decision = _unasked(wiring, arrival, tables, known, alone, unread)
-            if decision is not None and decision.answer == "flood" and not decision.flow:
+            decision = _unasked(wiring, arrival, tables, state)
+            if decision is not None and decision.by != "nobody" and not decision.flow:
                 decision = _perhaps_asked(arrival, decision, questions)
         else:
             decision = _asked(wiring, arrival, asked, answers, tables)
@@ -353,7 +369,7 @@ def decide(
                 continue
         if decision is not None:
             arrival.trip.decisions.append(decision)
-    return known.switches
+    return state.switches
 
 
 def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arrival]:
@@ -368,7 +384,7 @@ def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arriva
         yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg)
 
 
-def _connections(wiring: Wiring, said: Sequence[Said]) -> dict[Connection, str]:
+def _connections(wiring: Wiring, messages: Sequence[ChannelMessage]) -> dict[Connection, str]:
     """Which switch is at the other end, where a features reply says it."""
     by_id: dict[int, str] = {}
     for node in wiring.nodes.values():
@@ -379,43 +395,51 @@ def _connections(wiring: Wiring, said: Sequence[Said]) -> dict[Connection, str]:
             except ValueError:
                 continue
     return {
-        one.connection: by_id[one.message.dpid]
-        for one in said
-        if one.message.dpid is not None and one.message.dpid in by_id
+        heard.connection: by_id[heard.message.dpid]
+        for heard in messages
+        if heard.message.dpid is not None and heard.message.dpid in by_id
     }
 
 
 def _join(
-    arrivals: Sequence[Arrival], said: Sequence[Said], switches: dict[Connection, str]
+    arrivals: Sequence[Arrival], messages: Sequence[ChannelMessage], switches: dict[Connection, str]
 ) -> None:
     """Fills in `Arrival.question`, and the switches of connections that did not say."""
     by_bytes: dict[bytes, list[Arrival]] = {}
     for arrival in arrivals:
         by_bytes.setdefault(arrival.data[:_KEY], []).append(arrival)
-    for one in said:
-        asked = one.message
+    for question in messages:
+        asked = question.message
         if asked.kind != "packet-in" or not asked.data:
             continue
-        node = switches.get(one.connection)
-        same = by_bytes.get(asked.data[:_KEY], [])
-        place = bisect_right(same, one.t_ns + SLACK_NS, key=_time_of)
-        fitting: list[Arrival] = []
-        while place and one.t_ns - same[place - 1].t_ns <= AT_MOST_NS:
-            place -= 1
-            arrival = same[place]
-            if (
-                arrival.question is None
-                and (node is None or arrival.node == node)
-                and (arrival.in_port is None or arrival.in_port == asked.in_port)
-                and _same(arrival.data, asked.data)
-            ):
-                fitting.append(arrival)
-                if node is not None:
-                    break  # the newest; in a storm there may be very many
+        node = switches.get(question.connection)
+        fitting = _fitting(by_bytes.get(asked.data[:_KEY], []), question, node)
         if node is None and len({arrival.node for arrival in fitting}) == 1:
-            switches[one.connection] = fitting[0].node
+            switches[question.connection] = fitting[0].node
         if fitting:
-            fitting[0].question = one
+            fitting[0].question = question
+
+
+def _fitting(same: Sequence[Arrival], question: ChannelMessage, node: str | None) -> list[Arrival]:
+    """The arrivals that a question may be about, the newest first; of a switch that is known no
+    more than that one, since in a storm there may be very many. same: those whose bytes begin
+    alike, in order of time."""
+    asked = question.message
+    fitting: list[Arrival] = []
+    place = bisect_right(same, question.t_ns + SLACK_NS, key=_time_of)
+    while place and question.t_ns - same[place - 1].t_ns <= AT_MOST_NS:
+        place -= 1
+        arrival = same[place]
+        if (
+            arrival.question is None
+            and (node is None or arrival.node == node)
+            and (arrival.in_port is None or arrival.in_port == asked.in_port)
+            and _same(arrival.data, asked.data)
+        ):
+            fitting.append(arrival)
+            if node is not None:
+                break
+    return fitting
 
 
 def _same(frame: bytes, part: bytes) -> bool:
@@ -425,21 +449,21 @@ def _same(frame: bytes, part: bytes) -> bool:
 
 
 class _Answers:
-    """What the controller said, by connection; each answer and each flow is taken once."""
+    """What the controller messages, by connection; each answer and each flow is taken once."""
 
-    def __init__(self, said: Sequence[Said], now_ns: int | None) -> None:
+    def __init__(self, messages: Sequence[ChannelMessage], now_ns: int | None) -> None:
         self._now_ns = now_ns
-        self._said: dict[Connection, list[Said]] = {}
+        self._said: dict[Connection, list[ChannelMessage]] = {}
         self._asked: dict[Connection, list[int]] = {}  # when
         self._taken: set[int] = set()
         self._silent: dict[Connection, int] = {}  # when the last was asked that got nothing
-        for one in said:
-            if not one.up:
-                self._said.setdefault(one.connection, []).append(one)
-            elif one.message.kind == "packet-in":
-                self._asked.setdefault(one.connection, []).append(one.t_ns)
+        for heard in messages:
+            if not heard.up:
+                self._said.setdefault(heard.connection, []).append(heard)
+            elif heard.message.kind == "packet-in":
+                self._asked.setdefault(heard.connection, []).append(heard.t_ns)
 
-    def find(self, question: Said) -> tuple[Said | None, list[Message]]:
+    def find(self, question: ChannelMessage) -> tuple[ChannelMessage | None, list[Message]]:
         """The answer, and the flows that came with it."""
         answer, flows = self._own(question)
         if answer is None:
@@ -449,7 +473,7 @@ class _Answers:
             self._silent[question.connection] = question.t_ns
         return answer, flows
 
-    def _other(self, question: Said) -> tuple[Said | None, list[Message]]:
+    def _other(self, question: ChannelMessage) -> tuple[ChannelMessage | None, list[Message]]:
         """What came right after, before anything else was asked, though it does not name the frame:
         a router asks for a MAC address first, say, or knows one now."""
         flows: list[Message] = []
@@ -464,32 +488,31 @@ class _Answers:
         place = bisect_right(asked, question.t_ns)
         if place < len(asked):
             until = min(until, asked[place])
-        for one in self._after(question, until):
-            if one.message.kind == "packet-out" and id(one) not in self._taken:
-                self._taken.add(id(one))
-                return one, flows
-            if _installs(one.message):
-                self._take(one.message, flows)
+        for heard in self._after(question, until):
+            if heard.message.kind == "packet-out" and id(heard) not in self._taken:
+                self._taken.add(id(heard))
+                return heard, flows
+            if _installs(heard.message):
+                self._take(heard.message, flows)
         return None, flows
 
-    def _own(self, question: Said) -> tuple[Said | None, list[Message]]:
+    def _own(self, question: ChannelMessage) -> tuple[ChannelMessage | None, list[Message]]:
         asked = question.message
         flows: list[Message] = []
-        for one in self._after(question, question.t_ns + AT_MOST_NS):
-            message = one.message
+        for heard in self._after(question, question.t_ns + AT_MOST_NS):
+            message = heard.message
             if _installs(message):
                 if _because(message, asked):
                     self._take(message, flows)
                 answers = _buffered(message, asked)
             else:
                 answers = message.kind == "packet-out" and _carries(message, asked)
-            if answers and id(one) not in self._taken:
-                self._taken.add(id(one))
-                return one, flows
+            if answers and id(heard) not in self._taken:
+                self._taken.add(id(heard))
+                return heard, flows
         return None, flows
 
-
-    def _after(self, question: Said, until_ns: int) -> Iterator[Said]:
+    def _after(self, question: ChannelMessage, until_ns: int) -> Iterator[ChannelMessage]:
         """What was said on its connection later, up to that time."""
         later = self._said.get(question.connection, [])
         for place in range(bisect_right(later, question.t_ns, key=_time_of), len(later)):
@@ -507,8 +530,8 @@ def _installs(message: Message) -> bool:
     return message.kind == "flow-mod" and message.command in ("add", "modify")
 
 
-def _time_of(one: Said | Arrival) -> int:
-    return one.t_ns
+def _time_of(event: ChannelMessage | Arrival) -> int:
+    return event.t_ns
 
 
 def _carries(message: Message, asked: Message) -> bool:
@@ -519,53 +542,93 @@ def _carries(message: Message, asked: Message) -> bool:
 
 
 def _asked(
-    wiring: Wiring, arrival: Arrival, question: Said, answers: _Answers, known: _Tables
+    wiring: Wiring, arrival: Arrival, question: ChannelMessage, answers: _Answers, tables: _Tables
 ) -> Decision:
     """What came of a question."""
     asked = question.message
     answer, flows = answers.find(question)
-    by = known.asking(asked)
-    words = [_flow(wiring, arrival.node, flow) for flow in flows]
-    verdict, by_another = "", ""
-    if answer is not None:
-        verdict = _verdict(wiring, arrival.node, answer.message)
-        if answer.message.kind == "packet-out" and not _carries(answer.message, asked):
-            verdict, by_another = f"another frame to {verdict}", "by "
-    wait_ms = (answer.t_ns - question.t_ns) / 1e6 if answer is not None else None
-    why = (
-        f"{arrival.node} had no flow for it"
-        if asked.reason == "no-match"
-        else f"{arrival.node} has a flow that sends it to the controller"
-    )
-    missed = known.missed(arrival.in_port, arrival.data, asked.table)
-    if missed:
-        why = f"{arrival.node} had no flow for it any more: {missed}"
     if answer is None and arrival.data[12:14] == _LLDP:
-        text = f"{arrival.node} handed it to the controller, which sees by it who is next to whom"
+        text = say(
+            "{switch} handed it to the controller, which sees by it who is next to whom",
+            switch=arrival.node,
+        )
         return Decision(
-            arrival.node, arrival.leg, "controller", text, "handed over",
+            arrival.node, arrival.leg, "controller", text, term("handed over"),
             packet_in=question.number,
         )  # fmt: skip
-    text = f"{why} (table {asked.table}) and asked the controller, which "
-    if words:
-        text += f"installed {plural(len(words), 'flow')} and "
-    if answer is None:
-        text += "gave no answer" if not words else "sent no frame back"
-    else:
-        text += f"answered {by_another}{verdict} after {wait_ms:.2f} ms"
+    missed = tables.missed(arrival.in_port, arrival.data, asked.table)
+    verdict: str = ""
+    wait_ms = None
+    if answer is not None:
+        wait_ms = (answer.t_ns - question.t_ns) / 1e6
+        verdict = _verdict(wiring, arrival.node, answer.message)
+    reaction = _reaction(answer, asked, verdict, wait_ms, len(flows))
+    if answer is not None and _about_another(answer.message, asked):
+        verdict = say("another frame to {verdict}", verdict=verdict)
+    flow = tables.asking(asked)
     return Decision(
         node=arrival.node,
         leg=arrival.leg,
         by="controller",
-        sentence=text,
+        sentence=say(
+            "{why} (table {table}) and asked the controller, which {reaction}",
+            why=_why_asked(arrival.node, asked, missed), table=asked.table, reaction=reaction,
+        ),
         answer=verdict,
         wait_ms=wait_ms,
         packet_in=question.number,
         packet_out=answer.number if answer is not None else 0,
-        flow=f"table {by.table}, priority {by.priority}, {by.match}" if by is not None else "",
-        installed=tuple(words),
+        flow=_flow_words(flow) if flow is not None else "",
+        installed=tuple(_installed(wiring, arrival.node, message) for message in flows),
         missed=missed,
-    )
+    )  # fmt: skip
+
+
+def _why_asked(switch: str, asked: Message, missed: str) -> Sentence:
+    """Why a switch asked, as the beginning of a sentence."""
+    if missed:
+        return say("{switch} had no flow for it any more: {missed}", switch=switch, missed=missed)
+    if asked.reason == "no-match":
+        return say("{switch} had no flow for it", switch=switch)
+    return say("{switch} has a flow that sends it to the controller", switch=switch)
+
+
+def _reaction(
+    answer: ChannelMessage | None, asked: Message, verdict: str, wait_ms: float | None, flows: int
+) -> Sentence:
+    """What the controller did, as the end of a sentence. flows: how many it installed."""
+    if answer is None and flows:
+        reaction = term("sent no frame back")
+    elif answer is None:
+        reaction = term("gave no answer")
+    elif _about_another(answer.message, asked):
+        reaction = say(
+            "answered by another frame to {verdict} after {ms:.2f} ms", verdict=verdict, ms=wait_ms
+        )
+    else:
+        reaction = say("answered {verdict} after {ms:.2f} ms", verdict=verdict, ms=wait_ms)
+    if not flows:
+        return reaction
+    return number_of(
+        "installed {n:,} flow and {reaction}", "installed {n:,} flows and {reaction}",
+        flows, reaction=reaction,
+    )  # fmt: skip
+
+
+def _about_another(answer: Message, asked: Message) -> bool:
+    """The controller sent out another frame than the one that it was asked about."""
+    return answer.kind == "packet-out" and not _carries(answer, asked)
+
+
+def _flow_words(flow: _Flow) -> Sentence:
+    return say(
+        "table {table}, priority {priority}, {match}",
+        table=flow.table, priority=flow.priority, match=_match_words(flow.match),
+    )  # fmt: skip
+
+
+def _match_words(match: Match) -> str:
+    return str(match) if match.fields else term("any frame")
 
 
 def _buffered(message: Message, asked: Message) -> bool:
@@ -584,87 +647,143 @@ def _because(message: Message, asked: Message) -> bool:
 
 
 def _verdict(wiring: Wiring, node: str, message: Message) -> str:
-    if not message.ports:
-        return "drop"
-    return " and ".join(_port(wiring, node, port) for port in message.ports)
+    return _ports(wiring, node, message.ports) if message.ports else term("drop")
+
+
+def _ports(wiring: Wiring, node: str, ports: Iterable[str]) -> str:
+    """'port 1 (s1-eth1) and port 2 (s1-eth2)'."""
+    words: str = ""
+    for port in ports:
+        word = _port(wiring, node, port)
+        words = say("{first} and {second}", first=words, second=word) if words else word
+    return words
+
+
+_NAMED_PORTS = {
+    "FLOOD": term("flood"),
+    "ALL": term("all ports"),
+    "TABLE": term("look in the tables again"),
+    "IN_PORT": term("back where it came from"),
+    "CONTROLLER": term("the controller"),
+}
 
 
 def _port(wiring: Wiring, node: str, port: str) -> str:
     """'flood', 'port 2 (s1-eth2)'."""
-    named = {"FLOOD": "flood", "ALL": "all ports", "TABLE": "look in the tables again",
-             "IN_PORT": "back where it came from", "CONTROLLER": "the controller"}  # fmt: skip
-    if port in named:
-        return named[port]
+    if port in _NAMED_PORTS:
+        return _NAMED_PORTS[port]
     if not port.isdigit():
         return port
     for number in wiring.ports(node) if node in wiring.nodes else ():
         if str(wiring.interfaces[number].extra.get("port")) == port:
-            return f"port {port} ({wiring.port_name(number)})"
-    return f"port {port}"
+            interface = wiring.port_name(number)
+            return say("port {port} ({interface})", port=port, interface=interface)
+    return say("port {port}", port=port)
 
 
-def _flow(wiring: Wiring, node: str, message: Message) -> str:
+def _installed(wiring: Wiring, node: str, message: Message) -> Sentence:
     """'table 1: eth_dst=02:… → port 1 (s1-eth1)'."""
+    action: str = _verdict(wiring, node, message)
     if message.table_next is not None:
-        to = f"table {message.table_next}"
-    else:
-        to = _verdict(wiring, node, message)
-    return f"table {message.table}: {message.match} → {to}"
+        action = say("table {table}", table=message.table_next)
+    match = _match_words(message.match or Match())
+    return say("table {table}: {match} → {action}", table=message.table, match=match, action=action)
 
 
 def _unasked(
-    wiring: Wiring, arrival: Arrival, tables: _Tables, known: Known, alone: bool, unread: str
+    wiring: Wiring, arrival: Arrival, tables: _Tables, state: ChannelState
 ) -> Decision | None:
-    """Why a frame was flooded, or went nowhere, that nobody was asked about.
-
-    unread: the version of what the switch and its controller say, if that is not read here.
-    """
-    node, leg = arrival.node, arrival.leg
-    fan = next((one for one in arrival.trip.fanouts if one.leg == leg), None)
-    trip = arrival.trip
+    """Why a frame was flooded, or went nowhere, that nobody was asked about."""
+    node, leg, trip = arrival.node, arrival.leg, arrival.trip
+    fan = next((fanout for fanout in trip.fanouts if fanout.leg == leg), None)
     unjudged = trip.fate in ("dropped", "cut") or trip.doubt  # it is not seen that a flow decided
-    if fan is not None and not fan.out and alone and not unjudged:
-        text = f"{node} had no controller at that moment, and no flow that sends this on"
-        text += ": it dropped it"
-        return Decision(node, leg, "nobody", text, "drop")
+    if fan is not None and not fan.out and not unjudged and state.alone(node):
+        text = say(
+            "{switch} had no controller at that moment, and no flow that sends this on: it "
+            "dropped it",
+            switch=node,
+        )
+        return Decision(node, leg, "nobody", text, term("drop"))
     if fan is None or not fan.flooded:
         return None
+    unread = state.unread_version(node)
     if unread:
-        text = f"why {node} floods this is not known: it speaks OpenFlow {unread} with its "
-        return Decision(node, leg, "unknown", text + "controller, which is not read here", "flood")
+        text = say(
+            "why {switch} floods this is not known: it speaks OpenFlow {version} with its "
+            "controller, which is not read here",
+            switch=node, version=unread,
+        )  # fmt: skip
+        return Decision(node, leg, "unknown", text, term("flood"))
+    return _flooded(wiring, arrival, tables, node in state.missing)
+
+
+def _flooded(wiring: Wiring, arrival: Arrival, tables: _Tables, missing: bool) -> Decision:
+    """By which flow a switch flooded a frame that it did not ask about. missing: it has had no flow
+    for some frame."""
+    node, leg = arrival.node, arrival.leg
     flow = tables.decide(arrival.in_port, arrival.data, arrival.t_ns)
-    asked = f"{node} did not ask the controller"
     if flow is not None and (flow.floods or _does(wiring, arrival, flow)):
-        words = f"table {flow.table}, priority {flow.priority}, {flow.match}"
-        does = "floods this"
-        if not flow.floods:
-            does = f"sends this to {' and '.join(_port(wiring, node, port) for port in flow.ports)}"
-        text = f"{asked}: a flow it has {does} ({words})"
-        if not tables.whole:
-            text = f"{asked}: most likely a flow that came during the capture {does} ({words})"
-        return Decision(node, leg, "flow", text, "flood", flow=words)
+        text = _by_flow(wiring, node, flow, tables.whole)
+        return Decision(node, leg, "flow", text, term("flood"), flow=_flow_words(flow))
     # A flow that floods whatever comes would have taken the frames that it had no flow for.
-    if tables.changed or tables.whole or node in known.missing:
-        text = f"{asked}, and the capture does not show by which flow it floods this"
-        return Decision(node, leg, "unknown", text, "flood")
-    text = f"{asked}: a flow floods this, most likely one from before the capture"
-    return Decision(node, leg, "flow", text, "flood")
+    if tables.changed or tables.whole or missing:
+        text = say(
+            "{switch} did not ask the controller, and the capture does not show by which flow it "
+            "floods this",
+            switch=node,
+        )
+        return Decision(node, leg, "unknown", text, term("flood"))
+    text = say(
+        "{switch} did not ask the controller: a flow floods this, most likely one from before the "
+        "capture",
+        switch=node,
+    )
+    return Decision(node, leg, "flow", text, term("flood"))
+
+
+def _by_flow(wiring: Wiring, node: str, flow: _Flow, certain: bool) -> Sentence:
+    """certain: no flow that is not known may stand before it."""
+    words = _flow_words(flow)
+    if flow.floods and certain:
+        return say(
+            "{switch} did not ask the controller: a flow it has floods this ({flow})",
+            switch=node, flow=words,
+        )  # fmt: skip
+    if flow.floods:
+        return say(
+            "{switch} did not ask the controller: most likely a flow that came during the capture "
+            "floods this ({flow})",
+            switch=node, flow=words,
+        )  # fmt: skip
+    ports = _ports(wiring, node, flow.ports)
+    if certain:
+        return say(
+            "{switch} did not ask the controller: a flow it has sends this to {ports} ({flow})",
+            switch=node, ports=ports, flow=words,
+        )  # fmt: skip
+    return say(
+        "{switch} did not ask the controller: most likely a flow that came during the capture "
+        "sends this to {ports} ({flow})",
+        switch=node, ports=ports, flow=words,
+    )  # fmt: skip
 
 
 def _questions(
-    said: Sequence[Said], switches: Mapping[Connection, str]
-) -> dict[tuple[str, bytes], list[Said]]:
+    messages: Sequence[ChannelMessage], switches: Mapping[Connection, str]
+) -> dict[tuple[str, bytes], list[ChannelMessage]]:
     """What switches asked, by switch and by the first bytes of the frame, in order of time."""
-    questions: dict[tuple[str, bytes], list[Said]] = {}
-    for one in said:
-        node = switches.get(one.connection)
-        if one.message.kind == "packet-in" and node is not None:
-            questions.setdefault((node, one.message.data[:_KEY]), []).append(one)
+    questions: dict[tuple[str, bytes], list[ChannelMessage]] = {}
+    for heard in messages:
+        node = switches.get(heard.connection)
+        if heard.message.kind == "packet-in" and node is not None:
+            questions.setdefault((node, heard.message.data[:_KEY]), []).append(heard)
     return questions
 
 
 def _perhaps_asked(
-    arrival: Arrival, decision: Decision, questions: Mapping[tuple[str, bytes], list[Said]]
+    arrival: Arrival,
+    decision: Decision,
+    questions: Mapping[tuple[str, bytes], list[ChannelMessage]],
 ) -> Decision:
     """The decision about a frame for which no question was found, unless the switch asked about
     others with the same bytes at that time: then it may be one of them, as where a host answers
@@ -679,7 +798,7 @@ def _perhaps_asked(
                 "of them is not known",
                 node=arrival.node,
             )
-            return Decision(arrival.node, arrival.leg, "unknown", text, "flood")
+            return Decision(arrival.node, arrival.leg, "unknown", text, term("flood"))
     return decision
 
 

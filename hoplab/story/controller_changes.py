@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hoplab.follow.wiring import natural
-from hoplab.story.conversation import Connection, Said
+from hoplab.sentences import listed, say, term
+from hoplab.story.conversation import ChannelMessage, Connection
 from hoplab.story.records import Remark, Step, Trip
 
 MOST_NAMED = 5  # switches
@@ -34,67 +35,83 @@ class Change:
 
 
 def changes(
-    switches: Mapping[Connection, str], said: Sequence[Said], started_ns: int
+    switches: Mapping[Connection, str], messages: Sequence[ChannelMessage], started_ns: int
 ) -> list[Change]:
     """All changes after the story's first frame, in order. switches: who is at the other end, as
     far as it is known."""
-    others: set[Connection] = set()  # those that have spoken so far
-    found: dict[Connection, Change] = {}
-    for one in said:
-        message, connection = one.message, one.connection
+    older: set[Connection] = set()  # those that have spoken so far
+    by_connection: dict[Connection, Change] = {}
+    for heard in messages:
+        message, connection = heard.message, heard.connection
         node = switches.get(connection, "")
         if message.dpid is not None:
-            older = {switches.get(other, node) for other in others - {connection}}
-            if node in older and one.t_ns > started_ns:
-                found[connection] = Change(one.t_ns, connection, node)
+            connected = {switches.get(earlier, node) for earlier in older - {connection}}
+            if node in connected and heard.t_ns > started_ns:
+                by_connection[connection] = Change(heard.t_ns, connection, node)
         elif message.role == "slave":
-            found.pop(connection, None)
-        elif message.role == "master" and one.t_ns > started_ns:
-            change = found.setdefault(connection, Change(one.t_ns, connection, node))
+            by_connection.pop(connection, None)
+        elif message.role == "master" and heard.t_ns > started_ns:
+            change = by_connection.setdefault(connection, Change(heard.t_ns, connection, node))
             change.generation = message.generation
-        others.add(connection)
-    return sorted(found.values(), key=lambda change: change.t_ns)
+        older.add(connection)
+    return sorted(by_connection.values(), key=lambda change: change.t_ns)
 
 
 def add_changes(
-    steps: Sequence[Step], trips: Sequence[Trip], found: Sequence[Change], started_ns: int
+    steps: Sequence[Step], trips: Sequence[Trip], all_changes: Sequence[Change], started_ns: int
 ) -> None:
     """Says each change once, in the step in whose time it fell."""
     begins = {trip.number: trip.t_ns for trip in trips}
-    at: dict[int, list[Change]] = {}
-    for change in found:
-        step = max(
+    by_step: dict[int, list[Change]] = {}
+    for change in all_changes:
+        place = max(
             (
                 (begins[number], place)
-                for place, one in enumerate(steps)
-                for number in one.trips
+                for place, step in enumerate(steps)
+                for number in step.trips
                 if begins[number] <= change.t_ns
             ),
             default=(0, 0),
         )[1]
-        at.setdefault(step, []).append(change)
-    for place, some in at.items():
+        by_step.setdefault(place, []).append(change)
+    for place, in_step in by_step.items():
         if place < len(steps):
-            steps[place].remarks += _remarks(some, started_ns)
+            steps[place].remarks += _remarks(in_step, started_ns)
 
 
-def _remarks(some: Sequence[Change], started_ns: int) -> list[Remark]:
+def _remarks(in_step: Sequence[Change], started_ns: int) -> list[Remark]:
     """One sentence for all switches that one controller took over."""
     by_port: dict[tuple[int, bool], list[Change]] = {}
-    for change in some:
-        by_port.setdefault((change.connection[2], change.generation is None), []).append(change)
-    out = []
-    for (port, plain), same in by_port.items():
-        names = sorted({change.node for change in same if change.node}, key=natural)
-        which = ", ".join(names) if names else "a switch"
-        if len(names) > MOST_NAMED:
-            which = f"{', '.join(names[:MOST_NAMED])} … {names[-1]} ({len(names)})"
-        text = f"At +{(same[0].t_ns - started_ns) / 1e6:.2f} ms another controller (port {port}) "
-        text += f"took charge of {which}"
-        text += "." if plain else f" as its master (OpenFlow roles, generation {_last(same)})."
-        out.append(Remark("controller-changed", text))
-    return out
+    for change in in_step:
+        key = (change.connection[2], change.generation is None)
+        by_port.setdefault(key, []).append(change)
+    remarks = []
+    for (port, plain), alike in by_port.items():
+        names = sorted({change.node for change in alike if change.node}, key=natural)
+        values = {
+            "ms": (alike[0].t_ns - started_ns) / 1e6, "port": port, "switches": _switches(names),
+        }  # fmt: skip
+        if plain:
+            text = say(
+                "At +{ms:.2f} ms another controller (port {port}) took charge of {switches}.",
+                **values,
+            )
+        else:
+            generation = max(change.generation or 0 for change in alike)
+            text = say(
+                "At +{ms:.2f} ms another controller (port {port}) took charge of {switches} as its "
+                "master (OpenFlow roles, generation {generation}).",
+                generation=generation, **values,
+            )  # fmt: skip
+        remarks.append(Remark("controller-changed", text))
+    return remarks
 
 
-def _last(same: Sequence[Change]) -> int:
-    return max(change.generation or 0 for change in same)
+def _switches(names: Sequence[str]) -> str:
+    """'s1, s2'; of many the first and the last, and how many they are."""
+    if not names:
+        return term("a switch")
+    if len(names) > MOST_NAMED:
+        first = listed(names[:MOST_NAMED])
+        return say("{first} … {last} ({n})", first=first, last=names[-1], n=len(names))
+    return listed(names)

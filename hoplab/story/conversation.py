@@ -21,7 +21,7 @@ Connection = tuple[str, int, int]  # the switch's address and port, the controll
 
 
 @dataclass(slots=True, frozen=True)
-class Said:
+class ChannelMessage:
     """One message, or 'closed'. number: of the frame in which it ended; up: from the switch."""
 
     t_ns: int
@@ -45,7 +45,7 @@ class Listener:
     def __init__(self) -> None:
         self._streams: dict[tuple[Connection, bool], _Stream] = {}
 
-    def feed(self, seen: Observation) -> list[Said]:
+    def feed(self, seen: Observation) -> list[ChannelMessage]:
         """The messages that end in this frame."""
         if seen.outgoing:
             return []  # on a loopback interface each frame passes twice
@@ -66,15 +66,15 @@ class Listener:
         stream = self._streams.setdefault((connection, up), _Stream())
         _append(stream, tcp.seq, packet.payload)
         said = [
-            Said(seen.t_ns, seen.number, connection, up, openflow.decode(raw))
+            ChannelMessage(seen.t_ns, seen.number, connection, up, openflow.decode(raw))
             for raw in openflow.split(stream.rest)
         ]
         if tcp.fin or tcp.rst:
-            said.append(Said(seen.t_ns, seen.number, connection, up, _CLOSED))
+            said.append(ChannelMessage(seen.t_ns, seen.number, connection, up, _CLOSED))
         return said
 
 
-def conversation(observations: Iterable[Observation]) -> list[Said]:
+def conversation(observations: Iterable[Observation]) -> list[ChannelMessage]:
     """All messages, in order of time."""
     listener = Listener()
     return [said for seen in observations for said in listener.feed(seen)]

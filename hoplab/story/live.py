@@ -37,8 +37,8 @@ from hoplab.follow.model import Hop, Journey
 from hoplab.follow.tree import last_seen
 from hoplab.follow.wiring import Wiring
 from hoplab.story.causes import find_causes
-from hoplab.story.controller_answers import Arrival, Known, arrivals_of, decide
-from hoplab.story.conversation import Listener, Said
+from hoplab.story.controller_answers import Arrival, ChannelState, arrivals_of, decide
+from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.records import Decision, QueueLoss, Trip
 from hoplab.story.tcp import Connections
@@ -119,8 +119,8 @@ class Live:
         self._changed: dict[int, _Told] = {}  # by number; not all of it has been told
         self._started_ns = 0
         self._listener = Listener()
-        self._heard: deque[Said] = deque()
-        self._known = Known()
+        self._heard: deque[ChannelMessage] = deque()
+        self._known = ChannelState()
         self._stale = False  # something came that may be the cause of something
         self._evidence = Evidence(wiring)
 
@@ -205,9 +205,7 @@ class Live:
         before = told.trip
         if before is None:
             self._places.learn([told.journey])
-        trip = told.trip = tell_trip(
-            self._places, told.journey, self._started_ns, self._evidence
-        )
+        trip = told.trip = tell_trip(self._places, told.journey, self._started_ns, self._evidence)
         alone = len(trip.notes)
         if before is None:
             self._connections.add(trip)

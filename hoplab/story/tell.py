@@ -31,8 +31,8 @@ from hoplab.story.causes import Lookup, find_causes
 from hoplab.story.claims import find_claims, tell_claims
 from hoplab.story.controller_answers import add_decisions
 from hoplab.story.controller_changes import add_changes, changes
+from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.conversation import Connection as ChannelConnection
-from hoplab.story.conversation import Said, conversation
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
@@ -93,7 +93,7 @@ def tell(
             told.append(journey)
     found: list[Connection] = []
     lookups: list[Lookup] = []
-    said_there: list[Said] = []
+    said_there: list[ChannelMessage] = []
     switches: dict[ChannelConnection, str] = {}
     with faults.part("TCP connections"):
         found = connections(trips, lossy=lossy)

@@ -447,6 +447,11 @@ def byte_count(size: int) -> Sentence:
     return number_of("{n:,} byte", "{n:,} bytes", size)
 
 
+def frame_count(count: int) -> Sentence:
+    """'1 frame', '2,000 frames'."""
+    return number_of("{n:,} frame", "{n:,} frames", count)
+
+
 def times(count: int) -> Sentence:
     """'1 time', '3 times'."""
     return number_of("{n:,} time", "{n:,} times", count)

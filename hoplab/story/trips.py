@@ -15,13 +15,14 @@ How a copy's end is judged, at a host or router that passed nothing on:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hoplab.capture.observation import Reception
 from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
 from hoplab.follow.model import Doubt, Hop, Journey, Origin, Tally
 from hoplab.follow.wiring import Wiring, natural
+from hoplab.sentences import Sentence, listed, say, term
 from hoplab.story.astray import (
     DEAD,
     Death,
@@ -35,7 +36,7 @@ from hoplab.story.astray import (
 from hoplab.story.coverage import Evidence, Fate, reserved
 from hoplab.story.records import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
 from hoplab.story.silence import loop_of_switches
-from hoplab.story.titles import describe, plural
+from hoplab.story.titles import describe, frame_count, times
 
 
 class Places:
@@ -145,39 +146,22 @@ def tell_trip(
     evidence = evidence or Evidence(places.wiring)
     hops = list(journey.hops())
     index = {id(hop): place for place, hop in enumerate(hops)}
-    packets: list[Packet] = []
-    for hop in hops:
-        same = hop.origin == Origin.SWITCHED and hop.parent is not None
-        parent = index.get(id(hop.parent)) if same else None
-        packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
+    packets = _packets(hops, index)
     legs = [_leg(places, hop, place, index, packets, evidence) for place, hop in enumerate(hops)]
-    ends = [
-        _end(places, hop, legs[place], packets[place], evidence)
-        for place, hop in enumerate(hops)
-        if not hop.children and not hop.more
-    ]
-    ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
+    ends = _ends(places, hops, legs, packets, evidence)
     target = _target(places, packets, ends)
-    # Whoever asks whether an address is free does well without an answer.
-    free = probes(packets[0]) and not any(end.how in DEAD for end in ends)
-    death = None
-    # Without an end each leg has effects, but those of a storm are only counted.
-    if ends and not free and not any(end.how == "delivered" for end in ends):
-        whole = not any(hop.more for hop in hops)
-        death = _death(places, legs, ends, packets, whole)
     early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
-    ended = fate = doubt = ""
+    death = _undelivered(places, hops, legs, ends, packets)
+    ended = fate = doubt = unreached = ""
     if death is not None:
         fate = how_it_ended(death, ends)
         ended, fate, doubt = _told_end(places, death, fate, hops, legs, evidence, early)
+        unreached = death.unreached if ended == death.why else ""
     main, path, fan = _path(legs, ends, target, death)
-    last = packets[main] if main is not None else packets[0]
-    received = hops[main].received if main is not None else None
+    last = main or 0
     kind, title = describe(packets[0])
-    delivered = _unique(end.node for end in ends if end.how == "delivered")
     storm = _storm(places, hops)
     stray = _stray(places, hops[0], packets[0])
-    unknown = stray and not early
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -192,32 +176,77 @@ def tell_trip(
         path=path,
         fan=fan,
         legs=legs,
-        delivered=delivered,
-        ignored=_along(
-            path,
-            [Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"],
-            legs,
-        ),
+        delivered=_unique(end.node for end in ends if end.how == "delivered"),
+        ignored=_ignored(path, ends, legs),
         fanouts=_fanouts(places, hops, legs, packets),
         rewrites=_rewrites(places, hops, index, legs, packets),
         ended=ended,
         fate=fate,
-        unreached=death.unreached if death is not None and ended == death.why else "",
+        unreached=unreached,
         packet=packets[0],
-        arrived_ns=received.t_ns if received is not None else hops[main or 0].t_ns,
-        last=last,
+        arrived_ns=_arrived_ns(hops[last], main),
+        last=packets[last],
         notes=[
-            *([_early(legs[0])] if early else []),
+            *_early_notes(early, legs[0]),
             *_cuts(hops, legs, packets),
             *(_storm_notes(storm, hops) or _extra(places, hops)),
-            *([doubt] if doubt else []),
+            *filter(None, [doubt]),
         ],
         storm=storm,
         under_way=early or fate == "cut" or any(end.how == "cut" for end in ends),
         doubt=doubt,
         stray=stray,
-        cause=f"{legs[0].tail} sent it, and no frame that came in explains it" if unknown else "",
+        cause=_unexplained(legs[0]) if stray and not early else "",
     )
+
+
+def _packets(hops: list[Hop], index: dict[int, int]) -> list[Packet]:
+    """The packet in each frame; what a switch copied is decoded once."""
+    packets: list[Packet] = []
+    for hop in hops:
+        same = hop.origin == Origin.SWITCHED and hop.parent is not None
+        parent = index.get(id(hop.parent)) if same else None
+        packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
+    return packets
+
+
+def _ends(
+    places: Places, hops: list[Hop], legs: list[Leg], packets: list[Packet], evidence: Evidence
+) -> list[End]:
+    """What became of each copy that nothing was made of, in order of time."""
+    ends = [
+        _end(places, hop, legs[place], packets[place], evidence)
+        for place, hop in enumerate(hops)
+        if not hop.children and not hop.more
+    ]
+    ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
+    return ends
+
+
+def _undelivered(
+    places: Places, hops: list[Hop], legs: list[Leg], ends: list[End], packets: list[Packet]
+) -> Death | None:
+    """Where the packet came to its end, if it was delivered to nobody."""
+    # Without an end each leg has effects, but those of a storm are only counted.
+    if not ends or any(end.how == "delivered" for end in ends):
+        return None
+    # Whoever asks whether an address is free does well without an answer.
+    if probes(packets[0]) and not any(end.how in DEAD for end in ends):
+        return None
+    whole = not any(hop.more for hop in hops)
+    return _death(places, legs, ends, packets, whole)
+
+
+def _arrived_ns(last: Hop, main: int | None) -> int:
+    """When the frame of the last leg arrived; when it was seen, if it did not, or if it is not
+    known which one is the last."""
+    if main is not None and last.received is not None:
+        return last.received.t_ns
+    return last.t_ns
+
+
+def _unexplained(leg: Leg) -> Sentence:
+    return say("{node} sent it, and no frame that came in explains it", node=leg.tail)
 
 
 def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:
@@ -228,19 +257,22 @@ def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:
     return owner not in ("", leg.tail)
 
 
-def _early(leg: Leg) -> str:
-    """Where the packet was when the capture began."""
+def _early_notes(early: bool, leg: Leg) -> list[str]:
+    """Where a packet was that was under way when the capture began."""
+    if not early:
+        return []
     if leg.sent is None:
-        return f"it was on its way to {leg.head} when the capture began"
-    return f"{leg.tail} had it when the capture began"
+        return [say("it was on its way to {node} when the capture began", node=leg.head)]
+    return [say("{node} had it when the capture began", node=leg.tail)]
 
 
-def _along(path: list[str], ignored: list[Ignored], legs: list[Leg]) -> list[Ignored]:
+def _ignored(path: list[str], ends: list[End], legs: list[Leg]) -> list[Ignored]:
     """By where on the path the copy was made, then by name: which of a switch's copies arrived a
     moment earlier says nothing, and differs from run to run."""
     at = {node: place for place, node in reversed([*enumerate(path)])}
+    ignored = [Ignored(end.node, end.why, end.leg) for end in ends if end.how == "ignored"]
     return sorted(
-        ignored, key=lambda one: (at.get(legs[one.leg].tail, len(path)), natural(one.node))
+        ignored, key=lambda copy: (at.get(legs[copy.leg].tail, len(path)), natural(copy.node))
     )
 
 
@@ -249,18 +281,33 @@ def _extra(places: Places, hops: list[Hop]) -> list[str]:
     than one out of the same port."""
     notes = []
     for hop in hops:
-        node = places.node(hop.head)
-        if not places.switch(node):
+        switch = places.node(hop.head)
+        if not places.switch(switch):
             continue
         sure = [child.tail for child in hop.children if not child.doubt & Doubt.CAUSE]
         for port, count in Counter(sure).items():
-            times = f" {plural(count, 'time')}" if count > 1 else ""
-            if port == hop.head:
-                text = f"{node} sent it back out of {places.name(port)}, where it came"
-                notes.append(text + times)
-            elif count > 1:
-                notes.append(f"{node} sent it out of {places.name(port)}{times}")
+            back = port == hop.head
+            if back or count > 1:
+                notes.append(_copies(switch, places.name(port), count, back))
     return _unique(notes)
+
+
+def _copies(switch: str, interface: str, count: int, back: bool) -> str:
+    """How often a switch sent one frame out of one port; back: it had come by that port."""
+    if not back:
+        return say(
+            "{switch} sent it out of {interface} {times}",
+            switch=switch, interface=interface, times=times(count),
+        )  # fmt: skip
+    if count > 1:
+        return say(
+            "{switch} sent it back out of {interface}, where it came {times}",
+            switch=switch, interface=interface, times=times(count),
+        )  # fmt: skip
+    return say(
+        "{switch} sent it back out of {interface}, where it came",
+        switch=switch, interface=interface,
+    )  # fmt: skip
 
 
 def _stray(places: Places, first: Hop, packet: Packet) -> bool:
@@ -287,66 +334,92 @@ def _comes_back(places: Places, hop: Hop) -> bool:
 def _storm(places: Places, hops: list[Hop]) -> Storm | None:
     """What the tallies say, if the frame left a port more than once, and not only because a switch
     made several copies for the same port."""
-    tallies: dict[int, Tally] = {}
-    of_storm: list[Hop] = []
-    for hop in hops:
-        tally = hop.tally.top if hop.tally is not None else None
-        if tally is not None and max(tally.left.values()) > 1:
-            tallies[id(tally)] = tally
-            of_storm.append(hop)
+    of_storm = [hop for hop in hops if _more_than_once(hop)]
+    tallies = {id(hop.tally.top): hop.tally.top for hop in of_storm if hop.tally is not None}
     counted = any(tally.counted for tally in tallies.values())
     circles = any(_comes_back(places, hop) for hop in of_storm)
     circles = circles or (counted and bool(loop_of_switches(places.wiring)))
     if not circles and not counted:
         return None
-    arrived: dict[str, int] = {}
-    last_ns = hops[0].t_ns
+    node, back = places.node(hops[0].head), 0
+    if circles:
+        node, back = _came_back(places, node, of_storm, tallies.values())
+    last_ns = _last_seen_ns(hops[0], of_storm, tallies.values())
+    rest = [part for tally in tallies.values() for part in _rest(places, tally)]
+    frames = len(hops) + sum(part.frames for part in rest)
+    return Storm(node, back, (last_ns - hops[0].t_ns) / 1e6, frames, tuple(rest))
+
+
+def _more_than_once(hop: Hop) -> bool:
+    """The frame, or a copy of it, left some port more than once."""
+    return hop.tally is not None and max(hop.tally.top.left.values()) > 1
+
+
+def _last_seen_ns(first: Hop, of_storm: list[Hop], tallies: Iterable[Tally]) -> int:
+    seen_ns = [(hop.received or hop.seen).t_ns for hop in of_storm]
+    return max([first.t_ns, *seen_ns, *(tally.last_ns for tally in tallies)])
+
+
+def _came_back(
+    places: Places, entry: str, of_storm: list[Hop], tallies: Iterable[Tally]
+) -> tuple[str, int]:
+    """The switch that the frame came back to most often, and how often. entry: where it came in."""
+    arrived: Counter[str] = Counter()
     for hop in of_storm:
-        last_ns = max(last_ns, (hop.received or hop.seen).t_ns)
         if hop.received is not None:
-            arrived[places.node(hop.head)] = arrived.get(places.node(hop.head), 0) + 1
-    rest = []
-    for tally in tallies.values():
-        last_ns = max(last_ns, tally.last_ns)
+            arrived[places.node(hop.head)] += 1
+    for tally in tallies:
         for port, count in tally.came.items():
-            arrived[places.node(port)] = arrived.get(places.node(port), 0) + count
-        for tail, count in tally.counted.items():
-            head = places.wiring.peer(tail) if tail is not None else None
-            names = places.name(tail), places.node(head), places.name(head)
-            rest.append(Rest(*names, count, tally.came.get(head, 0)))
-    back = {
-        node: count - 1 for node, count in arrived.items() if circles and places.switch(node)
-    }
-    first = places.node(hops[0].head)
+            arrived[places.node(port)] += count
+    back = {node: count - 1 for node, count in arrived.items() if places.switch(node)}
     # The switch where the frame came in is the one to look at, unless the loop is elsewhere.
-    node = max(back, key=lambda one: (back[one], one == first), default="")
-    if back.get(first, 0) * 2 >= back.get(node, 0):
-        node = first
-    frames = len(hops) + sum(one.frames for one in rest)
-    ms = (last_ns - hops[0].t_ns) / 1e6
-    return Storm(node, back.get(node, 0), ms, frames, tuple(rest))
+    node = max(back, key=lambda switch: (back[switch], switch == entry), default="")
+    if back.get(entry, 0) * 2 >= back.get(node, 0):
+        node = entry
+    return node, back.get(node, 0)
+
+
+def _rest(places: Places, tally: Tally) -> Iterator[Rest]:
+    """The copies that are only counted, by the link that they went over."""
+    for tail, count in tally.counted.items():
+        head = places.wiring.peer(tail) if tail is not None else None
+        names = places.name(tail), places.node(head), places.name(head)
+        yield Rest(*names, count, tally.came.get(head, 0))
 
 
 def _storm_notes(storm: Storm | None, hops: list[Hop]) -> list[str]:
     if storm is None and any(hop.more for hop in hops):
-        return ["the same bytes go round already: its copies are counted among those of that storm"]
+        note = term(
+            "the same bytes go round already: its copies are counted among those of that storm"
+        )
+        return [note]
     if storm is None:
         return []
-    told = len(hops)
+    shown = len(hops)
     if not storm.back:
-        made = plural(storm.frames, "frame")
-        return [f"switches made {made} of it; the first {told:,} are told one by one"]
-    times = plural(storm.back, "time")
-    text = f"this frame came back to {storm.node} {times} in {storm.ms:,.1f} ms: a storm"
-    if storm.frames == told:
-        return [f"{text} of {plural(storm.frames, 'frame')}"]
-    told_ = f"the first {told:,} are told one by one, the others counted"
-    return [f"{text} of {plural(storm.frames, 'frame')}; {told_}"]
+        note = say(
+            "switches made {frames} of it; the first {shown:,} are told one by one",
+            frames=frame_count(storm.frames), shown=shown,
+        )  # fmt: skip
+    elif storm.frames == shown:
+        note = say(
+            "this frame came back to {switch} {times} in {ms:,.1f} ms: a storm of {frames}",
+            switch=storm.node, times=times(storm.back), ms=storm.ms,
+            frames=frame_count(storm.frames),
+        )  # fmt: skip
+    else:
+        note = say(
+            "this frame came back to {switch} {times} in {ms:,.1f} ms: a storm of {frames}; the "
+            "first {shown:,} are told one by one, the others counted",
+            switch=storm.node, times=times(storm.back), ms=storm.ms,
+            frames=frame_count(storm.frames), shown=shown,
+        )  # fmt: skip
+    return [note]
 
 
 def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
     """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
-    notes = []
+    notes: list[str] = []
     index = {id(hop): place for place, hop in enumerate(hops)}
     for hop in hops:
         pieces = [
@@ -356,9 +429,11 @@ def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
         ]
         sizes = [piece.ipv4.total_length for piece in pieces if piece.ipv4 is not None]
         if len(sizes) > 1 and all(piece.ip is not None and piece.ip.fragment for piece in pieces):
-            node = legs[index[id(hop)]].head
-            named = ", ".join(str(size) for size in sizes)
-            notes.append(f"{node} cut it into {len(sizes)} fragments: IP packets of {named} bytes")
+            note = say(
+                "{router} cut it into {n} fragments: IP packets of {sizes} bytes",
+                router=legs[index[id(hop)]].head, n=len(sizes), sizes=listed(map(str, sizes)),
+            )  # fmt: skip
+            notes.append(note)
     return notes
 
 
@@ -398,60 +473,102 @@ def _leg(
 
 def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence) -> End:
     """What became of the copy on a leg from which nothing went on."""
+    on_link = _end_on_link(hop, leg, evidence)
+    if on_link is not None:
+        return on_link
     place, node = leg.index, leg.head
-    if not node:
-        return End("lost", place, leg.tail, f"{leg.tail_interface} is wired to nothing")
-    if leg.lost:
-        why = f"{leg.tail} sent it out of {leg.tail_interface}, it never arrived at {node}"
-        return End("lost", place, node, why)
-    if leg.cut and evidence.before(hop):
-        why = f"it was on its way to {node} when the capture began there"
-        return End("cut", place, node, why)
-    if leg.cut:
-        return End("cut", place, node, f"the capture ended while it was on its way to {node}")
-    if leg.unseen:
-        why = f"whether it arrived at {node} cannot be told: the capture missed frames there"
-        return End("unseen", place, node, why)
-    if places.switch(node) and evidence.held_at_end(hop):
-        return End("cut", place, node, f"the capture ended while {node} had it")
-    if places.switch(node) and reserved(hop):
-        return End("delivered", place, node)
     if places.switch(node):
-        return _stopped(hop, leg, evidence)
+        return _end_in_switch(hop, leg, evidence)
     group = leg.dst_mac[:2] != "" and bool(int(leg.dst_mac[:2], 16) & 1)
-    if not group and _other_card(places, hop, leg):
+    if group:
+        return _end_of_group(places, leg, packet)
+    if _other_card(places, hop, leg):
         return End("ignored", place, node, "card")
     address = wanted(packet)
-    mine = places.has(node, address)
-    asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
-    if group:
-        theirs = asks and not mine and not _announces(packet)
-        elsewhere = not asks and not mine and places.owner(address) != ""
-        if theirs or elsewhere:
-            return End("ignored", place, node, "software")
+    if _asks(packet) or packet.ip is None or places.has(node, address) or _group_address(address):
         return End("delivered", place, node)
-    if packet.ip is None or mine or asks or _group_address(address):
-        return End("delivered", place, node)
+    return _end_on_the_way(places, hop, leg, packet, evidence)
+
+
+def _end_on_the_way(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence) -> End:
+    """A host or router took in a packet that is for another, and nothing of it went on."""
+    place, node = leg.index, leg.head
     waits = places.router(node) and (packet.ttl is None or packet.ttl > 1)
     if waits and evidence.held_at_end(hop):
-        return End("cut", place, node, f"the capture ended while {node} had it")
+        return End("cut", place, node, _held(node))
     if waits and evidence.passed_unseen(hop):
         return End("unseen", place, node, _passed(node))
     return End("stuck", place, node, _stuck(places, node, packet))
 
 
-def _stopped(hop: Hop, leg: Leg, evidence: Evidence) -> End:
+def _asks(packet: Packet) -> bool:
+    """ARP, or a message of neighbour discovery about one address."""
+    return packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
+
+
+def _end_on_link(hop: Hop, leg: Leg, evidence: Evidence) -> End | None:
+    """What became of a copy that was not seen to arrive; None if it was."""
+    place, node = leg.index, leg.head
+    if not node:
+        why = say("{interface} is wired to nothing", interface=leg.tail_interface)
+        return End("lost", place, leg.tail, why)
+    if leg.lost:
+        why = say(
+            "{sender} sent it out of {interface}, it never arrived at {node}",
+            sender=leg.tail, interface=leg.tail_interface, node=node,
+        )  # fmt: skip
+        return End("lost", place, node, why)
+    if leg.cut and evidence.before(hop):
+        why = say("it was on its way to {node} when the capture began there", node=node)
+        return End("cut", place, node, why)
+    if leg.cut:
+        why = say("the capture ended while it was on its way to {node}", node=node)
+        return End("cut", place, node, why)
+    if leg.unseen:
+        why = say(
+            "whether it arrived at {node} cannot be told: the capture missed frames there",
+            node=node,
+        )
+        return End("unseen", place, node, why)
+    return None
+
+
+def _end_in_switch(hop: Hop, leg: Leg, evidence: Evidence) -> End:
     """A switch took a copy in and did not send it out, as far as was seen."""
     place, node = leg.index, leg.head
+    if evidence.held_at_end(hop):
+        return End("cut", place, node, _held(node))
+    if reserved(hop):
+        return End("delivered", place, node)
     loss = evidence.queue_losses.get(hop.head) if hop.head is not None else None
+    interface = leg.head_interface
     if loss is not None:
-        likely = "" if loss.certain else "likely "
-        why = f"{node} {likely}dropped it at {leg.head_interface}: its queue there was full"
+        why = say(
+            "{switch} likely dropped it at {interface}: its queue there was full",
+            switch=node, interface=interface,
+        )  # fmt: skip
+        if loss.certain:
+            why = say(
+                "{switch} dropped it at {interface}: its queue there was full",
+                switch=node, interface=interface,
+            )  # fmt: skip
         return End("dropped", place, node, why)
     if evidence.passed_unseen(hop):
         return End("unseen", place, node, _passed(node))
-    why = f"{node} took it in by {leg.head_interface} and sent it out of no port"
+    why = say(
+        "{switch} took it in by {interface} and sent it out of no port",
+        switch=node, interface=interface,
+    )  # fmt: skip
     return End("stopped", place, node, why)
+
+
+def _end_of_group(places: Places, leg: Leg, packet: Packet) -> End:
+    """What a host or router did with a broadcast or multicast."""
+    place, node, address = leg.index, leg.head, wanted(packet)
+    if places.has(node, address):
+        return End("delivered", place, node)
+    ignored = not _announces(packet) if _asks(packet) else places.owner(address) != ""
+    return End("ignored", place, node, "software") if ignored else End("delivered", place, node)
 
 
 def _told_end(
@@ -475,14 +592,20 @@ def _told_end(
             node, copies = legs[place].head, len(hops[place].children)
             if places.switch(node) and copies + 1 < places.wired_ports[node]:
                 if evidence.held_at_end(hops[place]):
-                    return f"the capture ended while {node} had it", "cut", ""
+                    return _held(node), "cut", ""
                 if evidence.passed_unseen(hops[place]):
                     return "", "", _passed(node)
     return death.why, fate, ""
 
 
-def _passed(node: str) -> str:
-    return f"whether {node} sent it on cannot be told: the capture missed frames there"
+def _passed(node: str) -> Sentence:
+    return say(
+        "whether {node} sent it on cannot be told: the capture missed frames there", node=node
+    )
+
+
+def _held(node: str) -> Sentence:
+    return say("the capture ended while {node} had it", node=node)
 
 
 def _other_card(places: Places, hop: Hop, leg: Leg) -> bool:
@@ -505,12 +628,18 @@ def _group_address(address: str) -> bool:
     return (head.isdigit() and int(head) >= 224) or address.lower().startswith("ff")
 
 
-def _stuck(places: Places, node: str, packet: Packet) -> str:
+def _stuck(places: Places, node: str, packet: Packet) -> Sentence:
     if not places.router(node):
-        return f"{node} took it in, but is no router and passes on nothing that is for {packet.dst}"
+        return say(
+            "{node} took it in, but is no router and passes on nothing that is for {ip}",
+            node=node, ip=packet.dst,
+        )  # fmt: skip
     if packet.ttl is not None and packet.ttl <= 1:
-        return f"{node} took it in with TTL {packet.ttl}, which allows no further hop"
-    return f"{node} took it in and sent nothing on"
+        return say(
+            "{node} took it in with TTL {ttl}, which allows no further hop",
+            node=node, ttl=packet.ttl,
+        )  # fmt: skip
+    return say("{node} took it in and sent nothing on", node=node)
 
 
 def _target(places: Places, packets: list[Packet], ends: list[End]) -> str:
@@ -530,11 +659,10 @@ def _death(
     for network in last_networks(legs):
         packet, mac = packets[min(network)], legs[min(network)].dst_mac
         group = mac[:2] != "" and bool(int(mac[:2], 16) & 1)
-        asks = packet.arp is not None or (packet.icmp is not None and packet.icmp.target != "")
         holder = places.owner(wanted(packet)) if group else places.holder(mac)
-        nobody = f"nobody whom it reached has {wanted(packet)}"
-        if not (group and asks) and not holder:
-            nobody = f"no card in the lab has the MAC {mac or '?'}"
+        nobody = say("nobody whom it reached has {ip}", ip=wanted(packet))
+        if not (group and _asks(packet)) and not holder:
+            nobody = say("no card in the lab has the MAC {mac}", mac=mac or "?")
         question = Question(holder, nobody, group, whole)
         deaths.append(find_death(places.wiring, legs, ends, network, question))
     return surest(deaths, ends)
@@ -546,18 +674,11 @@ def _path(
     """(last leg, node names along it, nodes of a flood that has no one destination)."""
     if death is not None:
         ends = [end for end in ends if end.leg in death.network]
-    delivered = [end for end in ends if end.how == "delivered"]
-    best = [end.leg for end in delivered if end.node == target]
-    if not best and len(delivered) == 1:
-        best = [delivered[0].leg]
-    if not best and death is not None and death.leg is not None:
-        best = [death.leg]
-    if not best and not delivered and len(ends) == 1:
-        best = [ends[0].leg]
-    if best:
-        chain = _ancestry(legs, best[0])
+    best = _last_leg(ends, target, death)
+    if best is not None:
+        chain = _ancestry(legs, best)
         names = [legs[chain[0]].tail, *(legs[place].head for place in chain)]
-        return best[0], [name for name in names if name], []
+        return best, [name for name in names if name], []
     chains = [_ancestry(legs, end.leg) for end in ends] or [[0]]
     shared = 0
     while all(len(chain) > shared for chain in chains) and (
@@ -566,6 +687,20 @@ def _path(
         shared += 1
     names = [legs[0].tail, *(legs[place].head for place in chains[0][:shared])]
     return None, [name for name in names if name], _unique(end.node for end in ends)
+
+
+def _last_leg(ends: list[End], target: str, death: Death | None) -> int | None:
+    """The leg that leads to whom the packet is for, or as far as it came; None where several do as
+    well as each other."""
+    delivered = [end for end in ends if end.how == "delivered"]
+    for end in delivered:
+        if end.node == target:
+            return end.leg
+    if len(delivered) == 1:
+        return delivered[0].leg
+    if death is not None and death.leg is not None:
+        return death.leg
+    return ends[0].leg if not delivered and len(ends) == 1 else None
 
 
 def _ancestry(legs: list[Leg], place: int) -> list[int]:
@@ -584,10 +719,10 @@ def _fanouts(
         node = legs[place].head
         if places.switch(node) and not hop.more:  # some of its copies are only counted
             ports = {child.tail for child in hop.children} - {hop.head}
-            others = max(places.wired_ports.get(node, 1) - 1, len(ports))
+            further = max(places.wired_ports.get(node, 1) - 1, len(ports))
             eth = packets[place].eth
             due = eth is not None and bool(int(eth.dst[:2], 16) & 1)
-            out.append(Fanout(node, len(ports), others, due, place))
+            out.append(Fanout(node, len(ports), further, due, place))
     return out
 
 

@@ -20,7 +20,7 @@ from hoplab.follow.follow import follow
 from hoplab.report import as_json, terminal
 from hoplab.report.language import language
 from hoplab.report.numbers import totals
-from hoplab.story.controller_answers import _Tables, _unasked
+from hoplab.story.controller_answers import ChannelState, _Tables, _unasked
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.live import Live
 from hoplab.story.records import Request, Story
@@ -287,7 +287,8 @@ def test_a_frame_that_a_flow_dropped_is_no_loss() -> None:
 def test_a_full_queue_is_not_the_doing_of_a_flow() -> None:
     def decision(story: Story) -> Any:
         arrival = SimpleNamespace(trip=story.trips[-1], leg=0, node="s1", in_port=1)
-        return _unasked(lan().wiring, arrival, _Tables(), True, "")  # type: ignore[arg-type]
+        state = ChannelState(open={("10.0.0.1", 40000, 6653): False})
+        return _unasked(lan().wiring, arrival, _Tables(), state)  # type: ignore[arg-type]
 
     assert decision(flooded(vanish=2, drops=2)) is None
     assert decision(flooded(vanish=2, drops=1)) is None
