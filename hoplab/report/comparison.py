@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from hoplab.report.cells import cells, ljust, rjust
 from hoplab.report.language import ENGLISH, Language
+from hoplab.report.lines import Page
 from hoplab.report.numbers import health, not_alike
-from hoplab.report.terminal import _Page as Page
 from hoplab.sentences import listed, say, term
 from hoplab.story import costs
 from hoplab.story.records import LinkCount, Summary, Transfer

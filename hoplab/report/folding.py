@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hoplab.report.language import Language
+from hoplab.sentences import Sentence, listed, number_of, say
 from hoplab.story.records import Step, Story, Trip
 from hoplab.story.storms import DROWNED, kind_of, storming
-from hoplab.story.titles import count_kind, plural
+from hoplab.story.titles import byte_count, count_kind
 
 EVIDENCE_MOST = 12  # packets that are named as those that prove how it ended
 STORM_TOLD = 1  # packets of a storm that are told in a step, before the others are counted
@@ -39,20 +39,28 @@ class Fold:
     trips: Sequence[Trip]
     cut: bool = False
 
-    def said(self, tr: Language) -> str:
+    def sentence(self) -> Sentence:
         """'#5 to #30: 20 pure ACKs, 6 TCP data segments with 800 bytes, 26 frames'."""
         trips = self.trips
-        kinds = Counter(trip.kind for trip in trips)
-        what = tr.comma.join(tr(count_kind(kind, n)) for kind, n in kinds.most_common())
+        packets = say("#{packet}", packet=trips[0].number)
+        if len(trips) > 1:
+            last = trips[-1].number
+            packets = say("#{packet} to #{packet2}", packet=trips[0].number, packet2=last)
+        counts = Counter(trip.kind for trip in trips)
+        kinds = listed(count_kind(kind, n) for kind, n in counts.most_common())
+        frames = number_of("{n:,} frame", "{n:,} frames", sum(trip.frames for trip in trips))
         payload = sum(
             len(trip.packet.payload) for trip in trips if trip.kind in ("tcp-data", "udp")
         )
-        size = tr(f" with {payload:,} bytes") if payload else ""
-        frames = tr(plural(sum(trip.frames for trip in trips), "frame"))
-        ends = tr(f"#{trips[0].number} to #{trips[-1].number}")
-        if len(trips) == 1:
-            ends = f"#{trips[0].number}"
-        return f"{ends}: {what}{size}, {frames}"
+        if not payload:
+            return say("{packets}: {kinds}, {frames}", packets=packets, kinds=kinds, frames=frames)
+        return say(
+            "{packets}: {kinds} with {size}, {frames}",
+            packets=packets,
+            kinds=kinds,
+            size=byte_count(payload),
+            frames=frames,
+        )
 
 
 def parts(
@@ -72,7 +80,7 @@ def parts(
             out += [*run[:2], Fold(run[2:-2]), *run[-2:]]
     if storm is not None:
         first = storm.trips[0].number
-        place = next((n for n, one in enumerate(out) if _number(one) > first), len(out))
+        place = next((n for n, part in enumerate(out) if _number(part) > first), len(out))
         out.insert(place, storm)
     if room is None:
         return out
@@ -83,8 +91,8 @@ def parts(
         if taken == room:
             rest = [
                 trip
-                for one in out[place:]
-                for trip in (one.trips if isinstance(one, Fold) else (one,))
+                for later in out[place:]
+                for trip in (later.trips if isinstance(later, Fold) else (later,))
             ]
             return [*out[:place], Fold(rest, cut=True)]
         taken += 1
@@ -97,15 +105,15 @@ def _apart(trips: Sequence[Trip], stormy: bool) -> tuple[Sequence[Trip], Fold | 
     storms = storming(trips)
     if not (storms or stormy):
         return trips, None
-    told: list[Trip] = []
+    shown: list[Trip] = []
     rest: list[Trip] = []
     times: Counter[str] = Counter()
     for trip in trips:
         kind = kind_of(trip, storms)
         alike = kind[0] if kind[0] in DROWNED else " ".join(kind)
         times[alike] += 1
-        (told if times[alike] <= STORM_TOLD else rest).append(trip)
-    return told, Fold(rest) if rest else None
+        (shown if times[alike] <= STORM_TOLD else rest).append(trip)
+    return shown, Fold(rest) if rest else None
 
 
 def merged(steps: Sequence[Step]) -> list[Step]:
@@ -137,9 +145,9 @@ def chosen(story: Story, most: int) -> list[list[Trip | Fold]]:
     for step in story.steps:
         trips = [story.trip(number) for number in step.trips]
         room = max(left, 4) if crowded else None
-        told = parts(trips, alike=crowded, room=room, stormy=stormy)
-        left -= sum(not isinstance(one, Fold) for one in told)
-        out.append(told)
+        chosen_parts = parts(trips, alike=crowded, room=room, stormy=stormy)
+        left -= sum(not isinstance(part, Fold) for part in chosen_parts)
+        out.append(chosen_parts)
     return out
 
 

@@ -125,7 +125,7 @@ def _step(
         _sequence(out, [part for part in parts if isinstance(part, Trip)], order, tr)
         for part in parts:
             if isinstance(part, Fold):
-                out.append(f"- … {text(part.said(tr))}")
+                out.append(f"- … {text(tr(part.sentence()))}")
             else:
                 _packet(out, part, tr)
         out.append("")

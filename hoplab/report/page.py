@@ -264,7 +264,7 @@ def _step(
         tag(
             "div",
             [
-                tag("p", f"… {part.said(tr)}", cls="fold")
+                tag("p", f"… {tr(part.sentence())}", cls="fold")
                 if isinstance(part, Fold)
                 else _packet(run, part, prefix, tr)
                 for part in parts

@@ -89,7 +89,7 @@ def sequence(
     shown = 0
     for place, part in enumerate(parts):
         if isinstance(part, Fold):
-            _line(canvas, part.said(tr))
+            _line(canvas, tr(part.sentence()))
             continue
         if shown and shown + len(part.legs) > MOST_FRAMES:
             rest = parts[place:]

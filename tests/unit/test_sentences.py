@@ -105,7 +105,7 @@ def test_what_a_catalogue_lacks_is_given_in_english_and_noted(tmp_path: Path) ->
 
 
 def test_a_third_language_is_a_catalogue_and_no_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is offered, it decides what joins texts, and it is found by a user's locale."""
     write_catalogue(
@@ -123,6 +123,7 @@ def test_a_third_language_is_a_catalogue_and_no_code(
     tr = read_language("xx")
     assert tr(together(term("In numbers"), listed(["h1", "h2"]))) == "XX NUMBERS / h1 & h2"
     assert main(["report", str(RUNS / "hub"), "--md", "--lang", "xx", "-o", "-"]) == 0
+    assert "XX NUMBERS" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["report", str(RUNS / "hub"), "--lang", "zh"])
 
