@@ -41,6 +41,11 @@ def _takes(language: Language) -> bool:
     return True
 
 
+def spoken() -> Language:
+    """The language that is spoken."""
+    return _language
+
+
 def tr(text: str) -> str:
     """A sentence in the language that is spoken; a name, or what a program said, as it is."""
     made = isinstance(text, Sentence | Listing | Together)

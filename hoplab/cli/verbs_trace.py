@@ -23,6 +23,7 @@ from hoplab.cli.verbs_host import _command
 from hoplab.client import interrupts, labs
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
+from hoplab.sentences import listed, say, term
 from hoplab.story.faults import Faults
 
 LONGER_S = 10  # a fetch that gives up by itself says why, and has a story
@@ -264,7 +265,6 @@ class _Lab:
         from hoplab import runs
         from hoplab.client import recording
         from hoplab.report import as_json, terminal
-        from hoplab.report.language import code_from, language
 
         unkept = self._keep_frames()
         self.recorded = True
@@ -289,8 +289,8 @@ class _Lab:
             text = json.dumps(data, indent=1, ensure_ascii=False)
             (folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
             if self.save is not None:
-                with faults.part("the comments of the frames in capture.pcapng"):
-                    recording.annotate(folder, story)
+                with faults.part(term("the comments of the frames in capture.pcapng")):
+                    recording.annotate(folder, story, output.tr)
         except OSError as error:
             unkept = unkept or self._unkept(error)
         if self.arguments.json:
@@ -302,7 +302,7 @@ class _Lab:
                 color=output.colour_wanted(),
                 detail=self.arguments.detail,
                 ascii=not output.is_utf8(),
-                tr=language(self.arguments.lang or code_from(os.environ)),
+                tr=output.spoken(),
                 faults=faults,
             )
             print("\n" + text if self.shown else text)
@@ -353,11 +353,20 @@ class _Lab:
     def _say_untold(self, faults: Faults) -> None:
         """Which parts of the story are missing, and what to do about it: a fault of ours."""
         place = self._put_aside()
-        kept = f"; the run is kept in {place}" if place is not None else ""
-        sys.stderr.write(
-            f"hoplab: not told, by a fault of hoplab: {', '.join(faults.lines())}{kept}: please "
-            "report it with that folder (--debug shows the traceback)\n"
+        parts = listed(faults.lines())
+        missing: str = say(
+            "not told, by a fault of hoplab: {parts}: please report it with that folder (--debug "
+            "shows the traceback)",
+            parts=parts,
         )
+        if place is not None:
+            missing = say(
+                "not told, by a fault of hoplab: {parts}; the run is kept in {folder}: please "
+                "report it with that folder (--debug shows the traceback)",
+                parts=parts,
+                folder=str(place),
+            )
+        sys.stderr.write(f"hoplab: {output.tr(missing)}\n")
         if self.arguments.debug:
             sys.stderr.write("\n".join(fault.trail for fault in faults.all[:20]))
 
@@ -388,27 +397,34 @@ class _Lab:
     def _waterfall(self) -> None:
         """When the client waited for what, as it saw it itself."""
         from hoplab import runs
-        from hoplab.report.language import code_from, language
+        from hoplab.report import phrases
 
         lines = runs.waterfall(self.run.output)
         if lines:
-            tr = language(self.arguments.lang or code_from(os.environ))
-            print(f"  {tr('What the client waited for, by its own clock:')}")
+            print(f"  {output.tr(phrases.WATERFALL)}")
             print("\n".join(f"  {line}" for line in lines) + "\n")
 
     def _footer(self) -> None:
+        """Where the run is kept, and what may be done next."""
         if not self.run.quiet:
-            print("  note: the network was not quiet at the end; frames may be missing there")
+            note = term("note: the network was not quiet at the end; frames may be missing there")
+            print(f"  {output.tr(note)}")
         if self.save is not None and self.kept is not None:
-            print(f"  kept in {self.save}: capture.pcapng (for Wireshark), trace.json, lab.json")
+            files = say(
+                "kept in {folder}: capture.pcapng (for Wireshark), trace.json, lab.json",
+                folder=str(self.save),
+            )
             page = shlex.quote(min(os.path.relpath(self.save), str(self.save), key=len))
-            print(f"  a page to look at it: hoplab report {page}")
+            look = say("a page to look at it: hoplab report {folder}", folder=page)
+            print(f"  {output.tr(files)}\n  {output.tr(look)}")
         if self.started and not self.arguments.down:
             name = self.handle.name
             option = "" if name == labs.DEFAULT_NAME else f" --name {name}"
             steps = verbs_lab.next_steps(self.handle.state(), option)
-            lab = "the lab" if name == labs.DEFAULT_NAME else f"the lab {name}"
-            print(output.listed(f"  {lab} stays up; next:", steps))
+            label: str = term("the lab stays up; next:")
+            if name != labs.DEFAULT_NAME:
+                label = say("the lab {name} stays up; next:", name=name)
+            print(output.listed(f"  {output.tr(label)}", steps))
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         interrupts.hold_interrupts()  # whether the lab stays is decided, and said

@@ -27,6 +27,7 @@ from hoplab.client.commands import Interrupts, TimedOut, run_on
 from hoplab.client.interrupts import hold_interrupts
 from hoplab.errors import LabError, cannot_write
 from hoplab.runs import CAPTURE, HELD_MOST, STATE, TRACE
+from hoplab.sentences import Sentence, say
 from hoplab.story.records import Leg
 from hoplab.story.tell import Story
 
@@ -128,62 +129,88 @@ def fetch_command(url: str, timeout_s: float = 30, *, every: bool = False) -> li
     return [*command, "--all"] if every else command
 
 
-def annotate(folder: Path, story: Story) -> None:
+def annotate(folder: Path, story: Story, tr: Callable[[str], str] = str) -> None:
     """Put the story's own line into the capture, as a comment of every frame that it tells of.
-    Raises OSError; the capture is as it was then."""
+    tr: makes of a sentence that of the reader's language. Raises OSError; the capture is as it was
+    then."""
     path = folder / CAPTURE
     fresh = path.with_suffix(".new")
     try:
-        _annotate(path, fresh, story)
+        comments = {number: tr(text) for number, text in _comments(story).items()}
+        _annotate(path, fresh, comments)
     except BaseException:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise
 
 
-def _annotate(path: Path, fresh: Path, story: Story) -> None:
+def _annotate(path: Path, fresh: Path, comments: dict[int, str]) -> None:
     with open(fresh, "wb") as file:
         if path.stat().st_size <= HELD_MOST:
-            pcapng.write_all(file, pcapng.read(path), _comments(story))
+            pcapng.write_all(file, pcapng.read(path), comments)
         else:
             pieces = pcapng.read_pieces(path)
             capture, frames = next(pieces)
             rest = itertools.chain.from_iterable(more for _, more in pieces)
-            pcapng.write_all(file, capture, _comments(story), itertools.chain(frames, rest))
+            pcapng.write_all(file, capture, comments, itertools.chain(frames, rest))
     os.replace(fresh, path)
 
 
-def _fate(leg: Leg) -> str:
-    """What is to be said of a frame that was not seen to arrive."""
+def _with_fate(comment: str, leg: Leg) -> str:
+    """The comment of a frame where it was sent: and what became of it, unless it arrived."""
     if leg.lost:
-        return ", lost there"
+        return say("{comment}, lost there", comment=comment)
     if leg.cut:
-        return ", cut by the capture's end"
-    return ", not seen to arrive" if leg.unseen else ""
+        return say("{comment}, cut by the capture's end", comment=comment)
+    if leg.unseen:
+        return say("{comment}, not seen to arrive", comment=comment)
+    return comment
 
 
 def _comments(story: Story) -> dict[int, str]:
     """Frame number -> '#3 DNS question A www.itheima.com, hop 2 of 5: s1-eth3 to r1-eth0'."""
     comments: dict[int, str] = {}
     for trip in story.trips:
-        unwanted = {one.leg for one in trip.ignored}
+        unwanted = {copy.leg for copy in trip.ignored}
         hops: list[int] = []  # of each leg, from the sender on: copies have the same
         for leg in trip.legs:
             hops.append(1 if leg.parent is None else hops[leg.parent] + 1)
-        copies, most = Counter(hops), max(hops, default=0)
+        copies, total = Counter(hops), max(hops, default=0)
         for leg, hop in zip(trip.legs, hops, strict=True):
-            way = f"{leg.tail_interface} to {leg.head_interface or 'nothing'}"
-            place = f"hop {hop} of {most}"
-            if copies[hop] > 1:
-                place += f", one of {copies[hop]} copies"
-            text = f"#{trip.number} {trip.title}, {place}: {way}"
+            comment = say(
+                "#{packet} {title}, {place}: {way}",
+                packet=trip.number,
+                title=trip.title,
+                place=_place(hop, total, copies[hop]),
+                way=_way(leg),
+            )
             if leg.sent is not None:
-                comments[leg.sent] = text + _fate(leg)
+                comments[leg.sent] = _with_fate(comment, leg)
             if leg.received is not None:
-                ignored = f", ignored by {leg.head}" if leg.index in unwanted else ""
-                comments[leg.received] = text + ignored
-        for one in trip.decisions:
-            for number, what in ((one.packet_in, "the question"), (one.packet_out, "the answer")):
-                if number:
-                    comments[number] = f"#{trip.number} {what} about it: {one.sentence}"
+                ignored = say("{comment}, ignored by {node}", comment=comment, node=leg.head)
+                comments[leg.received] = ignored if leg.index in unwanted else comment
+        for decision in trip.decisions:
+            sentence, packet = decision.sentence, trip.number
+            if decision.packet_in:
+                comments[decision.packet_in] = say(
+                    "#{packet} the question about it: {sentence}", packet=packet, sentence=sentence
+                )
+            if decision.packet_out:
+                comments[decision.packet_out] = say(
+                    "#{packet} the answer about it: {sentence}", packet=packet, sentence=sentence
+                )
     return comments
+
+
+def _place(hop: int, total: int, copies: int) -> Sentence:
+    if copies > 1:
+        return say(
+            "hop {hop} of {total}, one of {n} copies", hop=hop, total=total, n=copies
+        )
+    return say("hop {hop} of {total}", hop=hop, total=total)
+
+
+def _way(leg: Leg) -> Sentence:
+    if leg.head_interface:
+        return say("{port} to {port2}", port=leg.tail_interface, port2=leg.head_interface)
+    return say("{port} to nothing", port=leg.tail_interface)

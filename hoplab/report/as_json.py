@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hoplab.report.sentence_parts import with_parts
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import (
     Decision,
@@ -33,13 +34,14 @@ from hoplab.story.records import (
 )
 from hoplab.story.storms import firsts, storming
 
-FORMAT = 1
+FORMAT = 2  # since 2 there are the parts of sentences
 STORM_KEPT_OF_EACH = 50  # packets of a kind, in a run with a storm; `storms.kind_of` has the kinds
 STORM_KEPT = 500  # packets in all, there
 
 
 def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
-    """The whole story as dicts, lists, text and numbers, ready for `json.dump`. faults: takes what
+    """The whole story as dicts, lists, text and numbers, ready for `json.dump`; beside a sentence
+    under `title` stand its parts under `title_parts` (`sentence_parts.py`). faults: takes what
     could not be told; `untold` names that."""
     request = story.request
     trips, steps = [], []
@@ -60,7 +62,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     with faults.part("the numbers in JSON"):
         summary = _summary(story.summary)
-    return {
+    data = {
         "format": FORMAT,
         "topology": story.setting.topology,
         "controller": story.setting.controller,
@@ -79,6 +81,14 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
         "summary": summary,
         **({"untold": faults.as_data()} if len(faults) else {}),
     }
+    made: dict[str, Any] = with_parts(data, _nodes(story))
+    return made
+
+
+def _nodes(story: Story) -> frozenset[str]:
+    """The names of the lab's nodes: every one that a cable ends at, and the host of the story."""
+    ends = {node for link in story.summary.links for node in (link.a, link.b)}
+    return frozenset(ends | {story.setting.host} - {""})
 
 
 def _left_out(trips: list[Trip]) -> dict[str, Any]:

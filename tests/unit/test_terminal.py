@@ -12,6 +12,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,16 @@ def _same(path: Path, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+def plain(data: Any) -> Any:
+    """Without the parts of sentences, of which test_sentence_parts.py says that they make the
+    text."""
+    if isinstance(data, list):
+        return [plain(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    return {key: plain(value) for key, value in data.items() if not key.endswith("_parts")}
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_golden_text(name: str) -> None:
     _same(GOLDEN / f"{name}.txt", render(SCENARIOS[name]()))
@@ -44,7 +55,7 @@ def test_golden_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_golden_json(name: str) -> None:
-    data = json.dumps(to_dict(SCENARIOS[name]()), indent=1, ensure_ascii=False)
+    data = json.dumps(plain(to_dict(SCENARIOS[name]())), indent=1, ensure_ascii=False)
     _same(GOLDEN / f"{name}.json", data + "\n")
 
 
@@ -118,7 +129,7 @@ def test_capture_faults_are_said() -> None:
 def test_json_points_into_the_capture() -> None:
     story = switch_cold()
     data = to_dict(story)
-    assert data["format"] == FORMAT == 1
+    assert data["format"] == FORMAT == 2
     assert json.loads(json.dumps(data)) == data
     trip = data["trips"][0]
     assert trip["legs"][0]["sent"] == 1 and trip["legs"][0]["received"] == 2
