@@ -278,3 +278,16 @@ def test_a_row_names_what_is_there(row: str) -> None:
 @pytest.mark.parametrize("row", ADD)
 def test_it_is_added_as_its_row_says(row: str, tmp_path: Path) -> None:
     ADD[row](Tree(tmp_path, row))
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_readme_names_every_folder_and_what_is_in_it(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if re.match(r"\| `[\w/.]+`.* \| ", line)]
+    folders = {path for line in table for path in re.findall(r"`([a-z]+)/", line.split(" | ")[0])}
+    there = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name.isalpha()}
+    # What builds and tests leave behind is no part of it.
+    assert folders == there - {"build", "dist", "bundle"}
+    (topologies,) = [line for line in table if line.startswith("| `topologies/`")]
+    shown = re.findall(r"`(\w+)`", topologies.split("FILE")[0])
+    assert set(content.names("topologies")) <= set(shown)
