@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter, deque
 from dataclasses import replace
 from typing import Any
 
@@ -29,15 +30,25 @@ from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.report.as_json import decision, queue_loss_data
 from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
+from hoplab.sentences import listed, number_of, say
 from hoplab.service.spec import LARGEST_MESSAGE
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.live import Live, News
-from hoplab.story.titles import plural, queue_loss
+from hoplab.story.records import Trip
+from hoplab.story.storms import Kind, kind_of
+from hoplab.story.titles import count_kind, plural, queue_loss
 
 LOOK_S = 0.1
+LOOK_SHARE = 3  # times as long as a look took, frames are followed before the next one
 QUIET_S = 0.4  # after the command: as long as a packet may rest before it counts as told
 QUIET_WITHIN_S = 4.0
 STOP_S = 30
+BEHIND_MOST = 16 << 20  # bytes that wait to be told, before the recorder has to wait
+BEHIND_S = 3.0  # at the end: what takes longer to be told is counted
+COUNTED_S = 1.0  # what is only counted is told so often
+ALIKE_MOST = 10  # equal packets within that time that are told one by one
+STORM_TOLD = 5  # packets within that time while something goes round
+STORM_OVER_S = 20.0  # none of a kind was seen to go round for so long: it is told as others are
 
 
 def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str]) -> int:
@@ -66,8 +77,9 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
                 else:
                     _until_it_ends(sock, handle.name)
             except KeyboardInterrupt:
-                # Without a command this is how it ends; a command that runs is ended by it.
+                # Without a command this is how it ends; with one it is the second Ctrl-C.
                 code = Exit.INTERRUPTED if command else Exit.OK
+            reader.stop()
             totals = _stop(sock, handle.name)
             reader.join(STOP_S)
     finally:
@@ -75,7 +87,7 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
             os.close(write_end)
         if reader is None:
             os.close(read_end)
-    told.end(reader.live, totals, int(code))
+    told.end(reader.live, totals, int(code), reader.untold)
     if reader.failure is not None:
         raise reader.failure
     return code
@@ -86,8 +98,14 @@ def _run(
 ) -> int:
     from hoplab.client import commands
 
-    code, _ = commands.run_on(handle, host, command, echo=told.said, timeout_s=timeout_s)
-    told.ended(ExitStatus(code, shlex.join(command)))
+    with commands.Interrupts() as interrupts:
+        code, _ = commands.run_on(
+            handle, host, command, echo=told.said, timeout_s=timeout_s, interrupts=interrupts
+        )
+    interrupted = interrupts.count > 0
+    told.ended(ExitStatus(code, shlex.join(command), interrupted=interrupted))
+    if interrupted:
+        return Exit.INTERRUPTED
     return Exit.OK if code == 0 else Exit.FAILED
 
 
@@ -117,7 +135,12 @@ class _Reader(threading.Thread):
         self.ports: list[int | None] = []
         self.live = Live(wiring, self.ports)
         self.failure: BaseException | None = None
+        self.untold = 0  # frames that came too late to be followed
         self._heard = threading.Event()
+        self._pieces: deque[bytes] = deque()  # read, and not looked at yet
+        self._waiting = 0  # bytes of them
+        self._last_ns = 0  # of the last frame that was looked at
+        self._stopping_s = 0.0  # when the capture was to end
 
     def run(self) -> None:
         """Until the pipe ends."""
@@ -129,22 +152,49 @@ class _Reader(threading.Thread):
             os.close(self.pipe)
 
     def _read(self) -> None:
+        """Reading goes before telling: a recorder that waits for us loses frames, and one that is
+        to stop would seem dead."""
         stream, clock = pcapng.Stream(), Clock()
-        looked = 0.0
-        while True:
-            if wait.readable([self.pipe], LOOK_S):
-                piece = os.read(self.pipe, 1 << 18)
-                if not piece:
+        looked, cost_s = 0.0, 0.0
+        ended = False
+        while not ended or (self._pieces and not self._too_late()):
+            while not ended and (self._waiting < BEHIND_MOST or self._stopping_s):
+                if not wait.readable([self.pipe], 0 if self._pieces else LOOK_S):
                     break
+                piece = os.read(self.pipe, 1 << 16)
+                ended = not piece
+                if piece:
+                    self._pieces.append(piece)
+                    self._waiting += len(piece)
+            if self._pieces:
+                piece = self._pieces.popleft()
+                self._waiting -= len(piece)
                 self._take(stream, piece)
             now = time.monotonic()
-            if now - looked >= LOOK_S:
-                looked = now
-                # After the machine's clock was set, no age means anything: all is told at once.
-                self.told.news(self.live.poll(1 << 62 if clock.jumped() else time.time_ns()))
+            if now - looked >= max(LOOK_S, LOOK_SHARE * cost_s):
+                self.told.news(self.live.poll(self._now_ns(clock)))
+                looked = time.monotonic()
+                cost_s = looked - now
+        last_ns = self._last_ns
+        for piece in self._pieces:
+            self.untold += sum(1 for one in stream.feed(piece) if self._wired(stream, one.port))
         covered = runs.coverage(self.wiring, stream.capture, self.ports)
-        self.live.cover(replace(covered, ended_ns=stream.capture.ended_ns or None))
+        ended_ns = last_ns if self.untold else stream.capture.ended_ns or None
+        self.live.cover(replace(covered, ended_ns=ended_ns))
         self.told.news(self.live.finish())
+
+    def stop(self) -> None:
+        """The capture is about to be ended: what has come by now is told, if it is not too much."""
+        self._stopping_s = time.monotonic()
+
+    def _too_late(self) -> bool:
+        return bool(self._stopping_s) and time.monotonic() - self._stopping_s > BEHIND_S
+
+    def _now_ns(self, clock: Clock) -> int:
+        """What time it is in the story. What waits to be read may be news of any packet."""
+        if clock.jumped():  # no age means anything: all is told at once
+            return 1 << 62
+        return self._last_ns if self._pieces else time.time_ns()
 
     def _take(self, stream: pcapng.Stream, piece: bytes) -> None:
         observations = stream.feed(piece)
@@ -152,17 +202,21 @@ class _Reader(threading.Thread):
         if len(interfaces) > len(self.ports):  # the follower has this very list
             self.ports[:] = self.wiring.port_map(interfaces)
             self.live.cover(runs.coverage(self.wiring, stream.capture, self.ports))
-        spoken = [interface.name == OPENFLOW for interface in interfaces]
-        self.live.channel = any(spoken)
+        self.live.channel = any(interface.name == OPENFLOW for interface in interfaces)
         wired = False
         for observation in observations:
-            if spoken[observation.port]:
+            self._last_ns = max(self._last_ns, observation.t_ns)
+            if not self._wired(stream, observation.port):
                 self.live.hear(observation)
             else:
                 self.live.feed(observation)
                 wired = True
         if wired:
             self._heard.set()
+
+    def _wired(self, stream: pcapng.Stream, port: int) -> bool:
+        """Whether it is one of the lab's wires, and not the OpenFlow channel."""
+        return stream.capture.interfaces[port].name != OPENFLOW
 
     def quiet(self, for_s: float, within_s: float) -> None:
         """Wait until no frame has come for a while, at most `within_s`."""
@@ -185,6 +239,7 @@ class _Printer:
         self._frames: dict[int, int] = {}  # of the packets that may still go on
         self._legs = 0
         self._told: set[str] = set()  # switches whose flooding has been explained
+        self._crowd = Crowd()
 
     def _print(self, *lines: str) -> None:
         with self._lock:
@@ -217,17 +272,20 @@ class _Printer:
         """The command has ended; a status of 0 needs no words."""
         if self.json:
             self._object(event="ended", exit_code=status.code, sentence=status.sentence)
-        elif status.code:
+        elif status.code or status.interrupted:
             self._print(self._word(status.sentence))
 
     def news(self, news: list[News]) -> None:
         """Packets, as far as they have come."""
         for one in news:
             trip = one.trip
-            self._legs += trip.frames - self._frames.pop(trip.number, 0)
+            new_frames = trip.frames - self._frames.pop(trip.number, 0)
+            self._legs += new_frames
             self._frames[trip.number] = trip.frames
             if len(self._frames) > 10_000:  # older ones are settled
                 del self._frames[next(iter(self._frames))]
+            if self._crowd.takes(trip, new_frames, time.monotonic()):
+                continue
             if self.json:
                 self._object(**_plain(one))
                 continue
@@ -242,8 +300,27 @@ class _Printer:
                 )
             )
 
-    def end(self, live: Live, totals: dict[str, Any], code: int) -> None:
+        if self._crowd.due(time.monotonic()):
+            self._tell_crowd()
+
+    def _tell_crowd(self) -> None:
+        """A line for all that is like what was told before."""
+        packets, frames, kinds = self._crowd.take_out()
+        if not (packets or frames):
+            return
+        if self.json:
+            self._object(event="alike", packets=packets, frames=frames, kinds=kinds)
+            return
+        text = say(
+            "… like those above: {kinds}, {frames}",
+            kinds=listed(count_kind(kind, n) for kind, n in kinds.items()),
+            frames=number_of("{n:,} frame", "{n:,} frames", frames),
+        )
+        self._print(text.replace("…", "...") if self.ascii else self.tr(text))
+
+    def end(self, live: Live, totals: dict[str, Any], code: int, untold: int) -> None:
         """The counts."""
+        self._tell_crowd()
         packets, orphans, dropped = live.packets, live.orphans, int(totals["dropped"])
         losses = live.queue_losses
         if self.json:
@@ -253,12 +330,20 @@ class _Printer:
                 frames=self._legs,
                 orphans=orphans,
                 dropped=dropped,
+                untold=untold,
                 lost_in_switches=[queue_loss_data(loss) for loss in losses],
                 exit_code=code,
             )
             return
         text = f"{plural(packets, 'packet')} told, {plural(self._legs, 'frame')} on the links."
         self._print("", self._word(text))
+        if untold:
+            text = number_of(
+                "{n:,} more frame came faster than it could be told.",
+                "{n:,} more frames came faster than they could be told.",
+                untold,
+            )
+            self._print(self._word(text))
         if dropped:
             few = plural(dropped, "frame")
             self._print(self._word(f"The capture missed {few}: what seems lost may have passed."))
@@ -267,6 +352,52 @@ class _Printer:
             self._print(self._word(text))
         for loss in losses:
             self._print(self._word(queue_loss(loss)))
+
+
+class Crowd:
+    """Packets that are counted, since they are like others that were told: of those that go round
+    a loop of switches one shows how, and nobody reads thousands of equal lines in a second."""
+
+    def __init__(self) -> None:
+        self._begun_s = 0.0  # of the second that is counted
+        self._storms: dict[str, float] = {}  # kinds of packets that go round, when last seen so
+        self._seen: Counter[Kind] = Counter()
+        self._numbers: dict[int, str] = {}  # of the packets, with their kinds
+        self._frames = 0
+        self._told = 0  # in this second
+
+    def takes(self, trip: Trip, frames: int, now_s: float) -> bool:
+        """Whether this one is only counted. frames: those that are new."""
+        if trip.storm is not None and trip.storm.back:
+            self._storms[trip.kind] = now_s
+        kind = kind_of(trip, set(self._storms))
+        self._seen[kind] += 1
+        at_most = ALIKE_MOST if not self._storms else 1
+        if self._seen[kind] <= at_most and (not self._storms or self._told < STORM_TOLD):
+            self._told += 1
+            return False
+        self._numbers[trip.number] = trip.kind
+        self._frames += frames
+        return True
+
+    def due(self, now_s: float) -> bool:
+        """Whether a second is over, and what was counted in it is to be told."""
+        if now_s - self._begun_s < COUNTED_S:
+            return False
+        self._begun_s = now_s
+        self._storms = {
+            kind: at_s for kind, at_s in self._storms.items() if now_s - at_s < STORM_OVER_S
+        }
+        storms = [kind for kind in self._seen if kind[0] == "storm" and kind[1] in self._storms]
+        self._seen = Counter(dict.fromkeys(storms, 1))
+        self._told = 0
+        return True
+
+    def take_out(self) -> tuple[int, int, dict[str, int]]:
+        """Packets, their frames, and packets by kind, that have not been told."""
+        counted = len(self._numbers), self._frames, dict(Counter(self._numbers.values()))
+        self._numbers, self._frames = {}, 0
+        return counted
 
 
 def _plain(one: News) -> dict[str, Any]:

@@ -169,3 +169,51 @@ def test_an_interrupted_swap_happened_or_did_not_as_it_says(hoplab: World) -> No
         table = hoplab("table", "--json").json
         assert table["controller"] == now
     assert outcomes
+
+
+def test_ctrl_c_on_a_live_story_goes_to_the_command(hoplab: World) -> None:
+    hoplab("up", "cable")
+    process = hoplab.popen("trace", "--live", "--json", *PING)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line).get("kind") == "icmp-echo-reply":
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and not err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert any("packets transmitted" in one.get("line", "") for one in told), "its last word"
+    assert told[-1]["event"] == "end" and told[-1]["exit_code"] == 130
+
+
+def test_ctrl_c_on_a_visit_tells_what_was(hoplab: World) -> None:
+    """Nobody has the address, so the fetch would wait for a while."""
+    hoplab("up", "web")
+    process = hoplab.popen("visit", "--save", "kept", "http://10.80.0.99/")
+    watch = hoplab.popen("trace", "--live", "--json")
+    assert watch.stdout is not None
+    for line in watch.stdout:
+        if json.loads(line).get("kind") in ("tcp-syn", "arp-request"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    watch.send_signal(signal.SIGINT)
+    watch.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "In numbers" in out and "kept in" in out and "Traceback" not in out + err
+    assert json.loads((hoplab.home / "kept" / "trace.json").read_bytes())["interrupted"]
+
+
+def test_a_live_storm_is_some_lines_a_second_and_ends_when_asked(hoplab: World) -> None:
+    hoplab("up", "loop", "--controller", "hub")
+    process = hoplab.popen("trace", "--live", "h1", "--", "ping", "-i", "0.2", "10.0.0.2")
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "like those above" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "frames on the links" in out and len(lines) + out.count("\n") < 1000
