@@ -11,11 +11,13 @@ import json
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
 
 from hoplab.errors import LabError
+from hoplab.report.cells import cells, wrap
 from hoplab.report.language import ENGLISH, Language, code_from, language
 from hoplab.sentences import Listing, Sentence, Together, say, term
 
@@ -115,13 +117,13 @@ def print_error(error: LabError, *, as_json: bool) -> None:
 
 def table(rows: list[list[str]], head: list[str]) -> str:
     """Columns wide enough for what is in them, the last one free."""
-    cells = width_in_cells()
+    width_of = width_in_cells()
     every = [[tr(cell) for cell in row] for row in [head, *rows]]
-    widths = [max(cells(row[i]) for row in every) for i in range(len(head) - 1)]
+    widths = [max(width_of(row[i]) for row in every) for i in range(len(head) - 1)]
     lines = []
     for row in every:
         filled = [
-            cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=False)
+            cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=False)
         ]
         lines.append("  ".join([*filled, row[-1]]).rstrip())
     return "\n".join(lines)
@@ -129,11 +131,21 @@ def table(rows: list[list[str]], head: list[str]) -> str:
 
 def width_in_cells() -> Callable[[str], int]:
     """What says how wide a text is in a terminal: Chinese letters take two cells each."""
-    if is_english():
-        return len
-    from hoplab.report.cells import cells
+    return len if is_english() else cells
 
-    return cells
+
+def wrapped(head: str, text: str, columns: int) -> list[str]:
+    """Lines of a text that begins behind a head, and goes on below its own beginning."""
+    indent = " " * width_in_cells()(head)
+    if not is_english():
+        return wrap(text, columns, initial_indent=head, subsequent_indent=indent)
+    return textwrap.wrap(
+        head + text,
+        columns,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def listed(label: str, commands: list[str]) -> str:

@@ -17,6 +17,7 @@ from hoplab.cli import output
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.outfile import OutFile
+from hoplab.sentences import from_plain, number_of, say, term
 from hoplab.service.spec import LARGEST_MESSAGE
 
 STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly read
@@ -24,7 +25,7 @@ STOP_S = 30  # for a recorder that has much to write, or a pipe that is slowly r
 
 def capture(arguments: argparse.Namespace) -> int:
     if arguments.count is not None and arguments.count < 1:
-        raise LabError("--count wants a number above 0", code=Exit.USAGE)
+        raise LabError(term("--count wants a number above 0"), code=Exit.USAGE)
     handle = labs.find(arguments.name)
     program = None
     if arguments.filter:
@@ -35,12 +36,12 @@ def capture(arguments: argparse.Namespace) -> int:
     if name == "-":
         if sys.stdout.isatty():
             raise LabError(
-                "a capture is no text for a terminal",
-                "pipe it: hoplab capture -w - | tshark -r -, or write a file: -w lab.pcapng",
+                term("a capture is no text for a terminal"),
+                term("pipe it: hoplab capture -w - | tshark -r -, or write a file: -w lab.pcapng"),
                 Exit.USAGE,
             )
         if arguments.json:
-            raise LabError("stdout cannot be both frames and --json", "-w FILE", Exit.USAGE)
+            raise LabError(term("stdout cannot be both frames and --json"), "-w FILE", Exit.USAGE)
         target, file = os.dup(1), None
     else:
         file = OutFile(Path(name), "-w")
@@ -52,7 +53,7 @@ def capture(arguments: argparse.Namespace) -> int:
         "count": arguments.count or 0,
         "fresh": file is not None,  # what stdout is, is the shell's: there may be something before
     }
-    where = "stdout" if name == "-" else name
+    where = term("stdout") if name == "-" else name
     listening = False
     try:
         with handle.connect() as sock:
@@ -62,7 +63,7 @@ def capture(arguments: argparse.Namespace) -> int:
             labs.receive(sock, handle.name)
             listening = True
             if not arguments.json:
-                _say(f"capturing into {where}; Ctrl-C ends it")
+                _print(say("capturing into {file}; Ctrl-C ends it", file=where))
             totals = _follow(sock, handle.name, arguments.duration)
     except BaseException:
         if file is not None and not listening:
@@ -74,8 +75,8 @@ def capture(arguments: argparse.Namespace) -> int:
     return _report(totals, where, arguments.json)
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+def _print(text: str) -> None:
+    sys.stderr.write(f"{output.tr(text)}\n")
     sys.stderr.flush()
 
 
@@ -89,11 +90,11 @@ def _follow(sock: socket.socket, name: str, duration_s: float | None) -> dict[st
         data = sock.recv(LARGEST_MESSAGE)
         if not data:
             raise LabError(
-                f"the lab {name} ended, and the capture with it",
-                "what was written until then can be read",
+                say("the lab {lab} ended, and the capture with it", lab=name),
+                term("what was written until then can be read"),
                 Exit.LAB_DIED,
             )
-        message = json.loads(data)
+        message = json.loads(data, object_hook=from_plain)
         if "error" in message:
             raise LabError.from_dict(message)
         totals: dict[str, Any] = message["ok"]
@@ -109,14 +110,23 @@ def _report(totals: dict[str, Any], where: str, as_json: bool) -> int:
     if as_json:
         output.print_json({**totals, "file": where})
     else:
-        frames, interfaces = totals["frames"], totals["interfaces"]
-        text = (
-            f"{frames:,} frame{'' if frames == 1 else 's'} from {interfaces} "
-            f"interface{'' if interfaces == 1 else 's'} in {where}"
-        )
+        values = {
+            "frames": number_of("{n:,} frame", "{n:,} frames", totals["frames"]),
+            "interfaces": number_of("{n} interface", "{n} interfaces", totals["interfaces"]),
+            "file": where,
+        }
         if totals["dropped"]:
-            text += f", {totals['dropped']:,} lost: the capture could not keep up"
-        _say(text)
+            _print(
+                say(
+                    "{frames} from {interfaces} in {file}, {n:,} lost: the capture could not keep "
+                    "up",
+                    n=totals["dropped"],
+                    **values,
+                )
+            )
+        else:
+            _print(say("{frames} from {interfaces} in {file}", **values))
         if failed:
-            _say(f"  note: the end is missing: {totals['problem']}")
+            missing = say("the end is missing: {reason}", reason=totals["problem"])
+            sys.stderr.write(f"  {output.tr(say('note: {text}', text=missing))}\n")
     return Exit.FAILED if failed else Exit.OK

@@ -13,6 +13,7 @@ from pathlib import Path
 from hoplab import content
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 # Where which words may stand: by verb and argument; "" stands for every verb.
 WORDS = {
@@ -39,7 +40,7 @@ _hoplab_words() {{
   if [[ $PREFIX == */* && $1 == (topologies|controllers) ]]; then
     _files -g '*.py(-.)'
   else
-    compadd -- ${{(f)"$({_ASK.format('$1')})"}}
+    compadd -- ${{(f)"$({_ASK.format("$1")})"}}
   fi
 }}"""
 
@@ -49,13 +50,13 @@ def completion(arguments: argparse.Namespace) -> int:
         print("\n".join(words(arguments.words)))
         return Exit.OK
     if not arguments.shell:
-        raise LabError("for which shell?", "hoplab completion bash", Exit.USAGE)
+        raise LabError(term("for which shell?"), "hoplab completion bash", Exit.USAGE)
     try:
         import shtab
     except ImportError:
         raise LabError(
-            "completion scripts need the package shtab",
-            "install it: pip install shtab",
+            term("completion scripts need the package shtab"),
+            say("install it: {command}", command="pip install shtab"),
             Exit.REFUSED,
         ) from None
     from hoplab.cli.parser import build_parser

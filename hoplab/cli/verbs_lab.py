@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hoplab import content
 from hoplab.cli import output
@@ -20,6 +20,9 @@ from hoplab.errors import Exit, LabError
 from hoplab.sentences import listed, number_of, say, term, together
 from hoplab.service import loops
 from hoplab.service.spec import Spec
+
+if TYPE_CHECKING:
+    from hoplab.doctor.checks import Check
 
 
 def find_topology(text: str) -> tuple[Path, str, str]:
@@ -431,5 +434,33 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([check.as_dict() for check in results])
     else:
-        print(checks.as_text(results, terminal_width()))
+        print(checks_as_text(results, terminal_width()))
     return Exit.OK if all(check.good for check in results) else Exit.REFUSED
+
+
+def _mark(check: Check) -> str:
+    if not check.good:
+        return tr(term("NO "))
+    return tr(term("(!)")) if check.fix else tr(term("ok "))
+
+
+def checks_as_text(checks: list[Check], columns: int = 100) -> str:
+    """What `doctor` found as a table, then what to run: first what a lab needs, then what stands
+    in nobody's way here."""
+    cells = output.width_in_cells()
+    width = max(cells(tr(check.what)) for check in checks)
+    lines = []
+    for check in checks:
+        name = tr(check.what)
+        head = f"{_mark(check)} {name}{' ' * (width - cells(name))}  "
+        lines += output.wrapped(head, tr(check.found), columns)
+    fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
+    if fixes:
+        lines += ["", tr(term("To mend it, run:")), *(f"    {tr(fix)}" for fix in fixes)]
+    else:
+        lines += ["", tr(term("Everything a lab needs is here. Try: hoplab visit"))]
+    notes = list(dict.fromkeys(check.fix for check in checks if check.good and check.fix))
+    if notes:
+        heading = term("What is marked (!) keeps no lab from coming up. To mend it:")
+        lines += ["", tr(heading), *(f"    {tr(fix)}" for fix in notes)]
+    return "\n".join(lines)

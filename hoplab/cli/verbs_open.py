@@ -22,6 +22,7 @@ from hoplab.cli import output
 from hoplab.cli.verbs_trace import _Lab, _wished_url
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 from hoplab.story.titles import clean
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _need_h11() -> None:
     """Raises LabError where it is missing, as in a checkout that was pulled and not installed."""
     if find_spec("h11") is None:
         raise LabError(
-            "the proxy for your browser needs the package h11",
+            term("the proxy for your browser needs the package h11"),
             content.installer() or f"{shlex.quote(sys.executable)} -m pip install h11",
             Exit.REFUSED,
         )
@@ -53,17 +54,21 @@ def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespa
 
     lock = threading.Lock()
 
-    def say(line: str) -> None:
+    def show(line: str) -> None:
         with lock:
             print(f"  {clean(line, 300)}", file=sys.stderr, flush=True)
 
     with _gate(handle, host) as opened:
         try:
-            proxy = Proxy(opened.connect, say, arguments.port)
+            proxy = Proxy(opened.connect, show, arguments.port)
         except OSError as error:
             raise LabError(
-                f"port {arguments.port} of 127.0.0.1 cannot be listened to: {error.strerror}",
-                "choose another one, or leave --port out for any that is free",
+                say(
+                    "port {port} of 127.0.0.1 cannot be listened to: {reason}",
+                    port=arguments.port,
+                    reason=error.strerror,
+                ),
+                term("choose another one, or leave --port out for any that is free"),
                 Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,
             ) from error
         opened.on_end = proxy.close
@@ -76,8 +81,8 @@ def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespa
             proxy.close()
         if opened.ended:
             raise LabError(
-                f"the lab {handle.name} ended, and what was captured with it",
-                "bring it up again: hoplab open",
+                say("the lab {lab} ended, and what was captured with it", lab=handle.name),
+                term("bring it up again: hoplab open"),
                 Exit.LAB_DIED,
             )
 
@@ -90,29 +95,29 @@ def _announce(
         address = proxy.url(url)
     except ValueError:
         raise LabError(
-            f"{url} is no URL of the lab",
-            "write http://NAME/, https://NAME/ or http://NAME:PORT/",
+            say("{url} is no URL of the lab", url=url),
+            term("write http://NAME/, https://NAME/ or http://NAME:PORT/"),
             Exit.USAGE,
         ) from None
     if ca is None and url.lower().startswith("https:"):
         raise LabError(
-            f"nobody in this lab speaks https that can be trusted: {url}",
-            "bring one up that has an authority of its own: hoplab down; hoplab up web,tls=1",
+            say("nobody in this lab speaks https that can be trusted: {url}", url=url),
+            term("bring one up that has an authority of its own: hoplab down; hoplab up web,tls=1"),
             Exit.NO_SUCH,
         )
     if arguments.json:
-        found = {"url": address, "proxy": proxy.as_proxy, "host": host, "ca": ca}
-        output.print_json(found)
+        output.print_json({"url": address, "proxy": proxy.as_proxy, "host": host, "ca": ca})
         sys.stdout.flush()
         return
     trust = f" --cacert {shlex.quote(ca)}" if ca and url.startswith("https") else ""
-    print(f"{url} as {host} sees it:\n\n  {address}\n")
-    print(f"or with the proxy {proxy.as_proxy}, such as")
+    tr = output.tr
+    print(f"{tr(say('{url} as {host} sees it:', url=url, host=host))}\n\n  {address}\n")
+    print(tr(say("or with the proxy {proxy}, such as", proxy=proxy.as_proxy)))
     print(f"  curl -x {proxy.as_proxy}{trust} {url}\n")
     if os.environ.get("SSH_CONNECTION") and not _has_display():
-        print("Is your browser on another machine? There:")
+        print(tr(term("Is your browser on another machine? There:")))
         print(f"  ssh -N -L {proxy.port}:127.0.0.1:{proxy.port} this-machine\n")
-    print("Every frame is captured; Ctrl-C ends it and tells what happened.", flush=True)
+    print(tr(term("Every frame is captured; Ctrl-C ends it and tells what happened.")), flush=True)
     if _has_display() and not arguments.no_browser:
         import webbrowser
 

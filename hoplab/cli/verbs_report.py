@@ -12,6 +12,7 @@ from hoplab import runs
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError, is_full
 from hoplab.report.language import code_from, language
+from hoplab.sentences import say, term
 
 _SUFFIX = {"html": ".html", "svg": ".svg", "markdown": ".md"}
 
@@ -22,14 +23,17 @@ def report(arguments: argparse.Namespace) -> int:
     for folder in folders:
         if not os.path.isdir(folder):
             raise LabError(
-                f"{folder} is no folder",
-                "give one that was kept: hoplab visit --save my-run && hoplab report my-run",
+                say("{folder} is no folder", folder=folder),
+                say(
+                    "give one that was kept: {command}",
+                    command="hoplab visit --save my-run && hoplab report my-run",
+                ),
                 Exit.NO_SUCH,
             )
     if arguments.output == "-" and arguments.json:
         raise LabError(
-            "--json tells where the report was written, and -o - writes it to stdout",
-            "leave one of them out",
+            term("--json tells where the report was written, and -o - writes it to stdout"),
+            term("leave one of them out"),
             Exit.USAGE,
         )
     tr = language(arguments.lang or code_from(os.environ))
@@ -74,7 +78,7 @@ def _write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise LabError(
-            f"{file} cannot be written: {error.strerror}",
-            "free some space, or choose another file with -o",
+            say("{output} cannot be written: {reason}", output=file, reason=error.strerror),
+            term("free some space, or choose another file with -o"),
             Exit.NO_SPACE if is_full(error) else Exit.BAD_INPUT,
         ) from error

@@ -17,6 +17,7 @@ from hoplab import wait
 from hoplab.cli import output
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 
 def wireshark(arguments: argparse.Namespace) -> int:
@@ -31,7 +32,7 @@ def wireshark(arguments: argparse.Namespace) -> int:
     # Before anything is opened or said: is there such a lab?
     handle = labs.find(arguments.what) if run is None else None
     if not program or not seen:
-        why = "wireshark is not installed" if not program else "there is no display here"
+        why = term("there is no display here") if program else term("wireshark is not installed")
         print(_from_elsewhere(run, handle, why))
         return Exit.OK
     if run is not None:
@@ -40,18 +41,18 @@ def wireshark(arguments: argparse.Namespace) -> int:
     return _live(handle, [program, *look, "-k", "-i", "-"])
 
 
-def _run(what: str) -> Path | None:
+def _run(word: str) -> Path | None:
     """The file that is meant, None for the name of a lab."""
-    path = Path(what)
+    path = Path(word)
     inside = path / "capture.pcapng"
     if inside.is_file():
         return inside.resolve()
     if path.is_file():
         return path.resolve()
-    if path.is_dir() or "/" in what:
+    if path.is_dir() or "/" in word:
         raise LabError(
-            f"{what} is no run: it holds no capture.pcapng",
-            "a run is what `hoplab visit --save DIR` leaves",
+            say("{folder} is no run: it holds no capture.pcapng", folder=word),
+            term("a run is what `hoplab visit --save DIR` leaves"),
             Exit.NO_SUCH,
         )
     return None
@@ -86,7 +87,7 @@ def _from_elsewhere(run: Path | None, handle: labs.Handle | None, why: str) -> s
             f"scp {shlex.quote(f'{target}:{run}')} lab.pcapng",
             f"wireshark {look} -r lab.pcapng",
         ]
-        what = "On a machine that has Wireshark and a display"
+        place = term("On a machine that has Wireshark and a display")
     else:
         assert handle is not None
         there = shlex.join([*_hoplab(), "capture", "--name", handle.name, "-w", "-"])
@@ -94,9 +95,12 @@ def _from_elsewhere(run: Path | None, handle: labs.Handle | None, why: str) -> s
             f"ssh {target} {shlex.quote(there)} | wireshark {look} -k -i -",
             f"ssh {target} {shlex.quote(there + ' --duration 10')} > lab.pcapng",
         ]
-        what = "On a machine that has Wireshark and a display: live, or ten seconds into a file"
+        place = term(
+            "On a machine that has Wireshark and a display: live, or ten seconds into a file"
+        )
     lines = "".join(f"  {command}\n" for command in commands)
-    return f"{why}. {what}:\n{lines}".rstrip()
+    heading = output.tr(say("{reason}. {place}:", reason=why, place=place))
+    return f"{heading}\n{lines}".rstrip()
 
 
 def _hoplab() -> list[str]:
@@ -111,23 +115,26 @@ def _install() -> int:
     from hoplab.wireshark import install
 
     with output.Progress() as progress:
-        progress("asking Wireshark where its folders are")
-        done = install.install()
-    for path in done.files:
+        progress(term("asking Wireshark where its folders are"))
+        changes = install.install()
+    for path in changes.files:
         print(path)
-    print("Wireshark and tshark now list the interfaces of your labs (tshark -D), and have the")
-    print("profile hoplab (tshark -C hoplab …; in Wireshark: Edit, Configuration Profiles).")
+    text = term(
+        "Wireshark and tshark now list the interfaces of your labs (tshark -D), and have the\n"
+        "profile hoplab (tshark -C hoplab …; in Wireshark: Edit, Configuration Profiles)."
+    )
+    print(output.tr(text))
     return Exit.OK
 
 
 def _uninstall() -> int:
     from hoplab.wireshark import install
 
-    done = install.uninstall()
-    if not done.files and not done.kept:
-        print("nothing of hoplab was in Wireshark's folders")
-    for path in done.files:
-        print(f"removed {path}")
-    for path in done.kept:
-        print(f"left, because it was changed since: {path}")
+    changes = install.uninstall()
+    if not changes.files and not changes.kept:
+        print(output.tr(term("nothing of hoplab was in Wireshark's folders")))
+    for path in changes.files:
+        print(output.tr(say("removed {file}", file=path)))
+    for path in changes.kept:
+        print(output.tr(say("left, because it was changed since: {file}", file=path)))
     return Exit.OK

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hoplab import content
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 
 FILE = "/etc/apparmor.d/hoplab"
 
@@ -43,8 +44,11 @@ def launcher() -> Path:
     path = Path(sysconfig.get_path("scripts"), "hoplab")
     if not path.is_file():
         raise LabError(
-            f"there is no {path}, to which a profile could be attached",
-            f"install hoplab first: {content.installer() or 'its wheel, by pip'}",
+            say("there is no {file}, to which a profile could be attached", file=path),
+            say(
+                "install hoplab first: {command}",
+                command=content.installer() or term("its wheel, by pip"),
+            ),
             Exit.REFUSED,
         )
     return path.resolve()
@@ -55,8 +59,8 @@ def profile(path: Path) -> str:
     text = str(path)
     if not text.isprintable() or "?" in text:  # apparmor_parser does not escape the latter
         raise LabError(
-            f"{text!r} has characters that no profile can name",
-            "install hoplab in a folder with a plain name",
+            say("{file!r} has characters that no profile can name", file=text),
+            term("install hoplab in a folder with a plain name"),
             Exit.REFUSED,
         )
     # In quotes, so that spaces count; what would be a pattern or end the quotes is escaped.

@@ -16,7 +16,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -30,6 +29,7 @@ from hoplab.doctor import apparmor, known_faults
 from hoplab.errors import LabError
 from hoplab.kernel import netlink, sandbox
 from hoplab.openvswitch import daemons as switchd
+from hoplab.sentences import say, term
 from hoplab.wait import patience
 
 
@@ -75,50 +75,60 @@ def _has_capabilities(path: str) -> bool:
 
 def _programs() -> Iterator[Check]:
     for name, (package, option, least) in PROGRAMS.items():
-        found = programs.find(name)
+        file = programs.find(name)
         install = f"sudo apt-get install {package}"
-        if not found:
-            yield Check(name, "not installed", False, install)
+        if not file:
+            yield Check(name, term("not installed"), False, install)
             continue
         version: tuple[int, ...] = ()
         if option:
             try:
-                said = subprocess.run([found, option], capture_output=True, text=True)
+                asked = subprocess.run([file, option], capture_output=True, text=True)
             except OSError as error:  # built for another processor, or half installed
-                if isinstance(error, PermissionError) and _has_capabilities(found):
+                if isinstance(error, PermissionError) and _has_capabilities(file):
                     # In a container that lacks CAP_NET_RAW. A lab's host starts it as its own root.
-                    yield Check(name, f"{found} (starts in a lab, but not outside one here)", True)
+                    inside = say("{file} (starts in a lab, but not outside one here)", file=file)
+                    yield Check(name, inside, True)
                     continue
-                why = f"{found} cannot be started: {error.strerror}"
+                why = say("{file} cannot be started: {reason}", file=file, reason=error.strerror)
                 yield Check(name, why, False, f"{install} --reinstall")
                 continue
-            number = re.search(r"\d+(?:\.\d+)+", said.stdout + said.stderr)
+            number = re.search(r"\d+(?:\.\d+)+", asked.stdout + asked.stderr)
             version = tuple(int(part) for part in number[0].split(".")) if number else ()
         good = not least or version >= least
-        text = _text(version) or found
-        yield Check(name, text if good else f"{text}, older than {_text(least)}", good,
-                    "" if good else install)  # fmt: skip
+        text = _text(version) or file
+        if good:
+            yield Check(name, text, True)
+        else:
+            old = say("{version}, older than {least}", version=text, least=_text(least))
+            yield Check(name, old, False, install)
 
 
 def _modules() -> Iterator[Check]:
     python = f"Python {sys.version.split()[0]} ({sys.executable})"
     good = sys.version_info >= (3, 10)
-    yield Check("python", python, good, "" if good else "use Python 3.10 or later")
+    yield Check("python", python, good, "" if good else term("use Python 3.10 or later"))
     for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
                           ("dns", "dnspython"), ("h11", "h11")):  # fmt: skip
         if find_spec(name) is None:
-            why = "not installed for this Python"
+            why = term("not installed for this Python")
             if name == "mininet" and blind(Path(sys.prefix)):
-                why += ": this virtual environment does not look at the distribution's packages"
+                why = term(
+                    "not installed for this Python: this virtual environment does not look at the "
+                    "distribution's packages"
+                )
             if name == "ryu":
-                why += "; a plain `pip install ryu` stops at get_script_args"
-            yield Check(f"Python's {name}", why, False, _installs(package))
+                why = term(
+                    "not installed for this Python; a plain `pip install ryu` stops at "
+                    "get_script_args"
+                )
+            yield Check(say("Python's {package}", package=name), why, False, _installs(package))
             continue
         try:
             version = metadata.version(package)
         except metadata.PackageNotFoundError:
-            version = "installed"
-        yield Check(f"Python's {name}", version, True)
+            version = term("installed")
+        yield Check(say("Python's {package}", package=name), version, True)
 
 
 def _installs(package: str) -> str:
@@ -145,8 +155,8 @@ def blind(prefix: Path) -> bool:
     return re.search(r"^include-system-site-packages\s*=\s*false", text, re.M | re.I) is not None
 
 
-VETH, OFFLOADS, NETEM = "virtual Ethernet", "checksum offload", "delay and loss"
-AFXDP = "AF_XDP ports"
+VETH, OFFLOADS = term("virtual Ethernet"), term("checksum offload")
+NETEM, AFXDP = term("delay and loss"), term("AF_XDP ports")
 
 
 def _trial(channel: socket.socket) -> int:
@@ -190,7 +200,7 @@ def _try_afxdp() -> str:
         daemons.stop()
 
 
-def _told(channel: socket.socket) -> dict[str, str]:
+def _faults(channel: socket.socket) -> dict[str, str]:
     """The faults that the trial told, by name."""
     faults = {}
     channel.settimeout(20 * patience())
@@ -203,68 +213,89 @@ def _told(channel: socket.socket) -> dict[str, str]:
 
 def _links(faults: dict[str, str]) -> Iterator[Check]:
     if VETH in faults:
-        yield Check(VETH, f"this kernel makes no veth pairs: {faults[VETH]}", False,
-                    "sudo modprobe veth")  # fmt: skip
+        why = say("this kernel makes no veth pairs: {reason}", reason=faults[VETH])
+        yield Check(VETH, why, False, "sudo modprobe veth")
     if OFFLOADS in faults:
         yield Check(
-            OFFLOADS, f"cannot be turned off ({faults[OFFLOADS]}): ping works then, but neither "
-            "TCP nor UDP does over Open vSwitch in user space", False,
-            "sudo modprobe openvswitch   # the kernel's datapath does not mind",
-        )  # fmt: skip
+            OFFLOADS,
+            say(
+                "cannot be turned off ({reason}): ping works then, but neither TCP nor UDP does "
+                "over Open vSwitch in user space",
+                reason=faults[OFFLOADS],
+            ),
+            False,
+            say(
+                "{command}   # the kernel's datapath does not mind",
+                command="sudo modprobe openvswitch",
+            ),
+        )
     if NETEM in faults:
-        yield Check(NETEM, f"links with delay or loss need netem: {faults[NETEM]}", True,
-                    "sudo modprobe sch_netem   # or a machine that has it: vagrant/")  # fmt: skip
+        yield Check(
+            NETEM,
+            say("links with delay or loss need netem: {reason}", reason=faults[NETEM]),
+            True,
+            say(
+                "{command}   # or a machine that has it: vagrant/",
+                command="sudo modprobe sch_netem",
+            ),
+        )
 
 
 def _datapath(faults: dict[str, str]) -> Iterator[Check]:
     """Which one a lab gets, and which one it could have. faults: as the trial told them."""
-    what = "Open vSwitch's datapath"
+    name = term("Open vSwitch's datapath")
     if switchd.kernel_datapath():
-        yield Check(what, "in the kernel (module loaded)", True)
+        yield Check(name, term("in the kernel (module loaded)"), True)
     else:
-        where = "in user space; the kernel's is faster where it exists (sudo modprobe openvswitch)"
-        yield Check(what, where, True)
+        where = term(
+            "in user space; the kernel's is faster where it exists (sudo modprobe openvswitch)"
+        )
+        yield Check(name, where, True)
     if AFXDP in faults:
-        why = faults[AFXDP]
-        text = f"do not work here ({why}; they want root): labs in user space have plain ones"
-        if not why:
-            text = "work here; faster, but not to be captured: hoplab up --datapath fast"
+        text = term("work here; faster, but not to be captured: hoplab up --datapath fast")
+        if faults[AFXDP]:
+            text = say(
+                "do not work here ({reason}; they want root): labs in user space have plain ones",
+                reason=faults[AFXDP],
+            )
         yield Check(AFXDP, text, True)
 
 
 def _machine() -> Iterator[Check]:
-    who = "root" if os.geteuid() == 0 else "an ordinary user"
-    found = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
+    user = term("root") if os.geteuid() == 0 else term("an ordinary user")
+    refusals = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
+    sandbox_name, settings = term("a trial sandbox"), term("this machine's settings")
     faults: dict[str, str] = {}
     try:
         trial = sandbox.start("doctor", [], _trial)
-        faults = _told(trial.channel)
+        faults = _faults(trial.channel)
         trial.channel.close()
-        yield Check("a trial sandbox", f"namespaces and mounts could be made by {who}", True)
+        made = say("namespaces and mounts could be made by {user}", user=user)
+        yield Check(sandbox_name, made, True)
         # What a setting forbids in general may be granted to this program (an AppArmor profile).
-        found = [refusal for refusal in found if refusal.what.startswith(sandbox.TUN)]
+        refusals = [refusal for refusal in refusals if refusal.setting == sandbox.TUN]
         yield from _links(faults)
     except LabError as error:
-        yield Check("a trial sandbox", error.message, False, "" if found else error.hint)
-    for refusal in found:
-        if refusal.what.startswith(sandbox.APPARMOR):
+        yield Check(sandbox_name, error.message, False, "" if refusals else error.hint)
+    for refusal in refusals:
+        if refusal.setting == sandbox.APPARMOR:
             yield _apparmor(refusal)
         else:
-            yield Check("this machine's settings", refusal.what, False, refusal.fix)
-    if not found:
-        yield Check("this machine's settings", f"allow a lab to {who}", True)
+            yield Check(settings, refusal.what, False, refusal.fix)
+    if not refusals:
+        yield Check(settings, say("allow a lab to {user}", user=user), True)
     yield from _datapath(faults)
 
 
 def _apparmor(refusal: sandbox.Refusal) -> Check:
     """A profile for this hoplab alone, where it can be had, rather than a sysctl for everybody."""
-    what, fix = refusal.what, refusal.fix
+    text, fix = refusal.what, refusal.fix
     with contextlib.suppress(LabError):
         launcher = apparmor.launcher()
         apparmor.profile(launcher)
         fix = apparmor.install_line(launcher)
-        what += f"; a profile can except {launcher}"
-    return Check("this machine's settings", what, False, fix)
+        text = say("{refusal}; a profile can except {file}", refusal=text, file=launcher)
+    return Check(term("this machine's settings"), text, False, fix)
 
 
 def _folder() -> Check:
@@ -273,16 +304,16 @@ def _folder() -> Check:
     while not os.path.exists(there):
         there = there.parent
     if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
-        return Check(
-            "run folder", f"{folder} cannot be written", False,
-            "export XDG_STATE_HOME=/a/folder/of/yours",
-        )  # fmt: skip
+        closed = say("{folder} cannot be written", folder=folder)
+        return Check(term("run folder"), closed, False, "export XDG_STATE_HOME=/a/folder/of/yours")
     free = shutil.disk_usage(there).free
     good = free > 50 << 20
     return Check(
-        "run folder", f"{folder}, {free >> 20} MiB free", good,
-        "" if good else "free some space, or set XDG_STATE_HOME to another disk",
-    )  # fmt: skip
+        term("run folder"),
+        say("{folder}, {n} MiB free", folder=folder, n=free >> 20),
+        good,
+        "" if good else term("free some space, or set XDG_STATE_HOME to another disk"),
+    )
 
 
 def _neighbours() -> Check:
@@ -290,48 +321,19 @@ def _neighbours() -> Check:
     try:
         limit = int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
     except (OSError, ValueError):
-        return Check("neighbour table", "its limit cannot be read", True)
+        return Check(term("neighbour table"), term("its limit cannot be read"), True)
     good = limit >= 1024
     return Check(
-        "neighbour table", f"{limit} entries for all labs together", good,
+        term("neighbour table"),
+        say("{n} entries for all labs together", n=limit),
+        good,
         "" if good else "sudo sysctl -w net.ipv4.neigh.default.gc_thresh3=8192",
-    )  # fmt: skip
+    )
 
 
 def examine() -> list[Check]:
     """All checks, each made whatever the others found."""
     # The trial sandbox forks: it comes before anything that might start a thread.
     machine = list(_machine())
-    others = (Check(name, note.found, True, note.fix) for name, note in known_faults.notes())
-    return [*_modules(), *_programs(), *machine, _folder(), _neighbours(), *others]
-
-
-def _mark(check: Check) -> str:
-    if not check.good:
-        return "NO "
-    return "(!)" if check.fix else "ok "
-
-
-def as_text(checks: list[Check], columns: int = 100) -> str:
-    """A table, then what to run: first what a lab needs, then what stands in nobody's way here."""
-    width = max(len(check.what) for check in checks)
-    lines = []
-    for check in checks:
-        head = f"{_mark(check)} {check.what.ljust(width)}  "
-        lines += textwrap.wrap(
-            head + check.found,
-            columns,
-            subsequent_indent=" " * len(head),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
-    if fixes:
-        lines += ["", "To mend it, run:", *(f"    {fix}" for fix in fixes)]
-    else:
-        lines += ["", "Everything a lab needs is here. Try: hoplab visit"]
-    notes = list(dict.fromkeys(check.fix for check in checks if check.good and check.fix))
-    if notes:
-        lines += ["", "What is marked (!) keeps no lab from coming up. To mend it:"]
-        lines += [f"    {fix}" for fix in notes]
-    return "\n".join(lines)
+    reported = (Check(name, note.found, True, note.fix) for name, note in known_faults.notes())
+    return [*_modules(), *_programs(), *machine, _folder(), _neighbours(), *reported]

@@ -117,10 +117,12 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something this machine does not allow, and the line that allows it."""
+    """Something this machine does not allow, and the line that allows it. setting: the sysctl or
+    the file that stands in the way, where somebody asks for it."""
 
     what: str
     fix: str
+    setting: str = ""
 
 
 def _sysctl(name: str) -> str | None:
@@ -146,6 +148,7 @@ def refusals(*, tun: bool = True) -> Iterator[Refusal]:
                     setting=APPARMOR,
                 ),
                 f"sudo sysctl -w {APPARMOR}=0",
+                APPARMOR,
             )
     if _sysctl("user.max_user_namespaces") == "0" and os.geteuid() != 0:
         yield Refusal(
@@ -163,11 +166,13 @@ def refusals(*, tun: bool = True) -> Iterator[Refusal]:
             yield Refusal(
                 say("{file} is missing: Open vSwitch in user space needs it", file=TUN),
                 "sudo modprobe tun",
+                TUN,
             )
         elif not os.access(TUN, os.R_OK | os.W_OK):
             yield Refusal(
                 say("{file} is closed to you: Open vSwitch in user space needs it", file=TUN),
                 f"sudo chmod 666 {TUN}",
+                TUN,
             )
 
 

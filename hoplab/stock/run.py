@@ -41,6 +41,7 @@ from hoplab.errors import Exit, LabError, is_full
 from hoplab.kernel import netlink, sandbox
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
+from hoplab.sentences import from_plain, say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
 
 OWN = Path("/run/hoplab")  # in the private machine
@@ -88,14 +89,14 @@ echo "telnet: Unable to connect to remote host: Connection refused" >&2; exit 1
 """,
 }
 
-Say = Callable[[str], None]
+Show = Callable[[str], None]
 
 
-def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath: str = "auto",
+def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapath: str = "auto",
         own_tmp: bool = True) -> int:  # fmt: skip
     """Run a command in a machine of its own; returns its exit code, 128 + N if signal N ended it.
 
-    say: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
+    show: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
     when they appear. own_tmp: the command has an empty /tmp, which goes with it. Raises LabError.
     """
     keep = [labs.here(), "/tmp/.X11-unix"]
@@ -125,7 +126,7 @@ def run(argv: Sequence[str], say: Say, *, capture: Path | None = None, datapath:
             if fd >= 0:
                 os.close(fd)
         out = slave = -1
-        return _accompany(started, master, say, capture)
+        return _accompany(started, master, show, capture)
     except BaseException:
         if file is not None:
             file.discard()
@@ -149,28 +150,42 @@ def _labs() -> list[str]:
 # ------------------------------------------------------------------------------- outside
 
 
-def _accompany(started: sandbox.Started, master: int, say: Say, capture: Path | None) -> int:
+def _accompany(started: sandbox.Started, master: int, show: Show, capture: Path | None) -> int:
     """Until the command has ended: pass signals on, and the terminal if there is one."""
-    company = _Company(started, master, say)
+    company = _Company(started, master, show)
     with company.signals(), company.terminal():
         answer = company.answer()
     if "error" in answer:
         raise LabError.from_dict(answer)
     if "died" in answer:
         raise LabError(
-            "the command's machine was ended",
-            "was one of its processes killed? run it again",
+            term("the command's machine was ended"),
+            term("was one of its processes killed? run it again"),
             Exit.LAB_DIED,
         )
     if answer.get("left"):
         first, more = answer["left"][:MOST_NAMES], len(answer["left"]) - MOST_NAMES
-        names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
-        note = f"{names} went with the command's own /tmp: to keep such files, write them elsewhere"
-        say(f"{note}, or hoplab run --share-tmp")
+        names: str = ", ".join(first)
+        if more > 0:
+            names = say("{names} and {n} more", names=names, n=more)
+        show(
+            say(
+                "{files} went with the command's own /tmp: to keep such files, write them "
+                "elsewhere, or hoplab run --share-tmp",
+                files=names,
+            )
+        )
     if capture is not None and "frames" in answer:
-        say(f"{answer['frames']:,} frames from {answer['interfaces']} interfaces in {capture}")
+        show(
+            say(
+                "{n:,} frames from {interfaces} interfaces in {file}",
+                n=answer["frames"],
+                interfaces=answer["interfaces"],
+                file=capture,
+            )
+        )
         if answer["problem"]:
-            say(f"the end of the capture is missing: {answer['problem']}")
+            show(say("the end of the capture is missing: {reason}", reason=answer["problem"]))
     return int(answer["exit"])
 
 
@@ -178,8 +193,8 @@ class _Company:
     """The command's company outside its machine. master: our end of its terminal, -1 without one.
     until: how long a command that was told to end may take."""
 
-    def __init__(self, started: sandbox.Started, master: int, say: Say) -> None:
-        self.channel, self.master, self.say = started.channel, master, say
+    def __init__(self, started: sandbox.Started, master: int, show: Show) -> None:
+        self.channel, self.master, self.show = started.channel, master, show
         self.until: float | None = None
 
     @contextlib.contextmanager
@@ -247,9 +262,11 @@ class _Company:
     def _hear(self) -> dict[str, Any] | None:
         """The machine's answer; None if it only had something to note."""
         data = self.channel.recv(LARGEST_MESSAGE)
-        answer: dict[str, Any] = json.loads(data) if data else {"died": True}
+        answer: dict[str, Any] = (
+            json.loads(data, object_hook=from_plain) if data else {"died": True}
+        )
         if "note" in answer:
-            self.say(answer["note"])
+            self.show(answer["note"])
             return None
         return answer
 
@@ -292,19 +309,23 @@ class _Inside:
             answer = error.as_dict()
         except Exception as error:
             if is_full(error) and self.out >= 0:
-                answer = unwritable(error, "what is captured", "--capture").as_dict()
+                answer = unwritable(error, term("what is captured"), "--capture").as_dict()
             else:
                 answer = LabError(
-                    f"the command's machine failed: {type(error).__name__}: {error}",
-                    "please report this",
+                    say(
+                        "the command's machine failed: {kind}: {reason}",
+                        kind=type(error).__name__,
+                        reason=str(error),
+                    ),
+                    term("please report this"),
                     Exit.LAB_DIED,
                 ).as_dict()
         with contextlib.suppress(OSError):
-            channel.send(json.dumps(answer).encode())
+            channel.send(json.dumps(to_plain(answer)).encode())
         return 0
 
     def _note(self, text: str) -> None:
-        self.channel.send(json.dumps({"note": text}).encode())
+        self.channel.send(json.dumps(to_plain({"note": text})).encode())
 
     def _serve(self) -> dict[str, Any]:
         netlink.Socket().send([netlink.link_up(netlink.LOOPBACK, "lo")])
@@ -348,10 +369,12 @@ class _Inside:
         self.datapath = switchd.choose_datapath(self.wish)
         if self.datapath == "user" and not os.access(sandbox.TUN, os.R_OK | os.W_OK):
             error = sandbox.refused(OSError(errno.EACCES, os.strerror(errno.EACCES)))
-            self._note(f"no Open vSwitch: {error.message}; {error.hint}")
+            self._note(
+                say("no Open vSwitch: {reason}; {hint}", reason=error.message, hint=error.hint)
+            )
             return None
         if programs.find("ovs-vswitchd") is None:
-            self._note("no Open vSwitch: ovs-vswitchd is not installed")
+            self._note(term("no Open vSwitch: ovs-vswitchd is not installed"))
             return None
         daemons = switchd.Switchd(logs)
         daemons.start()
@@ -371,10 +394,12 @@ class _Inside:
         name = daemons.ended()
         if name is not None and process.poll() is None:
             error = LabError(
-                f"{name} ended, and the command with it", "run it again", Exit.LAB_DIED
+                say("{daemon} ended, and the command with it", daemon=name),
+                term("run it again"),
+                Exit.LAB_DIED,
             )
             with contextlib.suppress(OSError):
-                self.channel.send(json.dumps(error.as_dict()).encode())
+                self.channel.send(json.dumps(to_plain(error.as_dict())).encode())
             os._exit(1)
 
     def _program(self, path: str) -> str:
@@ -382,14 +407,18 @@ class _Inside:
         program = shutil.which(self.argv[0], path=path)
         if program is None:
             raise LabError(
-                f"{self.argv[0]}: command not found",
-                "is it installed? a command sees the same programs as your machine",
+                say("{command}: command not found", command=self.argv[0]),
+                term("is it installed? a command sees the same programs as your machine"),
                 Exit.NO_SUCH,
             )
         if not _is_program(program):
             raise LabError(
-                f"{self.argv[0]}: {os.strerror(errno.ENOEXEC)}",
-                "a script says in its first line who reads it: #!/bin/sh",
+                say(
+                    "{command}: {reason}",
+                    command=self.argv[0],
+                    reason=os.strerror(errno.ENOEXEC),
+                ),
+                term("a script says in its first line who reads it: #!/bin/sh"),
                 Exit.NO_SUCH,
             )
         return program
@@ -422,7 +451,9 @@ class _Inside:
             )
         except OSError as error:
             raise LabError(
-                f"{self.argv[0]}: {error.strerror}", "is it executable?", Exit.NO_SUCH
+                say("{command}: {reason}", command=self.argv[0], reason=error.strerror),
+                term("is it executable?"),
+                Exit.NO_SUCH,
             ) from None
         for fd in self.streams:
             os.close(fd)

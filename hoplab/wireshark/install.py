@@ -21,6 +21,7 @@ from pathlib import Path
 
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
 from hoplab.wireshark import extcap, profile
 
 NOTE = "wireshark.json"
@@ -113,8 +114,11 @@ def install() -> Done:
         ours = str(path) in note["files"]
         if path.exists() and not (ours and (_sum(path) == note["files"][str(path)] or _kept(path))):
             raise LabError(
-                f"{path} is there already, and is not ours or was changed since",
-                f"move it away first: mv {shlex.quote(str(path))} {shlex.quote(str(path))}.mine",
+                say("{file} is there already, and is not ours or was changed since", file=path),
+                say(
+                    "move it away first: {command}",
+                    command=f"mv {shlex.quote(str(path))} {shlex.quote(str(path))}.mine",
+                ),
                 Exit.TAKEN,
             )
     try:
@@ -129,8 +133,12 @@ def install() -> Done:
             path.chmod(mode)
     except OSError as error:
         raise LabError(
-            f"{error.filename} cannot be written: {error.strerror}",
-            "is your home folder writable?",
+            say(
+                "{output} cannot be written: {reason}",
+                output=error.filename,
+                reason=error.strerror,
+            ),
+            term("is your home folder writable?"),
             Exit.NO_SPACE if error.errno in (28, 122) else Exit.REFUSED,
         ) from error
     return Done(list(files))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hoplab.cli import verbs_lab
 from hoplab.doctor import checks
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import sandbox
@@ -121,7 +122,7 @@ def test_doctor_lists_every_fault_and_its_fix(
 
     monkeypatch.setattr(sandbox, "start", refuse)
     monkeypatch.setattr(checks.shutil, "which", lambda name, path=None: None)
-    text = checks.as_text(checks.examine())
+    text = verbs_lab.checks_as_text(checks.examine())
     assert "NO  mnexec" in text and "sudo apt-get install mininet" in text
     for fix in ("user.max_net_namespaces=15000", "chmod 666", "apt-get install openvswitch-switch"):
         assert text.count(fix) == 1, f"{fix} once: {text}"
