@@ -85,8 +85,8 @@ class Gate:
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not to be trusted: {error.verify_message}"
         except (OSError, ValueError) as error:
-            said = getattr(error, "reason", None) or str(error)
-            why = f"no TLS: {said.replace('_', ' ').lower()}"
+            reason = getattr(error, "reason", None) or str(error)
+            why = f"no TLS: {reason.replace('_', ' ').lower()}"
         except Refused:
             sock.close()
             raise

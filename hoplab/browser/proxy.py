@@ -373,19 +373,19 @@ class _Talk:
     def _websocket(self, request: Any, origin: Origin, out: _Out) -> bool:
         """The server has agreed to an upgrade (RFC 9110 section 7.8)."""
         assert self.server is not None
-        what = f"{_what(request, origin)} WebSocket"
-        return self._tunnel(self.server.sock, out.switch(), what, self.server.rest())
+        title = f"{_what(request, origin)} WebSocket"
+        return self._tunnel(self.server.sock, out.switch(), title, self.server.rest())
 
-    def _tunnel(self, sock: socket.socket, agreed: Any, what: str, early: bytes) -> bool:
+    def _tunnel(self, sock: socket.socket, agreed: Any, title: str, early: bytes) -> bool:
         """Tell the browser by AGREED that the way is open, and be one. EARLY: what the server has
         sent on it already."""
         if not self.proxy.tunnels.acquire(blocking=False):
             return self._page(503, f"More than {MAX_TUNNELS} tunnels at once are not dug.")
         try:
             self.browser.send(agreed)
-            self.proxy.say(f"{what} opened")
+            self.proxy.say(f"{title} opened")
             there, back = tunnel.carry(self.browser.sock, sock, (self.browser.rest(), early))
-            self.proxy.say(f"{what} closed, {there:,} bytes sent, {back:,} received")
+            self.proxy.say(f"{title} closed, {there:,} bytes sent, {back:,} received")
         finally:
             self.proxy.tunnels.release()
         return False

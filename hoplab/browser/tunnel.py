@@ -54,7 +54,7 @@ class Way:
 
 
 def carry(
-    one: socket.socket, two: socket.socket, early: tuple[bytes, bytes] = (b"", b""),
+    near: socket.socket, far: socket.socket, early: tuple[bytes, bytes] = (b"", b""),
     quiet_s: float = QUIET_S,
 ) -> tuple[int, int]:  # fmt: skip
     """Until both sides have ended, one has broken, or both are silent for QUIET_S seconds.
@@ -62,10 +62,10 @@ def carry(
     early: what has been read of each side already. Gives how many bytes went from ONE to TWO, and
     from TWO to ONE. The sockets are left open, and do not block.
     """
-    ways = (Way(one, two, early[0]), Way(two, one, early[1]))
-    secure = isinstance(one, ssl.SSLSocket) or isinstance(two, ssl.SSLSocket)
-    one.setblocking(False)
-    two.setblocking(False)
+    ways = (Way(near, far, early[0]), Way(far, near, early[1]))
+    secure = isinstance(near, ssl.SSLSocket) or isinstance(far, ssl.SSLSocket)
+    near.setblocking(False)
+    far.setblocking(False)
     try:
         while not all(way.ended for way in ways):
             waits: dict[socket.socket, int] = {}

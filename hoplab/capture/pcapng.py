@@ -580,8 +580,8 @@ class _Parser:
         if flags & 3 == 2:
             reception = Reception.OUTGOING
         else:
-            known = _RECEPTIONS.get(flags >> 2 & 7)
-            reception = known if known is not None else self._reception(port, data)
+            reception_of = _RECEPTIONS.get(flags >> 2 & 7)
+            reception = reception_of if reception_of is not None else self._reception(port, data)
         t_ns = self._time(port, high, low)
         self.frames.append((t_ns, port, reception, data, max(length, captured), comment))
 

@@ -248,7 +248,7 @@ class Recorder:
         taken = self._take_all(tap)
         # Frames of one interface come in order of time, but for what two processors do at once.
         tap.gated = len(pending) == before or pending[-1][0] < tap.since_ns + LAG_NS
-        pending[before:] = [one for one in pending[before:] if one[0] >= tap.since_ns]
+        pending[before:] = [frame for frame in pending[before:] if frame[0] >= tap.since_ns]
         return taken
 
     def _take_all(self, tap: _Tap) -> int:

@@ -193,10 +193,10 @@ class _Printed(threading.Thread):
                 self._show = False
 
 
-def _same_file(one: int, other: int) -> bool:
+def _same_file(first: int, second: int) -> bool:
     """Whether two descriptors lead to the same place."""
     try:
-        return os.path.samestat(os.fstat(one), os.fstat(other))
+        return os.path.samestat(os.fstat(first), os.fstat(second))
     except OSError:
         return False
 

@@ -184,9 +184,9 @@ def swap(handle: Handle, request: dict[str, Any]) -> tuple[dict[str, Any], bool]
         try:
             send(sock, {"op": "swap", **request})
             release_interrupts()
-            done: dict[str, Any] = receive(sock, handle.name)["ok"]
+            change: dict[str, Any] = receive(sock, handle.name)["ok"]
             hold_interrupts()  # until it is said; nothing can be stopped any more
-            return done, pressed > 0
+            return change, pressed > 0
         except KeyboardInterrupt:
             raise LabError(
                 term("interrupted twice, before the lab said which controller is in charge"),

@@ -81,13 +81,13 @@ def record_all(
                 _begin_server(stack, handle, command) for command in commands if command.serves
             ]
             began_ns = time.time_ns()
-            others = [
+            asking = [
                 stack.enter_context(_process(handle, command))
                 for command in commands
                 if not command.serves
             ]
-            _await(others, timeout_s)
-            for process in others:
+            _await(asking, timeout_s)
+            for process in asking:
                 process.end(signal.SIGKILL, late=True)
             _await(servers, ENDS_WITHIN_S)
             for process in servers:
@@ -95,7 +95,7 @@ def record_all(
             _await(servers, ENDS_WITHIN_S)
             for process in servers:
                 process.end(signal.SIGKILL)
-            ended = tuple(process.ended() for process in (*servers, *others))
+            ended = tuple(process.ended() for process in (*servers, *asking))
 
     run = recording.watch(handle, folder, work)
     return Together(run, began_ns, ended)

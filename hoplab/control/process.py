@@ -313,10 +313,10 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         return []
     bridges = list(charges)
     began = time.monotonic()
-    set_controllers({bridge: [one.target] for bridge, one in charges.items()})
+    set_controllers({bridge: [controller.target] for bridge, controller in charges.items()})
 
     def must_run() -> None:
-        for controller in {id(one): one for one in charges.values()}.values():
+        for controller in {id(controller): controller for controller in charges.values()}.values():
             controller.must_run()
 
     def joined() -> bool:

@@ -108,17 +108,17 @@ def prepare(alone: bool = True) -> None:
 def last_line(error: BaseException, files: Sequence[str]) -> str:
     """`FILE:LINE: ERROR`, with the deepest place in one of the controller's own files."""
     own = {os.path.abspath(name) for name in files}
-    what = traceback.format_exception_only(type(error), error)[-1].strip()
+    text = traceback.format_exception_only(type(error), error)[-1].strip()
     if isinstance(error, SyntaxError) and os.path.abspath(error.filename or "") in own:
-        return f"{error.filename}:{error.lineno}: {what}"
+        return f"{error.filename}:{error.lineno}: {text}"
     places = [
         place
         for place in traceback.extract_tb(error.__traceback__)
         if os.path.abspath(place.filename) in own
     ]
     if places:
-        return f"{places[-1].filename}:{places[-1].lineno}: {what}"
-    return f"{files[0]}: {what}" if files else what
+        return f"{places[-1].filename}:{places[-1].lineno}: {text}"
+    return f"{files[0]}: {text}" if files else text
 
 
 def go_to_work() -> None:
@@ -145,12 +145,12 @@ def accept_late_options() -> None:
         if arguments is None:
             return register(self, option, group, **kwargs)
         names = ("project", "prog", "version", "default_config_files")
-        told = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
         self.clear()
         try:
             return register(self, option, group, **kwargs)
         finally:
-            self(args=arguments, **told)
+            self(args=arguments, **values)
 
     config.ConfigOpts.register_cli_opt = register_late
 

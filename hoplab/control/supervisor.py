@@ -61,7 +61,7 @@ class Shard:
     given_up: bool = False
 
     def processes(self) -> list[Controller]:
-        return [one for one in (self.controller, self.standby) if one is not None]
+        return [each for each in (self.controller, self.standby) if each is not None]
 
 
 class Crew:
@@ -145,7 +145,7 @@ class Crew:
     def _port(self) -> int:
         """The next one that no process has; one that was used lately only if there is no other,
         for Open vSwitch waits a second before it tries an address again."""
-        taken = {one.port for shard in self.shards for one in shard.processes()}
+        taken = {each.port for shard in self.shards for each in shard.processes()}
         last = self._ports[-1] if self._ports else CONTROLLER_PORTS[-1]
         turned = [*(p for p in CONTROLLER_PORTS if p > last), *CONTROLLER_PORTS]
         recent = self._ports[-len(CONTROLLER_PORTS) // 2 :]
@@ -179,17 +179,17 @@ class Crew:
                 self._join(shard)
         return empty
 
-    def _charges(self, others: Mapping[int, Controller] | None = None) -> dict[str, Controller]:
+    def _charges(self, instead: Mapping[int, Controller] | None = None) -> dict[str, Controller]:
         """Switch -> the process in charge of it, or one of `others`, by shard."""
         return {
-            bridge: (others or {}).get(shard.number, shard.controller)
+            bridge: (instead or {}).get(shard.number, shard.controller)
             for shard in self.shards
             for bridge in shard.bridges
         }
 
     def _join(self, shard: Shard) -> None:
         """Connect the second one to the switches, too."""
-        targets = [one.target for one in shard.processes()]
+        targets = [each.target for each in shard.processes()]
         set_controllers(dict.fromkeys(shard.bridges, targets))
         shard.joined = shard.standby is not None
 
@@ -262,7 +262,7 @@ class Crew:
                 if shard.standby is not None:
                     shard.standby.become(f"slave {shard.generation}")
                 wanted = shard.processes() if shard.joined else [shard.controller]
-                targets |= {bridge: [one.target for one in wanted] for bridge in shard.bridges}
+                targets |= {bridge: [each.target for each in wanted] for bridge in shard.bridges}
         with contextlib.suppress(LabError):
             set_controllers(targets)
 
@@ -270,7 +270,9 @@ class Crew:
 
     def watched(self) -> list[int]:
         """Descriptors that become readable when `mend` has something to do."""
-        return [one.pidfd for shard in self.shards for one in shard.processes() if one.pidfd >= 0]
+        return [
+            each.pidfd for shard in self.shards for each in shard.processes() if each.pidfd >= 0
+        ]
 
     def mend(self) -> bool:
         """Look after every process; whether one was replaced. Does nothing during a change."""

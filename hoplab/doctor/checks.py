@@ -141,8 +141,8 @@ def _installs(package: str) -> str:
     if package != "ryu":
         return f"{pip} {package}"
     # Ryu builds only with an old setuptools; which variable tells pip so depends on its age.
-    told = "PIP_CONSTRAINT=ryu-build.txt PIP_BUILD_CONSTRAINT=ryu-build.txt PIP_USE_PEP517=1"
-    return f"echo 'setuptools<68' > ryu-build.txt && {told} {pip} ryu==4.34"
+    variables = "PIP_CONSTRAINT=ryu-build.txt PIP_BUILD_CONSTRAINT=ryu-build.txt PIP_USE_PEP517=1"
+    return f"echo 'setuptools<68' > ryu-build.txt && {variables} {pip} ryu==4.34"
 
 
 def blind(prefix: Path) -> bool:

@@ -92,9 +92,11 @@ class Batch:
         self._queued.append(made)
         return made
 
-    def pair(self, one: Place, name1: str, mac1: str, other: Place, name2: str, mac2: str) -> None:
+    def pair(
+        self, place1: Place, name1: str, mac1: str, place2: Place, name2: str, mac2: str
+    ) -> None:
         """Queue a veth pair. Raises LabError for names that the kernel would not take."""
-        for place, name in ((one, name1), (other, name2)):
+        for place, name in ((place1, name1), (place2, name2)):
             if len(name.encode()) > NAME_LIMIT:
                 raise LabError(
                     say(
@@ -116,7 +118,7 @@ class Batch:
             place.index[name] = place.next_index
             place.next_index += 1
             self._ends[(place, name)] = False
-        self._pairs.append((one, name1, mac1, other, name2, mac2))
+        self._pairs.append((place1, name1, mac1, place2, name2, mac2))
 
     def later(self, place: Place, message: netlink.Message) -> None:
         """Queue a message for the place's namespace; once all is built, send it at once."""
@@ -152,8 +154,8 @@ class Batch:
             try:
                 for some in _parts(pairs):
                     ends = {end for pair in some for end in (pair[0], pair[3])}
-                    self._make_namespaces([one for one in places if one in ends])
-                    places = [one for one in places if one not in ends]
+                    self._make_namespaces([place for place in places if place in ends])
+                    places = [place for place in places if place not in ends]
                     self._make_pairs(some)
                 self._make_namespaces(places)
                 self._send_queues()
@@ -186,11 +188,11 @@ class Batch:
         if not pairs:
             return
         messages, new = [], []
-        for one, name1, mac1, other, name2, mac2 in pairs:
-            end1 = netlink.End(name1, mac1, one.index[name1], one.namespace.net)
-            end2 = netlink.End(name2, mac2, other.index[name2], other.namespace.net)
+        for place1, name1, mac1, place2, name2, mac2 in pairs:
+            end1 = netlink.End(name1, mac1, place1.index[name1], place1.namespace.net)
+            end2 = netlink.End(name2, mac2, place2.index[name2], place2.namespace.net)
             messages.append(netlink.veth(end1, end2))
-            new += [(one, name1), (other, name2)]
+            new += [(place1, name1), (place2, name2)]
         if self._maker is None:
             # Before Linux 6.14 no index may be taken that an interface of whoever asks has, and
             # Open vSwitch has some in the root namespace: one without any asks.

@@ -101,8 +101,8 @@ class Namespace:
             return in_thread(lambda: work(todo))
         # Most of it is the kernel's work, which two threads share well.
         half = len(todo) // 2
-        other = Background(lambda: work(todo[half:]))
-        return [*in_thread(lambda: work(todo[:half])), *other.result()]
+        second_half = Background(lambda: work(todo[half:]))
+        return [*in_thread(lambda: work(todo[:half])), *second_half.result()]
 
     @classmethod
     def own(cls, name: str) -> Namespace:

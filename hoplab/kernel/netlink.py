@@ -224,22 +224,22 @@ def neighbour_gone(index: int, ip: str) -> Message:
 
 def _attributes(body: bytes, at: int) -> dict[int, bytes]:
     """The attributes that follow the first `at` bytes (struct rtattr, rtnetlink(7))."""
-    found = {}
+    attributes = {}
     while at + 4 <= len(body):
         length, kind = struct.unpack_from("=HH", body, at)
-        found[kind] = body[at + 4 : at + length]
+        attributes[kind] = body[at + 4 : at + length]
         at += max(4, (length + 3) & ~3)
-    return found
+    return attributes
 
 
-def _add_address(found: dict[int, list[str]], body: bytes) -> None:
+def _add_address(by_interface: dict[int, list[str]], body: bytes) -> None:
     """Read one RTM_NEWADDR."""
     _, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
     attributes = _attributes(body, 8)
     # Of a point-to-point link IFA_ADDRESS is the other end's; IPv6 often has nothing else.
     raw = attributes.get(IFA_LOCAL) or attributes[IFA_ADDRESS]
     if scope == _SCOPE_UNIVERSE:
-        found.setdefault(index, []).append(f"{ipaddress.ip_address(raw)}/{prefix}")
+        by_interface.setdefault(index, []).append(f"{ipaddress.ip_address(raw)}/{prefix}")
 
 
 class Socket:
@@ -293,26 +293,26 @@ class Socket:
         """All addresses by which others can reach this namespace, such as '10.0.0.1/24', by the
         index of their interface; those of a link or of the host alone are left out. Raises
         OSError."""
-        found: dict[int, list[str]] = {}
+        by_interface: dict[int, list[str]] = {}
         body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
         with self._turn:
-            for one in self._dump(RTM_GETADDR, body, "addresses"):
-                _add_address(found, one)
-        return found
+            for message in self._dump(RTM_GETADDR, body, "addresses"):
+                _add_address(by_interface, message)
+        return by_interface
 
     def permanent_neighbours(self) -> set[str]:
         """The IPv4 addresses whose MAC addresses this namespace was told for good, as by `arp -s`.
         Raises OSError."""
-        found = set()
+        neighbours = set()
         body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, 0, 0, 0, 0)
         with self._turn:
-            for one in self._dump(RTM_GETNEIGH, body, "neighbours"):
-                state = struct.unpack_from("=BBHiHBB", one)[4]
+            for message in self._dump(RTM_GETNEIGH, body, "neighbours"):
+                state = struct.unpack_from("=BBHiHBB", message)[4]
                 if state & _NUD_PERMANENT:
-                    found.add(str(ipaddress.ip_address(_attributes(one, 12)[_NDA_DST])))
-        return found
+                    neighbours.add(str(ipaddress.ip_address(_attributes(message, 12)[_NDA_DST])))
+        return neighbours
 
-    def _dump(self, kind: int, body: bytes, what: str) -> list[bytes]:
+    def _dump(self, kind: int, body: bytes, content: str) -> list[bytes]:
         """Everything of a kind that the kernel tells: the body of each message."""
         self._sequence += 1
         flags = NLM_F_REQUEST | NLM_F_DUMP
@@ -325,7 +325,7 @@ class Socket:
                         return bodies
                     if answer == NLMSG_ERROR:
                         number = _errno(part)
-                        raise OSError(number, f"cannot read {what}: {os.strerror(number)}")
+                        raise OSError(number, f"cannot read {content}: {os.strerror(number)}")
                     bodies.append(part)
 
 

@@ -76,10 +76,10 @@ TUN = "/dev/net/tun"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
+def _check(result: int, step: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{step}: {os.strerror(number)}")
 
 
 def unshare(flags: int) -> None:
@@ -390,7 +390,7 @@ def start(
     """
     outer, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     leash_outer, leash_inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    told_read, told_write = os.pipe()
+    answer_read, answer_write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     # A Ctrl-C in the middle of a fork would be raised, printed and lost in Python's bookkeeping.
@@ -411,26 +411,26 @@ def start(
                 run,
                 inner,
                 leash_inner,
-                told_write,
+                answer_write,
                 fds,
             )
         except OSError as error:
-            os.write(told_write, f"E{error.errno or 0} {error.strerror}".encode())
+            os.write(answer_write, f"E{error.errno or 0} {error.strerror}".encode())
         except Exception as error:
-            os.write(told_write, f"E0 {type(error).__name__}: {error}".encode(errors="replace"))
+            os.write(answer_write, f"E0 {type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             os._exit(1)
     for end in (inner, leash_inner):
         end.close()
-    os.close(told_write)
-    told = b""
+    os.close(answer_write)
+    answer = b""
     try:
-        while chunk := os.read(told_read, 4096):
-            told += chunk
+        while chunk := os.read(answer_read, 4096):
+            answer += chunk
     finally:
-        os.close(told_read)
+        os.close(answer_read)
         os.waitpid(launcher, 0)
-    words = told.decode(errors="replace")
+    words = answer.decode(errors="replace")
     if "E" in words or not words:
         outer.close()
         leash_outer.close()

@@ -116,11 +116,11 @@ class Network(mininet.net.Mininet):
         """Let Open vSwitch open the ports that are there while the kernel makes the next ones."""
         if not self._complete or self.datapath == "afxdp" or not self._forwarding():
             return
-        plain = [one for one in self._open_vswitches() if one.starts_with_others]
+        plain = [switch for switch in self._open_vswitches() if switch.starts_with_others]
         if plain and not switches.patched(self.topo):
             self._bridges.divide(self.bridges(), together=False)
             names = {name for place, name in made if place is self.batch.root}
-            self._bridges.begin([switches.plan(one, self.datapath, names) for one in plain])
+            self._bridges.begin([switches.plan(switch, self.datapath, names) for switch in plain])
 
     def start(self) -> None:
         """Build, start the switches (without controllers yet) and wait for the hosts' services.
@@ -172,8 +172,8 @@ class Network(mininet.net.Mininet):
             for intf in host.intfList():
                 if intf.IP() and intf.name in place.index:
                     network = ipaddress.ip_interface(f"{intf.IP()}/{intf.prefixLen}").network
-                    one = (intf.IP(), intf.MAC(), place, place.number(intf.name))
-                    links.setdefault((link_of(intf), network), []).append(one)
+                    own = (intf.IP(), intf.MAC(), place, place.number(intf.name))
+                    links.setdefault((link_of(intf), network), []).append(own)
         entries = sum(len(link) * (len(link) - 1) for link in links.values())
         if entries > MOST_NEIGHBOURS:
             raise LabError(
@@ -185,10 +185,10 @@ class Network(mininet.net.Mininet):
                 Exit.BAD_INPUT,
             )
         for link in links.values():
-            for one in link:
-                for other in link:
-                    if one[0] != other[0]:  # nor of others with its own address
-                        one[2].queue.append(netlink.neighbour(one[3], other[0], other[1]))
+            for own in link:
+                for peer in link:
+                    if own[0] != peer[0]:  # nor of others with its own address
+                        own[2].queue.append(netlink.neighbour(own[3], peer[0], peer[1]))
         self.batch.flush()
 
     def _offloads_off(self) -> None:
@@ -254,23 +254,23 @@ class Network(mininet.net.Mininet):
         return [switch.name for switch in self._open_vswitches()]
 
     def _open_vswitches(self) -> list[Any]:
-        return [one for one in self.switches if isinstance(one, mininet.node.OVSSwitch)]
+        return [switch for switch in self.switches if isinstance(switch, mininet.node.OVSSwitch)]
 
     def wiring(self) -> dict[str, Any]:
         """Nodes, interfaces and who is wired to whom, as plain data for lab.json."""
         interfaces, peers = [], {}
         for link in self.links:
-            one, other = link.intf1, link.intf2
-            if one is not None and other is not None:
-                peers[(one.node.name, one.name)] = self._label(other)
-                peers[(other.node.name, other.name)] = self._label(one)
+            intf1, intf2 = link.intf1, link.intf2
+            if intf1 is not None and intf2 is not None:
+                peers[(intf1.node.name, intf1.name)] = self._label(intf2)
+                peers[(intf2.node.name, intf2.name)] = self._label(intf1)
         nodes = []
         for node in sorted([*self.hosts, *self.switches], key=lambda node: self._order[node.name]):
             switch = node in self.switches
             # A switch whose controller makes it a router says so in its topology.
             kind = node.params.get("role", "switch") if switch else self._kind(node)
             own = node.params.get("addresses") or {}
-            given = self._given(node)
+            configured = self._given(node)
             entry: dict[str, Any] = {"name": node.name, "kind": kind}
             if switch:
                 entry["dpid"] = getattr(node, "dpid", None)
@@ -280,7 +280,7 @@ class Network(mininet.net.Mininet):
                     continue
                 address = f"{intf.IP()}/{intf.prefixLen}" if intf.IP() else own.get(port)
                 addresses = [address] if address else []
-                addresses += [one for one in given.get(intf.name, []) if one != address]
+                addresses += [each for each in configured.get(intf.name, []) if each != address]
                 interfaces.append(
                     {
                         "name": self._label(intf),
@@ -302,10 +302,10 @@ class Network(mininet.net.Mininet):
         if place is self.batch.root or not place.namespace.entered:
             return {}
         try:
-            found = place.namespace.route.addresses()
+            addresses = place.namespace.route.addresses()
         except OSError:
             return {}
-        return {name: found.get(index, []) for name, index in place.index.items()}
+        return {name: addresses.get(index, []) for name, index in place.index.items()}
 
     @staticmethod
     def _label(intf: Any) -> str:

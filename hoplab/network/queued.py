@@ -235,10 +235,10 @@ def _install_links(batch: Batch) -> None:
         cls: Any, intfname1: str, intfname2: str, addr1: Any = None, addr2: Any = None,
         node1: Any = None, node2: Any = None, deleteIntfs: bool = True,
     ) -> None:  # fmt: skip
-        one = place_of(node1) if node1 is not None else batch.root
-        other = place_of(node2) if node2 is not None else batch.root
+        place1 = place_of(node1) if node1 is not None else batch.root
+        place2 = place_of(node2) if node2 is not None else batch.root
         random = mininet.net.Mininet.randMac
-        batch.pair(one, intfname1, addr1 or random(), other, intfname2, addr2 or random())
+        batch.pair(place1, intfname1, addr1 or random(), place2, intfname2, addr2 or random())
         if node1 is None:
             batch.flush()
 
@@ -308,9 +308,9 @@ def _guard_topo() -> None:
         self: Any, node1: str, node2: str, port1: Any = None, port2: Any = None, key: Any = None,
         **opts: Any,
     ) -> Any:  # fmt: skip
-        known = set(self.g.nodes())
+        names = set(self.g.nodes())
         for node in (node1, node2):
-            if node not in known:
+            if node not in names:
                 raise LabError(
                     say("a link goes to {node}, which the topology has not added", node=node),
                     say(

@@ -104,9 +104,9 @@ def methods_that_add(path: Path, name: str) -> list[Place]:
         return []
     return [
         Place(method.lineno, method.name)
-        for found in ast.walk(tree)
-        if isinstance(found, ast.ClassDef) and found.name == name
-        for method in found.body
+        for made_class in ast.walk(tree)
+        if isinstance(made_class, ast.ClassDef) and made_class.name == name
+        for method in made_class.body
         if isinstance(method, ast.FunctionDef) and method.name not in ("build", "__init__")
         if any(_name(call.func) in _ADDED for call in _calls(method))
     ]
@@ -121,24 +121,24 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
             yield from _calls(child)
 
 
-def _names_of_a_network(found: ast.AST) -> list[str]:
+def _names_of_a_network(node: ast.AST) -> list[str]:
     """The variables that an assignment gives a Mininet to."""
-    if not isinstance(found, ast.Assign) or not isinstance(found.value, ast.Call):
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
         return []
-    if _name(found.value.func) != "Mininet":
+    if _name(node.value.func) != "Mininet":
         return []
-    return [target.id for target in found.targets if isinstance(target, ast.Name)]
+    return [target.id for target in node.targets if isinstance(target, ast.Name)]
 
 
 def _values(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
-def _name(found: ast.AST) -> str:
+def _name(node: ast.AST) -> str:
     """The last word of what is called: 'Mininet' of mininet.net.Mininet."""
-    if isinstance(found, ast.Attribute):
-        return found.attr
-    return found.id if isinstance(found, ast.Name) else ""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _place(call: ast.Call) -> Place:

@@ -86,19 +86,19 @@ def install(bridges: Bridges, datapath: str) -> None:
 
 def patched(topo: Any) -> bool:
     """Whether a topology wants patch ports between switches (OVSLink)."""
-    for one, other, options in topo.links(withInfo=True):
+    for end1, end2, options in topo.links(withInfo=True):
         cls = options.get("cls")
         cls = getattr(cls, "func", cls)  # of a functools.partial
         is_patch = isinstance(cls, type) and issubclass(cls, mininet.link.OVSLink)
-        if is_patch and topo.isSwitch(one) and topo.isSwitch(other):
+        if is_patch and topo.isSwitch(end1) and topo.isSwitch(end2):
             return True
     return False
 
 
 def plan(switch: Any, datapath: str, only: Collection[str] | None = None) -> ovsdb.Bridge:
     """The bridge of a switch with its ports, or those of them whose interfaces `only` names."""
-    other = {"datapath-id": switch.dpid, "disable-in-band": "true", "dp-desc": switch.name}
-    columns: dict[str, Any] = {"fail_mode": switch.failMode, "other_config": ovsdb.words(other)}
+    config = {"datapath-id": switch.dpid, "disable-in-band": "true", "dp-desc": switch.name}
+    columns: dict[str, Any] = {"fail_mode": switch.failMode, "other_config": ovsdb.words(config)}
     kind = daemons.PORT_KINDS.get(datapath, "")
     if switch.datapath == "user":
         columns["datapath_type"] = "netdev"

@@ -113,8 +113,8 @@ def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
         return
     for path in databases():
         with ovsdb.Database(path) as database:
-            known = {row["name"] for row in database.rows("Bridge", ["name"])}
-            own = {name: wanted for name, wanted in targets.items() if name in known}
+            names = {row["name"] for row in database.rows("Bridge", ["name"])}
+            own = {name: wanted for name, wanted in targets.items() if name in names}
             database.transact(ovsdb.set_controllers(own, columns))
 
 
@@ -138,13 +138,13 @@ _interval_ms = 5000
 
 def with_spanning_tree() -> set[str]:
     """The switches that run one by themselves (IEEE 802.1D), as their topology asked for."""
-    found = set()
+    bridges = set()
     for path in databases():
         with ovsdb.Database(path) as database:
             for row in database.rows("Bridge", ["name", "stp_enable", "rstp_enable"]):
                 if row["stp_enable"] or row["rstp_enable"]:
-                    found.add(str(row["name"]))
-    return found
+                    bridges.add(str(row["name"]))
+    return bridges
 
 
 def databases() -> list[Path]:

@@ -140,13 +140,13 @@ class Switchd:
                 database.apply(ovsdb.add_bridges([hold]))
             if number < count:
                 rename = [ip, "link", "set", "ovs-netdev", "name", f"ovs-netdev-{number}"]
-                done = subprocess.run(rename, capture_output=True, text=True)
-                if done.returncode:
+                call = subprocess.run(rename, capture_output=True, text=True)
+                if call.returncode:
                     raise LabError(
                         term("the switches cannot be divided among several ovs-vswitchd"),
                         term("let one have them all: --vswitchd 1"),
                         Exit.LAB_DIED,
-                        done.stderr.strip(),
+                        call.stderr.strip(),
                     )
 
     def warm_up(self, datapath: str) -> None:
@@ -178,8 +178,8 @@ class Switchd:
                 try:
                     database.apply(ovsdb.add_bridges([bridge]))
                 except LabError as error:
-                    said = error.detail or error.message
-                    return said.rpartition("(")[2].rstrip(")\n")  # the kernel's own words
+                    words = error.detail or error.message
+                    return words.rpartition("(")[2].rstrip(")\n")  # the kernel's own words
                 finally:
                     database.apply(ovsdb.remove_bridges())
         except LabError as error:
@@ -331,20 +331,20 @@ def _refused(
 
 def vsctl(*arguments: str, timeout_s: int = 30) -> str:
     """One ovs-vsctl call, hence one transaction. Raises LabError with what it said."""
-    done = _ask("ovs-vsctl", _timeout(timeout_s), *arguments)
-    if done.returncode:
+    call = _ask("ovs-vsctl", _timeout(timeout_s), *arguments)
+    if call.returncode:
         message = term("Open vSwitch refused a change")
-        raise _refused(message, "ovs-vsctl", arguments, done.stderr)
-    return done.stdout
+        raise _refused(message, "ovs-vsctl", arguments, call.stderr)
+    return call.stdout
 
 
 def ofctl(*arguments: str) -> str:
     """One ovs-ofctl call, OpenFlow 1.3. Raises LabError with what it said."""
-    done = _ask("ovs-ofctl", "-O", "OpenFlow13", _timeout(20), *arguments)
-    if done.returncode:
+    call = _ask("ovs-ofctl", "-O", "OpenFlow13", _timeout(20), *arguments)
+    if call.returncode:
         message = term("a switch refused an OpenFlow request")
-        raise _refused(message, "ovs-ofctl", arguments, done.stderr)
-    return done.stdout
+        raise _refused(message, "ovs-ofctl", arguments, call.stderr)
+    return call.stdout
 
 
 def appctl(*arguments: str) -> str:
@@ -352,10 +352,10 @@ def appctl(*arguments: str) -> str:
     known to one of them alone. Raises LabError with what it said where none has."""
     answers, printed = [], ""
     for target in [RUN / "ovs-vswitchd.ctl", *sorted(RUN.glob("ovs-vswitchd-*.ctl"))]:
-        done = _ask("ovs-appctl", f"--target={target}", _timeout(5), *arguments)
-        if done.returncode == 0:
-            answers.append(done.stdout)
-        printed = done.stderr
+        call = _ask("ovs-appctl", f"--target={target}", _timeout(5), *arguments)
+        if call.returncode == 0:
+            answers.append(call.stdout)
+        printed = call.stderr
     if not answers:
         message = term("Open vSwitch does not say what it learned")
         raise _refused(message, "ovs-appctl", arguments, printed, Exit.FAILED)
@@ -364,8 +364,8 @@ def appctl(*arguments: str) -> str:
 
 def memory_mib() -> int:
     """The memory that programs could still have, in MiB (proc(5), MemAvailable)."""
-    found = re.search(r"^MemAvailable: +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    return int(found[1]) >> 10 if found else 0
+    line = re.search(r"^MemAvailable: +(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(line[1]) >> 10 if line else 0
 
 
 def revalidate() -> None:

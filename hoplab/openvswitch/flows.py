@@ -83,13 +83,13 @@ class _Connection:
         wish += struct.pack("!B3xII4xQQ", _ALL_TABLES, _ANY, _ANY, 0, 0)
         wish += struct.pack("!HH4x", 1, 4)  # a match of nothing
         number = self._send(_MULTIPART_REQUEST, wish)
-        found: list[Flow] = []
+        entries: list[Flow] = []
         for kind, body in self._replies(number):
             if kind == _MULTIPART_REPLY:
                 _, flags = struct.unpack_from("!HH", body)
-                found += _parse(body[8:])
+                entries += _parse(body[8:])
                 if not flags & _MORE:
-                    return found
+                    return entries
         raise self._failure(term("it ended the connection"))
 
     def remove(self, some: list[Flow]) -> None:
@@ -124,9 +124,13 @@ class _Connection:
                 body = self._received[_HEADER.size : length]
                 self._received = self._received[max(length, _HEADER.size) :]
                 if kind == _ERROR:
-                    what, why = struct.unpack_from("!HH", body)
+                    error_type, error_code = struct.unpack_from("!HH", body)
                     raise self._failure(
-                        say("OpenFlow error of type {kind}, code {code}", kind=what, code=why)
+                        say(
+                            "OpenFlow error of type {kind}, code {code}",
+                            kind=error_type,
+                            code=error_code,
+                        )
                     )
                 if kind == _ECHO_REQUEST:
                     self._send(_ECHO_REPLY, body)

@@ -82,8 +82,8 @@ def add_bridges(bridges: Sequence[Bridge], known: Container[str] = ()) -> list[O
             operations.append(_insert("Port", f"p{place}_{number}", row))
             ports.append(["named-uuid", f"p{place}_{number}"])
         if bridge.name in known:
-            which = [["name", "==", bridge.name]]
-            operations.append(_mutate("Bridge", which, ["ports", "insert", several(ports)]))
+            where = [["name", "==", bridge.name]]
+            operations.append(_mutate("Bridge", where, ["ports", "insert", several(ports)]))
             continue
         row = {"name": bridge.name, "ports": several(ports), **bridge.columns}
         operations.append(_insert("Bridge", f"b{place}", row))
@@ -266,7 +266,7 @@ class Database:
             raise refused_change(str(message["error"]))
         return message["result"]
 
-    def _read(self, deadline: float, what: str) -> dict[str, Any]:
+    def _read(self, deadline: float, state: str) -> dict[str, Any]:
         """The next message. Raises LabError after the deadline, or when the server is gone."""
         while True:
             self._received = self._received.lstrip()
@@ -281,9 +281,9 @@ class Database:
                         reply = {"id": message["id"], "result": message["params"], "error": None}
                         self._transmit(reply, deadline)
                         continue
-                    found: dict[str, Any] = message
-                    return found
-            self._wait(select.POLLIN, deadline, what)
+                    answer: dict[str, Any] = message
+                    return answer
+            self._wait(select.POLLIN, deadline, state)
             try:
                 self._take_in()
             except OSError as error:

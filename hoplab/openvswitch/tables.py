@@ -53,13 +53,13 @@ _PORT = re.compile(r"output:\"?([^\",]+)\"?|(\d+)|\"([^\"]+)\"")
 
 def parse_flows(text: str) -> list[dict[str, Any]]:
     """The flows of `ovs-ofctl dump-flows`, any OpenFlow version, by table and priority."""
-    found = []
+    parsed = []
     for line in text.splitlines():
         head, mark, actions = line.strip().partition(" actions=")
         if not mark or not head.startswith("cookie="):
             continue
         flow: dict[str, Any] = {"priority": 32768, "match": "", "actions": actions.strip()}
-        flow["actions"] = _RESUBMIT.sub(lambda found: f"goto_table:{found[1]}", flow["actions"])
+        flow["actions"] = _RESUBMIT.sub(lambda match: f"goto_table:{match[1]}", flow["actions"])
         *counters, last = head.split(", ")
         words = [word for part in counters for word in part.split(" ")]
         # The match has no spaces; flags and counters may stand before it.
@@ -69,8 +69,8 @@ def parse_flows(text: str) -> list[dict[str, Any]]:
             _counter(flow, word)
         match = [w for w in last.split(",") if not _counter(flow, w)]
         flow["match"] = ",".join(match)
-        found.append(flow)
-    return sorted(found, key=lambda f: (f.get("table", 0), -f["priority"], f["match"]))
+        parsed.append(flow)
+    return sorted(parsed, key=lambda f: (f.get("table", 0), -f["priority"], f["match"]))
 
 
 def _counter(flow: dict[str, Any], word: str) -> bool:
@@ -124,8 +124,8 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _only_port(actions: str) -> str | None:
-    found = _PORT.fullmatch(actions)
-    return next(filter(None, found.groups()), None) if found else None
+    match = _PORT.fullmatch(actions)
+    return next(filter(None, match.groups()), None) if match else None
 
 
 def parse_fdb(text: str) -> list[dict[str, Any]]:
@@ -141,39 +141,39 @@ def parse_fdb(text: str) -> list[dict[str, Any]]:
 
 def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """Everything of these switches; `state` is lab.json's, for names. Raises LabError."""
-    who = {i["mac"]: i["node"] for i in state["interfaces"]}
+    node_of = {i["mac"]: i["node"] for i in state["interfaces"]}
     ports = {(i["node"], str(i["port"])): i for i in state["interfaces"]}
     dpids = {node["name"]: node.get("dpid") for node in state["nodes"]}
     shards = {name: shard["number"] for shard in state["shards"] for name in shard["switches"]}
     rates: dict[str, Any] = {}
     for file in (folder / "monitor.json", *folder.glob("shard-*/monitor.json")):
         rates |= _rates(file)
-    found = []
+    contents = []
     for bridge in bridges:
         flows = parse_flows(_dump(bridge))
-        known = addresses(flows)
+        learned = addresses(flows)
         if any("NORMAL" in flow["actions"] for flow in flows):
-            known += parse_fdb(daemons.appctl("fdb/show", bridge))
-        for entry in known:
-            entry["who"] = who.get(entry["mac"])
+            learned += parse_fdb(daemons.appctl("fdb/show", bridge))
+        for entry in learned:
+            entry["who"] = node_of.get(entry["mac"])
             port = ports.get((bridge, entry["port"]))
             entry["interface"] = port["name"] if port else None
             entry["towards"] = port["peer"] if port else None
         own = rates.get(dpids.get(bridge) or "", {})
         shard = shards.get(bridge)
-        found.append(
-            {"name": bridge, "shard": shard, "addresses": known, "flows": flows, "rates": own}
+        contents.append(
+            {"name": bridge, "shard": shard, "addresses": learned, "flows": flows, "rates": own}
         )
-    return found
+    return contents
 
 
 def _dump(bridge: str) -> str:
     """Nicira's answer has the idle age, OpenFlow 1.3's has not; a bridge may speak only that."""
-    done = subprocess.run(
+    call = subprocess.run(
         ["ovs-ofctl", "--no-names", f"--timeout={20 * patience():.0f}", "dump-flows", bridge],
         capture_output=True, text=True,
     )  # fmt: skip
-    return done.stdout if done.returncode == 0 else daemons.ofctl("dump-flows", bridge)
+    return call.stdout if call.returncode == 0 else daemons.ofctl("dump-flows", bridge)
 
 
 def _rates(file: Path) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def as_rows(
     switch: dict[str, Any], *, every_flow: bool
 ) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
     """The rows of the three tables that `hoplab table` prints: addresses, flows, rates."""
-    known = [
+    addresses = [
         [entry["mac"], entry["who"] or "?", _place(entry), _age(entry["age_s"]),
          _age(entry["idle_s"]), _age(entry["kept_s"]), _counted(entry)]
         for entry in switch["addresses"]
@@ -212,7 +212,7 @@ def as_rows(
         row = rates.setdefault(port, [port, "0", "0", "0", "0"])
         at = 1 if way == "in" else 3
         row[at : at + 2] = [_number(round(rate["packets_s"])), _number(round(rate["bit_s"]))]
-    return known, flows, sorted(rates.values(), key=lambda row: int(row[0]))
+    return addresses, flows, sorted(rates.values(), key=lambda row: int(row[0]))
 
 
 def _place(entry: dict[str, Any]) -> str:

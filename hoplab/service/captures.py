@@ -69,8 +69,8 @@ def start(
 ) -> Capture:
     """A capture of the lab's interfaces, or of those wanted (HOST, HOST:IF, an interface's name).
     Raises LabError for a name that is none, OSError if the file cannot be written."""
-    known = [(place, name) for place in lab.network.batch.places for name in place.index]
-    chosen, openflow = _choose(lab, known, wanted or [])
+    interfaces = [(place, name) for place in lab.network.batch.places for name in place.index]
+    chosen, openflow = _choose(lab, interfaces, wanted or [])
     if lab.datapath == "afxdp" and any(place is lab.network.batch.root for place, _ in chosen):
         raise unheard(say("the lab {lab}", lab=lab.spec.name))
     # A filter is about the lab's traffic; the controller's would be all that is left of most.
@@ -103,10 +103,10 @@ def unheard(network: str) -> LabError:
 
 
 def _choose(
-    lab: Lab, known: list[tuple[Place, str]], wanted: list[str]
+    lab: Lab, interfaces: list[tuple[Place, str]], wanted: list[str]
 ) -> tuple[list[tuple[Place, str]], bool]:
     if not wanted:
-        return known, lab.controller is not None
+        return interfaces, lab.controller is not None
     chosen: dict[tuple[Place, str], None] = {}
     openflow = False
     root = lab.network.batch.root
@@ -116,12 +116,12 @@ def _choose(
             continue
         fitting = [
             (place, name)
-            for place, name in known
+            for place, name in interfaces
             for node in [_node(root, place, name)]
             if word in (node, f"{node}:{name}", _label(root, place, name))
         ]
         if not fitting:
-            labels = [_label(root, place, name) for place, name in known]
+            labels = [_label(root, place, name) for place, name in interfaces]
             raise LabError(
                 say(
                     "the lab {lab} has no host or interface {name}", lab=lab.spec.name, name=word
@@ -219,8 +219,8 @@ def _peers(lab: Lab) -> dict[tuple[str, str], Any]:
     """(node, interface) -> the node at the other end."""
     peers = {}
     for link in lab.network.links:
-        one, other = link.intf1, link.intf2
-        if one is not None and other is not None:
-            peers[one.node.name, one.name] = other.node.name
-            peers[other.node.name, other.name] = one.node.name
+        intf1, intf2 = link.intf1, link.intf2
+        if intf1 is not None and intf2 is not None:
+            peers[intf1.node.name, intf1.name] = intf2.node.name
+            peers[intf2.node.name, intf2.name] = intf1.node.name
     return peers

@@ -29,10 +29,10 @@ def find(wiring: Mapping[str, Any], guarded: Collection[str] = ()) -> list[list[
     switches = [node["name"] for node in wiring["nodes"] if node["kind"] == "switch"]
     node_of = {port["name"]: port["node"] for port in wiring["interfaces"]}
     cables: Counter[frozenset[str]] = Counter()
-    known = set(switches)
+    names = set(switches)
     for port in wiring["interfaces"]:
         ends = frozenset((port["node"], node_of.get(port["peer"], "")))
-        if ends <= known:
+        if ends <= names:
             cables[ends] += 1  # each cable twice, once from each end
     near: dict[str, set[str]] = {name: set() for name in switches}
     for ends in cables:
@@ -40,7 +40,7 @@ def find(wiring: Mapping[str, Any], guarded: Collection[str] = ()) -> list[list[
             near[name] |= ends - {name}
     doubled = {ends for ends, count in cables.items() if count > 2 or len(ends) == 1}
     bridges = _bridges(switches, near) - doubled
-    found, seen = [], set[str]()
+    circles, seen = [], set[str]()
     for start in switches:
         if start in seen:
             continue
@@ -49,14 +49,14 @@ def find(wiring: Mapping[str, Any], guarded: Collection[str] = ()) -> list[list[
         while stack:
             name = stack.pop()
             part.append(name)
-            for other in near[name]:
-                if other not in seen and frozenset((name, other)) not in bridges:
-                    seen.add(other)
-                    stack.append(other)
+            for peer in near[name]:
+                if peer not in seen and frozenset((name, peer)) not in bridges:
+                    seen.add(peer)
+                    stack.append(peer)
         itself = frozenset((start,)) in doubled
         if (len(part) > 1 or itself) and not set(part) <= set(guarded):
-            found.append([name for name in switches if name in part])
-    return found
+            circles.append([name for name in switches if name in part])
+    return circles
 
 
 def _bridges(nodes: Sequence[str], near: Mapping[str, set[str]]) -> set[frozenset[str]]:
@@ -70,15 +70,15 @@ def _bridges(nodes: Sequence[str], near: Mapping[str, set[str]]) -> set[frozense
         order[root] = low[root] = len(order)
         stack = [(root, "", iter(near[root]))]
         while stack:
-            name, above, others = stack[-1]
-            for other in others:
-                if other == above:
+            name, above, peers = stack[-1]
+            for peer in peers:
+                if peer == above:
                     continue
-                if other in order:
-                    low[name] = min(low[name], order[other])
+                if peer in order:
+                    low[name] = min(low[name], order[peer])
                 else:
-                    order[other] = low[other] = len(order)
-                    stack.append((other, name, iter(near[other])))
+                    order[peer] = low[peer] = len(order)
+                    stack.append((peer, name, iter(near[peer])))
                     break
             else:
                 stack.pop()

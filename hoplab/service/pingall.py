@@ -90,15 +90,15 @@ class Result:
 
 def hosts_of(network: Any) -> list[Host]:
     """The hosts of a network that have an address."""
-    found = []
+    hosts = []
     for node in network.hosts:
         place = network.place(node.name)
         intf = node.defaultIntf()
         if intf is not None and intf.IP() and place.space is not None and intf.name in place.index:
             index = place.index[intf.name]
             prefix = int(intf.prefixLen)
-            found.append(Host(node.name, intf.IP(), prefix, index, intf.MAC(), place.namespace))
-    return found
+            hosts.append(Host(node.name, intf.IP(), prefix, index, intf.MAC(), place.namespace))
+    return hosts
 
 
 def checksum(data: bytes) -> int:
@@ -294,13 +294,13 @@ class _Round:
 
     def _introduce(self, group: list[tuple[int, int]]) -> None:
         """Tell both hosts of each pair the other's MAC address."""
-        self._neighbours(group, lambda one, other: netlink.neighbour(
-            one.index, other.address, other.mac))  # fmt: skip
+        self._neighbours(group, lambda host, peer: netlink.neighbour(
+            host.index, peer.address, peer.mac))  # fmt: skip
 
     def _forget(self, group: list[tuple[int, int]]) -> None:
         """Let both forget it, whether they were told or found out."""
-        self._neighbours(group, lambda one, other: netlink.neighbour_gone(
-            one.index, other.address))  # fmt: skip
+        self._neighbours(group, lambda host, peer: netlink.neighbour_gone(
+            host.index, peer.address))  # fmt: skip
 
     @cached_property
     def _told(self) -> list[set[str]]:
@@ -315,11 +315,11 @@ class _Round:
             return
         messages: dict[int, list[netlink.Message]] = {}
         for i, j in group:
-            one, other = self.hosts[i], self.hosts[j]
-            if one.network == other.network:
-                if other.address not in self._told[i]:
-                    messages.setdefault(i, []).append(message(one, other))
-                if one.address not in self._told[j]:
-                    messages.setdefault(j, []).append(message(other, one))
+            host, peer = self.hosts[i], self.hosts[j]
+            if host.network == peer.network:
+                if peer.address not in self._told[i]:
+                    messages.setdefault(i, []).append(message(host, peer))
+                if host.address not in self._told[j]:
+                    messages.setdefault(j, []).append(message(peer, host))
         for index, some in messages.items():
             self.hosts[index].space.route.send(some)

@@ -470,9 +470,9 @@ class _Inside:
 
 def _is_program(file: str) -> bool:
     """Whether the kernel is likely to run it, which may know more formats (binfmt_misc)."""
-    told = Path("/proc/sys/fs/binfmt_misc")
+    formats = Path("/proc/sys/fs/binfmt_misc")
     with contextlib.suppress(OSError):
-        if {path.name for path in told.iterdir()} - {"register", "status"}:
+        if {path.name for path in formats.iterdir()} - {"register", "status"}:
             return True
     try:
         with open(file, "rb") as opened:
@@ -493,7 +493,7 @@ def _no_resolver() -> None:
 
 def _files_in(folder: str) -> list[str]:
     """The files with something in them, but for Mininet's own logs and what is mounted there."""
-    found = []
+    files = []
     device = os.stat(folder).st_dev
     for place, folders, names in os.walk(folder):
         folders[:] = [each for each in folders if _on(device, os.path.join(place, each))]
@@ -503,10 +503,10 @@ def _files_in(folder: str) -> list[str]:
                 status = os.lstat(path)
                 own = place == folder and _OF_MININET.fullmatch(name)
                 if stat.S_ISREG(status.st_mode) and status.st_size and not own:
-                    found.append(path)
-        if len(found) > MOST_FILES:
+                    files.append(path)
+        if len(files) > MOST_FILES:
             break
-    return found[:MOST_FILES]
+    return files[:MOST_FILES]
 
 
 def _on(device: int, path: str) -> bool:
@@ -541,7 +541,7 @@ def _provide() -> None:
         "    def __new__(cls, text):\n"
         "        return super().__new__(cls, (int(part) for part in text.split('.')))\n"
     )
-    found = importlib.util.find_spec("mininet")
-    for place in found.submodule_search_locations or () if found else ():
+    module_spec = importlib.util.find_spec("mininet")
+    for place in module_spec.submodule_search_locations or () if module_spec else ():
         (fallback / "mininet").symlink_to(place)
         break

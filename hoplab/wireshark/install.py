@@ -54,17 +54,17 @@ def folders() -> Folders:
     configuration = Path(home).expanduser() / "wireshark"
     extcap = None
     for program in ("tshark", "wireshark"):
-        found = shutil.which(program)
-        if not found:
+        program_path = shutil.which(program)
+        if not program_path:
             continue
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            said = subprocess.run(
-                [found, "-G", "folders"], capture_output=True, text=True, timeout=20
+            text = subprocess.run(
+                [program_path, "-G", "folders"], capture_output=True, text=True, timeout=20
             ).stdout
-            known = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
-            configuration = Path(known.get("Personal configuration", str(configuration)).strip())
+            by_title = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+            configuration = Path(by_title.get("Personal configuration", str(configuration)).strip())
             # Wireshark 4.0 does not list it and looks below its configuration; later ones list it.
-            listed = known.get("Personal Extcap path", "").strip()
+            listed = by_title.get("Personal Extcap path", "").strip()
             extcap = Path(listed) if listed else None
             break
     return Folders(configuration, extcap or configuration / "extcap")
@@ -146,21 +146,21 @@ def install() -> Done:
 
 def uninstall() -> Done:
     """Take away what `install` put there."""
-    note, done = _read_note(), Done()
+    note, changes = _read_note(), Done()
     for name, checksum in note["files"].items():
         path = Path(name)
         if not path.exists():
             continue
         if _sum(path) != checksum and not _kept(path):
-            done.kept.append(path)
+            changes.kept.append(path)
             continue
         path.unlink()
-        done.files.append(path)
+        changes.files.append(path)
     for name in reversed(list(note["folders"])):
         with contextlib.suppress(OSError):  # not empty: somebody else's things are in it
             os.rmdir(name)
     _note().unlink(missing_ok=True)
-    return done
+    return changes
 
 
 def _kept(path: Path) -> bool:
@@ -170,11 +170,11 @@ def _kept(path: Path) -> bool:
 
 def _missing(folder: Path) -> list[Path]:
     """The folder and its parents that are not there, the innermost first."""
-    found = []
+    folders = []
     while not folder.exists():
-        found.append(folder)
+        folders.append(folder)
         folder = folder.parent
-    return found
+    return folders
 
 
 def _sum(path: Path) -> str:
