@@ -25,6 +25,7 @@ from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.sentences import say
 from hoplab.story import tell
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.tell import Story
@@ -87,12 +88,20 @@ def read(
                 raise
     except (OSError, ValueError) as error:
         raise LabError(
-            f"the run in {folder} cannot be read: {error}",
-            f"a run folder holds {STATE} and {CAPTURE}: hoplab visit --save DIR makes one",
+            say(
+                "the run in {folder} cannot be read: {error}",
+                folder=str(folder),
+                error=str(error),
+            ),
+            say(
+                "a run folder holds {file} and {file2}: hoplab visit --save DIR makes one",
+                file=STATE,
+                file2=CAPTURE,
+            ),
             Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
         ) from error
     hops = [hop for journey in followed.journeys for hop in journey.hops()]
-    told = tell.tell(
+    story = tell.tell(
         wiring,
         followed.journeys,
         request=tell.Request(url, host, said) if url else None,
@@ -112,7 +121,7 @@ def read(
         coverage=followed.coverage,
         faults=faults,
     )
-    return Run(folder, wiring, followed.frames, told)
+    return Run(folder, wiring, followed.frames, story)
 
 
 @dataclass(frozen=True)
@@ -143,9 +152,9 @@ def _follow(wiring: Wiring, path: Path) -> _Followed:
     seen_by = coverage(wiring, capture, ports, last_ns)
     follower = Follower(wiring, ports=ports, lossy=seen_by.lossy)
     journeys = follower.follow(frames)
-    known = {seen.number: seen for seen in frames if ports[seen.port] is not None}
+    placed = {seen.number: seen for seen in frames if ports[seen.port] is not None}
     heard = channel if any(spoken) else None
-    return _Followed(journeys, known, heard, seen_by, follower.ignored)
+    return _Followed(journeys, placed, heard, seen_by, follower.ignored)
 
 
 def coverage(
@@ -270,8 +279,8 @@ def _head(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise LabError(
-            f"{path} cannot be read: {error}",
-            "without that file the run is told by its frames alone: move it away",
+            say("{path} cannot be read: {error}", path=str(path), error=str(error)),
+            say("without that file the run is told by its frames alone: move it away"),
             Exit.BAD_INPUT,
         ) from error
     return data if isinstance(data, dict) else {}

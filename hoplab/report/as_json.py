@@ -126,13 +126,13 @@ def _step(step: Step, kept: set[int]) -> dict[str, Any]:
         "trips": [number for number in step.trips if number in kept],
         "mapping": [
             {
-                "textbook": one.textbook,
-                "trips": [number for number in one.trips if number in kept],
-                "real": one.real,
+                "textbook": row.textbook,
+                "trips": [number for number in row.trips if number in kept],
+                "real": row.real,
             }
-            for one in step.mapping
+            for row in step.mapping
         ],
-        "remarks": [{"code": one.code, "text": one.text} for one in step.remarks],
+        "remarks": [{"code": remark.code, "text": remark.text} for remark in step.remarks],
     }
 
 
@@ -156,19 +156,19 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "path": trip.path,
         "fan": trip.fan,
         "delivered": trip.delivered,
-        "ignored": [{"node": one.node, "by": one.by, "leg": one.leg} for one in trip.ignored],
+        "ignored": [{"node": copy.node, "by": copy.by, "leg": copy.leg} for copy in trip.ignored],
         "switches": [
             {
-                "node": one.node,
-                "leg": one.leg,
-                "out": one.out,
-                "of": one.of,
-                "flooded": one.flooded,
-                "due": one.due,
+                "node": copies.node,
+                "leg": copies.leg,
+                "out": copies.out,
+                "of": copies.of,
+                "flooded": copies.flooded,
+                "due": copies.due,
             }
-            for one in trip.fanouts
+            for copies in trip.fanouts
         ],
-        "routers": [_rewrite(one) for one in trip.rewrites],
+        "routers": [_rewrite(rewrite) for rewrite in trip.rewrites],
         "lost": [leg.index for leg in trip.lost],
         "ended": trip.ended,
         "cause": trip.cause,
@@ -178,17 +178,17 @@ def _trip(trip: Trip) -> dict[str, Any]:
         **({"under_way": True} if trip.under_way else {}),
         **({"proved": True} if trip.proved else {}),
         **({"storm": _storm(trip.storm)} if trip.storm is not None else {}),
-        "decisions": [decision(one) for one in trip.decisions],
+        "decisions": [decision(each) for each in trip.decisions],
         "legs": [_leg(leg) for leg in trip.legs],
     }
 
 
-def _storm(one: Storm) -> dict[str, Any]:
+def _storm(storm: Storm) -> dict[str, Any]:
     return {
-        "node": one.node,
-        "back": one.back,
-        "ms": _ms(one.ms),
-        "frames": one.frames,
+        "node": storm.node,
+        "back": storm.back,
+        "ms": _ms(storm.ms),
+        "frames": storm.frames,
         "untold": [
             {
                 "from": rest.tail_interface,
@@ -196,51 +196,51 @@ def _storm(one: Storm) -> dict[str, Any]:
                 "frames": rest.frames,
                 "arrived": rest.arrived,
             }
-            for rest in one.rest
+            for rest in storm.rest
         ],
     }
 
 
-def decision(one: Decision) -> dict[str, Any]:
+def decision(made: Decision) -> dict[str, Any]:
     """What a switch was told, or did by itself."""
     return {
-        "node": one.node,
-        "leg": one.leg,
-        "by": one.by,
-        "sentence": one.sentence,
-        "answer": one.answer,
-        "wait_ms": _ms(one.wait_ms),
-        "packet_in": one.packet_in or None,
-        "packet_out": one.packet_out or None,
-        "flow": one.flow,
-        "installed": list(one.installed),
-        "missed": one.missed,
+        "node": made.node,
+        "leg": made.leg,
+        "by": made.by,
+        "sentence": made.sentence,
+        "answer": made.answer,
+        "wait_ms": _ms(made.wait_ms),
+        "packet_in": made.packet_in or None,
+        "packet_out": made.packet_out or None,
+        "flow": made.flow,
+        "installed": list(made.installed),
+        "missed": made.missed,
     }
 
 
-def _rewrite(one: Rewrite) -> dict[str, Any]:
+def _rewrite(rewrite: Rewrite) -> dict[str, Any]:
     return {
-        "node": one.node,
-        "leg": one.leg,
+        "node": rewrite.node,
+        "leg": rewrite.leg,
         "before": {
-            "src_mac": one.src_mac_before,
-            "dst_mac": one.dst_mac_before,
-            "src_owner": one.src_owner_before,
-            "dst_owner": one.dst_owner_before,
-            "src": one.src_before,
-            "dst": one.dst_before,
-            "ttl": one.ttl_before,
+            "src_mac": rewrite.src_mac_before,
+            "dst_mac": rewrite.dst_mac_before,
+            "src_owner": rewrite.src_owner_before,
+            "dst_owner": rewrite.dst_owner_before,
+            "src": rewrite.src_before,
+            "dst": rewrite.dst_before,
+            "ttl": rewrite.ttl_before,
         },
         "after": {
-            "src_mac": one.src_mac_after,
-            "dst_mac": one.dst_mac_after,
-            "src_owner": one.src_owner_after,
-            "dst_owner": one.next_hop,
-            "src": one.src_after,
-            "dst": one.dst_after,
-            "ttl": one.ttl_after,
+            "src_mac": rewrite.src_mac_after,
+            "dst_mac": rewrite.dst_mac_after,
+            "src_owner": rewrite.src_owner_after,
+            "dst_owner": rewrite.next_hop,
+            "src": rewrite.src_after,
+            "dst": rewrite.dst_after,
+            "ttl": rewrite.ttl_after,
         },
-        "translated": one.translated,
+        "translated": rewrite.translated,
     }
 
 

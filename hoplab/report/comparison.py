@@ -113,27 +113,29 @@ def _again(transfer: Transfer | None, tr: Language) -> str:
 
 def _links(page: Page, sides: Sequence[tuple[str, Summary]]) -> None:
     tr = page.tr
-    every = [{_ends(link): link for link in each.links} for _, each in sides]
-    ends = list(dict.fromkeys(key for each in every for key in each))
-    ends = [key for key in ends if any(key in each and each[key].bytes for each in every)]
+    every = [{_ends(link): link for link in summary.links} for _, summary in sides]
+    ends = _used(every)
     if not ends:
         return
     page.rule(tr(term("Bytes on every cable, and the part that its host had no use for")))
-    names = _names([next(each[key] for each in every if key in each) for key in ends])
+    names = _names([next(links[key] for links in every if key in links) for key in ends])
     directions = len(sides) == 2
     counted = ["→", "←"] if directions else [tr(term("bytes"))]
     heads = ["", *[*counted, tr(term("no use"))] * len(sides)]
-    rows = []
-    for key, name in zip(ends[:MOST_LINKS], names, strict=False):
-        row = [name]
-        for each in every:
-            link = each.get(key)
-            row += _cells(link, directions)
-        rows.append(row)
+    rows = [
+        [name, *(cell for links in every for cell in _cells(links.get(key), directions))]
+        for key, name in zip(ends[:MOST_LINKS], names, strict=False)
+    ]
     page.line(_over(page, rows, heads, [name for name, _ in sides]), "dim")
     _table(page, heads, rows)
     if len(ends) > MOST_LINKS:
         page.wrap(tr(say("and {n:,} more", n=len(ends) - MOST_LINKS)), 3)
+
+
+def _used(every: Sequence[dict[tuple[str, str], LinkCount]]) -> list[tuple[str, str]]:
+    """The ends of the cables over which something went in any of the runs."""
+    ends = dict.fromkeys(key for links in every for key in links)
+    return [key for key in ends if any(key in links and links[key].bytes for links in every)]
 
 
 def _cells(link: LinkCount | None, directions: bool) -> list[str]:

@@ -28,12 +28,12 @@ def drawing(runs: Sequence[Run], tr: Language) -> str:
         drawn = arrange(run.wiring, story.setting.host)
         placed.heading(name + tr.value(phrases.title(story)))
         placed.put(topology(drawn, run.wiring, story.summary, tr), drawn.width, drawn.height)
-        told = chosen(story, MOST_PACKETS)
-        for step, part in zip(story.steps[:MOST_STEPS], told, strict=False):
-            if part:
+        chosen_parts = chosen(story, MOST_PACKETS)
+        for step, parts in zip(story.steps[:MOST_STEPS], chosen_parts, strict=False):
+            if parts:
                 number = f"{step.number}  " if step.number else ""
                 placed.heading(number + tr(step.heading))
-                made = sequence(part, drawn.order(), tr, title=tr(step.heading))
+                made = sequence(parts, drawn.order(), tr, title=tr(step.heading))
                 placed.put(made, *_size(made))
     width, height = round(placed.width) + GAP, round(placed.y)
     sheet = tag("rect", width=width, height=height, cls="sheet")

@@ -197,8 +197,8 @@ def _bytes(trip: Trip, frames: Frames, tr: Language) -> Markup:
     for data, legs in different.items():
         first = f"{legs[0].tail_interface} → {legs[0].head_interface or '-'}"
         size = tr(number_of("{n:,} byte", "{n:,} bytes", len(data)))
-        others = number_of("and on {n:,} more link", "and on {n:,} more links", len(legs) - 1)
-        also = f" · {tr(others)}" if len(legs) > 1 else ""
+        links = number_of("and on {n:,} more link", "and on {n:,} more links", len(legs) - 1)
+        also = f" · {tr(links)}" if len(legs) > 1 else ""
         summary = tag("summary", tag("span", first, cls="mono"), f" · {size}", also)
         parts.append(tag("details", summary, hex_view(data, tr), cls="bytes"))
     return join(parts)

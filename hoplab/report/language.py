@@ -121,15 +121,6 @@ class Language:
         """What stands between a sentence and the next one: in Chinese, nothing."""
         return self(say("{first} {second}", first="", second=""))
 
-    def aside(self, text: str) -> str:
-        """' (text)', behind a word: Chinese has wide brackets, which need no space."""
-        return f"（{text}）" if self.code == "zh" else f" ({text})"  # noqa: RUF001
-
-    def label(self, label: str, text: str) -> str:
-        """'why: text': after a wide colon stands no space."""
-        said = self(label)
-        return said + text if said.endswith("：") else f"{said} {text}"  # noqa: RUF001
-
     def _filled(self, sentence: Sentence) -> str:
         """The sentence's template in this language, with its values."""
         if sentence.plural:

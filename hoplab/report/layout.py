@@ -114,30 +114,30 @@ def _box(wiring: Wiring, name: str, kind: str) -> Box:
 
 
 def _neighbours(wiring: Wiring) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {name: set() for name in wiring.nodes}
+    neighbours: dict[str, set[str]] = {name: set() for name in wiring.nodes}
     for port, interface in enumerate(wiring.interfaces):
         peer = wiring.peer(port)
         if peer is not None and wiring.node_name(peer) != interface.node:
-            found[interface.node].add(wiring.node_name(peer))
-    return {name: sorted(others, key=natural) for name, others in found.items()}
+            neighbours[interface.node].add(wiring.node_name(peer))
+    return {name: sorted(names, key=natural) for name, names in neighbours.items()}
 
 
 def _wires(wiring: Wiring, picture: Picture) -> None:
     for port, interface in enumerate(wiring.interfaces):
         peer = wiring.peer(port)
         if peer is not None and peer > port:
-            other = wiring.interface(peer)
-            picture.wires.append(Wire(interface.node, other.node, interface.name, other.name))
+            far = wiring.interface(peer)
+            picture.wires.append(Wire(interface.node, far.node, interface.name, far.name))
 
 
 def _reach(start: str, neighbours: dict[str, list[str]]) -> set[str]:
-    found, todo = {start}, [start]
+    reached, todo = {start}, [start]
     while todo:
-        for other in neighbours[todo.pop()]:
-            if other not in found:
-                found.add(other)
-                todo.append(other)
-    return found
+        for neighbour in neighbours[todo.pop()]:
+            if neighbour not in reached:
+                reached.add(neighbour)
+                todo.append(neighbour)
+    return reached
 
 
 def _root(
@@ -149,10 +149,10 @@ def _root(
             name
             for name in sorted(part, key=natural)
             if wiring.kind(name) != "host"
-            and sum(wiring.kind(other) != "host" for other in neighbours[name]) <= 1
+            and sum(wiring.kind(near) != "host" for near in neighbours[name]) <= 1
         ]
         return ends[0] if ends else start
-    inner = [other for other in neighbours[start] if wiring.kind(other) != "host"]
+    inner = [near for near in neighbours[start] if wiring.kind(near) != "host"]
     return inner[0] if inner else start
 
 
@@ -170,11 +170,11 @@ def _grow(
     while level:
         following = []
         for name in level:
-            for other in neighbours[name]:
-                if other not in seen:
-                    seen.add(other)
-                    children[name].append(other)
-                    following.append(other)
+            for child in neighbours[name]:
+                if child not in seen:
+                    seen.add(child)
+                    children[name].append(child)
+                    following.append(child)
         level = following
     leaves = [name for name in children[root] if not children[name]]
     leaves.sort(key=lambda name: name != start)
@@ -211,7 +211,7 @@ def _measure(
         stack.extend(rest if name == root else children[name])
     for name in reversed(order):
         below = rest if name == root else children[name]
-        total = sum(heights[other] + GAP_Y for other in below) - GAP_Y
+        total = sum(heights[child] + GAP_Y for child in below) - GAP_Y
         heights[name] = max(picture.boxes[name].height, total)
 
 
@@ -229,11 +229,11 @@ def _place(
         box = picture.boxes[name]
         box.column, box.y = column, y + heights[name] / 2
         below = rest if name == root else children[name]
-        total = sum(heights[other] + GAP_Y for other in below) - GAP_Y
+        total = sum(heights[child] + GAP_Y for child in below) - GAP_Y
         at = y + (heights[name] - total) / 2
-        for other in below:
-            stack.append((other, column + 1, at))
-            at += heights[other] + GAP_Y
+        for child in below:
+            stack.append((child, column + 1, at))
+            at += heights[child] + GAP_Y
 
 
 def _columns(picture: Picture) -> None:
@@ -265,10 +265,10 @@ def _ends(picture: Picture) -> None:
         box = picture.boxes[node]
         ends.sort(key=lambda end: (end[0], end[1].left_interface))
         step = min(PORT * 1.4, (box.height - 6) / len(ends))
-        for place, (_, wire, which) in enumerate(ends):
+        for place, (_, wire, end) in enumerate(ends):
             x = box.x + side * box.width / 2
             y = box.y + (place - (len(ends) - 1) / 2) * step
-            if which == 1:
+            if end == 1:
                 wire.x1, wire.y1 = x, y
             else:
                 wire.x2, wire.y2 = x, y

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hoplab.report import numbers, phrases
 from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
@@ -163,22 +163,27 @@ def _sequence(out: list[str], trips: list[Trip], order: list[str], tr: Language)
             rest = tr(phrases.more_packets(len(trips) - place))
             out.append(f"  Note over {ids[nodes[0]]}: {_mermaid(rest)}")
             break
-        ignored = {copy.leg for copy in trip.ignored}
-        ttl = {rewrite.leg: rewrite.ttl_after for rewrite in trip.rewrites}
-        for leg in trip.legs:
-            label = f"#{trip.number} {tr(trip.title)}" if leg.index == 0 else f"#{trip.number}"
-            if ttl.get(leg.index) is not None:
-                label += f" TTL {ttl[leg.index]}"
-            if leg.index in ignored:
-                label = tr(say("{label} (ignored)", label=label))
-            arrow = "-x" if leg.lost else "--)" if leg.index in ignored else "->>"
-            head = ids.get(leg.head, ids.get(leg.tail, ""))
-            out.append(f"  {ids[leg.tail or leg.head]}{arrow}{head}: {_mermaid(label)}")
+        _messages(out, trip, ids, tr)
         drawn += len(trip.legs)
         if trip.frames > len(trip.legs):
             rest = tr(phrases.more_frames_of_storm(trip.frames - len(trip.legs)))
             out.append(f"  Note over {ids[nodes[0]]}: {_mermaid(rest)}")
     out += ["```", ""]
+
+
+def _messages(out: list[str], trip: Trip, ids: Mapping[str, str], tr: Language) -> None:
+    """A packet's frames, each as a message of the diagram, which calls the nodes by `ids`."""
+    ignored = {copy.leg for copy in trip.ignored}
+    ttl = {rewrite.leg: rewrite.ttl_after for rewrite in trip.rewrites}
+    for leg in trip.legs:
+        label = f"#{trip.number} {tr(trip.title)}" if leg.index == 0 else f"#{trip.number}"
+        if ttl.get(leg.index) is not None:
+            label += f" TTL {ttl[leg.index]}"
+        if leg.index in ignored:
+            label = tr(say("{label} (ignored)", label=label))
+        arrow = "-x" if leg.lost else "--)" if leg.index in ignored else "->>"
+        head = ids.get(leg.head, ids.get(leg.tail, ""))
+        out.append(f"  {ids[leg.tail or leg.head]}{arrow}{head}: {_mermaid(label)}")
 
 
 def _packet(out: list[str], trip: Trip, tr: Language) -> None:
@@ -197,13 +202,16 @@ def _packet(out: list[str], trip: Trip, tr: Language) -> None:
         out.append(f"  - **✗ {text(tr(trip.ended))}**")
 
 
-def _rewrite(one: Rewrite) -> str:
+def _rewrite(rewrite: Rewrite) -> str:
     """What a router did: MACs, TTL, and the IP addresses where they changed."""
-    before = f"{one.src_mac_before} → {one.dst_mac_before}"
-    after = f"{one.src_mac_after} → {one.dst_mac_after}"
-    line = f"{one.node}: MAC {before} ⇒ {after}, TTL {one.ttl_before} → {one.ttl_after}"
-    if one.translated:
-        line += f", IP {one.src_before} → {one.dst_before} ⇒ {one.src_after} → {one.dst_after}"
+    before = f"{rewrite.src_mac_before} → {rewrite.dst_mac_before}"
+    after = f"{rewrite.src_mac_after} → {rewrite.dst_mac_after}"
+    ttl = f"TTL {rewrite.ttl_before} → {rewrite.ttl_after}"
+    line = f"{rewrite.node}: MAC {before} ⇒ {after}, {ttl}"
+    if rewrite.translated:
+        addresses = f"{rewrite.src_before} → {rewrite.dst_before}"
+        translated = f"{rewrite.src_after} → {rewrite.dst_after}"
+        line = f"{line}, IP {addresses} ⇒ {translated}"
     return text(line)
 
 

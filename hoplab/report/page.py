@@ -314,18 +314,26 @@ def _tags(trip: Trip, tr: Language) -> Markup | None:
         out.append(tag("span", tr(text)))
     if any(each.by == "nobody" for each in trip.decisions):
         out.append(tag("span", tr(term("no controller at that moment")), cls="warn"))
-    if trip.storm is not None:
-        storm = number_of("a storm of {n:,} frame", "a storm of {n:,} frames", trip.frames)
-        out.append(tag("b", "⟳ ", tr(storm), cls="bad"))
-    elif trip.lost and trip.fate in ("", "lost"):
-        out.append(tag("b", "✗ ", tr(term("lost")), cls="bad"))
-    elif trip.fate == "cut":
-        out.append(tag("span", "… ", tr(term("the capture ended"))))
-    elif trip.ended:
-        out.append(tag("b", "✗ ", tr(term("went no further")), cls="bad"))
+    fate = _fate(trip, tr)
+    if fate is not None:
+        out.append(fate)
     if not out:
         return None
     return tag("span", [part for piece in out for part in (piece, " · ")][:-1], cls="tags")
+
+
+def _fate(trip: Trip, tr: Language) -> Markup | None:
+    """What became of a packet that did not simply arrive."""
+    if trip.storm is not None:
+        storm = number_of("a storm of {n:,} frame", "a storm of {n:,} frames", trip.frames)
+        return tag("b", "⟳ ", tr(storm), cls="bad")
+    if trip.lost and trip.fate in ("", "lost"):
+        return tag("b", "✗ ", tr(term("lost")), cls="bad")
+    if trip.fate == "cut":
+        return tag("span", "… ", tr(term("the capture ended")))
+    if trip.ended:
+        return tag("b", "✗ ", tr(term("went no further")), cls="bad")
+    return None
 
 
 def _mapping(step: Step, links: Links, tr: Language) -> Markup | None:

@@ -173,15 +173,7 @@ def _arrow(canvas: _Canvas, leg: Leg, ignored: bool, final: bool, label: str) ->
     )
     parts = [tag("title", tr(listed([hint, term("ignored")]) if ignored else hint))]
     if leg.lost:
-        middle = (x1 + x2) / 2
-        cross = f"M{middle - 4:.1f} {y - 4}l8 8M{middle + 4:.1f} {y - 4}l-8 8"
-        parts += [
-            tag("line", x1=x1, y1=y, x2=middle, y2=y, cls="arrow"),
-            tag("path", d=cross, cls="cross"),
-            tag("text", tr(term("lost")), x=middle + away * 10, y=y + 4, cls="mark bad",
-                text_anchor="start" if away > 0 else "end"),
-        ]  # fmt: skip
-        return tag("g", *parts, cls="frame lost")
+        return tag("g", *parts, *_lost(x1, x2, y, tr), cls="frame lost")
     if leg.unseen:
         parts.append(
             tag("text", "?", x=x2 - away * 14, y=y - 3.5, cls="mark", text_anchor="middle")
@@ -200,6 +192,19 @@ def _arrow(canvas: _Canvas, leg: Leg, ignored: bool, final: bool, label: str) ->
                 text_anchor="start" if away > 0 else "end")
         )  # fmt: skip
     return tag("g", *parts, cls="frame ignored" if ignored else "frame")
+
+
+def _lost(x1: float, x2: float, y: float, tr: Language) -> list[Markup]:
+    """An arrow from x1 that ends in a cross half-way to x2."""
+    away = 1 if x2 >= x1 else -1
+    middle = (x1 + x2) / 2
+    cross = f"M{middle - 4:.1f} {y - 4}l8 8M{middle + 4:.1f} {y - 4}l-8 8"
+    return [
+        tag("line", x1=x1, y1=y, x2=middle, y2=y, cls="arrow"),
+        tag("path", d=cross, cls="cross"),
+        tag("text", tr(term("lost")), x=middle + away * 10, y=y + 4, cls="mark bad",
+            text_anchor="start" if away > 0 else "end"),
+    ]  # fmt: skip
 
 
 LEGEND = term(

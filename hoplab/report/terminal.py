@@ -37,7 +37,7 @@ from hoplab.report.trip_lines import (
 from hoplab.sentences import listed, say, term
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.live import News
-from hoplab.story.records import Step, Story
+from hoplab.story.records import Step, Story, Trip
 from hoplab.story.storms import storming
 
 DETAILS = ("brief", "normal", "full")
@@ -148,15 +148,25 @@ def _step(page: Page, story: Story, step: Step) -> None:
         page.line()
     every = page.detail == "full" and not page.stormy
     for part in trips if every else parts(trips, stormy=page.stormy):
-        number = part.trips[0].number if isinstance(part, Fold) else part.number
-        with page.part(say("packet #{packet}", packet=number)):
-            if isinstance(part, Fold):
-                page.wrap(f"… {page.tr(part.sentence())}", page.indent, "dim", hang=2)
-            else:
-                trip_lines(page, part)
+        _part(page, part)
     if step.mapping:
         page.line()
         _mapping(page, step)
+    _remarks(page, step)
+
+
+def _part(page: Page, part: Trip | Fold) -> None:
+    """A packet, or a line that counts several."""
+    number = part.trips[0].number if isinstance(part, Fold) else part.number
+    with page.part(say("packet #{packet}", packet=number)):
+        if isinstance(part, Fold):
+            page.wrap(f"… {page.tr(part.sentence())}", page.indent, "dim", hang=2)
+        else:
+            trip_lines(page, part)
+
+
+def _remarks(page: Page, step: Step) -> None:
+    """What is remarkable about a step; in a storm once for all steps."""
     remarks = [
         remark
         for remark in step.remarks
