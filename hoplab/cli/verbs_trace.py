@@ -402,7 +402,8 @@ class _Lab:
         lines = runs.waterfall(self.run.output)
         if lines:
             print(f"  {output.tr(phrases.WATERFALL)}")
-            print("\n".join(f"  {line}" for line in lines) + "\n")
+            legible = map(output.tr, phrases.waterfall(lines))
+            print("\n".join(f"  {line}" for line in legible) + "\n")
 
     def _footer(self) -> None:
         """Where the run is kept, and what may be done next."""

@@ -80,7 +80,7 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
     if run.waterfall:
         # indented by four: nothing in it ends the block
         picture = ["    " + "".join(c if c.isprintable() else "\ufffd" for c in line)
-                   for line in run.waterfall]  # fmt: skip
+                   for line in map(tr.value, phrases.waterfall(run.waterfall))]  # fmt: skip
         out += [text(tr(phrases.WATERFALL)), "", *picture, ""]
     out += [f"## {text(tr(term('In numbers')))}", ""]
     _numbers(out, story.summary, tr)

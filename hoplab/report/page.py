@@ -170,7 +170,8 @@ def _waterfall(run: Run, tr: Language) -> Markup | None:
         return None
     words = tr(phrases.WATERFALL)
     # can be scrolled, hence reached by the keyboard
-    lines = tag("pre", "\n".join(run.waterfall), tabindex="0", role="region", aria_label=words)
+    text = "\n".join(map(tr.value, phrases.waterfall(run.waterfall)))
+    lines = tag("pre", text, tabindex="0", role="region", aria_label=words)
     return tag("section", tag("h3", words), lines, cls="waterfall")
 
 

@@ -8,7 +8,7 @@ and layout, which are their readers' own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hoplab.sentences import Sentence, Together, listed, number_of, say, term, together
 from hoplab.story.records import Health, Setting, Story, Trip
@@ -20,6 +20,9 @@ LEGEND = term(
 )
 NOTHING_SEEN = term("Not one frame on any link.")
 WATERFALL = term("What the client waited for, by its own clock:")
+WATERFALL_LEGEND = term(
+    "  . name   + connect   * TLS   - wait   # receive      on: which connection"
+)
 MAPPING = (term("textbook"), term("packets"), term("really"))  # heads of the table of a step
 
 
@@ -43,6 +46,12 @@ def places(setting: Setting) -> list[Sentence]:
     if setting.datapath:
         named.append(say("datapath {name}", name=setting.datapath))
     return named
+
+
+def waterfall(lines: Iterable[str]) -> list[str]:
+    """The client's picture of what it waited for: its own lines, but for the one that says what
+    the signs in them mean."""
+    return [WATERFALL_LEGEND if line == WATERFALL_LEGEND else line for line in lines]
 
 
 def flooded_by(trip: Trip) -> Sentence | None:
