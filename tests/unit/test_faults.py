@@ -46,7 +46,7 @@ PARTS = {
     (runs.Follower, "follow"): "where frames went",
     (terminal, "_header"): "the head of the story",
     (terminal, "_outcome"): "how it ended",
-    (terminal, "_summary"): "the numbers",
+    (terminal, "summary_lines"): "the numbers",
     (terminal, "_mapping"): "the step DNS: from the name to the address",
     (as_json, "_outcome"): "how it ended in JSON",
     (as_json, "_step"): "the step arp in JSON",
@@ -78,7 +78,7 @@ def test_the_rest_of_the_story_is_told(
 
 
 @pytest.mark.parametrize(
-    ("where", "name"), [(tell, "tell_trip"), (terminal, "_trip"), (as_json, "_trip")]
+    ("where", "name"), [(tell, "tell_trip"), (terminal, "trip_lines"), (as_json, "_trip")]
 )
 def test_one_packet_alone_is_missing(
     where: Any, name: str, monkeypatch: pytest.MonkeyPatch

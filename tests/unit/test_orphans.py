@@ -74,7 +74,7 @@ def test_a_frame_without_a_place_is_told(
     said = f"{count} frames that fit no known way; the numbers may be a little low."
     for text in (render(run.story), markdown([run], language("en")), page([run], language("en"))):
         assert said in " ".join(text.split()) and COMPLETE not in text
-    assert f"{count} 个帧与已知的路不符" in render(run.story, tr=language("zh"))
+    assert f"{count} 个帧与已知的路径都不符" in render(run.story, tr=language("zh"))
     whole = runs.reopen(RUNS / name).story
     assert [trip.title for trip in run.story.trips] == [trip.title for trip in whole.trips]
 
