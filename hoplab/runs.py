@@ -107,7 +107,7 @@ def read(
         request=tell.Request(url, host, said) if url else None,
         host=host,
         command=command,
-        said=said,
+        complaint=said,
         exit_code=exit_code,
         late=late,
         interrupted=interrupted,

@@ -65,19 +65,19 @@ class Listener:
             return []
         stream = self._streams.setdefault((connection, up), _Stream())
         _append(stream, tcp.seq, packet.payload)
-        said = [
+        messages = [
             ChannelMessage(seen.t_ns, seen.number, connection, up, openflow.decode(raw))
             for raw in openflow.split(stream.rest)
         ]
         if tcp.fin or tcp.rst:
-            said.append(ChannelMessage(seen.t_ns, seen.number, connection, up, _CLOSED))
-        return said
+            messages.append(ChannelMessage(seen.t_ns, seen.number, connection, up, _CLOSED))
+        return messages
 
 
 def conversation(observations: Iterable[Observation]) -> list[ChannelMessage]:
     """All messages, in order of time."""
     listener = Listener()
-    return [said for seen in observations for said in listener.feed(seen)]
+    return [message for seen in observations for message in listener.feed(seen)]
 
 
 def _append(stream: _Stream, seq: int, data: bytes) -> None:

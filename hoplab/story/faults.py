@@ -5,7 +5,7 @@ What lives here: how a part is guarded. What must not: what the parts are (`tell
 renderers), and who prints this.
 
 >>> faults = Faults()
->>> with faults.part("why packets came"):
+>>> with faults.part(term("why packets came")):
 ...     lookups = find_causes(places, trips)
 >>> for line in faults.lines():
 ...     print(line)
@@ -20,6 +20,8 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from hoplab.sentences import say
 
 _MOST = 5  # faults that are named; one fault in a packet is often one in thousands
 
@@ -55,9 +57,12 @@ class Faults:
 
     def lines(self) -> list[str]:
         """'why packets came (IndexError: list index out of range, causes.py:120)'."""
-        named = [f"{fault.part} ({fault.error})" for fault in self.all[:_MOST]]
+        named: list[str] = [
+            say("{part} ({error})", part=fault.part, error=fault.error)
+            for fault in self.all[:_MOST]
+        ]
         more = len(self.all) - len(named)
-        return [*named, f"and {more:,} more"] if more else named
+        return [*named, say("and {n:,} more", n=more)] if more else named
 
     def as_data(self) -> list[dict[str, str]]:
         """For JSON."""

@@ -68,7 +68,7 @@ class Exchange:
     @property
     def heard_ns(self) -> int:
         """When the server had the whole request, 0 if that is not known."""
-        times = [one.arrived_ns for one in self.asked_in]
+        times = [sending.arrived_ns for sending in self.asked_in]
         return max(times, default=0) if all(times) else 0
 
     @property
@@ -79,7 +79,7 @@ class Exchange:
     @property
     def ended_ns(self) -> int:
         """When the last byte of the response came, of those that came at all."""
-        return max((one.arrived_ns for one in self.answered_in), default=0)
+        return max((sending.arrived_ns for sending in self.answered_in), default=0)
 
 
 class _Part(Enum):
@@ -166,8 +166,7 @@ class _Messages:
         blank = _BLANK.search(self._text)
         text = bytes(self._text[: blank.end()] if blank else self._text)
         head = wire_http.parse(text)
-        half = b"\n" not in text and text[:1].isupper() and len(text) < _HEAD_MOST
-        if head is None and half:
+        if head is None and _may_become_a_head(text):
             return b""
         if head is None or not self._mine(head) or len(text) > _HEAD_MOST:
             self.foreign += len(text)
@@ -176,12 +175,14 @@ class _Messages:
         if not self._begun:
             self._begin(head, self._head_in[0])
             self._begun = True
-        for one in self._head_in:
-            self._carry(one, 0)
+        for carrier in self._head_in:
+            self._carry(carrier, 0)
         self._head_in.clear()
-        if blank is None:
-            return b""
-        rest = bytes(self._text[blank.end() :])
+        return self._end_head(head, text, blank.end()) if blank is not None else b""
+
+    def _end_head(self, head: HttpStart, text: bytes, end: int) -> bytes:
+        """The head is complete. Returns what follows it."""
+        rest = bytes(self._text[end:])
         self._text.clear()
         self._begun = False
         self._part = self._complete(head, _fields(text))
@@ -225,6 +226,11 @@ class _Messages:
         return rest
 
 
+def _may_become_a_head(text: bytes) -> bool:
+    """The beginning of a first line, which is not complete yet."""
+    return b"\n" not in text and text[:1].isupper() and len(text) < _HEAD_MOST
+
+
 class _Requests(_Messages):
     """What the client says."""
 
@@ -254,42 +260,47 @@ class _Responses(_Messages):
         super().__init__()
         self._exchanges = exchanges
         self._next = 0  # the first request that has no response yet
-        self._one: Exchange | None = None  # what is being answered
+        self._exchange: Exchange | None = None  # what is being answered
 
     def _begin(self, head: HttpStart, sending: Sending) -> None:
-        self._one = None
+        self._exchange = None
         if _interim(head) or self._next == len(self._exchanges):
             return  # the real answer is still to come, or the request was not seen
-        one = self._one = self._exchanges[self._next]
+        exchange = self._exchange = self._exchanges[self._next]
         self._next += 1
-        one.response, one.status, one.reason = sending.trip, head.status, clean(head.reason, 40)
-        one.version = head.version
+        exchange.response, exchange.status = sending.trip, head.status
+        exchange.reason, exchange.version = clean(head.reason, 40), head.version
 
     def _carry(self, sending: Sending, content: int) -> None:
-        if self._one is not None:
-            self._one.body_bytes += content
-            _note(self._one.answered_in, sending)
+        if self._exchange is not None:
+            self._exchange.body_bytes += content
+            _note(self._exchange.answered_in, sending)
 
     def _end(self) -> None:
-        if self._one is not None:
-            self._one.unfinished = False
+        if self._exchange is not None:
+            self._exchange.unfinished = False
 
     def _complete(self, head: HttpStart, fields: dict[bytes, bytes]) -> _Part:
-        one, status = self._one, head.status or 0
+        exchange = self._exchange
         codings = fields.get(b"transfer-encoding", b"").lower()
-        method = one.method if one is not None else ""
-        if one is not None:
-            one.content_length = None if codings else head.content_length
-            one.closes = b"close" in fields.get(b"connection", b"").lower()
-            if status == 101:
-                one.upgrade = clean(fields.get(b"upgrade", b"").decode("latin-1"), 40)
+        part = self._following(head, codings, exchange.method if exchange is not None else "")
+        if exchange is not None:
+            exchange.content_length = None if codings else head.content_length
+            exchange.closes = b"close" in fields.get(b"connection", b"").lower()
+            exchange.unfinished = part is _Part.CHUNK_SIZE
+            if head.status == 101:
+                exchange.upgrade = clean(fields.get(b"upgrade", b"").decode("latin-1"), 40)
+        return part
+
+    def _following(self, head: HttpStart, codings: bytes, method: str) -> _Part:
+        """What follows the head of a response (RFC 9112, 6.3). method: of the request, "" if that
+        was not seen."""
+        status = head.status or 0
         if status == 101 or (method == "CONNECT" and status < 300):
             return _Part.UNKNOWN  # another protocol from here on
         if _interim(head) or method == "HEAD" or status in (204, 304):
             return _Part.HEAD
         if b"chunked" in codings:
-            if one is not None:
-                one.unfinished = True
             return _Part.CHUNK_SIZE
         return _Part.REST if codings or head.content_length is None else _Part.CONTENT
 
@@ -369,14 +380,14 @@ class Dialogue:
         the other protocol, as far as the capture has them."""
         return self._both[CLIENT].foreign, self._both[SERVER].foreign
 
-    def open(self, which: int, at: int) -> None:
+    def open(self, role: int, at: int) -> None:
         """The first byte of the client or the server will have this number."""
-        self._streams[which].open(at)
+        self._streams[role].open(at)
 
-    def take(self, which: int, start: int, size: int, data: bytes, sending: Sending) -> None:
+    def take(self, role: int, start: int, size: int, data: bytes, sending: Sending) -> None:
         """`size` bytes that were not sent before, and what the capture has of them."""
-        self._streams[which].take(start, size, data, sending)
+        self._streams[role].take(start, size, data, sending)
 
-    def acknowledged(self, which: int, upto: int, t_ns: int) -> None:
+    def acknowledged(self, role: int, upto: int, t_ns: int) -> None:
         """The other side has all bytes of this one before `upto`, captured or not."""
-        self._streams[which].acknowledged(upto, t_ns)
+        self._streams[role].acknowledged(upto, t_ns)

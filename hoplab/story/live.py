@@ -69,8 +69,8 @@ class News:
 
 
 @dataclass(slots=True)
-class _Said:
-    """What the reader has been told of a packet."""
+class _Shown:
+    """What a reader has read of a packet."""
 
     last_ns: int = 0
     causes: list[int] = field(default_factory=list)
@@ -81,7 +81,7 @@ class _Said:
 
 
 @dataclass(slots=True, eq=False)
-class _Told:
+class _Packet:
     """A packet. last_ns: when it was last seen to move, as far as `trip` knows; 0: it is not told
     yet. again_ns: when it is told though it does not rest. hurry: that has come.
 
@@ -98,7 +98,7 @@ class _Told:
     own: tuple[str, list[int], list[str]] = ("", [], [])
     arrivals: list[Arrival] = field(default_factory=list)
     sure: bool = False
-    said: _Said | None = None
+    shown: _Shown | None = None
 
 
 class Live:
@@ -114,19 +114,20 @@ class Live:
         self._follower = Follower(wiring, ports=ports)
         self._places = Places(wiring)
         self._connections = Connections()
-        self._told: dict[int, _Told] = {}  # by id of the first hop, which it keeps alive
-        self._recent: deque[_Told] = deque()  # by number
-        self._changed: dict[int, _Told] = {}  # by number; not all of it has been told
+        self._by_root: dict[int, _Packet] = {}  # by id of the first hop, which it keeps alive
+        self._recent: deque[_Packet] = deque()  # by number
+        self._changed: dict[int, _Packet] = {}  # by number; not all of it has been told
         self._started_ns = 0
         self._listener = Listener()
         self._heard: deque[ChannelMessage] = deque()
-        self._known = ChannelState()
+        self._state = ChannelState()
         self._stale = False  # something came that may be the cause of something
         self._evidence = Evidence(wiring)
 
     def cover(self, coverage: Coverage) -> None:
         """What is known by now of what the capture can see; before `finish`, that and its end."""
-        journeys = [told.journey for told in self._told.values()] if coverage.ended_ns else []
+        packets = self._by_root.values() if coverage.ended_ns else ()
+        journeys = [packet.journey for packet in packets]
         self._evidence = Evidence(self._wiring, coverage, journeys, whole=False)
 
     @property
@@ -145,17 +146,17 @@ class Live:
 
     def hear(self, observation: Observation) -> None:
         """Takes the next frame of the OpenFlow channel."""
-        found = self._listener.feed(observation)
-        self._heard.extend(found)
-        self._stale = self._stale or bool(found)
+        messages = self._listener.feed(observation)
+        self._heard.extend(messages)
+        self._stale = self._stale or bool(messages)
 
     def poll(self, now_ns: int) -> list[News]:
         """What has come to rest by now, in the order of the packets' numbers."""
         self._look(now_ns, final=False)
         for journey in self._follower.ready():
-            told = self._told.pop(id(journey.root), None)
-            if told is not None:
-                self._settle(told)
+            packet = self._by_root.pop(id(journey.root), None)
+            if packet is not None:
+                self._settle(packet)
         self._forget(now_ns)
         if self._stale:
             self._relate(now_ns)
@@ -164,8 +165,8 @@ class Live:
     def finish(self) -> list[News]:
         """All that is left. Nothing may be fed afterwards."""
         self._look(0, final=True)
-        for told in self._told.values():
-            self._settle(told)
+        for packet in self._by_root.values():
+            self._settle(packet)
         self._relate(None)
         return self._news(0, final=True)
 
@@ -176,142 +177,147 @@ class Live:
         else:
             self._follower.settle(now_ns - NUMBER_NS)
         for root in self._follower.growing():
-            told = self._told.get(id(root))
-            if told is None:
+            packet = self._by_root.get(id(root))
+            if packet is None:
                 if not final and now_ns - root.t_ns < NUMBER_NS:
                     break  # an earlier one may still be stamped later: no number yet
-                told = self._number(root)
+                packet = self._number(root)
             moved = last_seen(root)
-            if moved <= told.last_ns:
+            if moved <= packet.last_ns:
                 continue
-            told.hurry = False
+            packet.hurry = False
             if not final and now_ns - moved < NUMBER_NS:
-                if now_ns < told.again_ns:
+                if now_ns < packet.again_ns:
                     continue
-                told.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
-                told.hurry = True
-            told.last_ns = moved
-            self._tell(told)
+                packet.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
+                packet.hurry = True
+            packet.last_ns = moved
+            self._tell(packet)
 
-    def _number(self, root: Hop) -> _Told:
+    def _number(self, root: Hop) -> _Packet:
         self.packets += 1
         self._started_ns = self._started_ns or root.t_ns
-        told = _Told(Journey(self.packets, root), root.t_ns + PATIENCE_NS)
-        self._told[id(root)] = told
-        self._recent.append(told)
-        return told
+        packet = _Packet(Journey(self.packets, root), root.t_ns + PATIENCE_NS)
+        self._by_root[id(root)] = packet
+        self._recent.append(packet)
+        return packet
 
-    def _tell(self, told: _Told) -> None:
-        before = told.trip
+    def _tell(self, packet: _Packet) -> None:
+        before = packet.trip
         if before is None:
-            self._places.learn([told.journey])
-        trip = told.trip = tell_trip(self._places, told.journey, self._started_ns, self._evidence)
+            self._places.learn([packet.journey])
+        trip = packet.trip = tell_trip(
+            self._places, packet.journey, self._started_ns, self._evidence
+        )
         alone = len(trip.notes)
         if before is None:
             self._connections.add(trip)
-            told.tcp_notes = trip.notes[alone:]
+            packet.tcp_notes = trip.notes[alone:]
         else:  # a segment is placed once
             trip.kind, trip.title = before.kind, before.title
-            trip.cause, trip.causes = told.own[:2]
-            trip.notes += told.tcp_notes
-        told.own = trip.cause, list(trip.causes), list(trip.notes)
-        told.arrivals = list(arrivals_of(self._wiring, told.journey, trip)) if self.channel else []
+            trip.cause, trip.causes = packet.own[:2]
+            trip.notes += packet.tcp_notes
+        packet.own = trip.cause, list(trip.causes), list(trip.notes)
+        packet.arrivals = (
+            list(arrivals_of(self._wiring, packet.journey, trip)) if self.channel else []
+        )
         if before is not None:
             _keep(before, trip)
-        self._changed[trip.number] = told
+        self._changed[trip.number] = packet
         self._stale = True
 
-    def _settle(self, told: _Told) -> None:
+    def _settle(self, packet: _Packet) -> None:
         """It goes no further. Whose an address is may have shown only since it was told."""
-        told.sure = True
-        if told.trip is not None and told.trip.ended:
-            self._tell(told)
+        packet.sure = True
+        if packet.trip is not None and packet.trip.ended:
+            self._tell(packet)
 
     def _forget(self, now_ns: int) -> None:
         """What is too long ago to be the cause of anything."""
         recent, limit = self._recent, now_ns - WINDOW_NS
         past: list[Arrival] = []
         while recent and (recent[0].journey.root.t_ns < limit or len(recent) > WINDOW_MOST):
-            told = recent.popleft()
-            past += told.arrivals
-            told.arrivals = []
+            packet = recent.popleft()
+            past += packet.arrivals
+            packet.arrivals = []
         if recent:
             limit = max(limit, recent[0].journey.root.t_ns)
         over = []
         while self._heard and self._heard[0].t_ns < limit:
             over.append(self._heard.popleft())
-        self._known.learn(self._wiring, over, past)
+        self._state.learn(self._wiring, over, past)
 
     def _relate(self, now_ns: int | None) -> None:
         """Finds the causes among the recent packets, as the finished story does among all."""
         self._stale = False
         trips, arrivals = [], []
         before = []
-        for told in self._recent:
-            trip = told.trip
+        for packet in self._recent:
+            trip = packet.trip
             if trip is None:
                 continue
-            before.append((told, trip, copy(trip)))
-            trip.cause, trip.causes, trip.notes = told.own[0], list(told.own[1]), list(told.own[2])
+            before.append((packet, trip, copy(trip)))
+            cause, causes, notes = packet.own
+            trip.cause, trip.causes, trip.notes = cause, list(causes), list(notes)
             trip.answered_by, trip.decisions = 0, []
             trips.append(trip)
-            arrivals += told.arrivals
-            for arrival in told.arrivals:
+            arrivals += packet.arrivals
+            for arrival in packet.arrivals:
                 arrival.question = None
         find_causes(self._places, trips, now_ns, self._started_ns)
         if self.channel:
             # A question may be about a packet that has no number yet, and none of those before it.
-            said = [
-                one
-                for one in self._heard
-                if now_ns is None or one.t_ns < now_ns - NUMBER_NS or not one.up
+            messages = [
+                message
+                for message in self._heard
+                if now_ns is None or message.t_ns < now_ns - NUMBER_NS or not message.up
             ]
-            decide(self._wiring, arrivals, said, self._known, now_ns)
-        for told, trip, old in before:
+            decide(self._wiring, arrivals, messages, self._state, now_ns)
+        for packet, trip, old in before:
             # What was known stays known, though the packet that showed it is out of the window.
             _keep(old, trip)
             trip.notes += [note for note in old.notes if note not in trip.notes]
             now = (trip.cause, trip.decisions, trip.notes)
             if now != (old.cause, old.decisions, old.notes):
-                self._changed[trip.number] = told
+                self._changed[trip.number] = packet
 
     def _news(self, now_ns: int, *, final: bool) -> list[News]:
         out = []
         for number in sorted(self._changed):
-            told = self._changed[number]
-            trip = told.trip
+            packet = self._changed[number]
+            trip = packet.trip
             assert trip is not None, "only what was told can have changed"
-            said = told.said or _Said()
-            moved = told.last_ns > said.last_ns
-            if moved and not final and not told.hurry and now_ns - told.last_ns < QUIET_NS:
+            shown = packet.shown or _Shown()
+            moved = packet.last_ns > shown.last_ns
+            if moved and not final and not packet.hurry and now_ns - packet.last_ns < QUIET_NS:
                 continue
             del self._changed[number]
-            new = self._new(told, trip, said, moved)
+            new = self._new(packet, trip, shown, moved)
             if moved or new.cause or new.decisions or new.notes or new.ended:
                 out.append(new)
-            told.said = said
+            packet.shown = shown
         return out
 
-    def _new(self, told: _Told, trip: Trip, said: _Said, moved: bool) -> News:
+    def _new(self, packet: _Packet, trip: Trip, shown: _Shown, moved: bool) -> News:
         """What has not been said; it is, afterwards."""
         # The same packet as cause, named in other words, is no news.
-        known = said.cause and (trip.cause == said.cause or trip.causes == said.causes)
-        cause = "" if known else trip.cause
+        read = shown.cause and (trip.cause == shown.cause or trip.causes == shown.causes)
+        cause = "" if read else trip.cause
         decisions = []
-        for one in trip.decisions:
-            if _name(one) not in said.decisions:
-                said.decisions.add(_name(one))
-                decisions.append(one)
-        notes = [note for note in trip.notes if note not in said.notes]
-        sure = told.sure or not self._may_go_on(trip)
-        ended = trip.ended if sure and not said.ended else ""
+        for decision in trip.decisions:
+            if _name(decision) not in shown.decisions:
+                shown.decisions.add(_name(decision))
+                decisions.append(decision)
+        notes = [note for note in trip.notes if note not in shown.notes]
+        sure = packet.sure or not self._may_go_on(trip)
+        ended = trip.ended if sure and not shown.ended else ""
         news = News(
-            trip, told.said is not None, moved, cause, tuple(decisions), tuple(notes), ended
+            trip, packet.shown is not None, moved, cause, tuple(decisions), tuple(notes), ended
         )
-        said.last_ns = told.last_ns
-        said.cause, said.causes = trip.cause or said.cause, trip.causes
-        said.notes.update(notes)
-        said.ended = said.ended or bool(ended)
+        shown.last_ns = packet.last_ns
+        shown.cause, shown.causes = trip.cause or shown.cause, trip.causes
+        shown.notes.update(notes)
+        shown.ended = shown.ended or bool(ended)
         return news
 
     def _may_go_on(self, trip: Trip) -> bool:
@@ -320,7 +326,7 @@ class Live:
         if trip.packet.ipv6 is not None:
             return True
         parents = {leg.parent for leg in trip.legs}
-        ignored = {one.leg for one in trip.ignored}
+        ignored = {ignored_copy.leg for ignored_copy in trip.ignored}
         return any(
             leg.lost or self._places.switch(leg.head) or self._places.router(leg.head)
             for leg in trip.legs
@@ -328,9 +334,9 @@ class Live:
         )
 
 
-def _name(one: Decision) -> tuple[str, int]:
+def _name(decision: Decision) -> tuple[str, int]:
     """Tells a decision from others about the same packet: a leg's number changes as it grows."""
-    return one.node, one.packet_in
+    return decision.node, decision.packet_in
 
 
 def _keep(before: Trip, trip: Trip) -> None:

@@ -287,7 +287,7 @@ class Trip:
     def frames(self) -> int:
         """Frames on links, those of a storm included that are no legs."""
         rest = self.storm.rest if self.storm is not None else ()
-        return len(self.legs) + sum(one.frames for one in rest)
+        return len(self.legs) + sum(copies.frames for copies in rest)
 
     @property
     def lost(self) -> list[Leg]:
@@ -513,7 +513,7 @@ class Summary:
     @property
     def retransmissions(self) -> int:
         """Of all transfers."""
-        return sum(one.retransmissions for one in self.transfers)
+        return sum(transfer.retransmissions for transfer in self.transfers)
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from dataclasses import replace
 from hoplab.capture.observation import Observation
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring, natural
-from hoplab.sentences import together
+from hoplab.sentences import say, term, together
 from hoplab.story.causes import Lookup, find_causes
 from hoplab.story.claims import find_claims, tell_claims
 from hoplab.story.controller_answers import add_decisions
@@ -38,7 +38,18 @@ from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
 from hoplab.story.outcome import find_outcome
-from hoplab.story.records import Health, LinkCount, Outcome, Request, Setting, Story, Summary, Trip
+from hoplab.story.records import (
+    Health,
+    LinkCount,
+    Outcome,
+    Request,
+    Setting,
+    Step,
+    Storm,
+    Story,
+    Summary,
+    Trip,
+)
 from hoplab.story.remarks import add_remarks
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
@@ -56,7 +67,7 @@ def tell(
     request: Request | None = None,
     host: str = "",
     command: str = "",
-    said: str = "",
+    complaint: str = "",
     exit_code: int | None = None,
     late: bool = False,
     interrupted: bool = False,
@@ -68,8 +79,8 @@ def tell(
     """The story of these journeys.
 
     request: the fetch it is about; without it `host` and `command` say who ran what, and the
-    story is told without the lesson's numbered steps. `said` is what that command printed, if it
-    failed.
+    story is told without the lesson's numbered steps. `complaint` is what that command
+    printed, if it failed.
     exit_code, late, interrupted: the exit status of the command or the fetch, None if it is not
     known; whether it had to be ended because its time was over; whether somebody pressed Ctrl-C.
     channel: what switches and controller said to each other, None if it was not captured.
@@ -77,70 +88,76 @@ def tell(
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
-    known = sorted(journeys, key=lambda journey: journey.number)
-    started_ns = min((journey.root.t_ns for journey in known), default=0)
+    ordered = sorted(journeys, key=lambda journey: journey.number)
+    started_ns = min((journey.root.t_ns for journey in ordered), default=0)
     places = Places(wiring)
-    with faults.part("whose address is whose"):
-        places.learn(known)
+    with faults.part(term("whose address is whose")):
+        places.learn(ordered)
     evidence = Evidence(wiring, None, [])
-    with faults.part("what the capture could see"):
-        evidence = Evidence(wiring, coverage, known)
+    with faults.part(term("what the capture could see")):
+        evidence = Evidence(wiring, coverage, ordered)
     lossy, missed_frames = evidence.coverage.lossy, evidence.coverage.missed_frames
-    trips, told = [], []
-    for journey in known:
-        with faults.part(f"packet #{journey.number}"):
+    trips: list[Trip] = []
+    of_trips: list[Journey] = []  # of each trip
+    for journey in ordered:
+        with faults.part(say("packet #{packet}", packet=journey.number)):
             trips.append(tell_trip(places, journey, started_ns, evidence))
-            told.append(journey)
-    found: list[Connection] = []
+            of_trips.append(journey)
+    over_tcp: list[Connection] = []
     lookups: list[Lookup] = []
-    said_there: list[ChannelMessage] = []
+    messages: list[ChannelMessage] = []
     switches: dict[ChannelConnection, str] = {}
-    with faults.part("TCP connections"):
-        found = connections(trips, lossy=lossy)
+    with faults.part(term("TCP connections")):
+        over_tcp = connections(trips, lossy=lossy)
         if lossy:
-            prove_arrivals(found, trips)
-    with faults.part("why packets came"):
+            prove_arrivals(over_tcp, trips)
+    with faults.part(term("why packets came")):
         begun_ns = max(evidence.coverage.begun_ns.values(), default=started_ns)
         lookups = find_causes(places, trips, begun_ns=None if lossy else begun_ns)
     if channel is not None:
-        with faults.part("what switches asked their controller"):
-            said_there = conversation(channel)
-            switches = add_decisions(wiring, told, trips, said_there)
-    facts = Facts(trips, found, lookups, {trip.number: trip for trip in trips}, wiring)
+        with faults.part(term("what switches asked their controller")):
+            messages = conversation(channel)
+            switches = add_decisions(wiring, of_trips, trips, messages)
+    facts = Facts(trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring)
     steps = plain_steps(trips)
-    with faults.part("the steps"):
+    with faults.part(term("the steps")):
         steps = make_steps(facts, lesson=request is not None)
-    with faults.part("remarks"):
+    with faults.part(term("remarks")):
         add_remarks(facts, steps, request)
-    if said_there:
-        with faults.part("who was in charge of the switches"):
-            add_changes(steps, trips, changes(switches, said_there, started_ns), started_ns)
-    for place, step in enumerate(steps):
-        for number in step.trips:
-            facts.by_number[number].step = place
-    who = request.client if request is not None else host
-    setting = Setting(wiring.topology, wiring.controller, wiring.datapath, who, command)
-    complaint = request.said if request is not None else said
-    program = command if request is None else "fetch"
+    if messages:
+        with faults.part(term("who was in charge of the switches")):
+            add_changes(steps, trips, changes(switches, messages, started_ns), started_ns)
+    _note_steps(facts, steps)
+    client, program = host, command
+    if request is not None:
+        client, program, complaint = request.client, "fetch", request.said
+    setting = Setting(wiring.topology, wiring.controller, wiring.datapath, client, command)
     ended = ExitStatus(exit_code, program, late, complaint, interrupted)
     if lossy:
-        with faults.part("remarks"):
+        with faults.part(term("remarks")):
             hedge_remarks(steps, missed_frames)
-    outcome = Outcome(False, "untold", "How it ended could not be told.")
-    with faults.part("how it ended"):
-        outcome = find_outcome(facts, request, who, ended, missed_frames if lossy else None)
-    with faults.part("whose address is whose"):
+    outcome = Outcome(False, "untold", term("How it ended could not be told."))
+    with faults.part(term("how it ended")):
+        outcome = find_outcome(facts, request, client, ended, missed_frames if lossy else None)
+    with faults.part(term("whose address is whose")):
         first = tell_claims(find_claims(trips, wiring), steps, outcome, trips)
         outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence
     summary = Summary(trips=len(trips), health=health)
-    with faults.part("the numbers"):
+    with faults.part(term("the numbers")):
         summary = _count(wiring, trips, health, missed_frames)
         summary.queue_losses = list(evidence.queue_losses.values())
-        summary.transfers = transfers(found, facts.by_number)
+        summary.transfers = transfers(over_tcp, facts.by_number)
     alerts: list[str] = []
-    with faults.part("what went round a loop of switches"):
+    with faults.part(term("what went round a loop of switches")):
         alerts = storm_alerts(trips, wiring, summary.frames)
     return Story(setting, request, started_ns, trips, steps, outcome, summary, alerts)
+
+
+def _note_steps(facts: Facts, steps: list[Step]) -> None:
+    """Tells each trip which step it is in."""
+    for place, step in enumerate(steps):
+        for number in step.trips:
+            facts.by_number[number].step = place
 
 
 def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:
@@ -156,66 +173,90 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int
         under_way=sum(trip.under_way for trip in trips),
     )
     summary = Summary(trips=len(trips), health=health)
-    on_link: Counter[tuple[str, str]] = Counter()
-    octets: Counter[tuple[str, str]] = Counter()
-    arrived_octets: Counter[str] = Counter()  # by the interface that they came to
-    ignored_octets: Counter[str] = Counter()
-    ignored_by: Counter[str] = Counter()
-    ignored_on: Counter[str] = Counter()  # by the interface that it came to
+    counts = _Counts(wiring, summary)
     for trip in trips:
+        counts.add(trip)
+        if trip.storm is not None:
+            counts.add_rest(trip, trip.storm)
+    ignored_by = counts.ignored_by
+    summary.ignored_by_node = {node: ignored_by[node] for node in sorted(ignored_by, key=natural)}
+    summary.kinds = dict(Counter(trip.kind for trip in trips).most_common())
+    for port in range(len(wiring.interfaces)):
+        peer = wiring.peer(port)
+        if peer is not None and peer > port:
+            summary.links.append(counts.link(port, peer))
+    return summary
+
+
+class _Counts:
+    """Frames and bytes, counted trip by trip: those of all links in `summary`, and by interface.
+
+    frames, octets: by the interface that they left and the one that they were sent to. arrived:
+    octets by the interface that they came to; ignored, ignored_octets: those that were not for it.
+    """
+
+    def __init__(self, wiring: Wiring, summary: Summary) -> None:
+        self._wiring = wiring
+        self._summary = summary
+        self.frames: Counter[tuple[str, str]] = Counter()
+        self.octets: Counter[tuple[str, str]] = Counter()
+        self.arrived: Counter[str] = Counter()
+        self.ignored: Counter[str] = Counter()
+        self.ignored_octets: Counter[str] = Counter()
+        self.ignored_by: Counter[str] = Counter()  # by node
+
+    def add(self, trip: Trip) -> None:
+        """Counts the legs of a trip, and what its copies were to those who got them."""
+        summary = self._summary
         summary.frames += trip.frames
         summary.lost_on_links += len(trip.lost)
-        summary.ignored += len(trip.ignored)
-        for one in trip.ignored:
-            ignored_by[one.node] += 1
-            last_leg = trip.legs[one.leg]
-            ignored_on[last_leg.head_interface] += 1
-            ignored_octets[last_leg.head_interface] += last_leg.length
-        summary.unicast_flooded += any(one.flooded and not one.due for one in trip.fanouts)
+        for copy in trip.ignored:
+            leg = trip.legs[copy.leg]
+            self._ignore(copy.node, leg.head_interface, 1, leg.length)
+        summary.unicast_flooded += any(fan.flooded and not fan.due for fan in trip.fanouts)
         for leg in trip.legs:
-            on_link[leg.tail_interface, leg.head_interface] += 1
-            octets[leg.tail_interface, leg.head_interface] += leg.length
-            if leg.head and wiring.kind(leg.head) != "switch" and not leg.lost:
+            self.frames[leg.tail_interface, leg.head_interface] += 1
+            self.octets[leg.tail_interface, leg.head_interface] += leg.length
+            if leg.head and self._wiring.kind(leg.head) != "switch" and not leg.lost:
                 summary.arrivals += 1
-                arrived_octets[leg.head_interface] += leg.length
-        if trip.storm is None:
-            continue
-        unwanted = {one.node for one in trip.ignored}
+                self.arrived[leg.head_interface] += leg.length
+
+    def add_rest(self, trip: Trip, storm: Storm) -> None:
+        """Counts the copies of a storm that are no legs: the same frame again, so each node did the
+        same with it."""
+        ignoring = {copy.node for copy in trip.ignored}
         lengths = {leg.tail_interface: leg.length for leg in trip.legs}
-        for rest in trip.storm.rest:  # the same frame again, so each node did the same with it
+        for rest in storm.rest:
             length = lengths.get(rest.tail_interface, trip.length)
-            on_link[rest.tail_interface, rest.head_interface] += rest.frames
-            octets[rest.tail_interface, rest.head_interface] += rest.frames * length
-            if rest.head and wiring.kind(rest.head) != "switch":
-                summary.arrivals += rest.arrived
-                arrived_octets[rest.head_interface] += rest.arrived * length
-                if rest.head in unwanted:
-                    summary.ignored += rest.arrived
-                    ignored_by[rest.head] += rest.arrived
-                    ignored_on[rest.head_interface] += rest.arrived
-                    ignored_octets[rest.head_interface] += rest.arrived * length
-    summary.ignored_by_node = dict(sorted(ignored_by.items(), key=lambda one: natural(one[0])))
-    summary.kinds = dict(Counter(trip.kind for trip in trips).most_common())
-    for port, interface in enumerate(wiring.interfaces):
-        peer = wiring.peer(port)
-        if peer is None or peer < port:
-            continue
-        other = wiring.interfaces[peer]
-        way_forth, way_back = (interface.name, other.name), (other.name, interface.name)
-        summary.links.append(
-            LinkCount(
-                a=interface.node,
-                a_interface=interface.name,
-                b=other.node,
-                b_interface=other.name,
-                forth=on_link[way_forth],
-                back=on_link[way_back],
-                ignored=sum(ignored_on[name] for name in way_forth),
-                forth_bytes=octets[way_forth],
-                back_bytes=octets[way_back],
-                arrived_bytes=sum(arrived_octets[name] for name in way_forth),
-                ignored_bytes=sum(ignored_octets[name] for name in way_forth),
-                rate=min(interface.rate, other.rate),
-            )
+            self.frames[rest.tail_interface, rest.head_interface] += rest.frames
+            self.octets[rest.tail_interface, rest.head_interface] += rest.frames * length
+            if rest.head and self._wiring.kind(rest.head) != "switch":
+                self._summary.arrivals += rest.arrived
+                self.arrived[rest.head_interface] += rest.arrived * length
+                if rest.head in ignoring:
+                    self._ignore(rest.head, rest.head_interface, rest.arrived, length)
+
+    def _ignore(self, node: str, interface: str, frames: int, length: int) -> None:
+        self._summary.ignored += frames
+        self.ignored_by[node] += frames
+        self.ignored[interface] += frames
+        self.ignored_octets[interface] += frames * length
+
+    def link(self, port: int, peer: int) -> LinkCount:
+        """What went over the link between two ports."""
+        near, far = self._wiring.interfaces[port], self._wiring.interfaces[peer]
+        forth, back = (near.name, far.name), (far.name, near.name)
+        return LinkCount(
+            a=near.node,
+            a_interface=near.name,
+            b=far.node,
+            b_interface=far.name,
+            forth=self.frames[forth],
+            back=self.frames[back],
+            ignored=sum(self.ignored[name] for name in forth),
+            forth_bytes=self.octets[forth],
+            back_bytes=self.octets[back],
+            arrived_bytes=sum(self.arrived[name] for name in forth),
+            ignored_bytes=sum(self.ignored_octets[name] for name in forth),
+            rate=min(near.rate, far.rate),
         )
-    return summary

@@ -139,7 +139,7 @@ class Playground(Toy[int]):
     def story(self, url: str = "", client: str = "client", said: str = "", **kwargs: Any) -> Story:
         request = Request(url, client, said) if url else None
         journeys = follow(self.wiring, self.observations())
-        kwargs.setdefault("said", "" if url else said)
+        kwargs.setdefault("complaint", "" if url else said)
         return tell(self.wiring, journeys, request=request, health=Health(), **kwargs)
 
     # --- what the network does -------------------------------------------------------------
