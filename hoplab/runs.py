@@ -179,6 +179,7 @@ def coverage(
         damaged=bool(capture.problem),
         unheard=frozenset(range(len(wiring.interfaces))) - heard,
         queue_drops=by_port(capture.queue_drops),
+        cable_drops=by_port(capture.cable_drops),
     )
 
 

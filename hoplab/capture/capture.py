@@ -108,8 +108,9 @@ class Capture:
     """A process that writes what the taps hear, in order of time, until `stop`.
 
     The file can be read at any moment, and after a kill. `channel` becomes readable when the
-    capture has ended by itself (`count` frames, a pipe that nobody reads). `queue_drops`, if set,
-    is asked at the end for what switches dropped meanwhile, by interface.
+    capture has ended by itself (`count` frames, a pipe that nobody reads). `queue_drops` and
+    `cable_drops`, if set, are asked at the end, by interface, for what switches dropped meanwhile
+    and for what the queues in front of cables did.
     """
 
     def __init__(self, out: Path | int, comment: str = "", *, count: int = 0) -> None:
@@ -118,6 +119,7 @@ class Capture:
         self.path = out if isinstance(out, Path) else None
         self.move_to: Path | None = None  # where the file is to be at the end
         self.queue_drops: Callable[[], Mapping[str, int]] | None = None
+        self.cable_drops: Callable[[], Mapping[str, int]] | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         fd = os.dup(out) if isinstance(out, int) else os.open(out, flags, 0o644)
         self._lock = threading.Lock()
@@ -181,9 +183,11 @@ class Capture:
         full and not read) is killed. Raises OSError if the file cannot be moved."""
         answer: dict[str, Any] = {}
         order: dict[str, Any] = {"stop": time.time_ns()}
-        if self.queue_drops is not None:
-            with contextlib.suppress(OSError):  # then the file says nothing about them
-                order["queue_drops"] = dict(self.queue_drops())
+        counts = {"queue_drops": self.queue_drops, "cable_drops": self.cable_drops}
+        for name, counted in counts.items():
+            if counted is not None:
+                with contextlib.suppress(OSError):  # then the file says nothing about them
+                    order[name] = dict(counted())
         with self._lock:
             with contextlib.suppress(OSError):
                 self.channel.send(json.dumps(order).encode())

@@ -42,6 +42,7 @@ _MAGIC = 0x1A2B3C4D
 
 # No option of the format counts what a switch dropped: a comment on a port's statistics does.
 _QUEUE_DROPS = "hoplab: frames dropped by the switch for want of room in its queue: "
+_CABLE_DROPS = "hoplab: frames dropped by the queue in front of the cable: "
 _LINKTYPE_ETHERNET = 1
 _SNAPLEN = 262144  # what Wireshark takes as "never cut"
 _PIECE = 1 << 20
@@ -106,6 +107,7 @@ class Capture:
         file.
     queue_drops: frames that found no room in a switch's own queue behind the port, while the
         capture ran, by port; only where they were counted.
+    cable_drops: the same of the queue in front of the cable (tc(8)), where the port has one.
     names: IP address -> host name.
     problem: "" or a sentence on why the end of the file is missing.
     """
@@ -119,6 +121,7 @@ class Capture:
     begun_ns: dict[int, int] = field(default_factory=dict)
     ended_ns: int = 0
     queue_drops: dict[int, int] = field(default_factory=dict)
+    cable_drops: dict[int, int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     os: str = ""
@@ -293,6 +296,7 @@ class Writer:
         dropped: int,
         start_ns: int | None = None,
         queue_drops: int | None = None,
+        cable_drops: int | None = None,
     ) -> None:
         """Writes the kernel's counts of an interface so far; the last ones written count."""
         if not 0 <= port < len(self.interfaces):
@@ -300,6 +304,8 @@ class Writer:
         options = b""
         if queue_drops is not None:
             options += _text_option(_COMMENT, f"{_QUEUE_DROPS}{queue_drops}")
+        if cable_drops is not None:
+            options += _text_option(_COMMENT, f"{_CABLE_DROPS}{cable_drops}")
         if start_ns is not None:
             options += _option(_ISB_START, _time(start_ns))
         options += _option(_ISB_END, _time(t_ns))
@@ -620,9 +626,12 @@ class _Parser:
         dropped: int | None = None
         for code, value in self._options(at + 12, end):
             if code == _COMMENT:
-                count = _text(value).removeprefix(_QUEUE_DROPS)
-                if count != _text(value) and count.isdecimal():
-                    self.capture.queue_drops[port] = int(count)
+                head, _, count = _text(value).rpartition(" ")
+                counts = {
+                    _QUEUE_DROPS: self.capture.queue_drops, _CABLE_DROPS: self.capture.cable_drops
+                }.get(f"{head} ")  # fmt: skip
+                if counts is not None and count.isdecimal():
+                    counts[port] = int(count)
             if len(value) != 8:
                 continue
             if code == _ISB_START:
@@ -738,4 +747,5 @@ def write_all(
             capture.dropped.get(port, 0),
             capture.begun_ns.get(port),
             capture.queue_drops.get(port),
+            capture.cable_drops.get(port),
         )

@@ -10,11 +10,12 @@ and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
     {"drop": NAME}                                                    one interface less
     {"names": {ADDRESS: NAME}}                                        a name resolution block
     {"ask": true}                 -> {"quiet_s", "frames"}
-    {"stop": NS, "queue_drops": {INTERFACE: N}}
+    {"stop": NS, "queue_drops": {INTERFACE: N}, "cable_drops": {INTERFACE: N}}
                                   -> the totals, and the end; also unasked after `count` frames,
                                      or when nobody reads the pipe any more. Frames after that time
-                                     do not count; the second key, which may be missing, is what
-                                     switches dropped meanwhile, for the file
+                                     do not count; the other keys, which may be missing, are what
+                                     switches, and the queues in front of cables, dropped
+                                     meanwhile, for the file
 
 A capture is a photograph with one exposure for all interfaces. Sockets are opened one after the
 other, so until the last one hears, a frame can be seen where it left and not where it arrived, as
@@ -115,6 +116,7 @@ class Recorder:
         self.pending: list[tuple[int, bytes]] = []
         self.ending = ""
         self.queue_drops: dict[int, int] = {}  # by port, while the capture ran
+        self.cable_drops: dict[int, int] = {}
         self._stopped_ns = 0
         self._written_ns = 0
         self._clock = Clock()
@@ -208,15 +210,23 @@ class Recorder:
             quiet_s = time.monotonic() - self._last
             self.channel.send(json.dumps({"quiet_s": quiet_s, "frames": self.frames}).encode())
         elif "stop" in order:
-            self._stop(order["stop"], order.get("queue_drops") or {})
+            self._stop(
+                order["stop"], order.get("queue_drops") or {}, order.get("cable_drops") or {}
+            )
 
-    def _stop(self, stopped_ns: int, queue_drops: dict[str, int]) -> None:
+    def _stop(
+        self, stopped_ns: int, queue_drops: dict[str, int], cable_drops: dict[str, int]
+    ) -> None:
         self._stopped_ns = stopped_ns
         self.ending = self.ending or "stop"
-        for name, count in queue_drops.items():
-            tap = self.taps.get(self.names.get(name, -1))
-            if tap is not None:
-                self.queue_drops[tap.port] = count
+        for counts, by_port in (
+            (queue_drops, self.queue_drops),
+            (cable_drops, self.cable_drops),
+        ):
+            for name, count in counts.items():
+                tap = self.taps.get(self.names.get(name, -1))
+                if tap is not None:
+                    by_port[tap.port] = count
 
     def _add(self, order: dict[str, Any], sock: socket.socket) -> None:
         info = order["add"]
@@ -339,6 +349,7 @@ class Recorder:
                 tap.dropped,
                 tap.since_ns,
                 self.queue_drops.get(tap.port),
+                self.cable_drops.get(tap.port),
             )
 
 

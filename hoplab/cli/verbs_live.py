@@ -331,7 +331,10 @@ class _Printer:
                 orphans=orphans,
                 dropped=dropped,
                 untold=untold,
-                lost_in_switches=[queue_loss_data(loss) for loss in losses],
+                lost_in_switches=[
+                    queue_loss_data(loss) for loss in losses if loss.kind == "switch"
+                ],
+                lost_in_queues=[queue_loss_data(loss) for loss in losses],
                 exit_code=code,
             )
             return

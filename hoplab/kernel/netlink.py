@@ -24,6 +24,7 @@ from dataclasses import dataclass
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
+RTM_GETQDISC = 38
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -34,6 +35,8 @@ IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
+_TCA_KIND, _TCA_STATS, _TCA_STATS2, _TCA_STATS_QUEUE = 1, 3, 7, 3
+_TC_H_ROOT, _TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _SCOPE_UNIVERSE = 0
 IFF_UP = 1
 _RTMGRP_LINK = 1  # the group that is told of interfaces
@@ -312,6 +315,13 @@ class Socket:
                     neighbours.add(str(ipaddress.ip_address(_attributes(message, 12)[_NDA_DST])))
         return neighbours
 
+    def qdiscs(self) -> list[Qdisc]:
+        """The queues in front of this namespace's interfaces, what they hold and their children.
+        Raises OSError."""
+        body = struct.pack("=BBHiIII", socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0)
+        with self._turn:
+            return [_qdisc(one) for one in self._dump(RTM_GETQDISC, body, "queues")]
+
     def _dump(self, kind: int, body: bytes, content: str) -> list[bytes]:
         """Everything of a kind that the kernel tells: the body of each message."""
         self._sequence += 1
@@ -327,6 +337,43 @@ class Socket:
                         number = _errno(part)
                         raise OSError(number, f"cannot read {content}: {os.strerror(number)}")
                     bodies.append(part)
+
+
+@dataclass(frozen=True, slots=True)
+class Qdisc:
+    """A queueing discipline (tc(8)) of an interface. parent: the handle of the class or qdisc that
+    it serves. drops: packets that it did not take or threw away, since it was made; most kinds
+    count what their children drop, too."""
+
+    index: int
+    kind: str
+    handle: int
+    parent: int
+    drops: int
+
+    @property
+    def outgoing(self) -> bool:
+        """It holds what the interface is to send."""
+        return self.parent != _TC_H_INGRESS and self.kind != "noqueue"
+
+    @property
+    def root(self) -> bool:
+        """It is the one that packets come to first."""
+        return self.parent == _TC_H_ROOT
+
+
+def _qdisc(body: bytes) -> Qdisc:
+    """Read one RTM_NEWQDISC: struct tcmsg and its attributes (linux/rtnetlink.h)."""
+    _, _, _, index, handle, parent, _ = struct.unpack_from("=BBHiIII", body)
+    attributes = _attributes(body, 20)
+    kind = attributes.get(_TCA_KIND, b"").rstrip(b"\0").decode(errors="replace")
+    drops = 0
+    queue = _attributes(attributes.get(_TCA_STATS2, b""), 0).get(_TCA_STATS_QUEUE, b"")
+    if len(queue) >= 12:  # struct gnet_stats_queue: qlen, backlog, drops
+        drops = struct.unpack_from("=III", queue)[2]
+    elif len(stats := attributes.get(_TCA_STATS, b"")) >= 16:  # struct tc_stats of old kernels
+        drops = struct.unpack_from("=QII", stats)[2]
+    return Qdisc(index, kind, handle, parent, drops)
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,10 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "ignored_by_node": summary.ignored_by_node,
         "lost": summary.lost,
         "lost_on_links": summary.lost_on_links,
-        "lost_in_switches": [queue_loss_data(loss) for loss in summary.queue_losses],
+        "lost_in_switches": [
+            queue_loss_data(loss) for loss in summary.queue_losses if loss.kind == "switch"
+        ],
+        "lost_in_queues": [queue_loss_data(loss) for loss in summary.queue_losses],
         "missed": summary.health.dropped,
         "unseen": summary.health.unseen,
         "under_way": summary.health.under_way,
@@ -328,11 +331,11 @@ def _summary(summary: Summary) -> dict[str, Any]:
 
 
 def queue_loss_data(loss: QueueLoss) -> dict[str, Any]:
-    """What a switch dropped at one port."""
+    """What a node dropped at one port."""
     return {
         "node": loss.node,
         "interface": loss.interface,
-        "reason": "queue-full",
+        "reason": "cable-full" if loss.cable else "queue-full",
         "frames": loss.frames,
         "vanished": loss.vanished,
         "open": loss.open,

@@ -51,7 +51,7 @@ def health(summary: Summary, tr: Language) -> str:
 
 
 def losses(summary: Summary, tr: Language) -> list[str]:
-    """What switches dropped for want of room, a sentence a port."""
+    """What was dropped for want of room, a sentence a queue."""
     return [tr(queue_loss(loss)) for loss in summary.queue_losses]
 
 
@@ -167,6 +167,11 @@ def totals(first: Summary, second: Summary) -> list[tuple[str, int, int]]:
     """What is counted, in both runs; what seldom happens only where it did."""
     seldom = [
         (term("of them dropped by switches"), first.lost_in_switches, second.lost_in_switches),
+        (
+            term("of them dropped in front of cables"),
+            first.lost_before_cables,
+            second.lost_before_cables,
+        ),
         (term("frames that the capture missed"), first.health.dropped, second.health.dropped),
     ]
     return [

@@ -19,6 +19,7 @@ from hoplab.capture import bpf
 from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
 from hoplab.capture.pcapng import InterfaceInfo
 from hoplab.errors import Exit, LabError
+from hoplab.kernel.cable_queues import CableDrops
 from hoplab.kernel.sandbox import CLONE_NEWNET, setns, unshare
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
@@ -168,6 +169,14 @@ def tap(
     taps = _at_once(works)
     if capture.queue_drops is None:  # counted from the moment on from which frames count
         capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
+    if capture.cable_drops is None:
+        capture.cable_drops = CableDrops(
+            lambda: [
+                (place, index, _label(root, place, name))
+                for place in list(lab.network.batch.places)
+                for name, index in list(place.index.items())
+            ]
+        ).counted
     capture.add(*taps)
 
 

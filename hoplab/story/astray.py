@@ -28,8 +28,8 @@ _SUREST = (*DEAD, "unseen", "cut", "ignored")  # of several fragments the first 
 
 @dataclass(slots=True)
 class End:
-    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'dropped' (for want of room in
-    a switch), 'stopped', 'stuck', 'unseen' (it may have gone on) or 'cut'."""
+    """What became of one copy. how: 'delivered', 'ignored', 'lost', 'dropped' (for want of room
+    in a queue), 'stopped', 'stuck', 'unseen' (it may have gone on) or 'cut'."""
 
     how: str
     leg: int
@@ -131,7 +131,7 @@ def find_death(
         return Death(network, best.index, why, question.holder)
     why = say(
         "{node} has the MAC {mac}, and no copy reached it: {switch} sent none out of {port}",
-        switch=best.head, port=_next_port(wiring, best.head, away), **values,
+        switch=best.head, port=way_to(wiring, best.head, question.holder), **values,
     )  # fmt: skip
     return Death(network, best.index, why, question.holder)
 
@@ -145,12 +145,17 @@ def _for_nobody(network: frozenset[int], mine: Mapping[int, End], question: Ques
     return Death(network, surest_end.leg, surest_end.why)
 
 
-def _next_port(wiring: Wiring, switch: str, away: Mapping[str, int]) -> str:
-    """The port of a switch on the way to the node from which the distances are measured."""
+def way_to(wiring: Wiring, switch: str, holder: str) -> str:
+    """The port of a switch on the shortest way to another node of its network, "" if none is."""
+    away = distances(wiring, holder)
+    here = away.get(switch, 0)
     return next(
-        wiring.port_name(port) for port in wiring.ports(switch)
-        if (peer := wiring.peer(port)) is not None
-        and away.get(wiring.node_name(peer), len(away)) < away[switch]
+        (
+            wiring.port_name(port) for port in wiring.ports(switch)
+            if (peer := wiring.peer(port)) is not None
+            and away.get(wiring.node_name(peer), here) < here
+        ),
+        "",
     )  # fmt: skip
 
 

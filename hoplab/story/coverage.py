@@ -13,9 +13,9 @@ A frame that was seen to leave and not to arrive is lost only if its arrival mus
    that listens there. If it did miss some, this may be one of them (`Fate.UNSEEN`).
 
 A frame that goes into a switch and does not come out was dropped on purpose (by a flow, or because
-there is none), or it found the switch's own queue at that port full. The kernel counts the latter
-(`hoplab.openvswitch.drops`). If as many went in by that port and did not come out as were counted,
-it was each of these; else it is likely for each.
+there is none), or it found a queue full, which the kernel counts: the switch's own queue at that
+port (`hoplab.openvswitch.drops`) or the one in front of a cable (`hoplab.kernel.cable_queues`).
+`full_queues.py` has the rules.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from enum import Enum, auto
 from hoplab.follow.ages import MILLISECOND
 from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.follow.wiring import Wiring
+from hoplab.story.full_queues import Drops, find_drops
 from hoplab.story.records import QueueLoss
 
 EDGE_NS = 5 * MILLISECOND
@@ -44,7 +45,7 @@ class Coverage:
     is among `unheard`, which nobody listened to. ended_ns: when it all ended, None if not known.
     missed: frames that the capture had no room for; damaged: the file itself lacks some.
     queue_drops: frames that a switch had no room for in its queue behind the port, where that was
-    counted.
+    counted; cable_drops: the same for the queue in front of the cable.
     """
 
     begun_ns: Mapping[int, int] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Coverage:
     damaged: bool = False
     unheard: frozenset[int] = frozenset()
     queue_drops: Mapping[int, int] = field(default_factory=dict)
+    cable_drops: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def missed_frames(self) -> int:
@@ -94,12 +96,18 @@ class Evidence:
         self.edge_ns, self.kept_ns = EDGE_NS, EDGE_NS  # longest on a link, longest in a node
         if not coverage.begun_ns:
             self.edge_ns = HELD_NS  # a file that does not know its beginning has a vague end, too
-        self.queue_losses: dict[int, QueueLoss] = {}  # by the port where the frames came in
+        self._whole = whole
         hops = [hop for journey in journeys for hop in journey.hops()]
         if coverage.ended_ns is not None or coverage.begun_ns:
             self._measure(hops)
-        if any(coverage.queue_drops.values()):
-            self._reconcile(hops, whole)
+        self.drops: Drops = find_drops(
+            wiring,
+            coverage.queue_drops,
+            coverage.cable_drops,
+            (hop for hop in hops if not reserved(hop)),
+            self.held_at_end,
+            whole=whole,
+        )
 
     def _measure(self, hops: list[Hop]) -> None:
         """How long frames are on a link and in a node, at the most."""
@@ -110,21 +118,15 @@ class Evidence:
             if parent is not None:
                 self.kept_ns = max(self.kept_ns, hop.t_ns - parent.came_ns)
 
-    def _reconcile(self, hops: list[Hop], whole: bool) -> None:
-        vanished: dict[int, int] = {}
-        open_: dict[int, int] = {}
-        for hop in hops:
-            if hop.head is None or not self.coverage.queue_drops.get(hop.head):
-                continue
-            if hop.children or hop.more or hop.received is None or reserved(hop):
-                continue
-            counts = open_ if self.held_at_end(hop) else vanished
-            counts[hop.head] = counts.get(hop.head, 0) + 1
-        for port, frames in sorted(self.coverage.queue_drops.items()):
-            if frames:
-                names = self.wiring.node_name(port), self.wiring.port_name(port)
-                seen = vanished.get(port, 0) if whole else None
-                self.queue_losses[port] = QueueLoss(*names, frames, seen, open_.get(port, 0))
+    def dropped_at(self, hop: Hop) -> tuple[QueueLoss, ...]:
+        """The queues where a frame may have been dropped that the node took in and did not send
+        on; none if nothing speaks for it."""
+        if self._whole or hop.head is None:
+            return self.drops.vanished.get(hop, ())
+        name = self.wiring.port_name(hop.head)
+        return tuple(
+            loss for loss in self.drops.losses if loss.interface == name and not loss.cable
+        )
 
     def fate(self, hop: Hop) -> Fate | None:
         """Of a hop that was not seen to arrive, and proved to by nothing that follows from it;

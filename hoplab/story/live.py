@@ -132,8 +132,8 @@ class Live:
 
     @property
     def queue_losses(self) -> list[QueueLoss]:
-        """What switches dropped, as far as it is known: at the end."""
-        return list(self._evidence.queue_losses.values())
+        """What nodes dropped for want of room, as far as it is known: at the end."""
+        return self._evidence.drops.losses
 
     @property
     def orphans(self) -> int:

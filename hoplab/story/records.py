@@ -432,11 +432,14 @@ class LinkCount:
 
 @dataclass(slots=True, frozen=True)
 class QueueLoss:
-    """What a switch dropped at one port for want of room, by the kernel's count.
+    """What a node dropped at one port for want of room, by the kernel's count.
 
-    frames: so many. vanished: frames that were seen to come in there and not to go out, None if
-    they were not counted. open: more of these, which the switch may have had when the capture
-    ended.
+    frames: so many. vanished: frames that were seen to come in and not to go out there, None if
+    they were not counted. open: more of these, which the node may have had when the capture ended.
+    cable: it was the queue in front of the cable at that port, not the one of a switch for what
+    comes in there. kind: of the node. certain: as many vanished as were dropped, so each of them
+    was. beside: the ports of other queues that may have dropped the same frames; they are counted
+    together.
     """
 
     node: str
@@ -444,11 +447,15 @@ class QueueLoss:
     frames: int
     vanished: int | None
     open: int = 0
+    cable: bool = False
+    kind: str = "switch"
+    certain: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
-    def certain(self) -> bool:
-        """As many vanished as were dropped, so each of them was."""
-        return self.frames == self.vanished
+    def own(self) -> bool:
+        """The frames are the node's own: it is a host."""
+        return self.kind == "host"
 
 
 @dataclass(slots=True)
@@ -458,7 +465,7 @@ class Summary:
     trips: packets. frames: frames on links, all copies. arrivals: frames that a host or router
     received; ignored: those among them that were not for it. bytes, arrived_bytes, ignored_bytes:
     the same in bytes of the frames. transfers: what TCP carried. kinds: packets by kind.
-    lost_on_links: frames that were sent and never arrived, for certain. queue_losses: what switches
+    lost_on_links: frames that were sent and never arrived, for certain. queue_losses: what nodes
     dropped for want of room. What the capture missed is in neither, but in `health`.
     """
 
@@ -478,12 +485,17 @@ class Summary:
     @property
     def lost_in_switches(self) -> int:
         """Frames that switches dropped for want of room."""
-        return sum(loss.frames for loss in self.queue_losses)
+        return sum(loss.frames for loss in self.queue_losses if loss.kind == "switch")
+
+    @property
+    def lost_before_cables(self) -> int:
+        """Frames that any node dropped in the queue in front of a cable."""
+        return sum(loss.frames for loss in self.queue_losses if loss.cable)
 
     @property
     def lost(self) -> int:
-        """All frames that were lost for certain, on links and in switches."""
-        return self.lost_on_links + self.lost_in_switches
+        """All frames that were lost for certain, on links and in queues."""
+        return self.lost_on_links + sum(loss.frames for loss in self.queue_losses)
 
     @property
     def ignored_share(self) -> float:

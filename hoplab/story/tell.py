@@ -145,7 +145,7 @@ def tell(
     summary = Summary(trips=len(trips), health=health)
     with faults.part(term("the numbers")):
         summary = _count(wiring, trips, health, missed_frames)
-        summary.queue_losses = list(evidence.queue_losses.values())
+        summary.queue_losses = evidence.drops.losses
         summary.transfers = transfers(over_tcp, facts.by_number)
     alerts: list[str] = []
     with faults.part(term("what went round a loop of switches")):

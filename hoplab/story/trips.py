@@ -15,7 +15,7 @@ How a copy's end is judged, at a host or router that passed nothing on:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hoplab.capture.observation import Reception
 from hoplab.decode import packet as wire
@@ -32,9 +32,10 @@ from hoplab.story.astray import (
     how_it_ended,
     last_networks,
     surest,
+    way_to,
 )
 from hoplab.story.coverage import Evidence, Fate, reserved
-from hoplab.story.records import Fanout, Ignored, Leg, Rest, Rewrite, Storm, Trip
+from hoplab.story.records import Fanout, Ignored, Leg, QueueLoss, Rest, Rewrite, Storm, Trip
 from hoplab.story.silence import loop_of_switches
 from hoplab.story.titles import describe, frame_count, times
 
@@ -155,7 +156,9 @@ def tell_trip(
     ended = fate = doubt = unreached = ""
     if death is not None:
         fate = how_it_ended(death, ends)
-        ended, fate, doubt = _told_end(places, death, fate, hops, legs, evidence, early)
+        ended, fate, doubt = _told_end(
+            places, death, fate, hops, legs, evidence, target, early=early
+        )
         unreached = death.unreached if ended == death.why else ""
     main, path, fan = _path(legs, ends, target, death)
     last = main or 0
@@ -189,6 +192,7 @@ def tell_trip(
         notes=[
             *_early_notes(early, legs[0]),
             *_cuts(hops, legs, packets),
+            *_lacking(evidence, hops, ended),
             *(_storm_notes(storm, hops) or _extra(places, hops)),
             *filter(None, [doubt]),
         ],
@@ -417,6 +421,13 @@ def _storm_notes(storm: Storm | None, hops: list[Hop]) -> list[str]:
     return [note]
 
 
+def _lacking(evidence: Evidence, hops: list[Hop], ended: str) -> list[str]:
+    """The copies for which there was no room, but for the one that says how it ended."""
+    lacking = evidence.drops.lacking
+    notes = [_no_copy(loss) for hop in hops if hop in lacking for loss in lacking[hop]]
+    return [note for note in notes if note != ended]
+
+
 def _cuts(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
     """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
     notes: list[str] = []
@@ -493,6 +504,9 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence)
 def _end_on_the_way(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence) -> End:
     """A host or router took in a packet that is for another, and nothing of it went on."""
     place, node = leg.index, leg.head
+    losses = evidence.dropped_at(hop)
+    if losses:
+        return End("dropped", place, node, _no_room(node, losses))
     waits = places.router(node) and (packet.ttl is None or packet.ttl > 1)
     if waits and evidence.held_at_end(hop):
         return End("cut", place, node, _held(node))
@@ -540,19 +554,10 @@ def _end_in_switch(hop: Hop, leg: Leg, evidence: Evidence) -> End:
         return End("cut", place, node, _held(node))
     if reserved(hop):
         return End("delivered", place, node)
-    loss = evidence.queue_losses.get(hop.head) if hop.head is not None else None
     interface = leg.head_interface
-    if loss is not None:
-        why = say(
-            "{switch} likely dropped it at {interface}: its queue there was full",
-            switch=node, interface=interface,
-        )  # fmt: skip
-        if loss.certain:
-            why = say(
-                "{switch} dropped it at {interface}: its queue there was full",
-                switch=node, interface=interface,
-            )  # fmt: skip
-        return End("dropped", place, node, why)
+    losses = evidence.dropped_at(hop)
+    if losses:
+        return End("dropped", place, node, _no_room(node, losses))
     if evidence.passed_unseen(hop):
         return End("unseen", place, node, _passed(node))
     why = say(
@@ -571,6 +576,61 @@ def _end_of_group(places: Places, leg: Leg, packet: Packet) -> End:
     return End("ignored", place, node, "software") if ignored else End("delivered", place, node)
 
 
+def _no_room(node: str, losses: Sequence[QueueLoss]) -> str:
+    """Where a node may have dropped a frame that it took in."""
+    certain = all(loss.certain for loss in losses)
+    cables = [loss.interface for loss in losses if loss.cable]
+    behind = next((loss.interface for loss in losses if not loss.cable), "")
+    if not cables and certain:
+        return say(
+            "{switch} dropped it at {interface}: its queue there was full",
+            switch=node, interface=behind,
+        )  # fmt: skip
+    if not cables:
+        return say(
+            "{switch} likely dropped it at {interface}: its queue there was full",
+            switch=node, interface=behind,
+        )  # fmt: skip
+    before = listed(cables)
+    if not behind and certain:
+        return say(
+            "{node} dropped it in front of the cable at {before}: the queue there was full",
+            node=node, before=before,
+        )  # fmt: skip
+    if not behind:
+        return say(
+            "{node} likely dropped it in front of the cable at {before}: the queue there was full",
+            node=node, before=before,
+        )  # fmt: skip
+    if certain:
+        return say(
+            "{node} dropped it where a queue was full: at {behind}, where it came in, or in front "
+            "of the cable at {before}",
+            node=node, behind=behind, before=before,
+        )  # fmt: skip
+    return say(
+        "{node} likely dropped it where a queue was full: at {behind}, where it came in, or in "
+        "front of the cable at {before}",
+        node=node, behind=behind, before=before,
+    )  # fmt: skip
+
+
+def _no_copy(loss: QueueLoss) -> str:
+    """That a copy is missing which a node made for one of its ports."""
+    names = {"node": loss.node, "interface": loss.interface}
+    if loss.certain:
+        return say(
+            "{node} dropped the copy for {interface}: the queue in front of the cable there was "
+            "full",
+            **names,
+        )
+    return say(
+        "{node} likely dropped the copy for {interface}: the queue in front of the cable there was "
+        "full",
+        **names,
+    )
+
+
 def _told_end(
     places: Places,
     death: Death,
@@ -578,6 +638,8 @@ def _told_end(
     hops: list[Hop],
     legs: list[Leg],
     evidence: Evidence,
+    target: str,
+    *,
     early: bool,
 ) -> tuple[str, str, str]:
     """(where it ended, how, why that cannot be told), as far as the capture could see. Where no
@@ -587,6 +649,11 @@ def _told_end(
         return "", "", death.why
     if fate == "ignored" and early:
         return "", "", ""
+    goal = death.unreached or (target if death.leg is None else "")
+    for place in sorted(death.network) if fate == "ignored" and goal else ():
+        for loss in evidence.drops.lacking.get(hops[place], ()):
+            if loss.interface == way_to(evidence.wiring, legs[place].head, goal):
+                return _no_copy(loss), "dropped", ""
     if fate == "ignored":
         for place in sorted(death.network):
             node, copies = legs[place].head, len(hops[place].children)

@@ -100,7 +100,7 @@ def test_a_clock_that_is_set_back_ends_the_wait_for_the_beginning(
 def test_frames_count_until_the_order_to_stop(recording: Any) -> None:
     recording.ring.ready = [frame(T + t) for t in (1, 2, 3, 4)]
     recording.one._pass([recording.fd], T)
-    recording.one._stop(T + 3, {"s1-eth1": 621, "not captured": 5})
+    recording.one._stop(T + 3, {"s1-eth1": 621, "not captured": 5}, {"s1-eth1": 3})
     recording.one._flush(None)
     assert times(recording.path) == [1, 2, 3]
     assert recording.one.frames == 3
