@@ -26,6 +26,8 @@ _MULTIPART_REQUEST, _MULTIPART_REPLY, _BARRIER_REQUEST, _BARRIER_REPLY = 18, 19,
 _FLOW_STATS, _MORE = 1, 1
 _DELETE_STRICT = 4
 _ALL_TABLES, _ANY, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFF
+_PACKET_OUT, _CONTROLLER = 13, 0xFFFFFFFD  # OFPT_PACKET_OUT, OFPP_CONTROLLER
+_TOO_LONG = bytes(12) + b"\x88\xb5" + bytes(64_000)  # a local experimental EtherType
 _HEADER = struct.Struct("!BBHI")  # version, type, length, number
 _STATS = struct.Struct("!HBxIIHHHH4xQQQ")  # length, table, seconds, nanoseconds, priority, …
 
@@ -52,6 +54,13 @@ def remove(bridge: str, some: list[Flow]) -> None:
     """Take these flows away, and return when they are gone. Raises LabError."""
     with _Connection(bridge) as connection:
         connection.remove(some)
+
+
+def refuse_to_send(bridge: str, port: int) -> None:
+    """Have a bridge try to send a frame by a port that is longer than any link takes: the kernel
+    refuses it, so nobody sees it. Raises LabError."""
+    with _Connection(bridge) as connection:
+        connection.refuse_to_send(port)
 
 
 class _Connection:
@@ -97,6 +106,16 @@ class _Connection:
             body = struct.pack("!QQBBHHHIIIH2x", 0, 0, flow.table, _DELETE_STRICT, 0, 0,
                                flow.priority, _NO_BUFFER, _ANY, _ANY, 0)  # fmt: skip
             self._send(_FLOW_MOD, body + flow.match)
+        self._wait()
+
+    def refuse_to_send(self, port: int) -> None:
+        actions = struct.pack("!HHIH6x", 0, 16, port, 0)  # output (7.2.5)
+        body = struct.pack("!IIH6x", _NO_BUFFER, _CONTROLLER, len(actions)) + actions
+        self._send(_PACKET_OUT, body + _TOO_LONG)
+        self._wait()
+
+    def _wait(self) -> None:
+        """Until the bridge has done what it was told."""
         number = self._send(_BARRIER_REQUEST)
         for kind, _ in self._replies(number):
             if kind == _BARRIER_REPLY:

@@ -25,11 +25,14 @@ from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
 from hoplab.kernel.sandbox import TUN, refused
-from hoplab.openvswitch import bridges, daemons
+from hoplab.openvswitch import bridges, daemons, send_room
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
 from hoplab.service.spec import EARLY_CAPTURE, Spec
 
+# A queue has a thousand frames at most, as interfaces are made, and the kernel counts 2,304 bytes
+# for a full one.
+ROOM_OF_A_QUEUE = 1000 * 2304
 EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
@@ -114,6 +117,7 @@ class Lab:
                 progress(term("starting Open vSwitch"))
                 opening.result()
         self.network.start()
+        self._make_room()
         if self.crew is not None:
             self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
         self._write_state()
@@ -124,6 +128,14 @@ class Lab:
         self.network.settle(self.event)
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
+
+    def _make_room(self) -> None:
+        """Where cables limit what switches in user space send, room for what waits there."""
+        limited = self.network.limited_ports() if self.datapath == "user" else []
+        if limited:
+            room = ROOM_OF_A_QUEUE * (1 + len(limited))
+            first = {bridge: (bridge, port) for bridge, port in reversed(limited)}
+            send_room.widen(self.switchd.vswitchds(), first.values(), room)
 
     def _open_early(self) -> Background[None] | None:
         """Start Open vSwitch before it is known whether the topology has switches, if nothing

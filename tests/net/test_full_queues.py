@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What queues in front of cables drop in real labs; judged by tc and by tshark."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.net.test_capture import fields
+
+pytestmark = pytest.mark.net
+
+# Two hosts send to a third at once, each as fast as its own cable takes it: the one begins when the
+# other's first datagram comes. More than the queue of a switch's port holds.
+SEND = """
+import socket, sys
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+if sys.argv[1] == "second":
+    out.bind(("", 7))
+    print("listening", flush=True)
+    out.recv(10)
+else:
+    out.sendto(b"begin", ("10.0.0.3", 7))
+for number in range(int(sys.argv[2])):
+    out.sendto(number.to_bytes(4, "big") + bytes(996), ("10.0.0.2", 5001))
+"""
+
+
+def drops(lab: Any) -> Counter[str]:
+    """What tc says that the queue of each interface dropped."""
+    found = Counter[str]()
+    for node in ("s1", "h1", "h3"):
+        said = lab("exec", node, "--", "tc", "-s", "qdisc", "show").out
+        for name, count in re.findall(r"tbf .*?dev (\S+) root.*\n.*dropped (\d+)", said):
+            found[name] += int(count)
+    return found
+
+
+def two_send(lab: Any, many: int) -> Any:
+    """The story of so many datagrams from h1 and from h3, to h2."""
+    for sender in ("h1", "h3"):  # what waits for ARP is dropped where it begins
+        lab("exec", sender, "--", "ping", "-c1", "10.0.0.2")
+    second = lab.popen("exec", "h3", "--", sys.executable, "-c", SEND, "second", str(many))
+    assert "listening" in second.stdout.readline()
+    done = lab("trace", "--json", "--save", "run", "h1", "--", sys.executable, "-c", SEND, "first",
+               str(many))  # fmt: skip
+    second.communicate(timeout=30)
+    return done.json
+
+
+def test_what_a_full_port_of_a_hub_drops_is_counted_and_told(anybody: Any) -> None:
+    anybody("up", "switch,rate=4M", "--controller", "hub")
+    before = drops(anybody)
+    story = two_send(anybody, 400)
+    dropped = drops(anybody) - before
+    summary = story["summary"]
+    losses = {one["interface"]: one for one in summary["lost_in_queues"] if
+              one["reason"] == "cable-full"}  # fmt: skip
+    assert {name: one["frames"] for name, one in losses.items()} == +dropped
+    assert dropped["s1-eth2"] > 0
+    assert summary["lost"] >= sum(dropped.values())
+    # tshark sees in the file what is missing: sent by two hosts, gone out of the third one's port.
+    # With a refused frame Open vSwitch throws away some more, which no counter has.
+    only = "udp.dstport==5001 && !icmp"
+    rows = fields(anybody.home / "run/capture.pcapng", "frame.interface_name", "ip.src", only=only)
+    seen = Counter(map(tuple, rows))
+    gone = seen["h1-eth0", "10.0.0.1"] + seen["h3-eth0", "10.0.0.3"]
+    gone -= seen["s1-eth2", "10.0.0.1"] + seen["s1-eth2", "10.0.0.3"]
+    if not summary["missed"]:
+        assert dropped["s1-eth2"] <= gone
+        assert 0.9 * gone <= losses["s1-eth2"]["vanished"] <= gone
+    ends = [trip["ended"] or "" for trip in story["trips"]]
+    assert any("dropped" in text and "s1-eth2" in text for text in ends)
+
+
+def test_a_queue_with_room_is_not_told_of(hoplab: Any) -> None:
+    hoplab("up", "switch,rate=4M", "--controller", "hub")
+    summary = two_send(hoplab, 10)["summary"]
+    assert summary["lost_in_queues"] == [] and summary["lost"] == 0
+    assert not sum(drops(hoplab).values())
