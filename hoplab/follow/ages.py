@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -28,3 +28,15 @@ class Ages:
     router_ns: int = 4 * SECOND
     slack_ns: int = 2 * MILLISECOND
     journey_ns: int = 30 * SECOND
+
+    @classmethod
+    def of(cls, delay_ns: int) -> Ages:
+        """Those of a network whose interfaces hold frames back for so long: a frame is seen to
+        leave only afterwards, so it seems to have been in the node."""
+        plain = cls()
+        return replace(
+            plain,
+            switch_ns=plain.switch_ns + delay_ns,
+            router_ns=plain.router_ns + delay_ns,
+            journey_ns=plain.journey_ns + 10 * delay_ns,
+        )

@@ -103,7 +103,7 @@ class Follower:
         lossy: bool = False,
     ) -> None:
         self.wiring = wiring
-        self.ages = ages or Ages()
+        self.ages = ages or Ages.of(wiring.longest_delay_ns())
         # Observations that no hop can be made of: at interfaces that the wiring does not know, or
         # too short for an Ethernet header.
         self.ignored = 0

@@ -23,6 +23,8 @@ The file:
                      "peer": "client-eth0"}]}
 
 `rate` is the bit/s that an interface sends at most; without it, as many as the machine can.
+`delay_ms` and `jitter_ms` are for how long it holds a frame back before it sends it, `loss` the
+percentage of frames that it throws away instead.
 """
 
 from __future__ import annotations
@@ -209,6 +211,15 @@ class Wiring:
             ],
             **self.extra,
         }
+
+    def longest_delay_ns(self) -> int:
+        """For how long any interface holds a frame back before it sends it, at the most."""
+
+        def held(interface: Interface) -> float:
+            times = (interface.extra.get(key) for key in ("delay_ms", "jitter_ms"))
+            return sum(each for each in times if isinstance(each, int | float) and each > 0)
+
+        return round(max(map(held, self.interfaces), default=0.0) * 1e6)
 
     def port(self, name: str) -> int | None:
         """The port of that interface name, None if there is none."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,16 @@ class Network(mininet.net.Mininet):
             )
         return place_of_node(self.batch, node)
 
+    def limited_ports(self) -> list[tuple[str, int]]:
+        """(bridge, number of the port) where a queue stands in front of the cable."""
+        return [
+            (switch.name, port)
+            for switch in self._open_vswitches()
+            for port, intf in switch.intfs.items()
+            if isinstance(intf, mininet.link.TCIntf)
+            and any(intf.params.get(key) for key in ("bw", "delay", "jitter"))
+        ]
+
     def bridges(self) -> list[str]:
         """The names of the switches that are Open vSwitch bridges."""
         return [switch.name for switch in self._open_vswitches()]
@@ -321,7 +332,30 @@ class Network(mininet.net.Mininet):
         return "router" if place.namespace.run(forward.read_text).strip() == "1" else "host"
 
 
-def _limits(intf: Any) -> dict[str, int]:
-    """What lab.json says of the rate of an interface that is limited: {"rate": bit/s}."""
-    bandwidth = intf.params.get("bw") if isinstance(intf, mininet.link.TCIntf) else None
-    return {"rate": round(bandwidth * 1e6)} if bandwidth else {}  # Mininet's are Mbit/s
+_UNITS_MS = {"s": 1e3, "sec": 1e3, "secs": 1e3, "ms": 1.0, "msec": 1.0, "msecs": 1.0,
+             "us": 1e-3, "usec": 1e-3, "usecs": 1e-3, "": 1e-3}  # fmt: skip
+_TIME = re.compile(r" *([0-9.]+) *([a-z]*) *")
+
+
+def milliseconds(time: object) -> float:
+    """A time as tc(8) reads it, '5ms' or '1s', a bare number in microseconds; 0 if it is none."""
+    parts = _TIME.fullmatch(str(time or 0).lower())
+    try:
+        return float(parts[1]) * _UNITS_MS[parts[2]] if parts is not None else 0.0
+    except (ValueError, KeyError):
+        return 0.0
+
+
+def _limits(intf: Any) -> dict[str, float]:
+    """What lab.json says of how an interface is shaped: {"rate": bit/s, "delay_ms", "jitter_ms",
+    "loss": percent}, each only where there is one."""
+    if not isinstance(intf, mininet.link.TCIntf):
+        return {}
+    bandwidth, loss = intf.params.get("bw"), intf.params.get("loss")
+    found = {
+        "rate": round(bandwidth * 1e6) if bandwidth else 0,  # Mininet's are Mbit/s
+        "delay_ms": milliseconds(intf.params.get("delay")),
+        "jitter_ms": milliseconds(intf.params.get("jitter")),
+        "loss": float(loss) if isinstance(loss, int | float) else 0.0,
+    }
+    return {key: value for key, value in found.items() if value}

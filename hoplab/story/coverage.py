@@ -7,8 +7,9 @@ own count; and for one hop, what follows from that. What must not: words for peo
 A frame that was seen to leave and not to arrive is lost only if its arrival must have been seen:
 1. Somebody listened at the other end from before it left, until long enough after. "Long enough"
    is the longest that any frame of this capture took on a link, `EDGE_NS` at least. At a node it
-   is the longest that one was kept by a node, `HELD_NS` at least, since a switch may ask its
-   controller and a router by ARP.
+   is the longest that one was kept by a node, `HELD_NS` and the longest delay of a link at least,
+   since a switch may ask its controller and a router by ARP, and a link that is slow on purpose
+   holds frames back before they are seen to leave.
 2. The capture missed nothing at the other end: the kernel counts what found no room in the socket
    that listens there. If it did miss some, this may be one of them (`Fate.UNSEEN`).
 
@@ -97,6 +98,7 @@ class Evidence:
         if not coverage.begun_ns:
             self.edge_ns = HELD_NS  # a file that does not know its beginning has a vague end, too
         self._whole = whole
+        self._held_ns = HELD_NS + wiring.longest_delay_ns()
         hops = [hop for journey in journeys for hop in journey.hops()]
         if coverage.ended_ns is not None or coverage.begun_ns:
             self._measure(hops)
@@ -150,7 +152,7 @@ class Evidence:
     def held_at_end(self, hop: Hop) -> bool:
         """The node that the hop came to may have had it when the capture ended."""
         ended_ns = self.coverage.ended_ns
-        return ended_ns is not None and hop.came_ns > ended_ns - max(self.kept_ns, HELD_NS)
+        return ended_ns is not None and hop.came_ns > ended_ns - max(self.kept_ns, self._held_ns)
 
     def passed_unseen(self, hop: Hop) -> bool:
         """The node that the hop came to may have sent it on, although no frame shows it: by a port

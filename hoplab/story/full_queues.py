@@ -16,7 +16,9 @@ What lives here: counts and missing frames, held against each other. What must n
    there, or where several ports are full, the last ones together that left by any of them.
 3. Queues that may have dropped the same frames are judged together. If as many frames are missing
    as they counted, each was dropped there; else it is likely. Of copies that are missing nothing is
-   said one by one where many more are missing than were counted: some were never due.
+   said one by one where fewer than half were counted: many were never due. Some more may be missing
+   than a cable's queue counted: Open vSwitch sends many frames in one go, and where one is refused
+   it throws the rest away (netdev_linux_sock_batch_send), which nobody counts.
 4. What a node had just before the capture ended is neither: it may have sent it later.
 """
 
@@ -34,7 +36,6 @@ from hoplab.story.records import QueueLoss
 _Queue = tuple[int, bool]  # a port, and whether it is the queue in front of the cable
 _Ports = frozenset[int]
 _NOWHERE: _Ports = frozenset()
-_SURE_OF_TEN = 9  # so many of ten missing copies must have been counted for each to be likely
 _came = itemgetter(0)
 
 
@@ -92,7 +93,7 @@ def find_drops(
     for queues in together:
         due = sum(counted[queue] for queue in queues)
         gone = sum(not set(each.queues).isdisjoint(queues) for each in missing)
-        if gone * _SURE_OF_TEN > due * 10:
+        if gone > 2 * due:
             surplus.update(queues)
         for queue in queues:
             port, cable = queue
@@ -104,6 +105,7 @@ def find_drops(
                 sum(queue in each.queues for each in missing) if whole else None,
                 open_.get(queue, 0),
                 cable=cable,
+                in_one_go=cable and wiring.datapath == "user" and wiring.is_switch(port),
                 kind=wiring.kind(node),
                 certain=whole and gone == due,
                 beside=tuple(wiring.port_name(other[0]) for other in queues if other != queue),

@@ -57,7 +57,8 @@ class Health:
     drop before they were read (which the capture missed), and hops that are told as the likeliest
     of several frames with the same bytes. unseen: frames that left and of which nothing tells
     whether they arrived. under_way: packets that the capture has a part of, because they were on
-    their way when it began or ended. cut: the rest of the file cannot be read."""
+    their way when it began or ended. uncounted: packets that vanished in a switch of which
+    nobody counts what it drops itself. cut: the rest of the file cannot be read."""
 
     orphans: int = 0
     healed: int = 0
@@ -65,6 +66,7 @@ class Health:
     uncertain: int = 0
     unseen: int = 0
     under_way: int = 0
+    uncounted: int = 0
     cut: bool = False
 
 
@@ -439,7 +441,8 @@ class QueueLoss:
     cable: it was the queue in front of the cable at that port, not the one of a switch for what
     comes in there. kind: of the node. certain: as many vanished as were dropped, so each of them
     was. beside: the ports of other queues that may have dropped the same frames; they are counted
-    together.
+    together. in_one_go: whoever sends there throws away what it was to send with a refused frame,
+    which nobody counts.
     """
 
     node: str
@@ -451,6 +454,7 @@ class QueueLoss:
     kind: str = "switch"
     certain: bool = False
     beside: tuple[str, ...] = ()
+    in_one_go: bool = False
 
     @property
     def own(self) -> bool:

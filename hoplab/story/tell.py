@@ -171,6 +171,7 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int
         dropped=health.dropped or missed_frames,
         unseen=sum(len(trip.unseen) for trip in trips),
         under_way=sum(trip.under_way for trip in trips),
+        uncounted=sum(trip.fate == "stopped" for trip in trips if wiring.datapath == "kernel"),
     )
     summary = Summary(trips=len(trips), health=health)
     counts = _Counts(wiring, summary)

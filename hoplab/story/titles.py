@@ -398,6 +398,16 @@ def capture_remarks(health: Health) -> list[str]:
                 health.under_way,
             )
         )
+    if health.uncounted:
+        lines.append(
+            number_of(
+                "{n:,} packet came into a switch and went out of no port: by a flow, or for want "
+                "of room. What the kernel's datapath drops itself is not counted here.",
+                "{n:,} packets came into a switch and went out of no port: by a flow, or for want "
+                "of room. What the kernel's datapath drops itself is not counted here.",
+                health.uncounted,
+            )
+        )
     if health.uncertain:
         lines.append(uncertain(health.uncertain))
     return lines
@@ -460,6 +470,12 @@ def _missing(loss: QueueLoss) -> str:
             loss.vanished,
             others=listed(loss.beside),
         )
+    if loss.vanished > loss.frames and loss.in_one_go:
+        return say(
+            "{missing:,} are missing there, {rest:,} more than were counted: with a frame that "
+            "found no room Open vSwitch may throw away those that it was to send in the same go.",
+            missing=loss.vanished, rest=loss.vanished - loss.frames,
+        )  # fmt: skip
     if loss.vanished > loss.frames:
         return say(
             "{missing:,} are missing there: {rest:,} of them for another reason.",

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from hoplab.capture import pcapng
+from hoplab.follow.follow import follow
+from hoplab.follow.wiring import Wiring
 from hoplab.kernel import cable_queues, netlink
 from hoplab.kernel.netlink import Qdisc
 from hoplab.report import as_json, numbers, terminal
@@ -161,7 +163,7 @@ def test_where_count_and_frames_disagree_it_is_likely(counted: int) -> None:
     assert ends(one) == {where: 2}
     assert one.summary.lost == counted
     text = terminal.render(one, width=400)
-    assert ("2 are missing there: 1 of them for another reason." in text) is (counted == 1)
+    assert ("2 are missing there, 1 more than were counted: with a frame" in text) is (counted == 1)
     assert ("the frames do not show the other 1." in text) is (counted == 3)
 
 
@@ -281,3 +283,61 @@ def test_a_comparison_and_the_live_story_count_them() -> None:
     assert [(loss.interface, loss.frames, loss.vanished) for loss in live.queue_losses] == [
         ("s1-eth2", 2, None)
     ]
+
+
+# ------------------------------------------------------------------ a delay on purpose
+
+
+@pytest.mark.parametrize(
+    ("written", "ms"),
+    [("5ms", 5), ("1s", 1000), ("250us", 0.25), ("300", 0.3), (2000, 2), (None, 0), ("soon", 0)],
+)
+def test_a_delay_is_read_as_tc_reads_it(written: object, ms: float) -> None:
+    pytest.importorskip("mininet")
+    from hoplab.network.net import milliseconds
+
+    assert milliseconds(written) == pytest.approx(ms)
+
+
+def delayed(net: Playground, port: str, delay_ms: float) -> Wiring:
+    """The wiring of a lab in which an interface holds frames back."""
+    data = net.wiring.as_dict()
+    for interface in data["interfaces"]:
+        if interface["name"] == port:
+            interface["delay_ms"] = delay_ms
+    return Wiring.from_dict(data)
+
+
+def test_a_capture_waits_as_long_as_a_links_delay() -> None:
+    """A frame that s1 has had for 300 ms at the end may still wait for its delay of 400 ms."""
+    net = lan("learning_switch", lambda seq: ("s1-eth2",) if seq == 5 else ())
+    ended_ns = net.now_ns + 300 * MS
+    plain = told(net, net.observations(), edges(net, T, ended_ns))
+    assert ends(plain) == {"s1 took it in by s1-eth1 and sent it out of no port": 1}
+    net.wiring = delayed(net, "s1-eth2", 400)
+    slow = told(net, net.observations(), edges(net, T, ended_ns))
+    assert ends(slow) == {"the capture ended while s1 had it": 1}
+
+
+def test_a_frame_that_comes_out_after_a_long_delay_is_followed() -> None:
+    net = lan("learning_switch", lambda seq: (), of=1)
+    out = net.wiring.port("s1-eth2")
+    seen = net.observations()
+    late = next(place for place, one in enumerate(seen) if one.port == out)
+    seen[late:] = [dataclasses.replace(one, t_ns=one.t_ns + 1500 * MS) for one in seen[late:]]
+    assert len(follow(net.wiring, seen)) == 2
+    assert len(follow(delayed(net, "s1-eth2", 1500), seen)) == 1
+
+
+# ------------------------------------------------------------------ the kernel's datapath
+
+
+def test_what_the_kernels_datapath_drops_is_said_not_to_be_known() -> None:
+    word = "2 packets came into a switch and went out of no port: by a flow, or for want of room."
+    cases = ("kernel", 3, True), ("kernel", 9, False), ("user", 3, False)
+    for datapath, vanished, there in cases:
+        net = lan("learning_switch", after(vanished, "s1-eth2"))
+        net.wiring.datapath = datapath
+        text = terminal.render(story(net, {}), width=400)
+        assert (word in text) is there
+        assert ("What the kernel's datapath drops itself is not counted here." in text) is there
