@@ -101,7 +101,7 @@ class Language:
         if isinstance(text, Sentence):
             return self._filled(text)
         if isinstance(text, Listing):
-            return self.comma.join(map(self._item, text.items))
+            return self.comma.join(map(self.value, text.items))
         if isinstance(text, Together):
             return self.joint.join(map(self, text.parts))
         known = self._known.get(text)
@@ -131,10 +131,6 @@ class Language:
             return self._find(str(sentence))
         values = {name: self.value(value) for name, value in sentence.values.items()}
         return template.format_map(values) if values else template
-
-    def _item(self, item: str) -> str:
-        """A single word is a name; more of them may be a sentence that is looked up as text."""
-        return self(item) if " " in item else str(self.value(item))
 
     def value(self, value: Any) -> Any:
         """What is a sentence in this language; names, addresses and numbers as they are."""
