@@ -89,6 +89,8 @@ def page() -> str:
         "(usually \\fI~/.local/state\\fR).",
         *(".TP", "\\fBHOPLAB_DEBUG\\fR"),
         escape("If it is not empty: as --debug."),
+        *(".TP", "\\fBHOPLAB_LANG\\fR"),
+        "The language to print in, such as zh, where it is not to be that of the locale.",
         *(".TP", "\\fBHOPLAB_PATIENCE\\fR"),
         "How many times longer than usual to wait for a part of a lab (default: 1).",
         ".SH SEE ALSO",
