@@ -19,6 +19,7 @@ import argparse
 import ast
 import datetime
 import io
+import os
 import string
 import sys
 from collections.abc import Iterator
@@ -88,8 +89,11 @@ def write(path: Path, catalog: Catalog) -> None:
 def compile_all() -> None:
     """What the program reads."""
     for path in catalogues():
-        with open(path.with_suffix(".mo"), "wb") as file:
+        # Put in place as a whole: somebody may read it at this moment.
+        fresh = path.with_suffix(f".{os.getpid()}.new")
+        with open(fresh, "wb") as file:
             write_mo(file, read(path))
+        os.replace(fresh, path.with_suffix(".mo"))
 
 
 def update() -> None:
