@@ -233,16 +233,23 @@ def failures(head: Mapping[str, Any]) -> tuple[str, ...]:
     commands = head.get("commands")
     if not isinstance(commands, list):  # one command, not several at a time
         commands = [head]
-    said = []
+    failures: list[str] = []
     for each in commands:
         code = each.get("exit_code") if isinstance(each, dict) else 0
         if not code or each.get("stopped"):
             continue
         request = each.get("request") or {}
-        what = f"{each.get('host')}: {each.get('command') or request.get('url') or '?'}"
-        ending = "had not ended in time" if each.get("timed_out") else f"failed (exit code {code})"
-        said.append(f"{what}: this {ending}.")
-    return tuple(said)
+        values = {
+            "host": each.get("host"),
+            "command": each.get("command") or request.get("url") or "?",
+        }
+        if each.get("timed_out"):
+            failures.append(say("{host}: {command}: this had not ended in time.", **values))
+        else:
+            failures.append(
+                say("{host}: {command}: this failed (exit code {code}).", code=code, **values)
+            )
+    return tuple(failures)
 
 
 def reopen(folder: Path, faults: Faults = STRICT) -> Run:

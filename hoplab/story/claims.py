@@ -124,7 +124,7 @@ def _holders(
         claim = _claim(trip)
         address, mac = claim or (trip.packet.src, trip.packet.eth.src)
         questions = _answered_by(trip, address, asked)
-        if trip.kind == "arp-reply" and trip.delivered and not questions and not trip.group:
+        if not questions and _is_reply_to_somebody(trip):
             unasked.append(trip)
         if address not in disputed:
             continue
@@ -136,6 +136,10 @@ def _holders(
             holder.claims = holder.claims or claim is not None
             holder.answered.update(question.number for question in questions)
     return by_address, unasked
+
+
+def _is_reply_to_somebody(trip: Trip) -> bool:
+    return trip.kind == "arp-reply" and bool(trip.delivered) and not trip.group
 
 
 def _answered_by(trip: Trip, address: str, asked: Mapping[tuple[str, str], Trip]) -> list[Trip]:

@@ -306,7 +306,10 @@ def _by_port(
 def _ports(connections: Sequence[Connection]) -> str:
     """Where they went, each port once; the first of them where there are many."""
     ports = list(
-        dict.fromkeys(f"{connection.server.node} {connection.port}" for connection in connections)
+        dict.fromkeys(
+            say("{server} {port}", server=connection.server.node, port=connection.port)
+            for connection in connections
+        )
     )
     shown_ports, more = listed(ports[:_MOST_PORTS]), len(ports) - _MOST_PORTS
     return say("{ports} and {n} more", ports=shown_ports, n=more) if more > 0 else shown_ports

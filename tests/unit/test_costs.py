@@ -10,6 +10,7 @@ import pytest
 from hoplab.report import comparison
 from hoplab.report.cells import cells
 from hoplab.report.language import language
+from hoplab.sentences import Sentence
 from hoplab.story import costs
 from hoplab.story.records import LinkCount, Summary, Transfer
 
@@ -50,7 +51,7 @@ def said(*sides: tuple[str, Summary]) -> list[str]:
     found = costs.sentences(sides)
     chinese = language("zh")
     chinese.unknown.clear()
-    assert all(chinese(sentence) != sentence for sentence in found)
+    assert all(isinstance(each, Sentence) and chinese(each) != each for each in found)
     assert not chinese.unknown
     return found
 
@@ -91,6 +92,15 @@ def test_what_was_wasted_but_cost_no_time_is_told_as_that() -> None:
     assert found[-1] == "That made nothing slower with hub: its cables had room for it."
     free = said(("hub", hub(0.85, rate=0)), ("switch", switch(rate=0)))
     assert "as in rate=10M" in free[-1]
+
+
+def test_a_range_of_rates_names_both_units() -> None:
+    """900 bit/s and 1.0 Mbit/s are not 900-1.0 Mbit/s."""
+    runs = [hub(0.85), switch()]
+    for run in runs:
+        run.transfers[1] = transfer("h3", "h4", 10.0, 1125)
+    fast = said(("hub", runs[0]), ("switch", runs[1]))[0]
+    assert "900 bit/s - 9.4 Mbit/s from host to host with hub" in fast
 
 
 def test_other_amounts_are_compared_by_their_throughput() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from hoplab.follow.wiring import Wiring
 from hoplab.report.language import language
+from hoplab.sentences import Sentence
 from hoplab.story.same_start import Side, all_differences, differences, failed_in_all
 from tests.unit import frames
 from tests.unit.playground import Playground, Talk, wire_up
@@ -34,7 +35,7 @@ def told(one: Side, other: Side) -> list[str]:
     chinese = language("zh")
     chinese.unknown.clear()
     for sentence in said:
-        assert chinese(sentence) != sentence
+        assert isinstance(sentence, Sentence) and chinese(sentence) != sentence
     assert not chinese.unknown
     return said
 

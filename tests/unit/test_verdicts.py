@@ -14,6 +14,7 @@ from hoplab.decode.greeting import of_client, of_server, shown
 from hoplab.decode.packet import decode
 from hoplab.follow.follow import follow
 from hoplab.report.terminal import render
+from hoplab.sentences import Sentence, Together
 from hoplab.story.records import Outcome, Story
 from hoplab.story.tell import Coverage, tell
 from tests.unit import frames
@@ -24,6 +25,7 @@ from tests.unit.scenarios import (
     DEAD,
     GET,
     RESOLVER,
+    SCENARIOS,
     URL,
     WWW,
     fetch,
@@ -40,10 +42,25 @@ SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
 def ends(
     net: Playground, command: str, code: int | None = 0, said: str = "", host: str = "client"
 ) -> Story:
-    """The story of a command on client; no sentence of it lacks its Chinese."""
+    """The story of a command on client; no sentence of it lacks its Chinese, for each of them has
+    its template."""
     story = net.story(command=command, exit_code=code, said=said, host=host)
+    assert all(map(templated, (story.outcome.sentence, *story.outcome.why)))
     assert untranslated(story) - {said} == set()
     return story
+
+
+def templated(text: str) -> bool:
+    """It is no finished text: another language can look it up."""
+    return isinstance(text, Sentence) or (
+        isinstance(text, Together) and all(map(templated, text.parts))
+    )
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_no_verdict_is_finished_text(name: str) -> None:
+    outcome = SCENARIOS[name]().outcome
+    assert [text for text in (outcome.sentence, *outcome.why) if not templated(text)] == []
 
 
 def judged(net: Playground, command: str, code: int | None = 0, said: str = "") -> Outcome:
