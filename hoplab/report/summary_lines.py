@@ -11,8 +11,8 @@ from dataclasses import replace
 from hoplab.report import phrases
 from hoplab.report.cells import cells, ljust, rjust
 from hoplab.report.lines import Page
-from hoplab.sentences import listed, number_of, say, term
-from hoplab.story.records import Summary
+from hoplab.sentences import Listing, listed, number_of, say, term
+from hoplab.story.records import QueueLoss, Summary
 from hoplab.story.titles import capture_faults, capture_remarks, count_kind, queue_loss
 
 QUEUES_MOST = 2  # of which each has a sentence of its own
@@ -79,21 +79,36 @@ def _arrivals(page: Page, summary: Summary) -> None:
 
 
 def _queue_losses(page: Page, summary: Summary) -> None:
-    """What switches dropped for want of room."""
+    """What was dropped for want of room."""
     losses = summary.queue_losses
-    if len(losses) > QUEUES_MOST and (page.stormy or page.detail != "full"):
+    if len(losses) <= QUEUES_MOST or (page.detail == "full" and not page.stormy):
+        for loss in losses:
+            page.tell(queue_loss(loss), 5, "red")
+        return
+    behind, before = (
+        [loss for loss in losses if loss.cable is cable] for cable in (False, True)
+    )
+    if behind:
         dropped = say(
             "Switches dropped {n:,} by the kernel's count: queues of theirs were full, and they "
             "did not come to them in time: {ports}.",
-            n=summary.lost_in_switches,
-            ports=listed(
-                say("{port} {n:,}", port=loss.interface, n=loss.frames) for loss in losses
-            ),
+            n=sum(loss.frames for loss in behind),
+            ports=_by_port(behind),
         )
         page.tell(dropped, 5, "red")
-    else:
-        for loss in losses:
-            page.tell(queue_loss(loss), 5, "red")
+    if before:
+        dropped = say(
+            "In front of cables {n:,} were dropped by the kernel's count: more was to be sent than "
+            "they take: {ports}.",
+            n=sum(loss.frames for loss in before),
+            ports=_by_port(before),
+        )
+        page.tell(dropped, 5, "red")
+
+
+def _by_port(losses: list[QueueLoss]) -> Listing:
+    """How much each queue dropped."""
+    return listed(say("{port} {n:,}", port=loss.interface, n=loss.frames) for loss in losses)
 
 
 def _links(page: Page, summary: Summary) -> None:

@@ -242,6 +242,15 @@ def test_frames_that_two_queues_may_have_dropped_are_counted_together() -> None:
     assert "3 that came in may have been dropped here or at s1-eth2" in text
 
 
+def test_of_many_queues_each_kind_is_one_line() -> None:
+    cables = {f"s1-eth{i}": i for i in (1, 2, 3)} | {f"h{i}-eth0": 1 for i in (1, 2, 3)}
+    one = story(lan("hub", lambda seq: ()), cables, {"s1-eth1": 5})
+    text = terminal.render(one, width=400)
+    assert "In front of cables 9 were dropped by the kernel's count" in text
+    assert "Switches dropped 5 by the kernel's count" in text
+    assert one.summary.lost == 14
+
+
 def test_a_hosts_own_queue_is_said_of_the_host() -> None:
     one = story(lan("hub", lambda seq: ()), {"h1-eth0": 12})
     assert not ends(one)
