@@ -302,7 +302,8 @@ def _tell(
         for each in one.together.ended:
             if each.failed and each.output.strip():
                 last = each.output.strip().splitlines()[-MOST_LINES:]
-                print(f"  with {one.name} {each.command.host} printed: " + "\n    ".join(last))
+                lines = "".join(f"\n    {line}".rstrip(" ") for line in last)
+                print(f"  with {one.name} {each.command.host} printed:{lines}")
         if not one.together.run.quiet:
             print(f"  note: with {one.name} the network was not quiet at the end: frames may miss")
     if arguments.save is not None:

@@ -84,7 +84,7 @@ def capture_quality(health: Health) -> Sentence:
     faults = capture_faults(health)
     if not faults:
         return term("Capture: complete, every frame found its place.")
-    return say("Capture: {faults}; the numbers may be a little low.", faults=listed(faults))
+    return say("Capture: {faults}; the numbers may be too low.", faults=listed(faults))
 
 
 def capture_told(health: Health) -> Together:

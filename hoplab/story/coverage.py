@@ -166,6 +166,18 @@ class Evidence:
             if port != hop.head and wiring.peer(port) is not None
         )
 
+    def came_unseen(self, root: Hop) -> bool:
+        """The node that a journey begins at may have had the frame from somebody, although no frame
+        shows it: by a port where the capture misses frames at both ends of the link."""
+        may_miss, wiring = self.coverage.may_miss, self.wiring
+        if root.tail is None:
+            return False
+        return any(
+            may_miss(port) and may_miss(wiring.peer(port))
+            for port in wiring.ports(wiring.node_name(root.tail))
+            if port != root.tail and wiring.peer(port) is not None
+        )
+
     def under_way_at_start(self, root: Hop, foreign: bool) -> bool:
         """The frame that a journey begins with was on its way when the capture began.
 

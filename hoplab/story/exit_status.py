@@ -293,11 +293,13 @@ def _of_script(script: str, good: bool, timed: bool, strict: bool) -> list[tuple
     strict: `set -e`, under which any of them ends the script.
     """
     commands = _commands(script)
-    strict = strict or any(words[:2] == ["set", "-e"] for _, words in commands)
+    options = [word for _, words in commands if words[0] == "set" for word in words[1:]]
+    strict = strict or any(word.startswith("-") and "e" in word for word in options)
+    any_of_pipe = "pipefail" in options  # with it, any part of a pipeline gives the status
     candidates: list[tuple[str, bool]] = []
     piped_on = False  # what stands before a pipe gives no status
     for before, words in reversed(commands):
-        if not piped_on:
+        if not piped_on or any_of_pipe:
             sources = _sources(words, good, timed)
             if not sources:
                 return []

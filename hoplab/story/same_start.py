@@ -86,7 +86,12 @@ def differences(side: Side, peer: Side) -> list[str]:
 def _failed_alone(mine: Side, theirs: Side) -> list[str]:
     alike = failed_in_all((mine, theirs))
     return [
-        say("With {run} alone: {failure}", run=mine.name, failure=failure)
+        say(
+            "With {run}, and not with {other}: {failure}",
+            run=mine.name,
+            other=theirs.name,
+            failure=failure,
+        )
         for failure in mine.failed
         if failure not in alike
     ]
@@ -96,8 +101,9 @@ def _capture_missed(side: Side, missed: int) -> str:
     return number_of(
         "With {run} the capture missed {n:,} frame: its figures are low.",
         "With {run} the capture missed {n:,} frames: its figures are low.",
-        missed, run=side.name,
-    )  # fmt: skip
+        missed,
+        run=side.name,
+    )
 
 
 def failed_in_all(sides: Sequence[Side]) -> list[str]:
@@ -211,7 +217,13 @@ def _talked(mine: Side, theirs: Side) -> list[str]:
     for sender, address in sorted(more, key=lambda pair: (natural(pair[0]), pair[1]))[:MOST_NAMES]:
         if (sender, address) not in before or early_there:
             unlike.append(
-                say("Only with {run} {node} sent to {ip}.", run=mine.name, node=sender, ip=address)
+                say(
+                    "{node} sent to {ip} with {run}, and not with {other}.",
+                    node=sender,
+                    ip=address,
+                    run=mine.name,
+                    other=theirs.name,
+                )
             )
     return unlike
 

@@ -165,6 +165,8 @@ def tell_trip(
     kind, title = describe(packets[0])
     storm = _storm(places, hops)
     stray = _stray(places, hops[0], packets[0])
+    # The frame that it is a copy of may have come in where the capture misses frames.
+    came_unseen = stray and not early and evidence.came_unseen(hops[0])
     return Trip(
         number=journey.number,
         t_ns=hops[0].t_ns,
@@ -191,6 +193,7 @@ def tell_trip(
         last=packets[last],
         notes=[
             *_early_notes(early, legs[0]),
+            *([_came_unseen(legs[0].tail)] if came_unseen else []),
             *_cuts(hops, legs, packets),
             *_lacking(evidence, hops, ended),
             *(_storm_notes(storm, hops) or _extra(places, hops)),
@@ -200,7 +203,7 @@ def tell_trip(
         under_way=early or fate == "cut" or any(end.how == "cut" for end in ends),
         doubt=doubt,
         stray=stray,
-        cause=_unexplained(legs[0]) if stray and not early else "",
+        cause=_unexplained(legs[0]) if stray and not early and not came_unseen else "",
     )
 
 
@@ -251,6 +254,10 @@ def _arrived_ns(last: Hop, main: int | None) -> int:
 
 def _unexplained(leg: Leg) -> Sentence:
     return say("{node} sent it, and no frame that came in explains it", node=leg.tail)
+
+
+def _came_unseen(node: str) -> Sentence:
+    return say("how it came to {node} was not seen: the capture missed frames there", node=node)
 
 
 def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:
@@ -729,7 +736,10 @@ def _death(
         holder = places.owner(wanted(packet)) if group else places.holder(mac)
         nobody = say("nobody whom it reached has {ip}", ip=wanted(packet))
         if not (group and _asks(packet)) and not holder:
-            nobody = say("no card in the lab has the MAC {mac}", mac=mac or "?")
+            nobody = say(
+                "no card that the lab set up has the MAC {mac}, and no frame came from it",
+                mac=mac or "?",
+            )
         question = Question(holder, nobody, group, whole)
         deaths.append(find_death(places.wiring, legs, ends, network, question))
     return surest(deaths, ends)

@@ -136,7 +136,9 @@ def test_a_mac_that_no_card_has_and_one_of_a_card_elsewhere() -> None:
     net = network()
     net.cache["r1", "10.0.2.10"] = "02:00:00:00:ff:01"
     trip, _ = ping(net, "10.0.2.10")
-    assert trip.ended == "no card in the lab has the MAC 02:00:00:00:ff:01"
+    assert trip.ended == (
+        "no card that the lab set up has the MAC 02:00:00:00:ff:01, and no frame came from it"
+    )
     assert trip.path == ["h1", "s1", "r1", "s2"] and "h4" in trip.fan and "h2" not in trip.fan
     net = network()
     net.cache["r1", "10.0.2.10"] = MACS["h5-eth0"]

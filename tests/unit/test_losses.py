@@ -465,3 +465,18 @@ def test_without_any_of_that_all_is_as_it_was() -> None:
     evidence = Evidence(wire_up(LAN))
     assert evidence.edge_ns > 0 and not evidence.coverage.lossy
     assert story.summary.health.unseen == story.summary.health.under_way == 0
+
+
+def test_a_frame_that_came_in_unseen_is_no_frame_without_a_cause() -> None:
+    """The capture missed it on the link to the switch, at both ends, and saw it leave."""
+    net = lan()
+    ping(net)
+    ports = [net.wiring.port("h1-eth0"), net.wiring.port("s1-eth1")]
+    kept = [one for one in net.observations() if one.port not in ports]
+    coverage = edges(net, T - 1000 * MS, net.now_ns + 1000 * MS)
+    whole = told(net, kept, coverage)
+    assert whole.trips[0].cause == "s1 sent it, and no frame that came in explains it"
+    missed = told(net, kept, dataclasses.replace(coverage, missed=dict.fromkeys(ports, 2)))
+    assert missed.trips[0].cause == ""
+    note = "how it came to s1 was not seen: the capture missed frames there"
+    assert note in missed.trips[0].notes

@@ -87,7 +87,9 @@ def test_frames_that_were_flowing_before_are_told() -> None:
         "With learning_switch frames were flowing before the commands began: 1 packet of h3.",
     ]
     # Where nobody knows when the commands began, that somebody else was sending is told.
-    assert told(side(quiet), side(net)) == ["Only with learning_switch h3 sent to 10.0.0.4."]
+    assert told(side(quiet), side(net)) == [
+        "h3 sent to 10.0.0.4 with learning_switch, and not with hub."
+    ]
 
 
 def test_other_commands_and_other_amounts_are_told() -> None:
@@ -106,9 +108,11 @@ def test_a_failure_on_one_side_is_told_and_one_on_both_is_alike() -> None:
     late = "h1: sleep 9: this had not ended in time."
     one, other = side(ran("hub")), side(ran("learning_switch"))
     assert told(one, replace(other, failed=(sentence,))) == [
-        f"With learning_switch alone: {sentence}"
+        f"With learning_switch, and not with hub: {sentence}"
     ]
-    assert told(replace(one, failed=(late,)), other) == [f"With hub alone: {late}"]
+    assert told(replace(one, failed=(late,)), other) == [
+        f"With hub, and not with learning_switch: {late}"
+    ]
     both = replace(one, failed=(sentence,)), replace(other, failed=(sentence,))
     assert told(*both) == []
     assert failed_in_all(both) == [sentence]
@@ -155,3 +159,12 @@ def test_errors_of_icmp_are_no_conversation() -> None:
     error = frames.icmp(3, 3, 0, b"x" * 28)
     net.ip("10.0.0.2", "10.0.0.1", 1, error)
     assert told(side(net), side(ran("learning_switch"))) == []
+
+
+def test_of_three_runs_no_sentence_speaks_of_one_alone_that_two_share() -> None:
+    """Two sent and one did not: a sentence names the two that it compares."""
+    two = side(ran("hub")), side(ran("learning_switch"))
+    silent = side(lab("broken"), "broken")
+    said = all_differences((*two, silent))
+    assert "h1 sent to 10.0.0.2 with hub, and not with broken." in said, said
+    assert not any(sentence.startswith("Only") for sentence in said)
