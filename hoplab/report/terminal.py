@@ -13,7 +13,8 @@ The layout of one trip:
 
 `detail`: 'brief' leaves out what happened at routers and why; 'normal' shows real MACs when a
 pair of them occurs for the first time, then the owners' names, and folds long runs of alike
-packets; 'full' folds nothing but storms and shows every MAC and frame number.
+packets and connections that are the same again; 'full' folds nothing but storms and shows every
+MAC and frame number.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from hoplab.report.trip_lines import (
 from hoplab.sentences import listed, say, term
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.live import News
-from hoplab.story.records import Step, Story, Trip
+from hoplab.story.records import Repeats, Step, Story, Trip
 from hoplab.story.storms import storming
 
 DETAILS = ("brief", "normal", "full")
@@ -66,11 +67,16 @@ def render(
     page.faults = faults
     page.storming = storming(story.trips)
     steps = merged(story.steps) if page.stormy else story.steps
+    folds = story.repeats is not None and not page.stormy and detail != "full"
+    repeats = story.repeats if folds else None
     with page.part(term("the head of the story")):
         _header(page, story)
-    for step in steps if story.trips else ():
-        with page.part(say("the step {heading}", heading=step.heading)):
-            _step(page, story, step)
+    for place, step in enumerate(steps if story.trips else ()):
+        if repeats is None or place not in repeats.steps:
+            with page.part(say("the step {heading}", heading=step.heading)):
+                _step(page, story, step)
+        elif place == min(repeats.steps):
+            _repeats(page, repeats)
     with page.part(term("how it ended")):
         _outcome(page, story)
     with page.part(term("the numbers")):
@@ -131,6 +137,13 @@ def _header(page: Page, story: Story) -> None:
             "Flooded (2/3 ports): it left by 2 of the 3 ports other than the one it came in by."
         )
         page.tell(flooded, 0, "dim")
+
+
+def _repeats(page: Page, repeats: Repeats) -> None:
+    """What stands for the steps that are like those above."""
+    page.rule(page.tr(term("The same again")))
+    for sentence in repeats.sentences:
+        page.wrap(f"… {page.tr(sentence)}", 3, hang=2)
 
 
 def _step(page: Page, story: Story, step: Step) -> None:

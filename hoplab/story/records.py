@@ -532,6 +532,15 @@ class Summary:
         return sum(transfer.retransmissions for transfer in self.transfers)
 
 
+@dataclass(slots=True, frozen=True)
+class Repeats:
+    """What a reader who does not ask for everything is spared. steps: places in `Story.steps` of
+    those that are like earlier ones; sentences: what to say instead of them."""
+
+    steps: frozenset[int]
+    sentences: list[str]
+
+
 @dataclass(slots=True)
 class Story:
     """Everything that a reader is told, in the order of telling. alerts: sentences that stand above
@@ -545,6 +554,7 @@ class Story:
     outcome: Outcome
     summary: Summary
     alerts: list[str] = field(default_factory=list)
+    repeats: Repeats | None = None
 
     def trip(self, number: int) -> Trip:
         """The trip of that number."""

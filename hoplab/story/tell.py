@@ -42,6 +42,7 @@ from hoplab.story.records import (
     Health,
     LinkCount,
     Outcome,
+    Repeats,
     Request,
     Setting,
     Step,
@@ -51,6 +52,7 @@ from hoplab.story.records import (
     Trip,
 )
 from hoplab.story.remarks import add_remarks
+from hoplab.story.repeats import find_repeats
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
 from hoplab.story.tcp import Connection, connections
@@ -150,7 +152,10 @@ def tell(
     alerts: list[str] = []
     with faults.part(term("what went round a loop of switches")):
         alerts = storm_alerts(trips, wiring, summary.frames)
-    return Story(setting, request, started_ns, trips, steps, outcome, summary, alerts)
+    repeats: Repeats | None = None
+    with faults.part(term("what was the same again")):
+        repeats = find_repeats(facts, steps)
+    return Story(setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats)
 
 
 def _note_steps(facts: Facts, steps: list[Step]) -> None:
