@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long runs of alike packets, folded to their first and last ones and a line that counts the rest.
 
-A packet that has something of its own to say (a note, a loss, a cause) is never folded away, unless
-it belongs to a storm, or is of a kind that storms: one storm begets others, because hosts answer
-each copy of a question, and the remains of older ones go round beside them. Those are counted in a
-line, wherever they stand in their step.
+A packet that has something of its own to say (a note, a loss, a cause) is not folded away, unless
+1. it belongs to a storm, or is of a kind that storms: one storm begets others, because hosts answer
+   each copy of a question, and the remains of older ones go round beside them. Those are counted in
+   a line, wherever they stand in their step;
+2. its step is so long (`CROWDED`) that nobody would read it: then the line says how many of those
+   that it counts did not arrive, and the remarks and numbers say why.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from hoplab.story.titles import byte_count, count_kind
 EVIDENCE_MOST = 12  # packets that are named as those that prove how it ended
 STORM_TOLD = 1  # packets of a storm that are told in a step, before the others are counted
 STORM_ROOM = 4  # packets that a step has room for, where there is a storm
+CROWDED = 300  # packets of a step; beyond, those with something to say are counted as well
 FOLD_FROM = 8  # a run of alike packets at least this long is folded to its first 2 and last 2
 _ALIKE = {
     "tcp-data": "tcp",
@@ -52,14 +55,23 @@ class Fold:
         payload = sum(
             len(trip.packet.payload) for trip in trips if trip.kind in ("tcp-data", "udp")
         )
-        if not payload:
-            return say("{packets}: {kinds}, {frames}", packets=packets, kinds=kinds, frames=frames)
-        return say(
-            "{packets}: {kinds} with {size}, {frames}",
-            packets=packets,
-            kinds=kinds,
-            size=byte_count(payload),
-            frames=frames,
+        counted = say("{packets}: {kinds}, {frames}", packets=packets, kinds=kinds, frames=frames)
+        if payload:
+            counted = say(
+                "{packets}: {kinds} with {size}, {frames}",
+                packets=packets,
+                kinds=kinds,
+                size=byte_count(payload),
+                frames=frames,
+            )
+        astray = sum(bool(trip.ended) and not (trip.stray or trip.under_way) for trip in trips)
+        if self.cut or not astray:
+            return counted
+        return number_of(
+            "{counted}; {n:,} of them did not arrive",
+            "{counted}; {n:,} of them did not arrive",
+            astray,
+            counted=counted,
         )
 
 
@@ -155,9 +167,10 @@ def _runs(trips: Sequence[Trip], alike: bool) -> list[list[Trip]]:
     """Neighbours that may be folded together."""
     runs: list[list[Trip]] = []
     before = ""
+    crowded = len(trips) > CROWDED
     for trip in trips:
         family = _ALIKE.get(trip.kind, "") if alike else ""
-        if trip.notes or trip.ended or trip.cause or trip.lost:
+        if not crowded and (trip.notes or trip.ended or trip.cause or trip.lost):
             family = ""
         if trip.stray:
             family = "stray"

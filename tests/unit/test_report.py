@@ -27,7 +27,7 @@ from hoplab.follow.wiring import Interface, Node, Wiring, natural
 from hoplab.report import cells
 from hoplab.report.drawing import drawing
 from hoplab.report.fields import changes, checksum, fields
-from hoplab.report.folding import parts
+from hoplab.report.folding import Fold, parts
 from hoplab.report.language import ENGLISH, Language, catalogue, code_from, language
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markdown import markdown, text
@@ -444,3 +444,22 @@ def test_a_storm_is_folded_and_counted() -> None:
     made = page([run], language("en"))
     assert f"a storm of {trip.frames} frames" in made and "more frames of the storm" in made
     assert made.count("s1 (2/2 ports)") == 1
+
+
+def test_what_nobody_would_read_is_counted_with_its_losses() -> None:
+    """A step of hundreds of packets of which some were lost: told one by one it hides the story."""
+    run = runs.reopen(RUNS / "switch")
+    ping = next(trip for trip in run.story.trips if trip.kind == "icmp-echo-request")
+    lost = replace(ping, ended="s1 dropped it", notes=["a note"])
+    few = [replace(lost if n % 3 == 0 else ping, number=n) for n in range(1, 31)]
+    assert [trip for trip in parts(few) if isinstance(trip, Trip) and trip.ended]
+    many = [replace(lost if n % 3 == 0 else ping, number=n) for n in range(1, 601)]
+    first, second, fold, *last = parts(many)
+    assert [trip.number for trip in (first, second, *last) if isinstance(trip, Trip)] == [
+        1, 2, 599, 600,
+    ]  # fmt: skip
+    assert isinstance(fold, Fold) and len(fold.trips) == 596
+    assert fold.sentence().startswith("#3 to #598: 596 echo requests, ")
+    assert fold.sentence().endswith("; 199 of them did not arrive")
+    whole = Fold([replace(ping, number=n) for n in range(3, 99)])
+    assert "did not arrive" not in whole.sentence()
