@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 import time
 from typing import Any
@@ -54,10 +55,10 @@ def test_mn_takes_the_rate_too(stock: Box) -> None:
     lines = [
         "h1 tc qdisc show dev h1-eth0",
         "sh tc qdisc show dev s1-eth1",
-        f"h2 python3 {TRANSFER} receive > /tmp/receiver &",
+        f"h2 python3 {shlex.quote(TRANSFER)} receive > /tmp/receiver &",
         "h2 until grep -q listening /tmp/receiver; do sleep 0.05; done",
         "h1 date +began=%s.%N",
-        f"h1 python3 {TRANSFER} send 10.0.0.2 --bytes 400k",
+        f"h1 python3 {shlex.quote(TRANSFER)} send 10.0.0.2 --bytes 400k",
         "h1 date +ended=%s.%N",
     ]
     out = stock(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,9 @@ def test_a_remote_controller_that_nobody_is_gets_the_line_that_works(hoplab: Any
     assert shlex.split(line[0])[4:] == ["-c", "ryu-manager APP.py & python3 mine.py 1"]
 
     # It is the line that works, and then nothing is missing.
-    hub = PROJECT / "controllers" / "hub.py"
-    typed = line[0].replace("APP.py", str(hub)).replace("mine.py 1", "mine.py 30")
+    shutil.copy(PROJECT / "controllers" / "hub.py", hoplab.home / "APP.py")
+    shutil.copy(PROJECT / "controllers" / "kit.py", hoplab.home)  # it imports that
+    typed = line[0].replace("mine.py 1", "mine.py 30")
     done = subprocess.run(
         ["bash", "-c", typed],
         cwd=hoplab.home,
