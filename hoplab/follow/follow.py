@@ -156,10 +156,10 @@ class Follower:
     def feed(self, observations: Iterable[Observation]) -> None:
         """Takes the next observations."""
         with gc_paused():  # what is made here stays a while, and nothing of it is a circle
-            ports, known = self._ports, len(self._ports)
+            ports, count = self._ports, len(self._ports)
             for observation in observations:
                 number = observation.port
-                port = ports[number] if number < known else None
+                port = ports[number] if number < count else None
                 data = observation.data
                 if port is None or len(data) < 14:
                     self.ignored += 1
@@ -257,17 +257,10 @@ class Follower:
     ) -> None:
         """A frame with the bytes of one that goes round: counted, unless a host has sent it anew
         or a router will pass it on."""
-        node, head = self._node_of[port], self._peers[port]
         if observation.reception != _OUTGOING:
-            hop = self._cables[port].take(data, t)
-            if hop is None:
-                storm.count_came(port, t)
-            else:
-                hop.received = observation
-                hop.healed = False
-                if hop.counted:
-                    count_arrival(hop, t)
+            self._received_in_storm(storm, port, data, observation, t)
             return
+        node, head = self._node_of[port], self._peers[port]
         early = self._cables[head].orphan(data, t) if head is not None else None
         if early is not None:
             early.sent = observation
@@ -277,25 +270,47 @@ class Follower:
                 storm.adopt(early)
                 storm.count_sent(port, t)
                 storm.count_came(early.head, t)
-            return
-        if not node.switch and storm.news(port, t):
-            hop = Hop(port, head, observation, None)
-            node.find_cause(hop, port, data, t)
-            if hop.origin is _BORN:
-                self._fresh.append(hop)
-            hop.more = True  # the switch sends it on, beside the copies that go round
+        elif not node.switch and storm.news(port, t):
+            self._sent_into_storm(port, data, observation, t)
+        else:
+            storm.count_sent(port, t)
             if head is not None:
-                self._cables[head].put(hop, data, t)
+                self._out_of_storm(storm, port, head, data, observation, t)
+
+    def _received_in_storm(
+        self, storm: Storm, port: int, data: bytes, observation: Observation, t: int
+    ) -> None:
+        """Counts an arrival, of a hop that is followed if there is one."""
+        hop = self._cables[port].take(data, t)
+        if hop is None:
+            storm.count_came(port, t)
             return
-        storm.count_sent(port, t)
-        if head is None:
-            return
-        beyond = self._node_of[head]
-        if isinstance(beyond, Router) and beyond.routes and data[:6] == self._macs[head]:
+        hop.received = observation
+        hop.healed = False
+        if hop.counted:
+            count_arrival(hop, t)
+
+    def _sent_into_storm(self, port: int, data: bytes, observation: Observation, t: int) -> None:
+        """A host has sent such a frame anew."""
+        head = self._peers[port]
+        hop = Hop(port, head, observation, None)
+        self._node_of[port].find_cause(hop, port, data, t)
+        if hop.origin is _BORN:
+            self._fresh.append(hop)
+        hop.more = True  # the switch sends it on, beside the copies that go round
+        if head is not None:
+            self._cables[head].put(hop, data, t)
+
+    def _out_of_storm(
+        self, storm: Storm, port: int, head: int, data: bytes, observation: Observation, t: int
+    ) -> None:
+        """Follows a copy on its way to a router that may pass it on; all others are counted."""
+        node = self._node_of[head]
+        if isinstance(node, Router) and node.routes and data[:6] == self._macs[head]:
             hop = Hop(port, head, observation, None)
             storm.adopt(hop)
             self._cables[head].put(hop, data, t)
-            beyond.enter(hop, head, data, t)
+            node.enter(hop, head, data, t)
 
     def _born(self, hop: Hop, tail: int | None, t: int) -> None:
         """It has no cause yet."""
@@ -333,19 +348,19 @@ class Follower:
         quiet -= 2 * ages.slack_ns
         limit = self.now_ns - ages.journey_ns
         fresh = self._fresh
-        came = []
+        settled = []
         while fresh and fresh[0].t_ns < quiet:
-            came.append(fresh.popleft())
-        self._old = _roots([*self._old, *came])
+            settled.append(fresh.popleft())
+        self._old = _roots([*self._old, *settled])
         # One that came later can have been stamped earlier.
         quiet -= 4 * ages.slack_ns
-        done = 0
+        whole = 0
         for root in self._old:
             seen = root.t_ns
             if seen >= quiet or (seen >= limit and last_seen(root) >= quiet):
                 break
-            done += 1
-        ready, self._old = self._old[:done], self._old[done:]
+            whole += 1
+        ready, self._old = self._old[:whole], self._old[whole:]
         return self._number(ready)
 
     def finish(self) -> list[Journey]:

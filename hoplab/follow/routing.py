@@ -83,57 +83,67 @@ class Router:
         route = route_key(data, 1)
         if route is None:
             return
-        known = self._came.get(route)
-        if known is not None and self._one_of(known, hop, data, t):
+        came = self._came.get(route)
+        if came is not None and (
+            self._made_of(came, hop, data, t)
+            if type(came) is Hop
+            else type(came) is _Alike and self._made_of_alike(came, hop, data, t)
+        ):
             return
         if self._whole and self._cut_from(hop, data, t):
             return
         if self.routes:
             push(self._late, fragment_key(data, 1) or route, hop)
 
-    def _one_of(self, known: Hop | _Alike, hop: Hop, data: bytes, t: int) -> bool:
-        """Rules 3 and 5."""
-        if type(known) is Hop:
-            if known.children or known.more or not self._may_cause(known, t):
-                return False
-            how = self._becomes(known, data)
-            if how is None or not join(known, hop, how):
-                return False
-            self._look_back(known, hop, t)
-            return True
-        assert type(known) is _Alike
-        best: Hop | None = None
+    def _made_of(self, cause: Hop, hop: Hop, data: bytes, t: int) -> bool:
+        """Rules 3 and 5, where one hop alone can be the cause; True if it is."""
+        if cause.children or cause.more or not self._may_cause(cause, t):
+            return False
+        how = self._becomes(cause, data)
+        if how is None or not join(cause, hop, how):
+            return False
+        self._look_back(cause, hop, t)
+        return True
+
+    def _made_of_alike(self, alike: _Alike, hop: Hop, data: bytes, t: int) -> bool:
+        """Rules 3 and 5, where several can be the cause; True if one of them is."""
+        cause, how, fitting = self._choose(alike, data, t)
+        if cause is None or not join(cause, hop, how):
+            return False
+        alike.waiting.remove(cause)
+        self._look_back(cause, hop, t)
+        if fitting > 1 or self.lossy:
+            hop.doubt |= _CAUSE
+        else:
+            prove((left for left in alike.unsure if strip_padding(left.data) == data), _CAUSE)
+        keep(alike.unsure, hop, MOST_ALIKE)
+        return True
+
+    def _choose(self, alike: _Alike, data: bytes, t: int) -> tuple[Hop | None, Origin, int]:
+        """What became this packet at time t, how, and how many there are that may have. The oldest
+        with the same layer 3, else the oldest that differs as NAT makes it. One that was seen to
+        arrive comes before one that was only sent; among several of these nothing tells which."""
+        chosen: Hop | None = None
         origin = _ROUTED
         rank = fitting = 0
         tied = False
         limit = t - self._ages.router_ns
-        for cause in known.waiting:
+        for cause in alike.waiting:
             if not self._may_cause(cause, t):
                 if cause.came_ns < limit:
-                    known.unsure.clear()  # nothing became of it: it can be any of these
+                    alike.unsure.clear()  # nothing became of it: it can be any of these
                 continue
             how = self._becomes(cause, data)
             if how is None:
                 continue
             fitting += 1
-            # The oldest with the same layer 3, else the oldest that differs as NAT makes it. One
-            # seen to arrive comes before one that was only sent.
             sure = cause.received is not None or t - cause.t_ns <= self._ages.slack_ns
             score = (3 if how is _ROUTED else 1) + sure
             if score > rank:
-                best, origin, rank, tied = cause, how, score, False
+                chosen, origin, rank, tied = cause, how, score, False
             elif score == rank and not sure:
                 tied = True
-        if best is None or tied or not join(best, hop, origin):
-            return False
-        known.waiting.remove(best)
-        self._look_back(best, hop, t)
-        if fitting > 1 or self.lossy:
-            hop.doubt |= _CAUSE
-        else:
-            prove((left for left in known.unsure if strip_padding(left.data) == data), _CAUSE)
-        keep(known.unsure, hop, MOST_ALIKE)
-        return True
+        return None if tied else chosen, origin, fitting
 
     def _cut_from(self, hop: Hop, data: bytes, t: int) -> bool:
         """Rule 4."""
@@ -161,16 +171,16 @@ class Router:
             hop.doubt |= _CAUSE
 
     def _may_cause(self, cause: Hop, t: int) -> bool:
-        got = cause.received
-        if got is None:
+        arrival = cause.received
+        if arrival is None:
             assert cause.sent is not None
             age = t - cause.sent.t_ns
             if age > self._ages.link_ns and not self.lossy:
                 return False  # it would have been seen to arrive
         else:
-            if got.reception == _OTHERHOST:
+            if arrival.reception == _OTHERHOST:
                 return False
-            age = t - got.t_ns
+            age = t - arrival.t_ns
         return -self._ages.slack_ns <= age <= self._ages.router_ns
 
     def _becomes(self, cause: Hop, data: bytes) -> Origin | None:
@@ -220,13 +230,14 @@ class Router:
         offset = fragment_offset(part)
         distance = (offset - fragment_offset(whole)) * 8
         size = new[0] + _unpack_u16(part, new[0] + 2)[0] - new[1]
-        one, two = behind(whole, old, 0), part[new[1] : new[1] + size]
-        if distance < 0 or size <= 0 or distance + size > len(one):
+        body, piece = behind(whole, old, 0), part[new[1] : new[1] + size]
+        if distance < 0 or size <= 0 or distance + size > len(body):
             return None
         change = self._address_change(whole, old, part, new)
-        one = one[distance : distance + size]
+        body = body[distance : distance + size]
         if change is None or not (
-            one == two or (change and offset == 0 and same_behind_ports(one, two, whole, old, True))
+            body == piece
+            or (change and offset == 0 and same_behind_ports(body, piece, whole, old, True))
         ):
             return None
         if any(fragment_offset(child.data) == offset for child in cause.children):
@@ -253,27 +264,29 @@ class Router:
         piece = None if version == 6 or data[start + 6] & 0x40 else fragment_key(data, 0)
         if self._late and self._late_routed(hop, route, piece):
             return
-        came = self._came
-        known = came.get(route)
-        if known is None or (type(known) is Hop and self._over(known, t)):
-            came[route] = hop
+        before = self._came.get(route)
+        if before is None or (type(before) is Hop and self._over(before, t)):
+            self._came[route] = hop
         else:
-            if type(known) is Hop:
-                came[route] = alike = _Alike()
-                (alike.unsure if known.children or known.more else alike.waiting).append(known)
-                if known.children:
-                    alike.unsure[:] = known.children[-1:]
-            else:
-                assert type(known) is _Alike
-                alike = known
-            if keep(alike.waiting, hop, MOST_ALIKE):
-                alike.unsure.clear()
-            # A packet that left just now may be this one, if the clocks disagree.
-            limit = t - self._ages.slack_ns
-            if alike.unsure and (alike.unsure[-1].t_ns >= limit or self.lossy):
-                doubt(alike.unsure, _CAUSE)
+            self._join_alike(before, route, hop, t)
         if piece is not None:
             push(self._whole, piece, hop)
+
+    def _join_alike(self, before: Hop | _Alike, route: bytes, hop: Hop, t: int) -> None:
+        """Adds the hop to those before it that it cannot be told from by its route key."""
+        if isinstance(before, Hop):
+            self._came[route] = alike = _Alike()
+            (alike.unsure if before.children or before.more else alike.waiting).append(before)
+            if before.children:
+                alike.unsure[:] = before.children[-1:]
+        else:
+            alike = before
+        if keep(alike.waiting, hop, MOST_ALIKE):
+            alike.unsure.clear()
+        # A packet that left just now may be this one, if the clocks disagree.
+        limit = t - self._ages.slack_ns
+        if alike.unsure and (alike.unsure[-1].t_ns >= limit or self.lossy):
+            doubt(alike.unsure, _CAUSE)
 
     def _over(self, hop: Hop, t: int) -> bool:
         """Nothing that happens from time t on can have to do with it."""
@@ -308,11 +321,11 @@ class Router:
         ages = self._ages
         limit = now - ages.router_ns - ages.slack_ns
         came = self._came
-        for route, known in list(came.items()):
-            if type(known) is Hop:
-                if self._over(known, now):
+        for route, entry in list(came.items()):
+            if type(entry) is Hop:
+                if self._over(entry, now):
                     del came[route]
-            elif type(known) is _Alike and past(limit, known.waiting, known.unsure):
+            elif type(entry) is _Alike and past(limit, entry.waiting, entry.unsure):
                 del came[route]
         forget(self._whole, limit)
         forget(self._late, now - 2 * ages.slack_ns)

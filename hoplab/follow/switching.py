@@ -41,16 +41,16 @@ class _Entry:
 
 
 class _Crowd:
-    """Hops into a switch with identical bytes. done: those copied to all ports, a moment ago.
+    """Hops into a switch with identical bytes. copied: those copied to all ports, a moment ago.
     unsure: by port, copies that are proved only once no other hop can be meant. proved: by port,
     when the last ones were, and which; one more hop, if it was there by then, undoes that."""
 
-    __slots__ = ("done", "entries", "proved", "unsure")
+    __slots__ = ("copied", "entries", "proved", "unsure")
 
     def __init__(self) -> None:
         self.proved: dict[int, tuple[int, list[Hop]]] = {}
         self.entries: list[_Entry] = []
-        self.done: list[_Entry] = []
+        self.copied: list[_Entry] = []
         self.unsure: dict[int, list[Hop]] = {}
 
 
@@ -79,36 +79,36 @@ class Switch:
     def find_cause(self, hop: Hop, port: int, data: bytes, t: int) -> None:
         """Joins the hop, which left by `port` at time t, to its cause."""
         key = untagged(data) if data[12] in (0x81, 0x88) else data
-        known = self._came.get(key)
+        alike = self._came.get(key)
         bit = self.bits[port]
-        if type(known) is _Entry:
-            if not known.used & bit:
-                cause = known.hop
+        if type(alike) is _Entry:
+            if not alike.used & bit:
+                cause = alike.hop
                 seen = cause.received or cause.sent
                 assert seen is not None
                 age = t - seen.t_ns
                 ages = self._ages
                 longest = ages.switch_ns if cause.received or self.lossy else ages.link_ns
                 if -ages.slack_ns <= age <= longest and join(cause, hop, _SWITCHED):
-                    known.used |= bit
-                    known.last_ns = t
+                    alike.used |= bit
+                    alike.last_ns = t
                     if not self.lossy:
                         if cause.received is None:
                             hop.doubt |= _UNSEEN
                     elif age > ages.slack_ns:
                         hop.doubt |= _CAUSE
                     return
-        elif type(known) is _Crowd and self._one_of(known, hop, bit, t):
+        elif type(alike) is _Crowd and self._copy_of_crowd(alike, hop, bit, t):
             return
         push(self._late, key, hop)
-        if known is not None:
-            self._note_extra(known, hop, t)
+        if alike is not None:
+            self._note_extra(alike, hop, t)
 
-    def _note_extra(self, known: _Entry | _Crowd, hop: Hop, t: int) -> None:
+    def _note_extra(self, alike: _Entry | _Crowd, hop: Hop, t: int) -> None:
         """Keeps in mind of which hop this one may be a copy, though that was copied to the port
         before, or came by it."""
         ages = self._ages
-        entries = [known] if isinstance(known, _Entry) else [*known.entries, *known.done]
+        entries = [alike] if isinstance(alike, _Entry) else [*alike.entries, *alike.copied]
         causes = [entry.hop for entry in entries]
         causes += [entry.before for entry in entries if entry.before is not None]
         fitting = [
@@ -144,52 +144,19 @@ class Switch:
                                 copy.doubt |= _CAUSE
         self.extra = waiting
 
-    def _one_of(self, crowd: _Crowd, hop: Hop, bit: int, t: int) -> bool:
-        chosen: _Entry | None = None
-        first = 0  # when the chosen one arrived
-        guess: _Entry | None = None
-        old = open_ = doubt = False
-        fitting = 0
-        longest, slack = self._ages.switch_ns, self._ages.slack_ns
-        unseen = longest if self.lossy else self._ages.link_ns
-        for entry in crowd.entries:
-            if entry.used & bit:
-                continue
-            cause = entry.hop
-            seen = cause.received or cause.sent
-            assert seen is not None
-            came = seen.t_ns
-            age = t - came
-            if age > longest:
-                open_ = True
-                continue
-            if age < -slack or (cause.received is None and age > unseen):
-                continue
-            fitting += 1
-            if cause.received is not None:
-                # By arrival, not by the list's order, which is that of sending: of two frames on
-                # two cables the one sent first may arrive second.
-                if chosen is None or came < first:
-                    chosen, first = entry, came
-            elif guess is None:
-                # It was sent here but not (yet) seen to arrive. It is the cause only if no other
-                # can be, unless all are so recent that their arrival may just be stamped late.
-                guess = entry
-                old = age > slack
-            else:
-                doubt = doubt or old or age > slack
-        if chosen is None and not doubt:
-            chosen = guess
-        if open_:
-            crowd.unsure.pop(bit, None)  # never copied: it can be any of these, their doubt stays
+    def _copy_of_crowd(self, crowd: _Crowd, hop: Hop, bit: int, t: int) -> bool:
+        """Joins the hop, which left at time t, to one of several with identical bytes; False if
+        none of them can be its cause."""
+        fitting = self._fitting(crowd, bit, t)
+        chosen = self._choose(fitting, t)
         if chosen is None or not join(chosen.hop, hop, _SWITCHED):
             return False
         chosen.used |= bit
         chosen.last_ns = max(chosen.last_ns, t)
         if chosen.used == self.all_ports:
             crowd.entries.remove(chosen)
-            crowd.done.append(chosen)
-        if fitting > 1 or self.lossy:
+            crowd.copied.append(chosen)
+        if len(fitting) > 1 or self.lossy:
             self._doubt(crowd, hop, bit)
         elif bit in crowd.unsure:
             proved = crowd.unsure.pop(bit)
@@ -198,6 +165,35 @@ class Switch:
         if not self.lossy and chosen.hop.received is None:
             hop.doubt |= _UNSEEN
         return True
+
+    def _fitting(self, crowd: _Crowd, bit: int, t: int) -> list[_Entry]:
+        """Those of which a copy can have left by the port of this bit at time t."""
+        longest, slack = self._ages.switch_ns, self._ages.slack_ns
+        longest_unseen = longest if self.lossy else self._ages.link_ns
+        fitting = []
+        for entry in crowd.entries:
+            if entry.used & bit:
+                continue
+            age = t - entry.hop.came_ns
+            if age > longest:
+                # It was never copied, so it can be any of those that may be meant instead of
+                # each other: their doubt stays.
+                crowd.unsure.pop(bit, None)
+            elif age >= -slack and (entry.hop.received is not None or age <= longest_unseen):
+                fitting.append(entry)
+        return fitting
+
+    def _choose(self, fitting: list[_Entry], t: int) -> _Entry | None:
+        """The one that arrived first, which need not be the one that was sent first: they may have
+        come by two cables. One that was sent here and was not (yet) seen to arrive is the cause
+        only if no other can be, unless all are so recent that their arrival may be stamped late."""
+        if len(fitting) < 2:
+            return fitting[0] if fitting else None
+        arrived = [entry for entry in fitting if entry.hop.received is not None]
+        if arrived:
+            return min(arrived, key=lambda entry: entry.hop.came_ns)
+        recent = all(t - entry.hop.came_ns <= self._ages.slack_ns for entry in fitting)
+        return fitting[0] if recent else None
 
     def _doubt(self, crowd: _Crowd, hop: Hop, bit: int) -> None:
         if hop.doubt & _CAUSE:
@@ -209,20 +205,20 @@ class Switch:
         """A hop is on its way into the switch, by `port`, since time t."""
         key = untagged(data) if data[12] in (0x81, 0x88) else data
         entry = _Entry(hop, self.bits[port])
-        known = self._came.get(key)
-        if known is None:
+        alike = self._came.get(key)
+        if alike is None:
             self._came[key] = entry
         else:
-            if type(known) is _Entry:
-                if self._over(known, t):
+            if type(alike) is _Entry:
+                if self._over(alike, t):
                     self._came[key] = entry
-                    entry.before = known.hop
+                    entry.before = alike.hop
                 else:
                     crowd = _Crowd()
-                    (crowd.done if known.used == self.all_ports else crowd.entries).append(known)
+                    (crowd.copied if alike.used == self.all_ports else crowd.entries).append(alike)
                     self._join_crowd(key, crowd, entry, t)
-            elif type(known) is _Crowd:
-                self._join_crowd(key, known, entry, t)
+            elif type(alike) is _Crowd:
+                self._join_crowd(key, alike, entry, t)
         if self._late and key in self._late:
             self._late_copies(entry, key)
 
@@ -235,12 +231,12 @@ class Switch:
 
     def _join_crowd(self, key: bytes, crowd: _Crowd, entry: _Entry, t: int) -> None:
         self._came[key] = crowd
-        crowd.done = [one for one in crowd.done[-_REMEMBERED:] if not self._over(one, t)]
+        crowd.copied = [old for old in crowd.copied[-_REMEMBERED:] if not self._over(old, t)]
         # A copy that was sent just now may be of this one, if the clocks disagree.
         limit = t - self._ages.slack_ns
-        for other in (*crowd.entries, *crowd.done):
-            if other.last_ns >= limit:
-                for copy in other.hop.children:
+        for earlier in (*crowd.entries, *crowd.copied):
+            if earlier.last_ns >= limit:
+                for copy in earlier.hop.children:
                     if copy.t_ns >= limit and copy.tail in self.bits:
                         self._doubt(crowd, copy, self.bits[copy.tail])
         for bit, (when, hops) in list(crowd.proved.items()):
@@ -254,7 +250,7 @@ class Switch:
         """Gives a hop into a switch the copies that were stamped before it."""
         t = entry.hop.t_ns
         waiting = self._late[key]
-        known = self._came.get(key)
+        alike = self._came.get(key)
         for hop in list(waiting):
             if hop.origin is not Origin.BORN or abs(t - hop.t_ns) > self._ages.slack_ns:
                 continue
@@ -264,8 +260,8 @@ class Switch:
                 entry.used |= bit
                 entry.last_ns = max(entry.last_ns, hop.t_ns)
                 waiting.remove(hop)
-                if type(known) is _Crowd:
-                    self._doubt(known, hop, bit)
+                if type(alike) is _Crowd:
+                    self._doubt(alike, hop, bit)
         if not waiting:
             del self._late[key]
 
@@ -273,8 +269,8 @@ class Switch:
         """Frames with these bytes are only counted from now on, so what becomes of those that are
         in the switch is, too."""
         key = untagged(data)
-        known = self._came.pop(key, None)
-        entries = known.entries if type(known) is _Crowd else [known]
+        alike = self._came.pop(key, None)
+        entries = alike.entries if type(alike) is _Crowd else [alike]
         for entry in entries:
             if type(entry) is _Entry and entry.used != self.all_ports:
                 entry.hop.more = True
@@ -285,14 +281,14 @@ class Switch:
         ages = self._ages
         limit = now - ages.switch_ns - ages.link_ns - ages.slack_ns
         came = self._came
-        for key, known in list(came.items()):
-            if type(known) is _Entry:
-                if known.hop.t_ns < limit:  # until then it may be copied once more than is usual
+        for key, alike in list(came.items()):
+            if type(alike) is _Entry:
+                if alike.hop.t_ns < limit:  # until then it may be copied once more than is usual
                     del came[key]
-            elif type(known) is _Crowd:
-                if any(one.hop.t_ns < limit for one in known.entries):
-                    known.entries = [one for one in known.entries if one.hop.t_ns >= limit]
-                    known.unsure.clear()
-                if not known.entries and all(one.hop.t_ns < limit for one in known.done):
+            elif type(alike) is _Crowd:
+                if any(entry.hop.t_ns < limit for entry in alike.entries):
+                    alike.entries = [entry for entry in alike.entries if entry.hop.t_ns >= limit]
+                    alike.unsure.clear()
+                if not alike.entries and all(entry.hop.t_ns < limit for entry in alike.copied):
                     del came[key]
         forget(self._late, now - 2 * ages.slack_ns)

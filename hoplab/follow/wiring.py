@@ -41,6 +41,7 @@ FORMAT = 1
 KINDS = ("host", "router", "switch")
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_OF_AN_INTERFACE = frozenset(("name", "node", "mac", "addresses", "peer", "rate"))
 _KNOWN = frozenset(("format", "name", "topology", "controller", "datapath", "nodes", "interfaces"))
 
 
@@ -348,16 +349,7 @@ def _interface(item: object, place: int) -> Interface:
     mac = _optional_text(data.get("mac"), f"mac of {name}").lower()
     if mac and not _MAC.fullmatch(mac):
         raise WiringError(f"{what} has the MAC address {mac!r}, which is none")
-    addresses = data.get("addresses")
-    if addresses is None:
-        addresses = []
-    if not isinstance(addresses, list):
-        raise WiringError(f"{what} has no list of addresses but {_kind(addresses)}")
-    for address in addresses:
-        try:
-            ipaddress.ip_interface(address if isinstance(address, str) else "")
-        except ValueError:
-            raise WiringError(f"{what} has the address {address!r}, which is none") from None
+    addresses = _addresses(data.get("addresses"), what)
     peer = data.get("peer")
     if peer is not None and (not isinstance(peer, str) or not peer):
         raise WiringError(f"{what} has a peer that is no name: {peer!r}")
@@ -366,6 +358,19 @@ def _interface(item: object, place: int) -> Interface:
     rate = data.get("rate", 0)
     if not isinstance(rate, int) or isinstance(rate, bool) or rate < 0:
         raise WiringError(f"{what} has the rate {rate!r}, which is no number of bits a second")
-    known = ("name", "node", "mac", "addresses", "peer", "rate")
-    extra = {key: value for key, value in data.items() if key not in known}
-    return Interface(name, node, mac, tuple(addresses), peer, extra, rate)
+    extra = {key: value for key, value in data.items() if key not in _OF_AN_INTERFACE}
+    return Interface(name, node, mac, addresses, peer, extra, rate)
+
+
+def _addresses(value: object, what: str) -> tuple[str, ...]:
+    """The addresses of an interface, with prefix lengths. Raises WiringError."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise WiringError(f"{what} has no list of addresses but {_kind(value)}")
+    for address in value:
+        try:
+            ipaddress.ip_interface(address if isinstance(address, str) else "")
+        except ValueError:
+            raise WiringError(f"{what} has the address {address!r}, which is none") from None
+    return tuple(value)
