@@ -42,6 +42,7 @@ import struct
 import sys
 import time
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -159,7 +160,28 @@ class Recorder:
         }
 
     def _pass(self, ready: list[int], began_ns: int) -> int:
+        """Takes what has come, and writes what is old enough; gives how many frames came."""
+        taken, whole_ns = self._attend(ready, began_ns)
+        if self.pending:
+            whole_ns = min([whole_ns, *self._held_back_ns()])
+        if self._clock.jumped():
+            for tap in self.taps.values():
+                tap.gated = False  # that time has lost its meaning
+            self._flush(None)
+            self._written_ns = 0
+        else:
+            self._flush(whole_ns - LAG_NS)
+        if time.monotonic() - self._counted > STATISTICS_S and taken:
+            self._statistics()
+        if self.out.closed:
+            self.ending = self.ending or "pipe"
+        return taken
+
+    def _attend(self, ready: list[int], began_ns: int) -> tuple[int, int]:
+        """Sees to the descriptors that have something: how many frames came, and up to which time
+        all of these sockets' frames have been taken."""
         taken = 0
+        whole_ns = began_ns
         for fd in ready:
             tap = self.taps.get(fd)
             if tap is not None:
@@ -169,28 +191,20 @@ class Recorder:
                     self._last = time.monotonic()
                 if more >= AT_A_TIME and tap.ring is None:  # it has more of that age
                     age_ns = tap.since_ns if tap.gated else self.pending[-1][0]
-                    began_ns = min(began_ns, age_ns)
+                    whole_ns = min(whole_ns, age_ns)
             elif fd == self.channel.fileno():
                 self._listen()
             elif fd == self.out.fd:
                 self.out.problem, self.out.closed = "nobody reads it any more", True
-        if self.pending:
-            for tap in self.taps.values():
-                opened_ns = tap.ring.open_since_ns() if tap.ring is not None else None
-                if opened_ns is not None:  # its timer may be late, where the machine is busy
-                    began_ns = min(began_ns, opened_ns + LAG_NS)
-        if self._clock.jumped():
-            for tap in self.taps.values():
-                tap.gated = False  # that time has lost its meaning
-            self._flush(None)
-            self._written_ns = 0
-        else:
-            self._flush(began_ns - LAG_NS)
-        if time.monotonic() - self._counted > STATISTICS_S and taken:
-            self._statistics()
-        if self.out.closed:
-            self.ending = self.ending or "pipe"
-        return taken
+        return taken, whole_ns
+
+    def _held_back_ns(self) -> Iterator[int]:
+        """By each ring that still holds frames back, up to which time it may: its timer may be
+        late, where the machine is busy."""
+        for tap in self.taps.values():
+            opened_ns = tap.ring.open_since_ns() if tap.ring is not None else None
+            if opened_ns is not None:
+                yield opened_ns + LAG_NS
 
     # ------------------------------------------------------------------ what comes in
 

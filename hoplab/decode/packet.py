@@ -44,6 +44,7 @@ PROTO_ICMPV6 = 58
 
 # IPv6 extension headers that can stand before the upper layer (RFC 8200 section 4).
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTH, _DEST_OPTIONS, _NO_NEXT = 0, 43, 44, 51, 60, 59
+_EXTENSIONS = frozenset((_HOP_BY_HOP, _ROUTING, _DEST_OPTIONS, _FRAGMENT, _AUTH))
 
 ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))  # RFC 792: these quote the packet that caused them
 ICMP_WITH_IDENT = frozenset((0, 8, 13, 14, 15, 16, 17, 18))
@@ -436,7 +437,8 @@ def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
         return Packet(eth, None, ipv4, None, None, None, None, b"", problem)
     if offset:
         return Packet(eth, None, ipv4, None, None, None, None, data[body:end], problem)
-    return _upper(data, body, end, proto, eth, ipv4, None, problem)
+    upper = _BEHIND_IPV4.get(proto, _any)
+    return upper(data, body, end, eth, ipv4, None, problem)
 
 
 def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
@@ -457,22 +459,10 @@ def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
     ident: int | None = None
     offset = 0
     more = False
-    while proto in (_HOP_BY_HOP, _ROUTING, _DEST_OPTIONS, _FRAGMENT, _AUTH):
-        if limit < body + 8:
+    if proto in _EXTENSIONS:
+        body, proto, ident, offset, more = _extensions(data, body, limit, proto)
+        if proto in _EXTENSIONS and not offset:
             problem = problem or "an IPv6 extension header is cut"
-            break
-        following, words, field, number = _unpack_frag6(data, body)
-        if proto == _FRAGMENT:
-            ident, offset, more = number, field & 0xFFF8, bool(field & 1)
-            step = 8
-        elif proto == _AUTH:
-            step = (words + 2) * 4
-        else:
-            step = (words + 1) * 8
-        proto = following
-        body += step  # at least 8 bytes each time: the loop ends with the frame
-        if offset:
-            break
     ipv6 = IPv6(
         ipv6_text(src),
         ipv6_text(dst),
@@ -490,61 +480,123 @@ def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
         return Packet(eth, None, None, ipv6, None, None, None, b"", problem)
     if offset or proto == _NO_NEXT:
         return Packet(eth, None, None, ipv6, None, None, None, data[body:end], problem)
-    return _upper(data, body, end, proto, eth, None, ipv6, problem)
+    upper = _BEHIND_IPV6.get(proto, _any)
+    return upper(data, body, end, eth, None, ipv6, problem)
 
 
-def _upper(
+def _extensions(
+    data: bytes, start: int, limit: int, proto: int
+) -> tuple[int, int, int | None, int, bool]:
+    """The extension headers from `start` on: where what they carry begins and which protocol it
+    is; the identification, offset and M flag of a fragment header. One that is cut is left where
+    it stands, as the protocol."""
+    ident: int | None = None
+    offset = 0
+    more = False
+    while proto in _EXTENSIONS and limit >= start + 8:
+        following, words, field, number = _unpack_frag6(data, start)
+        if proto == _FRAGMENT:
+            ident, offset, more = number, field & 0xFFF8, bool(field & 1)
+            start += 8
+        else:  # at least 8 bytes each time: the loop ends with the frame
+            start += (words + 2) * 4 if proto == _AUTH else (words + 1) * 8
+        proto = following
+        if offset:
+            break
+    return start, proto, ident, offset, more
+
+
+# What IP carries, from `start`; the IP packet ends at `end`, which may lie behind the bytes that we
+# have. `problem` is what was broken before.
+
+
+def _tcp(
     data: bytes,
     start: int,
     end: int,
-    proto: int,
     eth: Ethernet | None,
     ipv4: IPv4 | None,
     ipv6: IPv6 | None,
     problem: str,
 ) -> Packet:
-    """Layer 4 from `start`; the IP packet ends at `end`, which may lie behind the bytes we have."""
     limit = min(end, len(data))
-    if proto == PROTO_TCP:
-        if limit >= start + 20:
-            sport, dport, seq, ack, bits, window, _sum, _urgent = _unpack_tcp(data, start)
-            header = bits >> 12 << 2
-            body = start + header
-            if header < 20:
-                problem = problem or f"the TCP header length is {header}"
-                body = start + 20
-            elif body > limit:
-                problem = problem or "the TCP options are cut"
-                body = limit
-            options = data[start + 20 : body]
-            tcp = Tcp(sport, dport, seq, ack, bits & 0x1FF, window, options, max(0, end - body))
-            return Packet(eth, None, ipv4, ipv6, None, None, tcp, data[body:limit], problem)
+    if limit < start + 20:
         problem = problem or f"a TCP header needs 20 bytes, {limit - start} are there"
-    elif proto == PROTO_UDP:
-        if limit >= start + 8:
-            sport, dport, length, _sum = _unpack_udp(data, start)
-            if length < 8 and length != 0:
-                problem = problem or f"the UDP length is {length}, less than its header"
-            elif (
-                length > end - start
-                and not (ipv4 and ipv4.flags_mf)
-                and not (ipv6 and ipv6.flags_mf)
-            ):
-                problem = problem or f"the UDP length {length} is more than the IP packet has"
-            elif length >= 8:
-                limit = min(limit, start + length)
-            udp = Udp(sport, dport, length)
-            return Packet(eth, None, ipv4, ipv6, None, udp, None, data[start + 8 : limit], problem)
+        return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
+    sport, dport, seq, ack, bits, window, _sum, _urgent = _unpack_tcp(data, start)
+    header = bits >> 12 << 2
+    body = start + header
+    if header < 20:
+        problem = problem or f"the TCP header length is {header}"
+        body = start + 20
+    elif body > limit:
+        problem = problem or "the TCP options are cut"
+        body = limit
+    options = data[start + 20 : body]
+    tcp = Tcp(sport, dport, seq, ack, bits & 0x1FF, window, options, max(0, end - body))
+    return Packet(eth, None, ipv4, ipv6, None, None, tcp, data[body:limit], problem)
+
+
+def _udp(
+    data: bytes,
+    start: int,
+    end: int,
+    eth: Ethernet | None,
+    ipv4: IPv4 | None,
+    ipv6: IPv6 | None,
+    problem: str,
+) -> Packet:
+    limit = min(end, len(data))
+    if limit < start + 8:
         problem = problem or f"a UDP header needs 8 bytes, {limit - start} are there"
-    elif (proto == PROTO_ICMP and ipv4 is not None) or (proto == PROTO_ICMPV6 and ipv6 is not None):
-        if limit >= start + 8:
-            icmp = _icmp(4 if ipv4 is not None else 6, data, start, limit)
-            return Packet(eth, None, ipv4, ipv6, icmp, None, None, icmp.body, problem)
+        return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
+    sport, dport, length, _sum = _unpack_udp(data, start)
+    if length < 8 and length != 0:
+        problem = problem or f"the UDP length is {length}, less than its header"
+    elif length > end - start and not (ipv4 and ipv4.flags_mf) and not (ipv6 and ipv6.flags_mf):
+        problem = problem or f"the UDP length {length} is more than the IP packet has"
+    elif length >= 8:
+        limit = min(limit, start + length)
+    udp = Udp(sport, dport, length)
+    return Packet(eth, None, ipv4, ipv6, None, udp, None, data[start + 8 : limit], problem)
+
+
+def _icmp(
+    data: bytes,
+    start: int,
+    end: int,
+    eth: Ethernet | None,
+    ipv4: IPv4 | None,
+    ipv6: IPv6 | None,
+    problem: str,
+) -> Packet:
+    limit = min(end, len(data))
+    if limit < start + 8:
         problem = problem or f"an ICMP header needs 8 bytes, {limit - start} are there"
-    return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
+        return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
+    icmp = _icmp_message(4 if ipv4 is not None else 6, data, start, limit)
+    return Packet(eth, None, ipv4, ipv6, icmp, None, None, icmp.body, problem)
 
 
-def _icmp(version: int, data: bytes, start: int, limit: int) -> Icmp:
+def _any(
+    data: bytes,
+    start: int,
+    end: int,
+    eth: Ethernet | None,
+    ipv4: IPv4 | None,
+    ipv6: IPv6 | None,
+    problem: str,
+) -> Packet:
+    """A protocol that is not read."""
+    return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:end], problem)
+
+
+# By protocol number; ICMP of the one version means nothing in the other.
+_BEHIND_IPV4 = {PROTO_TCP: _tcp, PROTO_UDP: _udp, PROTO_ICMP: _icmp}
+_BEHIND_IPV6 = {PROTO_TCP: _tcp, PROTO_UDP: _udp, PROTO_ICMPV6: _icmp}
+
+
+def _icmp_message(version: int, data: bytes, start: int, limit: int) -> Icmp:
     """An ICMP message of this IP version, from `start` to `limit`, at least 8 bytes long."""
     kind, code, _sum, rest = _unpack_icmp(data, start)
     body = data[start + 8 : limit]

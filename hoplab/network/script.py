@@ -72,28 +72,38 @@ def read(path: Path) -> Script:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return script
-    calls = sorted(_calls(tree), key=lambda call: (call.lineno, call.col_offset))
-    made = {"net"} | {name for call in ast.walk(tree) for name in _names_of_a_network(call)}
-    for call in calls:
+    networks = {"net"} | {name for node in ast.walk(tree) for name in _names_of_a_network(node)}
+    for call in sorted(_calls(tree), key=lambda call: (call.lineno, call.col_offset)):
         place, name = _place(call), _name(call.func)
         if name == "Mininet":
             script.networks.append(place)
-            for option in call.keywords:
-                value = ast.unparse(option.value)
-                if option.arg == "link" and value == "TCLink":
-                    script.shaping.append(place)
-                if value not in _OPTIONS.get(option.arg or "", (value,)):
-                    script.options.append(Place(call.lineno, f"{option.arg}={value}"))
+            _note_options(script, call, place)
         elif name == "parse_args":
             script.arguments.append(place)
-        elif isinstance(call.func, ast.Attribute):
-            owner = call.func.value
-            on_network = isinstance(owner, ast.Name) and owner.id in made
-            if name in _COMMANDS or (name in _ADDED and on_network):
-                script.commands.append(place)
+        elif _commands_nodes(call, networks):
+            script.commands.append(place)
         if any(_name(each) == "RemoteController" for each in [call.func, *_values(call)]):
             script.remote.append(place)
     return script
+
+
+def _note_options(script: Script, call: ast.Call, place: Place) -> None:
+    """What this call of Mininet asks for that changes what comes of the Topo."""
+    for option in call.keywords:
+        value = ast.unparse(option.value)
+        if option.arg == "link" and value == "TCLink":
+            script.shaping.append(place)
+        if value not in _OPTIONS.get(option.arg or "", (value,)):
+            script.options.append(Place(call.lineno, f"{option.arg}={value}"))
+
+
+def _commands_nodes(call: ast.Call, networks: set[str]) -> bool:
+    """Whether it is a command for a node, or adds something to one of the networks."""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    owner = call.func.value
+    on_network = isinstance(owner, ast.Name) and owner.id in networks
+    return call.func.attr in _COMMANDS or (call.func.attr in _ADDED and on_network)
 
 
 def methods_that_add(path: Path, name: str) -> list[Place]:

@@ -345,53 +345,60 @@ def _check_names(path: Path, topo: Any) -> None:
         for end in ends:
             degree[end] += 1
     for name in topo.nodes():
-        longest = (
-            f"{name}-eth{max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)}"
-        )
-        if len(longest.encode()) > NAME_LIMIT:
-            raise LabError(
-                say(
-                    "{file}: {name} is too long a name: its interface {interface} has {n} "
-                    "characters, and Linux allows {most}",
-                    file=path,
-                    name=name,
-                    interface=longest,
-                    n=len(longest.encode()),
-                    most=NAME_LIMIT,
-                ),
-                say(
-                    "shorten it to {n} characters or fewer",
-                    n=NAME_LIMIT - len(longest.encode()) + len(name.encode()),
-                ),
-                Exit.BAD_INPUT,
-            )
-        if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", name) or name in (".", ".."):
-            raise LabError(
-                say("{file}: {name} is no name for a node", file=path, name=repr(name)),
-                term("use letters, digits and - _ ."),
-                Exit.BAD_INPUT,
-            )
+        # A switch's interfaces are numbered from 1, a host's from 0.
+        last = max(degree[name], 1) if topo.isSwitch(name) else max(degree[name] - 1, 0)
+        _check_node_name(path, name, f"{name}-eth{last}")
     for name in topo.switches():
-        dpid = topo.nodeInfo(name).get("dpid")
-        digits = dpid.replace(":", "") if isinstance(dpid, str) else ""
-        if dpid and not re.fullmatch(r"[0-9A-Fa-f]{1,16}", digits):
-            raise LabError(
-                say(
-                    "{file}: the switch {switch} has the datapath id {dpid}",
-                    file=path,
-                    switch=name,
-                    dpid=repr(dpid),
-                ),
-                term("write up to 16 hexadecimal digits, as in dpid='2a'"),
-                Exit.BAD_INPUT,
-            )
-        if not re.search(r"\d", name) and not dpid:
-            raise LabError(
-                say(
-                    "{file}: the switch {switch} has no number to make its datapath id from",
-                    file=path,
-                    switch=name,
-                ),
-                say("call it {switch}1, or add dpid='1'", switch=name),
-                Exit.BAD_INPUT,
-            )
+        _check_datapath_id(path, name, topo.nodeInfo(name).get("dpid"))
+
+
+def _check_node_name(path: Path, name: str, longest: str) -> None:
+    """Raises LabError. longest: the node's interface with the longest name."""
+    size = len(longest.encode())
+    if size > NAME_LIMIT:
+        raise LabError(
+            say(
+                "{file}: {name} is too long a name: its interface {interface} has {n} "
+                "characters, and Linux allows {most}",
+                file=path,
+                name=name,
+                interface=longest,
+                n=size,
+                most=NAME_LIMIT,
+            ),
+            say("shorten it to {n} characters or fewer", n=NAME_LIMIT - size + len(name.encode())),
+            Exit.BAD_INPUT,
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_.:+-]+", name) or name in (".", ".."):
+        raise LabError(
+            say("{file}: {name} is no name for a node", file=path, name=repr(name)),
+            term("use letters, digits and - _ ."),
+            Exit.BAD_INPUT,
+        )
+
+
+def _check_datapath_id(path: Path, name: str, dpid: object) -> None:
+    """Raises LabError for a switch that cannot have the datapath id that is asked for, or that has
+    nothing to make one from."""
+    digits = dpid.replace(":", "") if isinstance(dpid, str) else ""
+    if dpid and not re.fullmatch(r"[0-9A-Fa-f]{1,16}", digits):
+        raise LabError(
+            say(
+                "{file}: the switch {switch} has the datapath id {dpid}",
+                file=path,
+                switch=name,
+                dpid=repr(dpid),
+            ),
+            term("write up to 16 hexadecimal digits, as in dpid='2a'"),
+            Exit.BAD_INPUT,
+        )
+    if not re.search(r"\d", name) and not dpid:
+        raise LabError(
+            say(
+                "{file}: the switch {switch} has no number to make its datapath id from",
+                file=path,
+                switch=name,
+            ),
+            say("call it {switch}1, or add dpid='1'", switch=name),
+            Exit.BAD_INPUT,
+        )
