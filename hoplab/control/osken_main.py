@@ -31,6 +31,7 @@ from hoplab.control.ryu_main import (
     accept_late_options,
     failure,
     go_to_work,
+    mark_the_log,
     play_role,
     prepare,
 )
@@ -107,6 +108,7 @@ def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
             compile(source.read(), name, "exec", dont_inherit=True)
     accept_late_options()
     go_to_work()
+    mark_the_log("os_ken")
     if "HOPLAB_ROLE" in os.environ:
         play_role("os_ken")
     manager = app_manager.AppManager.get_instance()

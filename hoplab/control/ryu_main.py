@@ -13,8 +13,9 @@ Three things are done that ryu-manager does not do:
 Ryu listens on all addresses unless told otherwise, so whoever starts this passes
 `--ofp-listen-host 127.0.0.1` and `--wsapi-host 127.0.0.1`.
 
-It also runs by its path, in a Python that has only Ryu: it imports nothing of hoplab, unless a lab
-asks for one of two roles (`roles`). It is the one file of the engine that knows Ryu.
+It also runs by its path, in a Python that has only Ryu: it imports nothing of hoplab, unless it
+runs in a lab, which wants marks in the log (`log`) and may ask for one of two roles (`roles`). It
+is the one file of the engine that knows Ryu.
 """
 
 from __future__ import annotations
@@ -164,6 +165,17 @@ def play_role(framework: str) -> None:
     roles.install(handler, hub.spawn)
 
 
+def mark_the_log(framework: str) -> None:
+    """In a lab: have what it wants to know written into the log, with time and switch (`log`)."""
+    if "HOPLAB_FOLDER" in os.environ:
+        from hoplab.control import log
+
+        controller: Any = importlib.import_module(f"{framework}.controller.controller")
+        handler: Any = importlib.import_module(f"{framework}.controller.handler")
+        log.mark_exceptions()
+        log.mark_switches(controller.Datapath, handler.MAIN_DISPATCHER)
+
+
 class NoController(Exception):
     """A file that was given as a controller has no Ryu app in it."""
 
@@ -182,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments = preloaded.wait_for_work()
     go_to_work()
+    mark_the_log("ryu")
     if "HOPLAB_ROLE" in os.environ:
         play_role("ryu")
     gc.enable()
