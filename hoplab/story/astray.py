@@ -2,7 +2,7 @@
 """Where a packet came to its end that reached nobody it was for: the branch that counts.
 
 What lives here: the choice among the copies of one packet, from its legs and the wiring. What must
-not: what became of a single copy (`trips.py`), other packets.
+not: what became of a single copy (`end_of_copy.py`), other packets.
 
 1. The copies that crossed the most routers tell: a packet that died behind a router died there,
    whatever became of the copies that a hub made of it on the way.

@@ -40,9 +40,10 @@ from hoplab.story.causes import find_causes
 from hoplab.story.controller_answers import Arrival, ChannelState, arrivals_of, decide
 from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
+from hoplab.story.places import Places
 from hoplab.story.records import Decision, QueueLoss, Trip
 from hoplab.story.tcp import Connections
-from hoplab.story.trips import Places, tell_trip
+from hoplab.story.trips import tell_trip
 
 QUIET_NS = 300 * MILLISECOND
 NUMBER_NS = QUIET_NS // 2

@@ -38,6 +38,7 @@ from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
 from hoplab.story.outcome import find_outcome
+from hoplab.story.places import Places
 from hoplab.story.records import (
     Health,
     LinkCount,
@@ -57,7 +58,7 @@ from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
 from hoplab.story.tcp import Connection, connections
 from hoplab.story.transfers import transfers
-from hoplab.story.trips import Places, tell_trip
+from hoplab.story.trips import tell_trip
 
 __all__ = ["Coverage", "Health", "Request", "Story", "tell"]
 

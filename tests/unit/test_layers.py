@@ -298,7 +298,7 @@ def test_rooms_say_what_they_are_for() -> None:
 ALLOWED: list[tuple[str, str]] = [
     ("hoplab/kernel/sandbox.py", "import ctypes, os\nfrom hoplab.errors import LabError"),
     ("hoplab/capture/pcapng.py", "from hoplab.capture.clock import Clock\nimport struct"),
-    ("hoplab/story/tell.py", "from hoplab.decode import packet\nfrom .trips import Places"),
+    ("hoplab/story/tell.py", "from hoplab.decode import packet\nfrom .places import Places"),
     ("hoplab/network/net.py", "def f():\n    from mininet.net import Mininet"),
     ("hoplab/control/ryu_main.py", "import eventlet\nfrom ryu.cmd import manager"),
     ("hoplab/cli/main.py", "from hoplab.cli import parse\nfrom hoplab import __version__"),

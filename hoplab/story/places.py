@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is who in a network: the questions that this folder asks of the wiring, and of the frames
+where these know better.
+
+What lives here: which node has a port, an address, a card. What must not: what became of a packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hoplab.decode import packet as wire
+from hoplab.decode.packet import Packet
+from hoplab.follow.model import Journey, Origin
+from hoplab.follow.wiring import Wiring
+
+
+class Places:
+    """Who is who: the questions that this folder asks of the wiring."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.extra_ips: dict[str, str] = {}
+        self._macs: dict[str, str] = {}  # node of a source MAC address, by the frames it made
+        # Address -> nodes that have shown that it is theirs; and those that sent something from it.
+        self._claims: dict[str, dict[str, None]] = {}
+        self._used: set[tuple[str, str]] = set()
+        self.wired_ports = {
+            node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
+            for node in wiring.nodes
+        }
+
+    def learn(self, journeys: Iterable[Journey]) -> None:
+        """Take addresses that the wiring does not know (given later, link-local) from the frames
+        of the nodes that use them; and those that have moved, or that a second node has, from ARP
+        and from answers, which only come from who has an address."""
+        for journey in journeys:
+            hop = journey.root
+            if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
+                continue
+            packet, node = wire.decode(hop.data), self.node(hop.tail)
+            source = packet.src
+            if packet.eth is not None:
+                self._macs[packet.eth.src] = node
+            self._used.add((source, node))
+            if _claims(packet) and not self.router(node):  # it may be a proxy (RFC 1027)
+                self._claims.setdefault(source, {})[node] = None
+            if source not in ("", "0.0.0.0", "::") and not self.owner(source):
+                self.extra_ips[source] = node
+
+    def node(self, port: int | None) -> str:
+        """The node of a port, "" for none."""
+        return self.wiring.node_name(port) if port is not None else ""
+
+    def name(self, port: int | None) -> str:
+        """The interface name of a port, "" for none."""
+        return self.wiring.port_name(port) if port is not None else ""
+
+    def switch(self, node: str) -> bool:
+        """True if the node passes frames on without an address of its own."""
+        return node != "" and self.wiring.kind(node) == "switch"
+
+    def router(self, node: str) -> bool:
+        """True if the node passes packets on between networks."""
+        return node != "" and self.wiring.kind(node) == "router"
+
+    def owner(self, ip: str) -> str:
+        """The node that has this IP address, "" if none. One that the wiring names has it unless it
+        keeps silent while another has it."""
+        wired = self.wiring.node_of_ip(ip)
+        claims = self._claims.get(ip, {})
+        if wired and (not claims or wired in claims or (ip, wired) in self._used):
+            return wired
+        return next(iter(claims), "") or self.extra_ips.get(ip, "")
+
+    def has(self, node: str, ip: str) -> bool:
+        """Whether the node has this address; two may, by mistake."""
+        return self.owner(ip) == node or node in self._claims.get(ip, {})
+
+    def holder(self, mac: str) -> str:
+        """The host or router that has a card with this MAC address, by the wiring or by a frame
+        that it sent; "" if there is none. A switch takes in no frame for itself."""
+        node = self.card(mac) or self._macs.get(mac, "")
+        return "" if self.switch(node) else node
+
+    def card(self, mac: str) -> str:
+        """The node whose card has this MAC address, "" if none."""
+        return self.wiring.node_of_mac(mac) or ""
+
+
+def _claims(packet: Packet) -> bool:
+    """Only who has an address sends this from it: ARP, an echo reply, a SYN + ACK."""
+    if packet.arp is not None:
+        return packet.arp.sender_ip != "0.0.0.0"
+    if packet.icmp is not None:
+        return packet.icmp.echo_reply
+    return packet.tcp is not None and packet.tcp.syn and packet.tcp.ack_flag

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remarkable about the way of one packet: it was under way when the capture began, a router
+cut it, a switch sent it where no switch does by itself, a copy is missing.
+
+What lives here: notes that one journey alone gives rise to. What must not: those that need other
+packets (`tcp.py`, `causes.py`, `claims.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hoplab.decode.packet import Packet
+from hoplab.follow.model import Doubt, Hop, Origin
+from hoplab.sentences import Sentence, listed, say
+from hoplab.story.coverage import Evidence
+from hoplab.story.end_of_copy import no_copy
+from hoplab.story.places import Places
+from hoplab.story.records import Leg
+from hoplab.story.titles import times
+
+
+def under_way_at_start(early: bool, leg: Leg) -> list[str]:
+    """Where a packet was that was under way when the capture began."""
+    if not early:
+        return []
+    if leg.sent is None:
+        return [say("it was on its way to {node} when the capture began", node=leg.head)]
+    return [say("{node} had it when the capture began", node=leg.tail)]
+
+
+def way_unseen(node: str) -> Sentence:
+    return say("how it came to {node} was not seen: the capture missed frames there", node=node)
+
+
+def fragments(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
+    """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
+    notes: list[str] = []
+    index = {id(hop): place for place, hop in enumerate(hops)}
+    for hop in hops:
+        pieces = [
+            packets[index[id(child)]]
+            for child in hop.children
+            if child.origin in (Origin.ROUTED, Origin.TRANSLATED)
+        ]
+        sizes = [piece.ipv4.total_length for piece in pieces if piece.ipv4 is not None]
+        if len(sizes) > 1 and all(piece.ip is not None and piece.ip.fragment for piece in pieces):
+            note = say(
+                "{router} cut it into {n} fragments: IP packets of {sizes} bytes",
+                router=legs[index[id(hop)]].head, n=len(sizes), sizes=listed(map(str, sizes)),
+            )  # fmt: skip
+            notes.append(note)
+    return notes
+
+
+def missing_copies(evidence: Evidence, hops: list[Hop], ended: str) -> list[str]:
+    """The copies for which there was no room, but for the one that says how it ended."""
+    lacking = evidence.drops.lacking
+    notes = [no_copy(loss) for hop in hops if hop in lacking for loss in lacking[hop]]
+    return [note for note in notes if note != ended]
+
+
+def copies_too_many(places: Places, hops: list[Hop]) -> list[str]:
+    """Copies that no switch makes by itself: back out of the port by which the frame came, or more
+    than one out of the same port."""
+    notes = []
+    for hop in hops:
+        switch = places.node(hop.head)
+        if not places.switch(switch):
+            continue
+        sure = [child.tail for child in hop.children if not child.doubt & Doubt.CAUSE]
+        for port, count in Counter(sure).items():
+            back = port == hop.head
+            if back or count > 1:
+                notes.append(_copies(switch, places.name(port), count, back))
+    return list(dict.fromkeys(notes))
+
+
+def _copies(switch: str, interface: str, count: int, back: bool) -> str:
+    """How often a switch sent one frame out of one port; back: it had come by that port."""
+    if not back:
+        return say(
+            "{switch} sent it out of {interface} {times}",
+            switch=switch, interface=interface, times=times(count),
+        )  # fmt: skip
+    if count > 1:
+        return say(
+            "{switch} sent it back out of {interface}, where it came {times}",
+            switch=switch, interface=interface, times=times(count),
+        )  # fmt: skip
+    return say(
+        "{switch} sent it back out of {interface}, where it came",
+        switch=switch, interface=interface,
+    )  # fmt: skip
