@@ -25,7 +25,7 @@ from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
-from hoplab.sentences import say
+from hoplab.sentences import say, term
 from hoplab.story import tell
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.tell import Story
@@ -65,13 +65,14 @@ def read(
     url: str = "",
     host: str = "",
     command: str = "",
-    said: str = "",
+    client_report: str = "",
     exit_code: int | None = None,
     late: bool = False,
     interrupted: bool = False,
     faults: Faults = STRICT,
 ) -> Run:
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
+    client_report: what a command that failed had to say.
     exit_code, late, interrupted: how that ended, None if it is not known, whether it had to be
     ended, and whether somebody pressed Ctrl-C.
     faults: takes what could not be told. Raises LabError if its files cannot be read."""
@@ -84,7 +85,7 @@ def read(
         except (OSError, ValueError):
             raise
         except Exception:
-            with faults.part("where frames went"):
+            with faults.part(term("where frames went")):
                 raise
     except (OSError, ValueError) as error:
         raise LabError(
@@ -104,10 +105,10 @@ def read(
     story = tell.tell(
         wiring,
         followed.journeys,
-        request=tell.Request(url, host, said) if url else None,
+        request=tell.Request(url, host, client_report) if url else None,
         host=host,
         command=command,
-        complaint=said,
+        complaint=client_report,
         exit_code=exit_code,
         late=late,
         interrupted=interrupted,
@@ -261,7 +262,7 @@ def reopen(folder: Path, faults: Faults = STRICT) -> Run:
     output = output if isinstance(output, str) else ""
     code = head.get("exit_code")
     ended: dict[str, Any] = {
-        "said": complaint(output, code),
+        "client_report": complaint(output, code),
         "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
         "late": head.get("timed_out") is True,
         "interrupted": head.get("interrupted") is True,

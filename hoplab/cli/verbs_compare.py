@@ -26,6 +26,7 @@ from hoplab.client import interrupts, labs
 from hoplab.client.together import Command, Together, record_all
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
+from hoplab.sentences import listed, say, term
 from hoplab.story import same_start
 
 DEFAULT_TOPOLOGY = "switch,rate=10M"
@@ -36,8 +37,8 @@ EXAMPLE = "hoplab trace --compare hub,learning_switch -- h1: ping -c 3 10.0.0.2 
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One side: its name, the run folder, how the commands ended, what the lab was."""
+class Trial:
+    """One controller's turn: its name, the run folder, how the commands ended, what the lab was."""
 
     name: str
     folder: Path
@@ -49,12 +50,12 @@ def compare(arguments: argparse.Namespace) -> int:
     wished = _wished(arguments)
     commands = [*_servers(arguments.serve), *_commands(arguments)]
     with _folders(arguments.save, [name for name, _ in wished]) as folders:
-        recorded = [
+        trials = [
             _record(arguments, name, controller, commands, folder)
             for (name, controller), folder in zip(wished, folders, strict=True)
         ]
-        sides, data = _read_all(arguments, recorded)
-    return _tell(arguments, recorded, sides, data)
+        sides, data = _read_all(arguments, trials)
+    return _tell(arguments, trials, sides, data)
 
 
 # ------------------------------------------------------------------------ what is asked for
@@ -62,19 +63,29 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def _wished(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """(what to call it, as --controller takes it) for each side. Raises LabError."""
-    for option, given in (("--live", arguments.live), ("--controller", arguments.controller)):
-        if given:
+    for option, value in (("--live", arguments.live), ("--controller", arguments.controller)):
+        if value:
             raise LabError(
-                f"--compare and {option} exclude each other",
-                f"leave out {option}: --compare names the controllers, and tells when all is done",
+                say("--compare and {option} exclude each other", option=option),
+                say(
+                    "leave out {option}: --compare names the controllers, and tells when all is "
+                    "done",
+                    option=option,
+                ),
                 Exit.USAGE,
             )
     controllers = [part.strip() for part in arguments.compare.split(",") if part.strip()]
     if len(controllers) < 2:
         raise LabError(
-            f"--compare {arguments.compare} names one controller, and it takes two",
-            "like this: hoplab trace --compare hub,learning_switch; several that run together are "
-            "joined by +, as in two_table_switch+monitor",
+            say(
+                "--compare {controllers} names one controller, and it takes two",
+                controllers=arguments.compare,
+            ),
+            say(
+                "like this: {command}; several that run together are joined by +, as in {example}",
+                command="hoplab trace --compare hub,learning_switch",
+                example="two_table_switch+monitor",
+            ),
             Exit.USAGE,
         )
     wished: list[tuple[str, str]] = []
@@ -116,7 +127,11 @@ def _servers(texts: Sequence[str]) -> list[Command]:
         try:
             words = shlex.split(text)
         except ValueError as error:
-            raise LabError(f"--serve {text}: {error}", "close the quotes", Exit.USAGE) from error
+            raise LabError(
+                say("--serve {text}: a quote is left open, or a \\ ends it", text=text),
+                term("close the quotes"),
+                Exit.USAGE,
+            ) from error
         command = _group(words)
         servers.append(Command(command.host, command.argv, serves=True))
     return servers
@@ -126,16 +141,20 @@ def _group(words: Sequence[str]) -> Command:
     """'h1: ping -c 1 10.0.0.2'. Raises LabError."""
     if not words:
         raise LabError(
-            "a command is missing before or after a +",
-            f"each is HOST: COMMAND, as in {EXAMPLE}; a + of the command's own goes into quotes: "
-            "sh -c 'expr 1 + 1'",
+            term("a command is missing before or after a +"),
+            say(
+                "each is HOST: COMMAND, as in {example}; a + of the command's own goes into "
+                "quotes: {quoted}",
+                example=EXAMPLE,
+                quoted="sh -c 'expr 1 + 1'",
+            ),
             Exit.USAGE,
         )
     host, colon, glued = words[0].partition(":")
     if not colon or not host:
         raise LabError(
-            f"{shlex.join(words)} does not say on which host",
-            f"begin with the host and a colon: {EXAMPLE}",
+            say("{command} does not say on which host", command=shlex.join(words)),
+            say("begin with the host and a colon: {example}", example=EXAMPLE),
             Exit.USAGE,
         )
     return _command(host, [*([glued] if glued else []), *words[1:]])
@@ -144,8 +163,8 @@ def _group(words: Sequence[str]) -> Command:
 def _command(host: str, argv: Sequence[str]) -> Command:
     if not argv:
         raise LabError(
-            f"no command was given for {host}",
-            f"like this: {EXAMPLE}",
+            say("no command was given for {host}", host=host),
+            say("like this: {example}", example=EXAMPLE),
             Exit.USAGE,
         )
     return Command(host, tuple(argv))
@@ -162,9 +181,10 @@ def _transfers(state: dict[str, Any]) -> list[Command]:
             addresses.setdefault(interface["node"], plain[0].split("/")[0])
     hosts = list(addresses)[:4]
     if len(hosts) < 2:
+        topology = state["topology"]
         raise LabError(
-            f"the topology {state['topology']} has no two hosts with addresses",
-            f"say what to run: {EXAMPLE}",
+            say("the topology {topology} has no two hosts with addresses", topology=topology),
+            say("say what to run: {example}", example=EXAMPLE),
             Exit.USAGE,
         )
     pairs = list(zip(hosts[::2], hosts[1::2], strict=False))  # a third one only listens
@@ -181,12 +201,12 @@ def _transfers(state: dict[str, Any]) -> list[Command]:
     return [*servers, *senders]
 
 
-# ----------------------------------------------------------------------------- one side
+# --------------------------------------------------------------------------- one trial
 
 
 @contextlib.contextmanager
 def _folders(save: str | None, names: Sequence[str]) -> Iterator[list[Path]]:
-    """A run folder for each side: in the one that --save names, else for as long as they are
+    """A run folder for each trial: in the one that --save names, else for as long as they are
     needed. Raises LabError."""
     if save is None:
         with tempfile.TemporaryDirectory(prefix="hoplab-compare-") as place:
@@ -197,12 +217,12 @@ def _folders(save: str | None, names: Sequence[str]) -> Iterator[list[Path]]:
         assert kept is not None
     except OSError as error:
         raise unwritable(error, error.filename or save, "--save") from error
-    done = False
+    whole = False
     try:
         yield _made(kept, names)
-        done = True
+        whole = True
     finally:
-        if not done:  # all of it or nothing
+        if not whole:  # all of it or nothing
             shutil.rmtree(kept, ignore_errors=True)
 
 
@@ -222,7 +242,7 @@ def _record(
     controller: str,
     commands: Sequence[Command],
     folder: Path,
-) -> Recorded:
+) -> Trial:
     """Bring a lab up, run the commands in it, and end it. Raises LabError."""
     wish = argparse.Namespace(**{**vars(arguments), "controller": controller})
     lab = arguments.name or f"compare-{os.getpid()}"
@@ -234,32 +254,35 @@ def _record(
         state = handle.state()
         if state["controller"] is None:
             raise LabError(
-                f"the topology {state['topology']} has no switch, hence no controller to compare",
-                "take one with a switch: --topology switch,rate=10M",
+                say(
+                    "the topology {topology} has no switch, hence no controller to compare",
+                    topology=state["topology"],
+                ),
+                say("take one with a switch: {option}", option="--topology switch,rate=10M"),
                 Exit.BAD_INPUT,
             )
         with output.Progress(quiet) as progress:
-            progress(f"capturing with {name}")
+            progress(say("capturing with {controller}", controller=name))
             together = record_all(handle, commands or _transfers(state), folder, arguments.timeout)
     finally:
         interrupts.hold_interrupts()
         labs.down(handle)
         interrupts.release_interrupts()
-    return Recorded(name, folder, together, state)
+    return Trial(name, folder, together, state)
 
 
 # ------------------------------------------------------------------------------ the telling
 
 
 def _read_all(
-    arguments: argparse.Namespace, recorded: Sequence[Recorded]
+    arguments: argparse.Namespace, trials: Sequence[Trial]
 ) -> tuple[list[same_start.Side], list[dict[str, Any]]]:
     """The sides as their frames tell them, and the same as data."""
     sides, data = [], []
     with output.Progress(arguments.json) as progress:
-        for one in recorded:
-            progress(f"reading what was captured with {one.name}")
-            side, story = _read(one)
+        for trial in trials:
+            progress(say("reading what was captured with {controller}", controller=trial.name))
+            side, story = _read(trial)
             sides.append(side)
             data.append(story)
     return sides, data
@@ -267,79 +290,98 @@ def _read_all(
 
 def _tell(
     arguments: argparse.Namespace,
-    recorded: Sequence[Recorded],
+    trials: Sequence[Trial],
     sides: Sequence[same_start.Side],
     data: Sequence[dict[str, Any]],
 ) -> int:
     from hoplab.report import comparison
-    from hoplab.report.language import code_from, language
 
     differences = same_start.all_differences(sides)
-    tr = language(arguments.lang or code_from(os.environ))
-    failed = any(each.failed for one in recorded for each in one.together.ended)
+    failed = any(each.failed for trial in trials for each in trial.together.ended)
+    code = Exit.FAILED if failed else Exit.OK
     if arguments.json:
-        output.print_json(_as_json(arguments, recorded, sides, data, differences))
-        return Exit.FAILED if failed else Exit.OK
-    state = recorded[0].state
+        output.print_json(_as_json(arguments, trials, sides, data, differences))
+        return code
+    state = trials[0].state
     topology = verbs_lab.summary(state)["topology"]
-    place = f"{tr('topology')} {topology} | {tr('datapath')} {state['datapath']}"
+    place = say(
+        "topology {topology} | datapath {datapath}",
+        topology=topology,
+        datapath=state["datapath"],
+    )
     print(
         comparison.render(
             [(side.name, side.story.summary) for side in sides],
-            [_short(str(each.command)) for each in recorded[0].together.ended],
-            place,
+            [_short(str(each.command)) for each in trials[0].together.ended],
+            output.tr(place),
             differences,
             same_start.failed_in_all(sides),
             width=output.terminal_width(),
             color=output.colour_wanted(),
             ascii=not output.is_utf8(),
             brief=arguments.detail == "brief",
-            tr=tr,
+            tr=output.spoken(),
         ),
         end="",
     )
-    for one in recorded:
-        for each in one.together.ended:
-            if each.failed and each.output.strip():
-                last = each.output.strip().splitlines()[-MOST_LINES:]
-                lines = "".join(f"\n    {line}".rstrip(" ") for line in last)
-                print(f"  with {one.name} {each.command.host} printed:{lines}")
-        if not one.together.run.quiet:
-            print(f"  note: with {one.name} the network was not quiet at the end: frames may miss")
+    for trial in trials:
+        _tell_failures(trial)
     if arguments.save is not None:
-        folders = [shlex.quote(_shortest(one.folder)) for one in recorded]
-        print(f"\n  kept in {', '.join(folders)}")
-        print(f"  side by side as a page: hoplab report {' '.join(folders[:2])}")
-    return Exit.FAILED if failed else Exit.OK
+        folders = [shlex.quote(_shortest(trial.folder)) for trial in trials]
+        kept = say("kept in {folders}", folders=listed(folders))
+        page = say(
+            "side by side as a page: {command}",
+            command=f"hoplab report {' '.join(folders[:2])}",
+        )
+        print(f"\n  {output.tr(kept)}\n  {output.tr(page)}")
+    return code
 
 
-def _read(one: Recorded) -> tuple[same_start.Side, dict[str, Any]]:
+def _tell_failures(trial: Trial) -> None:
+    """What commands that failed had to say, and what the capture may lack."""
+    for each in trial.together.ended:
+        if each.failed and each.output.strip():
+            heading = say(
+                "with {controller} {host} printed:", controller=trial.name, host=each.command.host
+            )
+            last = each.output.strip().splitlines()[-MOST_LINES:]
+            lines = "".join(f"\n    {line}".rstrip(" ") for line in last)
+            print(f"  {output.tr(heading)}{lines}")
+    if not trial.together.run.quiet:
+        note = say(
+            "note: with {controller} the network was not quiet at the end: frames may miss",
+            controller=trial.name,
+        )
+        print(f"  {output.tr(note)}")
+
+
+def _read(trial: Trial) -> tuple[same_start.Side, dict[str, Any]]:
     """The side as frames tell it, and its story as data, which is kept beside the capture. Raises
     LabError."""
     from hoplab import runs
     from hoplab.client import recording
     from hoplab.report import as_json
 
-    ended = sorted(one.together.ended, key=lambda each: each.command.serves)
+    ended = sorted(trial.together.ended, key=lambda each: each.command.serves)
     host = ended[0].command.host
     command = " + ".join(_short(str(each.command)) for each in ended).partition(": ")[2]
-    told = "\n".join(each.output for each in ended if each.failed)
+    complaints = "\n".join(each.output for each in ended if each.failed)
     code = next((each.code for each in ended if each.failed), 0)
     alone = ended[0] if len(ended) == 1 else None  # one exit status says nothing of several
     run = runs.read(
-        one.folder,
+        trial.folder,
         host=host,
         command=command,
-        said=runs.complaint(told, code),
+        client_report=runs.complaint(complaints, code),
         exit_code=alone.code if alone else None,
         late=alone.late if alone else False,
     )
     data = {
         **as_json.to_dict(run.story),
         "exit_code": alone.code if alone else None,
-        "output": told,
+        "output": complaints,
         "timed_out": any(each.late for each in ended),
-        "began_ns": one.together.began_ns,
+        "began_ns": trial.together.began_ns,
         "commands": [
             {
                 "host": each.command.host,
@@ -355,24 +397,24 @@ def _read(one: Recorded) -> tuple[same_start.Side, dict[str, Any]]:
     }
     text = json.dumps(data, indent=1, ensure_ascii=False)
     try:
-        (one.folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
+        (trial.folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise cannot_write(error, one.folder) from error
+        raise cannot_write(error, trial.folder) from error
     failed = runs.failures(data)
-    side = same_start.Side(one.name, run.wiring, run.story, one.together.began_ns, failed)
+    side = same_start.Side(trial.name, run.wiring, run.story, trial.together.began_ns, failed)
     return side, data
 
 
 def _as_json(
     arguments: argparse.Namespace,
-    recorded: Sequence[Recorded],
+    trials: Sequence[Trial],
     sides: Sequence[same_start.Side],
     data: Sequence[dict[str, Any]],
     differences: Sequence[str],
 ) -> dict[str, Any]:
     from hoplab.story import costs
 
-    state = recorded[0].state
+    state = trials[0].state
     return {
         "format": 1,
         "topology": verbs_lab.summary(state)["topology"],
@@ -382,15 +424,15 @@ def _as_json(
         "sentences": costs.sentences([(side.name, side.story.summary) for side in sides]),
         "sides": [
             {
-                "name": one.name,
-                "controller": one.state["controller"],
-                "run": str(one.folder) if arguments.save is not None else None,
-                "began_ns": one.together.began_ns,
-                "quiet": one.together.run.quiet,
+                "name": trial.name,
+                "controller": trial.state["controller"],
+                "run": str(trial.folder) if arguments.save is not None else None,
+                "began_ns": trial.together.began_ns,
+                "quiet": trial.together.run.quiet,
                 "commands": each["commands"],
                 "summary": each["summary"],
             }
-            for one, each in zip(recorded, data, strict=True)
+            for trial, each in zip(trials, data, strict=True)
         ],
     }
 

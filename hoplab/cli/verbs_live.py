@@ -28,15 +28,14 @@ from hoplab.errors import Exit, LabError
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.report.as_json import decision, queue_loss_data
-from hoplab.report.language import Language, code_from, language
 from hoplab.report.terminal import live_lines
-from hoplab.sentences import listed, number_of, say
+from hoplab.sentences import listed, number_of, say, term
 from hoplab.service.spec import LARGEST_MESSAGE
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.live import Live, News
 from hoplab.story.records import Trip
 from hoplab.story.storms import Kind, kind_of
-from hoplab.story.titles import count_kind, plural, queue_loss
+from hoplab.story.titles import count_kind, queue_loss
 
 LOOK_S = 0.1
 LOOK_SHARE = 3  # times as long as a look took, frames are followed before the next one
@@ -55,7 +54,7 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
     """Tell what happens in the lab: while `command` runs on a host, or until Ctrl-C without one.
     Returns an exit code."""
     host = arguments.host
-    told = _Printer(arguments)
+    printer = _Printer(arguments)
     wiring = Wiring.load(handle.folder / "lab.json")
     read_end, write_end = os.pipe()
     code: int = Exit.OK
@@ -67,12 +66,12 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
             os.close(write_end)  # the lab has it; so the pipe ends when the lab's capture ends
             write_end = -1
             labs.receive(sock, handle.name)
-            reader = _Reader(read_end, wiring, told)
-            told.head(host, command)
+            reader = _Reader(read_end, wiring, printer)
+            printer.head(host, command)
             reader.start()
             try:
                 if command:
-                    code = _run(handle, host, command, arguments.timeout, told)
+                    code = _run(handle, host, command, arguments.timeout, printer)
                     reader.quiet(QUIET_S, QUIET_WITHIN_S)
                 else:
                     _until_it_ends(sock, handle.name)
@@ -87,23 +86,23 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
             os.close(write_end)
         if reader is None:
             os.close(read_end)
-    told.end(reader.live, totals, int(code), reader.untold)
+    printer.end(reader.live, totals, int(code), reader.untold)
     if reader.failure is not None:
         raise reader.failure
     return code
 
 
 def _run(
-    handle: labs.Handle, host: str, command: list[str], timeout_s: float, told: _Printer
+    handle: labs.Handle, host: str, command: list[str], timeout_s: float, printer: _Printer
 ) -> int:
     from hoplab.client import commands
 
     with commands.Interrupts() as interrupts:
         code, _ = commands.run_on(
-            handle, host, command, echo=told.said, timeout_s=timeout_s, interrupts=interrupts
+            handle, host, command, echo=printer.printed, timeout_s=timeout_s, interrupts=interrupts
         )
     interrupted = interrupts.count > 0
-    told.ended(ExitStatus(code, shlex.join(command), interrupted=interrupted))
+    printer.ended(ExitStatus(code, shlex.join(command), interrupted=interrupted))
     if interrupted:
         return Exit.INTERRUPTED
     return Exit.OK if code == 0 else Exit.FAILED
@@ -114,7 +113,9 @@ def _until_it_ends(sock: socket.socket, name: str) -> None:
     wait.readable([sock.fileno()])
     data = sock.recv(LARGEST_MESSAGE, socket.MSG_PEEK)
     if not data:
-        raise LabError(f"the lab {name} ended, and the story with it", "", Exit.LAB_DIED)
+        raise LabError(
+            say("the lab {lab} ended, and the story with it", lab=name), "", Exit.LAB_DIED
+        )
 
 
 def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
@@ -127,11 +128,11 @@ def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
 class _Reader(threading.Thread):
     """From the pipe to the printer."""
 
-    def __init__(self, pipe: int, wiring: Wiring, told: _Printer) -> None:
+    def __init__(self, pipe: int, wiring: Wiring, printer: _Printer) -> None:
         super().__init__(daemon=True)
         self.pipe = pipe
         self.wiring = wiring
-        self.told = told
+        self.printer = printer
         self.ports: list[int | None] = []
         self.live = Live(wiring, self.ports)
         self.failure: BaseException | None = None
@@ -158,30 +159,41 @@ class _Reader(threading.Thread):
         looked, cost_s = 0.0, 0.0
         ended = False
         while not ended or (self._pieces and not self._too_late()):
-            while not ended and (self._waiting < BEHIND_MOST or self._stopping_s):
-                if not wait.readable([self.pipe], 0 if self._pieces else LOOK_S):
-                    break
-                piece = os.read(self.pipe, 1 << 16)
-                ended = not piece
-                if piece:
-                    self._pieces.append(piece)
-                    self._waiting += len(piece)
+            ended = ended or self._fetch()
             if self._pieces:
                 piece = self._pieces.popleft()
                 self._waiting -= len(piece)
                 self._take(stream, piece)
             now = time.monotonic()
             if now - looked >= max(LOOK_S, LOOK_SHARE * cost_s):
-                self.told.news(self.live.poll(self._now_ns(clock)))
+                self.printer.news(self.live.poll(self._now_ns(clock)))
                 looked = time.monotonic()
                 cost_s = looked - now
+        self._close(stream)
+
+    def _fetch(self) -> bool:
+        """Take what is in the pipe, as much as may wait to be told; whether the pipe has ended."""
+        while self._waiting < BEHIND_MOST or self._stopping_s:
+            if not wait.readable([self.pipe], 0 if self._pieces else LOOK_S):
+                return False
+            piece = os.read(self.pipe, 1 << 16)
+            if not piece:
+                return True
+            self._pieces.append(piece)
+            self._waiting += len(piece)
+        return False
+
+    def _close(self, stream: pcapng.Stream) -> None:
+        """Count what came too late to be told, and end the story."""
         last_ns = self._last_ns
         for piece in self._pieces:
-            self.untold += sum(1 for one in stream.feed(piece) if self._wired(stream, one.port))
+            self.untold += sum(
+                self._wired(stream, observation.port) for observation in stream.feed(piece)
+            )
         covered = runs.coverage(self.wiring, stream.capture, self.ports)
         ended_ns = last_ns if self.untold else stream.capture.ended_ns or None
         self.live.cover(replace(covered, ended_ns=ended_ns))
-        self.told.news(self.live.finish())
+        self.printer.news(self.live.finish())
 
     def stop(self) -> None:
         """The capture is about to be ended: what has come by now is told, if it is not too much."""
@@ -232,13 +244,13 @@ class _Printer:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.json: bool = arguments.json
-        self.tr: Language = language(arguments.lang or code_from(os.environ))
+        self.tr = output.spoken()
         self.ascii = not output.is_utf8()
         self.colour = output.colour_wanted()
         self._lock = threading.Lock()
         self._frames: dict[int, int] = {}  # of the packets that may still go on
         self._legs = 0
-        self._told: set[str] = set()  # switches whose flooding has been explained
+        self._explained: set[str] = set()  # switches whose flooding has been explained
         self._crowd = Crowd()
 
     def _print(self, *lines: str) -> None:
@@ -256,12 +268,9 @@ class _Printer:
         elif command:
             self._print(f"{host}: {shlex.join(command)}")
         else:
-            self._print(self._word("Following every packet; Ctrl-C ends it."))
+            self._print(self.tr(term("Following every packet; Ctrl-C ends it.")))
 
-    def _word(self, text: str) -> str:
-        return text if self.ascii else self.tr(text)
-
-    def said(self, line: str) -> None:
+    def printed(self, line: str) -> None:
         """A line that the command printed."""
         if self.json:
             self._object(event="output", line=line)
@@ -273,12 +282,12 @@ class _Printer:
         if self.json:
             self._object(event="ended", exit_code=status.code, sentence=status.sentence)
         elif status.code or status.interrupted:
-            self._print(self._word(status.sentence))
+            self._print(self.tr(status.sentence))
 
     def news(self, news: list[News]) -> None:
         """Packets, as far as they have come."""
-        for one in news:
-            trip = one.trip
+        for message in news:
+            trip = message.trip
             new_frames = trip.frames - self._frames.pop(trip.number, 0)
             self._legs += new_frames
             self._frames[trip.number] = trip.frames
@@ -287,12 +296,12 @@ class _Printer:
             if self._crowd.takes(trip, new_frames, time.monotonic()):
                 continue
             if self.json:
-                self._object(**_plain(one))
+                self._object(**_plain(message))
                 continue
             self._print(
                 *live_lines(
-                    one,
-                    self._told,
+                    message,
+                    self._explained,
                     width=output.terminal_width(),
                     color=self.colour,
                     ascii=self.ascii,
@@ -316,7 +325,8 @@ class _Printer:
             kinds=listed(count_kind(kind, n) for kind, n in kinds.items()),
             frames=number_of("{n:,} frame", "{n:,} frames", frames),
         )
-        self._print(text.replace("…", "...") if self.ascii else self.tr(text))
+        line = self.tr(text)
+        self._print(line.replace("…", "...") if self.ascii else line)
 
     def end(self, live: Live, totals: dict[str, Any], code: int, untold: int) -> None:
         """The counts."""
@@ -338,23 +348,46 @@ class _Printer:
                 exit_code=code,
             )
             return
-        text = f"{plural(packets, 'packet')} told, {plural(self._legs, 'frame')} on the links."
-        self._print("", self._word(text))
-        if untold:
-            text = number_of(
+        count: str = say(
+            "{packets} told, {frames} on the links.",
+            packets=number_of("{n:,} packet", "{n:,} packets", packets),
+            frames=number_of("{n:,} frame", "{n:,} frames", self._legs),
+        )
+        self._print("", self.tr(count))
+        for fault in _faults(untold, dropped, orphans):
+            self._print(self.tr(fault))
+        for loss in losses:
+            self._print(self.tr(queue_loss(loss)))
+
+
+def _faults(untold: int, dropped: int, orphans: int) -> list[str]:
+    """What the counts lack: frames that were not told, not captured, or not understood."""
+    faults: list[str] = []
+    if untold:
+        faults.append(
+            number_of(
                 "{n:,} more frame came faster than it could be told.",
                 "{n:,} more frames came faster than they could be told.",
                 untold,
             )
-            self._print(self._word(text))
-        if dropped:
-            few = plural(dropped, "frame")
-            self._print(self._word(f"The capture missed {few}: what seems lost may have passed."))
-        if orphans:
-            text = f"{plural(orphans, 'frame')} that fit no known way"
-            self._print(self._word(text))
-        for loss in losses:
-            self._print(self._word(queue_loss(loss)))
+        )
+    if dropped:
+        faults.append(
+            number_of(
+                "The capture missed {n:,} frame: what seems lost may have passed.",
+                "The capture missed {n:,} frames: what seems lost may have passed.",
+                dropped,
+            )
+        )
+    if orphans:
+        faults.append(
+            number_of(
+                "{n:,} frame that fit no known way",
+                "{n:,} frames that fit no known way",
+                orphans,
+            )
+        )
+    return faults
 
 
 class Crowd:
@@ -403,11 +436,11 @@ class Crowd:
         return counted
 
 
-def _plain(one: News) -> dict[str, Any]:
+def _plain(message: News) -> dict[str, Any]:
     """A packet as one JSON object."""
-    trip = one.trip
+    trip = message.trip
     return {
-        "event": "more" if one.more else "packet",
+        "event": "more" if message.more else "packet",
         "number": trip.number,
         "ms": round(trip.ms, 6),
         "kind": trip.kind,
@@ -423,5 +456,5 @@ def _plain(one: News) -> dict[str, Any]:
         "cause": trip.cause,
         "causes": trip.causes,
         "decisions": [decision(each) for each in trip.decisions],
-        "ended": one.ended,
+        "ended": message.ended,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from hoplab import runs
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError, is_full
-from hoplab.report.language import code_from, language
+from hoplab.report.language import Language, code_from, language
 from hoplab.sentences import say, term
 
 _SUFFIX = {"html": ".html", "svg": ".svg", "markdown": ".md"}
@@ -19,41 +19,14 @@ _SUFFIX = {"html": ".html", "svg": ".svg", "markdown": ".md"}
 
 def report(arguments: argparse.Namespace) -> int:
     form = "svg" if arguments.svg else "markdown" if arguments.md else "html"
-    folders = [Path(name) for name in (arguments.run, arguments.other) if name is not None]
-    for folder in folders:
-        if not os.path.isdir(folder):
-            raise LabError(
-                say("{folder} is no folder", folder=folder),
-                say(
-                    "give one that was kept: {command}",
-                    command="hoplab visit --save my-run && hoplab report my-run",
-                ),
-                Exit.NO_SUCH,
-            )
-    if arguments.output == "-" and arguments.json:
-        raise LabError(
-            term("--json tells where the report was written, and -o - writes it to stdout"),
-            term("leave one of them out"),
-            Exit.USAGE,
-        )
+    folders = _folders(arguments)
+    # A report is a file in UTF-8: it takes every language, whatever the terminal does.
     tr = language(arguments.lang or code_from(os.environ))
-    kept = [runs.reopen(folder) for folder in folders]
-    if form == "svg":
-        from hoplab.report.drawing import drawing
-
-        text = drawing(kept, tr)
-    elif form == "markdown":
-        from hoplab.report.markdown import markdown
-
-        text = markdown(kept, tr)
-    else:
-        from hoplab.report.page import page
-
-        text = page(kept, tr)
+    text = _made([runs.reopen(folder) for folder in folders], form, tr)
     if arguments.output == "-":
         sys.stdout.buffer.write(text.encode())
         return Exit.OK
-    stem = "compare" if len(kept) == 2 else "report"
+    stem = "compare" if len(folders) == 2 else "report"
     file = Path(arguments.output or folders[0] / (stem + _SUFFIX[form]))
     if not arguments.output and file.is_symlink():
         file.unlink()  # a run from a stranger must not say where we write
@@ -71,6 +44,43 @@ def report(arguments: argparse.Namespace) -> int:
     else:
         print(file)
     return Exit.OK
+
+
+def _folders(arguments: argparse.Namespace) -> list[Path]:
+    """The run folders, one or two. Raises LabError for what cannot be reported."""
+    folders = [Path(name) for name in (arguments.run, arguments.other) if name is not None]
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise LabError(
+                say("{folder} is no folder", folder=folder),
+                say(
+                    "give one that was kept: {command}",
+                    command="hoplab visit --save my-run && hoplab report my-run",
+                ),
+                Exit.NO_SUCH,
+            )
+    if arguments.output == "-" and arguments.json:
+        raise LabError(
+            term("--json tells where the report was written, and -o - writes it to stdout"),
+            term("leave one of them out"),
+            Exit.USAGE,
+        )
+    return folders
+
+
+def _made(kept: list[runs.Run], form: str, tr: Language) -> str:
+    """The report itself. Each form is a module of its own, read when it is asked for."""
+    if form == "svg":
+        from hoplab.report.drawing import drawing
+
+        return drawing(kept, tr)
+    if form == "markdown":
+        from hoplab.report.markdown import markdown
+
+        return markdown(kept, tr)
+    from hoplab.report.page import page
+
+    return page(kept, tr)
 
 
 def _write(file: Path, text: str) -> None:

@@ -55,8 +55,11 @@ def _check(url: str) -> None:
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in ("http", "https"):
         raise LabError(
-            f"{url} is no http:// URL",
-            f"labs speak HTTP, plain or by TLS (https://): hoplab visit http://{rest}",
+            say("{url} is no http:// URL", url=url),
+            say(
+                "labs speak HTTP, plain or by TLS (https://): {command}",
+                command=f"hoplab visit http://{rest}",
+            ),
             Exit.USAGE,
         )
     try:
@@ -65,13 +68,18 @@ def _check(url: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise LabError(
-            f"{url} is no URL: {error}", "like this: http://NAME:PORT/PATH", Exit.USAGE
+            say("{url} is no URL: {error}", url=url, error=str(error)),
+            say("like this: {example}", example="http://NAME:PORT/PATH"),
+            Exit.USAGE,
         ) from error
     if not host:
         raise LabError(
-            f"{url} names no host",
-            "like this: hoplab visit http://www.itheima.com/; in the lab web, without a URL, the "
-            "lab's own page is fetched",
+            say("{url} names no host", url=url),
+            say(
+                "like this: {command}; in the lab web, without a URL, the lab's own page is "
+                "fetched",
+                command="hoplab visit http://www.itheima.com/",
+            ),
             Exit.USAGE,
         )
 
@@ -84,14 +92,16 @@ def trace(arguments: argparse.Namespace) -> int:
     command = _command(arguments)
     if not command and (arguments.host or not arguments.live):
         raise LabError(
-            "no command was given" if arguments.host else "no host and no command were given",
+            term("no command was given")
+            if arguments.host
+            else term("no host and no command were given"),
             f"hoplab trace {arguments.host or 'HOST'} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
     if arguments.live and arguments.save is not None:
         raise LabError(
-            "--live keeps nothing, so there is nothing to --save",
-            "leave --live out, or run `hoplab capture` beside it",
+            term("--live keeps nothing, so there is nothing to --save"),
+            term("leave --live out, or run `hoplab capture` beside it"),
             Exit.USAGE,
         )
     with _Lab(arguments, default="switch") as lab:
@@ -111,8 +121,8 @@ def _first_host(state: dict[str, Any]) -> str:
 
 def _first_server(state: dict[str, Any]) -> str:
     raise LabError(
-        f"the topology {state['topology']} names no URL to visit",
-        "give one: hoplab visit http://ADDRESS/",
+        say("the topology {topology} names no URL to visit", topology=state["topology"]),
+        say("give one: {command}", command="hoplab visit http://ADDRESS/"),
         Exit.USAGE,
     )
 
@@ -171,9 +181,15 @@ class _Lab:
             there = state["topology_file"], state.get("chosen", ""), state["arguments"]
             if (str(file), chosen, parameters) != there:
                 raise LabError(
-                    f"the lab {handle.name} is up with another topology, {state['topology']}",
-                    f"end it (hoplab down --name {handle.name}), or bring up a second one with "
-                    "--name",
+                    say(
+                        "the lab {lab} is up with another topology, {topology}",
+                        lab=handle.name,
+                        topology=state["topology"],
+                    ),
+                    say(
+                        "end it ({command}), or bring up a second one with --name",
+                        command=f"hoplab down --name {handle.name}",
+                    ),
                     Exit.TAKEN,
                 )
         self._check_options(handle, state)
@@ -181,14 +197,20 @@ class _Lab:
             files = content.find_all("controllers", arguments.controller)
             if ",".join(map(str, files)) != state["controller_file"]:
                 with output.Progress(self.quiet) as progress:
-                    progress(f"putting {arguments.controller} in charge")
+                    progress(say("putting {controller} in charge", controller=arguments.controller))
                     _, too_late = verbs_lab.swap_to(handle, files)
                     interrupts.release_interrupts()
                     if too_late:
                         raise LabError(
-                            f"interrupted; {arguments.controller} is in charge of "
-                            f"{handle.name} already",
-                            "hoplab swap puts another one in charge",
+                            say(
+                                "interrupted; {controller} is in charge of {lab} already",
+                                controller=arguments.controller,
+                                lab=handle.name,
+                            ),
+                            say(
+                                "{command} puts another one in charge",
+                                command="hoplab swap",
+                            ),
                             Exit.INTERRUPTED,
                         )
         return handle
@@ -215,8 +237,12 @@ class _Lab:
         ]
         if otherwise:
             raise LabError(
-                f"the lab {handle.name} is up without {' '.join(otherwise)}",
-                f"end it first: hoplab down --name {handle.name}",
+                say(
+                    "the lab {lab} is up without {options}",
+                    lab=handle.name,
+                    options=" ".join(otherwise),
+                ),
+                say("end it first: {command}", command=f"hoplab down --name {handle.name}"),
                 Exit.TAKEN,
             )
 
@@ -275,7 +301,7 @@ class _Lab:
             url=url,
             host=host,
             command=command,
-            said=runs.complaint(run.output, run.code),
+            client_report=runs.complaint(run.output, run.code),
             exit_code=run.code,
             late=run.late is not None,
             interrupted=run.interrupted,
@@ -442,27 +468,29 @@ class _Lab:
         from hoplab.runs import CAPTURE
 
         try:
-            something = (self.folder / CAPTURE).stat().st_size > 0
+            captured = (self.folder / CAPTURE).stat().st_size > 0
         except OSError:
-            something = False
-        if self.told or not something or isinstance(error, BrokenPipeError):
+            captured = False
+        if self.told or not captured or isinstance(error, BrokenPipeError):
             return None
         if isinstance(error, LabError) and error.code in (Exit.USAGE, Exit.NO_SUCH):
             return None  # nothing was run: a host that is mistyped leaves no folder behind
         place = self._put_aside()
         if place is None:
             return None
-        kept = f"what was captured is kept in {place}"
+        kept = say("what was captured is kept in {folder}", folder=str(place))
         page = shlex.quote(min(os.path.relpath(place), str(place), key=len))
         if isinstance(error, KeyboardInterrupt):
             return LabError(
-                f"interrupted; {kept}", f"hoplab report {page} tells it", Exit.INTERRUPTED
+                say("interrupted; {kept}", kept=kept),
+                say("{command} tells it", command=f"hoplab report {page}"),
+                Exit.INTERRUPTED,
             )
         if isinstance(error, LabError):
-            hint = f"{error.hint}; " if error.hint else ""
-            return LabError(error.message, f"{hint}{kept}", error.code, error.detail)
+            hint = say("{hint}; {kept}", hint=error.hint, kept=kept) if error.hint else kept
+            return LabError(error.message, hint, error.code, error.detail)
         if isinstance(error, Exception):
-            sys.stderr.write(f"hoplab: {kept}\n")
+            sys.stderr.write(f"hoplab: {output.tr(kept)}\n")
         return None
 
     def _end(self, *, failed: bool) -> None:
@@ -482,7 +510,9 @@ def _save_folder(wish: str | None) -> Path | None:
     folder = Path(wish or _dated())
     if os.path.exists(folder) and (not os.path.isdir(folder) or any(folder.iterdir())):
         raise LabError(
-            f"{folder} exists and is not empty", "choose another folder for --save", Exit.TAKEN
+            say("{folder} exists and is not empty", folder=str(folder)),
+            term("choose another folder for --save"),
+            Exit.TAKEN,
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder.absolute()

@@ -145,7 +145,8 @@ class _Printed(threading.Thread):
         left_out = self._size - len(self._first) - len(self._last)
         if left_out:
             text = (
-                f"{self._first.decode(errors='replace')}\n… {left_out:,} bytes left out …\n"
+                # It stands among the program's own words: no language, a number and its unit.
+                f"{self._first.decode(errors='replace')}\n[… {left_out:,} B …]\n"
                 f"{self._last.decode(errors='replace')}"
             )
         return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -204,9 +204,7 @@ def _comments(story: Story) -> dict[int, str]:
 
 def _place(hop: int, total: int, copies: int) -> Sentence:
     if copies > 1:
-        return say(
-            "hop {hop} of {total}, one of {n} copies", hop=hop, total=total, n=copies
-        )
+        return say("hop {hop} of {total}, one of {n} copies", hop=hop, total=total, n=copies)
     return say("hop {hop} of {total}", hop=hop, total=total)
 
 

@@ -21,6 +21,7 @@ from hoplab import wait
 from hoplab.client import labs, recording
 from hoplab.client.commands import request_for, run_on
 from hoplab.errors import LabError
+from hoplab.sentences import say
 
 LISTENS_WITHIN_S = 3.0  # a program that serves without listening is not waited for longer
 ENDS_WITHIN_S = 1.0  # what has served its only client ends by itself
@@ -135,9 +136,9 @@ class _Process:
             self.hear()
         assert self.code is not None
         code = recording.LATE if self.late else self.code
-        return Ended(self.command, code, self._said(), self.late, self.stopped)
+        return Ended(self.command, code, self._printed(), self.late, self.stopped)
 
-    def _said(self) -> str:
+    def _printed(self) -> str:
         size = os.lseek(self._output, 0, os.SEEK_END)
         return os.pread(self._output, size, 0).decode(errors="replace")
 
@@ -164,7 +165,9 @@ def _begin_server(stack: contextlib.ExitStack, handle: labs.Handle, command: Com
         return bool(_listening(handle, command.host) - before)
 
     with contextlib.suppress(LabError):
-        wait.until(there, f"{command} to listen", within_s=LISTENS_WITHIN_S)
+        wait.until(
+            there, say("{command} to listen", command=str(command)), within_s=LISTENS_WITHIN_S
+        )
     return process
 
 

@@ -19,6 +19,7 @@ import sys
 import types
 
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say
 
 
 def _distutils_shim() -> None:
@@ -47,8 +48,11 @@ try:
     import mininet.net  # noqa: F401  (the first import of it, told by an error of ours)
 except ImportError as error:  # told as what it is: something to install
     raise LabError(
-        f"Mininet cannot be imported: {error}",
-        "hoplab doctor knows how; most likely: sudo apt-get install mininet",
+        say("Mininet cannot be imported: {error}", error=str(error)),
+        say(
+            "hoplab doctor knows how; most likely: {command}",
+            command="sudo apt-get install mininet",
+        ),
         Exit.REFUSED,
     ) from error
 

@@ -206,10 +206,10 @@ class Network(mininet.net.Mininet):
         bridges = {s for s in self.switches if s.params.get("role", "switch") == "switch"}
         joined: dict[Any, Any] = {}  # a node, or one interface of a node that keeps links apart
 
-        def root(one: Any) -> Any:
-            while one in joined:
-                one = joined[one]
-            return one
+        def root(member: Any) -> Any:
+            while member in joined:
+                member = joined[member]
+            return member
 
         for link in self.links:
             ends = [
@@ -352,10 +352,10 @@ def _limits(intf: Any) -> dict[str, float]:
     if not isinstance(intf, mininet.link.TCIntf):
         return {}
     bandwidth, loss = intf.params.get("bw"), intf.params.get("loss")
-    found = {
+    limits = {
         "rate": round(bandwidth * 1e6) if bandwidth else 0,  # Mininet's are Mbit/s
         "delay_ms": milliseconds(intf.params.get("delay")),
         "jitter_ms": milliseconds(intf.params.get("jitter")),
         "loss": float(loss) if isinstance(loss, int | float) else 0.0,
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in limits.items() if value}

@@ -19,6 +19,7 @@ from collections import Counter
 from typing import Any
 
 from hoplab.report.sentence_parts import with_parts
+from hoplab.sentences import say, term
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import (
     Decision,
@@ -51,16 +52,16 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     left_out = [trip for trip in story.trips if trip.number not in kept]
     for trip in story.trips:
         if trip.number in kept:
-            with faults.part(f"packet #{trip.number} in JSON"):
+            with faults.part(say("packet #{packet} in JSON", packet=trip.number)):
                 trips.append(_trip(trip))
     for step in story.steps:
-        with faults.part(f"the step {step.key} in JSON"):
+        with faults.part(say("the step {step} in JSON", step=step.key)):
             steps.append(_step(step, kept))
     outcome: dict[str, Any] = {"ok": False, "code": "untold"}
-    with faults.part("how it ended in JSON"):
+    with faults.part(term("how it ended in JSON")):
         outcome = _outcome(story.outcome, kept)
     summary: dict[str, Any] = {}
-    with faults.part("the numbers in JSON"):
+    with faults.part(term("the numbers in JSON")):
         summary = _summary(story.summary)
     data = {
         "format": FORMAT,
@@ -71,7 +72,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
         "command": story.setting.command,
         "request": None
         if request is None
-        else {"url": request.url, "client": request.client, "said": request.said},
+        else {"url": request.url, "client": request.client, "said": request.client_report},
         "started_ns": story.started_ns,
         "outcome": outcome,
         "steps": steps,

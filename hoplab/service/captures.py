@@ -163,9 +163,9 @@ def tap(
     # A ring costs a wait in the kernel, so all of them wait at once; plain sockets cost nothing.
     works: list[Callable[[], list[Tap]]]
     if size:
-        works = [lambda one=one: [open_one(*one)] for one in new]  # type: ignore[misc]
+        works = [lambda place=place: [open_one(*place)] for place in new]  # type: ignore[misc]
     else:
-        works = [lambda: [open_one(*one) for one in new]]
+        works = [lambda: [open_one(*place) for place in new]]
     taps = _at_once(works)
     if capture.queue_drops is None:  # counted from the moment on from which frames count
         capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted

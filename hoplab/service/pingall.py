@@ -114,12 +114,12 @@ def echo(kind: int, ident: int, sequence: int, payload: bytes) -> bytes:
     return head[:2] + struct.pack("!H", checksum(head + payload)) + head[4:] + payload
 
 
-def ping_all(hosts: list[Host], *, window: int = WINDOW, known: bool = False) -> Result:
-    """Ping every ordered pair of hosts. known: they know all MAC addresses already, and are to know
-    them afterwards. Raises OSError if a socket cannot be opened."""
+def ping_all(hosts: list[Host], *, window: int = WINDOW, macs_known: bool = False) -> Result:
+    """Ping every ordered pair of hosts. macs_known: they know all MAC addresses already, and are to
+    know them afterwards. Raises OSError if a socket cannot be opened."""
     _open(hosts)
     try:
-        return _Round(hosts, window, known).run()
+        return _Round(hosts, window, macs_known).run()
     finally:
         for host in hosts:
             if host.socket is not None:
@@ -141,9 +141,9 @@ class _Round:
     """The state of one all-pairs round. A request is known by the indexes of its two hosts, which
     travel in its payload, and by a word that tells this round from all others."""
 
-    def __init__(self, hosts: list[Host], window: int, known: bool = False) -> None:
+    def __init__(self, hosts: list[Host], window: int, macs_known: bool = False) -> None:
         self.hosts = hosts
-        self.known = known
+        self.macs_known = macs_known
         self.window = window
         self.widest = window
         self.word = os.urandom(8)
@@ -311,7 +311,7 @@ class _Round:
         self, group: list[tuple[int, int]], message: Callable[[Host, Host], netlink.Message]
     ) -> None:
         """Send such a message to each host about each other one that shares its link."""
-        if self.known:
+        if self.macs_known:
             return
         messages: dict[int, list[netlink.Message]] = {}
         for i, j in group:

@@ -303,7 +303,7 @@ class Service:
                     Exit.USAGE,
                 )
         static = self.lab.spec.static_arp
-        _send(connection, {"ok": pingall.ping_all(hosts, known=static).as_dict()})
+        _send(connection, {"ok": pingall.ping_all(hosts, macs_known=static).as_dict()})
 
     def _do_down(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         self.ending.set()

@@ -74,7 +74,7 @@ def _of_fetch(facts: Facts, request: Request, ended: ExitStatus, missed: int | N
     silent = ended.code is None or ended.code in WORDS["fetch"]
     findings = _hedged([end_of_fetch(facts, request)], missed)
     outcome = _judged(findings, ended, status_below=not silent)
-    quote = _quote(request.said)
+    quote = _quote(request.client_report)
     if quote:
         outcome.why.append(say("The client program said: {quote}", quote=quote))
     return outcome

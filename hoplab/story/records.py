@@ -31,12 +31,13 @@ def percent(part: int, whole: int) -> str:
 class Request:
     """The fetch that the story is about.
 
-    said: what the client program itself reported, "" if nothing; quoted, never taken as proof.
+    client_report: what the client program itself reported, "" if nothing; quoted, never taken as
+    proof.
     """
 
     url: str
     client: str
-    said: str = ""
+    client_report: str = ""
 
 
 @dataclass(slots=True, frozen=True)

@@ -12,8 +12,10 @@ answer, or another port, says by itself why nothing came.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Iterable, Iterator
 
+from hoplab import circles
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.story.records import Trip
 
@@ -85,7 +87,7 @@ def meant_for(wiring: Wiring, trip: Trip, interface: str) -> bool | None:
     port = wiring.port(interface)
     if port is None or not wiring.is_switch(port):
         return True  # a computer sends what it has to send
-    decisions = [one for one in trip.decisions if one.node == node]
+    decisions = [decision for decision in trip.decisions if decision.node == node]
     if decisions:
         answer = decisions[-1].answer
         if "look in the tables again" in answer:
@@ -98,24 +100,10 @@ def meant_for(wiring: Wiring, trip: Trip, interface: str) -> bool | None:
 
 def loop_of_switches(wiring: Wiring) -> list[str]:
     """The switches between which there are two ways over switches alone; several loops together."""
-    near: dict[str, list[tuple[str, int]]] = {}
     cables = []
     for port in range(len(wiring.interfaces)):
         peer = wiring.peer(port)
-        if peer is None or peer < port or not (wiring.is_switch(port) and wiring.is_switch(peer)):
-            continue
-        one_end, far_end = wiring.node_name(port), wiring.node_name(peer)
-        near.setdefault(one_end, []).append((far_end, port))
-        near.setdefault(far_end, []).append((one_end, port))
-        cables.append((port, one_end, far_end))
-    inside = set()
-    for cable, one_end, far_end in cables:  # it is in a loop if there is another way beside it
-        reached, waiting = {one_end}, [one_end]
-        while waiting and far_end not in reached:
-            for node, port in near[waiting.pop()]:
-                if port != cable and node not in reached:
-                    reached.add(node)
-                    waiting.append(node)
-        if far_end in reached:
-            inside |= {one_end, far_end}
-    return sorted(inside, key=natural)
+        if peer is not None and port <= peer and wiring.is_switch(port) and wiring.is_switch(peer):
+            cables.append((wiring.node_name(port), wiring.node_name(peer)))
+    switches = sorted({name for ends in cables for name in ends}, key=natural)
+    return sorted(itertools.chain.from_iterable(circles.find(switches, cables)), key=natural)

@@ -133,7 +133,7 @@ def tell(
     _note_steps(facts, steps)
     client, program = host, command
     if request is not None:
-        client, program, complaint = request.client, "fetch", request.said
+        client, program, complaint = request.client, "fetch", request.client_report
     setting = Setting(wiring.topology, wiring.controller, wiring.datapath, client, command)
     ended = ExitStatus(exit_code, program, late, complaint, interrupted)
     if lossy:

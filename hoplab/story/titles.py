@@ -534,11 +534,6 @@ def times(count: int) -> Sentence:
     return number_of("{n:,} time", "{n:,} times", count)
 
 
-def plural(count: int, word: str, many: str = "") -> str:
-    """'1 frame', '2 frames': plain text, for what does not speak in templates yet."""
-    return f"{count:,} {word if count == 1 else many or word + 's'}"
-
-
 def count_kind(kind: str, count: int) -> Sentence:
     """'3 DNS questions'."""
     return _COUNTED.get(kind, _COUNTED["other"])(count)

@@ -10,7 +10,8 @@ import pytest
 from hoplab.report import comparison
 from hoplab.report.cells import cells
 from hoplab.report.language import language
-from hoplab.sentences import Sentence
+from hoplab.runs import failures
+from hoplab.sentences import Sentence, number_of
 from hoplab.story import costs
 from hoplab.story.records import LinkCount, Summary, Transfer
 
@@ -127,6 +128,12 @@ def test_rates_as_people_write_them(bits: float, text: str) -> None:
     assert costs.rate(bits) == text
 
 
+MISSED = (
+    "With {run} the capture missed {n:,} frame: its figures are low.",
+    "With {run} the capture missed {n:,} frames: its figures are low.",
+)
+
+
 @pytest.mark.parametrize("code", ["en", "zh"])
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_the_page_fits_80_columns_and_has_every_figure(code: str, count: int) -> None:
@@ -136,8 +143,8 @@ def test_the_page_fits_80_columns_and_has_every_figure(code: str, count: int) ->
     tr.unknown.clear()
     text = comparison.render(
         sides, ["h1: transfer.py send 10.0.0.2 --bytes 1000000"], "topology switch,rate=10M",
-        ["With hub the capture missed 7 frames: its figures are low."],
-        ["h1: false: this failed (exit code 1)."], width=80, tr=tr,
+        [number_of(*MISSED, 7, run="hub")],
+        failures({"host": "h1", "command": "false", "exit_code": 1}), width=80, tr=tr,
     )  # fmt: skip
     assert max(map(cells, text.splitlines())) <= 80
     assert not tr.unknown

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
-from hoplab.cli import verbs_live
+from hoplab.cli import output, verbs_live
 from hoplab.cli.verbs_live import ALIKE_MOST, COUNTED_S, STORM_OVER_S, Crowd
+from hoplab.report.language import language
 from hoplab.story.live import News
 from hoplab.story.records import Storm, Trip
 
@@ -59,7 +60,8 @@ def test_what_was_counted_is_told_and_is_in_the_sum(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(verbs_live.time, "monotonic", lambda: now[0])
-    printer = verbs_live._Printer(argparse.Namespace(json=as_json, lang="zh"))
+    monkeypatch.setattr(output, "_language", language("zh"))
+    printer = verbs_live._Printer(argparse.Namespace(json=as_json))
     _, storm = packets()
     printer.news([])
     for number in range(1, 31):

@@ -93,8 +93,8 @@ def test_a_live_story_tells_it_as_soon_as_the_command_has_ended(
         (False, 6, "curl ended with 6: it could not resolve the name of the host.\n"),
         (False, 0, ""),
     ):
-        printer = _Printer(argparse.Namespace(json=as_json, lang="en"))
+        printer = _Printer(argparse.Namespace(json=as_json))
         printer.ended(ExitStatus(code, "curl http://x/"))
         assert capsys.readouterr().out == told
-    _Printer(argparse.Namespace(json=True, lang="en")).ended(ExitStatus(0, "ping x"))
+    _Printer(argparse.Namespace(json=True)).ended(ExitStatus(0, "ping x"))
     assert json.loads(capsys.readouterr().out)["exit_code"] == 0

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from hoplab import content
+from hoplab.follow.wiring import Interface, Node, Wiring
 from hoplab.service import loops
+from hoplab.story.silence import loop_of_switches
 
 
 def lab(*cables: str, controller: str = "hub", guarded: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -52,7 +54,13 @@ RING = ("s1-s2", "s2-s3", "s3-s1", "h1-s1", "h2-s2")
     ],
 )
 def test_loops_are_circles_of_switches_alone(cables: tuple[str, ...], found: list[Any]) -> None:
-    assert lab(*cables)["loops"] == found
+    built = lab(*cables)
+    assert built["loops"] == found
+    ports = [
+        Interface(port["name"], port["node"], "", (), port["peer"]) for port in built["interfaces"]
+    ]
+    wiring = Wiring([Node(node["name"], node["kind"]) for node in built["nodes"]], ports)
+    assert loop_of_switches(wiring) == [name for loop in found for name in loop], "as in a story"
 
 
 def test_a_loop_is_said_with_what_to_do() -> None:

@@ -108,7 +108,7 @@ def test_a_live_story_says_it_at_its_end(
     for observation in capture.observations:
         live.feed(observation)
     live.finish()
-    printer = verbs_live._Printer(argparse.Namespace(json=as_json, lang="en"))
+    printer = verbs_live._Printer(argparse.Namespace(json=as_json))
     printer.end(live, {"dropped": 0}, 0, 0)
     out = capsys.readouterr().out
     if as_json:

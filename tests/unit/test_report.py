@@ -28,7 +28,7 @@ from hoplab.report import cells
 from hoplab.report.drawing import drawing
 from hoplab.report.fields import changes, checksum, fields
 from hoplab.report.folding import Fold, parts
-from hoplab.report.language import ENGLISH, Language, catalogue, code_from, language
+from hoplab.report.language import ENGLISH, code_from, language
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markdown import markdown, text
 from hoplab.report.markup import Markup, escape, join, tag
@@ -312,17 +312,6 @@ def test_names_are_counted() -> None:
 
 
 # --- languages ------------------------------------------------------------------------------
-
-
-def test_templates() -> None:
-    pairs = "## x\n{node} has {n} egg[s]\n{node}: {n}\n\n{a} and {b*}\n{b*}&{a}\n"
-    tr = Language("zh", catalogue(pairs))
-    assert tr("h1 has 1 egg") == "h1: 1" and tr("h1 has 2 eggs") == "h1: 2"
-    assert tr("x and h1 has 3 eggs") == "h1: 3&x"
-    assert tr("h 1 has 2 eggs") == "h 1 has 2 eggs" and tr.unknown == {"h 1 has 2 eggs"}
-    assert ENGLISH("h1 has 1 egg") == "h1 has 1 egg"
-    with pytest.raises(ValueError, match="two lines"):
-        catalogue("one\n")
 
 
 @pytest.mark.parametrize(

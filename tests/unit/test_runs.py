@@ -7,7 +7,6 @@ changed before you keep it. `tests/record_runs.py` records the runs.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import os
 import re
@@ -23,9 +22,9 @@ from hoplab.capture.observation import Reception
 from hoplab.decode.packet import strip_padding
 from hoplab.errors import Exit, LabError
 from hoplab.report.cells import cells
-from hoplab.report.language import catalogue, language, read_language
+from hoplab.report.language import language, read_language
 from hoplab.report.markdown import markdown
-from hoplab.report.page import asset, page
+from hoplab.report.page import page
 from hoplab.report.terminal import render
 from hoplab.story.records import Story
 from tests.unit.scenarios import SCENARIOS
@@ -275,56 +274,6 @@ def test_columns_stand_below_each_other_in_chinese() -> None:
     for line in lines[head + 1 : head + 13]:
         match = re.match(r".*─ \S+ +\d+ +\d+ +\d+", line)
         assert match and cells(match[0]) == frames
-
-
-TEMPLATED = ("say", "term", "number_of")
-
-
-def sentence_pieces() -> list[tuple[str, str]]:
-    """(file, piece) of every text in hoplab.story that has a space in it and is neither a docstring
-    nor a template: those are looked up by themselves (test_sentences.py)."""
-    found = []
-    for name in (
-        "titles", "tcp", "trips", "astray", "claims", "causes", "steps", "remarks", "outcome",
-        "exit_status", "talks", "routes",
-    ):  # fmt: skip
-        path = TESTS.parent / "hoplab" / "story" / f"{name}.py"
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        quiet = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
-            and isinstance(node.body[0], ast.Expr)
-        }
-        quiet |= {
-            id(text)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            and node.func.id in ("say", "term", "number_of")
-            for text in node.args
-        }  # fmt: skip
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in TEMPLATED:
-                quiet.update(id(argument) for argument in node.args)  # a .po has those
-        for node in ast.walk(tree):
-            text = node.value if isinstance(node, ast.Constant) else None
-            if isinstance(text, str) and " " in text.strip() and id(node) not in quiet:
-                found.append((name, text.strip(" .:;,()#")))
-    return found
-
-
-def test_every_piece_of_a_sentence_stands_in_the_catalogue() -> None:
-    """Also those that no recorded run and no scenario says."""
-    english = "\n".join(catalogue(asset("zh.txt"))).replace("[s]", "s")
-    english += english.replace("s\n", "\n")
-    # Parts of names, which a template takes whole; and the sign in "(#3, #5 … #80)".
-    names = ("802.3 frame", "IP protocol", "EtherType 0x", "…")
-    missing = [
-        (file, piece)
-        for file, piece in sentence_pieces()
-        if piece not in english and piece not in names
-    ]
-    assert missing == []
 
 
 @pytest.mark.parametrize("name", ["web-cold", "routed-cold", "switch", "web-hub"])

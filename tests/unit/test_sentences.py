@@ -50,7 +50,7 @@ def write_catalogue(tmp_path: Path, code: str, pairs: dict[Any, Any]) -> None:
 def language_with(tmp_path: Path, pairs: dict[Any, Any]) -> Language:
     """A language called zh that knows these templates and no other."""
     write_catalogue(tmp_path, "zh", pairs)
-    return Language("zh", None, gettext.translation("hoplab", tmp_path, ["zh"]))
+    return Language("zh", gettext.translation("hoplab", tmp_path, ["zh"]))
 
 
 def test_a_sentence_is_its_english_text() -> None:
@@ -102,6 +102,16 @@ def test_what_a_catalogue_lacks_is_given_in_english_and_noted(tmp_path: Path) ->
     zh = language_with(tmp_path, {})
     assert zh(say("{node} fell over", node="h1")) == "h1 fell over"
     assert zh.unknown == {"h1 fell over"}
+
+
+def test_text_without_a_template_is_given_as_it_is_and_noted(tmp_path: Path) -> None:
+    """Finished English is looked up nowhere, not even where a template would make it."""
+    zh = language_with(tmp_path, {"{node} is up": "{node} 已启动", "nobody": "没有人"})
+    for text in ("h1 is up", "nobody"):
+        assert zh(text) == text
+    assert zh.unknown == {"h1 is up", "nobody"}
+    assert zh("10.0.0.2") == "10.0.0.2" and zh("s1-eth1, s1-eth2") == "s1-eth1, s1-eth2"
+    assert len(zh.unknown) == 2
 
 
 def test_a_third_language_is_a_catalogue_and_no_code(

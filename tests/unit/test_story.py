@@ -18,7 +18,7 @@ from hoplab.report.as_json import to_dict
 from hoplab.report.terminal import DETAILS, render
 from hoplab.story.records import Request, Step, Story, Trip
 from hoplab.story.tell import tell
-from hoplab.story.titles import clean, dns_result, plural
+from hoplab.story.titles import clean, dns_result
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, START_NS, WEB, Playground, Talk, wire_up
@@ -727,10 +727,9 @@ def test_ipv6_neighbour_discovery_and_ping() -> None:
 # --- small parts ----------------------------------------------------------------------------
 
 
-def test_clean_and_plural() -> None:
+def test_clean() -> None:
     assert clean("a\x1b[31mb\n") == "a?[31mb?"
     assert len(clean("x" * 500, 20)) == 20
-    assert plural(1, "frame") == "1 frame" and plural(1460, "byte") == "1,460 bytes"
 
 
 def test_dns_results() -> None:
