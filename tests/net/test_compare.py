@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_no_lab_and_no_folder(hoplab: Any) -> None:
         (["hub,hub", "--", "h1", "ping", "+", "h2:", "true"], 2, "does not say on which host"),
         (["hub,hub", "--", "h1:", "true", "+"], 2, "a command is missing before or after a +"),
         (["hub,hub", "--", "h1:"], 2, "no command was given for h1"),
-        (["hub,hub", "--serve", "h2: 'x"], 2, "No closing quotation"),
+        (["hub,hub", "--serve", "h2: 'x"], 2, "a quote is left open"),
         (["hub,hub", "--topology", "cable"], 3, "has no switch, hence no controller to compare"),
     ],
 )
