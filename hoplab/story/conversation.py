@@ -3,7 +3,7 @@
 
 What lives here: TCP put back together, just enough for a loopback interface, where segments
 neither overtake each other nor get lost, except by the capture. What must not: what the messages
-mean for a frame (`controller_answers.py`).
+mean for a frame (`decisions.py`).
 """
 
 from __future__ import annotations

@@ -36,10 +36,12 @@ from hoplab.follow.follow import Follower
 from hoplab.follow.model import Hop, Journey
 from hoplab.follow.tree import last_seen
 from hoplab.follow.wiring import Wiring
+from hoplab.story.arrivals import Arrival, arrivals_of
 from hoplab.story.causes import find_causes
-from hoplab.story.controller_answers import Arrival, ChannelState, arrivals_of, decide
+from hoplab.story.channel_state import ChannelState
 from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
+from hoplab.story.decisions import decide
 from hoplab.story.places import Places
 from hoplab.story.records import Decision, QueueLoss, Trip
 from hoplab.story.tcp import Connections

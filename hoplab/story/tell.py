@@ -6,7 +6,7 @@ What lives here: the order of work and the counting. What must not: sockets, lab
 1. Each journey becomes a trip (`trips.py`), by what the capture could see (`coverage.py`; what
    that changes in the end, `gaps.py`).
 2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`), what
-   switches asked their controller (`controller_answers.py`).
+   switches asked their controller (`decisions.py`).
 3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`,
    `controller_changes.py`).
 4. The end is found (`outcome.py`) and the frames are counted (here).
@@ -29,11 +29,11 @@ from hoplab.follow.wiring import Wiring, natural
 from hoplab.sentences import say, term, together
 from hoplab.story.causes import Lookup, find_causes
 from hoplab.story.claims import find_claims, tell_claims
-from hoplab.story.controller_answers import add_decisions
 from hoplab.story.controller_changes import add_changes, changes
 from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.conversation import Connection as ChannelConnection
 from hoplab.story.coverage import Coverage, Evidence
+from hoplab.story.decisions import add_decisions
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.story.controller_answers: frames joined with what was said about them to a controller."""
+"""hoplab.story.decisions: frames joined with what was said about them to a controller."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hoplab.follow.wiring import Wiring
 from hoplab.report.language import language
 from hoplab.report.terminal import render
 from hoplab.story import controller_changes
-from hoplab.story.controller_answers import _Tables
 from hoplab.story.controller_changes import Change
+from hoplab.story.flow_tables import FlowTables
 from hoplab.story.records import Decision, Story
 from hoplab.story.tell import tell
 from tests.unit import frames
@@ -441,7 +441,7 @@ def test_a_deletion_of_what_sends_to_a_port(port: int, known: bool, seen: bool) 
 
 def test_flows_that_many_frames_use_are_as_alive_as_looked_at_one_by_one() -> None:
     """Used, unused, and changed in between."""
-    tables, frame = _Tables(), bytes(range(6)) + bytes(6) + b"\x08\x00" + bytes(20)
+    tables, frame = FlowTables(), bytes(range(6)) + bytes(6) + b"\x08\x00" + bytes(20)
     mod = decode(flow_mod(0, {3: frame[:6]}, (2,), idle=5))
     other = decode(flow_mod(0, {3: bytes(6)}, (3,), idle=5))
     second = 1000 * MS

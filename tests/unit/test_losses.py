@@ -20,8 +20,10 @@ from hoplab.follow.follow import follow
 from hoplab.report import as_json, terminal
 from hoplab.report.language import language
 from hoplab.report.numbers import totals
-from hoplab.story.controller_answers import ChannelState, _Tables, _unasked
+from hoplab.story.channel_state import ChannelState
 from hoplab.story.coverage import Coverage, Evidence
+from hoplab.story.flow_decisions import flow_decision
+from hoplab.story.flow_tables import FlowTables
 from hoplab.story.live import Live
 from hoplab.story.records import Request, Story
 from hoplab.story.tell import tell
@@ -288,7 +290,7 @@ def test_a_full_queue_is_not_the_doing_of_a_flow() -> None:
     def decision(story: Story) -> Any:
         arrival = SimpleNamespace(trip=story.trips[-1], leg=0, node="s1", in_port=1)
         state = ChannelState(open={("10.0.0.1", 40000, 6653): False})
-        return _unasked(lan().wiring, arrival, _Tables(), state)  # type: ignore[arg-type]
+        return flow_decision(lan().wiring, arrival, FlowTables(), state)  # type: ignore[arg-type]
 
     assert decision(flooded(vanish=2, drops=2)) is None
     assert decision(flooded(vanish=2, drops=1)) is None

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames that came to switches: what a switch decides about, one at a time.
+
+What lives here: a packet's arrivals at datapaths, and the order of time. What must not: what was
+decided (`decisions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hoplab.follow.model import Journey
+from hoplab.follow.wiring import Wiring
+from hoplab.story.conversation import ChannelMessage
+from hoplab.story.records import Trip
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """A frame that came to a switch."""
+
+    t_ns: int
+    node: str
+    in_port: int | None
+    data: bytes
+    trip: Trip
+    leg: int
+    question: ChannelMessage | None = None
+
+
+def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arrival]:
+    """Where a packet came to a datapath: a switch, or a router that is one."""
+    for leg, hop in enumerate(journey.hops()):
+        if hop.head is None or not wiring.is_datapath(hop.head):
+            continue
+        seen = hop.received or hop.seen
+        number = wiring.interfaces[hop.head].extra.get("port")
+        node = wiring.node_name(hop.head)
+        in_port = number if isinstance(number, int) else None
+        yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg)
+
+
+def time_of(event: ChannelMessage | Arrival) -> int:
+    return event.t_ns
