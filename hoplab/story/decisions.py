@@ -9,12 +9,14 @@ OpenFlow (`hoplab.decode.openflow`), layout.
 2. What the channel says is taken up until then (`channel_state.py`, `flow_tables.py`).
 3. If the switch asked, the controller's answer tells (`controller_answers.py`); else the flows that
    the channel has shown do, as far as they are known (`flow_decisions.py`).
+4. Whoever knows better says so (`DecisionSource`), and is believed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
@@ -37,20 +39,34 @@ from hoplab.story.packet_ins import (
 from hoplab.story.records import Decision, Trip
 
 
+class DecisionSource(Protocol):
+    """Whoever knows better than the channel what a switch decided: a switch that was asked which
+    flows take a frame, for one."""
+
+    def decision(self, arrival: Arrival, by_channel: Decision | None) -> Decision | None:
+        """The decision about a frame that came to a switch; None if there is nothing to tell.
+
+        Arrivals come in order of time. `arrival.question` is the packet-in about it, if
+        there is one. by_channel: what the channel shows or makes likely (`ChannelDecisions`); the
+        answer where the source does not know.
+        """
+
+
 def add_decisions(
     wiring: Wiring,
     journeys: Sequence[Journey],
     trips: Sequence[Trip],
     messages: Sequence[ChannelMessage],
+    source: DecisionSource | None = None,
 ) -> dict[Connection, str]:
     """Fills in `Trip.decisions`; `messages` may be nothing at all, which is telling too. Gives the
-    switches of the connections, as far as they are known."""
+    switches of the connections, as far as they are known. source: who knows better, if anybody."""
     arrivals = [
         arrival
         for journey, trip in zip(journeys, trips, strict=True)
         for arrival in arrivals_of(wiring, journey, trip)
     ]
-    return decide(wiring, arrivals, messages)
+    return decide(wiring, arrivals, messages, source=source)
 
 
 def decide(
@@ -59,41 +75,81 @@ def decide(
     messages: Sequence[ChannelMessage],
     state: ChannelState | None = None,
     now_ns: int | None = None,
+    source: DecisionSource | None = None,
 ) -> dict[Connection, str]:
-    """Adds to `Trip.decisions` of these arrivals what `messages` tells of them; the switches of the
-    connections, as far as they are known.
+    """Adds to `Trip.decisions` of these arrivals what `messages` tells of them, and what `source`
+    knows better; the switches of the connections, as far as they are known.
 
     now_ns: what is not answered by then may still be; None if there is nothing more to come.
     """
     arrivals = sorted(arrivals, key=time_of)
-    state = state.copy() if state is not None else ChannelState()
-    state.switches |= switches_of(wiring, messages)
-    join_questions(arrivals, messages, state.switches)
-    for heard in messages:
-        state.note_version(heard)
-        state.note_question(heard)
-    answers, questions = Answers(messages, now_ns), questions_by_frame(messages, state.switches)
-    place = 0
+    channel = ChannelDecisions(wiring, arrivals, messages, state, now_ns)
     for arrival in arrivals:
-        asked = arrival.question
-        until = asked.t_ns if asked is not None else arrival.t_ns
-        while place < len(messages) and messages[place].t_ns <= until:
-            state.take(messages[place])
-            place += 1
-        tables = state.tables.get(arrival.node, FlowTables())
-        tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
-        if asked is None:
-            decision = flow_decision(wiring, arrival, tables, state)
-            if decision is not None and decision.by != "nobody" and not decision.flow:
-                decision = _perhaps_asked(arrival, decision, questions)
-        else:
-            decision = controller_decision(wiring, arrival, asked, answers, tables)
-            waits = now_ns is not None and now_ns - asked.t_ns < AT_MOST_NS
-            if waits and decision.wait_ms is None:
-                continue
+        decision = channel.decision(arrival)
+        if channel.waits_for_answer(arrival, decision):
+            continue
+        if source is not None:
+            decision = source.decision(arrival, decision)
         if decision is not None:
             arrival.trip.decisions.append(decision)
-    return state.switches
+    return channel.switches
+
+
+class ChannelDecisions:
+    """What the captured OpenFlow channel shows of decisions, and what it makes likely."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        arrivals: Sequence[Arrival],
+        messages: Sequence[ChannelMessage],
+        state: ChannelState | None = None,
+        now_ns: int | None = None,
+    ) -> None:
+        """arrivals, messages: all of them, in order of time. state: what earlier ones have shown,
+        which stays as it is."""
+        self._wiring, self._messages, self._now_ns = wiring, messages, now_ns
+        self._state = state = state.copy() if state is not None else ChannelState()
+        state.switches |= switches_of(wiring, messages)
+        join_questions(arrivals, messages, state.switches)
+        for heard in messages:
+            state.note_version(heard)
+            state.note_question(heard)
+        self._answers = Answers(messages, now_ns)
+        self._questions = questions_by_frame(messages, state.switches)
+        self._next = 0  # of the messages that have not been taken up
+
+    @property
+    def switches(self) -> dict[Connection, str]:
+        """Whose the connections are, as far as it is known."""
+        return self._state.switches
+
+    def decision(self, arrival: Arrival) -> Decision | None:
+        """The decision about the next arrival; None if nothing is to be told of it."""
+        question = arrival.question
+        tables = self._tables_at(arrival, arrival.t_ns if question is None else question.t_ns)
+        if question is not None:
+            return controller_decision(self._wiring, arrival, question, self._answers, tables)
+        decision = flow_decision(self._wiring, arrival, tables, self._state)
+        if decision is not None and decision.by != "nobody" and not decision.flow:
+            return _perhaps_asked(arrival, decision, self._questions)
+        return decision
+
+    def _tables_at(self, arrival: Arrival, until_ns: int) -> FlowTables:
+        """The flow tables of a frame's switch at that time, the frame counted."""
+        while self._next < len(self._messages) and self._messages[self._next].t_ns <= until_ns:
+            self._state.take(self._messages[self._next])
+            self._next += 1
+        tables = self._state.tables.get(arrival.node, FlowTables())
+        tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
+        return tables
+
+    def waits_for_answer(self, arrival: Arrival, decision: Decision | None) -> bool:
+        """The controller was asked a moment ago and may still answer."""
+        question, now_ns = arrival.question, self._now_ns
+        if question is None or now_ns is None or now_ns - question.t_ns >= AT_MOST_NS:
+            return False
+        return decision is None or decision.wait_ms is None
 
 
 def _perhaps_asked(

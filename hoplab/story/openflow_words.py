@@ -16,6 +16,7 @@ from hoplab.story.flow_tables import Flow
 
 
 def flow_words(flow: Flow) -> Sentence:
+    """'table 0, priority 1, eth_dst=02:…'."""
     return say(
         "table {table}, priority {priority}, {match}",
         table=flow.table, priority=flow.priority, match=_match_words(flow.match),
@@ -36,6 +37,7 @@ def installed_words(wiring: Wiring, node: str, message: Message) -> Sentence:
 
 
 def verdict_words(wiring: Wiring, node: str, message: Message) -> str:
+    """What a message says is to be done with a frame: 'flood', 'port 2 (s1-eth2)', 'drop'."""
     return ports_words(wiring, node, message.ports) if message.ports else term("drop")
 
 
