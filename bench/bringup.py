@@ -52,7 +52,7 @@ sys.path.insert(0, str(ROOT))
 
 from hoplab import wait  # noqa: E402
 from hoplab.control import process  # noqa: E402
-from hoplab.kernel import netlink, sandbox  # noqa: E402
+from hoplab.kernel import netlink, sandbox, system_calls  # noqa: E402
 from hoplab.kernel.namespaces import Namespace, ipv6_off  # noqa: E402
 from hoplab.openvswitch import daemons  # noqa: E402
 
@@ -175,8 +175,8 @@ def freed() -> None:
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException):
-            new = sandbox.CLONE_NEWNET | (sandbox.CLONE_NEWUSER if os.geteuid() else 0)
-            sandbox.unshare(new)
+            new = system_calls.CLONE_NEWNET | (system_calls.CLONE_NEWUSER if os.geteuid() else 0)
+            system_calls.unshare(new)
             here = Namespace.own("here")
             (last,) = Namespace.create(["last"])
             ends = (netlink.End("here", "02:00:00:00:00:01", 10, here.net),

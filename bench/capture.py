@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from peers import left_out  # noqa: E402
 
-from hoplab.capture import pcapng  # noqa: E402
+from hoplab.capture import pcapng_format  # noqa: E402
 from hoplab.capture.capture import Capture, Tap, open_socket, ring_size  # noqa: E402
 from hoplab.kernel.namespaces import Namespace, in_thread  # noqa: E402
 from hoplab.kernel.netlink import End, Socket, link_up, veth  # noqa: E402
@@ -151,7 +151,7 @@ def ours(all_wires: list[Wire], folder: Path, rate: int, seconds: float) -> Resu
     size = ring_size(INTERFACES)
     for wire in all_wires:
         sock = wire.space.run(lambda wire=wire: open_socket(wire.inside, size))  # type: ignore[misc]
-        capture.add(Tap(pcapng.InterfaceInfo(wire.inside), sock, size))
+        capture.add(Tap(pcapng_format.InterfaceInfo(wire.inside), sock, size))
     capture.quiet()
     pid = capture._process.pid
     before = process_cpu(pid)
@@ -254,10 +254,10 @@ def contenders() -> dict[str, Callable[[list[Wire], Path, int, float], Result]]:
 
 def private() -> None:
     """Into namespaces of our own, so that nothing outside sees the interfaces."""
-    from hoplab.kernel import sandbox
+    from hoplab.kernel import system_calls
 
-    sandbox.unshare(sandbox.CLONE_NEWNET | sandbox.CLONE_NEWNS)
-    sandbox.mount("none", "/", None, 0x4000 | 0x40000)  # MS_REC | MS_PRIVATE
+    system_calls.unshare(system_calls.CLONE_NEWNET | system_calls.CLONE_NEWNS)
+    system_calls.mount("none", "/", None, 0x4000 | 0x40000)  # MS_REC | MS_PRIVATE
 
 
 @contextlib.contextmanager

@@ -38,7 +38,9 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 from peers import left_out  # noqa: E402
 
 from hoplab.capture.observation import Observation  # noqa: E402
-from hoplab.capture.pcapng import InterfaceInfo, Writer, read  # noqa: E402
+from hoplab.capture.pcapng_format import InterfaceInfo  # noqa: E402
+from hoplab.capture.pcapng_reader import read  # noqa: E402
+from hoplab.capture.pcapng_writer import Writer  # noqa: E402
 from hoplab.decode import dns, http  # noqa: E402
 from hoplab.decode.packet import decode  # noqa: E402
 from hoplab.follow.follow import Follower, follow  # noqa: E402

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_format, pcapng_reader
 from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
 from hoplab.follow.follow import Follower
@@ -140,9 +140,9 @@ class _Followed:
 def _follow(wiring: Wiring, path: Path) -> _Followed:
     """The journeys in a capture. Raises OSError, PcapngError."""
     if path.stat().st_size > HELD_MOST:
-        with contextlib.suppress(pcapng.Unordered):
+        with contextlib.suppress(pcapng_format.Unordered):
             return _follow_pieces(wiring, path)
-    capture = pcapng.read(path)
+    capture = pcapng_reader.read(path)
     ports = wiring.port_map(capture.interfaces)
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
     channel: list[Observation] = []
@@ -159,7 +159,7 @@ def _follow(wiring: Wiring, path: Path) -> _Followed:
 
 
 def coverage(
-    wiring: Wiring, capture: pcapng.Capture, ports: Sequence[int | None], last_ns: int = 0
+    wiring: Wiring, capture: pcapng_format.Capture, ports: Sequence[int | None], last_ns: int = 0
 ) -> tell.Coverage:
     """What the capture could see of the lab. ports: see `Wiring.port_map`. last_ns: when its last
     frame was seen, 0 if that is not known."""
@@ -191,7 +191,7 @@ def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
     last_ns = 0
     spoken: list[bool] = []
     ports: list[int | None] = []
-    for capture, observations in pcapng.read_pieces(path):
+    for capture, observations in pcapng_reader.read_pieces(path):
         if follower is None:
             spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
             ports = wiring.port_map(capture.interfaces)
@@ -215,7 +215,7 @@ def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
     return _Followed(journeys, frames, heard, seen_by, follower.ignored)
 
 
-def _end(capture: pcapng.Capture, last_ns: int) -> int | None:
+def _end(capture: pcapng_format.Capture, last_ns: int) -> int | None:
     """When the capture ended, None if the file does not say: its last counts bear the time of its
     last frame if it was written anew without knowing better. A killed capture ended with its last
     frame; the counts in it are older."""

@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader, pcapng_writer
 
 PROJECT = Path(__file__).resolve().parent.parent
 RUNS = PROJECT / "tests" / "data" / "runs"
@@ -144,12 +144,12 @@ def record(scene: Scene) -> None:
 
 def cut(path: Path, frames: int) -> None:
     """Leave the first frames of a capture."""
-    capture = pcapng.read(path)
+    capture = pcapng_reader.read(path)
     del capture.observations[frames:]
     kept = {number for number in capture.comments if number <= frames}
     capture.comments = {number: capture.comments[number] for number in kept}
     with open(path, "wb") as file:
-        pcapng.write_all(file, capture)
+        pcapng_writer.write_all(file, capture)
 
 
 def keep(scene: Scene, kept: Path) -> None:

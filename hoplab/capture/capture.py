@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import __version__
-from hoplab.capture import bpf, pcapng, recorder, ring
+from hoplab.capture import bpf, pcapng_format, pcapng_reader, pcapng_writer, recorder, ring
 
 ETH_P_ALL = 3
 RING_MEMORY = 64 << 20
@@ -81,7 +81,7 @@ class Tap:
     wire: its frames are the lab's traffic; without, they do not count for `quiet_for_s`.
     """
 
-    info: pcapng.InterfaceInfo
+    info: pcapng_format.InterfaceInfo
     socket: socket.socket
     ring_bytes: int = 0
     wire: bool = True
@@ -129,7 +129,7 @@ class Capture:
 
                 fcntl.fcntl(fd, 1031, PIPE_BYTES)  # F_SETPIPE_SZ: room for a reader that pauses
             with open(fd, "wb", buffering=0, closefd=False) as file:
-                pcapng.Writer(
+                pcapng_writer.Writer(
                     file,
                     comment=comment,
                     hardware=platform.machine(),
@@ -222,11 +222,11 @@ def _start(channel: int, out: int, count: int) -> subprocess.Popen[bytes]:
 
 def _sort(path: Path) -> None:
     """Put a file in order that the recorder could not. On a full disk it stays as it is."""
-    capture = pcapng.read(path)
+    capture = pcapng_reader.read(path)
     whole = path.with_suffix(".sorted")
     try:
         with open(whole, "wb") as file:
-            pcapng.write_all(file, capture)
+            pcapng_writer.write_all(file, capture)
         os.replace(whole, path)
     except OSError:
         whole.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from hoplab.capture import pcapng, ring
+from hoplab.capture import pcapng_format, pcapng_writer, ring
 from hoplab.capture.clock import Clock
 from hoplab.capture.observation import Reception
 
@@ -107,7 +107,7 @@ class Recorder:
     def __init__(self, channel: socket.socket, out: int, count: int = 0) -> None:
         self.channel = channel
         self.out = _Out(out)
-        self.writer = pcapng.Writer(self.out, begun=True)  # type: ignore[arg-type]
+        self.writer = pcapng_writer.Writer(self.out, begun=True)  # type: ignore[arg-type]
         self.count = count
         self.frames = 0
         self.late = 0
@@ -245,7 +245,7 @@ class Recorder:
     def _add(self, order: dict[str, Any], sock: socket.socket) -> None:
         info = order["add"]
         info["addresses"] = tuple(info["addresses"])
-        port = self.writer.add_interface(pcapng.InterfaceInfo(**info))
+        port = self.writer.add_interface(pcapng_format.InterfaceInfo(**info))
         size = order["ring"]
         made = ring.Ring(sock, size, port) if size else None
         since_ns = order["since"]
@@ -310,7 +310,7 @@ class Recorder:
                 if status & ring.TP_STATUS_VLAN_VALID:
                     data = ring.with_vlan(data, status, tag, kind_of_tag)
         t_ns = t_ns or time.time_ns()
-        self.pending.append((t_ns, pcapng.pack_frame(port, t_ns, kind, data, len(data))))
+        self.pending.append((t_ns, pcapng_writer.pack_frame(port, t_ns, kind, data, len(data))))
 
     # ------------------------------------------------------------------ what goes out
 

@@ -18,7 +18,7 @@ import os
 import socket
 import struct
 
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_writer
 from hoplab.capture.observation import Reception
 
 SOL_PACKET = 263
@@ -95,7 +95,7 @@ def read_block(
 ) -> None:
     """The frames of the block that begins at byte `at`. This is the path of every frame under
     load, hence the local names."""
-    unpack, pack, append = _frame.unpack_from, pcapng.pack_frame, into.append
+    unpack, pack, append = _frame.unpack_from, pcapng_writer.pack_frame, into.append
     count, first = _block.unpack_from(memory, at + _AT_BLOCK)
     at += first
     for _ in range(count):

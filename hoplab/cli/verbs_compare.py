@@ -22,7 +22,7 @@ from typing import Any
 
 from hoplab import content
 from hoplab.cli import output, verbs_lab, verbs_trace
-from hoplab.client import interrupts, labs
+from hoplab.client import interrupts, up_down
 from hoplab.client.together import Command, Together, record_all
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
@@ -266,7 +266,7 @@ def _record(
             together = record_all(handle, commands or _transfers(state), folder, arguments.timeout)
     finally:
         interrupts.hold_interrupts()
-        labs.down(handle)
+        up_down.down(handle)
         interrupts.release_interrupts()
     return Trial(name, folder, together, state)
 

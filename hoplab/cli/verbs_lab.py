@@ -16,6 +16,7 @@ from hoplab import content
 from hoplab.cli import output
 from hoplab.cli.output import Progress, print_json, table, terminal_width, tr
 from hoplab.client import labs as client
+from hoplab.client import up_down
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import listed, number_of, say, term, together
 from hoplab.service import loops
@@ -38,7 +39,7 @@ def find_topology(text: str) -> tuple[Path, str, str]:
 def bring_up(
     arguments: argparse.Namespace, topology: str, name: str, *, capture: bool, quiet: bool = False
 ) -> client.Handle:
-    """A new lab as the options say. Returns with interrupts held (`client.up`)."""
+    """A new lab as the options say. Returns with interrupts held (`up_down.up`)."""
     file, chosen, parameters = find_topology(topology)
     controller = arguments.controller
     spec = Spec(
@@ -62,7 +63,7 @@ def bring_up(
     with Progress(quiet) as progress:
         if getattr(arguments, "replace", False):
             _end_former(name, progress)
-        return client.up(spec, progress)
+        return up_down.up(spec, progress)
 
 
 def _end_former(name: str, progress: Progress) -> None:
@@ -71,7 +72,7 @@ def _end_former(name: str, progress: Progress) -> None:
     former = client.Handle(name)
     if former.alive():
         progress(say("ending the lab {lab} that was up", lab=name))
-        client.down(former)
+        up_down.down(former)
 
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:
@@ -370,7 +371,7 @@ def down(arguments: argparse.Namespace) -> int:
     for handle in handles:
         with Progress() as progress:
             progress(say("ending {lab}", lab=handle.name))
-            client.down(handle, keep=arguments.keep)
+            up_down.down(handle, keep=arguments.keep)
         gone = (
             say("lab {lab} is gone; its folder: {folder}", lab=handle.name, folder=handle.folder)
             if arguments.keep

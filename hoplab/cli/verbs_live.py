@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from hoplab import runs, wait
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader
 from hoplab.capture.clock import Clock
 from hoplab.cli import output
 from hoplab.client import labs
@@ -155,7 +155,7 @@ class _Reader(threading.Thread):
     def _read(self) -> None:
         """Reading goes before telling: a recorder that waits for us loses frames, and one that is
         to stop would seem dead."""
-        stream, clock = pcapng.Stream(), Clock()
+        stream, clock = pcapng_reader.Stream(), Clock()
         looked, cost_s = 0.0, 0.0
         ended = False
         while not ended or (self._pieces and not self._too_late()):
@@ -183,7 +183,7 @@ class _Reader(threading.Thread):
             self._waiting += len(piece)
         return False
 
-    def _close(self, stream: pcapng.Stream) -> None:
+    def _close(self, stream: pcapng_reader.Stream) -> None:
         """Count what came too late to be told, and end the story."""
         last_ns = self._last_ns
         for piece in self._pieces:
@@ -208,7 +208,7 @@ class _Reader(threading.Thread):
             return 1 << 62
         return self._last_ns if self._pieces else time.time_ns()
 
-    def _take(self, stream: pcapng.Stream, piece: bytes) -> None:
+    def _take(self, stream: pcapng_reader.Stream, piece: bytes) -> None:
         observations = stream.feed(piece)
         interfaces = stream.capture.interfaces
         if len(interfaces) > len(self.ports):  # the follower has this very list
@@ -226,7 +226,7 @@ class _Reader(threading.Thread):
         if wired:
             self._heard.set()
 
-    def _wired(self, stream: pcapng.Stream, port: int) -> bool:
+    def _wired(self, stream: pcapng_reader.Stream, port: int) -> bool:
         """Whether it is one of the lab's wires, and not the OpenFlow channel."""
         return stream.capture.interfaces[port].name != OPENFLOW
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from hoplab import content
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
-from hoplab.client import interrupts, labs
+from hoplab.client import interrupts, labs, up_down
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
 from hoplab.sentences import listed, say, term
@@ -500,7 +500,7 @@ class _Lab:
             with contextlib.suppress(OSError):
                 self.save.rmdir()
         if self._found is not None and (self.arguments.down or (failed and self.started)):
-            labs.down(self._found)
+            up_down.down(self._found)
 
 
 def _save_folder(wish: str | None) -> Path | None:

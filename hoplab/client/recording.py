@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import content
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader, pcapng_writer
 from hoplab.client import labs
 from hoplab.client.commands import Interrupts, TimedOut, run_on
 from hoplab.client.interrupts import hold_interrupts
@@ -147,12 +147,12 @@ def annotate(folder: Path, story: Story, tr: Callable[[str], str] = str) -> None
 def _annotate(path: Path, fresh: Path, comments: dict[int, str]) -> None:
     with open(fresh, "wb") as file:
         if path.stat().st_size <= HELD_MOST:
-            pcapng.write_all(file, pcapng.read(path), comments)
+            pcapng_writer.write_all(file, pcapng_reader.read(path), comments)
         else:
-            pieces = pcapng.read_pieces(path)
+            pieces = pcapng_reader.read_pieces(path)
             capture, frames = next(pieces)
             rest = itertools.chain.from_iterable(more for _, more in pieces)
-            pcapng.write_all(file, capture, comments, itertools.chain(frames, rest))
+            pcapng_writer.write_all(file, capture, comments, itertools.chain(frames, rest))
     os.replace(fresh, path)
 
 

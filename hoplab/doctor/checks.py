@@ -27,7 +27,7 @@ from hoplab import content, programs
 from hoplab.client import labs
 from hoplab.doctor import apparmor, known_faults
 from hoplab.errors import LabError
-from hoplab.kernel import netlink, sandbox
+from hoplab.kernel import netlink, refusals, sandbox
 from hoplab.openvswitch import daemons as switchd
 from hoplab.sentences import say, term
 from hoplab.wait import patience
@@ -263,7 +263,7 @@ def _datapath(faults: dict[str, str]) -> Iterator[Check]:
 
 def _machine() -> Iterator[Check]:
     user = term("root") if os.geteuid() == 0 else term("an ordinary user")
-    refusals = list(sandbox.refusals(tun=not switchd.kernel_datapath()))
+    in_the_way = list(refusals.find(tun=not switchd.kernel_datapath()))
     sandbox_name, settings = term("a trial sandbox"), term("this machine's settings")
     faults: dict[str, str] = {}
     try:
@@ -273,21 +273,21 @@ def _machine() -> Iterator[Check]:
         made = say("namespaces and mounts could be made by {user}", user=user)
         yield Check(sandbox_name, made, True)
         # What a setting forbids in general may be granted to this program (an AppArmor profile).
-        refusals = [refusal for refusal in refusals if refusal.setting == sandbox.TUN]
+        in_the_way = [refusal for refusal in in_the_way if refusal.setting == refusals.TUN]
         yield from _links(faults)
     except LabError as error:
-        yield Check(sandbox_name, error.message, False, "" if refusals else error.hint)
-    for refusal in refusals:
-        if refusal.setting == sandbox.APPARMOR:
+        yield Check(sandbox_name, error.message, False, "" if in_the_way else error.hint)
+    for refusal in in_the_way:
+        if refusal.setting == refusals.APPARMOR:
             yield _apparmor(refusal)
         else:
             yield Check(settings, refusal.what, False, refusal.fix)
-    if not refusals:
+    if not in_the_way:
         yield Check(settings, say("allow a lab to {user}", user=user), True)
     yield from _datapath(faults)
 
 
-def _apparmor(refusal: sandbox.Refusal) -> Check:
+def _apparmor(refusal: refusals.Refusal) -> Check:
     """A profile for this hoplab alone, where it can be had, rather than a sysctl for everybody."""
     text, fix = refusal.what, refusal.fix
     with contextlib.suppress(LabError):

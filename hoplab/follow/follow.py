@@ -59,8 +59,8 @@ import ipaddress
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from hoplab.capture.collector import gc_paused
 from hoplab.capture.observation import Observation, Reception
-from hoplab.capture.pcapng import gc_paused
 from hoplab.decode.packet import strip_padding
 from hoplab.follow.ages import SECOND, Ages
 from hoplab.follow.cables import Cable

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from hoplab.kernel import netlink, sandbox
+from hoplab.kernel import mounts, netlink, system_calls
 
 T = TypeVar("T")
 _CLONE_FS = 0x200
@@ -87,7 +87,7 @@ class Namespace:
         def work(some: list[str]) -> list[Namespace]:
             made = []
             for name in some:
-                sandbox.unshare(sandbox.CLONE_NEWNET)
+                system_calls.unshare(system_calls.CLONE_NEWNET)
                 space = cls(name)
                 if not ipv6:
                     ipv6_off()
@@ -123,24 +123,24 @@ class Namespace:
 
     def enter(self) -> None:
         """Move the calling thread here. For helper threads only: there is no way back."""
-        sandbox.unshare(_CLONE_FS)
-        sandbox.setns(self.net, sandbox.CLONE_NEWNET)
+        system_calls.unshare(_CLONE_FS)
+        system_calls.setns(self.net, system_calls.CLONE_NEWNET)
         with self._furnishing:  # two first uses at once: the second waits until all is there
             if self._root < 0:
-                sandbox.unshare(sandbox.CLONE_NEWNS | sandbox.CLONE_NEWUTS)
-                sandbox.sethostname(self.name[:64])
+                system_calls.unshare(system_calls.CLONE_NEWNS | system_calls.CLONE_NEWUTS)
+                system_calls.sethostname(self.name[:64])
                 self._place_files()
                 self._hold_rest()
                 return
-        sandbox.setns(self._uts, sandbox.CLONE_NEWUTS)
-        sandbox.setns(self._mnt, sandbox.CLONE_NEWNS)
+        system_calls.setns(self._uts, system_calls.CLONE_NEWUTS)
+        system_calls.setns(self._mnt, system_calls.CLONE_NEWNS)
         os.fchdir(self._root)
         os.chroot(".")
 
     def _place_files(self) -> None:
         """Bind this host's own files over the machine's, and show its own network in /sys."""
         with contextlib.suppress(OSError):  # as in the sandbox: only tools that read /sys miss it
-            sandbox.mount_sys()
+            mounts.mount_sys()
         folder = Path("/run/hoplab", self.name)
         if self.files:
             folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ class Namespace:
             own = folder / f"{number}-{os.path.basename(target)}"
             own.write_text(text)
             with contextlib.suppress(FileNotFoundError):
-                sandbox.mount(str(own), os.path.realpath(target), None, sandbox.MS_BIND)
+                system_calls.mount(str(own), os.path.realpath(target), None, system_calls.MS_BIND)
 
     def run(self, work: Callable[[], T]) -> T:
         """Call `work` inside and return its result."""

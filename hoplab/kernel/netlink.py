@@ -211,9 +211,7 @@ def neighbour(index: int, ip: str, mac: str) -> Message:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = struct.pack("=BBHiHBB", family, 0, 0, index, _NUD_PERMANENT, 0, 0)
     body += _attr(_NDA_DST, address.packed) + _attr(_NDA_LLADDR, mac_bytes(mac))
-    return Message(
-        RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, f"make {mac} known as {ip}"
-    )
+    return Message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, f"make {mac} known as {ip}")
 
 
 def neighbour_gone(index: int, ip: str) -> Message:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The private machine that a lab lives in: namespaces, mounts, and its process 1.
+"""The private machine that a lab lives in: its namespaces, and its process 1.
 
 Cast: the *launcher* (a fork of the command line) makes the namespaces and leaves at once; *init*
 is process 1 of the new PID namespace; the *lab* is init's first child and runs whatever the caller
@@ -22,30 +22,26 @@ Nothing here knows Mininet, Open vSwitch or packets.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import gc
 import os
 import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hoplab.errors import Exit, LabError
-from hoplab.sentences import say, term
-
-CLONE_NEWNS = 0x00020000
-CLONE_NEWUTS = 0x04000000
-CLONE_NEWIPC = 0x08000000
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWPID = 0x20000000
-CLONE_NEWNET = 0x40000000
-
-MS_RDONLY, MS_REMOUNT = 1, 32
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+from hoplab.kernel import mounts, refusals, system_calls
+from hoplab.kernel.system_calls import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+)  # fmt: skip
+from hoplab.sentences import term
 
 # capabilities(7) that neither Mininet, Open vSwitch nor the tools of a host use, by number.
 NOT_NEEDED = {
@@ -66,156 +62,8 @@ NOT_NEEDED = {
     "CAP_BLOCK_SUSPEND": 36,
     "CAP_AUDIT_READ": 37,
 }
-# Parts of /proc that are the machine's. /proc/sys/net is the network namespace's own.
-_OF_THE_MACHINE = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 
-APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TUN = "/dev/net/tun"
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int, step: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{step}: {os.strerror(number)}")
-
-
-def unshare(flags: int) -> None:
-    """unshare(2). Raises OSError."""
-    _check(_libc.unshare(flags), "unshare")
-
-
-def setns(fd: int, kind: int) -> None:
-    """setns(2): move the calling thread into the namespace behind `fd`. Raises OSError."""
-    _check(_libc.setns(fd, kind), "setns")
-
-
-def sethostname(name: str) -> None:
-    """sethostname(2) for the calling thread's UTS namespace. Raises OSError, but not where a
-    container's runtime forbids this one call: a lab does as well with the machine's name."""
-    raw = name.encode()
-    with contextlib.suppress(PermissionError):
-        _check(_libc.sethostname(raw, len(raw)), "sethostname")
-
-
-def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    """mount(2). Raises OSError naming the target."""
-    result = _libc.mount(
-        os.fsencode(source),
-        os.fsencode(target),
-        kind.encode() if kind else None,
-        ctypes.c_ulong(flags),
-        data.encode() if data else None,
-    )
-    _check(result, f"mount {kind or 'bind'} on {target}")
-
-
-# ----------------------------------------------------------------- what a machine may refuse
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Something this machine does not allow, and the line that allows it. setting: the sysctl or
-    the file that stands in the way, where somebody asks for it."""
-
-    what: str
-    fix: str
-    setting: str = ""
-
-
-def _sysctl(name: str) -> str | None:
-    try:
-        return Path("/proc/sys", *name.split(".")).read_text().strip()
-    except OSError:
-        return None
-
-
-def refusals(*, tun: bool = True) -> Iterator[Refusal]:
-    """The settings of this machine that stand in the way of a lab for this user."""
-    if os.geteuid() != 0:
-        if _sysctl("kernel.unprivileged_userns_clone") == "0":
-            yield Refusal(
-                term("kernel.unprivileged_userns_clone is 0: only root may make user namespaces"),
-                "sudo sysctl -w kernel.unprivileged_userns_clone=1",
-            )
-        if _sysctl(APPARMOR) == "1":
-            yield Refusal(
-                say(
-                    "{setting} is 1: AppArmor takes the capabilities away inside user namespaces "
-                    "(Ubuntu 23.10 and later)",
-                    setting=APPARMOR,
-                ),
-                f"sudo sysctl -w {APPARMOR}=0",
-                APPARMOR,
-            )
-    if _sysctl("user.max_user_namespaces") == "0" and os.geteuid() != 0:
-        yield Refusal(
-            term("user.max_user_namespaces is 0: no user namespaces at all"),
-            "sudo sysctl -w user.max_user_namespaces=15000",
-        )
-    for kind in ("net", "pid", "mnt"):
-        if _sysctl(f"user.max_{kind}_namespaces") == "0":
-            yield Refusal(
-                say("user.max_{kind}_namespaces is 0: no such namespaces at all", kind=kind),
-                f"sudo sysctl -w user.max_{kind}_namespaces=15000",
-            )
-    if tun:
-        if not os.path.exists(TUN):
-            yield Refusal(
-                say("{file} is missing: Open vSwitch in user space needs it", file=TUN),
-                "sudo modprobe tun",
-                TUN,
-            )
-        elif not os.access(TUN, os.R_OK | os.W_OK):
-            yield Refusal(
-                say("{file} is closed to you: Open vSwitch in user space needs it", file=TUN),
-                f"sudo chmod 666 {TUN}",
-                TUN,
-            )
-
-
-def refused(error: OSError, *, tun: bool = True) -> LabError:
-    """The error to show when a step of the sandbox failed with `error`."""
-    first = next(refusals(tun=tun), None)
-    if first is not None:
-        return LabError(
-            say("this machine refuses a lab to you: {reason}", reason=first.what),
-            say(
-                "run: {command}   (or run hoplab as root; `hoplab doctor` shows all checks)",
-                command=first.fix,
-            ),
-            Exit.REFUSED,
-        )
-    hint = term("run hoplab as root, or see `hoplab doctor`")
-    if error.errno == errno.ENOSPC:
-        hint = term(
-            "the kernel's limit on namespaces is reached: see `sysctl user` and end other labs"
-        )
-    if error.errno == errno.EPERM and "mount proc" in str(error.strerror):
-        # mount_namespaces(7): a new proc must not show what the container's runtime has covered.
-        hint = term(
-            "in a container, /proc must not be masked: podman run --security-opt unmask=ALL, or "
-            "docker run --security-opt systempaths=unconfined (see docs/install.md)"
-        )
-    elif error.errno in (errno.EPERM, errno.ENOSYS) and _filtered():
-        hint = term(
-            "in a container, its filter of system calls may forbid this: podman run or docker run "
-            "--security-opt seccomp=unconfined (see docs/install.md)"
-        )
-    message = say("this machine refuses a lab to you: {reason}", reason=error.strerror)
-    return LabError(message, hint, Exit.REFUSED)
-
-
-def _filtered() -> bool:
-    """Is this process under a filter of system calls (seccomp(2), proc(5): Seccomp)?"""
-    with contextlib.suppress(OSError):
-        return "\nSeccomp:\t2" in Path("/proc/self/status").read_text()
-    return False
-
-
-# ------------------------------------------------------------------------- the lab's machine
 
 
 def _write(path: str, text: str) -> None:
@@ -227,9 +75,9 @@ def _new_namespaces() -> None:
     uid, gid = os.geteuid(), os.getegid()
     flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC
     if uid == 0:
-        unshare(flags)
+        system_calls.unshare(flags)
         return
-    unshare(flags | CLONE_NEWUSER)
+    system_calls.unshare(flags | CLONE_NEWUSER)
     # An ordinary user may map one id: to root inside. setgroups must be given up first
     # (user_namespaces(7), "The /proc/[pid]/setgroups file").
     _write("/proc/self/setgroups", "deny")
@@ -237,85 +85,9 @@ def _new_namespaces() -> None:
     _write("/proc/self/gid_map", f"0 {gid} 1")
 
 
-def _cover(target: str, keep: Sequence[str], mode: str = "755") -> None:
-    """Mount an empty tmpfs on `target`; the folders of `keep` that lie below stay visible."""
-    real = os.path.realpath(target)
-    held = {}
-    for path in map(os.path.realpath, keep):
-        if path.startswith(real + "/") and os.path.isdir(path):
-            held[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
-    mount("tmpfs", real, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
-    for path, fd in held.items():
-        os.makedirs(path, exist_ok=True)
-        mount(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
-        os.close(fd)
-
-
-def _read_only(path: str, *, but: str | None = None) -> None:
-    """What is below `path` can only be read, except below `but`."""
-    mount(path, path, None, MS_BIND)
-    if but is not None:
-        mount(but, but, None, MS_BIND)
-    mount("none", path, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-
-
-def mount_sys() -> None:
-    """A /sys that shows the calling thread's network namespace; what is not the network's can only
-    be read. Raises OSError where a container forbids it."""
-    mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    if os.path.isdir("/sys/devices/virtual/net"):
-        _read_only("/sys", but="/sys/devices/virtual/net")
-
-
 def give_up_capabilities() -> None:
     """Lose what `NOT_NEEDED` names, for this process and all that it starts."""
-    for number in NOT_NEEDED.values():
-        _libc.prctl(24, number, 0, 0, 0)  # PR_CAPBSET_DROP; a kernel may not know the newest
-    # capset(2) with header version 3: effective, permitted, inheritable, lower and upper 32 bits.
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    data = (ctypes.c_uint32 * 6)()
-    _check(_libc.capget(header, data), "capget")
-    for number in NOT_NEEDED.values():
-        for kind in range(3):
-            data[kind + 3 * (number // 32)] &= ~(1 << number % 32) & 0xFFFFFFFF
-    _check(_libc.capset(header, data), "capset")
-
-
-def _private_mounts(
-    keep: Sequence[str], hide: Sequence[str], own: Sequence[str], own_tmp: bool
-) -> None:
-    before = "/"
-    with contextlib.suppress(FileNotFoundError):  # it may have been deleted
-        before = os.getcwd()
-    mount("none", "/", None, MS_REC | MS_PRIVATE)  # nothing mounted here is seen outside
-    for folder in hide:
-        _cover(folder, own)
-    if own_tmp and "/tmp" not in map(os.path.realpath, keep):
-        _cover("/tmp", keep, "1777")
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    for part in _OF_THE_MACHINE:
-        with contextlib.suppress(OSError):  # a kernel may lack it
-            _read_only(part, but="/proc/sys/net" if part == "/proc/sys" else None)
-    resolv = os.path.realpath("/etc/resolv.conf")
-    _cover("/run", [*keep, *own])
-    os.makedirs("/run/openvswitch", exist_ok=True)
-    os.makedirs("/run/lock", exist_ok=True)
-    if not os.path.exists(resolv):
-        # A link into /run (systemd-resolved): give each host a file to bind its own over.
-        os.makedirs(os.path.dirname(resolv), exist_ok=True)
-        Path(resolv).touch()
-    with contextlib.suppress(OSError):
-        # /sys/class/net of the lab's own interfaces; a container may forbid it, and only
-        # tools that read /sys miss it then.
-        cgroup = os.open("/sys/fs/cgroup", os.O_PATH | os.O_DIRECTORY)
-        mount_sys()
-        mount(f"/proc/self/fd/{cgroup}", "/sys/fs/cgroup", None, MS_BIND | MS_REC)
-        os.close(cgroup)
-    # Who is in a folder that is covered now still sees it, and what lies above one that is kept.
-    try:
-        os.chdir(before)
-    except OSError:
-        os.chdir("/")
+    system_calls.drop_capabilities(NOT_NEEDED.values())
 
 
 def _init(channel: socket.socket, lab: int) -> None:
@@ -407,7 +179,7 @@ def start(
         try:
             _launch(
                 name,
-                lambda: _private_mounts(keep, hide, own, own_tmp),
+                lambda: mounts.make_private(keep, hide, own, own_tmp),
                 run,
                 inner,
                 leash_inner,
@@ -436,7 +208,7 @@ def start(
         leash_outer.close()
     if "E" in words:
         number, _, text = words[words.index("E") + 1 :].partition(" ")
-        raise refused(OSError(int(number), text))
+        raise refusals.refused(OSError(int(number), text))
     if not words:
         raise LabError(
             term("the lab's first process ended before it could start"),
@@ -478,7 +250,7 @@ def _launch(
         for fd in (0, 1, 2):
             os.dup2(null.fileno(), fd)
     furnish()
-    sethostname(name)
+    system_calls.sethostname(name)
     give_up_capabilities()
     os.close(told)  # the caller reads on: everything that can be refused has been granted
     # What init and the lab share stays shared: a full collection would write to every object.

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from hoplab import outfile
 from hoplab.capture import bpf
 from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
-from hoplab.capture.pcapng import InterfaceInfo
+from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.errors import Exit, LabError
 from hoplab.kernel.cable_queues import CableDrops
-from hoplab.kernel.sandbox import CLONE_NEWNET, setns, unshare
+from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.openvswitch.drops import QueueDrops
@@ -124,9 +124,7 @@ def _choose(
         if not fitting:
             labels = [_label(root, place, name) for place, name in interfaces]
             raise LabError(
-                say(
-                    "the lab {lab} has no host or interface {name}", lab=lab.spec.name, name=word
-                ),
+                say("the lab {lab} has no host or interface {name}", lab=lab.spec.name, name=word),
                 say(
                     "its interfaces: {names}, {openflow}",
                     names=", ".join(labels)[:300],

@@ -24,7 +24,7 @@ from hoplab.control import process, supervisor
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
-from hoplab.kernel.sandbox import TUN, refused
+from hoplab.kernel.refusals import TUN, refused
 from hoplab.openvswitch import bridges, daemons, send_room
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops

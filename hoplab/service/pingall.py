@@ -29,7 +29,7 @@ from typing import Any
 
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Namespace, in_thread
-from hoplab.kernel.sandbox import CLONE_NEWNET, setns, unshare
+from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
 from hoplab.wait import patience
 
 WINDOW = 64  # requests in flight

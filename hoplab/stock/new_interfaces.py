@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 
 from hoplab import wait
 from hoplab.capture.capture import Capture, Tap, open_socket
-from hoplab.capture.pcapng import InterfaceInfo
+from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.kernel.namespaces import in_thread
 from hoplab.kernel.netlink import Link, LinkNews
-from hoplab.kernel.sandbox import CLONE_NEWNET, setns
+from hoplab.kernel.system_calls import CLONE_NEWNET, setns
 
 LOOK_S = 0.02  # between looks for namespaces
 

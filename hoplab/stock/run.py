@@ -35,10 +35,10 @@ from typing import Any
 
 from hoplab import content, programs
 from hoplab.capture.capture import Capture
-from hoplab.client import interrupts, labs
+from hoplab.client import interrupts, labs, up_down
 from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, is_full
-from hoplab.kernel import netlink, sandbox
+from hoplab.kernel import netlink, refusals, sandbox, system_calls
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.sentences import from_plain, say, term, to_plain
@@ -133,7 +133,7 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
         raise
     finally:
         if started is not None:
-            labs.end_process(started.pid, within_s=10)
+            up_down.end_process(started.pid, within_s=10)
         for fd in (master, out):
             if fd >= 0:
                 os.close(fd)
@@ -367,8 +367,8 @@ class _Inside:
     def _open_vswitch(self, logs: Path) -> switchd.Switchd | None:
         """Our own, or none, with a note, where this machine has none: there are other switches."""
         self.datapath = switchd.choose_datapath(self.wish)
-        if self.datapath == "user" and not os.access(sandbox.TUN, os.R_OK | os.W_OK):
-            error = sandbox.refused(OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        if self.datapath == "user" and not os.access(refusals.TUN, os.R_OK | os.W_OK):
+            error = refusals.refused(OSError(errno.EACCES, os.strerror(errno.EACCES)))
             self._note(
                 say("no Open vSwitch: {reason}; {hint}", reason=error.message, hint=error.hint)
             )
@@ -488,7 +488,8 @@ def _no_resolver() -> None:
     own = OWN / "resolv.conf"
     own.write_text("# no DNS server is reached from in here\n")
     with contextlib.suppress(OSError):  # a machine may have no such file
-        sandbox.mount(str(own), os.path.realpath("/etc/resolv.conf"), None, sandbox.MS_BIND)
+        target = os.path.realpath("/etc/resolv.conf")
+        system_calls.mount(str(own), target, None, system_calls.MS_BIND)
 
 
 def _files_in(folder: str) -> list[str]:

@@ -192,9 +192,9 @@ until [ "$seen" -gt 0 ] || [ "$tries" -ge 20 ]; do
     "${inside[@]}" 'hoplab exec --name remote h1 -- ping -c 3 -i 0.3 10.0.0.2' >/dev/null || true
     sleep 2
     seen=$(PYTHONPATH=$here python3 -c 'import sys
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader
 with open(sys.argv[1], "rb") as file:
-    print(len(pcapng.Stream().feed(file.read())))' "$image/remote.pcapng")
+    print(len(pcapng_reader.Stream().feed(file.read())))' "$image/remote.pcapng")
     tries=$((tries + 1))
 done
 kill "$extcap" 2>/dev/null || true

@@ -118,11 +118,11 @@ def test_duration_and_what_the_file_says_of_the_lab(hoplab: Any) -> None:
 
 
 def test_names_and_addresses_are_in_the_file(hoplab: Any) -> None:
-    from hoplab.capture import pcapng
+    from hoplab.capture import pcapng_reader
 
     hoplab("trace", "--topology", "routed", "--save", "run", "h1", "--",
            "ping", "-c", "1", "10.0.2.10")  # fmt: skip
-    held = pcapng.read(hoplab.home / "run" / "capture.pcapng")
+    held = pcapng_reader.read(hoplab.home / "run" / "capture.pcapng")
     lab = json.loads((hoplab.home / "run" / "lab.json").read_text())
     by_name = {info.name: info for info in held.interfaces}
     for one in lab["interfaces"]:

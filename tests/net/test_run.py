@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader
 from hoplab.wait import patience
 from tests.conftest import PROJECT, World, need
 from tests.net.test_bad_input import nothing_left
@@ -73,7 +73,7 @@ def test_a_script_with_tcp_twice_over_in_one_process(anybody: World) -> None:
         )
     assert done.out == "bytes 20000\nbytes 20000\n", done.err
     assert not page.exists()  # its /tmp was its own
-    capture = pcapng.read(anybody.home / "all.pcapng")
+    capture = pcapng_reader.read(anybody.home / "all.pcapng")
     names = [interface.name for interface in capture.interfaces]
     assert {"h1-eth0", "s1-eth1", "s2-eth2", "h2-eth0", "h1-eth0 (2)"} <= set(names)
     carried = {names[seen.port] for seen in capture.observations if len(seen.data) > 1000}

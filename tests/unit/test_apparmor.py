@@ -14,7 +14,7 @@ from hoplab import programs
 from hoplab.cli.main import main
 from hoplab.doctor import apparmor, checks
 from hoplab.errors import LabError
-from hoplab.kernel import sandbox
+from hoplab.kernel import refusals
 
 PATHS = [
     "/home/learner/hoplab/.venv/bin/hoplab",
@@ -74,8 +74,8 @@ def test_the_parser_takes_it(path: str, tmp_path: Path) -> None:
 def test_doctor_offers_it_before_the_setting_for_everybody(scripts: Path, installed: bool) -> None:
     if installed:
         (scripts / "hoplab").touch()
-    sysctl = f"sudo sysctl -w {sandbox.APPARMOR}=0"
-    check = checks._apparmor(sandbox.Refusal(f"{sandbox.APPARMOR} is 1", sysctl))
+    sysctl = f"sudo sysctl -w {refusals.APPARMOR}=0"
+    check = checks._apparmor(refusals.Refusal(f"{refusals.APPARMOR} is 1", sysctl))
     assert not check.good
     if installed:
         assert check.fix == apparmor.install_line(scripts / "hoplab")

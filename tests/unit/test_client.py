@@ -17,9 +17,9 @@ from types import SimpleNamespace
 import pytest
 
 from hoplab.cli import main, verbs_lab
-from hoplab.client import labs
+from hoplab.client import labs, up_down
 from hoplab.errors import Exit, LabError
-from hoplab.kernel import sandbox
+from hoplab.kernel import refusals
 from hoplab.service import server
 from hoplab.service.spec import LARGEST_MESSAGE, Spec
 from tests.conftest import PROJECT
@@ -32,7 +32,7 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_a_claimed_name_lives_until_it_is_given_up(state: Path) -> None:
-    claimed = labs.claim("one")
+    claimed = up_down.claim("one")
     assert claimed.handle.alive()
     assert [handle.name for handle in labs.live()] == ["one"]
     claimed.give_up()
@@ -41,9 +41,9 @@ def test_a_claimed_name_lives_until_it_is_given_up(state: Path) -> None:
 
 
 def test_a_taken_name_is_refused() -> None:
-    labs.claim("one")
+    up_down.claim("one")
     with pytest.raises(LabError, match="a lab called one is up already") as caught:
-        labs.claim("one")
+        up_down.claim("one")
     assert caught.value.code == Exit.TAKEN and "--name" in caught.value.hint
 
 
@@ -52,7 +52,7 @@ def test_what_a_dead_lab_left_is_replaced(state: Path) -> None:
     (state / "one" / "lab.json").write_text("{}")
     (state / "one" / "lock").touch()
     assert labs.live() == []
-    labs.claim("one")
+    up_down.claim("one")
     assert [path.name for path in (state / "one").iterdir()] == ["lock"]
 
 
@@ -63,41 +63,41 @@ def test_lookers_at_a_dead_lab_take_nobodys_name(state: Path) -> None:
     fd = os.open(state / "one" / "lock", os.O_RDWR)
     fcntl.flock(fd, fcntl.LOCK_SH)
     threading.Timer(0.2, os.close, [fd]).start()
-    labs.claim("one").give_up()
+    up_down.claim("one").give_up()
 
 
 def test_down_leaves_the_folder_of_a_lab_that_came_meanwhile(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labs.claim("one").give_up(keep_logs=True)
+    up_down.claim("one").give_up(keep_logs=True)
     (state / "one").mkdir(exist_ok=True)
     (state / "one" / "lock").touch()
-    until_ended, claims = labs._until_ended, []
+    until_ended, claims = up_down._until_ended, []
 
     def then_somebody_else(handle: labs.Handle, within_s: float) -> None:
         until_ended(handle, within_s)
         if not claims:
-            claims.append(labs.claim("one"))
+            claims.append(up_down.claim("one"))
 
-    monkeypatch.setattr(labs, "_until_ended", then_somebody_else)
-    labs.down(labs.Handle("one"))
+    monkeypatch.setattr(up_down, "_until_ended", then_somebody_else)
+    up_down.down(labs.Handle("one"))
     assert labs.Handle("one").alive() and (state / "one" / "lock").exists()
     claims[0].give_up()
 
 
 def test_looking_does_not_disturb_a_claim(state: Path) -> None:
     """Two who look at once do not take each other for a lab."""
-    claimed = labs.claim("one")
+    claimed = up_down.claim("one")
     claimed.give_up(keep_logs=True)
     one, other = labs.Handle("one"), labs.Handle("one")
     assert not one.alive() and not other.alive()
-    labs.claim("one")
+    up_down.claim("one")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "-x", "a" * 42, "a b", "é"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(LabError, match="is no name for a lab"):
-        labs.claim(name)
+        up_down.claim(name)
 
 
 def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,25 +105,25 @@ def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path:
     blocked.touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(blocked))
     with pytest.raises(LabError, match="cannot be written") as caught:
-        labs.claim("one")
+        up_down.claim("one")
     assert "XDG_STATE_HOME" in caught.value.hint
 
 
 def test_a_recycled_pid_is_not_taken_for_a_lab(state: Path) -> None:
-    claimed = labs.claim("one")
+    claimed = up_down.claim("one")
     # Our own process has the lock open: this is what init looks like.
     (state / "one" / "init.pid").write_text(str(os.getpid()))
-    assert labs._init_pid(claimed.handle) == os.getpid()
+    assert up_down._init_pid(claimed.handle) == os.getpid()
     # Somebody else's process has not, whatever the file says.
     (state / "one" / "init.pid").write_text("1")
-    assert labs._init_pid(claimed.handle) is None
+    assert up_down._init_pid(claimed.handle) is None
 
 
 def test_no_lab_says_what_to_do() -> None:
     with pytest.raises(LabError, match="no lab is up") as caught:
         labs.find(None)
     assert caught.value.hint == "bring one up: hoplab up web"
-    labs.claim("other")
+    up_down.claim("other")
     with pytest.raises(LabError, match="no lab called web is up") as caught:
         labs.find("web")
     assert "other" in caught.value.hint
@@ -142,17 +142,17 @@ def test_a_death_in_a_sandbox_that_stands_is_not_blamed_on_a_setting(
 ) -> None:
     """A profile may allow to hoplab what AppArmor forbids in general."""
     sleeper = subprocess.Popen(["sleep", "100"])
-    setting = sandbox.Refusal("AppArmor forbids it", "sudo sysctl")
+    setting = refusals.Refusal("AppArmor forbids it", "sudo sysctl")
 
     def die(*_: object) -> None:
         raise LabError("ovs-vswitchd ended", "see its log", Exit.LAB_DIED)
 
-    monkeypatch.setattr(sandbox, "refusals", lambda tun=True: iter([setting]))
-    monkeypatch.setattr(labs, "_start", lambda *_: SimpleNamespace(pid=sleeper.pid))
-    monkeypatch.setattr(labs, "_await_ready", die)
+    monkeypatch.setattr(refusals, "find", lambda tun=True: iter([setting]))
+    monkeypatch.setattr(up_down, "_start", lambda *_: SimpleNamespace(pid=sleeper.pid))
+    monkeypatch.setattr(up_down, "_await_ready", die)
     spec = Spec("one", state / "one", PROJECT / "topologies" / "cable.py")
     with pytest.raises(LabError, match="ovs-vswitchd ended") as caught:
-        labs.up(spec, lambda step: None)
+        up_down.up(spec, lambda step: None)
     assert caught.value.code == Exit.LAB_DIED
     sleeper.wait(timeout=30)
 
@@ -215,9 +215,9 @@ def test_scarcity_is_not_taken_for_a_folder_that_cannot_be_written(
     def start(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(labs, "_start", start)
+    monkeypatch.setattr(up_down, "_start", start)
     with pytest.raises(LabError, match=words) as caught:
-        labs.up(Spec("scarce", Path(), Path("x.py")), lambda step: None)
+        up_down.up(Spec("scarce", Path(), Path("x.py")), lambda step: None)
     assert caught.value.code == Exit.REFUSED
 
 
@@ -234,7 +234,7 @@ def test_a_lab_that_was_ended_did_not_die(state: Path) -> None:
 
 
 def test_a_lab_that_comes_up_is_not_missing(state: Path) -> None:
-    claimed = labs.claim("one")
+    claimed = up_down.claim("one")
     for ask in (claimed.handle.connect, claimed.handle.state):
         with pytest.raises(LabError, match="the lab one is coming up or going down"):
             ask()

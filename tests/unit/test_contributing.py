@@ -200,10 +200,10 @@ def add_verb(tree: Tree) -> None:
     tree.write("hoplab/cli/verbs_greet.py", f'{LICENCE}"""The verb `greet`."""\n\n{verb}')
     words = '"greet", "say good day", "hoplab greet", "verbs_greet"'
     tree.insert(
-        "hoplab/cli/parser.py", r"(?=^_VERBS = \()",
-        f"def _verb_greet(verbs: Any) -> None:\n    _add(verbs, {words})\n\n\n",
+        "hoplab/cli/options_labs.py", r"(?=^def add_doctor\()",
+        f"def add_greet(verbs: Any) -> None:\n    add_verb(verbs, {words})\n\n\n",
     )  # fmt: skip
-    tree.insert("hoplab/cli/parser.py", r"^_VERBS = \(\n", "    _verb_greet,\n")
+    tree.insert("hoplab/cli/parser.py", r"^_VERBS = \(\n", "    options_labs.add_greet,\n")
     assert "say good day" in tree.hoplab("--help")
     assert tree.hoplab("greet") == "good day\n"
     assert "greet" in tree.hoplab("completion", "bash")

@@ -15,7 +15,7 @@ import pytest
 from hoplab.cli import verbs_lab
 from hoplab.doctor import checks
 from hoplab.errors import Exit, LabError
-from hoplab.kernel import sandbox
+from hoplab.kernel import refusals, sandbox
 
 Setter = Callable[..., None]
 
@@ -25,13 +25,13 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Setter:
     """A machine with these sysctls, this user, this /dev/net/tun."""
 
     def make(sysctls: dict[str, str], *, uid: int = 1000, tun: str = "open") -> None:
-        monkeypatch.setattr(sandbox, "_sysctl", sysctls.get)
-        monkeypatch.setattr(sandbox.os, "geteuid", lambda: uid)
+        monkeypatch.setattr(refusals, "_sysctl", sysctls.get)
+        monkeypatch.setattr(refusals.os, "geteuid", lambda: uid)
         device = tmp_path / "tun"
         if tun != "missing":
             device.touch()
-        monkeypatch.setattr(sandbox, "TUN", str(device))
-        monkeypatch.setattr(sandbox.os, "access", lambda path, mode: tun == "open")
+        monkeypatch.setattr(refusals, "TUN", str(device))
+        monkeypatch.setattr(refusals.os, "access", lambda path, mode: tun == "open")
 
     return make
 
@@ -51,9 +51,9 @@ CASES = {
 def test_a_setting_that_refuses(machine: Setter, name: str) -> None:
     value, fix = CASES[name]
     machine({name: value})
-    (refusal,) = sandbox.refusals()
+    (refusal,) = refusals.find()
     assert name in refusal.what and refusal.fix == f"sudo {fix}"
-    error = sandbox.refused(PermissionError(1, "Operation not permitted"))
+    error = refusals.refused(PermissionError(1, "Operation not permitted"))
     assert error.code == Exit.REFUSED
     assert name in error.message and fix in error.hint and "hoplab doctor" in error.hint
 
@@ -67,31 +67,31 @@ def test_root_is_not_kept_from_user_namespaces_that_it_does_not_need(machine: Se
         },
         uid=0,
     )
-    assert list(sandbox.refusals()) == []
+    assert list(refusals.find()) == []
 
 
 @pytest.mark.parametrize(("tun", "fix"), [("missing", "modprobe tun"), ("closed", "chmod 666")])
 def test_tun(machine: Setter, tun: str, fix: str) -> None:
     machine({}, tun=tun)
-    (refusal,) = sandbox.refusals()
+    (refusal,) = refusals.find()
     assert "tun" in refusal.what and fix in refusal.fix
-    assert list(sandbox.refusals(tun=False)) == []
+    assert list(refusals.find(tun=False)) == []
 
 
 def test_nothing_is_refused(machine: Setter) -> None:
     machine({"kernel.unprivileged_userns_clone": "1", "user.max_user_namespaces": "15000"})
-    assert list(sandbox.refusals()) == []
+    assert list(refusals.find()) == []
 
 
 def test_an_unexplained_refusal_still_has_a_next_step(machine: Setter) -> None:
     machine({})
-    error = sandbox.refused(PermissionError(1, "Operation not permitted"))
+    error = refusals.refused(PermissionError(1, "Operation not permitted"))
     assert "Operation not permitted" in error.message and error.hint
 
 
 def test_a_container_that_masks_proc_is_recognised(machine: Setter) -> None:
     machine({})
-    error = sandbox.refused(OSError(1, "mount proc on /proc: Operation not permitted"))
+    error = refusals.refused(OSError(1, "mount proc on /proc: Operation not permitted"))
     assert "unmask=ALL" in error.hint and "systempaths=unconfined" in error.hint
 
 
@@ -101,8 +101,9 @@ def test_a_masked_proc_refuses_for_real() -> None:
     """As an ordinary user whose /proc has a cover, like the one that container runtimes put on."""
     script = (
         "mount -t tmpfs -o ro tmpfs /proc/fs && exec setpriv --reuid 65534 --regid 65534 "
-        f"--clear-groups {shlex.quote(sys.executable)} -c 'from hoplab.kernel import sandbox\n"
-        'sandbox.TUN = "/dev/null"; sandbox.start("x", [], lambda channel: 0)\''
+        f"--clear-groups {shlex.quote(sys.executable)} -c "
+        "'from hoplab.kernel import refusals, sandbox\n"
+        'refusals.TUN = "/dev/null"; sandbox.start("x", [], lambda channel: 0)\''
     )
     root = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(
@@ -148,7 +149,7 @@ def test_a_setting_that_does_not_bite_is_no_fault(
 # BPF: load the call's number; if it is the one, the next instruction, else the one after it.
 FILTERED = """
 import ctypes, struct, sys
-from hoplab.kernel import sandbox
+from hoplab.kernel import refusals, sandbox
 code = struct.pack(
     "<HBBIHBBIHBBIHBBI",
     0x20, 0, 0, 0, 0x15, 0, 1, int(sys.argv[1]), 0x06, 0, 0, 0x50001, 0x06, 0, 0, 0x7FFF0000,
@@ -157,7 +158,7 @@ program = ctypes.create_string_buffer(code, len(code))
 fprog = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(program)))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, fprog) == 0, ctypes.get_errno()
-sandbox.TUN = "/dev/null"
+refusals.TUN = "/dev/null"
 try:
     print("ended", sandbox.start("x", [], lambda channel: 0).ended(60))
 except sandbox.LabError as error:

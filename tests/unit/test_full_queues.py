@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_format, pcapng_reader, pcapng_writer
 from hoplab.follow.follow import follow
 from hoplab.follow.wiring import Wiring
 from hoplab.kernel import cable_queues, netlink
@@ -78,15 +78,16 @@ def test_what_the_kernel_says_of_a_queue_is_read(statistics: bytes) -> None:
 def test_the_count_is_kept_in_the_file(tmp_path: Any) -> None:
     path = tmp_path / "x.pcapng"
     with open(path, "wb") as file:
-        writer = pcapng.Writer(file, [pcapng.InterfaceInfo(name) for name in ("a", "b", "c")])
+        interfaces = [pcapng_format.InterfaceInfo(name) for name in ("a", "b", "c")]
+        writer = pcapng_writer.Writer(file, interfaces)
         writer.write_statistics(0, T, 10, 0, T, None, 279)
         writer.write_statistics(1, T, 10, 0, T, 5, 0)
         writer.write_statistics(2, T, 10, 0, T)
-    whole = pcapng.read(path)
+    whole = pcapng_reader.read(path)
     assert (whole.queue_drops, whole.cable_drops) == ({1: 5}, {0: 279, 1: 0})
     with open(path, "wb") as file:
-        pcapng.write_all(file, whole)
-    assert pcapng.read(path).cable_drops == {0: 279, 1: 0}
+        pcapng_writer.write_all(file, whole)
+    assert pcapng_reader.read(path).cable_drops == {0: 279, 1: 0}
 
 
 # ------------------------------------------------------------------ what is told of it

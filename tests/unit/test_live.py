@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.report.cells import cells
@@ -24,7 +24,7 @@ MS = 1_000_000
 
 def replay(name: str) -> list[News]:
     """A recorded run, looked at every 50 ms of its own time."""
-    capture = pcapng.read(RUNS / name / runs.CAPTURE)
+    capture = pcapng_reader.read(RUNS / name / runs.CAPTURE)
     wiring = Wiring.load(RUNS / name / runs.STATE)
     live = Live(wiring, wiring.port_map(capture.interfaces))
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
@@ -102,7 +102,7 @@ def test_the_same_causes_as_in_the_finished_story(name: str) -> None:
 def test_a_packet_held_for_arp_is_told_and_then_continued() -> None:
     """r1 asks for a host that is slow to answer: the packet rests there, and goes on."""
     wiring = Wiring.load(RUNS / "routed-cold" / runs.STATE)
-    capture = pcapng.read(RUNS / "routed-cold" / runs.CAPTURE)
+    capture = pcapng_reader.read(RUNS / "routed-cold" / runs.CAPTURE)
     ports = wiring.port_map(capture.interfaces)
     story = finished("routed-cold")
     ping = next(t for t in story.trips if t.kind == "icmp-echo-request")
@@ -124,7 +124,7 @@ def test_a_packet_held_for_arp_is_told_and_then_continued() -> None:
 
 def test_nothing_is_told_while_it_moves() -> None:
     wiring = Wiring.load(RUNS / "switch" / runs.STATE)
-    capture = pcapng.read(RUNS / "switch" / runs.CAPTURE)
+    capture = pcapng_reader.read(RUNS / "switch" / runs.CAPTURE)
     live = Live(wiring, wiring.port_map(capture.interfaces))
     for observation in capture.observations:
         live.feed(observation)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hoplab.capture import pcapng, recorder
+from hoplab.capture import pcapng_format, pcapng_reader, pcapng_writer, recorder
 from hoplab.capture.observation import Observation, Reception
 from hoplab.decode import packet
 from hoplab.follow.follow import follow
@@ -39,7 +39,7 @@ LAN = [(f"h{i}", f"10.0.0.{i}/24", "s1", "") for i in (1, 2, 3)]
 
 
 def frame(t_ns: int) -> tuple[int, bytes]:
-    return t_ns, pcapng.pack_frame(0, t_ns, Reception.OUTGOING, b"x" * 60, 60)
+    return t_ns, pcapng_writer.pack_frame(0, t_ns, Reception.OUTGOING, b"x" * 60, 60)
 
 
 class Ring:
@@ -63,7 +63,7 @@ def recording(tmp_path: Path) -> Any:
     path = tmp_path / "x.pcapng"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
     with open(fd, "wb", buffering=0, closefd=False) as file:
-        pcapng.Writer(file)
+        pcapng_writer.Writer(file)
     channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0]
     one, ring = recorder.Recorder(channel, fd), Ring()
     heard = socket.socket()
@@ -75,7 +75,7 @@ def recording(tmp_path: Path) -> Any:
 
 
 def times(path: Path) -> list[int]:
-    return [seen.t_ns - T for seen in pcapng.read(path).observations]
+    return [seen.t_ns - T for seen in pcapng_reader.read(path).observations]
 
 
 def test_frames_count_from_the_moment_when_the_last_interface_listens(recording: Any) -> None:
@@ -85,7 +85,7 @@ def test_frames_count_from_the_moment_when_the_last_interface_listens(recording:
     recording.one._pass([recording.fd], T)
     recording.one._flush(None)
     assert times(recording.path) == [0, 5, 6]
-    assert pcapng.read(recording.path).begun_ns == {0: T}
+    assert pcapng_reader.read(recording.path).begun_ns == {0: T}
 
 
 def test_a_clock_that_is_set_back_ends_the_wait_for_the_beginning(
@@ -111,17 +111,18 @@ def test_frames_count_until_the_order_to_stop(recording: Any) -> None:
 def test_a_capture_rewritten_keeps_its_edges_and_counts(tmp_path: Path) -> None:
     path = tmp_path / "x.pcapng"
     with open(path, "wb") as file:
-        writer = pcapng.Writer(file, [pcapng.InterfaceInfo("s1-eth1"), pcapng.InterfaceInfo("lo")])
+        interfaces = [pcapng_format.InterfaceInfo(name) for name in ("s1-eth1", "lo")]
+        writer = pcapng_writer.Writer(file, interfaces)
         writer.write_start(0, T)
         writer.write_start(1, T + 7)
         writer.write_statistics(0, T + 99, 10, 0, T, 621)
         writer.write_statistics(1, T + 99, 4, 0, T + 7)
-    whole = pcapng.read(path)
+    whole = pcapng_reader.read(path)
     assert (whole.begun_ns, whole.ended_ns) == ({0: T, 1: T + 7}, T + 99)
     assert whole.queue_drops == {0: 621}  # of the other one it is not known
     with open(path, "wb") as file:
-        pcapng.write_all(file, whole)
-    assert dataclasses.asdict(pcapng.read(path)) == dataclasses.asdict(whole)
+        pcapng_writer.write_all(file, whole)
+    assert dataclasses.asdict(pcapng_reader.read(path)) == dataclasses.asdict(whole)
 
 
 # ------------------------------------------------------------------ edges

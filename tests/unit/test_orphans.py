@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader, pcapng_writer
 from hoplab.capture.observation import Observation
-from hoplab.capture.pcapng import Capture, InterfaceInfo
+from hoplab.capture.pcapng_format import Capture, InterfaceInfo
 from hoplab.cli import verbs_live
 from hoplab.follow.wiring import Wiring
 from hoplab.report.as_json import to_dict
@@ -33,7 +33,7 @@ def again(tmp_path: Path, name: str, change: Callable[[Capture], Capture]) -> ru
     """A recorded run whose capture was changed."""
     shutil.copyfile(RUNS / name / runs.STATE, tmp_path / runs.STATE)
     with open(tmp_path / runs.CAPTURE, "wb") as file:
-        pcapng.write_all(file, change(pcapng.read(RUNS / name / runs.CAPTURE)))
+        pcapng_writer.write_all(file, change(pcapng_reader.read(RUNS / name / runs.CAPTURE)))
     return runs.reopen(tmp_path)
 
 
@@ -80,7 +80,7 @@ def test_a_frame_without_a_place_is_told(
 
 
 def test_the_channel_of_the_controller_is_no_orphan() -> None:
-    capture = pcapng.read(RUNS / "switch" / runs.CAPTURE)
+    capture = pcapng_reader.read(RUNS / "switch" / runs.CAPTURE)
     assert "openflow" in [interface.name for interface in capture.interfaces]
     story = runs.reopen(RUNS / "switch").story
     assert story.summary.health.orphans == 0 and COMPLETE in render(story)
@@ -102,7 +102,7 @@ def test_a_file_whose_rest_cannot_be_read_is_not_complete(tmp_path: Path) -> Non
 def test_a_live_story_says_it_at_its_end(
     as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    capture = foreign(pcapng.read(RUNS / "cable-one-subnet" / runs.CAPTURE))
+    capture = foreign(pcapng_reader.read(RUNS / "cable-one-subnet" / runs.CAPTURE))
     wiring = Wiring.load(RUNS / "cable-one-subnet" / runs.STATE)
     live = Live(wiring, wiring.port_map(capture.interfaces))
     for observation in capture.observations:

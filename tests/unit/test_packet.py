@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoplab.capture.observation import Observation, Reception
-from hoplab.capture.pcapng import InterfaceInfo, Writer
+from hoplab.capture.pcapng_format import InterfaceInfo
+from hoplab.capture.pcapng_writer import Writer
 from hoplab.decode import dns, http
 from hoplab.decode import packet as pk
 from tests.unit import netmodel as nm

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.capture.pcapng: what is written is read, by us and by tshark; broken files are told."""
+"""hoplab.capture.pcapng_*: what is written is read, by us and by tshark; broken files are told."""
 
 from __future__ import annotations
 
@@ -15,15 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoplab.capture.observation import Observation, Reception
-from hoplab.capture.pcapng import (
-    Capture,
-    InterfaceInfo,
-    PcapngError,
-    Stream,
-    Writer,
-    read,
-    write_all,
-)
+from hoplab.capture.pcapng_format import Capture, InterfaceInfo, PcapngError
+from hoplab.capture.pcapng_reader import Stream, read
+from hoplab.capture.pcapng_writer import Writer, write_all
 
 INTERFACES = [
     InterfaceInfo(

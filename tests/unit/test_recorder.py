@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.capture import bpf, pcapng, recorder, ring
+from hoplab.capture import bpf, pcapng_format, pcapng_reader, pcapng_writer, recorder, ring
 from hoplab.capture.capture import Capture, ring_size
 from hoplab.capture.observation import Reception
 from hoplab.errors import LabError
@@ -30,14 +30,14 @@ def made(tmp_path: Path, count: int = 0) -> tuple[recorder.Recorder, Path]:
     path = tmp_path / "x.pcapng"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
     with open(fd, "wb", buffering=0, closefd=False) as file:
-        pcapng.Writer(file, comment="by hand")
+        pcapng_writer.Writer(file, comment="by hand")
     one = recorder.Recorder(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0], fd, count)
-    one.writer.add_interface(pcapng.InterfaceInfo("h1-eth0"))
+    one.writer.add_interface(pcapng_format.InterfaceInfo("h1-eth0"))
     return one, path
 
 
 def frame(t_ns: int, mark: bytes = b"") -> tuple[int, bytes]:
-    return t_ns, pcapng.pack_frame(0, t_ns, Reception.OUTGOING, mark * 20, len(mark) * 20)
+    return t_ns, pcapng_writer.pack_frame(0, t_ns, Reception.OUTGOING, mark * 20, len(mark) * 20)
 
 
 @given(st.lists(st.integers(0, 10**9), max_size=30), st.lists(st.integers(0, 10**9), max_size=5))
@@ -49,7 +49,7 @@ def test_whatever_the_order_the_file_is_sorted(
     for cut in sorted(cuts):
         one._flush(T + cut)
     one._flush(None)
-    held = [seen.t_ns for seen in pcapng.read(path).observations]
+    held = [seen.t_ns for seen in pcapng_reader.read(path).observations]
     assert held == sorted(T + t for t in times)
     assert (one.frames, one.late) == (len(times), 0)
     os.close(one.out.fd)
@@ -62,7 +62,7 @@ def test_a_frame_that_comes_too_late_is_written_and_counted(tmp_path: Path) -> N
     one.pending += [frame(T + 5), frame(T + 30)]
     one._flush(None)
     assert (one.frames, one.late) == (3, 1)
-    assert len(pcapng.read(path).observations) == 3
+    assert len(pcapng_reader.read(path).observations) == 3
 
 
 @pytest.mark.parametrize("jump_s", [-3600, 3600])
@@ -109,7 +109,7 @@ def test_it_ends_after_the_frames_asked_for(tmp_path: Path) -> None:
     one._flush(None)
     one._flush(None)
     assert one.ending == "count" and one.frames == 2
-    assert [seen.t_ns for seen in pcapng.read(path).observations] == [T, T + 1]
+    assert [seen.t_ns for seen in pcapng_reader.read(path).observations] == [T, T + 1]
 
 
 def test_a_full_disk_is_told_once_and_the_file_stays_readable(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_process_that_records_answers_and_ends(tmp_path: Path) -> None:
     assert quiet_s >= 0 and frames == 0
     totals = capture.stop()
     assert (totals.ended, totals.frames, totals.dropped, totals.problem) == ("stop", 0, 0, "")
-    held = pcapng.read(path)
+    held = pcapng_reader.read(path)
     assert held.comment == "how it was built" and held.problem == ""
     assert held.names == {"10.0.0.1": "h1", "fd00::1": "h1"}
 
@@ -151,7 +151,7 @@ def test_a_recorder_that_was_killed_leaves_a_readable_file(tmp_path: Path) -> No
     capture.quiet()
     capture._process.kill()
     assert capture.stop().ended == "killed"
-    assert pcapng.read(path).problem == ""
+    assert pcapng_reader.read(path).problem == ""
 
 
 # --- rings -----------------------------------------------------------------------------------
@@ -176,12 +176,12 @@ def block(*frames: tuple[int, int, bytes, int, int, int]) -> bytes:
     return bytes(out)
 
 
-def blocks_to_capture(blocks: list[tuple[int, bytes]]) -> pcapng.Capture:
+def blocks_to_capture(blocks: list[tuple[int, bytes]]) -> pcapng_format.Capture:
     file = io.BytesIO()
-    pcapng.Writer(file, [pcapng.InterfaceInfo("a")])
+    pcapng_writer.Writer(file, [pcapng_format.InterfaceInfo("a")])
     file.write(b"".join(data for _, data in blocks))
     file.seek(0)
-    return pcapng.read(file)
+    return pcapng_reader.read(file)
 
 
 @given(

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hoplab import runs
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_format, pcapng_writer
 from hoplab.capture.observation import Observation, Reception
 from hoplab.cli.main import main
 from hoplab.follow.wiring import Interface, Node, Wiring, natural
@@ -119,9 +119,9 @@ def hostile_run(folder: Path) -> Path:
         for port, reception in ((0, Reception.OUTGOING), (1, Reception.HOST)):
             number = 2 * place + port + 1
             seen.append(Observation(number, number * 1000, port, reception, data, len(data)))
-    infos = [pcapng.InterfaceInfo(f"{name}-eth0") for name in names]
+    infos = [pcapng_format.InterfaceInfo(f"{name}-eth0") for name in names]
     with open(folder / runs.CAPTURE, "wb") as file:
-        writer = pcapng.Writer(file, infos)
+        writer = pcapng_writer.Writer(file, infos)
         for one in seen:
             writer.write(one)
     return folder

@@ -18,7 +18,7 @@ import pytest
 
 from hoplab.doctor import checks, known_faults
 from hoplab.doctor.known_faults import REPORTED, Machine
-from hoplab.kernel import netlink, sandbox
+from hoplab.kernel import netlink, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -233,7 +233,7 @@ TRIALS: dict[str, tuple[Break, bool, str]] = {
 @pytest.mark.parametrize("name", TRIALS)
 def test_what_the_trial_sandbox_meets(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a real sandbox; the trial runs with what is broken here, because it is a fork of us."""
-    if os.geteuid() != 0 and list(sandbox.refusals(tun=False)):
+    if os.geteuid() != 0 and list(refusals.find(tun=False)):
         pytest.skip("this machine refuses a sandbox to you")
     broken, good, fix = TRIALS[name]
     broken(monkeypatch)

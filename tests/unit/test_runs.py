@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_reader, pcapng_writer
 from hoplab.capture.observation import Reception
 from hoplab.decode.packet import strip_padding
 from hoplab.errors import Exit, LabError
@@ -136,7 +136,7 @@ def test_a_storm_is_counted_from_the_capture() -> None:
     storm = trip.storm
     assert storm is not None and len(trip.legs) < 50
     names = {port: run.wiring.interfaces[port] for port in range(len(run.wiring.interfaces))}
-    capture = pcapng.read(RUNS / "loop-storm" / runs.CAPTURE)
+    capture = pcapng_reader.read(RUNS / "loop-storm" / runs.CAPTURE)
     ports = run.wiring.port_map(capture.interfaces)
     request = run.frames[trip.legs[0].sent or 0].data
     same = [
@@ -279,7 +279,7 @@ def test_columns_stand_below_each_other_in_chinese() -> None:
 @pytest.mark.parametrize("name", ["web-cold", "routed-cold", "switch", "web-hub"])
 def test_what_the_end_of_the_capture_cuts_is_not_lost(name: str, tmp_path: Path) -> None:
     """A run in which nothing was lost, stopped after any of its frames."""
-    whole = pcapng.read(RUNS / name / runs.CAPTURE)
+    whole = pcapng_reader.read(RUNS / name / runs.CAPTURE)
     shutil.copyfile(RUNS / name / runs.STATE, tmp_path / runs.STATE)
     cut = 0
     every = max(1, len(whole.observations) // 25)
@@ -288,7 +288,7 @@ def test_what_the_end_of_the_capture_cuts_is_not_lost(name: str, tmp_path: Path)
         end = shown[-1].t_ns + 40_000_000
         part = dataclasses.replace(whole, observations=shown, ended_ns=end, comments={})
         with open(tmp_path / runs.CAPTURE, "wb") as file:
-            pcapng.write_all(file, part)
+            pcapng_writer.write_all(file, part)
         story = runs.reopen(tmp_path).story
         assert [trip.title for trip in story.trips if trip.lost] == []
         legs = [leg for trip in story.trips for leg in trip.legs if leg.cut]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
-from hoplab.capture import pcapng
+from hoplab.capture import pcapng_format, pcapng_reader, pcapng_writer
 from hoplab.capture.observation import Reception
 from hoplab.follow.follow import follow
 from hoplab.follow.tree import STORM_FROM
@@ -126,14 +126,14 @@ def test_a_capture_in_pieces_is_the_same_capture(
     case = net.case()
     seen = case.observations
     shuffled = [one for start in range(0, len(seen), 8) for one in seen[start : start + 8][::-1]]
-    interfaces = [pcapng.InterfaceInfo(one.name) for one in case.wiring.interfaces]
-    capture = pcapng.Capture(interfaces=interfaces, observations=shuffled)
+    interfaces = [pcapng_format.InterfaceInfo(one.name) for one in case.wiring.interfaces]
+    capture = pcapng_format.Capture(interfaces=interfaces, observations=shuffled)
     capture.received[0], capture.dropped[0] = 10, 3
     with open(tmp_path / runs.CAPTURE, "wb") as file:
-        pcapng.write_all(file, capture)
-    whole = pcapng.read(tmp_path / runs.CAPTURE)
-    monkeypatch.setattr(pcapng, "_PIECE", 1000)
-    pieces = list(pcapng.read_pieces(tmp_path / runs.CAPTURE))
+        pcapng_writer.write_all(file, capture)
+    whole = pcapng_reader.read(tmp_path / runs.CAPTURE)
+    monkeypatch.setattr(pcapng_reader, "_PIECE", 1000)
+    pieces = list(pcapng_reader.read_pieces(tmp_path / runs.CAPTURE))
     assert len(pieces) > 100
     assert pieces[0][0].dropped == {0: 3}, "known before the first frame is followed"
     assert [one for _, some in pieces for one in some] == whole.observations
@@ -158,10 +158,10 @@ def test_a_large_run_tells_the_same_story(tmp_path: Path, monkeypatch: pytest.Mo
     net.run(3000)
     case = net.case()
     (tmp_path / runs.STATE).write_text(_wiring(case))
-    interfaces = [pcapng.InterfaceInfo(one.name) for one in case.wiring.interfaces]
-    capture = pcapng.Capture(interfaces=interfaces, observations=case.observations)
+    interfaces = [pcapng_format.InterfaceInfo(one.name) for one in case.wiring.interfaces]
+    capture = pcapng_format.Capture(interfaces=interfaces, observations=case.observations)
     with open(tmp_path / runs.CAPTURE, "wb") as file:
-        pcapng.write_all(file, capture)
+        pcapng_writer.write_all(file, capture)
     small = runs.read(tmp_path)
     monkeypatch.setattr(runs, "HELD_MOST", 0)
     large = runs.read(tmp_path)

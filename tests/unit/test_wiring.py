@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hoplab.capture.pcapng import InterfaceInfo
+from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.follow.wiring import Wiring, WiringError
 
 LAB: dict[str, Any] = {

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the verbs that make, show, change and end labs, and run something on a host."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from hoplab.cli.options import add_building, add_json, add_name, add_verb
+from hoplab.sentences import term
+
+
+def add_doctor(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "doctor",
+        term("check what a lab needs of this machine, with the line that mends it"),
+        "hoplab doctor\nhoplab doctor --json",
+        "verbs_lab",
+    )
+    add_json(p)
+    p.add_argument(
+        "--apparmor-profile",
+        action="store_true",
+        help=term(
+            "print a profile that lets this hoplab make namespaces where AppArmor forbids it "
+            "(Ubuntu 23.10 and later), and do nothing else"
+        ),
+    )
+
+
+def add_up(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "up",
+        term("bring a lab up"),
+        [
+            ("hoplab up web", ""),
+            ("hoplab up switch,n=8 --controller hub", ""),
+            ("hoplab up mine.py --name mine", ""),
+            (
+                "hoplab up --replace routed      ",
+                term("whatever was up under this name before"),
+            ),
+        ],
+        "verbs_lab",
+    )
+    p.add_argument(
+        "topology",
+        metavar="TOPOLOGY[,PARAMETERS]",
+        help=term(
+            "one of ours (hoplab path --list) or a Mininet file, FILE.py:NAME for one of several "
+            "topologies in it; parameters as in switch,n=8,rate=10M (rate: what a cable carries)"
+        ),
+    )
+    add_building(p)
+    p.add_argument(
+        "--controllers",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help=term(
+            "2: a second controller process is connected as slave and takes over when the first "
+            "one fails"
+        ),
+    )
+    p.add_argument(
+        "--shards",
+        type=int,
+        choices=range(1, 9),
+        default=1,
+        metavar="N",
+        help=term("divide the switches among N controller processes, 8 at most"),
+    )
+    p.add_argument(
+        "--vswitchd",
+        type=int,
+        choices=range(1, 9),
+        default=0,
+        metavar="N",
+        help=term(
+            "divide the switches among N ovs-vswitchd, 8 at most (default: 1, above 32 "
+            "switches one for 16, 4 at most; the kernel's datapath needs one alone)"
+        ),
+    )
+    p.add_argument("--name", metavar="LAB", default="lab", help=term("its name (default: lab)"))
+    p.add_argument(
+        "--replace",
+        action="store_true",
+        help=term("end the lab that is up under this name first, if one is; others stay up"),
+    )
+    add_json(p)
+
+
+def add_ls(verbs: Any) -> None:
+    p = add_verb(
+        verbs, "ls", term("list the labs that are up"), "hoplab ls\nhoplab ls --json", "verbs_lab"
+    )
+    add_json(p)
+
+
+def add_exec(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "exec",
+        term("run a command on a host; streams and exit code are the command's"),
+        "hoplab exec h1 -- ping -c 1 10.0.0.2\necho hi | hoplab exec h1 -- cat",
+        "verbs_host",
+    )
+    add_name(p)
+    p.add_argument("host", metavar="HOST")
+    p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+
+
+def add_shell(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "shell",
+        term("open a terminal on a host"),
+        "hoplab shell client\nhoplab shell h1 -- python3",
+        "verbs_host",
+    )
+    add_name(p)
+    p.add_argument("host", metavar="HOST")
+    p.add_argument(
+        "command", metavar="COMMAND", nargs=argparse.REMAINDER, help=term("instead of bash")
+    )
+
+
+def add_swap(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "swap",
+        term("put another controller in charge while the network runs"),
+        "hoplab swap hub\nhoplab swap learning_switch\nhoplab swap ./my_app.py",
+        "verbs_lab",
+    )
+    add_name(p)
+    p.add_argument("controller", metavar="hub|learning_switch|FILE.py[,…]")
+    add_json(p)
+
+
+def add_table(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "table",
+        term("show what a switch knows: addresses, flows, how old, how much used"),
+        "hoplab table s1\nhoplab table --flows\nhoplab table s1 --json",
+        "verbs_lab",
+    )
+    add_name(p)
+    p.add_argument("switches", metavar="SWITCH", nargs="*", help=term("default: all"))
+    p.add_argument("--flows", action="store_true", help=term("every flow, not the addresses alone"))
+    add_json(p)
+
+
+def add_pingall(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "pingall",
+        term("ping every pair of hosts at once"),
+        "hoplab pingall\nhoplab pingall h1 h2 h3 --json",
+        "verbs_lab",
+    )
+    add_name(p)
+    p.add_argument("hosts", metavar="HOST", nargs="*", help=term("only among these"))
+    add_json(p)
+
+
+def add_path(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "path",
+        term("print where one of our files is, to read, copy and change it"),
+        "hoplab path web\nhoplab path hub --kind controllers\ncp $(hoplab path web) mine.py\n"
+        "hoplab path --list",
+        "verbs_lab",
+    )
+    p.add_argument("what", metavar="NAME", nargs="?")
+    p.add_argument("--kind", choices=("topologies", "controllers", "apps"))
+    p.add_argument("--list", action="store_true", help=term("all names, by kind"))
+    add_json(p)
+
+
+def add_down(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "down",
+        term("end a lab; everything of it is gone then"),
+        "hoplab down\nhoplab down --all",
+        "verbs_lab",
+    )
+    add_name(p)
+    p.add_argument("--all", action="store_true", help=term("every lab that is up"))
+    p.add_argument("--keep", action="store_true", help=term("leave its folder with the logs"))
+
+
+def add_completion(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "completion",
+        term("print a completion script for your shell"),
+        'eval "$(hoplab completion bash)"\nhoplab completion zsh > ~/.zfunc/_hoplab\n'
+        "hoplab completion fish > ~/.config/fish/completions/hoplab.fish",
+        "verbs_completion",
+    )
+    p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"), nargs="?")
+    p.add_argument(
+        "--words",
+        choices=("controllers", "files", "hosts", "labs", "switches", "topologies"),
+        help=term("print what may stand in such a place now: the script asks for it"),
+    )
+
+
+def add_run_and_mn(verbs: Any) -> None:
+    for name, help, examples in (
+        (
+            "run",
+            term("run a Mininet script of yours, unchanged, in a sandbox of its own"),
+            "hoplab run -- python3 my_script.py\n"
+            "hoplab run --capture all.pcapng -- python3 my_script.py",
+        ),
+        (
+            "mn",
+            term("run stock Mininet's own command line, unchanged, in a sandbox of its own"),
+            "hoplab mn\nhoplab mn -- --topo tree,2 --test pingall\n"
+            "hoplab mn --capture all.pcapng -- --custom mine.py --topo mine",
+        ),
+    ):
+        p = add_verb(verbs, name, help, examples, "verbs_run")
+        p.add_argument(
+            "--capture", metavar="FILE", help=term("pcapng file for what all interfaces hear")
+        )
+        p.add_argument(
+            "--datapath",
+            choices=("auto", "kernel", "user"),
+            default="auto",
+            help=term("Open vSwitch's forwarding (default: auto, the kernel's where it is loaded)"),
+        )
+        p.add_argument(
+            "--share-tmp",
+            action="store_true",
+            help=term(
+                "use the machine's /tmp; without, the command has an empty one that goes with it"
+            ),
+        )
+        p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
