@@ -37,6 +37,11 @@ def announces(packet: Packet) -> bool:
     return packet.icmp is not None and packet.icmp.type != 135
 
 
+def is_group_mac(mac: str) -> bool:
+    """A broadcast or multicast MAC address: bit 0 of its first octet is set (IEEE 802)."""
+    return mac[:2] != "" and bool(int(mac[:2], 16) & 1)
+
+
 def is_group_address(address: str) -> bool:
     """An IP multicast or limited broadcast address."""
     head = address.split(".")[0]

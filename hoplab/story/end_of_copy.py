@@ -21,22 +21,27 @@ from hoplab.decode.packet import Packet
 from hoplab.follow.model import Hop
 from hoplab.sentences import Sentence, listed, say
 from hoplab.story.astray import End
+from hoplab.story.copies import Copies
 from hoplab.story.coverage import Evidence, reserved
-from hoplab.story.destinations import announces, is_group_address, resolves_address, wanted
+from hoplab.story.destinations import (
+    announces,
+    is_group_address,
+    is_group_mac,
+    resolves_address,
+    wanted,
+)
 from hoplab.story.places import Places
 from hoplab.story.records import Leg, QueueLoss
 
 
-def find_ends(
-    places: Places, hops: list[Hop], legs: list[Leg], packets: list[Packet], evidence: Evidence
-) -> list[End]:
+def find_ends(places: Places, copies: Copies, evidence: Evidence) -> list[End]:
     """What became of each copy that nothing was made of, in order of time."""
     ends = [
-        _end(places, hop, legs[place], packets[place], evidence)
-        for place, hop in enumerate(hops)
+        _end(places, hop, leg, packet, evidence)
+        for hop, leg, packet in zip(copies.hops, copies.legs, copies.packets, strict=True)
         if not hop.children and not hop.more
     ]
-    ends.sort(key=lambda end: (legs[end.leg].t_ns, legs[end.leg].sent or 0))
+    ends.sort(key=lambda end: (copies.legs[end.leg].t_ns, copies.legs[end.leg].sent or 0))
     return ends
 
 
@@ -48,8 +53,7 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence)
     place, node = leg.index, leg.head
     if places.switch(node):
         return _end_in_switch(hop, leg, evidence)
-    group = leg.dst_mac[:2] != "" and bool(int(leg.dst_mac[:2], 16) & 1)
-    if group:
+    if is_group_mac(leg.dst_mac):
         return _end_of_group(places, leg, packet)
     if _other_card(places, hop, leg):
         return End("ignored", place, node, "card")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hoplab.decode.packet import Packet
 from hoplab.follow.model import Doubt, Hop, Origin
 from hoplab.sentences import Sentence, listed, say
+from hoplab.story.copies import Copies
 from hoplab.story.coverage import Evidence
 from hoplab.story.end_of_copy import no_copy
 from hoplab.story.places import Places
@@ -30,16 +30,16 @@ def under_way_at_start(early: bool, leg: Leg) -> list[str]:
 
 
 def way_unseen(node: str) -> Sentence:
+    """The frame that it is a copy of may have come in where the capture misses frames."""
     return say("how it came to {node} was not seen: the capture missed frames there", node=node)
 
 
-def fragments(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[str]:
+def fragments(copies: Copies) -> list[str]:
     """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
     notes: list[str] = []
-    index = {id(hop): place for place, hop in enumerate(hops)}
-    for hop in hops:
+    for hop, leg in zip(copies.hops, copies.legs, strict=True):
         pieces = [
-            packets[index[id(child)]]
+            copies.packets[copies.index[id(child)]]
             for child in hop.children
             if child.origin in (Origin.ROUTED, Origin.TRANSLATED)
         ]
@@ -47,7 +47,7 @@ def fragments(hops: list[Hop], legs: list[Leg], packets: list[Packet]) -> list[s
         if len(sizes) > 1 and all(piece.ip is not None and piece.ip.fragment for piece in pieces):
             note = say(
                 "{router} cut it into {n} fragments: IP packets of {sizes} bytes",
-                router=legs[index[id(hop)]].head, n=len(sizes), sizes=listed(map(str, sizes)),
+                router=leg.head, n=len(sizes), sizes=listed(map(str, sizes)),
             )  # fmt: skip
             notes.append(note)
     return notes

@@ -7,8 +7,9 @@ What lives here: from the ends of the copies (`end_of_copy.py`) and the branch t
 
 from __future__ import annotations
 
-from hoplab.decode.packet import Packet
-from hoplab.follow.model import Hop
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from hoplab.sentences import say
 from hoplab.story.astray import (
     DEAD,
@@ -16,80 +17,109 @@ from hoplab.story.astray import (
     End,
     Question,
     find_death,
+    how_it_ended,
     last_networks,
     surest,
     way_to,
 )
+from hoplab.story.copies import Copies
 from hoplab.story.coverage import Evidence
-from hoplab.story.destinations import probes, resolves_address, wanted
+from hoplab.story.destinations import is_group_mac, probes, resolves_address, wanted
 from hoplab.story.end_of_copy import may_have_passed, no_copy, still_held
 from hoplab.story.places import Places
-from hoplab.story.records import Leg
 
 
-def find_death_of_packet(
-    places: Places, hops: list[Hop], legs: list[Leg], ends: list[End], packets: list[Packet]
-) -> Death | None:
+@dataclass(slots=True, frozen=True)
+class Ending:
+    """How the way of a packet ended, all "" if it arrived; ended, fate, unreached, doubt: as in
+    `Trip`. death: the place, None if it arrived."""
+
+    ended: str = ""
+    fate: str = ""
+    unreached: str = ""
+    doubt: str = ""
+    death: Death | None = None
+
+
+def find_ending(
+    places: Places,
+    copies: Copies,
+    ends: Sequence[End],
+    evidence: Evidence,
+    target: str,
+    *,
+    early: bool,
+) -> Ending:
+    """How a packet ended that was delivered to nobody, as far as the capture could see. target:
+    whom it was for. early: it was under way when the capture began."""
+    death = _death_of_packet(places, copies, ends)
+    if death is None:
+        return Ending()
+    fate = how_it_ended(death, ends)
+    if fate == "unseen":
+        return Ending(doubt=death.why, death=death)
+    if fate == "ignored" and early:
+        return Ending(death=death)
+    if fate == "ignored":
+        ending = _without_room(copies, evidence, death, target)
+        ending = ending or _not_passed_on(places, copies, evidence, death)
+        if ending is not None:
+            return ending
+    return Ending(death.why, fate, death.unreached, death=death)
+
+
+def _without_room(copies: Copies, evidence: Evidence, death: Death, target: str) -> Ending | None:
+    """The copy that would have reached whom it was for is missing: a queue was full."""
+    goal = death.unreached or (target if death.leg is None else "")
+    for place in sorted(death.network) if goal else ():
+        for loss in evidence.drops.lacking.get(copies.hops[place], ()):
+            if loss.interface == way_to(evidence.wiring, copies.legs[place].head, goal):
+                return Ending(no_copy(loss), "dropped", death=death)
+    return None
+
+
+def _not_passed_on(
+    places: Places, copies: Copies, evidence: Evidence, death: Death
+) -> Ending | None:
+    """Where no copy came to nothing, the one that is missing may have been sent after the capture
+    had ended, or have gone unseen."""
+    for place in sorted(death.network):
+        node, hop = copies.legs[place].head, copies.hops[place]
+        if not places.switch(node) or len(hop.children) + 1 >= places.wired_ports[node]:
+            continue
+        if evidence.held_at_end(hop):
+            return Ending(still_held(node), "cut", death=death)
+        if evidence.passed_unseen(hop):
+            return Ending(doubt=may_have_passed(node), death=death)
+    return None
+
+
+def _death_of_packet(places: Places, copies: Copies, ends: Sequence[End]) -> Death | None:
     """Where the packet came to its end, if it was delivered to nobody."""
     # Without an end each leg has effects, but those of a storm are only counted.
     if not ends or any(end.how == "delivered" for end in ends):
         return None
     # Whoever asks whether an address is free does well without an answer.
-    if probes(packets[0]) and not any(end.how in DEAD for end in ends):
+    if probes(copies.packets[0]) and not any(end.how in DEAD for end in ends):
         return None
-    whole = not any(hop.more for hop in hops)
-    return _death(places, legs, ends, packets, whole)
-
-
-def _death(
-    places: Places, legs: list[Leg], ends: list[End], packets: list[Packet], whole: bool
-) -> Death:
-    """Where a packet that was delivered to nobody came to its end."""
+    whole = not any(hop.more for hop in copies.hops)
     deaths = []
-    for network in last_networks(legs):
-        packet, mac = packets[min(network)], legs[min(network)].dst_mac
-        group = mac[:2] != "" and bool(int(mac[:2], 16) & 1)
-        holder = places.owner(wanted(packet)) if group else places.holder(mac)
-        nobody = say("nobody whom it reached has {ip}", ip=wanted(packet))
-        if not (group and resolves_address(packet)) and not holder:
-            nobody = say(
-                "no card that the lab set up has the MAC {mac}, and no frame came from it",
-                mac=mac or "?",
-            )
-        question = Question(holder, nobody, group, whole)
-        deaths.append(find_death(places.wiring, legs, ends, network, question))
+    for network in last_networks(copies.legs):
+        question = _question(places, copies, network, whole)
+        deaths.append(find_death(places.wiring, copies.legs, ends, network, question))
     return surest(deaths, ends)
 
 
-def tell_end(
-    places: Places,
-    death: Death,
-    fate: str,
-    hops: list[Hop],
-    legs: list[Leg],
-    evidence: Evidence,
-    target: str,
-    *,
-    early: bool,
-) -> tuple[str, str, str]:
-    """(where it ended, how, why that cannot be told), as far as the capture could see. Where no
-    copy came to nothing, the one that is missing may have gone unseen. early: the packet was under
-    way when the capture began."""
-    if fate == "unseen":
-        return "", "", death.why
-    if fate == "ignored" and early:
-        return "", "", ""
-    goal = death.unreached or (target if death.leg is None else "")
-    for place in sorted(death.network) if fate == "ignored" and goal else ():
-        for loss in evidence.drops.lacking.get(hops[place], ()):
-            if loss.interface == way_to(evidence.wiring, legs[place].head, goal):
-                return no_copy(loss), "dropped", ""
-    if fate == "ignored":
-        for place in sorted(death.network):
-            node, copies = legs[place].head, len(hops[place].children)
-            if places.switch(node) and copies + 1 < places.wired_ports[node]:
-                if evidence.held_at_end(hops[place]):
-                    return still_held(node), "cut", ""
-                if evidence.passed_unseen(hops[place]):
-                    return "", "", may_have_passed(node)
-    return death.why, fate, ""
+def _question(places: Places, copies: Copies, network: frozenset[int], whole: bool) -> Question:
+    """Whom the frames in the last network are for. whole: all copies are legs."""
+    first = min(network)
+    packet, mac = copies.packets[first], copies.legs[first].dst_mac
+    group = is_group_mac(mac)
+    holder = places.owner(wanted(packet)) if group else places.holder(mac)
+    nobody = say("nobody whom it reached has {ip}", ip=wanted(packet))
+    if not (group and resolves_address(packet)) and not holder:
+        nobody = say(
+            "no card that the lab set up has the MAC {mac}, and no frame came from it",
+            mac=mac or "?",
+        )
+    return Question(holder, nobody, group, whole)
