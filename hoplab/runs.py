@@ -25,7 +25,7 @@ from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
-from hoplab.sentences import say, term
+from hoplab.sentences import say, sentence_of, term
 from hoplab.story import tell
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.tell import Story
@@ -92,7 +92,7 @@ def read(
             say(
                 "the run in {folder} cannot be read: {error}",
                 folder=str(folder),
-                error=str(error),
+                error=sentence_of(error),
             ),
             say(
                 "a run folder holds {file} and {file2}: hoplab visit --save DIR makes one",
@@ -288,7 +288,7 @@ def _head(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise LabError(
-            say("{path} cannot be read: {error}", path=str(path), error=str(error)),
+            say("{path} cannot be read: {error}", path=str(path), error=sentence_of(error)),
             say("without that file the run is told by its frames alone: move it away"),
             Exit.BAD_INPUT,
         ) from error

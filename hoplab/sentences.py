@@ -28,8 +28,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = [
-    "Listing", "Sentence", "Together", "from_plain", "listed", "number_of", "say", "term",
-    "to_plain", "together",
+    "Listing", "Sentence", "Together", "from_plain", "listed", "number_of", "say", "sentence_of",
+    "term", "to_plain", "together",
 ]  # fmt: skip
 
 
@@ -113,6 +113,13 @@ def together(*parts: str) -> Together:
     """Sentences one after the other; empty ones are left out."""
     kept = tuple(part for part in parts if part)
     return Together(" ".join(kept), kept)
+
+
+def sentence_of(error: BaseException) -> str:
+    """What an exception was made with: its sentence, if it has one. str() would make plain text
+    of it."""
+    first = error.args[0] if len(error.args) == 1 else None
+    return first if isinstance(first, Sentence | Listing | Together) else str(error)
 
 
 def to_plain(data: Any) -> Any:

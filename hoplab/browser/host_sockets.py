@@ -11,7 +11,8 @@ The messages are JSON, one a packet:
 
     {"id": 1, "host": NAME, "port": N, "within_s": S}
                                          ->   {"id": 1, "address": A} with a descriptor
-                                              {"id": 1, "error": SENTENCE}
+                                              {"id": 1, "fault": a code, see `_fault`}
+                                              {"id": 1, "reason": the system's own words}
     {"id": 2, "trusted": true}           ->   {"id": 2, "pem": TEXT or null}
 
 TLS, where it is wanted, is spoken out here. Whom to trust is asked inside: the lab's own authority
@@ -27,7 +28,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hoplab.sentences import Sentence
 
 CONNECT_S = 20.0
 # Where a lab keeps the certificate of its authority, as in apps/protocols/certificates.py.
@@ -37,6 +41,10 @@ _LARGEST = 65_536
 
 class Refused(Exception):
     """The host could not connect; the sentence says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Gate:
@@ -59,7 +67,7 @@ class Gate:
         the server's certificate checked. Raises Refused."""
         answer, fds = self._ask({"host": host, "port": port, "within_s": self._within_s})
         if not fds:
-            raise Refused(str(answer.get("error", "no connection")))
+            raise Refused(_refusal(answer, host, port))
         sock = socket.socket(fileno=fds[0])
         return self._secured(sock, host, port) if secure else sock
 
@@ -73,25 +81,36 @@ class Gate:
         """The TLS handshake (RFC 8446)."""
         import ssl  # here: the process inside needs none of it
 
+        from hoplab.sentences import say
+
         try:
             pem = self.trusted()
             if pem is None:
-                raise Refused(f"{host} port {port}: the lab has no certificate authority to trust")
+                raise Refused(
+                    say(
+                        "{host} port {port}: the lab has no certificate authority to trust",
+                        host=host,
+                        port=port,
+                    )
+                )
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cadata=pem)
             context.set_alpn_protocols(["http/1.1"])
             sock.settimeout(self._within_s)
             return context.wrap_socket(sock, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
-            why = f"its certificate is not to be trusted: {error.verify_message}"
+            fault = say(
+                "its certificate is not to be trusted: {reason}", reason=error.verify_message
+            )
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or str(error)
-            why = f"no TLS: {reason.replace('_', ' ').lower()}"
+            # OpenSSL's own words, which it writes as names of constants.
+            words = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
+            fault = say("no TLS: {reason}", reason=words)
         except Refused:
             sock.close()
             raise
         sock.close()
-        raise Refused(f"{host} port {port}: {why}")
+        raise Refused(say("{host} port {port}: {reason}", host=host, port=port, reason=fault))
 
     def _ask(self, wish: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """A message to the process inside, and its answer. Raises Refused."""
@@ -104,7 +123,7 @@ class Gate:
             self._channel.send(json.dumps({"id": number, **wish}).encode())
             return box.get(timeout=self._within_s * 2)
         except (OSError, queue.Empty):
-            raise Refused("the lab does not answer any more") from None
+            raise Refused(_fault("silent")) from None
         finally:
             self._waiting.pop(number, None)
 
@@ -116,7 +135,7 @@ class Gate:
                 data, fds = b"", []
             if not data:
                 for box in list(self._waiting.values()):
-                    box.put(({"error": "the lab has ended"}, []))
+                    box.put(({"fault": "ended"}, []))
                 self.ended = True
                 self.on_end()
                 return
@@ -129,7 +148,35 @@ class Gate:
                     os.close(fd)
 
 
+def _fault(code: str) -> Sentence:
+    """What a code of the process inside, or of the lab's end, says."""
+    from hoplab.sentences import term  # here: the process inside may not find hoplab
+
+    sentences = {
+        "silent": term("the lab does not answer any more"),
+        "ended": term("the lab has ended"),
+        "no-address": term("it has no address"),
+        "late": term("it took too long"),
+    }
+    return sentences[code]
+
+
+def _refusal(answer: dict[str, Any], host: str, port: int) -> Sentence:
+    """Why there is no connection."""
+    from hoplab.sentences import say
+
+    code = answer.get("fault", "")
+    if code in ("", "no-address", "late"):
+        reason = _fault(code) if code else str(answer.get("reason", ""))
+        return say("{host} port {port}: {reason}", host=host, port=port, reason=reason)
+    return _fault(code)
+
+
 # ---- inside the host ---------------------------------------------------------------------------
+
+
+class NoAddress(Exception):
+    """A name that is there and leads nowhere."""
 
 
 def main() -> int:
@@ -156,9 +203,11 @@ def _serve(channel: socket.socket, wish: dict[str, Any]) -> None:
         sock = _connect(str(wish["host"]), int(wish["port"]), float(wish["within_s"]))
         answer["address"] = sock.getpeername()[0]
         fds = [sock.fileno()]
+    except NoAddress:
+        answer["fault"] = "no-address"
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it took too long"
-        answer["error"] = f"{wish['host']} port {wish['port']}: {reason}"
+        reason = getattr(error, "strerror", None) or str(error)
+        answer |= {"reason": reason} if reason else {"fault": "late"}
     finally:
         try:
             socket.send_fds(channel, [json.dumps(answer).encode()], fds)
@@ -193,7 +242,7 @@ def _addresses(host: str, port: int) -> list[Any]:
 
 
 def _connect(host: str, port: int, within_s: float) -> socket.socket:
-    failure: OSError = OSError("it has no address")
+    failure: OSError | None = None
     for entry in _addresses(host, port):
         sock = socket.socket(entry[0], socket.SOCK_STREAM)
         try:
@@ -205,6 +254,8 @@ def _connect(host: str, port: int, within_s: float) -> socket.socket:
         except OSError as error:
             sock.close()
             failure = error
+    if failure is None:
+        raise NoAddress
     raise failure
 
 

@@ -91,3 +91,17 @@ def value(message: Any, name: str, default: str = "") -> str:
 def options(message: Any) -> set[str]:
     """What the Connection header lists (RFC 9110 section 7.6.1)."""
     return {word.strip() for word in value(message, "connection").lower().split(",")} - {""}
+
+
+def response_head(status: int, reason: str, headers: Fields) -> Any:
+    """Status line and headers, as an event of h11."""
+    kind = h11.InformationalResponse if status < 200 else h11.Response
+    return kind(status_code=status, headers=octets(headers), reason=reason.encode("latin-1"))
+
+
+def octets(headers: Fields) -> list[tuple[bytes, bytes]]:
+    """As h11 wants them. A blank is left at the end where something was cut out of a value."""
+    return [
+        (name.encode("ascii"), text.strip(" \t").encode("latin-1", "replace"))
+        for name, text in headers
+    ]

@@ -31,6 +31,7 @@ from typing import Any
 
 from hoplab import __version__
 from hoplab.capture import bpf, pcapng_format, pcapng_reader, pcapng_writer, recorder, ring
+from hoplab.sentences import from_plain, term
 
 ETH_P_ALL = 3
 RING_MEMORY = 64 << 20
@@ -193,11 +194,11 @@ class Capture:
                 self.channel.send(json.dumps(order).encode())
             with contextlib.suppress(OSError, ValueError):
                 while "ended" not in answer:
-                    answer = json.loads(self.channel.recv(1 << 16))
+                    answer = json.loads(self.channel.recv(1 << 16), object_hook=from_plain)
             self.channel.close()
             if "ended" not in answer:
                 self._process.kill()
-                return Totals("killed", problem="the process that records was ended")
+                return Totals("killed", problem=term("the process that records was ended"))
         totals = Totals(**answer)
         if self.path is not None:
             if totals.late:

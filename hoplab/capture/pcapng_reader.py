@@ -56,6 +56,7 @@ from hoplab.capture.pcapng_format import (
     PcapngError,
     Unordered,
 )
+from hoplab.sentences import say, term
 
 _PIECE = 1 << 20
 _MICROSECONDS = 6  # the resolution of times where an interface says none: 10**-6 s
@@ -80,7 +81,8 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Capture:
         label = os.fspath(source)
     else:
         data = source.read()
-        label = str(getattr(source, "name", "the file"))
+        name = getattr(source, "name", None)
+        label = term("the file") if name is None else str(name)
     with gc_paused():
         return _Parser(data, label).parse()
 
@@ -192,14 +194,21 @@ class _Parser:
         if data[:4] == b"\x0a\x0d\x0d\x0a" and self._byte_order(0) is not None:
             return
         if not data:
-            what = "is empty"
+            fault = say("{file} is empty", file=self.label)
         elif data[:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1"):
-            what = "is a classic pcap file; `editcap -F pcapng IN OUT` converts it"
+            fault = say(
+                "{file} is a classic pcap file; `editcap -F pcapng IN OUT` converts it",
+                file=self.label,
+            )
         elif data[:2] == b"\x1f\x8b":
-            what = "is compressed; unpack it with gunzip first"
+            fault = say("{file} is compressed; unpack it with gunzip first", file=self.label)
         else:
-            what = f"is no pcapng file: it begins with {data[:4].hex(' ')}"
-        raise PcapngError(f"{self.label} {what}")
+            fault = say(
+                "{file} is no pcapng file: it begins with {octets}",
+                file=self.label,
+                octets=data[:4].hex(" "),
+            )
+        raise PcapngError(fault)
 
     def _byte_order(self, at: int) -> str | None:
         magic = self.data[at + 8 : at + 12]
@@ -384,7 +393,7 @@ class Stream:
     knows the interfaces so far. Memory holds one unfinished block.
     """
 
-    def __init__(self, label: str = "the stream", *, frames: bool = True) -> None:
+    def __init__(self, label: str = term("the stream"), *, frames: bool = True) -> None:
         """frames: whether they are wanted, or only what stands beside them."""
         self._parser = _Parser(b"", label)
         self._parser.frames_wanted = frames

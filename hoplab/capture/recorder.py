@@ -50,6 +50,7 @@ from typing import Any
 from hoplab.capture import pcapng_format, pcapng_writer, ring
 from hoplab.capture.clock import Clock
 from hoplab.capture.observation import Reception
+from hoplab.sentences import term, to_plain
 
 LAG_NS = 40_000_000
 PACE_S = 0.01  # frames that come within it are taken together
@@ -60,6 +61,9 @@ PACKET_AUXDATA, SO_TIMESTAMPNS = 8, 35
 _ANCILLARY = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(20)
 _time_of = itemgetter(0)
 _timespec, _auxiliary = struct.Struct("=qq"), struct.Struct("=IIIHHHH")
+
+
+_NOBODY_READS = term("nobody reads it any more")
 
 
 class _Out:
@@ -78,7 +82,7 @@ class _Out:
             while view:
                 view = view[os.write(self.fd, view) :]
         except BrokenPipeError:
-            self.problem, self.closed = "nobody reads it any more", True
+            self.problem, self.closed = _NOBODY_READS, True
         except OSError as error:
             self.problem = error.strerror or str(error)
         return len(data)
@@ -195,7 +199,7 @@ class Recorder:
             elif fd == self.channel.fileno():
                 self._listen()
             elif fd == self.out.fd:
-                self.out.problem, self.out.closed = "nobody reads it any more", True
+                self.out.problem, self.out.closed = _NOBODY_READS, True
         return taken, whole_ns
 
     def _held_back_ns(self) -> Iterator[int]:
@@ -375,7 +379,7 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         recorder.run()
     with contextlib.suppress(OSError):
-        recorder.channel.send(json.dumps(recorder.totals()).encode())
+        recorder.channel.send(json.dumps(to_plain(recorder.totals())).encode())
     # At once: closing a packet socket takes the kernel a while, and nobody needs to wait for it.
     os._exit(0)
 

@@ -108,7 +108,7 @@ def print_error(error: LabError, *, as_json: bool) -> None:
         return
     text = f"hoplab: {tr(error.message)}\n"
     if error.detail:
-        text += "".join(f"    | {line}\n" for line in error.detail.splitlines())
+        text += "".join(f"    | {line}\n" for line in tr(error.detail).splitlines())
     if error.hint:
         next_step = say("Next: {hint}", hint=error.hint)
         text += f"  {tr(next_step)}\n"

@@ -449,12 +449,12 @@ def checks_as_text(checks: list[Check], columns: int = 100) -> str:
     """What `doctor` found as a table, then what to run: first what a lab needs, then what stands
     in nobody's way here."""
     cells = output.width_in_cells()
-    width = max(cells(tr(check.what)) for check in checks)
+    width = max(cells(tr(check.subject)) for check in checks)
     lines = []
     for check in checks:
-        name = tr(check.what)
+        name = tr(check.subject)
         head = f"{_mark(check)} {name}{' ' * (width - cells(name))}  "
-        lines += output.wrapped(head, tr(check.found), columns)
+        lines += output.wrapped(head, tr(check.finding), columns)
     fixes = list(dict.fromkeys(check.fix for check in checks if not check.good and check.fix))
     if fixes:
         lines += ["", tr(term("To mend it, run:")), *(f"    {tr(fix)}" for fix in fixes)]

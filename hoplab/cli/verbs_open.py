@@ -56,11 +56,12 @@ def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespa
 
     def show(line: str) -> None:
         with lock:
-            print(f"  {clean(line, 300)}", file=sys.stderr, flush=True)
+            print(f"  {clean(output.tr(line), 300)}", file=sys.stderr, flush=True)
 
     with _gate(handle, host) as opened:
         try:
-            proxy = Proxy(opened.connect, show, arguments.port)
+            spoken = output.spoken()
+            proxy = Proxy(opened.connect, show, arguments.port, output.tr, spoken.code)
         except OSError as error:
             raise LabError(
                 say(
@@ -92,7 +93,7 @@ def _announce(
 ) -> None:
     """Say where the site is, and show it. Raises LabError for a URL that cannot be shown."""
     try:
-        address = proxy.url(url)
+        address = proxy.names.url(url)
     except ValueError:
         raise LabError(
             say("{url} is no URL of the lab", url=url),
@@ -106,17 +107,17 @@ def _announce(
             Exit.NO_SUCH,
         )
     if arguments.json:
-        output.print_json({"url": address, "proxy": proxy.as_proxy, "host": host, "ca": ca})
+        output.print_json({"url": address, "proxy": proxy.names.as_proxy, "host": host, "ca": ca})
         sys.stdout.flush()
         return
     trust = f" --cacert {shlex.quote(ca)}" if ca and url.startswith("https") else ""
     tr = output.tr
     print(f"{tr(say('{url} as {host} sees it:', url=url, host=host))}\n\n  {address}\n")
-    print(tr(say("or with the proxy {proxy}, such as", proxy=proxy.as_proxy)))
-    print(f"  curl -x {proxy.as_proxy}{trust} {url}\n")
+    print(tr(say("or with the proxy {proxy}, such as", proxy=proxy.names.as_proxy)))
+    print(f"  curl -x {proxy.names.as_proxy}{trust} {url}\n")
     if os.environ.get("SSH_CONNECTION") and not _has_display():
         print(tr(term("Is your browser on another machine? There:")))
-        print(f"  ssh -N -L {proxy.port}:127.0.0.1:{proxy.port} this-machine\n")
+        print(f"  ssh -N -L {proxy.names.port}:127.0.0.1:{proxy.names.port} this-machine\n")
     print(tr(term("Every frame is captured; Ctrl-C ends it and tells what happened.")), flush=True)
     if _has_display() and not arguments.no_browser:
         import webbrowser

@@ -116,7 +116,7 @@ def _install() -> int:
 
     with output.Progress() as progress:
         progress(term("asking Wireshark where its folders are"))
-        changes = install.install()
+        changes = install.install(output.tr)
     for path in changes.files:
         print(path)
     text = term(

@@ -10,8 +10,8 @@ arguments are those of ryu_main that hoplab uses.
 os-ken brings no command of its own to run apps, so the few lines that Ryu has for it are here.
 Its own threads would miss a switch that goes away, so eventlet is asked for, as Ryu uses it.
 
-Like ryu_main, this ends with exit code 1 and `FILE:LINE: ERROR` as its last line when a controller
-cannot run. os-ken is an extra: `pip install 'hoplab[os-ken]'`.
+Like ryu_main, this ends with the exit codes of that and `FILE:LINE: ERROR` as its last line when a
+controller cannot run. os-ken is an extra: `pip install 'hoplab[os-ken]'`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from hoplab.control.ryu_main import (
+    NO_LISTENER,
     NoController,
     accept_late_options,
     failure,
@@ -72,7 +73,7 @@ def alias() -> Any:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs os-ken until it is ended; the exit code is 1 when the controller could not run."""
+    """Runs os-ken until it is ended; the exit code says why the controller could not run."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     files = [name for name in arguments if name.endswith(".py")]
     try:
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if code is not None:
         return code
     print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
-    return 1
+    return NO_LISTENER
 
 
 def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
@@ -117,7 +118,7 @@ def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
     def load_or_fail(name: str) -> Any:
         app = load_app(name)
         if app is None and name in files:
-            raise NoController(f"{name}: no class in it is a ryu.base.app_manager.RyuApp")
+            raise NoController(name)
         return app
 
     manager.load_app = load_or_fail

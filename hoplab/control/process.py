@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoplab import content, wait
-from hoplab.control import preloaded
+from hoplab.control import endings, preloaded
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.openvswitch import daemons, flows
 from hoplab.openvswitch.bridges import all_connected, set_controllers
@@ -187,7 +187,9 @@ class Controller:
         if process is not None and process.poll() is not None:
             lines = daemons.tail(self.log, 20).splitlines()
             text = "\n".join([x for x in lines if "<frozen importlib" not in x][-12:])
-            reason = text.splitlines()[-1] if text else say("exit code {n}", n=process.returncode)
+            code = process.returncode
+            last = text.splitlines()[-1] if text else say("exit code {n}", n=code)
+            reason = endings.reason(code, self.files) or last
             raise LabError(
                 say(
                     "the controller {controller} ended while starting: {reason}",

@@ -6,9 +6,10 @@ Three things are done that ryu-manager does not do:
 
 1. What Ryu expects of its surroundings and no longer finds is put back (`prepare`).
 2. What takes a third of its start and does nothing for a lab is left out (`prepare`, too).
-3. A controller that cannot run ends this process with exit code 1 and its traceback on stderr.
-   The last line is `FILE:LINE: ERROR`. Ryu alone goes on without the controller in some of
-   these cases: a file with no app in it, a port that is taken.
+3. A controller that cannot run ends this process with its traceback on stderr. The exit code is 1
+   for a fault of its own, and the last line is `FILE:LINE: ERROR`. Ryu alone goes on without the
+   controller in some cases, which have exit codes here: a file with no app in it (NO_APP), none
+   that wants to hear of OpenFlow (NO_EVENTS), a port that is taken (NO_LISTENER).
 
 Ryu listens on all addresses unless told otherwise, so whoever starts this passes
 `--ofp-listen-host 127.0.0.1` and `--wsapi-host 127.0.0.1`.
@@ -31,6 +32,9 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
+
+NO_EVENTS, NO_LISTENER = 81, 82
+NO_APP, MOST_FILES = 100, 27  # plus the place of the file among those that were given, from 0 on
 
 
 class LooseVersion:
@@ -179,9 +183,13 @@ def mark_the_log(framework: str) -> None:
 class NoController(Exception):
     """A file that was given as a controller has no Ryu app in it."""
 
+    def __init__(self, file: str) -> None:
+        super().__init__(f"{file}: no class in it is a ryu.base.app_manager.RyuApp")
+        self.file = file
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs Ryu until it is ended; the exit code is 1 when the controller could not run."""
+    """Runs Ryu until it is ended; the exit code says why the controller could not run."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Hundreds of modules are loaded and none is let go: collecting garbage meanwhile finds nothing.
     gc.disable()
@@ -210,21 +218,31 @@ def main(argv: Sequence[str] | None = None) -> int:
                 compile(source.read(), name, "exec", dont_inherit=True)
         app = load_app(self, name)
         if app is None and name in files:
-            raise NoController(f"{name}: no class in it is a ryu.base.app_manager.RyuApp")
+            raise NoController(name)
         return app
 
     app_manager.AppManager.load_app = load_or_fail
+    close = app_manager.AppManager.close
+    events_wanted = False
+
+    def close_noting(self: Any) -> None:
+        # When Ryu has closed, it no longer knows.
+        nonlocal events_wanted
+        events_wanted = app_manager.lookup_service_brick("ofp_event") is not None
+        close(self)
+
+    app_manager.AppManager.close = close_noting
     accept_late_options()
     code = failure(lambda: manager.main(args=arguments, prog="hoplab.control.ryu_main"), files)
     if code is not None:
         return code
     # Ryu returns only after Ctrl-C, or when its listener ended with an error that is in the log.
     # It listens only if an app wants to hear of OpenFlow.
-    if app_manager.lookup_service_brick("ofp_event") is None:
+    if not events_wanted:
         print("no class in it handles an OpenFlow event (@set_ev_cls)", file=sys.stderr)
-    else:
-        print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
-    return 1
+        return NO_EVENTS
+    print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
+    return NO_LISTENER
 
 
 def failure(framework: Callable[[], object], files: Sequence[str]) -> int | None:
@@ -236,7 +254,7 @@ def failure(framework: Callable[[], object], files: Sequence[str]) -> int | None
         return 130
     except NoController as error:
         print(error, file=sys.stderr)
-        return 1
+        return NO_APP + min(files.index(error.file), MOST_FILES)
     except Exception as error:
         traceback.print_exc()
         print(last_line(error, files), file=sys.stderr)

@@ -30,6 +30,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
+from hoplab.sentences import say, term
+
 ETH_IPV4 = 0x0800
 ETH_ARP = 0x0806
 ETH_VLAN = 0x8100
@@ -325,7 +327,7 @@ def decode(data: bytes) -> Packet:
     """The frame that begins with the destination MAC, as records. Never raises."""
     size = len(data)
     if size < 14:
-        problem = f"an Ethernet header needs 14 bytes, the frame has {size}"
+        problem = say("an Ethernet header needs 14 bytes, the frame has {n}", n=size)
         return Packet(None, None, None, None, None, None, None, bytes(data), problem)
     dst, src, kind = _unpack_eth(data)
     start = 14
@@ -333,7 +335,7 @@ def decode(data: bytes) -> Packet:
     while kind in _TAGS:
         if size < start + 4:
             eth = Ethernet(mac_text(dst), mac_text(src), kind, vlan, start)
-            problem = "the VLAN tag is cut"
+            problem = term("the VLAN tag is cut")
             return Packet(eth, None, None, None, None, None, None, data[start:], problem)
         if vlan is None:
             vlan = _unpack_u16(data, start)[0] & 0x0FFF
@@ -361,7 +363,7 @@ def decode_ip(data: bytes) -> Packet:
         return _ipv4(data, 0, None)
     if version == 6:
         return _ipv6(data, 0, None)
-    problem = f"no IP packet: version {version}"
+    problem = say("no IP packet: version {n}", n=version)
     return Packet(None, None, None, None, None, None, None, bytes(data), problem)
 
 
@@ -388,11 +390,15 @@ def quoted_ports(packet: Packet) -> tuple[int, int] | None:
 
 def _arp(data: bytes, start: int, eth: Ethernet | None) -> Packet:
     if len(data) < start + 28:
-        problem = "the ARP message is cut"
+        problem = term("the ARP message is cut")
         return Packet(eth, None, None, None, None, None, None, data[start:], problem)
     htype, ptype, hlen, plen, op, smac, sip, tmac, tip = _unpack_arp(data, start)
     if (htype, ptype, hlen, plen) != (1, ETH_IPV4, 6, 4):
-        problem = f"an ARP for hardware type {htype} and protocol 0x{ptype:04x}"
+        problem = say(
+            "an ARP for hardware type {kind} and protocol 0x{protocol:04x}",
+            kind=htype,
+            protocol=ptype,
+        )
         return Packet(eth, None, None, None, None, None, None, data[start:], problem)
     arp = Arp(op, mac_text(smac), ipv4_text(sip), mac_text(tmac), ipv4_text(tip))
     return Packet(eth, arp, None, None, None, None, None, b"", "")
@@ -400,13 +406,14 @@ def _arp(data: bytes, start: int, eth: Ethernet | None) -> Packet:
 
 def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
     size = len(data)
+    problem: str
     if size < start + 20:
-        problem = f"an IPv4 header needs 20 bytes, {size - start} are there"
+        problem = say("an IPv4 header needs 20 bytes, {n} are there", n=size - start)
         return Packet(eth, None, None, None, None, None, None, data[start:], problem)
     first, tos, total, ident, frag, ttl, proto, _sum, src, dst = _unpack_ipv4(data, start)
     header = (first & 0x0F) * 4
     if first >> 4 != 4 or header < 20:
-        problem = f"the IPv4 header begins with 0x{first:02x}"
+        problem = say("the IPv4 header begins with 0x{octet:02x}", octet=first)
         return Packet(eth, None, None, None, None, None, None, data[start:], problem)
     problem = ""
     end = start + total
@@ -414,9 +421,9 @@ def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
         # A segment still to be cut by the card (TSO) can say 0; the frame is then all there is.
         end = size
         if total:
-            problem = f"the IPv4 total length is {total}, less than its header"
+            problem = say("the IPv4 total length is {n}, less than its header", n=total)
     elif end > size:
-        problem = f"{end - size} bytes of the IPv4 packet are not in the frame"
+        problem = say("{n} bytes of the IPv4 packet are not in the frame", n=end - size)
     offset = (frag & 0x1FFF) * 8
     body = start + header
     ipv4 = IPv4(
@@ -433,7 +440,7 @@ def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
         data[start : min(body, size)],
     )
     if body > size:
-        problem = problem or "the IPv4 options are cut"
+        problem = problem or term("the IPv4 options are cut")
         return Packet(eth, None, ipv4, None, None, None, None, b"", problem)
     if offset:
         return Packet(eth, None, ipv4, None, None, None, None, data[body:end], problem)
@@ -443,17 +450,20 @@ def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
 
 def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
     size = len(data)
+    problem: str
     if size < start + 40:
-        problem = f"an IPv6 header needs 40 bytes, {size - start} are there"
+        problem = say("an IPv6 header needs 40 bytes, {n} are there", n=size - start)
         return Packet(eth, None, None, None, None, None, None, data[start:], problem)
     word, length, next_header, hop_limit, src, dst = _unpack_ipv6(data, start)
     if word >> 28 != 6:
-        problem = f"the IPv6 header says version {word >> 28}"
+        problem = say("the IPv6 header says version {n}", n=word >> 28)
         return Packet(eth, None, None, None, None, None, None, data[start:], problem)
     body = start + 40
     # Length 0 with a hop-by-hop header is a jumbogram (RFC 2675) or a segment not yet cut (TSO).
     end = body + length if length else (size if next_header == _HOP_BY_HOP else body)
-    problem = f"{end - size} bytes of the IPv6 packet are not in the frame" if end > size else ""
+    problem = ""
+    if end > size:
+        problem = say("{n} bytes of the IPv6 packet are not in the frame", n=end - size)
     limit = min(end, size)
     proto = next_header
     ident: int | None = None
@@ -462,7 +472,7 @@ def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
     if proto in _EXTENSIONS:
         body, proto, ident, offset, more = _extensions(data, body, limit, proto)
         if proto in _EXTENSIONS and not offset:
-            problem = problem or "an IPv6 extension header is cut"
+            problem = problem or term("an IPv6 extension header is cut")
     ipv6 = IPv6(
         ipv6_text(src),
         ipv6_text(dst),
@@ -476,7 +486,7 @@ def _ipv6(data: bytes, start: int, eth: Ethernet | None) -> Packet:
         more,
     )
     if body > limit:
-        problem = problem or "an IPv6 extension header is cut"
+        problem = problem or term("an IPv6 extension header is cut")
         return Packet(eth, None, None, ipv6, None, None, None, b"", problem)
     if offset or proto == _NO_NEXT:
         return Packet(eth, None, None, ipv6, None, None, None, data[body:end], problem)
@@ -521,16 +531,16 @@ def _tcp(
 ) -> Packet:
     limit = min(end, len(data))
     if limit < start + 20:
-        problem = problem or f"a TCP header needs 20 bytes, {limit - start} are there"
+        problem = problem or say("a TCP header needs 20 bytes, {n} are there", n=limit - start)
         return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
     sport, dport, seq, ack, bits, window, _sum, _urgent = _unpack_tcp(data, start)
     header = bits >> 12 << 2
     body = start + header
     if header < 20:
-        problem = problem or f"the TCP header length is {header}"
+        problem = problem or say("the TCP header length is {n}", n=header)
         body = start + 20
     elif body > limit:
-        problem = problem or "the TCP options are cut"
+        problem = problem or term("the TCP options are cut")
         body = limit
     options = data[start + 20 : body]
     tcp = Tcp(sport, dport, seq, ack, bits & 0x1FF, window, options, max(0, end - body))
@@ -548,13 +558,13 @@ def _udp(
 ) -> Packet:
     limit = min(end, len(data))
     if limit < start + 8:
-        problem = problem or f"a UDP header needs 8 bytes, {limit - start} are there"
+        problem = problem or say("a UDP header needs 8 bytes, {n} are there", n=limit - start)
         return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
     sport, dport, length, _sum = _unpack_udp(data, start)
     if length < 8 and length != 0:
-        problem = problem or f"the UDP length is {length}, less than its header"
+        problem = problem or say("the UDP length is {n}, less than its header", n=length)
     elif length > end - start and not (ipv4 and ipv4.flags_mf) and not (ipv6 and ipv6.flags_mf):
-        problem = problem or f"the UDP length {length} is more than the IP packet has"
+        problem = problem or say("the UDP length {n} is more than the IP packet has", n=length)
     elif length >= 8:
         limit = min(limit, start + length)
     udp = Udp(sport, dport, length)
@@ -572,7 +582,7 @@ def _icmp(
 ) -> Packet:
     limit = min(end, len(data))
     if limit < start + 8:
-        problem = problem or f"an ICMP header needs 8 bytes, {limit - start} are there"
+        problem = problem or say("an ICMP header needs 8 bytes, {n} are there", n=limit - start)
         return Packet(eth, None, ipv4, ipv6, None, None, None, data[start:limit], problem)
     icmp = _icmp_message(4 if ipv4 is not None else 6, data, start, limit)
     return Packet(eth, None, ipv4, ipv6, icmp, None, None, icmp.body, problem)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hoplab.sentences import say, term
+
 CHANGE_CIPHER, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
 CLIENT_HELLO, SERVER_HELLO = 1, 2
 _VERSIONS = {0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
@@ -23,17 +25,35 @@ _CIPHERS = {
 
 
 # RFC 8446 section 6; those that say what ends a lesson's fetch. Others are shown by number.
-_ALERTS = {
-    0: "close notify", 10: "unexpected message", 20: "bad record MAC", 22: "record overflow",
-    40: "handshake failure", 42: "bad certificate", 43: "unsupported certificate",
-    44: "certificate revoked", 45: "certificate expired", 46: "certificate unknown",
-    47: "illegal parameter", 48: "unknown CA", 49: "access denied", 50: "decode error",
-    51: "decrypt error", 70: "protocol version", 71: "insufficient security",
-    80: "internal error", 86: "inappropriate fallback", 90: "user canceled",
-    109: "missing extension", 110: "unsupported extension", 112: "unrecognized name",
-    113: "bad certificate status response", 115: "unknown PSK identity",
-    116: "certificate required", 120: "no application protocol",
-}  # fmt: skip
+_ALERTS: dict[int, str] = {
+    0: term("close notify"),
+    10: term("unexpected message"),
+    20: term("bad record MAC"),
+    22: term("record overflow"),
+    40: term("handshake failure"),
+    42: term("bad certificate"),
+    43: term("unsupported certificate"),
+    44: term("certificate revoked"),
+    45: term("certificate expired"),
+    46: term("certificate unknown"),
+    47: term("illegal parameter"),
+    48: term("unknown CA"),
+    49: term("access denied"),
+    50: term("decode error"),
+    51: term("decrypt error"),
+    70: term("protocol version"),
+    71: term("insufficient security"),
+    80: term("internal error"),
+    86: term("inappropriate fallback"),
+    90: term("user canceled"),
+    109: term("missing extension"),
+    110: term("unsupported extension"),
+    112: term("unrecognized name"),
+    113: term("bad certificate status response"),
+    115: term("unknown PSK identity"),
+    116: term("certificate required"),
+    120: term("no application protocol"),
+}
 CERTIFICATE_ALERTS = frozenset(_ALERTS[code] for code in (42, 43, 44, 45, 46, 48))
 
 
@@ -58,7 +78,7 @@ def alert_text(body: bytes) -> str:
     """What the body of an alert record says; "" for one that is sealed."""
     if len(body) != 2 or body[0] not in (1, 2):
         return ""
-    return _ALERTS.get(body[1], f"number {body[1]}")
+    return _ALERTS.get(body[1], say("number {n}", n=body[1]))
 
 
 class Records:

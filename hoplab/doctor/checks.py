@@ -9,6 +9,7 @@ explains is found too.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,22 +30,24 @@ from hoplab.doctor import apparmor, known_faults
 from hoplab.errors import LabError
 from hoplab.kernel import netlink, refusals, sandbox
 from hoplab.openvswitch import daemons as switchd
-from hoplab.sentences import say, term
+from hoplab.sentences import from_plain, say, term, to_plain
 from hoplab.wait import patience
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. `fix` is a line to run, "" where there is nothing to mend. What is good and has
-    a fix all the same is a note: it stops no lab, but stock tools beside us stumble over it."""
+    """One finding about a subject. `fix` is a line to run, "" where there is nothing to mend. What
+    is good and has a fix all the same is a note: it stops no lab, but stock tools beside us stumble
+    over it."""
 
-    what: str
-    found: str
+    subject: str
+    finding: str
     good: bool
     fix: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For `--json`, whose names scripts rely on."""
+        return {"what": self.subject, "found": self.finding, "good": self.good, "fix": self.fix}
 
 
 # program -> (Debian package, option that prints the version, least version)
@@ -160,32 +163,37 @@ NETEM, AFXDP = term("delay and loss"), term("AF_XDP ports")
 
 
 def _trial(channel: socket.socket) -> int:
-    """Inside the trial sandbox: what a lab does to its links. Tells `NAME\\0why` for each fault."""
+    """Inside the trial sandbox: what a lab does to its links. Tells of each fault."""
     net = netlink.Socket()
     try:
         here = os.open("/proc/self/ns/net", os.O_RDONLY)
         ends = [netlink.End(f"try{n}", f"02:00:00:00:00:0{n}", 100 + n, here) for n in (1, 2)]
         net.send([netlink.veth(*ends)])
     except OSError as error:
-        channel.send(f"{VETH}\0{error.strerror}".encode())
+        _tell(channel, VETH, error.strerror)
         return 0
     try:
         netlink.offloads_off(net, "try1")
         if netlink.checksum_offload(net, "try1"):
-            channel.send(f"{OFFLOADS}\0it stays on".encode())
+            _tell(channel, OFFLOADS, term("it stays on"))
     except OSError as error:
-        channel.send(f"{OFFLOADS}\0{error.strerror}".encode())
+        _tell(channel, OFFLOADS, error.strerror)
     words = "qdisc add dev try1 root netem delay 1ms".split()
     tool = programs.find("tc") or "tc"
     try:
         asked = subprocess.run([tool, *words], capture_output=True, text=True)
         if asked.returncode:
-            channel.send(f"{NETEM}\0{asked.stderr.strip()}".encode())
+            _tell(channel, NETEM, asked.stderr.strip())
     except OSError as error:
-        channel.send(f"{NETEM}\0tc: {error.strerror}".encode())
+        _tell(channel, NETEM, f"tc: {error.strerror}")
     with contextlib.suppress(LabError, OSError):
-        channel.send(f"{AFXDP}\0{_try_afxdp()}".encode())
+        _tell(channel, AFXDP, _try_afxdp())
     return 0
+
+
+def _tell(channel: socket.socket, name: str, reason: str | None) -> None:
+    """A message for `_faults`: the templates of what is ours go along."""
+    channel.send(json.dumps(to_plain({"name": name, "reason": reason or ""})).encode())
 
 
 def _try_afxdp() -> str:
@@ -206,8 +214,8 @@ def _faults(channel: socket.socket) -> dict[str, str]:
     channel.settimeout(20 * patience())
     with contextlib.suppress(OSError):
         while message := channel.recv(4096):
-            name, _, why = message.decode(errors="replace").partition("\0")
-            faults[name] = why
+            fault = json.loads(message, object_hook=from_plain)
+            faults[fault["name"]] = fault["reason"]
     return faults
 
 
@@ -281,7 +289,7 @@ def _machine() -> Iterator[Check]:
         if refusal.setting == refusals.APPARMOR:
             yield _apparmor(refusal)
         else:
-            yield Check(settings, refusal.what, False, refusal.fix)
+            yield Check(settings, refusal.message, False, refusal.fix)
     if not in_the_way:
         yield Check(settings, say("allow a lab to {user}", user=user), True)
     yield from _datapath(faults)
@@ -289,7 +297,7 @@ def _machine() -> Iterator[Check]:
 
 def _apparmor(refusal: refusals.Refusal) -> Check:
     """A profile for this hoplab alone, where it can be had, rather than a sysctl for everybody."""
-    text, fix = refusal.what, refusal.fix
+    text, fix = refusal.message, refusal.fix
     with contextlib.suppress(LabError):
         launcher = apparmor.launcher()
         apparmor.profile(launcher)
@@ -335,5 +343,5 @@ def examine() -> list[Check]:
     """All checks, each made whatever the others found."""
     # The trial sandbox forks: it comes before anything that might start a thread.
     machine = list(_machine())
-    reported = (Check(name, note.found, True, note.fix) for name, note in known_faults.notes())
+    reported = (Check(name, note.finding, True, note.fix) for name, note in known_faults.notes())
     return [*_modules(), *_programs(), *machine, _folder(), _neighbours(), *reported]

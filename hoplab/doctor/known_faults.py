@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hoplab.openflow_channel import CONTROLLER_PORTS
+from hoplab.sentences import listed, number_of, say, term
 
 # Where sudo looks, whatever the user's PATH says (sudoers(5), secure_path, Debian's default).
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".split(":")
@@ -32,7 +33,7 @@ OPENFLOW_PORTS = (CONTROLLER_PORTS[0], 6633)
 class Note:
     """What was found, and the line that mends it."""
 
-    found: str
+    finding: str
     fix: str
 
 
@@ -63,14 +64,20 @@ class Machine:
 def leftover_interfaces(machine: Machine) -> Note | None:
     """Mininet's interfaces in the machine's own network: the next `mn` says "File exists"."""
     folder = machine.root / "sys/class/net"
-    names = sorted(p.name for p in folder.iterdir()) if os.path.isdir(folder) else []
-    left = [name for name in names if re.fullmatch(r"[a-z]+\d+-eth\d+", name)]
+    every = sorted(p.name for p in folder.iterdir()) if os.path.isdir(folder) else []
+    left = [name for name in every if re.fullmatch(r"[a-z]+\d+-eth\d+", name)]
     if not left:
         return None
+    names = listed(left) if len(left) <= 4 else say("{names} …", names=listed(left[:4]))
     return Note(
-        f"{len(left)} interfaces of a stock Mininet are in this machine's network "
-        f"({', '.join(left[:4])}{' …' if len(left) > 4 else ''}); if none runs now, the next `mn` "
-        'stops with "RTNETLINK answers: File exists"',
+        number_of(
+            "an interface of a stock Mininet is in this machine's network ({names}); if none runs "
+            'now, the next `mn` stops with "RTNETLINK answers: File exists"',
+            "{n} interfaces of a stock Mininet are in this machine's network ({names}); if none "
+            'runs now, the next `mn` stops with "RTNETLINK answers: File exists"',
+            len(left),
+            names=names,
+        ),
         f"for i in {' '.join(left)}; do sudo ip link delete $i 2>/dev/null; done",
     )
 
@@ -87,9 +94,15 @@ def bridges_of_others(machine: Machine) -> Note | None:
     if not names:
         return None
     return Note(
-        f"this machine's own Open vSwitch has bridges ({', '.join(names[:4])}); `mn -c` deletes "
-        "all of them, also those that Mininet did not make",
-        "hoplab down --all   # instead: ends your labs and touches nothing else",
+        say(
+            "this machine's own Open vSwitch has bridges ({names}); `mn -c` deletes all of them, "
+            "also those that Mininet did not make",
+            names=listed(names[:4]),
+        ),
+        say(
+            "{command}   # instead: ends your labs and touches nothing else",
+            command="hoplab down --all",
+        ),
     )
 
 
@@ -112,8 +125,10 @@ def half_an_open_vswitch(machine: Machine) -> Note | None:
     if written and not (machine.read(_SWITCHD_PID) and machine.read("proc/1/comm")):
         return None  # closed to us, or others' processes are hidden (hidepid): nobody can tell
     return Note(
-        "this machine's own Open vSwitch has its database but no ovs-vswitchd; stock `mn` and "
-        "`ovs-vsctl` wait for ever on it",
+        term(
+            "this machine's own Open vSwitch has its database but no ovs-vswitchd; stock `mn` and "
+            "`ovs-vsctl` wait for ever on it"
+        ),
         "sudo systemctl restart openvswitch-switch",
     )
 
@@ -130,9 +145,12 @@ def openflow_port_taken(machine: Machine) -> Note | None:
     if not ports:
         return None
     return Note(
-        f"something listens on port {ports[0]}; stock `mn` stops with "
-        f'"Please shut down the controller which is running on port {ports[0]}"',
-        f"sudo ss -ltnp 'sport = :{ports[0]}'   # says who it is",
+        say(
+            "something listens on port {port}; stock `mn` stops with "
+            '"Please shut down the controller which is running on port {port}"',
+            port=ports[0],
+        ),
+        say("{command}   # says who it is", command=f"sudo ss -ltnp 'sport = :{ports[0]}'"),
     )
 
 
@@ -148,9 +166,16 @@ def sudo_does_not_find(machine: Machine) -> Note | None:
         return None
     program, where = next(iter(hidden.items()))
     return Note(
-        f"{' and '.join(hidden)} is on your PATH, but sudo does not look there: "
-        f'"sudo: {program}: command not found"',
-        f"sudo {shlex.quote(where)} …   # with its whole path",
+        number_of(
+            "{programs} is on your PATH, but sudo does not look there: "
+            '"sudo: {program}: command not found"',
+            "{programs} are on your PATH, but sudo does not look there: "
+            '"sudo: {program}: command not found"',
+            len(hidden),
+            programs=listed(hidden),
+            program=program,
+        ),
+        say("{command}   # with its whole path", command=f"sudo {shlex.quote(where)} …"),
     )
 
 
@@ -166,28 +191,34 @@ def ryus_own_launcher(machine: Machine) -> Note | None:
     if tuple(int(part) for part in re.findall(r"\d+", version)[:3]) < (0, 30, 3):
         return None
     return Note(
-        f"`ryu-manager` here is Ryu's own, which stops with eventlet {version}: \"cannot import "
-        "name 'ALREADY_HANDLED'\"; hoplab starts Ryu by a launcher that does not",
-        f"{shlex.quote(sys.executable)} -m hoplab.control.ryu_main …  # for ryu-manager's options",
+        say(
+            "`ryu-manager` here is Ryu's own, which stops with eventlet {version}: \"cannot import "
+            "name 'ALREADY_HANDLED'\"; hoplab starts Ryu by a launcher that does not",
+            version=version,
+        ),
+        say(
+            "{command}  # for ryu-manager's options",
+            command=f"{shlex.quote(sys.executable)} -m hoplab.control.ryu_main …",
+        ),
     )
 
 
 # What is looked for, in the order in which it is told, and the threads where people met it.
 REPORTED: dict[str, tuple[Callable[[Machine], Note | None], tuple[str, ...]]] = {
-    "leftovers of Mininet": (
+    term("leftovers of Mininet"): (
         leftover_interfaces,
         ("mininet/mininet#737", "mininet/mininet#804", "mininet/mininet#1174"),
     ),
-    "other people's bridges": (bridges_of_others, ("mininet/mininet#877",)),
-    "the machine's Open vSwitch": (
+    term("other people's bridges"): (bridges_of_others, ("mininet/mininet#877",)),
+    term("the machine's Open vSwitch"): (
         half_an_open_vswitch,
         ("mininet/mininet#726", "openvswitch/ovs-issues#72"),
     ),
-    "the OpenFlow port": (
+    term("the OpenFlow port"): (
         openflow_port_taken,
         ("intrig-unicamp/mininet-wifi#96", "intrig-unicamp/mininet-wifi#180"),
     ),
-    "sudo's path": (sudo_does_not_find, ("p4lang/tutorials#653", "mininet/mininet#1210")),
+    term("sudo's path"): (sudo_does_not_find, ("p4lang/tutorials#653", "mininet/mininet#1210")),
     "ryu-manager": (
         ryus_own_launcher,
         ("faucetsdn/ryu#138", "faucetsdn/ryu#169", "faucetsdn/ryu#185"),

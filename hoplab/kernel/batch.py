@@ -229,7 +229,8 @@ def _send(place: Place, messages: list[netlink.Message]) -> None:
     try:
         place.namespace.route.send(messages)
     except OSError as error:
-        raise OSError(error.errno, f"{place.name}: {error.strerror}") from error
+        reason = say("{node}: {reason}", node=place.name, reason=error.strerror)
+        raise OSError(error.errno, reason) from error
 
 
 def _parts(pairs: list[Pair]) -> list[list[Pair]]:

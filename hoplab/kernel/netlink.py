@@ -21,6 +21,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from hoplab.sentences import say, term
+
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
@@ -141,14 +143,15 @@ def veth(one: End, other: End) -> Message:
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
         body,
-        f"make the link {one.name} - {other.name}",
+        say("make the link {port} - {port2}", port=one.name, port2=other.name),
     )
 
 
 def link_up(index: int, name: str, up: bool = True) -> Message:
     """Set an interface up or down."""
     body = _ifinfo(index, IFF_UP if up else 0, IFF_UP)
-    return Message(RTM_NEWLINK, 0, body, f"set {name} {'up' if up else 'down'}")
+    purpose = say("set {port} up", port=name) if up else say("set {port} down", port=name)
+    return Message(RTM_NEWLINK, 0, body, purpose)
 
 
 def link_mac(index: int, name: str, mac: str) -> Message:
@@ -157,7 +160,7 @@ def link_mac(index: int, name: str, mac: str) -> Message:
         RTM_NEWLINK,
         0,
         _ifinfo(index) + _attr(IFLA_ADDRESS, mac_bytes(mac)),
-        f"give {name} the MAC address {mac}",
+        say("give {port} the MAC address {mac}", port=name, mac=mac),
     )
 
 
@@ -171,10 +174,10 @@ def address(index: int, name: str, cidr: str, *, add: bool = True) -> Message:
     if face.version == 4 and face.network.prefixlen < 31:
         body += _attr(IFA_BROADCAST, face.network.broadcast_address.packed)
     if add:
-        return Message(
-            RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, f"give {name} the address {cidr}"
-        )
-    return Message(RTM_DELADDR, 0, body, f"take the address {cidr} from {name}", (99,))
+        purpose = say("give {port} the address {ip}", port=name, ip=cidr)
+        return Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, purpose)
+    purpose = say("take the address {ip} from {port}", ip=cidr, port=name)
+    return Message(RTM_DELADDR, 0, body, purpose, (99,))
 
 
 def route(
@@ -195,13 +198,13 @@ def route(
         body += _attr(RTA_GATEWAY, hop.packed)
     if index is not None:
         body += _u32(RTA_OIF, index)
-    via = f" via {gateway}" if gateway else ""
-    return Message(
-        RTM_NEWROUTE,
-        NLM_F_CREATE | NLM_F_REPLACE,
-        body,
-        f"set the route to {destination or 'default'}{via}",
+    target = destination or "default"
+    purpose = (
+        say("set the route to {network} via {router}", network=target, router=gateway)
+        if gateway
+        else say("set the route to {network}", network=target)
     )
+    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, purpose)
 
 
 def neighbour(index: int, ip: str, mac: str) -> Message:
@@ -211,7 +214,8 @@ def neighbour(index: int, ip: str, mac: str) -> Message:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = struct.pack("=BBHiHBB", family, 0, 0, index, _NUD_PERMANENT, 0, 0)
     body += _attr(_NDA_DST, address.packed) + _attr(_NDA_LLADDR, mac_bytes(mac))
-    return Message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, f"make {mac} known as {ip}")
+    purpose = say("make {mac} known as {ip}", mac=mac, ip=ip)
+    return Message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, purpose)
 
 
 def neighbour_gone(index: int, ip: str) -> Message:
@@ -220,7 +224,8 @@ def neighbour_gone(index: int, ip: str) -> Message:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = struct.pack("=BBHiHBB", family, 0, 0, index, 0, 0, 0)
     body += _attr(_NDA_DST, address.packed)
-    return Message(RTM_DELNEIGH, 0, body, f"forget the neighbour {ip}", (errno.ENOENT,))
+    purpose = say("forget the neighbour {ip}", ip=ip)
+    return Message(RTM_DELNEIGH, 0, body, purpose, (errno.ENOENT,))
 
 
 def _attributes(body: bytes, at: int) -> dict[int, bytes]:
@@ -285,7 +290,12 @@ class Socket:
                     message, number = waiting.pop(sequence), _errno(body)
                     if number and number not in message.ignore and failure is None:
                         failure = OSError(
-                            number, f"cannot {message.purpose}: {os.strerror(number)}"
+                            number,
+                            say(
+                                "cannot {purpose}: {reason}",
+                                purpose=message.purpose,
+                                reason=os.strerror(number),
+                            ),
                         )
         if failure:
             raise failure
@@ -297,7 +307,7 @@ class Socket:
         by_interface: dict[int, list[str]] = {}
         body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
         with self._turn:
-            for message in self._dump(RTM_GETADDR, body, "addresses"):
+            for message in self._dump(RTM_GETADDR, body, term("addresses")):
                 _add_address(by_interface, message)
         return by_interface
 
@@ -307,7 +317,7 @@ class Socket:
         neighbours = set()
         body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, 0, 0, 0, 0)
         with self._turn:
-            for message in self._dump(RTM_GETNEIGH, body, "neighbours"):
+            for message in self._dump(RTM_GETNEIGH, body, term("neighbours")):
                 state = struct.unpack_from("=BBHiHBB", message)[4]
                 if state & _NUD_PERMANENT:
                     neighbours.add(str(ipaddress.ip_address(_attributes(message, 12)[_NDA_DST])))
@@ -318,7 +328,7 @@ class Socket:
         Raises OSError."""
         body = struct.pack("=BBHiIII", socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0)
         with self._turn:
-            return [_qdisc(one) for one in self._dump(RTM_GETQDISC, body, "queues")]
+            return [_qdisc(part) for part in self._dump(RTM_GETQDISC, body, term("queues"))]
 
     def _dump(self, kind: int, body: bytes, content: str) -> list[bytes]:
         """Everything of a kind that the kernel tells: the body of each message."""
@@ -333,7 +343,14 @@ class Socket:
                         return bodies
                     if answer == NLMSG_ERROR:
                         number = _errno(part)
-                        raise OSError(number, f"cannot read {content}: {os.strerror(number)}")
+                        raise OSError(
+                            number,
+                            say(
+                                "cannot read {content}: {reason}",
+                                content=content,
+                                reason=os.strerror(number),
+                            ),
+                        )
                     bodies.append(part)
 
 
@@ -459,7 +476,12 @@ def offloads_off(net: Socket, name: str) -> None:
         except OSError as error:
             if error.errno != 95:  # EOPNOTSUPP: it has no such offload
                 raise OSError(
-                    error.errno, f"cannot turn offloads off on {name}: {error.strerror}"
+                    error.errno,
+                    say(
+                        "cannot turn offloads off on {port}: {reason}",
+                        port=name,
+                        reason=error.strerror,
+                    ),
                 ) from None
 
 

@@ -19,6 +19,7 @@ from hoplab.sentences import say, term
 
 APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
 TUN = "/dev/net/tun"
+_MOUNT_PROC = "mount proc on /proc"  # the name of a step, as `system_calls.mount` gives it
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Refusal:
     """Something this machine does not allow, and the line that allows it. setting: the sysctl or
     the file that stands in the way, where somebody asks for it."""
 
-    what: str
+    message: str
     fix: str
     setting: str = ""
 
@@ -87,7 +88,7 @@ def refused(error: OSError, *, tun: bool = True) -> LabError:
     first = next(find(tun=tun), None)
     if first is not None:
         return LabError(
-            say("this machine refuses a lab to you: {reason}", reason=first.what),
+            say("this machine refuses a lab to you: {reason}", reason=first.message),
             say(
                 "run: {command}   (or run hoplab as root; `hoplab doctor` shows all checks)",
                 command=first.fix,
@@ -99,7 +100,7 @@ def refused(error: OSError, *, tun: bool = True) -> LabError:
         hint = term(
             "the kernel's limit on namespaces is reached: see `sysctl user` and end other labs"
         )
-    if error.errno == errno.EPERM and "mount proc" in str(error.strerror):
+    if error.errno == errno.EPERM and error.filename == _MOUNT_PROC:
         # mount_namespaces(7): a new proc must not show what the container's runtime has covered.
         hint = term(
             "in a container, /proc must not be masked: podman run --security-opt unmask=ALL, or "

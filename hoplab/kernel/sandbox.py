@@ -187,7 +187,8 @@ def start(
                 fds,
             )
         except OSError as error:
-            os.write(answer_write, f"E{error.errno or 0} {error.strerror}".encode())
+            words = f"E{error.errno or 0} {error.filename or ''}\n{error.strerror}"
+            os.write(answer_write, words.encode())
         except Exception as error:
             os.write(answer_write, f"E0 {type(error).__name__}: {error}".encode(errors="replace"))
         finally:
@@ -207,8 +208,9 @@ def start(
         outer.close()
         leash_outer.close()
     if "E" in words:
-        number, _, text = words[words.index("E") + 1 :].partition(" ")
-        raise refusals.refused(OSError(int(number), text))
+        number, _, rest = words[words.index("E") + 1 :].partition(" ")
+        step, _, text = rest.partition("\n")
+        raise refusals.refused(OSError(int(number), text, step))
     if not words:
         raise LabError(
             term("the lab's first process ended before it could start"),

@@ -27,7 +27,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _check(result: int, step: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{step}: {os.strerror(number)}")
+        # Its filename is the step.
+        raise OSError(number, f"{step}: {os.strerror(number)}", step)
 
 
 def unshare(flags: int) -> None:

@@ -29,7 +29,7 @@ from hoplab.kernel import netlink
 from hoplab.openvswitch import ovsdb
 from hoplab.openvswitch.ovsdb import RUN
 from hoplab.pulse import Pulse
-from hoplab.sentences import say, term
+from hoplab.sentences import number_of, say, term
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 DATAPATHS = ("auto", "kernel", "user", "afxdp", "fast")
@@ -164,7 +164,13 @@ class Switchd:
         made and taken away again."""
         need, room = ports * AFXDP_PORT_MIB, memory_mib()
         if need > room // 2:
-            return f"{ports} of them take {need} MiB of memory, and {room} are free"
+            return number_of(
+                "one takes {need} MiB of memory, and {room} are free",
+                "{n} of them take {need} MiB of memory, and {room} are free",
+                ports,
+                need=need,
+                room=room,
+            )
         trial = ("try-xdp0", "try-xdp1")
         port = ovsdb.Port(trial[0], kind=PORT_KINDS["afxdp"])
         ip = _tool("ip")

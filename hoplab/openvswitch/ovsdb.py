@@ -138,7 +138,7 @@ def _select(table: str, columns: Sequence[str]) -> Operation:
 
 
 _DECODER = json.JSONDecoder()
-_ANSWER = "Open vSwitch's database to answer"
+_ANSWER = term("Open vSwitch's database to answer")
 
 
 class Database:
@@ -197,7 +197,7 @@ class Database:
         number = results[-1]["rows"][0]["next_cfg"]
         deadline = time.monotonic() + within_s * patience()
         while self._done < number:
-            message = self._read(deadline, "ovs-vswitchd to carry out a change")
+            message = self._read(deadline, term("ovs-vswitchd to carry out a change"))
             if message.get("method") == "update":
                 self._note(message["params"][1])
         rows = self.transact([_select("Interface", ["name", "error"])])[0]["rows"]
@@ -305,7 +305,7 @@ class Database:
     def _take_in(self) -> None:
         data = self._socket.recv(1 << 20)
         if not data:
-            raise refused_change("its database server has ended")
+            raise refused_change(term("its database server has ended"))
         self._received += self._text.decode(data)
 
 
@@ -317,7 +317,8 @@ def _check(results: list[Any]) -> None:
 
 
 def _silent(error: OSError) -> LabError:
-    return refused_change(f"its database does not answer: {error.strerror or error}")
+    reason = error.strerror or str(error)
+    return refused_change(say("its database does not answer: {reason}", reason=reason))
 
 
 def refused_change(text: str) -> LabError:

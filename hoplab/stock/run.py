@@ -41,10 +41,11 @@ from hoplab.errors import Exit, LabError, is_full
 from hoplab.kernel import netlink, refusals, sandbox, system_calls
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
-from hoplab.sentences import from_plain, say, term, to_plain
+from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
 
 OWN = Path("/run/hoplab")  # in the private machine
+NOTES = OWN / "notes"  # a socket, for `sitecustomize.py`
 MOST_NAMES, MOST_FILES = 5, 500  # that are told at the end; that are looked for
 _OF_MININET = re.compile(r"c\d+\.log")  # a controller's, in /tmp
 GRACE_S = 5.0  # for a command that was told to end; then its machine ends
@@ -99,34 +100,22 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     show: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
     when they appear. own_tmp: the command has an empty /tmp, which goes with it. Raises LabError.
     """
-    keep = [labs.here(), "/tmp/.X11-unix"]
-    keep += [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
-    ours = Path(__file__).resolve().parents[2]
-    keep += [str(ours), sys.prefix]
-    file = OutFile(capture, "--capture") if capture is not None else None
-    out = file.fd if file is not None else -1
-    terminal = os.isatty(0)
-    master = slave = -1
-    if terminal:
-        master, slave = os.openpty()
-    streams = [os.dup(slave if terminal and os.isatty(fd) else fd) for fd in (0, 1, 2)]
+    keep = _kept_folders(argv)
     own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
-    command = _Inside(list(argv), streams, out, datapath, terminal, own_tmp)
+    file = OutFile(capture, "--capture") if capture is not None else None
+    ends = _Descriptors(file.fd if file is not None else -1)
+    command = _Inside(list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp)
     started: sandbox.Started | None = None
     try:
         interrupts.hold_interrupts()  # until it is known what there is to end
         try:
-            fds = [*streams, out] if out >= 0 else streams
             started = sandbox.start(
-                "mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp, fds=fds
+                "mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp, fds=ends.inside()
             )
         finally:
             interrupts.release_interrupts()
-        for fd in (*streams, slave, out):
-            if fd >= 0:
-                os.close(fd)
-        out = slave = -1
-        return _accompany(started, master, show, capture)
+        ends.hand_over()
+        return _accompany(started, ends.master, show, capture)
     except BaseException:
         if file is not None:
             file.discard()
@@ -134,9 +123,51 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     finally:
         if started is not None:
             up_down.end_process(started.pid, within_s=10)
-        for fd in (master, out):
+        ends.close()
+
+
+def _kept_folders(argv: Sequence[str]) -> list[str]:
+    """The folders that the command finds in its machine as they are outside."""
+    named = [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
+    ours = Path(__file__).resolve().parents[2]
+    return [labs.here(), "/tmp/.X11-unix", *named, str(ours), sys.prefix]
+
+
+class _Descriptors:
+    """What goes into the machine, and our end of the command's terminal.
+
+    streams: the command's stdin, stdout and stderr; each that is our terminal becomes one of its
+    own. master: our end of that, -1 without one. out: the capture's file, -1 without one.
+    """
+
+    def __init__(self, out: int) -> None:
+        self.out = out
+        self.master = self._slave = -1
+        if os.isatty(0):
+            self.master, self._slave = os.openpty()
+        self.streams = [os.dup(self._end_for(fd)) for fd in (0, 1, 2)]
+
+    def _end_for(self, fd: int) -> int:
+        return self._slave if self.master >= 0 and os.isatty(fd) else fd
+
+    def inside(self) -> list[int]:
+        """Those that the machine has, too."""
+        return [*self.streams, self.out] if self.out >= 0 else list(self.streams)
+
+    def hand_over(self) -> None:
+        """The machine has them now: close ours, so that their end is seen."""
+        for fd in (*self.streams, self._slave, self.out):
             if fd >= 0:
                 os.close(fd)
+        # The list of streams is the command's, which reads it in its own process.
+        self.streams, self._slave, self.out = [], -1, -1
+
+    def close(self) -> None:
+        """Whatever is still open."""
+        self.hand_over()
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
 
 
 def _labs() -> list[str]:
@@ -164,8 +195,8 @@ def _accompany(started: sandbox.Started, master: int, show: Show, capture: Path 
             Exit.LAB_DIED,
         )
     if answer.get("left"):
-        first, more = answer["left"][:MOST_NAMES], len(answer["left"]) - MOST_NAMES
-        names: str = ", ".join(first)
+        names: str = listed(answer["left"][:MOST_NAMES])
+        more = len(answer["left"]) - MOST_NAMES
         if more > 0:
             names = say("{names} and {n} more", names=names, n=more)
         show(
@@ -178,9 +209,9 @@ def _accompany(started: sandbox.Started, master: int, show: Show, capture: Path 
     if capture is not None and "frames" in answer:
         show(
             say(
-                "{n:,} frames from {interfaces} interfaces in {file}",
-                n=answer["frames"],
-                interfaces=answer["interfaces"],
+                "{frames} from {interfaces} in {file}",
+                frames=number_of("{n:,} frame", "{n:,} frames", answer["frames"]),
+                interfaces=number_of("{n} interface", "{n} interfaces", answer["interfaces"]),
                 file=capture,
             )
         )
@@ -196,6 +227,7 @@ class _Company:
     def __init__(self, started: sandbox.Started, master: int, show: Show) -> None:
         self.channel, self.master, self.show = started.channel, master, show
         self.until: float | None = None
+        self._settings: list[Any] | None = None  # our terminal's own, while it passes on all keys
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
@@ -221,13 +253,14 @@ class _Company:
         if self.master < 0:
             yield
             return
-        settings = termios.tcgetattr(0)
+        settings = self._settings = termios.tcgetattr(0)
         self._resize()
         before = signal.signal(signal.SIGWINCH, self._resize)
         try:
             tty.setraw(0)
             yield
         finally:
+            self._settings = None
             termios.tcsetattr(0, termios.TCSADRAIN, settings)
             signal.signal(signal.SIGWINCH, before)
 
@@ -266,9 +299,21 @@ class _Company:
             json.loads(data, object_hook=from_plain) if data else {"died": True}
         )
         if "note" in answer:
-            self.show(answer["note"])
+            self._note(answer["note"])
             return None
         return answer
+
+    def _note(self, text: str) -> None:
+        """Show a note, on lines of its own where the command is at our terminal."""
+        if self._settings is None:
+            self.show(text)
+            return
+        termios.tcsetattr(0, termios.TCSADRAIN, self._settings)
+        try:
+            os.write(2, b"\n" if os.isatty(2) else b"")
+            self.show(text)
+        finally:
+            tty.setraw(0, termios.TCSADRAIN)
 
 
 def _copy(source: int, target: int) -> bool:
@@ -346,6 +391,9 @@ class _Inside:
             recording = Capture(self.out, f"hoplab: {shlex.join(self.argv)}")
             os.close(self.out)
             watch = Watch(recording)
+        notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notes.bind(str(NOTES))
+        threading.Thread(target=self._pass_notes, args=(notes,), daemon=True).start()
         process = self._start(program, path)
         threading.Thread(target=self._signals, args=(process,), daemon=True).start()
         if daemons is not None:
@@ -363,6 +411,13 @@ class _Inside:
                 "problem": totals.problem,
             }
         return answer
+
+    def _pass_notes(self, notes: socket.socket) -> None:
+        """What `sitecustomize.py`, which knows no sentence of ours, found out in the command."""
+        while True:
+            missing = json.loads(notes.recv(LARGEST_MESSAGE))
+            with contextlib.suppress(OSError):
+                self._note(_no_controller(**missing))
 
     def _open_vswitch(self, logs: Path) -> switchd.Switchd | None:
         """Our own, or none, with a note, where this machine has none: there are other switches."""
@@ -432,6 +487,7 @@ class _Inside:
             "HOPLAB_DATAPATH": self.datapath,
             "HOPLAB_PROVIDED": str(OWN / "last"),
             "HOPLAB_FALLBACK": str(OWN / "fallback"),
+            "HOPLAB_NOTES": str(NOTES),
         }
 
         def join_terminal() -> None:
@@ -466,6 +522,25 @@ class _Inside:
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, json.loads(data)["signal"])
+
+
+def _no_controller(ip: str, port: int, command: str) -> Sentence:
+    """A remote controller is silent. command: what starts one in here, and the command again."""
+    if ip.startswith("127.") or ip == "localhost":
+        return say(
+            "no controller answers at {ip}:{port}; one outside is not reached from in here\n"
+            "  Next: start it in here: {command}",
+            ip=ip,
+            port=port,
+            command=command,
+        )
+    return say(
+        "no controller answers at {ip}:{port}; one outside is not reached from in here\n"
+        "  Next: start it in here, asked for at 127.0.0.1: {command}",
+        ip=ip,
+        port=port,
+        command=command,
+    )
 
 
 def _is_program(file: str) -> bool:

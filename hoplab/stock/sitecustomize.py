@@ -21,6 +21,7 @@ from __future__ import annotations  # for a Python of before 3.10
 
 import importlib.abc
 import importlib.machinery
+import json
 import os
 import re
 import select
@@ -90,7 +91,7 @@ _silent: list[tuple[str, int]] = []  # remote controllers that were told to be m
 
 
 def _await_remote(ip: str, port: int) -> None:
-    """Say on stderr, once, that nobody answers for a remote controller, as soon as that is known:
+    """Let `run.py` say, once, that nobody answers for a remote controller, when that is known:
     a program that could be one may still be loading."""
     began = time.monotonic()
     while True:
@@ -108,13 +109,14 @@ def _await_remote(ip: str, port: int) -> None:
     _silent.append((ip, port))
     listen = "" if port == 6653 else f"--ofp-tcp-listen-port {port} "
     inside = f"ryu-manager {listen}APP.py & {_command_line()}"
-    local = "" if ip.startswith("127.") or ip == "localhost" else ", asked for at 127.0.0.1"
-    sys.stderr.write(
-        f"\nhoplab: no controller answers at {ip}:{port}; one outside is not reached from in here\n"
-        f"  Next: start it in here{local}: hoplab run -- "
-        f"sh -c {shlex.quote(inside)}\n"
-    )
-    sys.stderr.flush()
+    missing = {
+        "ip": ip, "port": port, "command": f"hoplab run -- sh -c {shlex.quote(inside)}"
+    }  # fmt: skip
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notes:
+            notes.sendto(json.dumps(missing).encode(), os.environ["HOPLAB_NOTES"])
+    except (OSError, KeyError):
+        pass  # the machine of this command is ending
 
 
 def _command_line() -> str:

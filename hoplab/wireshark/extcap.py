@@ -25,11 +25,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hoplab import __version__
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
+
+if TYPE_CHECKING:
+    from hoplab.report.language import Language
 
 PREFIX, SSH = "hoplab:", "hoplab-ssh"
 PARENT = os.getppid()  # Wireshark
@@ -63,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             parser.print_help()
     except LabError as error:
-        sys.stderr.write(f"{error.message}\n{error.hint}\n")
+        tr = _spoken()
+        sys.stderr.write(f"{tr(error.message)}\n{tr(error.hint)}\n")
         sys.stderr.flush()
         if call.capture and call.fifo and not call.opened:
             with contextlib.suppress(LabError):  # Wireshark waits for it until it is opened
@@ -74,6 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return Exit.OK
 
 
+def _spoken() -> Language:
+    """The user's language: Wireshark passes its environment on."""
+    from hoplab.report.language import code_from, language
+
+    return language(code_from(os.environ))
+
+
 def _safe(text: str) -> str:
     """Text without the characters that the sentences of extcap are made of."""
     return "".join(" " if char in "{}=\n" else char for char in text)
@@ -81,10 +93,11 @@ def _safe(text: str) -> str:
 
 def interfaces() -> list[str]:
     """The list for Wireshark's first page."""
+    tr = _spoken()
     lines = [f"extcap {{version={__version__}}}{{help=https://www.wireshark.org/docs/man-pages}}"]
 
     def line(value: str, display: str) -> None:
-        lines.append(f"interface {{value={_safe(value)}}}{{display={_safe(display)}}}")
+        lines.append(f"interface {{value={_safe(value)}}}{{display={_safe(tr(display))}}}")
 
     for handle in labs.live():
         try:
@@ -92,15 +105,19 @@ def interfaces() -> list[str]:
         except LabError:
             continue  # it is just coming up
         name = handle.name
-        line(f"{PREFIX}{name}", f"hoplab {name}: all of the lab ({state['topology']})")
+        whole = say(
+            "hoplab {lab}: all of the lab ({topology})", lab=name, topology=state["topology"]
+        )
+        line(f"{PREFIX}{name}", whole)
         for interface in state["interfaces"]:
             label = interface["name"]
             peer = interface.get("peer")
-            way = f"{label} to {peer}" if peer else label
-            line(f"{PREFIX}{name}:{label}", f"hoplab {name}: {way}")
+            way = say("{port} to {port2}", port=label, port2=peer) if peer else label
+            line(f"{PREFIX}{name}:{label}", say("hoplab {lab}: {way}", lab=name, way=way))
         if state.get("controller"):
-            line(f"{PREFIX}{name}:openflow", f"hoplab {name}: switches and controller (OpenFlow)")
-    line(SSH, "hoplab on another machine, through ssh")
+            channel = say("hoplab {lab}: switches and controller (OpenFlow)", lab=name)
+            line(f"{PREFIX}{name}:openflow", channel)
+    line(SSH, term("hoplab on another machine, through ssh"))
     return lines
 
 
@@ -109,13 +126,26 @@ def configuration(interface: str) -> list[str]:
     if interface != SSH:
         return []
     fields = (
-        ("--ssh-host", "Machine", "USER@MACHINE, as for ssh; a key must let you in", "", True),
-        ("--ssh-lab", "Lab", "the lab's name; empty: the only one there is", "", False),
-        ("--ssh-hoplab", "hoplab there", "how to start hoplab on that machine", "hoplab", False),
+        (
+            "--ssh-host",
+            term("Machine"),
+            term("USER@MACHINE, as for ssh; a key must let you in"),
+            "",
+            True,
+        ),
+        ("--ssh-lab", term("Lab"), term("the lab's name; empty: the only one there is"), "", False),
+        (
+            "--ssh-hoplab",
+            term("hoplab there"),
+            term("how to start hoplab on that machine"),
+            "hoplab",
+            False,
+        ),
     )
+    tr = _spoken()
     return [
-        f"arg {{number={number}}}{{call={call}}}{{display={display}}}{{type=string}}"
-        f"{{tooltip={tip}}}{{default={default}}}{{required={str(required).lower()}}}"
+        f"arg {{number={number}}}{{call={call}}}{{display={_safe(tr(display))}}}{{type=string}}"
+        f"{{tooltip={_safe(tr(tip))}}}{{default={default}}}{{required={str(required).lower()}}}"
         for number, (call, display, tip, default, required) in enumerate(fields)
     ]
 
@@ -124,8 +154,8 @@ def ssh_command(host: str, lab: str, hoplab: str, expression: str) -> list[str]:
     """The command line that captures on another machine. Raises LabError."""
     if not host or host.startswith("-"):
         raise LabError(
-            "no machine is named to reach through ssh",
-            "set it by the wheel beside the interface: USER@MACHINE",
+            term("no machine is named to reach through ssh"),
+            term("set it by the wheel beside the interface: USER@MACHINE"),
             Exit.USAGE,
         )
     there = [*(shlex.split(hoplab) or ["hoplab"]), "capture", "-w", "-"]
@@ -155,7 +185,9 @@ def _open(path: str, wake: int) -> int | None:
         except OSError as error:
             if error.errno != errno.ENXIO:  # that nobody reads it yet: fifo(7)
                 raise LabError(
-                    f"{path} cannot be written: {error.strerror}", "", Exit.FAILED
+                    say("{output} cannot be written: {reason}", output=path, reason=error.strerror),
+                    "",
+                    Exit.FAILED,
                 ) from None
         else:
             os.set_blocking(fifo, True)
@@ -168,7 +200,7 @@ def _open(path: str, wake: int) -> int | None:
 def _capture(call: argparse.Namespace, wake: int) -> None:
     """Frames into the fifo until SIGTERM, or until Wireshark closes it."""
     if not call.fifo:
-        raise LabError("there is no --fifo to write to", "", Exit.USAGE)
+        raise LabError(term("there is no --fifo to write to"), "", Exit.USAGE)
     if call.extcap_interface == SSH:
         argv = ssh_command(call.ssh_host, call.ssh_lab, call.ssh_hoplab, call.extcap_capture_filter)
         fifo = _open(call.fifo, wake)
@@ -223,7 +255,11 @@ def _accompany(process: subprocess.Popen[bytes], wake: int, fifo: int) -> None:
     reader = select.poll()
     reader.register(fifo, select.POLLERR)
     if code not in (0, -signal.SIGTERM) and not reader.poll(0):
-        raise LabError(f"ssh ended with {code}", "try the same by hand in a terminal", Exit.FAILED)
+        raise LabError(
+            say("ssh ended with {code}", code=code),
+            term("try the same by hand in a terminal"),
+            Exit.FAILED,
+        )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,11 +92,12 @@ def script() -> str:
     )
 
 
-def wanted() -> dict[Path, tuple[str, int]]:
-    """Every file to put in place, with its text and mode."""
+def wanted(tr: Callable[[str], str] = str) -> dict[Path, tuple[str, int]]:
+    """Every file to put in place, with its text and mode. tr: makes of a term that of the
+    reader's language."""
     where = folders()
     files = {where.extcap / SCRIPT: (script(), 0o755)}
-    for name, text in profile.files().items():
+    for name, text in profile.files(tr).items():
         files[where.profile / name] = (text, 0o644)
     return files
 
@@ -106,9 +108,9 @@ def installed() -> bool:
     return any(Path(path).name == "preferences" and Path(path).is_file() for path in note["files"])
 
 
-def install() -> Done:
+def install(tr: Callable[[str], str] = str) -> Done:
     """Put everything in place. Raises LabError; nothing of another is overwritten."""
-    files = wanted()
+    files = wanted(tr)
     note = _read_note()
     for path in files:
         ours = str(path) in note["files"]
@@ -129,7 +131,7 @@ def install() -> Done:
             # Noted first: whatever happens now, `uninstall` knows of it.
             note["files"][str(path)] = hashlib.sha256(text.encode()).hexdigest()
             _write_note(note)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             path.chmod(mode)
     except OSError as error:
         raise LabError(

@@ -12,6 +12,10 @@ dfilter_buttons as "shown","label","filter","comment".
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from hoplab.sentences import term
+
 NAME = "hoplab"
 RECENT = "recent"  # what Wireshark itself writes anew when it ends
 
@@ -27,19 +31,19 @@ PREFERENCES = {
 
 # Title, what it shows, width in pixels: wide enough for a whole MAC address and the story's line.
 COLUMNS = (
-    ("No.", "%m", 55),
-    ("Time", "%t", 105),
-    ("Interface", "%Cus:frame.interface_name:0:R", 110),
-    ("Direction", "%Cus:frame.packet_flags_direction:0:R", 85),
-    ("MAC from", "%Cus:eth.src:0:R", 145),
-    ("MAC to", "%Cus:eth.dst:0:R", 145),
-    ("Source", "%s", 100),
-    ("Destination", "%d", 100),
+    (term("No."), "%m", 55),
+    (term("Time"), "%t", 105),
+    (term("Interface"), "%Cus:frame.interface_name:0:R", 110),
+    (term("Direction"), "%Cus:frame.packet_flags_direction:0:R", 85),
+    (term("MAC from"), "%Cus:eth.src:0:R", 145),
+    (term("MAC to"), "%Cus:eth.dst:0:R", 145),
+    (term("Source"), "%s", 100),
+    (term("Destination"), "%d", 100),
     ("TTL", "%Cus:ip.ttl or ipv6.hlim:0:R", 40),
-    ("Protocol", "%p", 75),
-    ("Length", "%L", 60),
-    ("Story", "%Cus:frame.comment:0:R", 480),
-    ("Info", "%i", 400),
+    (term("Protocol"), "%p", 75),
+    (term("Length"), "%L", 60),
+    (term("Story"), "%Cus:frame.comment:0:R", 480),
+    (term("Info"), "%i", 400),
 )
 
 # Name, display filter, background, foreground (red, green, blue; 0 to 255). The first that fits
@@ -48,38 +52,39 @@ COLUMNS = (
 COLOURS = (
     ("OpenFlow", 'frame.interface_name == "openflow"', (236, 236, 240), (90, 90, 105)),
     (
-        "Fault: refused or reported",
+        term("Fault: refused or reported"),
         "tcp.flags.reset == 1 || icmp.type == 3 || icmp.type == 11 || icmpv6.type in {1 .. 4}",
         (255, 214, 208),
         (130, 0, 0),
     ),
     (
-        "Step 1: ARP, neighbour discovery",
+        term("Step 1: ARP, neighbour discovery"),
         "arp || icmpv6.type in {133 .. 137}",
         (255, 243, 205),
         (80, 60, 0),
     ),
-    ("Step 2: DNS", "dns", (214, 234, 255), (0, 40, 100)),
-    ("Step 3: TCP handshake", "tcp.flags.syn == 1", (220, 245, 220), (0, 70, 20)),
-    ("Step 5: TCP close", "tcp.flags.fin == 1", (226, 226, 226), (40, 40, 40)),
-    ("Step 4: HTTP", "tcp.len > 0", (236, 222, 255), (60, 0, 110)),
-    ("TCP, nothing but ACK", "tcp", (246, 240, 255), (90, 60, 120)),
-    ("Ping", "icmp || icmpv6", (255, 228, 245), (110, 0, 70)),
+    (term("Step 2: DNS"), "dns", (214, 234, 255), (0, 40, 100)),
+    (term("Step 3: TCP handshake"), "tcp.flags.syn == 1", (220, 245, 220), (0, 70, 20)),
+    (term("Step 5: TCP close"), "tcp.flags.fin == 1", (226, 226, 226), (40, 40, 40)),
+    (term("Step 4: HTTP"), "tcp.len > 0", (236, 222, 255), (60, 0, 110)),
+    (term("TCP, nothing but ACK"), "tcp", (246, 240, 255), (90, 60, 120)),
+    (term("Ping"), "icmp || icmpv6", (255, 228, 245), (110, 0, 70)),
 )
 
+_ONCE = term("each frame once on each link")
 BUTTONS = (
-    ("no OpenFlow", 'frame.interface_name != "openflow"', "the lab's traffic alone"),
-    ("as sent", "frame.packet_flags_direction == 2", "each frame once on each link"),
-    ("as received", "frame.packet_flags_direction == 1", "each frame once on each link"),
+    (term("no OpenFlow"), 'frame.interface_name != "openflow"', term("the lab's traffic alone")),
+    (term("as sent"), "frame.packet_flags_direction == 2", _ONCE),
+    (term("as received"), "frame.packet_flags_direction == 1", _ONCE),
 )
 
 
-def files() -> dict[str, str]:
-    """The profile's files, by name."""
+def files(tr: Callable[[str], str] = str) -> dict[str, str]:
+    """The profile's files, by name. tr: makes of a term that of the reader's language."""
     return {
-        "preferences": _preferences(),
-        "colorfilters": _colours(),
-        "dfilter_buttons": _buttons(),
+        "preferences": _preferences(tr),
+        "colorfilters": _colours(tr),
+        "dfilter_buttons": _buttons(tr),
         RECENT: _recent(),
     }
 
@@ -93,8 +98,8 @@ def options() -> list[str]:
 _HEAD = "# Written by `hoplab wireshark install`; `hoplab wireshark uninstall` removes it.\n"
 
 
-def _preferences() -> str:
-    columns = ",\n\t".join(f'"{title}", "{form}"' for title, form, _ in COLUMNS)
+def _preferences(tr: Callable[[str], str]) -> str:
+    columns = ",\n\t".join(f'"{tr(title)}", "{form}"' for title, form, _ in COLUMNS)
     lines = [f"{name}: {value}" for name, value in PREFERENCES.items()]
     return _HEAD + f"gui.column.format: \n\t{columns}\n" + "\n".join(lines) + "\n"
 
@@ -105,23 +110,23 @@ def _recent() -> str:
     return f"{_HEAD}column.width: {widths}\n"
 
 
-def _colours() -> str:
+def _colours(tr: Callable[[str], str]) -> str:
     def colour(rgb: tuple[int, int, int]) -> str:
         return "[" + ",".join(str(value * 257) for value in rgb) + "]"
 
     lines = [
-        f"@{name}@{expression}@{colour(back)}{colour(front)}"
+        f"@{tr(name)}@{expression}@{colour(back)}{colour(front)}"
         for name, expression, back, front in COLOURS
     ]
     return _HEAD + "\n".join(lines) + "\n"
 
 
-def _buttons() -> str:
+def _buttons(tr: Callable[[str], str]) -> str:
     def text(value: str) -> str:
         return '"' + value.replace('"', "\\x22") + '"'
 
     lines = [
-        ",".join(text(word) for word in ("TRUE", label, expression, remark))
+        ",".join(text(word) for word in ("TRUE", tr(label), expression, tr(remark)))
         for label, expression, remark in BUTTONS
     ]
     return _HEAD + "\n".join(lines) + "\n"

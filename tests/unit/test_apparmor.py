@@ -79,6 +79,6 @@ def test_doctor_offers_it_before_the_setting_for_everybody(scripts: Path, instal
     assert not check.good
     if installed:
         assert check.fix == apparmor.install_line(scripts / "hoplab")
-        assert str(scripts / "hoplab") in check.found
+        assert str(scripts / "hoplab") in check.finding
     else:
         assert check.fix == sysctl

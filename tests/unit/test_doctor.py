@@ -52,7 +52,7 @@ def test_a_setting_that_refuses(machine: Setter, name: str) -> None:
     value, fix = CASES[name]
     machine({name: value})
     (refusal,) = refusals.find()
-    assert name in refusal.what and refusal.fix == f"sudo {fix}"
+    assert name in refusal.message and refusal.fix == f"sudo {fix}"
     error = refusals.refused(PermissionError(1, "Operation not permitted"))
     assert error.code == Exit.REFUSED
     assert name in error.message and fix in error.hint and "hoplab doctor" in error.hint
@@ -74,7 +74,7 @@ def test_root_is_not_kept_from_user_namespaces_that_it_does_not_need(machine: Se
 def test_tun(machine: Setter, tun: str, fix: str) -> None:
     machine({}, tun=tun)
     (refusal,) = refusals.find()
-    assert "tun" in refusal.what and fix in refusal.fix
+    assert "tun" in refusal.message and fix in refusal.fix
     assert list(refusals.find(tun=False)) == []
 
 
@@ -91,7 +91,8 @@ def test_an_unexplained_refusal_still_has_a_next_step(machine: Setter) -> None:
 
 def test_a_container_that_masks_proc_is_recognised(machine: Setter) -> None:
     machine({})
-    error = refusals.refused(OSError(1, "mount proc on /proc: Operation not permitted"))
+    step = "mount proc on /proc"
+    error = refusals.refused(OSError(1, f"{step}: Operation not permitted", step))
     assert "unmask=ALL" in error.hint and "systempaths=unconfined" in error.hint
 
 

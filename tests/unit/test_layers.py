@@ -105,7 +105,7 @@ KNOWS: dict[str, set[str]] = {
         "client", "service", "control", "openvswitch", "kernel", "capture", *_FILES,
     },
     "doctor": {"client", "openvswitch", "kernel", *_FILES},
-    "wireshark": {"client", "capture", "errors"},
+    "wireshark": {"client", "capture", "report", "errors"},
     "cli": {
         "client", "service", "openvswitch", "browser", "stock", "doctor", "wireshark",
         "report", "runs", "story", "follow", "capture", *_FILES,

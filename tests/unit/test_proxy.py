@@ -21,7 +21,9 @@ import pytest
 
 from hoplab import wait
 from hoplab.browser import host_sockets, proxy, tunnel
-from hoplab.browser.proxy import MAX_TUNNELS, Origin, Proxy, _with_links
+from hoplab.browser.carrier import MAX_TUNNELS
+from hoplab.browser.origins import Origin, with_links
+from hoplab.browser.proxy import Proxy
 from tests.conftest import need
 from tests.unit.test_apps_fetch import Script, answer
 
@@ -46,7 +48,7 @@ class Lab:
         return socket.create_connection(("127.0.0.1", self.script.port), timeout=10)
 
     def talk(self, raw: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.proxy.port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", self.proxy.names.port), timeout=10) as sock:
             sock.sendall(raw)
             sock.shutdown(socket.SHUT_WR)
             got = b""
@@ -92,9 +94,9 @@ def lab() -> Iterator[Lab]:
 
 
 def test_a_site_by_name(lab: Lab) -> None:
-    token, port = lab.proxy.token, lab.proxy.port
-    assert lab.proxy.url("http://www.a.lab/") == f"http://www.a.lab.{token}.localhost:{port}/"
-    got = lab.get(lab.proxy.outside(Origin("www.a.lab")))
+    token, port = lab.proxy.names.token, lab.proxy.names.port
+    assert lab.proxy.names.url("http://www.a.lab/") == f"http://www.a.lab.{token}.localhost:{port}/"
+    got = lab.get(lab.proxy.names.outside(Origin("www.a.lab")))
     head, _, body = got.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK") and f"Content-Length: {len(body)}".encode() in head
     here = f".{token}.localhost:{port}".encode()
@@ -104,7 +106,7 @@ def test_a_site_by_name(lab: Lab) -> None:
     assert b"Content-Security-Policy: default-src 'self' http://*" + here in head
     assert b"Referrer-Policy: same-origin" in head
     # What is no page passes as it is, and a label of its own names another port.
-    got = lab.get(lab.proxy.outside(Origin("10.80.0.80", 8080)), "/plain")
+    got = lab.get(lab.proxy.names.outside(Origin("10.80.0.80", 8080)), "/plain")
     assert got.endswith(LINKS)
     assert lab.asked == [("www.a.lab", 80), ("10.80.0.80", 8080)]
     wait.until(lambda: lab.said, "the request to be told of", within_s=10)
@@ -112,19 +114,20 @@ def test_a_site_by_name(lab: Lab) -> None:
 
 
 def test_redirects_and_cookies_stay_in_the_lab(lab: Lab) -> None:
-    got = lab.get(lab.proxy.outside(Origin("www.a.lab")), "/moved").decode()
-    assert f"Location: http://{lab.proxy.outside(Origin('www.b.lab'))}/?q=http://c.lab/" in got
+    got = lab.get(lab.proxy.names.outside(Origin("www.a.lab")), "/moved").decode()
+    elsewhere = lab.proxy.names.outside(Origin("www.b.lab"))
+    assert f"Location: http://{elsewhere}/?q=http://c.lab/" in got
     assert "Set-Cookie: a=b; Path=/\r\n" in got
 
 
 def test_chunks_are_passed_on_as_they_come(lab: Lab) -> None:
-    got = lab.get(lab.proxy.outside(Origin("a")), "/chunked")
+    got = lab.get(lab.proxy.names.outside(Origin("a")), "/chunked")
     assert b"Transfer-Encoding: chunked" in got and b"Strict-Transport" not in got
     assert got.endswith(b"\r\n\r\n5\r\nabcde\r\n0\r\n\r\n")
 
 
 def test_nobody_without_the_token(lab: Lab) -> None:
-    token, port = lab.proxy.token, lab.proxy.port
+    token, port = lab.proxy.names.token, lab.proxy.names.port
     for host in (
         f"127.0.0.1:{port}", f"localhost:{port}", f"www.a.lab.localhost:{port}", "evil.example",
         f"www.a.lab.{'0' * 16}.localhost:{port}", f"{token}.localhost:{port}",
@@ -141,18 +144,18 @@ def test_nobody_without_the_token(lab: Lab) -> None:
 
 def test_what_goes_wrong_is_a_page(lab: Lab) -> None:
     assert b"closed.lab port 80: Connection refused" in lab.get(
-        lab.proxy.outside(Origin("closed.lab"))
+        lab.proxy.names.outside(Origin("closed.lab"))
     )
-    assert lab.get(lab.proxy.outside(Origin("a")), "/silent").startswith(b"HTTP/1.1 502")
+    assert lab.get(lab.proxy.names.outside(Origin("a")), "/silent").startswith(b"HTTP/1.1 502")
     # Half a picture is half a picture: the browser must see that the rest is missing.
-    assert lab.get(lab.proxy.outside(Origin("a")), "/short").endswith(b"\r\n\r\nabc")
+    assert lab.get(lab.proxy.names.outside(Origin("a")), "/short").endswith(b"\r\n\r\nabc")
     assert lab.talk(b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
 def test_what_the_server_is_sent(lab: Lab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab.script.port = listener.getsockname()[1]
-        host = lab.proxy.outside(Origin("www.a.lab"))
+        host = lab.proxy.names.outside(Origin("www.a.lab"))
         raw = (
             f"POST /form HTTP/1.1\r\nHost: {host}\r\nReferer: http://{host}/page\r\n"
             "Accept-Encoding: gzip\r\nConnection: x-secret\r\nX-Secret: 1\r\nCookie: a=b\r\n"
@@ -175,7 +178,7 @@ def test_what_the_server_is_sent(lab: Lab) -> None:
 
 
 def test_as_a_proxy_for_curl(lab: Lab) -> None:
-    command = [need("curl"), "-sS", "--max-time", "20", "-x", lab.proxy.as_proxy]
+    command = [need("curl"), "-sS", "--max-time", "20", "-x", lab.proxy.names.as_proxy]
     urls = ["http://www.a.lab/plain", "http://www.b.lab:8080/plain"]
     out = subprocess.run([*command, *urls], capture_output=True, timeout=30, check=True).stdout
     assert out == LINKS * 2  # nothing is rewritten
@@ -186,7 +189,7 @@ def test_as_a_proxy_for_curl(lab: Lab) -> None:
 
 
 def test_one_connection_of_the_browser_uses_one_of_the_lab(lab: Lab) -> None:
-    host = lab.proxy.outside(Origin("a"))
+    host = lab.proxy.names.outside(Origin("a"))
     raw = f"GET /plain HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 3
     assert lab.talk(raw).count(b"200 OK") == 3
     assert len(lab.asked) == 1
@@ -196,7 +199,7 @@ def test_a_kept_connection_that_has_closed_meanwhile(lab: Lab) -> None:
     """A GET is sent again on a new one. What must not be sent twice has one of its own at once."""
     lab.script.answers |= {"/once": answer(b"once"), "/buy": answer(b"bought")}
     lab.script.then_closes.add("/once")
-    host = lab.proxy.outside(Origin("a"))
+    host = lab.proxy.names.outside(Origin("a"))
     get = f"GET /once HTTP/1.1\r\nHost: {host}\r\n\r\n"
     post = f"POST /buy HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\nabc"
     told = lab.talk((get + get + post).encode())
@@ -206,7 +209,7 @@ def test_a_kept_connection_that_has_closed_meanwhile(lab: Lab) -> None:
 
 def test_a_post_is_never_sent_twice(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 9110, 9.2.2: not where the server closes, and not where it takes long."""
-    host = lab.proxy.outside(Origin("a"))
+    host = lab.proxy.names.outside(Origin("a"))
     get = f"GET /plain HTTP/1.1\r\nHost: {host}\r\n\r\n"
     post = f"POST /silent HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\nabc"
     assert b" 502 " in lab.talk((get + post).encode())
@@ -217,14 +220,14 @@ def test_too_many_connections_are_no_end(lab: Lab, monkeypatch: pytest.MonkeyPat
     """Anybody on the machine may open some; whoever has the token is served again afterwards."""
     places = threading.BoundedSemaphore(2)
     monkeypatch.setattr(lab.proxy, "_places", places)
-    idle = [socket.create_connection(("127.0.0.1", lab.proxy.port)) for _ in range(2)]
+    idle = [socket.create_connection(("127.0.0.1", lab.proxy.names.port)) for _ in range(2)]
     wait.until(lambda: places._value == 0, "both to be taken", within_s=10)
-    with socket.create_connection(("127.0.0.1", lab.proxy.port), timeout=10) as third:
+    with socket.create_connection(("127.0.0.1", lab.proxy.names.port), timeout=10) as third:
         assert third.recv(1) == b""
     for one in idle:
         one.close()
     wait.until(lambda: places._value == 2, "the places to be free", within_s=10)
-    assert b"200 OK" in lab.get(lab.proxy.outside(Origin("a")))
+    assert b"200 OK" in lab.get(lab.proxy.names.outside(Origin("a")))
     wait.until(lambda: places._value == 2, "the last to leave", within_s=10)
 
 
@@ -241,7 +244,7 @@ def test_no_more_descriptors_is_no_end(lab: Lab, monkeypatch: pytest.MonkeyPatch
             return getattr(real, name)
 
     monkeypatch.setattr(lab.proxy, "_listener", Full())
-    host = lab.proxy.outside(Origin("a"))
+    host = lab.proxy.names.outside(Origin("a"))
     for _ in range(3):  # the first may be taken by the real one
         assert b"200 OK" in lab.get(host)
     assert faults == []
@@ -264,9 +267,9 @@ def test_links_of_every_kind() -> None:
         (b'<meta content="0; url=http://a.lab/">', b'<meta content="0; url=http://[a.lab:80]/">'),
         (b"<a href='ftp://a.lab/'>", b"<a href='ftp://a.lab/'>"),
     ):
-        assert _with_links(text, outside) == turned
-    assert _with_links(b"src=//a.lab/x", outside, secure=True) == b"src=http://[a.lab:443s]/x"
-    assert _with_links(b"http://a.lab/", outside, secure=True) == b"http://[a.lab:80]/"
+        assert with_links(text, outside) == turned
+    assert with_links(b"src=//a.lab/x", outside, secure=True) == b"src=http://[a.lab:443s]/x"
+    assert with_links(b"http://a.lab/", outside, secure=True) == b"http://[a.lab:80]/"
 
 
 def test_the_gate_hands_out_connected_sockets() -> None:
@@ -294,16 +297,16 @@ def test_the_gate_hands_out_connected_sockets() -> None:
 
 
 def test_https_sites_by_name(lab: Lab) -> None:
-    token, port = lab.proxy.token, lab.proxy.port
+    token, port = lab.proxy.names.token, lab.proxy.names.port
     secure = f"www.a.lab.s443.{token}.localhost:{port}"
-    assert lab.proxy.url("https://www.a.lab") == f"http://{secure}/"
-    assert lab.proxy.url("https://www.a.lab:8443/x?y") == (
+    assert lab.proxy.names.url("https://www.a.lab") == f"http://{secure}/"
+    assert lab.proxy.names.url("https://www.a.lab:8443/x?y") == (
         f"http://www.a.lab.s8443.{token}.localhost:{port}/x?y"
     )
-    assert lab.proxy.url("https://a:80/").startswith("http://a.s80.")
+    assert lab.proxy.names.url("https://a:80/").startswith("http://a.s80.")
     for url in ("ftp://a/", "https://a:b/", "https:///", "https://[::1]/"):
         with pytest.raises(ValueError, match=re.escape(url)):
-            lab.proxy.url(url)
+            lab.proxy.names.url(url)
     # What is asked, where it goes, and what the server is told about who asks.
     got = lab.get(secure, "/", f"Origin: http://{secure}")
     assert got.startswith(b"HTTP/1.1 200 OK") and lab.secure == ["www.a.lab"]
@@ -315,7 +318,7 @@ def test_https_sites_by_name(lab: Lab) -> None:
     assert lab.said[0].startswith("GET https://www.a.lab/ 200")
     # A name that ends as a label of ours does is no label.
     for origin in (Origin("www.p80"), Origin("x.s443", 443, True), Origin("a.s1", 80)):
-        assert lab.proxy.inside(lab.proxy.outside(origin).rpartition(":")[0]) == origin
+        assert lab.proxy.names.inside(lab.proxy.names.outside(origin).rpartition(":")[0]) == origin
 
 
 class Inside(threading.Thread):
@@ -433,8 +436,8 @@ def echo_websocket(conn: socket.socket) -> str:
 
 def upgrade(lab: Lab, origin: Origin, more: str = "") -> tuple[socket.socket, bytes, bytes]:
     """A browser's side of the handshake: (connection, head of the answer, what came after it)."""
-    host = lab.proxy.outside(origin)
-    sock = socket.create_connection(("127.0.0.1", lab.proxy.port), timeout=10)
+    host = lab.proxy.names.outside(origin)
+    sock = socket.create_connection(("127.0.0.1", lab.proxy.names.port), timeout=10)
     sock.sendall(
         (
             f"GET /chat HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive, Upgrade\r\n"
@@ -497,13 +500,13 @@ def test_an_upgrade_that_nobody_wants(lab: Lab) -> None:
         assert head.startswith(b"HTTP/1.1 200 OK") and exactly(sock, 7, got) == b"no chat"
     # A 101 that was not asked for.
     lab.script.answers["/x"] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc"
-    assert lab.get(lab.proxy.outside(Origin("a")), "/x").startswith(b"HTTP/1.1 502")
+    assert lab.get(lab.proxy.names.outside(Origin("a")), "/x").startswith(b"HTTP/1.1 502")
 
 
 def test_tunnels_are_limited(lab: Lab) -> None:
     for _ in range(MAX_TUNNELS):
         assert lab.proxy.tunnels.acquire(blocking=False)
-    token = base64.b64encode(f"hoplab:{lab.proxy.token}".encode()).decode()
+    token = base64.b64encode(f"hoplab:{lab.proxy.names.token}".encode()).decode()
     raw = f"CONNECT a.lab:443 HTTP/1.1\r\nProxy-Authorization: Basic {token}\r\n\r\n"
     # CONNECT without a Host is refused as any HTTP/1.1 request would be.
     assert lab.talk(raw.encode()).startswith(b"HTTP/1.1 400")
@@ -590,7 +593,7 @@ def test_the_usual_port_or_a_free_one_or_the_one_that_is_asked_for(
         taken = other.getsockname()[1]
         monkeypatch.setattr(proxy, "PORT", taken)
         one = Proxy(lambda *where: other)
-        assert one.port != taken
+        assert one.names.port != taken
         one.close()
         with pytest.raises(OSError, match="already in use"):
             Proxy(lambda *where: other, port=taken)

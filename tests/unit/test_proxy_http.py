@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from hoplab.browser.carrier import MAX_BODY
 from hoplab.browser.http_peer import MAX_HEAD
-from hoplab.browser.proxy import MAX_BODY, Origin
+from hoplab.browser.origins import Origin
 from hoplab.cli import verbs_open
 from hoplab.errors import LabError
 from tests.unit.test_apps_fetch import Script, answer
@@ -27,7 +28,7 @@ def lab() -> Iterator[Lab]:
 
 
 def host(lab: Lab) -> str:
-    return lab.proxy.outside(Origin("www.a.lab"))
+    return lab.proxy.names.outside(Origin("www.a.lab"))
 
 
 ASKED: list[tuple[bytes, int]] = [
@@ -56,7 +57,7 @@ ASKED: list[tuple[bytes, int]] = [
 @pytest.mark.parametrize(("raw", "status"), ASKED)
 def test_what_a_browser_may_say(lab: Lab, raw: bytes, status: int) -> None:
     said = raw.replace(b"HERE", host(lab).encode())
-    with socket.create_connection(("127.0.0.1", lab.proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", lab.proxy.names.port), timeout=10) as sock:
         sock.sendall(said)
         sock.shutdown(socket.SHUT_WR)
         head = sock.recv(4096)
@@ -116,7 +117,7 @@ def test_a_cookies_domain_is_cut_out_and_no_blank_is_left(lab: Lab) -> None:
 def test_a_browser_that_waits_for_a_word_before_it_sends_its_body(lab: Lab) -> None:
     lab.script.answers["/form"] = answer(b"done", b"text/plain")
     head = f"POST /form HTTP/1.1\r\nHost: {host(lab)}\r\nExpect: 100-continue\r\n"
-    with socket.create_connection(("127.0.0.1", lab.proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", lab.proxy.names.port), timeout=10) as sock:
         sock.sendall(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n".encode())
         assert sock.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"ab")
@@ -127,7 +128,7 @@ def test_a_browser_that_waits_for_a_word_before_it_sends_its_body(lab: Lab) -> N
 
 
 def test_a_body_that_is_too_large(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hoplab.browser.proxy.MAX_BODY", 10)
+    monkeypatch.setattr("hoplab.browser.carrier.MAX_BODY", 10)
     raw = f"POST / HTTP/1.1\r\nHost: {host(lab)}\r\nContent-Length: {MAX_BODY}\r\n\r\n{'x' * 99}"
     assert lab.talk(raw.encode()).startswith(b"HTTP/1.1 413 ")
     assert lab.script.heads == []

@@ -58,7 +58,7 @@ def test_leftover_interfaces(machine: Machine) -> None:
     for name in ("s1-eth1", "h12-eth0"):
         put(machine.root / "sys/class/net" / name)
     note = found(machine)["leftovers of Mininet"]
-    assert "2 interfaces" in note.found and "File exists" in note.found
+    assert "2 interfaces" in note.finding and "File exists" in note.finding
     assert note.fix.startswith("for i in h12-eth0 s1-eth1; do sudo ip link delete")
 
 
@@ -86,7 +86,7 @@ assert reported.leftover_interfaces(reported.Machine()) is None, "not gone"
 def test_a_database_without_a_switch(machine: Machine) -> None:
     put(machine.root / "run/openvswitch/db.sock")
     note = found(machine)["the machine's Open vSwitch"]
-    assert "wait for ever" in note.found and "restart openvswitch-switch" in note.fix
+    assert "wait for ever" in note.finding and "restart openvswitch-switch" in note.fix
     put(machine.root / "run/openvswitch/ovs-vswitchd.pid", "77\n")
     assert found(machine) == {}  # hidepid: we see not even process 1
     put(machine.root / "proc/1/comm", "systemd\n")
@@ -101,14 +101,14 @@ def test_bridges_of_others(machine: Machine) -> None:
     put(machine.root / "proc/77/comm", "ovs-vswitchd\n")
     put(machine.root / "usr/bin/ovs-vsctl", "#!/bin/sh\necho br-office; echo br-lab\n", 0o755)
     note = found(machine)["other people's bridges"]
-    assert "br-office, br-lab" in note.found and note.fix.startswith("hoplab down --all")
+    assert "br-office, br-lab" in note.finding and note.fix.startswith("hoplab down --all")
 
 
 @pytest.mark.parametrize("port", [6653, 6633])
 def test_somebody_has_the_controllers_port(machine: Machine, port: int) -> None:
     put(machine.root / "proc/net/tcp6", tcp(port, "0A"))
     note = found(machine)["the OpenFlow port"]
-    assert f"running on port {port}" in note.found and f"sport = :{port}" in note.fix
+    assert f"running on port {port}" in note.finding and f"sport = :{port}" in note.fix
 
 
 def test_a_listening_port_is_read_as_the_kernel_writes_it() -> None:
@@ -127,14 +127,15 @@ def test_sudo_does_not_find_it(machine: Machine) -> None:
     (machine.root / "usr/bin/mn").unlink()
     put(machine.root / "home/me/bin/mn", mode=0o755)
     note = found(machine)["sudo's path"]
-    assert "sudo: mn: command not found" in note.found and note.fix.startswith("sudo /home/me/bin")
+    assert "sudo: mn: command not found" in note.finding
+    assert note.fix.startswith("sudo /home/me/bin")
 
 
 def test_ryus_own_launcher(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_faults.metadata, "version", lambda name: "0.41.3")
     put(machine.prefix / "bin/ryu-manager", "from ryu.cmd.manager import main\n")
     note = found(machine)["ryu-manager"]
-    assert "ALREADY_HANDLED" in note.found and "hoplab.control.ryu_main" in note.fix
+    assert "ALREADY_HANDLED" in note.finding and "hoplab.control.ryu_main" in note.fix
     monkeypatch.setattr(known_faults.metadata, "version", lambda name: "0.30.2")
     assert found(machine) == {}
     monkeypatch.setattr(known_faults.metadata, "version", lambda name: "0.41.3")
@@ -151,18 +152,18 @@ def test_an_environment_that_does_not_see_mininet(
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     monkeypatch.setattr(checks.sys, "prefix", str(tmp_path))
     put(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
-    told = {check.what: check for check in checks._modules()}
+    told = {check.subject: check for check in checks._modules()}
     mininet = told["Python's mininet"]
-    assert "does not look at the distribution's packages" in mininet.found
+    assert "does not look at the distribution's packages" in mininet.finding
     assert not mininet.good and mininet.fix == shlex.quote(str(ROOT / "scripts" / "install.sh"))
-    assert "get_script_args" in told["Python's ryu"].found
+    assert "get_script_args" in told["Python's ryu"].finding
     monkeypatch.setattr(checks.content, "installer", lambda: "")  # as from a wheel
     fixes = [check.fix for check in checks._modules()][1:]
     assert fixes[0] == "sudo apt-get install mininet" and "setuptools<68" in fixes[1]
     assert fixes[3] == f"{shlex.quote(sys.executable)} -m pip install dnspython"
     put(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = true\n")
     assert "does not look" not in next(
-        check.found for check in checks._modules() if check.what == "Python's mininet"
+        check.finding for check in checks._modules() if check.subject == "Python's mininet"
     )
 
 
@@ -172,8 +173,8 @@ def test_a_program_for_another_processor(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mnexec").write_bytes(header)
     (tmp_path / "mnexec").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    told = {check.what: check for check in checks._programs()}
-    assert "cannot be started: Exec format error" in told["mnexec"].found
+    told = {check.subject: check for check in checks._programs()}
+    assert "cannot be started: Exec format error" in told["mnexec"].finding
     assert told["mnexec"].fix == "sudo apt-get install mininet --reinstall"
     assert told["bash"].good
 
@@ -186,7 +187,7 @@ ping, path = sys.argv[1:]
 os.setxattr(ping, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
 assert ctypes.CDLL(None).prctl(24, 13, 0, 0, 0) == 0
 os.environ["PATH"] = path
-print(next(check for check in doctor._programs() if check.what == "ping"))
+print(next(check for check in doctor._programs() if check.subject == "ping"))
 """
 
 
@@ -237,7 +238,7 @@ def test_what_the_trial_sandbox_meets(name: str, monkeypatch: pytest.MonkeyPatch
         pytest.skip("this machine refuses a sandbox to you")
     broken, good, fix = TRIALS[name]
     broken(monkeypatch)
-    told = {check.what: check for check in checks._machine()}
+    told = {check.subject: check for check in checks._machine()}
     assert told["a trial sandbox"].good
     assert told[name].good is good and fix in told[name].fix
     assert not {checks.VETH, checks.OFFLOADS} & set(told) - {name}
