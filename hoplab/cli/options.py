@@ -69,6 +69,7 @@ def add_verb(
     parser.add_argument(
         "--debug", action="store_true", help=term("show the traceback when something goes wrong")
     )
+    add_lang(parser)
     return parser
 
 
@@ -85,10 +86,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_lang(parser: argparse.ArgumentParser) -> None:
+    """It may stand before the verb and behind it: unset, it leaves what has been set before."""
     parser.add_argument(
         "--lang",
         choices=languages(),
-        help=term("language of the story (default: from your locale)"),
+        default=argparse.SUPPRESS,
+        help=term("language of all that is printed (default: HOPLAB_LANG, or your locale)"),
     )
 
 
@@ -167,7 +170,6 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         help=term("for the command, in seconds"),
     )
     parser.add_argument("--down", action="store_true", help=term("end the lab afterwards"))
-    add_lang(parser)
     add_json(parser)
 
 

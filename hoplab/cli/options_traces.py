@@ -8,7 +8,6 @@ from typing import Any
 
 from hoplab.cli.options import (
     add_json,
-    add_lang,
     add_name,
     add_recording,
     add_site,
@@ -160,7 +159,6 @@ def add_report(verbs: Any) -> None:
     form = p.add_mutually_exclusive_group()
     form.add_argument("--svg", action="store_true", help=term("only the pictures, in one SVG file"))
     form.add_argument("--md", action="store_true", help=term("Markdown with Mermaid diagrams"))
-    add_lang(p)
     add_json(p)
 
 

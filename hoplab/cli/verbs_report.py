@@ -21,7 +21,7 @@ def report(arguments: argparse.Namespace) -> int:
     form = "svg" if arguments.svg else "markdown" if arguments.md else "html"
     folders = _folders(arguments)
     # A report is a file in UTF-8: it takes every language, whatever the terminal does.
-    tr = language(arguments.lang or code_from(os.environ))
+    tr = language(getattr(arguments, "lang", None) or code_from(os.environ))
     text = _made([runs.reopen(folder) for folder in folders], form, tr)
     if arguments.output == "-":
         sys.stdout.buffer.write(text.encode())

@@ -266,7 +266,7 @@ class _Lab:
         from hoplab.client import recording
 
         with output.Progress(self.quiet) as progress:
-            progress("capturing")
+            progress(term("capturing"))
             if show:
                 progress.done()  # the screen is the command's now
             self.run = recording.record(

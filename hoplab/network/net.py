@@ -82,12 +82,12 @@ class Network(mininet.net.Mininet):
             self.batch.flush()
         except LabError as error:
             if file is not None and error.code == Exit.BAD_INPUT:
-                error.message = f"{file}: {error.message}"
+                error.message = say("{file}: {reason}", file=str(file), reason=error.message)
             raise
         except Exception as error:
             if file is None or not topofile.own_frames(file, error):
                 raise
-            hint = "mend the line; it was reached while the network was built"
+            hint = term("mend the line; it was reached while the network was built")
             raise topofile.blame(file, error, hint) from error
 
     def _check_datapath_ids(self) -> None:

@@ -40,12 +40,15 @@ def controller_decision(
     missed = tables.missed(arrival.in_port, arrival.data, asked.table)
     verdict: str = ""
     wait_ms = None
+    ports: tuple[str, ...] = ()
     if answer is not None:
         wait_ms = (answer.t_ns - question.t_ns) / 1e6
         verdict = verdict_words(wiring, arrival.node, answer.message)
+        ports = answer.message.ports
     reaction = _reaction(answer, asked, verdict, wait_ms, len(flows))
     if answer is not None and _about_another(answer.message, asked):
         verdict = say("another frame to {verdict}", verdict=verdict)
+        ports = ()
     flow = tables.asking(asked)
     return Decision(
         node=arrival.node,
@@ -62,6 +65,7 @@ def controller_decision(
         flow=flow_words(flow) if flow is not None else "",
         installed=tuple(installed_words(wiring, arrival.node, message) for message in flows),
         missed=missed,
+        ports=ports,
     )  # fmt: skip
 
 

@@ -170,5 +170,7 @@ def _perhaps_asked(
                 "of them is not known",
                 node=arrival.node,
             )
-            return Decision(arrival.node, arrival.leg, "unknown", text, term("flood"))
+            return Decision(
+                arrival.node, arrival.leg, "unknown", text, term("flood"), ports=("FLOOD",)
+            )
     return decision

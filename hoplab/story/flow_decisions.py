@@ -22,6 +22,8 @@ from hoplab.story.flow_tables import Flow, FlowTables
 from hoplab.story.openflow_words import flow_words, ports_words
 from hoplab.story.records import Decision
 
+_FLOOD = ("FLOOD",)
+
 
 def flow_decision(
     wiring: Wiring, arrival: Arrival, tables: FlowTables, state: ChannelState
@@ -46,7 +48,7 @@ def flow_decision(
             "controller, which is not read here",
             switch=node, version=unread,
         )  # fmt: skip
-        return Decision(node, leg, "unknown", text, term("flood"))
+        return Decision(node, leg, "unknown", text, term("flood"), ports=_FLOOD)
     return _flooded(wiring, arrival, tables, node in state.missing)
 
 
@@ -57,7 +59,7 @@ def _flooded(wiring: Wiring, arrival: Arrival, tables: FlowTables, missing: bool
     flow = tables.decide(arrival.in_port, arrival.data, arrival.t_ns)
     if flow is not None and (flow.floods or _does(wiring, arrival, flow)):
         text = _by_flow(wiring, node, flow, tables.whole)
-        return Decision(node, leg, "flow", text, term("flood"), flow=flow_words(flow))
+        return Decision(node, leg, "flow", text, term("flood"), flow=flow_words(flow), ports=_FLOOD)
     # A flow that floods whatever comes would have taken the frames that it had no flow for.
     if tables.changed or tables.whole or missing:
         text = say(
@@ -65,13 +67,13 @@ def _flooded(wiring: Wiring, arrival: Arrival, tables: FlowTables, missing: bool
             "floods this",
             switch=node,
         )
-        return Decision(node, leg, "unknown", text, term("flood"))
+        return Decision(node, leg, "unknown", text, term("flood"), ports=_FLOOD)
     text = say(
         "{switch} did not ask the controller: a flow floods this, most likely one from before the "
         "capture",
         switch=node,
     )
-    return Decision(node, leg, "flow", text, term("flood"))
+    return Decision(node, leg, "flow", text, term("flood"), ports=_FLOOD)
 
 
 def _by_flow(wiring: Wiring, node: str, flow: Flow, certain: bool) -> Sentence:

@@ -202,10 +202,11 @@ class Decision:
     flooded it by a flow it had, 'unknown' if that flow is not known, 'nobody' if the controller was
     gone. answer: 'flood',
     'port 2 (s1-eth2)', 'drop', 'handed over' (a probe, which needs none), "" for none.
-    wait_ms: from question to answer. packet_in, packet_out: frame numbers, 0 for none.
-    flow: the flow that asked, or that flooded, "" if it is not known. installed: what the
-    controller put in because of this frame, in words. missed: what became of the flow that would
-    have taken it, "" if there was none.
+    ports: where the frame itself was to go, as OpenFlow says it ('2', 'FLOOD', 'TABLE'); none where
+    the answer was about another frame. wait_ms: from question to answer. packet_in, packet_out:
+    frame numbers, 0 for none. flow: the flow that asked, or that flooded, "" if it is not known.
+    installed: what the controller put in because of this frame, in words. missed: what became of
+    the flow that would have taken it, "" if there was none.
     """
 
     node: str
@@ -219,6 +220,7 @@ class Decision:
     flow: str = ""
     installed: tuple[str, ...] = ()
     missed: str = ""
+    ports: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

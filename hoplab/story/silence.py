@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Container, Iterable, Iterator
 
 from hoplab import circles
+from hoplab.decode.openflow import FLOODING
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.story.records import Trip
 
@@ -89,11 +90,11 @@ def meant_for(wiring: Wiring, trip: Trip, interface: str) -> bool | None:
         return True  # a computer sends what it has to send
     decisions = [decision for decision in trip.decisions if decision.node == node]
     if decisions:
-        answer = decisions[-1].answer
-        if "look in the tables again" in answer:
+        ordered = decisions[-1].ports
+        if "TABLE" in ordered:  # what the tables said then is not known
             return None
-        everywhere = ("flood", "all ports", "NORMAL", f"({interface})")
-        return not answer.startswith("another frame") and any(to in answer for to in everywhere)
+        meant = {*FLOODING, str(wiring.interfaces[port].extra.get("port"))}
+        return not meant.isdisjoint(ordered)
     # A flood that leaves out one port leaves it out because its link is down.
     return True if any(leg.tail == node for leg in trip.legs) else None
 

@@ -81,6 +81,30 @@ def test_data_is_english_with_its_templates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "lang"),
+    [
+        ("--lang zh ls", "zh"),
+        ("ls --lang zh", "zh"),
+        ("--lang en down --lang=zh", "zh"),
+        ("--lang zh exec h1 -- x --lang en", "zh"),
+        ("ls", None),
+    ],
+)
+def test_the_language_stands_before_the_verb_or_behind_it(words: str, lang: str | None) -> None:
+    assert getattr(build_parser().parse_args(words.split()), "lang", None) == lang
+
+
+def test_every_verb_speaks_the_language_that_is_asked_for(tmp_path: Path) -> None:
+    words = ("swap", "--name", "nothing", "hub")
+    settings = {"LANG": "C.UTF-8", "XDG_STATE_HOME": str(tmp_path)}
+    before = hoplab("--lang", "zh", *words, **settings)
+    behind = hoplab(*words, "--lang", "zh", **settings)
+    assert before.stderr == behind.stderr != hoplab(*words, **settings).stderr
+    assert "没有" in before.stderr and before.returncode == Exit.NO_SUCH
+    assert hoplab("--lang", "zh", "--help", **settings).stdout == hoplab("--help").stdout
+
+
+@pytest.mark.parametrize(
     ("settings", "spoken"),
     [
         ({}, "en"),
