@@ -23,7 +23,7 @@ from hoplab.cli.verbs_trace import _Lab, _wished_url
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
-from hoplab.story.titles import clean
+from hoplab.story.wire_text import clean
 
 if TYPE_CHECKING:
     from hoplab.browser.proxy import Proxy

@@ -17,7 +17,7 @@ from hoplab.decode import dns as wire_dns
 from hoplab.decode import http as wire_http
 from hoplab.decode import packet as wire
 from hoplab.sentences import listed, number_of, say, term
-from hoplab.story.titles import clean
+from hoplab.story.wire_text import clean
 
 
 class Field(NamedTuple):

@@ -15,12 +15,8 @@ from hoplab.report import numbers, phrases
 from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import arrange
-from hoplab.report.page import (
-    MOST_PACKETS,
-    MOST_ROWS,
-    MOST_STEPS,
-    where,
-)
+from hoplab.report.page import MOST_PACKETS, MOST_STEPS, where
+from hoplab.report.page_step import MOST_ROWS
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run

@@ -11,8 +11,9 @@ from hoplab.report.phrases import capture_told
 from hoplab.runs import Run
 from hoplab.sentences import Sentence, listed, say, term
 from hoplab.story import costs, same_start
+from hoplab.story.queue_losses import queue_loss
 from hoplab.story.records import LinkCount, Story, Summary
-from hoplab.story.titles import count_kind, queue_loss
+from hoplab.story.titles import count_kind
 
 BAR = 220.0
 HOLLOW = term("The hollow end of a bar: frames that nobody at that link needed.")

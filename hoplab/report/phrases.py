@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from hoplab.sentences import Sentence, Together, listed, number_of, say, term, together
+from hoplab.story.capture_quality import capture_faults, capture_remarks
 from hoplab.story.records import Health, Setting, Story, Trip
-from hoplab.story.titles import capture_faults, capture_remarks
 
 LEGEND = term(
     "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "

@@ -12,8 +12,10 @@ from hoplab.report import phrases
 from hoplab.report.cells import cells, ljust, rjust
 from hoplab.report.lines import Page
 from hoplab.sentences import Listing, listed, number_of, say, term
+from hoplab.story.capture_quality import capture_faults, capture_remarks
+from hoplab.story.queue_losses import queue_loss
 from hoplab.story.records import QueueLoss, Summary
-from hoplab.story.titles import capture_faults, capture_remarks, count_kind, queue_loss
+from hoplab.story.titles import count_kind
 
 QUEUES_MOST = 2  # of which each has a sentence of its own
 

@@ -27,9 +27,9 @@ from hoplab.decode.packet import Packet
 from hoplab.sentences import Sentence, say, term
 from hoplab.story.claims import add_claim_notes, find_claims
 from hoplab.story.destinations import probes
+from hoplab.story.dns_titles import dns_refers, dns_result
 from hoplab.story.places import Places
 from hoplab.story.records import Trip
-from hoplab.story.titles import dns_refers, dns_result
 
 ASKS_MAC = ("arp-request", "nd-solicitation")
 MAX_WAIT_NS = 10_000_000_000  # a packet is held for at most about three ARP tries, a second each

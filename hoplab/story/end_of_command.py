@@ -15,7 +15,9 @@ from collections.abc import Sequence
 
 from hoplab.sentences import listed, number_of, say, together
 from hoplab.story.causes import ASKS_MAC, Lookup, claims
-from hoplab.story.end_of_connection import begun_in_capture, end_of_connections
+from hoplab.story.counts import times
+from hoplab.story.end_of_connection import begun_in_capture
+from hoplab.story.end_of_connections import end_of_connections
 from hoplab.story.end_of_datagrams import ends_of_datagrams
 from hoplab.story.end_of_lookup import end_of_lookup, failed_lookups
 from hoplab.story.end_of_packet import arp_in_vain, unanswered_arp
@@ -25,7 +27,6 @@ from hoplab.story.records import Outcome, Trip
 from hoplab.story.routes import find_routes
 from hoplab.story.steps import Facts
 from hoplab.story.talks import before
-from hoplab.story.titles import times
 
 # What a machine sends by itself, whatever command runs on it.
 _BACKGROUND = ("mld", "nd-router", "lldp", "other")

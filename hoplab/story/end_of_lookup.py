@@ -14,7 +14,7 @@ from hoplab.story.causes import Lookup
 from hoplab.story.end_of_packet import answer_lost, arp_in_vain, no_answer, unanswered_arp
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
-from hoplab.story.titles import clean
+from hoplab.story.wire_text import clean
 
 _MOST_NAMES = 3
 _LONGEST_NAME = 60

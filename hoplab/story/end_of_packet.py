@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from hoplab.sentences import Sentence, listed, say, together
 from hoplab.story.astray import last_networks
 from hoplab.story.causes import ASKS_MAC, claims, short
+from hoplab.story.counts import packet_numbers, times
 from hoplab.story.records import Outcome, Trip
-from hoplab.story.remarks import numbers
 from hoplab.story.silence import meant_for, node_at, silent_link
 from hoplab.story.steps import Facts
-from hoplab.story.titles import times
 
 _ANSWERS_MAC = ("arp-reply", "nd-advertisement")
 
@@ -129,7 +128,7 @@ def _asked_in_vain(facts: Facts, tries: Sequence[Trip]) -> tuple[Sentence, list[
         "asker": last.sender,
         "times": times(len(tries)),
         "ip": last.dst,
-        "packets": numbers([question.number for question in tries]),
+        "packets": packet_numbers([question.number for question in tries]),
     }
     replies = _lost_replies(facts, tries)
     if not replies:

@@ -19,7 +19,7 @@ from enum import Enum, auto
 
 from hoplab.decode import http as wire_http
 from hoplab.decode.http import HttpStart
-from hoplab.story.titles import clean
+from hoplab.story.wire_text import clean
 
 CLIENT, SERVER = 0, 1
 

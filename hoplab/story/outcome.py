@@ -28,7 +28,7 @@ from hoplab.story.end_of_fetch import end_of_fetch
 from hoplab.story.exit_status import WORDS, ExitStatus
 from hoplab.story.records import Outcome, Request
 from hoplab.story.steps import Facts
-from hoplab.story.titles import clean
+from hoplab.story.wire_text import clean
 
 # Codes of ends that a frame shows, so that they hold whatever else the capture missed.
 _SHOWN = frozenset(

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import say, term
 from hoplab.story.causes import ASKS_MAC, Lookup, first_parts
+from hoplab.story.counts import byte_count
 from hoplab.story.records import Mapping, Step, Trip
 from hoplab.story.tcp import Connection, Secured
-from hoplab.story.titles import byte_count, clean
+from hoplab.story.wire_text import clean
 
 LESSON = ("arp", "dns", "handshake", "http", "close")
 

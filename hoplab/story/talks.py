@@ -15,10 +15,11 @@ from collections.abc import Sequence
 
 from hoplab.decode.greeting import SMTP_OR_FTP, of_client, of_server, shown
 from hoplab.sentences import Sentence, listed, number_of, say, term, together
+from hoplab.story.counts import byte_count
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
 from hoplab.story.tcp import Connection, Side
-from hoplab.story.titles import byte_count, clean
+from hoplab.story.wire_text import clean
 
 # Names of protocols that are words.
 _PROTOCOLS = {SMTP_OR_FTP: term("SMTP or FTP")}

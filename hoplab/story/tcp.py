@@ -28,10 +28,12 @@ from hoplab.decode import tls
 from hoplab.decode.http import HttpStart
 from hoplab.decode.packet import Tcp
 from hoplab.sentences import say, term
+from hoplab.story.counts import byte_count
+from hoplab.story.dns_titles import dns_title
 from hoplab.story.http_messages import CLIENT, SERVER, Dialogue, Sending
 from hoplab.story.http_messages import Exchange as Exchange
 from hoplab.story.records import Trip
-from hoplab.story.titles import byte_count, clean, dns_title
+from hoplab.story.wire_text import clean
 
 End = tuple[str, int]
 _start = attrgetter("start")

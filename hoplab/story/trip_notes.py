@@ -13,11 +13,11 @@ from collections import Counter
 from hoplab.follow.model import Doubt, Hop, Origin
 from hoplab.sentences import Sentence, listed, say
 from hoplab.story.copies import Copies
+from hoplab.story.counts import times
 from hoplab.story.coverage import Evidence
 from hoplab.story.end_of_copy import no_copy
 from hoplab.story.places import Places
 from hoplab.story.records import Leg
-from hoplab.story.titles import times
 
 
 def under_way_at_start(early: bool, leg: Leg) -> list[str]:

@@ -16,9 +16,10 @@ from hoplab.decode import dns as wire_dns
 from hoplab.follow.follow import follow
 from hoplab.report.as_json import to_dict
 from hoplab.report.terminal import DETAILS, render
+from hoplab.story.dns_titles import dns_result
 from hoplab.story.records import Request, Step, Story, Trip
 from hoplab.story.tell import tell
-from hoplab.story.titles import clean, dns_result
+from hoplab.story.wire_text import clean
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, START_NS, WEB, Playground, Talk, wire_up
