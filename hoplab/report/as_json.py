@@ -46,6 +46,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     could not be told; `untold` names that."""
     request = story.request
     trips, steps = [], []
+    steps_of_trips = story.steps_of_trips()
     kept = {trip.number for trip in story.trips}
     if storming(story.trips):
         kept = firsts(story.trips, STORM_KEPT_OF_EACH, STORM_KEPT)
@@ -53,7 +54,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     for trip in story.trips:
         if trip.number in kept:
             with faults.part(say("packet #{packet} in JSON", packet=trip.number)):
-                trips.append(_trip(trip))
+                trips.append(_trip(trip, steps_of_trips.get(trip.number, -1)))
     for step in story.steps:
         with faults.part(say("the step {step} in JSON", step=step.key)):
             steps.append(_step(step, kept))
@@ -137,7 +138,8 @@ def _step(step: Step, kept: set[int]) -> dict[str, Any]:
     }
 
 
-def _trip(trip: Trip) -> dict[str, Any]:
+def _trip(trip: Trip, step: int) -> dict[str, Any]:
+    """step: its place among the steps, -1 for none."""
     eth = trip.packet.eth
     return {
         "number": trip.number,
@@ -146,7 +148,7 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "arrived_ns": trip.arrived_ns,
         "kind": trip.kind,
         "title": trip.title,
-        "step": trip.step,
+        "step": step,
         "sender": trip.sender,
         "target": trip.target,
         "src": trip.src,
@@ -154,9 +156,9 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "src_mac": eth.src if eth else "",
         "dst_mac": eth.dst if eth else "",
         "length": trip.length,
-        "path": trip.path,
-        "fan": trip.fan,
-        "delivered": trip.delivered,
+        "path": list(trip.path),
+        "fan": list(trip.fan),
+        "delivered": list(trip.delivered),
         "ignored": [{"node": copy.node, "by": copy.by, "leg": copy.leg} for copy in trip.ignored],
         "switches": [
             {
@@ -173,9 +175,9 @@ def _trip(trip: Trip) -> dict[str, Any]:
         "lost": [leg.index for leg in trip.lost],
         "ended": trip.ended,
         "cause": trip.cause,
-        "causes": trip.causes,
+        "causes": list(trip.causes),
         "answered_by": trip.answered_by or None,
-        "notes": trip.notes,
+        "notes": list(trip.notes),
         **({"under_way": True} if trip.under_way else {}),
         **({"proved": True} if trip.proved else {}),
         **({"storm": _storm(trip.storm)} if trip.storm is not None else {}),

@@ -16,9 +16,9 @@ from hoplab.story.conversation import ChannelMessage
 from hoplab.story.records import Trip
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, frozen=True, eq=False)
 class Arrival:
-    """A frame that came to a switch."""
+    """A frame that came to a switch. question: the packet-in about it, once it is found."""
 
     t_ns: int
     node: str

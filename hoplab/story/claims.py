@@ -18,7 +18,7 @@ opinion on who ought to have the address, the questions' own pairs (`causes.py`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -166,6 +166,18 @@ def _disputed(trips: Iterable[Trip], wiring: Wiring) -> set[str]:
     }  # fmt: skip
 
 
+def is_disputed(address: str, trips: Iterable[Trip], wiring: Wiring) -> bool:
+    """By these packets more than one card claimed the address, or one that is not the lab's
+    choice."""
+    return address in _disputed(trips, wiring)
+
+
+def claimed(trip: Trip) -> str:
+    """The address that the packet's sender says it has, "" if it says so of none."""
+    claim = _claim(trip)
+    return claim[0] if claim is not None else ""
+
+
 def _heard(trip: Trip, wiring: Wiring) -> set[str]:
     """The interfaces of hosts and routers that it reached before any router passed it on."""
     near: set[int] = set()
@@ -201,12 +213,12 @@ def _conflict(holder: _Holder, rival: _Holder) -> bool:
     return (first.claims or later.claims) and first.used_ns > later.first.t_ns
 
 
-def add_claim_notes(trips: Sequence[Trip], claims: Claims, begun_ns: int | None) -> None:
+def claim_notes(claims: Claims, begun_ns: int | None) -> Iterator[tuple[int, str, str]]:
     """At the first claim of each card but the first one who else claims it; and what was not asked.
+    Each with the packet's number and the address.
 
     begun_ns: when the capture began, None if it may have missed a question all the same.
     """
-    by_number = {trip.number: trip for trip in trips}
     for conflict in claims.conflicts:
         node, mac = conflict.cards[0]
         for number in conflict.proof[1:]:
@@ -214,10 +226,11 @@ def add_claim_notes(trips: Sequence[Trip], claims: Claims, begun_ns: int | None)
                 "{node} ({mac}) claims {ip} too (#{packet})",
                 node=node, mac=mac, ip=conflict.address, packet=conflict.proof[0],
             )  # fmt: skip
-            by_number[number].notes.append(note)
+            yield number, conflict.address, note
     for trip in claims.unasked:
         if begun_ns is not None and trip.t_ns - begun_ns > QUICK_NS:
-            trip.notes.append(say("nobody whom it reached had asked for it"))
+            address = claimed(trip) or trip.packet.src
+            yield trip.number, address, say("nobody whom it reached had asked for it")
 
 
 def headlines(conflict: Conflict, trips: Iterable[Trip]) -> list[str]:

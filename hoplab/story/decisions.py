@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hoplab.follow.model import Journey
@@ -52,15 +53,28 @@ class DecisionSource(Protocol):
         """
 
 
-def add_decisions(
+@dataclass(slots=True)
+class Decisions:
+    """What switches decided. switches: at the other end of the channel's connections, as far as
+    they are known. by_packet: the decisions about each packet, by its number."""
+
+    switches: dict[Connection, str]
+    by_packet: dict[int, list[Decision]] = field(default_factory=dict)
+
+    def about(self, number: int) -> tuple[Decision, ...]:
+        """The decisions about that packet."""
+        return tuple(self.by_packet.get(number, ()))
+
+
+def find_decisions(
     wiring: Wiring,
     journeys: Sequence[Journey],
     trips: Sequence[Trip],
     messages: Sequence[ChannelMessage],
     source: DecisionSource | None = None,
-) -> dict[Connection, str]:
-    """Fills in `Trip.decisions`; `messages` may be nothing at all, which is telling too. Gives the
-    switches of the connections, as far as they are known. source: who knows better, if anybody."""
+) -> Decisions:
+    """What switches decided about all these packets; `messages` may be nothing at all, which is
+    telling too. source: who knows better, if anybody."""
     arrivals = [
         arrival
         for journey, trip in zip(journeys, trips, strict=True)
@@ -76,23 +90,22 @@ def decide(
     state: ChannelState | None = None,
     now_ns: int | None = None,
     source: DecisionSource | None = None,
-) -> dict[Connection, str]:
-    """Adds to `Trip.decisions` of these arrivals what `messages` tells of them, and what `source`
-    knows better; the switches of the connections, as far as they are known.
+) -> Decisions:
+    """What `messages` tells of these arrivals, and what `source` knows better.
 
     now_ns: what is not answered by then may still be; None if there is nothing more to come.
     """
-    arrivals = sorted(arrivals, key=time_of)
-    channel = ChannelDecisions(wiring, arrivals, messages, state, now_ns)
-    for arrival in arrivals:
+    channel = ChannelDecisions(wiring, sorted(arrivals, key=time_of), messages, state, now_ns)
+    decisions = Decisions(channel.switches)
+    for arrival in channel.arrivals:
         decision = channel.decision(arrival)
         if channel.waits_for_answer(arrival, decision):
             continue
         if source is not None:
             decision = source.decision(arrival, decision)
         if decision is not None:
-            arrival.trip.decisions.append(decision)
-    return channel.switches
+            decisions.by_packet.setdefault(arrival.trip.number, []).append(decision)
+    return decisions
 
 
 class ChannelDecisions:
@@ -111,7 +124,7 @@ class ChannelDecisions:
         self._wiring, self._messages, self._now_ns = wiring, messages, now_ns
         self._state = state = state.copy() if state is not None else ChannelState()
         state.switches |= switches_of(wiring, messages)
-        join_questions(arrivals, messages, state.switches)
+        self.arrivals = join_questions(arrivals, messages, state.switches)
         for heard in messages:
             state.note_version(heard)
             state.note_question(heard)

@@ -6,7 +6,7 @@ renderers), and who prints this.
 
 >>> faults = Faults()
 >>> with faults.part(term("why packets came")):
-...     lookups = find_causes(places, trips)
+...     relations, lookups = find_causes(places, trips)
 >>> for line in faults.lines():
 ...     print(line)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hoplab.sentences import number_of, say
-from hoplab.story.records import Remark, Step, Trip
+from hoplab.story.records import Proof, Remark, Step, Way
 from hoplab.story.tcp import Connection, Side
 
 # Remarks that say that something did not happen because no frame shows it.
@@ -22,11 +22,12 @@ _ABSENT = frozenset(
 )  # fmt: skip
 
 
-def prove_arrivals(connections: Sequence[Connection], trips: Sequence[Trip]) -> None:
-    """Marks segments as arrived that were not seen to, where the other side acknowledged their
-    bytes (RFC 9293, 3.4; RFC 2018 for SACK). Of a segment that was sent twice that proves nothing:
-    either may have come."""
-    by_number = {trip.number: trip for trip in trips}
+def prove_arrivals(connections: Sequence[Connection], ways: Sequence[Way]) -> dict[int, Proof]:
+    """Of segments that were not seen to arrive the proof that they did, by number, where the other
+    side acknowledged their bytes (RFC 9293, 3.4; RFC 2018 for SACK). Of a segment that was sent
+    twice that proves nothing: either may have come."""
+    by_number = {way.number: way for way in ways}
+    proofs: dict[int, Proof] = {}
     for connection in connections:
         repeated = set(connection.again)
         repeated.update(first for firsts in connection.again.values() for first in firsts)
@@ -38,60 +39,57 @@ def prove_arrivals(connections: Sequence[Connection], trips: Sequence[Trip]) -> 
                 for ack in _acknowledged(by_number[number], side)
             ]
             for number in connection.trips:
-                trip = by_number[number]
-                if number not in repeated and trip.doubt and not trip.delivered:
-                    _prove(trip, side, peer, acks)
+                way = by_number[number]
+                if number not in repeated and way.doubt and not way.delivered:
+                    proof = _prove(way, side, peer, acks)
+                    if proof is not None:
+                        proofs[number] = proof
+    return proofs
 
 
-_Ack = tuple[int, int, Trip]  # the bytes from, up to and without; and who says so
+_Ack = tuple[int, int, Way]  # the bytes from, up to and without; and who says so
 
 
-def _from(trip: Trip, side: Side) -> bool:
-    tcp = trip.packet.tcp
-    return tcp is not None and (trip.packet.src, tcp.sport) in side.ends
+def _from(way: Way, side: Side) -> bool:
+    tcp = way.packet.tcp
+    return tcp is not None and (way.packet.src, tcp.sport) in side.ends
 
 
-def _acknowledged(trip: Trip, side: Side) -> Iterator[_Ack]:
+def _acknowledged(way: Way, side: Side) -> Iterator[_Ack]:
     """What a segment acknowledges of that side's bytes."""
-    tcp = trip.packet.tcp
+    tcp = way.packet.tcp
     assert tcp is not None, "only segments are in a connection"
     if not tcp.ack_flag:
         return
     upto = side.relative(tcp.ack)
     if upto is not None:
-        yield 0, upto, trip
+        yield 0, upto, way
     for left, right in tcp.sack:
         start, end = side.relative(left), side.relative(right)
         if start is not None and end is not None:
-            yield start, end, trip
+            yield start, end, way
 
 
-def _prove(trip: Trip, side: Side, peer: Side, acks: list[_Ack]) -> None:
-    tcp = trip.packet.tcp
-    if tcp is None or not _from(trip, side):
-        return
+def _prove(way: Way, side: Side, peer: Side, acks: list[_Ack]) -> Proof | None:
+    tcp = way.packet.tcp
+    if tcp is None or not _from(way, side):
+        return None
     start = side.relative(tcp.seq)
     size = tcp.payload_length + tcp.syn + tcp.fin
     if start is None or not size:
-        return
-    proof = next(
-        (ack for first, upto, ack in acks if first <= start and start + size <= upto), None
-    )
-    if proof is None:
-        return
-    trip.proved = True
-    trip.delivered = [peer.node]
-    trip.notes = [note for note in trip.notes if note != trip.doubt]
-    trip.notes.append(
-        say(
-            "not seen to arrive, but it did: {node} acknowledged it (#{packet})",
-            node=peer.node,
-            packet=proof.number,
-        )
-    )
+        return None
+    ack = next((ack for first, upto, ack in acks if first <= start and start + size <= upto), None)
+    if ack is None:
+        return None
     for sending in side.sent:
-        if sending.trip == trip.number and not sending.arrived_ns:
-            sending.arrived_ns = proof.t_ns
+        if sending.trip == way.number and not sending.arrived_ns:
+            sending.arrived_ns = ack.t_ns
+    note = say(
+        "not seen to arrive, but it did: {node} acknowledged it (#{packet})",
+        node=peer.node,
+        packet=ack.number,
+    )
+    return Proof(peer.node, note)
 
 
 def hedge_remarks(steps: Sequence[Step], missed: int) -> None:

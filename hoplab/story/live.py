@@ -2,8 +2,9 @@
 """The story while it happens: packets told as soon as they seem complete, and why they came.
 
 What lives here: when to tell a packet, and when to tell more of it. What must not: clocks (the
-caller says what time it is), sockets, layout, and any rule of its own about causes: packets of the
-last seconds are put in relation by what tells the finished story too.
+caller says what time it is), sockets, layout, and any rule of its own: records of packets are made
+by what makes those of the finished story too, each once, and again only where a packet has come
+further or another one has shown something of it.
 
 Nobody can know that a packet is at its end: a router may hold it for seconds while it asks by ARP.
 So a packet is told when it has not moved for QUIET_NS; if it moves again, it is told once more, as
@@ -27,7 +28,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 
 from hoplab.capture.observation import Observation
@@ -37,15 +37,15 @@ from hoplab.follow.model import Hop, Journey
 from hoplab.follow.tree import last_seen
 from hoplab.follow.wiring import Wiring
 from hoplab.story.arrivals import Arrival, arrivals_of
-from hoplab.story.causes import find_causes
+from hoplab.story.causes import Causes
 from hoplab.story.channel_state import ChannelState
 from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import decide
 from hoplab.story.places import Places
-from hoplab.story.records import Decision, QueueLoss, Trip
+from hoplab.story.records import UNRELATED, Decision, QueueLoss, Relation, Segment, Trip, Way
 from hoplab.story.tcp import Connections
-from hoplab.story.trips import tell_trip
+from hoplab.story.trips import tell_way
 
 QUIET_NS = 300 * MILLISECOND
 NUMBER_NS = QUIET_NS // 2
@@ -76,7 +76,7 @@ class _Shown:
     """What a reader has read of a packet."""
 
     last_ns: int = 0
-    causes: list[int] = field(default_factory=list)
+    causes: tuple[int, ...] = ()
     cause: str = ""
     decisions: set[tuple[str, int]] = field(default_factory=set)
     notes: set[str] = field(default_factory=set)
@@ -85,23 +85,28 @@ class _Shown:
 
 @dataclass(slots=True, eq=False)
 class _Packet:
-    """A packet. last_ns: when it was last seen to move, as far as `trip` knows; 0: it is not told
-    yet. again_ns: when it is told though it does not rest. hurry: that has come.
-
-    own: the cause that TCP found, and the notes of the packet alone. arrivals: at switches.
-    sure: it can go no further.
+    """A packet, and the records of it. last_ns: when it was last seen to move, as far as `way`
+    knows; 0: it is not told yet. again_ns: when it is told though it does not rest. hurry: that
+    has come. arrivals: at switches. sure: it can go no further.
     """
 
     journey: Journey
     again_ns: int
     last_ns: int = 0
     hurry: bool = False
-    trip: Trip | None = None
-    tcp_notes: list[str] = field(default_factory=list)
-    own: tuple[str, list[int], list[str]] = ("", [], [])
+    way: Way | None = None
+    segment: Segment | None = None
+    relation: Relation = UNRELATED
+    decisions: tuple[Decision, ...] = ()
     arrivals: list[Arrival] = field(default_factory=list)
     sure: bool = False
     shown: _Shown | None = None
+
+    @property
+    def trip(self) -> Trip:
+        """All records as one."""
+        assert self.way is not None, "only what has a way is told"
+        return Trip(self.way, self.segment, None, self.relation, self.decisions)
 
 
 class Live:
@@ -119,6 +124,8 @@ class Live:
         self._connections = Connections()
         self._by_root: dict[int, _Packet] = {}  # by id of the first hop, which it keeps alive
         self._recent: deque[_Packet] = deque()  # by number
+        self._by_number: dict[int, _Packet] = {}  # those
+        self._causes = Causes(self._places)  # until the first packet tells when it all began
         self._changed: dict[int, _Packet] = {}  # by number; not all of it has been told
         self._started_ns = 0
         self._listener = Listener()
@@ -199,40 +206,37 @@ class Live:
 
     def _number(self, root: Hop) -> _Packet:
         self.packets += 1
-        self._started_ns = self._started_ns or root.t_ns
+        if not self._started_ns:
+            self._started_ns = root.t_ns
+            self._causes = Causes(self._places, begun_ns=root.t_ns)
         packet = _Packet(Journey(self.packets, root), root.t_ns + PATIENCE_NS)
         self._by_root[id(root)] = packet
         self._recent.append(packet)
+        self._by_number[packet.journey.number] = packet
         return packet
 
     def _tell(self, packet: _Packet) -> None:
-        before = packet.trip
-        if before is None:
-            self._places.learn([packet.journey])
-        trip = packet.trip = tell_trip(
+        """Makes the record of the packet's way, and hands it to whoever makes others by it."""
+        first = packet.way is None
+        if first:
+            self._causes.moved(self._places.learn([packet.journey]))
+        way = packet.way = tell_way(
             self._places, packet.journey, self._started_ns, self._evidence
         )
-        alone = len(trip.notes)
-        if before is None:
-            self._connections.add(trip)
-            packet.tcp_notes = trip.notes[alone:]
-        else:  # a segment is placed once
-            trip.kind, trip.title = before.kind, before.title
-            trip.cause, trip.causes = packet.own[:2]
-            trip.notes += packet.tcp_notes
-        packet.own = trip.cause, list(trip.causes), list(trip.notes)
-        packet.arrivals = (
-            list(arrivals_of(self._wiring, packet.journey, trip)) if self.channel else []
-        )
-        if before is not None:
-            _keep(before, trip)
+        if first:  # a segment is placed once
+            packet.segment = self._connections.add(way)
+        trip = packet.trip
+        if trip.number in self._by_number:
+            self._causes.put(trip)
+            if self.channel:
+                packet.arrivals = list(arrivals_of(self._wiring, packet.journey, trip))
         self._changed[trip.number] = packet
         self._stale = True
 
     def _settle(self, packet: _Packet) -> None:
         """It goes no further. Whose an address is may have shown only since it was told."""
         packet.sure = True
-        if packet.trip is not None and packet.trip.ended:
+        if packet.way is not None and packet.way.ended:
             self._tell(packet)
 
     def _forget(self, now_ns: int) -> None:
@@ -243,6 +247,9 @@ class Live:
             packet = recent.popleft()
             past += packet.arrivals
             packet.arrivals = []
+            number = packet.journey.number
+            del self._by_number[number]
+            self._causes.forget(number)
         if recent:
             limit = max(limit, recent[0].journey.root.t_ns)
         over = []
@@ -251,45 +258,39 @@ class Live:
         self._state.learn(self._wiring, over, past)
 
     def _relate(self, now_ns: int | None) -> None:
-        """Finds the causes among the recent packets, as the finished story does among all."""
+        """What the recent packets tell of each other, as far as it has changed."""
         self._stale = False
-        trips, arrivals = [], []
-        before = []
-        for packet in self._recent:
-            trip = packet.trip
-            if trip is None:
-                continue
-            before.append((packet, trip, copy(trip)))
-            cause, causes, notes = packet.own
-            trip.cause, trip.causes, trip.notes = cause, list(causes), list(notes)
-            trip.answered_by, trip.decisions = 0, []
-            trips.append(trip)
-            arrivals += packet.arrivals
-            for arrival in packet.arrivals:
-                arrival.question = None
-        find_causes(self._places, trips, now_ns, self._started_ns)
+        for number, relation in self._causes.update(now_ns).items():
+            packet = self._by_number[number]
+            relation = _kept(packet.relation, relation)
+            if relation != packet.relation:
+                packet.relation = relation
+                self._changed[number] = packet
         if self.channel:
-            # A question may be about a packet that has no number yet, and none of those before it.
-            messages = [
-                message
-                for message in self._heard
-                if now_ns is None or message.t_ns < now_ns - NUMBER_NS or not message.up
-            ]
-            decide(self._wiring, arrivals, messages, self._state, now_ns)
-        for packet, trip, old in before:
-            # What was known stays known, though the packet that showed it is out of the window.
-            _keep(old, trip)
-            trip.notes += [note for note in old.notes if note not in trip.notes]
-            now = (trip.cause, trip.decisions, trip.notes)
-            if now != (old.cause, old.decisions, old.notes):
-                self._changed[trip.number] = packet
+            self._decide(now_ns)
+
+    def _decide(self, now_ns: int | None) -> None:
+        """What switches decided about the recent packets, all of them: each answer and each flow is
+        told of one question."""
+        # A question may be about a packet that has no number yet, and none of those before it.
+        messages = [
+            message
+            for message in self._heard
+            if now_ns is None or message.t_ns < now_ns - NUMBER_NS or not message.up
+        ]
+        arrivals = [arrival for packet in self._recent for arrival in packet.arrivals]
+        found = decide(self._wiring, arrivals, messages, self._state, now_ns)
+        for number in found.by_packet:
+            packet, decisions = self._by_number[number], found.about(number)
+            if decisions != packet.decisions:
+                packet.decisions = decisions
+                self._changed[number] = packet
 
     def _news(self, now_ns: int, *, final: bool) -> list[News]:
         out = []
         for number in sorted(self._changed):
             packet = self._changed[number]
             trip = packet.trip
-            assert trip is not None, "only what was told can have changed"
             shown = packet.shown or _Shown()
             moved = packet.last_ns > shown.last_ns
             if moved and not final and not packet.hurry and now_ns - packet.last_ns < QUIET_NS:
@@ -342,9 +343,14 @@ def _name(decision: Decision) -> tuple[str, int]:
     return decision.node, decision.packet_in
 
 
-def _keep(before: Trip, trip: Trip) -> None:
-    """What other packets have shown of a packet stays true when it has come further."""
-    trip.cause = trip.cause or before.cause
-    trip.causes = trip.causes or before.causes
-    trip.answered_by = trip.answered_by or before.answered_by
-    trip.decisions = trip.decisions or before.decisions
+def _kept(before: Relation, now: Relation) -> Relation:
+    """What was known stays known, though the packet that showed it is out of the window."""
+    if before is UNRELATED:
+        return now
+    older = tuple(note for note in before.notes if note not in now.notes)
+    return Relation(
+        now.cause or before.cause,
+        now.causes or before.causes,
+        now.answered_by or before.answered_by,
+        now.notes + older,
+    )

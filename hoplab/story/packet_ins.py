@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from hoplab.decode.openflow import NO_BUFFER, Match, Message
 from hoplab.story.arrivals import Arrival, time_of
@@ -34,8 +35,10 @@ LLDP = b"\x88\xcc"  # IEEE 802.1AB
 
 def join_questions(
     arrivals: Sequence[Arrival], messages: Sequence[ChannelMessage], switches: dict[Connection, str]
-) -> None:
-    """Fills in `Arrival.question`, and the switches of connections that did not say."""
+) -> list[Arrival]:
+    """The arrivals, each with the question about it. Fills in the switches of connections that did
+    not say."""
+    questions: dict[Arrival, ChannelMessage] = {}
     by_bytes: dict[bytes, list[Arrival]] = {}
     for arrival in arrivals:
         by_bytes.setdefault(arrival.data[:FIRST_BYTES], []).append(arrival)
@@ -44,17 +47,26 @@ def join_questions(
         if asked.kind != "packet-in" or not asked.data:
             continue
         node = switches.get(question.connection)
-        fitting = _fitting(by_bytes.get(asked.data[:FIRST_BYTES], []), question, node)
+        fitting = _fitting(by_bytes.get(asked.data[:FIRST_BYTES], []), question, node, questions)
         if node is None and len({arrival.node for arrival in fitting}) == 1:
             switches[question.connection] = fitting[0].node
         if fitting:
-            fitting[0].question = question
+            questions[fitting[0]] = question
+    return [
+        replace(arrival, question=questions[arrival]) if arrival in questions else arrival
+        for arrival in arrivals
+    ]
 
 
-def _fitting(same: Sequence[Arrival], question: ChannelMessage, node: str | None) -> list[Arrival]:
+def _fitting(
+    same: Sequence[Arrival],
+    question: ChannelMessage,
+    node: str | None,
+    questions: Mapping[Arrival, ChannelMessage],
+) -> list[Arrival]:
     """The arrivals that a question may be about, the newest first; of a switch that is known no
     more than that one, since in a storm there may be very many. same: those whose bytes begin
-    alike, in order of time."""
+    alike, in order of time. questions: those that have been asked about already."""
     asked = question.message
     fitting: list[Arrival] = []
     place = bisect_right(same, question.t_ns + SLACK_NS, key=time_of)
@@ -62,7 +74,7 @@ def _fitting(same: Sequence[Arrival], question: ChannelMessage, node: str | None
         place -= 1
         arrival = same[place]
         if (
-            arrival.question is None
+            arrival not in questions
             and (node is None or arrival.node == node)
             and (arrival.in_port is None or arrival.in_port == asked.in_port)
             and same_frame(arrival.data, asked.data)

@@ -30,16 +30,19 @@ class Places:
             for node in wiring.nodes
         }
 
-    def learn(self, journeys: Iterable[Journey]) -> None:
+    def learn(self, journeys: Iterable[Journey]) -> set[str]:
         """Take addresses that the wiring does not know (given later, link-local) from the frames
         of the nodes that use them; and those that have moved, or that a second node has, from ARP
-        and from answers, which only come from who has an address."""
+        and from answers, which only come from who has an address. Gives those whose owner is
+        another one by that."""
+        moved: set[str] = set()
         for journey in journeys:
             hop = journey.root
             if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
                 continue
             packet, node = wire.decode(hop.data), self.node(hop.tail)
             source = packet.src
+            before = self.owner(source)
             if packet.eth is not None:
                 self._macs[packet.eth.src] = node
             self._used.add((source, node))
@@ -47,6 +50,9 @@ class Places:
                 self._claims.setdefault(source, {})[node] = None
             if source not in ("", "0.0.0.0", "::") and not self.owner(source):
                 self.extra_ips[source] = node
+            if self.owner(source) != before:
+                moved.add(source)
+        return moved
 
     def node(self, port: int | None) -> str:
         """The node of a port, "" for none."""

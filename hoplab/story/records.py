@@ -7,7 +7,8 @@ rule about protocols (`trips.py`, `tcp.py`, `steps.py`), any layout (`hoplab.rep
 The words:
 - A *frame* lives on one link. It is a `Leg` here.
 - A *trip* is one packet from the node that made it to every node that got it, in a new frame on
-  every link. Its number is the journey's number.
+  every link. Its number is the journey's number. Each analysis says what it has to say of a packet
+  in a record of its own, which nobody changes; a `Trip` is those records, read as one.
 - A *step* gathers the trips that do one thing of the lesson: resolve the name, shake hands, ….
 - A *remark* says how the real frames differ from the textbook, or why they came.
 """
@@ -223,11 +224,11 @@ class Decision:
     ports: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Trip:
-    """One packet, told.
+@dataclass(slots=True, frozen=True)
+class Way:
+    """What one packet's journey alone tells of it; `trips.py` makes it, once.
 
-    kind: a stable word such as 'arp-request', 'dns-question', 'tcp-syn', 'http-response'.
+    kind: a stable word such as 'arp-request', 'dns-question', 'tcp', 'icmp-echo-reply'.
     title: one line for a reader.
     sender: the node that made it. target: the node it is for, "" if nobody has that address.
     path: node names from the sender on: to the target, or as far as the packet got.
@@ -236,16 +237,12 @@ class Trip:
     ended: "" if it arrived, else one sentence on where it ended. fate: "" if it arrived, else what
     became of the copy that came furthest: 'lost', 'stopped', 'stuck', 'cut' or 'ignored'.
     unreached: the node that its last frames were for, if they all arrived and none of them there.
-    stray: a switch sent it, and no frame that came in explains it.
-    cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
-    answered_by: number of the trip that answers it, 0 if none is known.
-    step: index into `Story.steps`.
-    decisions: what switches asked their controller about it, and why they flooded it.
+    cause: why there is nothing to explain it: `stray`, a switch sent it, and no frame that came
+        in explains it.
     storm: what is known of its copies, if it went in circles.
     under_way: a part of its way lies before the capture began, or after it ended.
     doubt: the one of its notes that says that its end cannot be told, since the capture missed
         frames; `ended` is "" then.
-    proved: that it arrived is known from what its receiver sent, not from a frame seen to arrive.
     packet: the records of the first leg's frame; `last` those of the last leg on the path.
     """
 
@@ -259,30 +256,131 @@ class Trip:
     src: str
     dst: str
     length: int
-    path: list[str]
-    fan: list[str]
-    legs: list[Leg]
-    delivered: list[str]
-    ignored: list[Ignored]
-    fanouts: list[Fanout]
-    rewrites: list[Rewrite]
+    path: tuple[str, ...]
+    fan: tuple[str, ...]
+    legs: tuple[Leg, ...]
+    delivered: tuple[str, ...]
+    ignored: tuple[Ignored, ...]
+    fanouts: tuple[Fanout, ...]
+    rewrites: tuple[Rewrite, ...]
     ended: str
     packet: Packet
     arrived_ns: int
     last: Packet
+    notes: tuple[str, ...] = ()
     cause: str = ""
-    causes: list[int] = field(default_factory=list)
-    answered_by: int = 0
-    notes: list[str] = field(default_factory=list)
-    step: int = -1
-    decisions: list[Decision] = field(default_factory=list)
     storm: Storm | None = None
     fate: str = ""
     unreached: str = ""
     under_way: bool = False
     doubt: str = ""
-    proved: bool = False
     stray: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Segment:
+    """What a packet is in its TCP connection (`tcp.py`).
+
+    kind, title: instead of those of its way: 'tcp-syn', 'http-response'. cause, causes: of a
+    refusal the SYN that it refuses.
+    """
+
+    kind: str
+    title: str
+    notes: tuple[str, ...] = ()
+    cause: str = ""
+    causes: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Proof:
+    """That a packet arrived at a node is known from what that node sent, though no frame was seen
+    to arrive (`gaps.py`); the note says so."""
+
+    node: str
+    note: str
+
+
+@dataclass(slots=True, frozen=True)
+class Relation:
+    """What other packets tell of a packet (`causes.py`).
+
+    cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
+    answered_by: number of the trip that answers it, 0 if none is known.
+    """
+
+    cause: str = ""
+    causes: tuple[int, ...] = ()
+    answered_by: int = 0
+    notes: tuple[str, ...] = ()
+
+
+UNRELATED = Relation()
+
+
+@dataclass(slots=True, frozen=True)
+class Trip:
+    """One packet, told: what each analysis has found out about it, read as one.
+
+    Each analysis makes a record of its own and never writes into another's; here is the one place
+    that says whose word counts. What a field means is said where its record is.
+
+    decisions: what switches asked their controller about it, and why they flooded it.
+    """
+
+    way: Way
+    segment: Segment | None = None
+    proof: Proof | None = None
+    relation: Relation = UNRELATED
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """A stable word such as 'arp-request', 'dns-question', 'tcp-syn', 'http-response'."""
+        return self.way.kind if self.segment is None else self.segment.kind
+
+    @property
+    def title(self) -> str:
+        """One line for a reader."""
+        return self.way.title if self.segment is None else self.segment.title
+
+    @property
+    def delivered(self) -> tuple[str, ...]:
+        """Nodes that got it and were meant to."""
+        return self.way.delivered if self.proof is None else (self.proof.node,)
+
+    @property
+    def proved(self) -> bool:
+        """That it arrived is known from what its receiver sent, not from a frame that arrived."""
+        return self.proof is not None
+
+    @property
+    def cause(self) -> str:
+        """Why it was sent, "" if that is not known."""
+        segment = self.segment
+        return self.relation.cause or (segment.cause if segment else "") or self.way.cause
+
+    @property
+    def causes(self) -> tuple[int, ...]:
+        """The trips that it was sent because of."""
+        return self.relation.causes or (self.segment.causes if self.segment else ())
+
+    @property
+    def answered_by(self) -> int:
+        """Number of the trip that answers it, 0 if none is known."""
+        return self.relation.answered_by
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else is to be said of it. A proof that it arrived takes away the doubt."""
+        notes = self.way.notes
+        if self.proof is not None:
+            notes = tuple(note for note in notes if note != self.way.doubt)
+        if self.segment is not None:
+            notes += self.segment.notes
+        if self.proof is not None:
+            notes += (self.proof.note,)
+        return notes + self.relation.notes
 
     def reached(self, node: str) -> bool:
         """Whether the node got it; what is not known to have ended anywhere may have."""
@@ -309,6 +407,104 @@ class Trip:
         """Sent to a broadcast or multicast MAC."""
         eth = self.packet.eth
         return eth is not None and bool(int(eth.dst[:2], 16) & 1)
+
+    # Of the way as it is.
+
+    @property
+    def number(self) -> int:
+        return self.way.number
+
+    @property
+    def t_ns(self) -> int:
+        return self.way.t_ns
+
+    @property
+    def ms(self) -> float:
+        return self.way.ms
+
+    @property
+    def sender(self) -> str:
+        return self.way.sender
+
+    @property
+    def target(self) -> str:
+        return self.way.target
+
+    @property
+    def src(self) -> str:
+        return self.way.src
+
+    @property
+    def dst(self) -> str:
+        return self.way.dst
+
+    @property
+    def length(self) -> int:
+        return self.way.length
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return self.way.path
+
+    @property
+    def fan(self) -> tuple[str, ...]:
+        return self.way.fan
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return self.way.legs
+
+    @property
+    def ignored(self) -> tuple[Ignored, ...]:
+        return self.way.ignored
+
+    @property
+    def fanouts(self) -> tuple[Fanout, ...]:
+        return self.way.fanouts
+
+    @property
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        return self.way.rewrites
+
+    @property
+    def ended(self) -> str:
+        return self.way.ended
+
+    @property
+    def packet(self) -> Packet:
+        return self.way.packet
+
+    @property
+    def arrived_ns(self) -> int:
+        return self.way.arrived_ns
+
+    @property
+    def last(self) -> Packet:
+        return self.way.last
+
+    @property
+    def storm(self) -> Storm | None:
+        return self.way.storm
+
+    @property
+    def fate(self) -> str:
+        return self.way.fate
+
+    @property
+    def unreached(self) -> str:
+        return self.way.unreached
+
+    @property
+    def under_way(self) -> bool:
+        return self.way.under_way
+
+    @property
+    def doubt(self) -> str:
+        return self.way.doubt
+
+    @property
+    def stray(self) -> bool:
+        return self.way.stray
 
 
 @dataclass(slots=True, frozen=True)
@@ -558,6 +754,12 @@ class Story:
     summary: Summary
     alerts: list[str] = field(default_factory=list)
     repeats: Repeats | None = None
+
+    def steps_of_trips(self) -> dict[int, int]:
+        """Of each trip the place in `steps` of the one that it is in."""
+        return {
+            number: place for place, step in enumerate(self.steps) for number in step.trips
+        }  # fmt: skip
 
     def trip(self, number: int) -> Trip:
         """The trip of that number."""

@@ -32,7 +32,7 @@ from hoplab.story.counts import byte_count
 from hoplab.story.dns_titles import dns_title
 from hoplab.story.http_messages import CLIENT, SERVER, Dialogue, Sending
 from hoplab.story.http_messages import Exchange as Exchange
-from hoplab.story.records import Trip
+from hoplab.story.records import Segment, Way
 from hoplab.story.wire_text import clean
 
 End = tuple[str, int]
@@ -167,7 +167,7 @@ class Connection:
 
 
 class Connections:
-    """Takes trips one by one, in time order, and finds their connections.
+    """Takes packets one by one, in time order, and finds their connections.
 
     lossy: the capture is known to lack frames."""
 
@@ -176,28 +176,31 @@ class Connections:
         self.all: list[Connection] = []  # in order of their first segment
         self._by_ends: dict[frozenset[End], Connection] = {}
 
-    def add(self, trip: Trip) -> None:
-        """Places a trip. Fills in its kind, title and notes."""
-        tcp = trip.packet.tcp
+    def add(self, way: Way) -> Segment | None:
+        """Places a packet, once: what it is in its connection, None if it is in none."""
+        tcp = way.packet.tcp
         if tcp is None:
-            return
+            return None
         by_ends = self._by_ends
-        pairs = [_ends(trip.packet), _ends(trip.last)]
+        pairs = [_ends(way.packet), _ends(way.last)]
         connection = by_ends.get(frozenset(pairs[0]))
         if connection is None or _reopens(connection, tcp):
-            connection = _open(trip, tcp, pairs)
+            connection = _open(way, tcp, pairs)
             self.all.append(connection)
         for pair in pairs:
             by_ends[frozenset(pair)] = connection
-        _segment(connection, trip, tcp, pairs, self.lossy)
+        return _segment(connection, way, tcp, pairs, self.lossy)
 
 
-def connections(trips: Iterable[Trip], *, lossy: bool = False) -> list[Connection]:
-    """The connections in order of their first segment. Fills in kinds, titles and notes."""
+def connections(
+    ways: Iterable[Way], *, lossy: bool = False
+) -> tuple[list[Connection], dict[int, Segment]]:
+    """The connections in order of their first segment; and what each packet is in its own, by
+    number."""
     connections_ = Connections(lossy=lossy)
-    for trip in trips:
-        connections_.add(trip)
-    return connections_.all
+    placed = ((way.number, connections_.add(way)) for way in ways)
+    segments = {number: segment for number, segment in placed if segment is not None}
+    return connections_.all, segments
 
 
 def _ends(packet: wire.Packet) -> tuple[End, End]:
@@ -212,11 +215,11 @@ def _reopens(connection: Connection, tcp: Tcp) -> bool:
     return connection.client.relative(tcp.seq) != 0
 
 
-def _open(trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]]) -> Connection:
+def _open(way: Way, tcp: Tcp, pairs: list[tuple[End, End]]) -> Connection:
     """A connection from its first segment: the sender of a SYN is the client, else the one that
     talks to the lower port."""
     opens = (tcp.syn and not tcp.ack_flag) or (not tcp.syn and tcp.dport <= tcp.sport)
-    mine, theirs = Side(trip.sender), Side(trip.target or trip.dst)
+    mine, theirs = Side(way.sender), Side(way.target or way.dst)
     for source, destination in pairs:
         mine.ends.add(source)
         theirs.ends.add(destination)
@@ -226,8 +229,8 @@ def _open(trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]]) -> Connection:
 
 
 def _segment(
-    connection: Connection, trip: Trip, tcp: Tcp, pairs: list[tuple[End, End]], lossy: bool
-) -> None:
+    connection: Connection, way: Way, tcp: Tcp, pairs: list[tuple[End, End]], lossy: bool
+) -> Segment:
     """Places one segment in its connection."""
     source, destination = pairs[0]
     from_client = source in connection.client.ends or destination in connection.server.ends
@@ -236,47 +239,46 @@ def _segment(
         side.ends.add(from_)
         peer.ends.add(to)
     role = CLIENT if from_client else SERVER
-    connection.trips.append(trip.number)
+    connection.trips.append(way.number)
     start_at = _start_of(connection, role, tcp)
     end = start_at + tcp.payload_length + tcp.syn + tcp.fin
     probe = _is_probe(connection, side, tcp, start_at, end)
     gap = start_at > (side.highest or 0) and not tcp.rst
     earlier = [] if probe else side.sent_before(start_at, end)
-    newly = _take_ack(connection, 1 - role, tcp, trip)  # what is answered was heard before
-    fresh = 0 if probe else _send(connection, role, trip, tcp, start_at, earlier)
-    phase = _phase(connection, tcp, from_client, trip, peer)
-    connection.phases[trip.number] = phase
-    trip.kind, trip.title = _words(connection, trip, tcp, phase, start_at, newly)
+    newly = _take_ack(connection, 1 - role, tcp, way)  # what is answered was heard before
+    fresh = 0 if probe else _send(connection, role, way, tcp, start_at, earlier)
+    phase = _phase(connection, tcp, from_client, way, peer)
+    connection.phases[way.number] = phase
+    kind, title = _words(connection, way, tcp, phase, start_at, newly)
+    _tls(connection, way, kind, from_client, fresh)
+    notes: tuple[str, ...] = ()
     if probe:
-        trip.kind, trip.title = "tcp-keepalive", term("TCP keep-alive: are you still there?")
+        kind, title = "tcp-keepalive", term("TCP keep-alive: are you still there?")
+    elif earlier and fresh:
+        notes = (_begins_again(tcp, earlier, fresh),)
     elif earlier:
-        _note_repetition(connection, trip, tcp, earlier, fresh)
+        connection.again[way.number] = [sending.trip for sending in earlier]
+        title, notes = say("{title} (again)", title=title), (_repeats(earlier),)
     elif gap and lossy:
-        trip.notes.append(
+        notes = (
             term(
                 "bytes before this segment were not seen: lost, overtaken, or missed by the capture"
-            )
+            ),
         )
     elif gap:
-        trip.notes.append(term("bytes before this segment were not seen: lost, or overtaken"))
-    _tls(connection, trip, from_client, fresh)
+        notes = (term("bytes before this segment were not seen: lost, or overtaken"),)
+    if tcp.rst and phase == "handshake":
+        syn = connection.syns[-1]
+        return Segment(kind, title, notes, _refusal(connection, way, syn), (syn,))
+    return Segment(kind, title, notes)
 
 
-def _note_repetition(
-    connection: Connection, trip: Trip, tcp: Tcp, earlier: list[Sending], fresh: int
-) -> None:
-    """Says of a segment that all of it, or its beginning, was sent before. `fresh`: how many of its
-    bytes were not."""
-    if fresh:
-        note = say(
-            "its first {size} were sent before, in #{packet}",
-            size=byte_count(tcp.payload_length - fresh), packet=earlier[0].trip,
-        )  # fmt: skip
-        trip.notes.append(note)
-        return
-    connection.again[trip.number] = [sending.trip for sending in earlier]
-    trip.title = say("{title} (again)", title=trip.title)
-    trip.notes.append(_repeats(earlier))
+def _begins_again(tcp: Tcp, earlier: list[Sending], fresh: int) -> str:
+    """That the beginning of a segment was sent before. `fresh`: how many of its bytes were not."""
+    return say(
+        "its first {size} were sent before, in #{packet}",
+        size=byte_count(tcp.payload_length - fresh), packet=earlier[0].trip,
+    )  # fmt: skip
 
 
 def _start_of(connection: Connection, role: int, tcp: Tcp) -> int:
@@ -300,7 +302,7 @@ def _is_probe(connection: Connection, side: Side, tcp: Tcp, start_at: int, end: 
 def _send(
     connection: Connection,
     role: int,
-    trip: Trip,
+    way: Way,
     tcp: Tcp,
     start_at: int,
     earlier: list[Sending],
@@ -310,7 +312,7 @@ def _send(
     data_at = start_at + tcp.syn
     data_end = data_at + tcp.payload_length
     end = data_end + tcp.fin
-    arrived_ns = trip.arrived_ns if trip.delivered else 0
+    arrived_ns = way.arrived_ns if way.delivered else 0
     for sending in earlier:
         if not sending.arrived_ns and sending.end <= end:
             sending.arrived_ns = arrived_ns
@@ -318,15 +320,15 @@ def _send(
     fresh_at = max(start_at, side.highest or 0) if earlier else start_at
     fresh = max(0, data_end - max(data_at, fresh_at))
     if fresh_at < end:
-        sending = Sending(fresh_at, end, trip.number, trip.t_ns, arrived_ns)
+        sending = Sending(fresh_at, end, way.number, way.t_ns, arrived_ns)
         insort(side.sent, sending, key=_start)
         if fresh:
-            side.data_trips.append(trip.number)
+            side.data_trips.append(way.number)
             connection.dialogue.take(
-                role, data_at, tcp.payload_length, trip.packet.payload, sending
+                role, data_at, tcp.payload_length, way.packet.payload, sending
             )
     if tcp.fin and end != side.fin_end:
-        side.fin, side.fin_on_data, side.fin_end = trip.number, tcp.payload_length > 0, end
+        side.fin, side.fin_on_data, side.fin_end = way.number, tcp.payload_length > 0, end
         if connection.first_fin is None:
             connection.first_fin = role
     side.highest = max(side.highest or 0, end)
@@ -342,7 +344,7 @@ def _repeats(earlier: list[Sending]) -> str:
     )
 
 
-def _take_ack(connection: Connection, role: int, tcp: Tcp, trip: Trip) -> int:
+def _take_ack(connection: Connection, role: int, tcp: Tcp, way: Way) -> int:
     """Notes what the segment acknowledges of that side's bytes; returns how many it does so for
     the first time."""
     sender = connection.sides[role]
@@ -354,22 +356,22 @@ def _take_ack(connection: Connection, role: int, tcp: Tcp, trip: Trip) -> int:
         newly -= 1  # the SYN counts one, but is no byte
     sender.acked = max(sender.acked, upto)
     fin = sender.fin_end is not None and upto >= sender.fin_end
-    connection.dialogue.acknowledged(role, upto - fin, trip.t_ns)
+    connection.dialogue.acknowledged(role, upto - fin, way.t_ns)
     if fin and not sender.fin_acked_by:
-        sender.fin_acked_by = trip.number
+        sender.fin_acked_by = way.number
         newly -= 1  # nor is the FIN
     return max(0, newly)
 
 
-def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, peer: Side) -> str:
+def _phase(connection: Connection, tcp: Tcp, from_client: bool, way: Way, peer: Side) -> str:
     """What the segment is for. Notes SYNs, resets and the ACK that ends the handshake."""
     if tcp.rst:
-        return _reset(connection, from_client, trip)
+        return _reset(connection, from_client, way)
     if tcp.syn:
-        _note_syn(connection, tcp, from_client, trip)
+        _note_syn(connection, tcp, from_client, way)
         return "handshake"
     if connection.syn_ack and not connection.ack and from_client:
-        connection.ack = trip.number
+        connection.ack = way.number
         if not tcp.payload_length and not tcp.fin:
             return "handshake"
     if tcp.payload_length:
@@ -381,49 +383,50 @@ def _phase(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip, peer
     return "close" if closing else "exchange"
 
 
-def _reset(connection: Connection, from_client: bool, trip: Trip) -> str:
+def _reset(connection: Connection, from_client: bool, way: Way) -> str:
     """Notes an RST. It belongs to the handshake where it comes instead of the SYN + ACK."""
-    connection.resets.append(trip.number)
+    connection.resets.append(way.number)
     if connection.syn_ack or from_client or not connection.syn:
         return "close"
-    connection.refused_by = connection.refused_by or trip.number
-    syn = connection.syns[-1]
-    trip.causes = [syn]
-    if trip.sender == connection.server.node:
-        trip.cause = say(
-            "{server} refuses #{packet}, the SYN: nobody listens on that port",
-            server=trip.sender, packet=syn,
-        )  # fmt: skip
-    else:
-        trip.cause = say(
-            "{node} refuses #{packet}, the SYN, in the server's name",
-            node=trip.sender, packet=syn,
-        )  # fmt: skip
+    connection.refused_by = connection.refused_by or way.number
     return "handshake"
 
 
-def _note_syn(connection: Connection, tcp: Tcp, from_client: bool, trip: Trip) -> None:
+def _refusal(connection: Connection, way: Way, syn: int) -> str:
+    """Why an RST came instead of the SYN + ACK. syn: the number of the SYN."""
+    if way.sender == connection.server.node:
+        return say(
+            "{server} refuses #{packet}, the SYN: nobody listens on that port",
+            server=way.sender, packet=syn,
+        )  # fmt: skip
+    return say(
+        "{node} refuses #{packet}, the SYN, in the server's name",
+        node=way.sender, packet=syn,
+    )  # fmt: skip
+
+
+def _note_syn(connection: Connection, tcp: Tcp, from_client: bool, way: Way) -> None:
     if not tcp.ack_flag:
-        connection.syn = connection.syn or trip.number
-        connection.syns.append(trip.number)
+        connection.syn = connection.syn or way.number
+        connection.syns.append(way.number)
         return
-    connection.syn_ack = connection.syn_ack or trip.number
-    if not from_client and not trip.stray:
-        connection.server.node = trip.sender  # two cards may have the server's address
+    connection.syn_ack = connection.syn_ack or way.number
+    if not from_client and not way.stray:
+        connection.server.node = way.sender  # two cards may have the server's address
 
 
 def _words(
-    connection: Connection, trip: Trip, tcp: Tcp, phase: str, start_at: int, newly: int
+    connection: Connection, way: Way, tcp: Tcp, phase: str, start_at: int, newly: int
 ) -> tuple[str, str]:
     """Kind and title of a segment."""
     if tcp.rst or tcp.syn:
         return _opening_words(tcp)
     if tcp.payload_length:
-        kind, title = _carried(trip, tcp, start_at)
+        kind, title = _carried(way, tcp, start_at)
         return kind, say("{title} + FIN", title=title) if tcp.fin else title
     if tcp.fin:
         return "tcp-fin", term("TCP FIN + ACK") if tcp.ack_flag else term("TCP FIN")
-    if trip.number == connection.ack:
+    if way.number == connection.ack:
         title = say(
             "TCP ACK, port {source} to {destination}", source=tcp.sport, destination=tcp.dport
         )
@@ -449,20 +452,20 @@ def _opening_words(tcp: Tcp) -> tuple[str, str]:
     return "tcp-syn", say("TCP SYN, port {source} to {destination}", **ports)
 
 
-def _carried(trip: Trip, tcp: Tcp, start_at: int) -> tuple[str, str]:
+def _carried(way: Way, tcp: Tcp, start_at: int) -> tuple[str, str]:
     """Kind and title of a segment with data: HTTP, DNS, or plain bytes."""
-    head = wire_http.read(trip.packet)
+    head = wire_http.read(way.packet)
     if head is not None:
         return _http_words(head, tcp)
-    dns = wire_dns.read(trip.packet)
+    dns = wire_dns.read(way.packet)
     if dns is not None and dns.questions:
         kind, title = dns_title(dns)
         return kind, say("{title} (over TCP)", title=title)
-    records = tls.parse(trip.packet.payload)
+    records = tls.parse(way.packet.payload)
     if records is not None:
         return _tls_words(records)
     size = byte_count(tcp.payload_length)
-    if trip.packet.payload.startswith(wire_http.PREFACE_2):
+    if way.packet.payload.startswith(wire_http.PREFACE_2):
         return "tcp-data", say("HTTP/2 connection preface, {size}", size=size)
     title = say(
         "TCP data, {size} ({first:,} to {last:,})",
@@ -514,29 +517,29 @@ def _tls_words(records: tls.Tls) -> tuple[str, str]:
     return "tls-handshake", say("TLS handshake, {size}", size=size)
 
 
-def _tls(connection: Connection, trip: Trip, from_client: bool, size: int) -> None:
+def _tls(connection: Connection, way: Way, kind: str, from_client: bool, size: int) -> None:
     """Notes what of TLS can be read: both hellos, an alert, and how much was sealed. `size`: how
     many bytes were not sent before."""
     if not size:
         return
     secured = connection.tls
     if secured is None:
-        if trip.kind != "tls-client-hello" or not from_client:
+        if kind != "tls-client-hello" or not from_client:
             return
-        hello = tls.parse(trip.packet.payload)
+        hello = tls.parse(way.packet.payload)
         name = clean(hello.server_name, 60) if hello else ""
-        secured = connection.tls = Secured(trip.number, server_name=name)
-    elif trip.kind == "tls-server-hello" and not from_client and not secured.server_hello:
-        hello = tls.parse(trip.packet.payload)
+        secured = connection.tls = Secured(way.number, server_name=name)
+    elif kind == "tls-server-hello" and not from_client and not secured.server_hello:
+        hello = tls.parse(way.packet.payload)
         if hello is not None:
-            secured.server_hello, secured.version = trip.number, hello.version
+            secured.server_hello, secured.version = way.number, hello.version
             secured.cipher = hello.cipher
     before = sum(secured.sealed)
-    tcp = trip.packet.tcp
-    fresh = trip.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
+    tcp = way.packet.tcp
+    fresh = way.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
     records = secured.records[CLIENT if from_client else SERVER]
     records.take(fresh, size - len(fresh))
     if records.alert and not secured.alert:
-        secured.alert, secured.alert_text = trip.number, records.alert
+        secured.alert, secured.alert_text = way.number, records.alert
     if sum(secured.sealed) > before:
-        secured.sealed_trips.append(trip.number)
+        secured.sealed_trips.append(way.number)

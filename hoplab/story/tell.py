@@ -3,10 +3,11 @@
 
 What lives here: the order of work and the counting. What must not: sockets, labs, layout.
 
-1. Each journey becomes a trip (`trips.py`), by what the capture could see (`coverage.py`; what
-   that changes in the end, `gaps.py`).
-2. Trips are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`), what
-   switches asked their controller (`decisions.py`).
+1. What each journey alone tells becomes a record (`trips.py`), by what the capture could see
+   (`coverage.py`; what that changes in the end, `gaps.py`).
+2. They are put in relation: TCP connections (`tcp.py`), answers and causes (`causes.py`), what
+   switches asked their controller (`decisions.py`). Each of these gives records of its
+   own, by the packets' numbers; a `Trip` is all records of one packet, and nobody changes it.
 3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`,
    `controller_changes.py`).
 4. The end is found (`outcome.py`) and the frames are counted (here).
@@ -31,26 +32,29 @@ from hoplab.story.causes import Lookup, find_causes
 from hoplab.story.claims import find_claims, tell_claims
 from hoplab.story.controller_changes import add_changes, changes
 from hoplab.story.conversation import ChannelMessage, conversation
-from hoplab.story.conversation import Connection as ChannelConnection
 from hoplab.story.coverage import Coverage, Evidence
-from hoplab.story.decisions import add_decisions
+from hoplab.story.decisions import Decisions, find_decisions
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
 from hoplab.story.outcome import find_outcome
 from hoplab.story.places import Places
 from hoplab.story.records import (
+    UNRELATED,
     Health,
     LinkCount,
     Outcome,
+    Proof,
+    Relation,
     Repeats,
     Request,
+    Segment,
     Setting,
-    Step,
     Storm,
     Story,
     Summary,
     Trip,
+    Way,
 )
 from hoplab.story.remarks import add_remarks
 from hoplab.story.repeats import find_repeats
@@ -58,7 +62,7 @@ from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
 from hoplab.story.tcp import Connection, connections
 from hoplab.story.transfers import transfers
-from hoplab.story.trips import tell_trip
+from hoplab.story.trips import tell_way
 
 __all__ = ["Coverage", "Health", "Request", "Story", "tell"]
 
@@ -100,27 +104,39 @@ def tell(
     with faults.part(term("what the capture could see")):
         evidence = Evidence(wiring, coverage, ordered)
     lossy, missed_frames = evidence.coverage.lossy, evidence.coverage.missed_frames
-    trips: list[Trip] = []
-    of_trips: list[Journey] = []  # of each trip
+    ways: list[Way] = []
+    of_ways: list[Journey] = []  # of each way
     for journey in ordered:
         with faults.part(say("packet #{packet}", packet=journey.number)):
-            trips.append(tell_trip(places, journey, started_ns, evidence))
-            of_trips.append(journey)
+            ways.append(tell_way(places, journey, started_ns, evidence))
+            of_ways.append(journey)
     over_tcp: list[Connection] = []
+    segments: dict[int, Segment] = {}
+    proofs: dict[int, Proof] = {}
+    relations: dict[int, Relation] = {}
     lookups: list[Lookup] = []
     messages: list[ChannelMessage] = []
-    switches: dict[ChannelConnection, str] = {}
+    decisions = Decisions({})
     with faults.part(term("TCP connections")):
-        over_tcp = connections(trips, lossy=lossy)
+        over_tcp, segments = connections(ways, lossy=lossy)
         if lossy:
-            prove_arrivals(over_tcp, trips)
+            proofs = prove_arrivals(over_tcp, ways)
+    trips = [Trip(way, segments.get(way.number), proofs.get(way.number)) for way in ways]
     with faults.part(term("why packets came")):
         begun_ns = max(evidence.coverage.begun_ns.values(), default=started_ns)
-        lookups = find_causes(places, trips, begun_ns=None if lossy else begun_ns)
+        relations, lookups = find_causes(places, trips, begun_ns=None if lossy else begun_ns)
     if channel is not None:
         with faults.part(term("what switches asked their controller")):
             messages = conversation(channel)
-            switches = add_decisions(wiring, of_trips, trips, messages)
+            decisions = find_decisions(wiring, of_ways, trips, messages)
+    trips = [
+        replace(
+            trip,
+            relation=relations.get(trip.number, UNRELATED),
+            decisions=decisions.about(trip.number),
+        )
+        for trip in trips
+    ]
     facts = Facts(trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring)
     steps = plain_steps(trips)
     with faults.part(term("the steps")):
@@ -129,8 +145,7 @@ def tell(
         add_remarks(facts, steps, request)
     if messages:
         with faults.part(term("who was in charge of the switches")):
-            add_changes(steps, trips, changes(switches, messages, started_ns), started_ns)
-    _note_steps(facts, steps)
+            add_changes(steps, trips, changes(decisions.switches, messages, started_ns), started_ns)
     client, program = host, command
     if request is not None:
         client, program, complaint = request.client, "fetch", request.client_report
@@ -157,13 +172,6 @@ def tell(
     with faults.part(term("what was the same again")):
         repeats = find_repeats(facts, steps)
     return Story(setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats)
-
-
-def _note_steps(facts: Facts, steps: list[Step]) -> None:
-    """Tells each trip which step it is in."""
-    for place, step in enumerate(steps):
-        for number in step.trips:
-            facts.by_number[number].step = place
 
 
 def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:

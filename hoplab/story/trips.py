@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One journey to one `Trip`: its path, who got it, who ignored it, what each node did to it.
+"""One journey to one `Way`: its path, who got it, who ignored it, what each node did to it.
 
 What lives here: the order of work for one journey, and what each node made of the packet. What must
 not: why it was sent or what answers it (`causes.py`, `tcp.py`), headings (`steps.py`).
@@ -23,7 +23,7 @@ from hoplab.story.destinations import is_group_mac, wanted
 from hoplab.story.end_of_copy import find_ends
 from hoplab.story.paths import find_path, find_target, ignored_copies
 from hoplab.story.places import Places
-from hoplab.story.records import Fanout, Leg, Rewrite, Trip
+from hoplab.story.records import Fanout, Leg, Rewrite, Way
 from hoplab.story.titles import describe
 from hoplab.story.trip_notes import (
     copies_too_many,
@@ -35,10 +35,10 @@ from hoplab.story.trip_notes import (
 from hoplab.story.undelivered import find_ending
 
 
-def tell_trip(
+def tell_way(
     places: Places, journey: Journey, started_ns: int, evidence: Evidence | None = None
-) -> Trip:
-    """The journey as a trip, without anything that needs other journeys.
+) -> Way:
+    """What the journey alone tells.
 
     evidence: what the capture could see. What it could not is not told as lost.
     """
@@ -57,7 +57,7 @@ def tell_trip(
     # Of one that was under way at the start a note of its own says where it was.
     unseen = stray and not early and evidence.came_unseen(hops[0])
     unexplained = stray and not early and not unseen
-    return Trip(
+    return Way(
         number=journey.number,
         t_ns=hops[0].t_ns,
         ms=(hops[0].t_ns - started_ns) / 1e6,
@@ -68,27 +68,27 @@ def tell_trip(
         src=packets[0].src,
         dst=wanted(packets[0]),
         length=hops[0].seen.length,
-        path=path,
-        fan=fan,
-        legs=legs,
-        delivered=list(dict.fromkeys(end.node for end in ends if end.how == "delivered")),
-        ignored=ignored_copies(path, ends, legs),
-        fanouts=_fanouts(places, copies),
-        rewrites=_rewrites(places, copies),
+        path=tuple(path),
+        fan=tuple(fan),
+        legs=tuple(legs),
+        delivered=tuple(dict.fromkeys(end.node for end in ends if end.how == "delivered")),
+        ignored=tuple(ignored_copies(path, ends, legs)),
+        fanouts=tuple(_fanouts(places, copies)),
+        rewrites=tuple(_rewrites(places, copies)),
         ended=ending.ended,
         fate=ending.fate,
         unreached=ending.unreached,
         packet=packets[0],
         arrived_ns=_arrived_ns(hops[last], main),
         last=packets[last],
-        notes=[
+        notes=(
             *under_way_at_start(early, legs[0]),
             *([way_unseen(legs[0].tail)] if unseen else []),
             *fragments(copies),
             *missing_copies(evidence, hops, ending.ended),
             *(storm_notes(storm, hops) or copies_too_many(places, hops)),
             *filter(None, [ending.doubt]),
-        ],
+        ),
         storm=storm,
         under_way=early or ending.fate == "cut" or any(end.how == "cut" for end in ends),
         doubt=ending.doubt,

@@ -105,7 +105,7 @@ if os.environ.get("BREAKS") and "pytest" not in sys.argv[0]:
         raise IndexError("list index out of range")
     tell.find_causes = broken
     if os.environ["BREAKS"] == "all":
-        tell.tell_trip = broken
+        tell.tell_way = broken
 """
 
 

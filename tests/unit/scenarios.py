@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from hoplab.story.records import Story
+from hoplab.story.records import Story, Trip
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN
 from tests.unit.playground import CABLE, WEB, WEB_ROUTES, Playground, Talk, wire_up
@@ -24,6 +26,11 @@ NAME = "www.itheima.com"
 URL = f"http://{NAME}/"
 GET = f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode()
 PAGE = b"<!doctype html><title>hoplab</title><p>It works.</p>\n"
+
+
+def on_its_way(trip: Trip, **values: Any) -> Trip:
+    """The packet, with another number, say, or another end of its way."""
+    return replace(trip, way=replace(trip.way, **values))
 
 
 def response(body: bytes, status: str = "200 OK") -> bytes:

@@ -52,7 +52,7 @@ def test_it_died_behind_the_router_whose_hub_made_copies_too() -> None:
     net = network()
     net.down.add("h3-eth0")
     trip, story = ping(net, "10.0.2.10")
-    assert trip.path == ["h1", "s1", "r1", "s2"]
+    assert trip.path == ("h1", "s1", "r1", "s2")
     port = "s2-eth2"
     assert trip.ended == (
         f"h3 has the MAC {MACS['h3-eth0']}, and no copy reached it: s2 sent none out of {port}"
@@ -69,16 +69,16 @@ def test_it_died_behind_the_router_whose_hub_made_copies_too() -> None:
 def test_behind_two_routers_and_a_switch_more() -> None:
     net = network()
     net.down.add("h5-eth0")
-    assert ping(net, "10.0.3.10")[0].path == ["h1", "s1", "r1", "s2", "r2", "s3"]
+    assert ping(net, "10.0.3.10")[0].path == ("h1", "s1", "r1", "s2", "r2", "s3")
     net = network()
     net.down.add("h8-eth0")
     trip, _ = ping(net, "10.0.2.12")
-    assert trip.path == ["h1", "s1", "r1", "s2", "s5"]
+    assert trip.path == ("h1", "s1", "r1", "s2", "s5")
     assert "s5 sent none out of s5-eth2" in trip.ended
     net = network()
     net.down.add("s5-eth1")
     trip, _ = ping(net, "10.0.2.12")
-    assert trip.path == ["h1", "s1", "r1", "s2"] and "s2 sent none out of s2-eth5" in trip.ended
+    assert trip.path == ("h1", "s1", "r1", "s2") and "s2 sent none out of s2-eth5" in trip.ended
 
 
 @pytest.mark.parametrize("lost", ["s1-eth2", "s4-eth2", "s2-eth3", "s5-eth2"])
@@ -89,13 +89,13 @@ def test_a_copy_lost_on_a_side_branch_is_not_the_end(lost: str) -> None:
     net.drop = lambda interface, packet: interface == lost
     trip, story = ping(net, "10.0.2.10")
     assert [leg.tail_interface for leg in trip.lost] == [lost]
-    assert trip.path == ["h1", "s1", "r1", "s2"] and "s2 sent none out of s2-eth2" in trip.ended
+    assert trip.path == ("h1", "s1", "r1", "s2") and "s2 sent none out of s2-eth2" in trip.ended
     text = " ".join(render(story).split())
     assert f"lost between {lost}" in text and "s2 sent none out of s2-eth2" in text
     net = network()
     net.drop = lambda interface, packet: interface == lost
     trip, _ = ping(net, "10.0.3.10", ttl=2)
-    assert trip.path == ["h1", "s1", "r1", "s2", "r2"]
+    assert trip.path == ("h1", "s1", "r1", "s2", "r2")
     assert trip.ended == "r2 took it in with TTL 1, which allows no further hop"
 
 
@@ -103,7 +103,7 @@ def test_a_copy_lost_on_the_way_to_the_card_is_the_end() -> None:
     net = network()
     net.drop = lambda interface, packet: interface in ("s2-eth2", "s1-eth2", "s2-eth3")
     trip, _ = ping(net, "10.0.2.10")
-    assert trip.path == ["h1", "s1", "r1", "s2", "h3"]
+    assert trip.path == ("h1", "s1", "r1", "s2", "h3")
     assert trip.ended == "s2 sent it out of s2-eth2, it never arrived at h3"
     net = network()
     net.drop = lambda interface, packet: interface in ("s2-eth5", "s2-eth3")
@@ -116,7 +116,7 @@ def test_a_router_without_a_way_on_behind_a_hub() -> None:
     del net.gateways["r1"]
     net.drop = lambda interface, packet: interface == "s4-eth2"
     trip, _ = ping(net, "10.0.3.10")
-    assert (trip.path, trip.ended) == (["h1", "s1", "r1"], "r1 took it in and sent nothing on")
+    assert (trip.path, trip.ended) == (("h1", "s1", "r1"), "r1 took it in and sent nothing on")
 
 
 def test_a_switch_behind_the_router_dropped_it() -> None:
@@ -128,7 +128,7 @@ def test_a_switch_behind_the_router_dropped_it() -> None:
         None if net.wiring.node_name(port) in silent else learn(port, data)
     )
     trip, _ = ping(net, "10.0.2.10")
-    assert trip.path == ["h1", "s1", "r1", "s2"]
+    assert trip.path == ("h1", "s1", "r1", "s2")
     assert trip.ended == "s2 took it in by s2-eth1 and sent it out of no port"
 
 
@@ -139,7 +139,7 @@ def test_a_mac_that_no_card_has_and_one_of_a_card_elsewhere() -> None:
     assert trip.ended == (
         "no card that the lab set up has the MAC 02:00:00:00:ff:01, and no frame came from it"
     )
-    assert trip.path == ["h1", "s1", "r1", "s2"] and "h4" in trip.fan and "h2" not in trip.fan
+    assert trip.path == ("h1", "s1", "r1", "s2") and "h4" in trip.fan and "h2" not in trip.fan
     net = network()
     net.cache["r1", "10.0.2.10"] = MACS["h5-eth0"]
     trip, _ = ping(net, "10.0.2.10")
@@ -196,5 +196,5 @@ def test_a_broadcast_names_all_who_got_it_or_where_it_stayed() -> None:
     net.down.add("h7-eth0")
     net.ip("10.0.1.10", "10.0.1.12", 1, frames.echo(True, 9, 1))
     asked = net.story(host="h1", command="ping").trips[0]
-    assert asked.path == ["h1", "s1", "s4"]
+    assert asked.path == ("h1", "s1", "s4")
     assert asked.ended == "s4 took it in by s4-eth1 and sent it out of no port"

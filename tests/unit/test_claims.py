@@ -98,7 +98,7 @@ def test_two_cards_that_answer_are_told_before_all_else() -> None:
     ]  # fmt: skip
     assert story.outcome.why[0].startswith("10.0.0.2 belongs to one card alone (#2, #3)")
     assert {2, 3} <= set(story.outcome.evidence)
-    assert story.trips[2].notes == [f"h2 ({H2}) claims 10.0.0.2 too (#2)"]
+    assert story.trips[2].notes == (f"h2 ({H2}) claims 10.0.0.2 too (#2)",)
     for text in (render(story), render(story, tr=language("zh")), str(to_dict(story))):
         assert H2 in text and H3 in text
     assert "by h2" not in render(story)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from hoplab.cli.verbs_live import ALIKE_MOST, COUNTED_S, STORM_OVER_S, Crowd
 from hoplab.report.language import language
 from hoplab.story.live import News
 from hoplab.story.records import Storm, Trip
+from tests.unit.scenarios import on_its_way
 
 RUN = Path(__file__).resolve().parents[1] / "data" / "runs" / "switch"
 
@@ -24,26 +24,26 @@ def packets() -> tuple[Trip, Trip]:
     """An ARP request, and one that goes round."""
     trips = runs.reopen(RUN).story.trips
     ask = next(trip for trip in trips if trip.kind == "arp-request")
-    return ask, replace(ask, storm=Storm("s1", 100, 1000.0, 600))
+    return ask, on_its_way(ask, storm=Storm("s1", 100, 1000.0, 600))
 
 
 def test_of_what_goes_round_one_is_told_and_the_rest_counted() -> None:
     crowd, (_, storm) = Crowd(), packets()
-    told = [crowd.takes(replace(storm, number=n), 7, n / 100) for n in range(50)]
+    told = [crowd.takes(on_its_way(storm, number=n), 7, n / 100) for n in range(50)]
     assert told == [False] + [True] * 49
     assert crowd.take_out() == (49, 7 * 49, {"arp-request": 49})
     assert crowd.due(COUNTED_S) and not crowd.due(1.5 * COUNTED_S)
-    assert crowd.takes(replace(storm, number=51), 7, 2.0), "its kind has been told"
+    assert crowd.takes(on_its_way(storm, number=51), 7, 2.0), "its kind has been told"
     assert crowd.take_out()[0] == 1 and crowd.take_out() == (0, 0, {})
 
 
 def test_equal_packets_are_counted_from_some_number_on_each_second() -> None:
     crowd, (ask, _) = Crowd(), packets()
-    told = [crowd.takes(replace(ask, number=n), 1, 0.1) for n in range(ALIKE_MOST + 5)]
+    told = [crowd.takes(on_its_way(ask, number=n), 1, 0.1) for n in range(ALIKE_MOST + 5)]
     assert told == [False] * ALIKE_MOST + [True] * 5
-    assert not crowd.takes(replace(ask, title="another"), 1, 0.1)
+    assert not crowd.takes(on_its_way(ask, title="another"), 1, 0.1)
     crowd.due(COUNTED_S)
-    assert not crowd.takes(replace(ask, number=99), 1, 1.1)
+    assert not crowd.takes(on_its_way(ask, number=99), 1, 1.1)
 
 
 def test_a_storm_that_is_over_hides_nothing() -> None:
@@ -65,7 +65,7 @@ def test_what_was_counted_is_told_and_is_in_the_sum(
     _, storm = packets()
     printer.news([])
     for number in range(1, 31):
-        some = replace(storm, number=number)
+        some = on_its_way(storm, number=number)
         printer.news([News(some, False, True, "", (), (), "")])
     assert printer._legs == 30 * storm.frames
     now[0] += COUNTED_S

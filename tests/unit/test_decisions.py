@@ -10,10 +10,10 @@ from hoplab.follow.model import Journey
 from hoplab.sentences import say
 from hoplab.story.arrivals import Arrival
 from hoplab.story.conversation import conversation
-from hoplab.story.decisions import DecisionSource, add_decisions
+from hoplab.story.decisions import DecisionSource, find_decisions
 from hoplab.story.places import Places
-from hoplab.story.records import Decision
-from hoplab.story.trips import tell_trip
+from hoplab.story.records import Decision, Trip
+from hoplab.story.trips import tell_way
 from tests.unit.openflow_bytes import FLOOD, packet_in, packet_out
 from tests.unit.playground import START_NS
 from tests.unit.test_controller_causes import MS, Channel, arrival, pinged, taught
@@ -49,9 +49,9 @@ def decisions(source: DecisionSource | None) -> list[Decision]:
     )
     places = Places(net.wiring)
     places.learn(journeys)
-    trips = [tell_trip(places, journey, START_NS) for journey in journeys]
-    add_decisions(net.wiring, journeys, trips, conversation(channel.seen), source)
-    return [decision for trip in trips for decision in trip.decisions]
+    trips = [Trip(tell_way(places, journey, START_NS)) for journey in journeys]
+    found = find_decisions(net.wiring, journeys, trips, conversation(channel.seen), source)
+    return [decision for trip in trips for decision in found.about(trip.number)]
 
 
 def test_without_a_source_the_channel_alone_tells() -> None:

@@ -37,7 +37,7 @@ PARTS = {
     (tell, "connections"): "TCP connections",
     (tell, "find_causes"): "why packets came",
     (tell, "conversation"): "what switches asked their controller",
-    (tell, "add_decisions"): "what switches asked their controller",
+    (tell, "find_decisions"): "what switches asked their controller",
     (tell, "make_steps"): "the steps",
     (tell, "add_remarks"): "remarks",
     (tell, "add_changes"): "who was in charge of the switches",
@@ -78,7 +78,7 @@ def test_the_rest_of_the_story_is_told(
 
 
 @pytest.mark.parametrize(
-    ("where", "name"), [(tell, "tell_trip"), (terminal, "trip_lines"), (as_json, "_trip")]
+    ("where", "name"), [(tell, "tell_way"), (terminal, "trip_lines"), (as_json, "_trip")]
 )
 def test_one_packet_alone_is_missing(
     where: Any, name: str, monkeypatch: pytest.MonkeyPatch

@@ -197,7 +197,7 @@ def test_of_a_flood_the_copy_for_the_full_port_is_missing() -> None:
     one = story(lan("hub", after(3, "s1-eth3")), {"s1-eth3": 2})
     missing = "s1 dropped the copy for s1-eth3: the queue in front of the cable there was full"
     assert not ends(one)
-    assert [trip.notes for trip in one.trips if trip.notes] == [[missing]] * 2
+    assert [trip.notes for trip in one.trips if trip.notes] == [(missing,)] * 2
 
 
 def test_several_ports_may_be_full_in_turn() -> None:

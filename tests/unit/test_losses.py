@@ -384,7 +384,7 @@ def test_a_port_where_the_capture_missed_nothing_proves_a_loss() -> None:
     story = told(net, net.observations(), there)
     assert (story.summary.lost, story.summary.health.unseen) == (0, 1)
     doubt = "whether it arrived at h2 cannot be told: the capture missed frames there"
-    assert story.trips[0].ended == "" and story.trips[0].notes == [doubt]
+    assert story.trips[0].ended == "" and story.trips[0].notes == (doubt,)
 
 
 def without(net: Playground, port: str, number: int) -> list[Observation]:
@@ -403,7 +403,7 @@ def test_an_acknowledgement_proves_that_a_segment_came() -> None:
     coverage = dataclasses.replace(coverage, missed={net.wiring.port("h1-eth0"): 1})
     story = told(net, without(net, "h1-eth0", 4), coverage)
     (trip,) = [trip for trip in story.trips if trip.proved]
-    assert trip.delivered == ["h1"] and trip.ended == "" and story.summary.health.unseen == 0
+    assert trip.delivered == ("h1",) and trip.ended == "" and story.summary.health.unseen == 0
     assert trip.notes[-1].startswith("not seen to arrive, but it did: h1 acknowledged it (#")
 
 
@@ -420,7 +420,7 @@ def test_it_proves_what_a_switch_was_not_seen_to_send_on() -> None:
     ]  # fmt: skip
     story = told(net, [one for one in net.observations() if one not in gone], coverage)
     (trip,) = [trip for trip in story.trips if trip.proved]
-    assert (trip.delivered, trip.doubt in trip.notes) == (["h1"], False)
+    assert (trip.delivered, trip.doubt in trip.notes) == (("h1",), False)
     assert trip.doubt == "whether s1 sent it on cannot be told: the capture missed frames there"
 
 

@@ -33,9 +33,10 @@ from hoplab.report.layout import Picture, arrange
 from hoplab.report.markdown import markdown, text
 from hoplab.report.markup import Markup, escape, join, tag
 from hoplab.report.page import page
-from hoplab.story.records import Trip
+from hoplab.story.records import UNRELATED, Trip
 from tests.unit import frames
 from tests.unit.playground import WEB, wire_up
+from tests.unit.scenarios import on_its_way
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;</style>-->]]>\u202e\x00"
@@ -391,8 +392,11 @@ def crowd(name: str, packet: int, count: int) -> runs.Run:
     run = runs.reopen(RUNS / name)
     story = run.story
     one = story.trip(packet)
-    story.trips = [replace(one, number=number) for number in range(1, count + 1)]
-    story.steps = [replace(story.steps[one.step], trips=list(range(1, count + 1)))]
+    story.trips = [
+        on_its_way(one, number=number) for number in range(1, count + 1)
+    ]
+    step = story.steps[story.steps_of_trips()[packet]]
+    story.steps = [replace(step, trips=list(range(1, count + 1)))]
     story.summary.trips = count
     story.outcome.evidence = [1, count]
     return run
@@ -424,7 +428,10 @@ def test_very_many_steps_are_counted() -> None:
 def test_a_storm_is_folded_and_counted() -> None:
     run = runs.reopen(RUNS / "loop-storm")
     (trip,) = run.story.trips
-    many = [replace(trip, number=number, cause="") for number in range(1, 51)]
+    many = [
+        replace(on_its_way(trip, number=number), relation=UNRELATED)
+        for number in range(1, 51)
+    ]
     told = parts(many, alike=False)
     assert [one.number if isinstance(one, Trip) else len(one.trips) for one in told] == [
         1, 49
@@ -439,10 +446,10 @@ def test_what_nobody_would_read_is_counted_with_its_losses() -> None:
     """A step of hundreds of packets of which some were lost: told one by one it hides the story."""
     run = runs.reopen(RUNS / "switch")
     ping = next(trip for trip in run.story.trips if trip.kind == "icmp-echo-request")
-    lost = replace(ping, ended="s1 dropped it", notes=["a note"])
-    few = [replace(lost if n % 3 == 0 else ping, number=n) for n in range(1, 31)]
+    lost = on_its_way(ping, ended="s1 dropped it", notes=("a note",))
+    few = [on_its_way(lost if n % 3 == 0 else ping, number=n) for n in range(1, 31)]
     assert [trip for trip in parts(few) if isinstance(trip, Trip) and trip.ended]
-    many = [replace(lost if n % 3 == 0 else ping, number=n) for n in range(1, 601)]
+    many = [on_its_way(lost if n % 3 == 0 else ping, number=n) for n in range(1, 601)]
     first, second, fold, *last = parts(many)
     assert [trip.number for trip in (first, second, *last) if isinstance(trip, Trip)] == [
         1, 2, 599, 600,
@@ -450,5 +457,5 @@ def test_what_nobody_would_read_is_counted_with_its_losses() -> None:
     assert isinstance(fold, Fold) and len(fold.trips) == 596
     assert fold.sentence().startswith("#3 to #598: 596 echo requests, ")
     assert fold.sentence().endswith("; 199 of them did not arrive")
-    whole = Fold([replace(ping, number=n) for n in range(3, 99)])
+    whole = Fold([on_its_way(ping, number=n) for n in range(3, 99)])
     assert "did not arrive" not in whole.sentence()

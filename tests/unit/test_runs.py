@@ -204,10 +204,11 @@ def test_nat_and_fragments_are_told() -> None:
     out = kept("nat").story.trips[0]
     assert [one.src_after for one in out.rewrites] == ["10.0.2.1"]
     cut = kept("fragmentation").story.trips[0]
-    assert cut.notes == ["r1 cut it into 3 fragments: IP packets of 596, 596, 76 bytes"]
+    assert cut.notes == ("r1 cut it into 3 fragments: IP packets of 596, 596, 76 bytes",)
     later = kept("fragmentation").story.trips[2]
-    assert later.notes == ["a later part of the packet that began with #2"]
-    assert later.step == kept("fragmentation").story.trips[1].step
+    assert later.notes == ("a later part of the packet that began with #2",)
+    steps_of_trips = kept("fragmentation").story.steps_of_trips()
+    assert steps_of_trips[2] == steps_of_trips[3]
 
 
 def test_what_the_command_said_is_quoted_where_no_frame_can_tell() -> None:

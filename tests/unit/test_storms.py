@@ -73,7 +73,7 @@ def test_a_storm_is_told_wherever_the_capture_ends(shape: str) -> None:
     case = net.case()
     for until in (*range(1, 250, 7), 700, None):
         story = story_of(case, until=until)
-        assert story.trips and story.trips[0].path[:2] == ["h1", "s1"]
+        assert story.trips and story.trips[0].path[:2] == ("h1", "s1")
         assert render(story).count("\n") < 75
     assert story.trips[0].storm is not None
 

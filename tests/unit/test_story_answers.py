@@ -187,4 +187,4 @@ def test_an_address_that_has_moved() -> None:
     net.run()
     story = net.story(host="a")
     assert story.outcome.sentence.startswith("1 echo request to c, 1 answered")
-    assert first(story, "icmp-echo-request").delivered == ["c"]
+    assert first(story, "icmp-echo-request").delivered == ("c",)

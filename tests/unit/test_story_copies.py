@@ -75,10 +75,10 @@ def test_a_copy_of_a_packet_is_no_new_packet(more: Callable[..., None]) -> None:
 
 def test_the_copies_are_told_and_no_port_is_counted_twice() -> None:
     asked = ping(network(mirror)).trips[0]
-    assert asked.notes == ["s1 sent it out of s1-eth3 2 times"]
+    assert asked.notes == ("s1 sent it out of s1-eth3 2 times",)
     assert (asked.fanouts[0].out, asked.fanouts[0].of) == (3, 3)
     asked = ping(network(back)).trips[0]
-    assert asked.notes == ["s1 sent it back out of s1-eth1, where it came"]
+    assert asked.notes == ("s1 sent it back out of s1-eth1, where it came",)
     assert (asked.fanouts[0].out, asked.fanouts[0].of) == (3, 3)
     assert "h1" in [one.node for one in asked.ignored]
 
@@ -133,7 +133,7 @@ def test_a_stray_copy_of_an_echo_request_answers_for_none() -> None:
     story = net.story(host="h1", command="ping")
     request, stray, reply = story.trips
     assert (stray.stray, stray.sender) == (True, "s1")
-    assert (request.answered_by, stray.answered_by, reply.causes) == (3, 0, [1])
+    assert (request.answered_by, stray.answered_by, reply.causes) == (3, 0, (1,))
 
 
 def test_two_switches_that_send_frames_back_are_no_loop() -> None:

@@ -86,7 +86,7 @@ def test_small_segments_joined_in_a_retransmission_are_no_new_data() -> None:
     assert rows(story)[1] == (f"200 OK, {len(PAGE)} bytes of content", (7,))
     joined = story.trip(9)
     assert joined.title.endswith("(again)")
-    assert joined.notes == ["retransmission: the same bytes as #7 to #8, sent again"]
+    assert joined.notes == ("retransmission: the same bytes as #7 to #8, sent again",)
     assert "lost (#7, #8)" in remarks(story)["retransmission"]
     assert untranslated(story) == set()
 
@@ -130,7 +130,7 @@ def test_of_a_segment_that_repeats_in_part_only_the_rest_counts() -> None:
     story = line.story()
     assert story.outcome.bytes == len(PAGE)
     size = len(WHOLE) - 10
-    assert story.trip(8).notes == [f"its first {size} bytes were sent before, in #7"]
+    assert story.trip(8).notes == (f"its first {size} bytes were sent before, in #7",)
     assert untranslated(story) == set()
 
 
@@ -153,7 +153,7 @@ def test_one_byte_that_was_lost_is_no_keep_alive() -> None:
     line.say("s", ACK)
     line.say("c", ACK, b"y", again=True)
     story = line.net.story(host="client")
-    assert story.trip(9).notes == ["retransmission: the same bytes as #8, sent again"]
+    assert story.trip(9).notes == ("retransmission: the same bytes as #8, sent again",)
     assert [trip.kind for trip in story.trips].count("tcp-keepalive") == 1
     assert story.trips[-1].kind == "tcp-keepalive"
 
@@ -451,7 +451,7 @@ def work(trips: list[Trip]) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        found = connections(trips)
+        found, _ = connections(trip.way for trip in trips)
         facts = Facts(trips, found, [], {trip.number: trip for trip in trips}, wire_up(WEB))
         add_remarks(facts, make_steps(facts, lesson=True), None)
     finally:

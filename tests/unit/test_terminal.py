@@ -20,11 +20,18 @@ from hoplab import runs
 from hoplab.follow.follow import follow
 from hoplab.report.as_json import FORMAT, to_dict
 from hoplab.report.terminal import render
-from hoplab.story.records import Health
+from hoplab.story.records import UNRELATED, Health
 from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit.playground import CABLE, Playground, wire_up
-from tests.unit.scenarios import SCENARIOS, close_merged, hub_cold, switch_cold, switch_warm
+from tests.unit.scenarios import (
+    SCENARIOS,
+    close_merged,
+    hub_cold,
+    on_its_way,
+    switch_cold,
+    switch_warm,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 UPDATE = os.environ.get("HOPLAB_UPDATE_GOLDEN") == "1"
@@ -142,7 +149,10 @@ def test_a_row_of_storms_is_folded() -> None:
     """As when a host answers each copy of a question that goes round."""
     story = runs.reopen(GOLDEN.parent / "data" / "runs" / "loop-storm").story
     (trip,) = story.trips
-    story.trips = [replace(trip, number=number, cause="") for number in range(1, 11)]
+    story.trips = [
+        replace(on_its_way(trip, number=number), relation=UNRELATED)
+        for number in range(1, 11)
+    ]
     story.steps[0].trips = [trip.number for trip in story.trips]
     for detail in ("normal", "full"):
         text = render(story, detail=detail)
