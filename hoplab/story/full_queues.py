@@ -24,7 +24,8 @@ What lives here: counts and missing frames, held against each other. What must n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -36,6 +37,9 @@ from hoplab.story.records import QueueLoss
 _Queue = tuple[int, bool]  # a port, and whether it is the queue in front of the cable
 _Ports = frozenset[int]
 _NOWHERE: _Ports = frozenset()
+_Frame = tuple[int, Hop, _Ports]  # when it came, and by which ports it left
+# By which ports the last of the frames like one left that left by a port, or (None) by any.
+_Ways = Mapping[int | None, _Ports]
 _came = itemgetter(0)
 
 
@@ -49,6 +53,12 @@ class Drops:
     vanished: dict[Hop, tuple[QueueLoss, ...]] = field(default_factory=dict)
     lacking: dict[Hop, tuple[QueueLoss, ...]] = field(default_factory=dict)
 
+    def add(self, frame: _Missing, losses: Mapping[_Queue, QueueLoss]) -> None:
+        """Takes up a frame, or a copy, that is missing."""
+        where = self.lacking if frame.copy else self.vanished
+        queues = (losses[queue] for queue in frame.queues)
+        where[frame.hop] = (*where.get(frame.hop, ()), *queues)
+
 
 @dataclass(slots=True)
 class _Missing:
@@ -57,6 +67,21 @@ class _Missing:
     hop: Hop
     queues: tuple[_Queue, ...]
     copy: bool
+
+
+@dataclass(slots=True, frozen=True)
+class _Group:
+    """Queues that may have dropped the same frames, so they are judged together. counted: frames
+    dropped there, by the kernel's count; missing: by the frames."""
+
+    queues: Sequence[_Queue]
+    counted: int
+    missing: int
+
+    @property
+    def surplus(self) -> bool:
+        """So many are missing that most of them were never due."""
+        return self.missing > 2 * self.counted
 
 
 def find_drops(
@@ -71,75 +96,85 @@ def find_drops(
     """behind_ports, before_cables: frames dropped, by port. hops: of frames, and none that is for
     the next bridge alone. whole: these are all, so frames can be counted against what was
     dropped."""
-    counted: dict[_Queue, int] = {}
-    for port, frames in behind_ports.items():
-        counted[port, False] = frames
-    for port, frames in before_cables.items():
-        counted[port, True] = frames
-    counted = {queue: frames for queue, frames in sorted(counted.items()) if frames}
-    if not counted:
-        return Drops()
+    counted = _counted(behind_ports, before_cables)
     missing: list[_Missing] = []
-    open_: dict[_Queue, int] = {}
-    for each in _missing(wiring, counted, hops) if whole else ():
-        if not held_at_end(each.hop):
-            missing.append(each)
-            continue
-        for queue in each.queues:
-            open_[queue] = open_.get(queue, 0) + 1
-    together = _judged_together(counted, missing)
+    held: Counter[_Queue] = Counter()
+    for frame in _missing(wiring, counted, hops) if whole and counted else ():
+        if held_at_end(frame.hop):
+            held.update(frame.queues)
+        else:
+            missing.append(frame)
     losses: dict[_Queue, QueueLoss] = {}
     surplus: set[_Queue] = set()
-    for queues in together:
-        due = sum(counted[queue] for queue in queues)
-        gone = sum(not set(each.queues).isdisjoint(queues) for each in missing)
-        if gone > 2 * due:
-            surplus.update(queues)
-        for queue in queues:
-            port, cable = queue
-            node, interface = wiring.node_name(port), wiring.interfaces[port]
-            losses[queue] = QueueLoss(
-                node,
-                interface.name,
-                counted[queue],
-                sum(queue in each.queues for each in missing) if whole else None,
-                open_.get(queue, 0),
-                cable=cable,
-                in_one_go=cable and wiring.datapath == "user" and wiring.is_switch(port),
-                kind=wiring.kind(node),
-                certain=whole and gone == due,
-                beside=tuple(wiring.port_name(other[0]) for other in queues if other != queue),
-            )
+    for group in _judged_together(counted, missing):
+        for queue in group.queues:
+            vanished = sum(queue in frame.queues for frame in missing) if whole else None
+            losses[queue] = _loss(wiring, queue, counted[queue], vanished, held[queue], group)
+        if group.surplus:
+            surplus.update(group.queues)
     drops = Drops([losses[queue] for queue in counted])
-    for each in missing:
-        if each.copy and not surplus.isdisjoint(each.queues):
-            continue
-        where = drops.lacking if each.copy else drops.vanished
-        where[each.hop] = (*where.get(each.hop, ()), *(losses[queue] for queue in each.queues))
+    for frame in missing:
+        if not frame.copy or surplus.isdisjoint(frame.queues):
+            drops.add(frame, losses)
     return drops
 
 
-def _judged_together(
-    counted: Mapping[_Queue, int], missing: Sequence[_Missing]
-) -> list[list[_Queue]]:
+def _counted(
+    behind_ports: Mapping[int, int], before_cables: Mapping[int, int]
+) -> dict[_Queue, int]:
+    """The queues that dropped something, in the order of ports, and how many frames."""
+    behind = (((port, False), frames) for port, frames in behind_ports.items())
+    before = (((port, True), frames) for port, frames in before_cables.items())
+    return {queue: frames for queue, frames in sorted([*behind, *before]) if frames}
+
+
+def _loss(
+    wiring: Wiring, queue: _Queue, frames: int, vanished: int | None, held: int, group: _Group
+) -> QueueLoss:
+    """What is known of the frames that one queue dropped. held: how many of those that might be
+    missing the node may have had when the capture ended."""
+    port, cable = queue
+    node = wiring.node_name(port)
+    return QueueLoss(
+        node,
+        wiring.port_name(port),
+        frames,
+        vanished,
+        held,
+        cable=cable,
+        in_one_go=cable and wiring.datapath == "user" and wiring.is_switch(port),
+        kind=wiring.kind(node),
+        certain=group.missing == group.counted,
+        beside=tuple(wiring.port_name(beside[0]) for beside in group.queues if beside != queue),
+    )
+
+
+def _judged_together(counted: Mapping[_Queue, int], missing: Sequence[_Missing]) -> list[_Group]:
     """The queues, in groups: in one group those that may have dropped the same frames."""
     groups: dict[_Queue, list[_Queue]] = {queue: [queue] for queue in counted}
-    for queues in {each.queues for each in missing}:
+    for queues in {frame.queues for frame in missing}:
         for queue in queues[1:]:
-            one, other = groups[queues[0]], groups[queue]
-            if one is not other:
-                one.extend(other)
-                groups.update(dict.fromkeys(other, one))
-    return list({id(group): group for group in groups.values()}.values())
+            group, added = groups[queues[0]], groups[queue]
+            if group is not added:
+                group.extend(added)
+                groups.update(dict.fromkeys(added, group))
+    return [
+        _Group(
+            group,
+            sum(counted[queue] for queue in group),
+            sum(not set(frame.queues).isdisjoint(group) for frame in missing),
+        )
+        for group in {id(group): group for group in groups.values()}.values()
+    ]
 
 
 def _missing(
     wiring: Wiring, counted: Mapping[_Queue, int], hops: Iterable[Hop]
-) -> Iterable[_Missing]:
+) -> Iterator[_Missing]:
     """Frames and copies that may have been dropped in one of these queues."""
     full = frozenset(port for port, cable in counted if cable)
     nodes = {wiring.node_name(port) for port in full}
-    flows: dict[tuple[int, bytes], list[tuple[int, Hop, _Ports]]] = {}
+    flows: dict[tuple[int, bytes], list[_Frame]] = {}
     for hop in hops:
         if hop.head is None or hop.received is None or hop.more:
             continue
@@ -149,36 +184,51 @@ def _missing(
         elif not hop.children and (hop.head, False) in counted:
             yield _Missing(hop, ((hop.head, False),), False)
     for (head, _), frames in flows.items():
-        behind = ((head, False),) if (head, False) in counted else ()
+        behind: tuple[_Queue, ...] = ((head, False),) if (head, False) in counted else ()
         frames.sort(key=_came)
-        likes = [*zip(_before(frames), reversed(_before(frames[::-1])), strict=True)]
-        for (_, hop, left), (earlier, later) in zip(frames, likes, strict=True):
-            # Of several full ports each may lack what the next one got: together they are the way.
-            wide = [frozenset().union(*like.values()) for like in (earlier, later)]
-            if not left:
-                ways = earlier.get(None, _NOWHERE), later.get(None, _NOWHERE)
-                due = _due(left, (ways[0] | ways[1], *ways), full)
-                cables = [(port, True) for port in sorted(due)]
-                if behind:
-                    yield _Missing(hop, (*behind, *cables), False)
-                else:  # a copy in front of each
-                    yield from (_Missing(hop, (queue,), False) for queue in cables)
-                continue
-            for port in sorted(full - left - {head}):
-                if port in _due(left, (earlier.get(port), later.get(port), *wide), full):
-                    yield _Missing(hop, ((port, True),), True)
+        earlier, later = _before(frames), reversed(_before(frames[::-1]))
+        for (_, hop, left), likes in zip(frames, zip(earlier, later, strict=True), strict=True):
+            if left:
+                yield from _missing_copies(hop, left, likes, full)
+            else:
+                yield from _missing_frame(hop, likes, behind, full)
 
 
-def _before(frames: Sequence[tuple[int, Hop, _Ports]]) -> list[dict[int | None, _Ports]]:
+def _missing_frame(
+    hop: Hop, likes: tuple[_Ways, _Ways], behind: tuple[_Queue, ...], full: _Ports
+) -> Iterator[_Missing]:
+    """A frame that did not go out at all. behind: the queue of the port where it came in, if that
+    dropped something."""
+    ways = [like.get(None, _NOWHERE) for like in likes]
+    due = _due(_NOWHERE, (ways[0] | ways[1], *ways), full)
+    cables = [(port, True) for port in sorted(due)]
+    if behind:
+        yield _Missing(hop, (*behind, *cables), False)
+    else:  # a copy in front of each
+        yield from (_Missing(hop, (queue,), False) for queue in cables)
+
+
+def _missing_copies(
+    hop: Hop, left: _Ports, likes: tuple[_Ways, _Ways], full: _Ports
+) -> Iterator[_Missing]:
+    """The copies that are missing of a frame that went out by some ports (left)."""
+    # Of several full ports each may lack what the next one got: together they are the way.
+    wide = [_NOWHERE.union(*like.values()) for like in likes]
+    for port in sorted(full - left - {hop.head}):
+        if port in _due(left, (*(like.get(port) for like in likes), *wide), full):
+            yield _Missing(hop, ((port, True),), True)
+
+
+def _before(frames: Sequence[_Frame]) -> list[dict[int | None, _Ports]]:
     """For each frame the ports by which the last one before it went that went out at all (None),
     or by a certain port."""
     last: dict[int | None, _Ports] = {}
-    found = []
+    ways = []
     for _, _, left in frames:
-        found.append(last)
+        ways.append(last)
         if left and any(last.get(port) != left for port in (None, *left)):
             last = {**last, **dict.fromkeys((None, *left), left)}
-    return found
+    return ways
 
 
 def _due(left: _Ports, likes: Sequence[_Ports | None], full: _Ports) -> _Ports:

@@ -13,7 +13,7 @@ are like it: so it is told by itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from hoplab.sentences import listed, number_of, say, together
 from hoplab.story.causes import Lookup
@@ -22,48 +22,67 @@ from hoplab.story.steps import Facts
 from hoplab.story.tcp import Connection
 
 REPEATS_FROM = 4  # fewer are told one by one
+Repeated = tuple[Sequence[int], str]  # places of steps, and what to say instead of them
 
 
 def find_repeats(facts: Facts, steps: Sequence[Step]) -> Repeats | None:
     """What of these steps need not be told, and what to say instead; None if nothing."""
+    repeated = [*_repeated_connections(facts, steps), *_repeated_lookups(facts, steps)]
+    if not repeated:
+        return None
+    hidden = frozenset(place for places, _ in repeated for place in places)
+    return Repeats(hidden, [sentence for _, sentence in repeated])
+
+
+def _repeated_connections(facts: Facts, steps: Sequence[Step]) -> Iterator[Repeated]:
+    """Of connections that are alike, the steps of all but the first."""
     connection_of = {
-        number: place for place, one in enumerate(facts.connections) for number in one.trips
+        number: place
+        for place, connection in enumerate(facts.connections)
+        for number in connection.trips
     }
-    lookups_of: dict[int, Lookup] = {one.question: one for one in facts.lookups}
-    of_connection: dict[int, list[int]] = {}  # place of a connection -> places of its steps
-    of_lookups: dict[Hashable, list[int]] = {}  # what was looked up -> places of steps
+    steps_of: dict[int, list[int]] = {}  # place of a connection -> places of its steps
     for place, step in enumerate(steps):
         owners = {connection_of[number] for number in step.trips if number in connection_of}
-        asked = [lookups_of[number] for number in step.trips if number in lookups_of]
-        if step.key == "dns" and asked and not _trouble(facts, step.trips):
-            key = tuple(
-                (one.asker, one.server, one.kind, one.name, one.result, len(one.tries))
-                for one in asked
-            )
-            of_lookups.setdefault(key, []).append(place)
-        elif step.key != "dns" and len(owners) == 1:
-            of_connection.setdefault(owners.pop(), []).append(place)
+        if step.key != "dns" and len(owners) == 1:
+            steps_of.setdefault(owners.pop(), []).append(place)
     alike: dict[Hashable, list[int]] = {}
-    for which in of_connection:
-        alike.setdefault(_ending(facts, facts.connections[which]), []).append(which)
-    hidden: list[int] = []
-    sentences: list[str] = []
+    for connection in steps_of:
+        alike.setdefault(_ending(facts, facts.connections[connection]), []).append(connection)
     for group in alike.values():
         if len(group) >= REPEATS_FROM:
-            places = [place for which in group[1:] for place in of_connection[which]]
-            hidden += places
-            sentences.append(_connections(facts, group, _packets(facts, steps, places)))
-    for places in of_lookups.values():
+            places = [place for connection in group[1:] for place in steps_of[connection]]
+            yield places, _connections(facts, group, _packets(facts, steps, places))
+
+
+def _repeated_lookups(facts: Facts, steps: Sequence[Step]) -> Iterator[Repeated]:
+    """Of lookups that are alike, the steps of all but the first."""
+    lookups_of = {lookup.question: lookup for lookup in facts.lookups}
+    alike: dict[Hashable, list[int]] = {}  # what was looked up -> places of steps
+    for place, step in enumerate(steps):
+        asked = [lookups_of[number] for number in step.trips if number in lookups_of]
+        if step.key == "dns" and asked and not _trouble(facts, step.trips):
+            alike.setdefault(_questions(asked), []).append(place)
+    for places in alike.values():
         if len(places) >= REPEATS_FROM:
-            hidden += places[1:]
-            sentences.append(_lookups(facts, steps, places, lookups_of))
-    return Repeats(frozenset(hidden), sentences) if hidden else None
+            yield places[1:], _lookups(facts, steps, places, lookups_of)
+
+
+def _questions(lookups: Iterable[Lookup]) -> Hashable:
+    """What alike lookups have in common."""
+    return tuple(
+        (
+            lookup.asker, lookup.server, lookup.kind, lookup.name, lookup.result, len(lookup.tries)
+        )
+        for lookup in lookups
+    )  # fmt: skip
 
 
 def _ending(facts: Facts, connection: Connection) -> Hashable:
     """What alike connections have in common."""
     exchanges = tuple(
-        (one.method, one.target, one.status, one.body_bytes) for one in connection.exchanges
+        (exchange.method, exchange.target, exchange.status, exchange.body_bytes)
+        for exchange in connection.exchanges
     )
     closed = "reset" if connection.resets else "closed" if connection.first_fin is not None else ""
     ends = connection.client.node, connection.server.node, connection.port
@@ -96,19 +115,19 @@ def _counted(trips: Sequence[Trip]) -> dict[str, object]:
 
 def _connections(facts: Facts, group: Sequence[int], trips: Sequence[Trip]) -> str:
     first = facts.connections[group[0]]
-    others = [facts.connections[which] for which in group[1:]]
+    repeated = [facts.connections[place] for place in group[1:]]
     spans = []
     closes: Counter[int] = Counter()
-    for one in others:
-        mine = [facts.by_number[number] for number in one.trips]
-        spans.append((max(trip.arrived_ns for trip in mine) - mine[0].t_ns) / 1e6)
-        closes[sum(phase == "close" for phase in one.phases.values())] += 1
+    for connection in repeated:
+        packets = [facts.by_number[number] for number in connection.trips]
+        spans.append((max(trip.arrived_ns for trip in packets) - packets[0].t_ns) / 1e6)
+        closes[sum(phase == "close" for phase in connection.phases.values())] += 1
     text = number_of(
         "{n:,} more connection from {client} to {server}, port {port}, went as connection {told} "
         "did (#{first} to #{last}: {packets}, {frames}).",
         "{n:,} more connections from {client} to {server}, port {port}, went as connection {told} "
         "did (#{first} to #{last}: {packets}, {frames}).",
-        len(others),
+        len(repeated),
         client=first.client.node,
         server=first.server.node,
         port=first.port,
