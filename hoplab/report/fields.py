@@ -10,27 +10,15 @@ Wire facts: as in `hoplab.decode.packet`; the Internet checksum is RFC 1071.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
 from hoplab.decode import http as wire_http
 from hoplab.decode import packet as wire
-from hoplab.sentences import listed, number_of, say, term
-from hoplab.story.wire_text import clean
-
-
-class Field(NamedTuple):
-    """Bytes start to end (exclusive) of the frame. `name` is unique within a layer of a frame.
-    Names, and what words there are in layers and values, are sentences (`hoplab.sentences`);
-    anything else of them is data, the same in every language."""
-
-    layer: str
-    name: str
-    start: int
-    end: int
-    value: str
-
+from hoplab.report import fields_carried
+from hoplab.report.cutter import Cutter, Field, extent, hexadecimal, ip4, ip6, mac, named, number
+from hoplab.sentences import listed, say, term
 
 _ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x88CC: "LLDP"}
 _PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
@@ -46,81 +34,17 @@ _ICMP6 = {
 _FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "NS")
 
 
-class _Cutter:
-    """Takes fields off the front of the frame."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-        self.out: list[Field] = []
-
-    def left(self) -> int:
-        return len(self.data) - self.at
-
-    def take(
-        self, layer: str, name: str, size: int, read: Callable[[bytes], str] | None = None
-    ) -> bytes:
-        """The next `size` bytes as a field: fewer if the frame ends, none if it has ended."""
-        raw = self.data[self.at : self.at + max(0, size)]
-        if raw:
-            if len(raw) < size:
-                value: str = term("cut")
-            else:
-                value = str(number(raw)) if read is None else read(raw)
-            self.out.append(Field(layer, name, self.at, self.at + len(raw), value))
-            self.at += len(raw)
-        return raw
-
-
-def number(raw: bytes) -> int:
-    """Bytes as a number, the most significant first."""
-    return int.from_bytes(raw, "big")
-
-
-def _mac(raw: bytes) -> str:
-    return wire.mac_text(raw)
-
-
-def _ip4(raw: bytes) -> str:
-    return wire.ipv4_text(raw)
-
-
-def _ip6(raw: bytes) -> str:
-    return wire.ipv6_text(raw)
-
-
-def _hex(raw: bytes) -> str:
-    return f"0x{raw.hex()}"
-
-
-def _text(raw: bytes) -> str:
-    return clean(raw.decode("latin-1").rstrip("\r\n"), 100)
-
-
-def _size(raw: bytes) -> str:
-    return number_of("{n:,} byte", "{n:,} bytes", len(raw))
-
-
-def _named(names: Mapping[int, str], form: str = "{}") -> Callable[[bytes], str]:
-    def read(raw: bytes) -> str:
-        value = form.format(number(raw))
-        name = names.get(number(raw))
-        return say("{value} ({name})", value=value, name=name) if name else value
-
-    return read
-
-
 def fields(data: bytes) -> list[Field]:
     """All fields of a frame that begins with the destination MAC."""
-    cut = _Cutter(data)
-    cut.take("Ethernet", term("destination"), 6, _mac)
-    cut.take("Ethernet", term("source"), 6, _mac)
-    kind = number(cut.take("Ethernet", term("type"), 2, _named(_ETHERTYPES, "0x{:04x}")))
+    cut = Cutter(data)
+    cut.take("Ethernet", term("destination"), 6, mac)
+    cut.take("Ethernet", term("source"), 6, mac)
+    kind = number(cut.take("Ethernet", term("type"), 2, named(_ETHERTYPES, "0x{:04x}")))
     tag = 1
     while kind in (wire.ETH_VLAN, wire.ETH_QINQ) and cut.left() >= 4:
         layer = "802.1Q" if tag == 1 else f"802.1Q {tag}"
         cut.take(layer, term("VLAN"), 2, lambda raw: str(number(raw) & 0x0FFF))
-        kind = number(cut.take(layer, term("type"), 2, _named(_ETHERTYPES, "0x{:04x}")))
+        kind = number(cut.take(layer, term("type"), 2, named(_ETHERTYPES, "0x{:04x}")))
         tag += 1
     whole = len(wire.strip_padding(data))
     if kind == wire.ETH_ARP:
@@ -130,22 +54,22 @@ def fields(data: bytes) -> list[Field]:
     elif kind == wire.ETH_IPV6:
         _ipv6(cut, whole)
     if cut.at < whole:
-        cut.take(term("data"), term("payload"), whole - cut.at, _size)
-    cut.take("Ethernet", term("padding"), cut.left(), _size)
+        cut.take(term("data"), term("payload"), whole - cut.at, extent)
+    cut.take("Ethernet", term("padding"), cut.left(), extent)
     return cut.out
 
 
-def _arp(cut: _Cutter) -> None:
-    cut.take("ARP", term("hardware type"), 2, _named({1: "Ethernet"}))
-    cut.take("ARP", term("protocol type"), 2, _named(_ETHERTYPES, "0x{:04x}"))
+def _arp(cut: Cutter) -> None:
+    cut.take("ARP", term("hardware type"), 2, named({1: "Ethernet"}))
+    cut.take("ARP", term("protocol type"), 2, named(_ETHERTYPES, "0x{:04x}"))
     size = number(cut.take("ARP", term("hardware size"), 1))
     length = number(cut.take("ARP", term("protocol size"), 1))
-    cut.take("ARP", term("operation"), 2, _named({1: "request", 2: "reply"}))
+    cut.take("ARP", term("operation"), 2, named({1: "request", 2: "reply"}))
     if (size, length) == (6, 4):
-        cut.take("ARP", term("sender MAC"), 6, _mac)
-        cut.take("ARP", term("sender IP"), 4, _ip4)
-        cut.take("ARP", term("target MAC"), 6, _mac)
-        cut.take("ARP", term("target IP"), 4, _ip4)
+        cut.take("ARP", term("sender MAC"), 6, mac)
+        cut.take("ARP", term("sender IP"), 4, ip4)
+        cut.take("ARP", term("target MAC"), 6, mac)
+        cut.take("ARP", term("target IP"), 4, ip4)
 
 
 def checksum(raw: bytes) -> int:
@@ -156,23 +80,23 @@ def checksum(raw: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def _ipv4(cut: _Cutter, layer: str, whole: int) -> None:
+def _ipv4(cut: Cutter, layer: str, whole: int) -> None:
     start = cut.at
     first = cut.data[start] if cut.left() else 0
     length = max(20, (first & 0x0F) * 4)
     cut.take(layer, term("version, header length"), 1, lambda raw: _version(raw, length))
-    cut.take(layer, term("DSCP, ECN"), 1, _hex)
+    cut.take(layer, term("DSCP, ECN"), 1, hexadecimal)
     cut.take(layer, term("total length"), 2)
     cut.take(layer, term("identification"), 2, lambda raw: f"{number(raw)} (0x{raw.hex()})")
     fragment = number(cut.take(layer, term("flags, fragment offset"), 2, _fragment))
     cut.take(layer, term("TTL"), 1)
-    protocol = number(cut.take(layer, term("protocol"), 1, _named(_PROTOCOLS)))
+    protocol = number(cut.take(layer, term("protocol"), 1, named(_PROTOCOLS)))
     right = checksum(cut.data[start : start + length]) == 0
     cut.take(layer, term("header checksum"), 2, lambda raw: _checked(raw, right))
-    cut.take(layer, term("source"), 4, _ip4)
-    cut.take(layer, term("destination"), 4, _ip4)
+    cut.take(layer, term("source"), 4, ip4)
+    cut.take(layer, term("destination"), 4, ip4)
     if length > 20:
-        cut.take(layer, term("options"), length - 20, _size)
+        cut.take(layer, term("options"), length - 20, extent)
     if not fragment & 0x1FFF:
         _upper(cut, protocol, whole, 4)
 
@@ -184,8 +108,8 @@ def _version(raw: bytes, length: int) -> str:
 def _checked(raw: bytes, right: bool) -> str:
     """A checksum, and whether it is the one that the header's bytes make."""
     if right:
-        return say("{value} (right)", value=_hex(raw))
-    return say("{value} (wrong)", value=_hex(raw))
+        return say("{value} (right)", value=hexadecimal(raw))
+    return say("{value} (wrong)", value=hexadecimal(raw))
 
 
 def _fragment(raw: bytes) -> str:
@@ -194,24 +118,24 @@ def _fragment(raw: bytes) -> str:
     return listed([*names, say("offset {n}", n=(value & 0x1FFF) * 8)])
 
 
-def _ipv6(cut: _Cutter, whole: int) -> None:
-    cut.take("IPv6", term("version, class, flow label"), 4, _hex)
+def _ipv6(cut: Cutter, whole: int) -> None:
+    cut.take("IPv6", term("version, class, flow label"), 4, hexadecimal)
     cut.take("IPv6", term("payload length"), 2)
-    protocol = number(cut.take("IPv6", term("next header"), 1, _named(_PROTOCOLS)))
+    protocol = number(cut.take("IPv6", term("next header"), 1, named(_PROTOCOLS)))
     cut.take("IPv6", term("hop limit"), 1)
-    cut.take("IPv6", term("source"), 16, _ip6)
-    cut.take("IPv6", term("destination"), 16, _ip6)
+    cut.take("IPv6", term("source"), 16, ip6)
+    cut.take("IPv6", term("destination"), 16, ip6)
     count = 0
     while protocol in (0, 43, 60) and cut.left() >= 8:
         count += 1
         extension = say("IPv6 extension {n}", n=count)
         size = (cut.data[cut.at + 1] + 1) * 8
         protocol = number(cut.take(extension, term("next header"), 1))
-        cut.take(extension, term("rest"), size - 1, _size)
+        cut.take(extension, term("rest"), size - 1, extent)
     _upper(cut, protocol, whole, 6)
 
 
-def _upper(cut: _Cutter, protocol: int, whole: int, version: int) -> None:
+def _upper(cut: Cutter, protocol: int, whole: int, version: int) -> None:
     if cut.at >= whole:
         return
     if protocol == wire.PROTO_TCP:
@@ -220,136 +144,59 @@ def _upper(cut: _Cutter, protocol: int, whole: int, version: int) -> None:
         source = number(cut.take("UDP", term("source port"), 2))
         destination = number(cut.take("UDP", term("destination port"), 2))
         cut.take("UDP", term("length"), 2)
-        cut.take("UDP", term("checksum"), 2, _hex)
+        cut.take("UDP", term("checksum"), 2, hexadecimal)
         if wire_dns.PORT in (source, destination):
-            _dns(cut, whole)
+            fields_carried.dns(cut, whole)
+        elif {wire_dhcp.SERVER_PORT, wire_dhcp.CLIENT_PORT} & {source, destination}:
+            fields_carried.dhcp(cut, whole)
     elif protocol in (wire.PROTO_ICMP, wire.PROTO_ICMPV6):
         _icmp(cut, whole, version)
 
 
-def _icmp(cut: _Cutter, whole: int, version: int) -> None:
+def _icmp(cut: Cutter, whole: int, version: int) -> None:
     layer = "ICMP" if version == 4 else "ICMPv6"
-    kind = number(cut.take(layer, term("type"), 1, _named(_ICMP if version == 4 else _ICMP6)))
+    kind = number(cut.take(layer, term("type"), 1, named(_ICMP if version == 4 else _ICMP6)))
     cut.take(layer, term("code"), 1)
-    cut.take(layer, term("checksum"), 2, _hex)
+    cut.take(layer, term("checksum"), 2, hexadecimal)
     if kind in ((0, 8) if version == 4 else (128, 129)):
         cut.take(layer, term("identifier"), 2)
         cut.take(layer, term("sequence number"), 2)
-        cut.take(layer, term("data"), whole - cut.at, _size)
+        cut.take(layer, term("data"), whole - cut.at, extent)
         return
-    cut.take(layer, term("rest of header"), 4, _hex)
+    cut.take(layer, term("rest of header"), 4, hexadecimal)
     if version == 6 and kind in (135, 136):
-        cut.take(layer, term("target"), 16, _ip6)
-        cut.take(layer, term("options"), whole - cut.at, _size)
+        cut.take(layer, term("target"), 16, ip6)
+        cut.take(layer, term("options"), whole - cut.at, extent)
     elif version == 4 and kind in wire.ICMP_ERRORS:
-        cut.take(layer, term("quoted packet"), whole - cut.at, _size)
+        cut.take(layer, term("quoted packet"), whole - cut.at, extent)
 
 
-def _tcp(cut: _Cutter, whole: int) -> None:
+def _tcp(cut: Cutter, whole: int) -> None:
     source = number(cut.take("TCP", term("source port"), 2))
     destination = number(cut.take("TCP", term("destination port"), 2))
     cut.take("TCP", term("sequence number"), 4)
     cut.take("TCP", term("acknowledgement number"), 4)
     bits = number(cut.take("TCP", term("header length, flags"), 2, _tcp_flags))
     cut.take("TCP", term("window"), 2)
-    cut.take("TCP", term("checksum"), 2, _hex)
+    cut.take("TCP", term("checksum"), 2, hexadecimal)
     cut.take("TCP", term("urgent pointer"), 2)
     options = min((bits >> 12) * 4 - 20, whole - cut.at)
     if options > 0:
-        cut.take("TCP", term("options"), options, _size)
+        cut.take("TCP", term("options"), options, extent)
     if cut.at >= whole:
         return
     if wire_dns.PORT in (source, destination) and whole - cut.at > 14:
         cut.take("DNS", term("length"), 2)
-        _dns(cut, whole)
+        fields_carried.dns(cut, whole)
         return
     if wire_http.parse(cut.data[cut.at : whole]) is not None:
-        _http(cut, whole)
+        fields_carried.http(cut, whole)
 
 
 def _tcp_flags(raw: bytes) -> str:
     bits = number(raw)
     names = [name for place, name in enumerate(_FLAGS) if bits >> place & 1]
     return say("{n} bytes, {flags}", n=(bits >> 12) * 4, flags=" ".join(names) or "-")
-
-
-def _http(cut: _Cutter, whole: int) -> None:
-    """Line by line to the empty line that ends the head; then the body."""
-    place = 0
-    while cut.at < whole and place < 60:
-        end = cut.data.find(b"\n", cut.at, whole)
-        end = whole if end < 0 else end + 1
-        place += 1
-        line = cut.data[cut.at : end]
-        if not line.strip():
-            cut.take("HTTP", term("end of head"), end - cut.at, lambda raw: "")
-            break
-        name = term("start line") if place == 1 else say("header {n}", n=place - 1)
-        cut.take("HTTP", name, end - cut.at, _text)
-    if cut.at < whole:
-        cut.take("HTTP", term("body"), whole - cut.at, _size)
-
-
-def _dns(cut: _Cutter, whole: int) -> None:
-    start = cut.at
-    message = wire_dns.parse(cut.data[start:whole])
-    cut.take("DNS", term("id"), 2, _hex)
-    cut.take("DNS", term("flags"), 2, _dns_flags)
-    cut.take("DNS", term("number of questions"), 2)
-    cut.take("DNS", term("number of answers"), 2)
-    cut.take("DNS", term("number of authority"), 2)
-    cut.take("DNS", term("number of additional"), 2)
-    if message is None or cut.at >= whole:
-        return
-    for place, (name, kind) in enumerate(message.questions, 1):
-        end = _name_end(cut.data, cut.at, whole) + 4
-        if end > whole:
-            break
-        question = say("question {n}", n=place)
-        cut.take("DNS", question, end - cut.at, _fixed(f"{kind} {clean(name, 80)}"))
-    titles = [say("answers {n}", n=place + 1) for place in range(len(message.answers))]
-    titles += [say("authority {n}", n=place + 1) for place in range(len(message.authority))]
-    titles += [say("additional {n}", n=place + 1) for place in range(len(message.additional))]
-    records = [*message.answers, *message.authority, *message.additional]
-    for title, (name, kind, ttl, value) in zip(titles, records, strict=True):
-        end = _name_end(cut.data, cut.at, whole)
-        if end + 10 > whole:
-            break
-        end += 10 + number(cut.data[end + 8 : end + 10])
-        if end > whole:
-            break
-        record = f"{clean(name, 60)} {ttl} {kind} {clean(value, 60)}"
-        cut.take("DNS", title, end - cut.at, _fixed(record))
-    if cut.at < whole:
-        cut.take("DNS", term("rest"), whole - cut.at, _size)
-
-
-def _fixed(text: str) -> Callable[[bytes], str]:
-    return lambda raw: text
-
-
-def _dns_flags(raw: bytes) -> str:
-    bits = number(raw)
-    names = [
-        name
-        for bit, name in ((0x8000, "QR"), (0x0400, "AA"), (0x0200, "TC"), (0x0100, "RD"),
-                          (0x0080, "RA"))
-        if bits & bit
-    ]  # fmt: skip
-    rcode = wire_dns.RCODES.get(bits & 0x0F, str(bits & 0x0F))
-    return " ".join([*names, rcode])
-
-
-def _name_end(data: bytes, at: int, whole: int) -> int:
-    """Where a domain name in the message ends (RFC 1035 section 4.1.4: a pointer ends it)."""
-    while at < whole:
-        size = data[at]
-        if size >= 0xC0:
-            return at + 2
-        if size == 0:
-            return at + 1
-        at += 1 + size
-    return whole
 
 
 class Change(NamedTuple):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from hoplab.capture.observation import Observation
 from hoplab.decode import packet as wire
-from hoplab.report.fields import Field, changes, fields
+from hoplab.report.cutter import Field
+from hoplab.report.fields import changes, fields
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.sentences import listed, number_of, say, term

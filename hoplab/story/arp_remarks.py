@@ -8,7 +8,7 @@ not: any other step (`remarks.py`).
 from __future__ import annotations
 
 from hoplab.sentences import Sentence, number_of, say, term, together
-from hoplab.story.causes import ASKS_MAC
+from hoplab.story.causes import ASKS_MAC, claims
 from hoplab.story.counts import packet_numbers, times
 from hoplab.story.records import Remark, Step
 from hoplab.story.steps import Facts
@@ -23,6 +23,7 @@ _STEPS = {
     "close": term("the close"),
     "tcp": term("TCP"),
     "ping": term("ping"),
+    "dhcp": term("DHCP"),
     "udp": term("UDP"),
     "icmp": term("ICMP"),
 }
@@ -30,11 +31,14 @@ _OTHER_STEPS = term("others")
 
 
 def arp_remarks(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
+    # Neighbour discovery does by IPv6 what ARP does by IPv4; each is counted by itself.
+    kind = "arp-request" if step.key == "arp" else "nd-solicitation"
     requests = [
-        trip for trip in facts.trips if trip.kind in ASKS_MAC and trip.group and not trip.stray
-    ]
+        trip for trip in facts.trips
+        if trip.kind == kind and trip.group and not (trip.stray or claims(trip))
+    ]  # fmt: skip
     if not requests:
-        return [_no_arp(facts)]
+        return [_no_arp(facts)] if step.key == "arp" else []
     start, inside = step.trips[0] if step.trips else 0, set(step.trips)
     later = [trip for trip in requests if trip.number > start and trip.number not in inside]
     firsts: dict[tuple[str, str], int] = {}
@@ -79,7 +83,9 @@ def _requests(step: Step, count: int, *, more: bool) -> Sentence:
 def _no_arp(facts: Facts) -> Remark:
     if not facts.trips:
         return Remark("arp-none", term("No frame at all, so no ARP either."))
-    checks = [trip.number for trip in facts.trips if trip.kind in ASKS_MAC and not trip.group]
+    checks = [
+        trip.number for trip in facts.trips if trip.kind == "arp-request" and not trip.group
+    ]
     if not checks:
         text = term(
             "No ARP request in the whole capture: every node that sent already had the MAC of its "

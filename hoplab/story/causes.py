@@ -26,6 +26,7 @@ from hoplab.decode.dns import Dns
 from hoplab.decode.packet import Packet
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import Sentence, say, term
+from hoplab.story import leases
 from hoplab.story.claims import claim_notes, claimed, find_claims, is_disputed
 from hoplab.story.destinations import probes
 from hoplab.story.dns_titles import dns_refers, dns_result
@@ -81,8 +82,8 @@ class Causes:
         self._lookups = _Lookups()
         # A later one knows better why a packet came and what answers it.
         self.rules: tuple[Rule, ...] = (
-            _Parts(), *self._answering, self._needs, _ClaimNotes(places.wiring, begun_ns),
-            self._lookups, _Recursion(self._lookups),
+            _Parts(), *self._answering, leases.Answers(), self._needs,
+            _ClaimNotes(places.wiring, begun_ns), self._lookups, _Recursion(self._lookups),
         )  # fmt: skip
 
     @property
@@ -414,6 +415,10 @@ _SHORT = {
     "http-response": term("the HTTP response"),
     "icmp-echo-request": term("the echo request"),
     "icmp-echo-reply": term("the echo reply"),
+    "dhcp-discover": term("the DHCP Discover"),
+    "dhcp-offer": term("the DHCP Offer"),
+    "dhcp-request": term("the DHCP Request"),
+    "dhcp-ack": term("the DHCP ACK"),
     "udp": term("the UDP datagram"),
 }
 

@@ -7,6 +7,7 @@ node has such an address or none (`places.py`).
 
 from __future__ import annotations
 
+from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode.packet import Packet
 
 
@@ -15,6 +16,17 @@ def wanted(packet: Packet) -> str:
     if packet.icmp is not None and packet.icmp.version == 6 and packet.icmp.type == 135:
         return packet.icmp.target
     return packet.dst
+
+
+def client_card(packet: Packet) -> str:
+    """The MAC address of the card that a DHCP server's message is for, "" for any other packet: a
+    client that has no address yet is reached by its card (RFC 2131 section 4.1)."""
+    if packet.udp is None or packet.udp.dport != wire_dhcp.CLIENT_PORT:
+        return ""
+    dhcp = wire_dhcp.read(packet)
+    if dhcp is None or dhcp.op != wire_dhcp.BOOTREPLY:
+        return ""
+    return dhcp.client_mac if packet.dst in (dhcp.yiaddr, "255.255.255.255") else ""
 
 
 def probes(packet: Packet) -> bool:

@@ -19,6 +19,7 @@ from hoplab.story.counts import times
 from hoplab.story.end_of_connection import begun_in_capture
 from hoplab.story.end_of_connections import end_of_connections
 from hoplab.story.end_of_datagrams import ends_of_datagrams
+from hoplab.story.end_of_dhcp import ends_of_dhcp
 from hoplab.story.end_of_lookup import end_of_lookup, failed_lookups
 from hoplab.story.end_of_packet import arp_in_vain, unanswered_arp
 from hoplab.story.end_of_pings import end_of_pings, end_of_search
@@ -105,7 +106,7 @@ def _sent_on_purpose(facts: Facts, host: str, own: Sequence[Trip]) -> list[Outco
     ]
     if tried:
         findings.append(end_of_connections(facts, host, tried))
-    return findings + ends_of_datagrams(facts, sent)
+    return findings + ends_of_dhcp(facts, host) + ends_of_datagrams(facts, sent)
 
 
 def _no_frame(host: str, ended: ExitStatus) -> Outcome:

@@ -8,8 +8,9 @@ How a copy's end is judged, at a host or router that passed nothing on:
 1. The kernel saw another card's MAC on it (`Reception.OTHERHOST`): the card drops it, ignored.
 2. A broadcast or multicast that asks for one address (ARP, neighbour solicitation): delivered to
    the owner of that address; everybody else read it and ignored it.
-3. Any other broadcast or multicast: delivered, since frames do not show who listens.
-4. A unicast frame to this card: delivered if the IP destination is this node's, else stuck here.
+3. A DHCP server's message to a client without address: delivered to the card that it names.
+4. Any other broadcast or multicast: delivered, since frames do not show who listens.
+5. A unicast frame to this card: delivered if the IP destination is this node's, else stuck here.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hoplab.story.copies import Copies
 from hoplab.story.coverage import Evidence, reserved
 from hoplab.story.destinations import (
     announces,
+    client_card,
     is_group_address,
     is_group_mac,
     resolves_address,
@@ -61,6 +63,8 @@ def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence)
     if resolves_address(packet) or packet.ip is None:
         return End("delivered", place, node)
     if places.has(node, address) or is_group_address(address):
+        return End("delivered", place, node)
+    if client_card(packet) and places.recipient(packet) == node:
         return End("delivered", place, node)
     return _end_on_the_way(places, hop, leg, packet, evidence)
 
@@ -117,6 +121,10 @@ def _end_of_group(places: Places, leg: Leg, packet: Packet) -> End:
     place, node, address = leg.index, leg.head, wanted(packet)
     if places.has(node, address):
         return End("delivered", place, node)
+    if client_card(packet):
+        client = places.recipient(packet)
+        how = "delivered" if client in ("", node) else "ignored"
+        return End(how, place, node, "" if how == "delivered" else "software")
     ignored = not announces(packet) if resolves_address(packet) else places.owner(address) != ""
     return End("ignored", place, node, "software") if ignored else End("delivered", place, node)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from hoplab.decode.packet import Packet
 from hoplab.follow.wiring import natural
 from hoplab.story.astray import Death, End
-from hoplab.story.destinations import wanted
 from hoplab.story.places import Places
 from hoplab.story.records import Ignored, Leg
 
@@ -18,10 +17,10 @@ from hoplab.story.records import Ignored, Leg
 def find_target(places: Places, packets: list[Packet], ends: list[End]) -> str:
     """Whom the packet is for: by the addresses it ended with (NAT may have changed them)."""
     for end in sorted(ends, key=lambda end: end.how != "delivered"):
-        owner = places.owner(wanted(packets[end.leg]))
+        owner = places.recipient(packets[end.leg])
         if owner:
             return owner
-    return places.owner(wanted(packets[0]))
+    return places.recipient(packets[0])
 
 
 def find_path(

@@ -13,6 +13,7 @@ from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
 from hoplab.follow.model import Journey, Origin
 from hoplab.follow.wiring import Wiring
+from hoplab.story.destinations import client_card, wanted
 
 
 class Places:
@@ -78,6 +79,11 @@ class Places:
         if wired and (not claims or wired in claims or (ip, wired) in self._used):
             return wired
         return next(iter(claims), "") or self.extra_ips.get(ip, "")
+
+    def recipient(self, packet: Packet) -> str:
+        """The node that the packet is for, "" if none has the address that it bears."""
+        mac = client_card(packet)
+        return self.holder(mac) if mac else self.owner(wanted(packet))
 
     def has(self, node: str, ip: str) -> bool:
         """Whether the node has this address; two may, by mistake."""

@@ -528,7 +528,8 @@ class Remark:
 class Step:
     """One heading and its trips in time order.
 
-    key: 'arp', 'dns', 'handshake', 'http', 'close', 'tcp', 'ping', 'udp', 'icmp', 'nd', 'other'.
+    key: 'arp', 'dns', 'handshake', 'http', 'close', 'tcp', 'ping', 'dhcp', 'udp', 'icmp',
+        'nd', 'other'.
     number: place in the lesson (ARP 1, DNS 2, handshake 3, HTTP 4, close 5), 0 outside it.
     lesson: what a learner should know before reading on.
     """

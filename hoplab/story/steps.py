@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from hoplab.decode import dhcp as wire_dhcp
 from hoplab.follow.wiring import Wiring
-from hoplab.sentences import say, term
+from hoplab.sentences import listed, say, term
 from hoplab.story.causes import ASKS_MAC, Lookup, first_parts
 from hoplab.story.counts import byte_count
+from hoplab.story.leases import Exchange
 from hoplab.story.records import Mapping, Step, Trip
 from hoplab.story.tcp import Connection, Secured
 from hoplab.story.wire_text import clean
@@ -38,6 +40,7 @@ HEADINGS = {
     "close": term("TCP: four-way close"),
     "tcp": term("TCP: data"),
     "ping": term("Ping: echo request and echo reply"),
+    "dhcp": term("DHCP: an address for a while"),
     "udp": term("UDP: datagrams"),
     "icmp": term("ICMP: reports about packets"),
     "nd": term("Neighbour discovery: the ARP of IPv6"),
@@ -75,6 +78,11 @@ LESSONS = {
         "An echo request asks a machine to send the same bytes back: if the reply comes, the "
         "way there and the way back both work."
     ),
+    "dhcp": term(
+        "A machine without an address asks everybody on its link for one (Discover). Servers "
+        "offer one (Offer), the machine says whose it takes (Request), and that server confirms "
+        "it (ACK): the address is lent, until the lease ends."
+    ),
     "udp": term("UDP sends single datagrams: no handshake, no confirmation."),
     "icmp": term("With ICMP the network reports what became of a packet; the report quotes it."),
     "nd": term(
@@ -97,6 +105,7 @@ class Facts:
     lookups: list[Lookup]
     by_number: dict[int, Trip]
     wiring: Wiring
+    leases: list[Exchange] = field(default_factory=list)
 
 
 Label = tuple[str, int]  # step key, and its place among those of its kind
@@ -124,6 +133,8 @@ def make_steps(facts: Facts, lesson: bool) -> list[Step]:
             step.mapping = _tcp_mapping(facts, key, connection)
         elif key == "dns":
             step.mapping = _dns_mapping(facts, step)
+        elif key == "dhcp":
+            step.mapping = _dhcp_mapping(facts)
         steps.append(step)
     return _with_missing(steps) if lesson else steps
 
@@ -168,6 +179,8 @@ def _labels(facts: Facts) -> dict[int, Label]:
             continue
         if trip.kind.startswith("icmp-echo"):
             labels[trip.number] = ("ping", 0)
+        elif trip.kind.startswith("dhcp-"):
+            labels[trip.number] = ("dhcp", 0)
         elif trip.kind.startswith("icmp"):
             about = labels.get(trip.causes[0]) if trip.causes else None
             labels[trip.number] = about or ("icmp", 0)
@@ -333,6 +346,37 @@ def _dns_mapping(facts: Facts, step: Step) -> list[Mapping]:
             result=lookup.result if lookup.answer else term("no answer"),
         )  # fmt: skip
         lines.append(_mapping(ends, result, *lookup.tries, lookup.answer))
+    return lines
+
+
+_DHCP_WORDS = (
+    (wire_dhcp.DISCOVER, term("Discover")),
+    (wire_dhcp.OFFER, term("Offer")),
+    (wire_dhcp.REQUEST, term("Request")),
+    (wire_dhcp.ACK, term("ACK")),
+)
+
+
+def _dhcp_mapping(facts: Facts) -> list[Mapping]:
+    """The four messages of the textbook, for each exchange that began from nothing."""
+    lines = []
+    for exchange in facts.leases:
+        if not exchange.all(wire_dhcp.DISCOVER):
+            continue
+        client = exchange.client or exchange.mac
+        for kind, word in _DHCP_WORDS:
+            messages = exchange.all(kind)
+            ips = {dhcp.yiaddr or dhcp.requested for _, dhcp in messages} - {""}
+            senders = listed(dict.fromkeys(trip.sender for trip, _ in messages))
+            if kind == wire_dhcp.DISCOVER:
+                real = say("{client} asks everybody", client=client)
+            elif kind == wire_dhcp.OFFER:
+                real = say("{servers} offers {ips}", servers=senders, ips=listed(sorted(ips)))
+            elif kind == wire_dhcp.REQUEST:
+                real = say("{client} takes {ips}", client=client, ips=listed(sorted(ips)))
+            else:
+                real = say("{servers} confirms {ips}", servers=senders, ips=listed(sorted(ips)))
+            lines.append(_mapping(word, real, *(trip.number for trip, _ in messages)))
     return lines
 
 

@@ -37,6 +37,7 @@ from hoplab.story.decisions import Decisions, find_decisions
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
+from hoplab.story.leases import Exchange, find_exchanges
 from hoplab.story.outcome import find_outcome
 from hoplab.story.places import Places
 from hoplab.story.records import (
@@ -115,6 +116,7 @@ def tell(
     proofs: dict[int, Proof] = {}
     relations: dict[int, Relation] = {}
     lookups: list[Lookup] = []
+    leases: list[Exchange] = []
     messages: list[ChannelMessage] = []
     decisions = Decisions({})
     with faults.part(term("TCP connections")):
@@ -125,6 +127,7 @@ def tell(
     with faults.part(term("why packets came")):
         begun_ns = max(evidence.coverage.begun_ns.values(), default=started_ns)
         relations, lookups = find_causes(places, trips, begun_ns=None if lossy else begun_ns)
+        leases = find_exchanges(trips)
     if channel is not None:
         with faults.part(term("what switches asked their controller")):
             messages = conversation(channel)
@@ -137,7 +140,7 @@ def tell(
         )
         for trip in trips
     ]
-    facts = Facts(trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring)
+    facts = Facts(trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring, leases)
     steps = plain_steps(trips)
     with faults.part(term("the steps")):
         steps = make_steps(facts, lesson=request is not None)

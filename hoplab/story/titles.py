@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
 from hoplab.decode.packet import IPv4, IPv6, Packet
 from hoplab.sentences import Sentence, number_of, say, term
 from hoplab.story.counts import byte_count
+from hoplab.story.dhcp_titles import dhcp_title
 from hoplab.story.dns_titles import dns_title
 from hoplab.story.icmp_titles import icmp_title
 
 ETHERTYPES = {0x88CC: "LLDP", 0x86DD: "IPv6", 0x0800: "IPv4", 0x0806: "ARP", 0x8809: "LACP"}
 PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 58: "ICMPv6", 89: "OSPF"}
 UDP_PORTS = {
-    67: "DHCP", 68: "DHCP", 123: "NTP", 546: "DHCPv6", 547: "DHCPv6", 1900: "SSDP", 5353: "mDNS"
+    67: "BOOTP", 68: "BOOTP", 123: "NTP", 546: "DHCPv6", 547: "DHCPv6", 1900: "SSDP", 5353: "mDNS"
 }  # fmt: skip
 
 # How many packets of a kind, in words.
@@ -68,6 +70,12 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
     "mld": lambda n: number_of(
         "{n:,} multicast listener report", "{n:,} multicast listener reports", n
     ),
+    "dhcp-discover": lambda n: number_of("{n:,} DHCP Discover", "{n:,} DHCP Discovers", n),
+    "dhcp-offer": lambda n: number_of("{n:,} DHCP Offer", "{n:,} DHCP Offers", n),
+    "dhcp-request": lambda n: number_of("{n:,} DHCP Request", "{n:,} DHCP Requests", n),
+    "dhcp-ack": lambda n: number_of("{n:,} DHCP ACK", "{n:,} DHCP ACKs", n),
+    "dhcp-nak": lambda n: number_of("{n:,} DHCP NAK", "{n:,} DHCP NAKs", n),
+    "dhcp-other": lambda n: number_of("{n:,} DHCP message", "{n:,} DHCP messages", n),
     "udp": lambda n: number_of("{n:,} UDP datagram", "{n:,} UDP datagrams", n),
     "fragment": lambda n: number_of("{n:,} fragment", "{n:,} fragments", n),
     "ip": lambda n: number_of("{n:,} ip", "{n:,} ip", n),
@@ -85,7 +93,8 @@ def describe(packet: Packet) -> tuple[str, str]:
     if dns is not None and packet.udp is not None:
         return dns_title(dns)
     if packet.udp is not None:
-        return _udp(packet)
+        dhcp = wire_dhcp.read(packet)
+        return _udp(packet) if dhcp is None else dhcp_title(dhcp)
     if packet.tcp is not None:
         return "tcp-data" if packet.tcp.payload_length else "tcp-ack", _tcp(packet)
     return _other(packet)

@@ -115,7 +115,7 @@ def _question(places: Places, copies: Copies, network: frozenset[int], whole: bo
     first = min(network)
     packet, mac = copies.packets[first], copies.legs[first].dst_mac
     group = is_group_mac(mac)
-    holder = places.owner(wanted(packet)) if group else places.holder(mac)
+    holder = places.recipient(packet) if group else places.holder(mac)
     nobody = say("nobody whom it reached has {ip}", ip=wanted(packet))
     if not (group and resolves_address(packet)) and not holder:
         nobody = say(
