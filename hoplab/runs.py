@@ -92,7 +92,7 @@ def read(
             say(
                 "the run in {folder} cannot be read: {error}",
                 folder=str(folder),
-                error=sentence_of(error),
+                error=_why_unreadable(error),
             ),
             say(
                 "a run folder holds {file} and {file2}: hoplab visit --save DIR makes one",
@@ -123,6 +123,13 @@ def read(
         faults=faults,
     )
     return Run(folder, wiring, followed.frames, story)
+
+
+def _why_unreadable(error: OSError | ValueError) -> str:
+    """What is wrong with a file of the run."""
+    if isinstance(error, FileNotFoundError):
+        return say("{file} is missing", file=Path(error.filename).name)
+    return sentence_of(error)
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,12 @@ def number_of(singular: str, plural: str, n: int, /, **values: Any) -> Sentence:
     return Sentence(template.format_map(values), singular, values, plural, n)
 
 
-def listed(items: Iterable[str]) -> Listing:
-    """Items with commas between them."""
+def listed(items: Iterable[str], most: int = 0) -> Listing:
+    """Items with commas between them. most: of more than that the first ones, and a sign for the
+    others; 0 for no limit."""
     items = tuple(items)
+    if most and len(items) > most:
+        items = (*items[:most], "…")
     return Listing(", ".join(items), items)
 
 

@@ -65,10 +65,18 @@ def _check(url: str) -> None:
     try:
         url.encode()
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host = parts.hostname
     except ValueError as error:
         raise LabError(
-            say("{url} is no URL: {error}", url=url, error=str(error)),
+            say("{url} is no URL", url=url),
+            say("like this: {example}", example="http://NAME:PORT/PATH"),
+            Exit.USAGE,
+        ) from error
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise LabError(
+            say("{url} is no URL: its port is no number from 0 to 65535", url=url),
             say("like this: {example}", example="http://NAME:PORT/PATH"),
             Exit.USAGE,
         ) from error

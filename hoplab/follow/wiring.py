@@ -37,6 +37,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hoplab.sentences import listed, say, sentence_of, term
+
 FORMAT = 1
 KINDS = ("host", "router", "switch")
 
@@ -112,17 +114,22 @@ class Wiring:
         self.nodes: dict[str, Node] = {}
         for node in nodes:
             if node.name in self.nodes:
-                raise WiringError(f"there are two nodes named {node.name!r}")
+                raise WiringError(say("there are two nodes named {node!r}", node=node.name))
             self.nodes[node.name] = node
         self.interfaces: list[Interface] = list(interfaces)
         self._ports: dict[str, int] = {}
         for port, interface in enumerate(self.interfaces):
             if interface.name in self._ports:
-                raise WiringError(f"there are two interfaces named {interface.name!r}")
+                raise WiringError(
+                    say("there are two interfaces named {interface!r}", interface=interface.name)
+                )
             if interface.node not in self.nodes:
                 raise WiringError(
-                    f"interface {interface.name!r} belongs to {interface.node!r}, "
-                    "which is not among the nodes"
+                    say(
+                        "interface {interface!r} belongs to {node!r}, which is not among the nodes",
+                        interface=interface.name,
+                        node=interface.node,
+                    )
                 )
             self._ports[interface.name] = port
         self.peers: list[int | None] = [self._peer_port(i) for i in self.interfaces]
@@ -143,15 +150,22 @@ class Wiring:
         port = self._ports.get(interface.peer)
         if port is None:
             raise WiringError(
-                f"interface {interface.name!r} is wired to {interface.peer!r}, "
-                "which is not among the interfaces"
+                say(
+                    "interface {interface!r} is wired to {peer!r}, which is not among the "
+                    "interfaces",
+                    interface=interface.name,
+                    peer=interface.peer,
+                )
             )
         back = self.interfaces[port].peer
         if back != interface.name:
-            other = "nothing" if back is None else repr(back)
             raise WiringError(
-                f"interface {interface.name!r} is wired to {interface.peer!r}, "
-                f"but {interface.peer!r} is wired to {other}"
+                say(
+                    "interface {interface!r} is wired to {peer!r}, but {peer!r} is wired to {back}",
+                    interface=interface.name,
+                    peer=interface.peer,
+                    back=term("nothing") if back is None else repr(back),
+                )
             )
         return port
 
@@ -163,27 +177,36 @@ class Wiring:
         try:
             data = json.loads(raw)
         except (ValueError, RecursionError) as fault:
-            raise WiringError(f"{os.fspath(path)} is no JSON file: {fault}") from None
+            raise WiringError(
+                say("{file} is no JSON file: {fault}", file=os.fspath(path), fault=str(fault))
+            ) from None
         try:
             return cls.from_dict(data)
         except WiringError as fault:
-            raise WiringError(f"{os.fspath(path)}: {fault}") from None
+            raise WiringError(
+                say("{file}: {reason}", file=os.fspath(path), reason=sentence_of(fault))
+            ) from None
 
     @classmethod
     def from_dict(cls, data: object) -> Wiring:
         """The wiring in the data of a `lab.json`."""
-        top = _mapping(data, "the description of a lab")
+        top = _mapping(data, term("the description of a lab"))
         form = top.get("format")
         if form != FORMAT or isinstance(form, bool):
             raise WiringError(
-                f"the description of the lab has format {form!r}, this program reads {FORMAT}"
+                say(
+                    "the description of the lab has format {format!r}, this program reads "
+                    "{expected}",
+                    format=form,
+                    expected=FORMAT,
+                )
             )
         nodes = [_node(item, place) for place, item in enumerate(_list(top, "nodes"), 1)]
         interfaces = [
             _interface(item, place) for place, item in enumerate(_list(top, "interfaces"), 1)
         ]
         texts = {
-            key: _optional_text(top.get(key), key)
+            key: _optional_text(top, key, term("the description of a lab"))
             for key in ("name", "topology", "controller", "datapath")
         }
         extra = {key: value for key, value in top.items() if key not in _KNOWN}
@@ -296,81 +319,126 @@ def _plain(address: str) -> str:
     return text
 
 
-def _mapping(value: object, what: str) -> dict[str, Any]:
+def _mapping(value: object, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise WiringError(f"{what} is {_kind(value)} where an object is expected")
+        raise WiringError(
+            say("{place} is {kind} where an object is expected", place=place, kind=_kind(value))
+        )
     return value
 
 
 def _list(data: Mapping[str, Any], key: str) -> list[Any]:
     value = data.get(key)
     if not isinstance(value, list):
-        raise WiringError(f"the description of the lab has no list {key!r}")
+        raise WiringError(say("the description of the lab has no list {key!r}", key=key))
     return value
 
 
-def _optional_text(value: object, what: str) -> str:
+def _optional_text(data: Mapping[str, Any], key: str, place: str) -> str:
+    value = data.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise WiringError(f"{what!r} is {_kind(value)} where text is expected")
+        raise WiringError(
+            say(
+                "{key!r} of {place} is {kind} where text is expected",
+                key=key,
+                place=place,
+                kind=_kind(value),
+            )
+        )
     return value
 
 
-def _text(data: Mapping[str, Any], key: str, what: str) -> str:
+def _text(data: Mapping[str, Any], key: str, place: str) -> str:
     value = data.get(key)
     if not isinstance(value, str) or not value:
-        raise WiringError(f"{what} has no {key!r}")
+        raise WiringError(say("{place} has no {key!r}", place=place, key=key))
     return value
+
+
+_KIND_OF_VALUE: dict[type, str] = {
+    dict: term("an object"),
+    list: term("a list"),
+    str: term("text"),
+    bool: term("true or false"),
+}
 
 
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
-    return "nothing" if value is None else names.get(type(value), "a number")
+    """What a value of JSON is, in words."""
+    if value is None:
+        return term("nothing")
+    return _KIND_OF_VALUE.get(type(value), term("a number"))
 
 
-def _node(item: object, place: int) -> Node:
-    what = f"node {place}"
-    data = _mapping(item, what)
-    name = _text(data, "name", what)
-    kind = _text(data, "kind", f"node {name!r}")
+def _node(item: object, number: int) -> Node:
+    place = say("node {n}", n=number)
+    data = _mapping(item, place)
+    name = _text(data, "name", place)
+    kind = _text(data, "kind", say("node {node!r}", node=name))
     if kind not in KINDS:
-        raise WiringError(f"node {name!r} is of kind {kind!r}; known are {', '.join(KINDS)}")
+        raise WiringError(
+            say(
+                "node {node!r} is of kind {kind!r}; known are {kinds}",
+                node=name,
+                kind=kind,
+                kinds=listed(KINDS),
+            )
+        )
     extra = {key: value for key, value in data.items() if key not in ("name", "kind")}
     return Node(name, kind, extra)
 
 
-def _interface(item: object, place: int) -> Interface:
-    what = f"interface {place}"
-    data = _mapping(item, what)
-    name = _text(data, "name", what)
-    what = f"interface {name!r}"
-    node = _text(data, "node", what)
-    mac = _optional_text(data.get("mac"), f"mac of {name}").lower()
+def _interface(item: object, number: int) -> Interface:
+    place = say("interface {n}", n=number)
+    data = _mapping(item, place)
+    name = _text(data, "name", place)
+    place = say("interface {interface!r}", interface=name)
+    node = _text(data, "node", place)
+    mac = _optional_text(data, "mac", place).lower()
     if mac and not _MAC.fullmatch(mac):
-        raise WiringError(f"{what} has the MAC address {mac!r}, which is none")
-    addresses = _addresses(data.get("addresses"), what)
+        raise WiringError(
+            say("{place} has the MAC address {mac!r}, which is none", place=place, mac=mac)
+        )
+    addresses = _addresses(data.get("addresses"), place)
     peer = data.get("peer")
     if peer is not None and (not isinstance(peer, str) or not peer):
-        raise WiringError(f"{what} has a peer that is no name: {peer!r}")
+        raise WiringError(
+            say("{place} has a peer that is no name: {peer!r}", place=place, peer=peer)
+        )
     if peer == name:
-        raise WiringError(f"{what} is wired to itself")
+        raise WiringError(say("{place} is wired to itself", place=place))
     rate = data.get("rate", 0)
     if not isinstance(rate, int) or isinstance(rate, bool) or rate < 0:
-        raise WiringError(f"{what} has the rate {rate!r}, which is no number of bits a second")
+        raise WiringError(
+            say(
+                "{place} has the rate {rate!r}, which is no number of bits a second",
+                place=place,
+                rate=rate,
+            )
+        )
     extra = {key: value for key, value in data.items() if key not in _OF_AN_INTERFACE}
     return Interface(name, node, mac, addresses, peer, extra, rate)
 
 
-def _addresses(value: object, what: str) -> tuple[str, ...]:
+def _addresses(value: object, place: str) -> tuple[str, ...]:
     """The addresses of an interface, with prefix lengths. Raises WiringError."""
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise WiringError(f"{what} has no list of addresses but {_kind(value)}")
+        raise WiringError(
+            say("{place} has no list of addresses but {kind}", place=place, kind=_kind(value))
+        )
     for address in value:
         try:
             ipaddress.ip_interface(address if isinstance(address, str) else "")
         except ValueError:
-            raise WiringError(f"{what} has the address {address!r}, which is none") from None
+            raise WiringError(
+                say(
+                    "{place} has the address {address!r}, which is none",
+                    place=place,
+                    address=address,
+                )
+            ) from None
     return tuple(value)

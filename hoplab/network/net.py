@@ -20,7 +20,7 @@ from hoplab.kernel.batch import Batch, Place
 from hoplab.network import switches, topofile
 from hoplab.network.queued import place_of_node
 from hoplab.openvswitch.bridges import Bridges
-from hoplab.sentences import say, term
+from hoplab.sentences import listed, say, term
 
 MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 NO_ZERO = 0xFFFF << 48  # a datapath id in place of zero has this and the switch's number
@@ -245,7 +245,7 @@ class Network(mininet.net.Mininet):
         if node is None:
             raise LabError(
                 say("this lab has no host {host}", host=name),
-                say("it has: {names}", names=", ".join(self.nameToNode)[:300]),
+                say("it has: {names}", names=listed(self.nameToNode, most=40)),
                 Exit.NO_SUCH,
             )
         return place_of_node(self.batch, node)

@@ -60,7 +60,8 @@ def render(
             _links(page, some)
     page.line()
     for name, summary in sides:
-        page.wrap(f"{name}: {health(summary, tr)}", 3, "dim", hang=2)
+        line = say("{run}: {capture}", run=name, capture=health(summary, tr))
+        page.wrap(tr(line), 3, "dim", hang=2)
     return page.text()
 
 

@@ -20,7 +20,7 @@ from hoplab.report.page_step import MOST_ROWS
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
-from hoplab.sentences import say, term
+from hoplab.sentences import listed, say, term
 from hoplab.story.records import LinkCount, Rewrite, Step, Story, Summary, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
@@ -86,7 +86,7 @@ def _quoted(story: Story, tr: Language) -> list[str]:
     lines = [f">\n> {text(arrows(tr(reason)))}" for reason in story.outcome.why]
     if story.outcome.evidence:
         evidence = story.outcome.evidence
-        packets = ", ".join(f"#{number}" for number in evidence[:EVIDENCE_MOST])
+        packets = tr(listed(f"#{number}" for number in evidence[:EVIDENCE_MOST]))
         if len(evidence) > EVIDENCE_MOST:
             more = tr(say("and {n:,} more", n=len(evidence) - EVIDENCE_MOST))
             packets = f"{packets} {more}"
@@ -130,7 +130,7 @@ def _step(
         rows = [
             [
                 text(tr(row.textbook)),
-                ", ".join(f"#{trip}" for trip in row.trips) or text(tr(term("none"))),
+                tr(listed(f"#{trip}" for trip in row.trips)) or text(tr(term("none"))),
                 text(tr(row.real)),
             ]
             for row in step.mapping[:MOST_ROWS]
@@ -216,7 +216,10 @@ def _numbers(out: list[str], summary: Summary, tr: Language) -> None:
         out += [text(tr(phrases.NOTHING_SEEN)), ""]
         return
     out += [
-        *(f"- {text(tr(name))}: {value}" for value, name in numbers.totals_of(summary)),
+        *(
+            f"- {text(tr(say('{figure}: {value}', figure=name, value=value)))}"
+            for value, name in numbers.totals_of(summary)
+        ),
         *(f"  - {text(loss)}" for loss in numbers.losses(summary, tr)),
         f"- {text(tr(numbers.kinds(summary)))}",
         "",

@@ -196,7 +196,7 @@ def _mapping(page: Page, step: Step) -> None:
     rows = [
         (
             page.tr(row.textbook),
-            ", ".join(f"#{number}" for number in row.trips) or page.tr(term("none")),
+            page.tr(listed(f"#{number}" for number in row.trips)) or page.tr(term("none")),
             page.tr(row.real),
         )
         for row in step.mapping

@@ -24,7 +24,7 @@ from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.openvswitch.drops import QueueDrops
-from hoplab.sentences import say, term
+from hoplab.sentences import listed, say, term
 
 if TYPE_CHECKING:
     from hoplab.kernel.batch import Place
@@ -127,7 +127,7 @@ def _choose(
                 say("the lab {lab} has no host or interface {name}", lab=lab.spec.name, name=word),
                 say(
                     "its interfaces: {names}, {openflow}",
-                    names=", ".join(labels)[:300],
+                    names=listed(labels, most=40),
                     openflow=OPENFLOW,
                 ),
                 Exit.NO_SUCH,

@@ -13,6 +13,8 @@ import pytest
 
 from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.follow.wiring import Wiring, WiringError
+from hoplab.report.language import read_language
+from hoplab.sentences import sentence_of
 
 LAB: dict[str, Any] = {
     "format": 1,
@@ -88,7 +90,7 @@ def change(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("format", to=2), "format 2, this program reads 1"),
         (change("nodes", to={}), "no list 'nodes'"),
         (change("interfaces", to=None), "no list 'interfaces'"),
-        (change("name", to=3), "'name' is a number where text"),
+        (change("name", to=3), "'name' of the description of a lab is a number where text"),
         (change("nodes", 0, to="client"), "node 1 is text where an object"),
         (change("nodes", 0, "name", to=""), "node 1 has no 'name'"),
         (change("nodes", 0, "kind", to="hubb"), "'client' is of kind 'hubb'"),
@@ -112,6 +114,8 @@ def test_broken(fault: Callable[[dict[str, Any]], None], words: str) -> None:
     with pytest.raises(WiringError) as caught:
         Wiring.from_dict(lab)
     assert words in str(caught.value)
+    chinese = read_language("zh")
+    assert words not in chinese(sentence_of(caught.value)) and not chinese.unknown
 
 
 def test_broken_files(tmp_path: Path) -> None:
