@@ -76,6 +76,7 @@ class Causes:
     """
 
     def __init__(self, places: Places, begun_ns: int | None = None) -> None:
+        self._numbers: set[int] = set()  # of all packets that are looked at
         errors, echoes, answers = _IcmpErrors(), _Echoes(), _Answers()
         self._answering = (errors, echoes, answers)
         self._needs = _Needs(places, self._answering)
@@ -93,11 +94,13 @@ class Causes:
 
     def put(self, trip: Trip) -> None:
         """Takes a packet, or takes it again as it has come further."""
+        self._numbers.add(trip.number)
         for rule in self.rules:
             rule.put(trip)
 
     def forget(self, number: int) -> None:
         """Looks at the packet no more; what it has shown of others is not taken back by that."""
+        self._numbers.discard(number)
         for rule in self.rules:
             rule.forget(number)
 
@@ -114,7 +117,7 @@ class Causes:
             if rule in self._answering:
                 self._needs.answered(news)
             changed |= news
-        return {number: gather(self.rules, number) for number in changed}
+        return {number: gather(self.rules, number) for number in changed & self._numbers}
 
 
 def find_causes(

@@ -52,6 +52,7 @@ NUMBER_NS = QUIET_NS // 2
 PATIENCE_NS = 1000 * MILLISECOND
 WINDOW_NS = 12_000 * MILLISECOND  # a packet is held for three ARP tries at most, a second each
 WINDOW_MOST = 2000  # packets
+FED_MOST = 5000  # observations that wait to be followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class _Shown:
 class _Packet:
     """A packet, and the records of it. last_ns: when it was last seen to move, as far as `way`
     knows; 0: it is not told yet. again_ns: when it is told though it does not rest. hurry: that
-    has come. arrivals: at switches. sure: it can go no further.
+    has come. arrivals: at switches. arrived: each copy came to somebody who passes nothing on.
+    sure: it can go no further.
     """
 
     journey: Journey
@@ -99,6 +101,7 @@ class _Packet:
     relation: Relation = UNRELATED
     decisions: tuple[Decision, ...] = ()
     arrivals: list[Arrival] = field(default_factory=list)
+    arrived: bool = False
     sure: bool = False
     shown: _Shown | None = None
 
@@ -120,6 +123,7 @@ class Live:
         self.channel = False
         self._wiring = wiring
         self._follower = Follower(wiring, ports=ports)
+        self._fed: list[Observation] = []  # not followed yet
         self._places = Places(wiring)
         self._connections = Connections()
         self._by_root: dict[int, _Packet] = {}  # by id of the first hop, which it keeps alive
@@ -148,11 +152,19 @@ class Live:
     @property
     def orphans(self) -> int:
         """Frames of which nothing can be told, as in the finished story's `Health`."""
+        self._follow()
         return self._follower.ignored
 
     def feed(self, observation: Observation) -> None:
         """Takes the next observation."""
-        self._follower.feed((observation,))
+        self._fed.append(observation)
+        if len(self._fed) >= FED_MOST:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Follows what was fed: many at once cost less than one by one."""
+        self._follower.feed(self._fed)
+        self._fed.clear()
 
     def hear(self, observation: Observation) -> None:
         """Takes the next frame of the OpenFlow channel."""
@@ -182,6 +194,7 @@ class Live:
 
     def _look(self, now_ns: int, *, final: bool) -> None:
         """Gives numbers, and takes up what has moved and rests again."""
+        self._follow()
         if final:
             self._follower.settle()
         else:
@@ -192,6 +205,8 @@ class Live:
                 if not final and now_ns - root.t_ns < NUMBER_NS:
                     break  # an earlier one may still be stamped later: no number yet
                 packet = self._number(root)
+            if packet.arrived and not final:
+                continue  # should it move all the same, that is seen when it is settled
             moved = last_seen(root)
             if moved <= packet.last_ns:
                 continue
@@ -223,6 +238,7 @@ class Live:
         way = packet.way = tell_way(
             self._places, packet.journey, self._started_ns, self._evidence
         )
+        packet.arrived = not self._may_go_on(way)
         if first:  # a segment is placed once
             packet.segment = self._connections.add(way)
         trip = packet.trip
@@ -236,7 +252,11 @@ class Live:
     def _settle(self, packet: _Packet) -> None:
         """It goes no further. Whose an address is may have shown only since it was told."""
         packet.sure = True
-        if packet.way is not None and packet.way.ended:
+        if packet.way is None:
+            return
+        moved = last_seen(packet.journey.root)
+        if packet.way.ended or moved > packet.last_ns:
+            packet.last_ns = moved
             self._tell(packet)
 
     def _forget(self, now_ns: int) -> None:
@@ -313,8 +333,7 @@ class Live:
                 shown.decisions.add(_name(decision))
                 decisions.append(decision)
         notes = [note for note in trip.notes if note not in shown.notes]
-        sure = packet.sure or not self._may_go_on(trip)
-        ended = trip.ended if sure and not shown.ended else ""
+        ended = trip.ended if (packet.sure or packet.arrived) and not shown.ended else ""
         news = News(
             trip, packet.shown is not None, moved, cause, tuple(decisions), tuple(notes), ended
         )
@@ -324,16 +343,16 @@ class Live:
         shown.ended = shown.ended or bool(ended)
         return news
 
-    def _may_go_on(self, trip: Trip) -> bool:
+    def _may_go_on(self, way: Way) -> bool:
         """A switch or a router has it last, or the link; or its address, a link-local one, may yet
         turn out to be that of a node that got it."""
-        if trip.packet.ipv6 is not None:
+        if way.packet.ipv6 is not None:
             return True
-        parents = {leg.parent for leg in trip.legs}
-        ignored = {ignored_copy.leg for ignored_copy in trip.ignored}
+        parents = {leg.parent for leg in way.legs}
+        ignored = {ignored_copy.leg for ignored_copy in way.ignored}
         return any(
             leg.lost or self._places.switch(leg.head) or self._places.router(leg.head)
-            for leg in trip.legs
+            for leg in way.legs
             if leg.index not in parents and leg.index not in ignored
         )
 

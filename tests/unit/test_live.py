@@ -23,8 +23,8 @@ NAMES = sorted(path.name for path in RUNS.iterdir())
 MS = 1_000_000
 
 
-def replay(name: str) -> list[News]:
-    """A recorded run, looked at every 50 ms of its own time."""
+def replay(name: str, every_ms: int = 50) -> list[News]:
+    """A recorded run, looked at every so often in its own time."""
     capture = pcapng_reader.read(RUNS / name / runs.CAPTURE)
     wiring = Wiring.load(RUNS / name / runs.STATE)
     live = Live(wiring, wiring.port_map(capture.interfaces))
@@ -35,14 +35,14 @@ def replay(name: str) -> list[News]:
     for observation in capture.observations:
         while look and look < observation.t_ns:
             news += live.poll(look)
-            look += 50 * MS
+            look += every_ms * MS
         look = look or observation.t_ns
         if spoken[observation.port]:
             live.hear(observation)
         else:
             live.feed(observation)
-    for late in range(20):
-        news += live.poll(look + late * 50 * MS)
+    for late in range(1000 // every_ms):
+        news += live.poll(look + late * every_ms * MS)
     return news + live.finish()
 
 
@@ -99,6 +99,26 @@ def test_the_same_causes_as_in_the_finished_story(name: str) -> None:
         known = [(each.node, each.packet_in) for one in parts for each in one.decisions]
         assert len(set(known)) == len(known)
         assert set(said) == {each.sentence for each in trip.decisions}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_out_of_the_window_is_told_as_it_was(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory holds few packets; what they showed of others before stays told, and told once."""
+    monkeypatch.setattr("hoplab.story.live.WINDOW_MOST", 3)
+    told = last_words(replay(name, every_ms=2))
+    story = finished(name)
+    assert [trip.number for trip in told] == [trip.number for trip in story.trips]
+    assert [trip.title for trip in told] == [trip.title for trip in story.trips]
+    for live, whole in zip(told, story.trips, strict=True):
+        assert live.answered_by in (0, whole.answered_by) and live.path == whole.path
+
+
+@pytest.mark.parametrize("every_ms", [3, 700])
+@pytest.mark.parametrize("name", ["web-cold", "routed-cold", "nat", "cable-two-subnets"])
+def test_however_often_one_looks(name: str, every_ms: int) -> None:
+    assert last_words(replay(name, every_ms)) == last_words(replay(name))
 
 
 def test_a_packet_held_for_arp_is_told_and_then_continued() -> None:

@@ -117,3 +117,20 @@ def test_what_is_forgotten_leaves_nothing_behind(name: str) -> None:
         for field, value in vars(rule).items():
             if isinstance(value, (dict, set, list)):
                 assert not any(value.values() if isinstance(value, dict) else value), field
+
+
+@pytest.mark.parametrize("name", ["web-cold", "nxdomain", "traceroute", "ipv6"])
+def test_of_what_is_forgotten_nothing_is_said(name: str) -> None:
+    """Whatever else is looked at by then: an answer whose question is forgotten, for one."""
+    run = runs.reopen(RUNS / name)
+    for seed in range(10):
+        chance, causes, living = random.Random(seed), Causes(Places(run.wiring)), set[int]()
+        for trip in unrelated(run.story):
+            causes.put(trip)
+            living.add(trip.number)
+            assert causes.update(trip.t_ns).keys() <= living
+            if chance.random() < 0.5:
+                number = chance.choice(sorted(living))
+                causes.forget(number)
+                living.remove(number)
+        assert causes.update().keys() <= living
