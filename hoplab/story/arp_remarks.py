@@ -8,8 +8,8 @@ not: any other step (`remarks.py`).
 from __future__ import annotations
 
 from hoplab.sentences import Sentence, number_of, say, term, together
-from hoplab.story.causes import ASKS_MAC, claims
 from hoplab.story.counts import packet_numbers, times
+from hoplab.story.neighbour_causes import ASKS_MAC, claims
 from hoplab.story.records import Remark, Step
 from hoplab.story.steps import Facts
 from hoplab.story.titles import count_kind

@@ -11,8 +11,8 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from hoplab.sentences import Sentence, say, term
-from hoplab.story.causes import Lookup
 from hoplab.story.counts import packet_numbers, times
+from hoplab.story.lookups import Lookup
 from hoplab.story.records import Remark, Request, Step
 from hoplab.story.steps import Facts
 from hoplab.story.wire_text import clean

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hoplab.sentences import listed, number_of, say, together
-from hoplab.story.causes import ASKS_MAC, Lookup, claims
 from hoplab.story.counts import times
 from hoplab.story.end_of_connection import begun_in_capture
 from hoplab.story.end_of_connections import end_of_connections
@@ -24,6 +23,8 @@ from hoplab.story.end_of_lookup import end_of_lookup, failed_lookups
 from hoplab.story.end_of_packet import arp_in_vain, unanswered_arp
 from hoplab.story.end_of_pings import end_of_pings, end_of_search
 from hoplab.story.exit_status import ExitStatus
+from hoplab.story.lookups import Lookup
+from hoplab.story.neighbour_causes import ASKS_MAC, claims
 from hoplab.story.records import Outcome, Trip
 from hoplab.story.routes import find_routes
 from hoplab.story.steps import Facts

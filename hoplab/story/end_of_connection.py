@@ -19,11 +19,11 @@ from hoplab.story.counts import byte_count
 from hoplab.story.end_of_datagrams import nobody_listens
 from hoplab.story.end_of_packet import answer_lost, no_answer
 from hoplab.story.end_of_tls import failed_tls, sealed_end
-from hoplab.story.http_messages import SERVER
+from hoplab.story.http_messages import SERVER, Exchange
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
 from hoplab.story.talks import before, upgraded
-from hoplab.story.tcp import Connection, Exchange
+from hoplab.story.tcp_connection import Connection
 
 Answered = tuple[Connection, Exchange]
 

@@ -22,7 +22,7 @@ from hoplab.story.http_messages import Exchange
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
 from hoplab.story.talks import no_http, talked, tally
-from hoplab.story.tcp import Connection
+from hoplab.story.tcp_connection import Connection
 from hoplab.story.wire_text import clean
 
 _MOST_REASONS = 5

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hoplab.sentences import Sentence, say, together
-from hoplab.story.causes import Lookup
 from hoplab.story.end_of_packet import answer_lost, arp_in_vain, no_answer, unanswered_arp
+from hoplab.story.lookups import Lookup
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
 from hoplab.story.wire_text import clean

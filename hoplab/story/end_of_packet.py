@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from hoplab.sentences import Sentence, listed, say, together
 from hoplab.story.astray import last_networks
-from hoplab.story.causes import ASKS_MAC, claims, short
 from hoplab.story.counts import packet_numbers, times
+from hoplab.story.neighbour_causes import ASKS_MAC, claims
+from hoplab.story.packet_names import short
 from hoplab.story.records import Outcome, Trip
 from hoplab.story.silence import meant_for, node_at, silent_link
 from hoplab.story.steps import Facts

@@ -12,8 +12,9 @@ from hoplab.decode.tls import CERTIFICATE_ALERTS
 from hoplab.sentences import number_of, say
 from hoplab.story.counts import byte_count
 from hoplab.story.records import Outcome, Trip
+from hoplab.story.secured import Secured
 from hoplab.story.steps import Facts
-from hoplab.story.tcp import Connection, Secured
+from hoplab.story.tcp_connection import Connection
 
 
 def failed_tls(facts: Facts, connection: Connection, tls: Secured) -> Outcome | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from hoplab.sentences import number_of, say
 from hoplab.story.records import Proof, Remark, Step, Way
-from hoplab.story.tcp import Connection, Side
+from hoplab.story.tcp_connection import Connection, Side
 
 # Remarks that say that something did not happen because no frame shows it.
 _ABSENT = frozenset(

@@ -13,7 +13,7 @@ from hoplab.story.counts import byte_count, packet_numbers
 from hoplab.story.http_messages import Exchange
 from hoplab.story.records import Remark, Step, Trip
 from hoplab.story.steps import Facts
-from hoplab.story.tcp import Connection
+from hoplab.story.tcp_connection import Connection
 
 
 def exchange_remarks(facts: Facts, step: Step, connection: Connection) -> list[Remark]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hoplab.decode.packet import Packet
 from hoplab.story.records import UNRELATED, Relation, Trip
 
 Key = tuple[object, ...]
@@ -36,6 +37,11 @@ class Drafts(dict[int, Draft]):
     def __missing__(self, number: int) -> Draft:
         draft = self[number] = Draft()
         return draft
+
+
+def first_and_last(trip: Trip) -> list[Packet]:
+    """The packet as born and as it arrived (translated, perhaps)."""
+    return [trip.packet] if trip.last is trip.packet else [trip.packet, trip.last]
 
 
 class Rule:

@@ -17,7 +17,7 @@ from hoplab.story.http_remarks import exchange_remarks, sealed_remark
 from hoplab.story.records import Remark, Request, Step
 from hoplab.story.silence import loop_of_switches
 from hoplab.story.steps import Facts
-from hoplab.story.tcp import Connection
+from hoplab.story.tcp_connection import Connection
 from hoplab.story.tcp_remarks import close_remarks, handshake_remarks, repetitions, retransmissions
 
 

@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from hoplab.sentences import listed, number_of, say, together
-from hoplab.story.causes import Lookup
+from hoplab.story.lookups import Lookup
 from hoplab.story.records import Repeats, Step, Trip
 from hoplab.story.steps import Facts
-from hoplab.story.tcp import Connection
+from hoplab.story.tcp_connection import Connection
 
 REPEATS_FROM = 4  # fewer are told one by one
 Repeated = tuple[Sequence[int], str]  # places of steps, and what to say instead of them

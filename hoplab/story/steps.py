@@ -22,11 +22,14 @@ from dataclasses import dataclass, field
 from hoplab.decode import dhcp as wire_dhcp
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import listed, say, term
-from hoplab.story.causes import ASKS_MAC, Lookup, first_parts
+from hoplab.story.causes import first_parts
 from hoplab.story.counts import byte_count
 from hoplab.story.leases import Exchange
+from hoplab.story.lookups import Lookup
+from hoplab.story.neighbour_causes import ASKS_MAC
 from hoplab.story.records import Mapping, Step, Trip
-from hoplab.story.tcp import Connection, Secured
+from hoplab.story.secured import Secured
+from hoplab.story.tcp_connection import Connection
 from hoplab.story.wire_text import clean
 
 LESSON = ("arp", "dns", "handshake", "http", "close")

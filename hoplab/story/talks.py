@@ -18,7 +18,7 @@ from hoplab.sentences import Sentence, listed, number_of, say, term, together
 from hoplab.story.counts import byte_count
 from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
-from hoplab.story.tcp import Connection, Side
+from hoplab.story.tcp_connection import Connection, Side
 from hoplab.story.wire_text import clean
 
 # Names of protocols that are words.

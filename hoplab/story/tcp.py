@@ -16,154 +16,18 @@ and lets a FIN ride on them. So a segment repeats whatever it has below the high
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import insort
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from operator import attrgetter
 
-from hoplab.decode import dns as wire_dns
-from hoplab.decode import http as wire_http
 from hoplab.decode import packet as wire
-from hoplab.decode import tls
-from hoplab.decode.http import HttpStart
 from hoplab.decode.packet import Tcp
 from hoplab.sentences import say, term
 from hoplab.story.counts import byte_count
-from hoplab.story.dns_titles import dns_title
-from hoplab.story.http_messages import CLIENT, SERVER, Dialogue, Sending
-from hoplab.story.http_messages import Exchange as Exchange
+from hoplab.story.http_messages import CLIENT, SERVER, Sending
 from hoplab.story.records import Segment, Way
-from hoplab.story.wire_text import clean
-
-End = tuple[str, int]
-_start = attrgetter("start")
-
-
-@dataclass(slots=True)
-class Secured:
-    """What could be read of TLS: trips of the hellos and of an alert, 0 for none; the records of
-    the client and of the server."""
-
-    client_hello: int = 0
-    server_hello: int = 0
-    server_name: str = ""
-    version: str = ""
-    cipher: str = ""
-    alert: int = 0
-    alert_text: str = ""
-    records: tuple[tls.Records, tls.Records] = field(
-        default_factory=lambda: (tls.Records(), tls.Records())
-    )
-    sealed_trips: list[int] = field(default_factory=list)
-
-    @property
-    def sealed(self) -> tuple[int, int]:
-        """Bytes of sealed records from the client and from the server."""
-        return self.records[CLIENT].sealed, self.records[SERVER].sealed
-
-
-@dataclass(slots=True)
-class Side:
-    """What one side of a connection did. Sequence numbers are relative to its first (its ISN).
-
-    ends: its addresses and ports; more than one if a router translates.
-    sent: the first sendings of its numbers, in the order of the numbers. mss: the longest segment
-    that it takes, as its SYN says, 0 if no SYN was seen.
-    """
-
-    node: str
-    ends: set[End] = field(default_factory=set)
-    base: int | None = None
-    highest: int | None = None
-    sent: list[Sending] = field(default_factory=list)
-    mss: int = 0
-    acked: int = -1
-    data_trips: list[int] = field(default_factory=list)
-    fin: int = 0
-    fin_on_data: bool = False
-    fin_end: int | None = None
-    fin_acked_by: int = 0
-
-    def relative(self, number: int) -> int | None:
-        """A sequence number of this side counted from its first, None before the first."""
-        if self.base is None:
-            return None
-        offset = (number - self.base) & 0xFFFFFFFF
-        return offset - (1 << 32) if offset >= 1 << 31 else offset
-
-    @property
-    def arrived_bytes(self) -> int:
-        """Bytes of data that came to the other side, each counted once."""
-        size = 0
-        for sending in self.sent:
-            if sending.arrived_ns:
-                size += sending.end - sending.start
-                size -= sending.start == 0 and self.mss > 0  # the SYN has a number and is no byte
-                size -= sending.end == self.fin_end  # nor is the FIN
-        return size
-
-    def sent_before(self, start: int, end: int) -> list[Sending]:
-        """The first sendings of these numbers, none if the capture lacks that of the first one."""
-        place = bisect_right(self.sent, start, key=_start) - 1
-        if end <= start or place < 0 or self.sent[place].end <= start:
-            return []
-        after = bisect_right(self.sent, end - 1, key=_start)
-        return self.sent[place:after]
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """One connection. Fields that name trips hold their numbers, 0 for none.
-
-    phases: trip number to 'handshake', 'exchange' or 'close'.
-    again: trip number of a repetition to those of the first sendings.
-    """
-
-    port: int
-    client: Side
-    server: Side
-    trips: list[int] = field(default_factory=list)
-    phases: dict[int, str] = field(default_factory=dict)
-    syn: int = 0
-    syns: list[int] = field(default_factory=list)
-    syn_ack: int = 0
-    ack: int = 0
-    refused_by: int = 0
-    resets: list[int] = field(default_factory=list)
-    again: dict[int, list[int]] = field(default_factory=dict)
-    first_fin: int | None = None
-    dialogue: Dialogue = field(default_factory=Dialogue)
-    tls: Secured | None = None
-
-    @property
-    def sides(self) -> tuple[Side, Side]:
-        """Client and server."""
-        return self.client, self.server
-
-    @property
-    def mss(self) -> int:
-        """The longest segment that both sides take, TCP options included, 0 if not known."""
-        return min(self.client.mss, self.server.mss)
-
-    @property
-    def data_seen(self) -> bool:
-        """At least one byte went over it."""
-        return bool(self.client.data_trips or self.server.data_trips)
-
-    @property
-    def exchanges(self) -> list[Exchange]:
-        """What was asked and answered by HTTP, in the order of the requests."""
-        return self.dialogue.exchanges
-
-    @property
-    def dns(self) -> bool:
-        """DNS over TCP (RFC 7766), as far as nothing else was seen to be spoken on its port."""
-        return self.port == 53 and not self.exchanges and self.tls is None
-
-    @property
-    def http(self) -> bool:
-        """HTTP was spoken, or the port says that it would have been."""
-        return bool(self.exchanges) or self.port in (80, 8000, 8080)
+from hoplab.story.secured import note_tls
+from hoplab.story.tcp_connection import Connection, End, Side, start_of_sending
+from hoplab.story.tcp_titles import segment_title
 
 
 class Connections:
@@ -249,8 +113,8 @@ def _segment(
     fresh = 0 if probe else _send(connection, role, way, tcp, start_at, earlier)
     phase = _phase(connection, tcp, from_client, way, peer)
     connection.phases[way.number] = phase
-    kind, title = _words(connection, way, tcp, phase, start_at, newly)
-    _tls(connection, way, kind, from_client, fresh)
+    kind, title = segment_title(connection, way, tcp, phase, start_at, newly)
+    connection.tls = note_tls(connection.tls, way, kind, from_client, fresh)
     notes: tuple[str, ...] = ()
     if probe:
         kind, title = "tcp-keepalive", term("TCP keep-alive: are you still there?")
@@ -321,7 +185,7 @@ def _send(
     fresh = max(0, data_end - max(data_at, fresh_at))
     if fresh_at < end:
         sending = Sending(fresh_at, end, way.number, way.t_ns, arrived_ns)
-        insort(side.sent, sending, key=_start)
+        insort(side.sent, sending, key=start_of_sending)
         if fresh:
             side.data_trips.append(way.number)
             connection.dialogue.take(
@@ -413,133 +277,3 @@ def _note_syn(connection: Connection, tcp: Tcp, from_client: bool, way: Way) -> 
     connection.syn_ack = connection.syn_ack or way.number
     if not from_client and not way.stray:
         connection.server.node = way.sender  # two cards may have the server's address
-
-
-def _words(
-    connection: Connection, way: Way, tcp: Tcp, phase: str, start_at: int, newly: int
-) -> tuple[str, str]:
-    """Kind and title of a segment."""
-    if tcp.rst or tcp.syn:
-        return _opening_words(tcp)
-    if tcp.payload_length:
-        kind, title = _carried(way, tcp, start_at)
-        return kind, say("{title} + FIN", title=title) if tcp.fin else title
-    if tcp.fin:
-        return "tcp-fin", term("TCP FIN + ACK") if tcp.ack_flag else term("TCP FIN")
-    if way.number == connection.ack:
-        title = say(
-            "TCP ACK, port {source} to {destination}", source=tcp.sport, destination=tcp.dport
-        )
-        return "tcp-ack", title
-    if phase == "close" and newly:
-        return "tcp-ack", say("TCP ACK of the FIN and of {size}", size=byte_count(newly))
-    if phase == "close":
-        return "tcp-ack", term("TCP ACK of the FIN")
-    if newly:
-        return "tcp-ack", say("TCP ACK of {size}", size=byte_count(newly))
-    return "tcp-ack", term("TCP ACK")
-
-
-def _opening_words(tcp: Tcp) -> tuple[str, str]:
-    """Kind and title of a segment with SYN or RST."""
-    ports = {"source": tcp.sport, "destination": tcp.dport}
-    if tcp.rst and tcp.ack_flag:
-        return "tcp-rst", say("TCP RST + ACK, port {source} to {destination}", **ports)
-    if tcp.rst:
-        return "tcp-rst", say("TCP RST, port {source} to {destination}", **ports)
-    if tcp.ack_flag:
-        return "tcp-syn-ack", say("TCP SYN + ACK, port {source} to {destination}", **ports)
-    return "tcp-syn", say("TCP SYN, port {source} to {destination}", **ports)
-
-
-def _carried(way: Way, tcp: Tcp, start_at: int) -> tuple[str, str]:
-    """Kind and title of a segment with data: HTTP, DNS, or plain bytes."""
-    head = wire_http.read(way.packet)
-    if head is not None:
-        return _http_words(head, tcp)
-    dns = wire_dns.read(way.packet)
-    if dns is not None and dns.questions:
-        kind, title = dns_title(dns)
-        return kind, say("{title} (over TCP)", title=title)
-    records = tls.parse(way.packet.payload)
-    if records is not None:
-        return _tls_words(records)
-    size = byte_count(tcp.payload_length)
-    if way.packet.payload.startswith(wire_http.PREFACE_2):
-        return "tcp-data", say("HTTP/2 connection preface, {size}", size=size)
-    title = say(
-        "TCP data, {size} ({first:,} to {last:,})",
-        size=size, first=start_at, last=start_at + tcp.payload_length - 1,
-    )  # fmt: skip
-    return "tcp-data", title
-
-
-def _http_words(head: HttpStart, tcp: Tcp) -> tuple[str, str]:
-    if head.request:
-        method, target, host = head.method, clean(head.target, 60), clean(head.host, 40)
-        if not host:
-            return "http-request", say("HTTP {method} {target}", method=method, target=target)
-        title = say(
-            "HTTP {method} {target} (Host: {host})", method=method, target=target, host=host
-        )
-        return "http-request", title
-    answer = f"{head.status} {clean(head.reason, 30)}".rstrip()  # as the status line has it
-    size, content_type = byte_count(tcp.payload_length), clean(head.content_type, 30)
-    if not content_type:
-        return "http-response", say("HTTP {answer}, {size}", answer=answer, size=size)
-    title = say(
-        "HTTP {answer}, {content_type}, {size}",
-        answer=answer, content_type=content_type, size=size,
-    )  # fmt: skip
-    return "http-response", title
-
-
-def _tls_words(records: tls.Tls) -> tuple[str, str]:
-    version = records.version
-    if records.what == "client-hello" and records.server_name:
-        title = say(
-            "TLS ClientHello: I want {name}, up to {version}",
-            name=clean(records.server_name, 60), version=version,
-        )  # fmt: skip
-        return "tls-client-hello", title
-    if records.what == "client-hello":
-        return "tls-client-hello", say("TLS ClientHello, up to {version}", version=version)
-    if records.what == "server-hello":
-        title = say("TLS ServerHello: {version}, {cipher}", version=version, cipher=records.cipher)
-        return "tls-server-hello", title
-    size = byte_count(records.length)
-    if records.what == "data":
-        return "tls-data", say("TLS sealed records, {size}", size=size)
-    if records.alert:
-        return "tls-alert", say("TLS alert: {alert}", alert=records.alert)
-    if records.what == "alert":
-        return "tls-alert", say("TLS alert, {size}", size=size)
-    return "tls-handshake", say("TLS handshake, {size}", size=size)
-
-
-def _tls(connection: Connection, way: Way, kind: str, from_client: bool, size: int) -> None:
-    """Notes what of TLS can be read: both hellos, an alert, and how much was sealed. `size`: how
-    many bytes were not sent before."""
-    if not size:
-        return
-    secured = connection.tls
-    if secured is None:
-        if kind != "tls-client-hello" or not from_client:
-            return
-        hello = tls.parse(way.packet.payload)
-        name = clean(hello.server_name, 60) if hello else ""
-        secured = connection.tls = Secured(way.number, server_name=name)
-    elif kind == "tls-server-hello" and not from_client and not secured.server_hello:
-        hello = tls.parse(way.packet.payload)
-        if hello is not None:
-            secured.server_hello, secured.version = way.number, hello.version
-            secured.cipher = hello.cipher
-    before = sum(secured.sealed)
-    tcp = way.packet.tcp
-    fresh = way.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
-    records = secured.records[CLIENT if from_client else SERVER]
-    records.take(fresh, size - len(fresh))
-    if records.alert and not secured.alert:
-        secured.alert, secured.alert_text = way.number, records.alert
-    if sum(secured.sealed) > before:
-        secured.sealed_trips.append(way.number)

@@ -11,7 +11,7 @@ from hoplab.sentences import number_of, say, term, together
 from hoplab.story.counts import packet_numbers
 from hoplab.story.records import Remark, Step
 from hoplab.story.steps import Facts
-from hoplab.story.tcp import Connection, Side
+from hoplab.story.tcp_connection import Connection, Side
 
 
 def handshake_remarks(facts: Facts, connection: Connection) -> list[Remark]:

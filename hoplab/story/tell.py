@@ -28,7 +28,7 @@ from hoplab.capture.observation import Observation
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.sentences import say, term, together
-from hoplab.story.causes import Lookup, find_causes
+from hoplab.story.causes import find_causes
 from hoplab.story.claims import find_claims, tell_claims
 from hoplab.story.controller_changes import add_changes, changes
 from hoplab.story.conversation import ChannelMessage, conversation
@@ -38,6 +38,7 @@ from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
 from hoplab.story.leases import Exchange, find_exchanges
+from hoplab.story.lookups import Lookup
 from hoplab.story.outcome import find_outcome
 from hoplab.story.places import Places
 from hoplab.story.records import (
@@ -61,7 +62,8 @@ from hoplab.story.remarks import add_remarks
 from hoplab.story.repeats import find_repeats
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
-from hoplab.story.tcp import Connection, connections
+from hoplab.story.tcp import connections
+from hoplab.story.tcp_connection import Connection
 from hoplab.story.transfers import transfers
 from hoplab.story.trips import tell_way
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hoplab.story.records import Transfer, Trip
-from hoplab.story.tcp import Connection, Side
+from hoplab.story.tcp_connection import Connection, Side
 
 Span = tuple[int, int]  # from, to, in nanoseconds
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notes on packets whose address another node claims too, kept up to date.
+
+What lives here: the rule by which packets are looked at again when an address is disputed. What
+must not: what a claim is, and sentences on it (`claims.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from hoplab.follow.wiring import Wiring
+from hoplab.story.claims import claim_notes, claimed, find_claims, is_disputed
+from hoplab.story.neighbour_causes import ASKS_MAC
+from hoplab.story.records import Trip
+from hoplab.story.relations import Drafts, Grouped, Key
+
+
+class ClaimNotes(Grouped):
+    """Who else claims an address, and claims that nobody asked for, by address."""
+
+    def __init__(self, wiring: Wiring, begun_ns: int | None) -> None:
+        super().__init__()
+        self._wiring = wiring
+        self._begun_ns = begun_ns
+        self._users: dict[str, dict[int, Trip]] = {}  # packets that come from an address
+        self._source: dict[int, str] = {}  # of each of these
+        self._disputed: set[str] = set()
+
+    def keys(self, trip: Trip) -> Collection[Key]:
+        address = claimed(trip)
+        asked = trip.dst if trip.kind in ASKS_MAC else address
+        return {(name,) for name in (address, asked) if name}
+
+    def put(self, trip: Trip) -> None:
+        super().put(trip)
+        source = trip.packet.src
+        if source and not claimed(trip):
+            self._users.setdefault(source, {})[trip.number] = trip
+            self._source[trip.number] = source
+            if source in self._disputed:
+                self._touched[source,] = None
+
+    def forget(self, number: int) -> None:
+        super().forget(number)
+        source = self._source.pop(number, "")
+        if source:
+            del self._users[source][number]
+            if not self._users[source]:
+                del self._users[source]
+
+    def relate(self, key: Key, trips: Sequence[Trip]) -> Drafts:
+        (address,) = key
+        assert isinstance(address, str)
+        self._disputed.discard(address)
+        if is_disputed(address, trips, self._wiring):
+            self._disputed.add(address)
+            by_number = {trip.number: trip for trip in trips} | self._users.get(address, {})
+            trips = [by_number[number] for number in sorted(by_number)]
+        drafts = Drafts()
+        found = find_claims(trips, self._wiring)
+        for number, about, note in claim_notes(found, self._begun_ns):
+            if about == address:
+                drafts[number].notes.append(note)
+        return drafts
