@@ -50,7 +50,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from hoplab import wait  # noqa: E402
+from hoplab import ryu_apps, wait  # noqa: E402
 from hoplab.control import process  # noqa: E402
 from hoplab.kernel import netlink, sandbox, system_calls  # noqa: E402
 from hoplab.kernel.namespaces import Namespace, ipv6_off  # noqa: E402
@@ -234,7 +234,7 @@ class Machine:
         self.switchd.start()
         self.switchd.warm_up("user")
         if case.controller:
-            self.controller = process.Controller((CONTROLLER,), 6653, logs.parent)
+            self.controller = process.Controller(ryu_apps.of_files(CONTROLLER), 6653, logs.parent)
             self.controller.start()
             self.controller.ready()
             # Mininet asks telnet whether a controller listens and stumbles over its output when

@@ -6,6 +6,7 @@ the values that these take, and help in the language that is spoken.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,22 @@ LONGEST_S = 31 * 24 * 3600
 
 # A command line and what is to be said of it, "" for nothing.
 Example = tuple[str, str]
+
+
+class Verb(argparse.ArgumentParser):
+    """The words of one verb. takes_options: what stands behind `--` is options for the controller,
+    which argparse would take for more positional arguments."""
+
+    takes_options = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        if not self.takes_options or "--" not in words:
+            return super().parse_known_args(words, namespace)
+        at = words.index("--")
+        arguments, unknown = super().parse_known_args(words[:at], namespace)
+        arguments.options = words[at + 1 :]
+        return arguments, unknown
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -52,12 +69,12 @@ def examples_text(heading: str, examples: Sequence[Example]) -> str:
 
 def add_verb(
     verbs: Any, name: str, help: str, examples: str | Sequence[Example], where: str
-) -> argparse.ArgumentParser:
+) -> Verb:
     """A verb. examples: command lines, with comments if they need some."""
     if isinstance(examples, str):
         examples = [(line, "") for line in examples.splitlines()]
     summary = tr(help)
-    parser: argparse.ArgumentParser = verbs.add_parser(
+    parser: Verb = verbs.add_parser(
         name,
         help=help,
         # The line that lists the verb is the sentence that its own help begins with.
@@ -98,10 +115,12 @@ def add_lang(parser: argparse.ArgumentParser) -> None:
 def add_building(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--controller",
-        metavar="NAME|FILE[,…]",
+        metavar="NAME|FILE|MODULE[,…]",
         help=term(
-            "hub, learning_switch … or a Ryu app of yours; several run together, as in "
-            "two_table_switch,monitor"
+            "hub, learning_switch …, a Ryu app of yours, or a module such as ryu.app.ofctl_rest; "
+            "several run together, as in two_table_switch,monitor; with options of ryu-manager or "
+            "of the app in quotes: 'app.py --observe-links' (`up` and `swap` also take them behind "
+            "--)"
         ),
     )
     parser.add_argument(

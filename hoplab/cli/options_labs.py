@@ -38,6 +38,7 @@ def add_up(verbs: Any) -> None:
             ("hoplab up web", ""),
             ("hoplab up switch,n=8 --controller hub", ""),
             ("hoplab up mine.py --name mine", ""),
+            ("hoplab up tree --controller ./app.py -- --observe-links --config-file app.conf", ""),
             (
                 "hoplab up --replace routed      ",
                 term("whatever was up under this name before"),
@@ -53,6 +54,7 @@ def add_up(verbs: Any) -> None:
             "topologies in it; parameters as in switch,n=8,rate=10M (rate: what a cable carries)"
         ),
     )
+    p.takes_options = True
     add_building(p)
     p.add_argument(
         "--controllers",
@@ -132,11 +134,17 @@ def add_swap(verbs: Any) -> None:
         verbs,
         "swap",
         term("put another controller in charge while the network runs"),
-        "hoplab swap hub\nhoplab swap learning_switch\nhoplab swap ./my_app.py",
+        "hoplab swap hub\nhoplab swap ./my_app.py\nhoplab swap ryu.app.simple_switch_13\n"
+        "hoplab swap ./my_app.py,ryu.app.ofctl_rest -- --observe-links --config-file app.conf",
         "verbs_lab",
     )
+    p.takes_options = True
     add_name(p)
-    p.add_argument("controller", metavar="hub|learning_switch|FILE.py[,…]")
+    p.add_argument(
+        "controller",
+        metavar="NAME|FILE|MODULE[,…]",
+        help=term("as --controller of `hoplab up` takes it"),
+    )
     add_json(p)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from hoplab import __version__
 from hoplab.cli import argparse_words, options_labs, options_traces
-from hoplab.cli.options import Formatter, add_lang, examples_text
+from hoplab.cli.options import Formatter, Verb, add_lang, examples_text
 from hoplab.cli.output import tr
 from hoplab.report.language import languages
 from hoplab.sentences import term
@@ -67,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=term("show program's version number and exit"),
     )
     add_lang(parser)
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=Verb)
     for add in _VERBS:
         add(verbs)
     return parser

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hoplab import content
+from hoplab import content, ryu_apps
 from hoplab.cli import output, verbs_lab, verbs_trace
 from hoplab.client import interrupts, up_down
 from hoplab.client.together import Command, Together, record_all
@@ -91,8 +91,7 @@ def _wished(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     wished: list[tuple[str, str]] = []
     for text in controllers:
         together = text.replace("+", ",")
-        stems = [file.stem for file in content.find_all("controllers", together)]
-        name = "+".join(stems)
+        name = "+".join(app.short for app in ryu_apps.find(together).apps)
         taken = {name for name, _ in wished}
         number = 2
         while (called := name if name not in taken else f"{name}-{number}") in taken:

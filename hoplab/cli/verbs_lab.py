@@ -7,17 +7,17 @@ import argparse
 import contextlib
 import difflib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from hoplab import content
+from hoplab import content, ryu_apps
 from hoplab.cli import output
 from hoplab.cli.output import Progress, print_json, table, terminal_width, tr
 from hoplab.client import labs as client
 from hoplab.client import up_down
 from hoplab.errors import Exit, LabError
+from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, number_of, say, term, together
 from hoplab.service import loops
 from hoplab.service.spec import Spec
@@ -33,7 +33,9 @@ def find_topology(text: str) -> tuple[Path, str, str]:
     chosen = ""
     if ".py:" in name and not Path(name).is_file():
         name, _, chosen = name.rpartition(":")
-    return content.find("topologies", name), chosen, parameters
+    file = content.find("topologies", name)
+    ryu_apps.refuse_controller(file)
+    return file, chosen, parameters
 
 
 def bring_up(
@@ -41,14 +43,15 @@ def bring_up(
 ) -> client.Handle:
     """A new lab as the options say. Returns with interrupts held (`up_down.up`)."""
     file, chosen, parameters = find_topology(topology)
-    controller = arguments.controller
+    controller = apps_wished(arguments)
+    ryu_apps.check_platform(controller.apps, arguments.platform)
     spec = Spec(
         name=name,
         folder=Path(),
         topology=file,
         arguments=parameters,
         chosen=chosen,
-        controller=content.find_all("controllers", controller) if controller else (),
+        controller=controller,
         platform=arguments.platform,
         standby=getattr(arguments, "controllers", 1) > 1,
         shards=getattr(arguments, "shards", 1),
@@ -64,6 +67,15 @@ def bring_up(
         if getattr(arguments, "replace", False):
             _end_former(name, progress)
         return up_down.up(spec, progress)
+
+
+def apps_wished(arguments: argparse.Namespace) -> Apps:
+    """The controller that the command line asks for, with what stands behind `--` as its options;
+    without apps, options for the topology's own. Raises LabError."""
+    options = [word for word in getattr(arguments, "options", None) or () if word != "--"]
+    if arguments.controller:
+        return ryu_apps.find(arguments.controller, options)
+    return Apps().plus(options)
 
 
 def _end_former(name: str, progress: Progress) -> None:
@@ -88,7 +100,7 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
         "hosts": kinds.count("host"),
         "routers": kinds.count("router"),
         "switches": kinds.count("switch"),
-        "events": [*state["events"], *([loop] if loop else [])],
+        "events": [*state["events"], *([loop] if loop else []), *state.get("faults", [])],
         "loops": state.get("loops", []),
     }
 
@@ -140,7 +152,8 @@ def up(arguments: argparse.Namespace) -> int:
     handle = bring_up(arguments, arguments.topology, arguments.name, capture=False)
     state = handle.state()
     # Only over the socket events come with their templates.
-    data = summary({**state, "events": handle.ask({"op": "status"})["events"]})
+    status = handle.ask({"op": "status"})
+    data = summary({**state, "events": status["events"], "faults": status["faults"]})
     if arguments.json:
         print_json(data)
         return Exit.OK
@@ -213,11 +226,11 @@ def ls(arguments: argparse.Namespace) -> int:
 
 
 def swap(arguments: argparse.Namespace) -> int:
-    files = content.find_all("controllers", arguments.controller)
+    apps = apps_wished(arguments)
     handle = client.find(arguments.name)
     with Progress() as progress:
-        progress(say("starting {controller}, then changing over", controller=arguments.controller))
-        change, too_late = swap_to(handle, files)
+        progress(say("starting {controller}, then changing over", controller=apps.name))
+        change, too_late = swap_to(handle, apps)
     loop = loops.remark(handle.state())
     if loop:
         change["notes"] = [*change["notes"], loop]
@@ -232,30 +245,21 @@ def swap(arguments: argparse.Namespace) -> int:
         former=change["was"],
     )
     print(tr(in_charge))
-    if change["without_flows"]:
-        note(
-            say(
-                "it has put no flow into {switches}: frames there are dropped until it does "
-                "(with OpenFlow 1.0 they are handed to it)",
-                switches=listed(change["without_flows"]),
-            )
-        )
     for remark in change["notes"]:
         note(remark)
     if too_late:
-        back = f"hoplab swap {change['was']}"
+        back = f"hoplab swap {change['was_words']}"
         note(say("the interrupt came too late; back again: {command}", command=back))
     return code
 
 
-def swap_to(handle: client.Handle, files: Sequence[Path]) -> tuple[dict[str, Any], bool]:
+def swap_to(handle: client.Handle, apps: Apps) -> tuple[dict[str, Any], bool]:
     """Have the lab put these in charge, working in the folder that we are in; whether an interrupt
     came too late to stop it. Raises LabError. Returns with interrupts held (`client.swap`)."""
     workplace = ""  # where the one before works
     with contextlib.suppress(LabError):
         workplace = client.here()
-    request = {"files": [str(file) for file in files], "workplace": workplace}
-    return client.swap(handle, request)
+    return client.swap(handle, {**apps.as_data(), "workplace": workplace})
 
 
 def show_table(arguments: argparse.Namespace) -> int:

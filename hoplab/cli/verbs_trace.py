@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hoplab import content
+from hoplab import ryu_apps
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.verbs_host import _command
 from hoplab.client import interrupts, labs, up_down
@@ -202,11 +202,11 @@ class _Lab:
                 )
         self._check_options(handle, state)
         if arguments.controller:
-            files = content.find_all("controllers", arguments.controller)
-            if ",".join(map(str, files)) != state["controller_file"]:
+            apps = ryu_apps.find(arguments.controller)
+            if apps.as_data() != state["controller_apps"]:
                 with output.Progress(self.quiet) as progress:
-                    progress(say("putting {controller} in charge", controller=arguments.controller))
-                    _, too_late = verbs_lab.swap_to(handle, files)
+                    progress(say("putting {controller} in charge", controller=apps.name))
+                    _, too_late = verbs_lab.swap_to(handle, apps)
                     interrupts.release_interrupts()
                     if too_late:
                         raise LabError(

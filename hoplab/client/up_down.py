@@ -149,7 +149,8 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
         return server.main(spec, channel, first)
 
     keep = [str(spec.topology.parent), labs.here()]
-    keep += [str(file.parent) for file in spec.controller]
+    keep += [str(file.parent) for file in spec.controller.files]
+    keep += spec.controller.folders
     # Other labs' folders, hence their sockets, are not for what runs in this one.
     hide, own = [str(labs.labs_folder())], [str(spec.folder)]
     return sandbox.start(spec.name, keep, run, hide=hide, own=own, fds=[claimed.lock])

@@ -28,10 +28,12 @@ from typing import Any
 
 from hoplab.control.ryu_main import (
     NO_LISTENER,
-    NoController,
     accept_late_options,
+    apps_among,
+    check_options,
     failure,
     go_to_work,
+    load,
     mark_the_log,
     play_role,
     prepare,
@@ -75,21 +77,21 @@ def alias() -> Any:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs os-ken until it is ended; the exit code says why the controller could not run."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    files = [name for name in arguments if name.endswith(".py")]
+    apps = apps_among(arguments)
     try:
         prepare()
         app_manager = alias()
     except ImportError as error:
         print(f"os-ken cannot be loaded: {error}; pip install 'hoplab[os-ken]'", file=sys.stderr)
         return 1
-    code = failure(lambda: run(app_manager, arguments, files), files)
+    code = failure(lambda: run(app_manager, arguments, apps), apps)
     if code is not None:
         return code
     print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
     return NO_LISTENER
 
 
-def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
+def run(app_manager: Any, arguments: list[str], apps: list[str]) -> None:
     """What ryu-manager does: read the options, load the apps, wait until they end."""
     from os_ken import cfg, log
     from os_ken.lib import hub
@@ -97,32 +99,28 @@ def run(app_manager: Any, arguments: list[str], files: list[str]) -> None:
     importlib.import_module("os_ken.controller.controller")  # for its options
     importlib.import_module("os_ken.topology.switches")  # for --observe-links
     log.early_init_log(20)  # logging.INFO
-    options = [word for word in arguments if word not in files]
+    options = [word for word in arguments if word not in apps]
     # Those that only Ryu's REST part has.
-    while "--wsapi-host" in options:
-        at = options.index("--wsapi-host")
+    for name in ("--wsapi-host", "--wsapi-port"):
+        while name in options:
+            at = options.index(name)
+            del options[at : at + 2]
+    go_to_work()
+    if "--user-flags" in options:  # registers options, as with Ryu
+        at = options.index("--user-flags")
+        importlib.import_module("os_ken.utils")._import_module_file(options[at + 1])
         del options[at : at + 2]
+    accept_late_options(apps)
     cfg.CONF(project="os_ken", args=options, version="hoplab")
     log.init_log()
-    for name in files:
-        with open(name, "rb") as source:
-            compile(source.read(), name, "exec", dont_inherit=True)
-    accept_late_options()
-    go_to_work()
     mark_the_log("os_ken")
     if "HOPLAB_ROLE" in os.environ:
         play_role("os_ken")
     manager = app_manager.AppManager.get_instance()
     load_app = manager.load_app
-
-    def load_or_fail(name: str) -> Any:
-        app = load_app(name)
-        if app is None and name in files:
-            raise NoController(name)
-        return app
-
-    manager.load_app = load_or_fail
-    manager.load_apps(files)
+    manager.load_app = lambda name: load(load_app, name, apps, app_manager.RyuApp)
+    manager.load_apps(apps)
+    check_options(cfg.CONF, apps)
     services = manager.instantiate_apps(**manager.create_contexts())
     try:
         hub.joinall(services)

@@ -29,26 +29,33 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab import content, wait
+from hoplab import content, ryu_apps, wait
 from hoplab.control import endings, preloaded
+from hoplab.control.log import MARK, Log
+from hoplab.control.log import read as read_log
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.openvswitch import daemons, flows
-from hoplab.openvswitch.bridges import all_connected, set_controllers
+from hoplab.openvswitch.bridges import all_connected, datapath_ids, set_controllers
 from hoplab.pulse import Pulse
+from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
 
 START_S = 20
-FLOWS_S = 8  # how long a new controller may take to put in its first flow
+FLOWS_S = 8  # how long a new controller may take to put in its first flow before the old ones go
+FIRST_FLOWS_S = 3  # and before a new network is told to be without
 PLATFORMS = {"ryu": preloaded.MODULE, "os-ken": "hoplab.control.osken_main"}  # what runs an app
 _HELLO, _ECHO_REQUEST, _ECHO_REPLY = 0, 2, 3  # OpenFlow 1.3.5, 7.1
 _HEADER = struct.Struct("!BBHI")  # version, type, length, number
 # An app that asks Ryu for the links between switches: Ryu looks for them only if it is told to, by
 # frames that would disturb who does not ask.
 _LINKS = re.compile(r"\b(?:ryu|os_ken)\.topology\b|\bfrom (?:ryu|os_ken) import .*\btopology\b")
+_LINKS_OPTION = re.compile(r"--(?:no)?observe-links")
+QUIET_S = 1  # after the handshake, for an app that may well wait for packets (OpenFlow 1.0 to 1.2)
+_TELLS_MISSES = 4  # from OpenFlow 1.3 on a switch drops what no flow matches
 _LISTEN = b"0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -59,12 +66,13 @@ def _installed(package: str) -> bool:
 
 @dataclass
 class Controller:
-    """One controller process. `files` are the Ryu apps that run in it together, `port` is where it
-    listens on 127.0.0.1, `folder` the lab's, `own` where an app may leave what it wants to tell,
-    `platform` Ryu or its maintained fork. role: '' for the only one, else what it starts as,
-    'slave G' or 'master G' (`roles`). workplace: the folder that relative names in an app mean."""
+    """One controller process. `apps` run in it together, `port` is where it listens on 127.0.0.1,
+    `folder` the lab's, `own` where an app may leave what it wants to tell, `platform` Ryu or its
+    maintained fork. role: '' for the only one, else what it starts as, 'slave G' or 'master G'
+    (`roles`). workplace: the folder that relative names in an app mean. begin: where its own part
+    of the log begins, which an earlier one on the same port may have written as well."""
 
-    files: tuple[Path, ...]
+    apps: Apps
     port: int
     folder: Path
     platform: str = "ryu"
@@ -75,6 +83,7 @@ class Controller:
     pidfd: int = -1
     pulse: Echoes | None = None
     halted: bool = False
+    begin: int = 0
 
     @property
     def target(self) -> str:
@@ -88,12 +97,20 @@ class Controller:
     @property
     def name(self) -> str:
         """As it is asked for: 'two_table_switch,monitor'."""
-        return ",".join(file.stem for file in self.files)
+        return self.apps.name
 
     @property
     def title(self) -> str:
         """As sentences name it: 'two_table_switch.py, monitor.py'."""
-        return ", ".join(file.name for file in self.files)
+        return self.apps.title
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.apps.files
+
+    def said(self) -> Log:
+        """What its log says by now."""
+        return read_log(self.log, self.begin)
 
     def start(self, ready: subprocess.Popen[bytes] | None = None) -> None:
         """Start the process; `ready` waits for it. Raises LabError when there is no such file,
@@ -105,9 +122,15 @@ class Controller:
             if not file.is_file():
                 raise LabError(
                     say("there is no controller file {file}", file=file),
-                    term("name one of ours (`hoplab path --list`) or a file of your own"),
+                    term(
+                        "a lab has a /tmp and a /run of its own, where it sees the folders that "
+                        "`up` was told of: copy the file into one of yours"
+                    )
+                    if file.is_relative_to("/tmp") or file.is_relative_to("/run")
+                    else term("name one of ours (`hoplab path --list`) or a file of your own"),
                     Exit.NO_SUCH,
                 )
+        ryu_apps.check_platform(self.apps.apps, self.platform)
         module, package = PLATFORMS[self.platform], self.platform.replace("-", "_")
         if not _installed(package):
             raise LabError(
@@ -127,10 +150,16 @@ class Controller:
                 ),
                 Exit.REFUSED,
             )
-        arguments = ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
-        arguments += ["--wsapi-host", "127.0.0.1", *map(str, self.files)]
-        if any(_LINKS.search(file.read_text(errors="replace")) for file in self.files):
+        arguments = [*self.apps.options]
+        arguments += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
+        arguments += ["--wsapi-host", "127.0.0.1"]
+        if not any(map(_LINKS_OPTION.fullmatch, arguments)) and any(
+            _LINKS.search(file.read_text(errors="replace")) for file in self.files
+        ):
             arguments.append("--observe-links")
+        arguments += self.apps.names
+        with contextlib.suppress(OSError):
+            self.begin = self.log.stat().st_size
         own = {
             "HOPLAB_FOLDER": str(self.own or self.folder),
             "HOPLAB_WORKPLACE": str(self.workplace),
@@ -142,12 +171,12 @@ class Controller:
             if ready is not None and preloaded.employ(ready, arguments, own):
                 self.process = ready
             else:
-                with open(self.log, "ab") as log:
+                with open(self.log, "ab") as out:
                     self.process = subprocess.Popen(
                         [sys.executable, "-m", module, *arguments],
                         stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
+                        stdout=out,
+                        stderr=out,
                         env={**preloaded.environment(), **own},
                         cwd=preloaded.START,
                         start_new_session=True,
@@ -186,17 +215,18 @@ class Controller:
         process = self.process
         if process is not None and process.poll() is not None:
             lines = daemons.tail(self.log, 20).splitlines()
-            text = "\n".join([x for x in lines if "<frozen importlib" not in x][-12:])
-            code = process.returncode
+            lines = [x for x in lines if "<frozen importlib" not in x]
+            text = "\n".join([x for x in lines if not x.startswith(MARK)][-12:])
+            code, end = process.returncode, self.said().end
             last = text.splitlines()[-1] if text else say("exit code {n}", n=code)
-            reason = endings.reason(code, self.files) or last
             raise LabError(
                 say(
                     "the controller {controller} ended while starting: {reason}",
                     controller=self.title,
-                    reason=reason,
+                    reason=endings.reason(code, end) or last,
                 ),
-                say("mend it; it can be tried alone: {command}", command=self._alone()),
+                endings.next_step(end)
+                or say("mend it; it can be tried alone: {command}", command=self._alone()),
                 Exit.BAD_INPUT,
                 text,
             )
@@ -204,7 +234,8 @@ class Controller:
     def _alone(self) -> str:
         """The command that runs the files outside a lab, with what ours import beside them."""
         beside = shlex.quote(str(content.folder("controllers")))
-        return f"PYTHONPATH={beside} ryu-manager {shlex.join(map(str, self.files))}"
+        words = shlex.join([*self.apps.options, *self.apps.names])
+        return f"PYTHONPATH={beside} ryu-manager {words}"
 
     def ended(self) -> bool:
         """Whether the process was started and is no longer there."""
@@ -259,7 +290,8 @@ class Controller:
 
 class Echoes(Pulse):
     """A connection of the engine's own to a controller, for nothing but echoes (OpenFlow 1.3.5,
-    6.1.2). It never says which switch it is, so no app hears of it."""
+    6.1.2). It never says which switch it is, so no app hears of it. It speaks the version that the
+    controller greets with: a controller refuses one that its apps do not speak."""
 
     BEAT_S, BEATS = 0.5, 6
 
@@ -270,15 +302,19 @@ class Echoes(Pulse):
         self._socket.connect_ex(("127.0.0.1", port))
         self._asked = 0
         self._received = bytearray()
+        self._version = 0
         self._greeted = False
 
     def _ask(self) -> None:
+        if not self._version:
+            return  # it has not greeted us yet
         self._asked += 1
         with contextlib.suppress(OSError):
             if not self._greeted:
-                self._socket.send(_HEADER.pack(4, _HELLO, _HEADER.size, 0))
+                self._socket.send(_HEADER.pack(self._version, _HELLO, _HEADER.size, 0))
                 self._greeted = True
-            self._socket.send(_HEADER.pack(4, _ECHO_REQUEST, _HEADER.size, self._asked))
+            request = _HEADER.pack(self._version, _ECHO_REQUEST, _HEADER.size, self._asked)
+            self._socket.send(request)
 
     def _answered(self) -> bool:
         answered = False
@@ -286,10 +322,12 @@ class Echoes(Pulse):
             while data := self._socket.recv(65536):
                 self._received += data
         while len(self._received) >= _HEADER.size:
-            _, kind, length, _ = _HEADER.unpack_from(self._received)
+            version, kind, length, _ = _HEADER.unpack_from(self._received)
             if len(self._received) < length:
                 break
             del self._received[: max(length, _HEADER.size)]
+            if kind == _HELLO:
+                self._version = version
             answered = answered or kind == _ECHO_REPLY
         return answered
 
@@ -316,14 +354,20 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
     bridges = list(charges)
     began = time.monotonic()
     set_controllers({bridge: [controller.target] for bridge, controller in charges.items()})
+    controllers = {id(controller): controller for controller in charges.values()}.values()
 
     def must_run() -> None:
-        for controller in {id(controller): controller for controller in charges.values()}.values():
+        for controller in controllers:
             controller.must_run()
 
     def joined() -> bool:
         must_run()
-        return all_connected(bridges)
+        if all_connected(bridges):
+            return True
+        for controller in controllers:
+            if refused := controller.said().refused:
+                raise endings.refusal(controller.title, refused)
+        return False
 
     wait.until(
         joined,
@@ -331,7 +375,7 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         within_s=20,
         longest_s=0.1,
     )
-    empty = _until_flows(bridges, began)
+    empty = _until_flows(charges, began, FIRST_FLOWS_S if first else FLOWS_S)
     must_run()
     if not first:
         for bridge in bridges:
@@ -340,17 +384,37 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
     return empty
 
 
-def _until_flows(bridges: Sequence[str], began: float) -> list[str]:
-    """Wait until every bridge has a flow younger than `began`; the bridges that got none."""
-    waiting = list(bridges)
+def versions(charges: Mapping[str, Controller]) -> dict[str, int]:
+    """The OpenFlow version, in its wire form, that each switch speaks with its controller, where
+    that is known."""
+    controllers = {id(controller): controller for controller in charges.values()}.values()
+    joined = {dpid: version for each in controllers for dpid, version in each.said().joined.items()}
+    return {
+        bridge: joined[dpid]
+        for bridge, dpid in datapath_ids().items()
+        if bridge in charges and dpid in joined
+    }
+
+
+def _until_flows(
+    charges: Mapping[str, Controller], began: float, within_s: float
+) -> list[str]:
+    """Wait until every bridge has a flow younger than `began`; the bridges that got none. An app
+    for an OpenFlow that hands it what no flow matches may put in none before the first packet."""
+    waiting = list(charges)
+    quiet_since: list[float] = []
 
     def served() -> bool:
         since = time.monotonic() - began
         waiting[:] = [b for b in waiting if not _has_young(b, since)]
-        return not waiting
+        spoken = versions(charges) if waiting else {}
+        if any(spoken.get(bridge, _TELLS_MISSES) >= _TELLS_MISSES for bridge in waiting):
+            return False
+        quiet_since[:] = quiet_since or [time.monotonic()]
+        return not waiting or time.monotonic() - quiet_since[0] > QUIET_S * wait.patience()
 
     with contextlib.suppress(LabError):
-        wait.until(served, term("flows"), within_s=FLOWS_S)
+        wait.until(served, term("flows"), within_s=within_s)
     return waiting
 
 

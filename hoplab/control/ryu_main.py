@@ -6,10 +6,10 @@ Three things are done that ryu-manager does not do:
 
 1. What Ryu expects of its surroundings and no longer finds is put back (`prepare`).
 2. What takes a third of its start and does nothing for a lab is left out (`prepare`, too).
-3. A controller that cannot run ends this process with its traceback on stderr. The exit code is 1
-   for a fault of its own, and the last line is `FILE:LINE: ERROR`. Ryu alone goes on without the
-   controller in some cases, which have exit codes here: a file with no app in it (NO_APP), none
-   that wants to hear of OpenFlow (NO_EVENTS), a port that is taken (NO_LISTENER).
+3. A controller that cannot run ends this process with its traceback on stderr and exit code 1; the
+   last line is `FILE:LINE: ERROR`, and in a lab the log has it as data, too (`ending`). Ryu alone
+   goes on without the controller in some cases: a file with no app in it, and two which have exit
+   codes here, none that wants to hear of OpenFlow (NO_EVENTS), a port that is taken (NO_LISTENER).
 
 Ryu listens on all addresses unless told otherwise, so whoever starts this passes
 `--ofp-listen-host 127.0.0.1` and `--wsapi-host 127.0.0.1`.
@@ -21,6 +21,7 @@ is the one file of the engine that knows Ryu.
 
 from __future__ import annotations
 
+import difflib
 import gc
 import importlib
 import importlib.util
@@ -34,7 +35,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 NO_EVENTS, NO_LISTENER = 81, 82
-NO_APP, MOST_FILES = 100, 27  # plus the place of the file among those that were given, from 0 on
 
 
 class LooseVersion:
@@ -110,20 +110,56 @@ def prepare(alone: bool = True) -> None:
         eventlet.wsgi.ALREADY_HANDLED = []
 
 
-def last_line(error: BaseException, files: Sequence[str]) -> str:
-    """`FILE:LINE: ERROR`, with the deepest place in one of the controller's own files."""
-    own = {os.path.abspath(name) for name in files}
+def last_line(error: BaseException, apps: Sequence[str]) -> str:
+    """`FILE:LINE: ERROR`, with the deepest place in the controller's own files."""
     text = traceback.format_exception_only(type(error), error)[-1].strip()
-    if isinstance(error, SyntaxError) and os.path.abspath(error.filename or "") in own:
-        return f"{error.filename}:{error.lineno}: {text}"
-    places = [
-        place
-        for place in traceback.extract_tb(error.__traceback__)
-        if os.path.abspath(place.filename) in own
-    ]
-    if places:
-        return f"{places[-1].filename}:{places[-1].lineno}: {text}"
-    return f"{files[0]}: {text}" if files else text
+    file, line = place_of(error, apps)
+    if line:
+        return f"{file}:{line}: {text}"
+    return f"{file}: {text}" if file else text
+
+
+def place_of(error: BaseException, apps: Sequence[str]) -> tuple[str, int]:
+    """The deepest file and line in one of the controller's own files, or beside them; of what
+    cannot be parsed, that line. (file, 0) where no line is known."""
+    if isinstance(error, SyntaxError) and os.path.isfile(error.filename or ""):
+        return str(error.filename), error.lineno or 0
+    own = {os.path.dirname(os.path.abspath(name)) for name in apps if name.endswith(".py")}
+    modules = [sys.modules.get(name) for name in apps]
+    files = {getattr(module, "__file__", None) for module in modules}
+    for place in reversed(traceback.extract_tb(error.__traceback__)):
+        file = os.path.abspath(place.filename)
+        if os.path.dirname(file) in own or file in files:
+            return place.filename, place.lineno or 0
+    return (apps[0] if apps else ""), 0
+
+
+# What Python says of text that was Python once.
+_PYTHON_2 = re.compile(
+    r"Missing parentheses in call to '(?:print|exec)'|multiple exception types must be paren|"
+    r"leading zeros in decimal integer|inconsistent use of tabs|invalid (?:decimal|hex\w*) literal"
+)
+_PYTHON_2_LINE = re.compile(
+    r"^\s*print\s*(?:>>|\s[^(\s=])|^\s*except\s+[\w.]+\s*,\s*\w+\s*:|^\s*raise\s+[\w.]+\s*,|<>|`|"
+    r"^\s*exec\s+['\"\w]"
+)
+
+
+def ending(error: BaseException, apps: Sequence[str]) -> dict[str, Any]:
+    """The error as data, for the lab: what kind it is, where, and what that kind has to say."""
+    file, line = place_of(error, apps)
+    place = {"file": file, "line": line}
+    if isinstance(error, SyntaxError):
+        old = _PYTHON_2.search(error.msg) or _PYTHON_2_LINE.search(error.text or "")
+        return {"kind": "syntax", **place, "text": error.msg, "python2": bool(old)}
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        platform = "os-ken" if "os_ken" in sys.modules else "Ryu"
+        return {"kind": "missing", **place, "module": error.name, "platform": platform}
+    if isinstance(error, NoController):
+        return {"kind": "no app", "file": error.file}
+    if isinstance(error, UnknownOption):
+        return {"kind": "option", "option": error.option, "close": error.close}
+    return {"kind": "raised", **place}
 
 
 def go_to_work() -> None:
@@ -136,18 +172,35 @@ def go_to_work() -> None:
             print(f"{folder}: {error.strerror}", file=sys.stderr)
         else:
             os.environ["PWD"] = folder
+            # A module of the user's own may be named, as with `PYTHONPATH=. ryu-manager`. Behind
+            # all else, so that nothing there is taken for what Python or Ryu imports.
+            sys.path.append(folder)
             return
 
 
-def accept_late_options() -> None:
+class UnknownOption(Exception):
+    """An option that neither the framework nor an app has registered."""
+
+    def __init__(self, option: str, close: str) -> None:
+        super().__init__(f"{option} is no option" + (f"; did you mean {close}?" if close else ""))
+        self.option, self.close = option, close
+
+
+def accept_late_options(apps: Sequence[str]) -> None:
     """An app registers options of its own where it is loaded, which is after the command line was
-    read; oslo.config refuses that. Here the command line is read once more with them."""
+    read; oslo.config refuses that, and the command line of one that has such options. Here what is
+    not known yet is put aside, and the command line is read once more with each new option."""
     config: Any = importlib.import_module("oslo_config.cfg")
-    register = config.ConfigOpts.register_cli_opt
+    read, register = config.ConfigOpts.__call__, config.ConfigOpts.register_cli_opt
+
+    def read_known(self: Any, args: Any = None, **named: Any) -> Any:
+        if args is None:
+            return read(self, args, **named)
+        self.words = list(args)
+        return read(self, known_words(self, self.words, apps)[0], **named)
 
     def register_late(self: Any, option: Any, group: Any = None, **kwargs: Any) -> Any:
-        arguments = self._args
-        if arguments is None:
+        if self._args is None:
             return register(self, option, group, **kwargs)
         names = ("project", "prog", "version", "default_config_files")
         values = {name: getattr(self, name) for name in names}
@@ -155,9 +208,86 @@ def accept_late_options() -> None:
         try:
             return register(self, option, group, **kwargs)
         finally:
-            self(args=arguments, **values)
+            words = getattr(self, "words", [])
+            read(self, args=known_words(self, words, apps)[0], **values)
 
+    config.ConfigOpts.__call__ = read_known
     config.ConfigOpts.register_cli_opt = register_late
+
+
+def known_words(
+    conf: Any, words: Sequence[str], apps: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The words of a command line that these options (oslo.config's) account for, and those options
+    that nobody has registered. apps: words that are nobody's values."""
+    takes_value = {"help": False, "version": False}
+    for option, group in conf._all_cli_opts():
+        prefix = f"{group.name}-" if group is not None and group.name != "DEFAULT" else ""
+        takes_value[prefix + option.name] = not hasattr(option, "_add_inverse_to_argparse")
+        if not takes_value[prefix + option.name]:
+            takes_value[f"{prefix}no{option.name}"] = False
+    taken: list[str] = []
+    unknown: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            taken.append(word)
+            continue
+        wish, equals, _ = word.removeprefix("--").partition("=")
+        meant = [wish] if wish in takes_value else [n for n in takes_value if n.startswith(wish)]
+        is_known = len(meant) == 1
+        has_value = takes_value[meant[0]] if is_known else rest[:1] not in [[app] for app in apps]
+        value = rest[:1] if has_value and not equals else []
+        if value and not is_known and value[0].startswith("-"):
+            value = []
+        del rest[: len(value)]
+        if is_known:
+            taken += [word, *value]
+        else:
+            unknown.append(f"--{wish}")
+    return taken, unknown
+
+
+def check_options(conf: Any, apps: Sequence[str]) -> None:
+    """When all apps are loaded: raises UnknownOption for one that none of them has registered."""
+    _, unknown = known_words(conf, getattr(conf, "words", []), apps)
+    if unknown:
+        every = [f"--{option.name}" for option, _ in conf._all_cli_opts()]
+        close = difflib.get_close_matches(unknown[0], every, n=1)
+        raise UnknownOption(unknown[0], close[0] if close else "")
+
+
+def load(load_app: Callable[[str], Any], name: str, apps: Sequence[str], base: type) -> Any:
+    """The app class in a file or module, by the framework's own way, and loudly where that is
+    silent. base: its class for apps. Raises NoController, and what the file raises."""
+    # The framework takes a file that does not parse for a module's name, which hides the error.
+    if name.endswith(".py"):
+        with open(name, "rb") as source:
+            compile(source.read(), name, "exec", dont_inherit=True)
+    try:
+        app = load_app(name)
+    except ImportError as error:
+        if isinstance(error.__context__, SyntaxError):  # of a module that it imports
+            raise error.__context__ from None
+        raise
+    if app is None and name in apps:
+        raise NoController(name)
+    if app is not None and name in apps and "HOPLAB_FOLDER" in os.environ:
+        from hoplab.control import log
+
+        # The framework takes the first by name, and says nothing of the others.
+        left_out = [
+            each.__name__
+            for each in vars(sys.modules.get(app.__module__, types.SimpleNamespace())).values()
+            if isinstance(each, type)
+            and issubclass(each, base)
+            and each.__module__ == app.__module__
+            and each not in app.__mro__
+        ]
+        if left_out:
+            log.mark(left_out={"file": name, "apps": [app.__name__, *left_out]})
+    return app
 
 
 def play_role(framework: str) -> None:
@@ -208,20 +338,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.enable()
     gc.freeze()
 
-    files = [name for name in arguments if name.endswith(".py")]
+    apps = apps_among(arguments)
+    sys.argv[1:] = arguments  # Ryu looks there for --user-flags
     load_app = app_manager.AppManager.load_app
+    create_contexts = app_manager.AppManager.create_contexts
 
-    def load_or_fail(self: Any, name: str) -> Any:
-        # Ryu takes a file that does not parse for a module's name, which hides the syntax error.
-        if name.endswith(".py"):
-            with open(name, "rb") as source:
-                compile(source.read(), name, "exec", dont_inherit=True)
-        app = load_app(self, name)
-        if app is None and name in files:
-            raise NoController(name)
-        return app
+    def create_checked(self: Any) -> Any:
+        check_options(manager.CONF, apps)
+        return create_contexts(self)
 
-    app_manager.AppManager.load_app = load_or_fail
+    app_manager.AppManager.load_app = lambda self, name: load(
+        lambda wish: load_app(self, wish), name, apps, app_manager.RyuApp
+    )
+    app_manager.AppManager.create_contexts = create_checked
     close = app_manager.AppManager.close
     events_wanted = False
 
@@ -232,8 +361,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         close(self)
 
     app_manager.AppManager.close = close_noting
-    accept_late_options()
-    code = failure(lambda: manager.main(args=arguments, prog="hoplab.control.ryu_main"), files)
+    accept_late_options(apps)
+    code = failure(lambda: manager.main(args=arguments, prog="hoplab.control.ryu_main"), apps)
     if code is not None:
         return code
     # Ryu returns only after Ctrl-C, or when its listener ended with an error that is in the log.
@@ -245,19 +374,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return NO_LISTENER
 
 
-def failure(framework: Callable[[], object], files: Sequence[str]) -> int | None:
+def apps_among(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line that name apps: files and modules."""
+    module = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+    return [word for word in arguments if word.endswith(".py") or module.fullmatch(word)]
+
+
+def failure(framework: Callable[[], object], apps: Sequence[str]) -> int | None:
     """Run the framework until it ends: None if it returned, else the exit code, and its last line
     says why."""
     try:
         framework()
     except KeyboardInterrupt:
         return 130
-    except NoController as error:
-        print(error, file=sys.stderr)
-        return NO_APP + min(files.index(error.file), MOST_FILES)
     except Exception as error:
+        if "HOPLAB_FOLDER" in os.environ:
+            from hoplab.control import log
+
+            log.mark(end=ending(error, apps))
+        if isinstance(error, NoController | UnknownOption):
+            print(error, file=sys.stderr)
+            return 1
         traceback.print_exc()
-        print(last_line(error, files), file=sys.stderr)
+        print(last_line(error, apps), file=sys.stderr)
         return 1
     return None
 

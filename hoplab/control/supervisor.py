@@ -28,12 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hoplab.control import process
+from hoplab.control import log, process
 from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel.threads import shares
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openvswitch.bridges import set_controllers
+from hoplab.ryu_apps import Apps
 from hoplab.sentences import say, term
 
 RESTARTS, RESTARTS_WITHIN_S = 5, 60
@@ -69,7 +70,7 @@ class Crew:
 
     def __init__(
         self,
-        files: tuple[Path, ...],
+        apps: Apps,
         folder: Path,
         platform: str = "ryu",
         *,
@@ -85,11 +86,11 @@ class Crew:
         self._ports: list[int] = []  # given to processes, the newest last
         self.shards: list[Shard] = []
         for number in range(1, shards + 1):
-            first = self._process(files, number, shards, "master 1", workplace)
+            first = self._process(apps, number, shards, "master 1", workplace)
             shard = Shard(number, first)
             self.shards.append(shard)
             if standby:
-                shard.standby = self._process(files, number, shards, "slave 1", workplace)
+                shard.standby = self._process(apps, number, shards, "slave 1", workplace)
 
     # ------------------------------------------------------------------ processes
 
@@ -99,10 +100,10 @@ class Crew:
         return self.shards[0].controller
 
     def _process(
-        self, files: tuple[Path, ...], number: int, shards: int, role: str, workplace: Path
+        self, apps: Apps, number: int, shards: int, role: str, workplace: Path
     ) -> Controller:
         """One that is not started yet, on a port of its own. Raises LabError."""
-        for file in files if shards > 1 else ():
+        for file in apps.files if shards > 1 else ():
             if file.is_file() and _WHOLE.search(file.read_text(errors="replace")):
                 raise LabError(
                     say("the controller {controller} must see every switch", controller=file.name),
@@ -116,7 +117,7 @@ class Crew:
             raise cannot_write(error, self.folder) from error
         role = role if self.two else ""
         workplace = self._workplace(workplace)
-        return Controller(files, self._port(), self.folder, self.platform, own, role, workplace)
+        return Controller(apps, self._port(), self.folder, self.platform, own, role, workplace)
 
     def _workplace(self, wanted: Path) -> Path:
         """The folder that is wanted, if it can be entered, else the lab's own, which is said once:
@@ -136,11 +137,11 @@ class Crew:
             )
         return self.folder
 
-    def _next(self, shard: Shard, files: tuple[Path, ...], workplace: Path) -> Controller:
+    def _next(self, shard: Shard, apps: Apps, workplace: Path) -> Controller:
         """A new one to be put in charge."""
         shard.generation += 1
         role = f"master {shard.generation}"
-        return self._process(files, shard.number, len(self.shards), role, workplace)
+        return self._process(apps, shard.number, len(self.shards), role, workplace)
 
     def _port(self) -> int:
         """The next one that no process has; one that was used lately only if there is no other,
@@ -202,7 +203,7 @@ class Crew:
             try:
                 first, role = shard.controller, f"slave {shard.generation}"
                 waits = self._process(
-                    first.files, shard.number, len(self.shards), role, first.workplace
+                    first.apps, shard.number, len(self.shards), role, first.workplace
                 )
                 waits.start()
                 shard.standby = waits
@@ -213,11 +214,11 @@ class Crew:
 
     def swap(
         self,
-        files: tuple[Path, ...],
+        apps: Apps,
         before: Callable[[Controller], None],
         wanted: Callable[[], None] = lambda: None,
         workplace: Path | None = None,
-    ) -> tuple[str, list[str]]:
+    ) -> tuple[Apps, list[str]]:
         """Put another controller in charge of everything: what was in charge before, and the
         switches that got no flow. `before` is called with the first of the new ones when they are
         ready and nothing has changed yet; what it raises stops the swap, and
@@ -229,7 +230,7 @@ class Crew:
             new: dict[int, Controller] = {}
             try:
                 for shard in self.shards:
-                    new[shard.number] = self._next(shard, files, workplace or old.workplace)
+                    new[shard.number] = self._next(shard, apps, workplace or old.workplace)
                 for each in new.values():
                     each.start()
                 for each in new.values():
@@ -249,7 +250,7 @@ class Crew:
                 shard.restarts.clear()  # those were the old one's
                 shard.second_restarts.clear()
                 self._stand_by(shard)
-            return old.name, empty
+            return old.apps, empty
 
     def _as_before(self) -> None:
         """Give the switches back to those that were in charge."""
@@ -363,7 +364,7 @@ class Crew:
                         trouble=why,
                     )
                 )
-                new = self._next(shard, dead.files, dead.workplace)
+                new = self._next(shard, dead.apps, dead.workplace)
                 new.start()
             shard.controller = new
             dead.stop()
@@ -377,6 +378,19 @@ class Crew:
             self._stand_by(shard)
 
     # ------------------------------------------------------------------ what there is
+
+    def versions(self) -> dict[str, int]:
+        """Switch -> the OpenFlow version, in its wire form, that it speaks with its controller."""
+        return process.versions(self._charges())
+
+    def raised(self) -> list[tuple[log.Raised, int]]:
+        """What the apps in charge have raised and nobody caught, each kind with its number."""
+        every = [each for shard in self.shards for each in shard.controller.said().raised]
+        return list(log.same(every))
+
+    def left_out(self) -> dict[str, list[str]]:
+        """File -> the apps in it that do not run, because the framework takes one of each file."""
+        return self.controller.said().left_out
 
     def as_data(self) -> list[dict[str, Any]]:
         """The shards for lab.json."""

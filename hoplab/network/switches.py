@@ -18,8 +18,6 @@ from hoplab.openvswitch import daemons, ovsdb
 from hoplab.openvswitch.bridges import Bridges, database_of
 from hoplab.sentences import say, term
 
-PROTOCOLS = "OpenFlow10,OpenFlow13"
-
 
 def install(bridges: Bridges, datapath: str) -> None:
     """mininet.node.OVSSwitch: with the lab's datapath, made by `bridges`, and without controllers,
@@ -31,7 +29,6 @@ def install(bridges: Bridges, datapath: str) -> None:
     def init(self: Any, name: str, *args: Any, **params: Any) -> None:
         stock_init(self, name, *args, **params)
         self.datapath = "kernel" if datapath == "kernel" else "user"
-        self.protocols = self.protocols or PROTOCOLS
 
     def start(self: Any, controllers: Sequence[Any]) -> None:
         if self.inNamespace:

@@ -147,6 +147,17 @@ def with_spanning_tree() -> set[str]:
     return bridges
 
 
+def datapath_ids() -> dict[str, int]:
+    """Bridge -> the number by which its controller knows it."""
+    numbers: dict[str, int] = {}
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            for row in database.rows("Bridge", ["name", "datapath_id"]):
+                if isinstance(row["datapath_id"], str):
+                    numbers[str(row["name"])] = int(row["datapath_id"], 16)
+    return numbers
+
+
 def databases() -> list[Path]:
     """The sockets of all database servers, in their order."""
     return [ovsdb.SOCKET, *sorted(ovsdb.RUN.glob("db-*.sock"))]

@@ -39,7 +39,7 @@ def comment(lab: Lab) -> str:
     topology = spec.topology.stem + (f",{spec.arguments}" if spec.arguments else "")
     controller = lab.controller.name if lab.controller else "none"
     command = f"hoplab up {topology}"
-    if spec.controller:
+    if spec.controller.apps:
         command += f" --controller {controller}"
     return (
         f"hoplab: topology {topology}, controller {controller}, datapath {lab.datapath}\n"

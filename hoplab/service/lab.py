@@ -17,15 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoplab import content
+from hoplab import ryu_apps
 from hoplab.capture import bpf
 from hoplab.capture.capture import Capture
-from hoplab.control import process, supervisor
+from hoplab.control import endings, faults, process, supervisor
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
 from hoplab.kernel.refusals import TUN, refused
 from hoplab.openvswitch import bridges, daemons, send_room
+from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
 from hoplab.service.spec import EARLY_CAPTURE, Spec
@@ -125,6 +126,7 @@ class Lab:
             title = self.crew.controller.title
             progress(say("waiting for the controller {controller}", controller=title))
             self._warn_empty(self.crew.take_charge(self.network.bridges()))
+            self._say_left_out()
         self.network.settle(self.event)
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
@@ -231,14 +233,14 @@ class Lab:
 
     def _crew(self, topo: Any) -> supervisor.Crew:
         """The controllers, not started yet."""
-        spec, files = self.spec, self.spec.controller
-        if not files:
+        spec, apps = self.spec, self.spec.controller
+        if not apps.apps:
             wish = str(getattr(topo, "controller", None) or "learning_switch")
-            beside = spec.topology.parent / wish
-            files = (beside,) if beside.is_file() else content.find_all("controllers", wish)
+            apps = ryu_apps.find(wish, apps.options, beside=spec.topology.parent)
+        self._say_not_used(apps)
         shards = max(1, min(spec.shards, len(topo.switches())))
         return supervisor.Crew(
-            files,
+            apps,
             spec.folder,
             spec.platform,
             shards=shards,
@@ -252,16 +254,64 @@ class Lab:
         """Who is in charge of the switches, or of the first of them."""
         return self.crew.controller if self.crew is not None else None
 
+    def _say_not_used(self, apps: Apps) -> None:
+        if apps.not_used:
+            self.event(
+                say(
+                    "{options} is not used: where its controllers listen, and that switches come "
+                    "to them without TLS, is the lab's business",
+                    options=listed(dict.fromkeys(apps.not_used)),
+                )
+            )
+
     def _warn_empty(self, empty: list[str]) -> None:
-        if empty and self.controller is not None:
+        """Say of switches without a flow what becomes of their frames: up to OpenFlow 1.2 a switch
+        hands to its controller what no flow matches, since 1.3 it drops that (5.4)."""
+        if self.crew is None or not empty:
+            return
+        spoken = self.crew.versions()
+        asking = [name for name in empty if spoken.get(name, 4) < 4]
+        dropping = [name for name in empty if name not in asking]
+        values = {"controller": self.crew.controller.title}
+        if dropping:
             self.event(
                 say(
                     "the controller {controller} has put no flow into {switches}: frames there "
-                    "are dropped until it does (with OpenFlow 1.0 they are handed to it)",
-                    controller=self.controller.title,
-                    switches=listed(empty[:5]),
+                    "are dropped until it does",
+                    switches=listed(dropping[:5]),
+                    **values,
                 )
             )
+        if asking:
+            self.event(
+                say(
+                    "the controller {controller} has put no flow into {switches} yet: each frame "
+                    "is handed to it, as OpenFlow {version} has it where no flow matches",
+                    switches=listed(asking[:5]),
+                    version=endings.version_name(spoken[asking[0]]),
+                    **values,
+                )
+            )
+
+    def _say_left_out(self) -> None:
+        """Of several apps in one file the framework runs one, and says nothing."""
+        for file, (runs, *rest) in self.crew.left_out().items() if self.crew else ():
+            self.event(
+                say(
+                    "of the apps in {file} Ryu runs the first by name, {app}, and not {rest}: "
+                    "each other one wants a file of its own",
+                    file=Path(file).name,
+                    app=runs,
+                    rest=listed(rest),
+                )
+            )
+
+    def faults(self) -> list[str]:
+        """What the apps have raised and nobody caught, a sentence for each kind."""
+        raised = self.crew.raised() if self.crew is not None else []
+        nodes = self.network.wiring()["nodes"] if raised else []
+        names = {int(node["dpid"], 16): node["name"] for node in nodes if node.get("dpid")}
+        return [faults.sentence(kind, times, names) for kind, times in raised]
 
     def event(self, text: str) -> None:
         """Something the user should know; kept for `hoplab ls` and the log."""
@@ -284,6 +334,7 @@ class Lab:
             "arguments": self.spec.arguments,
             "controller": controller.name if controller else None,
             "controller_file": ",".join(map(str, controller.files)) if controller else None,
+            "controller_apps": controller.apps.as_data() if controller else None,
             "shards": self.crew.as_data() if self.crew else [],
             "datapath": self.datapath,
             "platform": self.spec.platform,
@@ -314,7 +365,7 @@ class Lab:
     # ------------------------------------------------------------------ what may be done
 
     def swap(
-        self, files: tuple[Path, ...], workplace: Path | None, wanted: Callable[[], None]
+        self, apps: Apps, workplace: Path | None, wanted: Callable[[], None]
     ) -> dict[str, Any]:
         """Put another controller in charge, which works in the folder `workplace`, or where the one
         before does; `wanted` raises LabError when nobody waits for it any more. Raises LabError;
@@ -327,23 +378,26 @@ class Lab:
             )
         drafts: list[Path] = []
         events = len(self.events)
+        self._say_not_used(apps)
         try:
             # Drafted before anything changes: on a full disk nothing does.
             was, empty = self.crew.swap(
-                files, lambda new: drafts.append(self._draft_state(new)), wanted, workplace
+                apps, lambda new: drafts.append(self._draft_state(new)), wanted, workplace
             )
         except BaseException:
             for draft in drafts:
                 draft.unlink(missing_ok=True)
             raise
-        notes = self.events[events:]
         os.replace(drafts[-1], self.spec.state)  # takes no room
         self._warn_empty(empty)
+        self._say_left_out()
+        notes = [*self.events[events:], *self.faults()]
         with contextlib.suppress(LabError):  # who stands by and what is to be warned of
             self._write_state()
         return {
             "controller": self.crew.controller.name,
-            "was": was,
+            "was": was.name,
+            "was_words": was.words,
             "switches": self.network.bridges(),
             "without_flows": empty,
             "notes": notes,

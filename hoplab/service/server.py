@@ -4,8 +4,8 @@
 One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message is a packet):
 
     {"op": "status"}                        -> {"ok": ...}
-    {"op": "swap", "files": [PATH, ...], "workplace": FOLDER} -> {"ok": ...}; "" for the folder
-        where the one before works
+    {"op": "swap", **Apps.as_data(), "workplace": FOLDER} -> {"ok": ...}; "" for the folder where
+        the one before works
     {"op": "table", "switches": [NAME, ...]} -> {"ok": ...}; no names: all switches
     {"op": "pingall", ...}                  -> {"ok": ...}
     {"op": "exec", "host", "argv", "env", "cwd"} with three descriptors (stdin, stdout, stderr)
@@ -48,7 +48,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hoplab import programs, wait
+from hoplab import programs, ryu_apps, wait
 from hoplab.capture import bpf
 from hoplab.capture.capture import Capture
 from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
@@ -226,7 +226,7 @@ class Service:
     def status(self) -> dict[str, Any]:
         state = self.lab.state()
         state.pop("interfaces")
-        return state
+        return {**state, "faults": self.lab.faults()}
 
     # ------------------------------------------------------------------ one connection
 
@@ -274,8 +274,8 @@ class Service:
                 raise LabError(message, "", Exit.INTERRUPTED)
 
         workplace = Path(request["workplace"]) if request.get("workplace") else None
-        files = tuple(map(Path, request["files"]))
-        _send(connection, {"ok": self.lab.swap(files, workplace, wanted)})
+        apps = ryu_apps.from_data(request)
+        _send(connection, {"ok": self.lab.swap(apps, workplace, wanted)})
 
     def _do_table(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         _send(connection, {"ok": self.lab.tables(request.get("switches") or [])})

@@ -6,16 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hoplab.ryu_apps import NO_APPS, Apps
+
 
 @dataclass(frozen=True)
 class Spec:
     """A lab to bring up.
 
     folder: the run folder, which exists. topology: the file; chosen: which of several Topos in it,
-    by name; arguments: as for `mn --topo` ('n=4'). controller: the Ryu apps' files, none for what
-    the topology says. standby: a second controller process is connected as slave, ready to take
-    over. shards: so many processes divide the switches. platform: what runs the apps, 'ryu' or
-    'os-ken'.
+    by name; arguments: as for `mn --topo` ('n=4'). controller: the Ryu apps and their options;
+    without apps those that the topology says. standby: a second controller process is connected as
+    slave, ready to take over. shards: so many processes divide the switches. platform: what runs
+    the apps, 'ryu' or 'os-ken'.
     datapath: 'auto', 'kernel', 'user', 'afxdp' or 'fast'. vswitchd: so many ovs-vswitchd divide the
     switches, 0 for as many as their number needs. capture: listen on every interface from before it
     is up. workplace: the folder where controllers work, the user's.
@@ -26,7 +28,7 @@ class Spec:
     topology: Path
     arguments: str = ""
     chosen: str = ""
-    controller: tuple[Path, ...] = ()
+    controller: Apps = NO_APPS
     standby: bool = False
     shards: int = 1
     platform: str = "ryu"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hoplab import ryu_apps
 from hoplab.control import process
 from hoplab.control.process import Controller
 from hoplab.control.supervisor import RESTARTS, Crew, _may_restart
@@ -14,7 +15,7 @@ from hoplab.errors import Exit, LabError
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from tests.conftest import PROJECT
 
-HUB = (PROJECT / "controllers" / "hub.py",)
+HUB = ryu_apps.of_files(PROJECT / "controllers" / "hub.py")
 
 
 def crew(folder: Path, **options: object) -> Crew:

@@ -77,7 +77,9 @@ def room_of(name: str) -> str | None:
 
 # What each room may import of ours, beside `sentences`, in which everybody speaks. A room is a
 # package, or a module beside the packages.
-_FILES = {"errors", "wait", "content", "outfile", "programs", "openflow_channel"}
+_FILES = {
+    "errors", "wait", "content", "ryu_apps", "outfile", "programs", "openflow_channel",
+}  # fmt: skip
 KNOWS: dict[str, set[str]] = {
     "sentences": set(),
     "errors": set(),
@@ -87,6 +89,7 @@ KNOWS: dict[str, set[str]] = {
     "pulse": set(),
     "wait": {"errors"},
     "content": {"errors"},
+    "ryu_apps": {"content", "errors"},
     "outfile": {"errors"},
     "decode": set(),
     "capture": {"errors"},
@@ -97,7 +100,10 @@ KNOWS: dict[str, set[str]] = {
     "report": {"runs", "story", "follow", "capture", "decode"},
     "openvswitch": {"kernel", "programs", "pulse", "wait", "errors"},
     "network": {"kernel", "openvswitch", "content", "errors"},
-    "control": {"openvswitch", "kernel", "openflow_channel", "pulse", "content", "wait", "errors"},
+    "control": {
+        "openvswitch", "kernel", "openflow_channel", "pulse", "content", "ryu_apps", "wait",
+        "errors",
+    },
     "service": {"network", "control", "openvswitch", "kernel", "capture", "circles", *_FILES},
     "client": {"service", "control", "kernel", "capture", "story", "runs", *_FILES},
     "browser": {"content", "wait"},
@@ -131,8 +137,11 @@ LOADERS = {
 PATHS = ("sys.path", "path")  # the latter after `from sys import path`
 CHANGERS = {"insert", "append", "extend"}
 # Who may: the first loads the topology that a user named, as `mn --custom` does. The second stands
-# in a process of stock Mininet's and lets it find a Mininet that is installed elsewhere.
-MAY_LOAD = {"hoplab/network/topofile.py", "hoplab/stock/sitecustomize.py"}
+# in a process of stock Mininet's and lets it find a Mininet that is installed elsewhere. The third
+# is a controller's process, which finds modules where its user is.
+MAY_LOAD = {
+    "hoplab/network/topofile.py", "hoplab/stock/sitecustomize.py", "hoplab/control/ryu_main.py",
+}  # fmt: skip
 # The modules of content, as a folder of theirs on the path would make them importable.
 CONTENT_MODULES = {
     part.removesuffix(".py")
@@ -211,6 +220,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("hoplab/errors.py", "import dns.name", "errors uses the standard library only, not dns"),
     ("hoplab/wait.py", "from hoplab import content", "wait must not know content"),
     ("hoplab/content.py", "from hoplab import outfile", "content must not know outfile"),
+    ("hoplab/ryu_apps.py", "from hoplab import outfile", "ryu_apps must not know outfile"),
     ("hoplab/outfile.py", "from hoplab.client import labs", "outfile must not know client"),
     ("hoplab/decode/dns.py", "from hoplab.capture import clock", "decode must not know capture"),
     ("hoplab/decode/dns.py", "from hoplab.errors import LabError", "decode must not know errors"),
