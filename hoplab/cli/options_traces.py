@@ -148,7 +148,7 @@ def add_report(verbs: Any) -> None:
     )
     p.add_argument("run", metavar="RUN", help=term("a folder that --save kept"))
     p.add_argument(
-        "other", metavar="RUN2", nargs="?", help=term("a second one, to stand beside it")
+        "second", metavar="RUN2", nargs="?", help=term("a second one, to stand beside it")
     )
     p.add_argument(
         "-o",

@@ -48,7 +48,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 def _folders(arguments: argparse.Namespace) -> list[Path]:
     """The run folders, one or two. Raises LabError for what cannot be reported."""
-    folders = [Path(name) for name in (arguments.run, arguments.other) if name is not None]
+    folders = [Path(name) for name in (arguments.run, arguments.second) if name is not None]
     for folder in folders:
         if not os.path.isdir(folder):
             raise LabError(

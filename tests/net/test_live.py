@@ -53,9 +53,10 @@ def last_words(told: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 def as_told(run: runs.Run) -> list[tuple[Any, ...]]:
     return [
         (
-            t.number, t.kind, t.title, t.path, t.fan, t.delivered,
+            t.number, t.kind, t.title, list(t.path), list(t.fan), list(t.delivered),
             list(dict.fromkeys(one.node for one in t.ignored)), len(t.legs), len(t.lost),
-            t.cause, t.causes, t.notes, {(one.node, one.by, one.answer) for one in t.decisions},
+            t.cause, list(t.causes), list(t.notes),
+            {(one.node, one.by, one.answer) for one in t.decisions},
         )
         for t in run.story.trips
     ]  # fmt: skip
