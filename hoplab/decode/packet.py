@@ -38,6 +38,8 @@ ETH_VLAN = 0x8100
 ETH_IPV6 = 0x86DD
 ETH_QINQ = 0x88A8
 _TAGS = (ETH_VLAN, ETH_QINQ)
+ETH_PPPOE_DISCOVERY, ETH_PPPOE_SESSION = 0x8863, 0x8864
+_PPPOE = (ETH_PPPOE_DISCOVERY, ETH_PPPOE_SESSION)
 
 PROTO_ICMP = 1
 PROTO_TCP = 6
@@ -670,6 +672,10 @@ def strip_padding(data: bytes) -> bytes:
         if size < start + 8:
             return data
         length = 8 + 2 * (data[start + 4] + data[start + 5])
+    elif kind in _PPPOE:
+        if size < start + 6:
+            return data
+        length = 6 + _unpack_u16(data, start + 4)[0]
     elif kind < 1536:
         length = kind
     else:

@@ -6,7 +6,8 @@ What lives here: no protocol. Those are in `fields.py` and the modules named `fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from hoplab.decode import packet as wire
@@ -27,26 +28,43 @@ class Field(NamedTuple):
 
 
 class Cutter:
-    """Takes fields off the front of the frame."""
+    """Takes fields off the front of the frame.
+
+    end: where the frame ends, or inside a tunnel the packet. tunnels: those that the cut has come
+    into, the innermost last; the layers of what is inside are named by them.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self.end = len(data)
+        self.tunnels: list[str] = []
         self.out: list[Field] = []
 
     def left(self) -> int:
-        return len(self.data) - self.at
+        return max(0, self.end - self.at)
+
+    @contextlib.contextmanager
+    def inside(self, tunnel: str, end: int) -> Iterator[None]:
+        """What is taken meanwhile lies in this tunnel, and ends there."""
+        before, self.end = self.end, min(self.end, end)
+        self.tunnels.append(tunnel)
+        yield
+        self.tunnels.pop()
+        self.end = before
 
     def take(
         self, layer: str, name: str, size: int, read: Callable[[bytes], str] | None = None
     ) -> bytes:
         """The next `size` bytes as a field: fewer if the frame ends, none if it has ended."""
-        raw = self.data[self.at : self.at + max(0, size)]
+        raw = self.data[self.at : min(self.at + max(0, size), self.end)]
         if raw:
             if len(raw) < size:
                 value: str = term("cut")
             else:
                 value = str(number(raw)) if read is None else read(raw)
+            for tunnel in reversed(self.tunnels):
+                layer = say("{layer} in {tunnel}", layer=layer, tunnel=tunnel)
             self.out.append(Field(layer, name, self.at, self.at + len(raw), value))
             self.at += len(raw)
         return raw

@@ -16,12 +16,14 @@ from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
 from hoplab.decode import http as wire_http
 from hoplab.decode import packet as wire
-from hoplab.report import fields_carried
+from hoplab.decode import tunnels
+from hoplab.report import fields_carried, fields_tunnels
 from hoplab.report.cutter import Cutter, Field, extent, hexadecimal, ip4, ip6, mac, named, number
+from hoplab.report.fields_tunnels import Entrance
 from hoplab.sentences import listed, say, term
 
 _ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x88CC: "LLDP"}
-_PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
+_PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 58: "ICMPv6"}
 _ICMP = {
     0: term("echo reply"), 3: term("unreachable"), 5: term("redirect"), 8: term("echo request"),
     11: term("time exceeded"),
@@ -37,6 +39,13 @@ _FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "NS")
 def fields(data: bytes) -> list[Field]:
     """All fields of a frame that begins with the destination MAC."""
     cut = Cutter(data)
+    _frame(cut)
+    return cut.out
+
+
+def _frame(cut: Cutter) -> None:
+    """A frame from where the cut is to its end: the whole one, or one in a tunnel."""
+    start = cut.at
     cut.take("Ethernet", term("destination"), 6, mac)
     cut.take("Ethernet", term("source"), 6, mac)
     kind = number(cut.take("Ethernet", term("type"), 2, named(_ETHERTYPES, "0x{:04x}")))
@@ -46,17 +55,38 @@ def fields(data: bytes) -> list[Field]:
         cut.take(layer, term("VLAN"), 2, lambda raw: str(number(raw) & 0x0FFF))
         kind = number(cut.take(layer, term("type"), 2, named(_ETHERTYPES, "0x{:04x}")))
         tag += 1
-    whole = len(wire.strip_padding(data))
+    whole = start + len(wire.strip_padding(cut.data[start : cut.end]))
+    _network(cut, kind, whole)
+    if cut.at < whole:
+        cut.take(term("data"), term("payload"), whole - cut.at, extent)
+    cut.take("Ethernet", term("padding"), cut.left(), extent)
+
+
+def _network(cut: Cutter, kind: int, whole: int) -> None:
+    """What an EtherType says that a frame carries, up to `whole`."""
     if kind == wire.ETH_ARP:
         _arp(cut)
     elif kind == wire.ETH_IPV4:
         _ipv4(cut, "IPv4", whole)
     elif kind == wire.ETH_IPV6:
         _ipv6(cut, whole)
-    if cut.at < whole:
-        cut.take(term("data"), term("payload"), whole - cut.at, extent)
-    cut.take("Ethernet", term("padding"), cut.left(), extent)
-    return cut.out
+    elif kind in (wire.ETH_PPPOE_DISCOVERY, wire.ETH_PPPOE_SESSION):
+        _inside(cut, fields_tunnels.pppoe(cut, kind == wire.ETH_PPPOE_SESSION, whole), whole)
+
+
+def _inside(cut: Cutter, entrance: Entrance | None, whole: int) -> None:
+    """What is in a tunnel whose header has been cut; None for what is none."""
+    if entrance is None or len(cut.tunnels) >= fields_tunnels.MOST_INSIDE or cut.at >= whole:
+        return
+    with cut.inside(entrance.tunnel, whole):
+        if entrance.ethertype == tunnels.ETH_BRIDGED:
+            _frame(cut)
+            return
+        head = bytes(12) + entrance.ethertype.to_bytes(2, "big")
+        packet = wire.strip_padding(head + cut.data[cut.at : cut.end])
+        end = cut.at + len(packet) - len(head)
+        _network(cut, entrance.ethertype, end)
+        cut.take(term("data"), term("payload"), cut.left(), extent)
 
 
 def _arp(cut: Cutter) -> None:
@@ -149,6 +179,14 @@ def _upper(cut: Cutter, protocol: int, whole: int, version: int) -> None:
             fields_carried.dns(cut, whole)
         elif {wire_dhcp.SERVER_PORT, wire_dhcp.CLIENT_PORT} & {source, destination}:
             fields_carried.dhcp(cut, whole)
+        elif destination == tunnels.VXLAN_PORT:
+            _inside(cut, fields_tunnels.vxlan(cut, whole), whole)
+        elif destination == tunnels.GENEVE_PORT:
+            _inside(cut, fields_tunnels.geneve(cut, whole), whole)
+        else:
+            fields_carried.quic(cut, whole)
+    elif protocol == tunnels.PROTO_GRE:
+        _inside(cut, fields_tunnels.gre(cut, whole), whole)
     elif protocol in (wire.PROTO_ICMP, wire.PROTO_ICMPV6):
         _icmp(cut, whole, version)
 

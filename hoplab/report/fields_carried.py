@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which bytes are which field of what UDP and TCP carry: DNS, HTTP, DHCP."""
+"""Which bytes are which field of what UDP and TCP carry: DNS, HTTP, DHCP, QUIC."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
+from hoplab.decode import quic as wire_quic
 from hoplab.report.cutter import (
     Cutter,
     extent,
@@ -180,3 +181,24 @@ def _dhcp_option(raw: bytes) -> str:
         return say("option number {number}: {value}", number=raw[0], value=hexadecimal(raw[2:]))
     name, read = option
     return say("{name}: {value}", name=name, value=read(raw[2:]))
+
+
+def quic(cut: Cutter, whole: int) -> None:
+    """A long header, as far as all versions share it (RFC 8999 section 5.1); the rest is sealed, or
+    only the version says what it is."""
+    headers = wire_quic.parse(cut.data[cut.at : whole])
+    if not headers:
+        return
+    layer = "QUIC"
+    kind = headers[0].type
+    cut.take(layer, term("form, type"), 1, fixed(kind) if kind else hexadecimal)
+    cut.take(layer, term("version"), 4, lambda raw: wire_quic.version_text(number(raw)))
+    size = number(cut.take(layer, term("length of the receiver's id"), 1))
+    cut.take(layer, term("id that the receiver chose"), size, _plain)
+    size = number(cut.take(layer, term("length of the sender's id"), 1))
+    cut.take(layer, term("id that the sender chose"), size, _plain)
+    cut.take(layer, term("rest"), whole - cut.at, extent)
+
+
+def _plain(raw: bytes) -> str:
+    return raw.hex()

@@ -17,6 +17,7 @@ from hoplab.story.records import Outcome, Trip
 from hoplab.story.steps import Facts
 
 _DHCP = frozenset((67, 68, 546, 547))
+_KINDS = ("udp", "quic")
 _MOST_TARGETS = 3
 
 
@@ -27,7 +28,7 @@ def ends_of_datagrams(facts: Facts, own: Sequence[Trip]) -> list[Outcome]:
     mine = {trip.number for trip in own}
     for trip in facts.trips:
         udp = trip.packet.udp
-        if trip.kind != "udp" or udp is None or trip.group or _DHCP & {udp.sport, udp.dport}:
+        if trip.kind not in _KINDS or udp is None or trip.group or _DHCP & {udp.sport, udp.dport}:
             continue
         target = (trip.dst, udp.dport)
         if trip.number not in mine:
@@ -91,7 +92,7 @@ def _answers(facts: Facts, sent: Sequence[Trip]) -> list[Trip]:
     return [
         trip
         for trip in facts.trips
-        if trip.kind == "udp"
+        if trip.kind in _KINDS
         and last.sender in trip.delivered
         and (udp := trip.last.udp) is not None
         and trip.last.src == last.dst

@@ -36,6 +36,7 @@ from hoplab.follow.follow import Follower
 from hoplab.follow.model import Hop, Journey
 from hoplab.follow.tree import last_seen
 from hoplab.follow.wiring import Wiring
+from hoplab.story import quic
 from hoplab.story.arrivals import Arrival, arrivals_of
 from hoplab.story.causes import Causes
 from hoplab.story.channel_state import ChannelState
@@ -126,6 +127,7 @@ class Live:
         self._fed: list[Observation] = []  # not followed yet
         self._places = Places(wiring)
         self._connections = Connections()
+        self._quic = quic.Conversations()
         self._by_root: dict[int, _Packet] = {}  # by id of the first hop, which it keeps alive
         self._recent: deque[_Packet] = deque()  # by number
         self._by_number: dict[int, _Packet] = {}  # those
@@ -240,7 +242,7 @@ class Live:
         )
         packet.arrived = not self._may_go_on(way)
         if first:  # a segment is placed once
-            packet.segment = self._connections.add(way)
+            packet.segment = self._connections.add(way) or self._quic.add(way)
         trip = packet.trip
         if trip.number in self._by_number:
             self._causes.put(trip)

@@ -45,6 +45,7 @@ HEADINGS = {
     "ping": term("Ping: echo request and echo reply"),
     "dhcp": term("DHCP: an address for a while"),
     "udp": term("UDP: datagrams"),
+    "tunnel": term("Tunnels: packets inside packets"),
     "icmp": term("ICMP: reports about packets"),
     "nd": term("Neighbour discovery: the ARP of IPv6"),
     "other": term("Other frames"),
@@ -87,6 +88,10 @@ LESSONS = {
         "it (ACK): the address is lent, until the lease ends."
     ),
     "udp": term("UDP sends single datagrams: no handshake, no confirmation."),
+    "tunnel": term(
+        "A tunnel carries whole packets, or whole frames, inside packets of another network, which "
+        "looks at the outer header alone. At the other end the inner packet goes on by itself."
+    ),
     "icmp": term("With ICMP the network reports what became of a packet; the report quotes it."),
     "nd": term(
         "Before a node sends to an IPv6 neighbour for the first time it asks a multicast group "
@@ -96,7 +101,7 @@ LESSONS = {
 }
 
 # Where packets stand that belong to no connection, no lookup and no other packet.
-STEPS_OF_KINDS = {"udp": "udp"}
+STEPS_OF_KINDS = {"tunnel": "tunnel", "quic": "udp", "udp": "udp"}
 
 
 @dataclass(slots=True)

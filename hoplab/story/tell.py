@@ -28,6 +28,7 @@ from hoplab.capture.observation import Observation
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.sentences import say, term, together
+from hoplab.story import quic
 from hoplab.story.causes import find_causes
 from hoplab.story.claims import find_claims, tell_claims
 from hoplab.story.controller_changes import add_changes, changes
@@ -125,6 +126,8 @@ def tell(
         over_tcp, segments = connections(ways, lossy=lossy)
         if lossy:
             proofs = prove_arrivals(over_tcp, ways)
+    with faults.part(term("QUIC connections")):
+        segments |= quic.segments(ways)
     trips = [Trip(way, segments.get(way.number), proofs.get(way.number)) for way in ways]
     with faults.part(term("why packets came")):
         begun_ns = max(evidence.coverage.begun_ns.values(), default=started_ns)

@@ -11,12 +11,16 @@ from collections.abc import Callable
 
 from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
+from hoplab.decode import quic as wire_quic
+from hoplab.decode import tunnels
 from hoplab.decode.packet import IPv4, IPv6, Packet
 from hoplab.sentences import Sentence, number_of, say, term
 from hoplab.story.counts import byte_count
 from hoplab.story.dhcp_titles import dhcp_title
 from hoplab.story.dns_titles import dns_title
 from hoplab.story.icmp_titles import icmp_title
+from hoplab.story.quic import quic_title
+from hoplab.story.tunnel_titles import MOST_INSIDE, tunnel_title
 
 ETHERTYPES = {0x88CC: "LLDP", 0x86DD: "IPv6", 0x0800: "IPv4", 0x0806: "ARP", 0x8809: "LACP"}
 PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 58: "ICMPv6", 89: "OSPF"}
@@ -76,6 +80,8 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
     "dhcp-ack": lambda n: number_of("{n:,} DHCP ACK", "{n:,} DHCP ACKs", n),
     "dhcp-nak": lambda n: number_of("{n:,} DHCP NAK", "{n:,} DHCP NAKs", n),
     "dhcp-other": lambda n: number_of("{n:,} DHCP message", "{n:,} DHCP messages", n),
+    "quic": lambda n: number_of("{n:,} QUIC datagram", "{n:,} QUIC datagrams", n),
+    "tunnel": lambda n: number_of("{n:,} packet in a tunnel", "{n:,} packets in tunnels", n),
     "udp": lambda n: number_of("{n:,} UDP datagram", "{n:,} UDP datagrams", n),
     "fragment": lambda n: number_of("{n:,} fragment", "{n:,} fragments", n),
     "ip": lambda n: number_of("{n:,} ip", "{n:,} ip", n),
@@ -83,8 +89,11 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
 }
 
 
-def describe(packet: Packet) -> tuple[str, str]:
-    """Kind and title of a packet."""
+def describe(packet: Packet, depth: int = 0) -> tuple[str, str]:
+    """Kind and title of a packet. depth: how many tunnels it is in."""
+    tunnel = tunnels.read(packet) if depth < MOST_INSIDE else None
+    if tunnel is not None:
+        return tunnel_title(packet, tunnel, lambda inner: describe(inner, depth + 1)[1])
     if packet.arp is not None:
         return _arp(packet)
     if packet.icmp is not None:
@@ -94,7 +103,10 @@ def describe(packet: Packet) -> tuple[str, str]:
         return dns_title(dns)
     if packet.udp is not None:
         dhcp = wire_dhcp.read(packet)
-        return _udp(packet) if dhcp is None else dhcp_title(dhcp)
+        if dhcp is not None:
+            return dhcp_title(dhcp)
+        headers = wire_quic.parse(packet.payload)
+        return quic_title(packet, headers) if headers else _udp(packet)
     if packet.tcp is not None:
         return "tcp-data" if packet.tcp.payload_length else "tcp-ack", _tcp(packet)
     return _other(packet)
