@@ -81,7 +81,9 @@ class Language:
         if not template:
             return self._noted(str(sentence))
         values = {name: self.value(value) for name, value in sentence.values.items()}
-        return template.format_map(values) if values else template
+        if not values:
+            return template
+        return _joined(template, values).format_map(values)
 
     def value(self, value: Any) -> Any:
         """What is a sentence in this language; names, addresses and numbers as they are."""
@@ -92,6 +94,28 @@ class Language:
         if re.search("[A-Za-z]{2}", text) and not _DATA.fullmatch(text):
             self.unknown.add(text)
         return text
+
+
+# Chinese characters, and the full-width marks that stand among them.
+_HAN, _MARKS = "\u4e00-\u9fff", "，。；：！？、（）“”《》"  # noqa: RUF001
+_HAN_OR_MARK = re.compile(f"[{_HAN}{_MARKS}]")
+
+
+def _joined(template: str, values: Mapping[str, Any]) -> str:
+    """The template without the spaces that these values do not want beside them: a space stands
+    between a Chinese character and a Latin letter or a digit, and never beside a full-width mark.
+    """
+    for name, value in values.items():
+        if not isinstance(value, str) or not value:
+            continue
+        field = re.escape(f"{{{name}}}")
+        if _HAN_OR_MARK.match(value[-1]):
+            behind = " (?! )" if value[-1] in _MARKS else f" (?=[{_HAN}{_MARKS}])"
+            template = re.sub(f"({field}){behind}", r"\1", template)
+        if _HAN_OR_MARK.match(value[0]):
+            before = "(?<! ) " if value[0] in _MARKS else f"(?<=[{_HAN}{_MARKS}]) "
+            template = re.sub(f"{before}({field})", r"\1", template)
+    return template
 
 
 def arrows(text: str) -> str:
