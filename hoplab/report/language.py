@@ -72,12 +72,18 @@ class Language:
         """What stands between a sentence and the next one: in Chinese, nothing."""
         return self(say("{first} {second}", first="", second=""))
 
+    def template(self, sentence: Sentence) -> str:
+        """The sentence's template in this language, "" if its catalogue lacks it."""
+        if self.code == "en":
+            plural = sentence.plural and sentence.n != 1
+            return sentence.plural if plural else sentence.template
+        if sentence.plural:
+            return self._translations.ngettext(sentence.template, sentence.plural, sentence.n)
+        return self._translations.gettext(sentence.template)
+
     def _filled(self, sentence: Sentence) -> str:
         """The sentence's template in this language, with its values."""
-        if sentence.plural:
-            template = self._translations.ngettext(sentence.template, sentence.plural, sentence.n)
-        else:
-            template = self._translations.gettext(sentence.template)
+        template = self.template(sentence)
         if not template:
             return self._noted(str(sentence))
         values = {name: self.value(value) for name, value in sentence.values.items()}

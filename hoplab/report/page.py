@@ -43,7 +43,15 @@ def asset(name: str) -> str:
     return (files("hoplab.report") / "static" / name).read_text(encoding="utf-8")
 
 
-def page(runs: Sequence[Run], tr: Language) -> str:
+@dataclass(frozen=True)
+class Overlay:
+    """What is laid over a page, and the script that shows it; without scripts it stays unseen."""
+
+    markup: Markup
+    script: str
+
+
+def page(runs: Sequence[Run], tr: Language, overlay: Overlay | None = None) -> str:
     """The whole file, for one run or for two side by side."""
     sections: list[Child] = []
     called = numbers.names([run.story for run in runs], [run.folder.name for run in runs])
@@ -59,7 +67,12 @@ def page(runs: Sequence[Run], tr: Language) -> str:
     title = " / ".join(dict.fromkeys(tr.value(phrases.title(run.story)) for run in runs))
     style = asset("diagram.css") + asset("page.css")
     script = asset("page.js")
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    scripts = [script, overlay.script] if overlay is not None else [script]
+    allowed = " ".join(f"'{_hash(each)}'" for each in scripts)
+    policy = (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src {allowed}; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -72,6 +85,8 @@ def page(runs: Sequence[Run], tr: Language) -> str:
     )
     body = tag(
         "body",
+        None if overlay is None else overlay.markup,
+        None if overlay is None else tag("script", Markup(overlay.script)),
         tag("a", tr(term("Skip to the content")), href="#content", cls="skip"),
         _menu(links, tr),
         tag("main", sections, _footer(tr), id="content"),

@@ -53,16 +53,16 @@ def parts(text: str, nodes: Collection[str]) -> dict[str, Any] | None:
     """What a text is made of; None for one that was not made here: a name, a program's words.
     nodes: the names of the lab's nodes."""
     if isinstance(text, Listing):
-        return {"listed": [_typed(item, nodes) for item in text.items]}
+        return {"listed": [typed(item, nodes) for item in text.items]}
     if isinstance(text, Together):
-        return {"together": [_typed(part, nodes) for part in text.parts]}
+        return {"together": [typed(part, nodes) for part in text.parts]}
     if not isinstance(text, Sentence):
         return None
-    packets = _packets(text.template) | _packets(text.plural)
+    packets = packets_of(text.template) | packets_of(text.plural)
     values = {
         name: {"packet": value}
         if name in packets and isinstance(value, int)
-        else _typed(value, nodes)
+        else typed(value, nodes)
         for name, value in text.values.items()
     }
     made = {"say": text.template, "values": values}
@@ -70,12 +70,12 @@ def parts(text: str, nodes: Collection[str]) -> dict[str, Any] | None:
 
 
 @lru_cache(4096)
-def _packets(template: str) -> frozenset[str]:
+def packets_of(template: str) -> frozenset[str]:
     """The names of the values that stand after '#'."""
     return frozenset(_PACKETS.findall(template))
 
 
-def _typed(value: Any, nodes: Collection[str]) -> Any:
+def typed(value: Any, nodes: Collection[str]) -> Any:
     """A value, and what it is."""
     if not isinstance(value, str):
         return value if value is None or isinstance(value, int | float) else str(value)

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where each node stands on the player's map, and how cables run, for a screen that is wide.
+
+What lives here: places and sizes, in units of the map (a line of text is 13 of them). What must
+not: frames, colours, markup.
+
+1. As in the still picture (`hoplab.report.layout`) the map grows from left to right, from the
+   switch or router next to the host that the story is about.
+2. Hosts of one switch of which there are many stand in a rack, a grid of boxes, so that a hub of
+   200 has the shape of a screen and not of a ribbon.
+3. A chain of switches that would be a ribbon, too, is folded into rows.
+4. There is a map for each level of detail: 0 names alone, 1 addresses as well, 2 MACs as well. The
+   page shows the one whose text is large enough to be read where it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from hoplab.follow.wiring import Wiring, natural
+from hoplab.report.cells import cells
+from hoplab.report.layout import short
+
+LEVELS = 3
+CHAR, LINE = 7.2, 16.0
+GAPS_X = (66.0, 84.0, 92.0)  # between columns, by level of detail
+GAP_Y, MARGIN = 18.0, 16.0
+RACK = 9  # more leaves than that of one node stand in a grid
+RACK_ASPECT = 0.62  # width to height of a grid: two of them beside a switch are as wide as a screen
+RACK_GAP = 9.0
+WIDEST, FOLDED_FROM = 3.2, 6  # width to height, and columns, beyond which a chain is folded
+SCREEN = 1.7  # width to height of the place where the map is shown
+CONTROLLER_ROOM = 84.0
+
+
+@dataclass
+class Box:
+    """A node: its middle, its size, its lines of text below the name."""
+
+    node: str
+    kind: str
+    lines: list[str]
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+
+
+@dataclass
+class Cable:
+    """A cable between two interfaces as a cubic Bézier curve: x and y of its end, of the two
+    points that pull it, and of its other end."""
+
+    left: str
+    right: str
+    curve: tuple[float, ...] = ()
+
+
+@dataclass
+class Map:
+    """All boxes by node, all cables, and the size. controller: the middle of the controller's box,
+    None where it has none."""
+
+    boxes: dict[str, Box] = field(default_factory=dict)
+    cables: list[Cable] = field(default_factory=list)
+    width: float = 0.0
+    height: float = 0.0
+    controller: tuple[float, float] | None = None
+
+
+@dataclass
+class _Block:
+    """What stands in one column as one piece: a node, or a rack of leaves."""
+
+    nodes: list[str]
+    width: float
+    height: float
+    columns: int = 1
+
+
+def draw_map(wiring: Wiring, host: str, level: int, controller: bool = False) -> Map:
+    """The map of a lab seen from `host`. controller: leave room for one above everything."""
+    drawn = Map()
+    for name, node in wiring.nodes.items():
+        drawn.boxes[name] = _box(wiring, name, node.kind, level)
+    near = _neighbours(wiring)
+    waiting = set(wiring.nodes)
+    top = MARGIN
+    while waiting:
+        start = host if host in waiting else min(waiting, key=natural)
+        columns, children = _columns(wiring, drawn, start, near)
+        waiting -= {name for column in columns for block in column for name in block.nodes}
+        top = _place(drawn, columns, children, top, GAPS_X[level]) + GAP_Y * 2
+    _cables(wiring, drawn)
+    _frame(drawn, controller)
+    return drawn
+
+
+def _box(wiring: Wiring, name: str, kind: str, level: int) -> Box:
+    lines: list[str] = []
+    ports = wiring.ports(name)
+    for port in ports if level else ():
+        interface = wiring.interface(port)
+        for address in interface.addresses:
+            several = len(ports) > 1
+            lines.append(f"{short(interface.name, name)} {address}" if several else address)
+        if level > 1 and kind != "switch" and interface.mac and interface.addresses:
+            lines.append(interface.mac)
+    texts = [name, *lines] if level else [name]
+    width = max(cells(line) for line in texts) * CHAR + 18
+    wired = sum(wiring.peer(port) is not None for port in ports)
+    rows = len(texts) + (kind != "host")
+    height = rows * LINE + 12
+    if kind != "host":
+        width = max(width, 84.0)
+        height = max(height, min(wired, RACK) * 17.0)
+    return Box(name, kind, lines, width=max(44.0, width), height=height)
+
+
+def _neighbours(wiring: Wiring) -> dict[str, list[str]]:
+    near: dict[str, set[str]] = {name: set() for name in wiring.nodes}
+    for port, interface in enumerate(wiring.interfaces):
+        peer = wiring.peer(port)
+        if peer is not None and wiring.node_name(peer) != interface.node:
+            near[interface.node].add(wiring.node_name(peer))
+    return {name: sorted(names, key=natural) for name, names in near.items()}
+
+
+def _root(wiring: Wiring, start: str, near: dict[str, list[str]]) -> str:
+    """The switch or router next to the start; for a switch or router, an end of their chain."""
+    inner = [name for name in near[start] if wiring.kind(name) != "host"]
+    if wiring.kind(start) == "host":
+        return inner[0] if inner else start
+    reached, todo = {start}, [start]
+    while todo:
+        for name in near[todo.pop()]:
+            if name not in reached:
+                reached.add(name)
+                todo.append(name)
+    ends = [
+        name for name in sorted(reached, key=natural)
+        if wiring.kind(name) != "host"
+        and sum(wiring.kind(other) != "host" for other in near[name]) <= 1
+    ]  # fmt: skip
+    return ends[0] if ends else start
+
+
+def _columns(
+    wiring: Wiring, drawn: Map, start: str, near: dict[str, list[str]]
+) -> tuple[list[list[_Block]], dict[str, list[str]]]:
+    """The columns of the part of the lab around `start`, from left to right, and whose branches
+    hang from whom."""
+    root = _root(wiring, start, near)
+    children: dict[str, list[str]] = {root: []}
+    depth = {root: 1}
+    level = [root]
+    while level:
+        following = []
+        for name in level:
+            for child in near[name]:
+                if child not in depth:
+                    depth[child] = depth[name] + 1
+                    children[name].append(child)
+                    children[child] = []
+                    following.append(child)
+        level = following
+    leaves = [name for name in children[root] if not children[name]]
+    leaves.sort(key=lambda name: name != start)
+    if wiring.kind(root) == "host":
+        leaves = []
+    elif len(leaves) == len(children[root]):
+        leaves = leaves[: (len(leaves) + 1) // 2]
+    columns: list[list[_Block]] = [[] for _ in range(max(depth.values()) + 1)]
+    columns[0] = _blocks(drawn, leaves, children)
+    children[root] = [name for name in children[root] if name not in leaves]
+    todo = [root]
+    columns[1] = [_block(drawn, [root])]
+    while todo:
+        name = todo.pop(0)
+        if children[name]:
+            columns[depth[name] + 1] += _blocks(drawn, children[name], children)
+            todo += children[name]
+    return [column for column in columns if column], children
+
+
+def _blocks(drawn: Map, names: list[str], children: dict[str, list[str]]) -> list[_Block]:
+    leaves = [name for name in names if not children.get(name)]
+    if len(leaves) <= RACK:
+        return [_block(drawn, [name]) for name in names]
+    branches = [name for name in names if children.get(name)]
+    return [_block(drawn, leaves), *(_block(drawn, [name]) for name in branches)]
+
+
+def _block(drawn: Map, names: list[str]) -> _Block:
+    boxes = [drawn.boxes[name] for name in names]
+    width, height = max(box.width for box in boxes), max(box.height for box in boxes)
+    if len(names) == 1:
+        return _Block(names, width, height)
+    cell_x, cell_y = width + RACK_GAP, height + RACK_GAP
+    columns = max(1, round(math.sqrt(len(names) * cell_y * RACK_ASPECT / cell_x)))
+    rows = math.ceil(len(names) / columns)
+    return _Block(names, columns * cell_x - RACK_GAP, rows * cell_y - RACK_GAP, columns)
+
+
+def _place(
+    drawn: Map,
+    columns: list[list[_Block]],
+    children: dict[str, list[str]],
+    top: float,
+    gap_x: float,
+) -> float:
+    """Gives every box its place; returns the lower edge."""
+    widths = [max(block.width for block in column) for column in columns]
+    heights = [sum(block.height + GAP_Y for block in column) - GAP_Y for column in columns]
+    total = sum(widths) + gap_x * (len(columns) - 1)
+    rows = 1
+    if len(columns) > FOLDED_FROM and total > WIDEST * max(heights):
+        rows = max(1, round(math.sqrt(total / (max(heights) + GAP_Y * 2) / SCREEN)))
+    in_row = math.ceil(len(columns) / rows)
+    for first in range(0, len(columns), in_row):
+        part = list(range(first, min(first + in_row, len(columns))))
+        height = max(heights[place] for place in part)
+        middle = top + height / 2
+        turned = (first // in_row) % 2 == 1  # every other row runs from right to left
+        x = MARGIN
+        for place in reversed(part) if turned else part:
+            _fill(drawn, columns[place], x, widths[place], middle - heights[place] / 2)
+            x += widths[place] + gap_x
+        top += height + GAP_Y * 2
+    if rows == 1:
+        _straighten(drawn, columns, children)
+    return max(
+        drawn.boxes[name].y + drawn.boxes[name].height / 2
+        for column in columns for block in column for name in block.nodes
+    )  # fmt: skip
+
+
+def _fill(drawn: Map, column: list[_Block], x: float, width: float, y: float) -> None:
+    for block in column:
+        cell_x = (block.width + RACK_GAP) / block.columns
+        rows = math.ceil(len(block.nodes) / block.columns)
+        cell_y = (block.height + RACK_GAP) / rows
+        left = x + (width - block.width) / 2
+        for place, name in enumerate(block.nodes):
+            row, at = divmod(place, block.columns)
+            box = drawn.boxes[name]
+            box.x = left + at * cell_x + (cell_x - RACK_GAP) / 2
+            box.y = y + row * cell_y + (cell_y - RACK_GAP) / 2
+        y += block.height + GAP_Y
+
+
+def _straighten(drawn: Map, columns: list[list[_Block]], children: dict[str, list[str]]) -> None:
+    """Moves each switch and router to the middle of what hangs from it, from right to left, as
+    far as its column has room."""
+    for column in reversed(columns[:-1]):
+        lowest = -math.inf
+        for block in column:
+            name = block.nodes[0]
+            box = drawn.boxes[name]
+            below = [drawn.boxes[child] for child in children.get(name, ())]
+            if len(block.nodes) == 1 and below:
+                tops = min(child.y - child.height / 2 for child in below)
+                bottoms = max(child.y + child.height / 2 for child in below)
+                box.y = (tops + bottoms) / 2
+            if len(block.nodes) == 1:
+                box.y = max(box.y, lowest + GAP_Y + box.height / 2)
+                lowest = box.y + box.height / 2
+
+
+def _cables(wiring: Wiring, drawn: Map) -> None:
+    """Each cable leaves its boxes at a place of its own, in the order of the far ends."""
+    pairs: list[tuple[str, str]] = []
+    ends: dict[tuple[str, int], list[tuple[float, int, int]]] = {}
+    for port, interface in enumerate(wiring.interfaces):
+        peer = wiring.peer(port)
+        if peer is None or peer <= port:
+            continue
+        a, b = drawn.boxes[interface.node], drawn.boxes[wiring.node_name(peer)]
+        place = len(pairs)
+        pairs.append((interface.name, wiring.interface(peer).name))
+        forth = _side(a, b)
+        back = forth if abs(a.x - b.x) < (a.width + b.width) / 2 else -forth
+        ends.setdefault((a.node, forth), []).append((b.y, place, 0))
+        ends.setdefault((b.node, back), []).append((a.y, place, 1))
+    points: dict[tuple[int, int], tuple[float, float, int]] = {}
+    for (node, side), items in ends.items():
+        box = drawn.boxes[node]
+        step = min(34.0, (box.height - 10) / len(items))
+        for at, (_, place, end) in enumerate(sorted(items)):
+            y = box.y + (at - (len(items) - 1) / 2) * step
+            points[place, end] = (box.x + side * box.width / 2, y, side)
+    for place, (left, right) in enumerate(pairs):
+        (x1, y1, side1), (x2, y2, side2) = points[place, 0], points[place, 1]
+        reach = max(28.0, min(abs(x2 - x1) / 2, 160.0))
+        curve = (x1, y1, x1 + side1 * reach, y1, x2 + side2 * reach, y2, x2, y2)
+        drawn.cables.append(Cable(left, right, curve))
+
+
+def _side(a: Box, b: Box) -> int:
+    return 1 if b.x >= a.x else -1
+
+
+def _frame(drawn: Map, controller: bool) -> None:
+    boxes = list(drawn.boxes.values())
+    if controller and boxes:
+        for box in boxes:
+            box.y += CONTROLLER_ROOM
+        for cable in drawn.cables:
+            x1, y1, x2, y2, x3, y3, x4, y4 = cable.curve
+            cable.curve = (
+                x1, y1 + CONTROLLER_ROOM, x2, y2 + CONTROLLER_ROOM,
+                x3, y3 + CONTROLLER_ROOM, x4, y4 + CONTROLLER_ROOM,
+            )  # fmt: skip
+        switches = [box.x for box in boxes if box.kind == "switch"] or [box.x for box in boxes]
+        drawn.controller = (sum(switches) / len(switches), MARGIN + 22)
+    drawn.width = max((box.x + box.width / 2 for box in boxes), default=0) + MARGIN
+    drawn.height = max((box.y + box.height / 2 for box in boxes), default=0) + MARGIN

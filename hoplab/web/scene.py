@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene of a run: everything that the player draws and says, as columns and tables.
+
+What lives here: what of a story goes into the page, and in which shape. What must not: drawing,
+markup, any statement that is not in the story or in a captured frame.
+
+    languages   codes, English first; the order of each row of `templates` and of each word
+    templates   see `texts.py`; words: what the page itself says, by key, a row each
+    maps        geometry for each level of detail (`geometry.py`): boxes, cables, the controller
+    nodes       name and kind; "hub" for a switch while the hub's controller rules
+    ports       name, node, MAC, addresses, OpenFlow's number; an interface is a place in this list
+    trips       a column for each thing that is known of a packet; `first`: its first leg
+    legs        a frame on a link each, as typed arrays in base64 (`ARRAYS`)
+    asks        questions of switches to their controller, with the answers
+    steps       the steps of the lesson, with their remarks
+
+Times are in ticks of `tick_ns` nanoseconds since the first frame.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hoplab.report.fields import fields
+from hoplab.report.frames import data_of
+from hoplab.report.language import Language
+from hoplab.report.phrases import title
+from hoplab.report.sequence import family
+from hoplab.runs import Run
+from hoplab.story.records import Leg, Trip
+from hoplab.web.geometry import LEVELS, Map, draw_map
+from hoplab.web.texts import Texts
+from hoplab.web.words import WORDS
+
+FORMAT = 1
+# What became of a frame, a bit each; `static/scene.js` has the same names.
+LOST, CUT, CARD, SOFTWARE, ARRIVED, UNCERTAIN, ROUTED, FLOODED, HEALED, ENDED, UNSEEN = (
+    1 << bit for bit in range(11)
+)
+NOWHERE = 65_535  # the port at the far end of an interface that is wired to nothing
+# Columns of `legs` and their types, as `array` and JavaScript's typed arrays know them.
+ARRAYS = {
+    "trip": "I", "parent": "i", "tail": "H", "head": "H", "t": "I", "came": "I", "sent": "I",
+    "received": "I", "src": "H", "dst": "H", "ttl": "B", "length": "H", "flags": "H",
+}  # fmt: skip
+MOST_FIELDS = 400  # packets whose fields and bytes are in the page
+MOST_BYTES = 1600  # of a frame
+
+
+def scene(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
+    """The scene of a run, ready for `json.dumps`."""
+    wiring, story = run.wiring, run.story
+    texts = Texts(languages, frozenset(wiring.nodes))
+    asks = list(_asks(run, texts))
+    maps = [
+        draw_map(wiring, story.setting.host, level, controller=bool(asks))
+        for level in range(LEVELS)
+    ]
+    place = {name: at for at, name in enumerate(wiring.nodes)}
+    hub = wiring.controller == "hub"
+    tick_ns = _tick(run)
+    macs = _Places()
+    return {
+        "format": FORMAT,
+        "languages": [language.code for language in languages],
+        "words": {
+            key: [language.template(word) or word.template for language in languages]
+            for key, word in WORDS.items()
+        },
+        "title": texts(title(story)),
+        "topology": wiring.topology,
+        "controller": wiring.controller,
+        "host": story.setting.host,
+        "outcome": {
+            "ok": story.outcome.ok,
+            "mark": story.outcome.mark,
+            "sentence": texts(story.outcome.sentence),
+            "why": [texts(reason) for reason in story.outcome.why],
+            "alerts": [texts(alert) for alert in story.alerts],
+        },
+        "started_ns": str(story.started_ns),  # more than a number of JavaScript's can hold
+        "tick_ns": tick_ns,
+        "nodes": [
+            {"name": node.name, "kind": "hub" if hub and node.kind == "switch" else node.kind}
+            for node in wiring.nodes.values()
+        ],
+        "ports": [
+            {
+                "name": interface.name,
+                "node": place[interface.node],
+                "mac": interface.mac,
+                "addresses": list(interface.addresses),
+                "port": interface.extra.get("port"),
+            }
+            for interface in wiring.interfaces
+        ],
+        "maps": [_map(drawn, wiring.nodes, run) for drawn in maps],
+        "steps": [
+            {
+                "key": step.key,
+                "number": step.number,
+                "heading": texts(step.heading),
+                "lesson": texts(step.lesson),
+                "remarks": [texts(remark.text) for remark in step.remarks],
+            }
+            for step in story.steps
+        ],
+        "trips": _trips(story.trips, place, texts),
+        "legs": _legs(run, tick_ns, macs),
+        "asks": asks,
+        "macs": macs.values,
+        "counts": [
+            [link.a_interface, link.b_interface, link.forth, link.back, link.forth_bytes,
+             link.back_bytes]
+            for link in story.summary.links
+        ],
+        "templates": texts.templates,
+    }  # fmt: skip
+
+
+class _Places(dict[str, int]):
+    """Texts by their place in `values`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[str] = []  # type: ignore[assignment]
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self.values)
+        self.values.append(text)
+        return self[text]
+
+
+def _tick(run: Run) -> int:
+    """Nanoseconds of a tick: 100, or what lets the last frame be counted in 32 bits."""
+    start = run.story.started_ns
+    last = max((leg.t_ns for trip in run.story.trips for leg in trip.legs), default=start)
+    return max(100, -(-(last - start + 10_000_000_000) // (1 << 32)))
+
+
+def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
+    boxes = [drawn.boxes[name] for name in order]
+    port = {interface.name: at for at, interface in enumerate(run.wiring.interfaces)}
+    return {
+        "width": round(drawn.width),
+        "height": round(drawn.height),
+        "boxes": [
+            [round(box.x, 1), round(box.y, 1), round(box.width, 1), round(box.height, 1), box.lines]
+            for box in boxes
+        ],
+        "cables": [
+            [port[cable.left], port[cable.right], *(round(value, 1) for value in cable.curve)]
+            for cable in drawn.cables
+        ],
+        "controller": drawn.controller,
+    }
+
+
+def _trips(trips: Sequence[Trip], place: dict[str, int], texts: Texts) -> dict[str, Any]:
+    first, at = [], 0
+    for trip in trips:
+        first.append(at)
+        at += len(trip.legs)
+    return {
+        "number": [trip.number for trip in trips],
+        "first": first,
+        "kind": [trip.kind for trip in trips],
+        "family": [family(trip) for trip in trips],
+        "title": [texts(trip.title) for trip in trips],
+        "step": [trip.step for trip in trips],
+        "sender": [place.get(trip.sender, -1) for trip in trips],
+        "target": [place.get(trip.target, -1) for trip in trips],
+        "src": [trip.src for trip in trips],
+        "dst": [trip.dst for trip in trips],
+        "length": [trip.length for trip in trips],
+        "cause": [texts(trip.cause) for trip in trips],
+        "causes": [list(trip.causes) for trip in trips],
+        "answered_by": [trip.answered_by for trip in trips],
+        "ended": [texts(trip.ended) for trip in trips],
+        "notes": [[texts(note) for note in trip.notes] for trip in trips],
+        "decisions": [
+            [[each.leg, texts(each.sentence), each.flow] for each in trip.decisions]
+            for trip in trips
+        ],
+        "translated": [
+            [[each.leg, each.src_before, each.dst_before, each.src_after, each.dst_after]
+             for each in trip.rewrites if each.translated]
+            for trip in trips
+        ],
+        "more": [trip.frames - len(trip.legs) for trip in trips],
+    }  # fmt: skip
+
+
+def _asks(run: Run, texts: Texts) -> Iterable[list[Any]]:
+    """Packet, leg by which the frame came to the switch, wait in ms, packet-in, packet-out, what
+    was answered."""
+    for place, trip in enumerate(run.story.trips):
+        for decision in trip.decisions:
+            if decision.by == "controller" and decision.packet_in:
+                yield [
+                    place, decision.leg, decision.wait_ms, decision.packet_in, decision.packet_out,
+                    texts(decision.answer),
+                ]  # fmt: skip
+
+
+def _legs(run: Run, tick_ns: int, macs: _Places) -> dict[str, list[str]]:
+    columns = {name: array(code) for name, code in ARRAYS.items()}
+    port = {interface.name: at for at, interface in enumerate(run.wiring.interfaces)}
+    start = run.story.started_ns
+
+    def ticks(t_ns: int) -> int:
+        return min(max(0, t_ns - start) // tick_ns, (1 << 32) - 1)
+
+    for place, trip in enumerate(run.story.trips):
+        ignored = {copy.leg: copy.by for copy in trip.ignored}
+        passed_on = {leg.parent for leg in trip.legs}
+        flooded = {fanout.leg for fanout in trip.fanouts if fanout.flooded}
+        for leg in trip.legs:
+            got = run.frames.get(leg.received or 0)
+            row = (
+                place,
+                -1 if leg.parent is None else leg.parent,
+                port.get(leg.tail_interface, NOWHERE),
+                port.get(leg.head_interface, NOWHERE),
+                ticks(leg.t_ns),
+                ticks(got.t_ns if got is not None else leg.t_ns),
+                leg.sent or 0,
+                leg.received or 0,
+                macs[leg.src_mac],
+                macs[leg.dst_mac],
+                _ttl(data_of(leg, run.frames)),
+                min(leg.length, NOWHERE),
+                _flags(trip, leg, ignored, passed_on, flooded),
+            )
+            for column, value in zip(columns.values(), row, strict=True):
+                column.append(value)
+    return {
+        name: [column.typecode, base64.b64encode(column.tobytes()).decode()]
+        for name, column in columns.items()
+    }
+
+
+def _ttl(data: bytes) -> int:
+    """The TTL (RFC 791) or hop limit (RFC 8200) of a frame's packet, 0 if it has none."""
+    at = 12
+    while data[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):  # tags of VLANs (IEEE 802.1Q)
+        at += 4
+    kind, field = data[at : at + 2], {b"\x08\x00": at + 10, b"\x86\xdd": at + 9}
+    place = field.get(kind, len(data))
+    return data[place] if place < len(data) else 0
+
+
+def _flags(
+    trip: Trip,
+    leg: Leg,
+    ignored: dict[int, str],
+    passed_on: set[int | None],
+    flooded: set[int],
+) -> int:
+    flags = 0
+    if leg.lost:
+        flags |= LOST
+    elif leg.unseen:
+        flags |= UNSEEN
+    elif leg.cut:
+        flags |= CUT
+    elif leg.index in ignored:
+        flags |= CARD if ignored[leg.index] == "card" else SOFTWARE
+    elif leg.index not in passed_on:
+        flags |= ARRIVED if leg.head in trip.delivered else ENDED
+    flags |= UNCERTAIN if leg.uncertain else 0
+    flags |= ROUTED if leg.origin in ("routed", "translated") else 0
+    flags |= FLOODED if leg.index in flooded else 0
+    return flags | (HEALED if leg.healed else 0)
+
+
+def inside(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
+    """Fields and bytes of the frames of the first packets, by frame number: a frame that is the
+    same as another one has the number of that one. A field: layer, name, start, end, value."""
+    texts = Texts(languages, frozenset(run.wiring.nodes))
+    frames: dict[int, Any] = {}
+    same: dict[bytes, int] = {}
+    for trip in run.story.trips[:MOST_FIELDS]:
+        for leg in trip.legs:
+            number = leg.sent or leg.received or 0
+            data = data_of(leg, run.frames)[:MOST_BYTES]
+            if not data or number in frames:
+                continue
+            if data in same:
+                frames[number] = same[data]
+                continue
+            same[data] = number
+            frames[number] = [
+                base64.b64encode(data).decode(),
+                [
+                    [texts(each.layer), texts(each.name), each.start, each.end, texts(each.value)]
+                    for each in fields(data)
+                ],
+            ]
+    return {"frames": frames, "templates": texts.templates}

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: Apache-2.0
+// One clock, one selection, and the views that show both. Begin reading at `start`.
+import { h, icon } from "./dom.js";
+import { Speaker } from "./texts.js";
+import { decode } from "./scene.js";
+import { Clock } from "./clock.js";
+import { caption } from "./caption.js";
+import { NetworkMap } from "./map.js";
+import { PacketList } from "./list.js";
+import { Detail } from "./detail.js";
+import { Sequence } from "./sequence.js";
+import { FilterError, compile } from "./filter.js";
+
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 64, 256, 2048];
+const MOST_IN_STEP = 40; // packets named below a step; the list has them all
+const SPOKEN_UP_TO = 1; // moments a second at which each can be read out
+
+// What is remembered from one visit to the next; a page from a file may not be allowed to.
+const store = {
+  get(key) { try { return JSON.parse(localStorage.getItem(`hoplab ${key}`)); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(`hoplab ${key}`, JSON.stringify(value)); } catch { /* then not */ } },
+};
+
+class Player {
+  constructor(root, raw, options) {
+    Object.assign(this, { root, options });
+    this.scene = decode(raw);
+    this.clock = new Clock(this.scene.moments);
+    this.language = Math.max(0, raw.languages.indexOf(options.language));
+    this.leg = -1;
+    this.following = -1;
+    this.tab = "story";
+    this.inside = null;
+    this.filterText = "";
+    this.steps = this.bands();
+    this.clock.hear(() => this.show());
+    options.document.addEventListener("keydown", (event) => this.key(event));
+    addEventListener("hashchange", () => this.go(location.hash));
+    this.drawn = {};
+    this.build();
+    if (!this.go(location.hash)) this.clock.set(Math.min(1, this.scene.moments));
+  }
+
+  // First and last moment of each step of the story.
+  bands() {
+    const { scene } = this;
+    const bands = scene.steps.map((step) => ({ ...step, first: Infinity, last: -1, packets: 0 }));
+    for (let packet = 0; packet < scene.packets; packet++) {
+      const band = bands[scene.trips.step[packet]];
+      if (!band) continue;
+      band.packets++;
+      for (let leg = scene.trips.first[packet]; leg <= scene.lastLeg[packet]; leg++) {
+        band.first = Math.min(band.first, scene.momentOf[leg]);
+        band.last = Math.max(band.last, scene.momentOf[leg]);
+      }
+    }
+    return bands;
+  }
+
+  // ---- the page, in one language
+
+  build() {
+    const { scene, clock } = this;
+    const say = (this.speaker = new Speaker(scene, this.language));
+    const word = (key, values) => say.word(key, values);
+    this.options.host.lang = word("tag") === "zh" ? "zh-CN" : word("tag");
+    const select = (kind, value) => this.select(kind, value);
+    this.map = new NetworkMap(scene, say, { store, select });
+    this.list = new PacketList(scene.packets, (packet) => this.row(packet), (packet) => this.choosePacket(packet), word("packets"));
+    this.sequence = new Sequence(scene, say, select);
+    this.detail = new Detail(scene, say, {
+      select, copy: (text, button) => this.copy(text, button), download: this.options.download, captureName: this.options.captureName,
+    });
+    this.detail.inside = this.inside;
+    const button = (name, label, keys, act) => h("button", { type: "button", "aria-label": label, title: `${label} (${keys})`, "aria-keyshortcuts": keys, onclick: act }, icon(name));
+    this.playButton = button("play", word("play"), "Space", () => this.toggle());
+    this.speed = h("select", { "aria-label": word("speed"), onchange: () => this.setSpeed(+this.speed.value) },
+      SPEEDS.map((speed) => h("option", { value: speed, selected: speed === clock.speed }, `${speed}×`)));
+    this.where = h("span", { class: "where" });
+    this.scrub = h("input", { type: "range", min: 0, max: scene.moments, step: 1, value: 0, "aria-label": word("scrub"),
+      oninput: () => { clock.pause(); clock.set(+this.scrub.value); } });
+    this.followButton = h("button", { type: "button", class: "follow", "aria-keyshortcuts": "f", "aria-pressed": "false", onclick: () => this.follow() }, word("follow"));
+    this.caption = h("p", { class: "caption" });
+    this.live = h("p", { class: "hidden", "aria-live": "polite" });
+    this.filter = h("input", { type: "search", placeholder: word("filter"), "aria-label": word("filter"), spellcheck: "false", value: this.filterText, oninput: () => this.applyFilter() });
+    this.filterSays = h("span", { class: "says", role: "status" });
+    const transport = h("div", { class: "transport", role: "toolbar", "aria-label": word("play") },
+      button("start", word("start"), "Home", () => this.jump(0)), button("back", word("back"), "ArrowLeft", () => this.step(-1)), this.playButton,
+      button("forth", word("forth"), "ArrowRight", () => this.step(1)), button("end", word("end"), "End", () => this.jump(scene.moments)),
+      this.speed, this.where, this.followButton);
+    const zooms = h("div", { class: "zooms", role: "toolbar", "aria-label": word("map") },
+      h("button", { type: "button", title: word("wider"), "aria-label": word("wider"), onclick: () => this.map.zoom(1.25) }, "+"),
+      h("button", { type: "button", title: word("smaller"), "aria-label": word("smaller"), onclick: () => this.map.zoom(0.8) }, "\u2212"),
+      h("button", { type: "button", onclick: () => this.map.fit() }, word("fit")),
+      h("button", { type: "button", onclick: () => this.fullScreen() }, word("whole_screen")));
+    const bands = this.steps.filter((band) => band.last >= 0).map((band) => {
+      const made = h("button", { type: "button", class: "band", tabindex: "-1", title: say.text(band.heading), onclick: () => this.playStep(band) }, band.number ? String(band.number) : "·");
+      made.style.left = `${(100 * band.first) / scene.moments}%`;
+      return made;
+    });
+    this.root.replaceChildren(
+      h("a", { class: "skip", href: "#", onclick: (event) => { event.preventDefault(); this.playButton.focus(); } }, word("skip")),
+      this.header(),
+      h("main", { class: "stage" },
+        h("div", { class: "left" }, h("div", { class: "mapbox" }, this.map.element, zooms), this.caption, this.live, transport,
+          h("div", { class: "scrub" }, this.scrub, h("div", { class: "bands", "aria-hidden": "true" }, bands))),
+        h("div", { class: "right" }, this.tabs(), this.detail.element)),
+      this.help());
+    this.applyFilter();
+    this.showTab(this.tab);
+    this.drawn = {};
+  }
+
+  header() {
+    const { scene, speaker: say } = this, word = (key) => say.word(key);
+    const languages = scene.languages.length > 1
+      ? h("select", { "aria-label": word("language"), class: "language", onchange: (event) => this.speak(+event.target.value) },
+        scene.languages.map((code, at) => h("option", { value: at, selected: at === this.language, lang: code }, this.options.languageNames[code] ?? code)))
+      : null;
+    const theme = h("button", { type: "button", "aria-keyshortcuts": "d", onclick: () => this.theme() }, this.options.dark() ? word("light") : word("dark"));
+    this.themeButton = theme;
+    return h("header", {},
+      h("strong", { class: "brand" }, "hoplab"), h("h1", {}, say.text(scene.title)),
+      h("p", { class: scene.outcome.ok === false ? "outcome bad" : "outcome ok" }, `${scene.outcome.mark} `, say.nodes(scene.outcome.sentence, (kind, value) => this.select(kind, value))),
+      h("span", { class: "grow" }), languages, theme,
+      h("button", { type: "button", onclick: () => this.options.print() }, word("print")),
+      h("button", { type: "button", "aria-keyshortcuts": "?", onclick: () => this.helpBox.showModal() }, word("help")));
+  }
+
+  help() {
+    const word = (key) => this.speaker.word(key);
+    this.helpBox = h("dialog", { "aria-label": word("help") }, h("h2", {}, word("help")), h("p", {}, word("keys")),
+      h("form", { method: "dialog" }, h("button", {}, word("close"))));
+    return this.helpBox;
+  }
+
+  tabs() {
+    const names = ["story", "packets", "sequence"];
+    this.panels = {
+      story: h("section", { class: "panel story", id: "panel-story", role: "tabpanel", "aria-labelledby": "tab-story", tabindex: "0" }, this.story()),
+      packets: h("section", { class: "panel", id: "panel-packets", role: "tabpanel", "aria-labelledby": "tab-packets" }, h("div", { class: "filter" }, this.filter, this.filterSays), this.list.element),
+      sequence: h("section", { class: "panel", id: "panel-sequence", role: "tabpanel", "aria-labelledby": "tab-sequence" }, this.sequence.element),
+    };
+    this.tabButtons = names.map((name) => h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => this.showTab(name),
+      onkeydown: (event) => {
+        const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!by) return;
+        event.stopPropagation();
+        event.preventDefault();
+        const next = names[(names.indexOf(name) + by + names.length) % names.length];
+        this.showTab(next);
+        this.tabButtons[names.indexOf(next)].focus();
+      } }, this.speaker.word(name)));
+    return h("div", { class: "tabs" }, h("div", { role: "tablist", "aria-label": this.speaker.word("story") }, this.tabButtons), Object.values(this.panels));
+  }
+
+  showTab(name) {
+    this.tab = name;
+    for (const [key, panel] of Object.entries(this.panels)) panel.hidden = key !== name;
+    this.tabButtons.forEach((button) => {
+      const chosen = button.id === `tab-${name}`;
+      button.setAttribute("aria-selected", String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+    });
+    this.list.paint();
+    if (name === "sequence") this.showSequence();
+  }
+
+  story() {
+    const { speaker: say } = this, pick = (value) => say.nodes(value, (kind, each) => this.select(kind, each));
+    this.stepViews = this.steps.map((band, at) => h("details", { class: "step", name: "step" },
+      h("summary", {}, band.number ? h("b", { class: "number" }, String(band.number)) : null, say.text(band.heading), h("small", {}, ` · ${band.packets}`)),
+      h("p", { class: "lesson" }, pick(band.lesson)),
+      band.remarks.length ? h("ul", { class: "remarks" }, band.remarks.map((remark) => h("li", {}, pick(remark)))) : null,
+      h("button", { type: "button", onclick: () => this.playStep(band) }, icon("play"), say.word("play_step")),
+      h("ol", { class: "packets" }, this.packetsOf(at).map((packet) => h("li", {},
+        h("button", { type: "button", class: "pick", onclick: () => this.choosePacket(packet) }, `#${this.scene.trips.number[packet]} ${say.text(this.scene.trips.title[packet])}`))))));
+    const { alerts, why } = this.scene.outcome;
+    const none = this.scene.packets ? null : h("p", { class: "note" }, say.word("no_frames"));
+    return [alerts.map((alert) => h("p", { class: "bad" }, pick(alert))), why.map((reason) => h("p", { class: "reason" }, pick(reason))), none, this.stepViews];
+  }
+
+  packetsOf(step) {
+    const out = [];
+    for (let packet = 0; packet < this.scene.packets && out.length < MOST_IN_STEP; packet++) {
+      if (this.scene.trips.step[packet] === step) out.push(packet);
+    }
+    return out;
+  }
+
+  row(packet) {
+    const { trips } = this.scene, family = trips.family[packet];
+    const copies = this.scene.lastLeg[packet] - trips.first[packet] + 1 + trips.more[packet];
+    return [h("b", {}, `#${trips.number[packet]}`), h("span", { class: `family ${family}` }, family.toUpperCase()),
+      h("span", { class: "what" }, trips.ended[packet] ? "✗ " : "", this.speaker.text(trips.title[packet])), h("span", { class: "count" }, String(copies))];
+  }
+
+  // ---- the clock
+
+  toggle() {
+    if (this.clock.playing) this.clock.pause();
+    else this.clock.play();
+  }
+
+  step(by) { this.clock.step(by); }
+
+  jump(at) {
+    this.clock.pause();
+    this.clock.set(at);
+  }
+
+  stepPacket(by) {
+    const packet = this.packet() + by;
+    if (packet >= 0 && packet < this.scene.packets) this.choosePacket(packet);
+  }
+
+  stepLesson(by) {
+    const bands = this.steps.filter((band) => band.last >= 0);
+    const here = bands.findLastIndex((band) => band.first <= this.clock.moment);
+    const band = bands[Math.max(0, Math.min(bands.length - 1, here + by))];
+    if (band) this.jump(band.first + 1);
+  }
+
+  playStep(band) {
+    if (band.last < 0) return;
+    this.clock.pause();
+    this.clock.set(band.first);
+    this.clock.play(band.last + 1);
+  }
+
+  setSpeed(speed) {
+    this.clock.speed = speed;
+    this.speed.value = speed;
+    this.show();
+  }
+
+  faster(by) {
+    const at = Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.clock.speed) + by));
+    this.setSpeed(SPEEDS[at]);
+  }
+
+  packet() { return this.leg >= 0 ? this.scene.legs.trip[this.leg] : -1; }
+
+  follow() {
+    const packet = this.packet();
+    this.following = this.following >= 0 ? -1 : packet;
+    if (this.following < 0) this.clock.only = null;
+    else {
+      const moments = new Set();
+      for (let moment = 0; moment < this.scene.moments; moment++) if (this.scene.packetAt(moment) === packet) moments.add(moment);
+      this.clock.only = [...moments];
+      this.jump(this.clock.only[0] + 1);
+    }
+    this.followButton.setAttribute("aria-pressed", String(this.following >= 0));
+    this.followButton.textContent = this.speaker.word(this.following >= 0 ? "unfollow" : "follow");
+  }
+
+  // ---- what is shown at this time
+
+  show() {
+    const { clock, scene, map } = this, moment = clock.moment;
+    map.speed = clock.playing ? clock.speed : 0;
+    map.draw(clock.at);
+    if (this.drawn.playing !== clock.playing) {
+      this.drawn.playing = clock.playing;
+      const word = this.speaker.word(clock.playing ? "pause" : "play");
+      this.playButton.replaceChildren(icon(clock.playing ? "pause" : "play"));
+      this.playButton.setAttribute("aria-label", word);
+    }
+    const now = performance.now();
+    if (!clock.playing || now - (this.drawn.scrubbed ?? 0) > 200) {
+      this.drawn.scrubbed = now;
+      this.scrub.value = Math.round(clock.at);
+    }
+    if (this.drawn.moment === moment && this.drawn.settled === !clock.playing) return;
+    const slow = !clock.playing || clock.speed <= 8;
+    if (!slow && now - (this.drawn.told ?? 0) < 250) return;
+    this.drawn.told = now;
+    this.drawn.moment = moment;
+    this.drawn.settled = !clock.playing;
+    this.tell(moment);
+    const leg = scene.legAt(moment);
+    if (leg >= 0 && (this.leg < 0 || scene.momentOf[this.leg] !== moment || scene.legAt(moment) === leg)) this.choose(this.chosenLeg(moment, leg));
+    map.follow(moment);
+    const step = scene.packetAt(moment) < 0 ? -1 : scene.trips.step[scene.packetAt(moment)];
+    this.stepViews.forEach((view, at) => view.classList.toggle("now", at === step));
+    if (this.tab === "sequence") this.showSequence();
+    if (!clock.playing) this.remember(moment);
+  }
+
+  // The selected frame stays selected while its moment is shown.
+  chosenLeg(moment, leg) {
+    return this.leg >= 0 && this.scene.kind[moment] === 0 && this.scene.momentOf[this.leg] === moment ? this.leg : leg;
+  }
+
+  tell(moment) {
+    const { scene, clock } = this;
+    const line = caption(scene, this.speaker, moment);
+    this.caption.textContent = line;
+    const ms = moment >= 0 ? (scene.time[moment] * scene.tick_ns) / 1e6 : 0;
+    const gap = moment > 0 ? ((scene.time[moment] - scene.time[moment - 1]) * scene.tick_ns) / 1e3 : 0;
+    this.where.textContent = [
+      this.speaker.word("moment", { k: moment + 1, n: scene.moments }),
+      this.speaker.word("time", { ms: ms.toFixed(3), us: gap < 10 ? gap.toFixed(1) : Math.round(gap).toLocaleString("en") }),
+    ].join(" · ");
+    this.scrub.setAttribute("aria-valuetext", `${this.where.textContent}: ${line}`);
+    if (!clock.playing || clock.speed <= SPOKEN_UP_TO) this.live.textContent = line;
+  }
+
+  showSequence() {
+    const packet = this.scene.packetAt(this.clock.moment);
+    this.sequence.show(packet < 0 ? (this.scene.steps.length ? 0 : null) : this.scene.trips.step[packet]);
+    this.sequence.mark(this.scene.membersOf(this.clock.moment));
+  }
+
+  // ---- one selection
+
+  choose(leg) {
+    this.leg = leg;
+    const packet = this.packet();
+    this.map.packet = packet;
+    this.map.choose(-1);
+    this.list.select(packet);
+    this.showDetail();
+  }
+
+  // Once a picture, however often the selection changed meanwhile.
+  showDetail() {
+    if (this.drawn.waiting) return;
+    this.drawn.waiting = true;
+    requestAnimationFrame(() => {
+      this.drawn.waiting = false;
+      this.detail.show(this.leg);
+    });
+  }
+
+  choosePacket(packet) {
+    const leg = this.scene.trips.first[packet];
+    this.leg = leg;
+    this.jump(this.scene.momentOf[leg] + 1);
+    this.choose(leg);
+  }
+
+  select(kind, value) {
+    const { scene } = this;
+    if (kind === "leg") {
+      this.clock.pause();
+      this.leg = value;
+      if (scene.momentOf[value] !== this.clock.moment) this.clock.set(scene.momentOf[value] + 1);
+      this.choose(value);
+      this.remember(this.clock.moment);
+    } else if (kind === "packet") {
+      const packet = scene.packetOf.get(Number(value));
+      if (packet !== undefined) this.choosePacket(packet);
+    } else if (kind === "node") {
+      const node = scene.nodeOf.get(value);
+      if (node === undefined) return;
+      this.clock.pause();
+      this.map.choose(node);
+      this.detail.node(node);
+    } else if (kind === "ip" || kind === "mac") {
+      this.filterText = this.filter.value = value;
+      this.applyFilter();
+      this.showTab("packets");
+    }
+  }
+
+  // "#22@r2": packet 22 where r2 sends it, or else gets it. "#m31": moment 31.
+  go(hash) {
+    const { scene } = this;
+    const moment = /^#m(\d+)$/.exec(hash);
+    if (moment) {
+      this.jump(Math.min(scene.moments, Number(moment[1])));
+      return true;
+    }
+    const place = /^#(\d+)(?:@(.+))?$/.exec(decodeURIComponent(hash));
+    const packet = place ? scene.packetOf.get(Number(place[1])) : undefined;
+    if (packet === undefined) return false;
+    const node = scene.nodeOf.get(place[2]);
+    let leg = -1;
+    for (let each = scene.trips.first[packet]; each <= scene.lastLeg[packet] && node !== undefined; each++) {
+      if (scene.nodeAt(scene.legs.tail[each]) === node) { leg = each; break; }
+      if (leg < 0 && scene.nodeAt(scene.legs.head[each]) === node) leg = each;
+    }
+    if (leg < 0) leg = scene.trips.first[packet];
+    this.leg = leg;
+    this.jump(scene.momentOf[leg] + 1);
+    this.choose(leg);
+    return true;
+  }
+
+  remember(moment) {
+    const leg = this.leg;
+    if (moment < 0 || leg < 0) return;
+    const { scene } = this;
+    const hash = `#${scene.trips.number[scene.legs.trip[leg]]}@${scene.nameAt(scene.legs.tail[leg])}`;
+    try { history.replaceState(null, "", hash); } catch { /* a page that may not */ }
+  }
+
+  applyFilter() {
+    const { scene } = this;
+    this.filterText = this.filter.value;
+    const all = Array.from({ length: scene.packets }, (_, packet) => packet);
+    try {
+      const test = compile(this.filterText, scene, (packet) => this.speaker.text(scene.trips.title[packet]));
+      const shown = all.filter(test);
+      this.list.show(shown);
+      this.filterSays.textContent = this.filterText.trim() ? this.speaker.word("shown", { n: shown.length, m: all.length }) : "";
+      this.filter.removeAttribute("aria-invalid");
+    } catch (error) {
+      if (!(error instanceof FilterError)) throw error;
+      this.filterSays.textContent = this.speaker.word("filter_bad", { word: error.word });
+      this.filter.setAttribute("aria-invalid", "true");
+    }
+  }
+
+  // ---- comfort
+
+  speak(language) {
+    this.clock.pause();
+    const open = this.stepViews.findIndex((view) => view.open);
+    this.language = language;
+    this.build();
+    if (open >= 0) this.stepViews[open].open = true;
+    this.clock.notify();
+  }
+
+  theme() {
+    this.options.turn();
+    this.themeButton.textContent = this.speaker.word(this.options.dark() ? "light" : "dark");
+    this.map.paint();
+    this.map.draw(this.clock.at);
+  }
+
+  fullScreen() {
+    const element = this.map.element.parentElement;
+    if (this.options.document.fullscreenElement) this.options.document.exitFullscreen();
+    else element.requestFullscreen?.();
+  }
+
+  copy(text, button) {
+    const done = () => { button.textContent = this.speaker.word("copied"); };
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => this.copyByHand(text, done));
+    else this.copyByHand(text, done);
+  }
+
+  copyByHand(text, done) {
+    const area = h("textarea", { class: "hidden" }, text);
+    this.root.append(area);
+    area.select();
+    if (this.options.document.execCommand("copy")) done();
+    area.remove();
+  }
+
+  key(event) {
+    if (this.options.host.hidden || event.ctrlKey || event.metaKey || event.altKey || this.helpBox.open) return;
+    const target = event.composedPath()[0];
+    if (event.key === "Escape" && target === this.filter) { target.blur(); return; }
+    if (/^(TEXTAREA|SELECT)$/.test(target.tagName) || (target.tagName === "INPUT" && target !== this.scrub)) return;
+    const onControl = /^(BUTTON|SUMMARY|A)$/.test(target.tagName);
+    const act = {
+      " ": onControl ? null : () => this.toggle(),
+      ArrowRight: () => (event.shiftKey ? this.stepPacket(1) : this.step(1)),
+      ArrowLeft: () => (event.shiftKey ? this.stepPacket(-1) : this.step(-1)),
+      "[": () => this.stepLesson(-1), "]": () => this.stepLesson(1),
+      "+": () => this.faster(1), "=": () => this.faster(1), "-": () => this.faster(-1),
+      Home: () => this.jump(0), End: () => this.jump(this.scene.moments),
+      f: () => this.follow(), d: () => this.theme(), "?": () => this.helpBox.showModal(),
+      l: () => this.speak((this.language + 1) % this.scene.languages.length),
+      "/": () => { this.showTab("packets"); this.filter.focus(); },
+    }[event.key];
+    const band = /^[1-9]$/.test(event.key) && this.steps.find((each) => each.number === Number(event.key) && each.last >= 0);
+    if (!act && !band) return;
+    event.preventDefault();
+    if (act) act();
+    else this.jump(band.first + 1);
+  }
+}
+
+// ---- unpacking what the file holds
+
+async function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+const json = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
+
+async function start() {
+  const host = document.getElementById("player"), page = document.documentElement;
+  page.classList.add("playing");
+  const held = Object.fromEntries(["player-style", "scene", "inside", "capture"].map((id) => [id, document.getElementById(id)?.textContent]));
+  const raw = json(await unpack(held.scene));
+  const shadow = host.attachShadow({ mode: "open" });
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(JSON.parse(held["player-style"]));
+  shadow.adoptedStyleSheets = [sheet];
+  const root = h("div", { class: "player" });
+  shadow.append(root);
+  const dark = () => page.dataset.theme === "dark" || (!page.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  // The page for print is kept aside while the player is shown: it may have ten thousand elements.
+  const aside = document.createDocumentFragment();
+  const keepAside = () => { while (host.nextElementSibling) aside.append(host.nextElementSibling); };
+  const bring = () => document.body.append(aside);
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", keepAside);
+  else keepAside();
+  addEventListener("beforeprint", bring);
+  addEventListener("afterprint", () => { if (!host.hidden) keepAside(); });
+  const print = () => {
+    host.hidden = true;
+    page.classList.remove("playing");
+    bring();
+    const back = h("button", { type: "button", class: "to-player", onclick: () => { back.remove(); host.hidden = false; page.classList.add("playing"); keepAside(); player.map.fit(); } }, player.speaker.word("back_to_player"));
+    document.body.prepend(back);
+    back.focus();
+  };
+  const player = new Player(root, raw, {
+    host, document, dark, print,
+    turn: () => { page.dataset.theme = dark() ? "light" : "dark"; },
+    language: host.lang, languageNames: JSON.parse(host.dataset.languages),
+    captureName: host.dataset.capture,
+    download: held.capture ? () => save() : null,
+  });
+  async function save() {
+    const link = h("a", { href: URL.createObjectURL(new Blob([await unpack(held.capture)])), download: host.dataset.capture });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+  window.hoplab = player;
+  requestAnimationFrame(async () => {
+    player.inside = player.detail.inside = json(await unpack(held.inside));
+    player.detail.show(player.leg);
+    player.ready = true;
+  });
+}
+
+start();

@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: Apache-2.0
+// The network, and what flies in it. Nodes and cables are an SVG that stands still; frames are drawn
+// on a canvas above it. `draw(at)` is a pure function of the clock's time.
+import { h, put, s } from "./dom.js";
+import { ownerOf } from "./caption.js";
+import {
+  ARRIVED, ASK, CARD, CUT, ENDED, FRAMES, IGNORED, LOST, SOFTWARE, UNSEEN, VANISHED, bezier,
+} from "./scene.js";
+
+const MANY = 60; // copies of a frame above which they are squares
+const SPELLED = 12; // copies up to which the fate of each is told in words
+const FLIGHT = 0.78; // of a moment a frame flies; in the rest it shows what became of it
+const TOO_FAST = 30; // moments a second above which cables show sums
+const FONT = 'system-ui, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif';
+const LETTERS = { arp: "ARP", dns: "DNS", tcp: "TCP", http: "HTTP", icmp: "ICMP", other: "…" };
+const WIDE = 1600; // of a screen on which text is read from afar
+const TEXT = 13; // units of the map
+const FATES = [[LOST, "lost", "✗"], [UNSEEN, "unseen", "?"], [CUT, "cut", "…"], [CARD, "card", "○"],
+  [SOFTWARE, "software", "○"], [ARRIVED, "got", "✓"], [ENDED, "stopped", "✗"]];
+
+export class NetworkMap {
+  constructor(scene, speaker, { store, select }) {
+    Object.assign(this, { scene, speaker, store, select });
+    this.level = 0;
+    this.view = { k: 1, x: 0, y: 0 };
+    this.moved = {};
+    this.hits = [];
+    this.at = 0;
+    this.speed = 0;
+    this.packet = -1;
+    this.still = matchMedia("(prefers-reduced-motion: reduce)");
+    this.world = s("g");
+    this.svg = s("svg", { class: "net", role: "group", "aria-label": speaker.word("map") }, this.world);
+    this.canvas = h("canvas", { class: "flight", "aria-hidden": "true" });
+    this.pen = this.canvas.getContext("2d");
+    this.element = h("div", { class: "map" }, this.svg, this.canvas);
+    this.pointer();
+    new ResizeObserver(() => this.fit()).observe(this.element);
+  }
+
+  get plan() { return this.scene.maps[this.level]; }
+
+  // The most detailed map whose text can be read here; a small part of it if not even names fit.
+  fit() {
+    const width = this.element.clientWidth, height = this.element.clientHeight;
+    if (!width || !height) return;
+    const least = (innerWidth >= WIDE ? 14 : 11) / TEXT;
+    const scale = (level) => Math.min(width / this.scene.maps[level].width, height / this.scene.maps[level].height, 1.9);
+    let level = this.scene.maps.length - 1;
+    while (level > 0 && scale(level) < least) level--;
+    this.level = level;
+    const k = Math.max(scale(level), least);
+    const { width: w, height: t } = this.plan;
+    this.view = { k, x: Math.max(0, (width - w * k) / 2), y: Math.max(0, (height - t * k) / 2) };
+    this.overflows = w * k > width + 1 || t * k > height + 1;
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.ratio = ratio;
+    this.moved = this.store.get(`map ${this.scene.topology} ${this.level}`) ?? {};
+    this.paint();
+    this.build();
+    this.place();
+    this.draw(this.at);
+  }
+
+  zoom(factor, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
+    const k = Math.max(0.2, Math.min(6, this.view.k * factor)), turn = k / this.view.k;
+    this.view = { k, x: x - (x - this.view.x) * turn, y: y - (y - this.view.y) * turn };
+    this.place();
+    this.draw(this.at);
+  }
+
+  paint() {
+    const style = getComputedStyle(this.element);
+    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    this.colours = Object.fromEntries(
+      ["arp", "dns", "tcp", "http", "icmp", "other", "card", "ink", "muted", "ok", "bad", "warn", "line"].map((name) => [name, colour(name)]));
+  }
+
+  place() {
+    const { k, x, y } = this.view;
+    this.world.setAttribute("transform", `translate(${x} ${y}) scale(${k})`);
+  }
+
+  // ---- what stands still
+
+  box(node) {
+    const [x, y, width, height, lines] = this.plan.boxes[node];
+    const [dx, dy] = this.moved[this.scene.nodes[node].name] ?? [0, 0];
+    return { x: x + dx, y: y + dy, width, height, lines };
+  }
+
+  build() {
+    this.curves = new Map(); // "port port" -> [curve, backwards]
+    const cables = this.plan.cables.map((cable) => {
+      const [a, b, ...curve] = cable;
+      const shift = (port) => this.moved[this.scene.nameAt(port)] ?? [0, 0];
+      const [ax, ay] = shift(a), [bx, by] = shift(b);
+      const moved = curve.map((value, at) => value + (at < 4 ? [ax, ay] : [bx, by])[at % 2]);
+      this.curves.set(a * 65536 + b, [moved, false]);
+      this.curves.set(b * 65536 + a, [moved, true]);
+      const [x1, y1, x2, y2, x3, y3, x4, y4] = moved.map((value) => value.toFixed(1));
+      return s("path", { class: "cable", d: `M${x1} ${y1}C${x2} ${y2} ${x3} ${y3} ${x4} ${y4}` });
+    });
+    const labels = this.level ? this.plan.cables.flatMap(([a, b]) => this.portNames(a, b)) : [];
+    const boxes = this.scene.nodes.map((node, place) => this.node(node, place));
+    put(this.world, s("g", {}, cables), s("g", { class: "boxes" }, boxes), s("g", { class: "ports" }, labels), this.controllerBox());
+  }
+
+  portNames(a, b) {
+    const [curve] = this.curves.get(a * 65536 + b);
+    return [[a, 0, 2], [b, 6, 4]].flatMap(([port, end, pull]) => {
+      const { name, node, port: number } = this.scene.ports[port];
+      const many = this.scene.ports.filter((each) => each.node === node).length;
+      if (many < 2 || many > 9) return [];
+      const kind = this.scene.nodes[node].kind;
+      const label = kind === "switch" || kind === "hub" ? String(number ?? "") : name.replace(`${this.scene.nodes[node].name}-`, "");
+      const side = Math.sign(curve[pull] - curve[end]) || 1;
+      return s("text", { x: curve[end] + side * 5, y: curve[end + 1] - 4, "text-anchor": side > 0 ? "start" : "end", class: "port" }, label);
+    });
+  }
+
+  node(node, place) {
+    const { x, y, width, height, lines } = this.box(place);
+    const word = this.speaker.word(`node_kind_${node.kind}`);
+    const left = x - width / 2, top = y - height / 2;
+    const texts = [[node.name, "name"], ...(node.kind === "host" ? [] : [[word, "kind"]]), ...lines.map((line) => [line, "line"])];
+    const begin = y - ((texts.length - 1) * 16) / 2 + 4.5;
+    const label = [node.name, ...(node.kind === "host" ? [] : [word]), ...lines].join(" ");
+    return s("g", {
+      class: `node ${node.kind}${node.serves ? " server" : ""}${this.chosen === place ? " chosen" : ""}`,
+      tabindex: "0", role: "button", "aria-label": label, "data-node": place,
+      onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); this.select("node", node.name); } },
+    },
+      this.shape(node, left, top, width, height),
+      texts.map(([text, cls], at) => s("text", { x, y: begin + at * 16, class: cls, "text-anchor": "middle" }, text)));
+  }
+
+  shape(node, left, top, width, height) {
+    const right = left + width, bottom = top + height, middle = top + height / 2, cut = 10;
+    if (node.kind === "router") {
+      return s("path", { class: "shape", d: `M${left + cut} ${top}H${right - cut}L${right} ${top + cut}V${bottom - cut}L${right - cut} ${bottom}H${left + cut}L${left} ${bottom - cut}V${top + cut}Z` });
+    }
+    if (node.kind === "hub") {
+      return [
+        s("path", { class: "shape", d: `M${left + cut} ${top}H${right - cut}L${right} ${middle}L${right - cut} ${bottom}H${left + cut}L${left} ${middle}Z` }),
+        s("path", { class: "sign", d: `M${left + 20} ${middle}h-9m4 -4l-4 4l4 4M${right - 20} ${middle}h9m-4 -4l4 4l-4 4` }),
+      ];
+    }
+    if (node.kind === "switch") {
+      return [
+        s("rect", { class: "shape", x: left, y: top, width, height, rx: 2 }),
+        s("path", { class: "sign", d: `M${left + 5} ${top + 3}V${bottom - 3}M${right - 5} ${top + 3}V${bottom - 3}` }),
+      ];
+    }
+    const shapes = [s("rect", { class: "shape", x: left, y: top, width, height, rx: node.serves ? 3 : 8 })];
+    if (node.serves) shapes.push(s("path", { class: "sign", d: `M${left + 5} ${top + 6}h7M${left + 5} ${top + 10}h7M${left + 5} ${top + 14}h7` }));
+    return shapes;
+  }
+
+  controllerBox() {
+    if (!this.plan.controller) return null;
+    const [x, y] = this.plan.controller, word = this.speaker.word("controller");
+    const name = this.scene.controller.split("/").pop();
+    const width = Math.max(word.length * 13 + 24, name.length * 7.5 + 24, 120);
+    return s("g", { class: "node controller" },
+      s("rect", { class: "shape", x: x - width / 2, y: y - 21, width, height: 42, rx: 21 }),
+      s("text", { x, y: y - 3, class: "kind", "text-anchor": "middle" }, word),
+      s("text", { x, y: y + 14, class: "name", "text-anchor": "middle" }, name));
+  }
+
+  choose(node) {
+    this.chosen = node;
+    for (const each of this.world.querySelectorAll("[data-node]")) each.classList.toggle("chosen", +each.dataset.node === node);
+  }
+
+  // ---- a pointer: nodes are dragged, the ground is moved, a frame or node is selected
+
+  pointer() {
+    let grip = null;
+    this.element.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      const leg = this.hit(event);
+      const group = event.target.closest?.("[data-node]");
+      grip = { x: event.clientX, y: event.clientY, leg, node: leg < 0 && group ? +group.dataset.node : -1, far: false, view: { ...this.view } };
+      if (grip.node >= 0) grip.from = this.moved[this.scene.nodes[grip.node].name] ?? [0, 0];
+      this.element.setPointerCapture(event.pointerId);
+    });
+    this.element.addEventListener("pointermove", (event) => {
+      if (!grip) return;
+      const dx = event.clientX - grip.x, dy = event.clientY - grip.y;
+      if (!grip.far && Math.hypot(dx, dy) < 4) return;
+      grip.far = true;
+      if (grip.node >= 0) {
+        const name = this.scene.nodes[grip.node].name;
+        this.moved = { ...this.moved, [name]: [grip.from[0] + dx / this.view.k, grip.from[1] + dy / this.view.k] };
+        this.build();
+      } else {
+        this.view = { ...grip.view, x: grip.view.x + dx, y: grip.view.y + dy };
+        this.place();
+      }
+      this.draw(this.at);
+    });
+    this.element.addEventListener("pointerup", () => {
+      if (!grip) return;
+      const held = grip;
+      grip = null;
+      if (held.far && held.node >= 0) this.store.set(`map ${this.scene.topology} ${this.level}`, this.moved);
+      if (held.far) return;
+      if (held.leg >= 0) this.select("leg", held.leg);
+      else if (held.node >= 0) this.select("node", this.scene.nodes[held.node].name);
+    });
+    this.element.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const area = this.element.getBoundingClientRect();
+      this.zoom(Math.exp(-event.deltaY / 400), event.clientX - area.left, event.clientY - area.top);
+    }, { passive: false });
+  }
+
+  hit(event) {
+    const area = this.element.getBoundingClientRect(), { k, x, y } = this.view;
+    const px = (event.clientX - area.left - x) / k, py = (event.clientY - area.top - y) / k;
+    for (const [cx, cy, half, tall, leg] of [...this.hits].reverse()) {
+      if (Math.abs(px - cx) <= half + 3 && Math.abs(py - cy) <= tall + 3) return leg;
+    }
+    return -1;
+  }
+
+  // ---- what flies
+
+  draw(at) {
+    this.at = at;
+    const pen = this.pen, { k, x, y } = this.view, ratio = this.ratio ?? 1;
+    if (!this.colours) return;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    pen.setTransform(k * ratio, 0, 0, k * ratio, x * ratio, y * ratio);
+    this.hits = [];
+    const moment = Math.ceil(at - 1e-9) - 1;
+    if (this.speed > TOO_FAST) return this.sums(moment);
+    if (moment < 0) return undefined;
+    const part = at - moment;
+    this.trail(moment);
+    this.waiting(moment);
+    if (this.scene.kind[moment] !== FRAMES) return this.question(moment, part);
+    const members = this.scene.membersOf(moment);
+    if (members.length > MANY) this.swarm(members, part);
+    else for (const leg of members) this.flight(leg, part, members.length);
+    return undefined;
+  }
+
+  cable(leg) {
+    const { legs } = this.scene;
+    return this.curves.get(legs.tail[leg] * 65536 + legs.head[leg]);
+  }
+
+  colour(leg) { return this.colours[this.family(leg)] || this.colours.other; }
+
+  family(leg) { return this.scene.trips.family[this.scene.legs.trip[leg]]; }
+
+  progress(part) {
+    if (this.still.matches) return 1;
+    const gone = Math.min(1, part / FLIGHT);
+    return gone < 0.5 ? 2 * gone * gone : 1 - 2 * (1 - gone) * (1 - gone);
+  }
+
+  // The way that the packet of this moment has come so far.
+  trail(moment) {
+    const { scene, pen } = this, packet = scene.packetAt(moment);
+    const first = scene.trips.first[packet], last = scene.lastLeg[packet];
+    if (last - first > 400) return;
+    const way = new Path2D();
+    for (let leg = first; leg <= last; leg++) {
+      if (scene.momentOf[leg] >= moment) continue;
+      const cable = this.cable(leg);
+      if (!cable) continue;
+      const [c] = cable;
+      way.moveTo(c[0], c[1]);
+      way.bezierCurveTo(c[2], c[3], c[4], c[5], c[6], c[7]);
+    }
+    pen.strokeStyle = this.colour(first);
+    pen.globalAlpha = 0.28;
+    pen.lineWidth = 5;
+    pen.stroke(way);
+    pen.globalAlpha = 1;
+  }
+
+  waiting(moment) {
+    const stacks = new Map();
+    for (const leg of this.scene.waitingAt(moment)) {
+      const node = this.scene.nodeAt(this.scene.legs.head[leg]);
+      if (node < 0) continue;
+      const height = stacks.get(node) ?? 0;
+      stacks.set(node, height + 1);
+      if (height > 3) continue;
+      const box = this.box(node);
+      this.card(leg, box.x, box.y - box.height / 2 - 12 - height * 22, { held: true });
+    }
+  }
+
+  flight(leg, part, among) {
+    const cable = this.cable(leg);
+    if (!cable) return;
+    const [curve, backwards] = cable, { pen, scene } = this, flags = scene.legs.flags[leg];
+    const gone = this.progress(part) * (flags & LOST ? 0.55 : this.reach(leg, curve));
+    const [px, py] = bezier(curve, backwards, gone);
+    pen.strokeStyle = this.colour(leg);
+    pen.lineWidth = 3;
+    pen.globalAlpha = 0.75;
+    pen.setLineDash(flags & IGNORED ? [6, 4] : []);
+    pen.beginPath();
+    for (let step = 0; step <= 16; step++) {
+      const [x, y] = bezier(curve, backwards, (gone * step) / 16);
+      if (step) pen.lineTo(x, y); else pen.moveTo(x, y);
+    }
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.globalAlpha = 1;
+    const over = part >= FLIGHT || this.still.matches;
+    this.card(leg, px, py, { small: among > SPELLED, alone: among === 1 || flags & ARRIVED });
+    if (over) this.mark(leg, px, py, among <= SPELLED);
+  }
+
+  // How far along a cable a card goes, so that it stops in front of the box and not upon it.
+  reach(leg, curve) {
+    const length = Math.hypot(curve[6] - curve[0], curve[7] - curve[1]) || 1;
+    return Math.max(0.5, 1 - (this.half(leg) + 2) / length);
+  }
+
+  label(leg) { return `#${this.scene.trips.number[this.scene.legs.trip[leg]]} ${LETTERS[this.family(leg)] ?? "…"}`; }
+
+  half(leg) {
+    this.pen.font = `650 ${TEXT}px ${FONT}`;
+    return this.pen.measureText(this.label(leg)).width / 2 + 7;
+  }
+
+  card(leg, x, y, { held = false, small = false, alone = true } = {}) {
+    const { pen, scene } = this, { legs, trips } = scene, family = this.family(leg);
+    const packet = legs.trip[leg], flags = legs.flags[leg];
+    const text = small ? String(trips.number[packet]) : this.label(leg);
+    pen.font = `650 ${TEXT}px ${FONT}`;
+    pen.textAlign = "center";
+    const half = pen.measureText(text).width / 2 + 7, tall = 10.5;
+    pen.fillStyle = this.colours.card;
+    pen.strokeStyle = this.colours[family];
+    pen.lineWidth = packet === this.packet ? 3.5 : 2;
+    pen.beginPath();
+    pen.roundRect(x - half, y - tall, half * 2, tall * 2, held ? 10 : 4);
+    pen.fill();
+    if (flags & IGNORED && !held) pen.setLineDash([4, 3]);
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.fillStyle = this.colours[family];
+    pen.fillText(text, x, y + 4.5);
+    if (!small && !held && alone && legs.ttl[leg]) {
+      const line = `${ownerOf(scene, this.speaker, legs.src[leg])}→${ownerOf(scene, this.speaker, legs.dst[leg])} · TTL ${legs.ttl[leg]}`;
+      this.outlined(line, x, y + 25, this.colours.ink, 500);
+    }
+    this.hits.push([x, y, half, tall, leg]);
+  }
+
+  outlined(text, x, y, colour, weight = 650) {
+    const { pen } = this;
+    pen.font = `${weight} ${TEXT}px ${FONT}`;
+    pen.textAlign = "center";
+    pen.lineJoin = "round";
+    pen.lineWidth = 4;
+    pen.strokeStyle = this.colours.card;
+    pen.strokeText(text, x, y);
+    pen.fillStyle = colour;
+    pen.fillText(text, x, y);
+  }
+
+  // How a frame ended where it came to: a sign and a word, and only then a colour.
+  mark(leg, x, y, spelled) {
+    const flags = this.scene.legs.flags[leg];
+    const fate = FATES.find(([bit]) => flags & bit);
+    if (!fate) return;
+    const [bit, word, sign] = fate;
+    const colour = bit & (VANISHED | ENDED) ? this.colours.bad : bit & IGNORED ? this.colours.muted : this.colours.ok;
+    this.outlined(spelled ? `${sign} ${this.speaker.word(word)}` : sign, x, y - 15, colour);
+  }
+
+  // Many copies: those that are of use as cards, the others as hollow squares; one path each.
+  swarm(members, part) {
+    const { pen, scene } = this, gone = this.progress(part);
+    const lines = new Path2D(), hollow = new Path2D(), full = [];
+    for (const leg of members) {
+      const cable = this.cable(leg);
+      if (!cable) continue;
+      const [a, b] = bezier(cable[0], cable[1], 0), [x, y] = bezier(cable[0], cable[1], gone);
+      lines.moveTo(a, b);
+      lines.lineTo(x, y);
+      if (scene.legs.flags[leg] & IGNORED) {
+        hollow.rect(x - 5, y - 5, 10, 10);
+        this.hits.push([x, y, 5, 5, leg]);
+      } else full.push([leg, x, y]);
+    }
+    pen.strokeStyle = this.colour(members[0]);
+    pen.globalAlpha = 0.35;
+    pen.lineWidth = 1;
+    pen.stroke(lines);
+    pen.globalAlpha = 1;
+    pen.fillStyle = this.colours.card;
+    pen.fill(hollow);
+    pen.lineWidth = 1.8;
+    pen.stroke(hollow);
+    for (const [leg, x, y] of full) {
+      this.card(leg, x, y, { small: true });
+      if (part >= FLIGHT || this.still.matches) this.mark(leg, x, y, true);
+    }
+  }
+
+  // A switch asks its controller, or is answered.
+  question(moment, part) {
+    const { pen, scene } = this, leg = scene.legAt(moment), node = scene.nodeAt(scene.legs.head[leg]);
+    if (!this.plan.controller || node < 0) return;
+    const box = this.box(node), [cx, cy] = this.plan.controller;
+    const up = scene.kind[moment] === ASK;
+    const low = [box.x, box.y - box.height / 2], high = [cx, cy + 21];
+    const [from, to] = up ? [low, high] : [high, low];
+    const gone = this.progress(part);
+    const x = from[0] + (to[0] - from[0]) * gone, y = from[1] + (to[1] - from[1]) * gone;
+    pen.strokeStyle = this.colours.warn;
+    pen.lineWidth = 2.5;
+    pen.setLineDash([2, 5]);
+    pen.beginPath();
+    pen.moveTo(...from);
+    pen.lineTo(x, y);
+    pen.stroke();
+    pen.setLineDash([]);
+    this.card(leg, x, y, { held: true });
+    this.outlined(up ? "?" : "!", x + 34, y + 5, this.colours.warn);
+  }
+
+  // Too fast for single frames: how many each cable carried within a quarter of a second of play.
+  sums(moment) {
+    const { pen, scene } = this, sums = new Map();
+    const from = scene.starts[Math.max(0, moment - Math.ceil(this.speed / 4))];
+    for (let at = from; at < scene.starts[Math.max(0, moment + 1)]; at++) {
+      const leg = scene.members[at], key = scene.legs.tail[leg] * 65536 + scene.legs.head[leg];
+      sums.set(key, (sums.get(key) ?? 0) + 1);
+    }
+    pen.fillStyle = this.colours.tcp;
+    for (const [key, frames] of sums) {
+      const cable = this.curves.get(key);
+      if (!cable) continue;
+      const [a, b] = bezier(cable[0], cable[1], 0.5), [c, d] = bezier(cable[0], cable[1], 0.56);
+      const size = Math.min(20, 5 + Math.sqrt(frames) * 1.6);
+      pen.save();
+      pen.translate(a, b);
+      pen.rotate(Math.atan2(d - b, c - a));
+      pen.beginPath();
+      pen.moveTo(size, 0);
+      pen.lineTo(-size, -size * 0.7);
+      pen.lineTo(-size, size * 0.7);
+      pen.fill();
+      pen.restore();
+    }
+  }
+
+  // Where a map is larger than its place: bring what happens into sight.
+  follow(moment) {
+    if (!this.overflows || moment < 0) return;
+    const leg = this.scene.legAt(moment), cable = this.cable(leg);
+    if (!cable) return;
+    const [x, y] = bezier(cable[0], cable[1], 0.5), { k } = this.view;
+    const px = x * k + this.view.x, py = y * k + this.view.y;
+    const width = this.element.clientWidth, height = this.element.clientHeight;
+    if (px < 80 || py < 60 || px > width - 80 || py > height - 60) {
+      this.view = { k, x: width / 2 - x * k, y: height / 2 - y * k };
+      this.place();
+    }
+  }
+}
