@@ -28,7 +28,7 @@ packages=(
 # the home in topologies/internet.py.
 test_packages=(tshark bind9-dnsutils bind9-utils iptables dnsmasq-base udhcpc)
 # Left out with a note where the distribution has no such package (Ubuntu has a snap instead).
-optional_test_packages=(chromium)
+optional_test_packages=(chromium fonts-wqy-zenhei)
 
 usage() {
     cat <<'END'

@@ -31,7 +31,7 @@ from hoplab.report.markup import Markup, tag
 from hoplab.report.page import Overlay, page
 from hoplab.runs import Run
 from hoplab.sentences import term
-from hoplab.web.scene import inside, scene
+from hoplab.web.scene import inside, scenes
 
 MOST_CAPTURE = 4 << 20  # bytes of a compressed capture that is put into the page
 NAMES = {"en": "English", "zh": "中文"}
@@ -42,16 +42,14 @@ _EXPORTED = re.compile(r"^export (?:const|class|function) (\w+(?: = [^,;]+, \w+ 
 
 
 def player(kept: Sequence[Run], tr: Language) -> str:
-    """The whole file for one run; two are compared side by side by the page for print alone."""
-    if len(kept) != 1:
-        return page(kept, tr)
-    return page(kept, tr, overlay=overlay(kept[0], tr))
+    """The whole file, for one run or for two under one clock."""
+    return page(kept, tr, overlay=overlay(kept, tr))
 
 
-def overlay(run: Run, tr: Language) -> Overlay:
-    """What is laid over the page of a run."""
+def overlay(kept: Sequence[Run], tr: Language) -> Overlay:
+    """What is laid over the page of runs. The capture of the first is in it, if it is small."""
     spoken = [language(code) for code in languages()]
-    capture = run.folder / runs.CAPTURE
+    capture = kept[0].folder / runs.CAPTURE
     packed = _packed(capture)
     markup = Markup(
         "".join(
@@ -66,8 +64,8 @@ def overlay(run: Run, tr: Language) -> Overlay:
                     ),
                 ),
                 _data("player-style", "application/json", json.dumps(asset("player.css"))),
-                _data("scene", "text/plain", squeeze(scene(run, spoken))),
-                _data("inside", "text/plain", squeeze(inside(run, spoken))),
+                _data("scene", "text/plain", squeeze(scenes(kept, spoken))),
+                _data("inside", "text/plain", squeeze([inside(run, spoken) for run in kept])),
                 _data("capture", "text/plain", packed) if packed else "",
             )
         )
@@ -80,7 +78,7 @@ def _data(name: str, kind: str, text: str) -> Markup:
     return tag("script", Markup(text.replace("<", "\\u003c")), type=kind, id=name)
 
 
-def squeeze(data: dict[str, Any]) -> str:
+def squeeze(data: list[dict[str, Any]]) -> str:
     """Data as JSON, compressed, in base64."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()

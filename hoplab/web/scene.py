@@ -24,6 +24,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hoplab.report import numbers
 from hoplab.report.fields import fields
 from hoplab.report.frames import data_of
 from hoplab.report.language import Language
@@ -50,10 +51,41 @@ MOST_FIELDS = 400  # packets whose fields and bytes are in the page
 MOST_BYTES = 1600  # of a frame
 
 
-def scene(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
-    """The scene of a run, ready for `json.dumps`."""
+def scenes(kept: Sequence[Run], languages: Sequence[Language]) -> list[dict[str, Any]]:
+    """The scenes of one run or of two, ready for `json.dumps`. Of two each has the name that it is
+    called by, and what the two cost, in numbers."""
+    if len(kept) != 2:
+        return [scene(run, languages) for run in kept]
+    called = numbers.names([run.story for run in kept], [run.folder.name for run in kept])
+    made = []
+    for run, name in zip(kept, called, strict=True):
+        texts = Texts(languages, frozenset(run.wiring.nodes))
+        each = scene(run, languages, texts)
+        each |= {"called": name, "comparison": _comparison(kept, called, texts)}
+        made.append(each)
+    return made
+
+
+def _comparison(kept: Sequence[Run], called: Sequence[str], texts: Texts) -> dict[str, Any]:
+    first, second = (run.story.summary for run in kept)
+    costs, differences = numbers.sentences(kept, called)
+    average = numbers.sentence(first, second, called)
+    not_alike = [numbers.not_alike(text) for text in differences]
+    rows = [[texts(name), *rates] for name, *rates in numbers.throughputs(first, second)]
+    rows += [
+        [texts(name), *(f"{count:,}" for count in counts)]
+        for name, *counts in numbers.totals(first, second)
+    ]
+    every = [*([average] if average else []), *costs, *not_alike]
+    return {"sentences": [texts(text) for text in every], "rows": rows}
+
+
+def scene(
+    run: Run, languages: Sequence[Language], texts: Texts | None = None
+) -> dict[str, Any]:
+    """The scene of a run. texts: takes its sentences, where somebody has others for its table."""
     wiring, story = run.wiring, run.story
-    texts = Texts(languages, frozenset(wiring.nodes))
+    texts = texts or Texts(languages, frozenset(wiring.nodes))
     asks = list(_asks(run, texts))
     maps = [
         draw_map(wiring, story.setting.host, level, controller=bool(asks))
@@ -169,6 +201,7 @@ def _trips(trips: Sequence[Trip], place: dict[str, int], texts: Texts) -> dict[s
         "first": first,
         "kind": [trip.kind for trip in trips],
         "family": [family(trip) for trip in trips],
+        "layers": [_layers(trip) for trip in trips],
         "title": [texts(trip.title) for trip in trips],
         "step": [trip.step for trip in trips],
         "sender": [place.get(trip.sender, -1) for trip in trips],
@@ -192,6 +225,16 @@ def _trips(trips: Sequence[Trip], place: dict[str, int], texts: Texts) -> dict[s
         ],
         "more": [trip.frames - len(trip.legs) for trip in trips],
     }  # fmt: skip
+
+
+def _layers(trip: Trip) -> str:
+    """The protocols in a packet, from the outside in, as words of the filter."""
+    packet = trip.packet
+    layers = {
+        "arp": packet.arp, "ip": packet.ip, "icmp": packet.icmp, "udp": packet.udp,
+        "tcp": packet.tcp,
+    }  # fmt: skip
+    return " ".join(name for name, layer in layers.items() if layer is not None)
 
 
 def _asks(run: Run, texts: Texts) -> Iterable[list[Any]]:

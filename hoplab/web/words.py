@@ -67,6 +67,8 @@ WORDS: dict[str, Sentence] = {
     # the panels
     "map": term("Map of the network"),
     "story": term("Story"),
+    "comparison": term("Side by side"),
+    "cable_bytes": term("Bytes on every cable"),
     "packets": term("Packets"),
     "sequence": term("Sequence"),
     "frame": term("Frame"),

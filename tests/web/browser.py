@@ -1,31 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A headless Chromium on a pair of pipes: open a page, look at it, ask it, and hear it complain.
-
-The protocol (DevTools, `--remote-debugging-pipe`) is JSON with a NUL behind each message: commands
-go to the browser's descriptor 3, answers and events come from its descriptor 4.
+"""A headless Chromium, the distribution's own, driven by Playwright: open a page, look at it, ask
+it, and hear it complain.
 
 >>> with Browser(folder) as browser:
 ...     page = browser.open("file:///tmp/report.html")
 ...     page.run("document.title"), page.complaints, page.requests
+
+`page.shown` is Playwright's own page, for what is not here.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import select
 import shutil
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import BrowserContext, CDPSession, sync_playwright
+from playwright.sync_api import Page as Shown
+
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--remote-debugging-pipe", "--font-render-hinting=none",
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+    "--font-render-hinting=none",
 )  # fmt: skip
 PATIENCE_S = 60.0
 
@@ -41,80 +38,43 @@ class Browser:
     def __init__(self, folder: Path) -> None:
         program = chromium()
         assert program is not None, "ask chromium() first"
-        ours_out, theirs_in = os.pipe()[::-1]
-        theirs_out, ours_in = os.pipe()[::-1]
-        # The shell gives the pipes the numbers that the browser expects.
-        script = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        self.process = subprocess.Popen(
-            ["bash", "-c", script, "browser", program, *FLAGS, f"--user-data-dir={folder}"],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(
+            executable_path=program,
+            args=list(FLAGS),
+            downloads_path=folder,
+            timeout=PATIENCE_S * 1000,
         )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self._in, self._out = ours_in, ours_out
-        self._buffer = b""
-        self._number = 0
-        self.hear: Callable[[dict[str, Any]], None] = lambda event: None
 
     def __enter__(self) -> Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._out)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._in)
-
-    def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
-        """A command and its answer; events that come in between go to `hear`."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        if session:
-            message["sessionId"] = session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while True:
-            found = self.receive()
-            if found.get("id") == self._number:
-                assert "error" not in found, (method, found["error"])
-                answer: dict[str, Any] = found["result"]
-                return answer
-            self.hear(found)
-
-    def receive(self) -> dict[str, Any]:
-        """The next message of the browser."""
-        deadline = time.monotonic() + PATIENCE_S
-        while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._in], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"the browser has been silent for {PATIENCE_S:g} s"
-            more = os.read(self._in, 1 << 20)
-            assert more, "the browser has died"
-            self._buffer += more
-        raw, _, self._buffer = self._buffer.partition(b"\0")
-        message: dict[str, Any] = json.loads(raw)
-        return message
+        self._browser.close()
+        self._playwright.stop()
 
     def open(
-        self, url: str, width: int = 1280, height: int = 900, dark: bool = False, media: str = ""
+        self,
+        url: str,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        media: str = "",
+        **options: Any,
     ) -> Page:
-        """A page, loaded. `media` "print" shows it as it would be on paper."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session)
-        self.hear = page.take
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            page.call(f"{domain}.enable")
-        page.size(width, height)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        page.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        page.call("Page.navigate", url=url)
-        while not page.loaded:
-            page.take(self.receive())
+        """A page in a context of its own, loaded. `media` "print" shows it as it would be on
+        paper; options: more of Playwright's for the context."""
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            **options,
+        )
+        context.set_default_timeout(PATIENCE_S * 1000)
+        page = Page(context)
+        page.shown.goto(url)
+        if media:
+            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+            page.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         return page
 
 
@@ -122,64 +82,58 @@ class Page:
     """A loaded page. complaints: errors and warnings of its console. requests: every URL that it
     asked for, itself included."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
-        self.browser, self.session = browser, session
+    def __init__(self, context: BrowserContext) -> None:
+        self.shown: Shown = context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
-        self.loaded = False
+        self.shown.on("request", lambda request: self.requests.append(request.url))
+        self.shown.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.shown.on("console", self._console)
+        self._session: CDPSession = context.new_cdp_session(self.shown)
 
-    def take(self, event: dict[str, Any]) -> None:
-        """What the browser tells unasked."""
-        method, data = event.get("method", ""), event.get("params", {})
-        if event.get("sessionId") != self.session:
-            return
-        if method == "Page.loadEventFired":
-            self.loaded = True
-        elif method == "Network.requestWillBeSent":
-            self.requests.append(data["request"]["url"])
-        elif method == "Runtime.exceptionThrown":
-            self.complaints.append(json.dumps(data["exceptionDetails"]))
-        elif method == "Runtime.consoleAPICalled" and data["type"] in ("error", "warning"):
-            self.complaints.append(json.dumps(data["args"]))
-        elif method == "Log.entryAdded" and data["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(data["entry"]["text"])
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command for this page."""
-        return self.browser.call(method, self.session, **parameters)
+        """A command of the DevTools protocol for this page."""
+        answer: dict[str, Any] = self._session.send(method, parameters)
+        return answer
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of an expression in the page; a policy against eval does not concern it."""
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def until(self, script: str, what: str) -> Any:
+        """The first value of an expression that is true; `what` names what is waited for."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (value := self.run(script)):
+            assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {what}"
+            self.shown.wait_for_timeout(20)
+        return value
+
     def press(self, key: str) -> None:
-        """A key, down and up."""
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key)
+        """A key, down and up; 'Shift+ArrowRight' for two."""
+        self.shown.keyboard.press(key)
 
     def size(self, width: int, height: int) -> None:
         """The window's size in pixels."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
+        self.shown.set_viewport_size({"width": width, "height": height})
 
-    def picture(self, path: Path, whole: bool = True) -> None:
+    def picture(self, path: Path, whole: bool = True) -> bytes:
         """A PNG of the whole page or of the window."""
-        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(answer["data"]))
+        return self.shown.screenshot(path=path, full_page=whole)
 
-    def part(self, path: Path, x: int, y: int, width: int, height: int, scale: float = 1) -> None:
-        """A PNG of a part of the page."""
-        clip = {"x": x, "y": y, "width": width, "height": height, "scale": scale}
-        answer = self.call(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip
-        )
-        path.write_bytes(base64.b64decode(answer["data"]))
-
-    def paper(self, path: Path) -> None:
-        """A PDF, as the page would be printed."""
-        answer = self.call("Page.printToPDF", preferCSSPageSize=False)
-        path.write_bytes(base64.b64decode(answer["data"]))
+    def axe(self, program: str) -> list[str]:
+        """What axe-core finds against WCAG 2.2 AA: a line for each rule and element."""
+        self.run(program)
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        told = self.run(f"axe.run({{runOnly: {json.dumps(tags)}}}).then((out) => out.violations)")
+        return [
+            f"{rule['impact']}: {rule['id']}: {node['target']}"
+            for rule in told for node in rule["nodes"]
+        ]  # fmt: skip

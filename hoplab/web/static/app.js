@@ -10,6 +10,7 @@ import { PacketList } from "./list.js";
 import { Detail } from "./detail.js";
 import { Sequence } from "./sequence.js";
 import { FilterError, compile } from "./filter.js";
+import { Timeline } from "./timeline.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 64, 256, 2048];
 const MOST_IN_STEP = 40; // packets named below a step; the list has them all
@@ -22,24 +23,34 @@ const store = {
 };
 
 class Player {
-  constructor(root, raw, options) {
+  constructor(root, raws, options) {
     Object.assign(this, { root, options });
-    this.scene = decode(raw);
-    this.clock = new Clock(this.scene.moments);
-    this.language = Math.max(0, raw.languages.indexOf(options.language));
+    this.scenes = raws.map(decode);
+    this.side = 0; // of two runs, the one that story, packets and frame are of
+    this.timeline = new Timeline(this.scenes);
+    this.clock = new Clock(this.timeline.length);
+    this.language = Math.max(0, raws[0].languages.indexOf(options.language));
     this.leg = -1;
     this.following = -1;
     this.tab = "story";
-    this.inside = null;
+    this.insides = null;
     this.filterText = "";
-    this.steps = this.bands();
     this.clock.hear(() => this.show());
     options.document.addEventListener("keydown", (event) => this.key(event));
     addEventListener("hashchange", () => this.go(location.hash));
     this.drawn = {};
     this.build();
-    if (!this.go(location.hash)) this.clock.set(Math.min(1, this.scene.moments));
+    if (!this.go(location.hash)) this.clock.set(Math.min(1, this.clock.end));
   }
+
+  get scene() { return this.scenes[this.side]; }
+
+  get map() { return this.maps[this.side]; }
+
+  // The moment of the run in question that is shown now, and the clock's time at which one is over.
+  get moment() { return Math.ceil(this.timeline.local(this.side, this.clock.at) - 1e-9) - 1; }
+
+  timeOf(moment) { return this.timeline.place(this.side, moment) + 1; }
 
   // First and last moment of each step of the story.
   bands() {
@@ -50,8 +61,9 @@ class Player {
       if (!band) continue;
       band.packets++;
       for (let leg = scene.trips.first[packet]; leg <= scene.lastLeg[packet]; leg++) {
-        band.first = Math.min(band.first, scene.momentOf[leg]);
-        band.last = Math.max(band.last, scene.momentOf[leg]);
+        const place = this.timeline.place(this.side, scene.momentOf[leg]);
+        band.first = Math.min(band.first, place);
+        band.last = Math.max(band.last, place);
       }
     }
     return bands;
@@ -61,23 +73,26 @@ class Player {
 
   build() {
     const { scene, clock } = this;
+    this.steps = this.bands();
     const say = (this.speaker = new Speaker(scene, this.language));
     const word = (key, values) => say.word(key, values);
     this.options.host.lang = word("tag") === "zh" ? "zh-CN" : word("tag");
     const select = (kind, value) => this.select(kind, value);
-    this.map = new NetworkMap(scene, say, { store, select });
+    this.maps = this.scenes.map((each, side) => new NetworkMap(each, new Speaker(each, this.language), {
+      store, select: (kind, value) => { this.turnTo(side); this.select(kind, value); },
+    }));
     this.list = new PacketList(scene.packets, (packet) => this.row(packet), (packet) => this.choosePacket(packet), word("packets"));
     this.sequence = new Sequence(scene, say, select);
     this.detail = new Detail(scene, say, {
       select, copy: (text, button) => this.copy(text, button), download: this.options.download, captureName: this.options.captureName,
     });
-    this.detail.inside = this.inside;
+    this.detail.inside = this.insides?.[this.side] ?? null;
     const button = (name, label, keys, act) => h("button", { type: "button", "aria-label": label, title: `${label} (${keys})`, "aria-keyshortcuts": keys, onclick: act }, icon(name));
     this.playButton = button("play", word("play"), "Space", () => this.toggle());
     this.speed = h("select", { "aria-label": word("speed"), onchange: () => this.setSpeed(+this.speed.value) },
       SPEEDS.map((speed) => h("option", { value: speed, selected: speed === clock.speed }, `${speed}×`)));
     this.where = h("span", { class: "where" });
-    this.scrub = h("input", { type: "range", min: 0, max: scene.moments, step: 1, value: 0, "aria-label": word("scrub"),
+    this.scrub = h("input", { type: "range", min: 0, max: clock.end, step: 1, value: 0, "aria-label": word("scrub"),
       oninput: () => { clock.pause(); clock.set(+this.scrub.value); } });
     this.followButton = h("button", { type: "button", class: "follow", "aria-keyshortcuts": "f", "aria-pressed": "false", onclick: () => this.follow() }, word("follow"));
     this.caption = h("p", { class: "caption" });
@@ -86,29 +101,46 @@ class Player {
     this.filterSays = h("span", { class: "says", role: "status" });
     const transport = h("div", { class: "transport", role: "toolbar", "aria-label": word("play") },
       button("start", word("start"), "Home", () => this.jump(0)), button("back", word("back"), "ArrowLeft", () => this.step(-1)), this.playButton,
-      button("forth", word("forth"), "ArrowRight", () => this.step(1)), button("end", word("end"), "End", () => this.jump(scene.moments)),
+      button("forth", word("forth"), "ArrowRight", () => this.step(1)), button("end", word("end"), "End", () => this.jump(clock.end)),
       this.speed, this.where, this.followButton);
     const zooms = h("div", { class: "zooms", role: "toolbar", "aria-label": word("map") },
-      h("button", { type: "button", title: word("wider"), "aria-label": word("wider"), onclick: () => this.map.zoom(1.25) }, "+"),
-      h("button", { type: "button", title: word("smaller"), "aria-label": word("smaller"), onclick: () => this.map.zoom(0.8) }, "\u2212"),
-      h("button", { type: "button", onclick: () => this.map.fit() }, word("fit")),
+      h("button", { type: "button", title: word("wider"), "aria-label": word("wider"), onclick: () => this.maps.forEach((map) => map.zoom(1.25)) }, "+"),
+      h("button", { type: "button", title: word("smaller"), "aria-label": word("smaller"), onclick: () => this.maps.forEach((map) => map.zoom(0.8)) }, "\u2212"),
+      h("button", { type: "button", onclick: () => this.maps.forEach((map) => map.fit()) }, word("fit")),
       h("button", { type: "button", onclick: () => this.fullScreen() }, word("whole_screen")));
     const bands = this.steps.filter((band) => band.last >= 0).map((band) => {
       const made = h("button", { type: "button", class: "band", tabindex: "-1", title: say.text(band.heading), onclick: () => this.playStep(band) }, band.number ? String(band.number) : "·");
-      made.style.left = `${(100 * band.first) / scene.moments}%`;
+      made.style.left = `${(100 * band.first) / clock.end}%`;
       return made;
     });
     this.root.replaceChildren(
       h("a", { class: "skip", href: "#", onclick: (event) => { event.preventDefault(); this.playButton.focus(); } }, word("skip")),
       this.header(),
       h("main", { class: "stage" },
-        h("div", { class: "left" }, h("div", { class: "mapbox" }, this.map.element, zooms), this.caption, this.live, transport,
+        h("div", { class: "left" }, h("div", { class: "mapbox" }, this.mapAreas(), zooms), this.caption, this.live, transport,
           h("div", { class: "scrub" }, this.scrub, h("div", { class: "bands", "aria-hidden": "true" }, bands))),
         h("div", { class: "right" }, this.tabs(), this.detail.element)),
       this.help());
     this.applyFilter();
     this.showTab(this.tab);
     this.drawn = {};
+  }
+
+  // One map, or two under one clock, each with the name of its run.
+  mapAreas() {
+    if (this.maps.length === 1) return this.maps[0].element;
+    return this.maps.map((map, side) => h("div", { class: "half" },
+      h("button", { type: "button", class: "side", "aria-pressed": String(side === this.side), onclick: () => this.turnTo(side) }, this.scenes[side].called), map.element));
+  }
+
+  // Story, packets and frame of the other run.
+  turnTo(side) {
+    if (side === this.side) return;
+    this.side = side;
+    this.leg = -1;
+    if (this.following >= 0) this.follow();
+    this.build();
+    this.clock.notify();
   }
 
   header() {
@@ -135,8 +167,9 @@ class Player {
   }
 
   tabs() {
-    const names = ["story", "packets", "sequence"];
+    const names = this.scene.comparison ? ["comparison", "story", "packets", "sequence"] : ["story", "packets", "sequence"];
     this.panels = {
+      ...(this.scene.comparison ? { comparison: h("section", { class: "panel story", id: "panel-comparison", role: "tabpanel", "aria-labelledby": "tab-comparison", tabindex: "0" }, this.comparison()) } : {}),
       story: h("section", { class: "panel story", id: "panel-story", role: "tabpanel", "aria-labelledby": "tab-story", tabindex: "0" }, this.story()),
       packets: h("section", { class: "panel", id: "panel-packets", role: "tabpanel", "aria-labelledby": "tab-packets" }, h("div", { class: "filter" }, this.filter, this.filterSays), this.list.element),
       sequence: h("section", { class: "panel", id: "panel-sequence", role: "tabpanel", "aria-labelledby": "tab-sequence" }, this.sequence.element),
@@ -164,6 +197,25 @@ class Player {
     });
     this.list.paint();
     if (name === "sequence") this.showSequence();
+  }
+
+  // What the two runs cost, in numbers, and what each cable carried in both.
+  comparison() {
+    const { scene, speaker: say } = this, { sentences, rows } = scene.comparison;
+    const cells = ([name, ...values]) => h("tr", {}, h("th", { scope: "row" }, say.text(name)), values.map((value) => h("td", { class: "figure" }, value)));
+    const head = h("tr", {}, h("td", {}), this.scenes.map((each) => h("th", { scope: "col" }, each.called)));
+    const cables = new Map();
+    this.scenes.forEach((each, side) => each.counts.forEach(([a, b, , , forth, back]) => {
+      const key = `${a} ─ ${b}`;
+      cables.set(key, [...(cables.get(key) ?? []), [side, forth + back]]);
+    }));
+    const bytes = [...cables].map(([name, sides]) => cells([name, ...[0, 1].map((side) => (sides.find(([at]) => at === side)?.[1] ?? 0).toLocaleString("en"))]));
+    return [
+      sentences.map((sentence) => h("p", {}, say.text(sentence))),
+      h("table", { class: "plain" }, h("thead", {}, head), h("tbody", {}, rows.map(cells))),
+      h("h2", {}, say.word("cable_bytes")),
+      h("table", { class: "plain" }, h("thead", {}, head.cloneNode(true)), h("tbody", {}, bytes)),
+    ];
   }
 
   story() {
@@ -247,7 +299,7 @@ class Player {
     if (this.following < 0) this.clock.only = null;
     else {
       const moments = new Set();
-      for (let moment = 0; moment < this.scene.moments; moment++) if (this.scene.packetAt(moment) === packet) moments.add(moment);
+      for (let moment = 0; moment < this.scene.moments; moment++) if (this.scene.packetAt(moment) === packet) moments.add(this.timeline.place(this.side, moment));
       this.clock.only = [...moments];
       this.jump(this.clock.only[0] + 1);
     }
@@ -258,9 +310,11 @@ class Player {
   // ---- what is shown at this time
 
   show() {
-    const { clock, scene, map } = this, moment = clock.moment;
-    map.speed = clock.playing ? clock.speed : 0;
-    map.draw(clock.at);
+    const { clock, scene } = this, { moment } = this;
+    this.maps.forEach((map, side) => {
+      map.speed = clock.playing ? clock.speed : 0;
+      map.draw(this.timeline.local(side, clock.at));
+    });
     if (this.drawn.playing !== clock.playing) {
       this.drawn.playing = clock.playing;
       const word = this.speaker.word(clock.playing ? "pause" : "play");
@@ -272,16 +326,16 @@ class Player {
       this.drawn.scrubbed = now;
       this.scrub.value = Math.round(clock.at);
     }
-    if (this.drawn.moment === moment && this.drawn.settled === !clock.playing) return;
+    if (this.drawn.place === clock.moment && this.drawn.settled === !clock.playing) return;
     const slow = !clock.playing || clock.speed <= 8;
     if (!slow && now - (this.drawn.told ?? 0) < 250) return;
     this.drawn.told = now;
-    this.drawn.moment = moment;
+    this.drawn.place = clock.moment;
     this.drawn.settled = !clock.playing;
     this.tell(moment);
     const leg = scene.legAt(moment);
     if (leg >= 0 && (this.leg < 0 || scene.momentOf[this.leg] !== moment || scene.legAt(moment) === leg)) this.choose(this.chosenLeg(moment, leg));
-    map.follow(moment);
+    this.maps.forEach((map, side) => map.follow(Math.ceil(this.timeline.local(side, clock.at) - 1e-9) - 1));
     const step = scene.packetAt(moment) < 0 ? -1 : scene.trips.step[scene.packetAt(moment)];
     this.stepViews.forEach((view, at) => view.classList.toggle("now", at === step));
     if (this.tab === "sequence") this.showSequence();
@@ -295,22 +349,33 @@ class Player {
 
   tell(moment) {
     const { scene, clock } = this;
-    const line = caption(scene, this.speaker, moment);
+    const line = this.line();
     this.caption.textContent = line;
     const ms = moment >= 0 ? (scene.time[moment] * scene.tick_ns) / 1e6 : 0;
     const gap = moment > 0 ? ((scene.time[moment] - scene.time[moment - 1]) * scene.tick_ns) / 1e3 : 0;
     this.where.textContent = [
-      this.speaker.word("moment", { k: moment + 1, n: scene.moments }),
+      this.speaker.word("moment", { k: clock.moment + 1, n: clock.end }),
       this.speaker.word("time", { ms: ms.toFixed(3), us: gap < 10 ? gap.toFixed(1) : Math.round(gap).toLocaleString("en") }),
     ].join(" · ");
     this.scrub.setAttribute("aria-valuetext", `${this.where.textContent}: ${line}`);
     if (!clock.playing || clock.speed <= SPOKEN_UP_TO) this.live.textContent = line;
   }
 
+  // The sentence of this moment; of two runs that of each in which something happens.
+  line() {
+    const { clock } = this;
+    if (this.scenes.length === 1) return caption(this.scene, this.speaker, this.moment);
+    return this.scenes.map((scene, side) => {
+      if (!this.timeline.moves(side, clock.moment)) return "";
+      const moment = Math.ceil(this.timeline.local(side, clock.at) - 1e-9) - 1;
+      return `${scene.called}: ${caption(scene, this.maps[side].speaker, moment)}`;
+    }).filter(Boolean).join("\n");
+  }
+
   showSequence() {
-    const packet = this.scene.packetAt(this.clock.moment);
+    const packet = this.scene.packetAt(this.moment);
     this.sequence.show(packet < 0 ? (this.scene.steps.length ? 0 : null) : this.scene.trips.step[packet]);
-    this.sequence.mark(this.scene.membersOf(this.clock.moment));
+    this.sequence.mark(this.scene.membersOf(this.moment));
   }
 
   // ---- one selection
@@ -337,7 +402,7 @@ class Player {
   choosePacket(packet) {
     const leg = this.scene.trips.first[packet];
     this.leg = leg;
-    this.jump(this.scene.momentOf[leg] + 1);
+    this.jump(this.timeOf(this.scene.momentOf[leg]));
     this.choose(leg);
   }
 
@@ -346,9 +411,9 @@ class Player {
     if (kind === "leg") {
       this.clock.pause();
       this.leg = value;
-      if (scene.momentOf[value] !== this.clock.moment) this.clock.set(scene.momentOf[value] + 1);
+      if (scene.momentOf[value] !== this.moment) this.clock.set(this.timeOf(scene.momentOf[value]));
       this.choose(value);
-      this.remember(this.clock.moment);
+      this.remember(this.moment);
     } else if (kind === "packet") {
       const packet = scene.packetOf.get(Number(value));
       if (packet !== undefined) this.choosePacket(packet);
@@ -370,7 +435,7 @@ class Player {
     const { scene } = this;
     const moment = /^#m(\d+)$/.exec(hash);
     if (moment) {
-      this.jump(Math.min(scene.moments, Number(moment[1])));
+      this.jump(Math.min(this.clock.end, Number(moment[1])));
       return true;
     }
     const place = /^#(\d+)(?:@(.+))?$/.exec(decodeURIComponent(hash));
@@ -384,7 +449,7 @@ class Player {
     }
     if (leg < 0) leg = scene.trips.first[packet];
     this.leg = leg;
-    this.jump(scene.momentOf[leg] + 1);
+    this.jump(this.timeOf(scene.momentOf[leg]));
     this.choose(leg);
     return true;
   }
@@ -428,12 +493,12 @@ class Player {
   theme() {
     this.options.turn();
     this.themeButton.textContent = this.speaker.word(this.options.dark() ? "light" : "dark");
-    this.map.paint();
-    this.map.draw(this.clock.at);
+    for (const map of this.maps) map.paint();
+    this.clock.notify();
   }
 
   fullScreen() {
-    const element = this.map.element.parentElement;
+    const element = this.map.element.closest(".mapbox");
     if (this.options.document.fullscreenElement) this.options.document.exitFullscreen();
     else element.requestFullscreen?.();
   }
@@ -464,7 +529,7 @@ class Player {
       ArrowLeft: () => (event.shiftKey ? this.stepPacket(-1) : this.step(-1)),
       "[": () => this.stepLesson(-1), "]": () => this.stepLesson(1),
       "+": () => this.faster(1), "=": () => this.faster(1), "-": () => this.faster(-1),
-      Home: () => this.jump(0), End: () => this.jump(this.scene.moments),
+      Home: () => this.jump(0), End: () => this.jump(this.clock.end),
       f: () => this.follow(), d: () => this.theme(), "?": () => this.helpBox.showModal(),
       l: () => this.speak((this.language + 1) % this.scene.languages.length),
       "/": () => { this.showTab("packets"); this.filter.focus(); },
@@ -490,7 +555,7 @@ async function start() {
   const host = document.getElementById("player"), page = document.documentElement;
   page.classList.add("playing");
   const held = Object.fromEntries(["player-style", "scene", "inside", "capture"].map((id) => [id, document.getElementById(id)?.textContent]));
-  const raw = json(await unpack(held.scene));
+  const raws = json(await unpack(held.scene));
   const shadow = host.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(JSON.parse(held["player-style"]));
@@ -510,11 +575,11 @@ async function start() {
     host.hidden = true;
     page.classList.remove("playing");
     bring();
-    const back = h("button", { type: "button", class: "to-player", onclick: () => { back.remove(); host.hidden = false; page.classList.add("playing"); keepAside(); player.map.fit(); } }, player.speaker.word("back_to_player"));
+    const back = h("button", { type: "button", class: "to-player", onclick: () => { back.remove(); host.hidden = false; page.classList.add("playing"); keepAside(); for (const map of player.maps) map.fit(); } }, player.speaker.word("back_to_player"));
     document.body.prepend(back);
     back.focus();
   };
-  const player = new Player(root, raw, {
+  const player = new Player(root, raws, {
     host, document, dark, print,
     turn: () => { page.dataset.theme = dark() ? "light" : "dark"; },
     language: host.lang, languageNames: JSON.parse(host.dataset.languages),
@@ -528,7 +593,8 @@ async function start() {
   }
   window.hoplab = player;
   requestAnimationFrame(async () => {
-    player.inside = player.detail.inside = json(await unpack(held.inside));
+    player.insides = json(await unpack(held.inside));
+    player.detail.inside = player.insides[player.side];
     player.detail.show(player.leg);
     player.ready = true;
   });

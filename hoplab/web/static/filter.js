@@ -98,7 +98,7 @@ function describe(scene, titleOf) {
   };
 }
 
-const words = (about, packet) => new Set([about.trips.family[packet], ...about.trips.kind[packet].split("-")]);
+const words = (about, packet) => new Set([about.trips.family[packet], ...about.trips.kind[packet].split("-"), ...about.trips.layers[packet].split(" ")]);
 
 const end = (side, column) => (about, value) => {
   const node = about.node(value);

@@ -15,6 +15,7 @@ const FONT = 'system-ui, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Micros
 const LETTERS = { arp: "ARP", dns: "DNS", tcp: "TCP", http: "HTTP", icmp: "ICMP", other: "…" };
 const WIDE = 1600; // of a screen on which text is read from afar
 const TEXT = 13; // units of the map
+const TOOLS = 40; // pixels at the lower edge, for the buttons
 const FATES = [[LOST, "lost", "✗"], [UNSEEN, "unseen", "?"], [CUT, "cut", "…"], [CARD, "card", "○"],
   [SOFTWARE, "software", "○"], [ARRIVED, "got", "✓"], [ENDED, "stopped", "✗"]];
 
@@ -42,8 +43,8 @@ export class NetworkMap {
 
   // The most detailed map whose text can be read here; a small part of it if not even names fit.
   fit() {
-    const width = this.element.clientWidth, height = this.element.clientHeight;
-    if (!width || !height) return;
+    const width = this.element.clientWidth, height = this.element.clientHeight - TOOLS;
+    if (width <= 0 || height <= 0) return;
     const least = (innerWidth >= WIDE ? 14 : 11) / TEXT;
     const scale = (level) => Math.min(width / this.scene.maps[level].width, height / this.scene.maps[level].height, 1.9);
     let level = this.scene.maps.length - 1;
@@ -55,7 +56,7 @@ export class NetworkMap {
     this.overflows = w * k > width + 1 || t * k > height + 1;
     const ratio = Math.min(2, devicePixelRatio || 1);
     this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
+    this.canvas.height = Math.round(this.element.clientHeight * ratio);
     this.ratio = ratio;
     this.moved = this.store.get(`map ${this.scene.topology} ${this.level}`) ?? {};
     this.paint();

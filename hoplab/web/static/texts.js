@@ -54,7 +54,7 @@ export class Speaker {
   // select(kind, value) is called when a reader picks a node, packet, ip or mac.
   nodes(value, select, templates = this.scene.templates) {
     return this.walk(value, templates, (kind, text) =>
-      h("button", { type: "button", class: `pick ${kind}`, onclick: (event) => { event.preventDefault(); select(kind, text); } }, String(text)));
+      h("button", { type: "button", class: `pick pick-${kind}`, onclick: (event) => { event.preventDefault(); select(kind, text); } }, String(text)));
   }
 
   walk(value, templates, pick) {
