@@ -182,6 +182,11 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         help=term("keep capture.pcapng, trace.json and lab.json (default: ./hoplab-DATE-TIME)"),
     )
     parser.add_argument(
+        "--play",
+        action="store_true",
+        help=term("keep the run as --save does, and play it in your browser, moment by moment"),
+    )
+    parser.add_argument(
         "--timeout",
         metavar="S",
         type=seconds,

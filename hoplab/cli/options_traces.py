@@ -26,7 +26,7 @@ def add_visit(verbs: Any) -> None:
         term("fetch a URL and tell what happened on every wire"),
         "hoplab visit\nhoplab visit http://www.itheima.com/courses.html --from pc\n"
         "hoplab visit --controller hub --detail brief\n"
-        "hoplab visit --all\n"
+        "hoplab visit --play\nhoplab visit --all\n"
         "hoplab visit --save my-run && wireshark my-run/capture.pcapng\n"
         "hoplab visit http://no.such.itheima.com/",
         "verbs_trace",
@@ -140,8 +140,8 @@ def add_report(verbs: Any) -> None:
     p = add_verb(
         verbs,
         "report",
-        term("make a page, a picture or Markdown of a kept run; no lab is needed"),
-        "hoplab visit --save my-run && hoplab report my-run\n"
+        term("make a page that plays a kept run, or a picture or Markdown; no lab is needed"),
+        "hoplab visit --save my-run && hoplab report my-run --open\n"
         "hoplab report hub-run switch-run -o compare.html\n"
         "hoplab report my-run --svg -o my-run.svg\nhoplab report my-run --md --lang zh",
         "verbs_report",
@@ -156,7 +156,11 @@ def add_report(verbs: Any) -> None:
         metavar="FILE",
         help=term("where to (default: RUN/report.html; - is stdout)"),
     )
+    p.add_argument("--open", action="store_true", help=term("and open it in your browser"))
     form = p.add_mutually_exclusive_group()
+    form.add_argument(
+        "--print", action="store_true", help=term("only the page for print, without the player")
+    )
     form.add_argument("--svg", action="store_true", help=term("only the pictures, in one SVG file"))
     form.add_argument("--md", action="store_true", help=term("Markdown with Mermaid diagrams"))
     add_json(p)

@@ -175,3 +175,8 @@ def terminal_width() -> int:
 def is_utf8() -> bool:
     """Whether stdout takes arrows and lines."""
     return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
+
+
+def has_display() -> bool:
+    """Whether a browser of this user's can show something here."""
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

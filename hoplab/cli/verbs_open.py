@@ -115,11 +115,11 @@ def _announce(
     print(f"{tr(say('{url} as {host} sees it:', url=url, host=host))}\n\n  {address}\n")
     print(tr(say("or with the proxy {proxy}, such as", proxy=proxy.names.as_proxy)))
     print(f"  curl -x {proxy.names.as_proxy}{trust} {url}\n")
-    if os.environ.get("SSH_CONNECTION") and not _has_display():
+    if os.environ.get("SSH_CONNECTION") and not output.has_display():
         print(tr(term("Is your browser on another machine? There:")))
         print(f"  ssh -N -L {proxy.names.port}:127.0.0.1:{proxy.names.port} this-machine\n")
     print(tr(term("Every frame is captured; Ctrl-C ends it and tells what happened.")), flush=True)
-    if _has_display() and not arguments.no_browser:
+    if output.has_display() and not arguments.no_browser:
         import webbrowser
 
         webbrowser.open(address)
@@ -139,10 +139,6 @@ def _authority(handle: labs.Handle, opened: host_sockets.Gate) -> str | None:
     except (OSError, host_sockets.Refused):
         return None
     return str(path)
-
-
-def _has_display() -> bool:
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 @contextlib.contextmanager

@@ -14,11 +14,14 @@ from hoplab.errors import Exit, LabError, is_full
 from hoplab.report.language import Language, code_from, language
 from hoplab.sentences import say, term
 
-_SUFFIX = {"html": ".html", "svg": ".svg", "markdown": ".md"}
+_SUFFIX = {"html": ".html", "print": ".html", "svg": ".svg", "markdown": ".md"}
 
 
 def report(arguments: argparse.Namespace) -> int:
-    form = "svg" if arguments.svg else "markdown" if arguments.md else "html"
+    form = (
+        "svg" if arguments.svg else "markdown" if arguments.md
+        else "print" if arguments.print else "html"
+    )  # fmt: skip
     folders = _folders(arguments)
     # A report is a file in UTF-8: it takes every language, whatever the terminal does.
     tr = language(getattr(arguments, "lang", None) or code_from(os.environ))
@@ -43,7 +46,33 @@ def report(arguments: argparse.Namespace) -> int:
         )
     else:
         print(file)
+    if arguments.open:
+        show(file)
     return Exit.OK
+
+
+def play(folder: Path) -> None:
+    """Makes the page of a run that was just kept, and shows it."""
+    from hoplab.web.player import player
+
+    file = folder / "report.html"
+    _write(file, player([runs.reopen(folder)], language(output.spoken().code)))
+    show(file)
+
+
+def show(file: Path) -> None:
+    """A page in the user's browser; where there is none, how to get it there."""
+    if output.has_display():
+        import webbrowser
+
+        if webbrowser.open(file.absolute().as_uri()):
+            return
+    here = say(
+        "no browser was found here: copy {file} to a machine with one and open it there; it needs "
+        "no other file and no network",
+        file=str(file),
+    )
+    sys.stderr.write(f"hoplab: {output.tr(here)}\n")
 
 
 def _folders(arguments: argparse.Namespace) -> list[Path]:
@@ -59,6 +88,12 @@ def _folders(arguments: argparse.Namespace) -> list[Path]:
                 ),
                 Exit.NO_SUCH,
             )
+    if arguments.output == "-" and arguments.open:
+        raise LabError(
+            term("-o - writes to stdout, so there is no file to --open"),
+            term("leave one of them out"),
+            Exit.USAGE,
+        )
     if arguments.output == "-" and arguments.json:
         raise LabError(
             term("--json tells where the report was written, and -o - writes it to stdout"),
@@ -78,9 +113,13 @@ def _made(kept: list[runs.Run], form: str, tr: Language) -> str:
         from hoplab.report.markdown import markdown
 
         return markdown(kept, tr)
-    from hoplab.report.page import page
+    if form == "print":
+        from hoplab.report.page import page
 
-    return page(kept, tr)
+        return page(kept, tr)
+    from hoplab.web.player import player
+
+    return player(kept, tr)
 
 
 def _write(file: Path, text: str) -> None:

@@ -106,9 +106,11 @@ def trace(arguments: argparse.Namespace) -> int:
             f"hoplab trace {arguments.host or 'HOST'} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
-    if arguments.live and arguments.save is not None:
+    if arguments.live and (arguments.save is not None or arguments.play):
         raise LabError(
-            term("--live keeps nothing, so there is nothing to --save"),
+            term("--live keeps nothing, so there is nothing to --save")
+            if arguments.save is not None
+            else term("--live keeps nothing, so there is nothing to --play"),
             term("leave --live out, or run `hoplab capture` beside it"),
             Exit.USAGE,
         )
@@ -148,12 +150,13 @@ class _Lab:
         self.told = False
         self.kept: Path | None = None  # where the run is
         self.quiet = arguments.json
+        self.play = getattr(arguments, "play", False)
         self._found: labs.Handle | None = None
 
     def __enter__(self) -> _Lab:
         arguments = self.arguments
         try:
-            self.save = _save_folder(arguments.save)
+            self.save = _save_folder("" if self.play and arguments.save is None else arguments.save)
         except OSError as error:
             raise unwritable(error, error.filename or arguments.save, "--save") from error
         try:
@@ -452,6 +455,10 @@ class _Lab:
             page = shlex.quote(min(os.path.relpath(self.save), str(self.save), key=len))
             look = say("a page to look at it: hoplab report {folder}", folder=page)
             print(f"  {output.tr(files)}\n  {output.tr(look)}")
+            if self.play:
+                from hoplab.cli.verbs_report import play
+
+                play(self.save)
         if self.started and not self.arguments.down:
             name = self.handle.name
             option = "" if name == labs.DEFAULT_NAME else f" --name {name}"

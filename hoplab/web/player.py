@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The player as one file: the scene, the page's scripts joined, the capture, and the printable page.
+"""The player as one file: the scene, its scripts joined, the capture, and the printable page.
 
 What lives here: how these become a page that needs no network, no server and no permission. What
 must not: what is drawn (`scene.py`), how (`static/`).
@@ -30,7 +30,6 @@ from hoplab.report.language import Language, language, languages
 from hoplab.report.markup import Markup, tag
 from hoplab.report.page import Overlay, page
 from hoplab.runs import Run
-from hoplab.sentences import term
 from hoplab.web.scene import inside, scenes
 
 MOST_CAPTURE = 4 << 20  # bytes of a compressed capture that is put into the page
@@ -113,9 +112,8 @@ def script(entry: str = "app") -> str:
             take(needed)
         body = _IMPORT.sub(r"const \1 = module_\2;\n", text)
         given = ", ".join(exported(text))
-        parts.append(
-            f"const module_{name} = (() => {{\n{_EXPORT.sub('', body)}return {{ {given} }};\n}})();\n"
-        )
+        inner = _EXPORT.sub("", body)
+        parts.append(f"const module_{name} = (() => {{\n{inner}return {{ {given} }};\n}})();\n")
 
     take(entry)
     return '"use strict";\n(() => {\n' + "".join(parts) + "})();\n"

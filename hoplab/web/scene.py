@@ -31,7 +31,7 @@ from hoplab.report.language import Language
 from hoplab.report.phrases import title
 from hoplab.report.sequence import family
 from hoplab.runs import Run
-from hoplab.story.records import Leg, Trip
+from hoplab.story.records import Leg, Story, Trip
 from hoplab.web.geometry import LEVELS, Map, draw_map
 from hoplab.web.texts import Texts
 from hoplab.web.words import WORDS
@@ -140,7 +140,7 @@ def scene(
             }
             for step in story.steps
         ],
-        "trips": _trips(story.trips, place, texts),
+        "trips": _trips(story, place, texts),
         "legs": _legs(run, tick_ns, macs),
         "asks": asks,
         "macs": macs.values,
@@ -191,7 +191,9 @@ def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
     }
 
 
-def _trips(trips: Sequence[Trip], place: dict[str, int], texts: Texts) -> dict[str, Any]:
+def _trips(story: Story, place: dict[str, int], texts: Texts) -> dict[str, Any]:
+    trips = story.trips
+    step_of = {number: at for at, step in enumerate(story.steps) for number in step.trips}
     first, at = [], 0
     for trip in trips:
         first.append(at)
@@ -203,7 +205,7 @@ def _trips(trips: Sequence[Trip], place: dict[str, int], texts: Texts) -> dict[s
         "family": [family(trip) for trip in trips],
         "layers": [_layers(trip) for trip in trips],
         "title": [texts(trip.title) for trip in trips],
-        "step": [trip.step for trip in trips],
+        "step": [step_of.get(trip.number, -1) for trip in trips],
         "sender": [place.get(trip.sender, -1) for trip in trips],
         "target": [place.get(trip.target, -1) for trip in trips],
         "src": [trip.src for trip in trips],
