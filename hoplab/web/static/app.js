@@ -152,9 +152,9 @@ class Player {
     const theme = h("button", { type: "button", "aria-keyshortcuts": "d", onclick: () => this.theme() }, this.options.dark() ? word("light") : word("dark"));
     this.themeButton = theme;
     return h("header", {},
-      h("strong", { class: "brand" }, "hoplab"), h("h1", {}, say.text(scene.title)),
-      h("p", { class: scene.outcome.ok === false ? "outcome bad" : "outcome ok" }, `${scene.outcome.mark} `, say.nodes(scene.outcome.sentence, (kind, value) => this.select(kind, value))),
-      h("span", { class: "grow" }), languages, theme,
+      h("strong", { class: "brand" }, "hoplab"),
+      h("div", { class: "headline" }, h("h1", {}, say.text(scene.title)), h("p", { class: scene.outcome.ok === false ? "outcome bad" : "outcome ok" }, `${scene.outcome.mark} `, say.nodes(scene.outcome.sentence, (kind, value) => this.select(kind, value)))),
+      languages, theme,
       h("button", { type: "button", onclick: () => this.options.print() }, word("print")),
       h("button", { type: "button", "aria-keyshortcuts": "?", onclick: () => this.helpBox.showModal() }, word("help")));
   }

@@ -289,7 +289,9 @@ export class NetworkMap {
 
   waiting(moment) {
     const stacks = new Map();
+    const asked = this.scene.kind[moment] === FRAMES ? -1 : this.scene.legAt(moment); // it is drawn on its way
     for (const leg of this.scene.waitingAt(moment)) {
+      if (leg === asked) continue;
       const node = this.scene.nodeAt(this.scene.legs.head[leg]);
       if (node < 0) continue;
       const height = stacks.get(node) ?? 0;
