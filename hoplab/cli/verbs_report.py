@@ -14,6 +14,7 @@ from hoplab.errors import Exit, LabError, is_full
 from hoplab.report.language import Language, code_from, language
 from hoplab.sentences import say, term
 
+PAGE = "report.html"
 _SUFFIX = {"html": ".html", "print": ".html", "svg": ".svg", "markdown": ".md"}
 
 
@@ -55,7 +56,7 @@ def play(folder: Path) -> None:
     """Makes the page of a run that was just kept, and shows it."""
     from hoplab.web.player import player
 
-    file = folder / "report.html"
+    file = folder / PAGE
     _write(file, player([runs.reopen(folder)], language(output.spoken().code)))
     show(file)
 
