@@ -10,7 +10,7 @@ from __future__ import annotations
 from hoplab.sentences import Sentence, number_of, say, term, together
 from hoplab.story.counts import packet_numbers, times
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
-from hoplab.story.records import Remark, Step
+from hoplab.story.records import Remark, Step, Trip
 from hoplab.story.steps import Facts
 from hoplab.story.titles import count_kind
 
@@ -31,12 +31,8 @@ _OTHER_STEPS = term("others")
 
 
 def arp_remarks(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
-    # Neighbour discovery does by IPv6 what ARP does by IPv4; each is counted by itself.
-    kind = "arp-request" if step.key == "arp" else "nd-solicitation"
-    requests = [
-        trip for trip in facts.trips
-        if trip.kind == kind and trip.group and not (trip.stray or claims(trip))
-    ]  # fmt: skip
+    """Who asked whom after the first packet, and again; or why nobody asked."""
+    requests = _requests_to_all(facts, step)
     if not requests:
         return [_no_arp(facts)] if step.key == "arp" else []
     start, inside = step.trips[0] if step.trips else 0, set(step.trips)
@@ -67,6 +63,16 @@ def arp_remarks(facts: Facts, steps: list[Step], step: Step) -> list[Remark]:
         )
         remarks.append(Remark("arp-later-again", text))
     return remarks
+
+
+def _requests_to_all(facts: Facts, step: Step) -> list[Trip]:
+    """The packets that ask everybody for a neighbour."""
+    # Neighbour discovery does by IPv6 what ARP does by IPv4; each is counted by itself.
+    kind = "arp-request" if step.key == "arp" else "nd-solicitation"
+    return [
+        trip for trip in facts.trips
+        if trip.kind == kind and trip.group and not (trip.stray or claims(trip))
+    ]  # fmt: skip
 
 
 def _requests(step: Step, count: int, *, more: bool) -> Sentence:

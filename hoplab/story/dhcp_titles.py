@@ -26,18 +26,14 @@ def dhcp_title(dhcp: Dhcp) -> tuple[str, str]:
 
 def _of_client(dhcp: Dhcp) -> Sentence:
     """What a client says."""
-    mac, server = dhcp.client_mac, dhcp.server_id
+    mac = dhcp.client_mac
     ip = dhcp.requested or dhcp.ciaddr
     if dhcp.type == wire_dhcp.DISCOVER and ip:
         return say("DHCP Discover: who has an address for {mac}? best {ip}", mac=mac, ip=ip)
     if dhcp.type == wire_dhcp.DISCOVER:
         return say("DHCP Discover: who has an address for {mac}?", mac=mac)
-    if dhcp.type == wire_dhcp.REQUEST and dhcp.ciaddr:
-        return say("DHCP Request: may {mac} keep {ip}?", mac=mac, ip=ip)
-    if dhcp.type == wire_dhcp.REQUEST and server:
-        return say("DHCP Request: {mac} takes {ip} from {server}", mac=mac, ip=ip, server=server)
     if dhcp.type == wire_dhcp.REQUEST:
-        return say("DHCP Request: may {mac} have {ip} again?", mac=mac, ip=ip)
+        return _request(dhcp, mac, ip)
     if dhcp.type == wire_dhcp.DECLINE:
         return say("DHCP Decline: somebody else uses {ip}", ip=ip)
     if dhcp.type == wire_dhcp.RELEASE:
@@ -49,6 +45,17 @@ def _of_client(dhcp: Dhcp) -> Sentence:
     if dhcp.type == 0:
         return say("BOOTP: {ip} for {mac}", ip=dhcp.yiaddr or "?", mac=mac)
     return say("DHCP message of type {number}", number=dhcp.type)
+
+
+def _request(dhcp: Dhcp, mac: str, ip: str) -> Sentence:
+    """What a Request asks for (RFC 2131 section 4.3.2)."""
+    if dhcp.ciaddr:
+        return say("DHCP Request: may {mac} keep {ip}?", mac=mac, ip=ip)
+    if dhcp.server_id:
+        return say(
+            "DHCP Request: {mac} takes {ip} from {server}", mac=mac, ip=ip, server=dhcp.server_id
+        )
+    return say("DHCP Request: may {mac} have {ip} again?", mac=mac, ip=ip)
 
 
 def _of_server(dhcp: Dhcp) -> Sentence:

@@ -118,23 +118,34 @@ def _segment(
     notes: tuple[str, ...] = ()
     if probe:
         kind, title = "tcp-keepalive", term("TCP keep-alive: are you still there?")
-    elif earlier and fresh:
-        notes = (_begins_again(tcp, earlier, fresh),)
     elif earlier:
-        connection.again[way.number] = [sending.trip for sending in earlier]
-        title, notes = say("{title} (again)", title=title), (_repeats(earlier),)
-    elif gap and lossy:
-        notes = (
-            term(
-                "bytes before this segment were not seen: lost, overtaken, or missed by the capture"
-            ),
-        )
+        title, notes = _sent_again(connection, way, tcp, title, earlier, fresh)
     elif gap:
-        notes = (term("bytes before this segment were not seen: lost, or overtaken"),)
+        notes = (_gap_before(lossy),)
     if tcp.rst and phase == "handshake":
         syn = connection.syns[-1]
         return Segment(kind, title, notes, _refusal(connection, way, syn), (syn,))
     return Segment(kind, title, notes)
+
+
+def _sent_again(
+    connection: Connection, way: Way, tcp: Tcp, title: str, earlier: list[Sending], fresh: int
+) -> tuple[str, tuple[str, ...]]:
+    """Title and notes of a segment of which some bytes, or all, were sent before. Notes it if all
+    were; fresh: how many were not."""
+    if fresh:
+        return title, (_begins_again(tcp, earlier, fresh),)
+    connection.again[way.number] = [sending.trip for sending in earlier]
+    return say("{title} (again)", title=title), (_repeats(earlier),)
+
+
+def _gap_before(lossy: bool) -> str:
+    """That bytes are missing. lossy: the capture is known to lack frames."""
+    if lossy:
+        return term(
+            "bytes before this segment were not seen: lost, overtaken, or missed by the capture"
+        )
+    return term("bytes before this segment were not seen: lost, or overtaken")
 
 
 def _begins_again(tcp: Tcp, earlier: list[Sending], fresh: int) -> str:
