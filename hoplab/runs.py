@@ -28,9 +28,11 @@ from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.sentences import say, sentence_of, term
 from hoplab.story import tell
 from hoplab.story.faults import STRICT, Faults
+from hoplab.story.host_state import HostFacts, read_facts
 from hoplab.story.tell import Story
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
+HOSTS = "hosts.json"  # what hosts were set to; not every run has it
 # A larger capture is read piece by piece, and what only goes round in a storm is not held.
 HELD_MOST = 32 << 20
 
@@ -120,6 +122,7 @@ def read(
         ),
         channel=followed.channel,
         coverage=followed.coverage,
+        hosts=_hosts(folder / HOSTS),
         faults=faults,
     )
     return Run(folder, wiring, followed.frames, story)
@@ -130,6 +133,15 @@ def _why_unreadable(error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
         return say("{file} is missing", file=Path(error.filename).name)
     return sentence_of(error)
+
+
+def _hosts(path: Path) -> HostFacts | None:
+    """What hosts were set to, None if that was not kept or cannot be read: the frames tell alone
+    then."""
+    try:
+        return read_facts(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)

@@ -365,8 +365,9 @@ class _Lab:
         if self.save is None:
             return None
         try:
-            for file in (recording.CAPTURE, recording.STATE):
-                shutil.copyfile(self.folder / file, self.save / file)
+            for file in (recording.CAPTURE, recording.STATE, recording.HOSTS):
+                if file != recording.HOSTS or (self.folder / file).exists():
+                    shutil.copyfile(self.folder / file, self.save / file)
         except OSError as error:
             return self._unkept(error)
         self.kept = self.save
@@ -378,7 +379,7 @@ class _Lab:
 
         if self.save is None:
             return cannot_write(error, self.folder)
-        for file in (recording.CAPTURE, recording.TRACE, recording.STATE):
+        for file in (recording.CAPTURE, recording.TRACE, recording.STATE, recording.HOSTS):
             with contextlib.suppress(OSError):
                 (self.save / file).unlink()
         failure = unwritable(error, self.save, "--save")

@@ -3,22 +3,23 @@
 
 Capture first, tell later: listen everywhere, run the command, wait until the network is quiet,
 stop. What is left is a run folder: `lab.json` (who is wired to whom), `capture.pcapng` (all
-interfaces), `trace.json` (the story as data). Telling reads nothing but that folder.
+interfaces), `hosts.json` (what hosts were set to), `trace.json` (the story as data). Telling reads
+nothing but that folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hoplab import content
 from hoplab.capture import pcapng_reader, pcapng_writer
@@ -26,7 +27,7 @@ from hoplab.client import labs
 from hoplab.client.commands import Interrupts, TimedOut, run_on
 from hoplab.client.interrupts import hold_interrupts
 from hoplab.errors import LabError, cannot_write
-from hoplab.runs import CAPTURE, HELD_MOST, STATE, TRACE
+from hoplab.runs import CAPTURE, HELD_MOST, HOSTS, STATE, TRACE
 from hoplab.sentences import Sentence, say
 from hoplab.story.records import Leg
 from hoplab.story.tell import Story
@@ -35,7 +36,7 @@ QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switc
 QUIET_WITHIN_S = 4.0
 STOP_S = 5.0  # for a capture to end, where somebody is in a hurry
 
-__all__ = ["CAPTURE", "STATE", "TRACE", "Run", "fetch_command", "record"]
+__all__ = ["CAPTURE", "HOSTS", "STATE", "TRACE", "Run", "fetch_command", "record"]
 
 
 LATE = 124  # the exit code of a command that was ended because it took too long, as timeout(1) has
@@ -57,12 +58,49 @@ class Run:
     interrupted: bool = False
 
 
+class _Facts:
+    """What the lab's hosts are set to, counted from the beginning of a recording on."""
+
+    def __init__(self, handle: labs.Handle) -> None:
+        self._name = handle.name
+        self._sock = handle.connect()
+        labs.send(self._sock, {"op": "facts"})
+
+    def begin(self) -> None:
+        """Wait until the lab has counted."""
+        with contextlib.suppress(LabError):  # then there are none to keep
+            labs.receive(self._sock, self._name)
+
+    def ask(self, *, failed: bool) -> None:
+        """Have them read, while the network becomes quiet."""
+        labs.send(self._sock, {"now": True, "failed": failed})
+
+    def keep(self, folder: Path) -> None:
+        """Write them down beside the capture. Without them the frames alone tell."""
+        with contextlib.suppress(LabError, OSError):
+            facts = labs.receive(self._sock, self._name)["ok"]
+            if facts:
+                (folder / HOSTS).write_text(json.dumps({"format": 1, **facts}))
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A capture that runs, at the lab's socket, and the facts of its hosts."""
+
+    capture: socket.socket
+    facts: _Facts
+
+
 @contextlib.contextmanager
-def _listening(handle: labs.Handle, path: Path) -> Any:
-    with handle.connect() as sock:
+def _listening(handle: labs.Handle, path: Path) -> Iterator[_Recording]:
+    with handle.connect() as sock, contextlib.closing(_Facts(handle)) as facts:
         labs.send(sock, {"op": "capture", "path": str(path)})
         labs.receive(sock, handle.name)
-        yield sock
+        facts.begin()
+        yield _Recording(sock, facts)
 
 
 def record(
@@ -80,7 +118,7 @@ def record(
     does not end is ended after `timeout_s`; what its frames did until then is recorded all the
     same. A KeyboardInterrupt leaves what was captured in `folder`. Raises LabError.
     """
-    with _listening(handle, folder / CAPTURE) as capture, Interrupts() as interrupts:
+    with _listening(handle, folder / CAPTURE) as recording, Interrupts() as interrupts:
         try:
             late = None
             try:
@@ -89,25 +127,28 @@ def record(
                 )
             except TimedOut as error:
                 code, output, late = LATE, error.output, error
-            run = _end(handle, capture, folder, code, output)
+            run = _end(handle, recording, folder, code, output)
         except KeyboardInterrupt:
             hold_interrupts()  # whoever pressed it twice presses it again
             with contextlib.suppress(LabError, OSError):
-                labs.send(capture, {"stop": True})
-                labs.receive(capture, handle.name, STOP_S)
+                labs.send(recording.capture, {"stop": True})
+                labs.receive(recording.capture, handle.name, STOP_S)
                 shutil.copyfile(handle.folder / STATE, folder / STATE)
             raise
         return replace(run, late=late, interrupted=interrupts.count > 0)
 
 
 def _end(
-    handle: labs.Handle, capture: socket.socket, folder: Path, code: int | None, output: str
+    handle: labs.Handle, recording: _Recording, folder: Path, code: int | None, output: str
 ) -> Run:
     """Wait until the network is quiet, and stop."""
+    capture = recording.capture
+    recording.facts.ask(failed=bool(code))
     labs.send(capture, {"quiet_s": QUIET_S, "within_s": QUIET_WITHIN_S})
     calm = labs.receive(capture, handle.name)["ok"]
     labs.send(capture, {"stop": True})
     held = labs.receive(capture, handle.name)["ok"]
+    recording.facts.keep(folder)
     try:
         shutil.copyfile(handle.folder / STATE, folder / STATE)
     except OSError as error:
@@ -117,9 +158,9 @@ def _end(
 
 def watch(handle: labs.Handle, folder: Path, until: Callable[[], None]) -> Run:
     """Capture everything into `folder`, which exists, while `until` runs. Raises LabError."""
-    with _listening(handle, folder / CAPTURE) as capture:
+    with _listening(handle, folder / CAPTURE) as recording:
         until()
-        return _end(handle, capture, folder, None, "")
+        return _end(handle, recording, folder, None, "")
 
 
 def fetch_command(url: str, timeout_s: float = 30, *, every: bool = False) -> list[str]:

@@ -20,12 +20,14 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hoplab.sentences import say, term
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
+RTM_GETROUTE, RTM_GETRULE = 26, 34
 RTM_GETQDISC = 38
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
@@ -36,13 +38,25 @@ IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
+_IFLA_MTU, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE = 4, 6, 7, 15
+_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE = 1, 2, 3, 6, 10, 15
+_IFF_LOWER_UP = 1 << 16  # the cable is plugged in, and the other end is up (netdevice(7))
+_RTNH_F_DEAD, _RTNH_F_ONLINK, _RTNH_F_LINKDOWN = 1, 4, 16
+_TABLE_LOCAL = 255
+# linux/rtnetlink.h, RTN_*: the kinds of routes that somebody may have set, by `ip route`'s names.
+_ROUTE_KINDS = {1: "unicast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+# linux/fib_rules.h, FR_ACT_*
+_RULE_ACTIONS = {1: "table", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _TCA_KIND, _TCA_STATS, _TCA_STATS2, _TCA_STATS_QUEUE = 1, 3, 7, 3
 _TC_H_ROOT, _TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _SCOPE_UNIVERSE = 0
 IFF_UP = 1
 _RTMGRP_LINK = 1  # the group that is told of interfaces
-_NETLINK_GENERIC = 16
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
+_TCP_CLOSE, _TCP_LISTEN = 7, 10  # include/net/tcp_states.h; a UDP socket that waits is "closed"
+_NETLINK_NETFILTER, _NETLINK_GENERIC = 12, 16
+_NFT_MSG_NEWTABLE, _NFT_MSG_GETTABLE = 10 << 8, 10 << 8 | 1  # linux/netfilter/nf_tables.h
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_NAME = 0x10, 3, 2
 LOOPBACK = 1  # the index of lo in every network namespace
 
@@ -323,6 +337,35 @@ class Socket:
                     neighbours.add(str(ipaddress.ip_address(_attributes(message, 12)[_NDA_DST])))
         return neighbours
 
+    def links(self) -> list[dict[str, Any]]:
+        """The interfaces of this namespace: their index, name, MAC, MTU, whether they are set up,
+        and whether the other end of their cable is up, too. Raises OSError."""
+        with self._turn:
+            return [_state(body) for body in self._dump(RTM_GETLINK, _ifinfo(), "interfaces")]
+
+    def routes(self) -> list[dict[str, Any]]:
+        """The IPv4 routes of all tables but the one of the namespace's own addresses, in the
+        kernel's order. Raises OSError."""
+        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+        with self._turn:
+            routes = [_route(answer) for answer in self._dump(RTM_GETROUTE, body, "routes")]
+        return [route for route in routes if route is not None]
+
+    def rules(self) -> list[dict[str, Any]]:
+        """By which rules a routing table is chosen, in their order (ip-rule(8)). Raises OSError."""
+        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+        with self._turn:
+            return [_rule(answer) for answer in self._dump(RTM_GETRULE, body, "routing rules")]
+
+    def neighbours(self) -> list[dict[str, Any]]:
+        """The ARP cache: index of the interface, address, MAC ("" if nobody answered), and whether
+        somebody entered it for good. Raises OSError."""
+        body = struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, 0, 0, 0, 0)
+        with self._turn:
+            answers = self._dump(RTM_GETNEIGH, body, "neighbours")
+        entries = [_neighbour(answer) for answer in answers]
+        return [entry for entry in entries if entry is not None]
+
     def qdiscs(self) -> list[Qdisc]:
         """The queues in front of this namespace's interfaces, what they hold and their children.
         Raises OSError."""
@@ -352,6 +395,83 @@ class Socket:
                             ),
                         )
                     bodies.append(part)
+
+
+def _state(body: bytes) -> dict[str, Any]:
+    """Read one RTM_NEWLINK."""
+    _, _, _, index, flags, _ = struct.unpack_from("=BBHiII", body)
+    attributes = _attributes(body, 16)
+    (mtu,) = struct.unpack("=I", attributes.get(_IFLA_MTU, bytes(4)))
+    return {
+        "index": index,
+        "name": attributes[IFLA_IFNAME].rstrip(b"\0").decode(errors="replace"),
+        "mac": attributes.get(IFLA_ADDRESS, b"").hex(":"),
+        "mtu": mtu,
+        "up": bool(flags & IFF_UP),
+        "carrier": bool(flags & _IFF_LOWER_UP),
+    }
+
+
+def _u32_in(attributes: dict[int, bytes], kind: int, otherwise: int = 0) -> int:
+    raw = attributes.get(kind)
+    return int(struct.unpack_from("=I", raw)[0]) if raw is not None else otherwise
+
+
+def _ip_in(attributes: dict[int, bytes], kind: int) -> str:
+    raw = attributes.get(kind)
+    return str(ipaddress.ip_address(raw)) if raw is not None else ""
+
+
+def _route(body: bytes) -> dict[str, Any] | None:
+    """Read one RTM_NEWROUTE; None for one that no person sets."""
+    _, prefix, _, _, table, _, _, kind, flags = struct.unpack_from("=BBBBBBBBI", body)
+    attributes = _attributes(body, 12)
+    table = _u32_in(attributes, _RTA_TABLE, table)
+    if kind not in _ROUTE_KINDS or table == _TABLE_LOCAL:
+        return None
+    return {
+        "to": f"{_ip_in(attributes, RTA_DST) or '0.0.0.0'}/{prefix}",
+        "via": _ip_in(attributes, RTA_GATEWAY),
+        "index": _u32_in(attributes, RTA_OIF),
+        "kind": _ROUTE_KINDS[kind],
+        "table": table,
+        "metric": _u32_in(attributes, _RTA_PRIORITY),
+        "from": _ip_in(attributes, _RTA_PREFSRC),
+        "dead": bool(flags & (_RTNH_F_DEAD | _RTNH_F_LINKDOWN)),
+        "onlink": bool(flags & _RTNH_F_ONLINK),
+    }
+
+
+def _rule(body: bytes) -> dict[str, Any]:
+    """Read one RTM_NEWRULE (linux/fib_rules.h)."""
+    _, to, source, tos, table, _, _, action, _ = struct.unpack_from("=BBBBBBBBI", body)
+    attributes = _attributes(body, 12)
+    # What a rule may look at beside the addresses and the way in, nobody here judges.
+    simple = {_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, 14, 21}
+    return {
+        "priority": _u32_in(attributes, _FRA_PRIORITY),
+        "to": f"{_ip_in(attributes, _FRA_DST) or '0.0.0.0'}/{to}",
+        "from": f"{_ip_in(attributes, _FRA_SRC) or '0.0.0.0'}/{source}",
+        "in": attributes.get(_FRA_IIFNAME, b"").rstrip(b"\0").decode(errors="replace"),
+        "action": _RULE_ACTIONS.get(action, "other"),
+        "table": _u32_in(attributes, _FRA_TABLE, table),
+        "plain": not tos and not set(attributes) - simple,
+    }
+
+
+def _neighbour(body: bytes) -> dict[str, Any] | None:
+    """Read one RTM_NEWNEIGH; None for one that is no IPv4 neighbour."""
+    _, _, _, index, state, _, kind = struct.unpack_from("=BBHiHBB", body)
+    attributes = _attributes(body, 12)
+    if _NDA_DST not in attributes or kind not in (0, 1):  # not multicast, broadcast
+        return None
+    mac = attributes.get(_NDA_LLADDR, b"").hex(":")
+    return {
+        "index": index,
+        "ip": str(ipaddress.ip_address(attributes[_NDA_DST])),
+        "mac": mac,
+        "permanent": bool(state & _NUD_PERMANENT),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,6 +571,52 @@ def generic_family(name: str) -> bool:
         body = struct.pack("=BBH", _CTRL_CMD_GETFAMILY, 1, 0) + _text(_CTRL_ATTR_FAMILY_NAME, name)
         generic.send(_request(_GENL_ID_CTRL, NLM_F_REQUEST, 1, body))
         return all(kind != NLMSG_ERROR for kind, _, _ in _messages(generic.recv(_MOST)))
+
+
+def listening() -> Iterator[dict[str, Any]]:
+    """The TCP and UDP sockets in the network namespace of the calling thread that wait for
+    somebody: protocol, address ("" for any), port, and the inode by which a process holds them
+    (sock_diag(7); /proc/net/tcp would walk all connections of the machine). Raises OSError."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as diagnosis:
+        diagnosis.bind((0, 0))
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for protocol, number, state in (("tcp", 6, _TCP_LISTEN), ("udp", 17, _TCP_CLOSE)):
+                # struct inet_diag_req_v2 (linux/inet_diag.h)
+                body = struct.pack("=BBBBI48x", family, number, 0, 0, 1 << state)
+                flags = NLM_F_REQUEST | NLM_F_DUMP
+                diagnosis.send(_request(_SOCK_DIAG_BY_FAMILY, flags, 1, body))
+                for answer in _dumped(diagnosis):
+                    (port,) = struct.unpack_from("!H", answer, 4)
+                    (inode,) = struct.unpack_from("=I", answer, 68)
+                    raw = answer[8:12] if family == socket.AF_INET else answer[8:24]
+                    address = "" if not any(raw) else str(ipaddress.ip_address(raw))
+                    yield {
+                        "protocol": protocol,
+                        "address": address.removeprefix("::ffff:"),
+                        "port": port,
+                        "inode": inode,
+                    }
+
+
+def _dumped(sock: socket.socket) -> Iterator[bytes]:
+    """The bodies of the messages in which the kernel answers, to the end. Raises OSError."""
+    while True:
+        for kind, _, body in _messages(sock.recv(_MOST)):
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                raise OSError(_errno(body), os.strerror(_errno(body)))
+            yield body
+
+
+def has_nft_tables() -> bool:
+    """Whether nftables has a table in the network namespace of the calling thread; iptables makes
+    some, too, where it speaks to nftables. Raises OSError."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netfilter:
+        netfilter.bind((0, 0))
+        body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
+        netfilter.send(_request(_NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_DUMP, 1, body))
+        return any(kind == _NFT_MSG_NEWTABLE for kind, _, _ in _messages(netfilter.recv(_MOST)))
 
 
 # --------------------------------------------------------------- offloads, by the ethtool ioctl

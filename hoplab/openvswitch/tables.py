@@ -150,7 +150,7 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
         rates |= _rates(file)
     contents = []
     for bridge in bridges:
-        flows = parse_flows(_dump(bridge))
+        flows = flows_of(bridge)
         learned = addresses(flows)
         if any("NORMAL" in flow["actions"] for flow in flows):
             learned += parse_fdb(daemons.appctl("fdb/show", bridge))
@@ -165,6 +165,11 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
             {"name": bridge, "shard": shard, "addresses": learned, "flows": flows, "rates": own}
         )
     return contents
+
+
+def flows_of(bridge: str) -> list[dict[str, Any]]:
+    """The flows of a bridge. Raises LabError."""
+    return parse_flows(_dump(bridge))
 
 
 def _dump(bridge: str) -> str:

@@ -22,6 +22,7 @@ from hoplab.report.sentence_parts import with_parts
 from hoplab.sentences import say, term
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import (
+    Cause,
     Decision,
     Leg,
     Outcome,
@@ -116,6 +117,18 @@ def _outcome(outcome: Outcome, kept: set[int]) -> dict[str, Any]:
         "status": outcome.status,
         "bytes": outcome.bytes,
         "ms": _ms(outcome.ms),
+        **({"causes": [_cause(cause) for cause in outcome.causes]} if outcome.causes else {}),
+    }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "code": cause.code,
+        "node": cause.node,
+        "sentence": cause.sentence,
+        "evidence": cause.evidence,
+        "mend": list(cause.mend),
+        "likely": cause.likely,
     }
 
 

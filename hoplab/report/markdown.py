@@ -84,6 +84,9 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
 
 def _quoted(story: Story, tr: Language) -> list[str]:
     lines = [f">\n> {text(arrows(tr(reason)))}" for reason in story.outcome.why]
+    if story.outcome.mend:
+        lines.append(f">\n> {text(tr(phrases.MEND))}")
+    lines += [f">\n>     {command}" for command in story.outcome.mend]
     if story.outcome.evidence:
         evidence = story.outcome.evidence
         packets = tr(listed(f"#{number}" for number in evidence[:EVIDENCE_MOST]))

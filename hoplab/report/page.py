@@ -231,6 +231,8 @@ def _verdict(story: Story, links: Links, tr: Language) -> Markup:
         tag("p", tag("b", outcome.mark), " ", arrows(tr(outcome.sentence)), cls="sentence"),
         [tag("p", tag("b", arrows(tr(alert)))) for alert in story.alerts],
         [tag("p", arrows(tr(reason))) for reason in outcome.why],
+        [tag("p", tr(phrases.MEND)) if outcome.mend else ""],
+        [tag("p", tag("code", command)) for command in outcome.mend],
         seen,
         cls=f"card verdict{_VERDICTS[outcome.ok]}",
         aria_label=tr(term("How it ended")),

@@ -19,6 +19,7 @@ LEGEND = term(
     "link it travels in a frame of its own."
 )
 NOTHING_SEEN = term("Not one frame on any link.")
+MEND = term("To mend it, paste this:")
 WATERFALL = term("What the client waited for, by its own clock:")
 WATERFALL_LEGEND = term(
     "  . name   + connect   * TLS   - wait   # receive      on: which connection"

@@ -220,6 +220,10 @@ def _outcome(page: Page, story: Story) -> None:
     page.wrap(f"{outcome.mark} {page.tr(outcome.sentence)}", 3, style, "bold", hang=2)
     for reason in outcome.why:
         page.tell(reason, 5)
+    if outcome.mend:
+        page.tell(phrases.MEND, 5)
+    for command in outcome.mend:  # in one piece, however long it is
+        page.line(f"       {command}", "bold")
     if outcome.evidence:
         named = outcome.evidence[:EVIDENCE_MOST]
         packets = listed(say("#{packet}", packet=number) for number in named)

@@ -14,6 +14,10 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "capture", "path": PATH}         -> {"ok": {}}, then
         {"quiet_s": S, "within_s": T}       -> {"ok": {"quiet": bool, "frames": N}}
         {"stop": true}                      -> {"ok": {"frames", "dropped", ...}}
+    {"op": "facts"}                         -> {"ok": {}}, then
+        {"now": true, "failed": BOOL}       -> {"ok": {"built", "before", "now"}}, what hosts and
+                                               switches are set to (`host_facts.py`); {} in a large
+                                               lab where nothing failed
     {"op": "listen", "interfaces": [...], "filter": PROGRAM or null, "count": N} with the
         descriptor to write to              -> {"ok": {}}, then as for capture; the last answer
                                                also comes unasked, when the capture has ended
@@ -54,6 +58,7 @@ from hoplab.capture.capture import Capture
 from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
 from hoplab.outfile import unwritable
 from hoplab.sentences import say, term, to_plain
+from hoplab.service.host_facts import HostFacts
 from hoplab.service.lab import Lab
 from hoplab.service.spec import LARGEST_MESSAGE, Spec
 
@@ -155,6 +160,7 @@ class Service:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.facts = HostFacts(lab)
         self.ending = threading.Event()
         self._fault = ""  # the last that was logged
         self._socket_path = os.fspath(lab.spec.socket)
@@ -358,6 +364,7 @@ class Service:
     def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 3:
             raise LabError(term("a command needs three descriptors"), code=Exit.USAGE)
+        self.facts.note_built()
         process = self._spawn(request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2])
         for fd in fds:
             os.close(fd)
@@ -366,6 +373,7 @@ class Service:
         self._accompany(connection, process)
 
     def _do_pty(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self.facts.note_built()
         master, slave = os.openpty()
         rows, columns = request.get("size", [24, 80])
         with contextlib.suppress(OSError):
@@ -421,6 +429,18 @@ class Service:
 
     def _do_capture(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         self._attend(connection, self.lab.capture(Path(request["path"])))
+
+    def _do_facts(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        """What hosts are set to, around what the asker does until it asks again."""
+        self.facts.note_built()
+        before = self.facts.counts()
+        _send(connection, {"ok": {}})
+        data = connection.recv(LARGEST_MESSAGE)
+        if data and (json.loads(data).get("failed") or self.facts.cheap):
+            facts = {"built": self.facts.built, "before": before, "now": self.facts.now()}
+            _send(connection, {"ok": facts})
+        elif data:
+            _send(connection, {"ok": {}})
 
     def _do_listen(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 1:

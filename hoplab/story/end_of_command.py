@@ -41,7 +41,7 @@ def ends_of_command(facts: Facts, host: str, ended: ExitStatus) -> list[Outcome]
     anywhere."""
     own = [trip for trip in facts.trips if not host or trip.sender == host]
     if not own:
-        return _old_connections(facts, host) or [_no_frame(host, ended)]
+        return _old_connections(facts, host) or [_no_frame(facts, host, ended)]
     questions = unanswered_arp(facts, own[0].sender, 0)
     asked = _only_asked(facts, own, questions)
     if asked is not None:
@@ -110,7 +110,7 @@ def _sent_on_purpose(facts: Facts, host: str, own: Sequence[Trip]) -> list[Outco
     return findings + ends_of_dhcp(facts, host) + ends_of_datagrams(facts, sent)
 
 
-def _no_frame(host: str, ended: ExitStatus) -> Outcome:
+def _no_frame(facts: Facts, host: str, ended: ExitStatus) -> Outcome:
     if host:
         sentence: str = say("Not one frame left {host}.", host=host)
     else:
@@ -119,8 +119,10 @@ def _no_frame(host: str, ended: ExitStatus) -> Outcome:
         sentence = together(sentence, say("None was needed: the command succeeded."))
     elif ended.ok is False and any(words in ended.complaint for words in _NO_ROUTE):
         reason = say("The reason is inside {host}: no route, perhaps.", host=host)
-        return Outcome(False, "no-frame", sentence, [reason] if host else [], host)
-    return Outcome(None, "no-frame", sentence, [], host if ended.ok is False else "")
+        why: list[str] = [reason] if host and not facts.explained else []
+        return Outcome(False, "no-frame", sentence, why, host)
+    ok = False if facts.explained and ended.ok is False else None
+    return Outcome(ok, "no-frame", sentence, [], host if ended.ok is False else "")
 
 
 def _only_seen(facts: Facts, host: str, own: Sequence[Trip]) -> Outcome:

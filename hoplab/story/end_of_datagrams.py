@@ -60,7 +60,7 @@ def _end(facts: Facts, port: int, sent: Sequence[Trip]) -> Outcome:
             node=report.sender, reason=icmp_reason(icmp), **values,
         )  # fmt: skip
         why: list[str] = []
-        if _is_port_unreachable(icmp) and report.sender == target:
+        if _is_port_unreachable(icmp) and report.sender == target and not facts.explained:
             why.append(nobody_listens(port))
         evidence = [report.causes[0], report.number]
         return Outcome(False, "unreachable", sentence, why, report.sender, evidence)

@@ -89,7 +89,8 @@ def _nothing_left(facts: Facts, request: Request) -> Outcome:
             "along), it knows no resolver, or the URL names nothing that it could ask for.",
             client=client,
         )
-    return Outcome(False, "no-frame", sentence, [reason], client, [])
+    why: list[str] = [] if facts.explained else [reason]
+    return Outcome(False, "no-frame", sentence, why, client, [])
 
 
 def _wants_port_53(request: Request) -> bool:

@@ -160,11 +160,13 @@ def _nothing_sent(facts: Facts, lookup: Lookup) -> Outcome:
     if questions:
         return arp_in_vain(facts, questions, _answered(lookup))
     no_syn = say("But no SYN left {client}.", client=lookup.asker)
-    why: list[str] = [
-        say(
-            "The reason is inside the client (no route to that address, perhaps): no frame shows "
-            "it."
+    why: list[str] = []
+    if not facts.explained:
+        why.append(
+            say(
+                "The reason is inside the client (no route to that address, perhaps): no frame "
+                "shows it."
+            )
         )
-    ]
     sentence = together(_answered(lookup), no_syn)
     return Outcome(False, "no-syn", sentence, why, lookup.asker, [lookup.answer])

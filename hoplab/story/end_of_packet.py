@@ -54,14 +54,17 @@ def no_answer(facts: Facts, trip: Trip, sentence: str, code: str) -> Outcome:
         why += _loss(facts, trip)
         code = f"{code}-lost"
     elif not questions:
-        why.append(
-            say(
+        if facts.explained:
+            silence = say(
+                "#{packet}, {kind}, reached {nodes}.",
+                packet=trip.number, kind=short(trip), nodes=listed(trip.delivered),
+            )  # fmt: skip
+        else:
+            silence = say(
                 "#{packet}, {kind}, reached {nodes}, which kept silent.",
-                packet=trip.number,
-                kind=short(trip),
-                nodes=listed(trip.delivered),
-            )
-        )
+                packet=trip.number, kind=short(trip), nodes=listed(trip.delivered),
+            )  # fmt: skip
+        why.append(silence)
         code = f"{code}-silent"
     return Outcome(False, code, sentence, why, where, sorted(set(evidence)))
 
@@ -228,7 +231,7 @@ def _silent_link(facts: Facts, trip: Trip, asker: str, owner: str) -> list[str]:
     """The link on the way from one to the other, on the same network, that no frame went over, as
     far as its silence can be why the packet did not come."""
     near, far = silent_link(facts.wiring, facts.trips, asker, owner)
-    if not near:
+    if not near or facts.explained:
         return []
     meant = meant_for(facts.wiring, trip, near)
     if meant is False:

@@ -62,9 +62,9 @@ def find_outcome(
     if ended.ok is False and outcome.code == "seen":
         outcome.code, outcome.where = "failed", host
     quote = _quote(ended.complaint)
-    if quote and ended.ok is False and outcome.code == "no-frame":
+    if quote and ended.ok is False and outcome.code == "no-frame" and not facts.explained:
         outcome.why.append(say("No frame can tell; the command said: {quote}", quote=quote))
-    elif quote and ended.ok is False and not explained:
+    elif quote and ended.ok is False and (outcome.code == "no-frame" or not explained):
         outcome.why.append(say("The command said: {quote}", quote=quote))
     return outcome
 

@@ -544,10 +544,27 @@ class Step:
 
 
 @dataclass(slots=True)
+class Cause:
+    """Why something could not be reached, by what hosts and switches were set to. `code` is stable.
+
+    node: where it is mended, "" for nowhere. evidence: sentences. mend: commands that mend it, for
+    a shell outside of the lab. likely: inferred, and not shown by a counter or a table.
+    """
+
+    code: str
+    node: str
+    sentence: str
+    evidence: list[str] = field(default_factory=list)
+    mend: tuple[str, ...] = ()
+    likely: bool = False
+
+
+@dataclass(slots=True)
 class Outcome:
     """How it ended. `code` is stable; `evidence` are the trips that prove the sentences.
 
-    ok: None if it neither succeeded nor failed: somebody ended it before.
+    ok: None if it neither succeeded nor failed: somebody ended it before. causes: what hosts and
+    switches were set to that explains it.
     """
 
     ok: bool | None
@@ -559,6 +576,12 @@ class Outcome:
     status: int | None = None
     bytes: int | None = None
     ms: float | None = None
+    causes: list[Cause] = field(default_factory=list)
+
+    @property
+    def mend(self) -> list[str]:
+        """The commands that mend what stood in the way, each once."""
+        return list(dict.fromkeys(line for cause in self.causes for line in cause.mend))
 
     @property
     def mark(self) -> str:

@@ -106,7 +106,8 @@ STEPS_OF_KINDS = {"tunnel": "tunnel", "quic": "udp", "udp": "udp"}
 
 @dataclass(slots=True)
 class Facts:
-    """What earlier stages found out, in one place."""
+    """What earlier stages found out, in one place. explained: what hosts were set to says why it
+    failed, so that nobody needs to guess."""
 
     trips: list[Trip]
     connections: list[Connection]
@@ -114,6 +115,7 @@ class Facts:
     by_number: dict[int, Trip]
     wiring: Wiring
     leases: list[Exchange] = field(default_factory=list)
+    explained: bool = False
 
 
 Label = tuple[str, int]  # step key, and its place among those of its kind

@@ -10,9 +10,11 @@ What lives here: the order of work and the counting. What must not: sockets, lab
    own, by the packets' numbers; a `Trip` is all records of one packet, and nobody changes it.
 3. They are gathered under headings (`steps.py`), with honest remarks (`remarks.py`,
    `controller_changes.py`).
-4. The end is found (`outcome.py`) and the frames are counted (here).
+4. What failed is looked for in the hosts (`diagnosis.py`), the end is found (`outcome.py`), and
+   the frames are counted (here).
 
-Every sentence comes from captured frames; nothing is filled in from what should have happened.
+Every sentence comes from captured frames, and from what hosts and switches were set to; nothing is
+filled in from what should have happened.
 
 >>> story = tell(wiring, follow(wiring, observations), request=Request(url, "client"))
 >>> print(hoplab.report.terminal.render(story))
@@ -35,15 +37,18 @@ from hoplab.story.controller_changes import add_changes, changes
 from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import Decisions, find_decisions
+from hoplab.story.diagnosis import find_reasons, tell_reasons
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
+from hoplab.story.host_state import HostFacts
 from hoplab.story.leases import Exchange, find_exchanges
 from hoplab.story.lookups import Lookup
 from hoplab.story.outcome import find_outcome
 from hoplab.story.places import Places
 from hoplab.story.records import (
     UNRELATED,
+    Cause,
     Health,
     LinkCount,
     Outcome,
@@ -85,6 +90,7 @@ def tell(
     health: Health | None = None,
     channel: Iterable[Observation] | None = None,
     coverage: Coverage | None = None,
+    hosts: HostFacts | None = None,
     faults: Faults = STRICT,
 ) -> Story:
     """The story of these journeys.
@@ -96,6 +102,7 @@ def tell(
     known; whether it had to be ended because its time was over; whether somebody pressed Ctrl-C.
     channel: what switches and controller said to each other, None if it was not captured.
     coverage: what the capture could see; without it, everything.
+    hosts: what hosts and switches were set to, None if nobody read it.
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
@@ -162,12 +169,18 @@ def tell(
     if lossy:
         with faults.part(term("remarks")):
             hedge_remarks(steps, missed_frames)
+    causes: list[Cause] = []
+    with faults.part(term("what hosts were set to")):
+        url = request.url if request is not None else ""
+        causes = find_reasons(facts, hosts, client, ended, url)
+        facts.explained = bool(causes)
     outcome = Outcome(False, "untold", term("How it ended could not be told."))
     with faults.part(term("how it ended")):
         outcome = find_outcome(facts, request, client, ended, missed_frames if lossy else None)
     with faults.part(term("whose address is whose")):
         first = tell_claims(find_claims(trips, wiring), steps, outcome, trips)
         outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence
+    tell_reasons(outcome, causes)
     summary = Summary(trips=len(trips), health=health)
     with faults.part(term("the numbers")):
         summary = _count(wiring, trips, health, missed_frames)
