@@ -9,6 +9,7 @@ The commands are for a shell outside of the lab, and work as they stand.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Interface
@@ -20,6 +21,7 @@ from hoplab.story.records import Cause
 
 USUAL_LAB = "lab"  # the name of a lab that was given none
 _MANY = 6
+_PLAIN = re.compile(r"[\w@%+=:,./ -]+", re.ASCII)  # what no shell reads as more than words
 
 
 class Words:
@@ -35,8 +37,8 @@ class Words:
         if not lines:
             return ()
         inner = lines[0] if len(lines) == 1 else f"sh -c {shlex.quote('; '.join(lines))}"
-        if len(lines) == 1 and any(sign in inner for sign in "><|;&"):
-            inner = f"sh -c {shlex.quote(inner)}"
+        if len(lines) == 1 and not _PLAIN.fullmatch(inner):
+            inner = f"sh -c {shlex.quote(inner)}"  # what a host calls things is no shell's business
         return (f"hoplab exec{self._option} {node} -- {inner}",)
 
     # ---------------------------------------------------------------------- cards and cables

@@ -181,7 +181,17 @@ def read_facts(data: object) -> HostFacts | None:
     KeyError or AttributeError where it is broken."""
     if not isinstance(data, dict) or data.get("format") != FORMAT or not data.get("now"):
         return None
-    return HostFacts(*(_state(data.get(key) or {}) for key in ("now", "before", "built")))
+    return HostFacts(*(_state(_legible(data.get(key) or {})) for key in ("now", "before", "built")))
+
+
+def _legible(data: Any) -> Any:
+    """The same without characters that a terminal would take for orders: hosts name things as
+    they like."""
+    if isinstance(data, str):
+        return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in data)
+    if isinstance(data, dict):
+        return {_legible(key): _legible(value) for key, value in data.items()}
+    return [_legible(each) for each in data] if isinstance(data, list) else data
 
 
 def _state(data: Mapping[str, Any]) -> HostState:
@@ -237,10 +247,12 @@ def _rule(data: Mapping[str, Any]) -> Rule:
 
 
 def _listener(data: Mapping[str, Any]) -> Listener:
+    argv = tuple(data.get("argv", ()))
+    if not all(word.isprintable() and "\ufffd" not in word for word in argv):
+        argv = ()  # a command line that could not be pasted
     return Listener(
-        data["protocol"], data["address"], data["port"], tuple(data.get("argv", ())),
-        data.get("pid", 0),
-    )  # fmt: skip
+        data["protocol"], data["address"], data["port"], argv, data.get("pid", 0)
+    )
 
 
 def _switch(name: str, data: Mapping[str, Any]) -> Switch:
@@ -260,7 +272,8 @@ def _switch(name: str, data: Mapping[str, Any]) -> Switch:
 def _resolvers(text: str) -> tuple[str, ...]:
     """The DNS servers that a resolv.conf(5) names."""
     lines = (line.split() for line in text.splitlines())
-    return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
+    named = [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+    return tuple(name for name in named if address_of(name) is not None)
 
 
 def _names(text: str) -> dict[str, str]:

@@ -324,6 +324,21 @@ def test_facts_that_are_broken_are_none(tmp_path: Path, text: str) -> None:
     assert _hosts(path) is None
 
 
+def test_what_a_host_names_gives_no_orders() -> None:
+    hosts = Hosts(healthy(network()))
+    hosts["h3"]["listeners"].append(listener("127.0.0.1", "a\x1b[2Jb", "127.0.0.1"))
+    hosts["h3"]["listeners"].append({**listener("", "c"), "port": 81})
+    (cause,) = causes_of(hosts, flow(WEB, THERE))
+    assert "\x1b" not in cause.sentence and cause.mend == ()
+    words = Words("lab", "")
+    assert words.on("h1", "ip link set $(reboot) up") == (
+        "hoplab exec h1 -- sh -c 'ip link set $(reboot) up'",
+    )
+    assert words.on("h1", "iptables -D INPUT -m comment --comment \"it's\"") == (
+        """hoplab exec h1 -- sh -c 'iptables -D INPUT -m comment --comment "it'"'"'s"'""",
+    )
+
+
 def test_the_commands_find_a_lab_by_its_name() -> None:
     assert Words("mine", "").on("h1", "ip link") == ("hoplab exec --name mine h1 -- ip link",)
     assert Words("lab", "").on("h1", "a", "b") == ("hoplab exec h1 -- sh -c 'a; b'",)
