@@ -135,7 +135,7 @@ def english(node: ast.AST | None, variables: dict[str, list[ast.AST]]) -> Iterat
         parts += node.values
     elif isinstance(node, ast.FormattedValue):
         parts.append(node.value)
-    elif isinstance(node, ast.BinOp):
+    elif isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Div):  # a path, joined
         parts += [node.left, node.right]
     elif isinstance(node, ast.BoolOp):
         parts += node.values
