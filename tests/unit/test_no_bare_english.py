@@ -42,7 +42,11 @@ READ: dict[str, tuple[int | str, ...]] = {
     "ArgumentTypeError": (0,),
 }
 # Text of these kinds is the same in every language.
-COMMAND = re.compile(r"(hoplab|sudo|pip|curl|ssh|python3|\{\} -m pip)\b(?!:)|--?[a-z]")
+COMMAND = re.compile(
+    r"(hoplab|sudo|pip|curl|ssh|python3|\{\} -m pip|ip (link|addr|neigh|route|rule)|"
+    r"nft (chain|delete)|(set|clear) port \{\}|echo nameserver \{\} >)\b(?!:)|"
+    r"echo nameserver|--?[a-z]"
+)
 NAMES = {"hoplab", "ssh", "curl"}
 # In these no literal may read like a sentence.
 SPEAKING = ("cli", "client", "service", "story", "network", "report")
@@ -68,6 +72,10 @@ ALLOWED = {
     ),
     "another program's words, looked for in what it printed": (
         "start new thread",
+        "counter packets (\\d+) bytes \\d+ ?",
+        "\\b(?:ip protocol|meta l4proto) (\\w+)",
+        "\\bip saddr ([\\d./]+)",
+        "\\bip daddr ([\\d./]+)",
         "kind is unknown",
         "Missing parentheses in call to|multiple exception types must be parenthesized|"
         "leading zeros in decimal integer literals|inconsistent use of tabs|"
