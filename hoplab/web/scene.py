@@ -24,6 +24,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hoplab.follow.wiring import Wiring
 from hoplab.report import numbers
 from hoplab.report.fields import fields
 from hoplab.report.frames import data_of
@@ -31,7 +32,7 @@ from hoplab.report.language import Language
 from hoplab.report.phrases import title
 from hoplab.report.sequence import family
 from hoplab.runs import Run
-from hoplab.story.records import Leg, Story, Trip
+from hoplab.story.records import Leg, Step, Story, Trip
 from hoplab.web.geometry import LEVELS, Map, draw_map
 from hoplab.web.texts import Texts
 from hoplab.web.words import WORDS
@@ -92,7 +93,6 @@ def scene(
         for level in range(LEVELS)
     ]
     place = {name: at for at, name in enumerate(wiring.nodes)}
-    hub = wiring.controller == "hub"
     tick_ns = _tick(run)
     macs = _Places()
     return {
@@ -106,15 +106,49 @@ def scene(
         "topology": wiring.topology,
         "controller": wiring.controller,
         "host": story.setting.host,
-        "outcome": {
-            "ok": story.outcome.ok,
-            "mark": story.outcome.mark,
-            "sentence": texts(story.outcome.sentence),
-            "why": [texts(reason) for reason in story.outcome.why],
-            "alerts": [texts(alert) for alert in story.alerts],
-        },
+        "outcome": _outcome(story, texts),
         "started_ns": str(story.started_ns),  # more than a number of JavaScript's can hold
         "tick_ns": tick_ns,
+        **_network(wiring, place),
+        "maps": [_map(drawn, wiring.nodes, run) for drawn in maps],
+        "steps": [_step(step, texts) for step in story.steps],
+        "trips": _trips(story, place, texts),
+        "legs": _legs(run, tick_ns, macs),
+        "asks": asks,
+        "macs": macs.values,
+        "counts": [
+            [link.a_interface, link.b_interface, link.forth, link.back, link.forth_bytes,
+             link.back_bytes]
+            for link in story.summary.links
+        ],
+        "templates": texts.templates,
+    }  # fmt: skip
+
+
+def _outcome(story: Story, texts: Texts) -> dict[str, Any]:
+    return {
+        "ok": story.outcome.ok,
+        "mark": story.outcome.mark,
+        "sentence": texts(story.outcome.sentence),
+        "why": [texts(reason) for reason in story.outcome.why],
+        "alerts": [texts(alert) for alert in story.alerts],
+    }
+
+
+def _step(step: Step, texts: Texts) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "number": step.number,
+        "heading": texts(step.heading),
+        "lesson": texts(step.lesson),
+        "remarks": [texts(remark.text) for remark in step.remarks],
+    }
+
+
+def _network(wiring: Wiring, place: dict[str, int]) -> dict[str, Any]:
+    """Nodes, and ports in the order of the wiring."""
+    hub = wiring.controller == "hub"
+    return {
         "nodes": [
             {"name": node.name, "kind": "hub" if hub and node.kind == "switch" else node.kind}
             for node in wiring.nodes.values()
@@ -129,28 +163,7 @@ def scene(
             }
             for interface in wiring.interfaces
         ],
-        "maps": [_map(drawn, wiring.nodes, run) for drawn in maps],
-        "steps": [
-            {
-                "key": step.key,
-                "number": step.number,
-                "heading": texts(step.heading),
-                "lesson": texts(step.lesson),
-                "remarks": [texts(remark.text) for remark in step.remarks],
-            }
-            for step in story.steps
-        ],
-        "trips": _trips(story, place, texts),
-        "legs": _legs(run, tick_ns, macs),
-        "asks": asks,
-        "macs": macs.values,
-        "counts": [
-            [link.a_interface, link.b_interface, link.forth, link.back, link.forth_bytes,
-             link.back_bytes]
-            for link in story.summary.links
-        ],
-        "templates": texts.templates,
-    }  # fmt: skip
+    }
 
 
 class _Places(dict[str, int]):
@@ -192,41 +205,54 @@ def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
 
 
 def _trips(story: Story, place: dict[str, int], texts: Texts) -> dict[str, Any]:
-    trips = story.trips
+    """A column for each thing that is known of packets, all of the same length."""
     step_of = {number: at for at, step in enumerate(story.steps) for number in step.trips}
-    first, at = [], 0
-    for trip in trips:
-        first.append(at)
-        at += len(trip.legs)
+    rows, first = [], 0
+    for trip in story.trips:
+        rows.append({
+            "first": first,
+            "step": step_of.get(trip.number, -1),
+            "sender": place.get(trip.sender, -1),
+            "target": place.get(trip.target, -1),
+            **_trip(trip, texts),
+        })  # fmt: skip
+        first += len(trip.legs)
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else _NO_TRIPS
+
+
+def _trip(trip: Trip, texts: Texts) -> dict[str, Any]:
+    """What a packet's own records say of it."""
     return {
-        "number": [trip.number for trip in trips],
-        "first": first,
-        "kind": [trip.kind for trip in trips],
-        "family": [family(trip) for trip in trips],
-        "layers": [_layers(trip) for trip in trips],
-        "title": [texts(trip.title) for trip in trips],
-        "step": [step_of.get(trip.number, -1) for trip in trips],
-        "sender": [place.get(trip.sender, -1) for trip in trips],
-        "target": [place.get(trip.target, -1) for trip in trips],
-        "src": [trip.src for trip in trips],
-        "dst": [trip.dst for trip in trips],
-        "length": [trip.length for trip in trips],
-        "cause": [texts(trip.cause) for trip in trips],
-        "causes": [list(trip.causes) for trip in trips],
-        "answered_by": [trip.answered_by for trip in trips],
-        "ended": [texts(trip.ended) for trip in trips],
-        "notes": [[texts(note) for note in trip.notes] for trip in trips],
-        "decisions": [
-            [[each.leg, texts(each.sentence), each.flow] for each in trip.decisions]
-            for trip in trips
-        ],
+        "number": trip.number,
+        "kind": trip.kind,
+        "family": family(trip),
+        "layers": _layers(trip),
+        "title": texts(trip.title),
+        "src": trip.src,
+        "dst": trip.dst,
+        "length": trip.length,
+        "cause": texts(trip.cause),
+        "causes": list(trip.causes),
+        "answered_by": trip.answered_by,
+        "ended": texts(trip.ended),
+        "notes": [texts(note) for note in trip.notes],
+        "decisions": [[each.leg, texts(each.sentence), each.flow] for each in trip.decisions],
         "translated": [
-            [[each.leg, each.src_before, each.dst_before, each.src_after, each.dst_after]
-             for each in trip.rewrites if each.translated]
-            for trip in trips
+            [each.leg, each.src_before, each.dst_before, each.src_after, each.dst_after]
+            for each in trip.rewrites if each.translated
         ],
-        "more": [trip.frames - len(trip.legs) for trip in trips],
+        "more": trip.frames - len(trip.legs),
     }  # fmt: skip
+
+
+_NO_TRIPS: dict[str, Any] = {
+    name: []
+    for name in (
+        "first", "step", "sender", "target", "number", "kind", "family", "layers", "title", "src",
+        "dst", "length", "cause", "causes", "answered_by", "ended", "notes", "decisions",
+        "translated", "more",
+    )
+}  # fmt: skip
 
 
 def _layers(trip: Trip) -> str:

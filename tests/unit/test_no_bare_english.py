@@ -44,8 +44,7 @@ READ: dict[str, tuple[int | str, ...]] = {
 # Text of these kinds is the same in every language.
 COMMAND = re.compile(
     r"(hoplab|sudo|pip|curl|ssh|python3|\{\} -m pip|ip (link|addr|neigh|route|rule)|"
-    r"nft (chain|delete)|(set|clear) port \{\}|echo nameserver \{\} >)\b(?!:)|"
-    r"echo nameserver|--?[a-z]"
+    r"nft (chain|delete)|(set|clear) port|echo nameserver)\b(?!:)|--?[a-z]"
 )
 NAMES = {"hoplab", "ssh", "curl"}
 # In these no literal may read like a sentence.
