@@ -286,21 +286,46 @@ def show_table(arguments: argparse.Namespace) -> int:
         print(tr(learned))
         if addresses:
             print(indent(table(addresses, tables.ADDRESS_HEAD), "  "))
-        if flows:
-            count = number_of("{n} flow", "{n} flows", len(switch["flows"]))
-            print(tr(say("{switch} has {flows}", switch=switch["name"], flows=count)))
-            text = indent(table(flows, tables.FLOW_HEAD), "  ")
-            if max(map(output.width_in_cells(), text.splitlines())) > terminal_width():
-                # Counters first, and below them what is matched and done.
-                head = [*tables.FLOW_HEAD[:-2], ""]
-                rows = [[*row[:-2], f"\n      {tr(row[-2])}  {row[-1]}"] for row in flows]
-                lines = indent(table(rows, head), "  ").splitlines()
-                text = "\n".join(map(str.rstrip, lines))
-            print(text)
+        _show_flows(switch, flows)
+        if switch["groups"]:
+            count = number_of("{n} group", "{n} groups", len(switch["groups"]))
+            print(tr(say("{switch} has {groups}", switch=switch["name"], groups=count)))
+            print(indent(table(tables.group_rows(switch), tables.GROUP_HEAD), "  "))
+        if switch["meters"]:
+            count = number_of("{n} meter", "{n} meters", len(switch["meters"]))
+            print(tr(say("{switch} has {meters}", switch=switch["name"], meters=count)))
+            print(indent(table(tables.meter_rows(switch), tables.METER_HEAD), "  "))
         if rates:
             print(tr(say("{switch} carries, a second", switch=switch["name"])))
             print(indent(table(rates, tables.RATE_HEAD), "  "))
     return Exit.OK
+
+
+def _show_flows(switch: dict[str, Any], flows: list[list[str]]) -> None:
+    """The flows, and how many are left out, as what the addresses stand for."""
+    from hoplab.openvswitch import tables
+
+    values = {
+        "switch": switch["name"],
+        "flows": number_of("{n} flow", "{n} flows", len(switch["flows"])),
+        "n": len(switch["flows"]) - len(flows),
+    }
+    heading = (
+        say("{switch} has {flows}, {n} of them for the addresses above (--flows)", **values)
+        if values["n"]
+        else say("{switch} has {flows}", **values)
+    )
+    if switch["flows"]:
+        print(tr(heading))
+    if not flows:
+        return
+    text = indent(table(flows, tables.FLOW_HEAD), "  ")
+    if max(map(output.width_in_cells(), text.splitlines())) > terminal_width():
+        # Counters first, and below them what is matched and done.
+        head = [*tables.FLOW_HEAD[:-2], ""]
+        rows = [[*row[:-2], f"\n      {tr(row[-2])}  {row[-1]}"] for row in flows]
+        text = "\n".join(map(str.rstrip, indent(table(rows, head), "  ").splitlines()))
+    print(text)
 
 
 def pingall(arguments: argparse.Namespace) -> int:

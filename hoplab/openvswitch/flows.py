@@ -3,7 +3,8 @@
 
 Open vSwitch listens for OpenFlow on a unix socket for each bridge (`/run/openvswitch/s1.mgmt`).
 Speaking it here costs a millisecond; a program a question costs ten, and a lab may have a hundred
-switches. OpenFlow 1.3.5: 7.3.5.2 (flow statistics) and 7.3.4.1 (flow-mod).
+switches. OpenFlow 1.3.5: 7.3.5.2 (flow statistics) and 7.3.4.1 (flow-mod). A bridge that its
+topology keeps from speaking 1.3 is asked by that program.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hoplab.errors import Exit, LabError
+from hoplab.openvswitch import tables
 from hoplab.openvswitch.ovsdb import RUN
 from hoplab.sentences import say, term
 from hoplab.wait import patience
@@ -24,6 +26,8 @@ _VERSION = 4
 _HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY, _FLOW_MOD = 0, 1, 2, 3, 14
 _MULTIPART_REQUEST, _MULTIPART_REPLY, _BARRIER_REQUEST, _BARRIER_REPLY = 18, 19, 20, 21
 _FLOW_STATS, _MORE = 1, 1
+# OFPET_HELLO_FAILED, OFPET_BAD_REQUEST with OFPBRC_BAD_VERSION (7.4.4)
+_OTHER_VERSION = ((0, 0), (1, 0))
 _DELETE_STRICT = 4
 _ALL_TABLES, _ANY, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFF
 _PACKET_OUT, _CONTROLLER = 13, 0xFFFFFFFD  # OFPT_PACKET_OUT, OFPP_CONTROLLER
@@ -46,14 +50,28 @@ class Flow:
 
 def flows(bridge: str) -> list[Flow]:
     """The flows of a bridge. Raises LabError."""
-    with _Connection(bridge) as connection:
-        return connection.flows()
+    if bridge not in _by_program:
+        try:
+            with _Connection(bridge) as connection:
+                return connection.flows()
+        except _AnotherVersion:
+            _by_program.add(bridge)
+    return [
+        Flow(flow.get("age_s", 0), flow.get("table", 0), flow["priority"], flow.get("packets", 0),
+             flow["match"].encode())
+        for flow in tables.flows_of(bridge)
+    ]  # fmt: skip
 
 
 def remove(bridge: str, some: list[Flow]) -> None:
     """Take these flows away, and return when they are gone. Raises LabError."""
-    with _Connection(bridge) as connection:
-        connection.remove(some)
+    if bridge not in _by_program:
+        with _Connection(bridge) as connection:
+            connection.remove(some)
+        return
+    for flow in some:
+        words = [f"table={flow.table}", f"priority={flow.priority}", flow.match.decode()]
+        tables.ask(bridge, "--strict", "del-flows", after=[",".join(filter(None, words))])
 
 
 def refuse_to_send(bridge: str, port: int) -> None:
@@ -61,6 +79,13 @@ def refuse_to_send(bridge: str, port: int) -> None:
     refuses it, so nobody sees it. Raises LabError."""
     with _Connection(bridge) as connection:
         connection.refuse_to_send(port)
+
+
+_by_program: set[str] = set()  # bridges that do not speak OpenFlow 1.3
+
+
+class _AnotherVersion(LabError):
+    """A bridge has said hello, and that it does not speak our version."""
 
 
 class _Connection:
@@ -144,6 +169,8 @@ class _Connection:
                 self._received = self._received[max(length, _HEADER.size) :]
                 if kind == _ERROR:
                     error_type, error_code = struct.unpack_from("!HH", body)
+                    if (error_type, error_code) in _OTHER_VERSION:
+                        raise _AnotherVersion(term("it speaks another OpenFlow"))
                     raise self._failure(
                         say(
                             "OpenFlow error of type {kind}, code {code}",

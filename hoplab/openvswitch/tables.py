@@ -4,9 +4,11 @@
 Nothing is asked of the controller, so this works with every one, a stranger's too: a flow that
 sends one destination address to one port is an entry, whoever wrote it. Where flows are made for
 pairs (in port, source, destination) the source's place is the entry. Where Open vSwitch's own
-learning does the work (NORMAL) its own table is read.
+learning does the work (NORMAL) its own table is read. Every other flow is shown as what it is, with
+the groups and meters that it names.
 
-`read` runs in the lab, `as_rows` where text is wanted.
+Asked is by the newest OpenFlow that the bridge speaks: an older one has no words for some actions,
+and leaves them out. `read` runs in the lab, `as_rows` where text is wanted.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ FLOW_HEAD: list[str] = [
     term("TABLE"), term("PRIORITY"), term("PACKETS"), term("BYTES"), term("AGE"),
     term("UNUSED FOR"), term("MATCH"), term("ACTIONS"),
 ]  # fmt: skip
+GROUP_HEAD: list[str] = [
+    term("GROUP"), term("TYPE"), term("BUCKET"), term("PACKETS"), term("BYTES"), term("ACTIONS"),
+]  # fmt: skip
+METER_HEAD: list[str] = [
+    term("METER"), term("BAND"), term("RATE"), term("TAKEN IN"), term("STRUCK"),
+]  # fmt: skip
 RATE_HEAD: list[str] = [
     term("PORT"), term("IN: FRAMES"), term("IN: BIT"), term("OUT: FRAMES"), term("OUT: BIT"),
 ]  # fmt: skip
@@ -45,9 +53,13 @@ _COUNTERS = {
     "idle_age": "idle_s",
     "duration": "age_s",
     "hard_age": "hard_age_s",
+    "importance": "importance",
 }
+_VERSIONS = ",".join(f"OpenFlow{version}" for version in (10, 11, 12, 13, 14, 15))
 _FLAGS = {"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"}
 _RESUBMIT = re.compile(r"resubmit\(,(\d+)\)")
+_VLAN = re.compile(r"set_field:(\d+)->vlan_vid")  # with the bit that says that there is a tag
+_TAGGED = 0x1000  # OFPVID_PRESENT (OpenFlow 1.3.5, 7.2.3.7)
 _PORT = re.compile(r"output:\"?([^\",]+)\"?|(\d+)|\"([^\"]+)\"")
 
 
@@ -91,9 +103,64 @@ def _counter(flow: dict[str, Any], word: str) -> bool:
     return True
 
 
+def parse_groups(text: str, counters: str = "") -> list[dict[str, Any]]:
+    """The groups of `ovs-ofctl dump-groups`, with what `dump-group-stats` has counted."""
+    counted = {}
+    for line in counters.splitlines():
+        if named := re.match(r"\s*group_id=(\d+),", line):
+            counts = re.findall(r"bucket\d+:packet_count=(\d+),byte_count=(\d+)", line)
+            counted[named[1]] = [(int(packets), int(size)) for packets, size in counts]
+    groups = []
+    for line in text.splitlines():
+        head, *parts = line.strip().split(",bucket=")
+        words = dict(word.partition("=")[::2] for word in head.split(","))
+        if not head.startswith("group_id="):
+            continue
+        totals = counted.get(words["group_id"], [])
+        buckets = []
+        for place, part in enumerate(parts):
+            settings, _, actions = part.partition("actions=")
+            bucket: dict[str, Any] = dict(
+                word.partition(":")[::2] for word in settings.split(",") if word
+            )
+            bucket.pop("bucket_id", None)
+            bucket["actions"] = actions
+            packets, size = totals[place] if place < len(totals) else (None, None)
+            buckets.append({**bucket, "packets": packets, "bytes": size})
+        groups.append({"group": int(words["group_id"]), "type": words["type"], "buckets": buckets})
+    return sorted(groups, key=lambda group: group["group"])
+
+
+def parse_meters(text: str, counters: str = "") -> list[dict[str, Any]]:
+    """The meters of `ovs-ofctl dump-meters`, with what `meter-stats` has counted: packets taken in,
+    and those that each band struck."""
+    meters: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        if head := re.match(r"meter=(\w+) ([\w ]*)bands=", line):
+            unit = "packets" if "pktps" in head[2].split() else "kbit"
+            meters.append({"meter": head[1], "unit": unit, "bands": []})
+        elif meters and (band := re.match(r"\s*type=(\w+) rate=(\d+)(.*)", line)):
+            rest = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", band[3])}
+            meters[-1]["bands"].append({"type": band[1], "rate": int(band[2]), **rest})
+    by_name = {meter["meter"]: meter for meter in meters}
+    meter: dict[str, Any] = {}
+    for line in counters.splitlines():
+        numbers = dict(re.findall(r"(\w+):([\d.]+)", line))
+        if head := re.match(r"meter:(\w+) ", line):
+            meter = by_name.get(head[1], {})
+            meter["packets"] = int(numbers.get("packet_in_count", 0))
+            meter["bytes"] = int(numbers.get("byte_in_count", 0))
+        elif (band := re.match(r"\s*(\d+): packet_count:(\d+) byte_count:(\d+)", line)) and (
+            int(band[1]) < len(meter.get("bands", ()))
+        ):
+            meter["bands"][int(band[1])] |= {"packets": int(band[2]), "bytes": int(band[3])}
+    return meters
+
+
 def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The MAC table: one entry an address, from the flows that say where it is."""
-    entries: dict[str, dict[str, Any]] = {}
+    """The MAC table: one entry for an address at a port, from the flows that say where it is. Such
+    a flow gets a new item, the address that it is shown as."""
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
     for flow in flows:
         match = dict(
             (key, value)
@@ -101,14 +168,16 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             if equals
         )
         mac, port = None, None
-        if set(match) == {"dl_dst"} and "/" not in match["dl_dst"]:
+        exact = "/" not in match.get("dl_dst", "/") and not _is_group(match["dl_dst"])
+        if exact and set(match) <= {"dl_dst", "in_port"}:
             mac, port = match["dl_dst"], _only_port(flow["actions"])
-        elif {"in_port", "dl_src", "dl_dst"} <= set(match):
+        elif exact and {"in_port", "dl_src"} <= set(match) and _only_port(flow["actions"]):
             mac, port = match["dl_src"], match["in_port"].strip('"')
         if mac is None or port is None:
             continue
+        flow["shown_as"] = mac
         entry = entries.setdefault(
-            mac,
+            (mac, port),
             {"mac": mac, "port": port, "age_s": 0.0, "idle_s": None, "kept_s": None, "packets": 0,
              "counted": "from it" if "dl_src" in match else "to it", "flows": 0},
         )  # fmt: skip
@@ -121,6 +190,11 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         entry["packets"] += flow.get("packets", 0)
         entry["flows"] += 1
     return sorted(entries.values(), key=lambda entry: entry["mac"])
+
+
+def _is_group(mac: str) -> bool:
+    """Whether an address is a multicast's or the broadcast's, which is nobody's."""
+    return bool(int(mac[:2], 16) & 1)
 
 
 def _only_port(actions: str) -> str | None:
@@ -161,24 +235,36 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
             entry["towards"] = port["peer"] if port else None
         own = rates.get(dpids.get(bridge) or "", {})
         shard = shards.get(bridge)
-        contents.append(
-            {"name": bridge, "shard": shard, "addresses": learned, "flows": flows, "rates": own}
+        groups = ask(bridge, "dump-groups", optional=True)
+        meters = ask(bridge, "dump-meters", optional=True)
+        # Most have none, and each question costs a process.
+        group_counters = (
+            ask(bridge, "dump-group-stats", optional=True) if "group_id=" in groups else ""
         )
+        meter_counters = ask(bridge, "meter-stats", optional=True) if "meter=" in meters else ""
+        contents.append(
+            {"name": bridge, "shard": shard, "addresses": learned, "flows": flows,
+             "groups": parse_groups(groups, group_counters),
+             "meters": parse_meters(meters, meter_counters), "rates": own}
+        )  # fmt: skip
     return contents
 
 
 def flows_of(bridge: str) -> list[dict[str, Any]]:
     """The flows of a bridge. Raises LabError."""
-    return parse_flows(_dump(bridge))
+    return parse_flows(ask(bridge, "dump-flows"))
 
 
-def _dump(bridge: str) -> str:
-    """Nicira's answer has the idle age, OpenFlow 1.3's has not; a bridge may speak only that."""
+def ask(bridge: str, *question: str, after: Sequence[str] = (), optional: bool = False) -> str:
+    """What ovs-ofctl prints, in the newest OpenFlow that the bridge speaks. after: words behind the
+    bridge. optional: an old version may have no such thing. Raises LabError."""
+    options = ["--no-names", "-O", _VERSIONS, f"--timeout={20 * patience():.0f}"]
     call = subprocess.run(
-        ["ovs-ofctl", "--no-names", f"--timeout={20 * patience():.0f}", "dump-flows", bridge],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    return call.stdout if call.returncode == 0 else daemons.ofctl("dump-flows", bridge)
+        ["ovs-ofctl", *options, *question, bridge, *after], capture_output=True, text=True
+    )
+    if call.returncode == 0 or optional:
+        return call.stdout
+    return daemons.ofctl(*question, bridge, *after)
 
 
 def _rates(file: Path) -> dict[str, Any]:
@@ -197,19 +283,19 @@ def _rates(file: Path) -> dict[str, Any]:
 def as_rows(
     switch: dict[str, Any], *, every_flow: bool
 ) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
-    """The rows of the three tables that `hoplab table` prints: addresses, flows, rates."""
+    """The rows of three of the tables that `hoplab table` prints: addresses, flows, rates. Flows
+    that an address stands for are left out unless all are wanted."""
     addresses = [
         [entry["mac"], entry["who"] or "?", _place(entry), _age(entry["age_s"]),
          _age(entry["idle_s"]), _age(entry["kept_s"]), _counted(entry)]
         for entry in switch["addresses"]
     ]  # fmt: skip
-    # Without an entry the flows are all that there is to see.
     flows = [
         [str(flow.get("table", 0)), str(flow["priority"]), _number(flow.get("packets")),
          _number(flow.get("bytes")), _age(flow.get("age_s")), _age(flow.get("idle_s")),
-         flow["match"] or term("any"), flow["actions"]]
+         flow["match"] or term("any"), _readable(flow["actions"])]
         for flow in switch["flows"]
-        if every_flow or not switch["addresses"]
+        if every_flow or "shown_as" not in flow
     ]  # fmt: skip
     rates: dict[str, list[str]] = {}
     for name, rate in switch["rates"].get("ports", {}).items():
@@ -218,6 +304,47 @@ def as_rows(
         at = 1 if way == "in" else 3
         row[at : at + 2] = [_number(round(rate["packets_s"])), _number(round(rate["bit_s"]))]
     return addresses, flows, sorted(rates.values(), key=lambda row: int(row[0]))
+
+
+def group_rows(switch: dict[str, Any]) -> list[list[str]]:
+    """A row for each bucket of each group; a group without one has one as well."""
+    rows = []
+    for group in switch["groups"]:
+        for place, bucket in enumerate(group["buckets"] or [{}], 1):
+            settings = [
+                f"{key}:{value}"
+                for key, value in bucket.items()
+                if key not in ("actions", "packets", "bytes")
+            ]
+            actions = _readable(bucket.get("actions") or "drop")
+            rows.append(
+                [str(group["group"]), group["type"], str(place) if bucket else "-",
+                 _number(bucket.get("packets")), _number(bucket.get("bytes")),
+                 "  ".join([*settings, actions])]
+            )  # fmt: skip
+    return rows
+
+
+def meter_rows(switch: dict[str, Any]) -> list[list[str]]:
+    """A row for each band of each meter."""
+    rows = []
+    for meter in switch["meters"]:
+        for band in meter["bands"] or [{}]:
+            rate: str = "-"
+            if band and meter["unit"] == "packets":
+                rate = say("{n:,} packets a second", n=band["rate"])
+            elif band:
+                rate = say("{n:,} kbit/s", n=band["rate"])
+            rows.append(
+                [meter["meter"], band.get("type", "-"), rate, _number(meter.get("packets")),
+                 _number(band.get("packets"))]
+            )  # fmt: skip
+    return rows
+
+
+def _readable(actions: str) -> str:
+    """Actions with a VLAN's number as it is written everywhere else."""
+    return _VLAN.sub(lambda match: f"set_vlan:{int(match[1]) & ~_TAGGED}", actions)
 
 
 def _place(entry: dict[str, Any]) -> str:

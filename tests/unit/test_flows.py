@@ -110,3 +110,23 @@ def test_an_entry_of_length_zero_does_not_hang(switch: Callable) -> None:
     endless = struct.pack("!H", 0) + entry(NOTHING)[2:]
     switch(lambda kind, number, _: reply(number, endless) if kind == 18 else b"")
     assert len(flows.flows("s1")) == 1
+
+
+@pytest.mark.parametrize("kind_of_error", [0, 1])
+def test_a_switch_that_speaks_no_openflow_1_3_is_asked_by_ovs_ofctl(
+    kind_of_error: int, switch: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(bridge: str, *question: str, after: tuple[str, ...] = ()) -> str:
+        asked.append((*question, bridge, *after))
+        return " cookie=0x0, duration=2.5s, table=0, n_packets=3, n_bytes=9, priority=7,in_port=1 actions=drop"  # noqa: E501
+
+    monkeypatch.setattr(flows.tables, "ask", ask)
+    monkeypatch.setattr(flows, "_by_program", set())
+    refusal = struct.pack("!HH", kind_of_error, 0)
+    switch(lambda kind, number, _: message(1, number, refusal) if kind == 18 else b"")
+    (flow,) = flows.flows("s1")
+    assert flow == Flow(2.5, 0, 7, 3, b"in_port=1")
+    flows.remove("s1", [flow])
+    assert asked[-1] == ("--strict", "del-flows", "s1", "table=0,priority=7,in_port=1")
