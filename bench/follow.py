@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast frames are followed, read and decoded, on one core.
 
-    python3 bench/follow.py [--frames N] [--json]
+    python3 bench/follow.py [--frames N] [--run DIR] [--json]
 
 The input is made by the tests' network model: five subnets in a row, switches and hubs, ARP, UDP
 and TCP, and beside it a bulk transfer of full-size TCP segments through two routers. Nothing needs
 root. Decoding is done beside `tshark -T fields` (the same file, the same fields, minus its
 start-up), dpkt and scapy, each if installed; the ratio says how many times faster ours is.
+
+What it costs to tell a packet while frames fly is measured with a real capture: a run that was kept
+(`--run`), or pages fetched and pings in a lab that is brought up for it.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 
 from peers import left_out  # noqa: E402
 
+from hoplab import runs  # noqa: E402
 from hoplab.capture.observation import Observation  # noqa: E402
 from hoplab.capture.pcapng_format import InterfaceInfo  # noqa: E402
 from hoplab.capture.pcapng_reader import read  # noqa: E402
@@ -45,6 +49,8 @@ from hoplab.decode import dns, http  # noqa: E402
 from hoplab.decode.packet import decode  # noqa: E402
 from hoplab.follow.follow import Follower, follow  # noqa: E402
 from hoplab.follow.wiring import Wiring  # noqa: E402
+from hoplab.openflow_channel import INTERFACE as OPENFLOW  # noqa: E402
+from hoplab.story.live import Live  # noqa: E402
 from tests.unit import netmodel as nm  # noqa: E402
 
 FIELDS = ("eth.src", "eth.dst", "ip.src", "ip.dst", "ip.ttl", "tcp.srcport", "tcp.seq", "dns.id")
@@ -184,6 +190,67 @@ def mistakes(nets: int) -> list[str]:
     return lines
 
 
+ROUNDS = 100  # of a page fetched by name and three pings, about 33 packets each
+ROUND = "{python} {fetch} http://www.itheima.com/; ping -q -c 3 -i 0.05 www.itheima.com"
+
+
+def record(state: Path) -> Path | None:
+    """A run of a few thousand packets, kept; None where no lab comes up."""
+    words = {"python": sys.executable, "fetch": ROOT / "apps" / "fetch.py"}
+    script = f"for n in $(seq {ROUNDS}); do {ROUND.format(**words)}; done"
+    argv = [
+        sys.executable, "-m", "hoplab.cli.main", "trace", "--topology", "web", "--save", "run",
+        "--quiet", "--detail", "brief", "--down", "client", "--", "sh", "-c", script,
+    ]  # fmt: skip
+    env = {**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(argv, env=env, cwd=state, capture_output=True, text=True, timeout=600)
+    if not (state / "run" / runs.CAPTURE).exists():
+        print(f"no lab, so nothing is told live: {ended.stderr[-500:]}", file=sys.stderr)
+        return None
+    return state / "run"
+
+
+@dataclass
+class Told:
+    """Processor time that a live story takes for a packet, in ms: with what switches decided about
+    it, and without."""
+
+    packets: int
+    ms: float
+    with_decisions_ms: float
+
+
+LOOK_NS = 100_000_000  # as often as `hoplab trace --live` looks
+
+
+def tell_live(folder: Path) -> Told:
+    """The best of three times that a kept run is told as it came."""
+    capture = read(folder / runs.CAPTURE)
+    wiring = Wiring.load(folder / runs.STATE)
+    ports = wiring.port_map(capture.interfaces)
+    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+    packets = 0
+
+    def tell(channel: bool) -> None:
+        nonlocal packets
+        live = Live(wiring, ports)
+        live.channel = channel
+        look_ns = capture.observations[0].t_ns
+        for observation in capture.observations:
+            while look_ns < observation.t_ns:
+                live.poll(look_ns)
+                look_ns += LOOK_NS
+            if not spoken[observation.port]:
+                live.feed(observation)
+            elif channel:
+                live.hear(observation)
+        live.finish()
+        packets = live.packets
+
+    alone_s, all_s = best(lambda: tell(False)), best(lambda: tell(True))
+    return Told(packets, alone_s * 1e3 / packets, all_s * 1e3 / packets)
+
+
 def write(case: Case) -> bytes:
     """The case as a pcapng file."""
     file = io.BytesIO()
@@ -242,6 +309,8 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=2_000_000, help="of the long stream (2000000)")
     mistakes_help = "measure mistakes in so many random networks, and nothing else"
     parser.add_argument("--mistakes", type=int, metavar="NETS", help=mistakes_help)
+    run_help = "a run that hoplab kept, to be told live (default: one that is made now)"
+    parser.add_argument("--run", type=Path, metavar="DIR", help=run_help)
     parser.add_argument("--json", action="store_true", help="print the rates as JSON")
     options = parser.parse_args()
     if options.mistakes:
@@ -264,9 +333,12 @@ def main() -> None:
         path = Path(folder) / "mixed.pcapng"
         path.write_bytes(write(cases["mixed"]))
         others = peers(frames, path)
+        run = options.run or record(Path(folder))
+        told = tell_live(run) if run is not None else None
     if options.json:
         memory = {"long stream, MB": streamed.memory}
-        print(json.dumps({**rates, **others, **memory}, indent=1))
+        live = {"live": vars(told)} if told is not None else {}
+        print(json.dumps({**rates, **others, **memory, **live}, indent=1))
         return
     for name, rate in rates.items():
         print(f"{name:24} {rate:12,.0f} /s")
@@ -275,6 +347,11 @@ def main() -> None:
         + " ".join(f"{one:.0f}" for one in streamed.memory)
         + " MB"
     )
+    if told is not None:
+        print(
+            f"live: {told.ms:.3f} ms a packet, with what switches decided "
+            f"{told.with_decisions_ms:.3f} ms ({told.packets:,} packets)"
+        )
     for name, rate in others.items():
         ratio = rates["decode"] / rate
         print(f"decode beside {name:17} {rate:9,.0f} /s: ours is {ratio:.1f} times as fast")

@@ -57,6 +57,7 @@ class Lookups(Grouped):
     def __init__(self) -> None:
         super().__init__()
         self._lookups: dict[Key, list[Lookup]] = {}
+        self._messages: dict[int, Dns] = {}  # of each packet
         self.changed = False  # since somebody has looked
 
     @property
@@ -69,11 +70,15 @@ class Lookups(Grouped):
         if trip.kind not in ("dns-question", "dns-answer"):
             return ()
         dns = wire_dns.read(trip.packet)
-        return ((dns.id,),) if dns is not None else ()
+        if dns is None:
+            return ()
+        self._messages[trip.number] = dns
+        return ((dns.id,),)
 
     def relate(self, key: Key, trips: Sequence[Trip]) -> Drafts:
         drafts = Drafts()
-        self._lookups[key] = _lookups(trips, drafts)
+        messages = [(trip, self._messages[trip.number]) for trip in trips]
+        self._lookups[key] = _lookups(messages, drafts)
         self.changed = True
         if not trips:
             del self._lookups[key]
@@ -82,18 +87,16 @@ class Lookups(Grouped):
     def forget(self, number: int) -> None:
         keys = self._keys.get(number, ())
         super().forget(number)
+        self._messages.pop(number, None)
         for key in keys:
             if key not in self._groups:
                 self._lookups.pop(key, None)
 
 
-def _lookups(trips: Iterable[Trip], drafts: Drafts) -> list[Lookup]:
+def _lookups(messages: Iterable[tuple[Trip, Dns]], drafts: Drafts) -> list[Lookup]:
     lookups: list[Lookup] = []
     waiting: dict[Key, Lookup] = {}
-    for trip in trips:
-        dns = wire_dns.read(trip.packet)
-        if dns is None:
-            continue
+    for trip, dns in messages:
         keys = _dns_keys(trip, dns)
         lookup = next((waiting[key] for key in keys if key in waiting), None)
         if not dns.qr:
