@@ -58,6 +58,7 @@ from __future__ import annotations
 import ipaddress
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from hoplab.capture.collector import gc_paused
 from hoplab.capture.observation import Observation, Reception
@@ -377,9 +378,14 @@ class Follower:
         for switch in self._switches:
             switch.settle(until_ns)
 
-    def growing(self) -> list[Hop]:
-        """The first hops of the journeys not handed out yet, in time order."""
-        return _roots([*self._old, *self._fresh])
+    def growing(self, since_ns: int = 0) -> list[Hop]:
+        """The first hops of the journeys not handed out yet, in time order. since_ns: those that
+        began before may be left out, where it costs time to look for them."""
+        if not since_ns:
+            return _roots([*self._old, *self._fresh])
+        # One that came later can have been stamped earlier, and must not hide those before it.
+        since_ns -= 100 * self.ages.slack_ns
+        return _roots(takewhile(lambda hop: hop.t_ns >= since_ns, reversed(self._fresh)))
 
     def _number(self, roots: list[Hop]) -> list[Journey]:
         first = self._given + 1

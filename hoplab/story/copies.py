@@ -59,13 +59,14 @@ def _leg(
     eth = packets[place].eth
     parent = index.get(id(hop.parent)) if hop.parent is not None else None
     fate = evidence.fate(hop)
+    tail, tail_interface, head, head_interface = places.link(hop.tail, hop.head)
     return Leg(
         index=place,
         parent=parent,
-        tail=places.node(hop.tail),
-        tail_interface=places.name(hop.tail),
-        head=places.node(hop.head),
-        head_interface=places.name(hop.head),
+        tail=tail,
+        tail_interface=tail_interface,
+        head=head,
+        head_interface=head_interface,
         t_ns=hop.t_ns,
         sent=hop.sent.number if hop.sent is not None else None,
         received=hop.received.number if hop.received is not None else None,

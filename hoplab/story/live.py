@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from hoplab.capture.observation import Observation
 from hoplab.follow.ages import MILLISECOND
 from hoplab.follow.follow import Follower
-from hoplab.follow.model import Hop, Journey
+from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.follow.tree import last_seen
 from hoplab.follow.wiring import Wiring
 from hoplab.story import quic
@@ -129,6 +129,8 @@ class Live:
         self._connections = Connections()
         self._quic = quic.Conversations()
         self._by_root: dict[int, _Packet] = {}  # by id of the first hop, which it keeps alive
+        self._numbered_ns = 0  # when the last of them began that has a number
+        self._moving: dict[int, _Packet] = {}  # by number; those that may go on
         self._recent: deque[_Packet] = deque()  # by number
         self._by_number: dict[int, _Packet] = {}  # those
         self._causes = Causes(self._places)  # until the first packet tells when it all began
@@ -201,28 +203,37 @@ class Live:
             self._follower.settle()
         else:
             self._follower.settle(now_ns - NUMBER_NS)
-        for root in self._follower.growing():
-            packet = self._by_root.get(id(root))
-            if packet is None:
-                if not final and now_ns - root.t_ns < NUMBER_NS:
-                    break  # an earlier one may still be stamped later: no number yet
-                packet = self._number(root)
-            if packet.arrived and not final:
-                continue  # should it move all the same, that is seen when it is settled
-            moved = last_seen(root)
-            if moved <= packet.last_ns:
+        for root in self._follower.growing(0 if final else self._numbered_ns):
+            if id(root) in self._by_root:
                 continue
-            packet.hurry = False
-            if not final and now_ns - moved < NUMBER_NS:
-                if now_ns < packet.again_ns:
-                    continue
-                packet.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
-                packet.hurry = True
-            packet.last_ns = moved
-            self._tell(packet)
+            if not final and now_ns - root.t_ns < NUMBER_NS:
+                break  # an earlier one may still be stamped later: no number yet
+            packet = self._number(root)
+            self._moving[packet.journey.number] = packet
+        for packet in [*self._moving.values()]:
+            self._look_at(packet, now_ns, final=final)
+
+    def _look_at(self, packet: _Packet, now_ns: int, *, final: bool) -> None:
+        """Tells a packet anew if it has moved, and rests again or will not."""
+        root = packet.journey.root
+        moved = last_seen(root)
+        if moved <= packet.last_ns or root.origin is not Origin.BORN:
+            return
+        packet.hurry = False
+        if not final and now_ns - moved < NUMBER_NS:
+            if now_ns < packet.again_ns:
+                return
+            packet.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
+            packet.hurry = True
+        packet.last_ns = moved
+        way = self._tell(packet)
+        if packet.arrived and not packet.hurry and way.storm is None:
+            # Should it move all the same, that is seen when it is settled.
+            del self._moving[packet.journey.number]
 
     def _number(self, root: Hop) -> _Packet:
         self.packets += 1
+        self._numbered_ns = max(self._numbered_ns, root.t_ns)
         if not self._started_ns:
             self._started_ns = root.t_ns
             self._causes = Causes(self._places, begun_ns=root.t_ns)
@@ -232,7 +243,7 @@ class Live:
         self._by_number[packet.journey.number] = packet
         return packet
 
-    def _tell(self, packet: _Packet) -> None:
+    def _tell(self, packet: _Packet) -> Way:
         """Makes the record of the packet's way, and hands it to whoever makes others by it."""
         first = packet.way is None
         if first:
@@ -250,10 +261,12 @@ class Live:
                 packet.arrivals = list(arrivals_of(self._wiring, packet.journey, trip))
         self._changed[trip.number] = packet
         self._stale = True
+        return way
 
     def _settle(self, packet: _Packet) -> None:
         """It goes no further. Whose an address is may have shown only since it was told."""
         packet.sure = True
+        self._moving.pop(packet.journey.number, None)
         if packet.way is None:
             return
         moved = last_seen(packet.journey.root)

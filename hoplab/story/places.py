@@ -26,6 +26,7 @@ class Places:
         # Address -> nodes that have shown that it is theirs; and those that sent something from it.
         self._claims: dict[str, dict[str, None]] = {}
         self._used: set[tuple[str, str]] = set()
+        self._links: dict[tuple[int | None, int | None], tuple[str, str, str, str]] = {}
         self.wired_ports = {
             node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
             for node in wiring.nodes
@@ -62,6 +63,14 @@ class Places:
     def name(self, port: int | None) -> str:
         """The interface name of a port, "" for none."""
         return self.wiring.port_name(port) if port is not None else ""
+
+    def link(self, tail: int | None, head: int | None) -> tuple[str, str, str, str]:
+        """Node and interface of the port that a frame left, and of the one that it was sent to."""
+        link = self._links.get((tail, head))
+        if link is None:
+            link = self.node(tail), self.name(tail), self.node(head), self.name(head)
+            self._links[tail, head] = link
+        return link
 
     def switch(self, node: str) -> bool:
         """True if the node passes frames on without an address of its own."""

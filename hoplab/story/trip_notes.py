@@ -38,6 +38,8 @@ def fragments(copies: Copies) -> list[str]:
     """Where a router cut the packet, because it was too long for the next link (RFC 791 3.2)."""
     notes: list[str] = []
     for hop, leg in zip(copies.hops, copies.legs, strict=True):
+        if len(hop.children) < 2:
+            continue
         pieces = [
             copies.packets[copies.index[id(child)]]
             for child in hop.children
@@ -69,6 +71,8 @@ def copies_too_many(places: Places, hops: list[Hop]) -> list[str]:
         if not places.switch(switch):
             continue
         sure = [child.tail for child in hop.children if not child.doubt & Doubt.CAUSE]
+        if hop.head not in sure and len(set(sure)) == len(sure):
+            continue  # as a rule
         for port, count in Counter(sure).items():
             back = port == hop.head
             if back or count > 1:
