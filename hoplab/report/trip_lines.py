@@ -177,7 +177,7 @@ def _rewrites(page: Page, trip: Trip) -> None:
             rewrite.dst_mac_after,
         )
         if page.detail != "full" and macs in page.shown_macs:
-            ips = _ips(page, rewrite)
+            ips = page.tr(_ips(rewrite))
             if page.indent + widest + cells(ips) + 5 > page.width and not rewrite.translated:
                 ips = page.tr(term("unchanged"))
             page.wrap(f"{text:<{widest}}  IP {ips}", page.indent, hang=6)
@@ -200,7 +200,8 @@ def _rewrite_long(page: Page, rewrite: Rewrite) -> None:
     page.wrap(f"{label}MAC {before}", page.indent, hang=gap + 4)
     page.wrap(f"⇒ MAC {after}", page.indent + gap - len(page.fit("⇒ ")), hang=6)
     ttl = f"TTL {_ttl(rewrite.ttl_before)} → {_ttl(rewrite.ttl_after)}"
-    page.wrap(f"IP  {_ips(page, rewrite)}, {ttl}", page.indent + gap, hang=4)
+    line = say("IP  {addresses}, {ttl}", addresses=_ips(rewrite), ttl=ttl)
+    page.wrap(page.tr(line), page.indent + gap, hang=4)
 
 
 def _rewrite_short(page: Page, rewrite: Rewrite) -> str:
@@ -213,12 +214,12 @@ def _rewrite_short(page: Page, rewrite: Rewrite) -> str:
     return page.fit(f"{rewrite.node}: {macs}  {ttl}")
 
 
-def _ips(page: Page, rewrite: Rewrite) -> str:
+def _ips(rewrite: Rewrite) -> Sentence:
     before = f"{rewrite.src_before} → {rewrite.dst_before}"
     if not rewrite.translated:
-        return page.tr(say("{addresses} unchanged", addresses=before))
+        return say("{addresses} unchanged", addresses=before)
     after = f"{rewrite.src_after} → {rewrite.dst_after}"
-    return page.tr(say("{before} translated to {after}", before=before, after=after))
+    return say("{before} translated to {after}", before=before, after=after)
 
 
 def _owner(name: str) -> str:
