@@ -8,16 +8,21 @@ connection was opened and closed (`tcp_remarks.py`).
 
 from __future__ import annotations
 
-from hoplab.sentences import Sentence, number_of, say
+from hoplab.sentences import Sentence, number_of, say, together
 from hoplab.story.counts import byte_count, packet_numbers
 from hoplab.story.http_messages import Exchange
 from hoplab.story.records import Remark, Step, Trip
 from hoplab.story.steps import Facts
-from hoplab.story.tcp_connection import Connection
+from hoplab.story.tcp_connection import Connection, Side
 
 
 def exchange_remarks(facts: Facts, step: Step, connection: Connection) -> list[Remark]:
     remarks = _frames_of_http(facts, connection) if step.key == "http" else []
+    remarks += [
+        _no_room(receiver, sender.node)
+        for sender, receiver in (connection.sides, connection.sides[::-1])
+        if receiver.no_room
+    ]
     remarks += _no_response(connection)
     if step.key == "http":
         remarks += _manners(connection)
@@ -33,6 +38,45 @@ def exchange_remarks(facts: Facts, step: Step, connection: Connection) -> list[R
         )
         remarks.append(Remark("pure-acks", text))
     return remarks
+
+
+def _no_room(receiver: Side, sender: str) -> Remark:
+    """Who held up the bytes: a receiver that says that it takes no more."""
+    spans = receiver.no_room
+    over = [span for span in spans if span.last]
+    ms = sum(span.last_ns - span.first_ns for span in over) / 1e6
+    values = {"receiver": receiver.node, "sender": sender, "packet": spans[0].first}
+    if len(over) < len(spans):
+        waited: Sentence = say(
+            "{receiver} said in #{packet} that it had no room for more (window 0), and until the "
+            "capture ended it never had.",
+            **{**values, "packet": spans[-1].first},
+        )
+    else:
+        waited = number_of(
+            "{receiver} said in #{packet} that it had no room for more (window 0); it lasted "
+            "{ms:,.0f} ms.",
+            "{receiver} said {n:,} times that it had no room for more (window 0), first in "
+            "#{packet}; it lasted {ms:,.0f} ms in all.",
+            len(spans),
+            ms=ms,
+            **values,
+        )
+    fault = say(
+        "The program on {receiver} did not read what had come, so {sender} could send no more "
+        "meanwhile: the network did not hold it up.",
+        **values,
+    )
+    probes = [number for span in spans for number in span.probes]
+    if not probes:
+        return Remark("zero-window", together(waited, fault))
+    asked = number_of(
+        "{sender} asked {n:,} time whether there is room again {packets}.",
+        "{sender} asked {n:,} times whether there is room again {packets}.",
+        len(probes),
+        sender=sender, packets=packet_numbers(probes),
+    )  # fmt: skip
+    return Remark("zero-window", together(waited, fault, asked))
 
 
 def _frames_of_http(facts: Facts, connection: Connection) -> list[Remark]:

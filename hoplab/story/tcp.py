@@ -96,12 +96,8 @@ def _segment(
     connection: Connection, way: Way, tcp: Tcp, pairs: list[tuple[End, End]], lossy: bool
 ) -> Segment:
     """Places one segment in its connection."""
-    source, destination = pairs[0]
-    from_client = source in connection.client.ends or destination in connection.server.ends
+    from_client = _note_ends(connection, pairs)
     side, peer = connection.sides if from_client else connection.sides[::-1]
-    for from_, to in pairs:
-        side.ends.add(from_)
-        peer.ends.add(to)
     role = CLIENT if from_client else SERVER
     connection.trips.append(way.number)
     start_at = _start_of(connection, role, tcp)
@@ -115,8 +111,12 @@ def _segment(
     connection.phases[way.number] = phase
     kind, title = segment_title(connection, way, tcp, phase, start_at, newly)
     connection.tls = note_tls(connection.tls, way, kind, from_client, fresh)
+    title = _with_window(title, side.note_window(tcp, way.number, way.t_ns))
     notes: tuple[str, ...] = ()
-    if probe:
+    if peer.full is not None and (probe or _is_data_probe(tcp)):
+        peer.full.probes.append(way.number)
+        kind, title = "tcp-window-probe", term("TCP zero-window probe: is there room again?")
+    elif probe:
         kind, title = "tcp-keepalive", term("TCP keep-alive: are you still there?")
     elif earlier:
         title, notes = _sent_again(connection, way, tcp, title, earlier, fresh)
@@ -126,6 +126,32 @@ def _segment(
         syn = connection.syns[-1]
         return Segment(kind, title, notes, _refusal(connection, way, syn), (syn,))
     return Segment(kind, title, notes)
+
+
+def _is_data_probe(tcp: Tcp) -> bool:
+    """One byte for a receiver that takes none: it asks, as a sender may whose receiver has no room
+    (RFC 9293, 3.8.6.1)."""
+    return tcp.payload_length == 1 and not (tcp.syn or tcp.fin or tcp.rst)
+
+
+def _with_window(title: str, full: bool | None) -> str:
+    """The title, with what the segment says of the room that its sender has."""
+    if full is None:
+        return title
+    if full:
+        return say("{title}; no room for more (window 0)", title=title)
+    return say("{title}; room for more again", title=title)
+
+
+def _note_ends(connection: Connection, pairs: list[tuple[End, End]]) -> bool:
+    """Whether the client sent a segment between these ends, which from now on are the sides'."""
+    source, destination = pairs[0]
+    from_client = source in connection.client.ends or destination in connection.server.ends
+    side, peer = connection.sides if from_client else connection.sides[::-1]
+    for from_, to in pairs:
+        side.ends.add(from_)
+        peer.ends.add(to)
+    return from_client
 
 
 def _sent_again(

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from hoplab.decode.packet import Tcp
 from hoplab.story.http_messages import Dialogue, Exchange, Sending
 from hoplab.story.secured import Secured
 
@@ -18,12 +19,27 @@ start_of_sending = attrgetter("start")
 
 
 @dataclass(slots=True)
+class NoRoom:
+    """A side said that it takes no more bytes for now (a window of 0, RFC 9293 section 3.8.6).
+
+    first, last: the trips that said so, and that there is room again (0: none did), with their
+    times. probes: by which the other side asked meanwhile.
+    """
+
+    first: int
+    first_ns: int
+    last: int = 0
+    last_ns: int = 0
+    probes: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Side:
     """What one side of a connection did. Sequence numbers are relative to its first (its ISN).
 
     ends: its addresses and ports; more than one if a router translates.
     sent: the first sendings of its numbers, in the order of the numbers. mss: the longest segment
-    that it takes, as its SYN says, 0 if no SYN was seen.
+    that it takes, as its SYN says, 0 if no SYN was seen. no_room: when it took no more bytes.
     """
 
     node: str
@@ -38,6 +54,27 @@ class Side:
     fin_on_data: bool = False
     fin_end: int | None = None
     fin_acked_by: int = 0
+    no_room: list[NoRoom] = field(default_factory=list)
+
+    @property
+    def full(self) -> NoRoom | None:
+        """Since when it has had no room for more, None if it has room, as far as it said."""
+        return self.no_room[-1] if self.no_room and not self.no_room[-1].last else None
+
+    def note_window(self, tcp: Tcp, trip: int, t_ns: int) -> bool | None:
+        """Takes the window that a segment of this side announces. True if it says that there is no
+        room, False that there is room again, None for anything else."""
+        full = self.full
+        if tcp.rst or tcp.syn or not tcp.ack_flag:
+            return None  # what these bear is no answer to bytes that came
+        if not tcp.window:
+            if full is None:
+                self.no_room.append(NoRoom(trip, t_ns))
+            return True
+        if full is None:
+            return None
+        full.last, full.last_ns = trip, t_ns
+        return False
 
     def relative(self, number: int) -> int | None:
         """A sequence number of this side counted from its first, None before the first."""

@@ -43,6 +43,9 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
     "tcp-fin": lambda n: number_of("{n:,} FIN", "{n:,} FINs", n),
     "tcp-rst": lambda n: number_of("{n:,} RST", "{n:,} RSTs", n),
     "tcp-keepalive": lambda n: number_of("{n:,} TCP keep-alive", "{n:,} TCP keep-alives", n),
+    "tcp-window-probe": lambda n: number_of(
+        "{n:,} zero-window probe", "{n:,} zero-window probes", n
+    ),
     "http-request": lambda n: number_of("{n:,} HTTP request", "{n:,} HTTP requests", n),
     "http-response": lambda n: number_of("{n:,} HTTP response", "{n:,} HTTP responses", n),
     "tls-client-hello": lambda n: number_of("{n:,} TLS ClientHello", "{n:,} TLS ClientHellos", n),

@@ -82,7 +82,7 @@ def _segments(
         tcp = trip.packet.tcp
         if tcp is None or not tcp.payload_length or not _from(side, peer, trip):
             continue
-        if trip.kind == "tcp-keepalive":  # it names a byte that was acknowledged long ago
+        if trip.kind in ("tcp-keepalive", "tcp-window-probe"):  # to be answered, not to carry
             continue
         starts_at = (side.relative(tcp.seq) or 0) + tcp.syn
         sent += 1

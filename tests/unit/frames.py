@@ -81,10 +81,17 @@ def udp(sport: int, dport: int, payload: bytes) -> bytes:
 
 
 def tcp(
-    sport: int, dport: int, seq: int, ack: int, flags: int, payload: bytes = b"", sum_: int = 0
+    sport: int,
+    dport: int,
+    seq: int,
+    ack: int,
+    flags: int,
+    payload: bytes = b"",
+    sum_: int = 0,
+    window: int = 64240,
 ) -> bytes:
     """sum_: the checksum, made up."""
-    head = (sport, dport, seq, ack, 0x50, flags, 64240, sum_, 0)
+    head = (sport, dport, seq, ack, 0x50, flags, window, sum_, 0)
     return struct.pack("!HHIIBBHHH", *head) + payload
 
 

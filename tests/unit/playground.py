@@ -262,13 +262,15 @@ class Talk:
         self.ends = {"c": (client, sport), "s": (server, dport)}
         self.seq = {"c": 1000, "s": 900_000}
 
-    def say(self, who: str, flags: int, data: bytes = b"", again: bool = False) -> None:
+    def say(
+        self, who: str, flags: int, data: bytes = b"", again: bool = False, window: int = 64240
+    ) -> None:
         other = "s" if who == "c" else "c"
         (src, sport), (dst, dport) = self.ends[who], self.ends[other]
         span = len(data) + bool(flags & frames.SYN) + bool(flags & frames.FIN)
         seq = self.seq[who] - span if again else self.seq[who]
         ack = self.seq[other] if flags & frames.ACK else 0
-        segment = frames.tcp(sport, dport, seq, ack, flags, data)
+        segment = frames.tcp(sport, dport, seq, ack, flags, data, window=window)
         if not again:
             self.seq[who] += span
         self.net.ip(src, dst, 6, segment)

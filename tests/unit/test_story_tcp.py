@@ -385,9 +385,9 @@ def test_a_frame_is_full_by_what_the_syns_allow(
     talk = Talk(net, CLIENT, WWW)
     plain = frames.tcp
 
-    def offers(*args: object) -> bytes:
+    def offers(*args: object, **more: object) -> bytes:
         """A segment with the MSS as its only option, four bytes."""
-        made = plain(*args)  # type: ignore[arg-type]
+        made = plain(*args, **more)  # type: ignore[arg-type]
         option = b"\2\4" + mss.to_bytes(2, "big")
         return made[:12] + b"\x60" + made[13:20] + option + made[20:]
 
