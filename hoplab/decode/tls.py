@@ -14,13 +14,44 @@ from typing import NamedTuple
 from hoplab.sentences import say, term
 
 CHANGE_CIPHER, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
-CLIENT_HELLO, SERVER_HELLO = 1, 2
+CLIENT_HELLO, SERVER_HELLO, CERTIFICATE = 1, 2, 11
+_LONGEST_HANDSHAKE = 1 << 17  # bytes that are kept; a chain of certificates has some thousand
 _VERSIONS = {0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
-# The suites of TLS 1.3 (RFC 8446 section B.4); others are shown by number.
+# The suites of TLS 1.3 (RFC 8446 section B.4), and those of versions before it that are in use, as
+# OpenSSL calls them; others are shown by number.
 _CIPHERS = {
+    0x002F: "AES128-SHA",
+    0x0033: "DHE-RSA-AES128-SHA",
+    0x0035: "AES256-SHA",
+    0x0039: "DHE-RSA-AES256-SHA",
+    0x003C: "AES128-SHA256",
+    0x003D: "AES256-SHA256",
+    0x0067: "DHE-RSA-AES128-SHA256",
+    0x006B: "DHE-RSA-AES256-SHA256",
+    0x009C: "AES128-GCM-SHA256",
+    0x009D: "AES256-GCM-SHA384",
+    0x009E: "DHE-RSA-AES128-GCM-SHA256",
+    0x009F: "DHE-RSA-AES256-GCM-SHA384",
+    0xC009: "ECDHE-ECDSA-AES128-SHA",
+    0xC00A: "ECDHE-ECDSA-AES256-SHA",
+    0xC013: "ECDHE-RSA-AES128-SHA",
+    0xC014: "ECDHE-RSA-AES256-SHA",
+    0xC023: "ECDHE-ECDSA-AES128-SHA256",
+    0xC024: "ECDHE-ECDSA-AES256-SHA384",
+    0xC027: "ECDHE-RSA-AES128-SHA256",
+    0xC028: "ECDHE-RSA-AES256-SHA384",
+    0xC02B: "ECDHE-ECDSA-AES128-GCM-SHA256",
+    0xC02C: "ECDHE-ECDSA-AES256-GCM-SHA384",
+    0xC02F: "ECDHE-RSA-AES128-GCM-SHA256",
+    0xC030: "ECDHE-RSA-AES256-GCM-SHA384",
+    0xCCA8: "ECDHE-RSA-CHACHA20-POLY1305",
+    0xCCA9: "ECDHE-ECDSA-CHACHA20-POLY1305",
+    0xCCAA: "DHE-RSA-CHACHA20-POLY1305",
     0x1301: "AES-128-GCM",
     0x1302: "AES-256-GCM",
     0x1303: "ChaCha20-Poly1305",
+    0x1304: "AES-128-CCM",
+    0x1305: "AES-128-CCM-8",
 }
 
 
@@ -85,12 +116,16 @@ class Records:
     """One direction of a connection, read on from record to record.
 
     sealed: bytes of records of application data, which are all that is sealed in TLS 1.3, with
-    their heads. alert: as `Tls.alert`, of the first one that can be read. Never raises.
+    their heads. alert: as `Tls.alert`, of the first one that can be read. certificate: the bytes of
+    the first one that is shown in the open, as before TLS 1.3; b"" if there is none. Never raises.
     """
 
     def __init__(self) -> None:
         self.sealed = 0
         self.alert = ""
+        self.certificate = b""
+        self._handshake = b""  # messages that may go on in another record
+        self._open = True  # they are to be read on: nothing is sealed yet, and nothing is missing
         self._head = b""
         self._body = b""
         self._kind = self._left = 0
@@ -127,10 +162,33 @@ class Records:
         self._left -= size
         if self._kind == DATA:
             self.sealed += size
+        elif self._kind == HANDSHAKE:
+            self._read_handshake(size, piece)
+        elif self._kind == CHANGE_CIPHER:
+            self._open, self._handshake = False, b""
         elif self._kind == ALERT and not self.alert:
             self._body += piece[:3]
             if not self._left:
                 self.alert = alert_text(self._body)
+
+    def _read_handshake(self, size: int, piece: bytes) -> None:
+        """Looks for the message with certificates (RFC 5246 section 7.4.2)."""
+        if not self._open:
+            return
+        self._handshake += piece
+        self._open = len(piece) == size and len(self._handshake) <= _LONGEST_HANDSHAKE
+        while len(self._handshake) >= 4:
+            length = int.from_bytes(self._handshake[1:4], "big")
+            if len(self._handshake) < 4 + length:
+                break
+            kind, message = self._handshake[0], self._handshake[4 : 4 + length]
+            self._handshake = self._handshake[4 + length :]
+            if kind == CERTIFICATE:
+                first = int.from_bytes(message[3:6], "big")
+                self.certificate = message[6 : 6 + first]
+                self._open = False
+        if not self._open:
+            self._handshake = b""
 
 
 def parse(data: bytes) -> Tls | None:

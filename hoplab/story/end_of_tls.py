@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from hoplab.decode.greeting import shown
 from hoplab.decode.tls import CERTIFICATE_ALERTS
-from hoplab.sentences import number_of, say
+from hoplab.decode.x509 import Certificate
+from hoplab.sentences import Sentence, number_of, say, term
 from hoplab.story.counts import byte_count
 from hoplab.story.records import Outcome, Trip
 from hoplab.story.secured import Secured
-from hoplab.story.steps import Facts
+from hoplab.story.steps import Facts, certificate_text, day
 from hoplab.story.tcp_connection import Connection
+from hoplab.story.wire_text import clean
 
 
 def failed_tls(facts: Facts, connection: Connection, tls: Secured) -> Outcome | None:
@@ -39,17 +41,90 @@ def _alert(facts: Facts, connection: Connection, tls: Secured) -> Outcome:
         "{node} ended TLS by an alert that is not sealed: {alert}.",
         node=sender, alert=tls.alert_text,
     )  # fmt: skip
-    why: list[str] = []
     if sender == client and tls.alert_text in CERTIFICATE_ALERTS:
-        why.append(
-            say(
-                "{client} does not accept the certificate that {server} showed: it is for another "
-                "name, out of date, or signed by nobody that it trusts. Nothing was asked for.",
-                client=client,
-                server=server,
-            )
-        )
+        why = _not_accepted(facts, client, server, tls)
+    else:
+        why = _reason(sender, server if sender == client else client, tls)
     return Outcome(False, "tls-failed", sentence, why, sender, [tls.client_hello, tls.alert])
+
+
+# What alerts mean (RFC 8446 section 6.2), for whoever reads the story; those of certificates are
+# told by the certificate.
+_REASONS = {
+    "handshake failure": term(
+        "They have no cipher, no key exchange or no kind of certificate in common."
+    ),
+    "protocol version": term("They have no version of TLS in common."),
+    "no application protocol": term("They have no protocol in common to speak inside TLS (ALPN)."),
+}
+
+
+def _reason(sender: str, peer: str, tls: Secured) -> list[str]:
+    """What the alert means; nothing for one that explains itself."""
+    alert, values = tls.alert_text, {"sender": sender, "peer": peer}
+    if alert in _REASONS:
+        return [_REASONS[alert]]
+    if alert == "insufficient security":
+        return [say("What {peer} offers is too weak for {sender}.", **values)]
+    if alert == "unrecognized name":
+        return [say("{sender} has no site by the name {name}.", name=tls.server_name, **values)]
+    if alert in ("certificate required", *CERTIFICATE_ALERTS):
+        return [say("{sender} wants a certificate of {peer} that it can accept.", **values)]
+    if alert in ("bad record MAC", "decrypt error"):
+        return [say("What {peer} sent does not fit the key that they agreed on.", **values)]
+    if alert in ("unexpected message", "decode error", "illegal parameter", "record overflow"):
+        return [say("{sender} could not make sense of what {peer} sent.", **values)]
+    if alert == "internal error":
+        return [say("{sender} failed for a reason of its own.", **values)]
+    return []
+
+
+def _not_accepted(facts: Facts, client: str, server: str, tls: Secured) -> list[str]:
+    """Why a client does not take a certificate, as far as the certificate itself shows it."""
+    nothing = term("Nothing was asked for.")
+    certificate = tls.certificate
+    if certificate is None:
+        unseen = say(
+            "{client} does not accept the certificate that {server} showed: it is for another "
+            "name, out of date, or signed by nobody that it trusts. Nothing was asked for.",
+            client=client, server=server,
+        )  # fmt: skip
+        return [unseen]
+    shown = say("{certificate}.", certificate=certificate_text(server, certificate))
+    fault = _fault_of(certificate, tls, client, facts.by_number[tls.certificate_trip].t_ns)
+    return [shown, fault, nothing] if fault is not None else [shown, nothing]
+
+
+def _fault_of(
+    certificate: Certificate, tls: Secured, client: str, shown_ns: int
+) -> Sentence | None:
+    """What is wrong with a certificate, as far as it shows that itself; None if it does not."""
+    now_s = shown_ns // 1_000_000_000
+    if certificate.not_after is not None and certificate.not_after < now_s:
+        return say("It was out of date by then, {date} by the capture's clock.", date=day(now_s))
+    if certificate.not_before is not None and certificate.not_before > now_s:
+        return say(
+            "It is good from {date} on, and it was {now} by the capture's clock.",
+            date=day(certificate.not_before), now=day(now_s),
+        )  # fmt: skip
+    name = tls.server_name
+    if name and not any(_fits(name, each) for each in certificate.names):
+        return say("{client} asked for {name}, which is not among these.", client=client, name=name)
+    if certificate.self_signed:
+        return say("{client} does not trust it: anybody can sign for himself.", client=client)
+    if tls.alert_text == "unknown CA":
+        issuer = clean(certificate.issuer, 60) or "?"
+        return say("{client} does not trust {issuer}.", client=client, issuer=issuer)
+    return None
+
+
+def _fits(wanted: str, name: str) -> bool:
+    """Whether a certificate's name is that of a host: a star stands for one label at the front (RFC
+    6125 section 6.4.3)."""
+    wanted, name = wanted.lower().rstrip("."), name.lower().rstrip(".")
+    if name.startswith("*."):
+        return wanted.partition(".")[2] == name[2:]
+    return wanted == name
 
 
 def _plain_http(connection: Connection, tls: Secured, answer: Trip) -> Outcome:

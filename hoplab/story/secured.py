@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hoplab.decode import tls
+from hoplab.decode import tls, x509
+from hoplab.decode.x509 import Certificate
 from hoplab.story.http_messages import CLIENT, SERVER
 from hoplab.story.records import Way
 from hoplab.story.wire_text import clean
@@ -17,8 +18,8 @@ from hoplab.story.wire_text import clean
 
 @dataclass(slots=True)
 class Secured:
-    """What could be read of TLS: trips of the hellos and of an alert, 0 for none; the records of
-    the client and of the server."""
+    """What could be read of TLS: trips of the hellos, of an alert and of the end of the server's
+    certificate, 0 for none; the records of the client and of the server."""
 
     client_hello: int = 0
     server_hello: int = 0
@@ -27,6 +28,8 @@ class Secured:
     cipher: str = ""
     alert: int = 0
     alert_text: str = ""
+    certificate: Certificate | None = None
+    certificate_trip: int = 0
     records: tuple[tls.Records, tls.Records] = field(
         default_factory=lambda: (tls.Records(), tls.Records())
     )
@@ -56,13 +59,21 @@ def note_tls(
         if hello is not None:
             secured.server_hello, secured.version = way.number, hello.version
             secured.cipher = hello.cipher
+    _note_records(secured, way, from_client, size)
+    return secured
+
+
+def _note_records(secured: Secured, way: Way, from_client: bool, size: int) -> None:
+    """Reads on in the records of one side: a certificate, an alert, what is sealed."""
     before = sum(secured.sealed)
     tcp = way.packet.tcp
     fresh = way.packet.payload[tcp.payload_length - size if tcp is not None else 0 :]
     records = secured.records[CLIENT if from_client else SERVER]
     records.take(fresh, size - len(fresh))
+    if records.certificate and not from_client and not secured.certificate_trip:
+        secured.certificate_trip = way.number
+        secured.certificate = x509.parse(records.certificate)
     if records.alert and not secured.alert:
         secured.alert, secured.alert_text = way.number, records.alert
     if sum(secured.sealed) > before:
         secured.sealed_trips.append(way.number)
-    return secured

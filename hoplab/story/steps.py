@@ -18,8 +18,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 from hoplab.decode import dhcp as wire_dhcp
+from hoplab.decode.x509 import Certificate
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import listed, say, term
 from hoplab.story.causes import first_parts
@@ -296,6 +298,9 @@ def _tls_mapping(facts: Facts, connection: Connection, tls: Secured) -> list[Map
             server=server, version=tls.version, cipher=tls.cipher,
         )  # fmt: skip
         lines.append(_mapping(term("ServerHello"), chosen, tls.server_hello))
+        if tls.certificate is not None:
+            shown = certificate_text(server, tls.certificate)
+            lines.append(_mapping(term("Certificate"), shown, tls.certificate_trip))
         sent, received = tls.sealed
         sizes = say(
             "{sent} to {server}, {received} back",
@@ -307,6 +312,27 @@ def _tls_mapping(facts: Facts, connection: Connection, tls: Secured) -> list[Map
         end = say("{node} ends it: {alert}", node=node, alert=tls.alert_text)
         lines.append(_mapping(term("alert"), end, tls.alert))
     return lines
+
+
+def certificate_text(server: str, certificate: Certificate) -> str:
+    """For whom a server's certificate is, who signed it, and until when it holds."""
+    names = listed(clean(name, 60) for name in certificate.names[:3]) or "?"
+    values = {"server": server, "names": names, "date": day(certificate.not_after)}
+    if certificate.self_signed:
+        return say(
+            "{server} shows a certificate for {names}, signed by itself, until {date}", **values
+        )
+    return say(
+        "{server} shows a certificate for {names}, signed by {issuer}, until {date}",
+        issuer=clean(certificate.issuer, 60) or "?", **values,
+    )  # fmt: skip
+
+
+def day(seconds: int | None) -> str:
+    """A day by the calendar, UTC."""
+    if seconds is None:
+        return "?"
+    return datetime.fromtimestamp(seconds, timezone.utc).date().isoformat()
 
 
 def _http_mapping(connection: Connection) -> list[Mapping]:
