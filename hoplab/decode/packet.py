@@ -668,16 +668,16 @@ def strip_padding(data: bytes) -> bytes:
         length = 40 + _unpack_u16(data, start + 4)[0]
         if length == 40 and data[start + 6] == _HOP_BY_HOP:
             return data
-    elif kind == ETH_ARP:
-        if size < start + 8:
-            return data
-        length = 8 + 2 * (data[start + 4] + data[start + 5])
-    elif kind in _PPPOE:
-        if size < start + 6:
-            return data
-        length = 6 + _unpack_u16(data, start + 4)[0]
-    elif kind < 1536:
-        length = kind
     else:
-        return data
-    return data[: start + length] if start + length < size else data
+        length = _length_of_other(data, kind, start)
+    return data[: start + length] if 0 <= length < size - start else data
+
+
+def _length_of_other(data: bytes, kind: int, start: int) -> int:
+    """How long what a frame carries is, if it is no IP packet; -1 if that cannot be read."""
+    size = len(data)
+    if kind == ETH_ARP:
+        return 8 + 2 * (data[start + 4] + data[start + 5]) if size >= start + 8 else -1
+    if kind in _PPPOE:
+        return 6 + _unpack_u16(data, start + 4)[0] if size >= start + 6 else -1
+    return kind if kind < 1536 else -1
