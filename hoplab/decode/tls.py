@@ -85,7 +85,11 @@ _ALERTS: dict[int, str] = {
     116: term("certificate required"),
     120: term("no application protocol"),
 }
-CERTIFICATE_ALERTS = frozenset(_ALERTS[code] for code in (42, 43, 44, 45, 46, 48))
+# Codes of alerts (RFC 8446 section 6) by which a story tells what was wrong.
+UNEXPECTED, BAD_MAC, OVERFLOW, NO_HANDSHAKE, ILLEGAL = 10, 20, 22, 40, 47
+UNKNOWN_CA, DECODE, DECRYPT, NO_VERSION, TOO_WEAK, INTERNAL = 48, 50, 51, 70, 71, 80
+NO_NAME, CERTIFICATE_WANTED, NO_PROTOCOL = 112, 116, 120
+CERTIFICATE_ALERTS = frozenset((42, 43, 44, 45, 46, UNKNOWN_CA))
 
 
 class Tls(NamedTuple):
@@ -116,13 +120,15 @@ class Records:
     """One direction of a connection, read on from record to record.
 
     sealed: bytes of records of application data, which are all that is sealed in TLS 1.3, with
-    their heads. alert: as `Tls.alert`, of the first one that can be read. certificate: the bytes of
-    the first one that is shown in the open, as before TLS 1.3; b"" if there is none. Never raises.
+    their heads. alert, alert_code: what the first alert says that can be read, in words and by its
+    number (-1: there is none). certificate: the bytes of the first one that is shown in the open,
+    as before TLS 1.3; b"" if there is none. Never raises.
     """
 
     def __init__(self) -> None:
         self.sealed = 0
         self.alert = ""
+        self.alert_code = -1
         self.certificate = b""
         self._handshake = b""  # messages that may go on in another record
         self._open = True  # they are to be read on: nothing is sealed yet, and nothing is missing
@@ -170,6 +176,7 @@ class Records:
             self._body += piece[:3]
             if not self._left:
                 self.alert = alert_text(self._body)
+                self.alert_code = self._body[1] if self.alert else -1
 
     def _read_handshake(self, size: int, piece: bytes) -> None:
         """Looks for the message with certificates (RFC 5246 section 7.4.2)."""

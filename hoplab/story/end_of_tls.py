@@ -7,8 +7,8 @@ connections without (`end_of_connection.py`).
 
 from __future__ import annotations
 
+from hoplab.decode import tls as wire_tls
 from hoplab.decode.greeting import shown
-from hoplab.decode.tls import CERTIFICATE_ALERTS
 from hoplab.decode.x509 import Certificate
 from hoplab.sentences import Sentence, number_of, say, term
 from hoplab.story.counts import byte_count
@@ -41,7 +41,7 @@ def _alert(facts: Facts, connection: Connection, tls: Secured) -> Outcome:
         "{node} ended TLS by an alert that is not sealed: {alert}.",
         node=sender, alert=tls.alert_text,
     )  # fmt: skip
-    if sender == client and tls.alert_text in CERTIFICATE_ALERTS:
+    if sender == client and tls.alert_code in wire_tls.CERTIFICATE_ALERTS:
         why = _not_accepted(facts, client, server, tls)
     else:
         why = _reason(sender, server if sender == client else client, tls)
@@ -51,30 +51,31 @@ def _alert(facts: Facts, connection: Connection, tls: Secured) -> Outcome:
 # What alerts mean (RFC 8446 section 6.2), for whoever reads the story; those of certificates are
 # told by the certificate.
 _REASONS = {
-    "handshake failure": term(
+    wire_tls.NO_HANDSHAKE: term(
         "They have no cipher, no key exchange or no kind of certificate in common."
     ),
-    "protocol version": term("They have no version of TLS in common."),
-    "no application protocol": term("They have no protocol in common to speak inside TLS (ALPN)."),
+    wire_tls.NO_VERSION: term("They have no version of TLS in common."),
+    wire_tls.NO_PROTOCOL: term("They have no protocol in common to speak inside TLS (ALPN)."),
 }
+_SENSELESS = (wire_tls.UNEXPECTED, wire_tls.DECODE, wire_tls.ILLEGAL, wire_tls.OVERFLOW)
 
 
 def _reason(sender: str, peer: str, tls: Secured) -> list[str]:
     """What the alert means; nothing for one that explains itself."""
-    alert, values = tls.alert_text, {"sender": sender, "peer": peer}
+    alert, values = tls.alert_code, {"sender": sender, "peer": peer}
     if alert in _REASONS:
         return [_REASONS[alert]]
-    if alert == "insufficient security":
+    if alert == wire_tls.TOO_WEAK:
         return [say("What {peer} offers is too weak for {sender}.", **values)]
-    if alert == "unrecognized name":
+    if alert == wire_tls.NO_NAME:
         return [say("{sender} has no site by the name {name}.", name=tls.server_name, **values)]
-    if alert in ("certificate required", *CERTIFICATE_ALERTS):
+    if alert in (wire_tls.CERTIFICATE_WANTED, *wire_tls.CERTIFICATE_ALERTS):
         return [say("{sender} wants a certificate of {peer} that it can accept.", **values)]
-    if alert in ("bad record MAC", "decrypt error"):
+    if alert in (wire_tls.BAD_MAC, wire_tls.DECRYPT):
         return [say("What {peer} sent does not fit the key that they agreed on.", **values)]
-    if alert in ("unexpected message", "decode error", "illegal parameter", "record overflow"):
+    if alert in _SENSELESS:
         return [say("{sender} could not make sense of what {peer} sent.", **values)]
-    if alert == "internal error":
+    if alert == wire_tls.INTERNAL:
         return [say("{sender} failed for a reason of its own.", **values)]
     return []
 
@@ -112,7 +113,7 @@ def _fault_of(
         return say("{client} asked for {name}, which is not among these.", client=client, name=name)
     if certificate.self_signed:
         return say("{client} does not trust it: anybody can sign for himself.", client=client)
-    if tls.alert_text == "unknown CA":
+    if tls.alert_code == wire_tls.UNKNOWN_CA:
         issuer = clean(certificate.issuer, 60) or "?"
         return say("{client} does not trust {issuer}.", client=client, issuer=issuer)
     return None

@@ -28,6 +28,7 @@ class Secured:
     cipher: str = ""
     alert: int = 0
     alert_text: str = ""
+    alert_code: int = -1
     certificate: Certificate | None = None
     certificate_trip: int = 0
     records: tuple[tls.Records, tls.Records] = field(
@@ -75,5 +76,6 @@ def _note_records(secured: Secured, way: Way, from_client: bool, size: int) -> N
         secured.certificate = x509.parse(records.certificate)
     if records.alert and not secured.alert:
         secured.alert, secured.alert_text = way.number, records.alert
+        secured.alert_code = records.alert_code
     if sum(secured.sealed) > before:
         secured.sealed_trips.append(way.number)
