@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 # Of a larger lab it would keep whoever runs a command waiting.
-MOST_HOSTS = 200
+MOST_HOSTS = 100
 _CLONE_FS = 0x200  # a thread that wanders between namespaces shares no root with the others
 _OWN = Path("/proc/thread-self/net")  # of the namespace that the reading thread is in
 _SETTINGS = Path("/proc/sys/net/ipv4")
@@ -64,7 +64,7 @@ class HostFacts:
         """Read how the lab was built, unless that was done before."""
         if self.built is not None or not self.cheap:
             return
-        with self._turn:
+        with self._turn:  # one reads, others wait until it is done
             if self.built is None:
                 self.built = self._read(switches=False)
 

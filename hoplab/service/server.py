@@ -179,6 +179,8 @@ class Service:
         """Until `down`, or until a part that the lab cannot live without has ended."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.listener.setblocking(False)
+        # While nobody waits for it; the first command does, if it comes before that is done.
+        threading.Thread(target=self.facts.note_built, daemon=True).start()
         # In a thread of its own, for a new controller takes its time.
         threading.Thread(target=self._keep_controllers, daemon=True).start()
         while not self.ending.is_set():

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
+from hoplab.decode import dns as wire_dns
 from hoplab.sentences import say, together
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.host_causes import Words
@@ -30,12 +31,11 @@ from hoplab.story.neighbour_causes import ASKS_MAC, claims
 from hoplab.story.records import Cause, Outcome, Trip
 from hoplab.story.routes import find_routes
 from hoplab.story.steps import Facts
-from hoplab.story.walks import Packet, Walk, Walks
+from hoplab.story.walks import READDRESSED, Packet, Walk, Walks
 
 _MOST = 4  # causes: more of them would explain nothing
 _MOST_FLOWS = 8
 _MTU = ("mtu-too-small", "mtu-mismatch")
-_READDRESSED = ("no-address", "wrong-address")
 _DNS = 53
 _SERVFAIL, _NXDOMAIN, _REFUSED = 2, 3, 5  # RFC 1035, 4.1.1
 _PORTS = {"http": 80, "https": 443}
@@ -81,12 +81,20 @@ def find_reasons(
     for flow in flows[:_MOST_FLOWS]:
         found += _causes_of(walks, flow)
     found += _names(facts, walks, host)
+    if not found and host in hosts.now.hosts and ended.ok is False:
+        found += _unheard(facts, walks, host)
+    return _distinct(found)[:_MOST]
+
+
+def _distinct(found: Sequence[Cause]) -> list[Cause]:
+    """Each cause once: what stands in the way of a packet often stands in that of its answer."""
     distinct: dict[tuple[str, ...], Cause] = {}
     for cause in found:
-        # One card whose MTU is too small stands in the way of what it sends and of what comes.
-        words_of_it = str(cause.sentence) if cause.code not in _MTU else "mtu"
-        distinct.setdefault((cause.node, words_of_it), cause)
-    return list(distinct.values())[:_MOST]
+        same = cause.mend or (str(cause.sentence),)
+        if cause.code in _MTU:  # of one card it is told by what it sends, or by what comes
+            same = ("mtu",)
+        distinct.setdefault((cause.node, *same), cause)
+    return list(distinct.values())
 
 
 def tell_reasons(outcome: Outcome, causes: Sequence[Cause]) -> None:
@@ -238,17 +246,20 @@ def _wanted(
     if not targets and not asked and not sent_any:
         return _to_resolver(walks, host, line)
     size, whole = _PING_SIZE.search(line), bool(_PING_WHOLE.search(line))
-    sizes = {"size": int(size[1]) + _HEADERS if size else 0, "whole": whole}
+    length = int(size[1]) + _HEADERS if size else 0
     if not targets:
         targets = list(dict.fromkeys(asked))
         protocol, port = "", 0
     if sent_any and not asked:
         return [], []
     source = _source(walks, host)
-    return [
-        Flow(host.name, Packet(protocol, source, IPv4Address(text), port, **sizes))  # type: ignore[arg-type]
-        for text in targets
-    ], []
+    flows = []
+    for text in targets:
+        dns = text in (host.resolvers or ()) and text not in line  # nobody asked for it by hand
+        service = ("udp", _DNS) if dns else (protocol, port)
+        packet = Packet(service[0], source, IPv4Address(text), service[1], length, whole)
+        flows.append(Flow(host.name, packet, dns=dns))
+    return flows, []
 
 
 def _source(walks: Walks, host: Host) -> str:
@@ -316,7 +327,7 @@ def _causes_of(walks: Walks, flow: Flow) -> list[Cause]:
     if flow.dns:
         causes = _of_resolver(walks, flow, causes)
     source = address_of(there.source or _source(walks, walks.hosts[flow.node]))
-    if any(cause.node == flow.node and cause.code in _READDRESSED for cause in causes):
+    if any(cause.node == flow.node and cause.code in READDRESSED for cause in causes):
         source = address_of(_source(walks, walks.built(flow.node)))  # once that is mended
     if not there.arrived or source is None or flow.refused or len(there.nodes) < 2:
         return causes
@@ -348,6 +359,30 @@ def _service_causes(walks: Walks, flow: Flow, name: str) -> list[Cause]:
             return [walks.words.bound_to_loopback(host, listener)]
     served = walks.built(name).listens(packet.protocol, packet.port, str(packet.dst))
     return [walks.words.nobody_listens(host, packet.protocol, packet.port, served)]
+
+
+def _unheard(facts: Facts, walks: Walks, host: str) -> Iterator[Cause]:
+    """Answers that came to the card of the one who had asked, and no further: all of them are
+    asked after, since the command says that it failed."""
+    questions = [trip.number for trip in facts.trips if trip.kind == "icmp-echo-request"]
+    pairs = [(number, facts.by_number[number].answered_by) for number in questions]
+    pairs += [
+        (connection.syn, connection.syn_ack) for connection in facts.connections
+        if connection.syn and not connection.ack
+    ]  # fmt: skip
+    pairs += [(lookup.question, lookup.answer) for lookup in facts.lookups]
+    for question, number in pairs:
+        answer = facts.by_number.get(number)
+        if answer is None or facts.by_number[question].sender != host or not _came(answer, host):
+            continue
+        asked = _flow(facts, facts.by_number[question], ()).packet
+        dst = address_of(answer.last.dst)
+        card = next((leg.head_interface for leg in answer.legs if leg.head == host), "")
+        port = facts.wiring.port(card)
+        if dst is not None and port is not None:
+            name = str(facts.wiring.interfaces[port].extra.get("ifname") or card)
+            packet = Packet(asked.protocol, answer.src, dst, asked.port, back=True)
+            yield from walks.home(host, name, packet)
 
 
 def _of_resolver(walks: Walks, flow: Flow, causes: list[Cause]) -> list[Cause]:
@@ -395,13 +430,21 @@ def _missing(facts: Facts, walks: Walks, lookup: Lookup) -> Iterator[Cause]:
     for inner in facts.lookups:
         if inner.serves == lookup.question and inner.rcode == _NXDOMAIN:
             chain.append(inner)
-    server = walks.hosts.get(facts.by_number[chain[-1].answer].sender)
-    if server is None:
-        return
-    address = facts.by_number[chain[-1].answer].src
+    answer = facts.by_number[chain[-1].answer]
+    server, dns = walks.hosts.get(answer.sender), wire_dns.read(answer.packet)
+    if server is None or dns is None or not dns.aa:
+        return  # remembered by somebody who does not have the zone (RFC 2308)
+    address = answer.src
     now = server.listens("udp", _DNS, address)
     served = walks.built(server.name).listens("udp", _DNS, address)
-    yield walks.words.name_missing(server, lookup.name, now, served)
+    resolver = walks.hosts.get(facts.by_number[lookup.answer].sender)
+    remembers = None
+    if resolver is not None and resolver is not server:
+        remembers = resolver.listens("udp", _DNS, facts.by_number[lookup.answer].src)
+    cause = walks.words.name_missing(server, lookup.name, now, served)
+    if cause.mend and resolver is not None and remembers is not None and remembers.argv:
+        cause = walks.words.remembered(cause, resolver, remembers)
+    yield cause
 
 
 def _misdirected(facts: Facts, walks: Walks, lookup: Lookup) -> Iterator[Cause]:

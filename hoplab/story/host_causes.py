@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from hoplab.sentences import listed, number_of, say
@@ -493,6 +494,18 @@ class Words:
         )
         evidence, mend = self._served(server, now, served)
         return Cause("name-missing", server.name, sentence, evidence, mend)
+
+    def remembered(self, cause: Cause, resolver: Host, listener: Listener) -> Cause:
+        """The same, where a resolver keeps the answer for a while (RFC 2308)."""
+        again = self.on(
+            resolver.name, f"kill {listener.pid}", "sleep 0.5", shlex.join(listener.argv)
+        )
+        reason = say(
+            "{resolver} remembers that there is no such name until it is started anew.",
+            resolver=resolver.name,
+        )
+        evidence = [*cause.evidence, reason]
+        return replace(cause, evidence=evidence, mend=(*cause.mend, *again))
 
     def zone_missing(
         self, server: Host, name: str, now: Listener | None, served: Listener | None

@@ -26,6 +26,7 @@ from hoplab.story.host_state import Card, Host, HostFacts, Port, Route
 from hoplab.story.records import Cause
 
 _MOST_HOPS = 40
+READDRESSED = ("no-address", "wrong-address")
 _MAIN, _DEFAULT, _LOCAL = 254, 253, 255
 _EMPTY = Host("")
 
@@ -94,52 +95,60 @@ class Walks:
 
     def find(self, node: str, packet: Packet) -> Walk:
         """The way of a packet that `node` sends."""
-        way = Walk(source=packet.src)
+        walk = Walk(source=packet.src)
         card = ""
-        while len(way.nodes) < _MOST_HOPS:
+        while len(walk.nodes) < _MOST_HOPS:
             host = self.hosts.get(node)
             if host is None:
                 break
-            if node in way.nodes:
-                self._loops(way, node, packet)
+            if node in walk.nodes:
+                self._loops(walk, node, packet)
                 break
-            way.nodes.append(node)
+            walk.nodes.append(node)
             if host.card_of(packet.dst) is not None or self._lost(host, packet.dst):
-                way.arrived = True
+                walk.arrived = True
                 if card:
-                    self._note(way, self._arrival(host, card, way, packet))
+                    self._note(walk, self._arrival(host, card, walk, packet))
                 break
-            following = self._pass(way, host, card, packet)
+            following = self._pass(walk, host, card, packet)
             if following is None:
                 break
             node, card = following.node, following.card
-        return way
+        return walk
 
-    def _note(self, way: Walk, causes: Iterable[Cause], place: int | None = None) -> None:
-        at = len(way.nodes) if place is None else place
-        way.found += [Found(cause, at) for cause in causes]
+    def home(self, node: str, card: str, packet: Packet) -> list[Cause]:
+        """What a host does with an answer that came to its card."""
+        return list(self._arrival(self.hosts[node], card, Walk(source=packet.src), packet))
 
-    def _pass(self, way: Walk, host: Host, card: str, packet: Packet) -> _Next | None:
+    def _note(self, walk: Walk, causes: Iterable[Cause], place: int | None = None) -> None:
+        at = len(walk.nodes) if place is None else place
+        walk.found += [Found(cause, at) for cause in causes]
+
+    def _pass(self, walk: Walk, host: Host, card: str, packet: Packet) -> _Next | None:
         """What a host does with a packet that is not for it: one of its own if it came by no
         card. The next one, None if nobody is."""
         if card:
             if not host.forwards:
-                self._note(way, [self.words.not_forwarding(host)])
-            self._note(way, self._reverse(host, card, way.source))
+                self._note(walk, [self.words.not_forwarding(host)])
+            self._note(walk, self._reverse(host, card, walk.source))
         causes: list[Cause] = []
         following, out = self._next(host, packet, causes, card)
         hook = "forward" if card else "output"
-        self._note(way, self._filters(host, hook, packet, way.source, card, out))
+        self._note(walk, self._filters(host, hook, packet, walk.source, card, out))
         if out and packet.whole and packet.size > host.cards[out].mtu:
             right = max(packet.size, 1500)
-            self._note(way, [self.words.small_mtu(host, host.cards[out], packet.size, right)])
-        self._note(way, causes)
+            self._note(walk, [self.words.small_mtu(host, host.cards[out], packet.size, right)])
+        for cause in causes:
+            # It came there all the same, if the ARP cache had the MAC: the fault is the next one's.
+            there = following is not None and cause.node == following.node
+            late = there and cause.code in READDRESSED
+            self._note(walk, [cause], len(walk.nodes) + late)
         if out and self._masquerades(host, out) and not packet.back:
-            way.source = next((str(each.ip) for each in host.cards[out].addresses), way.source)
+            walk.source = next((str(each.ip) for each in host.cards[out].addresses), walk.source)
         return following
 
-    def _loops(self, way: Walk, node: str, packet: Packet) -> None:
-        round_trip = way.nodes[way.nodes.index(node) :]
+    def _loops(self, walk: Walk, node: str, packet: Packet) -> None:
+        round_trip = walk.nodes[walk.nodes.index(node) :]
         for name in round_trip:
             host = self.hosts[name]
             now, then = self.lookup(host, packet), self.lookup(self.built(name), packet)
@@ -147,9 +156,9 @@ class Walks:
                 line = f"ip route del {route_text(now)}"
                 if now.to == then.to:
                     line = f"ip route replace {route_text(then)}"
-                self._note(way, [self.words.routing_loop(round_trip, packet.dst, name, line)])
+                self._note(walk, [self.words.routing_loop(round_trip, packet.dst, name, line)])
                 return
-        self._note(way, [self.words.routing_loop(round_trip, packet.dst, node, "")])
+        self._note(walk, [self.words.routing_loop(round_trip, packet.dst, node, "")])
 
     # ---------------------------------------------------------------------- one host
 
@@ -655,10 +664,10 @@ class Walks:
 
     # ---------------------------------------------------------------------- inside of hosts
 
-    def _arrival(self, host: Host, card: str, way: Walk, packet: Packet) -> Iterator[Cause]:
+    def _arrival(self, host: Host, card: str, walk: Walk, packet: Packet) -> Iterator[Cause]:
         """What a host does with a packet that has come to it."""
-        yield from self._reverse(host, card, way.source)
-        yield from self._filters(host, "input", packet, way.source, card, "")
+        yield from self._reverse(host, card, walk.source)
+        yield from self._filters(host, "input", packet, walk.source, card, "")
         if packet.protocol == "icmp" and not packet.back and host.ignores_echo:
             yield self.words.ignores_echo(host)
 

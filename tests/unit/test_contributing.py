@@ -241,6 +241,13 @@ def add_doctor_check(tree: Tree) -> None:
     assert re.search(r"^ok +the moon +full$", told, re.MULTILINE)
 
 
+def add_fault(tree: Tree) -> None:
+    kind = '    Kind("moon", term("the moon"), lambda network: iter(())),\n'
+    tree.insert("hoplab/faults/kinds.py", r"^KINDS: .*\n", kind)
+    check = "from hoplab.faults.kinds import KINDS; print(KINDS[0].name)"
+    assert tree.python("-c", check) == "moon\n"
+
+
 def add_benchmark(tree: Tree) -> None:
     tree.write("bench/clock.py", f'{LICENCE}"""How fast a clock is."""\n')
     assert "bench/clock.py" in tree.run("make", "-n", "--old-file=install-tests", "bench")
@@ -255,6 +262,7 @@ ADD: dict[str, Callable[[Tree], None]] = {
     "language": add_language,
     "verb": add_verb,
     "step of a story": add_step,
+    "fault": add_fault,
     "lab sheet": add_lab_sheet,
     "doctor check": add_doctor_check,
     "benchmark": add_benchmark,

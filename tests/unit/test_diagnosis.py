@@ -300,6 +300,19 @@ def test_a_story_of_success_has_no_cause_whatever_is_set() -> None:
     assert story.outcome.ok and story.outcome.causes == []
 
 
+def test_an_answer_that_a_filter_at_home_took_is_told() -> None:
+    net = Playground(network(), GATEWAYS)
+    net.warm()
+    for src, dst, kind in (("10.0.1.10", "10.0.2.10", 8), ("10.0.2.10", "10.0.1.10", 0)):
+        net.ip(src, dst, 1, frames.icmp(kind, 0, 0x10001, b"ping"))
+    hosts = Hosts(healthy(network()))
+    hosts.saved("h1", "INPUT -p icmp -j DROP")
+    failed = net.story(host="h1", command="ping -c 1 10.0.2.10", exit_code=1, hosts=facts_of(hosts))
+    assert [cause.code for cause in failed.outcome.causes] == ["filter-input"]
+    well = net.story(host="h1", command="ping -c 1 10.0.2.10", exit_code=0, hosts=facts_of(hosts))
+    assert well.outcome.causes == []
+
+
 def test_a_syn_in_vain_is_told_by_who_listens() -> None:
     net = Playground(network(), GATEWAYS)
     net.warm()

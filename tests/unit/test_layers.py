@@ -111,6 +111,7 @@ KNOWS: dict[str, set[str]] = {
     "stock": {
         "client", "service", "control", "openvswitch", "kernel", "capture", *_FILES,
     },
+    "faults": {"client", "story", "follow", "errors"},
     "doctor": {"client", "openvswitch", "kernel", *_FILES},
     "wireshark": {"client", "capture", "report", "errors"},
     "cli": {
@@ -251,6 +252,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("hoplab/browser/proxy.py", "from hoplab.client import labs", "browser must not know client"),
     ("hoplab/stock/run.py", "from hoplab.network import net", "stock must not know network"),
     ("hoplab/doctor/checks.py", "from hoplab.service import lab", "doctor must not know service"),
+    ("hoplab/faults/kinds.py", "import hoplab.service.lab", "faults must not know service"),
     ("hoplab/wireshark/extcap.py", "import hoplab.story.tell", "wireshark must not know story"),
     ("hoplab/cli/main.py", "from hoplab.network import net", "cli must not know network"),
     ("hoplab/attic/things.py", "import os", "the room attic has no rule"),

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fault chosen by a seed, put into a running lab and taken out of it, from outside.
+
+What lives here: the choice and the hands. What must not: what can be wrong (`kinds.py`).
+
+    network = look_at(handle)
+    fault = choose(network, seed=7)
+    put_in(handle, fault)                   # now `fault.command` on `fault.try_on` fails
+    take_out(handle, fault)
+
+The same seed chooses the same fault in the same lab: first a kind, each as likely as the others,
+then its place.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+
+from hoplab.client import labs
+from hoplab.client.commands import run_on
+from hoplab.errors import Exit, LabError
+from hoplab.faults.kinds import KINDS, Fault, Lines
+from hoplab.faults.network import Network
+from hoplab.sentences import say, term
+
+_WITHIN_S = 30.0  # for a line on a node: some start a server
+
+
+def look_at(handle: labs.Handle) -> Network:
+    """The lab as it is now. Raises LabError."""
+    with handle.connect() as sock:
+        labs.send(sock, {"op": "facts"})
+        labs.receive(sock, handle.name)
+        labs.send(sock, {"now": True, "failed": True})
+        facts = labs.receive(sock, handle.name)["ok"]
+    return Network(handle.state(), facts)
+
+
+def faults_of(network: Network, kinds: Collection[str] = ()) -> dict[str, list[Fault]]:
+    """All faults that fit a lab, by kind: of all kinds, or of those named."""
+    fitting = {
+        kind.name: list(kind.places(network)) for kind in KINDS if not kinds or kind.name in kinds
+    }
+    return {name: faults for name, faults in fitting.items() if faults}
+
+
+def choose(network: Network, seed: int, kinds: Collection[str] = ()) -> Fault:
+    """A fault that fits the lab. Raises LabError if none does."""
+    fitting = faults_of(network, kinds)
+    if not fitting:
+        raise LabError(
+            term("nothing in this lab can be broken so that somebody would notice"),
+            term("take a lab with two hosts that reach each other"),
+            Exit.BAD_INPUT,
+        )
+    dice = random.Random(seed)
+    return dice.choice(fitting[dice.choice(sorted(fitting))])
+
+
+def put_in(handle: labs.Handle, fault: Fault) -> None:
+    """Break the lab. Raises LabError."""
+    _run(handle, fault.do)
+
+
+def take_out(handle: labs.Handle, fault: Fault) -> None:
+    """Undo it; what has been mended already does not hinder. Raises LabError."""
+    _run(handle, fault.undo, strict=False)
+
+
+def _run(handle: labs.Handle, lines: Lines, *, strict: bool = True) -> None:
+    for node, line in lines:
+        code, output = run_on(handle, node, ["sh", "-c", line], timeout_s=_WITHIN_S)
+        if code and strict:
+            raise LabError(
+                say("{node}: {line}: this failed (exit code {code})", node=node, line=line,
+                    code=code),
+                term("is the lab as it came up? `hoplab down` and `hoplab up` make it so"),
+                Exit.FAILED,
+                output,
+            )  # fmt: skip

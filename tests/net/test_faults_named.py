@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labs that are broken on purpose: the story names what was broken, the line that it prints mends
+it, and a lab in which nothing is wrong gets no diagnosis."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hoplab import wait
+from hoplab.client import labs
+from hoplab.client.commands import run_on
+from hoplab.errors import LabError
+from hoplab.faults import breaking
+from hoplab.faults.kinds import KINDS, Fault
+from tests.conftest import World, need
+
+pytestmark = pytest.mark.net
+FEW = ("interface-down", "mask-narrow", "wrong-gateway", "filter", "port-down", "refusing-route")
+# Each lab is broken so many times, by seed. What a cause may be told beside: all that is wrong.
+MANY = [
+    ("switch", 1, 16), ("routed", 101, 18), ("routed,subnets=3", 201, 10), ("web", 301, 26),
+    ("linear", 401, 6),
+]  # fmt: skip
+
+
+@dataclass
+class Row:
+    """How one broken lab was told."""
+
+    topology: str
+    seed: int
+    fault: Fault
+    named: list[tuple[str, str]]
+    failed: bool
+    mended: bool
+
+    @property
+    def right(self) -> bool:
+        """It is among the causes, and no other node is blamed for anything."""
+        own = (self.fault.cause, self.fault.node)
+        return self.failed and own in self.named and {node for _, node in self.named} == {own[1]}
+
+    def __str__(self) -> str:
+        verdict = "right" if self.right else "WRONG"
+        mended = "mended" if self.mended else "NOT MENDED"
+        causes = ", ".join(f"{code} at {node or '-'}" for code, node in self.named) or "nothing"
+        return (
+            f"{self.topology:<18}{self.seed:>4}  {self.fault.kind:<18}{self.fault.node:<9}"
+            f"{verdict:<6}{mended:<11}{causes}"
+        )
+
+
+@pytest.fixture
+def broken(hoplab: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(hoplab.state))
+    yield Broken(hoplab)
+
+
+class Broken:
+    """A lab that is broken, told, mended by the lines that are printed, and made whole."""
+
+    def __init__(self, hoplab: World) -> None:
+        self.hoplab = hoplab
+        self.topology = ""
+
+    def up(self, topology: str) -> None:
+        self.topology = topology
+        self.hoplab("up", topology)
+
+    def works(self, fault: Fault) -> bool:
+        """Whether the fault's command succeeds."""
+        handle = labs.find(None)
+        return run_on(handle, fault.try_on, list(fault.command), timeout_s=30)[0] == 0
+
+    def told(self, fault: Fault) -> dict[str, Any]:
+        arguments = ("trace", "--json", "--timeout", "20", fault.try_on, "--", *fault.command)
+        data: dict[str, Any] = self.hoplab(*arguments, code=None).json
+        return data
+
+    def paste(self, lines: Iterable[str]) -> None:
+        """As a user would: into a shell, one after the other."""
+        env = self.hoplab.with_command()
+        for line in lines:
+            subprocess.run(
+                ["bash", "-c", line], env=env, check=True, timeout=60,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def try_out(self, seed: int, kinds: tuple[str, ...] = ()) -> Row:
+        handle = labs.find(None)
+        fault = breaking.choose(breaking.look_at(handle), seed, kinds)
+        breaking.put_in(handle, fault)
+        try:
+            data = self.told(fault)
+            causes = data["outcome"].get("causes", [])
+            named = [(cause["code"], cause["node"]) for cause in causes]
+            self.paste(line for cause in causes for line in cause["mend"])
+            mended = self.becomes_whole(fault)
+        finally:
+            breaking.take_out(handle, fault)
+        assert self.becomes_whole(fault), f"{fault.undo} does not undo {fault.do}"
+        return Row(self.topology, seed, fault, named, bool(data["exit_code"]), mended)
+
+    def becomes_whole(self, fault: Fault) -> bool:
+        """It works once what was started has begun to serve."""
+        try:
+            wait.until(lambda: self.works(fault), "the lab to work again", within_s=8)
+        except LabError:
+            return False
+        return True
+
+
+def test_each_of_a_few_faults_is_named_and_mended(broken: Broken) -> None:
+    need("iptables")
+    broken.up("routed")
+    network = breaking.look_at(labs.find(None))
+    healthy = next(iter(breaking.faults_of(network, ["no-gateway"])["no-gateway"]))
+    assert "causes" not in broken.told(healthy)["outcome"], "nothing is wrong yet"
+    rows = [broken.try_out(seed, (kind,)) for seed, kind in enumerate(FEW, 1)]
+    bad = [str(row) for row in rows if not (row.right and row.mended)]
+    assert not bad, "\n".join(bad)
+
+
+def test_two_faults_are_both_named(broken: Broken) -> None:
+    broken.up("routed")
+    handle = labs.find(None)
+    network = breaking.look_at(handle)
+    faults = breaking.faults_of(network, ["no-gateway", "not-forwarding"])
+    first = next(fault for fault in faults["no-gateway"] if fault.node == fault.try_on)
+    second = next(f for f in faults["not-forwarding"] if f.try_on == first.try_on)
+    breaking.put_in(handle, first)
+    breaking.put_in(handle, second)
+    outcome = broken.told(first)["outcome"]
+    named = [(cause["code"], cause["node"]) for cause in outcome["causes"]]
+    assert named == [(first.cause, first.node), (second.cause, second.node)]
+    broken.paste(line for cause in outcome["causes"] for line in cause["mend"])
+    assert broken.becomes_whole(first)
+
+
+def test_a_user_without_root_is_told_as_well(anybody: World) -> None:
+    need("iptables")
+    anybody("up", "routed")
+    anybody("exec", "h3", "--", "sh", "-c",
+            "ip route del default; iptables -A INPUT -p icmp -j DROP")  # fmt: skip
+    told = anybody("trace", "--save", "run", "h1", "--", "ping", "-c1", "-W1", "10.0.2.10", code=1)
+    lines = "hoplab exec h3 -- ip route add default via 10.0.2.1"
+    assert lines in told.out
+    words = " ".join(told.out.split())
+    assert "h3 has no route back to 10.0.1.10" in words and "A filter of h3 drops it" in words
+    anybody("down")
+    again = anybody("report", "run", "--md", "-o", "-").out  # by the folder alone
+    assert lines in again and "has no route back" in again
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("topology", "first", "number"), MANY)
+def test_many_labs_broken_by_seed_are_all_told_right(
+    broken: Broken, topology: str, first: int, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("iptables")
+    need("curl")
+    rows: list[Row] = []
+    broken.up(topology)
+    for seed in range(first, first + number):
+        rows.append(broken.try_out(seed))
+        with capsys.disabled():
+            print(f"\n{rows[-1]}", end="", flush=True)
+    kinds = {row.fault.kind for row in rows}
+    right, mended = sum(row.right for row in rows), sum(row.mended for row in rows)
+    with capsys.disabled():
+        print(f"\n{len(rows)} broken labs, {len(kinds)} kinds: {right} told right, {mended} mended")
+    bad = [str(row) for row in rows if not (row.right and row.mended)]
+    assert not bad, "\n".join(bad)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_every_kind_is_told_right_in_the_web(broken: Broken, kind: str) -> None:
+    need("iptables")
+    need("curl")
+    broken.up("web")
+    rows = [broken.try_out(seed, (kind,)) for seed in range(2)]
+    bad = [str(row) for row in rows if not (row.right and row.mended)]
+    assert not bad, "\n".join(bad)

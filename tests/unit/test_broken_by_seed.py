@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults to be put into a lab: which fit, and that a seed chooses the same one again."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hoplab.errors import LabError
+from hoplab.faults import breaking
+from hoplab.faults.kinds import KINDS
+from hoplab.faults.network import Network
+from tests.unit.hostnet import GATEWAYS, healthy, network
+from tests.unit.playground import CABLE, wire_up
+
+
+def routed(**state: Any) -> Network:
+    wiring = network()
+    facts = healthy(wiring)
+    return Network({**wiring.as_dict(), "shards": [], **state}, facts)
+
+
+def served() -> Network:
+    """The same with a name server, a resolver and a web server, and a client that uses them."""
+    wiring, facts = network(), healthy(network())
+
+    def serve(node: str, protocol: str, port: int, *argv: str) -> None:
+        listener = {"protocol": protocol, "address": "", "port": port, "pid": 9, "argv": argv}
+        for state in ("built", "now"):
+            facts[state]["hosts"][node]["listeners"].append(copy.deepcopy(listener))
+
+    zones = ("--zone", "/zones/lab.com.zone", "--zone", "/zones/arpa.zone", "--background")
+    serve("h3", "udp", 53, "dns_server", *zones)
+    serve("h2", "udp", 53, "dns_resolver", "--background")
+    serve("h4", "tcp", 80, "web_server", "--background")
+    facts["now"]["hosts"]["h1"]["etc"]["resolv.conf"] = "nameserver 10.0.1.11\n"
+    shards = [{"port": 6653, "switches": ["s1", "s2"]}]
+    state = {**wiring.as_dict(), "shards": shards, "url": "http://www.lab.com/", "client": "h1"}
+    return Network(state, facts)
+
+
+def test_a_seed_chooses_the_same_fault_again() -> None:
+    first = [breaking.choose(routed(), seed) for seed in range(30)]
+    assert first == [breaking.choose(routed(), seed) for seed in range(30)]
+    assert len({fault.kind for fault in first}) > 10, "kinds are as likely as each other"
+
+
+def test_every_kind_but_a_loop_fits_a_lab_with_all_that_there_is() -> None:
+    fitting = breaking.faults_of(served())
+    missing = {kind.name for kind in KINDS} - set(fitting)
+    assert missing == {"no-route", "routing-loop"}, "these want two routers"
+    assert len(KINDS) >= 20
+
+
+def test_a_fault_says_what_it_does_and_how_it_is_undone() -> None:
+    for faults in breaking.faults_of(served()).values():
+        for fault in faults:
+            assert fault.says and fault.do and fault.undo and fault.command
+            assert fault.node in served().wiring.nodes and fault.try_on in served().wiring.nodes
+            assert {node for node, _ in fault.do} <= set(served().wiring.nodes)
+
+
+def test_of_a_kind_that_is_named_only_that_is_chosen() -> None:
+    kinds = {breaking.choose(routed(), seed, ["filter"]).cause for seed in range(20)}
+    assert kinds == {"filter-input", "filter-output", "filter-forward"}
+
+
+def test_a_cable_has_no_router_to_break() -> None:
+    wiring = wire_up(CABLE)
+    lab = Network({**wiring.as_dict(), "shards": []}, healthy(wiring, {}))
+    fitting = breaking.faults_of(lab)
+    assert "interface-down" in fitting and "not-forwarding" not in fitting
+
+
+def test_where_nobody_reaches_anybody_nothing_can_be_broken() -> None:
+    wiring = network()
+    facts = healthy(wiring, {key: "" for key in GATEWAYS})
+    for node in ("h1", "h2", "h3", "h4"):
+        facts["now"]["hosts"][node]["routes"] = []
+    with pytest.raises(LabError):
+        breaking.choose(Network({**wiring.as_dict(), "shards": []}, facts), 1)
