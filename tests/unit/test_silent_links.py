@@ -12,6 +12,7 @@ from tests.unit.playground import START_NS, Playground
 from tests.unit.test_controller_causes import MS, Channel, network, story
 from tests.unit.test_runs import untranslated
 
+TABLE = 0xFFFFFFF9  # OFPP_TABLE: submit it to the tables again
 MAY_BE_DOWN = (
     "Not one frame was seen between s1-eth2 and b-eth0: that link may be down at either end, which "
     "`ip link` there tells"
@@ -67,3 +68,8 @@ def test_a_flood_that_left_out_one_port() -> None:
 
 def test_where_no_copy_went_out_it_may_be_a_flow_as_well() -> None:
     assert MAY_BE_DOWN + A_FLOW in told(asked({"b-eth0", "c-eth0"}), None).outcome.why
+
+
+def test_what_the_tables_said_when_asked_to_look_again_is_not_known() -> None:
+    net = asked({"b-eth0", "c-eth0"})
+    assert MAY_BE_DOWN + A_FLOW in told(net, questioned(net, (TABLE,))).outcome.why
