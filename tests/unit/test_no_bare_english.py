@@ -118,7 +118,9 @@ def literal(node: ast.AST) -> str | None:
 
 
 def has_words(text: str) -> bool:
-    """Whether it is more than signs, names and a command to type."""
+    """Whether it is more than signs, names, the name of a file and a command to type."""
+    if re.fullmatch(r"\S*\w[./]\w\S*", text):
+        return False
     words = {word for word in re.findall("[A-Za-z]{2,}", text) if not word.isupper()}
     return bool(words - NAMES) and not COMMAND.match(text.strip())
 
@@ -259,6 +261,7 @@ FINE = [
     'def f():\n    hint = term("end it")\n    raise LabError(say("x"), hint)',
     'print(f"  {tr(line)}\\n")',
     'sys.stderr.write(f"hoplab: {text}\\n")',
+    'print(folder / "report.html")',
     'parser.add_argument("--json", metavar="FILE", help=term("print data"))',
 ]
 
