@@ -39,6 +39,7 @@ RING_LARGEST, RING_SMALLEST = 4 << 20, 1 << 20
 BUFFER_BYTES = 8 << 20  # a plain socket's queue, so that a burst waits instead of being lost
 ANSWER_S = 10.0
 PIPE_BYTES = 1 << 20
+LONGEST_NOTE = 1 << 15
 
 
 def ring_size(interfaces: int) -> int:
@@ -121,6 +122,7 @@ class Capture:
         self.move_to: Path | None = None  # where the file is to be at the end
         self.queue_drops: Callable[[], Mapping[str, int]] | None = None
         self.cable_drops: Callable[[], Mapping[str, int]] | None = None
+        self.last_words: list[Callable[[], None]] = []
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         fd = os.dup(out) if isinstance(out, int) else os.open(out, flags, 0o644)
         self._lock = threading.Lock()
@@ -171,6 +173,19 @@ class Capture:
         with self._lock, contextlib.suppress(OSError):
             self.channel.send(json.dumps({"names": dict(names)}).encode())
 
+    def add_stream(self, sock: socket.socket, topic: str, source: str, since_ns: int) -> None:
+        """Keep the messages of OpenFlow that come on this connection, since that time; it is the
+        capture's from here on."""
+        order = {"stream": topic, "source": source, "since": since_ns}
+        with self._lock, sock, contextlib.suppress(OSError):
+            socket.send_fds(self.channel, [json.dumps(order).encode()], [sock.fileno()])
+
+    def add_note(self, topic: str, source: str, text: str) -> None:
+        """Keep a text beside the frames, cut if it is very long."""
+        order = {"note": topic, "source": source, "text": text[:LONGEST_NOTE]}
+        with self._lock, contextlib.suppress(OSError):
+            self.channel.send(json.dumps(order).encode())
+
     def quiet(self) -> tuple[float, int]:
         """(seconds since the last frame of the lab's traffic, frames written so far)."""
         with self._lock, contextlib.suppress(OSError, KeyError, ValueError):
@@ -189,6 +204,9 @@ class Capture:
             if counted is not None:
                 with contextlib.suppress(OSError):  # then the file says nothing about them
                     order[name] = dict(counted())
+        for speak in self.last_words:
+            with contextlib.suppress(OSError):
+                speak()
         with self._lock:
             with contextlib.suppress(OSError):
                 self.channel.send(json.dumps(order).encode())

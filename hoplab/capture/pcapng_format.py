@@ -12,6 +12,7 @@ from hoplab.capture.observation import Observation
 
 # Block types (section 4).
 SECTION, INTERFACE, NAMES, STATISTICS, PACKET = 0x0A0D0D0A, 1, 4, 5, 6
+NOTE = 0x80686F70  # of the range for local use (section 10.1): other readers pass over it
 MAGIC = 0x1A2B3C4D
 
 # No option of the format counts what a switch dropped: a comment on a port's statistics does.
@@ -50,6 +51,17 @@ class InterfaceInfo:
     linktype: int = LINKTYPE_ETHERNET
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is no frame and belongs to the capture all the same, such as what a switch
+    said of its tables. topic: what kind of thing it is (`notes.py`); source: whose."""
+
+    t_ns: int
+    topic: str
+    source: str
+    data: bytes
+
+
 @dataclass(slots=True)
 class Capture:
     """What a file holds.
@@ -65,6 +77,7 @@ class Capture:
         capture ran, by port; only where they were counted.
     cable_drops: the same of the queue in front of the cable (tc(8)), where the port has one.
     names: IP address -> host name.
+    notes: in the order of the file.
     problem: "" or a sentence on why the end of the file is missing.
     """
 
@@ -79,6 +92,7 @@ class Capture:
     queue_drops: dict[int, int] = field(default_factory=dict)
     cable_drops: dict[int, int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
     hardware: str = ""
     os: str = ""
     userappl: str = ""

@@ -44,6 +44,7 @@ from hoplab.capture.pcapng_format import (
     ISB_START,
     LINKTYPE_ETHERNET,
     NAMES,
+    NOTE,
     PACKET,
     QUEUE_DROPS,
     SECTION,
@@ -53,6 +54,7 @@ from hoplab.capture.pcapng_format import (
     STATISTICS,
     Capture,
     InterfaceInfo,
+    Note,
     PcapngError,
     Unordered,
 )
@@ -238,6 +240,25 @@ class _Parser:
             self._names(at, end)
         elif kind == STATISTICS:
             self._statistics(at, end)
+        elif kind == NOTE:
+            self._note(at, end)
+
+    def _note(self, at: int, end: int) -> None:
+        """See `pcapng_writer.pack_note`."""
+        if end - at < 16:
+            return
+        high, low = self.unpack_u32x2(self.data, at)
+        topic, source = self.unpack_u16x2(self.data, at + 8)
+        names = self.data[at + 12 : at + 12 + topic + source]
+        at += 12 + (topic + source + 3 & ~3)
+        if at + 4 > end:
+            return
+        size = self.unpack_u32(self.data, at)[0]
+        data = self.data[at + 4 : min(at + 4 + size, end)]
+        if len(data) == size:
+            self.capture.notes.append(
+                Note(high << 32 | low, _text(names[:topic]), _text(names[topic:]), data)
+            )
 
     def _options(self, at: int, end: int) -> Iterator[tuple[int, bytes]]:
         while at + 4 <= end:

@@ -43,6 +43,7 @@ from hoplab.capture.pcapng_format import (
     ISB_START,
     MAGIC,
     NAMES,
+    NOTE,
     PACKET,
     QUEUE_DROPS,
     SECTION,
@@ -52,6 +53,7 @@ from hoplab.capture.pcapng_format import (
     STATISTICS,
     Capture,
     InterfaceInfo,
+    Note,
 )
 
 _SNAPLEN = 262144  # what Wireshark takes as "never cut"
@@ -249,6 +251,15 @@ class Writer:
         self._file.write(_block(STATISTICS, _u32.pack(port) + _time(t_ns), options))
 
 
+def pack_note(note: Note) -> bytes:
+    """A block of our own: time, lengths of topic and source, both, length of the data, data."""
+    topic, source = note.topic.encode(), note.source.encode()
+    names = topic + source
+    body = _time(note.t_ns) + _option_head.pack(len(topic), len(source))
+    body += names + _PADDING[len(names) & 3] + _u32.pack(len(note.data)) + note.data
+    return _block(NOTE, body)
+
+
 def pack_frame(
     port: int, t_ns: int, reception: int, data: bytes, length: int, comment: str = ""
 ) -> bytes:
@@ -282,6 +293,8 @@ def write_all(
         userappl=capture.userappl,
         names=capture.names,
     )
+    for note in capture.notes:
+        file.write(pack_note(note))
     last = 0
     for observation in capture.observations if frames is None else frames:
         writer.write(observation, merged.get(observation.number, ""))

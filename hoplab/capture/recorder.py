@@ -9,6 +9,9 @@ and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
                                      one more interface; frames before that time do not count
     {"drop": NAME}                                                    one interface less
     {"names": {ADDRESS: NAME}}                                        a name resolution block
+    {"stream": TOPIC, "source": NAME, "since": NS} with the socket
+                                     keep the messages of OpenFlow that come there, since that time
+    {"note": TOPIC, "source": NAME, "text": TEXT}        keep this as well
     {"ask": true}                 -> {"quiet_s", "frames"}
     {"stop": NS, "queue_drops": {INTERFACE: N}, "cable_drops": {INTERFACE: N}}
                                   -> the totals, and the end; also unasked after `count` frames,
@@ -50,6 +53,7 @@ from typing import Any
 from hoplab.capture import pcapng_format, pcapng_writer, ring
 from hoplab.capture.clock import Clock
 from hoplab.capture.observation import Reception
+from hoplab.capture.streams import Streams
 from hoplab.sentences import term, to_plain
 
 LAG_NS = 40_000_000
@@ -128,6 +132,8 @@ class Recorder:
         self._last = self._counted = time.monotonic()
         self._epoll = select.epoll()
         self._epoll.register(channel.fileno(), select.EPOLLIN)
+        self.streams = Streams()
+        self._epoll.register(self.streams.fileno(), select.EPOLLIN)
         with contextlib.suppress(OSError):  # a regular file has no such events
             self._epoll.register(out, select.EPOLLERR)
 
@@ -147,6 +153,7 @@ class Recorder:
                 self._pass(list(self.taps), time.time_ns())
         for tap in self.taps.values():
             self._take(tap)
+        self.out.write(self.streams.take())
         self._flush(None)
         self._statistics(self._stopped_ns)
 
@@ -198,6 +205,8 @@ class Recorder:
                     whole_ns = min(whole_ns, age_ns)
             elif fd == self.channel.fileno():
                 self._listen()
+            elif fd == self.streams.fileno():
+                self.out.write(self.streams.take())
             elif fd == self.out.fd:
                 self.out.problem, self.out.closed = _NOBODY_READS, True
         return taken, whole_ns
@@ -224,6 +233,14 @@ class Recorder:
             self._drop(order["drop"])
         elif "names" in order:
             self.writer.add_names(order["names"])
+        elif "stream" in order:
+            self.streams.add(
+                socket.socket(fileno=fds[0]), order["stream"], order["source"], order["since"]
+            )
+        elif "note" in order:
+            text = order["text"].encode("utf-8", "surrogateescape")
+            note = pcapng_format.Note(time.time_ns(), order["note"], order["source"], text)
+            self.out.write(pcapng_writer.pack_note(note))
         elif "ask" in order:
             quiet_s = time.monotonic() - self._last
             self.channel.send(json.dumps({"quiet_s": quiet_s, "frames": self.frames}).encode())

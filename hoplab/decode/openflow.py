@@ -13,10 +13,13 @@ ends too early has `problem`.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from struct import Struct
 from struct import error as StructError
+
+from hoplab.decode.frame_fields import frame_fields
 
 HEAD = 8  # bytes of ofp_header (7.1)
 VERSION = 4  # on the wire; 1.3
@@ -66,10 +69,15 @@ COMMANDS = ("add", "modify", "modify-strict", "delete", "delete-strict")  # 7.3.
 # OXM fields of the basic class (7.2.3.7) that speak of frames: name, how to show it.
 _FIELDS = {
     0: ("in_port", "number"),
+    1: ("in_phy_port", "number"),
+    2: ("metadata", "hex"),
     3: ("eth_dst", "mac"),
     4: ("eth_src", "mac"),
     5: ("eth_type", "hex"),
-    6: ("vlan_vid", "number"),
+    6: ("vlan_vid", "vlan"),
+    7: ("vlan_pcp", "number"),
+    8: ("ip_dscp", "number"),
+    9: ("ip_ecn", "number"),
     10: ("ip_proto", "number"),
     11: ("ipv4_src", "ip"),
     12: ("ipv4_dst", "ip"),
@@ -77,12 +85,33 @@ _FIELDS = {
     14: ("tcp_dst", "number"),
     15: ("udp_src", "number"),
     16: ("udp_dst", "number"),
+    17: ("sctp_src", "number"),
+    18: ("sctp_dst", "number"),
+    19: ("icmpv4_type", "number"),
+    20: ("icmpv4_code", "number"),
     21: ("arp_op", "number"),
     22: ("arp_spa", "ip"),
     23: ("arp_tpa", "ip"),
+    24: ("arp_sha", "mac"),
+    25: ("arp_tha", "mac"),
+    26: ("ipv6_src", "ip"),
+    27: ("ipv6_dst", "ip"),
+    28: ("ipv6_flabel", "number"),
+    29: ("icmpv6_type", "number"),
+    30: ("icmpv6_code", "number"),
+    31: ("ipv6_nd_target", "ip"),
+    32: ("ipv6_nd_sll", "mac"),
+    33: ("ipv6_nd_tll", "mac"),
+    34: ("mpls_label", "number"),
+    35: ("mpls_tc", "number"),
+    36: ("mpls_bos", "number"),
+    38: ("tunnel_id", "hex"),
 }
 _ANY = 0xFFFFFFFF  # port or group
 _BASIC = 0x8000
+_READ = {name for name, _ in _FIELDS.values()} - {
+    "in_phy_port", "metadata", "tunnel_id", "ipv6_nd_target", "ipv6_nd_sll", "ipv6_nd_tll",
+}  # fmt: skip
 _ONF, _BUNDLE_ADD = 0x4F4E4600, 2301  # ONF extension 230
 
 _head = Struct("!BBHI").unpack_from
@@ -115,14 +144,14 @@ class Match:
         return frozenset((name, raw, self.masks.get(name)) for name, raw in self.fields.items())
 
     def takes(self, in_port: int | None, frame: bytes) -> bool | None:
-        """Whether it takes a frame; None if it asks for more than port and Ethernet header."""
-        parts = {"eth_dst": frame[:6], "eth_src": frame[6:12], "eth_type": frame[12:14]}
-        if in_port is not None:
-            parts["in_port"] = in_port.to_bytes(4, "big")
+        """Whether it takes a frame; None if it asks for something that is not read here."""
+        parts = frame_fields(in_port, frame)
         unsure = False
         for name, wanted in self.fields.items():
             real = parts.get(name)
             if real is None:
+                if name in _READ and (name != "in_port" or in_port is not None):
+                    return False  # the frame has no such field
                 unsure = True
                 continue
             mask = self.masks.get(name, b"\xff" * len(wanted))
@@ -150,7 +179,10 @@ class Message:
         those of a group. table_next: the table that the flow goes on to.
     reason: why a packet-in came, or a flow was removed (a word of `REMOVED`).
     idle_s, hard_s: the time-outs of a flow, 0 for none. lasted_s: how long a removed one was there.
-    data: the frame inside a packet-in or packet-out. inner: the message inside a bundle.
+    data: the frame inside a packet-in or packet-out, or the beginning of the message that an error
+        is about. error: its type and code. inner: the message inside a bundle.
+    actions: of a packet-out, as they are on the wire.
+    raw: the whole message.
     """
 
     kind: str
@@ -179,6 +211,9 @@ class Message:
     role: str = ""
     generation: int | None = None
     inner: Message | None = None
+    error: tuple[int, int] | None = None
+    actions: bytes = b""
+    raw: bytes = b""
     problem: str = ""
 
     @property
@@ -208,8 +243,9 @@ def decode(data: bytes) -> Message:
         return Message("short", 0, 0, len(data), problem="shorter than a head")
     version, kind, length, xid = _head(data, 0)
     message = Message(_TYPES.get(kind, f"type-{kind}"), xid, version, length)
-    if version != VERSION and message.kind != "features-reply":
-        return message  # the head is the same in all versions, the rest is not; but a datapath's id
+    message.raw = data[:length]
+    if version != VERSION and message.kind not in ("features-reply", "error"):
+        return message  # the head is the same in all versions, the rest is not; but for these two
     reader = _READERS.get(message.kind)
     if reader is not None:
         try:
@@ -219,11 +255,17 @@ def decode(data: bytes) -> Message:
     return message
 
 
+def _read_error(message: Message, data: bytes) -> None:
+    """7.4.4, the same in every version: type, code, at least 64 bytes of what was refused."""
+    message.error = _pair(data, 8)
+    message.data = data[12:]
+
+
 def _read_packet_in(message: Message, data: bytes) -> None:
     """7.4.1: buffer, length of the whole frame, reason, table, cookie, match, two zeros, frame."""
     message.buffer_id, message.total, reason, message.table, message.cookie = _packet_in(data, 8)
     message.reason = REASONS.get(reason, str(reason))
-    message.match, at = _match(data, 24)
+    message.match, at = read_match(data, 24)
     message.in_port = message.match.in_port
     message.data = data[at + 2 :]
 
@@ -233,6 +275,7 @@ def _read_packet_out(message: Message, data: bytes) -> None:
     message.buffer_id, in_port, size = _packet_out(data, 8)
     message.in_port = None if in_port in PORTS else in_port
     message.ports = tuple(_actions(data, 24, min(24 + size, len(data))))
+    message.actions = data[24 : 24 + size]
     message.data = data[24 + size :]
 
 
@@ -247,7 +290,7 @@ def _read_flow_mod(message: Message, data: bytes) -> None:
     message.only = None if out_port == _ANY else PORTS.get(out_port, str(out_port))
     message.grouped = out_group != _ANY
     message.command = COMMANDS[command] if command < len(COMMANDS) else str(command)
-    message.match, at = _match(data, 48)
+    message.match, at = read_match(data, 48)
     ports: list[str] = []
     while at + 4 <= len(data):
         kind, size = _pair(data, at)  # 7.2.4
@@ -268,7 +311,7 @@ def _read_flow_removed(message: Message, data: bytes) -> None:
     message.reason = REMOVED[reason] if reason < len(REMOVED) else str(reason)
     message.lasted_s = seconds + nanoseconds / 1e9
     message.idle_s, message.hard_s = idle, hard
-    message.match, _ = _match(data, 48)
+    message.match, _ = read_match(data, 48)
 
 
 def _read_features(message: Message, data: bytes) -> None:
@@ -293,6 +336,7 @@ def _read_experimenter(message: Message, data: bytes) -> None:
 
 
 _READERS = {
+    "error": _read_error,
     "packet-in": _read_packet_in,
     "packet-out": _read_packet_out,
     "flow-mod": _read_flow_mod,
@@ -303,7 +347,7 @@ _READERS = {
 }
 
 
-def _match(data: bytes, at: int) -> tuple[Match, int]:
+def read_match(data: bytes, at: int) -> tuple[Match, int]:
     """The match that begins at byte `at`, and where it ends with its padding (7.2.3)."""
     match = Match()
     kind, length = _pair(data, at)
@@ -343,6 +387,10 @@ def _shown(name: str, raw: bytes) -> str:
         return raw.hex(":")
     if how == "ip" and len(raw) == 4:
         return ".".join(map(str, raw))
+    if how == "ip" and len(raw) == 16:
+        return socket.inet_ntop(socket.AF_INET6, raw)
+    if how == "vlan":
+        return str(int.from_bytes(raw, "big") & 0xFFF)
     if how == "hex":
         return f"0x{raw.hex()}"
     return str(int.from_bytes(raw, "big")) if how == "number" else raw.hex()

@@ -9,20 +9,24 @@ hop, it is the reason why hops happen.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hoplab import outfile
-from hoplab.capture import bpf
-from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
+from hoplab.capture import bpf, notes
+from hoplab.capture.capture import LONGEST_NOTE, Capture, Tap, open_socket, ring_size
 from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.errors import Exit, LabError
 from hoplab.kernel.cable_queues import CableDrops
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.openvswitch import monitor
 from hoplab.openvswitch.drops import QueueDrops
 from hoplab.sentences import listed, say, term
 
@@ -83,6 +87,8 @@ def start(
         capture.add_names(names(lab))
         if openflow:
             tap_openflow(lab.network.batch.root, capture)
+        if not wanted and program is None:
+            watch_switches(lab, capture)
         tap(lab, capture, chosen, program)
     except BaseException:
         capture.stop()
@@ -188,6 +194,43 @@ def tap_openflow(root: Place, capture: Capture) -> None:
         return [Tap(info, open_socket("lo", 0, program), wire=False)]
 
     capture.add(*_at_once([work]))
+
+
+def watch_switches(lab: Lab, capture: Capture) -> None:
+    """Keep in the capture what the switches' tables hold and how they change, and what the
+    controllers write into their logs meanwhile. A switch that does not tell is left out."""
+    if lab.controller is None:
+        return
+    bridges = lab.network.bridges()
+    streams: list[socket.socket] = []
+    for bridge in bridges:
+        with contextlib.suppress(OSError):
+            stream = monitor.watch(bridge)
+            streams.append(stream.dup())
+            capture.add_stream(stream, notes.TABLES, bridge, time.time_ns())
+    for bridge, text in monitor.learned(bridges).items():
+        capture.add_note(notes.LEARNED, bridge, text)
+    sizes = {log: log.stat().st_size for log in _logs(lab)}
+
+    def ask_meters() -> None:
+        for stream in streams:
+            with stream, contextlib.suppress(OSError):
+                stream.sendall(monitor.meter_counts())
+        streams.clear()
+
+    def read_logs() -> None:
+        for log in _logs(lab):
+            with open(log, "rb") as file:
+                file.seek(sizes.get(log, 0))
+                text = file.read()[-LONGEST_NOTE:].decode("utf-8", "replace")
+            if text:
+                capture.add_note(notes.LOG, log.stem, text)
+
+    capture.last_words += [ask_meters, read_logs]
+
+
+def _logs(lab: Lab) -> list[Path]:
+    return sorted(lab.spec.logs.glob("controller-*.log"))
 
 
 def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:

@@ -119,6 +119,8 @@ class Lab:
                 opening.result()
         self.network.start()
         self._make_room()
+        if self.early is not None:
+            captures.watch_switches(self, self.early)
         if self.crew is not None:
             self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
         self._write_state()

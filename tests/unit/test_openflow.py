@@ -62,7 +62,9 @@ def test_a_match_takes_what_it_names() -> None:
     assert masked is not None and masked.takes(1, FRAME) is True
     assert masked.takes(1, bytes(14)) is False
     deep = decoded(flow_mod(0, {12: bytes(4)})).match
-    assert deep is not None and deep.takes(1, FRAME) is None, "it would have to look further"
+    assert deep is not None and deep.takes(1, FRAME) is False, "it is no IPv4"
+    beyond = decoded(flow_mod(0, {2: bytes(8)})).match
+    assert beyond is not None and beyond.takes(1, FRAME) is None, "metadata is not in the frame"
 
 
 def test_features_and_bundles() -> None:

@@ -88,7 +88,7 @@ def test_a_clock_that_jumps_keeps_no_frame_back(
 TIME_OF_DAY = {
     "capture/clock.py", "capture/recorder.py", "capture/capture.py", "cli/verbs_live.py",
     "story/live.py", "openvswitch/tables.py", "browser/proxy.py",
-    "client/together.py",
+    "client/together.py", "capture/streams.py", "service/captures.py", "control/log.py",
 }  # fmt: skip
 
 
