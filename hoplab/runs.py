@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from hoplab.capture import pcapng_format, pcapng_reader
@@ -23,10 +23,12 @@ from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
 from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
+from hoplab.follow.passages import Passage, from_plain
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.sentences import say, sentence_of, term
 from hoplab.story import tell
+from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.host_state import HostFacts, read_facts
 from hoplab.story.tell import Story
@@ -35,6 +37,21 @@ CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 HOSTS = "hosts.json"  # what hosts were set to; not every run has it
 # A larger capture is read piece by piece, and what only goes round in a storm is not held.
 HELD_MOST = 32 << 20
+
+
+class Explain(Protocol):
+    """Whoever knows what switches did with frames (`hoplab.replay`)."""
+
+    def __call__(
+        self,
+        wiring: Wiring,
+        ports: Sequence[int | None],
+        kept: Sequence[pcapng_format.Note],
+        frames: Sequence[Observation],
+        messages: Sequence[ChannelMessage],
+    ) -> Sequence[Passage]:
+        """What each switch did with each frame, in order of time; nothing where it is not known.
+        ports: for each port of the capture that of the wiring. kept: what stands beside frames."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,7 @@ class Run:
     waterfall: tuple[str, ...] = ()
     began_ns: int = 0
     failed: tuple[str, ...] = ()
+    passages: Sequence[Passage] = ()
 
 
 def waterfall(output: str) -> tuple[str, ...]:
@@ -72,18 +90,22 @@ def read(
     late: bool = False,
     interrupted: bool = False,
     faults: Faults = STRICT,
+    explain: Explain | None = None,
+    kept: Sequence[Passage] | None = None,
 ) -> Run:
     """The run in a folder: of a fetch when `url` is given, else of `command` on `host`.
     client_report: what a command that failed had to say.
     exit_code, late, interrupted: how that ended, None if it is not known, whether it had to be
     ended, and whether somebody pressed Ctrl-C.
-    faults: takes what could not be told. Raises LabError if its files cannot be read."""
+    faults: takes what could not be told.
+    explain: says what switches did with frames, if anybody can; kept: the same, as it was found
+    before. Raises LabError if its files cannot be read."""
     followed = _Followed([], {}, None, tell.Coverage())
     try:
         urlsplit(url)
         wiring = Wiring.load(folder / STATE)
         try:
-            followed = _follow(wiring, folder / CAPTURE)
+            followed = _follow(wiring, folder / CAPTURE, explain, kept, faults)
         except (OSError, ValueError):
             raise
         except Exception:
@@ -121,11 +143,13 @@ def read(
             cut=followed.coverage.damaged,
         ),
         channel=followed.channel,
+        channel_messages=followed.messages,
         coverage=followed.coverage,
         hosts=_hosts(folder / HOSTS),
+        passages=followed.passages,
         faults=faults,
     )
-    return Run(folder, wiring, followed.frames, story)
+    return Run(folder, wiring, followed.frames, story, passages=followed.passages)
 
 
 def _why_unreadable(error: OSError | ValueError) -> str:
@@ -147,16 +171,25 @@ def _hosts(path: Path) -> HostFacts | None:
 @dataclass(frozen=True)
 class _Followed:
     """A capture, followed. channel: what switches and controller said to each other, None if it
-    was not captured. unplaced: frames that fit nowhere."""
+    was not captured; messages: the same, read. unplaced: frames that fit nowhere. passages: what
+    switches did with frames, as far as it is known."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
     channel: list[Observation] | None
     coverage: tell.Coverage
     unplaced: int = 0
+    messages: list[ChannelMessage] | None = None
+    passages: Sequence[Passage] = ()
 
 
-def _follow(wiring: Wiring, path: Path) -> _Followed:
+def _follow(
+    wiring: Wiring,
+    path: Path,
+    explain: Explain | None,
+    kept: Sequence[Passage] | None,
+    faults: Faults,
+) -> _Followed:
     """The journeys in a capture. Raises OSError, PcapngError."""
     if path.stat().st_size > HELD_MOST:
         with contextlib.suppress(pcapng_format.Unordered):
@@ -174,7 +207,13 @@ def _follow(wiring: Wiring, path: Path) -> _Followed:
     journeys = follower.follow(frames)
     placed = {seen.number: seen for seen in frames if ports[seen.port] is not None}
     heard = channel if any(spoken) else None
-    return _Followed(journeys, placed, heard, seen_by, follower.ignored)
+    messages: list[ChannelMessage] | None = None
+    passages = kept or ()
+    if kept is None and explain is not None and any(spoken):
+        with faults.part(term("what switches did by their tables")):
+            messages = conversation(channel)
+            passages = explain(wiring, ports, capture.notes, frames, messages)
+    return _Followed(journeys, placed, heard, seen_by, follower.ignored, messages, passages)
 
 
 def coverage(
@@ -272,9 +311,10 @@ def failures(head: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(failures)
 
 
-def reopen(folder: Path, faults: Faults = STRICT) -> Run:
+def reopen(folder: Path, faults: Faults = STRICT, explain: Explain | None = None) -> Run:
     """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
-    without `trace.json` is told too, by its frames alone. faults: takes what could not be told."""
+    without `trace.json` is told too, by its frames alone. faults: takes what could not be told.
+    explain: is asked what switches did with frames where the folder does not say."""
     head = _head(folder / TRACE)
     request = head.get("request")
     output = head.get("output")
@@ -285,6 +325,8 @@ def reopen(folder: Path, faults: Faults = STRICT) -> Run:
         "exit_code": code if isinstance(code, int) and not isinstance(code, bool) else None,
         "late": head.get("timed_out") is True,
         "interrupted": head.get("interrupted") is True,
+        "explain": explain,
+        "kept": _passages(head),
     }
     if isinstance(request, dict) and request.get("url") and request.get("client"):
         url, client = str(request["url"]), str(request["client"])
@@ -298,6 +340,14 @@ def reopen(folder: Path, faults: Faults = STRICT) -> Run:
     return replace(
         run, began_ns=began_ns if isinstance(began_ns, int) else 0, failed=failures(head)
     )
+
+
+def _passages(head: Mapping[str, Any]) -> list[Passage] | None:
+    """What the file says that switches did with frames; None if it says nothing, or no sense."""
+    try:
+        return from_plain(head["switches"])
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
 
 
 def _head(path: Path) -> dict[str, Any]:

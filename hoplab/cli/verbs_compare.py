@@ -359,6 +359,8 @@ def _read(trial: Trial) -> tuple[same_start.Side, dict[str, Any]]:
     LabError."""
     from hoplab import runs
     from hoplab.client import recording
+    from hoplab.follow.passages import to_plain
+    from hoplab.replay.explain import Explainer
     from hoplab.report import as_json
 
     ended = sorted(trial.together.ended, key=lambda each: each.command.serves)
@@ -374,6 +376,7 @@ def _read(trial: Trial) -> tuple[same_start.Side, dict[str, Any]]:
         client_report=runs.complaint(complaints, code),
         exit_code=alone.code if alone else None,
         late=alone.late if alone else False,
+        explain=Explainer(),
     )
     data = {
         **as_json.to_dict(run.story),
@@ -394,6 +397,8 @@ def _read(trial: Trial) -> tuple[same_start.Side, dict[str, Any]]:
             for each in ended
         ],
     }
+    if run.passages:
+        data["switches"] = to_plain(run.passages)
     text = json.dumps(data, indent=1, ensure_ascii=False)
     try:
         (trial.folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from hoplab import runs
 from hoplab.cli import output
 from hoplab.errors import Exit, LabError, is_full
+from hoplab.replay.explain import Explainer
 from hoplab.report.language import Language, code_from, language
 from hoplab.sentences import say, term
 
@@ -26,7 +27,8 @@ def report(arguments: argparse.Namespace) -> int:
     folders = _folders(arguments)
     # A report is a file in UTF-8: it takes every language, whatever the terminal does.
     tr = language(getattr(arguments, "lang", None) or code_from(os.environ))
-    text = _made([runs.reopen(folder) for folder in folders], form, tr)
+    with Explainer() as explain:
+        text = _made([runs.reopen(folder, explain=explain) for folder in folders], form, tr)
     if arguments.output == "-":
         sys.stdout.buffer.write(text.encode())
         return Exit.OK

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hoplab import ryu_apps
@@ -25,6 +25,9 @@ from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
 from hoplab.sentences import listed, say, term
 from hoplab.story.faults import Faults
+
+if TYPE_CHECKING:
+    from hoplab.replay.explain import Explainer
 
 LONGER_S = 10  # a fetch that gives up by itself says why, and has a story
 
@@ -152,6 +155,7 @@ class _Lab:
         self.quiet = arguments.json
         self.play = getattr(arguments, "play", False)
         self._found: labs.Handle | None = None
+        self._explain: Explainer | None = None
 
     def __enter__(self) -> _Lab:
         arguments = self.arguments
@@ -276,6 +280,7 @@ class _Lab:
         """show: what the command prints is shown as it comes."""
         from hoplab.client import recording
 
+        self._begin_to_explain()
         with output.Progress(self.quiet) as progress:
             progress(term("capturing"))
             if show:
@@ -295,19 +300,28 @@ class _Lab:
         """Capture while `until` runs."""
         from hoplab.client import recording
 
+        self._begin_to_explain()
         self.run = recording.watch(self.handle, self.folder, until)
+
+    def _begin_to_explain(self) -> None:
+        """The shadow of the lab's switches comes up while the capture runs."""
+        from hoplab.replay.explain import Explainer
+
+        if self.handle.state().get("controller"):
+            self._explain = Explainer(at_once=True)
 
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         """Keep the run if that was asked for, tell it, and say how it ended: an exit code."""
         from hoplab import runs
         from hoplab.client import recording
+        from hoplab.follow import passages
         from hoplab.report import as_json, terminal
 
         unkept = self._keep_frames()
         self.recorded = True
         run, faults = self.run, Faults()
         # What the program itself said is worth quoting when it failed.
-        story = runs.read(
+        read = runs.read(
             self.folder,
             url=url,
             host=host,
@@ -317,10 +331,14 @@ class _Lab:
             late=run.late is not None,
             interrupted=run.interrupted,
             faults=faults,
-        ).story
+            explain=self._explain,
+        )
+        story = read.story
         data = {**as_json.to_dict(story, faults), "exit_code": run.code, "output": run.output}
         data["timed_out"] = run.late is not None
         data["interrupted"] = run.interrupted
+        if read.passages:
+            data["switches"] = passages.to_plain(read.passages)
         folder = self.save if self.save is not None and unkept is None else self.folder
         try:
             text = json.dumps(data, indent=1, ensure_ascii=False)
@@ -471,6 +489,8 @@ class _Lab:
 
     def __exit__(self, kind: Any, error: Any, trail: Any) -> None:
         interrupts.hold_interrupts()  # whether the lab stays is decided, and said
+        if self._explain is not None:
+            self._explain.close()
         rescued = self._rescue(error) if error is not None else None
         shutil.rmtree(self.folder, ignore_errors=True)
         # Whoever reads on only as far as `head` does has not failed, nor has a full disk there.

@@ -194,7 +194,9 @@ def _packet(out: list[str], trip: Trip, tr: Language) -> None:
     out += [f"  - {_rewrite(rewrite)}" for rewrite in trip.rewrites]
     if trip.cause:
         out.append(f"  - {text(tr(say('why: {cause}', cause=tr(trip.cause))))}")
-    sentences = dict.fromkeys(decision.sentence for decision in trip.decisions)
+    sentences = dict.fromkeys(
+        decision.sentence for decision in trip.decisions if not decision.plain
+    )
     out += [f"  - {text(tr(sentence))}" for sentence in sentences]
     out += [f"  - {text(tr(note))}" for note in trip.notes]
     if trip.ended:

@@ -86,8 +86,10 @@ def decision_lines(page: Page, decisions: Iterable[Decision]) -> None:
     if page.stormy:
         decisions, alike = _first_of_each(page, decisions)
     for decision in decisions:
+        if decision.plain and page.detail != "full":
+            continue
         first = page.once(f"{decision.by} {decision.node}") or page.detail == "full"
-        if first or decision.by == "nobody" or decision.missed:
+        if first or decision.by == "nobody" or decision.missed or _is_special(decision):
             page.tell(decision.sentence, page.indent, "dim", hang=2)
         elif decision.by == "controller":
             page.tell(_in_few_words(page, decision), page.indent, "dim", hang=2)
@@ -97,6 +99,15 @@ def decision_lines(page: Page, decisions: Iterable[Decision]) -> None:
         if alike.get(decision.by):
             likewise = say("the same at {switches}", switches=listed(alike[decision.by]))
             page.tell(likewise, page.indent, "dim", hang=2)
+
+
+def _is_special(decision: Decision) -> bool:
+    """A flow did more than to flood what came: each such decision is worth its line."""
+    passage = decision.passage
+    if decision.by != "flow" or passage is None:
+        return False
+    changed = any(copy.data is not None for copy in passage.sent)
+    return not passage.sent or changed or bool(passage.groups or passage.meters or passage.cached)
 
 
 def _first_of_each(

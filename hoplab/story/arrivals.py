@@ -26,6 +26,7 @@ class Arrival:
     data: bytes
     trip: Trip
     leg: int
+    number: int = 0  # of the frame in the capture, as it came in; 0: it was not seen there
     question: ChannelMessage | None = None
 
 
@@ -38,7 +39,8 @@ def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arriva
         number = wiring.interfaces[hop.head].extra.get("port")
         node = wiring.node_name(hop.head)
         in_port = number if isinstance(number, int) else None
-        yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg)
+        came = hop.received.number if hop.received is not None else 0
+        yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg, came)
 
 
 def time_of(event: ChannelMessage | Arrival) -> int:

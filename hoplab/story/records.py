@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hoplab.decode.packet import Packet
+from hoplab.follow.passages import Passage
 
 FEWEST_SEGMENTS = 10  # in fewer a throughput would tell of the moment, not of the network
 
@@ -207,7 +208,9 @@ class Decision:
     the answer was about another frame. wait_ms: from question to answer. packet_in, packet_out:
     frame numbers, 0 for none. flow: the flow that asked, or that flooded, "" if it is not known.
     installed: what the controller put in because of this frame, in words. missed: what became of
-    the flow that would have taken it, "" if there was none.
+    the flow that would have taken it, "" if there was none. passage: what the switch's own tables
+    did with it, None if they are not known. plain: a flow sent it out of one port, and there is
+    nothing more to say.
     """
 
     node: str
@@ -222,6 +225,8 @@ class Decision:
     installed: tuple[str, ...] = ()
     missed: str = ""
     ports: tuple[str, ...] = ()
+    passage: Passage | None = None
+    plain: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -23,11 +23,12 @@ filled in from what should have happened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hoplab.capture.observation import Observation
 from hoplab.follow.model import Journey
+from hoplab.follow.passages import Passage
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.sentences import say, term, together
 from hoplab.story import quic
@@ -38,6 +39,7 @@ from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import Decisions, find_decisions
 from hoplab.story.diagnosis import find_reasons, tell_reasons
+from hoplab.story.drops import dropped_by_tables
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
@@ -68,6 +70,7 @@ from hoplab.story.remarks import add_remarks
 from hoplab.story.repeats import find_repeats
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
+from hoplab.story.table_decisions import TableDecisions
 from hoplab.story.tcp import connections
 from hoplab.story.tcp_connection import Connection
 from hoplab.story.transfers import transfers
@@ -91,6 +94,8 @@ def tell(
     channel: Iterable[Observation] | None = None,
     coverage: Coverage | None = None,
     hosts: HostFacts | None = None,
+    passages: Iterable[Passage] = (),
+    channel_messages: Sequence[ChannelMessage] | None = None,
     faults: Faults = STRICT,
 ) -> Story:
     """The story of these journeys.
@@ -101,8 +106,10 @@ def tell(
     exit_code, late, interrupted: the exit status of the command or the fetch, None if it is not
     known; whether it had to be ended because its time was over; whether somebody pressed Ctrl-C.
     channel: what switches and controller said to each other, None if it was not captured.
+    channel_messages: the same as messages, where somebody has read them already.
     coverage: what the capture could see; without it, everything.
     hosts: what hosts and switches were set to, None if nobody read it.
+    passages: what switches did with frames, by their own tables, as far as that is known.
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
@@ -127,7 +134,7 @@ def tell(
     relations: dict[int, Relation] = {}
     lookups: list[Lookup] = []
     leases: list[Exchange] = []
-    messages: list[ChannelMessage] = []
+    messages: Sequence[ChannelMessage] = channel_messages or ()
     decisions = Decisions({})
     with faults.part(term("TCP connections")):
         over_tcp, segments = connections(ways, lossy=lossy)
@@ -142,8 +149,10 @@ def tell(
         leases = find_exchanges(trips)
     if channel is not None:
         with faults.part(term("what switches asked their controller")):
-            messages = conversation(channel)
-            decisions = find_decisions(wiring, of_ways, trips, messages)
+            if channel_messages is None:
+                messages = conversation(channel)
+            source = TableDecisions(wiring, passages)
+            decisions = find_decisions(wiring, of_ways, trips, messages, source)
     trips = [
         replace(
             trip,
@@ -177,6 +186,9 @@ def tell(
     outcome = Outcome(False, "untold", term("How it ended could not be told."))
     with faults.part(term("how it ended")):
         outcome = find_outcome(facts, request, client, ended, missed_frames if lossy else None)
+    if not outcome.ok:
+        with faults.part(term("what switches dropped")):
+            outcome.why += dropped_by_tables(trips)
     with faults.part(term("whose address is whose")):
         first = tell_claims(find_claims(trips, wiring), steps, outcome, trips)
         outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence

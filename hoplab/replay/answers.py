@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the shadow answers about one frame, as a record.
+
+What lives here: the questions to the shadow, and a trace made a `Passage`. What must not: time,
+what was seen of a frame afterwards.
+
+A trace shows everything but three things. Through a select group, the bucket is chosen by a hash
+that only the datapath computes: the frame is sent into the shadow for that. Whether a meter lets a
+frame pass is not said. The state of a connection (ct) is taken to be new.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+from hoplab.decode.datapath_actions import carry_out
+from hoplab.decode.trace_text import ACTION_SET, Action, Hit, Round, read_trace
+from hoplab.follow.passages import (
+    EXPLICIT,
+    LEARNED,
+    NO_BUCKET,
+    NO_FLOW,
+    NO_PORT,
+    PORT_DOWN,
+    SAME_PORT,
+    TTL,
+    Act,
+    FlowTaken,
+    GroupTaken,
+    MeterTaken,
+    Passage,
+    Sent,
+)
+from hoplab.openvswitch.unixctl import Refused
+from hoplab.replay.history import how_it_came
+from hoplab.replay.stage import Stage
+
+_LOCAL = 0xFFFFFFFE
+_OUTPUT, _TABLE = 0, 0xFFFFFFF9
+_SPARE_TABLE = 253  # of the shadow, for what a controller sends out; 254 is Open vSwitch's own
+_FLOW_MOD = 14
+_METER = re.compile(r"\bmeter:(\d+)")
+_GROUP = re.compile(r"\bgroup:(\d+)")
+_PORT_IN_MATCH = re.compile(r"\bin_port=(\w+)")
+_REASONS = (
+    ("skipping output to input port", SAME_PORT),
+    ("learned port is input port", SAME_PORT),
+    ("Nonexistent output port", NO_PORT),
+    ("down", PORT_DOWN),
+    ("decrement TTL exception", TTL),
+    ("no live bucket", NO_BUCKET),
+)
+_EFFECTS = ("learned that", "learn(")
+_MOST_CACHED = 20_000
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What is the same for equal frames, as long as nothing changes."""
+
+    flows: tuple[FlowTaken, ...]
+    sent: tuple[Sent, ...]
+    asked: bool
+    groups: tuple[GroupTaken, ...]
+    meters: tuple[MeterTaken, ...]
+    reason: str
+    unsure: str
+
+
+class Answerer:
+    """Asks about the frames of one switch, in the state that its stage is in."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._cache: dict[tuple[int, int, bytes], _Answer] = {}
+        self._generation = 0  # what the shadow has learned by itself counts, too
+        self._spare: dict[bytes, int] = {}
+
+    def arrival(
+        self, number: int, t_ns: int, in_port: int, frame: bytes, *, effects: bool = True
+    ) -> Passage:
+        """What the switch does with a frame that came in. effects: it may learn from it. Raises
+        Refused."""
+        stage = self._stage
+        key = stage.at, in_port, frame
+        answer = self._cache.get(key) if effects else None
+        if answer is None:
+            text = stage.shadow.trace(stage.switch, in_port, frame)
+            answer = self._answer(read_trace(text), in_port, frame)
+            if any(word in text for word in _EFFECTS):
+                self._cache.clear()
+            elif len(self._cache) < _MOST_CACHED:
+                self._cache[key] = answer
+        return _passage(answer, number, t_ns, stage.switch, in_port)
+
+    def packet_out(
+        self, number: int, t_ns: int, in_port: int, frame: bytes, actions: bytes
+    ) -> Passage:
+        """What it does with one that the controller has it send out. Raises Refused."""
+        stage = self._stage
+        words = self._words(actions)
+        where = str(in_port) if in_port else "CONTROLLER"
+        text = stage.shadow.trace_out(stage.switch, where, frame, words)
+        answer = self._answer(read_trace(text), in_port, frame)
+        if any(word in text for word in _EFFECTS):
+            self._cache.clear()
+        return _passage(answer, number, t_ns, stage.switch, in_port, packet_out=True)
+
+    def _words(self, actions: bytes) -> str:
+        """Actions in Open vSwitch's notation: but for the order to look in the tables, which is the
+        only one that stands in no flow, they are put into one of a table of our own."""
+        if not actions:
+            return "drop"
+        if actions[:8] == struct.pack("!HHI", _OUTPUT, 16, _TABLE):
+            return "resubmit(,0)"
+        number = self._spare.get(actions)
+        if number is None:
+            number = self._spare[actions] = len(self._spare) + 1
+            stage = self._stage
+            match = struct.pack("!HHHBBI", 1, 12, 1, 15 << 1, 4, number) + bytes(4)
+            instruction = struct.pack("!HH4x", 4, 8 + len(actions)) + actions
+            body = struct.pack("!QQBBHHHIIIH2x", 0, 0, _SPARE_TABLE, 0, 0, 0, 1, 0xFFFFFFFF,
+                               0xFFFFFFFF, 0xFFFFFFFF, 0)  # fmt: skip
+            body += match + instruction
+            stage.shadow.send(
+                stage.switch, struct.pack("!BBHI", 4, _FLOW_MOD, 8 + len(body), 0) + body
+            )
+        return f"set_field:{number}->reg15,resubmit(,{_SPARE_TABLE})"
+
+    # ------------------------------------------------------------------ a trace as a record
+
+    def _answer(self, rounds: tuple[Round, ...], in_port: int, frame: bytes) -> _Answer:
+        """What a trace says, and what it takes a second question to know."""
+        frames = {"": frame}
+        sent: list[tuple[str, bytes]] = []
+        hits: list[Hit] = []
+        asked, unsure = False, ""
+        todo = list(rounds)
+        while todo:
+            now = todo.pop(0)
+            before = frames.get(now.recirc, frame)
+            result = carry_out(now.datapath, before)
+            hits += now.hits
+            sent += result.sent
+            asked = asked or result.asked
+            unsure = unsure or result.unsure
+            for again in result.again:
+                frames[again] = result.left
+                if not any(later.recirc == again for later in todo):
+                    todo += self._by_hash(now, again, in_port, frame)
+            if "ct(" in now.datapath:
+                unsure = unsure or "connection tracking"
+        groups = self._groups(hits)
+        copies = tuple(
+            Sent(_LOCAL if port == "LOCAL" else int(port), None if data == frame else data)
+            for port, data in sent
+            if port != "LOCAL"
+        )
+        flows = tuple(self._flow(hit, in_port, frame) for hit in hits if hit.table != _SPARE_TABLE)
+        numbers = dict.fromkeys(
+            int(found) for hit in hits for act in hit.actions for found in _METER.findall(act.text)
+        )
+        meters = tuple(self._stage.meter(number) for number in numbers)
+        reason = "" if copies or asked else _reason(hits, groups)
+        return _Answer(flows, copies, asked, groups, meters, reason, unsure)
+
+    def _by_hash(self, now: Round, again: str, in_port: int, frame: bytes) -> tuple[Round, ...]:
+        """What a select group does, whose bucket the datapath's hash chooses."""
+        stage = self._stage
+        if "hash(" not in now.datapath:
+            return ()
+        value = stage.shadow.hash_of(stage.switch, in_port, frame)
+        flow = now.flow if now.final == "unchanged" else now.final
+        flow = _PORT_IN_MATCH.sub(f"in_port={in_port}", flow)
+        try:
+            text = stage.shadow.trace_flow(
+                stage.switch, f"recirc_id={again},dp_hash={value or '0x0'},{flow}"
+            )
+        except Refused:
+            return ()
+        return tuple(
+            Round(one.flow, one.hits, one.final, one.megaflow, one.datapath, again)
+            for one in read_trace(text)
+        )
+
+    def _flow(self, hit: Hit, in_port: int, frame: bytes) -> FlowTaken:
+        acts = tuple(_act(action) for action in hit.actions)
+        if hit.priority is None:
+            return FlowTaken(hit.table, None, "", 0, acts)
+        known = self._stage.flow(hit.cookie)
+        if known is None:
+            return FlowTaken(hit.table, hit.priority, hit.match, hit.cookie, acts, LEARNED)
+        came, came_ns, flow_mod = how_it_came(known.change)
+        match = str(known.flow.match) if known.flow.match.fields else ""
+        if any(name.startswith("field") for name in known.flow.match.fields):
+            match = hit.match
+        return FlowTaken(
+            hit.table, hit.priority, match, known.flow.cookie, acts, came, came_ns, flow_mod
+        )
+
+    def _groups(self, hits: list[Hit]) -> tuple[GroupTaken, ...]:
+        """The groups that were met, in their order."""
+        used: dict[int, list[int]] = {}
+        for hit in hits:
+            for action in hit.actions:
+                for found in _GROUP.findall(action.text):
+                    if not action.text.startswith(("write_actions", "learn")):
+                        used.setdefault(int(found), [])
+                for group, bucket in action.within:
+                    buckets = used.setdefault(group, [])
+                    if bucket not in buckets:
+                        buckets.append(bucket)
+        taken = []
+        for number, buckets in used.items():
+            state = self._stage.groups.get(number)
+            kind, count = (state.type, state.buckets) if state is not None else ("", len(buckets))
+            taken.append(GroupTaken(number, kind, count, tuple(buckets)))
+        return tuple(taken)
+
+
+def _act(action: Action) -> Act:
+    remarks = [text for text in action.remarks if text != "no live bucket"]
+    return Act(action.text, action.within, "; ".join(remarks))
+
+
+def _reason(hits: list[Hit], groups: tuple[GroupTaken, ...]) -> str:
+    """Why nothing was sent."""
+    for hit in reversed(hits):
+        for action in reversed(hit.actions):
+            for remark in action.remarks:
+                for words, reason in _REASONS:
+                    if words in remark and not (
+                        reason == NO_BUCKET and any(group.used for group in groups)
+                    ):
+                        return reason
+    last = [hit for hit in hits if hit.table != ACTION_SET]
+    return NO_FLOW if last and last[-1].missed else EXPLICIT
+
+
+def _passage(
+    answer: _Answer, number: int, t_ns: int, switch: str, in_port: int, *, packet_out: bool = False
+) -> Passage:
+    return Passage(
+        number=number, t_ns=t_ns, switch=switch, in_port=in_port, flows=answer.flows,
+        sent=answer.sent, asked=answer.asked, groups=answer.groups, meters=answer.meters,
+        reason=answer.reason, packet_out=packet_out, unsure=answer.unsure,
+    )  # fmt: skip
+
+

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What switches did with the frames of a capture, by a shadow that is there for as long as it is
+needed.
+
+What lives here: when the shadow starts and ends, and what is said where there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from hoplab.capture import notes
+from hoplab.capture.observation import Observation
+from hoplab.capture.pcapng_format import Note
+from hoplab.follow.passages import Passage
+from hoplab.follow.wiring import Wiring
+from hoplab.openvswitch.shadow import Shadow, Unavailable
+from hoplab.replay.player import Player
+from hoplab.story.conversation import ChannelMessage
+
+
+class Explainer:
+    """Asks a shadow of the switches. It starts in the background, so it is there by the time that
+    a capture has ended; whoever makes one closes it. problem: why nothing was explained, or ""."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        """at_once: the shadow starts now, and not only when there is something to ask it."""
+        self.problem = ""
+        self._shadow: Shadow | None = None
+        if at_once:
+            self._start()
+
+    def __enter__(self) -> Explainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the shadow."""
+        if self._shadow is not None:
+            self._shadow.close()
+            self._shadow = None
+
+    def _start(self) -> None:
+        if self._shadow is None and not self.problem:
+            try:
+                self._shadow = Shadow()
+            except Unavailable as error:
+                self.problem = str(error)
+
+    def __call__(
+        self,
+        wiring: Wiring,
+        ports: Sequence[int | None],
+        kept: Sequence[Note],
+        frames: Sequence[Observation],
+        messages: Sequence[ChannelMessage],
+    ) -> list[Passage]:
+        """What each switch did with each frame, in order of time; nothing where it cannot be known.
+        ports: for each port of the capture that of the wiring."""
+        if not any(note.topic == notes.TABLES for note in kept):
+            return []
+        self._start()
+        if self._shadow is None:
+            return []
+        try:
+            player = Player(wiring, ports, kept, frames, messages, self._shadow)
+            return player.play()
+        except (Unavailable, OSError) as error:
+            self.problem = str(error)
+            return []
+        finally:
+            with contextlib.suppress(OSError):
+                self.close()

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the tables of each switch were when a capture began, and each change since, with its time.
+
+What lives here: what switches told of their tables (`hoplab.decode.tables`) joined with what
+controllers told them (the OpenFlow channel). What must not: processes, frames of hosts.
+
+1. A switch tells of every flow that comes, changes or goes, but not who wanted it. A change belongs
+   to the first flow-mod that asks for just this and that no change before it belongs to; what
+   belongs to none was wanted by somebody else, timed out, or was learned by the switch itself.
+2. A change has two times: when the flow-mod was seen on its way to the switch, and when the switch
+   told of it. Between them it took effect. What belongs to no flow-mod took effect within
+   `UNSEEN_NS` before the switch told of it.
+3. Groups and meters are told of only at the beginning; later changes are those that the channel
+   shows. What a switch refused (OFPT_ERROR, by its number) has changed nothing.
+4. Messages of a bundle take effect when it is committed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hoplab.capture import notes
+from hoplab.capture.pcapng_format import Note
+from hoplab.decode import tables
+from hoplab.decode.openflow import Match, Message
+from hoplab.follow.passages import BEFORE, CONTROLLER, ELSEWHERE
+from hoplab.follow.wiring import Wiring
+from hoplab.story.channel_state import switches_of
+from hoplab.story.conversation import ChannelMessage, Connection
+
+UNSEEN_NS = 1_000_000
+_SLACK_NS = 5_000_000  # our own clock is read a moment after a message has come
+_LONGEST_NS = 5_000_000_000
+_INITIAL = 0xFFFF  # the number of our request: its answer is the table as it was then
+_MOST = 0xFFFFFF00  # port numbers above are not ports
+_BUNDLE_CONTROL, _COMMIT, _ONF = 2300, 4, 0x4F4E4600
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a switch's tables. from_ns, until_ns: it took effect between them. flow, group,
+    meter, port: what changed; of a group or meter the message that did it.
+    came: how (see `hoplab.follow.passages`); flow_mod: number of the frame with the message."""
+
+    from_ns: int
+    until_ns: int
+    flow: tables.FlowChange | None = None
+    message: bytes = b""
+    port: tables.Port | None = None
+    came: str = ELSEWHERE
+    flow_mod: int = 0
+
+
+@dataclass
+class SwitchHistory:
+    """A switch at the beginning, and what changed. asked_ns, heard_ns: when it was asked, and when
+    somebody began to listen. known_ns: from when on its tables are known."""
+
+    known_ns: int = 0
+    asked_ns: int = 0
+    heard_ns: int = 0
+    flows: list[tables.FlowChange] = field(default_factory=list)
+    groups: list[tables.Group] = field(default_factory=list)
+    meters: list[tables.Meter] = field(default_factory=list)
+    ports: list[tables.Port] = field(default_factory=list)
+    learned: list[tuple[int, int, str]] = field(default_factory=list)  # port, VLAN, MAC address
+    # What the meters had counted, at the beginning and at the end.
+    counts: list[dict[int, tables.MeterCount]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A message that a switch refused: the type and code of its error, and the number of the frame
+    with the error in the capture."""
+
+    t_ns: int
+    number: int
+    connection: Connection
+    xid: int
+    error: tuple[int, int]
+
+
+def histories(
+    wiring: Wiring,
+    kept: Iterable[Note],
+    messages: Sequence[ChannelMessage],
+    came_to: Callable[[ChannelMessage], set[str]],
+) -> tuple[dict[str, SwitchHistory], dict[Connection, str]]:
+    """By switch, nothing of those that told nothing; and whose the connections are, as far as that
+    is known. came_to: the switches that a packet-in may be of, by the frame in it."""
+    switches: dict[str, SwitchHistory] = {}
+    told: dict[str, list[tuple[int, tables.FlowChange]]] = {}
+    for note in kept:
+        if note.source not in wiring.nodes:
+            continue
+        if note.topic == notes.TABLES:
+            history = switches.setdefault(note.source, SwitchHistory())
+            _take(history, note, told.setdefault(note.source, []))
+        elif note.topic == notes.LEARNED:
+            history = switches.setdefault(note.source, SwitchHistory())
+            history.learned += _learned(note.data.decode("utf-8", "replace"))
+    switches = {name: history for name, history in switches.items() if history.known_ns}
+    owners = _owners(wiring, messages, told, came_to)
+    refused = {(error.connection, error.xid) for error in refusals(messages)}
+    by_switch: dict[str, list[_Mod]] = {}
+    for mod in _mods(messages, refused):
+        owner = owners.get(mod.connection)
+        if owner in switches:
+            by_switch.setdefault(owner, []).append(mod)
+    for name, history in switches.items():
+        _join(history, told.get(name, []), by_switch.get(name, []))
+    return switches, owners
+
+
+def _take(
+    history: SwitchHistory, note: Note, told: list[tuple[int, tables.FlowChange]]
+) -> None:
+    """What one message tells."""
+    if not note.data:
+        history.asked_ns = note.t_ns
+        return
+    history.heard_ns = history.heard_ns or note.t_ns
+    initial = int.from_bytes(note.data[4:8], "big") == _INITIAL
+    if initial:
+        history.known_ns = history.known_ns or history.asked_ns or note.t_ns
+    for item in tables.read(note.data):
+        if isinstance(item, tables.FlowChange):
+            if initial:
+                history.flows.append(item)
+            else:
+                told.append((note.t_ns, item))
+        elif isinstance(item, tables.Group):
+            history.groups.append(item)
+        elif isinstance(item, tables.Meter):
+            history.meters.append(item)
+        elif isinstance(item, tables.MeterCount):
+            if not history.counts or item.number in history.counts[-1]:
+                history.counts.append({})
+            history.counts[-1][item.number] = item
+        elif item.number < _MOST:
+            if note.data[1] == 12:  # a port status, and no answer
+                history.changes.append(Change(note.t_ns - UNSEEN_NS, note.t_ns, port=item))
+            else:
+                history.ports.append(item)
+
+
+def _learned(text: str) -> list[tuple[int, int, str]]:
+    """The lines of fdb/show: port, VLAN, MAC address, age."""
+    rows = [line.split() for line in text.splitlines()]
+    return [
+        (int(row[0]), int(row[1]), row[2])
+        for row in rows
+        if len(row) == 4 and row[0].isdigit() and row[1].isdigit()
+    ]
+
+
+# ---- what controllers wanted --------------------------------------------------------------------
+
+
+@dataclass
+class _Mod:
+    """A flow-mod, group-mod or meter-mod. effect_ns: when the switch was to do it."""
+
+    t_ns: int
+    effect_ns: int
+    number: int
+    connection: Connection
+    message: Message
+    taken: bool = False
+
+
+def refusals(messages: Iterable[ChannelMessage]) -> list[Refused]:
+    """What switches refused."""
+    return [
+        Refused(heard.t_ns, heard.number, heard.connection, heard.message.xid, heard.message.error)
+        for heard in messages
+        if heard.up and heard.message.kind == "error" and heard.message.error is not None
+    ]
+
+
+def _mods(
+    messages: Iterable[ChannelMessage], refused: set[tuple[Connection, int]]
+) -> list[_Mod]:
+    """What controllers wanted of tables and was not refused, in order of its effect."""
+    mods: list[_Mod] = []
+    open_bundles: dict[tuple[Connection, int], list[_Mod]] = {}
+    for heard in messages:
+        if heard.up:
+            continue
+        message, inner = heard.message, heard.message.inner
+        if inner is not None:
+            bundle = struct.unpack_from("!I", message.raw, 16)[0]
+            mod = _Mod(heard.t_ns, heard.t_ns, heard.number, heard.connection, inner)
+            open_bundles.setdefault((heard.connection, bundle), []).append(mod)
+        elif message.kind in ("flow-mod", "group-mod", "meter-mod"):
+            if (heard.connection, message.xid) not in refused:
+                mods.append(
+                    _Mod(heard.t_ns, heard.t_ns, heard.number, heard.connection, message)
+                )
+        elif message.kind == "experimenter" and len(message.raw) >= 24:
+            experimenter, kind, bundle, control = struct.unpack_from("!IIIH", message.raw, 8)
+            if (experimenter, kind, control) == (_ONF, _BUNDLE_CONTROL, _COMMIT):
+                for mod in open_bundles.pop((heard.connection, bundle), []):
+                    mod.effect_ns = heard.t_ns
+                    mods.append(mod)
+    return mods
+
+
+def _owners(
+    wiring: Wiring,
+    messages: Sequence[ChannelMessage],
+    told: Mapping[str, Sequence[tuple[int, tables.FlowChange]]],
+    came_to: Callable[[ChannelMessage], set[str]],
+) -> dict[Connection, str]:
+    """Whose the connections are: by a features reply, or because there is only one switch, else by
+    the frames that it asked about and the flows that came when they were wanted there."""
+    owners = switches_of(wiring, messages)
+    connections = {heard.connection for heard in messages}
+    if len(told) == 1:
+        only = next(iter(told))
+        return {connection: owners.get(connection, only) for connection in connections}
+    keys: dict[tuple[int, frozenset[tuple[str, bytes, bytes | None]]], set[str]] = {}
+    for switch, changes in told.items():
+        for _, change in changes:
+            keys.setdefault((change.cookie, change.match.key), set()).add(switch)
+    votes: dict[Connection, dict[str, int]] = {}
+    for heard in messages:
+        message = heard.message.inner or heard.message
+        if heard.connection in owners:
+            continue
+        if heard.up:
+            fitting = came_to(heard)
+        elif message.kind == "flow-mod":
+            key = (message.cookie or 0, (message.match or Match()).key)
+            fitting = keys.get(key, set())
+        else:
+            continue
+        if len(fitting) == 1:
+            count = votes.setdefault(heard.connection, {})
+            switch = next(iter(fitting))
+            count[switch] = count.get(switch, 0) + 1
+    for connection, count in votes.items():
+        owners[connection] = max(count, key=lambda switch: count[switch])
+    return owners
+
+
+# ---- both together ------------------------------------------------------------------------------
+
+
+def _join(
+    history: SwitchHistory, told: Sequence[tuple[int, tables.FlowChange]], mods: Sequence[_Mod]
+) -> None:
+    """Fills in `changes`, in order of time."""
+    wishes = _Wishes(mods)
+    last_ns = 0
+    for t_ns, change in told:
+        mod = wishes.find(change, t_ns)
+        from_ns = t_ns - UNSEEN_NS if mod is None else min(mod.effect_ns, t_ns)
+        if mod is None and t_ns <= history.heard_ns:
+            from_ns = history.known_ns  # it may have come long before anybody listened
+        last_ns = max(last_ns, from_ns)  # the order in which a switch tells of them is theirs
+        if mod is None:
+            history.changes.append(Change(last_ns, t_ns, flow=change))
+        else:
+            history.changes.append(
+                Change(last_ns, t_ns, flow=change, came=CONTROLLER, flow_mod=mod.number)
+            )
+    for mod in mods:
+        if mod.message.kind != "flow-mod" and mod.effect_ns >= history.known_ns:
+            history.changes.append(
+                Change(
+                    mod.effect_ns, mod.effect_ns, message=mod.message.raw, came=CONTROLLER,
+                    flow_mod=mod.number,
+                )
+            )  # fmt: skip
+    history.changes.sort(key=lambda change: (change.from_ns, change.until_ns))
+
+
+class _Wishes:
+    """The flow-mods that a switch was sent, to be found by what they ask for."""
+
+    def __init__(self, mods: Iterable[_Mod]) -> None:
+        self._puts: dict[tuple[int, int, object], list[_Mod]] = {}
+        self._deletions: list[_Mod] = []
+        for mod in mods:
+            message = mod.message
+            if message.kind != "flow-mod":
+                continue
+            if message.command in ("add", "modify", "modify-strict"):
+                match = message.match or Match()
+                key = message.table or 0, message.priority, match.key
+                self._puts.setdefault(key, []).append(mod)
+            else:
+                self._deletions.append(mod)
+
+    def find(self, change: tables.FlowChange, t_ns: int) -> _Mod | None:
+        """The one that a change belongs to, which the switch told of at that time."""
+        if change.event == tables.DELETED:
+            if change.reason != "delete":
+                return None
+            return next(
+                (
+                    mod for mod in self._deletions
+                    if _near(mod, t_ns) and _deletes(mod.message, change)
+                ),
+                None,
+            )  # fmt: skip
+        for mod in self._puts.get((change.table, change.priority, change.match.key), ()):
+            if not mod.taken and _near(mod, t_ns):
+                mod.taken = True
+                return mod
+        return None
+
+
+def _near(mod: _Mod, t_ns: int) -> bool:
+    return -_SLACK_NS <= t_ns - mod.effect_ns <= _LONGEST_NS
+
+
+def _deletes(message: Message, change: tables.FlowChange) -> bool:
+    match = message.match or Match()
+    if message.table not in (0xFF, change.table):
+        return False
+    if message.command == "delete-strict":
+        return message.priority == change.priority and match.key == change.match.key
+    if message.command != "delete":
+        return False
+    return all(change.match.fields.get(name) == raw for name, raw in match.fields.items())
+
+
+def how_it_came(change: Change | None) -> tuple[str, int, int]:
+    """How, when and by which frame a flow got into its table; None: it was there."""
+    if change is None:
+        return BEFORE, 0, 0
+    return change.came, change.from_ns, change.flow_mod
