@@ -128,6 +128,11 @@ class Carrier:
                 return self._page(400, term("The lab's sites are http://NAME/ here, or CONNECT."))
             if request.method == b"CONNECT":
                 return self._connect_through(origin)
+        elif self.shared.names.is_for_site(request):
+            if not self.shared.names.admits_to_site(request):
+                return self._page(401, term("The address has a user and a password in it."))
+            origin = self.shared.names.site
+            assert origin is not None
         else:
             origin = self.shared.names.inside(host_of(request))
             if origin is None:
@@ -156,6 +161,8 @@ class Carrier:
         headers: Fields = [("Host", origin.authority)]
         for name, text in fields(request):
             key = name.lower()
+            if key == "authorization" and self.shared.names.admits_to_site(request):
+                continue  # it was for us
             if key in left_out or (key == "accept-encoding" and not as_proxy):
                 continue  # what is packed cannot be rewritten
             if key in ("referer", "origin") and not as_proxy:
@@ -299,6 +306,8 @@ class Carrier:
             ("Content-Length", str(len(text))),
             ("Connection", "close"),
         ]
+        if status == 401:
+            headers.append(("WWW-Authenticate", 'Basic realm="hoplab"'))
         if status == 407:
             headers.append(("Proxy-Authenticate", 'Basic realm="hoplab"'))
         with contextlib.suppress(OSError, h11.LocalProtocolError):  # it has gone, or has an answer

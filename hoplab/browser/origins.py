@@ -9,6 +9,8 @@ links in pages. What must not: sockets, and requests on their way.
 2. A name without the token is nobody's: `inside` gives None for it.
 3. For programs that can be told a proxy the lab's names stay what they are (`as_proxy`,
    `proxied`).
+4. One server may have the loopback address itself, for programs that know nothing of proxies:
+   `http://hoplab:TOKEN@127.0.0.1:PORT/` is the site, with the token as a password (RFC 7617).
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Names:
         self.port = port
         self.token = secrets.token_hex(8)
         self._credentials = "Basic " + base64.b64encode(f"hoplab:{self.token}".encode()).decode()
+        self.site: Origin | None = None  # the one that rule 4 is about
 
     def outside(self, origin: Origin) -> str:
         """Host and port under which the browser finds the lab's ORIGIN."""
@@ -83,6 +86,20 @@ class Names:
         if label is None:
             return Origin(match[1])
         return Origin(match[1][: label.start()], int(label[2]), label[1] == "s")
+
+    @property
+    def as_site(self) -> str:
+        """Where rule 4's server is."""
+        return f"http://hoplab:{self.token}@127.0.0.1:{self.port}"
+
+    def is_for_site(self, request: Any) -> bool:
+        """Whether a request is meant for rule 4's server, with the token or without."""
+        return self.site is not None and host_of(request) in ("127.0.0.1", "localhost")
+
+    def admits_to_site(self, request: Any) -> bool:
+        """Whether such a request brings the token."""
+        credentials = value(request, "authorization")
+        return hmac.compare_digest(credentials.encode(), self._credentials.encode())
 
     def admits(self, request: Any) -> bool:
         """Whether a request to a proxy brings the user and the password of `as_proxy`."""

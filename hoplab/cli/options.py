@@ -112,17 +112,24 @@ def add_lang(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_building(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--controller",
-        metavar="NAME|FILE|MODULE[,…]",
-        help=term(
-            "hub, learning_switch …, a Ryu app of yours, or a module such as ryu.app.ofctl_rest; "
-            "several run together, as in two_table_switch,monitor; with options of ryu-manager or "
-            "of the app in quotes: 'app.py --observe-links' (`up` and `swap` also take them behind "
-            "--)"
-        ),
+def add_building(parser: argparse.ArgumentParser, *, has_page: bool = False) -> None:
+    """has_page: --controller may also mean the page of the controller that is there."""
+    help_text = term(
+        "hub, learning_switch …, a Ryu app of yours, or a module such as ryu.app.ofctl_rest; "
+        "several run together, as in two_table_switch,monitor; with options of ryu-manager or "
+        "of the app in quotes: 'app.py --observe-links' (`up` and `swap` also take them behind "
+        "--)"
     )
+    if has_page:
+        page_help = term(
+            "without a value, or with a /PATH: the web page or REST interface of the controller "
+            "that is in charge. With one, as for `hoplab up`: what is put in charge"
+        )
+        parser.add_argument(
+            "--controller", nargs="?", const="", metavar="/PATH|NAME|FILE", help=page_help
+        )
+    else:
+        parser.add_argument("--controller", metavar="NAME|FILE|MODULE[,…]", help=help_text)
     parser.add_argument(
         "--datapath",
         choices=("auto", "kernel", "user", "afxdp", "fast"),
@@ -165,9 +172,9 @@ def add_site(parser: argparse.ArgumentParser, host_help: str) -> None:
     parser.add_argument("--from", dest="host", metavar="HOST", help=host_help)
 
 
-def add_recording(parser: argparse.ArgumentParser) -> None:
+def add_recording(parser: argparse.ArgumentParser, *, has_page: bool = False) -> None:
     add_name(parser)
-    add_building(parser)
+    add_building(parser, has_page=has_page)
     parser.add_argument(
         "--detail",
         choices=("brief", "normal", "full"),

@@ -122,6 +122,11 @@ def add_open(verbs: Any) -> None:
                 "hoplab trace --live               ",
                 term("beside it: a line a packet, while you click"),
             ),
+            (
+                "hoplab open --controller          ",
+                term("the page of the controller that is in charge"),
+            ),
+            ("curl $(hoplab open --controller --print-url)/stats/switches", ""),
         ],
         "verbs_open",
     )
@@ -133,7 +138,15 @@ def add_open(verbs: Any) -> None:
         metavar="N",
         help=term("of 127.0.0.1, to listen to (default: 8642, or a free one if that is taken)"),
     )
-    add_recording(p)
+    p.add_argument(
+        "--print-url",
+        action="store_true",
+        help=term(
+            "with --controller: print a URL for curl and other programs, which holds until the lab "
+            "ends"
+        ),
+    )
+    add_recording(p, has_page=True)
 
 
 def add_report(verbs: Any) -> None:

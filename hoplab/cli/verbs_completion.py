@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hoplab import content
+from hoplab import content, ryu_apps
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
@@ -96,7 +96,8 @@ def words(kind: str) -> list[str]:
         return [handle.name for handle in labs.live()]
     if kind in ("topologies", "controllers"):
         own = sorted(f"./{path.name}" for path in Path().glob("*.py"))
-        return [*content.names(kind), *own]  # type: ignore[arg-type]
+        modules = ryu_apps.modules() if kind == "controllers" else []
+        return [*content.names(kind), *own, *modules]  # type: ignore[arg-type]
     if kind == "files":
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})

@@ -100,7 +100,7 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
         "hosts": kinds.count("host"),
         "routers": kinds.count("router"),
         "switches": kinds.count("switch"),
-        "events": [*state["events"], *([loop] if loop else []), *state.get("faults", [])],
+        "events": [*state["events"], *([loop] if loop else []), *state.get("remarks", [])],
         "loops": state.get("loops", []),
     }
 
@@ -153,7 +153,7 @@ def up(arguments: argparse.Namespace) -> int:
     state = handle.state()
     # Only over the socket events come with their templates.
     status = handle.ask({"op": "status"})
-    data = summary({**state, "events": status["events"], "faults": status["faults"]})
+    data = summary({**state, "events": status["events"], "remarks": status["remarks"]})
     if arguments.json:
         print_json(data)
         return Exit.OK

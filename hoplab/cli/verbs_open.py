@@ -11,7 +11,7 @@ import shlex
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 
 
 def open_(arguments: argparse.Namespace) -> int:
-    _need_h11()
+    from hoplab.cli import verbs_open_controller
+
+    need_h11()
+    if verbs_open_controller.is_page(arguments.controller):
+        return verbs_open_controller.open_page(arguments)
+    if arguments.print_url:
+        raise LabError(
+            term("--print-url is for the page of a controller"),
+            "hoplab open --controller --print-url",
+            Exit.USAGE,
+        )
     wish = _wished_url(arguments)
     with _Lab(arguments, default="web") as lab:
         url, host = lab.where(wish)
@@ -38,7 +48,7 @@ def open_(arguments: argparse.Namespace) -> int:
         return lab.tell(host=host, command=f"hoplab open {url}")
 
 
-def _need_h11() -> None:
+def need_h11() -> None:
     """Raises LabError where it is missing, as in a checkout that was pulled and not installed."""
     if find_spec("h11") is None:
         raise LabError(
@@ -50,28 +60,14 @@ def _need_h11() -> None:
 
 def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
     """Until Ctrl-C."""
-    from hoplab.browser.proxy import Proxy
-
     lock = threading.Lock()
 
     def show(line: str) -> None:
         with lock:
             print(f"  {clean(output.tr(line), 300)}", file=sys.stderr, flush=True)
 
-    with _gate(handle, host) as opened:
-        try:
-            spoken = output.spoken()
-            proxy = Proxy(opened.connect, show, arguments.port, output.tr, spoken.code)
-        except OSError as error:
-            raise LabError(
-                say(
-                    "port {port} of 127.0.0.1 cannot be listened to: {reason}",
-                    port=arguments.port,
-                    reason=error.strerror,
-                ),
-                term("choose another one, or leave --port out for any that is free"),
-                Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,
-            ) from error
+    with gate(handle, host) as opened:
+        proxy = listen(opened.connect, show, arguments.port)
         opened.on_end = proxy.close
         try:
             _announce(proxy, _authority(handle, opened), host, url, arguments)
@@ -86,6 +82,28 @@ def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespa
                 term("bring it up again: hoplab open"),
                 Exit.LAB_DIED,
             )
+
+
+def listen(
+    connect: Callable[[str, int, bool], socket.socket],
+    show: Callable[[str], None],
+    port: int | None,
+) -> Proxy:
+    """A proxy that listens. Raises LabError."""
+    from hoplab.browser.proxy import Proxy
+
+    try:
+        return Proxy(connect, show, port, output.tr, output.spoken().code)
+    except OSError as error:
+        raise LabError(
+            say(
+                "port {port} of 127.0.0.1 cannot be listened to: {reason}",
+                port=port,
+                reason=error.strerror,
+            ),
+            term("choose another one, or leave --port out for any that is free"),
+            Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,
+        ) from error
 
 
 def _announce(
@@ -142,7 +160,7 @@ def _authority(handle: labs.Handle, opened: host_sockets.Gate) -> str | None:
 
 
 @contextlib.contextmanager
-def _gate(handle: labs.Handle, host: str) -> Iterator[host_sockets.Gate]:
+def gate(handle: labs.Handle, host: str) -> Iterator[host_sockets.Gate]:
     """A gate into the host; it ends with the block."""
     from hoplab.client import commands
 

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hoplab.control.ryu_main import NO_EVENTS, NO_LISTENER
@@ -41,8 +42,21 @@ def version_name(number: int) -> str:
     return _VERSIONS.get(number, f"0x{number:x}")
 
 
-def reason(code: int | None, end: Mapping[str, Any]) -> str:
-    """What happened; "" for what the log says itself."""
+def reason(
+    code: int | None,
+    end: Mapping[str, Any],
+    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """What happened; "" for what the log says itself. left_out: as in `log.Log`."""
+    if code == NO_EVENTS and left_out:
+        file, (runs, *rest) = next(iter(left_out.items()))
+        return say(
+            "of the apps in {file} Ryu runs the first by name, {app}, and not {rest}; {app} "
+            "handles no OpenFlow event (@set_ev_cls)",
+            file=Path(file).name,
+            app=runs,
+            rest=listed(rest),
+        )
     if code == NO_EVENTS:
         return term("no class in it handles an OpenFlow event (@set_ev_cls)")
     if code == NO_LISTENER:

@@ -217,19 +217,39 @@ class Controller:
             lines = daemons.tail(self.log, 20).splitlines()
             lines = [x for x in lines if "<frozen importlib" not in x]
             text = "\n".join([x for x in lines if not x.startswith(MARK)][-12:])
-            code, end = process.returncode, self.said().end
+            code, said = process.returncode, self.said()
+            end = said.end
             last = text.splitlines()[-1] if text else say("exit code {n}", n=code)
             raise LabError(
                 say(
                     "the controller {controller} ended while starting: {reason}",
                     controller=self.title,
-                    reason=endings.reason(code, end) or last,
+                    reason=endings.reason(code, end, said.left_out) or last,
                 ),
                 endings.next_step(end)
                 or say("mend it; it can be tried alone: {command}", command=self._alone()),
                 Exit.BAD_INPUT,
-                text,
+                # Where the place is known, the way there is the framework's own.
+                "\n".join(text.splitlines()[-5:])
+                if end.get("line") and end["kind"] != "raised"
+                else text,
             )
+
+    def web_ports(self) -> list[int]:
+        """Where it listens beside OpenFlow's port: a web page, a REST interface."""
+        if self.process is None:
+            return []
+        inodes = set()
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{self.process.pid}/fd"):
+                with contextlib.suppress(OSError):
+                    inodes.add(os.readlink(entry.path))
+        ports = {
+            int(words[1].rpartition(b":")[2], 16)
+            for words in _sockets()
+            if words[3] == _LISTEN and f"socket:[{words[9].decode()}]" in inodes
+        }
+        return sorted(ports - {self.port})
 
     def _alone(self) -> str:
         """The command that runs the files outside a lab, with what ours import beside them."""
@@ -337,9 +357,16 @@ class Echoes(Pulse):
 
 def listening(port: int) -> bool:
     wanted = b":%04X" % port
-    with open("/proc/net/tcp", "rb") as file:
-        lines = file.read().splitlines()[1:]
-    return any(w[3] == _LISTEN and w[1].endswith(wanted) for w in map(bytes.split, lines))
+    return any(words[3] == _LISTEN and words[1].endswith(wanted) for words in _sockets())
+
+
+def _sockets() -> list[list[bytes]]:
+    """The rows of /proc/net/tcp and, where there is IPv6, of its file (proc_net(5))."""
+    rows: list[list[bytes]] = []
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{name}", "rb") as file:
+            rows += [line.split() for line in file.read().splitlines()[1:]]
+    return rows
 
 
 def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
@@ -396,9 +423,7 @@ def versions(charges: Mapping[str, Controller]) -> dict[str, int]:
     }
 
 
-def _until_flows(
-    charges: Mapping[str, Controller], began: float, within_s: float
-) -> list[str]:
+def _until_flows(charges: Mapping[str, Controller], began: float, within_s: float) -> list[str]:
     """Wait until every bridge has a flow younger than `began`; the bridges that got none. An app
     for an OpenFlow that hands it what no flow matches may put in none before the first packet."""
     waiting = list(charges)

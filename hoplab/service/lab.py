@@ -25,7 +25,7 @@ from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
 from hoplab.kernel.refusals import TUN, refused
-from hoplab.openvswitch import bridges, daemons, send_room
+from hoplab.openvswitch import bridges, daemons, flows, send_room
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
@@ -52,6 +52,7 @@ class Lab:
         self.early: Capture | None = None
         self._early_until = 0.0
         self.loops: list[list[str]] = []  # switches that stand in one
+        self.empty: list[str] = []  # switches that got no flow from their controller
         self._silent: list[str] = []  # daemons that hang
 
     # ------------------------------------------------------------------ coming up
@@ -127,7 +128,7 @@ class Lab:
         if self.crew is not None:
             title = self.crew.controller.title
             progress(say("waiting for the controller {controller}", controller=title))
-            self._warn_empty(self.crew.take_charge(self.network.bridges()))
+            self.empty = self.crew.take_charge(self.network.bridges())
             self._say_left_out()
         self.network.settle(self.event)
         self._write_state()
@@ -266,34 +267,37 @@ class Lab:
                 )
             )
 
-    def _warn_empty(self, empty: list[str]) -> None:
-        """Say of switches without a flow what becomes of their frames: up to OpenFlow 1.2 a switch
+    def _waiting(self) -> list[str]:
+        """What becomes of frames at switches that still have no flow: up to OpenFlow 1.2 a switch
         hands to its controller what no flow matches, since 1.3 it drops that (5.4)."""
-        if self.crew is None or not empty:
-            return
-        spoken = self.crew.versions()
-        asking = [name for name in empty if spoken.get(name, 4) < 4]
-        dropping = [name for name in empty if name not in asking]
-        values = {"controller": self.crew.controller.title}
+        if self.crew is None:
+            return []
+        self.empty = [name for name in self.empty if not flows.flows(name)]
+        spoken = self.crew.versions() if self.empty else {}
+        asking = [name for name in self.empty if spoken.get(name, 4) < 4]
+        dropping = [name for name in self.empty if name not in asking]
+        title = self.crew.controller.title
+        remarks: list[str] = []
         if dropping:
-            self.event(
+            remarks.append(
                 say(
                     "the controller {controller} has put no flow into {switches}: frames there "
                     "are dropped until it does",
+                    controller=title,
                     switches=listed(dropping[:5]),
-                    **values,
                 )
             )
         if asking:
-            self.event(
+            remarks.append(
                 say(
                     "the controller {controller} has put no flow into {switches} yet: each frame "
                     "is handed to it, as OpenFlow {version} has it where no flow matches",
+                    controller=title,
                     switches=listed(asking[:5]),
                     version=endings.version_name(spoken[asking[0]]),
-                    **values,
                 )
             )
+        return remarks
 
     def _say_left_out(self) -> None:
         """Of several apps in one file the framework runs one, and says nothing."""
@@ -308,12 +312,16 @@ class Lab:
                 )
             )
 
-    def faults(self) -> list[str]:
-        """What the apps have raised and nobody caught, a sentence for each kind."""
+    def remarks(self) -> list[str]:
+        """What is to be said of the controller now: switches that wait for its first flow, and what
+        its apps have raised and nobody caught, a sentence for each kind."""
         raised = self.crew.raised() if self.crew is not None else []
         nodes = self.network.wiring()["nodes"] if raised else []
         names = {int(node["dpid"], 16): node["name"] for node in nodes if node.get("dpid")}
-        return [faults.sentence(kind, times, names) for kind, times in raised]
+        remarks = [faults.sentence(kind, times, names) for kind, times in raised]
+        with contextlib.suppress(LabError):  # Open vSwitch may be about to end
+            remarks = [*self._waiting(), *remarks]
+        return remarks
 
     def event(self, text: str) -> None:
         """Something the user should know; kept for `hoplab ls` and the log."""
@@ -391,9 +399,9 @@ class Lab:
                 draft.unlink(missing_ok=True)
             raise
         os.replace(drafts[-1], self.spec.state)  # takes no room
-        self._warn_empty(empty)
+        self.empty = empty
         self._say_left_out()
-        notes = [*self.events[events:], *self.faults()]
+        notes = [*self.events[events:], *self.remarks()]
         with contextlib.suppress(LabError):  # who stands by and what is to be warned of
             self._write_state()
         return {

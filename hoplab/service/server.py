@@ -234,7 +234,9 @@ class Service:
     def status(self) -> dict[str, Any]:
         state = self.lab.state()
         state.pop("interfaces")
-        return {**state, "faults": self.lab.faults()}
+        controller = self.lab.controller
+        ports = controller.web_ports() if controller is not None else []
+        return {**state, "remarks": self.lab.remarks(), "controller_ports": ports}
 
     # ------------------------------------------------------------------ one connection
 

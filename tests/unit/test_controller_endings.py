@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hoplab.control import endings, faults, log
-from hoplab.control.ryu_main import ending, known_words, last_line
+from hoplab.control.ryu_main import NO_EVENTS, ending, known_words, last_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -186,6 +186,12 @@ def test_of_two_apps_in_a_file_the_one_that_does_not_run_is_named(tmp_path: Path
         env={**os.environ, "HOPLAB_FOLDER": str(tmp_path)},
     )  # fmt: skip
     assert log.understood(done.stderr.encode()).left_out == {str(path): ["Ape", "Zebra"]}
+
+
+def test_an_app_that_hears_of_nothing_may_be_the_wrong_one_of_two() -> None:
+    text = endings.reason(NO_EVENTS, {}, {"/x/two.py": ["Base", "Switch"]})
+    assert "Ryu runs the first by name, Base, and not Switch" in text
+    assert "@set_ev_cls" in endings.reason(NO_EVENTS, {})
 
 
 def test_what_the_launcher_says_is_json() -> None:
