@@ -141,6 +141,8 @@ def read(
             healed=sum(hop.healed for hop in hops),
             uncertain=sum(hop.doubt != 0 for hop in hops),
             cut=followed.coverage.damaged,
+            foreign=followed.foreign,
+            untimed=followed.untimed,
         ),
         channel=followed.channel,
         channel_messages=followed.messages,
@@ -171,8 +173,9 @@ def _hosts(path: Path) -> HostFacts | None:
 @dataclass(frozen=True)
 class _Followed:
     """A capture, followed. channel: what switches and controller said to each other, None if it
-    was not captured; messages: the same, read. unplaced: frames that fit nowhere. passages: what
-    switches did with frames, as far as it is known."""
+    was not captured; messages: the same, read. unplaced: frames that fit nowhere. foreign: those
+    that do not begin with an Ethernet header. untimed: those of which the file does not say when
+    they were seen. passages: what switches did with frames, as far as it is known."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
@@ -181,6 +184,18 @@ class _Followed:
     unplaced: int = 0
     messages: list[ChannelMessage] | None = None
     passages: Sequence[Passage] = ()
+    foreign: int = 0
+    untimed: int = 0
+
+
+def _ports(wiring: Wiring, capture: pcapng_format.Capture) -> list[int | None]:
+    """The ports of the wiring that the capture's interfaces are; None for one that the lab does
+    not have, or whose frames have no Ethernet header, so that nothing can be followed there."""
+    ports = wiring.port_map(capture.interfaces)
+    return [
+        port if interface.ethernet else None
+        for port, interface in zip(ports, capture.interfaces, strict=True)
+    ]
 
 
 def _follow(
@@ -195,7 +210,7 @@ def _follow(
         with contextlib.suppress(pcapng_format.Unordered):
             return _follow_pieces(wiring, path)
     capture = pcapng_reader.read(path)
-    ports = wiring.port_map(capture.interfaces)
+    ports = _ports(wiring, capture)
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
     channel: list[Observation] = []
     frames: list[Observation] = []
@@ -213,7 +228,11 @@ def _follow(
         with faults.part(term("what switches did by their tables")):
             messages = conversation(channel)
             passages = explain(wiring, ports, capture.notes, frames, messages)
-    return _Followed(journeys, placed, heard, seen_by, follower.ignored, messages, passages)
+    foreign = sum(not capture.interfaces[seen.port].ethernet for seen in frames)
+    unplaced = follower.ignored - foreign
+    return _Followed(
+        journeys, placed, heard, seen_by, unplaced, messages, passages, foreign, capture.untimed
+    )
 
 
 def coverage(
@@ -246,17 +265,18 @@ def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
     """The same for a capture that is too large to hold; `frames` has those of the journeys."""
     follower: Follower | None = None
     channel: list[Observation] = []
-    last_ns = 0
+    last_ns = foreign = 0
     spoken: list[bool] = []
     ports: list[int | None] = []
     for capture, observations in pcapng_reader.read_pieces(path):
         if follower is None:
             spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
-            ports = wiring.port_map(capture.interfaces)
+            ports = _ports(wiring, capture)
             follower = Follower(wiring, ports=ports)
             follower.lossy = coverage(wiring, capture, ports).lossy
         channel += [seen for seen in observations if spoken[seen.port]]
         follower.feed(seen for seen in observations if not spoken[seen.port])
+        foreign += sum(not capture.interfaces[seen.port].ethernet for seen in observations)
         if observations:
             last_ns = observations[-1].t_ns
     assert follower is not None, "a large file has a first piece"
@@ -270,7 +290,10 @@ def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
     }
     seen_by = coverage(wiring, capture, ports, last_ns)
     heard = channel if any(spoken) else None
-    return _Followed(journeys, frames, heard, seen_by, follower.ignored)
+    unplaced = follower.ignored - foreign
+    return _Followed(
+        journeys, frames, heard, seen_by, unplaced, foreign=foreign, untimed=capture.untimed
+    )
 
 
 def _end(capture: pcapng_format.Capture, last_ns: int) -> int | None:

@@ -13,6 +13,8 @@ from hoplab.capture.observation import Observation
 # Block types (section 4).
 SECTION, INTERFACE, NAMES, STATISTICS, PACKET = 0x0A0D0D0A, 1, 4, 5, 6
 NOTE = 0x80686F70  # of the range for local use (section 10.1): other readers pass over it
+# Blocks of frames that other programs write: without a time or flags, and as before 2009.
+SIMPLE_PACKET, OLD_PACKET = 3, 2
 MAGIC = 0x1A2B3C4D
 
 # No option of the format counts what a switch dropped: a comment on a port's statistics does.
@@ -50,6 +52,11 @@ class InterfaceInfo:
     addresses: tuple[str, ...] = ()
     linktype: int = LINKTYPE_ETHERNET
 
+    @property
+    def ethernet(self) -> bool:
+        """Its frames begin with an Ethernet header, which all that follows frames goes by."""
+        return self.linktype == LINKTYPE_ETHERNET
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -78,6 +85,8 @@ class Capture:
     cable_drops: the same of the queue in front of the cable (tc(8)), where the port has one.
     names: IP address -> host name.
     notes: in the order of the file.
+    untimed: frames of which the file does not say when they were seen: they bear the time of the
+        frame before them.
     problem: "" or a sentence on why the end of the file is missing.
     """
 
@@ -96,4 +105,5 @@ class Capture:
     hardware: str = ""
     os: str = ""
     userappl: str = ""
+    untimed: int = 0
     problem: str = ""

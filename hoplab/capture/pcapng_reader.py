@@ -2,13 +2,14 @@
 """Captures read from pcapng files and pipes.
 
 What lives here: blocks and options to `Observation`. What must not: sockets, clocks, labs, and
-any reading of a frame's inside beyond the destination MAC.
+any reading of a frame's inside beyond the MAC addresses.
 
 Rules:
 1. A file whose end is cut or broken gives what stands before, and says so in `Capture.problem`.
-2. Any resolution of time is read, both byte orders, and several sections; blocks that are not
-   known are skipped.
-3. For files by writers that do not say how a frame was received, its destination MAC tells.
+2. Any resolution of time is read, both byte orders, several sections, and every kind of block that
+   has held a frame; blocks that are not known are skipped.
+3. For files by writers that do not say whether a frame was sent, or for whom it was received, its
+   MAC addresses tell, as far as the file names those of the interfaces.
 4. A reader is not safe for use by two threads at once.
 
 >>> read("capture.pcapng").observations[0].data
@@ -45,12 +46,14 @@ from hoplab.capture.pcapng_format import (
     LINKTYPE_ETHERNET,
     NAMES,
     NOTE,
+    OLD_PACKET,
     PACKET,
     QUEUE_DROPS,
     SECTION,
     SHB_HARDWARE,
     SHB_OS,
     SHB_USERAPPL,
+    SIMPLE_PACKET,
     STATISTICS,
     Capture,
     InterfaceInfo,
@@ -61,8 +64,12 @@ from hoplab.capture.pcapng_format import (
 from hoplab.sentences import say, term
 
 _PIECE = 1 << 20
+_LATEST_TIME = (1 << 64) - 1  # what fits into a file again; no clock goes further
 _MICROSECONDS = 6  # the resolution of times where an interface says none: 10**-6 s
 _LATEST_NS = 250_000_000  # a recorder that cannot keep up writes a frame so much too late
+# How pcap files begin that are no pcapng, in one of the two byte orders: times in microseconds, in
+# nanoseconds, and as Alexey Kuznetzov's patches had it.
+_CLASSIC = (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d", b"\xa1\xb2\xcd\x34")
 _RECEPTIONS = {
     1: Reception.HOST,
     2: Reception.MULTICAST,
@@ -144,7 +151,10 @@ class _Parser:
         self.capture = Capture()
         self.first = 0  # index of this section's first interface among all sections' interfaces
         self.clocks: list[tuple[int, int, int]] = []  # by port: multiplier, divisor, offset in ns
+        self.scaled: list[bool] = []  # by port, whether its clock is another than the usual
         self.macs: list[bytes] = []
+        self.snaplens: list[int] = []  # by port, 0 for no limit
+        self.latest_ns = 0  # the time of the last frame that has one
         self.frames: list[tuple[int, int, Reception, bytes, int, str]] = []
         self.order = "<"
         self.cut = False
@@ -197,7 +207,7 @@ class _Parser:
             return
         if not data:
             fault = say("{file} is empty", file=self.label)
-        elif data[:4] in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1"):
+        elif data[:4] in _CLASSIC or data[3::-1] in _CLASSIC:
             fault = say(
                 "{file} is a classic pcap file; `editcap -F pcapng IN OUT` converts it",
                 file=self.label,
@@ -232,7 +242,11 @@ class _Parser:
         self.capture.problem = self.capture.problem or why
 
     def _take(self, kind: int, at: int, end: int) -> None:
-        if kind == INTERFACE:
+        if kind == SIMPLE_PACKET:
+            self._simple_packet(at, end)
+        elif kind == OLD_PACKET:
+            self._old_packet(at, end)
+        elif kind == INTERFACE:
             self._interface(at, end)
         elif kind == SECTION:
             self._section(at, end)
@@ -285,9 +299,10 @@ class _Parser:
     def _interface(self, at: int, end: int) -> None:
         if end - at < 8:
             self._stop(f"the interface block before byte {end} is too short")
-            linktype = LINKTYPE_ETHERNET
+            linktype, snaplen = LINKTYPE_ETHERNET, 0
         else:
             linktype = self.unpack_u16x2(self.data, at)[0]
+            snaplen = self.unpack_u32(self.data, at + 4)[0]
         name = description = ""
         mac = b""
         addresses: list[str] = []
@@ -308,7 +323,9 @@ class _Parser:
         # The high bit chooses powers of two, else powers of ten (section 4.2).
         divisor = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
         self.clocks.append((1_000_000_000, divisor, offset * 1_000_000_000))
+        self.scaled.append(divisor != 1_000_000_000 or offset != 0)
         self.macs.append(mac)
+        self.snaplens.append(snaplen)
         self.capture.interfaces.append(
             InterfaceInfo(name, description, mac.hex(":"), tuple(addresses), linktype)
         )
@@ -323,13 +340,48 @@ class _Parser:
         if port >= len(self.clocks) or captured > end - at:
             self._stop(f"the packet block before byte {end} is broken")
             return
+        # The usual clock counts nanoseconds; the rest is for `_time`.
+        t_ns = self._time(port, high, low) if self.scaled[port] else high << 32 | low
+        self._frame(port, t_ns, at, captured, length, end)
+
+    def _old_packet(self, at: int, end: int) -> None:
+        """The block that stood for `PACKET` before 2009 (section A.1 of the draft): the same, but
+        for a count of drops beside the interface."""
+        if end - at < 20:
+            self._stop(f"the packet block before byte {end} is too short")
+            return
+        number, _drops = self.unpack_u16x2(self.data, at)
+        _, high, low, captured, length = self.unpack_packet(self.data, at)
+        port = self.first + number
+        at += 20
+        if port >= len(self.clocks) or captured > end - at:
+            self._stop(f"the packet block before byte {end} is broken")
+        elif self.frames_wanted:
+            self._frame(port, self._time(port, high, low), at, captured, length, end)
+
+    def _simple_packet(self, at: int, end: int) -> None:
+        """A frame of the section's first interface, cut by its snaplen, without a time (section
+        4.4)."""
+        if end - at < 4 or self.first >= len(self.clocks):
+            self._stop(f"the simple packet block before byte {end} is broken")
+            return
+        self.capture.untimed += 1
+        if not self.frames_wanted:
+            return
+        length = self.unpack_u32(self.data, at)[0]
+        snaplen = self.snaplens[self.first] or length
+        captured = min(length, snaplen, end - at - 4)
+        self._frame(self.first, self.latest_ns, at + 4, captured, length, at + 4 + captured)
+
+    def _frame(self, port: int, t_ns: int, at: int, captured: int, length: int, end: int) -> None:
+        """A frame from `at`, and its options behind it up to `end`."""
         data = self.data[at : at + captured]
         at += captured + (-captured & 3)
         flags = 0
         comment = ""
         if end - at == 12 and self.unpack_u16x2(self.data, at) == (EPB_FLAGS, 4):
             flags = self.unpack_u32(self.data, at + 4)[0]  # the usual frame: flags and no more
-        elif at != end:
+        elif at < end:
             for code, value in self._options(at, end):
                 if code == EPB_FLAGS and len(value) == 4:
                     flags = self.unpack_u32(value)[0]
@@ -339,8 +391,10 @@ class _Parser:
             reception = Reception.OUTGOING
         else:
             reception_of = _RECEPTIONS.get(flags >> 2 & 7)
-            reception = reception_of if reception_of is not None else self._reception(port, data)
-        t_ns = self._time(port, high, low)
+            if reception_of is None:
+                reception_of = self._reception(port, data, inbound=flags & 3 == 1)
+            reception = reception_of
+        self.latest_ns = t_ns
         self.frames.append((t_ns, port, reception, data, max(length, captured), comment))
 
     def _time(self, port: int, high: int, low: int) -> int:
@@ -348,10 +402,13 @@ class _Parser:
         t_ns = high << 32 | low
         if divisor != multiplier:
             t_ns = t_ns * multiplier // divisor
-        return t_ns + offset
+        return min(max(t_ns + offset, 0), _LATEST_TIME)
 
-    def _reception(self, port: int, data: bytes) -> Reception:
-        """For files by writers that do not say it: what the destination MAC tells."""
+    def _reception(self, port: int, data: bytes, *, inbound: bool) -> Reception:
+        """For files by writers that do not say it: what the MAC addresses tell. inbound: the file
+        says that the frame was received."""
+        if not inbound and self.macs[port] and data[6:12] == self.macs[port]:
+            return Reception.OUTGOING
         dst = data[:6]
         if dst == b"\xff\xff\xff\xff\xff\xff":
             return Reception.BROADCAST

@@ -342,6 +342,8 @@ def _summary(summary: Summary) -> dict[str, Any]:
             "uncertain": summary.health.uncertain,
             "dropped": summary.health.dropped,
             "cut": summary.health.cut,
+            "foreign": summary.health.foreign,
+            "untimed": summary.health.untimed,
         },
     }
 

@@ -30,6 +30,14 @@ def capture_faults(health: Health) -> list[str]:
                 health.orphans,
             )
         )
+    if health.foreign:
+        faults.append(
+            number_of(
+                "{n:,} frame without an Ethernet header (raw IP, Linux cooked), not followed",
+                "{n:,} frames without an Ethernet header (raw IP, Linux cooked), not followed",
+                health.foreign,
+            )
+        )
     if health.healed:
         faults.append(
             number_of(
@@ -46,6 +54,16 @@ def capture_faults(health: Health) -> list[str]:
 def capture_remarks(health: Health) -> list[str]:
     """What else is to be said of a capture, in whole sentences."""
     lines: list[str] = []
+    if health.untimed:
+        lines.append(
+            number_of(
+                "Of {n:,} frame the file does not say when it was seen: it has the time of the "
+                "frame before it, so that how long things took cannot be told.",
+                "Of {n:,} frames the file does not say when they were seen: they have the time of "
+                "the frame before them, so that how long things took cannot be told.",
+                health.untimed,
+            )
+        )
     if health.unseen:
         lines.append(
             number_of(

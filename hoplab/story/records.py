@@ -61,7 +61,9 @@ class Health:
     of several frames with the same bytes. unseen: frames that left and of which nothing tells
     whether they arrived. under_way: packets that the capture has a part of, because they were on
     their way when it began or ended. uncounted: packets that vanished in a switch of which
-    nobody counts what it drops itself. cut: the rest of the file cannot be read."""
+    nobody counts what it drops itself. cut: the rest of the file cannot be read. foreign: frames
+    without an Ethernet header, which are not followed. untimed: frames of which the file does not
+    say when they were seen."""
 
     orphans: int = 0
     healed: int = 0
@@ -71,6 +73,8 @@ class Health:
     under_way: int = 0
     uncounted: int = 0
     cut: bool = False
+    foreign: int = 0
+    untimed: int = 0
 
 
 @dataclass(slots=True, frozen=True)
