@@ -90,10 +90,10 @@ def _distinct(found: Sequence[Cause]) -> list[Cause]:
     """Each cause once: what stands in the way of a packet often stands in that of its answer."""
     distinct: dict[tuple[str, ...], Cause] = {}
     for cause in found:
-        same = cause.mend or (str(cause.sentence),)
+        same = tuple(sorted(cause.mend)) or (cause.node, str(cause.sentence))
         if cause.code in _MTU:  # of one card it is told by what it sends, or by what comes
-            same = ("mtu",)
-        distinct.setdefault((cause.node, *same), cause)
+            same = (cause.node, "mtu")
+        distinct.setdefault(same, cause)
     return list(distinct.values())
 
 
@@ -316,7 +316,7 @@ def _to_resolver(walks: Walks, host: Host, line: str) -> tuple[list[Flow], list[
 
 def _causes_of(walks: Walks, flow: Flow) -> list[Cause]:
     """The causes that fit to what the frames show of a flow."""
-    if not int(flow.packet.dst) or flow.packet.dst.is_multicast:
+    if not int(flow.packet.dst) or flow.packet.dst.is_multicast or flow.node not in walks.hosts:
         return []
     there = walks.find(flow.node, flow.packet)
     causes: list[Cause] = []

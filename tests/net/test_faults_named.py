@@ -5,6 +5,7 @@ it, and a lab in which nothing is wrong gets no diagnosis."""
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -140,6 +141,23 @@ def test_two_faults_are_both_named(broken: Broken) -> None:
     assert named == [(first.cause, first.node), (second.cause, second.node)]
     broken.paste(line for cause in outcome["causes"] for line in cause["mend"])
     assert broken.becomes_whole(first)
+
+
+def test_nothing_is_wrong_where_all_that_fails_is_the_wish(hoplab: World) -> None:
+    """A lab with NAT that works: what is asked for is there, or is nobody's, and no host is blamed
+    for more than that."""
+    hoplab("up", "internet,nat=1,routers=3,lans=1")
+
+    def causes(host: str, *command: str) -> list[str]:
+        outcome = hoplab("trace", "--json", host, "--", *command, code=None).json["outcome"]
+        return [f"{cause['code']} {cause['node']}".strip() for cause in outcome.get("causes", [])]
+
+    assert causes("home1", "ping", "-c1", "-W1", "10.61.0.2") == []
+    assert causes("pc1", "ping", "-c1", "-W1", "10.61.0.77") == ["nobody-has-it"]
+    closed = (sys.executable, "-c", "import socket; socket.create_connection(('10.61.0.2', 81))")
+    assert causes("home1", *closed) == ["port-closed site1"]
+    hoplab("exec", "site1", "--", "ip", "route", "del", "default")
+    assert causes("home1", "ping", "-c1", "-W1", "10.61.0.2") == ["no-return-route site1"]
 
 
 def test_a_user_without_root_is_told_as_well(anybody: World) -> None:

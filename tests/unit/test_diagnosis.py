@@ -194,6 +194,15 @@ def test_what_the_packet_has_passed_is_no_cause() -> None:
     assert "h3" not in [cause.node for cause in causes_of(hosts, replied)]
 
 
+def test_of_a_node_whose_settings_were_not_read_nothing_is_said() -> None:
+    hosts = Hosts(healthy(network()))
+    hosts.set_down("h3")
+    for state in ("built", "before", "now"):
+        del hosts.data[state]["hosts"]["r1"]  # as of a router that speaks OpenFlow
+    assert causes_of(hosts, flow()) == []
+    assert causes_of(hosts, Flow("r1", PING, {"r1"})) == []
+
+
 def test_two_causes_are_both_told() -> None:
     hosts = Hosts(healthy(network()))
     hosts.drop_routes("h1", "h1-eth0", default_only=True)
@@ -226,8 +235,8 @@ def test_two_subnets_on_one_link() -> None:
         hosts.readdress("h2", "192.168.2.10/24")
         hosts.data["now"] = kept
     target = Packet("icmp", "192.168.1.10", IPv4Address("192.168.2.10"))
-    causes = causes_of(hosts, Flow("h1", target, {"h1"}))
-    assert causes[0].code == "subnets-apart"
+    causes = diagnosis._distinct(causes_of(hosts, Flow("h1", target, {"h1"})))
+    assert [cause.code for cause in causes] == ["subnets-apart"], "told once, from one side"
     assert "255.255.255.0" in causes[0].sentence and "192.168.2.0/24" in causes[0].sentence
 
 
