@@ -22,6 +22,7 @@ from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from hoplab.decode import dns as wire_dns
+from hoplab.follow.wiring import Wiring
 from hoplab.sentences import say, together
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.host_causes import Words
@@ -72,7 +73,7 @@ def find_reasons(
     nothing is known. host: who ran the command, "" for anybody."""
     if hosts is None or not hosts.now.hosts:
         return []
-    words = Words(facts.wiring.name, facts.wiring.controller)
+    words = Words(facts.wiring.name, _controller(facts.wiring))
     walks = Walks(facts.wiring, hosts, words)
     found: list[Cause] = []
     flows = list(_failed(facts, host))
@@ -109,6 +110,13 @@ def tell_reasons(outcome: Outcome, causes: Sequence[Cause]) -> None:
     ]
     outcome.sentence = together(outcome.sentence, *told)
     outcome.why = [*(reason for cause in causes for reason in cause.evidence), *outcome.why]
+
+
+def _controller(wiring: Wiring) -> str:
+    """The controller as `hoplab swap` finds it: one of ours by its name, another by its file."""
+    files = str(wiring.extra.get("controller_file") or "")
+    own = all(file.split("/")[-2:-1] == ["controllers"] for file in files.split(","))
+    return wiring.controller if own or not files else files
 
 
 # ------------------------------------------------------------------ what failed

@@ -101,7 +101,7 @@ class Words:
                     switch=switch.name,
                 )
             ],
-            (f"hoplab swap{self._option} {self._controller}",),
+            (f"hoplab swap{self._option} {shlex.quote(self._controller)}",),
         )  # fmt: skip
 
     def small_mtu(self, host: Host, card: Card, size: int, right: int) -> Cause:

@@ -170,8 +170,12 @@ def test_several_requests_are_told_as_several(hoplab: Any) -> None:
 
     hoplab("up", "web")
     bad = outcome(f"{site}/", f"{site}/nothing", f"{site}/", "http://closed.itheima.com/")
-    assert bad["sentence"] == "3 HTTP requests, 2 of them answered without an error."
+    assert bad["sentence"] == (
+        "3 HTTP requests, 2 of them answered without an error. Nobody on idle listens on TCP port "
+        "80."
+    )
     assert bad["ok"] is False and bad["why"] == [
+        "`ss -lntu` on idle shows no socket.",
         "www answered 404 to the request for /nothing.",
         "No connection to idle, port 80, was opened.",
     ]

@@ -39,4 +39,5 @@ def test_a_link_that_is_down_behind_a_router_and_two_hubs(hoplab: World) -> None
     (packet,) = (p for p in told["trips"] if p["kind"] == "icmp-echo-request")
     assert packet["path"] == ["h1", "s1", "r1", "s2"]
     assert packet["ended"].startswith("h3 has the MAC 02:00:00:00:04:00, and no copy reached it")
-    assert any("s2-eth2 and h3-eth0" in reason for reason in told["outcome"]["why"])
+    assert [(c["code"], c["node"]) for c in told["outcome"]["causes"]] == [("interface-down", "h3")]
+    assert "The card h3-eth0 of h3 is set down." in told["outcome"]["sentence"]

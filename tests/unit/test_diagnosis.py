@@ -194,6 +194,17 @@ def test_what_the_packet_has_passed_is_no_cause() -> None:
     assert "h3" not in [cause.node for cause in causes_of(hosts, replied)]
 
 
+def test_a_controller_of_the_user_s_own_is_put_in_charge_by_its_file() -> None:
+    for file, words in (("/opt/hoplab/controllers/hub.py", "hoplab swap hub"),
+                        ("/home/me/my app.py", "hoplab swap '/home/me/my app.py'")):  # fmt: skip
+        wiring = network()
+        wiring.controller, wiring.extra = "hub", {"controller_file": file}
+        hosts = Hosts(healthy(wiring))
+        hosts.switch("s1").update(controllers=0, connected=False, flows=0)
+        walks = Walks(wiring, facts_of(hosts), Words("lab", diagnosis._controller(wiring)))
+        assert diagnosis._causes_of(walks, flow())[0].mend == (words,)
+
+
 def test_of_a_node_whose_settings_were_not_read_nothing_is_said() -> None:
     hosts = Hosts(healthy(network()))
     hosts.set_down("h3")
