@@ -76,27 +76,35 @@ def _long(data: bytes, at: int) -> tuple[Quic, int] | None:
     if len(data) < at + 7 or not data[at] & 0x80:
         return None
     version = int.from_bytes(data[at + 1 : at + 5], "big")
-    if version and not (known(version) and data[at] & 0x40):
+    if version != NEGOTIATION and not (known(version) and data[at] & 0x40):
         return None
-    end = at + 5
-    ids = []
-    for _ in range(2):
-        size = data[end] if end < len(data) else _LONGEST_ID + 1
-        if size > _LONGEST_ID or end + 1 + size > len(data):
-            return None
-        ids.append(data[end + 1 : end + 1 + size])
-        end += 1 + size
+    dcid = _id(data, at + 5)
+    scid = _id(data, dcid[1]) if dcid is not None else None
+    if dcid is None or scid is None:
+        return None
+    end = scid[1]
     if version == NEGOTIATION:
-        rest = data[end:]
-        offered = tuple(
-            int.from_bytes(rest[place : place + 4], "big") for place in range(0, len(rest), 4)
-        )
-        if not rest or len(rest) % 4 or not any(known(each) for each in offered):
-            return None
-        return Quic(version, "Version Negotiation", ids[0], ids[1], offered), len(data)
+        offered = _offered(data[end:])
+        negotiation = Quic(version, "Version Negotiation", dcid[0], scid[0], offered)
+        return (negotiation, len(data)) if offered else None
     types = _TYPES.get(VERSION_1 if version >> 8 == 0xFF0000 else version)
     kind = types[data[at] >> 4 & 3] if types is not None else ""
-    return Quic(version, kind, ids[0], ids[1]), end
+    return Quic(version, kind, dcid[0], scid[0]), end
+
+
+def _id(data: bytes, at: int) -> tuple[bytes, int] | None:
+    """A connection id behind its length, and where it ends; None if it is cut, or longer than any
+    is."""
+    size = data[at] if at < len(data) else _LONGEST_ID + 1
+    end = at + 1 + size
+    return (data[at + 1 : end], end) if size <= _LONGEST_ID and end <= len(data) else None
+
+
+def _offered(data: bytes) -> tuple[int, ...]:
+    """The versions that a negotiation offers; none where they do not look like any."""
+    offered = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(0, len(data), 4))
+    whole = data and len(data) % 4 == 0
+    return offered if whole and any(known(version) for version in offered) else ()
 
 
 def _end(data: bytes, packet: Quic, at: int) -> int | None:

@@ -146,9 +146,9 @@ class Records:
                 piece, data = data[: self._left], data[self._left :]
                 self._go_on(len(piece), piece)
         if missing and not self._lost:
-            known = min(missing, self._left)
-            self._go_on(known, b"")
-            missing -= known
+            inside = min(missing, self._left)  # of the record that has begun
+            self._go_on(inside, b"")
+            missing -= inside
             self._lost = missing > 0
         if self._lost:
             self.sealed += len(data) + missing
@@ -267,9 +267,9 @@ def _hello(message: bytes, length: int) -> Tls:
                 pairs = [
                     int.from_bytes(offered[i : i + 2], "big") for i in range(0, len(offered), 2)
                 ]
-                version = max((one for one in pairs if one in _VERSIONS), default=version)
+                version = max((pair for pair in pairs if pair in _VERSIONS), default=version)
     except IndexError:
         pass  # the rest is in the next segment
     what = "client-hello" if from_client else "server-hello"
-    known = _CIPHERS.get(cipher, f"cipher suite 0x{cipher:04x}") if cipher else ""
-    return Tls(what, name, _VERSIONS.get(version, f"TLS 0x{version:04x}"), known, length)
+    suite = _CIPHERS.get(cipher, f"cipher suite 0x{cipher:04x}") if cipher else ""
+    return Tls(what, name, _VERSIONS.get(version, f"TLS 0x{version:04x}"), suite, length)

@@ -52,21 +52,21 @@ class Cable:
         return len(self._flying) + len(self.orphans)
 
     def put(self, hop: Hop, data: bytes, t: int) -> None:
-        """A frame was sent at time t (or, already arrived, was found to have been)."""
+        """A frame was sent at time t (or, already arrived, must have been)."""
         flying = self._flying
-        known = flying.get(data)
-        if known is None:
+        flown = flying.get(data)
+        if flown is None:
             flying[data] = hop
             return
-        if type(known) is Hop:
-            seen = known.received or known.sent
+        if type(flown) is Hop:
+            seen = flown.received or flown.sent
             assert seen is not None
-            if seen.t_ns < t - self._reach(known.received is not None):
+            if seen.t_ns < t - self._reach(flown.received is not None):
                 flying[data] = hop
                 return
-            known = flying[data] = _Alike(known)
-        assert type(known) is _Alike
-        made, waiting = known.made, known.waiting
+            flown = flying[data] = _Alike(flown)
+        assert type(flown) is _Alike
+        made, waiting = flown.made, flown.waiting
         if made and not waiting and made[-1].came_ns < t - self._reach(True):
             made.clear()
         if hop.received is not None:
@@ -79,13 +79,13 @@ class Cable:
 
     def take(self, data: bytes, t: int) -> Hop | None:
         """The frame that arrived at time t; the caller fills in `received`."""
-        known = self._flying.get(data)
-        if known is None:
+        flown = self._flying.get(data)
+        if flown is None:
             return None
-        if type(known) is Hop:
-            if known.received is not None:
+        if type(flown) is Hop:
+            if flown.received is not None:
                 return None
-            hop = known
+            hop = flown
             sent = hop.t_ns
             late = t - sent
             if late > self._ages.link_ns:
@@ -93,11 +93,11 @@ class Cable:
             if self.lossy and late > self._ages.slack_ns:
                 hop.doubt |= _ENDS
         else:
-            assert type(known) is _Alike
-            found = self._choose(known, t)
-            if found is None:
+            assert type(flown) is _Alike
+            chosen = self._choose(flown, t)
+            if chosen is None:
                 return None
-            hop = found
+            hop = chosen
             sent = hop.t_ns
         if sent > self.delivered:
             self.delivered = sent
@@ -133,9 +133,9 @@ class Cable:
 
     def keep_orphan(self, hop: Hop, data: bytes) -> None:
         """An IN without OUT, which may come yet, stamped later."""
-        known = self._flying.get(data) if self.lossy else None
-        if known is not None:
-            alike = known.made + known.waiting if isinstance(known, _Alike) else [known]
+        flown = self._flying.get(data) if self.lossy else None
+        if flown is not None:
+            alike = flown.made + flown.waiting if isinstance(flown, _Alike) else [flown]
             doubt([*alike, hop], _ENDS)
         self.orphans.setdefault(data, []).append(hop)
 
