@@ -35,6 +35,7 @@ from hoplab.control.ryu_main import (
     go_to_work,
     load,
     mark_the_log,
+    must_hear_of_openflow,
     play_role,
     prepare,
 )
@@ -122,6 +123,7 @@ def run(app_manager: Any, arguments: list[str], apps: list[str]) -> None:
     manager.load_apps(apps)
     check_options(cfg.CONF, apps)
     services = manager.instantiate_apps(**manager.create_contexts())
+    must_hear_of_openflow(app_manager)
     try:
         hub.joinall(services)
     finally:

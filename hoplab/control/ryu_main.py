@@ -351,27 +351,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda wish: load_app(self, wish), name, apps, app_manager.RyuApp
     )
     app_manager.AppManager.create_contexts = create_checked
-    close = app_manager.AppManager.close
-    events_wanted = False
+    instantiate = app_manager.AppManager.instantiate_apps
 
-    def close_noting(self: Any) -> None:
-        # When Ryu has closed, it no longer knows.
-        nonlocal events_wanted
-        events_wanted = app_manager.lookup_service_brick("ofp_event") is not None
-        close(self)
+    def instantiate_checked(self: Any, *contexts: Any, **named: Any) -> Any:
+        services = instantiate(self, *contexts, **named)
+        must_hear_of_openflow(app_manager)
+        return services
 
-    app_manager.AppManager.close = close_noting
+    app_manager.AppManager.instantiate_apps = instantiate_checked
     accept_late_options(apps)
     code = failure(lambda: manager.main(args=arguments, prog="hoplab.control.ryu_main"), apps)
     if code is not None:
         return code
     # Ryu returns only after Ctrl-C, or when its listener ended with an error that is in the log.
-    # It listens only if an app wants to hear of OpenFlow.
-    if not events_wanted:
-        print("no class in it handles an OpenFlow event (@set_ev_cls)", file=sys.stderr)
-        return NO_EVENTS
     print("the OpenFlow listener ended (is its port taken?)", file=sys.stderr)
     return NO_LISTENER
+
+
+def must_hear_of_openflow(app_manager: Any) -> None:
+    """The framework listens for switches only if an app wants to hear of them, and runs on for one
+    that does something else. Ends the process if none does."""
+    if app_manager.lookup_service_brick("ofp_event") is None:
+        print("no class in it handles an OpenFlow event (@set_ev_cls)", file=sys.stderr)
+        raise SystemExit(NO_EVENTS)
 
 
 def apps_among(arguments: Sequence[str]) -> list[str]:

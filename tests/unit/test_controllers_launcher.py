@@ -209,3 +209,21 @@ def test_a_copied_controller_runs_with_its_kit_beside_it(tmp_path: Path) -> None
     words = command(BY_PATH, port, tmp_path / "two_table_switch.py")
     with started(words) as process:
         wait_for_listener(process, port).close()
+
+
+def test_an_app_that_never_hears_of_openflow_ends_it_at_once(tmp_path: Path) -> None:
+    """Its thread would run on, and nobody would ever listen for switches."""
+    path = tmp_path / "station.py"
+    path.write_text(
+        "from ryu.base import app_manager\n"
+        "from ryu.lib import hub\n"
+        "class Station(app_manager.RyuApp):\n"
+        "    def start(self):\n"
+        "        super().start()\n"
+        "        return hub.spawn(hub.sleep, 600)\n"
+    )
+    done = subprocess.run(
+        command(BY_MODULE, free_port(), path), cwd=ROOT, capture_output=True, text=True,
+        timeout=DEADLINE_S,
+    )  # fmt: skip
+    assert done.returncode == ryu_main.NO_EVENTS
