@@ -88,9 +88,9 @@ class _Shown:
 @dataclass(slots=True, eq=False)
 class _Packet:
     """A packet, and the records of it. last_ns: when it was last seen to move, as far as `way`
-    knows; 0: it is not told yet. again_ns: when it is told though it does not rest. hurry: that
-    has come. arrivals: at switches. arrived: each copy came to somebody who passes nothing on.
-    sure: it can go no further.
+    knows; 0: it is not told yet. again_ns: when it is told though it does not rest, or an older
+    one does not. hurry: it was told though it did not rest. arrivals: at switches. arrived: each
+    copy came to somebody who passes nothing on. sure: it can go no further.
     """
 
     journey: Journey
@@ -210,26 +210,30 @@ class Live:
                 break  # an earlier one may still be stamped later: no number yet
             packet = self._number(root)
             self._moving[packet.journey.number] = packet
+        waiting = False  # an older one is not taken up yet
         for packet in [*self._moving.values()]:
-            self._look_at(packet, now_ns, final=final)
+            if self._look_at(packet, now_ns, waiting=waiting, final=final):
+                waiting = True
 
-    def _look_at(self, packet: _Packet, now_ns: int, *, final: bool) -> None:
-        """Tells a packet anew if it has moved, and rests again or will not."""
+    def _look_at(self, packet: _Packet, now_ns: int, *, waiting: bool, final: bool) -> bool:
+        """Takes up a packet that has moved, once it rests again and no older one is `waiting`, or
+        its patience is over. Whether younger ones are to wait for it."""
         root = packet.journey.root
         moved = last_seen(root)
         if moved <= packet.last_ns or root.origin is not Origin.BORN:
-            return
-        packet.hurry = False
-        if not final and now_ns - moved < NUMBER_NS:
-            if now_ns < packet.again_ns:
-                return
+            return False
+        rests = final or now_ns - moved >= NUMBER_NS
+        if not final and now_ns < packet.again_ns and (waiting or not rests):
+            return not packet.hurry
+        packet.hurry = not rests
+        if packet.hurry:
             packet.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
-            packet.hurry = True
         packet.last_ns = moved
         way = self._tell(packet)
         if packet.arrived and not packet.hurry and way.storm is None:
             # Should it move all the same, that is seen when it is settled.
             del self._moving[packet.journey.number]
+        return False
 
     def _number(self, root: Hop) -> _Packet:
         self.packets += 1
@@ -241,19 +245,19 @@ class Live:
         self._by_root[id(root)] = packet
         self._recent.append(packet)
         self._by_number[packet.journey.number] = packet
+        # Before any of the packets is told that come after it.
+        self._causes.moved(self._places.learn([packet.journey]))
         return packet
 
     def _tell(self, packet: _Packet) -> Way:
         """Makes the record of the packet's way, and hands it to whoever makes others by it."""
         first = packet.way is None
-        if first:
-            self._causes.moved(self._places.learn([packet.journey]))
-        way = packet.way = tell_way(
-            self._places, packet.journey, self._started_ns, self._evidence
-        )
+        way = packet.way = tell_way(self._places, packet.journey, self._started_ns, self._evidence)
         packet.arrived = not self._may_go_on(way)
         if first:  # a segment is placed once
             packet.segment = self._connections.add(way) or self._quic.add(way)
+        else:
+            self._connections.note_ends(way)
         trip = packet.trip
         if trip.number in self._by_number:
             self._causes.put(trip)

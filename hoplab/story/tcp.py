@@ -55,6 +55,14 @@ class Connections:
             by_ends[frozenset(pair)] = connection
         return _segment(connection, way, tcp, pairs, self.lossy)
 
+    def note_ends(self, way: Way) -> None:
+        """Takes between which ends a packet went on that was placed before it was translated."""
+        pairs = [_ends(way.packet), _ends(way.last)]
+        connection = self._by_ends.get(frozenset(pairs[0]))
+        if connection is not None and way.number in connection.phases:
+            _note_ends(connection, pairs)
+            self._by_ends[frozenset(pairs[1])] = connection
+
 
 def connections(
     ways: Iterable[Way], *, lossy: bool = False
