@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +55,9 @@ class Explain(Protocol):
         ports: for each port of the capture that of the wiring. kept: what stands beside frames."""
 
 
+RULER = re.compile(r"\|-+[\d.]+ ms\|$")  # above the bars of a waterfall: what their width means
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder in memory. `frames` are the captured frames by their number in the capture,
@@ -73,9 +77,10 @@ class Run:
 
 def waterfall(output: str) -> tuple[str, ...]:
     """The picture that the lab's client ends its words with when it fetches a page and all it
-    shows; nothing if there is none."""
+    shows; nothing if there is none. Its first line has a ruler, its last says what the signs
+    mean, and the line behind it how long all took (`docs/apps-http.md`)."""
     lines = output.splitlines()
-    first = next((i for i, line in enumerate(lines) if line.startswith("  on  code")), None)
+    first = next((i for i, line in enumerate(lines) if RULER.search(line)), None)
     return tuple(lines[first:-1]) if first is not None else ()
 
 

@@ -21,6 +21,7 @@ LEGEND = term(
 NOTHING_SEEN = term("Not one frame on any link.")
 MEND = term("To mend it, paste this:")
 WATERFALL = term("What the client waited for, by its own clock:")
+WATERFALL_HEADS = term("  on  code    bytes")
 WATERFALL_LEGEND = term(
     "  . name   + connect   * TLS   - wait   # receive      on: which connection"
 )
@@ -50,9 +51,11 @@ def places(setting: Setting) -> list[Sentence]:
 
 
 def waterfall(lines: Iterable[str]) -> list[str]:
-    """The client's picture of what it waited for: its own lines, but for the one that says what
-    the signs in them mean."""
-    return [WATERFALL_LEGEND if line == WATERFALL_LEGEND else line for line in lines]
+    """The client's picture of what it waited for: its own bars and figures. The heads of its
+    columns, before the ruler, and the last line, what the signs mean, are said here."""
+    first, *rows, _ = lines
+    ruler = first[first.index("|") :]
+    return [say("{heads}  {ruler}", heads=WATERFALL_HEADS, ruler=ruler), *rows, WATERFALL_LEGEND]
 
 
 def flooded_by(trip: Trip) -> Sentence | None:
