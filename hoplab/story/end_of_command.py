@@ -22,6 +22,7 @@ from hoplab.story.end_of_dhcp import ends_of_dhcp
 from hoplab.story.end_of_lookup import end_of_lookup, failed_lookups
 from hoplab.story.end_of_packet import arp_in_vain, unanswered_arp
 from hoplab.story.end_of_pings import end_of_pings, end_of_search
+from hoplab.story.end_of_tunnels import ends_of_tunnels
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.lookups import Lookup
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
@@ -107,7 +108,9 @@ def _sent_on_purpose(facts: Facts, host: str, own: Sequence[Trip]) -> list[Outco
     ]
     if tried:
         findings.append(end_of_connections(facts, host, tried))
-    return findings + ends_of_dhcp(facts, host) + ends_of_datagrams(facts, sent)
+    findings += ends_of_dhcp(facts, host)
+    findings += ends_of_tunnels(facts, sent)
+    return findings + ends_of_datagrams(facts, sent)
 
 
 def _no_frame(facts: Facts, host: str, ended: ExitStatus) -> Outcome:

@@ -170,6 +170,36 @@ def test_a_story_of_a_tunnel_is_told_under_its_heading() -> None:
     assert untranslated(story) == set()
 
 
+def pings(answered: int) -> Playground:
+    """Two pings through a VXLAN, of which so many are answered."""
+    net = Playground(wire_up(CABLE, topology="cable"))
+    net.warm()
+    net.drop = lambda interface, packet: interface == "b-eth0"
+    for seq in (1, 2):
+        if seq <= answered:
+            net.drop = lambda interface, packet: False
+        for request in (True, False):
+            ends = ("10.0.0.1", "10.0.0.2") if request else ("10.0.0.2", "10.0.0.1")
+            inner = frames.ipv4(*ends, 1, frames.echo(request, 7, seq))
+            data = struct.pack("!II", 8 << 24, 42 << 8) + frames.eth(A, B, 0x0800, inner)
+            outer_ends = OUTER if request else OUTER[::-1]
+            net.udp(outer_ends[0], 50000, outer_ends[1], 4789, data)
+        net.drop = lambda interface, packet: interface == "b-eth0"
+    return net
+
+
+def test_pings_through_a_tunnel_have_an_outcome() -> None:
+    whole = pings(2).story(host="a", command="ping")
+    assert whole.outcome.ok and whole.outcome.code == "tunnel-pings"
+    assert whole.outcome.sentence == "a pinged 2 times through VXLAN 42 to b, and 2 came back."
+    half = pings(1).story(host="a", command="ping")
+    assert half.outcome.ok is False and "and 1 came back" in half.outcome.sentence
+    none = pings(0).story(host="a", command="ping")
+    assert none.outcome.ok is False and "and 0 came back" in none.outcome.sentence
+    for story in (whole, half, none):
+        assert untranslated(story) == set()
+
+
 @given(st.sampled_from(list(CASES.values())), st.data())
 def test_whatever_the_bytes(case: tuple[bytes, str], draw: st.DataObject) -> None:
     data = bytearray(case[0])
