@@ -74,15 +74,15 @@ def _port(handle: labs.Handle) -> tuple[int | None, str | None]:
 
 def _await_port(handle: labs.Handle) -> None:
     """Until it listens. Raises LabError."""
-    found: list[tuple[int | None, str | None]] = []
+    answers: list[tuple[int | None, str | None]] = []
 
     def listens() -> bool:
-        found[:] = [_port(handle)]
-        return found[0][0] is not None or found[0][1] is None
+        answers[:] = [_port(handle)]
+        return answers[0][0] is not None or answers[0][1] is None
 
     with contextlib.suppress(LabError):
         wait.until(listens, term("a port"), within_s=LISTENS_S)
-    port, name = found[0]
+    port, name = answers[0]
     if name is None:
         raise LabError(
             say("the lab {lab} has no controller, hence no page of one", lab=handle.name),

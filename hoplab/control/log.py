@@ -134,17 +134,17 @@ def understood(data: bytes) -> Log:
 def _take(log: Log, text: bytes) -> Raised | None:
     """Take a line of the launcher's down; the exception that it announces."""
     try:
-        said = json.loads(text)
-        if "raised" in said:
-            values = {**said["raised"], "frame": bytes.fromhex(said["raised"].get("frame", ""))}
+        line = json.loads(text)
+        if "raised" in line:
+            values = {**line["raised"], "frame": bytes.fromhex(line["raised"].get("frame", ""))}
             log.raised.append(Raised(**values))
             return log.raised[-1]
-        if "joined" in said:
-            log.joined[int(said["joined"]["dpid"])] = int(said["joined"]["version"])
-        elif "left_out" in said:
-            log.left_out[str(said["left_out"]["file"])] = list(said["left_out"]["apps"])
-        elif "end" in said:
-            log.end = dict(said["end"])
+        if "joined" in line:
+            log.joined[int(line["joined"]["dpid"])] = int(line["joined"]["version"])
+        elif "left_out" in line:
+            log.left_out[str(line["left_out"]["file"])] = list(line["left_out"]["apps"])
+        elif "end" in line:
+            log.end = dict(line["end"])
     except (ValueError, TypeError, KeyError):  # half a line, or an app that writes like us
         pass
     return None
@@ -197,10 +197,10 @@ def is_own(file: str) -> bool:
 # ---- writing ------------------------------------------------------------------------------------
 
 
-def mark(**said: Any) -> None:
+def mark(**values: Any) -> None:
     """Write a line that `read` finds."""
     # In one piece: other threads write as well.
-    sys.stderr.write(f"{MARK}{json.dumps(said)}\n")
+    sys.stderr.write(f"{MARK}{json.dumps(values)}\n")
     sys.stderr.flush()
 
 
@@ -213,8 +213,8 @@ class Marks(logging.Handler):
         if kind is None or error is None or trace is None or record.levelno < logging.ERROR:
             return
         try:
-            said = asdict(_described(error, trace))
-            mark(raised={**said, "frame": said["frame"].hex()})
+            values = asdict(_described(error, trace))
+            mark(raised={**values, "frame": values["frame"].hex()})
         except Exception:  # an odd event must not cost the traceback itself
             pass
 

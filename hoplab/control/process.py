@@ -108,7 +108,7 @@ class Controller:
     def files(self) -> tuple[Path, ...]:
         return self.apps.files
 
-    def said(self) -> Log:
+    def logged(self) -> Log:
         """What its log says by now."""
         return read_log(self.log, self.begin)
 
@@ -217,14 +217,14 @@ class Controller:
             lines = daemons.tail(self.log, 20).splitlines()
             lines = [x for x in lines if "<frozen importlib" not in x]
             text = "\n".join([x for x in lines if not x.startswith(MARK)][-12:])
-            code, said = process.returncode, self.said()
-            end = said.end
+            code, logged = process.returncode, self.logged()
+            end = logged.end
             last = text.splitlines()[-1] if text else say("exit code {n}", n=code)
             raise LabError(
                 say(
                     "the controller {controller} ended while starting: {reason}",
                     controller=self.title,
-                    reason=endings.reason(code, end, said.left_out) or last,
+                    reason=endings.reason(code, end, logged.left_out) or last,
                 ),
                 endings.next_step(end)
                 or say("mend it; it can be tried alone: {command}", command=self._alone()),
@@ -371,7 +371,7 @@ def _sockets() -> list[list[bytes]]:
 
 def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
     """Put each switch under a controller that listens, all at one instant, then take away what
-    older ones left.
+    older ones left: flows, and ports that they have closed, as spanning trees do.
 
     Returns the bridges on which the new controller has put in no flow (they drop everything).
     Raises LabError if a switch does not connect, or if a controller ends meanwhile.
@@ -380,7 +380,21 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         return []
     bridges = list(charges)
     began = time.monotonic()
-    set_controllers({bridge: [controller.target] for bridge, controller in charges.items()})
+    closed = {} if first else {bridge: flows.open_ports(bridge) for bridge in bridges}
+    try:
+        set_controllers({bridge: [controller.target] for bridge, controller in charges.items()})
+        return _change(charges, began, first=first)
+    except BaseException:
+        with contextlib.suppress(LabError):
+            for bridge, ports in closed.items():
+                if ports:
+                    flows.open_ports(bridge, ports)
+        raise
+
+
+def _change(charges: Mapping[str, Controller], began: float, *, first: bool) -> list[str]:
+    """What comes once the switches have been told of their controllers."""
+    bridges = list(charges)
     controllers = {id(controller): controller for controller in charges.values()}.values()
 
     def must_run() -> None:
@@ -392,7 +406,7 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         if all_connected(bridges):
             return True
         for controller in controllers:
-            if refused := controller.said().refused:
+            if refused := controller.logged().refused:
                 raise endings.refusal(controller.title, refused)
         return False
 
@@ -415,7 +429,9 @@ def versions(charges: Mapping[str, Controller]) -> dict[str, int]:
     """The OpenFlow version, in its wire form, that each switch speaks with its controller, where
     that is known."""
     controllers = {id(controller): controller for controller in charges.values()}.values()
-    joined = {dpid: version for each in controllers for dpid, version in each.said().joined.items()}
+    joined = {
+        dpid: version for each in controllers for dpid, version in each.logged().joined.items()
+    }
     return {
         bridge: joined[dpid]
         for bridge, dpid in datapath_ids().items()

@@ -385,12 +385,12 @@ class Crew:
 
     def raised(self) -> list[tuple[log.Raised, int]]:
         """What the apps in charge have raised and nobody caught, each kind with its number."""
-        every = [each for shard in self.shards for each in shard.controller.said().raised]
+        every = [each for shard in self.shards for each in shard.controller.logged().raised]
         return list(log.same(every))
 
     def left_out(self) -> dict[str, list[str]]:
         """File -> the apps in it that do not run, because the framework takes one of each file."""
-        return self.controller.said().left_out
+        return self.controller.logged().left_out
 
     def as_data(self) -> list[dict[str, Any]]:
         """The shards for lab.json."""

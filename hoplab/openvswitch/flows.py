@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hoplab.errors import Exit, LabError
@@ -26,6 +26,11 @@ _VERSION = 4
 _HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY, _FLOW_MOD = 0, 1, 2, 3, 14
 _MULTIPART_REQUEST, _MULTIPART_REPLY, _BARRIER_REQUEST, _BARRIER_REPLY = 18, 19, 20, 21
 _FLOW_STATS, _MORE = 1, 1
+_PORT_MOD, _PORT_DESC = 16, 13
+_PORT = struct.Struct("!I4x6s2x16xI28x")  # ofp_port (7.2.1): number, address, config
+_PORT_CHANGE = struct.Struct("!I4x6s2xIII4x")  # the same, a mask and speeds (7.3.4.3)
+# OFPPC_NO_RECV, _NO_FWD, _NO_PACKET_IN (7.2.1). PORT_DOWN is left out: a user takes cables away.
+_CLOSED = 4 | 32 | 64
 # OFPET_HELLO_FAILED, OFPET_BAD_REQUEST with OFPBRC_BAD_VERSION (7.4.4)
 _OTHER_VERSION = ((0, 0), (1, 0))
 _DELETE_STRICT = 4
@@ -46,6 +51,15 @@ class Flow:
     priority: int
     packets: int
     match: bytes
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port: its number, its MAC address, and what it was told not to do (7.2.1, OFPPC_*)."""
+
+    number: int
+    mac: bytes
+    config: int
 
 
 def flows(bridge: str) -> list[Flow]:
@@ -72,6 +86,22 @@ def remove(bridge: str, some: list[Flow]) -> None:
     for flow in some:
         words = [f"table={flow.table}", f"priority={flow.priority}", flow.match.decode()]
         tables.ask(bridge, "--strict", "del-flows", after=[",".join(filter(None, words))])
+
+
+def open_ports(bridge: str, configs: Mapping[int, Port] | None = None) -> dict[int, Port]:
+    """Have every port of a bridge forward, receive and hand to the controller, as at the beginning:
+    a controller may have told some not to. Those that were told otherwise are returned, and are
+    told so again when they are given as `configs`. A bridge that does not speak 1.3 is left as it
+    is. Raises LabError."""
+    if bridge in _by_program:
+        return {}
+    with _Connection(bridge) as connection:
+        if configs is not None:
+            connection.set_ports({number: port.config for number, port in configs.items()}, configs)
+            return dict(configs)
+        closed = {port.number: port for port in connection.ports() if port.config & _CLOSED}
+        connection.set_ports(dict.fromkeys(closed, 0), closed)
+        return closed
 
 
 def refuse_to_send(bridge: str, port: int) -> None:
@@ -132,6 +162,25 @@ class _Connection:
                                flow.priority, _NO_BUFFER, _ANY, _ANY, 0)  # fmt: skip
             self._send(_FLOW_MOD, body + flow.match)
         self._wait()
+
+    def ports(self) -> list[Port]:
+        number = self._send(_MULTIPART_REQUEST, struct.pack("!HH4x", _PORT_DESC, 0))
+        ports: list[Port] = []
+        for kind, body in self._replies(number):
+            if kind == _MULTIPART_REPLY:
+                _, flags = struct.unpack_from("!HH", body)
+                entries = body[8 : 8 + (len(body) - 8) // _PORT.size * _PORT.size]
+                ports += [Port(*values) for values in _PORT.iter_unpack(entries)]
+                if not flags & _MORE:
+                    return ports
+        raise self._failure(term("it ended the connection"))
+
+    def set_ports(self, configs: Mapping[int, int], ports: Mapping[int, Port]) -> None:
+        for number, config in configs.items():
+            mac = ports[number].mac
+            self._send(_PORT_MOD, _PORT_CHANGE.pack(number, mac, config & _CLOSED, _CLOSED, 0))
+        if configs:
+            self._wait()
 
     def refuse_to_send(self, port: int) -> None:
         actions = struct.pack("!HHIH6x", 0, 16, port, 0)  # output (7.2.5)

@@ -130,3 +130,32 @@ def test_a_switch_that_speaks_no_openflow_1_3_is_asked_by_ovs_ofctl(
     assert flow == Flow(2.5, 0, 7, 3, b"in_port=1")
     flows.remove("s1", [flow])
     assert asked[-1] == ("--strict", "del-flows", "s1", "table=0,priority=7,in_port=1")
+
+
+def port(number: int, config: int) -> bytes:
+    """An ofp_port of OpenFlow 1.3 (7.2.1)."""
+    head = struct.pack("!I4x6s2x16s", number, bytes([2, 0, 0, 0, 0, number]), b"s1-eth")
+    return head + struct.pack("!8I", config, 0, 0, 0, 0, 0, 0, 0)
+
+
+def test_ports_that_a_controller_closed_are_opened_and_closed_again(switch: Callable) -> None:
+    """But not one that somebody has taken down."""
+    ports = port(1, 0) + port(2, 32 | 64) + port(3, 1) + port(4, 4 | 1)
+
+    def answer(kind: int, number: int, body: bytes) -> bytes:
+        if kind == 18:
+            assert body[:2] == struct.pack("!H", 13)
+            return message(19, number, struct.pack("!HH4x", 13, 0) + ports)
+        return message(21, number) if kind == 20 else b""
+
+    heard = switch(answer)
+    closed = flows.open_ports("s1")
+    assert sorted(closed) == [2, 4]
+    changes = [struct.unpack("!I4x6s2xIII4x", body) for kind, body in heard if kind == 16]
+    assert changes == [
+        (2, bytes([2, 0, 0, 0, 0, 2]), 0, 100, 0),
+        (4, bytes([2, 0, 0, 0, 0, 4]), 0, 100, 0),
+    ]
+    heard = switch(answer)
+    flows.open_ports("s1", closed)
+    assert [struct.unpack_from("!16xI", body)[0] for kind, body in heard if kind == 16] == [96, 4]
