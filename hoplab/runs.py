@@ -24,7 +24,7 @@ from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
 from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
-from hoplab.follow.passages import Passage, from_plain
+from hoplab.follow.passages import Passage, causes, from_plain
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.sentences import say, sentence_of, term
@@ -32,6 +32,7 @@ from hoplab.story import tell
 from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.host_state import HostFacts, read_facts
+from hoplab.story.table_decisions import Raised, exceptions
 from hoplab.story.tell import Story
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
@@ -154,6 +155,7 @@ def read(
         coverage=followed.coverage,
         hosts=_hosts(folder / HOSTS),
         passages=followed.passages,
+        raised=followed.raised,
         faults=faults,
     )
     return Run(folder, wiring, followed.frames, story, passages=followed.passages)
@@ -180,7 +182,8 @@ class _Followed:
     """A capture, followed. channel: what switches and controller said to each other, None if it
     was not captured; messages: the same, read. unplaced: frames that fit nowhere. foreign: those
     that do not begin with an Ethernet header. untimed: those of which the file does not say when
-    they were seen. passages: what switches did with frames, as far as it is known."""
+    they were seen. passages: what switches did with frames, as far as it is known. raised:
+    exceptions of the controller's."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
@@ -189,6 +192,7 @@ class _Followed:
     unplaced: int = 0
     messages: list[ChannelMessage] | None = None
     passages: Sequence[Passage] = ()
+    raised: Sequence[Raised] = ()
     foreign: int = 0
     untimed: int = 0
 
@@ -223,20 +227,20 @@ def _follow(
         (channel if spoken[seen.port] else frames).append(seen)
     last_ns = capture.observations[-1].t_ns if capture.observations else 0
     seen_by = coverage(wiring, capture, ports, last_ns)
-    follower = Follower(wiring, ports=ports, lossy=seen_by.lossy)
-    journeys = follower.follow(frames)
-    placed = {seen.number: seen for seen in frames if ports[seen.port] is not None}
-    heard = channel if any(spoken) else None
     messages: list[ChannelMessage] | None = None
     passages = kept or ()
     if kept is None and explain is not None and any(spoken):
         with faults.part(term("what switches did by their tables")):
             messages = conversation(channel)
             passages = explain(wiring, ports, capture.notes, frames, messages)
+    follower = Follower(wiring, ports=ports, lossy=seen_by.lossy, causes=causes(passages))
+    journeys = follower.follow(frames)
+    placed = {seen.number: seen for seen in frames if ports[seen.port] is not None}
+    heard = channel if any(spoken) else None
     foreign = sum(not capture.interfaces[seen.port].ethernet for seen in frames)
-    unplaced = follower.ignored - foreign
     return _Followed(
-        journeys, placed, heard, seen_by, unplaced, messages, passages, foreign, capture.untimed
+        journeys, placed, heard, seen_by, follower.ignored - foreign, messages, passages,
+        exceptions(capture.notes), foreign, capture.untimed,
     )
 
 

@@ -2,11 +2,11 @@
 """What a capture keeps beside its frames: the topics of `pcapng_format.Note`, on which whoever
 captures and whoever reads must agree.
 
-A note's source is the name of a switch, or of a log file without its ending.
+A note's source is the name of a switch, or of a controller.
 """
 
 from __future__ import annotations
 
 TABLES = "tables"  # a message of OpenFlow 1.3 in which a switch tells of its tables
 LEARNED = "learned"  # what it has learned for NORMAL, as fdb/show prints it
-LOG = "log"  # what was written into a controller's log while the capture ran
+RAISED = "raised"  # an exception of a controller's app that nobody caught, as JSON

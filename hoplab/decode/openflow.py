@@ -174,9 +174,9 @@ class Message:
     """One message. What does not apply stays as it is by default.
 
     kind: a word such as 'packet-in'; 'type-N' for one that is not known.
-    ports: where it sends the frame, as words: '3', 'FLOOD', 'CONTROLLER'; of a flow-mod, where
-        its flow will. only: of a deletion, to flows that send there, None for all; grouped: or to
-        those of a group. table_next: the table that the flow goes on to.
+    ports: where it sends the frame, as words: '3', 'FLOOD', 'CONTROLLER', 'group:7'; of a flow-mod,
+        where its flow will. only: of a deletion, to flows that send there, None for all; grouped:
+        or to those of a group. table_next: the table that the flow goes on to.
     reason: why a packet-in came, or a flow was removed (a word of `REMOVED`).
     idle_s, hard_s: the time-outs of a flow, 0 for none. lasted_s: how long a removed one was there.
     data: the frame inside a packet-in or packet-out, or the beginning of the message that an error
@@ -370,7 +370,8 @@ def read_match(data: bytes, at: int) -> tuple[Match, int]:
 
 
 def _actions(data: bytes, at: int, end: int) -> Iterator[str]:
-    """The ports that a list of actions sends to (7.2.5, 7.2.5.1: output is type 0)."""
+    """The ports and groups that a list of actions sends to (7.2.5, 7.2.5.1: output is type 0,
+    group 22)."""
     while at + 8 <= end:
         kind, size = _pair(data, at)
         if size < 8:
@@ -378,6 +379,8 @@ def _actions(data: bytes, at: int, end: int) -> Iterator[str]:
         if kind == 0:
             number = _u32(data, at + 4)[0]
             yield PORTS.get(number, str(number))
+        elif kind == 22:
+            yield f"group:{_u32(data, at + 4)[0]}"
         at += size
 
 

@@ -57,7 +57,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 
 from hoplab.capture.collector import gc_paused
@@ -68,7 +68,7 @@ from hoplab.follow.cables import Cable
 from hoplab.follow.model import Doubt, Hop, Journey, Origin
 from hoplab.follow.routing import Router
 from hoplab.follow.switching import Switch
-from hoplab.follow.tree import STORM_FROM, Storm, count_arrival, last_seen
+from hoplab.follow.tree import STORM_FROM, Storm, count_arrival, join, last_seen
 from hoplab.follow.wiring import Wiring
 
 _SWEEP_NS = SECOND
@@ -86,7 +86,9 @@ class Follower:
     `feed` takes observations in time order, at most `Ages.slack_ns` out of it. `ready` gives the
     journeys that can grow no more, `finish` all the rest. Hops name ports of the wiring; `ports`
     translates those of the observations (see `Wiring.port_map`) and None stands for "the same".
-    lossy: the capture is known to lack frames.
+    lossy: the capture is known to lack frames. causes: frames of which it is known from elsewhere
+    what a switch made them from, which their bytes do not show: number of the frame that left the
+    switch -> number of the one that came to it.
 
     >>> follower = Follower(wiring)
     >>> for chunk in chunks:
@@ -102,8 +104,12 @@ class Follower:
         ports: Sequence[int | None] | None = None,
         ages: Ages | None = None,
         lossy: bool = False,
+        causes: Mapping[int, int] | None = None,
     ) -> None:
         self.wiring = wiring
+        self._causes = causes or {}
+        # The hops whose arrival is a cause, by the number of the frame that arrived.
+        self._awaited: dict[int, Hop | None] = dict.fromkeys(self._causes.values())
         self.ages = ages or Ages.of(wiring.longest_delay_ns())
         # Observations that no hop can be made of: at interfaces that the wiring does not know, or
         # too short for an Ethernet header.
@@ -207,7 +213,9 @@ class Follower:
                 cable.put(early, data, t)
                 return
         hop = Hop(port, head, observation, None)
-        self._node_of[port].find_cause(hop, port, data, t)
+        cause = self._awaited.get(self._causes.get(observation.number, 0))
+        if cause is None or not join(cause, hop, Origin.SWITCHED):
+            self._node_of[port].find_cause(hop, port, data, t)
         if hop.origin is _BORN:
             self._born(hop, port, t)
         elif hop.counted and hop.tally is not None and hop.tally.top.left[port] > STORM_FROM:
@@ -224,6 +232,8 @@ class Follower:
         if hop is not None:
             hop.received = observation
             hop.healed = False
+            if observation.number in self._awaited:
+                self._awaited[observation.number] = hop
             if hop.counted:
                 count_arrival(hop, t)
             for effect in hop.children:

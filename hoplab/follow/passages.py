@@ -87,7 +87,7 @@ class Passage:
 
     number: of the frame in the capture; of a packet-out, that of the message. in_port: 0 for a
     packet-out that names none. packet_out: it is one, and `question` is the number of the frame in
-    the capture that the switch had asked about, 0 for none.
+    the capture that the switch had asked about, 0 for none; rewritten: with other bytes.
     asked: it went to the controller. meters: those that it had to pass. reason: why it was sent
     nowhere, a word of the above, "" if it was sent or if there is nothing to say.
     cached: what was seen is what an older table would have done: the switch had it in its cache
@@ -107,10 +107,28 @@ class Passage:
     reason: str = ""
     packet_out: bool = False
     question: int = 0
+    rewritten: bool = False
     cached: bool = False
     early: bool = False
     fits: bool = True
     unsure: str = ""
+
+
+def causes(passages: Iterable[Passage]) -> dict[int, int]:
+    """Frames that a switch made of another one, which is not seen in their bytes or their number:
+    number of the frame that left -> number of the one that came."""
+    found: dict[int, int] = {}
+    for passage in passages:
+        cause = passage.question if passage.packet_out else passage.number
+        if not cause:
+            continue
+        ports = [copy.port for copy in passage.sent]
+        for copy in passage.sent:
+            special = copy.data is not None or ports.count(copy.port) > 1
+            special = special or copy.port == passage.in_port
+            if copy.number and (special or (passage.packet_out and passage.rewritten)):
+                found[copy.number] = cause
+    return found
 
 
 def to_plain(passages: Iterable[Passage]) -> dict[str, Any]:
@@ -140,7 +158,7 @@ def to_plain(passages: Iterable[Passage]) -> dict[str, Any]:
                  "came": meter.came, "dropped": meter.dropped}
                 for meter in passage.meters
             ]  # fmt: skip
-        for name in ("asked", "packet_out", "cached", "early"):
+        for name in ("asked", "packet_out", "rewritten", "cached", "early"):
             if getattr(passage, name):
                 row[name] = True
         if passage.question:
@@ -207,6 +225,7 @@ def from_plain(data: Mapping[str, Any]) -> list[Passage]:
             reason=str(row.get("reason", "")),
             packet_out=bool(row.get("packet_out")),
             question=int(row.get("question", 0)),
+            rewritten=bool(row.get("rewritten")),
             cached=bool(row.get("cached")),
             early=bool(row.get("early")),
             fits=bool(row.get("fits", True)),

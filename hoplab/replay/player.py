@@ -18,7 +18,7 @@ were (`history.py`), how the shadow gets there (`stage.py`).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hoplab.capture.observation import Observation
@@ -67,6 +67,7 @@ class _Arrival:
     packet_out: bool = False
     actions: bytes = b""
     question: int = 0
+    rewritten: bool = False  # other bytes than those of the frame that was asked about
     at: int = 0  # so many changes had been made
     passage: Passage | None = None
     used: list[_Seen] = field(default_factory=list)
@@ -196,6 +197,7 @@ class Player:
                     _Arrival(
                         heard.t_ns, heard.number, switch, message.in_port or 0, data, True,
                         message.actions, about.number if about is not None else 0,
+                        about is not None and not _same(data, about.data),
                     )
                 )  # fmt: skip
         return outs
@@ -218,7 +220,9 @@ class Player:
                 passage = answerer.packet_out(
                     arrival.number, arrival.t_ns, arrival.in_port, arrival.data, arrival.actions
                 )
-                return replace(passage, question=arrival.question)
+                return replace(
+                    passage, question=arrival.question, rewritten=arrival.rewritten
+                )
             return answerer.arrival(arrival.number, arrival.t_ns, arrival.in_port, arrival.data)
         except Refused:
             return None
@@ -380,20 +384,3 @@ def _ends_alike(part: bytes, frame: bytes) -> bool:
         and part[23:24] == frame[23:24]
         and part[38:] == frame[38:]
     )
-
-
-def hints(passages: Iterable[Passage], data: Mapping[int, bytes]) -> dict[int, int]:
-    """Frames that left a switch and are copies of one that came, though that is not seen in their
-    bytes or number: the number of each in the capture -> that of the one that came. data: the bytes
-    of frames that came, by number."""
-    causes: dict[int, int] = {}
-    for passage in passages:
-        cause = passage.question if passage.packet_out else passage.number
-        if not cause:
-            continue
-        ports = [copy.port for copy in passage.sent]
-        for copy in passage.sent:
-            changed = copy.data is not None or passage.packet_out
-            if copy.number and (changed or ports.count(copy.port) > 1):
-                causes[copy.number] = cause
-    return causes

@@ -231,6 +231,8 @@ def decision(made: Decision) -> dict[str, Any]:
         "flow": made.flow,
         "installed": list(made.installed),
         "missed": made.missed,
+        "refused": list(made.refused),
+        "frame": made.passage.number if made.passage is not None else None,
     }
 
 

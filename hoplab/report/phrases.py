@@ -65,6 +65,13 @@ def flooded_by(trip: Trip) -> Sentence | None:
         for copies in trip.fanouts
         if copies.flooded
     ]
+    copying = [
+        say("{switch} ({n} ports)", switch=copies.node, n=copies.out)
+        for copies in trip.fanouts
+        if copies.out > 1 and not copies.flooded
+    ]
+    if not switches and copying:
+        return say("copied by {switches}", switches=listed(dict.fromkeys(copying)))
     if not switches:
         return None
     # In a loop a switch floods it many times.

@@ -89,7 +89,7 @@ def decision_lines(page: Page, decisions: Iterable[Decision]) -> None:
         if decision.plain and page.detail != "full":
             continue
         first = page.once(f"{decision.by} {decision.node}") or page.detail == "full"
-        if first or decision.by == "nobody" or decision.missed or _is_special(decision):
+        if first or _is_special(decision):
             page.tell(decision.sentence, page.indent, "dim", hang=2)
         elif decision.by == "controller":
             page.tell(_in_few_words(page, decision), page.indent, "dim", hang=2)
@@ -102,7 +102,9 @@ def decision_lines(page: Page, decisions: Iterable[Decision]) -> None:
 
 
 def _is_special(decision: Decision) -> bool:
-    """A flow did more than to flood what came: each such decision is worth its line."""
+    """More came of it than of the one before: each such decision is worth its line."""
+    if decision.by == "nobody" or decision.missed or decision.refused or decision.failed:
+        return True
     passage = decision.passage
     if decision.by != "flow" or passage is None:
         return False

@@ -10,6 +10,7 @@ hop, it is the reason why hops happen.
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from hoplab import outfile
 from hoplab.capture import bpf, notes
-from hoplab.capture.capture import LONGEST_NOTE, Capture, Tap, open_socket, ring_size
+from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
 from hoplab.capture.pcapng_format import InterfaceInfo
+from hoplab.control import faults, log
 from hoplab.errors import Exit, LabError
 from hoplab.kernel.cable_queues import CableDrops
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
@@ -28,12 +30,13 @@ from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.openvswitch import monitor
 from hoplab.openvswitch.drops import QueueDrops
-from hoplab.sentences import listed, say, term
+from hoplab.sentences import listed, say, term, to_plain
 
 if TYPE_CHECKING:
     from hoplab.kernel.batch import Place
     from hoplab.service.lab import Lab
 
+_EXCEPTIONS = 50  # more of them say nothing new
 _CLONE_FS = 0x200  # a thread that wanders between namespaces shares no root with the others
 
 
@@ -197,8 +200,8 @@ def tap_openflow(root: Place, capture: Capture) -> None:
 
 
 def watch_switches(lab: Lab, capture: Capture) -> None:
-    """Keep in the capture what the switches' tables hold and how they change, and what the
-    controllers write into their logs meanwhile. A switch that does not tell is left out."""
+    """Keep in the capture what the switches' tables hold and how they change, and which exceptions
+    of controllers nobody caught meanwhile. A switch that does not tell is left out."""
     if lab.controller is None:
         return
     bridges = lab.network.bridges()
@@ -210,7 +213,7 @@ def watch_switches(lab: Lab, capture: Capture) -> None:
             capture.add_stream(stream, notes.TABLES, bridge, time.time_ns())
     for bridge, text in monitor.learned(bridges).items():
         capture.add_note(notes.LEARNED, bridge, text)
-    sizes = {log: log.stat().st_size for log in _logs(lab)}
+    begun_s = time.time()
 
     def ask_meters() -> None:
         for stream in streams:
@@ -218,19 +221,21 @@ def watch_switches(lab: Lab, capture: Capture) -> None:
                 stream.sendall(monitor.meter_counts())
         streams.clear()
 
-    def read_logs() -> None:
-        for log in _logs(lab):
-            with open(log, "rb") as file:
-                file.seek(sizes.get(log, 0))
-                text = file.read()[-LONGEST_NOTE:].decode("utf-8", "replace")
-            if text:
-                capture.add_note(notes.LOG, log.stem, text)
+    def tell_exceptions() -> None:
+        names = {int(node["dpid"], 16): node["name"] for node in lab.network.wiring()["nodes"]
+                 if node.get("dpid")}  # fmt: skip
+        for raised in log.raised(lab.spec.folder, begun_s, time.time())[-_EXCEPTIONS:]:
+            note = {
+                "sentence": to_plain(faults.sentence(raised, 1, names)),
+                "at_ns": round((raised.at_s or 0) * 1e9),
+                "switch": names.get(raised.dpid or 0),
+                "in_port": raised.in_port,
+                "frame": raised.frame.hex(),
+            }
+            name = lab.controller.name if lab.controller is not None else ""
+            capture.add_note(notes.RAISED, name, json.dumps(note))
 
-    capture.last_words += [ask_meters, read_logs]
-
-
-def _logs(lab: Lab) -> list[Path]:
-    return sorted(lab.spec.logs.glob("controller-*.log"))
+    capture.last_words += [ask_meters, tell_exceptions]
 
 
 def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:

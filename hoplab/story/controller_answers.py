@@ -11,13 +11,19 @@ frame, and which answer is whose (`packet_ins.py`).
 
 from __future__ import annotations
 
-from hoplab.decode.openflow import Message
+from hoplab.decode.openflow import FLOODING, NO_BUFFER, Message
 from hoplab.follow.wiring import Wiring
-from hoplab.sentences import Sentence, number_of, say, term
+from hoplab.sentences import Sentence, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
 from hoplab.story.conversation import ChannelMessage
 from hoplab.story.flow_tables import FlowTables
-from hoplab.story.openflow_words import flow_words, installed_words, verdict_words
+from hoplab.story.openflow_words import (
+    error_words,
+    flow_words,
+    installed_words,
+    refused_words,
+    verdict_words,
+)
 from hoplab.story.packet_ins import LLDP, Answers, carries
 from hoplab.story.records import Decision
 
@@ -45,8 +51,20 @@ def controller_decision(
         wait_ms = (answer.t_ns - question.t_ns) / 1e6
         verdict = verdict_words(wiring, arrival.node, answer.message)
         ports = answer.message.ports
-    reaction = _reaction(answer, asked, verdict, wait_ms, len(flows))
-    if answer is not None and _about_another(answer.message, asked):
+    errors = [answers.refusal(question, message) for message in flows]
+    accepted = [flow for flow, error in zip(flows, errors, strict=True) if error is None]
+    refused = [
+        refused_words(wiring, arrival.node, flow, error.message)
+        for flow, error in zip(flows, errors, strict=True) if error is not None
+    ]  # fmt: skip
+    reaction = _reaction(answer, asked, verdict, wait_ms, len(accepted))
+    error = answers.refusal(question, answer.message) if answer is not None else None
+    if error is not None:
+        refused.append(say("the packet-out: {error}", error=error_words(error.message)))
+        ports = ()
+    if answer is not None and _is_empty(answer.message):
+        verdict, ports = term("no frame"), ()
+    elif answer is not None and _about_another(answer.message, asked):
         verdict = say("another frame to {verdict}", verdict=verdict)
         ports = ()
     flow = tables.asking(asked)
@@ -54,19 +72,37 @@ def controller_decision(
         node=arrival.node,
         leg=arrival.leg,
         by="controller",
-        sentence=say(
-            "{why} (table {table}) and asked the controller, which {reaction}",
-            why=_why_asked(arrival.node, asked, missed), table=asked.table, reaction=reaction,
+        sentence=_with_refusals(
+            say(
+                "{why} (table {table}) and asked the controller, which {reaction}",
+                why=_why_asked(arrival.node, asked, missed), table=asked.table, reaction=reaction,
+            ),
+            refused,
         ),
         answer=verdict,
         wait_ms=wait_ms,
         packet_in=question.number,
         packet_out=answer.number if answer is not None else 0,
         flow=flow_words(flow) if flow is not None else "",
-        installed=tuple(installed_words(wiring, arrival.node, message) for message in flows),
+        installed=tuple(installed_words(wiring, arrival.node, message) for message in accepted),
+        refused=tuple(refused),
         missed=missed,
         ports=ports,
+        named=len(ports) > 1 and not set(ports) & {*FLOODING, "TABLE"},
     )  # fmt: skip
+
+
+def _with_refusals(sentence: Sentence, refused: list[Sentence]) -> Sentence:
+    """What the switch refused of it, behind what came of it."""
+    if not refused:
+        return sentence
+    more = say("the switch refused {messages}", messages=listed(refused))
+    return say("{sentence}; {more}", sentence=sentence, more=more)
+
+
+def _is_empty(answer: Message) -> bool:
+    """A packet-out with no frame, neither in itself nor in a buffer."""
+    return answer.kind == "packet-out" and answer.buffer_id == NO_BUFFER and not answer.data
 
 
 def _why_asked(switch: str, asked: Message, missed: str) -> Sentence:
@@ -86,6 +122,12 @@ def _reaction(
         reaction = term("sent no frame back")
     elif answer is None:
         reaction = term("gave no answer")
+    elif _is_empty(answer.message):
+        reaction = say(
+            "answered by a packet-out without a frame and without a buffer, so that nothing was "
+            "sent, after {ms:.2f} ms",
+            ms=wait_ms,
+        )
     elif _about_another(answer.message, asked):
         reaction = say(
             "answered by another frame to {verdict} after {ms:.2f} ms", verdict=verdict, ms=wait_ms

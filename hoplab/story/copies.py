@@ -41,8 +41,9 @@ def _packets(hops: list[Hop], index: dict[int, int]) -> list[Packet]:
     """The packet in each frame; what a switch copied is decoded once."""
     packets: list[Packet] = []
     for hop in hops:
-        same = hop.origin == Origin.SWITCHED and hop.parent is not None
-        parent = index.get(id(hop.parent)) if same else None
+        cause = hop.parent if hop.origin == Origin.SWITCHED else None
+        same = cause is not None and cause.data == hop.data
+        parent = index.get(id(cause)) if same else None
         packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
     return packets
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hoplab.follow.model import Journey
@@ -37,7 +37,7 @@ from hoplab.story.packet_ins import (
     questions_by_frame,
     same_frame,
 )
-from hoplab.story.records import Decision, Trip
+from hoplab.story.records import Decision, Trip, Way
 
 
 class DecisionSource(Protocol):
@@ -64,6 +64,21 @@ class Decisions:
     def about(self, number: int) -> tuple[Decision, ...]:
         """The decisions about that packet."""
         return tuple(self.by_packet.get(number, ()))
+
+
+def with_named_ports(way: Way, decisions: Sequence[Decision]) -> Way:
+    """The same, where copies that a switch made of a frame for one card, for some ports that were
+    named, are no flood."""
+    named = {decision.leg for decision in decisions if decision.named}
+    if not named:
+        return way
+    fanouts = tuple(
+        replace(fanout, named=True)
+        if fanout.leg in named and not fanout.due and fanout.out < fanout.of
+        else fanout
+        for fanout in way.fanouts
+    )
+    return replace(way, fanouts=fanouts)
 
 
 def find_decisions(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What switches dropped by their own tables, for the conclusion: packets that one flow or one meter
-dropped are counted together.
+"""What switches did not send on, for the conclusion: by their own tables, or because the controller
+did not say where to. Packets with one reason are counted together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NAMED = 4  # packets that are named one by one
 _SENTENCES = 3  # more would be no conclusion
 
 
-def dropped_by_tables(trips: Iterable[Trip]) -> list[Sentence]:
+def not_sent_on(trips: Iterable[Trip]) -> list[Sentence]:
     """A sentence for each reason, in order of time."""
     groups: dict[str, list[int]] = {}
     for trip in trips:
@@ -22,7 +22,9 @@ def dropped_by_tables(trips: Iterable[Trip]) -> list[Sentence]:
             continue
         for decision in trip.decisions:
             passage = decision.passage
-            if passage is not None and not passage.asked and passage.reason:
+            dropped = passage is not None and not passage.asked and passage.reason
+            unsent = decision.by == "controller" and not decision.ports
+            if dropped or unsent:
                 groups.setdefault(decision.sentence, []).append(trip.number)
     sentences = []
     for sentence, numbers in list(groups.items())[:_SENTENCES]:

@@ -11,17 +11,19 @@ What lives here: the join of frames, questions and answers. What must not: words
    first packet-out that carries the same frame; else the first packet-out within 50 ms and before
    the next question, unless an older question still waits: a router asks for a MAC address first.
    A probe (LLDP) needs no answer.
-4. Flows were installed because of it if the controller sent them between question and answer and
-   they name an address of the frame, or its port alone, or bear the question's xid. Each is told of
-   one question.
+4. A flow was installed because of one question: the one whose buffer or xid it names; else one of
+   those before it whose frame it takes, the oldest that has got nothing yet, or the newest; else
+   one whose answer it takes, on the way back; else one with an Ethernet address that it names. One
+   that names no address at all belongs to a question that came just before.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from hoplab.decode.frame_fields import frame_fields
 from hoplab.decode.openflow import NO_BUFFER, Match, Message
 from hoplab.story.arrivals import Arrival, time_of
 from hoplab.story.conversation import ChannelMessage, Connection
@@ -30,6 +32,7 @@ AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered someth
 OTHER_NS = 50_000_000  # a frame that is not the one asked about is an answer only right after
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
 FIRST_BYTES = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
+_RECENT = 64  # questions among which that of a flow is looked for
 LLDP = b"\x88\xcc"  # IEEE 802.1AB
 
 
@@ -103,6 +106,15 @@ def same_frame(frame: bytes, part: bytes) -> bool:
     return frame[:size] == part[:size]
 
 
+@dataclass(slots=True)
+class _Open:
+    """A question. served: a flow belongs to it. answered: a frame was sent back."""
+
+    heard: ChannelMessage
+    served: bool = False
+    answered: bool = False
+
+
 class Answers:
     """What the controller messages, by connection; each answer and each flow is taken once."""
 
@@ -112,11 +124,41 @@ class Answers:
         self._asked: dict[Connection, list[int]] = {}  # when
         self._taken: set[int] = set()
         self._silent: dict[Connection, int] = {}  # when the last was asked that got nothing
+        self._owners: dict[int, int] = {}  # a flow-mod -> the question that it belongs to
+        self._refusals: dict[tuple[Connection, int], ChannelMessage] = {}
+        recent: dict[Connection, list[_Open]] = {}
         for heard in messages:
+            message = heard.message
             if not heard.up:
                 self._said.setdefault(heard.connection, []).append(heard)
-            elif heard.message.kind == "packet-in":
+                self._find_owner(heard, recent.get(heard.connection, []))
+            elif message.kind == "packet-in":
                 self._asked.setdefault(heard.connection, []).append(heard.t_ns)
+                waiting = recent.setdefault(heard.connection, [])
+                waiting.append(_Open(heard))
+                del waiting[:-_RECENT]
+            elif message.kind == "error" and message.xid:
+                self._refusals.setdefault((heard.connection, message.xid), heard)
+
+    def _find_owner(self, heard: ChannelMessage, waiting: Sequence[_Open]) -> None:
+        """Whose a flow-mod is; what answers a question with its frame is noted there."""
+        message = heard.message.inner or heard.message
+        near = [each for each in waiting if heard.t_ns - each.heard.t_ns <= AT_MOST_NS]
+        if message.kind == "packet-out":
+            for each in near:
+                if not each.answered and carries(message, each.heard.message):
+                    each.answered = True
+                    return
+        if not _installs(message) or not near:
+            return
+        owner = _owner(message, near, heard.t_ns)
+        if owner is not None:
+            owner.served = True
+            self._owners[id(heard.message)] = id(owner.heard)
+
+    def refusal(self, question: ChannelMessage, message: Message) -> ChannelMessage | None:
+        """The error by which the switch of a question refused a message of the controller's."""
+        return self._refusals.get((question.connection, message.xid)) if message.xid else None
 
     def find(self, question: ChannelMessage) -> tuple[ChannelMessage | None, list[Message]]:
         """The answer, and the flows that came with it."""
@@ -147,7 +189,7 @@ class Answers:
             if heard.message.kind == "packet-out" and id(heard) not in self._taken:
                 self._taken.add(id(heard))
                 return heard, flows
-            if _installs(heard.message):
+            if _installs(heard.message) and id(heard.message) not in self._owners:
                 self._take(heard.message, flows)
         return None, flows
 
@@ -157,7 +199,7 @@ class Answers:
         for heard in self._after(question, question.t_ns + AT_MOST_NS):
             message = heard.message
             if _installs(message):
-                if _because(message, asked):
+                if self._owners.get(id(message)) == id(question):
                     self._take(message, flows)
                 answers = _buffered(message, asked)
             else:
@@ -196,12 +238,51 @@ def _buffered(message: Message, asked: Message) -> bool:
     return message.buffer_id == asked.buffer_id != NO_BUFFER
 
 
-def _because(message: Message, asked: Message) -> bool:
+def _owner(message: Message, near: Sequence[_Open], t_ns: int) -> _Open | None:
+    """The question that a flow was installed because of, out of those before it, if any."""
+    for each in near:
+        asked = each.heard.message
+        if _buffered(message, asked) or (message.xid == asked.xid != 0):
+            return each
     match = message.match or Match()
-    ends = {asked.data[:6], asked.data[6:12]}
-    if _buffered(message, asked) or (message.xid == asked.xid != 0):
-        return True
-    named = [match.fields[name] for name in ("eth_src", "eth_dst") if name in match.fields]
-    return any(mac in ends for mac in named) or (
-        not named and match.in_port is not None and match.in_port == asked.in_port
-    )
+    named = match.fields.keys() & _ADDRESSES.keys()
+    macs = {match.fields.get("eth_src"), match.fields.get("eth_dst")}
+
+    def takes(asked: Message, asked_ns: int) -> bool:
+        if not named and t_ns - asked_ns > OTHER_NS:
+            return False
+        return match.takes(asked.in_port, asked.data) is True
+
+    def takes_answer(asked: Message, _: int) -> bool:
+        return bool(named) and _takes_the_answer(match, asked)
+
+    def names(asked: Message, _: int) -> bool:
+        return asked.data[:6] in macs or asked.data[6:12] in macs
+
+    for fits in (takes, takes_answer, names):
+        fitting = [each for each in near if fits(each.heard.message, each.heard.t_ns)]
+        if fitting:
+            empty = (each for each in fitting if not each.served and not each.answered)
+            return next(empty, fitting[-1])
+    return None
+
+
+# Fields that name somebody, and those that name the same one where he answers.
+_ADDRESSES = {
+    "eth_src": "eth_dst", "eth_dst": "eth_src", "ipv4_src": "ipv4_dst", "ipv4_dst": "ipv4_src",
+    "ipv6_src": "ipv6_dst", "ipv6_dst": "ipv6_src", "arp_spa": "arp_tpa", "arp_tpa": "arp_spa",
+    "tcp_src": "tcp_dst", "tcp_dst": "tcp_src", "udp_src": "udp_dst", "udp_dst": "udp_src",
+}  # fmt: skip
+
+
+def _takes_the_answer(match: Match, asked: Message) -> bool:
+    """A flow takes what comes back when the frame of a question is answered."""
+    fields = frame_fields(asked.in_port, asked.data)
+    for name, wanted in match.fields.items():
+        if name == "in_port":
+            continue  # by which port it comes is not known
+        real = fields.get(_ADDRESSES.get(name, name))
+        mask = match.masks.get(name, b"\xff" * len(wanted))
+        if real is None or any((a ^ b) & m for a, b, m in zip(real, wanted, mask, strict=False)):
+            return False
+    return True

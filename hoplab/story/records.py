@@ -128,7 +128,8 @@ class Ignored:
 class Fanout:
     """What a switch did with the frame: out of `out` of the `of` ports other than its own way in.
 
-    due: the frame was a broadcast or multicast, which every switch must flood.
+    due: the frame was a broadcast or multicast, which every switch must flood. named: a flow or the
+    controller named the ports one by one, as for a mirror: that is no flood.
     """
 
     node: str
@@ -136,11 +137,12 @@ class Fanout:
     of: int
     due: bool
     leg: int
+    named: bool = False
 
     @property
     def flooded(self) -> bool:
-        """It went out of more than one port."""
-        return self.out > 1
+        """It went out of more than one port, and nobody had named these."""
+        return self.out > 1 and not self.named
 
 
 @dataclass(slots=True, frozen=True)
@@ -214,7 +216,9 @@ class Decision:
     installed: what the controller put in because of this frame, in words. missed: what became of
     the flow that would have taken it, "" if there was none. passage: what the switch's own tables
     did with it, None if they are not known. plain: a flow sent it out of one port, and there is
-    nothing more to say.
+    nothing more to say. refused: what the switch refused of what the controller said, and why.
+    failed: the controller's app raised an exception at it. named: several ports were named one by
+    one.
     """
 
     node: str
@@ -231,6 +235,9 @@ class Decision:
     ports: tuple[str, ...] = ()
     passage: Passage | None = None
     plain: bool = False
+    refused: tuple[str, ...] = ()
+    failed: bool = False
+    named: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -14,10 +14,14 @@ something, too. What must not: how a passage is found (`hoplab.replay`).
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from hoplab.capture import notes
+from hoplab.capture.pcapng_format import Note
 from hoplab.follow.passages import (
     ACTION_SET,
     BEFORE,
@@ -36,9 +40,10 @@ from hoplab.follow.passages import (
     Passage,
 )
 from hoplab.follow.wiring import Wiring
-from hoplab.sentences import Sentence, listed, number_of, say, term
+from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
 from hoplab.story.openflow_words import ports_words
+from hoplab.story.packet_ins import AT_MOST_NS, same_frame
 from hoplab.story.records import Decision
 
 _CACHED = term(
@@ -50,11 +55,41 @@ _CHANGES = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Raised:
+    """An exception of the controller's app that nobody caught. switch, frame: of the packet-in that
+    it was at, "" and nothing where it was none or that is not known."""
+
+    at_ns: int
+    sentence: str
+    switch: str = ""
+    frame: bytes = b""
+
+
+def exceptions(kept: Iterable[Note]) -> list[Raised]:
+    """Those that a capture keeps beside its frames; what makes no sense is left out."""
+    raised = []
+    for note in kept:
+        if note.topic != notes.RAISED:
+            continue
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            data = json.loads(note.data, object_hook=from_plain)
+            raised.append(
+                Raised(
+                    int(data["at_ns"]), data["sentence"], data.get("switch") or "",
+                    bytes.fromhex(data.get("frame") or ""),
+                )
+            )  # fmt: skip
+    return raised
+
+
 class TableDecisions:
     """A source of decisions (`decisions.DecisionSource`): what the tables of switches say."""
 
-    def __init__(self, wiring: Wiring, passages: Iterable[Passage]) -> None:
-        self._wiring = wiring
+    def __init__(
+        self, wiring: Wiring, passages: Iterable[Passage], raised: Sequence[Raised] = ()
+    ) -> None:
+        self._wiring, self._raised = wiring, raised
         self._by_number = {
             passage.number: passage for passage in passages if not passage.packet_out
         }
@@ -68,6 +103,8 @@ class TableDecisions:
             self._installs.setdefault(arrival.node, []).append(
                 (by_channel.packet_in, arrival.trip.number)
             )
+        if by_channel is not None and by_channel.by == "controller":
+            by_channel = self._with_exception(arrival, by_channel)
         if passage is None:
             return by_channel
         if arrival.question is not None:
@@ -80,6 +117,21 @@ class TableDecisions:
         if not passage.sent or passage.reason == METER:
             return self._dropped(arrival, passage, by_channel)
         return self._sent(arrival, passage)
+
+    def _with_exception(self, arrival: Arrival, decision: Decision) -> Decision:
+        """Why the controller did not answer, where its app raised an exception at this frame."""
+        if decision.wait_ms is not None or arrival.question is None:
+            return decision
+        for raised in self._raised:
+            if (
+                raised.frame
+                and raised.switch in ("", arrival.node)
+                and abs(raised.at_ns - arrival.question.t_ns) < AT_MOST_NS
+                and same_frame(arrival.data, raised.frame)
+            ):
+                text = say("{sentence}; {more}", sentence=decision.sentence, more=raised.sentence)
+                return replace(decision, sentence=text, failed=True)
+        return decision
 
     # ------------------------------------------------------------------ sent on
 
@@ -117,7 +169,7 @@ class TableDecisions:
             sentence = say("{sentence}; {more}", sentence=sentence, more=clause)
         return Decision(
             switch, arrival.leg, "flow", sentence, answer, flow=flows, ports=numbers,
-            passage=passage, plain=plain,
+            passage=passage, plain=plain, named=not floods and len(set(numbers)) > 1,
         )  # fmt: skip
 
     def _changes(self, passage: Passage) -> list[str]:

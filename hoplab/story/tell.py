@@ -37,9 +37,9 @@ from hoplab.story.claims import find_claims, tell_claims
 from hoplab.story.controller_changes import add_changes, changes
 from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.coverage import Coverage, Evidence
-from hoplab.story.decisions import Decisions, find_decisions
+from hoplab.story.decisions import Decisions, find_decisions, with_named_ports
 from hoplab.story.diagnosis import find_reasons, tell_reasons
-from hoplab.story.drops import dropped_by_tables
+from hoplab.story.drops import not_sent_on
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
@@ -70,7 +70,7 @@ from hoplab.story.remarks import add_remarks
 from hoplab.story.repeats import find_repeats
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
-from hoplab.story.table_decisions import TableDecisions
+from hoplab.story.table_decisions import Raised, TableDecisions
 from hoplab.story.tcp import connections
 from hoplab.story.tcp_connection import Connection
 from hoplab.story.transfers import transfers
@@ -95,6 +95,7 @@ def tell(
     coverage: Coverage | None = None,
     hosts: HostFacts | None = None,
     passages: Iterable[Passage] = (),
+    raised: Sequence[Raised] = (),
     channel_messages: Sequence[ChannelMessage] | None = None,
     faults: Faults = STRICT,
 ) -> Story:
@@ -110,6 +111,7 @@ def tell(
     coverage: what the capture could see; without it, everything.
     hosts: what hosts and switches were set to, None if nobody read it.
     passages: what switches did with frames, by their own tables, as far as that is known.
+    raised: exceptions of the controller's that nobody caught.
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
@@ -151,11 +153,12 @@ def tell(
         with faults.part(term("what switches asked their controller")):
             if channel_messages is None:
                 messages = conversation(channel)
-            source = TableDecisions(wiring, passages)
+            source = TableDecisions(wiring, passages, raised)
             decisions = find_decisions(wiring, of_ways, trips, messages, source)
     trips = [
         replace(
             trip,
+            way=with_named_ports(trip.way, decisions.about(trip.number)),
             relation=relations.get(trip.number, UNRELATED),
             decisions=decisions.about(trip.number),
         )
@@ -188,7 +191,7 @@ def tell(
         outcome = find_outcome(facts, request, client, ended, missed_frames if lossy else None)
     if not outcome.ok:
         with faults.part(term("what switches dropped")):
-            outcome.why += dropped_by_tables(trips)
+            outcome.why += not_sent_on(trips)
     with faults.part(term("whose address is whose")):
         first = tell_claims(find_claims(trips, wiring), steps, outcome, trips)
         outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence
