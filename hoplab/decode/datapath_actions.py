@@ -60,7 +60,8 @@ def carry_out(actions: str, frame: bytes) -> Result:
         if name.isdigit() or name == "LOCAL":
             sent.append((name, frame))
         elif name == "userspace":
-            asked = asked or "controller(" in inside
+            # Of a TTL at its end (reason 2) a controller hears only if it has asked for that.
+            asked = asked or ("controller(" in inside and "reason=2" not in inside)
         elif name == "recirc":
             again.append(inside)
         elif name == "clone":

@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-ACTION_SET = -1  # in place of a table: what was gathered on the way is carried out at its end
+# In place of a table: what was gathered on the way and is carried out at its end, or what is done
+# after an interruption.
+ACTION_SET = -1
 
 _HIT = re.compile(
     r"^( *)(?:(\d+)|(--))\. (?:(No match\.)|(Executing action set:)"
@@ -22,6 +24,8 @@ _HIT = re.compile(
 )
 _BUCKET = re.compile(r"^( *)bucket (\d+)$")
 _GROUP = re.compile(r"\bgroup:(\d+)")
+# How a look-up goes on that was interrupted: no action of a flow's.
+_THAWING = ("Resuming from", "Restoring actions", "unroll_xlate(", "restored state")
 _ROUND = re.compile(r"^recirc\((0x[0-9a-f]+)\)")
 
 
@@ -109,7 +113,9 @@ class _Reader:
         elif words.startswith("Megaflow: "):
             self.megaflow = words[10:]
         elif words.startswith("Datapath actions: "):
-            hits = tuple(hit.close() for hit in self.hits)
+            hits = tuple(
+                hit.close() for hit in self.hits if hit.actions or hit.table != ACTION_SET
+            )
             self.rounds.append(
                 Round(self.flow, hits, self.final, self.megaflow, words[18:], self.recirc)
             )
@@ -135,7 +141,10 @@ class _Reader:
             self.groups.append((column, self.last_group(), int(bucket[2])))
         elif words.startswith(("-> ", ">> ", ">>>> ")):
             self.remark(words.partition(" ")[2])
-        elif self.open:
+        elif words == "thaw":
+            self.hits.append(_Open(ACTION_SET, None, "", 0))
+            self.open = [self.hits[-1]]
+        elif self.open and not words.startswith(_THAWING):
             self.leave_groups(column)
             self.act(column, words)
 

@@ -36,6 +36,7 @@ from hoplab.sentences import say
 _PROTOCOLS = ("OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15")
 _START_S, _ANSWER_S = 20.0, 20.0
 _HELLO, _ERROR, _ECHO, _ECHO_REPLY = 0, 1, 2, 3
+_LOOKS = 50
 _BARRIER = 0xB0B0B0B0  # the number of our barriers
 _SHORTEST_TMP = "/tmp"
 _LONGEST_PATH = 60  # of a folder with sockets, whose paths hold 107 bytes (unix(7))
@@ -139,8 +140,9 @@ class Shadow:
 
     # ------------------------------------------------------------------ its switches
 
-    def open(self, switches: Mapping[str, Sequence[int]]) -> None:
-        """Make switches with ports of these numbers. Raises Unavailable."""
+    def open(self, switches: Mapping[str, Sequence[int]], *, stopped: bool = True) -> None:
+        """Make switches with ports of these numbers. stopped: its clock stands from here on. Raises
+        Unavailable."""
         self._started.wait()
         if self._fault:
             raise Unavailable(self._fault)
@@ -163,7 +165,8 @@ class Shadow:
             with ovsdb.Database(self.folder / "db.sock") as database:
                 database.apply(ovsdb.add_bridges(bridges))
             self._control = Control(self.folder / "ovs-vswitchd.ctl")
-            self.ask("time/stop")
+            if stopped:
+                self.ask("time/stop")
         except (LabError, OSError, Refused) as error:
             raise Unavailable(str(error)) from error
 
@@ -226,10 +229,11 @@ class Shadow:
         with contextlib.suppress(Refused):
             self.ask("dpctl/del-flows", "dummy@ovs-dummy")
             self.ask("netdev-dummy/receive", port, frame.hex())
-            flows = self.ask("dpctl/dump-flows", "dummy@ovs-dummy")
-            _, mark, rest = flows.partition("dp_hash(")
-            if mark:
-                return rest.partition(")")[0].partition("/")[0]
+            for _ in range(_LOOKS):  # the frame is taken from its queue between two questions
+                flows = self.ask("dpctl/dump-flows", "dummy@ovs-dummy")
+                _, mark, rest = flows.partition("dp_hash(")
+                if mark:
+                    return rest.partition(")")[0].partition("/")[0]
         return ""
 
 

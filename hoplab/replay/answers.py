@@ -174,6 +174,10 @@ class Answerer:
         value = stage.shadow.hash_of(stage.switch, in_port, frame)
         flow = now.flow if now.final == "unchanged" else now.final
         flow = _PORT_IN_MATCH.sub(f"in_port={in_port}", flow)
+        for protocol in ("udp", "sctp"):  # by these names of their ports they are not taken in
+            if flow.startswith(protocol):
+                flow = flow.replace("tp_src=", f"{protocol}_src=")
+                flow = flow.replace("tp_dst=", f"{protocol}_dst=")
         try:
             text = stage.shadow.trace_flow(
                 stage.switch, f"recirc_id={again},dp_hash={value or '0x0'},{flow}"
