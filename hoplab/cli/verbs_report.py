@@ -29,6 +29,9 @@ def report(arguments: argparse.Namespace) -> int:
     tr = language(getattr(arguments, "lang", None) or code_from(os.environ))
     with Explainer() as explain:
         text = _made([runs.reopen(folder, explain=explain) for folder in folders], form, tr)
+        untold = explain.note()
+    if untold is not None:
+        sys.stderr.write(f"hoplab: {output.tr(untold)}\n")
     if arguments.output == "-":
         sys.stdout.buffer.write(text.encode())
         return Exit.OK

@@ -463,6 +463,9 @@ class _Lab:
 
     def _footer(self) -> None:
         """Where the run is kept, and what may be done next."""
+        untold = self._explain.note() if self._explain is not None else None
+        if untold is not None:
+            print(f"  {output.tr(untold)}")
         if not self.run.quiet:
             note = term("note: the network was not quiet at the end; frames may be missing there")
             print(f"  {output.tr(note)}")

@@ -17,6 +17,7 @@ from hoplab.follow.passages import Passage
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow, Unavailable
 from hoplab.replay.player import Player
+from hoplab.sentences import Sentence, say, term
 from hoplab.story.conversation import ChannelMessage
 
 
@@ -43,6 +44,16 @@ class Explainer:
             self._shadow.close()
             self._shadow = None
 
+    def note(self) -> Sentence | None:
+        """What to say of it where nothing could be explained; None if there is nothing to say."""
+        if not self.problem:
+            return None
+        return say(
+            "note: Open vSwitch could not be asked why switches did what they did ({reason}): what "
+            "is told of it is what the OpenFlow channel shows, or makes likely",
+            reason=self.problem,
+        )
+
     def _start(self) -> None:
         if self._shadow is None and not self.problem:
             try:
@@ -61,6 +72,7 @@ class Explainer:
         """What each switch did with each frame, in order of time; nothing where it cannot be known.
         ports: for each port of the capture that of the wiring."""
         if not any(note.topic == notes.TABLES for note in kept):
+            self.problem = term("the capture does not have the switches' tables")
             return []
         self._start()
         if self._shadow is None:
