@@ -62,8 +62,8 @@ def _end(facts: Facts, tunnel: _Tunnel, sent: Sequence[Trip]) -> Outcome:
             return Outcome(answered == len(asked), "tunnel-pings", sentence, [], peer, evidence)
         return no_answer(facts, list(asked.values())[-1], sentence, "tunnel")
     sentence = number_of(
-        "{sender} sent {n:,} packet through {tunnel} to {peer}, and {back:,} came back.",
-        "{sender} sent {n:,} packets through {tunnel} to {peer}, and {back:,} came back.",
+        "{sender} sent {n:,} packet through {tunnel} to {peer}, and {back:,} came from there.",
+        "{sender} sent {n:,} packets through {tunnel} to {peer}, and {back:,} came from there.",
         len(sent),
         back=len(back), **values,
     )  # fmt: skip
