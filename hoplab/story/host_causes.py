@@ -392,7 +392,7 @@ class Words:
         ]
         return Cause(
             f"filter-{hook}", host.name, sentence, evidence, self.on(host.name, _unfilter(rule)),
-            likely=not rose,
+            likely=not rose or not rule.exact,
         )  # fmt: skip
 
     def ignores_echo(self, host: Host) -> Cause:

@@ -6,7 +6,8 @@ which packet was dropped (`diagnosis.py`).
 
 1. A chain that is no base chain is asked where a base chain jumps to it, so a rule stands at the
    hooks of all chains from which it can be come to.
-2. What a rule looks at and is not read here may fit or not: then it is not said that it does not.
+2. What a rule looks at and is not read here may fit or not: then it is not said that it does not,
+   and what is told by its counter is only likely.
 3. iptables can speak to nftables; then nft prints the same rules in its own words. They are taken
    once, from iptables.
 """
@@ -30,6 +31,15 @@ _NFT_CHAIN = re.compile(r"chain (\S+) \{")
 _NFT_BASE = re.compile(r"type (\S+) hook (\S+) .*?(?:policy (\w+);)?$")
 _NFT_COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
 _PROTOCOLS = ("icmp", "tcp", "udp")
+_READ = {"-p", "-s", "-d", "-i", "-o", "-j", "-g", "-m", "--dport", "--sport", "--reject-with",
+         "--icmp-type"}  # fmt: skip
+_ICMP_TYPES = {"echo-reply": 0, "echo-request": 8, "0": 0, "8": 8}
+_READ_MATCHES = {"tcp", "udp", "icmp"}  # beside them all that -m names looks at something else
+_NFT_READ = re.compile(
+    r"(?:ip (?:saddr|daddr) [\d./]+|(?:ip protocol|meta l4proto) \w+|(?:tcp|udp) [ds]port [\d-]+|"
+    r"[io]if(?:name)? \S+|drop|accept|reject(?: with .*)?|jump \S+|goto \S+|icmp type echo-re\w+|"
+    r"masquerade|comment \".*\"|\s)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class Filter:
     way_in: str = ""
     way_out: str = ""
     target: str = ""  # the chain that it jumps to
+    exact: bool = True  # all that it looks at was read
+    icmp_type: int | None = None  # that it is meant for, None for any
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -168,8 +180,12 @@ def _with_options(rule: Filter, words: list[str]) -> Filter:
             inverse = "!" if at and words[at - 1] == "!" else ""
             values[word] = inverse + words[at + 1]
     protocol = values.get("-p", "")
+    options = {word for word in words if word.startswith("-")}
+    matches = {words[at + 1] for at, word in enumerate(words[:-1]) if word == "-m"}
     return replace(
         rule,
+        exact=options <= _READ and matches <= _READ_MATCHES,
+        icmp_type=_ICMP_TYPES.get(values.get("--icmp-type", "").partition("/")[0]),
         protocol=protocol if protocol in _PROTOCOLS else "",
         source=values.get("-s", ""),
         destination=values.get("-d", ""),
@@ -230,4 +246,5 @@ def _nft_rule(
         value(r"\bip saddr ([\d./]+)"), value(r"\bip daddr ([\d./]+)"),
         _ports(value(r"\bdport ([\d-]+)")), _ports(value(r"\bsport ([\d-]+)")),
         value(r'\biif(?:name)? ("?[\w.-]+"?)'), value(r'\boif(?:name)? ("?[\w.-]+"?)'), target,
+        _NFT_READ.fullmatch(plain) is not None, _ICMP_TYPES.get(value(r"\bicmp type ([\w-]+)")),
     )  # fmt: skip

@@ -700,7 +700,8 @@ class Walks:
             fits = rule.fits(
                 packet.protocol, source, str(packet.dst), port, source_port, way_in, way_out
             )
-            if not fits:
+            icmp_type = 0 if packet.back else 8
+            if not fits or (packet.protocol == "icmp" and rule.icmp_type not in (None, icmp_type)):
                 continue
             rose = self._rose(rule, counted, known=before is not None)
             if rule.verdict == "accept" and rule.rule and rose != 0:

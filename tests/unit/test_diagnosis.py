@@ -272,6 +272,24 @@ def test_a_rule_that_counts_nothing_is_only_likely() -> None:
     assert causes[0].mend == ("hoplab exec h3 -- nft delete rule ip own in handle 3",)
 
 
+def test_a_rule_for_replies_takes_no_requests() -> None:
+    hosts = Hosts(healthy(network()))
+    hosts.saved("h3", "INPUT -p icmp -m icmp --icmp-type 0 -j DROP")
+    assert causes_of(hosts, flow(reached=THERE)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "likely"),
+    [("-p icmp -j DROP", False), ("-s 10.0.1.0/24 -p icmp -m icmp --icmp-type 8 -j DROP", False),
+     ("-m state --state INVALID -j DROP", True), ("-i h3-eth0 -j DROP", False)],
+)  # fmt: skip
+def test_what_a_rule_looks_at_beside_is_told_as_likely(rule: str, likely: bool) -> None:
+    hosts = Hosts(healthy(network()))
+    hosts.saved("h3", f"INPUT {rule}")
+    (cause,) = causes_of(hosts, flow(reached=THERE))
+    assert cause.likely is likely
+
+
 def test_rules_of_a_chain_stand_where_it_is_called_from() -> None:
     text = (
         "*filter\n:INPUT ACCEPT [0:0]\n:OWN - [0:0]\n[3:9] -A INPUT -j OWN\n"
