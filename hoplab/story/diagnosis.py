@@ -329,7 +329,7 @@ def _causes_of(walks: Walks, flow: Flow) -> list[Cause]:
     there = walks.find(flow.node, flow.packet)
     causes: list[Cause] = []
     if not flow.replied:
-        causes += _beyond(there, flow.reached)
+        causes += _beyond(walks, there, flow.reached)
         if there.arrived and there.nodes[-1] in flow.reached and not flow.probe:
             causes += _service_causes(walks, flow, there.nodes[-1])
     if flow.dns:
@@ -344,15 +344,25 @@ def _causes_of(walks: Walks, flow: Flow) -> list[Cause]:
     size = packet.size if packet.protocol == "icmp" else 0
     answer = Packet(packet.protocol, str(packet.dst), source, packet.port, size, back=True)
     back = walks.find(there.nodes[-1], answer)
-    return causes + _beyond(back, flow.back)
+    return causes + _beyond(walks, back, flow.back)
 
 
-def _beyond(way: Walk, reached: set[str]) -> list[Cause]:
+def _uncounted(walks: Walks, cause: Cause, came: bool) -> bool:
+    """The kernel counts what comes and fails the test of rp_filter, and counted nothing."""
+    counts = cause.node in walks.facts.before.hosts
+    return cause.code == "rp-filter" and cause.likely and counts and came
+
+
+def _beyond(walks: Walks, walk: Walk, reached: set[str]) -> list[Cause]:
     """What stands in the way at the last host that the packet came to, and behind it."""
     furthest = max(
-        (place for place, node in enumerate(way.nodes, 1) if node in reached), default=1
+        (place for place, node in enumerate(walk.nodes, 1) if node in reached), default=1
     )
-    return [found.cause for found in way.found if found.place >= furthest]
+    return [
+        found.cause for found in walk.found
+        if found.place >= furthest
+        and not _uncounted(walks, found.cause, found.cause.node in reached)
+    ]  # fmt: skip
 
 
 def _service_causes(walks: Walks, flow: Flow, name: str) -> list[Cause]:
@@ -390,7 +400,8 @@ def _unheard(facts: Facts, walks: Walks, host: str) -> Iterator[Cause]:
         if dst is not None and port is not None:
             name = str(facts.wiring.interfaces[port].extra.get("ifname") or card)
             packet = Packet(asked.protocol, answer.src, dst, asked.port, back=True)
-            yield from walks.home(host, name, packet)
+            at_home = walks.home(host, name, packet)
+            yield from (cause for cause in at_home if not _uncounted(walks, cause, True))
 
 
 def _of_resolver(walks: Walks, flow: Flow, causes: list[Cause]) -> list[Cause]:

@@ -352,7 +352,9 @@ class Words:
                 "The kernel of {node} counted {n:,} packets thrown away for that.",
                 rose, node=host.name,
             )
-        ] if rose else []  # fmt: skip
+        ] if rose else [
+            say("It does not answer ARP requests from there, either: no packet is counted then.")
+        ]  # fmt: skip
         return Cause(
             "rp-filter", host.name,
             say(

@@ -675,7 +675,7 @@ class Walks:
         """What rp_filter throws away (ip-sysctl; RFC 3704)."""
         mode = max(host.rp_filter.get("all", 0), host.rp_filter.get(card, 0))
         rose = self.facts.rose(host.name, "IPReversePathFilter")
-        if not mode or not source or (not rose and host.name in self.facts.before.hosts):
+        if not mode or not source:
             return
         route = self.lookup(host, Packet("", "", IPv4Address(source)))
         if route is None or (mode == 1 and route.card != card):

@@ -272,6 +272,17 @@ def test_a_rule_that_counts_nothing_is_only_likely() -> None:
     assert causes[0].mend == ("hoplab exec h3 -- nft delete rule ip own in handle 3",)
 
 
+def test_rp_filter_is_told_where_it_counted_or_nothing_came() -> None:
+    hosts = Hosts(healthy(network()))
+    hosts["r1"]["settings"]["rp_filter"].update(all=1)
+    hosts.route("r1", "10.0.1.10/32", card="r1-eth1")
+    # Its ARP requests are not answered, so no packet came that could be counted.
+    first = causes_of(hosts, flow())[0]
+    assert (first.code, first.likely) == ("rp-filter", True)
+    codes = [cause.code for cause in causes_of(hosts, flow(reached=frozenset(("h1", "r1"))))]
+    assert "rp-filter" not in codes, "it came, and the kernel counted nothing"
+
+
 def test_a_rule_for_replies_takes_no_requests() -> None:
     hosts = Hosts(healthy(network()))
     hosts.saved("h3", "INPUT -p icmp -m icmp --icmp-type 0 -j DROP")
