@@ -36,9 +36,10 @@ _READ = {"-p", "-s", "-d", "-i", "-o", "-j", "-g", "-m", "--dport", "--sport", "
 _ICMP_TYPES = {"echo-reply": 0, "echo-request": 8, "0": 0, "8": 8}
 _READ_MATCHES = {"tcp", "udp", "icmp"}  # beside them all that -m names looks at something else
 _NFT_READ = re.compile(
-    r"(?:ip (?:saddr|daddr) [\d./]+|(?:ip protocol|meta l4proto) \w+|(?:tcp|udp) [ds]port [\d-]+|"
-    r"[io]if(?:name)? \S+|drop|accept|reject(?: with .*)?|jump \S+|goto \S+|icmp type echo-re\w+|"
-    r"masquerade|comment \".*\"|\s)*"
+    r"(?:ip\s(?:saddr|daddr)\s[\d./]+|(?:ip\sprotocol|meta\sl4proto)\s\w+|"
+    r"(?:tcp|udp)\s[ds]port\s[\d-]+|"
+    r"[io]if(?:name)?\s\S+|drop|accept|reject(?:\swith\s.*)?|(?:jump|goto)\s\S+|"
+    r"icmp\stype\secho-re\w+|masquerade|comment\s\".*\"|\s)*"
 )
 
 
@@ -246,5 +247,5 @@ def _nft_rule(
         value(r"\bip saddr ([\d./]+)"), value(r"\bip daddr ([\d./]+)"),
         _ports(value(r"\bdport ([\d-]+)")), _ports(value(r"\bsport ([\d-]+)")),
         value(r'\biif(?:name)? ("?[\w.-]+"?)'), value(r'\boif(?:name)? ("?[\w.-]+"?)'), target,
-        _NFT_READ.fullmatch(plain) is not None, _ICMP_TYPES.get(value(r"\bicmp type ([\w-]+)")),
+        _NFT_READ.fullmatch(plain) is not None, _ICMP_TYPES.get(value(r"\bicmp\stype\s([\w-]+)")),
     )  # fmt: skip
