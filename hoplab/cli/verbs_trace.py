@@ -307,8 +307,9 @@ class _Lab:
         """The shadow of the lab's switches comes up while the capture runs."""
         from hoplab.replay.explain import Explainer
 
-        if self.handle.state().get("controller"):
-            self._explain = Explainer(at_once=True)
+        state = self.handle.state()
+        if state.get("controller"):
+            self._explain = Explainer(state)
 
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         """Keep the run if that was asked for, tell it, and say how it ended: an exit code."""

@@ -58,7 +58,9 @@ class Shadow:
     """The daemons, which begin to start at once, in the background: `open` waits for them. Ends
     with `close`, or with our process. Raises Unavailable."""
 
-    def __init__(self) -> None:
+    def __init__(self, switches: Mapping[str, Sequence[int]] | None = None) -> None:
+        """switches: those that will be asked for, with the numbers of their ports: they are made
+        as soon as there is something that can have them."""
         absent = missing()
         if absent:
             raise Unavailable(say("{program} is not installed", program=absent))
@@ -76,6 +78,7 @@ class Shadow:
         self._database: ovsdb.Database | None = None
         self._control: Control | None = None
         self._fault = ""
+        self._early = switches or {}
         self._started, self._closing = threading.Event(), threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
@@ -104,6 +107,7 @@ class Shadow:
         """Starts the daemons, and stays: they end with the thread that began them."""
         try:
             self._run_daemons()
+            self._make(self._early)
         except (OSError, LabError, subprocess.SubprocessError) as error:
             self._fault = str(error) or type(error).__name__
         finally:
@@ -146,10 +150,20 @@ class Shadow:
         self._started.wait()
         if self._fault:
             raise Unavailable(self._fault)
-        bridges = []
+        try:
+            self._make(switches)
+            self._control = Control(self.folder / "ovs-vswitchd.ctl")
+            if stopped:
+                self.ask("time/stop")
+        except (LabError, OSError, Refused) as error:
+            raise Unavailable(str(error)) from error
+
+    def _make(self, switches: Mapping[str, Sequence[int]]) -> None:
+        """Make these switches and ports, as far as they are not there. Raises LabError."""
+        bridges, there = [], set(self._names.values())
         for switch, numbers in switches.items():
-            name = f"sh{len(self._names)}"  # no hexadecimal number looks like it
-            self._names[switch] = name
+            # No hexadecimal number looks like it.
+            name = self._names.setdefault(switch, f"sh{len(self._names)}")
             columns = {
                 "datapath_type": "dummy",
                 "fail_mode": "secure",
@@ -158,17 +172,14 @@ class Shadow:
             ports = []
             for number in numbers:
                 port = f"{name}x{number}"
-                self._ports.add(port)
-                ports.append(ovsdb.Port(port, number, kind="dummy"))
-            bridges.append(ovsdb.Bridge(name, columns, ports))
-        try:
+                if port not in self._ports:
+                    self._ports.add(port)
+                    ports.append(ovsdb.Port(port, number, kind="dummy"))
+            if ports or name not in there:
+                bridges.append(ovsdb.Bridge(name, columns, ports))
+        if bridges:
             with ovsdb.Database(self.folder / "db.sock") as database:
-                database.apply(ovsdb.add_bridges(bridges))
-            self._control = Control(self.folder / "ovs-vswitchd.ctl")
-            if stopped:
-                self.ask("time/stop")
-        except (LabError, OSError, Refused) as error:
-            raise Unavailable(str(error)) from error
+                database.apply(ovsdb.add_bridges(bridges, there))
 
     def send(self, switch: str, message: bytes) -> None:
         """Give a switch a message of OpenFlow, of any version; what it refuses is left."""

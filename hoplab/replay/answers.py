@@ -156,14 +156,14 @@ class Answerer:
         copies = tuple(
             Sent(_LOCAL if port == "LOCAL" else int(port), None if data == frame else data)
             for port, data in sent
-            if port != "LOCAL"
+            if port != "LOCAL" and self._stage.can_send(int(port))
         )
         flows = tuple(self._flow(hit, in_port, frame) for hit in hits if hit.table != _SPARE_TABLE)
         numbers = dict.fromkeys(
             int(found) for hit in hits for act in hit.actions for found in _METER.findall(act.text)
         )
         meters = tuple(self._stage.meter(number) for number in numbers)
-        reason = "" if copies or asked else _reason(hits, groups)
+        reason = "" if copies or asked else PORT_DOWN if sent else _reason(hits, groups)
         return _Answer(flows, copies, asked, groups, meters, reason, unsure)
 
     def _by_hash(self, now: Round, again: str, in_port: int, frame: bytes) -> tuple[Round, ...]:

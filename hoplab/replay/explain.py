@@ -8,7 +8,8 @@ What lives here: when the shadow starts and ends, and what is said where there i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hoplab.capture import notes
 from hoplab.capture.observation import Observation
@@ -21,16 +22,27 @@ from hoplab.sentences import Sentence, say, term
 from hoplab.story.conversation import ChannelMessage
 
 
+def _ports_of(state: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The ports of each switch, as lab.json has them."""
+    ports: dict[str, list[int]] = {}
+    names = {node["name"] for node in state["nodes"] if node.get("dpid")}
+    for interface in state["interfaces"]:
+        if interface["node"] in names and isinstance(interface.get("port"), int):
+            ports.setdefault(interface["node"], []).append(interface["port"])
+    return ports
+
+
 class Explainer:
     """Asks a shadow of the switches. It starts in the background, so it is there by the time that
     a capture has ended; whoever makes one closes it. problem: why nothing was explained, or ""."""
 
-    def __init__(self, *, at_once: bool = False) -> None:
-        """at_once: the shadow starts now, and not only when there is something to ask it."""
+    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
+        """state: of the lab (lab.json) whose switches will be asked about: the shadow starts now,
+        and not only when there is something to ask it."""
         self.problem = ""
         self._shadow: Shadow | None = None
-        if at_once:
-            self._start()
+        if state is not None:
+            self._start(_ports_of(state))
 
     def __enter__(self) -> Explainer:
         return self
@@ -54,10 +66,10 @@ class Explainer:
             reason=self.problem,
         )
 
-    def _start(self) -> None:
+    def _start(self, switches: Mapping[str, Sequence[int]] | None = None) -> None:
         if self._shadow is None and not self.problem:
             try:
-                self._shadow = Shadow()
+                self._shadow = Shadow(switches)
             except Unavailable as error:
                 self.problem = str(error)
 

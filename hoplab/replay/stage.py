@@ -81,6 +81,11 @@ class Stage:
             except Refused:
                 continue
 
+    def can_send(self, number: int) -> bool:
+        """Whether a port is there and has a link: a trace does not ask."""
+        port = self.ports.get(number)
+        return not self.ports or (port is not None and port.up and port.there)
+
     # ------------------------------------------------------------------ forth and back
 
     def go_to(self, place: int) -> None:
