@@ -3,10 +3,12 @@
 
 What lives here: the join of frames, questions and answers. What must not: words.
 
-1. Where no features reply says whose a connection is (the capture began later), the first packet-in
-   whose frame came to exactly one switch tells.
+1. Where no features reply says whose a connection is (the capture began later), its packet-ins do:
+   it is the one switch to which the frames of all of them had come by then. Each such connection
+   has a switch of its own.
 2. A packet-in belongs to the newest frame that came to that switch by that port before it, has
-   the same bytes (as many as were sent along) and has not been asked about yet.
+   the same bytes (as many as were sent along) and has not been asked about yet. Only where there is
+   none may the frame bear a time that is a little later.
 3. Its answer is the first packet-out or flow-mod on the same connection with its buffer id, or the
    first packet-out that carries the same frame; else the first packet-out within 50 ms and before
    the next question, unless an older question still waits: a router asks for a MAC address first.
@@ -20,6 +22,7 @@ What lives here: the join of frames, questions and answers. What must not: words
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +34,7 @@ from hoplab.story.conversation import ChannelMessage, Connection
 AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
 OTHER_NS = 50_000_000  # a frame that is not the one asked about is an answer only right after
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
+ENOUGH = 50  # questions of a connection that are looked at to find out whose it is
 FIRST_BYTES = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
 _RECENT = 64  # questions among which that of a flow is looked for
 LLDP = b"\x88\xcc"  # IEEE 802.1AB
@@ -45,20 +49,48 @@ def join_questions(
     by_bytes: dict[bytes, list[Arrival]] = {}
     for arrival in arrivals:
         by_bytes.setdefault(arrival.data[:FIRST_BYTES], []).append(arrival)
+    _find_switches(by_bytes, messages, switches)
     for question in messages:
         asked = question.message
         if asked.kind != "packet-in" or not asked.data:
             continue
         node = switches.get(question.connection)
-        fitting = _fitting(by_bytes.get(asked.data[:FIRST_BYTES], []), question, node, questions)
-        if node is None and len({arrival.node for arrival in fitting}) == 1:
-            switches[question.connection] = fitting[0].node
-        if fitting:
-            questions[fitting[0]] = question
+        same = by_bytes.get(asked.data[:FIRST_BYTES], [])
+        fitting = next(_fitting(same, question, node, questions), None)
+        if fitting is not None:
+            questions[fitting] = question
     return [
         replace(arrival, question=questions[arrival]) if arrival in questions else arrival
         for arrival in arrivals
     ]
+
+
+def _find_switches(
+    by_bytes: Mapping[bytes, Sequence[Arrival]],
+    messages: Sequence[ChannelMessage],
+    switches: dict[Connection, str],
+) -> None:
+    """Fills in the switches of connections that did not say whose they are."""
+    possible: dict[Connection, set[str]] = {}
+    looked_at: Counter[Connection] = Counter()
+    for question in messages:
+        asked, connection = question.message, question.connection
+        if asked.kind != "packet-in" or not asked.data or connection in switches:
+            continue
+        if len(possible.get(connection, ())) == 1 or looked_at[connection] >= ENOUGH:
+            continue  # in a storm there may be very many more
+        looked_at[connection] += 1
+        same = by_bytes.get(asked.data[:FIRST_BYTES], [])
+        nodes = {arrival.node for arrival in _fitting(same, question, None, {})}
+        if nodes:
+            possible[connection] = possible.get(connection, nodes) & nodes or nodes
+    while sure := [connection for connection, nodes in possible.items() if len(nodes) == 1]:
+        for connection in sure:
+            (node,) = possible.pop(connection)
+            switches[connection] = node
+            for another, nodes in possible.items():  # of the same controller: of another switch
+                if another[-1] == connection[-1] and len(nodes) > 1:
+                    nodes.discard(node)
 
 
 def _fitting(
@@ -66,26 +98,30 @@ def _fitting(
     question: ChannelMessage,
     node: str | None,
     questions: Mapping[Arrival, ChannelMessage],
-) -> list[Arrival]:
-    """The arrivals that a question may be about, the newest first; of a switch that is known no
-    more than that one, since in a storm there may be very many. same: those whose bytes begin
-    alike, in order of time. questions: those that have been asked about already."""
+) -> Iterator[Arrival]:
+    """The arrivals that a question may be about, the newest first; where none came before it,
+    those that bear a time a little later. same: those whose bytes begin alike, in order of time.
+    node: the switch, if it is known. questions: those that have been asked about already."""
     asked = question.message
-    fitting: list[Arrival] = []
-    place = bisect_right(same, question.t_ns + SLACK_NS, key=time_of)
-    while place and question.t_ns - same[place - 1].t_ns <= AT_MOST_NS:
-        place -= 1
-        arrival = same[place]
-        if (
+
+    def fits(arrival: Arrival) -> bool:
+        return (
             arrival not in questions
             and (node is None or arrival.node == node)
             and (arrival.in_port is None or arrival.in_port == asked.in_port)
             and same_frame(arrival.data, asked.data)
-        ):
-            fitting.append(arrival)
-            if node is not None:
-                break
-    return fitting
+        )
+
+    before = place = bisect_right(same, question.t_ns, key=time_of)
+    nothing = True
+    while place and question.t_ns - same[place - 1].t_ns <= AT_MOST_NS:
+        place -= 1
+        if fits(same[place]):
+            nothing = False
+            yield same[place]
+    if nothing:
+        until = bisect_right(same, question.t_ns + SLACK_NS, key=time_of)
+        yield from filter(fits, same[before:until])
 
 
 def questions_by_frame(
