@@ -17,6 +17,7 @@ check() { # check NAME PATH...: each with a cache of its own
 }
 
 check hoplab hoplab
+check truth truth/*.py
 for folder in controllers apps bench scripts; do
     if compgen -G "$folder/*.py" >/dev/null; then
         check "$folder" "$folder"
