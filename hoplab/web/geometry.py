@@ -24,14 +24,18 @@ from hoplab.report.layout import short
 
 LEVELS = 3
 CHAR, LINE = 7.2, 16.0
-GAPS_X = (66.0, 84.0, 92.0)  # between columns, by level of detail
-GAP_Y, MARGIN = 18.0, 16.0
+GAPS_X = (66.0, 84.0, 92.0)  # between columns, at least, by level of detail
+# A card on a cable is as wide as the least gap. Where there are few columns, cables are longer, so
+# that a frame is seen to move: up to these widths of a map, and no longer than that.
+ROOMY_X, LONGEST_GAP = (940.0, 1160.0, 1160.0), 124.0
+GAPS_Y, MARGIN = (13.0, 18.0, 18.0), 16.0
 RACK = 9  # more leaves than that of one node stand in a grid
 RACK_ASPECT = 0.62  # width to height of a grid: two of them beside a switch are as wide as a screen
 RACK_GAP = 9.0
 WIDEST, FOLDED_FROM = 3.2, 6  # width to height, and columns, beyond which a chain is folded
 SCREEN = 1.7  # width to height of the place where the map is shown
-CONTROLLER_ROOM = 84.0
+CONTROLLER_HEIGHT, CONTROLLER_GAP = 42.0, 56.0  # of its box; below it, for questions on their way
+CONTROLLER_REACH = 90.0  # half of the width that it may take
 
 
 @dataclass
@@ -91,7 +95,7 @@ def draw_map(wiring: Wiring, host: str, level: int, controller: bool = False) ->
         start = host if host in waiting else min(waiting, key=natural)
         columns, children = _columns(wiring, drawn, start, near)
         waiting -= {name for column in columns for block in column for name in block.nodes}
-        top = _place(drawn, columns, children, top, GAPS_X[level]) + GAP_Y * 2
+        top = _place(drawn, columns, children, top, level) + GAPS_Y[level] * 2
     _cables(wiring, drawn)
     _frame(drawn, controller)
     return drawn
@@ -208,15 +212,19 @@ def _place(
     columns: list[list[_Block]],
     children: dict[str, list[str]],
     top: float,
-    gap_x: float,
+    level: int,
 ) -> float:
     """Gives every box its place; returns the lower edge."""
+    upper, gap_y = top, GAPS_Y[level]
     widths = [max(block.width for block in column) for column in columns]
-    heights = [sum(block.height + GAP_Y for block in column) - GAP_Y for column in columns]
+    heights = [sum(block.height + gap_y for block in column) - gap_y for column in columns]
+    gap_x = _gap(widths, level)
     total = sum(widths) + gap_x * (len(columns) - 1)
     rows = 1
-    if len(columns) > FOLDED_FROM and total > WIDEST * max(heights):
-        rows = max(1, round(math.sqrt(total / (max(heights) + GAP_Y * 2) / SCREEN)))
+    chain = all(sum(bool(children.get(block.nodes[0])) for block in column) < 2
+                for column in columns)  # fmt: skip
+    if chain and len(columns) > FOLDED_FROM and total > WIDEST * max(heights):
+        rows = max(1, round(math.sqrt(total / (max(heights) + gap_y * 2) / SCREEN)))
     in_row = math.ceil(len(columns) / rows)
     for first in range(0, len(columns), in_row):
         part = list(range(first, min(first + in_row, len(columns))))
@@ -225,18 +233,25 @@ def _place(
         turned = (first // in_row) % 2 == 1  # every other row runs from right to left
         x = MARGIN
         for place in reversed(part) if turned else part:
-            _fill(drawn, columns[place], x, widths[place], middle - heights[place] / 2)
+            _fill(drawn, columns[place], x, widths[place], middle - heights[place] / 2, gap_y)
             x += widths[place] + gap_x
-        top += height + GAP_Y * 2
+        top += height + gap_y * 2
     if rows == 1:
-        _straighten(drawn, columns, children)
+        _straighten(drawn, columns, children, gap_y)
+        _beside_root(drawn, columns, children, upper)
     return max(
         drawn.boxes[name].y + drawn.boxes[name].height / 2
         for column in columns for block in column for name in block.nodes
     )  # fmt: skip
 
 
-def _fill(drawn: Map, column: list[_Block], x: float, width: float, y: float) -> None:
+def _gap(widths: list[float], level: int) -> float:
+    """The room between two columns."""
+    free = (ROOMY_X[level] - 2 * MARGIN - sum(widths)) / max(1, len(widths) - 1)
+    return max(GAPS_X[level], min(free, LONGEST_GAP))
+
+
+def _fill(drawn: Map, column: list[_Block], x: float, width: float, y: float, gap_y: float) -> None:
     for block in column:
         cell_x = (block.width + RACK_GAP) / block.columns
         rows = math.ceil(len(block.nodes) / block.columns)
@@ -247,10 +262,12 @@ def _fill(drawn: Map, column: list[_Block], x: float, width: float, y: float) ->
             box = drawn.boxes[name]
             box.x = left + at * cell_x + (cell_x - RACK_GAP) / 2
             box.y = y + row * cell_y + (cell_y - RACK_GAP) / 2
-        y += block.height + GAP_Y
+        y += block.height + gap_y
 
 
-def _straighten(drawn: Map, columns: list[list[_Block]], children: dict[str, list[str]]) -> None:
+def _straighten(
+    drawn: Map, columns: list[list[_Block]], children: dict[str, list[str]], gap_y: float
+) -> None:
     """Moves each switch and router to the middle of what hangs from it, from right to left, as
     far as its column has room."""
     for column in reversed(columns[:-1]):
@@ -264,8 +281,24 @@ def _straighten(drawn: Map, columns: list[list[_Block]], children: dict[str, lis
                 bottoms = max(child.y + child.height / 2 for child in below)
                 box.y = (tops + bottoms) / 2
             if len(block.nodes) == 1:
-                box.y = max(box.y, lowest + GAP_Y + box.height / 2)
+                box.y = max(box.y, lowest + gap_y + box.height / 2)
                 lowest = box.y + box.height / 2
+
+
+def _beside_root(
+    drawn: Map, columns: list[list[_Block]], children: dict[str, list[str]], upper: float
+) -> None:
+    """Moves the leaves to the left of the root to its height, where it was moved away from them;
+    not above the upper edge."""
+    leaves = [name for block in columns[0] for name in block.nodes]
+    if len(columns) < 2 or any(children.get(name) for name in leaves):
+        return
+    boxes = [drawn.boxes[name] for name in leaves]
+    top = min(box.y - box.height / 2 for box in boxes)
+    bottom = max(box.y + box.height / 2 for box in boxes)
+    shift = max(drawn.boxes[columns[1][0].nodes[0]].y - (top + bottom) / 2, upper - top)
+    for box in boxes:
+        box.y += shift
 
 
 def _cables(wiring: Wiring, drawn: Map) -> None:
@@ -304,15 +337,32 @@ def _side(a: Box, b: Box) -> int:
 def _frame(drawn: Map, controller: bool) -> None:
     boxes = list(drawn.boxes.values())
     if controller and boxes:
+        x, y = _controller(drawn)
+        room = max(0.0, MARGIN + CONTROLLER_HEIGHT / 2 - y)
         for box in boxes:
-            box.y += CONTROLLER_ROOM
+            box.y += room
         for cable in drawn.cables:
             x1, y1, x2, y2, x3, y3, x4, y4 = cable.curve
-            cable.curve = (
-                x1, y1 + CONTROLLER_ROOM, x2, y2 + CONTROLLER_ROOM,
-                x3, y3 + CONTROLLER_ROOM, x4, y4 + CONTROLLER_ROOM,
-            )  # fmt: skip
-        switches = [box.x for box in boxes if box.kind == "switch"] or [box.x for box in boxes]
-        drawn.controller = (sum(switches) / len(switches), MARGIN + 22)
+            cable.curve = (x1, y1 + room, x2, y2 + room, x3, y3 + room, x4, y4 + room)
+        drawn.controller = (x, y + room)
     drawn.width = max((box.x + box.width / 2 for box in boxes), default=0) + MARGIN
+    if drawn.controller is not None:
+        drawn.width = max(drawn.width, drawn.controller[0] + CONTROLLER_REACH + MARGIN)
     drawn.height = max((box.y + box.height / 2 for box in boxes), default=0) + MARGIN
+
+
+def _controller(drawn: Map) -> tuple[float, float]:
+    """The middle of the controller: above what stands or runs below it, and no higher than that,
+    so that a map has no strip that is empty; it may be above the upper edge."""
+    boxes = list(drawn.boxes.values())
+    switches = [box for box in boxes if box.kind == "switch"] or boxes
+    x = max(sum(box.x for box in switches) / len(switches), MARGIN + CONTROLLER_REACH)
+    tops = [
+        box.y - box.height / 2 for box in boxes
+        if abs(box.x - x) < box.width / 2 + CONTROLLER_REACH
+    ]  # fmt: skip
+    for cable in drawn.cables:
+        across = cable.curve[::2]
+        if min(across) < x + CONTROLLER_REACH and max(across) > x - CONTROLLER_REACH:
+            tops.append(min(cable.curve[1::2]))
+    return x, min(tops, default=0.0) - CONTROLLER_GAP - CONTROLLER_HEIGHT / 2

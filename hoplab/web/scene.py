@@ -39,8 +39,8 @@ from hoplab.web.words import WORDS
 
 FORMAT = 1
 # What became of a frame, a bit each; `static/scene.js` has the same names.
-LOST, CUT, CARD, SOFTWARE, ARRIVED, UNCERTAIN, ROUTED, FLOODED, HEALED, ENDED, UNSEEN = (
-    1 << bit for bit in range(11)
+LOST, CUT, CARD, SOFTWARE, ARRIVED, UNCERTAIN, ROUTED, FLOODED, HEALED, ENDED, UNSEEN, COUNTED = (
+    1 << bit for bit in range(12)
 )
 NOWHERE = 65_535  # the port at the far end of an interface that is wired to nothing
 # Columns of `legs` and their types, as `array` and JavaScript's typed arrays know them.
@@ -81,9 +81,7 @@ def _comparison(kept: Sequence[Run], called: Sequence[str], texts: Texts) -> dic
     return {"sentences": [texts(text) for text in every], "rows": rows}
 
 
-def scene(
-    run: Run, languages: Sequence[Language], texts: Texts | None = None
-) -> dict[str, Any]:
+def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -> dict[str, Any]:
     """The scene of a run. texts: takes its sentences, where somebody has others for its table."""
     wiring, story = run.wiring, run.story
     texts = texts or Texts(languages, frozenset(wiring.nodes))
@@ -227,6 +225,7 @@ def _trip(trip: Trip, texts: Texts) -> dict[str, Any]:
         "kind": trip.kind,
         "family": family(trip),
         "layers": _layers(trip),
+        "port": _client_port(trip),
         "title": texts(trip.title),
         "src": trip.src,
         "dst": trip.dst,
@@ -248,8 +247,8 @@ def _trip(trip: Trip, texts: Texts) -> dict[str, Any]:
 _NO_TRIPS: dict[str, Any] = {
     name: []
     for name in (
-        "first", "step", "sender", "target", "number", "kind", "family", "layers", "title", "src",
-        "dst", "length", "cause", "causes", "answered_by", "ended", "notes", "decisions",
+        "first", "step", "sender", "target", "number", "kind", "family", "layers", "port", "title",
+        "src", "dst", "length", "cause", "causes", "answered_by", "ended", "notes", "decisions",
         "translated", "more",
     )
 }  # fmt: skip
@@ -263,6 +262,13 @@ def _layers(trip: Trip) -> str:
         "tcp": packet.tcp,
     }  # fmt: skip
     return " ".join(name for name, layer in layers.items() if layer is not None)
+
+
+def _client_port(trip: Trip) -> int:
+    """The port that tells a connection of TCP from others to the same server: the larger one,
+    since servers listen on small ones; 0 where there is no connection."""
+    tcp = trip.packet.tcp
+    return max(tcp.sport, tcp.dport) if tcp is not None else 0
 
 
 def _asks(run: Run, texts: Texts) -> Iterable[list[Any]]:
@@ -341,7 +347,10 @@ def _flags(
     elif leg.index in ignored:
         flags |= CARD if ignored[leg.index] == "card" else SOFTWARE
     elif leg.index not in passed_on:
-        flags |= ARRIVED if leg.head in trip.delivered else ENDED
+        # Of a storm the first frames are told one by one. What became of the last of them is among
+        # the frames that were counted: nobody can say that it went no further.
+        last = COUNTED if trip.frames > len(trip.legs) else ENDED
+        flags |= ARRIVED if leg.head in trip.delivered else last
     flags |= UNCERTAIN if leg.uncertain else 0
     flags |= ROUTED if leg.origin in ("routed", "translated") else 0
     flags |= FLOODED if leg.index in flooded else 0

@@ -2,7 +2,7 @@
 // One clock, one selection, and the views that show both. Begin reading at `start`.
 import { h, icon } from "./dom.js";
 import { Speaker } from "./texts.js";
-import { decode } from "./scene.js";
+import { decode, letters } from "./scene.js";
 import { Clock } from "./clock.js";
 import { caption } from "./caption.js";
 import { NetworkMap } from "./map.js";
@@ -22,6 +22,10 @@ const store = {
   set(key, value) { try { localStorage.setItem(`hoplab ${key}`, JSON.stringify(value)); } catch { /* then not */ } },
 };
 
+const count = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+const decoded = (hash) => { try { return decodeURIComponent(hash); } catch { return ""; } };
+
 class Player {
   constructor(root, raws, options) {
     Object.assign(this, { root, options });
@@ -31,6 +35,7 @@ class Player {
     this.clock = new Clock(this.timeline.length);
     this.language = Math.max(0, raws[0].languages.indexOf(options.language));
     this.leg = -1;
+    this.node = -1; // shown instead of a frame, also while the clock goes on
     this.following = -1;
     this.tab = "story";
     this.insides = null;
@@ -41,6 +46,9 @@ class Player {
     this.drawn = {};
     this.build();
     if (!this.go(location.hash)) this.clock.set(Math.min(1, this.clock.end));
+    // Where not one frame left, the reason is in the host's own addresses.
+    const host = this.scene.nodeOf.get(this.scene.host);
+    if (!this.scene.packets && host !== undefined) this.select("node", this.scene.host);
   }
 
   get scene() { return this.scenes[this.side]; }
@@ -51,6 +59,17 @@ class Player {
   get moment() { return Math.ceil(this.timeline.local(this.side, this.clock.at) - 1e-9) - 1; }
 
   timeOf(moment) { return this.timeline.place(this.side, moment) + 1; }
+
+  // A sentence of three lines makes room for three: the map does not jump with every sentence.
+  keepCaptionTall() {
+    let wide = 0;
+    const { caption: line } = this;
+    new ResizeObserver(() => {
+      if (line.clientWidth !== wide) line.style.minHeight = "";
+      wide = line.clientWidth;
+      line.style.minHeight = `${line.offsetHeight}px`;
+    }).observe(line);
+  }
 
   // First and last moment of each step of the story.
   bands() {
@@ -79,9 +98,10 @@ class Player {
     this.options.host.lang = word("tag") === "zh" ? "zh-CN" : word("tag");
     const select = (kind, value) => this.select(kind, value);
     this.maps = this.scenes.map((each, side) => new NetworkMap(each, new Speaker(each, this.language), {
-      store, select: (kind, value) => { this.turnTo(side); this.select(kind, value); },
+      store, tools: this.scenes.length > 1 ? 0 : undefined, kept: this.maps?.[side], select: (kind, value) => { this.turnTo(side); this.select(kind, value); },
     }));
-    this.list = new PacketList(scene.packets, (packet) => this.row(packet), (packet) => this.choosePacket(packet), word("packets"));
+    this.list = new PacketList(scene.packets, (packet) => this.row(packet), (packet) => this.choosePacket(packet), word("packets"),
+      (packet) => this.speaker.text(this.scene.trips.title[packet]));
     this.sequence = new Sequence(scene, say, select);
     this.detail = new Detail(scene, say, {
       select, copy: (text, button) => this.copy(text, button), download: this.options.download, captureName: this.options.captureName,
@@ -96,6 +116,7 @@ class Player {
       oninput: () => { clock.pause(); clock.set(+this.scrub.value); } });
     this.followButton = h("button", { type: "button", class: "follow", "aria-keyshortcuts": "f", "aria-pressed": "false", onclick: () => this.follow() }, word("follow"));
     this.caption = h("p", { class: "caption" });
+    this.keepCaptionTall();
     this.live = h("p", { class: "hidden", "aria-live": "polite" });
     this.filter = h("input", { type: "search", placeholder: word("filter"), "aria-label": word("filter"), spellcheck: "false", value: this.filterText, oninput: () => this.applyFilter() });
     this.filterSays = h("span", { class: "says", role: "status" });
@@ -109,10 +130,12 @@ class Player {
       h("button", { type: "button", onclick: () => this.maps.forEach((map) => map.fit()) }, word("fit")),
       h("button", { type: "button", onclick: () => this.fullScreen() }, word("whole_screen")));
     const bands = this.steps.filter((band) => band.last >= 0).map((band) => {
-      const made = h("button", { type: "button", class: "band", tabindex: "-1", title: say.text(band.heading), onclick: () => this.playStep(band) }, band.number ? String(band.number) : "·");
-      made.style.left = `${(100 * band.first) / clock.end}%`;
-      return made;
+      const heading = say.text(band.heading);
+      return h("button", { type: "button", class: "band", tabindex: "-1", title: heading, onclick: () => this.playStep(band) },
+        band.number ? `${band.number} ` : "", h("span", {}, heading.split(/[:：]/)[0]));
     });
+    this.placeBands(bands);
+    this.root.classList.toggle("two", this.maps.length > 1);
     this.root.replaceChildren(
       h("a", { class: "skip", href: "#", onclick: (event) => { event.preventDefault(); this.playButton.focus(); } }, word("skip")),
       this.header(),
@@ -126,6 +149,17 @@ class Player {
     this.drawn = {};
   }
 
+  // A step's name is as wide as the clock's way to the next step; where that is nothing, it is left out.
+  placeBands(bands) {
+    const starts = this.steps.filter((band) => band.last >= 0).map((band) => band.first / Math.max(1, this.clock.end));
+    bands.forEach((made, at) => {
+      const next = Math.min(1, ...starts.filter((start) => start > starts[at]));
+      made.style.left = `${100 * starts[at]}%`;
+      made.style.width = `${100 * (next - starts[at])}%`;
+      made.classList.toggle("thin", next - starts[at] < 0.02);
+    });
+  }
+
   // One map, or two under one clock, each with the name of its run.
   mapAreas() {
     if (this.maps.length === 1) return this.maps[0].element;
@@ -137,7 +171,7 @@ class Player {
   turnTo(side) {
     if (side === this.side) return;
     this.side = side;
-    this.leg = -1;
+    this.leg = this.node = -1;
     if (this.following >= 0) this.follow();
     this.build();
     this.clock.notify();
@@ -226,7 +260,7 @@ class Player {
       band.remarks.length ? h("ul", { class: "remarks" }, band.remarks.map((remark) => h("li", {}, pick(remark)))) : null,
       h("button", { type: "button", onclick: () => this.playStep(band) }, icon("play"), say.word("play_step")),
       h("ol", { class: "packets" }, this.packetsOf(at).map((packet) => h("li", {},
-        h("button", { type: "button", class: "pick", onclick: () => this.choosePacket(packet) }, `#${this.scene.trips.number[packet]} ${say.text(this.scene.trips.title[packet])}`))))));
+        h("button", { type: "button", class: "pick", "data-packet": packet, onclick: () => this.choosePacket(packet) }, `#${this.scene.trips.number[packet]} ${say.text(this.scene.trips.title[packet])}`))))));
     const { alerts, why } = this.scene.outcome;
     const none = this.scene.packets ? null : h("p", { class: "note" }, say.word("no_frames"));
     return [alerts.map((alert) => h("p", { class: "bad" }, pick(alert))), why.map((reason) => h("p", { class: "reason" }, pick(reason))), none, this.stepViews];
@@ -243,8 +277,8 @@ class Player {
   row(packet) {
     const { trips } = this.scene, family = trips.family[packet];
     const copies = this.scene.lastLeg[packet] - trips.first[packet] + 1 + trips.more[packet];
-    return [h("b", {}, `#${trips.number[packet]}`), h("span", { class: `family ${family}` }, family.toUpperCase()),
-      h("span", { class: "what" }, trips.ended[packet] ? "✗ " : "", this.speaker.text(trips.title[packet])), h("span", { class: "count" }, String(copies))];
+    return [h("b", {}, `#${trips.number[packet]}`), h("span", { class: `family ${family}` }, letters(this.scene, packet)),
+      h("span", { class: "what" }, trips.ended[packet] ? "✗ " : "", this.speaker.text(trips.title[packet])), h("span", { class: "count", title: this.speaker.word("frames", { n: copies }) }, String(copies))];
   }
 
   // ---- the clock
@@ -335,11 +369,37 @@ class Player {
     this.tell(moment);
     const leg = scene.legAt(moment);
     if (leg >= 0 && (this.leg < 0 || scene.momentOf[this.leg] !== moment || scene.legAt(moment) === leg)) this.choose(this.chosenLeg(moment, leg));
-    this.maps.forEach((map, side) => map.follow(Math.ceil(this.timeline.local(side, clock.at) - 1e-9) - 1));
-    const step = scene.packetAt(moment) < 0 ? -1 : scene.trips.step[scene.packetAt(moment)];
-    this.stepViews.forEach((view, at) => view.classList.toggle("now", at === step));
     if (this.tab === "sequence") this.showSequence();
-    if (!clock.playing) this.remember(moment);
+    this.afterwards();
+  }
+
+  // What need not be there before the next picture, and is made once for it, however often the
+  // clock was set meanwhile: it measures elements, and the address of a page is slow to change.
+  afterwards() {
+    if (this.drawn.waiting) return;
+    this.drawn.waiting = true;
+    requestAnimationFrame(() => {
+      this.drawn.waiting = false;
+      const { scene, moment } = this, packet = scene.packetAt(moment);
+      this.list.select(this.packet());
+      this.showStep(packet < 0 ? -1 : scene.trips.step[packet], packet);
+      if (this.node >= 0) this.detail.node(this.node, moment);
+      else this.detail.show(this.leg);
+      if (!this.clock.playing) this.remember(moment);
+    });
+  }
+
+  // The step of this moment is open, and its packet marked, unless the reader reads elsewhere.
+  showStep(step, packet) {
+    this.stepViews.forEach((view, at) => view.classList.toggle("now", at === step));
+    if (this.drawn.step !== step && step >= 0 && !this.clock.playing) {
+      this.stepViews[step].open = true;
+      this.panels.story.scrollTop = Math.max(0, this.stepViews[step].offsetTop - 8);
+      this.drawn.step = step;
+    }
+    this.stepViews[step]?.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    const mark = this.stepViews[step]?.querySelector(`[data-packet="${packet}"]`);
+    mark?.setAttribute("aria-current", "true");
   }
 
   // The selected frame stays selected while its moment is shown.
@@ -353,9 +413,10 @@ class Player {
     this.caption.textContent = line;
     const ms = moment >= 0 ? (scene.time[moment] * scene.tick_ns) / 1e6 : 0;
     const gap = moment > 0 ? ((scene.time[moment] - scene.time[moment - 1]) * scene.tick_ns) / 1e3 : 0;
+    const later = gap < 1000 ? ["time", { us: gap < 10 ? gap.toFixed(1) : gap.toFixed(0) }] : ["time_ms", { gap: count(gap / 1e3, 1) }];
     this.where.textContent = [
-      this.speaker.word("moment", { k: clock.moment + 1, n: clock.end }),
-      this.speaker.word("time", { ms: ms.toFixed(3), us: gap < 10 ? gap.toFixed(1) : Math.round(gap).toLocaleString("en") }),
+      this.speaker.word("moment", { k: count(clock.moment + 1), n: count(clock.end) }),
+      this.speaker.word(later[0], { ms: count(ms, 3), ...later[1] }),
     ].join(" · ");
     this.scrub.setAttribute("aria-valuetext", `${this.where.textContent}: ${line}`);
     if (!clock.playing || clock.speed <= SPOKEN_UP_TO) this.live.textContent = line;
@@ -382,25 +443,14 @@ class Player {
 
   choose(leg) {
     this.leg = leg;
-    const packet = this.packet();
-    this.map.packet = packet;
-    this.map.choose(-1);
-    this.list.select(packet);
-    this.showDetail();
-  }
-
-  // Once a picture, however often the selection changed meanwhile.
-  showDetail() {
-    if (this.drawn.waiting) return;
-    this.drawn.waiting = true;
-    requestAnimationFrame(() => {
-      this.drawn.waiting = false;
-      this.detail.show(this.leg);
-    });
+    this.map.choose(this.node);
+    this.afterwards();
   }
 
   choosePacket(packet) {
     const leg = this.scene.trips.first[packet];
+    if (leg >= this.scene.count || this.scene.legs.trip[leg] !== packet) return;
+    this.node = -1;
     this.leg = leg;
     this.jump(this.timeOf(this.scene.momentOf[leg]));
     this.choose(leg);
@@ -410,10 +460,10 @@ class Player {
     const { scene } = this;
     if (kind === "leg") {
       this.clock.pause();
+      this.node = -1;
       this.leg = value;
       if (scene.momentOf[value] !== this.moment) this.clock.set(this.timeOf(scene.momentOf[value]));
       this.choose(value);
-      this.remember(this.moment);
     } else if (kind === "packet") {
       const packet = scene.packetOf.get(Number(value));
       if (packet !== undefined) this.choosePacket(packet);
@@ -421,8 +471,9 @@ class Player {
       const node = scene.nodeOf.get(value);
       if (node === undefined) return;
       this.clock.pause();
+      this.node = node;
       this.map.choose(node);
-      this.detail.node(node);
+      this.afterwards();
     } else if (kind === "ip" || kind === "mac") {
       this.filterText = this.filter.value = value;
       this.applyFilter();
@@ -438,7 +489,7 @@ class Player {
       this.jump(Math.min(this.clock.end, Number(moment[1])));
       return true;
     }
-    const place = /^#(\d+)(?:@(.+))?$/.exec(decodeURIComponent(hash));
+    const place = /^#(\d+)(?:@(.+))?$/.exec(decoded(hash));
     const packet = place ? scene.packetOf.get(Number(place[1])) : undefined;
     if (packet === undefined) return false;
     const node = scene.nodeOf.get(place[2]);
@@ -448,6 +499,8 @@ class Player {
       if (leg < 0 && scene.nodeAt(scene.legs.head[each]) === node) leg = each;
     }
     if (leg < 0) leg = scene.trips.first[packet];
+    if (leg >= scene.count || scene.legs.trip[leg] !== packet) return false;
+    this.node = -1;
     this.leg = leg;
     this.jump(this.timeOf(scene.momentOf[leg]));
     this.choose(leg);
@@ -482,12 +535,14 @@ class Player {
   // ---- comfort
 
   speak(language) {
+    if (!(language in this.scene.languages)) return;
     this.clock.pause();
     const open = this.stepViews.findIndex((view) => view.open);
     this.language = language;
     this.build();
     if (open >= 0) this.stepViews[open].open = true;
     this.clock.notify();
+    this.afterwards();
   }
 
   theme() {
@@ -572,6 +627,7 @@ async function start() {
   addEventListener("beforeprint", bring);
   addEventListener("afterprint", () => { if (!host.hidden) keepAside(); });
   const print = () => {
+    player.clock.pause();
     host.hidden = true;
     page.classList.remove("playing");
     bring();
@@ -595,7 +651,7 @@ async function start() {
   requestAnimationFrame(async () => {
     player.insides = json(await unpack(held.inside));
     player.detail.inside = player.insides[player.side];
-    player.detail.show(player.leg);
+    player.afterwards();
     player.ready = true;
   });
 }

@@ -1,9 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame in full: what each layer of it was when it came into a node, and when it went out.
 import { h, put } from "./dom.js";
-import { displayFilter, numbersOf } from "./scene.js";
+import { IGNORED, VANISHED, displayFilter, numbersOf } from "./scene.js";
 
 const ROW = 16;
+
+// "10.1.0.10/24" as four numbers and a length; nothing of what is no IPv4 address.
+function parsed(address) {
+  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\/(\d+)$/.exec(address);
+  return match ? [match.slice(1, 5).map(Number), Number(match[5])] : [null, 0];
+}
+
+const whole = (bytes) => bytes.map((each) => each.toString(2).padStart(8, "0")).join("");
+
+const sameNetwork = (one, length, other) => other !== null && whole(one).slice(0, length) === whole(other).slice(0, length);
+
+// Bits with a dot behind each eighth; those of the network are set off by more than a colour.
+function bits(bytes, length) {
+  const text = whole(bytes), dotted = (from, to) => Array.from(text.slice(from, to), (bit, at) => ((from + at) % 8 === 0 && from + at ? `.${bit}` : bit)).join("");
+  return [h("b", { class: "part" }, dotted(0, length)), dotted(length, 32)];
+}
 
 export class Detail {
   // inside: fields and bytes by frame number, once they are unpacked; null before.
@@ -13,14 +29,57 @@ export class Detail {
     this.element = h("section", { class: "detail", "aria-label": speaker.word("frame"), tabindex: "0" });
   }
 
-  node(place) {
+  // A node at a moment: its interfaces, its part of each address, and what came to it so far.
+  node(place, moment) {
     const { scene, speaker } = this, node = scene.nodes[place];
-    const rows = scene.ports.filter((port) => port.node === place).map((port) =>
-      h("tr", {}, h("th", { scope: "row" }, port.name), h("td", {}, port.port === null ? "" : speaker.word("port", { n: port.port })),
+    const ports = scene.ports.map((port, at) => ({ ...port, at })).filter((port) => port.node === place);
+    const numbered = node.kind === "switch" || node.kind === "hub"; // a host's ports have names alone
+    const rows = ports.map((port) =>
+      h("tr", {}, h("th", { scope: "row" }, port.name), numbered && port.port !== null ? h("td", {}, speaker.word("port", { n: port.port })) : null,
         h("td", { class: "mono" }, port.addresses.join(" ")), h("td", { class: "mono" }, port.mac)));
+    const { legs } = scene, numbers = { n: 0, i: 0, o: 0 }, seen = new Map();
+    for (let leg = 0; leg < scene.count; leg++) {
+      if (scene.momentOf[leg] > moment) continue;
+      if (scene.nodeAt(legs.tail[leg]) === place) numbers.o++;
+      if (scene.nodeAt(legs.head[leg]) !== place || legs.flags[leg] & VANISHED) continue;
+      numbers.n++;
+      if (legs.flags[leg] & IGNORED) numbers.i++;
+      seen.set(legs.src[leg], leg);
+    }
+    const networks = ports.flatMap((port) => port.addresses).map((address) => this.network(address, place));
     put(this.element,
       h("h2", {}, node.name, " ", h("small", {}, speaker.word(`node_kind_${node.kind}`))),
+      h("p", {}, speaker.word(numbers.i ? "load_ignored" : "load", numbers)),
+      node.kind === "switch" ? this.senders(seen) : null, networks,
       h("table", { class: "plain" }, h("tbody", {}, rows)));
+  }
+
+  // Where a switch saw which sender last: what a learning switch learns from.
+  senders(seen) {
+    const { scene, speaker } = this, { legs, trips, ports } = scene;
+    if (!seen.size) return null;
+    const rows = [...seen].map(([mac, leg]) => h("tr", {},
+      h("th", { scope: "row", class: "mono" }, scene.macs[mac]), h("td", {}, scene.nodes[scene.owner.get(scene.macs[mac])]?.name ?? ""),
+      h("td", {}, ports[legs.head[leg]].port === null ? ports[legs.head[leg]].name : speaker.word("port", { n: ports[legs.head[leg]].port })),
+      h("td", {}, `#${trips.number[legs.trip[leg]]}`)));
+    return [h("h3", {}, speaker.word("senders")), h("table", { class: "plain senders" }, h("tbody", {}, rows))];
+  }
+
+  // An address bit by bit: the network's part as the mask has it, the host's, and who shares it.
+  network(address, place) {
+    const { scene, speaker } = this, [bytes, length] = parsed(address);
+    if (!bytes) return null;
+    const others = scene.nodes.map((node, at) => at).filter((at) => at !== place && scene.ports.some((port) =>
+      port.node === at && port.addresses.some((each) => sameNetwork(bytes, length, parsed(each)[0]))));
+    const shown = others.slice(0, 12), list = shown.flatMap((at, n) => [n ? speaker.comma() : "",
+      h("button", { type: "button", class: "pick", onclick: () => this.select("node", scene.nodes[at].name) }, scene.nodes[at].name)]);
+    if (others.length > shown.length) list.push(` … (${others.length})`);
+    const mask = bytes.map((_, at) => 256 - 2 ** (8 - Math.max(0, Math.min(8, length - 8 * at))));
+    return h("div", { class: "network" },
+      h("table", { class: "bits mono" }, h("tbody", {}, [bytes, mask].map((row) =>
+        h("tr", {}, h("td", {}, row.join(".")), h("td", {}, bits(row, length)))))),
+      h("p", {}, h("b", { class: "part" }, speaker.word("network_part", { n: length })), " ", speaker.word("host_part", { n: 32 - length })),
+      h("p", {}, others.length ? speaker.wordNodes("same_network", { l: h("span", {}, list) }) : speaker.word("alone")));
   }
 
   show(leg) {

@@ -10,11 +10,13 @@ export class FilterError extends Error {
   }
 }
 
-const TOKEN = /"([^"]*)"|(<=|>=|==|!=|&&|\|\||[()<>!=])|([^\s()<>!="]+)/g;
+const TOKEN = /"([^"]*)"|(<=|>=|==|!=|&&|\|\||[()<>!=])|((?:(?!&&|\|\|)[^\s()<>!="])+)|(")/g;
+const DEEPEST = 100; // brackets and nots within each other
 const JOINING = { "&&": "and", "||": "or", "!": "not" };
 
 function tokens(text) {
-  return Array.from(text.matchAll(TOKEN), ([whole, quoted, sign, word]) => {
+  return Array.from(text.matchAll(TOKEN), ([whole, quoted, sign, word, open]) => {
+    if (open) throw new FilterError(open);
     if (quoted !== undefined) return { quoted };
     return { word: JOINING[sign] ?? sign ?? word, whole };
   });
@@ -24,7 +26,13 @@ function tokens(text) {
 export function compile(text, scene, titleOf) {
   const list = tokens(text);
   const about = describe(scene, titleOf);
-  let at = 0;
+  let at = 0, depth = 0;
+  const deeper = (read, word) => {
+    if (++depth > DEEPEST) throw new FilterError(word);
+    const part = read();
+    depth--;
+    return part;
+  };
   const peek = () => list[at]?.word;
   const either = () => {
     const parts = [both()];
@@ -45,22 +53,22 @@ export function compile(text, scene, titleOf) {
     if (!token) throw new FilterError("…");
     if (token.quoted !== undefined) return about.says(token.quoted);
     if (token.word === "not") {
-      const part = single();
+      const part = deeper(single, "not");
       return (packet) => !part(packet);
     }
     if (token.word === "(") {
-      const part = either();
+      const part = deeper(either, "(");
       if (peek() !== ")") throw new FilterError("(");
       at++;
       return part;
     }
-    const compared = /^(==|!=|=|<|>|<=|>=)$/.test(peek() ?? "") && FIELDS[token.word.toLowerCase()];
+    const compared = /^(==|!=|=|<|>|<=|>=)$/.test(peek() ?? "") && own(FIELDS, token.word);
     if (compared) {
       const sign = list[at++].word, value = list[at++];
       if (!value) throw new FilterError(sign);
       return compare(about, compared, sign, value.quoted ?? value.word);
     }
-    const relation = RELATIONS[token.word.toLowerCase()];
+    const relation = own(RELATIONS, token.word);
     if (relation && list[at] && !/^(and|or|not|\)|\()$/.test(peek() ?? "x")) {
       const value = list[at++];
       return relation(about, value.quoted ?? value.word);
@@ -73,6 +81,9 @@ export function compile(text, scene, titleOf) {
   if (at < list.length) throw new FilterError(list[at].word ?? list[at].quoted);
   return predicate;
 }
+
+// What a table of ours has under a word; "constructor" is in every object, and in none of them ours.
+const own = (table, word) => (Object.hasOwn(table, word.toLowerCase()) ? table[word.toLowerCase()] : undefined);
 
 // What can be asked of a packet, made when it is first asked for.
 function describe(scene, titleOf) {
@@ -161,7 +172,7 @@ Object.assign(FIELDS, { "frame.len": FIELDS.length, "ip.ttl": FIELDS.ttl, "ipv6.
 
 function compare(about, field, sign, value) {
   const wanted = field.numeric ? Number(value) : value.toLowerCase();
-  if (field.numeric && Number.isNaN(wanted)) throw new FilterError(value);
+  if (field.numeric && (Number.isNaN(wanted) || !value.trim())) throw new FilterError(value);
   if (!field.numeric && !/^(==|=|!=)$/.test(sign)) throw new FilterError(sign);
   const holds = {
     "==": (a) => a === wanted, "=": (a) => a === wanted, "!=": (a) => a === wanted,
@@ -197,7 +208,8 @@ function word(about, text) {
   }
   if (about.node(text) >= 0) return RELATIONS.at(about, text);
   if (about.scene.portOf.has(text)) return RELATIONS.on(about, text);
-  if (STATES[low]) return STATES[low](about);
+  const state = own(STATES, text);
+  if (state) return state(about);
   const parts = low.replace(/^tcp\.flags\./, "tcp.").split(".");
   if (PROTOCOLS.has(parts[0])) return (packet) => parts.every((part) => words(about, packet).has(part));
   if (/^[\d.]+$|:/.test(text)) {

@@ -5,8 +5,8 @@ import { h } from "./dom.js";
 const ROW = 30;
 
 export class PacketList {
-  constructor(count, row, choose, label) {
-    Object.assign(this, { row, choose });
+  constructor(count, row, choose, label, tip) {
+    Object.assign(this, { row, choose, tip });
     this.shown = Array.from({ length: count }, (_, at) => at);
     this.chosen = -1;
     this.ground = h("div", { class: "ground" });
@@ -24,8 +24,10 @@ export class PacketList {
   select(packet) {
     if (this.chosen === packet) return;
     this.chosen = packet;
-    const at = this.shown.indexOf(packet), height = this.element.clientHeight;
-    if (at >= 0 && height) {
+    const height = this.element.clientHeight;
+    if (!height) return; // nobody sees it; it is painted when it is shown
+    const at = this.shown.indexOf(packet);
+    if (at >= 0) {
       const top = at * ROW;
       if (top < this.element.scrollTop || top + ROW > this.element.scrollTop + height) this.element.scrollTop = Math.max(0, top - height / 2);
     }
@@ -49,7 +51,7 @@ export class PacketList {
     for (let at = from; at < to; at++) {
       const packet = this.shown[at];
       const element = h("div", { class: "row", role: "option", id: `row-${packet}`, "aria-selected": String(packet === this.chosen),
-        "aria-posinset": at + 1, "aria-setsize": this.shown.length, onclick: () => this.choose(packet) }, this.row(packet));
+        title: this.tip(packet), "aria-posinset": at + 1, "aria-setsize": this.shown.length, onclick: () => this.choose(packet) }, this.row(packet));
       element.style.top = `${at * ROW}px`;
       rows.push(element);
     }

@@ -4,7 +4,7 @@
 import { h, put, s } from "./dom.js";
 import { ownerOf } from "./caption.js";
 import {
-  ARRIVED, ASK, CARD, CUT, ENDED, FRAMES, IGNORED, LOST, SOFTWARE, UNSEEN, VANISHED, bezier,
+  ARRIVED, ASK, CARD, COUNTED, CUT, ENDED, FRAMES, IGNORED, LOST, SOFTWARE, UNSEEN, VANISHED, bezier, letters,
 } from "./scene.js";
 
 const MANY = 60; // copies of a frame above which they are squares
@@ -12,23 +12,26 @@ const SPELLED = 12; // copies up to which the fate of each is told in words
 const FLIGHT = 0.78; // of a moment a frame flies; in the rest it shows what became of it
 const TOO_FAST = 30; // moments a second above which cables show sums
 const FONT = 'system-ui, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif';
-const LETTERS = { arp: "ARP", dns: "DNS", tcp: "TCP", http: "HTTP", icmp: "ICMP", other: "…" };
 const WIDE = 1600; // of a screen on which text is read from afar
 const TEXT = 13; // units of the map
 const TOOLS = 40; // pixels at the lower edge, for the buttons
+const ABOVE = [-15, -31, 31, 47, -47, 63], BELOW = [25, 41, -17, 57, -33, 73]; // lines beside a card
 const FATES = [[LOST, "lost", "✗"], [UNSEEN, "unseen", "?"], [CUT, "cut", "…"], [CARD, "card", "○"],
-  [SOFTWARE, "software", "○"], [ARRIVED, "got", "✓"], [ENDED, "stopped", "✗"]];
+  [SOFTWARE, "software", "○"], [ARRIVED, "got", "✓"], [ENDED, "stopped", "✗"], [COUNTED, "counted", "…"]];
 
 export class NetworkMap {
-  constructor(scene, speaker, { store, select }) {
-    Object.assign(this, { scene, speaker, store, select });
+  // tools: pixels at the lower edge on which nothing is drawn at first. kept: the map that stood
+  // here before, in another language; the part of it that its reader chose is kept.
+  constructor(scene, speaker, { store, select, tools = TOOLS, kept = null }) {
+    Object.assign(this, { scene, speaker, store, select, tools, kept });
+    this.own = false; // whether the reader has chosen this part of the map
     this.level = 0;
     this.view = { k: 1, x: 0, y: 0 };
     this.moved = {};
     this.hits = [];
     this.at = 0;
     this.speed = 0;
-    this.packet = -1;
+    this.packet = -1; // that of the moment that is drawn
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.world = s("g");
     this.svg = s("svg", { class: "net", role: "group", "aria-label": speaker.word("map") }, this.world);
@@ -36,15 +39,16 @@ export class NetworkMap {
     this.pen = this.canvas.getContext("2d");
     this.element = h("div", { class: "map" }, this.svg, this.canvas);
     this.pointer();
-    new ResizeObserver(() => this.fit()).observe(this.element);
+    new ResizeObserver(() => (this.own ? this.resize() : this.fit())).observe(this.element);
   }
 
   get plan() { return this.scene.maps[this.level]; }
 
   // The most detailed map whose text can be read here; a small part of it if not even names fit.
   fit() {
-    const width = this.element.clientWidth, height = this.element.clientHeight - TOOLS;
+    const width = this.element.clientWidth, height = this.element.clientHeight - this.tools;
     if (width <= 0 || height <= 0) return;
+    this.own = false;
     const least = (innerWidth >= WIDE ? 14 : 11) / TEXT;
     const scale = (level) => Math.min(width / this.scene.maps[level].width, height / this.scene.maps[level].height, 1.9);
     let level = this.scene.maps.length - 1;
@@ -53,21 +57,38 @@ export class NetworkMap {
     const k = Math.max(scale(level), least);
     const { width: w, height: t } = this.plan;
     this.view = { k, x: Math.max(0, (width - w * k) / 2), y: Math.max(0, (height - t * k) / 2) };
+    this.home = this.view; // where the map stands as long as the reader does not move it
     this.overflows = w * k > width + 1 || t * k > height + 1;
-    const ratio = Math.min(2, devicePixelRatio || 1);
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(this.element.clientHeight * ratio);
-    this.ratio = ratio;
-    this.moved = this.store.get(`map ${this.scene.topology} ${this.level}`) ?? {};
+    this.moved = this.remembered();
     this.paint();
     this.build();
+    if (this.kept?.own) Object.assign(this, { own: true, view: this.kept.view });
+    this.kept = null;
+    this.resize();
+  }
+
+  // Another window, the same part of the map.
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (width <= 0 || height <= 0) return;
+    this.ratio = Math.min(2, devicePixelRatio || 1);
+    this.canvas.width = Math.round(width * this.ratio);
+    this.canvas.height = Math.round(height * this.ratio);
     this.place();
     this.draw(this.at);
+  }
+
+  // How far nodes were dragged; whatever else is kept under this name is not ours.
+  remembered() {
+    const kept = this.store.get(`map ${this.scene.topology} ${this.level}`);
+    const fits = (way) => Array.isArray(way) && way.length === 2 && way.every(Number.isFinite);
+    return Object.fromEntries(Object.entries(kept ?? {}).filter(([, way]) => fits(way)));
   }
 
   zoom(factor, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
     const k = Math.max(0.2, Math.min(6, this.view.k * factor)), turn = k / this.view.k;
     this.view = { k, x: x - (x - this.view.x) * turn, y: y - (y - this.view.y) * turn };
+    this.own = true;
     this.place();
     this.draw(this.at);
   }
@@ -106,6 +127,16 @@ export class NetworkMap {
     });
     const labels = this.level ? this.plan.cables.flatMap(([a, b]) => this.portNames(a, b)) : [];
     const boxes = this.scene.nodes.map((node, place) => this.node(node, place));
+    // What a text beside a frame may not cover: boxes, and, if there is room, the names of ports.
+    this.walls = this.scene.nodes.map((_, place) => {
+      const { x, y, width, height } = this.box(place);
+      return [x - width / 2, y - height / 2, x + width / 2, y + height / 2];
+    });
+    this.signs = labels.map((label) => {
+      const x = +label.getAttribute("x"), y = +label.getAttribute("y"), wide = label.textContent.length * 8;
+      const left = label.getAttribute("text-anchor") === "end" ? x - wide : x;
+      return [left, y - 11, left + wide, y + 2];
+    });
     put(this.world, s("g", {}, cables), s("g", { class: "boxes" }, boxes), s("g", { class: "ports" }, labels), this.controllerBox());
   }
 
@@ -163,7 +194,7 @@ export class NetworkMap {
   controllerBox() {
     if (!this.plan.controller) return null;
     const [x, y] = this.plan.controller, word = this.speaker.word("controller");
-    const name = this.scene.controller.split("/").pop();
+    const whole = this.scene.controller.split("/").pop(), name = whole.length > 24 ? `${whole.slice(0, 23)}…` : whole;
     const width = Math.max(word.length * 13 + 24, name.length * 7.5 + 24, 120);
     return s("g", { class: "node controller" },
       s("rect", { class: "shape", x: x - width / 2, y: y - 21, width, height: 42, rx: 21 }),
@@ -172,6 +203,7 @@ export class NetworkMap {
   }
 
   choose(node) {
+    if (this.chosen === node) return;
     this.chosen = node;
     for (const each of this.world.querySelectorAll("[data-node]")) each.classList.toggle("chosen", +each.dataset.node === node);
   }
@@ -199,6 +231,7 @@ export class NetworkMap {
         this.build();
       } else {
         this.view = { ...grip.view, x: grip.view.x + dx, y: grip.view.y + dy };
+        this.own = true;
         this.place();
       }
       this.draw(this.at);
@@ -232,22 +265,28 @@ export class NetworkMap {
 
   draw(at) {
     this.at = at;
+    if (!this.curves) return undefined; // it has no size yet
+    const moment = Math.ceil(at - 1e-9) - 1;
+    if (this.speed <= TOO_FAST) this.follow(moment);
     const pen = this.pen, { k, x, y } = this.view, ratio = this.ratio ?? 1;
-    if (!this.colours) return;
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     pen.setTransform(k * ratio, 0, 0, k * ratio, x * ratio, y * ratio);
     this.hits = [];
-    const moment = Math.ceil(at - 1e-9) - 1;
+    this.taken = []; // where cards and texts are, at the end of this moment
     if (this.speed > TOO_FAST) return this.sums(moment);
     if (moment < 0) return undefined;
     const part = at - moment;
+    this.packet = this.scene.packetAt(moment);
     this.trail(moment);
     this.waiting(moment);
     if (this.scene.kind[moment] !== FRAMES) return this.question(moment, part);
     const members = this.scene.membersOf(moment);
     if (members.length > MANY) this.swarm(members, part);
-    else for (const leg of members) this.flight(leg, part, members.length);
+    else {
+      for (const leg of members) this.reserve(leg, members.length);
+      for (const leg of members) this.flight(leg, part, members.length);
+    }
     return undefined;
   }
 
@@ -297,16 +336,33 @@ export class NetworkMap {
       const height = stacks.get(node) ?? 0;
       stacks.set(node, height + 1);
       if (height > 3) continue;
-      const box = this.box(node);
-      this.card(leg, box.x, box.y - box.height / 2 - 12 - height * 22, { held: true });
+      const box = this.box(node), y = box.y - box.height / 2 - 12 - height * 22, half = this.half(leg);
+      this.card(leg, box.x, y, { held: true });
+      this.taken.push([box.x - half, y - 11, box.x + half, y + 11]);
     }
+  }
+
+  // Where a frame comes to rest on its cable.
+  rest(leg) {
+    const cable = this.cable(leg);
+    if (!cable) return null;
+    const far = this.scene.legs.flags[leg] & LOST ? 0.55 : this.reach(leg, cable[0]);
+    return [...bezier(cable[0], cable[1], far), far];
+  }
+
+  reserve(leg, among) {
+    const rest = this.rest(leg);
+    if (!rest) return;
+    const half = among > SPELLED ? 14 : this.half(leg);
+    this.taken.push([rest[0] - half, rest[1] - 11, rest[0] + half, rest[1] + 11]);
   }
 
   flight(leg, part, among) {
     const cable = this.cable(leg);
     if (!cable) return;
     const [curve, backwards] = cable, { pen, scene } = this, flags = scene.legs.flags[leg];
-    const gone = this.progress(part) * (flags & LOST ? 0.55 : this.reach(leg, curve));
+    const [endX, endY, far] = this.rest(leg);
+    const gone = this.progress(part) * far;
     const [px, py] = bezier(curve, backwards, gone);
     pen.strokeStyle = this.colour(leg);
     pen.lineWidth = 3;
@@ -320,25 +376,59 @@ export class NetworkMap {
     pen.stroke();
     pen.setLineDash([]);
     pen.globalAlpha = 1;
-    const over = part >= FLIGHT || this.still.matches;
-    this.card(leg, px, py, { small: among > SPELLED, alone: among === 1 || flags & ARRIVED });
-    if (over) this.mark(leg, px, py, among <= SPELLED);
+    this.card(leg, px, py, { small: among > SPELLED });
+    if (among <= SPELLED && (among === 1 || flags & ARRIVED)) this.bears(leg, px, py, endX, endY);
+    if (part >= FLIGHT || this.still.matches) this.mark(leg, px, py, among <= SPELLED, endX, endY);
+  }
+
+  // Whose MACs a frame bears, and its TTL, in a line that stands to it all the way as at its end.
+  bears(leg, x, y, endX, endY) {
+    const { scene } = this, { legs } = scene;
+    if (!legs.ttl[leg]) return;
+    const line = `${ownerOf(scene, this.speaker, legs.src[leg])}→${ownerOf(scene, this.speaker, legs.dst[leg])} · TTL ${legs.ttl[leg]}`;
+    const [dx, dy] = this.beside(line, endX, endY, this.half(leg), BELOW, 500);
+    this.outlined(line, x + dx, y + dy, this.colours.ink, 500);
+  }
+
+  // Where a line of text stands beside a card at x y, so that it covers no box, no card and no
+  // other text: the first place that is free, from the card's middle.
+  beside(text, x, y, cardHalf, rows, weight = 650) {
+    this.pen.font = `${weight} ${TEXT}px ${FONT}`;
+    const half = this.pen.measureText(text).width / 2 + 2, aside = Math.max(0, half - cardHalf);
+    const { width, height } = this.plan;
+    const at = (dx, dy) => [x + dx - half, y + dy - 11, x + dx + half, y + dy + 3];
+    const over = ([left, top, right, bottom]) => (wall) => left < wall[2] && right > wall[0] && top < wall[3] && bottom > wall[1];
+    for (const signs of [this.signs, []]) {
+      for (const dy of rows) {
+        for (const dx of [0, -aside, aside, -half - cardHalf, half + cardHalf]) {
+          const place = at(dx, dy), covers = over(place);
+          if (place[0] < 0 || place[2] > width || place[1] < 0 || place[3] > height + 12) continue;
+          if (this.walls.some(covers) || signs.some(covers) || this.taken.some(covers)) continue;
+          this.taken.push(place);
+          return [dx, dy];
+        }
+      }
+    }
+    return [0, rows[0]];
   }
 
   // How far along a cable a card goes, so that it stops in front of the box and not upon it.
-  reach(leg, curve) {
+  reach(leg, curve, half = this.half(leg)) {
     const length = Math.hypot(curve[6] - curve[0], curve[7] - curve[1]) || 1;
-    return Math.max(0.5, 1 - (this.half(leg) + 2) / length);
+    return Math.max(0.5, 1 - (half + 2) / length);
   }
 
-  label(leg) { return `#${this.scene.trips.number[this.scene.legs.trip[leg]]} ${LETTERS[this.family(leg)] ?? "…"}`; }
+  label(leg) {
+    const packet = this.scene.legs.trip[leg];
+    return `#${this.scene.trips.number[packet]} ${letters(this.scene, packet)}`;
+  }
 
   half(leg) {
     this.pen.font = `650 ${TEXT}px ${FONT}`;
     return this.pen.measureText(this.label(leg)).width / 2 + 7;
   }
 
-  card(leg, x, y, { held = false, small = false, alone = true } = {}) {
+  card(leg, x, y, { held = false, small = false } = {}) {
     const { pen, scene } = this, { legs, trips } = scene, family = this.family(leg);
     const packet = legs.trip[leg], flags = legs.flags[leg];
     const text = small ? String(trips.number[packet]) : this.label(leg);
@@ -356,10 +446,6 @@ export class NetworkMap {
     pen.setLineDash([]);
     pen.fillStyle = this.colours[family];
     pen.fillText(text, x, y + 4.5);
-    if (!small && !held && alone && legs.ttl[leg]) {
-      const line = `${ownerOf(scene, this.speaker, legs.src[leg])}→${ownerOf(scene, this.speaker, legs.dst[leg])} · TTL ${legs.ttl[leg]}`;
-      this.outlined(line, x, y + 25, this.colours.ink, 500);
-    }
     this.hits.push([x, y, half, tall, leg]);
   }
 
@@ -376,13 +462,15 @@ export class NetworkMap {
   }
 
   // How a frame ended where it came to: a sign and a word, and only then a colour.
-  mark(leg, x, y, spelled) {
+  mark(leg, x, y, spelled, endX = x, endY = y) {
     const flags = this.scene.legs.flags[leg];
     const fate = FATES.find(([bit]) => flags & bit);
     if (!fate) return;
     const [bit, word, sign] = fate;
-    const colour = bit & (VANISHED | ENDED) ? this.colours.bad : bit & IGNORED ? this.colours.muted : this.colours.ok;
-    this.outlined(spelled ? `${sign} ${this.speaker.word(word)}` : sign, x, y - 15, colour);
+    const colour = bit & (VANISHED | ENDED) ? this.colours.bad : bit & (IGNORED | COUNTED) ? this.colours.muted : this.colours.ok;
+    const text = spelled ? `${sign} ${this.speaker.word(word)}` : sign;
+    const [dx, dy] = spelled ? this.beside(text, endX, endY, this.half(leg), ABOVE) : [0, -15];
+    this.outlined(text, x + dx, y + dy, colour);
   }
 
   // Many copies: those that are of use as cards, the others as hollow squares; one path each.
@@ -392,7 +480,8 @@ export class NetworkMap {
     for (const leg of members) {
       const cable = this.cable(leg);
       if (!cable) continue;
-      const [a, b] = bezier(cable[0], cable[1], 0), [x, y] = bezier(cable[0], cable[1], gone);
+      const reach = this.reach(leg, cable[0], scene.legs.flags[leg] & IGNORED ? 5 : 13);
+      const [a, b] = bezier(cable[0], cable[1], 0), [x, y] = bezier(cable[0], cable[1], gone * reach);
       lines.moveTo(a, b);
       lines.lineTo(x, y);
       if (scene.legs.flags[leg] & IGNORED) {
@@ -421,7 +510,7 @@ export class NetworkMap {
     if (!this.plan.controller || node < 0) return;
     const box = this.box(node), [cx, cy] = this.plan.controller;
     const up = scene.kind[moment] === ASK;
-    const low = [box.x, box.y - box.height / 2], high = [cx, cy + 21];
+    const low = edge(box, cx, cy, 10), high = edge({ x: cx, y: cy, width: 150, height: 42 }, box.x, box.y, 14);
     const [from, to] = up ? [low, high] : [high, low];
     const gone = this.progress(part);
     const x = from[0] + (to[0] - from[0]) * gone, y = from[1] + (to[1] - from[1]) * gone;
@@ -434,7 +523,7 @@ export class NetworkMap {
     pen.stroke();
     pen.setLineDash([]);
     this.card(leg, x, y, { held: true });
-    this.outlined(up ? "?" : "!", x + 34, y + 5, this.colours.warn);
+    this.outlined(up ? "?" : "!", x + this.half(leg) + 9, y + 5, this.colours.warn);
   }
 
   // Too fast for single frames: how many each cable carried within a quarter of a second of play.
@@ -463,17 +552,29 @@ export class NetworkMap {
     }
   }
 
-  // Where a map is larger than its place: bring what happens into sight.
+  // Where a map is larger than its place: bring what happens into sight, always in the same way.
   follow(moment) {
-    if (!this.overflows || moment < 0) return;
-    const leg = this.scene.legAt(moment), cable = this.cable(leg);
-    if (!cable) return;
-    const [x, y] = bezier(cable[0], cable[1], 0.5), { k } = this.view;
-    const px = x * k + this.view.x, py = y * k + this.view.y;
-    const width = this.element.clientWidth, height = this.element.clientHeight;
-    if (px < 80 || py < 60 || px > width - 80 || py > height - 60) {
-      this.view = { k, x: width / 2 - x * k, y: height / 2 - y * k };
-      this.place();
-    }
+    if (!this.overflows || this.own || moment < 0) return;
+    const leg = this.scene.legAt(moment), cable = this.cable(leg), { k, x, y } = this.home;
+    const width = this.element.clientWidth, height = this.element.clientHeight - this.tools;
+    const [cx, cy] = cable ? bezier(cable[0], cable[1], 0.5) : [0, 0];
+    const px = cx * k + x, py = cy * k + y;
+    const inside = !cable || (px > 80 && py > 60 && px < width - 80 && py < height - 60);
+    const within = (at, room, size) => Math.max(Math.min(0, room - size), Math.min(0, at));
+    const view = inside ? this.home : {
+      k,
+      x: this.plan.width * k > width ? within(width / 2 - cx * k, width, this.plan.width * k) : x,
+      y: this.plan.height * k > height ? within(height / 2 - cy * k, height, this.plan.height * k) : y,
+    };
+    if (view.x === this.view.x && view.y === this.view.y && view.k === this.view.k) return;
+    this.view = view;
+    this.place();
   }
+}
+
+// The point on a line from the middle of a box towards x y, `room` outside of the box.
+function edge(box, x, y, room) {
+  const dx = x - box.x, dy = y - box.y;
+  const part = Math.min(1, (box.width / 2 + room) / Math.abs(dx || 1e-9), (box.height / 2 + room) / Math.abs(dy || 1e-9));
+  return [box.x + dx * part, box.y + dy * part];
 }

@@ -3,7 +3,7 @@
 
 // What became of a frame, a bit each; hoplab/web/scene.py has the same.
 export const LOST = 1, CUT = 2, CARD = 4, SOFTWARE = 8, ARRIVED = 16, UNCERTAIN = 32, ROUTED = 64,
-  FLOODED = 128, HEALED = 256, ENDED = 512, UNSEEN = 1024;
+  FLOODED = 128, HEALED = 256, ENDED = 512, UNSEEN = 1024, COUNTED = 2048;
 export const IGNORED = CARD | SOFTWARE, VANISHED = LOST | CUT | UNSEEN;
 export const FRAMES = 0, ASK = 1, ANSWER = 2;
 const TYPES = { B: Uint8Array, H: Uint16Array, I: Uint32Array, i: Int32Array };
@@ -152,6 +152,13 @@ function ranges(numbers) {
     at = last;
   }
   return out;
+}
+
+// A packet's protocol in a few letters, as one writes it.
+const WRITTEN = { fragment: "IP", icmp: "ICMP", nd: "NDP", other: "…" };
+export function letters(scene, packet) {
+  const [first] = scene.trips.kind[packet].split("-");
+  return WRITTEN[first] ?? first.toUpperCase().slice(0, 6);
 }
 
 export function bezier(curve, backwards, part) {

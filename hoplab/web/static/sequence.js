@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sequence diagram of one step: a column a node, whose heads stay in view, a row a frame.
 import { h, s } from "./dom.js";
-import { IGNORED, VANISHED } from "./scene.js";
+import { IGNORED, VANISHED, letters } from "./scene.js";
 
-const ROW = 26, COLUMN = 108, MOST = 240;
+const ROW = 26, COLUMN = 108, NARROW = 86, MOST = 240;
 
 export class Sequence {
   constructor(scene, speaker, select) {
@@ -23,14 +23,20 @@ export class Sequence {
     }
     rows.sort((a, b) => scene.momentOf[a] - scene.momentOf[b] || a - b);
     const shown = rows.slice(0, MOST);
-    const places = new Set(shown.flatMap((leg) => [scene.nodeAt(legs.tail[leg]), scene.nodeAt(legs.head[leg])]).filter((node) => node >= 0));
-    const order = [...places].sort((a, b) => scene.maps[0].boxes[a][0] - scene.maps[0].boxes[b][0] || scene.maps[0].boxes[a][1] - scene.maps[0].boxes[b][1]);
-    const x = new Map(order.map((node, at) => [node, at * COLUMN + COLUMN / 2]));
-    const width = Math.max(COLUMN, order.length * COLUMN), height = shown.length * ROW + 12;
+    const order = columns(scene, shown);
+    const wide = (this.element.clientWidth || 0) / Math.max(1, order.length);
+    const column = Math.max(NARROW, Math.min(COLUMN * 1.6, wide || COLUMN));
+    const x = new Map(order.map((node, at) => [node, at * column + column / 2]));
+    const width = Math.max(column, order.length * column), height = shown.length * ROW + 12;
     const lines = order.map((node) => s("line", { class: "life", x1: x.get(node), x2: x.get(node), y1: 0, y2: height }));
+    this.several = new Set(shown.map((leg) => trips.port[legs.trip[leg]]).filter(Boolean)).size > 1;
     this.marks = new Map();
     const arrows = shown.map((leg, at) => this.arrow(leg, at * ROW + 20, x));
-    const heads = h("div", { class: "heads" }, order.map((node) => h("b", {}, scene.nodes[node].name)));
+    const heads = h("div", { class: "heads" }, order.map((node) => {
+      const head = h("b", { title: scene.nodes[node].name }, scene.nodes[node].name);
+      head.style.width = `${column}px`;
+      return head;
+    }));
     heads.style.width = `${width}px`;
     this.element.replaceChildren(heads, s("svg", { width, height, role: "group", "aria-label": this.speaker.word("sequence") }, lines, arrows));
   }
@@ -45,7 +51,7 @@ export class Sequence {
       flags & VANISHED ? s("text", { x: tip, y: y + 5, "text-anchor": "middle" }, "✗")
         : flags & IGNORED ? s("circle", { cx: tip - away * 4, cy: y, r: 4 })
           : s("path", { d: `M${tip} ${y}l${-away * 8} -4.5v9z` }),
-      s("text", { x: (from + tip) / 2, y: y - 4, "text-anchor": "middle" }, legs.parent[leg] < 0 ? `${label} ${trips.kind[packet]}` : label));
+      s("text", { x: (from + tip) / 2, y: y - 4, "text-anchor": "middle" }, legs.parent[leg] < 0 ? `${label} ${what(scene, packet, this.several)}` : label));
     made.addEventListener("click", () => this.select("leg", leg));
     this.marks.set(leg, made);
     return made;
@@ -61,8 +67,29 @@ export class Sequence {
       first ??= made;
     }
     if (first && this.element.clientHeight) {
-      const y = first.getBBox().y, view = this.element;
+      const { x, y, width } = first.getBBox(), view = this.element;
       if (y < view.scrollTop || y > view.scrollTop + view.clientHeight - 70) view.scrollTop = Math.max(0, y - view.clientHeight / 2);
+      if (x < view.scrollLeft || x + width > view.scrollLeft + view.clientWidth) view.scrollLeft = Math.max(0, x - 40);
     }
   }
+}
+
+// Nodes in the order in which frames that were of use came to them; those that ignored theirs last.
+function columns(scene, legs) {
+  const order = new Set(), last = new Set();
+  for (const leg of legs) {
+    const tail = scene.nodeAt(scene.legs.tail[leg]), head = scene.nodeAt(scene.legs.head[leg]);
+    if (tail >= 0) order.add(tail);
+    if (head >= 0) (scene.legs.flags[leg] & IGNORED ? last : order).add(head);
+  }
+  return [...new Set([...order, ...last])];
+}
+
+// A packet in the words of a frame's label: protocol and kind, and, of several connections, the
+// port by which one is told from another.
+function what(scene, packet, several) {
+  const [, ...kind] = scene.trips.kind[packet].split("-");
+  if (kind.length && scene.trips.family[packet] === "tcp") kind.splice(0, kind.length, kind.join(" ").toUpperCase());
+  const port = several && scene.trips.port[packet];
+  return [letters(scene, packet), kind.join(" "), port ? `:${port}` : ""].filter(Boolean).join(" ");
 }
