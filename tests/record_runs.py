@@ -58,6 +58,25 @@ KILL = (
     "exec ping -c 3 -W 2 10.0.0.2"
 )
 WARM = "h1 ping -c 1 -W 1 10.0.2.10"
+# A receiver that goes on in the background: it listens, takes one connection, does nothing for so
+# many seconds, and answers each piece that it reads with one byte, or none with anything.
+RECEIVE = (
+    "h2 python3 -c 'import os, socket, time; s = socket.socket(); "
+    "s.setsockopt(*{option}); s.bind((str(), 5001)); s.listen(); os.fork() and os._exit(0); "
+    "[os.dup2(os.open(os.devnull, 2), n) for n in range(3)]; "
+    "c, _ = s.accept(); time.sleep({wait}); "
+    "all({answer} for piece in iter(lambda: c.recv(65536), bytes()))'"
+)
+SMALL, NARROW = "(6, 2, 120)", "(1, 8, 4096)"  # TCP_MAXSEG, SO_RCVBUF
+SEND = (
+    "trace h1 -- python3 -c 'import socket; c = socket.create_connection((\"{to}\", 5001)); "
+    "{send}; c.shutdown(1); c.recv(1)'"
+)
+ASK = "[(c.sendall(bytes(100)), c.recv(1)) for _ in range(6)]"
+EVERY_THIRD = (
+    "h2 iptables -A INPUT -p tcp --dport 5001 -m length --length 100:200 "
+    "-m statistic --mode nth --every 3 --packet 1 -j DROP"
+)
 
 SCENES = (
     Scene("cable-one-subnet", "cable", PING + "192.168.1.2"),
@@ -105,6 +124,22 @@ SCENES = (
     Scene("loop-storm", "loop --controller hub", "trace h1 -- ping -c 1 -W 1 10.0.0.9", frames=500),
     Scene("no-such-page", "web", f"visit {PAGE}nowhere.html", (f"client @fetch {PAGE}",)),
     Scene("no-address", "web", "visit http://v6.itheima.com/"),
+    Scene(
+        "tcp-full-queue", "switch,n=2", SEND.format(to="10.0.0.2", send="c.sendall(bytes(4200))"),
+        (
+            "h1 ping -c 1 10.0.0.2", "h2 ping -c 1 10.0.0.1",
+            "s1 tc qdisc replace dev s1-eth2 root tbf rate 200kbit burst 1600 limit 1600",
+            RECEIVE.format(option=SMALL, wait=0, answer="True"),
+        ),
+    ),
+    Scene(
+        "tcp-no-room", "cable", SEND.format(to="192.168.1.2", send="c.sendall(bytes(16000))"),
+        (RECEIVE.format(option=NARROW, wait=3, answer="True"),),
+    ),
+    Scene(
+        "tcp-timeouts", "cable", SEND.format(to="192.168.1.2", send=ASK),
+        (EVERY_THIRD, RECEIVE.format(option=SMALL, wait=0, answer="c.send(b\"x\")")),
+    ),
     Scene("traceroute", "web", "trace client -- traceroute -n -q 1 -N 1 -w 1 10.80.0.80"),
 )  # fmt: skip
 

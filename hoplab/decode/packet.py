@@ -246,6 +246,23 @@ class Tcp(NamedTuple):
         return int.from_bytes(value, "big") if value is not None and len(value) == 2 else None
 
     @property
+    def window_scale(self) -> int | None:
+        """The shift of the window scale option (kind 3, RFC 7323), None if absent or malformed.
+        What is above 14 counts as 14."""
+        value = self._option(3)
+        return min(value[0], 14) if value is not None and len(value) == 1 else None
+
+    @property
+    def sack_permitted(self) -> bool:
+        """The option by which a SYN says that its sender understands SACK (kind 4, RFC 2018)."""
+        return self._option(4) is not None
+
+    @property
+    def timestamps(self) -> bool:
+        """It has a timestamps option (kind 8, RFC 7323)."""
+        return self._option(8) is not None
+
+    @property
     def sack(self) -> tuple[tuple[int, int], ...]:
         """The blocks of the SACK option (kind 5, RFC 2018): from a sequence number up to, and
         without, another."""

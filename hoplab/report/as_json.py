@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hoplab.report import tcp_as_json
 from hoplab.report.sentence_parts import with_parts
 from hoplab.sentences import say, term
 from hoplab.story.faults import STRICT, Faults
@@ -59,6 +60,9 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     for step in story.steps:
         with faults.part(say("the step {step} in JSON", step=step.key)):
             steps.append(_step(step, kept))
+    connections: list[dict[str, Any]] = []
+    with faults.part(term("the figures of TCP connections in JSON")):
+        connections = [tcp_as_json.connection(each, kept) for each in story.connections]
     outcome: dict[str, Any] = {"ok": False, "code": "untold"}
     with faults.part(term("how it ended in JSON")):
         outcome = _outcome(story.outcome, kept)
@@ -79,6 +83,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
         "outcome": outcome,
         "steps": steps,
         "trips": trips,
+        **({"connections": connections} if connections else {}),
         **({"left_out": _left_out(left_out)} if left_out else {}),
         **({"alerts": story.alerts} if story.alerts else {}),
         "summary": summary,
@@ -194,6 +199,7 @@ def _trip(trip: Trip, step: int) -> dict[str, Any]:
         **({"under_way": True} if trip.under_way else {}),
         **({"proved": True} if trip.proved else {}),
         **({"storm": _storm(trip.storm)} if trip.storm is not None else {}),
+        **({"tcp": tcp_as_json.segment(trip.timing)} if trip.timing is not None else {}),
         "decisions": [decision(each) for each in trip.decisions],
         "legs": [_leg(leg) for leg in trip.legs],
     }

@@ -17,6 +17,7 @@ from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.sentences import listed, number_of, say, term
 from hoplab.story.records import Leg, Trip
+from hoplab.story.tcp_sentences import of_segment
 
 Frames = Mapping[int, Observation]
 _LAYERS = {"Ethernet": "eth", "ARP": "net", "IPv4": "net", "IPv6": "net"}
@@ -31,11 +32,20 @@ def packet(trip: Trip, frames: Frames, tr: Language, *, bytes_too: bool = True) 
         _decisions(trip, tr),
         [tag("p", tr(note), cls="note") for note in trip.notes],
         tag("p", "✗ ", tr(trip.ended), cls="bad") if trip.ended else None,
+        _timing(trip, tr),
         tag("h4", tr(term("Frame by frame"))),
         _table(trip, frames, tr),
         _nodes(trip, frames, tr),
         _bytes(trip, frames, tr) if bytes_too else None,
     )
+
+
+def _timing(trip: Trip, tr: Language) -> Markup | None:
+    """What the numbers and times of a TCP segment tell."""
+    sentences = of_segment(trip.timing) if trip.timing is not None else []
+    if not sentences:
+        return None
+    return tag("p", tr(say("TCP: {figures}", figures=listed(sentences))), cls="why")
 
 
 def _decisions(trip: Trip, tr: Language) -> Markup | None:

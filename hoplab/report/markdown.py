@@ -15,12 +15,13 @@ from hoplab.report import numbers, phrases
 from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import arrange
-from hoplab.report.page import MOST_PACKETS, MOST_STEPS, where
+from hoplab.report.page import MOST_CONNECTIONS, MOST_PACKETS, MOST_STEPS, where
 from hoplab.report.page_step import MOST_ROWS
 from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
 from hoplab.sentences import listed, say, term
+from hoplab.story import tcp_sentences
 from hoplab.story.records import LinkCount, Rewrite, Step, Story, Summary, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
@@ -78,8 +79,22 @@ def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
         picture = ["    " + "".join(c if c.isprintable() else "\ufffd" for c in line)
                    for line in map(tr.value, phrases.waterfall(run.waterfall))]  # fmt: skip
         out += [text(tr(phrases.WATERFALL)), "", *picture, ""]
+    _connections(out, story, tr)
     out += [f"## {text(tr(term('In numbers')))}", ""]
     _numbers(out, story.summary, tr)
+
+
+def _connections(out: list[str], story: Story, tr: Language) -> None:
+    """Each TCP connection as engineers read it."""
+    if story.connections:
+        out += [f"## {text(tr(tcp_sentences.HEADING))}", ""]
+    for figures in story.connections[:MOST_CONNECTIONS]:
+        out += [f"**{text(tr(tcp_sentences.heading(figures)))}**", ""]
+        out += [f"- {text(tr(line))}" for line in tcp_sentences.in_full(figures)]
+        out.append("")
+    more = len(story.connections) - MOST_CONNECTIONS
+    if more > 0:
+        out += [text(tr(say("and {n:,} more", n=more))), ""]
 
 
 def _quoted(story: Story, tr: Language) -> list[str]:

@@ -31,10 +31,12 @@ from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.report.page_step import Links, step_section
 from hoplab.runs import Run
 from hoplab.sentences import say, term
+from hoplab.story import tcp_sentences
 from hoplab.story.records import Step, Story, Trip
 
 MOST_PACKETS = 1000  # about; of more, runs of alike ones are folded, and the rest is counted
 MOST_STEPS = 60
+MOST_CONNECTIONS = 60
 MOST_BESIDE = 760  # width of a picture that can stand beside another one
 LANGUAGE = term("en")  # the tag of the language that a page is written in (BCP 47)
 
@@ -175,6 +177,7 @@ def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
         _more_steps(story.steps[MOST_STEPS:], tr),
         None if story.trips else tag("p", tr(phrases.NOTHING_SEEN)),
         _waterfall(run, tr),
+        _connections(story, prefix, tr),
         tag("h2", tr(term("In numbers")), id=f"{prefix}numbers"),
         _numbers(story, tr),
     )  # fmt: skip
@@ -188,6 +191,32 @@ def _waterfall(run: Run, tr: Language) -> Markup | None:
     text = "\n".join(map(tr.value, phrases.waterfall(run.waterfall)))
     lines = tag("pre", text, tabindex="0", role="region", aria_label=words)
     return tag("section", tag("h3", words), lines, cls="waterfall")
+
+
+def _connections(story: Story, prefix: str, tr: Language) -> Markup | None:
+    """Each TCP connection as engineers read it, the remarkable ones open."""
+    if not story.connections:
+        return None
+    shown = story.connections[:MOST_CONNECTIONS]
+    more = len(story.connections) - len(shown)
+    return join(
+        tag("h2", tr(tcp_sentences.HEADING), id=f"{prefix}tcp"),
+        tag(
+            "section",
+            [
+                tag(
+                    "details",
+                    tag("summary", tr(tcp_sentences.heading(figures))),
+                    tag("ul", [tag("li", tr(line)) for line in tcp_sentences.in_full(figures)]),
+                    open=tcp_sentences.remarkable(figures) or None,
+                )
+                for figures in shown
+            ],
+            tag("p", tr(say("and {n:,} more", n=more)), cls="legend") if more else None,
+            cls="card",
+            aria_labelledby=f"{prefix}tcp",
+        ),
+    )
 
 
 def _more_steps(steps: Sequence[Step], tr: Language) -> Markup | None:

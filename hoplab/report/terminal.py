@@ -36,6 +36,7 @@ from hoplab.report.trip_lines import (
     trip_lines,
 )
 from hoplab.sentences import listed, say, term
+from hoplab.story import tcp_sentences
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.live import News
 from hoplab.story.records import Repeats, Step, Story, Trip
@@ -77,6 +78,9 @@ def render(
                 _step(page, story, step)
         elif place == min(repeats.steps):
             _repeats(page, repeats)
+    if detail == "full" and not page.stormy:
+        with page.part(term("the figures of TCP connections")):
+            _connections(page, story)
     with page.part(term("how it ended")):
         _outcome(page, story)
     with page.part(term("the numbers")):
@@ -210,6 +214,16 @@ def _mapping(page: Page, step: Step) -> None:
     if len(rows) > limit:
         more = say("and {n:,} more", n=len(rows) - limit)
         page.line(f"   … {page.tr(more)}", "dim")
+
+
+def _connections(page: Page, story: Story) -> None:
+    """Each TCP connection as engineers read it."""
+    if story.connections:
+        page.rule(page.tr(tcp_sentences.HEADING))
+    for figures in story.connections:
+        page.tell(tcp_sentences.heading(figures), 3, "bold")
+        for sentence in tcp_sentences.in_full(figures):
+            page.tell(sentence, 5, hang=2)
 
 
 def _outcome(page: Page, story: Story) -> None:

@@ -13,6 +13,7 @@ from hoplab.report.cells import cells, ljust, wrap
 from hoplab.report.lines import Page, time_since_start
 from hoplab.sentences import Sentence, listed, number_of, say, term
 from hoplab.story.records import Decision, Rewrite, Trip
+from hoplab.story.tcp_sentences import of_segment
 
 PATH_AT = 47  # width of the title column where the path stands on the same line
 
@@ -30,6 +31,7 @@ def trip_lines(page: Page, trip: Trip) -> None:
         note_line(page, note)
     end_lines(page, trip, trip.ended)
     if page.detail == "full":
+        _timing(page, trip)
         _frame_numbers(page, trip)
 
 
@@ -241,6 +243,14 @@ def _owner(name: str) -> str:
 
 def _ttl(value: int | None) -> str:
     return "?" if value is None else str(value)
+
+
+def _timing(page: Page, trip: Trip) -> None:
+    """What the numbers and times of a TCP segment tell."""
+    if trip.timing is not None:
+        sentences = of_segment(trip.timing)
+        if sentences:
+            page.tell(say("TCP: {figures}", figures=listed(sentences)), page.indent, "dim", hang=2)
 
 
 def _frame_numbers(page: Page, trip: Trip) -> None:

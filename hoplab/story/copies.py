@@ -80,4 +80,5 @@ def _leg(
         cut=fate is Fate.CUT,
         uncertain=hop.doubt != 0,
         unseen=fate is Fate.UNSEEN,
+        received_ns=hop.received.t_ns if hop.received is not None else 0,
     )

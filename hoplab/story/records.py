@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from hoplab.decode.packet import Packet
 from hoplab.follow.passages import Passage
+from hoplab.story.tcp_records import ConnectionFigures, SegmentTiming
 
 FEWEST_SEGMENTS = 10  # in fewer a throughput would tell of the moment, not of the network
 
@@ -83,7 +84,8 @@ class Leg:
 
     index, parent: place in `Trip.legs` and that of the leg it was made from, None for the first.
     tail, head: node names; head is "" where the interface is wired to nothing.
-    sent, received: `Observation.number` at either end, None where it was not seen.
+    sent, received: `Observation.number` at either end, None where it was not seen. received_ns:
+    when it was seen to arrive, 0 if it was not.
     origin: 'born', 'switched', 'routed' or 'translated'.
     lost: sent, and never arrived, for certain.
     cut: the capture ended before it could be seen to arrive; that is no loss.
@@ -109,6 +111,7 @@ class Leg:
     cut: bool = False
     uncertain: bool = False
     unseen: bool = False
+    received_ns: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -341,7 +344,8 @@ class Trip:
     Each analysis makes a record of its own and never writes into another's; here is the one place
     that says whose word counts. What a field means is said where its record is.
 
-    decisions: what switches asked their controller about it, and why they flooded it.
+    decisions: what switches asked their controller about it, and why they flooded it. timing: of a
+    TCP segment what its numbers and times tell, None in a story that is told live.
     """
 
     way: Way
@@ -349,6 +353,7 @@ class Trip:
     proof: Proof | None = None
     relation: Relation = UNRELATED
     decisions: tuple[Decision, ...] = ()
+    timing: SegmentTiming | None = None
 
     @property
     def kind(self) -> str:
@@ -794,6 +799,7 @@ class Story:
     summary: Summary
     alerts: list[str] = field(default_factory=list)
     repeats: Repeats | None = None
+    connections: tuple[ConnectionFigures, ...] = ()
 
     def steps_of_trips(self) -> dict[int, int]:
         """Of each trip the place in `steps` of the one that it is in."""

@@ -19,6 +19,7 @@ from hoplab.story.silence import loop_of_switches
 from hoplab.story.steps import Facts
 from hoplab.story.tcp_connection import Connection
 from hoplab.story.tcp_remarks import close_remarks, handshake_remarks, repetitions, retransmissions
+from hoplab.story.tcp_sentences import in_one_line, remarkable
 
 
 def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> None:
@@ -29,6 +30,7 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
         for number in connection.trips
     }
     again = repetitions(facts)
+    untold = set(range(len(facts.figures)))  # connections whose figures no step has had
     for step in steps:
         if step.key in ("arp", "nd"):
             step.remarks = asked_again(facts, step) + arp_remarks(facts, steps, step)
@@ -38,6 +40,9 @@ def add_remarks(facts: Facts, steps: list[Step], request: Request | None) -> Non
             places = [place_of[number] for number in step.trips if number in place_of]
             connection = facts.connections[min(places)] if places else None
             step.remarks = _of_connection(facts, step, connection)
+            if step.key in ("http", "tls", "tcp"):
+                step.remarks += _figures(facts, sorted(untold.intersection(places)))
+                untold.difference_update(places)
         if step.trips:
             step.remarks += retransmissions(facts, step, again)
     _storms(facts, steps)
@@ -54,6 +59,15 @@ def _of_connection(facts: Facts, step: Step, connection: Connection | None) -> l
     if step.key in ("http", "tcp", "tls"):
         return exchange_remarks(facts, step, connection)
     return close_remarks(connection) if step.key == "close" else []
+
+
+def _figures(facts: Facts, places: list[int]) -> list[Remark]:
+    """The figures of these connections, where they are not the textbook's."""
+    return [
+        Remark("tcp-figures", in_one_line(facts.figures[place]))
+        for place in places
+        if remarkable(facts.figures[place])
+    ]
 
 
 def _without_connection(facts: Facts, step: Step) -> list[Remark]:

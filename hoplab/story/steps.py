@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -32,6 +33,7 @@ from hoplab.story.neighbour_causes import ASKS_MAC
 from hoplab.story.records import Mapping, Step, Trip
 from hoplab.story.secured import Secured
 from hoplab.story.tcp_connection import Connection
+from hoplab.story.tcp_records import ConnectionFigures
 from hoplab.story.wire_text import clean
 
 LESSON = ("arp", "dns", "handshake", "http", "close")
@@ -109,7 +111,7 @@ STEPS_OF_KINDS = {"tunnel": "tunnel", "quic": "udp", "udp": "udp"}
 @dataclass(slots=True)
 class Facts:
     """What earlier stages found out, in one place. explained: what hosts were set to says why it
-    failed, so that nobody needs to guess."""
+    failed, so that nobody needs to guess. figures: of the connections, in their order."""
 
     trips: list[Trip]
     connections: list[Connection]
@@ -118,6 +120,7 @@ class Facts:
     wiring: Wiring
     leases: list[Exchange] = field(default_factory=list)
     explained: bool = False
+    figures: Sequence[ConnectionFigures] = ()
 
 
 Label = tuple[str, int]  # step key, and its place among those of its kind

@@ -73,6 +73,8 @@ from hoplab.story.storms import storm_alerts
 from hoplab.story.table_decisions import Raised, TableDecisions
 from hoplab.story.tcp import connections
 from hoplab.story.tcp_connection import Connection
+from hoplab.story.tcp_figures import find_figures
+from hoplab.story.tcp_records import ConnectionFigures, SegmentTiming
 from hoplab.story.transfers import transfers
 from hoplab.story.trips import tell_way
 
@@ -155,16 +157,25 @@ def tell(
                 messages = conversation(channel)
             source = TableDecisions(wiring, passages, raised)
             decisions = find_decisions(wiring, of_ways, trips, messages, source)
+    figures: tuple[ConnectionFigures, ...] = ()
+    timings: dict[int, SegmentTiming] = {}
+    with faults.part(term("the figures of TCP connections")):
+        by_number = {trip.number: trip for trip in trips}
+        figures, timings = find_figures(over_tcp, by_number, lossy=lossy)
     trips = [
         replace(
             trip,
             way=with_named_ports(trip.way, decisions.about(trip.number)),
             relation=relations.get(trip.number, UNRELATED),
             decisions=decisions.about(trip.number),
+            timing=timings.get(trip.number),
         )
         for trip in trips
     ]
-    facts = Facts(trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring, leases)
+    facts = Facts(
+        trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring, leases,
+        figures=figures,
+    )  # fmt: skip
     steps = plain_steps(trips)
     with faults.part(term("the steps")):
         steps = make_steps(facts, lesson=request is not None)
@@ -207,7 +218,9 @@ def tell(
     repeats: Repeats | None = None
     with faults.part(term("what was the same again")):
         repeats = find_repeats(facts, steps)
-    return Story(setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats)
+    return Story(
+        setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats, figures
+    )
 
 
 def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:
