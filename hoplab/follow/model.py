@@ -178,4 +178,8 @@ class Journey:
         while stack:
             hop = stack.pop()
             yield hop
-            stack.extend(sorted(hop.children, key=lambda child: child.t_ns, reverse=True))
+            children = hop.children
+            if len(children) > 1:
+                stack.extend(sorted(children, key=lambda child: child.t_ns, reverse=True))
+            else:
+                stack.extend(children)

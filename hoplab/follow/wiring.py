@@ -35,6 +35,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from hoplab.sentences import listed, say, sentence_of, term
@@ -51,6 +52,7 @@ class WiringError(ValueError):
     """The description of a lab is broken; the message is one sentence that says where."""
 
 
+@lru_cache(maxsize=4096)
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key for names that counts: h2 before h10."""
     return tuple(

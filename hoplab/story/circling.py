@@ -23,6 +23,8 @@ def find_storm(places: Places, hops: list[Hop]) -> Storm | None:
     """What the tallies say, if the frame left a port more than once, and not only because a switch
     made several copies for the same port."""
     of_storm = [hop for hop in hops if _more_than_once(hop)]
+    if not of_storm:
+        return None
     tallies = {id(hop.tally.top): hop.tally.top for hop in of_storm if hop.tally is not None}
     counted = any(tally.counted for tally in tallies.values())
     circles = any(_comes_back(places, hop) for hop in of_storm)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
 from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.story.coverage import Evidence, Fate
-from hoplab.story.places import Places
+from hoplab.story.places import Places, packet_in
 from hoplab.story.records import Leg
 
 
@@ -29,56 +28,53 @@ class Copies:
 
 
 def copies_of(places: Places, journey: Journey, evidence: Evidence) -> Copies:
-    """The frames of a journey."""
-    hops = list(journey.hops())
-    index = {id(hop): place for place, hop in enumerate(hops)}
-    packets = _packets(hops, index)
-    legs = [_leg(places, hop, place, index, packets, evidence) for place, hop in enumerate(hops)]
-    return Copies(hops, legs, packets, index)
+    """The frames of a journey.
 
-
-def _packets(hops: list[Hop], index: dict[int, int]) -> list[Packet]:
-    """The packet in each frame; what a switch copied is decoded once."""
+    One pass, since each packet has some five of them: a frame that a switch copied is decoded once,
+    who is at the ends of a link is looked up by its ports, and only a frame that was not seen to
+    arrive is asked what became of it.
+    """
+    hops: list[Hop] = []
+    legs: list[Leg] = []
     packets: list[Packet] = []
-    for hop in hops:
-        cause = hop.parent if hop.origin == Origin.SWITCHED else None
-        same = cause is not None and cause.data == hop.data
-        parent = index.get(id(cause)) if same else None
-        packets.append(packets[parent] if parent is not None else wire.decode(hop.data))
-    return packets
-
-
-def _leg(
-    places: Places,
-    hop: Hop,
-    place: int,
-    index: dict[int, int],
-    packets: list[Packet],
-    evidence: Evidence,
-) -> Leg:
-    # Copies that switches made share the Ethernet header of the frame that they copied.
-    eth = packets[place].eth
-    parent = index.get(id(hop.parent)) if hop.parent is not None else None
-    fate = evidence.fate(hop)
-    tail, tail_interface, head, head_interface = places.link(hop.tail, hop.head)
-    return Leg(
-        index=place,
-        parent=parent,
-        tail=tail,
-        tail_interface=tail_interface,
-        head=head,
-        head_interface=head_interface,
-        t_ns=hop.t_ns,
-        sent=hop.sent.number if hop.sent is not None else None,
-        received=hop.received.number if hop.received is not None else None,
-        origin=hop.origin.value,
-        src_mac=eth.src if eth else "",
-        dst_mac=eth.dst if eth else "",
-        length=hop.seen.length,
-        lost=fate is Fate.LOST,
-        healed=hop.healed,
-        cut=fate is Fate.CUT,
-        uncertain=hop.doubt != 0,
-        unseen=fate is Fate.UNSEEN,
-        received_ns=hop.received.t_ns if hop.received is not None else 0,
-    )
+    index: dict[int, int] = {}
+    for place, hop in enumerate(journey.hops()):
+        index[id(hop)] = place
+        cause, origin = hop.parent, hop.origin
+        parent = index.get(id(cause)) if cause is not None else None
+        sent, received = hop.sent, hop.received
+        seen = sent or received
+        assert seen is not None, "a hop is made from at least one observation"
+        copied = origin is Origin.SWITCHED
+        if copied and parent is not None and hops[parent].data == seen.data:
+            packet = packets[parent]
+        else:  # the first, or one that a router or a switch made another of
+            packet = packet_in(hop)
+        eth = packet.eth
+        fate = evidence.fate(hop) if received is None else None
+        tail, tail_interface, head, head_interface = places.link(hop.tail, hop.head)
+        leg = Leg(
+            place,
+            parent,
+            tail,
+            tail_interface,
+            head,
+            head_interface,
+            seen.t_ns,
+            sent.number if sent is not None else None,
+            received.number if received is not None else None,
+            origin._value_,  # as `value`, which is a slow property
+            eth.src if eth else "",
+            eth.dst if eth else "",
+            seen.length,
+            fate is Fate.LOST,
+            hop.healed,
+            fate is Fate.CUT,
+            hop.doubt != 0,
+            fate is Fate.UNSEEN,
+            received.t_ns if received is not None else 0,
+        )
+        hops.append(hop)
+        legs.append(leg)
+        packets.append(packet)
+    return Copies(hops, legs, packets, index)

@@ -73,7 +73,7 @@ def with_named_ports(way: Way, decisions: Sequence[Decision]) -> Way:
     if not named:
         return way
     fanouts = tuple(
-        replace(fanout, named=True)
+        fanout._replace(named=True)
         if fanout.leg in named and not fanout.due and fanout.out < fanout.of
         else fanout
         for fanout in way.fanouts

@@ -8,19 +8,43 @@ What lives here: which node has a port, an address, a card. What must not: what 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
-from hoplab.follow.model import Journey, Origin
+from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.follow.wiring import Wiring
 from hoplab.story.destinations import client_card, wanted
 
 
+@lru_cache(maxsize=512)
+def _decoded(data: bytes) -> Packet:
+    return wire.decode(data)
+
+
+def packet_in(hop: Hop) -> Packet:
+    """The packet in a frame. While a packet is told its frames are asked for a few times, in a
+    short time."""
+    return _decoded(hop.data)
+
+
 class Places:
-    """Who is who: the questions that this folder asks of the wiring."""
+    """Who is who: the questions that this folder asks of the wiring.
+
+    They are asked for each frame, so what the wiring says is put into tables once: by port, by
+    address, by MAC address. What frames have shown beside it is in `_macs`, `_claims`, `extra_ips`.
+    """
 
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
+        self._node_names = [interface.node for interface in wiring.interfaces]
+        kinds = [(node.name, node.kind) for node in wiring.nodes.values()]
+        self._switches = frozenset(name for name, kind in kinds if kind == "switch")
+        self._routers = frozenset(name for name, kind in kinds if kind == "router")
+        self._cards: dict[str, str] = {}  # node by the MAC address of its card
+        for interface in wiring.interfaces:
+            self._cards.setdefault(interface.mac, interface.node)
+        self._wired_ips: dict[str, str] = {}  # node by its IP address, as far as they were asked
         self.extra_ips: dict[str, str] = {}
         self._macs: dict[str, str] = {}  # node of a source MAC address, by the frames it made
         # Address -> nodes that have shown that it is theirs; and those that sent something from it.
@@ -42,7 +66,7 @@ class Places:
             hop = journey.root
             if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
                 continue
-            packet, node = wire.decode(hop.data), self.node(hop.tail)
+            packet, node = packet_in(hop), self.node(hop.tail)
             source = packet.src
             before = self.owner(source)
             if packet.eth is not None:
@@ -58,7 +82,7 @@ class Places:
 
     def node(self, port: int | None) -> str:
         """The node of a port, "" for none."""
-        return self.wiring.node_name(port) if port is not None else ""
+        return self._node_names[port] if port is not None else ""
 
     def name(self, port: int | None) -> str:
         """The interface name of a port, "" for none."""
@@ -74,20 +98,29 @@ class Places:
 
     def switch(self, node: str) -> bool:
         """True if the node passes frames on without an address of its own."""
-        return node != "" and self.wiring.kind(node) == "switch"
+        return node in self._switches
 
     def router(self, node: str) -> bool:
         """True if the node passes packets on between networks."""
-        return node != "" and self.wiring.kind(node) == "router"
+        return node in self._routers
 
     def owner(self, ip: str) -> str:
         """The node that has this IP address, "" if none. One that the wiring names has it unless it
         keeps silent while another has it."""
-        wired = self.wiring.node_of_ip(ip)
-        claims = self._claims.get(ip, {})
+        wired = self._wired_ips.get(ip)
+        if wired is None:
+            wired = self._wired(ip)
+        claims = self._claims.get(ip)
         if wired and (not claims or wired in claims or (ip, wired) in self._used):
             return wired
-        return next(iter(claims), "") or self.extra_ips.get(ip, "")
+        return (next(iter(claims), "") if claims else "") or self.extra_ips.get(ip, "")
+
+    def _wired(self, ip: str) -> str:
+        """The node that has the address by the wiring, "" if none; kept, if there is one."""
+        wired = self.wiring.node_of_ip(ip) or ""
+        if wired:
+            self._wired_ips[ip] = wired
+        return wired
 
     def recipient(self, packet: Packet) -> str:
         """The node that the packet is for, "" if none has the address that it bears."""
@@ -106,7 +139,7 @@ class Places:
 
     def card(self, mac: str) -> str:
         """The node whose card has this MAC address, "" if none."""
-        return self.wiring.node_of_mac(mac) or ""
+        return self._cards.get(mac, "") if mac else ""
 
 
 def _claims(packet: Packet) -> bool:

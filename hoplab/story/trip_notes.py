@@ -58,6 +58,8 @@ def fragments(copies: Copies) -> list[str]:
 def missing_copies(evidence: Evidence, hops: list[Hop], ended: str) -> list[str]:
     """The copies for which there was no room, but for the one that says how it ended."""
     lacking = evidence.drops.lacking
+    if not lacking:
+        return []
     notes = [no_copy(loss) for hop in hops if hop in lacking for loss in lacking[hop]]
     return [note for note in notes if note != ended]
 
@@ -67,6 +69,9 @@ def copies_too_many(places: Places, hops: list[Hop]) -> list[str]:
     than one out of the same port."""
     notes = []
     for hop in hops:
+        children = hop.children
+        if not children or (len(children) == 1 and children[0].tail != hop.head):
+            continue  # as a rule
         switch = places.node(hop.head)
         if not places.switch(switch):
             continue

@@ -132,10 +132,14 @@ def _fanouts(places: Places, copies: Copies) -> list[Fanout]:
     for hop, leg, packet in zip(copies.hops, copies.legs, copies.packets, strict=True):
         node = leg.head
         if places.switch(node) and not hop.more:  # some of its copies are only counted
-            ports = {child.tail for child in hop.children} - {hop.head}
-            further = max(places.wired_ports.get(node, 1) - 1, len(ports))
+            children = hop.children
+            if len(children) == 1:
+                out = int(children[0].tail != hop.head)
+            else:
+                out = len({child.tail for child in children} - {hop.head})
+            further = max(places.wired_ports.get(node, 1) - 1, out)
             due = packet.eth is not None and is_group_mac(packet.eth.dst)
-            fanouts.append(Fanout(node, len(ports), further, due, leg.index))
+            fanouts.append(Fanout(node, out, further, due, leg.index))
     return fanouts
 
 
@@ -143,7 +147,7 @@ def _rewrites(places: Places, copies: Copies) -> list[Rewrite]:
     """What routers did with it."""
     rewrites = []
     for place, hop in enumerate(copies.hops):
-        if hop.origin not in (Origin.ROUTED, Origin.TRANSLATED) or hop.parent is None:
+        if hop.origin is Origin.BORN or hop.origin is Origin.SWITCHED or hop.parent is None:
             continue
         parent = copies.index[id(hop.parent)]
         before, after = copies.legs[parent], copies.legs[place]
