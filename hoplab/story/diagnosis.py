@@ -131,21 +131,35 @@ def _failed(facts: Facts, host: str) -> Iterator[Flow]:
         if not route.arrived:
             last = route.probes[-1]
             yield replace(_flow(facts, last, route.probes), probe=True)
+    yield from _unanswered(facts, host, probes)
+    yield from _unconnected(facts, host, probes)
+    yield from _unresolved(facts)
+
+
+def _unanswered(facts: Facts, host: str, probes: set[int]) -> Iterator[Flow]:
+    """The pings that got no reply, and the datagrams that nobody took, by whom they were for."""
     pings: dict[tuple[str, str], list[Trip]] = {}
     datagrams: dict[tuple[str, str, int], list[Trip]] = {}
     for trip in facts.trips:
         if trip.number in probes or trip.group or (host and trip.sender != host):
             continue
+        udp = trip.packet.udp
         if trip.kind == "icmp-echo-request" and not _answered(facts, trip, "icmp-echo-reply"):
             pings.setdefault((trip.sender, trip.dst), []).append(trip)
-        udp = trip.packet.udp
-        if trip.kind == "udp" and udp is not None:
-            report = facts.by_number.get(trip.answered_by)
-            if trip.ended or (report is not None and report.kind == "icmp-unreachable"):
-                datagrams.setdefault((trip.sender, trip.dst, udp.dport), []).append(trip)
+        elif trip.kind == "udp" and udp is not None and _undeliverable(facts, trip):
+            datagrams.setdefault((trip.sender, trip.dst, udp.dport), []).append(trip)
     for sent in (*pings.values(), *datagrams.values()):
         yield _flow(facts, sent[-1], sent)
-    yield from _unconnected(facts, host, probes)
+
+
+def _undeliverable(facts: Facts, trip: Trip) -> bool:
+    """A datagram ended on its way, or an ICMP error reports that it was not delivered."""
+    report = facts.by_number.get(trip.answered_by)
+    return bool(trip.ended) or (report is not None and report.kind == "icmp-unreachable")
+
+
+def _unresolved(facts: Facts) -> Iterator[Flow]:
+    """The questions about names that got no answer, or whose answer was lost."""
     for lookup in facts.lookups:
         if not lookup.answer or lookup.lost:
             sent = [facts.by_number[number] for number in lookup.tries or [lookup.question]]
@@ -236,38 +250,53 @@ def _wanted(
 ) -> tuple[list[Flow], list[Cause]]:
     """What a command was for that sent nothing but questions for MAC addresses."""
     line = f"{url} {ended.command}" if url else ended.command
-    protocol, port = _service(line, url)
-    own = {str(address.ip) for card in host.cards.values() for address in card.addresses}
-    own |= {str(a.ip) for card in walks.built(host.name).cards.values() for a in card.addresses}
-    targets = [
+    targets, asked = _targets(walks, host, line), _asked_in_vain(facts, host)
+    sent_any = any(trip.sender == host.name and trip.packet.ip is not None for trip in facts.trips)
+    if not targets and not asked and not sent_any:
+        return _to_resolver(walks, host, line)
+    if sent_any and not asked:
+        return [], []
+    service = _service(line, url) if targets else ("", 0)
+    return _unsent(walks, host, line, targets or asked, service), []
+
+
+def _targets(walks: Walks, host: Host, line: str) -> list[str]:
+    """The addresses in a command, without those that are the host's own."""
+    own = {
+        str(address.ip) for state in (host, walks.built(host.name))
+        for card in state.cards.values() for address in card.addresses
+    }  # fmt: skip
+    return [
         text for text in dict.fromkeys(_ADDRESS.findall(line))
         if text not in own and not text.startswith(("127.", "0.")) and address_of(text) is not None
     ]  # fmt: skip
+
+
+def _asked_in_vain(facts: Facts, host: Host) -> list[str]:
+    """The addresses whose MAC a host asked for and did not get, each once."""
     asked = [
         trip.dst for trip in facts.trips
         if trip.kind in ASKS_MAC and trip.sender == host.name and not trip.answered_by
         and not claims(trip) and address_of(trip.dst) is not None
     ]  # fmt: skip
-    sent_any = any(
-        trip.sender == host.name and trip.packet.ip is not None for trip in facts.trips
-    )
-    if not targets and not asked and not sent_any:
-        return _to_resolver(walks, host, line)
+    return list(dict.fromkeys(asked))
+
+
+def _unsent(
+    walks: Walks, host: Host, line: str, targets: Sequence[str], service: tuple[str, int]
+) -> list[Flow]:
+    """What a command would have sent to its targets. service: the protocol and the port that it
+    asks for."""
     size, whole = _PING_SIZE.search(line), bool(_PING_WHOLE.search(line))
     length = int(size[1]) + _HEADERS if size else 0
-    if not targets:
-        targets = list(dict.fromkeys(asked))
-        protocol, port = "", 0
-    if sent_any and not asked:
-        return [], []
     source = _source(walks, host)
     flows = []
     for text in targets:
         dns = text in (host.resolvers or ()) and text not in line  # nobody asked for it by hand
-        service = ("udp", _DNS) if dns else (protocol, port)
-        packet = Packet(service[0], source, IPv4Address(text), service[1], length, whole)
+        protocol, port = ("udp", _DNS) if dns else service
+        packet = Packet(protocol, source, IPv4Address(text), port, length, whole)
         flows.append(Flow(host.name, packet, dns=dns))
-    return flows, []
+    return flows
 
 
 def _source(walks: Walks, host: Host) -> str:
@@ -327,24 +356,35 @@ def _causes_of(walks: Walks, flow: Flow) -> list[Cause]:
     if not int(flow.packet.dst) or flow.packet.dst.is_multicast or flow.node not in walks.hosts:
         return []
     there = walks.find(flow.node, flow.packet)
+    causes = _causes_there(walks, flow, there)
+    answer = _answer_to(walks, flow, there, causes)
+    if answer is None:
+        return causes
+    back = walks.find(there.nodes[-1], answer)
+    return causes + _beyond(walks, back, flow.back)
+
+
+def _causes_there(walks: Walks, flow: Flow, there: Walk) -> list[Cause]:
+    """What stands in the way of a flow to whom it is for, and what is wrong with its service."""
     causes: list[Cause] = []
     if not flow.replied:
         causes += _beyond(walks, there, flow.reached)
         if there.arrived and there.nodes[-1] in flow.reached and not flow.probe:
             causes += _service_causes(walks, flow, there.nodes[-1])
-    if flow.dns:
-        causes = _of_resolver(walks, flow, causes)
+    return _of_resolver(walks, flow, causes) if flow.dns else causes
+
+
+def _answer_to(walks: Walks, flow: Flow, there: Walk, causes: Sequence[Cause]) -> Packet | None:
+    """What the one at the end of the way would answer to a flow, None if nothing comes back."""
     source = address_of(there.source or _source(walks, walks.hosts[flow.node]))
     if any(cause.node == flow.node and cause.code in READDRESSED for cause in causes):
         source = address_of(_source(walks, walks.built(flow.node)))  # once that is mended
     if not there.arrived or source is None or flow.refused or len(there.nodes) < 2:
-        return causes
+        return None
     packet = flow.packet
     # What answers a ping may be cut; of TCP, whose packets may not, the sizes differ.
     size = packet.size if packet.protocol == "icmp" else 0
-    answer = Packet(packet.protocol, str(packet.dst), source, packet.port, size, back=True)
-    back = walks.find(there.nodes[-1], answer)
-    return causes + _beyond(walks, back, flow.back)
+    return Packet(packet.protocol, str(packet.dst), source, packet.port, size, back=True)
 
 
 def _uncounted(walks: Walks, cause: Cause, came: bool) -> bool:
