@@ -28,6 +28,12 @@ from hoplab.story.records import Cause
 _MOST_HOPS = 40
 READDRESSED = ("no-address", "wrong-address")
 _MAIN, _DEFAULT, _LOCAL = 254, 253, 255
+_HOOKS_PASSED = {  # by what becomes of a packet at a host (netfilter's hooks)
+    "input": {"prerouting", "input"},
+    "forward": {"prerouting", "forward", "postrouting"},
+    "output": {"output", "postrouting"},
+}
+_ECHO_REPLY, _ECHO_REQUEST = 0, 8  # ICMP types (RFC 792)
 _EMPTY = Host("")
 
 
@@ -367,33 +373,55 @@ class Walks:
         if down is not None:
             causes.append(self.words.interface_down(host, down, self._routes_again(host, down)))
             return self._as_built(host, down, packet, causes), ""
-        for name, built in self.built(host.name).cards.items():
-            card = host.cards.get(name)
-            kept = {own.ip for own in card.addresses} if card is not None else set()
-            had = {own.ip for own in built.addresses}
-            lost = card is not None and had and not kept & had
-            if lost and self._leads(self.built(host.name), name, packet):
-                causes.append(self._readdressed(host, name))
-                return self._as_built(host, built, packet, causes), ""
-        bare = [each for each in host.cards.values() if each.name != "lo" and not each.addresses]
-        if bare and not any(each.addresses for each in host.cards.values() if each.name != "lo"):
-            causes.append(self.words.no_address(host, bare[0], "", ()))
+        stripped = self._card_stripped(host, packet)
+        if stripped is not None:
+            causes.append(self._readdressed(host, stripped.name))
+            return self._as_built(host, stripped, packet, causes), ""
+        bare = self._card_bare(host)
+        if bare is not None:
+            causes.append(self.words.no_address(host, bare, "", ()))
             return None, ""
         masked = self._masked(host, packet, causes)
         if masked is not None:
             return masked, ""
         gateway = self._gateway(host, packet)
-        then = self.lookup(self.built(host.name), packet)
-        to = "default" if then is None or not then.to.prefixlen else str(then.to)
-        if host.forwards and then is None:
-            to = f"{packet.dst}/32"
-        mend = f"ip route add {to} via {gateway}" if gateway is not None else ""
-        if gateway is None and then is not None and then.via is None:
-            mend = f"ip route add {then.to} dev {then.card}"
+        mend = self._route_line(host, packet, gateway)
         causes.append(self.words.no_route(host, packet.dst, mend, back=packet.back))
         if gateway is None:
             return self._as_built(host, None, packet, causes), ""
         return self._to_gateway(host, gateway, packet, causes), ""
+
+    def _card_stripped(self, host: Host, packet: Packet) -> Card | None:
+        """The card that has lost all its addresses and would have led there, as it came up."""
+        built_host = self.built(host.name)
+        for name, built in built_host.cards.items():
+            if name not in host.cards:
+                continue
+            had = {own.ip for own in built.addresses}
+            kept = had & {own.ip for own in host.cards[name].addresses}
+            if had and not kept and self._leads(built_host, name, packet):
+                return built
+        return None
+
+    @staticmethod
+    def _card_bare(host: Host) -> Card | None:
+        """The first card of a host none of whose cards has an address."""
+        cards = [card for card in host.cards.values() if card.name != "lo"]
+        if any(card.addresses for card in cards):
+            return None
+        return next(iter(cards), None)
+
+    def _route_line(self, host: Host, packet: Packet, gateway: IPv4Address | None) -> str:
+        """The line that gives a host a route for a packet, "" if none is known."""
+        then = self.lookup(self.built(host.name), packet)
+        if gateway is None:
+            if then is not None and then.via is None:
+                return f"ip route add {then.to} dev {then.card}"
+            return ""
+        to = "default" if then is None or not then.to.prefixlen else str(then.to)
+        if host.forwards and then is None:
+            to = f"{packet.dst}/32"
+        return f"ip route add {to} via {gateway}"
 
     def _card_down(self, host: Host, packet: Packet) -> Card | None:
         """The card that is down and would have led there."""
@@ -429,28 +457,42 @@ class Walks:
 
     def _masked(self, host: Host, packet: Packet, causes: list[Cause]) -> _Next | None:
         """The address is on the host's own link, or its gateway is, and a mask leaves it out."""
-        then = self.lookup(self.built(host.name), packet)
         for card in host.cards.values():
-            hop = (then.via if then is not None else None) or packet.dst
-            if then is None and self._owner_on(host, card, hop) is None:
-                hop = self._left_out(host, card) or hop
+            hop = self._hop_by(host, card, packet)
             owner = self._owner_on(host, card, hop)
             if owner is None or not card.addresses or hop in card.addresses[0].network:
                 continue
-            own, (name, there) = card.addresses[0], owner
-            theirs = next(e for e in self.hosts[name].cards[there].addresses if e.ip == hop)
-            right = self._right_mask(host, card, own)
-            if right is not None and right < own.network.prefixlen:
-                again = self._routes_again(host, card)
-                causes.append(self.words.narrow_mask(host, card, own, hop, name, right, again))
-            elif own.ip in theirs.network:
-                right = theirs.network.prefixlen
-                causes.append(self.words.narrow_mask(host, card, own, hop, name, right, ()))
-            elif hop == packet.dst and self._gateway(host, packet) is None:
-                causes.append(self.words.subnets_apart(host, card, own, name, theirs, there))
-            else:
+            cause = self._mask_cause(host, card, hop, owner, packet)
+            if cause is None:
                 return None
+            causes.append(cause)
             return self._over(host, card, hop, packet, causes, None)
+        return None
+
+    def _hop_by(self, host: Host, card: Card, packet: Packet) -> IPv4Address:
+        """The next hop of a packet by a card, if all masks were right."""
+        then = self.lookup(self.built(host.name), packet)
+        if then is not None:
+            return then.via or packet.dst
+        if self._owner_on(host, card, packet.dst) is not None:
+            return packet.dst
+        return self._left_out(host, card) or packet.dst
+
+    def _mask_cause(
+        self, host: Host, card: Card, hop: IPv4Address, owner: tuple[str, str], packet: Packet
+    ) -> Cause | None:
+        """Why a neighbour is in no network of a card; None where masks do not explain it."""
+        own, (name, there) = card.addresses[0], owner
+        theirs = next(each for each in self.hosts[name].cards[there].addresses if each.ip == hop)
+        right = self._right_mask(host, card, own)
+        if right is not None and right < own.network.prefixlen:
+            again = self._routes_again(host, card)
+            return self.words.narrow_mask(host, card, own, hop, name, right, again)
+        if own.ip in theirs.network:
+            right = theirs.network.prefixlen
+            return self.words.narrow_mask(host, card, own, hop, name, right, ())
+        if hop == packet.dst and self._gateway(host, packet) is None:
+            return self.words.subnets_apart(host, card, own, name, theirs, there)
         return None
 
     def _owner_on(self, host: Host, card: Card, ip: IPv4Address) -> tuple[str, str] | None:
@@ -685,32 +727,23 @@ class Walks:
         self, host: Host, hook: str, packet: Packet, source: str, way_in: str, way_out: str
     ) -> Iterator[Cause]:
         """The rules at this hook, and those before routing, that dropped such a packet."""
-        hooks = {hook}
-        if hook in ("input", "forward"):
-            hooks.add("prerouting")
-        if hook in ("output", "forward"):
-            hooks.add("postrouting")
         before = self.facts.before.hosts.get(host.name)
         counted = {rule.key: rule for rule in before.filters} if before is not None else {}
-        port, source_port = (0, packet.port) if packet.back else (packet.port, 0)
         accepted: set[tuple[str, str]] = set()
         for rule in host.filters:
-            if not hooks & set(rule.hooks):
+            if _HOOKS_PASSED[hook].isdisjoint(rule.hooks):
                 continue
-            fits = rule.fits(
-                packet.protocol, source, str(packet.dst), port, source_port, way_in, way_out
-            )
-            icmp_type = 0 if packet.back else 8
-            if not fits or (packet.protocol == "icmp" and rule.icmp_type not in (None, icmp_type)):
+            if not _matches(rule, packet, source, way_in, way_out):
                 continue
             rose = self._rose(rule, counted, known=before is not None)
-            if rule.verdict == "accept" and rule.rule and rose != 0:
+            if rose == 0:
+                continue
+            if rule.verdict == "accept" and rule.rule:
                 accepted.add((rule.table, rule.chain))
-            if rule.verdict not in ("drop", "reject") or rose == 0:
-                continue
-            if rose is None and (rule.table, rule.chain) in accepted:
-                continue
-            yield self.words.filtered(host, hook, rule, rose)
+            drops = rule.verdict in ("drop", "reject")
+            # Where nothing is counted, a rule that accepted it comes first.
+            if drops and (rose is not None or (rule.table, rule.chain) not in accepted):
+                yield self.words.filtered(host, hook, rule, rose)
 
     @staticmethod
     def _rose(rule: Filter, counted: dict[tuple[str, ...], Filter], *, known: bool) -> int | None:
@@ -727,6 +760,15 @@ class Walks:
         return any(
             rule.verdict == "masquerade" and rule.way_out in ("", out) for rule in host.filters
         )
+
+
+def _matches(rule: Filter, packet: Packet, source: str, way_in: str, way_out: str) -> bool:
+    """A rule speaks of such a packet. source: the source address as the host sees it."""
+    port, source_port = (0, packet.port) if packet.back else (packet.port, 0)
+    if not rule.fits(packet.protocol, source, str(packet.dst), port, source_port, way_in, way_out):
+        return False
+    icmp_type = _ECHO_REPLY if packet.back else _ECHO_REQUEST
+    return packet.protocol != "icmp" or rule.icmp_type in (None, icmp_type)
 
 
 def _address_in(text: str, network: object) -> bool:
