@@ -71,6 +71,23 @@ def _find_switches(
     switches: dict[Connection, str],
 ) -> None:
     """Fills in the switches of connections that did not say whose they are."""
+    possible = _possible_switches(by_bytes, messages, switches)
+    while sure := [connection for connection, nodes in possible.items() if len(nodes) == 1]:
+        for connection in sure:
+            (node,) = possible.pop(connection)
+            switches[connection] = node
+            for another, nodes in possible.items():  # of the same controller: of another switch
+                if another[-1] == connection[-1] and len(nodes) > 1:
+                    nodes.discard(node)
+
+
+def _possible_switches(
+    by_bytes: Mapping[bytes, Sequence[Arrival]],
+    messages: Sequence[ChannelMessage],
+    switches: Mapping[Connection, str],
+) -> dict[Connection, set[str]]:
+    """The switches to which the frames of all questions of a connection had come, for each
+    connection that is not in `switches`."""
     possible: dict[Connection, set[str]] = {}
     looked_at: Counter[Connection] = Counter()
     for question in messages:
@@ -84,13 +101,7 @@ def _find_switches(
         nodes = {arrival.node for arrival in _fitting(same, question, None, {})}
         if nodes:
             possible[connection] = possible.get(connection, nodes) & nodes or nodes
-    while sure := [connection for connection, nodes in possible.items() if len(nodes) == 1]:
-        for connection in sure:
-            (node,) = possible.pop(connection)
-            switches[connection] = node
-            for another, nodes in possible.items():  # of the same controller: of another switch
-                if another[-1] == connection[-1] and len(nodes) > 1:
-                    nodes.discard(node)
+    return possible
 
 
 def _fitting(
