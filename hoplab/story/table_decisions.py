@@ -98,13 +98,11 @@ class TableDecisions:
 
     def decision(self, arrival: Arrival, by_channel: Decision | None) -> Decision | None:
         """See `DecisionSource`."""
+        if by_channel is not None:
+            self._note_installs(arrival, by_channel)
+            if by_channel.by == "controller":
+                by_channel = self._with_exception(arrival, by_channel)
         passage = self._by_number.get(arrival.number) if arrival.number else None
-        if by_channel is not None and by_channel.installed and by_channel.packet_in:
-            self._installs.setdefault(arrival.node, []).append(
-                (by_channel.packet_in, arrival.trip.number)
-            )
-        if by_channel is not None and by_channel.by == "controller":
-            by_channel = self._with_exception(arrival, by_channel)
         if passage is None:
             return by_channel
         if arrival.question is not None:
@@ -117,6 +115,12 @@ class TableDecisions:
         if not passage.sent or passage.reason == METER:
             return self._dropped(arrival, passage, by_channel)
         return self._sent(arrival, passage)
+
+    def _note_installs(self, arrival: Arrival, decision: Decision) -> None:
+        """Keeps that flows came to a switch after it had asked about this frame."""
+        if decision.installed and decision.packet_in:
+            installs = self._installs.setdefault(arrival.node, [])
+            installs.append((decision.packet_in, arrival.trip.number))
 
     def _with_exception(self, arrival: Arrival, decision: Decision) -> Decision:
         """Why the controller did not answer, where its app raised an exception at this frame."""
