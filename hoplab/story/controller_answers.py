@@ -11,6 +11,8 @@ frame, and which answer is whose (`packet_ins.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hoplab.decode.openflow import FLOODING, NO_BUFFER, Message
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import Sentence, listed, number_of, say, term
@@ -35,15 +37,9 @@ def controller_decision(
     asked = question.message
     answer, flows = answers.find(question)
     if answer is None and arrival.data[12:14] == LLDP:
-        text = say(
-            "{switch} handed it to the controller, which sees by it who is next to whom",
-            switch=arrival.node,
-        )
-        return Decision(
-            arrival.node, arrival.leg, "controller", text, term("handed over"),
-            packet_in=question.number,
-        )  # fmt: skip
+        return _handed_over(arrival, question)
     missed = tables.missed(arrival.in_port, arrival.data, asked.table)
+    accepted, refused = _sorted_by_refusal(wiring, arrival.node, question, answers, flows)
     verdict: str = ""
     wait_ms = None
     ports: tuple[str, ...] = ()
@@ -51,12 +47,6 @@ def controller_decision(
         wait_ms = (answer.t_ns - question.t_ns) / 1e6
         verdict = verdict_words(wiring, arrival.node, answer.message)
         ports = answer.message.ports
-    errors = [answers.refusal(question, message) for message in flows]
-    accepted = [flow for flow, error in zip(flows, errors, strict=True) if error is None]
-    refused = [
-        refused_words(wiring, arrival.node, flow, error.message)
-        for flow, error in zip(flows, errors, strict=True) if error is not None
-    ]  # fmt: skip
     reaction = _reaction(answer, asked, verdict, wait_ms, len(accepted))
     error = answers.refusal(question, answer.message) if answer is not None else None
     if error is not None:
@@ -90,6 +80,34 @@ def controller_decision(
         ports=ports,
         named=len(ports) > 1 and not set(ports) & {*FLOODING, "TABLE"},
     )  # fmt: skip
+
+
+def _handed_over(arrival: Arrival, question: ChannelMessage) -> Decision:
+    """A probe of the controller's, which needs no answer."""
+    text = say(
+        "{switch} handed it to the controller, which sees by it who is next to whom",
+        switch=arrival.node,
+    )
+    return Decision(
+        arrival.node, arrival.leg, "controller", text, term("handed over"),
+        packet_in=question.number,
+    )  # fmt: skip
+
+
+def _sorted_by_refusal(
+    wiring: Wiring, switch: str, question: ChannelMessage, answers: Answers,
+    flows: Sequence[Message],
+) -> tuple[list[Message], list[Sentence]]:  # fmt: skip
+    """The flows that a switch accepted, and those that it refused in words."""
+    accepted: list[Message] = []
+    refused: list[Sentence] = []
+    for flow in flows:
+        error = answers.refusal(question, flow)
+        if error is None:
+            accepted.append(flow)
+        else:
+            refused.append(refused_words(wiring, switch, flow, error.message))
+    return accepted, refused
 
 
 def _with_refusals(sentence: Sentence, refused: list[Sentence]) -> Sentence:
