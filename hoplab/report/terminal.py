@@ -61,23 +61,12 @@ def render(
     another language is written in does not survive it. faults: takes what could not be told."""
     if detail not in DETAILS:
         raise ValueError(f"detail is {detail!r}; known are {', '.join(DETAILS)}")
-    longest = max((len(time_since_start(trip.ms)) for trip in story.trips), default=0)
-    digits = len(str(story.trips[-1].number)) if story.trips else 1
-    tr = ENGLISH if ascii else tr
-    page = Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
+    page = _page(story, width, color, ascii, detail, tr)
     page.faults = faults
-    page.storming = storming(story.trips)
-    steps = merged(story.steps) if page.stormy else story.steps
-    folds = story.repeats is not None and not page.stormy and detail != "full"
-    repeats = story.repeats if folds else None
     with page.part(term("the head of the story")):
         _header(page, story)
-    for place, step in enumerate(steps if story.trips else ()):
-        if repeats is None or place not in repeats.steps:
-            with page.part(say("the step {heading}", heading=step.heading)):
-                _step(page, story, step)
-        elif place == min(repeats.steps):
-            _repeats(page, repeats)
+    if story.trips:
+        _steps(page, story)
     if detail == "full" and not page.stormy:
         with page.part(term("the figures of TCP connections")):
             _connections(page, story)
@@ -86,6 +75,29 @@ def render(
     with page.part(term("the numbers")):
         summary_lines(page, story.summary)
     return page.text()
+
+
+def _page(story: Story, width: int, color: bool, ascii: bool, detail: str, tr: Language) -> Page:
+    """An empty page, its columns as wide as the numbers and times of the story."""
+    longest = max((len(time_since_start(trip.ms)) for trip in story.trips), default=0)
+    digits = len(str(story.trips[-1].number)) if story.trips else 1
+    tr = ENGLISH if ascii else tr
+    page = Page(max(60, width), color, ascii, detail, digits, 6 + digits + longest, tr)
+    page.storming = storming(story.trips)
+    return page
+
+
+def _steps(page: Page, story: Story) -> None:
+    """The steps in order; those that are the same again are told together, where the first is."""
+    steps = merged(story.steps) if page.stormy else story.steps
+    folds = not page.stormy and page.detail != "full"
+    repeats = story.repeats if folds else None
+    for place, step in enumerate(steps):
+        if repeats is None or place not in repeats.steps:
+            with page.part(say("the step {heading}", heading=step.heading)):
+                _step(page, story, step)
+        elif place == min(repeats.steps):
+            _repeats(page, repeats)
 
 
 def live_lines(
