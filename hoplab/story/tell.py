@@ -23,7 +23,7 @@ filled in from what should have happened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hoplab.capture.observation import Observation
@@ -60,6 +60,7 @@ from hoplab.story.records import (
     Request,
     Segment,
     Setting,
+    Step,
     Storm,
     Story,
     Summary,
@@ -126,12 +127,7 @@ def tell(
     with faults.part(term("what the capture could see")):
         evidence = Evidence(wiring, coverage, ordered)
     lossy, missed_frames = evidence.coverage.lossy, evidence.coverage.missed_frames
-    ways: list[Way] = []
-    of_ways: list[Journey] = []  # of each way
-    for journey in ordered:
-        with faults.part(say("packet #{packet}", packet=journey.number)):
-            ways.append(tell_way(places, journey, started_ns, evidence))
-            of_ways.append(journey)
+    ways, of_ways = _tell_ways(places, ordered, started_ns, evidence, faults)
     over_tcp: list[Connection] = []
     segments: dict[int, Segment] = {}
     proofs: dict[int, Proof] = {}
@@ -162,16 +158,7 @@ def tell(
     with faults.part(term("the figures of TCP connections")):
         by_number = {trip.number: trip for trip in trips}
         figures, timings = find_figures(over_tcp, by_number, lossy=lossy)
-    trips = [
-        replace(
-            trip,
-            way=with_named_ports(trip.way, decisions.about(trip.number)),
-            relation=relations.get(trip.number, UNRELATED),
-            decisions=decisions.about(trip.number),
-            timing=timings.get(trip.number),
-        )
-        for trip in trips
-    ]
+    trips = _with_relations(trips, relations, decisions, timings)
     facts = Facts(
         trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring, leases,
         figures=figures,
@@ -197,15 +184,7 @@ def tell(
         url = request.url if request is not None else ""
         causes = find_reasons(facts, hosts, client, ended, url)
         facts.explained = bool(causes)
-    outcome = Outcome(False, "untold", term("How it ended could not be told."))
-    with faults.part(term("how it ended")):
-        outcome = find_outcome(facts, request, client, ended, missed_frames if lossy else None)
-    if not outcome.ok:
-        with faults.part(term("what switches dropped")):
-            outcome.why += not_sent_on(trips)
-    with faults.part(term("whose address is whose")):
-        first = tell_claims(find_claims(trips, wiring), steps, outcome, trips)
-        outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence
+    outcome = _find_end(facts, steps, request, client, ended, evidence.coverage, faults)
     tell_reasons(outcome, causes)
     summary = Summary(trips=len(trips), health=health)
     with faults.part(term("the numbers")):
@@ -221,6 +200,63 @@ def tell(
     return Story(
         setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats, figures
     )
+
+
+def _tell_ways(
+    places: Places, journeys: Sequence[Journey], started_ns: int, evidence: Evidence, faults: Faults
+) -> tuple[list[Way], list[Journey]]:
+    """What each journey alone tells, and the journey of each of these ways: one that cannot be
+    told is in neither."""
+    ways: list[Way] = []
+    of_ways: list[Journey] = []
+    for journey in journeys:
+        with faults.part(say("packet #{packet}", packet=journey.number)):
+            ways.append(tell_way(places, journey, started_ns, evidence))
+            of_ways.append(journey)
+    return ways, of_ways
+
+
+def _with_relations(
+    trips: Sequence[Trip],
+    relations: Mapping[int, Relation],
+    decisions: Decisions,
+    timings: Mapping[int, SegmentTiming],
+) -> list[Trip]:
+    """The trips, each with the records that others have of it by its number."""
+    return [
+        replace(
+            trip,
+            way=with_named_ports(trip.way, decisions.about(trip.number)),
+            relation=relations.get(trip.number, UNRELATED),
+            decisions=decisions.about(trip.number),
+            timing=timings.get(trip.number),
+        )
+        for trip in trips
+    ]
+
+
+def _find_end(
+    facts: Facts,
+    steps: list[Step],
+    request: Request | None,
+    client: str,
+    ended: ExitStatus,
+    coverage: Coverage,
+    faults: Faults,
+) -> Outcome:
+    """How it ended, with what switches dropped and who claimed an address of somebody else's."""
+    outcome = Outcome(False, "untold", term("How it ended could not be told."))
+    missed_frames = coverage.missed_frames if coverage.lossy else None
+    with faults.part(term("how it ended")):
+        outcome = find_outcome(facts, request, client, ended, missed_frames)
+    if not outcome.ok:
+        with faults.part(term("what switches dropped")):
+            outcome.why += not_sent_on(facts.trips)
+    with faults.part(term("whose address is whose")):
+        claims = find_claims(facts.trips, facts.wiring)
+        first = tell_claims(claims, steps, outcome, facts.trips)
+        outcome.sentence = together(*first, outcome.sentence) if first else outcome.sentence
+    return outcome
 
 
 def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int) -> Summary:
