@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hoplab.decode.datapath_actions import carry_out
 from hoplab.decode.trace_text import ACTION_SET, Action, Hit, Round, read_trace
@@ -67,6 +67,17 @@ class _Answer:
     meters: tuple[MeterTaken, ...]
     reason: str
     unsure: str
+
+
+@dataclass
+class _Execution:
+    """What the rounds of a trace do to a frame, together. sent: port and bytes of each copy; hits:
+    the flows that were met; asked: the controller was; unsure: what is not known of it."""
+
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+    asked: bool = False
+    unsure: str = ""
 
 
 class Answerer:
@@ -133,38 +144,56 @@ class Answerer:
 
     def _answer(self, rounds: tuple[Round, ...], in_port: int, frame: bytes) -> _Answer:
         """What a trace says, and what it takes a second question to know."""
+        execution = self._execute(rounds, in_port, frame)
+        hits = execution.hits
+        groups = self._groups(hits)
+        copies = self._copies(execution.sent, frame)
+        flows = tuple(self._flow(hit, in_port, frame) for hit in hits if hit.table != _SPARE_TABLE)
+        if copies or execution.asked:
+            reason = ""
+        else:
+            reason = PORT_DOWN if execution.sent else _reason(hits, groups)
+        return _Answer(
+            flows, copies, execution.asked, groups, self._meters(hits), reason, execution.unsure
+        )
+
+    def _execute(self, rounds: tuple[Round, ...], in_port: int, frame: bytes) -> _Execution:
+        """Carries out round after round, those behind a hash as well."""
+        execution = _Execution()
         frames = {"": frame}
-        sent: list[tuple[str, bytes]] = []
-        hits: list[Hit] = []
-        asked, unsure = False, ""
         todo = list(rounds)
         while todo:
             now = todo.pop(0)
-            before = frames.get(now.recirc, frame)
-            result = carry_out(now.datapath, before)
-            hits += now.hits
-            sent += result.sent
-            asked = asked or result.asked
-            unsure = unsure or result.unsure
+            result = carry_out(now.datapath, frames.get(now.recirc, frame))
+            execution.hits += now.hits
+            execution.sent += result.sent
+            execution.asked = execution.asked or result.asked
+            execution.unsure = execution.unsure or result.unsure
             for again in result.again:
                 frames[again] = result.left
                 if not any(later.recirc == again for later in todo):
                     todo += self._by_hash(now, again, in_port, frame)
             if "ct(" in now.datapath:
-                unsure = unsure or "connection tracking"
-        groups = self._groups(hits)
-        copies = tuple(
+                execution.unsure = execution.unsure or "connection tracking"
+        return execution
+
+    def _copies(self, sent: list[tuple[str, bytes]], frame: bytes) -> tuple[Sent, ...]:
+        """Those of the copies that a port can send, with their bytes where they differ."""
+        return tuple(
             Sent(_LOCAL if port == "LOCAL" else int(port), None if data == frame else data)
             for port, data in sent
             if port != "LOCAL" and self._stage.can_send(int(port))
         )
-        flows = tuple(self._flow(hit, in_port, frame) for hit in hits if hit.table != _SPARE_TABLE)
+
+    def _meters(self, hits: list[Hit]) -> tuple[MeterTaken, ...]:
+        """The meters that were met, in their order."""
         numbers = dict.fromkeys(
-            int(found) for hit in hits for act in hit.actions for found in _METER.findall(act.text)
+            int(number)
+            for hit in hits
+            for act in hit.actions
+            for number in _METER.findall(act.text)
         )
-        meters = tuple(self._stage.meter(number) for number in numbers)
-        reason = "" if copies or asked else PORT_DOWN if sent else _reason(hits, groups)
-        return _Answer(flows, copies, asked, groups, meters, reason, unsure)
+        return tuple(self._stage.meter(number) for number in numbers)
 
     def _by_hash(self, now: Round, again: str, in_port: int, frame: bytes) -> tuple[Round, ...]:
         """What a select group does, whose bucket the datapath's hash chooses."""
