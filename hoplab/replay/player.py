@@ -73,6 +73,10 @@ class _Arrival:
     used: list[_Seen] = field(default_factory=list)
 
 
+# A packet-in, and the frame that it is about, where that was seen.
+_Question = tuple[ChannelMessage, _Arrival | None]
+
+
 class Player:
     """Plays the past of some switches in a shadow, which is opened here. Raises Unavailable."""
 
@@ -170,37 +174,29 @@ class Player:
 
     def _packet_outs(self) -> list[_Arrival]:
         """Those of the controllers, and which question each one answers; takes in questions."""
-        by_bytes, owners = self._by_bytes, self._owners
-        asked: dict[Connection, list[tuple[ChannelMessage, _Arrival | None]]] = {}
+        asked: dict[Connection, list[_Question]] = {}
         outs: list[_Arrival] = []
         for heard in self._messages:
-            message, switch = heard.message, owners.get(heard.connection, "")
+            message, switch = heard.message, self._owners.get(heard.connection, "")
             if switch not in self.histories:
                 continue
             if heard.up and message.kind == "packet-in" and message.data:
-                in_port = message.in_port or 0
-                key = switch, in_port, message.data[:_FIRST_BYTES]
-                about = _newest(by_bytes.get(key, ()), heard.t_ns)
-                asked.setdefault(heard.connection, []).append((heard, about))
-                self._asked.setdefault((switch, in_port), {}).setdefault(
-                    message.data[:_FIRST_BYTES], []
-                ).append(_Seen(heard.t_ns, heard.number, message.data))
+                asked.setdefault(heard.connection, []).append(self._take_question(heard, switch))
             elif not heard.up and message.kind == "packet-out":
                 question = _question(asked.get(heard.connection, ()), heard)
-                data = message.data
-                if message.buffer_id != NO_BUFFER and question is not None:
-                    data = question[1].data if question[1] is not None else question[0].message.data
-                if len(data) < 14:
-                    continue
-                about = question[1] if question is not None else None
-                outs.append(
-                    _Arrival(
-                        heard.t_ns, heard.number, switch, message.in_port or 0, data, True,
-                        message.actions, about.number if about is not None else 0,
-                        about is not None and not _same(data, about.data),
-                    )
-                )  # fmt: skip
+                packet_out = _packet_out(heard, switch, question)
+                if packet_out is not None:
+                    outs.append(packet_out)
         return outs
+
+    def _take_question(self, heard: ChannelMessage, switch: str) -> _Question:
+        """Keep a packet-in of this switch, and find the frame that it is about."""
+        data, in_port = heard.message.data, heard.message.in_port or 0
+        head = data[:_FIRST_BYTES]
+        about = _newest(self._by_bytes.get((switch, in_port, head), ()), heard.t_ns)
+        questions = self._asked.setdefault((switch, in_port), {}).setdefault(head, [])
+        questions.append(_Seen(heard.t_ns, heard.number, data))
+        return heard, about
 
     # ------------------------------------------------------------------ one frame
 
@@ -275,10 +271,19 @@ class Player:
         extra = self._unexplained(arrival)
         if (passage.fits or passage.reason == METER) and not extra:
             return
-        for seen in arrival.used:
-            seen.taken = False
-        stage, answerer = self._stages[arrival.switch], self._answerers[arrival.switch]
-        changes = stage.history.changes
+        _release(arrival)
+        for place in self._places_near(arrival):
+            if self._explains(arrival, place):
+                return
+        self._match(arrival)
+        if extra:
+            assert arrival.passage is not None
+            arrival.passage = replace(arrival.passage, fits=False)
+
+    def _places_near(self, arrival: _Arrival) -> list[int]:
+        """Places in the switch's history whose tables it may have used instead: the older ones that
+        a cache may have kept, newest first, then those that may have come early."""
+        changes = self._stages[arrival.switch].history.changes
         places: list[int] = []
         place = arrival.at
         while (
@@ -291,29 +296,28 @@ class Player:
         while place < len(changes) and changes[place].from_ns <= arrival.t_ns + EARLY_NS:
             place += 1
             places.append(place)
-        for place in places:
-            stage.go_to(place)
-            try:
-                trial = answerer.arrival(
-                    arrival.number, arrival.t_ns, arrival.in_port, arrival.data, effects=False
-                )
-            except Refused:
-                continue
-            kept = arrival.passage
-            arrival.passage = trial
-            self._match(arrival)
-            assert arrival.passage is not None
-            if arrival.passage.fits and not self._unexplained(arrival):
-                early = place > arrival.at
-                arrival.passage = replace(arrival.passage, cached=not early, early=early)
-                return
-            for seen in arrival.used:
-                seen.taken = False
-            arrival.passage = kept
+        return places
+
+    def _explains(self, arrival: _Arrival, place: int) -> bool:
+        """Whether the tables at that place explain what was seen; the passage is theirs then."""
+        self._stages[arrival.switch].go_to(place)
+        try:
+            trial = self._answerers[arrival.switch].arrival(
+                arrival.number, arrival.t_ns, arrival.in_port, arrival.data, effects=False
+            )
+        except Refused:
+            return False
+        kept = arrival.passage
+        arrival.passage = trial
         self._match(arrival)
-        if extra:
-            assert arrival.passage is not None
-            arrival.passage = replace(arrival.passage, fits=False)
+        assert arrival.passage is not None
+        if arrival.passage.fits and not self._unexplained(arrival):
+            early = place > arrival.at
+            arrival.passage = replace(arrival.passage, cached=not early, early=early)
+            return True
+        _release(arrival)
+        arrival.passage = kept
+        return False
 
     def _unexplained(self, arrival: _Arrival) -> bool:
         """A frame with its bytes left the switch just then, or the switch asked about it, and
@@ -330,6 +334,28 @@ class Player:
                 if seen is not None:
                     return True
         return False
+
+
+def _release(arrival: _Arrival) -> None:
+    """What was seen and matched with this arrival is free again for others."""
+    for seen in arrival.used:
+        seen.taken = False
+
+
+def _packet_out(
+    heard: ChannelMessage, switch: str, question: _Question | None
+) -> _Arrival | None:
+    """A packet-out as an arrival at its switch; None when the frame in it is not known."""
+    message, data = heard.message, heard.message.data
+    about = question[1] if question is not None else None
+    if message.buffer_id != NO_BUFFER and question is not None:
+        data = about.data if about is not None else question[0].message.data
+    if len(data) < 14:
+        return None
+    return _Arrival(
+        heard.t_ns, heard.number, switch, message.in_port or 0, data, True, message.actions,
+        about.number if about is not None else 0, about is not None and not _same(data, about.data),
+    )  # fmt: skip
 
 
 def _newest(arrivals: Sequence[_Arrival], t_ns: int) -> _Arrival | None:
@@ -351,9 +377,7 @@ def _first(seen: Sequence[_Seen], t_ns: int, within_ns: int) -> _Seen | None:
     return None
 
 
-def _question(
-    asked: Sequence[tuple[ChannelMessage, _Arrival | None]], heard: ChannelMessage
-) -> tuple[ChannelMessage, _Arrival | None] | None:
+def _question(asked: Sequence[_Question], heard: ChannelMessage) -> _Question | None:
     """The question that a packet-out answers: by the number of its buffer, by the same frame, by
     one that ends alike (the controller has written new addresses into it)."""
     message = heard.message
