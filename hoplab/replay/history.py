@@ -127,24 +127,33 @@ def _take(
     if initial:
         history.known_ns = history.known_ns or history.asked_ns or note.t_ns
     for item in tables.read(note.data):
-        if isinstance(item, tables.FlowChange):
-            if initial:
-                history.flows.append(item)
-            else:
-                told.append((note.t_ns, item))
-        elif isinstance(item, tables.Group):
-            history.groups.append(item)
-        elif isinstance(item, tables.Meter):
-            history.meters.append(item)
-        elif isinstance(item, tables.MeterCount):
-            if not history.counts or item.number in history.counts[-1]:
-                history.counts.append({})
-            history.counts[-1][item.number] = item
-        elif item.number < _MOST:
-            if note.data[1] == 12:  # a port status, and no answer
-                history.changes.append(Change(note.t_ns - UNSEEN_NS, note.t_ns, port=item))
-            else:
-                history.ports.append(item)
+        if not isinstance(item, tables.FlowChange):
+            _take_answer(history, note, item)
+        elif initial:
+            history.flows.append(item)
+        else:
+            told.append((note.t_ns, item))
+
+
+def _take_answer(
+    history: SwitchHistory,
+    note: Note,
+    item: tables.Group | tables.Meter | tables.MeterCount | tables.Port,
+) -> None:
+    """A group, a meter, a meter's counters or a port, of a message that tells of such."""
+    if isinstance(item, tables.Group):
+        history.groups.append(item)
+    elif isinstance(item, tables.Meter):
+        history.meters.append(item)
+    elif isinstance(item, tables.MeterCount):
+        if not history.counts or item.number in history.counts[-1]:
+            history.counts.append({})
+        history.counts[-1][item.number] = item
+    elif item.number < _MOST:
+        if note.data[1] == 12:  # a port status, and no answer
+            history.changes.append(Change(note.t_ns - UNSEEN_NS, note.t_ns, port=item))
+        else:
+            history.ports.append(item)
 
 
 def _learned(text: str) -> list[tuple[int, int, str]]:
