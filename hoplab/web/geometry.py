@@ -219,12 +219,7 @@ def _place(
     widths = [max(block.width for block in column) for column in columns]
     heights = [sum(block.height + gap_y for block in column) - gap_y for column in columns]
     gap_x = _gap(widths, level)
-    total = sum(widths) + gap_x * (len(columns) - 1)
-    rows = 1
-    chain = all(sum(bool(children.get(block.nodes[0])) for block in column) < 2
-                for column in columns)  # fmt: skip
-    if chain and len(columns) > FOLDED_FROM and total > WIDEST * max(heights):
-        rows = max(1, round(math.sqrt(total / (max(heights) + gap_y * 2) / SCREEN)))
+    rows = _rows(columns, children, sum(widths) + gap_x * (len(columns) - 1), max(heights), gap_y)
     in_row = math.ceil(len(columns) / rows)
     for first in range(0, len(columns), in_row):
         part = list(range(first, min(first + in_row, len(columns))))
@@ -239,6 +234,27 @@ def _place(
     if rows == 1:
         _straighten(drawn, columns, children, gap_y)
         _beside_root(drawn, columns, children, upper)
+    return _lower_edge(drawn, columns)
+
+
+def _rows(
+    columns: list[list[_Block]],
+    children: dict[str, list[str]],
+    width: float,
+    height: float,
+    gap_y: float,
+) -> int:
+    """In how many rows the columns are drawn: a long chain is folded to fit a screen. width,
+    height: those of all columns in one row."""
+    chain = all(sum(bool(children.get(block.nodes[0])) for block in column) < 2
+                for column in columns)  # fmt: skip
+    if chain and len(columns) > FOLDED_FROM and width > WIDEST * height:
+        return max(1, round(math.sqrt(width / (height + gap_y * 2) / SCREEN)))
+    return 1
+
+
+def _lower_edge(drawn: Map, columns: list[list[_Block]]) -> float:
+    """Where the lowest box of these columns ends."""
     return max(
         drawn.boxes[name].y + drawn.boxes[name].height / 2
         for column in columns for block in column for name in block.nodes
