@@ -118,6 +118,22 @@ class Controller:
 
         ready: a process that has loaded Ryu already (`preloaded.py`), with its output in our log.
         """
+        self._check_files()
+        ryu_apps.check_platform(self.apps.apps, self.platform)
+        self._check_installed()
+        arguments = self._arguments()
+        with contextlib.suppress(OSError):
+            self.begin = self.log.stat().st_size
+        self.close()
+        try:
+            self.process = self._launch(ready, arguments, self._environment())
+            self.pidfd = os.pidfd_open(self.process.pid)
+        except OSError as error:
+            self.stop()
+            raise cannot_write(error, self.folder) from error
+
+    def _check_files(self) -> None:
+        """Raises LabError for a controller file that is not there."""
         for file in self.files:
             if not file.is_file():
                 raise LabError(
@@ -130,8 +146,10 @@ class Controller:
                     else term("name one of ours (`hoplab path --list`) or a file of your own"),
                     Exit.NO_SUCH,
                 )
-        ryu_apps.check_platform(self.apps.apps, self.platform)
-        module, package = PLATFORMS[self.platform], self.platform.replace("-", "_")
+
+    def _check_installed(self) -> None:
+        """Raises LabError when the controllers' platform is not installed."""
+        package = self.platform.replace("-", "_")
         if not _installed(package):
             raise LabError(
                 say(
@@ -150,6 +168,9 @@ class Controller:
                 ),
                 Exit.REFUSED,
             )
+
+    def _arguments(self) -> list[str]:
+        """The command line of the platform's manager: its options, then the apps."""
         arguments = [*self.apps.options]
         arguments += ["--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(self.port)]
         arguments += ["--wsapi-host", "127.0.0.1"]
@@ -157,34 +178,37 @@ class Controller:
             _LINKS.search(file.read_text(errors="replace")) for file in self.files
         ):
             arguments.append("--observe-links")
-        arguments += self.apps.names
-        with contextlib.suppress(OSError):
-            self.begin = self.log.stat().st_size
+        return arguments + list(self.apps.names)
+
+    def _environment(self) -> dict[str, str]:
+        """The variables that the process gets beside those of every controller."""
         own = {
             "HOPLAB_FOLDER": str(self.own or self.folder),
             "HOPLAB_WORKPLACE": str(self.workplace),
         }
         if self.role:
             own["HOPLAB_ROLE"] = self.role
-        self.close()
-        try:
-            if ready is not None and preloaded.employ(ready, arguments, own):
-                self.process = ready
-            else:
-                with open(self.log, "ab") as out:
-                    self.process = subprocess.Popen(
-                        [sys.executable, "-m", module, *arguments],
-                        stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
-                        stdout=out,
-                        stderr=out,
-                        env={**preloaded.environment(), **own},
-                        cwd=preloaded.START,
-                        start_new_session=True,
-                    )
-            self.pidfd = os.pidfd_open(self.process.pid)
-        except OSError as error:
-            self.stop()
-            raise cannot_write(error, self.folder) from error
+        return own
+
+    def _launch(
+        self,
+        ready: subprocess.Popen[bytes] | None,
+        arguments: list[str],
+        own: dict[str, str],
+    ) -> subprocess.Popen[bytes]:
+        """Employ the process that is ready, or else start one. Raises OSError."""
+        if ready is not None and preloaded.employ(ready, arguments, own):
+            return ready
+        with open(self.log, "ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", PLATFORMS[self.platform], *arguments],
+                stdin=subprocess.PIPE if self.role else subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={**preloaded.environment(), **own},
+                cwd=preloaded.START,
+                start_new_session=True,
+            )
 
     def listens(self) -> bool:
         """Whether switches could connect. Raises LabError with its last words if it has ended."""
