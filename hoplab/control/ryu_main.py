@@ -31,7 +31,7 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 NO_EVENTS, NO_LISTENER = 81, 82
@@ -220,12 +220,7 @@ def known_words(
 ) -> tuple[list[str], list[str]]:
     """The words of a command line that these options (oslo.config's) account for, and those options
     that nobody has registered. apps: words that are nobody's values."""
-    takes_value = {"help": False, "version": False}
-    for option, group in conf._all_cli_opts():
-        prefix = f"{group.name}-" if group is not None and group.name != "DEFAULT" else ""
-        takes_value[prefix + option.name] = not hasattr(option, "_add_inverse_to_argparse")
-        if not takes_value[prefix + option.name]:
-            takes_value[f"{prefix}no{option.name}"] = False
+    takes_value = _options(conf)
     taken: list[str] = []
     unknown: list[str] = []
     rest = list(words)
@@ -235,18 +230,38 @@ def known_words(
             taken.append(word)
             continue
         wish, equals, _ = word.removeprefix("--").partition("=")
-        meant = [wish] if wish in takes_value else [n for n in takes_value if n.startswith(wish)]
-        is_known = len(meant) == 1
-        has_value = takes_value[meant[0]] if is_known else rest[:1] not in [[app] for app in apps]
+        option = _meant(wish, takes_value)
+        if option is not None:
+            has_value = takes_value[option]
+        else:
+            has_value = bool(rest) and rest[0] not in apps and not rest[0].startswith("-")
         value = rest[:1] if has_value and not equals else []
-        if value and not is_known and value[0].startswith("-"):
-            value = []
         del rest[: len(value)]
-        if is_known:
+        if option is not None:
             taken += [word, *value]
         else:
             unknown.append(f"--{wish}")
     return taken, unknown
+
+
+def _options(conf: Any) -> dict[str, bool]:
+    """The options that are registered, as they are written, and whether each one takes a value."""
+    takes_value = {"help": False, "version": False}
+    for option, group in conf._all_cli_opts():
+        prefix = f"{group.name}-" if group is not None and group.name != "DEFAULT" else ""
+        takes_value[prefix + option.name] = not hasattr(option, "_add_inverse_to_argparse")
+        if not takes_value[prefix + option.name]:
+            takes_value[f"{prefix}no{option.name}"] = False
+    return takes_value
+
+
+def _meant(wish: str, options: Iterable[str]) -> str | None:
+    """The option that a word means: by its name, or by a beginning that only one has."""
+    names = list(options)
+    if wish in names:
+        return wish
+    fitting = [name for name in names if name.startswith(wish)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def check_options(conf: Any, apps: Sequence[str]) -> None:
