@@ -167,14 +167,10 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             for key, equals, value in (word.partition("=") for word in flow["match"].split(","))
             if equals
         )
-        mac, port = None, None
-        exact = "/" not in match.get("dl_dst", "/") and not _is_group(match["dl_dst"])
-        if exact and set(match) <= {"dl_dst", "in_port"}:
-            mac, port = match["dl_dst"], _only_port(flow["actions"])
-        elif exact and {"in_port", "dl_src"} <= set(match) and _only_port(flow["actions"]):
-            mac, port = match["dl_src"], match["in_port"].strip('"')
-        if mac is None or port is None:
+        place = _address_and_port(match, flow["actions"])
+        if place is None:
             continue
+        mac, port = place
         flow["shown_as"] = mac
         entry = entries.setdefault(
             (mac, port),
@@ -190,6 +186,21 @@ def addresses(flows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         entry["packets"] += flow.get("packets", 0)
         entry["flows"] += 1
     return sorted(entries.values(), key=lambda entry: entry["mac"])
+
+
+def _address_and_port(match: dict[str, str], actions: str) -> tuple[str, str] | None:
+    """The address and the port that a flow says it is at: it sends there what is for the address,
+    or it takes in there what comes from it. None: it says so of none."""
+    if "/" in match.get("dl_dst", "/") or _is_group(match["dl_dst"]):
+        return None
+    port = _only_port(actions)
+    if port is None:
+        return None
+    if set(match) <= {"dl_dst", "in_port"}:
+        return match["dl_dst"], port
+    if {"in_port", "dl_src"} <= set(match):
+        return match["dl_src"], match["in_port"].strip('"')
+    return None
 
 
 def _is_group(mac: str) -> bool:
@@ -215,8 +226,9 @@ def parse_fdb(text: str) -> list[dict[str, Any]]:
 
 def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """Everything of these switches; `state` is lab.json's, for names. Raises LabError."""
-    node_of = {i["mac"]: i["node"] for i in state["interfaces"]}
-    ports = {(i["node"], str(i["port"])): i for i in state["interfaces"]}
+    interfaces = state["interfaces"]
+    node_of = {interface["mac"]: interface["node"] for interface in interfaces}
+    ports = {(interface["node"], str(interface["port"])): interface for interface in interfaces}
     dpids = {node["name"]: node.get("dpid") for node in state["nodes"]}
     shards = {name: shard["number"] for shard in state["shards"] for name in shard["switches"]}
     rates: dict[str, Any] = {}
@@ -233,21 +245,30 @@ def read(bridges: Sequence[str], state: dict[str, Any], folder: Path) -> list[di
             port = ports.get((bridge, entry["port"]))
             entry["interface"] = port["name"] if port else None
             entry["towards"] = port["peer"] if port else None
-        own = rates.get(dpids.get(bridge) or "", {})
-        shard = shards.get(bridge)
-        groups = ask(bridge, "dump-groups", optional=True)
-        meters = ask(bridge, "dump-meters", optional=True)
-        # Most have none, and each question costs a process.
-        group_counters = (
-            ask(bridge, "dump-group-stats", optional=True) if "group_id=" in groups else ""
-        )
-        meter_counters = ask(bridge, "meter-stats", optional=True) if "meter=" in meters else ""
         contents.append(
-            {"name": bridge, "shard": shard, "addresses": learned, "flows": flows,
-             "groups": parse_groups(groups, group_counters),
-             "meters": parse_meters(meters, meter_counters), "rates": own}
+            {"name": bridge, "shard": shards.get(bridge), "addresses": learned, "flows": flows,
+             "groups": _groups_of(bridge), "meters": _meters_of(bridge),
+             "rates": rates.get(dpids.get(bridge) or "", {})}
         )  # fmt: skip
     return contents
+
+
+# Most bridges have neither groups nor meters, and each question costs a process: the counters are
+# asked for only where there are some.
+
+
+def _groups_of(bridge: str) -> list[dict[str, Any]]:
+    """The groups of a bridge, with their counters."""
+    groups = ask(bridge, "dump-groups", optional=True)
+    counters = ask(bridge, "dump-group-stats", optional=True) if "group_id=" in groups else ""
+    return parse_groups(groups, counters)
+
+
+def _meters_of(bridge: str) -> list[dict[str, Any]]:
+    """The meters of a bridge, with their counters."""
+    meters = ask(bridge, "dump-meters", optional=True)
+    counters = ask(bridge, "meter-stats", optional=True) if "meter=" in meters else ""
+    return parse_meters(meters, counters)
 
 
 def flows_of(bridge: str) -> list[dict[str, Any]]:
