@@ -136,41 +136,45 @@ def to_plain(passages: Iterable[Passage]) -> dict[str, Any]:
     flows: dict[FlowTaken, int] = {}
     rows = []
     for passage in passages:
-        taken = [flows.setdefault(flow, len(flows)) for flow in passage.flows]
-        row: dict[str, Any] = {
-            "frame": passage.number, "t_ns": passage.t_ns, "switch": passage.switch,
-            "in_port": passage.in_port, "flows": taken,
-            "sent": [
-                {"port": copy.port, "frame": copy.number,
-                 **({} if copy.data is None else {"bytes": copy.data.hex()})}
-                for copy in passage.sent
-            ],
-        }  # fmt: skip
-        if passage.groups:
-            row["groups"] = [
-                {"group": group.number, "type": group.type, "buckets": group.buckets,
-                 "used": list(group.used)}
-                for group in passage.groups
-            ]  # fmt: skip
-        if passage.meters:
-            row["meters"] = [
-                {"meter": meter.number, "rate": meter.rate, "packets": meter.packets,
-                 "came": meter.came, "dropped": meter.dropped}
-                for meter in passage.meters
-            ]  # fmt: skip
-        for name in ("asked", "packet_out", "rewritten", "cached", "early"):
-            if getattr(passage, name):
-                row[name] = True
-        if passage.question:
-            row["question"] = passage.question
-        if passage.reason:
-            row["reason"] = passage.reason
-        if not passage.fits:
-            row["fits"] = False
-        if passage.unsure:
-            row["unsure"] = passage.unsure
-        rows.append(row)
+        places = [flows.setdefault(flow, len(flows)) for flow in passage.flows]
+        rows.append(_passage_to_plain(passage, places))
     return {"flows": [_flow_to_plain(flow) for flow in flows], "passages": rows}
+
+
+def _passage_to_plain(passage: Passage, flows: list[int]) -> dict[str, Any]:
+    """A row for one passage, without what is not so. flows: their places in the list of flows."""
+    row: dict[str, Any] = {
+        "frame": passage.number, "t_ns": passage.t_ns, "switch": passage.switch,
+        "in_port": passage.in_port, "flows": flows,
+        "sent": [
+            {"port": copy.port, "frame": copy.number,
+             **({} if copy.data is None else {"bytes": copy.data.hex()})}
+            for copy in passage.sent
+        ],
+    }  # fmt: skip
+    if passage.groups:
+        row["groups"] = [
+            {"group": group.number, "type": group.type, "buckets": group.buckets,
+             "used": list(group.used)}
+            for group in passage.groups
+        ]  # fmt: skip
+    if passage.meters:
+        row["meters"] = [
+            {"meter": meter.number, "rate": meter.rate, "packets": meter.packets,
+             "came": meter.came, "dropped": meter.dropped}
+            for meter in passage.meters
+        ]  # fmt: skip
+    for name in ("asked", "packet_out", "rewritten", "cached", "early"):
+        if getattr(passage, name):
+            row[name] = True
+    for name in ("question", "reason"):
+        if getattr(passage, name):
+            row[name] = getattr(passage, name)
+    if not passage.fits:
+        row["fits"] = False
+    if passage.unsure:
+        row["unsure"] = passage.unsure
+    return row
 
 
 def _flow_to_plain(flow: FlowTaken) -> dict[str, Any]:
