@@ -152,11 +152,16 @@ class Carrier:
 
     def _head(self, request: Any, origin: Origin, size: int, as_proxy: bool) -> Any:
         """The request as the lab's server gets it."""
-        target = request.target
-        if as_proxy:
-            rest = re.match(rb"http://[^/?#]*(.*)", target, re.IGNORECASE)
-            target = (rest[1] if rest else b"") or b"/"
-            target = target if target.startswith(b"/") else b"/" + target
+        headers = self._headers(request, origin, as_proxy)
+        if _wants_websocket(request):
+            headers += [("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        if size or request.method in (b"POST", b"PUT", b"PATCH"):
+            headers.append(("Content-Length", str(size)))
+        target = _path(request.target) if as_proxy else request.target
+        return h11.Request(method=request.method, target=target, headers=octets(headers))
+
+    def _headers(self, request: Any, origin: Origin, as_proxy: bool) -> Fields:
+        """The header fields that the lab's server gets, but for those of the connection."""
         left_out = HOP_BY_HOP | options(request)
         headers: Fields = [("Host", origin.authority)]
         for name, text in fields(request):
@@ -168,11 +173,7 @@ class Carrier:
             if key in ("referer", "origin") and not as_proxy:
                 text = self.shared.names.named_inside(text)
             headers.append((name, text))
-        if _wants_websocket(request):
-            headers += [("Connection", "Upgrade"), ("Upgrade", "websocket")]
-        if size or request.method in (b"POST", b"PUT", b"PATCH"):
-            headers.append(("Content-Length", str(size)))
-        return h11.Request(method=request.method, target=target, headers=octets(headers))
+        return headers
 
     def _carry(
         self, request: Any, origin: Origin, head: Any, body: IO[bytes], as_proxy: bool
@@ -332,6 +333,13 @@ def _reason(server: Peer, error: Exception) -> str:
     if server.ended:
         return term("the server closed the connection without a complete response")
     return say("the server sent what is no HTTP/1.1: {reason}", reason=str(error))
+
+
+def _path(target: bytes) -> bytes:
+    """What a server is asked for, of the whole address that a proxy is asked for."""
+    rest = re.match(rb"http://[^/?#]*(.*)", target, re.IGNORECASE)
+    path = (rest[1] if rest else b"") or b"/"
+    return path if path.startswith(b"/") else b"/" + path
 
 
 def _wants_websocket(request: Any) -> bool:
