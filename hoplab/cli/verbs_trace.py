@@ -28,6 +28,7 @@ from hoplab.story.faults import Faults
 
 if TYPE_CHECKING:
     from hoplab.replay.explain import Explainer
+    from hoplab.story.records import Story
 
 LONGER_S = 10  # a fetch that gives up by itself says why, and has a story
 
@@ -314,9 +315,8 @@ class _Lab:
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         """Keep the run if that was asked for, tell it, and say how it ended: an exit code."""
         from hoplab import runs
-        from hoplab.client import recording
         from hoplab.follow import passages
-        from hoplab.report import as_json, terminal
+        from hoplab.report import as_json
 
         unkept = self._keep_frames()
         self.recorded = True
@@ -342,32 +342,50 @@ class _Lab:
             data["switches"] = passages.to_plain(read.passages)
         folder = self.save if self.save is not None and unkept is None else self.folder
         try:
-            text = json.dumps(data, indent=1, ensure_ascii=False)
-            (folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
-            if self.save is not None:
-                with faults.part(term("the comments of the frames in capture.pcapng")):
-                    recording.annotate(folder, story, output.tr)
+            self._write(folder, data, story, faults)
         except OSError as error:
             unkept = unkept or self._unkept(error)
-        if self.arguments.json:
-            output.print_json(data)
-        else:
-            text = terminal.render(
-                story,
-                width=output.terminal_width(),
-                color=output.colour_wanted(),
-                detail=self.arguments.detail,
-                ascii=not output.is_utf8(),
-                tr=output.spoken(),
-                faults=faults,
-            )
-            print("\n" + text if self.shown else text)
-            if getattr(self.arguments, "all", False):
-                self._waterfall()
-            self._footer()
+        self._print(data, story, faults)
         self.told = True
         if len(faults):
             self._say_untold(faults)
+        return self._exit_code(unkept)
+
+    def _write(self, folder: Path, data: dict[str, Any], story: Story, faults: Faults) -> None:
+        """Write the trace into the folder, and the story into the capture that is kept. Raises
+        OSError."""
+        from hoplab.client import recording
+
+        text = json.dumps(data, indent=1, ensure_ascii=False)
+        (folder / recording.TRACE).write_bytes(text.encode("utf-8", "backslashreplace"))
+        if self.save is not None:
+            with faults.part(term("the comments of the frames in capture.pcapng")):
+                recording.annotate(folder, story, output.tr)
+
+    def _print(self, data: dict[str, Any], story: Story, faults: Faults) -> None:
+        """The story as it was asked for: as JSON or as text."""
+        from hoplab.report import terminal
+
+        if self.arguments.json:
+            output.print_json(data)
+            return
+        text = terminal.render(
+            story,
+            width=output.terminal_width(),
+            color=output.colour_wanted(),
+            detail=self.arguments.detail,
+            ascii=not output.is_utf8(),
+            tr=output.spoken(),
+            faults=faults,
+        )
+        print("\n" + text if self.shown else text)
+        if getattr(self.arguments, "all", False):
+            self._waterfall()
+        self._footer()
+
+    def _exit_code(self, unkept: LabError | None) -> int:
+        """How the run ended. Raises LabError where it could not be kept, or took too long."""
+        run = self.run
         if unkept is not None:
             raise unkept
         if run.interrupted:
