@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hoplab import ryu_apps
 from hoplab.capture import bpf
@@ -30,6 +30,9 @@ from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
 from hoplab.service.spec import EARLY_CAPTURE, Spec
+
+if TYPE_CHECKING:
+    from hoplab.kernel.batch import Batch
 
 # A queue has a thousand frames at most, as interfaces are made, and the kernel counts 2,304 bytes
 # for a full one.
@@ -76,33 +79,15 @@ class Lab:
         topo = network.load_topo(self.spec.topology, self.spec.arguments, self.spec.chosen)
         self.url = getattr(topo, "url", None)
         self.client = getattr(topo, "client", None)
-        switches = bool(topo.switches())
-        if switches:
-            self.datapath = daemons.choose_datapath(self._wish())
-            if self.datapath != "kernel" and not os.access(TUN, os.R_OK | os.W_OK):
-                raise refused(OSError(13, os.strerror(13)))
-            self.crew = self._crew(topo)
-            self.crew.start(self.spare)
-            opening = opening or Background(self._start_switchd)
-            if self.datapath == "afxdp":
-                progress(term("trying AF_XDP ports"))
-                opening.result()
-                self._try_afxdp(sum(map(topo.isSwitch, itertools.chain(*topo.links()))))
-            opening = self._divide(opening, topo.switches(), network.patched(topo))
+        if topo.switches():
+            opening = self._open(opening, topo, progress)
         else:
             self._close_early(opening)
             opening = None
         try:
             progress(term("building the network"))
             if self.spec.capture:
-                path = self.spec.folder / EARLY_CAPTURE
-                try:
-                    self.early = early = Capture(path, captures.comment(self))
-                except OSError as error:
-                    raise cannot_write(error, path.parent) from error
-                if self.controller is not None:
-                    captures.tap_openflow(batch.root, early)
-                batch.on_new = lambda new: captures.tap(self, early, new)
+                self._capture_early(batch)
             self.network = network.Network(
                 topo, batch, self.datapath, lambda: opening is not None and opening.succeeded
             )
@@ -126,13 +111,47 @@ class Lab:
             self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
         self._write_state()
         if self.crew is not None:
-            title = self.crew.controller.title
-            progress(say("waiting for the controller {controller}", controller=title))
-            self.empty = self.crew.take_charge(self.network.bridges())
-            self._say_left_out()
+            self._hand_over(self.crew, progress)
         self.network.settle(self.event)
         self._write_state()
         self._early_until = time.monotonic() + EARLY_S
+
+    def _open(
+        self, opening: Background[None] | None, topo: Any, progress: Progress
+    ) -> Background[None]:
+        """Start the controllers and, if it has not begun, Open vSwitch for a topology that has
+        switches. Raises LabError."""
+        from hoplab import network
+
+        self.datapath = daemons.choose_datapath(self._wish())
+        if self.datapath != "kernel" and not os.access(TUN, os.R_OK | os.W_OK):
+            raise refused(OSError(13, os.strerror(13)))
+        self.crew = self._crew(topo)
+        self.crew.start(self.spare)
+        opening = opening or Background(self._start_switchd)
+        if self.datapath == "afxdp":
+            progress(term("trying AF_XDP ports"))
+            opening.result()
+            self._try_afxdp(sum(map(topo.isSwitch, itertools.chain(*topo.links()))))
+        return self._divide(opening, topo.switches(), network.patched(topo))
+
+    def _capture_early(self, batch: Batch) -> None:
+        """Capture on every interface from its making on. Raises LabError."""
+        path = self.spec.folder / EARLY_CAPTURE
+        try:
+            self.early = early = Capture(path, captures.comment(self))
+        except OSError as error:
+            raise cannot_write(error, path.parent) from error
+        if self.controller is not None:
+            captures.tap_openflow(batch.root, early)
+        batch.on_new = lambda new: captures.tap(self, early, new)
+
+    def _hand_over(self, crew: supervisor.Crew, progress: Progress) -> None:
+        """Let the switches connect to their controllers, and wait for their first flows."""
+        title = crew.controller.title
+        progress(say("waiting for the controller {controller}", controller=title))
+        self.empty = crew.take_charge(self.network.bridges())
+        self._say_left_out()
 
     def _make_room(self) -> None:
         """Where cables limit what switches in user space send, room for what waits there."""
