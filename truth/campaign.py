@@ -71,7 +71,7 @@ def words_of(kind: Kind, seed: int) -> dict[str, str]:
 
 def filled(line: str, words: dict[str, str]) -> str:
     line = re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), line)
-    return line.replace("HERE", str(Path(__file__).resolve().parent))
+    return line.replace("HERE", shlex.quote(str(Path(__file__).resolve().parent)))
 
 
 class Lab:

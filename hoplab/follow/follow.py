@@ -214,8 +214,12 @@ class Follower:
                 return
         hop = Hop(port, head, observation, None)
         cause = self._awaited.get(self._causes.get(observation.number, 0))
-        if cause is None or not join(cause, hop, Origin.SWITCHED):
-            self._node_of[port].find_cause(hop, port, data, t)
+        here = self._node_of[port]
+        if cause is None or not here.switch or not join(cause, hop, Origin.SWITCHED):
+            here.find_cause(hop, port, data, t)
+            # A router that speaks OpenFlow follows a router's rules first, and its tables then.
+            if cause is not None and hop.origin is _BORN:
+                join(cause, hop, Origin.ROUTED)
         if hop.origin is _BORN:
             self._born(hop, port, t)
         elif hop.counted and hop.tally is not None and hop.tally.top.left[port] > STORM_FROM:

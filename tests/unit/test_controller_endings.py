@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_a_fault_in_a_module_beside_the_app_is_placed_there(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("module", "hint"),
     [
-        ("networkx", f"{sys.executable} -m pip install networkx"),
+        ("networkx", f"{shlex.quote(sys.executable)} -m pip install networkx"),
         ("yaml", "pip install pyyaml"),
         ("urllib2", "urllib.request"),
         ("os_ken", "--platform os-ken"),

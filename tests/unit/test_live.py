@@ -84,7 +84,9 @@ def test_the_same_causes_as_in_the_finished_story(name: str) -> None:
     told: dict[int, list[News]] = {}
     for one in replay(name):
         told.setdefault(one.trip.number, []).append(one)
-    for trip in finished(name).trips:
+    story = finished(name)
+    queues = story.summary.queue_losses
+    for trip in story.trips:
         parts = told[trip.number]
         assert parts[0].moved and not parts[0].more and all(one.more for one in parts[1:])
         (last,) = {id(one.trip): one.trip for one in parts[-1:]}.values()
@@ -92,7 +94,11 @@ def test_the_same_causes_as_in_the_finished_story(name: str) -> None:
             trip.cause, trip.causes, trip.answered_by
         )  # fmt: skip
         assert [one.cause for one in parts if one.cause] == [trip.cause][: bool(trip.cause)]
-        assert [one.ended for one in parts if one.ended] == [trip.ended][: bool(trip.ended)]
+        ended = [one.ended for one in parts if one.ended]
+        if queues:  # only at its end a capture has the counters that say where room was lacking
+            assert len(ended) == bool(trip.ended)
+        else:
+            assert ended == [trip.ended][: bool(trip.ended)]
         if trip.storm is None:
             assert tuple(note for one in parts for note in one.notes) == trip.notes
         said = [each.sentence for one in parts for each in one.decisions]

@@ -100,6 +100,11 @@ def cut(net: Playground) -> None:
         net.run()
 
 
+def untimed(trips: list[Trip]) -> list[Trip]:
+    """Without the figures of TCP, which take a whole connection: live tells none."""
+    return [replace(trip, timing=None) for trip in trips]
+
+
 def of_kind(kind: str) -> Callable[[Packet], bool]:
     def crawls(packet: Packet) -> bool:
         tcp, ip, icmp, udp = packet.tcp, packet.ip, packet.icmp, packet.udp
@@ -133,7 +138,7 @@ def test_an_older_packet_that_still_moves(sends: Frames, kind: str) -> None:
     sends(net)
     observations = crawling(net, of_kind(kind))
     told = last_words(looked_at(net.wiring, observations))
-    assert told == tell(net.wiring, follow(net.wiring, observations)).trips
+    assert told == untimed(tell(net.wiring, follow(net.wiring, observations)).trips)
 
 
 def test_what_is_translated_late_is_still_in_its_connection() -> None:
@@ -158,16 +163,20 @@ def test_what_is_translated_late_is_still_in_its_connection() -> None:
         for one in case.observations
     ]  # fmt: skip
     told = last_words(looked_at(case.wiring, held))
-    assert told == tell(case.wiring, follow(case.wiring, held)).trips
+    assert told == untimed(tell(case.wiring, follow(case.wiring, held)).trips)
     assert "refuses #1, the SYN" in told[1].cause
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Where room was lacking in a queue, counters say so, and these are read when a capture ends.
+COUNTED_AT_THE_END = {"tcp-full-queue"}
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - COUNTED_AT_THE_END))
 def test_the_same_records_of_kept_runs(name: str) -> None:
     """All but whom a packet is for, where that showed only after it had been told."""
     live, story = story_of_live(replay(name)), finished(name).trips
     assert [replace(trip, way=replace(trip.way, target="")) for trip in live] == [
-        replace(trip, way=replace(trip.way, target="")) for trip in story
+        replace(trip, way=replace(trip.way, target="")) for trip in untimed(story)
     ]
 
 
@@ -181,7 +190,8 @@ def test_the_same_records_in_any_network_however_slow(seed: int) -> None:
     net.run()
     case = net.case()
     news = looked_at(case.wiring, case.observations, lambda: rng.randrange(1, 300) * MS)
-    assert last_words(news) == tell(case.wiring, follow(case.wiring, case.observations)).trips
+    story = tell(case.wiring, follow(case.wiring, case.observations))
+    assert last_words(news) == untimed(story.trips)
 
 
 def storms(begin_ms: range, pings_ms: range, until_ms: int) -> tuple[Wiring, list[Observation]]:
