@@ -213,13 +213,7 @@ class Follower:
                 cable.put(early, data, t)
                 return
         hop = Hop(port, head, observation, None)
-        cause = self._awaited.get(self._causes.get(observation.number, 0))
-        here = self._node_of[port]
-        if cause is None or not here.switch or not join(cause, hop, Origin.SWITCHED):
-            here.find_cause(hop, port, data, t)
-            # A router that speaks OpenFlow follows a router's rules first, and its tables then.
-            if cause is not None and hop.origin is _BORN:
-                join(cause, hop, Origin.ROUTED)
+        self._explain(hop, port, data, observation, t)
         if hop.origin is _BORN:
             self._born(hop, port, t)
         elif hop.counted and hop.tally is not None and hop.tally.top.left[port] > STORM_FROM:
@@ -229,6 +223,17 @@ class Follower:
         node = self._node_of[head]
         if node.switch or (data[:6] == self._macs[head] and not data[0] & 1):
             node.enter(hop, head, data, t)
+
+    def _explain(self, hop: Hop, port: int, data: bytes, seen: Observation, t: int) -> None:
+        """Finds what a frame was made from, by what the switch's tables say where that is known."""
+        cause = self._awaited.get(self._causes.get(seen.number, 0))
+        here = self._node_of[port]
+        if cause is not None and here.switch and join(cause, hop, Origin.SWITCHED):
+            return
+        here.find_cause(hop, port, data, t)
+        # A router that speaks OpenFlow follows a router's rules first, and its tables then.
+        if cause is not None and hop.origin is _BORN:
+            join(cause, hop, Origin.ROUTED)
 
     def _received(self, port: int, data: bytes, observation: Observation, t: int) -> None:
         hop = self._cables[port].take(data, t)
