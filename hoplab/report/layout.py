@@ -74,15 +74,15 @@ def arrange(wiring: Wiring, host: str = "") -> Picture:
     picture = Picture()
     for name, node in wiring.nodes.items():
         picture.boxes[name] = _box(wiring, name, node.kind)
-    neighbours = _neighbours(wiring)
+    neighbours = neighbours_of(wiring)
     _wires(wiring, picture)
     left: set[str] = set(wiring.nodes)
     top = MARGIN
     while left:
         start = host if host in left else min(left, key=natural)
-        part = _reach(start, neighbours)
+        part = part_around(start, neighbours)
         left -= part
-        root = _root(wiring, start, part, neighbours)
+        root = root_of(wiring, start, part, neighbours)
         top = _grow(picture, root, part, neighbours, top, start) + GAP_Y * 2
     _columns(picture)
     _ends(picture)
@@ -113,7 +113,8 @@ def _box(wiring: Wiring, name: str, kind: str) -> Box:
     return Box(name, kind, lines, width=max(76.0, width + 22), height=rows + 16)
 
 
-def _neighbours(wiring: Wiring) -> dict[str, list[str]]:
+def neighbours_of(wiring: Wiring) -> dict[str, list[str]]:
+    """The nodes at the other ends of each node's cables, in natural order of their names."""
     neighbours: dict[str, set[str]] = {name: set() for name in wiring.nodes}
     for port, interface in enumerate(wiring.interfaces):
         peer = wiring.peer(port)
@@ -130,7 +131,8 @@ def _wires(wiring: Wiring, picture: Picture) -> None:
             picture.wires.append(Wire(interface.node, far.node, interface.name, far.name))
 
 
-def _reach(start: str, neighbours: dict[str, list[str]]) -> set[str]:
+def part_around(start: str, neighbours: dict[str, list[str]]) -> set[str]:
+    """Every node that cables lead to from `start`, itself included."""
     reached, todo = {start}, [start]
     while todo:
         for neighbour in neighbours[todo.pop()]:
@@ -140,7 +142,7 @@ def _reach(start: str, neighbours: dict[str, list[str]]) -> set[str]:
     return reached
 
 
-def _root(
+def root_of(
     wiring: Wiring, start: str, part: set[str], neighbours: dict[str, list[str]]
 ) -> str:
     """The switch or router next to the start; else the end of the chain; else the start."""
@@ -156,15 +158,12 @@ def _root(
     return inner[0] if inner else start
 
 
-def _grow(
-    picture: Picture,
-    root: str,
-    part: set[str],
-    neighbours: dict[str, list[str]],
-    top: float,
-    start: str,
-) -> float:
-    """Gives column and y to a tree; returns its lower edge."""
+def branches(
+    root: str, part: set[str], neighbours: dict[str, list[str]], start: str, is_host: bool
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Who hangs from whom, seen from `root`, and the leaves that stand to the left of it: its own
+    hosts, `start` first, or half of them where there is nothing else. is_host: the root is one,
+    and has nothing to its left."""
     children: dict[str, list[str]] = {name: [] for name in part}
     seen, level = {root}, [root]
     while level:
@@ -176,18 +175,31 @@ def _grow(
                     children[name].append(child)
                     following.append(child)
         level = following
+    if is_host:
+        return children, []
     leaves = [name for name in children[root] if not children[name]]
     leaves.sort(key=lambda name: name != start)
-    if len(leaves) == len(children[root]) and picture.boxes[root].kind != "host":
+    if len(leaves) == len(children[root]):
         leaves = leaves[: (len(leaves) + 1) // 2]
-    elif picture.boxes[root].kind == "host":
-        leaves = []
-    rest = [name for name in children[root] if name not in leaves]
+    children[root] = [name for name in children[root] if name not in leaves]
+    return children, leaves
+
+
+def _grow(
+    picture: Picture,
+    root: str,
+    part: set[str],
+    neighbours: dict[str, list[str]],
+    top: float,
+    start: str,
+) -> float:
+    """Gives column and y to a tree; returns its lower edge."""
+    children, leaves = branches(root, part, neighbours, start, picture.boxes[root].kind == "host")
     heights: dict[str, float] = {}
-    _measure(picture, root, rest, children, heights)
+    _measure(picture, root, children, heights)
     left = sum(picture.boxes[name].height + GAP_Y for name in leaves) - GAP_Y
     height = max(heights[root], left)
-    _place(picture, root, rest, children, heights, top + (height - heights[root]) / 2)
+    _place(picture, root, children, heights, top + (height - heights[root]) / 2)
     y = top + (height - left) / 2
     for name in leaves:
         box = picture.boxes[name]
@@ -199,7 +211,6 @@ def _grow(
 def _measure(
     picture: Picture,
     root: str,
-    rest: list[str],
     children: dict[str, list[str]],
     heights: dict[str, float],
 ) -> None:
@@ -208,9 +219,9 @@ def _measure(
     while stack:
         name = stack.pop()
         order.append(name)
-        stack.extend(rest if name == root else children[name])
+        stack.extend(children[name])
     for name in reversed(order):
-        below = rest if name == root else children[name]
+        below = children[name]
         total = sum(heights[child] + GAP_Y for child in below) - GAP_Y
         heights[name] = max(picture.boxes[name].height, total)
 
@@ -218,7 +229,6 @@ def _measure(
 def _place(
     picture: Picture,
     root: str,
-    rest: list[str],
     children: dict[str, list[str]],
     heights: dict[str, float],
     top: float,
@@ -228,7 +238,7 @@ def _place(
         name, column, y = stack.pop()
         box = picture.boxes[name]
         box.column, box.y = column, y + heights[name] / 2
-        below = rest if name == root else children[name]
+        below = children[name]
         total = sum(heights[child] + GAP_Y for child in below) - GAP_Y
         at = y + (heights[name] - total) / 2
         for child in below:

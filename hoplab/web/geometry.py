@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.report.cells import cells
-from hoplab.report.layout import short
+from hoplab.report.layout import branches, neighbours_of, part_around, root_of, short
 
 LEVELS = 3
 CHAR, LINE = 7.2, 16.0
@@ -88,7 +88,7 @@ def draw_map(wiring: Wiring, host: str, level: int, controller: bool = False) ->
     drawn = Map()
     for name, node in wiring.nodes.items():
         drawn.boxes[name] = _box(wiring, name, node.kind, level)
-    near = _neighbours(wiring)
+    near = neighbours_of(wiring)
     waiting = set(wiring.nodes)
     top = MARGIN
     while waiting:
@@ -122,69 +122,21 @@ def _box(wiring: Wiring, name: str, kind: str, level: int) -> Box:
     return Box(name, kind, lines, width=max(44.0, width), height=height)
 
 
-def _neighbours(wiring: Wiring) -> dict[str, list[str]]:
-    near: dict[str, set[str]] = {name: set() for name in wiring.nodes}
-    for port, interface in enumerate(wiring.interfaces):
-        peer = wiring.peer(port)
-        if peer is not None and wiring.node_name(peer) != interface.node:
-            near[interface.node].add(wiring.node_name(peer))
-    return {name: sorted(names, key=natural) for name, names in near.items()}
-
-
-def _root(wiring: Wiring, start: str, near: dict[str, list[str]]) -> str:
-    """The switch or router next to the start; for a switch or router, an end of their chain."""
-    inner = [name for name in near[start] if wiring.kind(name) != "host"]
-    if wiring.kind(start) == "host":
-        return inner[0] if inner else start
-    reached, todo = {start}, [start]
-    while todo:
-        for name in near[todo.pop()]:
-            if name not in reached:
-                reached.add(name)
-                todo.append(name)
-    ends = [
-        name for name in sorted(reached, key=natural)
-        if wiring.kind(name) != "host"
-        and sum(wiring.kind(other) != "host" for other in near[name]) <= 1
-    ]  # fmt: skip
-    return ends[0] if ends else start
-
-
 def _columns(
     wiring: Wiring, drawn: Map, start: str, near: dict[str, list[str]]
 ) -> tuple[list[list[_Block]], dict[str, list[str]]]:
     """The columns of the part of the lab around `start`, from left to right, and whose branches
     hang from whom."""
-    root = _root(wiring, start, near)
-    children: dict[str, list[str]] = {root: []}
-    depth = {root: 1}
-    level = [root]
-    while level:
-        following = []
-        for name in level:
-            for child in near[name]:
-                if child not in depth:
-                    depth[child] = depth[name] + 1
-                    children[name].append(child)
-                    children[child] = []
-                    following.append(child)
-        level = following
-    leaves = [name for name in children[root] if not children[name]]
-    leaves.sort(key=lambda name: name != start)
-    if wiring.kind(root) == "host":
-        leaves = []
-    elif len(leaves) == len(children[root]):
-        leaves = leaves[: (len(leaves) + 1) // 2]
-    columns: list[list[_Block]] = [[] for _ in range(max(depth.values()) + 1)]
-    columns[0] = _blocks(drawn, leaves, children)
-    children[root] = [name for name in children[root] if name not in leaves]
-    todo = [root]
-    columns[1] = [_block(drawn, [root])]
-    while todo:
-        name = todo.pop(0)
-        if children[name]:
-            columns[depth[name] + 1] += _blocks(drawn, children[name], children)
-            todo += children[name]
+    part = part_around(start, near)
+    root = root_of(wiring, start, part, near)
+    children, leaves = branches(root, part, near, start, wiring.kind(root) == "host")
+    columns = [_blocks(drawn, leaves, children), [_block(drawn, [root])]]
+    parents = [root]
+    while parents:
+        columns.append(
+            [block for name in parents for block in _blocks(drawn, children[name], children)]
+        )
+        parents = [child for name in parents for child in children[name]]
     return [column for column in columns if column], children
 
 
