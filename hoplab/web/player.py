@@ -8,9 +8,10 @@ must not: what is drawn (`scene.py`), how (`static/`).
    scripts, with the player laid over it.
 2. Scripts are modules in `static/`. A page in a file may not load modules, so that they are joined
    here: each once, what it imports before it, in one function.
-3. A Content-Security-Policy allows that one script and these two styles by their hashes and
-   nothing else, and no script may turn text into markup (trusted types): whatever a capture holds
-   is text. Data stands in elements that no browser runs, in letters of base64.
+3. A Content-Security-Policy allows that script, the printable page's and its style by their hashes
+   and nothing else, and no script may turn text into markup (trusted types): whatever a capture
+   holds is text. Data stands in elements that no browser runs: what was captured in letters of
+   base64, and the player's own style, which its script puts to use.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ NAMES = {"en": "English", "zh": "中文"}
 
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|class|function) )", re.MULTILINE)
-_EXPORTED = re.compile(r"^export (?:const|class|function) (\w+(?: = [^,;]+, \w+ =)*)", re.MULTILINE)
 
 
 def player(kept: Sequence[Run], tr: Language) -> str:

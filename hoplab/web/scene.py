@@ -4,7 +4,8 @@
 What lives here: what of a story goes into the page, and in which shape. What must not: drawing,
 markup, any statement that is not in the story or in a captured frame.
 
-    languages   codes, English first; the order of each row of `templates` and of each word
+    languages   codes, English first; the order of each row of `templates` and of each word.
+                commas, joints: what stands between the items of a list, and between sentences
     templates   see `texts.py`; words: what the page itself says, by key, a row each
     maps        geometry for each level of detail (`geometry.py`): boxes, cables, the controller
     nodes       name and kind; "hub" for a switch while the hub's controller rules
@@ -96,6 +97,8 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
     return {
         "format": FORMAT,
         "languages": [language.code for language in languages],
+        "commas": [language.comma for language in languages],
+        "joints": [language.joint for language in languages],
         "words": {
             key: [language.template(word) or word.template for language in languages]
             for key, word in WORDS.items()
@@ -105,7 +108,6 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
         "controller": wiring.controller,
         "host": story.setting.host,
         "outcome": _outcome(story, texts),
-        "started_ns": str(story.started_ns),  # more than a number of JavaScript's can hold
         "tick_ns": tick_ns,
         **_network(wiring, place),
         "maps": [_map(drawn, wiring.nodes, run) for drawn in maps],
@@ -231,7 +233,6 @@ def _trip(trip: Trip, texts: Texts) -> dict[str, Any]:
         "dst": trip.dst,
         "length": trip.length,
         "cause": texts(trip.cause),
-        "causes": list(trip.causes),
         "answered_by": trip.answered_by,
         "ended": texts(trip.ended),
         "notes": [texts(note) for note in trip.notes],
@@ -248,7 +249,7 @@ _NO_TRIPS: dict[str, Any] = {
     name: []
     for name in (
         "first", "step", "sender", "target", "number", "kind", "family", "layers", "port", "title",
-        "src", "dst", "length", "cause", "causes", "answered_by", "ended", "notes", "decisions",
+        "src", "dst", "length", "cause", "answered_by", "ended", "notes", "decisions",
         "translated", "more",
     )
 }  # fmt: skip
@@ -380,4 +381,4 @@ def inside(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
                     for each in fields(data)
                 ],
             ]
-    return {"frames": frames, "templates": texts.templates}
+    return {"frames": frames, "most": MOST_FIELDS, "templates": texts.templates}

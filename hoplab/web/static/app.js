@@ -95,7 +95,7 @@ class Player {
     this.steps = this.bands();
     const say = (this.speaker = new Speaker(scene, this.language));
     const word = (key, values) => say.word(key, values);
-    this.options.host.lang = word("tag") === "zh" ? "zh-CN" : word("tag");
+    this.options.host.lang = word("tag");
     const select = (kind, value) => this.select(kind, value);
     this.maps = this.scenes.map((each, side) => new NetworkMap(each, new Speaker(each, this.language), {
       store, tools: this.scenes.length > 1 ? 0 : undefined, kept: this.maps?.[side], select: (kind, value) => { this.turnTo(side); this.select(kind, value); },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One sentence for a moment, from the scene's columns.
-import { ANSWER, ASK, FRAMES, IGNORED, ROUTED, VANISHED } from "./scene.js";
+import { ASK, FRAMES, IGNORED, ROUTED, VANISHED } from "./scene.js";
 
 const MOST_NAMES = 6;
 
@@ -78,5 +78,3 @@ function controller(scene, speaker, moment) {
   if (wait === null || !answer) return speaker.word("answers_bare", values);
   return speaker.word("answers", { ...values, ms: wait.toFixed(2), answer: speaker.text(answer) });
 }
-
-export const isAnswer = (scene, moment) => scene.kind[moment] === ANSWER;

@@ -122,7 +122,7 @@ export class Detail {
   layers(leg, parent) {
     if (!this.inside) return null;
     const { speaker } = this, out = this.fieldsOf(leg), into = parent < 0 ? null : this.fieldsOf(parent);
-    if (!out) return h("p", { class: "note" }, speaker.word("no_fields", { n: 400 }));
+    if (!out) return h("p", { class: "note" }, speaker.word("no_fields", { n: this.inside.most }));
     const say = (value) => speaker.text(value, this.inside.templates);
     const key = ([layer, name]) => `${say(layer)} ${say(name)}`;
     const before = new Map((into?.[1] ?? []).map((field) => [key(field), field]));

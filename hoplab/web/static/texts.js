@@ -45,7 +45,7 @@ export class Speaker {
     return this.pieces(template).map((piece) => (typeof piece === "string" ? piece : values[piece[0]] ?? ""));
   }
 
-  comma() { return this.scene.languages[this.language].startsWith("zh") ? "、" : ", "; }
+  comma() { return this.scene.commas[this.language]; }
 
   text(value, templates = this.scene.templates) {
     return this.walk(value, templates, (kind, text) => (kind === "packet" ? String(text) : text)).join("");
@@ -68,7 +68,7 @@ export class Speaker {
     if (value === null || value === undefined) return [];
     if (value.list) return value.list.flatMap((item, at) => [...(at ? [this.comma()] : []), ...this.walk(item, templates, pick)]);
     if (value.row) {
-      const joint = this.scene.languages[this.language].startsWith("zh") ? "" : " ";
+      const joint = this.scene.joints[this.language];
       return value.row.flatMap((item, at) => [...(at && joint ? [joint] : []), ...this.walk(item, templates, pick)]);
     }
     const [kind, data] = Object.entries(value)[0];
