@@ -180,3 +180,12 @@ def is_utf8() -> bool:
 def has_display() -> bool:
     """Whether a browser of this user's can show something here."""
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def open_in_browser(address: str) -> bool:
+    """Shows an address in the user's browser; False where none was found."""
+    if not has_display():
+        return False
+    import webbrowser
+
+    return webbrowser.open(address)

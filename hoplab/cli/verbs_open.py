@@ -60,28 +60,42 @@ def need_h11() -> None:
 
 def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
     """Until Ctrl-C."""
+    ended = LabError(
+        say("the lab {lab} ended, and what was captured with it", lab=handle.name),
+        term("bring it up again: hoplab open"),
+        Exit.LAB_DIED,
+    )
+    with gate(handle, host) as opened:
+        proxy = listen(opened.connect, line_printer(), arguments.port)
+        opened.on_end = proxy.close
+        with serving(proxy, opened, ended):
+            _announce(proxy, _authority(handle, opened), host, url, arguments)
+            proxy.serve()
+
+
+def line_printer() -> Callable[[str], None]:
+    """Prints a line for each request, whole ones though many threads serve, and without what would
+    give orders to the terminal: a request says what its sender likes."""
     lock = threading.Lock()
 
     def show(line: str) -> None:
         with lock:
             print(f"  {clean(output.tr(line), 300)}", file=sys.stderr, flush=True)
 
-    with gate(handle, host) as opened:
-        proxy = listen(opened.connect, show, arguments.port)
-        opened.on_end = proxy.close
-        try:
-            _announce(proxy, _authority(handle, opened), host, url, arguments)
-            proxy.serve()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            proxy.close()
-        if opened.ended:
-            raise LabError(
-                say("the lab {lab} ended, and what was captured with it", lab=handle.name),
-                term("bring it up again: hoplab open"),
-                Exit.LAB_DIED,
-            )
+    return show
+
+
+@contextlib.contextmanager
+def serving(proxy: Proxy, opened: host_sockets.Gate, ended: LabError) -> Iterator[None]:
+    """Until Ctrl-C, which is no fault. Raises `ended` if the lab ended before that."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        proxy.close()
+    if opened.ended:
+        raise ended
 
 
 def listen(
@@ -137,10 +151,8 @@ def _announce(
         print(tr(term("Is your browser on another machine? There:")))
         print(f"  ssh -N -L {proxy.names.port}:127.0.0.1:{proxy.names.port} this-machine\n")
     print(tr(term("Every frame is captured; Ctrl-C ends it and tells what happened.")), flush=True)
-    if output.has_display() and not arguments.no_browser:
-        import webbrowser
-
-        webbrowser.open(address)
+    if not arguments.no_browser:
+        output.open_in_browser(address)
 
 
 def _authority(handle: labs.Handle, opened: host_sockets.Gate) -> str | None:

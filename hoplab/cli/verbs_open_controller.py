@@ -29,7 +29,7 @@ from hoplab.browser.host_sockets import Gate, Refused
 from hoplab.browser.origins import Origin
 from hoplab.browser.proxy import Proxy
 from hoplab.cli import output
-from hoplab.cli.verbs_open import gate, listen, need_h11
+from hoplab.cli.verbs_open import gate, line_printer, listen, need_h11, serving
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
@@ -136,12 +136,13 @@ def _switch(handle: labs.Handle) -> str:
 def _serve(handle: labs.Handle, arguments: argparse.Namespace, path: str) -> None:
     """Until Ctrl-C, with a line for each request."""
     tr = output.tr
-
-    def show(line: str) -> None:
-        print(f"  {tr(line)}", file=sys.stderr, flush=True)
-
+    ended = LabError(
+        say("the lab {lab} ended", lab=handle.name),
+        term("bring it up again with `hoplab up`"),
+        Exit.LAB_DIED,
+    )
     with gate(handle, _switch(handle)) as opened:
-        proxy = _proxy(handle, opened, arguments.port, show)
+        proxy = _proxy(handle, opened, arguments.port, line_printer())
         address = proxy.names.url(f"http://{NAME}{path or '/'}")
         if arguments.json:
             output.print_json({"url": address, "direct": proxy.names.as_site + path})
@@ -150,22 +151,10 @@ def _serve(handle: labs.Handle, arguments: argparse.Namespace, path: str) -> Non
             print(f"{tr(term('the page of the controller:'))}\n\n  {address}\n")
             print(f"{tr(term('or for programs:'))}\n  curl {proxy.names.as_site}{path}\n")
             print(tr(term("Ctrl-C ends it.")), flush=True)
-            if output.has_display() and not arguments.no_browser:
-                import webbrowser
-
-                webbrowser.open(address)
-        try:
+            if not arguments.no_browser:
+                output.open_in_browser(address)
+        with serving(proxy, opened, ended):
             proxy.serve()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            proxy.close()
-        if opened.ended:
-            raise LabError(
-                say("the lab {lab} ended", lab=handle.name),
-                term("bring it up again with `hoplab up`"),
-                Exit.LAB_DIED,
-            )
 
 
 def _in_background(handle: labs.Handle, arguments: argparse.Namespace) -> str:

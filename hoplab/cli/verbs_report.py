@@ -68,11 +68,8 @@ def play(folder: Path) -> None:
 
 def show(file: Path) -> None:
     """A page in the user's browser; where there is none, how to get it there."""
-    if output.has_display():
-        import webbrowser
-
-        if webbrowser.open(file.absolute().as_uri()):
-            return
+    if output.open_in_browser(file.absolute().as_uri()):
+        return
     here = say(
         "no browser was found here: copy {file} to a machine with one and open it there; it needs "
         "no other file and no network",
