@@ -28,7 +28,7 @@ demo: install  ## install what is missing, then visit a page and tell what its p
 	@echo '  That lab is gone again. Your own: .venv/bin/hoplab up web; .venv/bin/hoplab visit'
 
 test: install-tests lint  ## install what is missing, then style, types and all tests but the long
-	$(PYTHON) -m pytest -n $(JOBS) -rs --durations=10 $(ARGS)
+	$(PYTHON) -m pytest -n $(JOBS) --dist worksteal -rs --durations=30 $(ARGS)
 
 lint: install-tests  ## style and types
 	$(PYTHON) -m ruff check .
