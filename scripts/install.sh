@@ -102,6 +102,13 @@ stamp=$venv/.stamp-run
 if [ "$with_tests" = yes ]; then stamp=$venv/.stamp-test; fi
 wanted=$(fingerprint "$with_tests")
 
+# Every command is a Python process of its own; without this, each would compile what it imports
+# wherever it may not write beside the sources (another user's checkout, PYTHONDONTWRITEBYTECODE).
+# Whoever may not write here either goes on without.
+compile_sources() {
+    "$venv/bin/python" -m compileall -q hoplab apps controllers topologies >/dev/null 2>&1 || true
+}
+
 venv_ready() {
     [ -x "$venv/bin/python" ] && [ -f "$stamp" ] && [ "$(<"$stamp")" = "$wanted" ]
 }
@@ -313,6 +320,7 @@ fi
 # ---- .venv -------------------------------------------------------------------------------------
 
 if venv_ready; then
+    compile_sources
     say "ready"
     exit 0
 fi
@@ -373,6 +381,8 @@ fi
 # Without the variables above: our own build wants a current setuptools.
 step "installing hoplab itself into .venv" "${pip[@]}" install --no-deps --editable . ||
     die 1 "pip could not install hoplab" "see the log above"
+
+compile_sources
 
 # Ryu's own launcher does not start on today's eventlet; ours does, and takes the same arguments.
 cat >"$venv/bin/ryu-manager" <<'EOF'
