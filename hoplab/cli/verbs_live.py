@@ -34,9 +34,9 @@ from hoplab.service.spec import LARGEST_MESSAGE
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.live import Live, News
 from hoplab.story.queue_losses import queue_loss
-from hoplab.story.records import Trip
 from hoplab.story.storms import Kind, kind_of
 from hoplab.story.titles import count_kind
+from hoplab.story.trip_records import Trip
 
 LOOK_S = 0.1
 LOOK_SHARE = 3  # times as long as a look took, frames are followed before the next one

@@ -29,8 +29,8 @@ from hoplab.client.interrupts import hold_interrupts
 from hoplab.errors import LabError, cannot_write
 from hoplab.runs import CAPTURE, HELD_MOST, HOSTS, STATE, TRACE
 from hoplab.sentences import Sentence, say
-from hoplab.story.records import Leg
 from hoplab.story.tell import Story
+from hoplab.story.trip_records import Leg
 
 QUIET_S = 0.25  # longer than a delayed ACK (RFC 9293, 3.8.6.3) and than a switch's detour
 QUIET_WITHIN_S = 4.0

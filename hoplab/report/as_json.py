@@ -22,20 +22,10 @@ from hoplab.report import tcp_as_json
 from hoplab.report.sentence_parts import with_parts
 from hoplab.sentences import say, term
 from hoplab.story.faults import STRICT, Faults
-from hoplab.story.records import (
-    Cause,
-    Decision,
-    Leg,
-    Outcome,
-    QueueLoss,
-    Rewrite,
-    Step,
-    Storm,
-    Story,
-    Summary,
-    Trip,
-)
+from hoplab.story.records import Cause, Outcome, Step, Story
 from hoplab.story.storms import firsts, storming
+from hoplab.story.summary_records import QueueLoss, Summary
+from hoplab.story.trip_records import Decision, Leg, Rewrite, Storm, Trip
 
 FORMAT = 2  # since 2 there are the parts of sentences
 STORM_KEPT_OF_EACH = 50  # packets of a kind, in a run with a storm; `storms.kind_of` has the kinds

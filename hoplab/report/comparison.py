@@ -15,7 +15,7 @@ from hoplab.report.lines import Page
 from hoplab.report.numbers import health, not_alike
 from hoplab.sentences import listed, say, term
 from hoplab.story import costs
-from hoplab.story.records import LinkCount, Summary, Transfer
+from hoplab.story.summary_records import LinkCount, Summary, Transfer
 
 MOST_LINKS = 24
 MOST_BESIDE = 3  # runs in one table of 80 columns

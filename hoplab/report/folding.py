@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 
 from hoplab.sentences import Sentence, listed, number_of, say
 from hoplab.story.counts import byte_count
-from hoplab.story.records import Step, Story, Trip
+from hoplab.story.records import Step, Story
 from hoplab.story.storms import DROWNED, kind_of, storming
 from hoplab.story.titles import count_kind
+from hoplab.story.trip_records import Trip
 
 EVIDENCE_MOST = 12  # packets that are named as those that prove how it ended
 STORM_TOLD = 1  # packets of a storm that are told in a step, before the others are counted

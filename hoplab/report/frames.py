@@ -16,8 +16,8 @@ from hoplab.report.fields import changes, fields
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.sentences import listed, number_of, say, term
-from hoplab.story.records import Leg, Trip
 from hoplab.story.tcp_sentences import of_segment
+from hoplab.story.trip_records import Leg, Trip
 
 Frames = Mapping[int, Observation]
 _LAYERS = {"Ethernet": "eth", "ARP": "net", "IPv4": "net", "IPv6": "net"}

@@ -15,8 +15,8 @@ from hoplab.report.cells import cells, wrap
 from hoplab.report.language import Language
 from hoplab.sentences import term
 from hoplab.story.faults import STRICT, Faults
-from hoplab.story.records import Trip
 from hoplab.story.storms import DROWNED, kind_of
+from hoplab.story.trip_records import Trip
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _ASCII = str.maketrans(

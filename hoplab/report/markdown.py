@@ -22,7 +22,9 @@ from hoplab.report.topology import kind_word
 from hoplab.runs import Run
 from hoplab.sentences import listed, say, term
 from hoplab.story import tcp_sentences
-from hoplab.story.records import LinkCount, Rewrite, Step, Story, Summary, Trip
+from hoplab.story.records import Step, Story
+from hoplab.story.summary_records import LinkCount, Summary
+from hoplab.story.trip_records import Rewrite, Trip
 
 MOST_MESSAGES = 250  # of one diagram; code hosts refuse much longer ones
 

@@ -12,7 +12,8 @@ from hoplab.runs import Run
 from hoplab.sentences import Sentence, listed, say, term
 from hoplab.story import costs, same_start
 from hoplab.story.queue_losses import queue_loss
-from hoplab.story.records import LinkCount, Story, Summary
+from hoplab.story.records import Story
+from hoplab.story.summary_records import LinkCount, Summary
 from hoplab.story.titles import count_kind
 
 BAR = 220.0

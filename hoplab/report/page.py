@@ -32,7 +32,8 @@ from hoplab.report.page_step import Links, step_section
 from hoplab.runs import Run
 from hoplab.sentences import say, term
 from hoplab.story import tcp_sentences
-from hoplab.story.records import Step, Story, Trip
+from hoplab.story.records import Step, Story
+from hoplab.story.trip_records import Trip
 
 MOST_PACKETS = 1000  # about; of more, runs of alike ones are folded, and the rest is counted
 MOST_STEPS = 60

@@ -18,7 +18,8 @@ from hoplab.report.layout import Picture
 from hoplab.report.markup import Child, Markup, tag
 from hoplab.runs import Run
 from hoplab.sentences import listed, number_of, say, term
-from hoplab.story.records import Step, Trip
+from hoplab.story.records import Step
+from hoplab.story.trip_records import Trip
 
 MOST_WITH_BYTES = 400  # packets; a page with the bytes of more would be slow to open
 MOST_ROWS = 100  # of a table beside the textbook

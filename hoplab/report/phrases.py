@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hoplab.sentences import Sentence, Together, listed, number_of, say, term, together
 from hoplab.story.capture_quality import capture_faults, capture_remarks
-from hoplab.story.records import Health, Setting, Story, Trip
+from hoplab.story.records import Setting, Story
+from hoplab.story.summary_records import Health
+from hoplab.story.trip_records import Trip
 
 LEGEND = term(
     "Every line is read from captured frames. #n is a packet, at +ms after the first; on every "

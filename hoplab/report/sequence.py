@@ -22,7 +22,7 @@ from hoplab.report.language import Language
 from hoplab.report.markup import Markup, tag
 from hoplab.report.phrases import more_frames_of_storm, more_packets
 from hoplab.sentences import listed, say, term
-from hoplab.story.records import Leg, Trip
+from hoplab.story.trip_records import Leg, Trip
 
 HEAD, TITLE, ROW, PAD = 34.0, 23.0, 15.0, 10.0
 COLUMN, CHAR = 92.0, 6.6

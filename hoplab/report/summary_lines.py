@@ -14,7 +14,7 @@ from hoplab.report.lines import Page
 from hoplab.sentences import Listing, listed, number_of, say, term
 from hoplab.story.capture_quality import capture_faults, capture_remarks
 from hoplab.story.queue_losses import queue_loss
-from hoplab.story.records import QueueLoss, Summary
+from hoplab.story.summary_records import QueueLoss, Summary
 from hoplab.story.titles import count_kind
 
 QUEUES_MOST = 2  # of which each has a sentence of its own

@@ -39,8 +39,9 @@ from hoplab.sentences import listed, say, term
 from hoplab.story import tcp_sentences
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.live import News
-from hoplab.story.records import Repeats, Step, Story, Trip
+from hoplab.story.records import Repeats, Step, Story
 from hoplab.story.storms import storming
+from hoplab.story.trip_records import Trip
 
 DETAILS = ("brief", "normal", "full")
 MAPPING_MOST = 16  # rows of a table beside the textbook, unless everything is wanted

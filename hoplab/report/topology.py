@@ -12,7 +12,7 @@ from hoplab.report.language import Language
 from hoplab.report.layout import LINE, Box, Picture, Wire, short
 from hoplab.report.markup import Markup, tag
 from hoplab.sentences import number_of, say, term
-from hoplab.story.records import LinkCount, Summary
+from hoplab.story.summary_records import LinkCount, Summary
 
 PORTS_SHOWN = 24  # beyond that many cables at a box their port names would overlap
 

@@ -12,8 +12,8 @@ from hoplab.report import phrases
 from hoplab.report.cells import cells, ljust, wrap
 from hoplab.report.lines import Page, time_since_start
 from hoplab.sentences import Sentence, listed, number_of, say, term
-from hoplab.story.records import Decision, Rewrite, Trip
 from hoplab.story.tcp_sentences import of_segment
+from hoplab.story.trip_records import Decision, Rewrite, Trip
 
 PATH_AT = 47  # width of the title column where the path stands on the same line
 

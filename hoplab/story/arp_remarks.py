@@ -10,9 +10,10 @@ from __future__ import annotations
 from hoplab.sentences import Sentence, number_of, say, term, together
 from hoplab.story.counts import packet_numbers, times
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
-from hoplab.story.records import Remark, Step, Trip
+from hoplab.story.records import Remark, Step
 from hoplab.story.steps import Facts
 from hoplab.story.titles import count_kind
+from hoplab.story.trip_records import Trip
 
 _STEPS = {
     "arp": term("ARP"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
 from hoplab.story.conversation import ChannelMessage
-from hoplab.story.records import Trip
+from hoplab.story.trip_records import Trip
 
 
 @dataclass(slots=True, frozen=True, eq=False)

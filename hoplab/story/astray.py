@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import say
-from hoplab.story.records import Leg
+from hoplab.story.trip_records import Leg
 
 _PASSED_ON = ("routed", "translated")
 DEAD = ("lost", "dropped", "stopped", "stuck")  # how a copy comes to nothing

@@ -8,7 +8,7 @@ What lives here: sentences on `Health`. What must not: the judgement of single f
 from __future__ import annotations
 
 from hoplab.sentences import number_of, term
-from hoplab.story.records import Health
+from hoplab.story.summary_records import Health
 
 
 def capture_faults(health: Health) -> list[str]:

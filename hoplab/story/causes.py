@@ -22,8 +22,8 @@ from hoplab.story.icmp_causes import Echoes, IcmpErrors
 from hoplab.story.lookups import Lookup, Lookups, Recursion
 from hoplab.story.neighbour_causes import MacAnswers, MacNeeds
 from hoplab.story.places import Places
-from hoplab.story.records import Relation, Trip
 from hoplab.story.relations import Drafts, Grouped, Key, Rule, gather
+from hoplab.story.trip_records import Relation, Trip
 
 
 class Causes:

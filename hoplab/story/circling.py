@@ -15,8 +15,8 @@ from hoplab.follow.model import Hop, Origin, Tally
 from hoplab.sentences import say, term
 from hoplab.story.counts import frame_count, times
 from hoplab.story.places import Places
-from hoplab.story.records import Rest, Storm
 from hoplab.story.silence import loop_of_switches
+from hoplab.story.trip_records import Rest, Storm
 
 
 def find_storm(places: Places, hops: list[Hop]) -> Storm | None:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from hoplab.follow.wiring import Wiring
 from hoplab.story.claims import claim_notes, claimed, find_claims, is_disputed
 from hoplab.story.neighbour_causes import ASKS_MAC
-from hoplab.story.records import Trip
 from hoplab.story.relations import Drafts, Grouped, Key
+from hoplab.story.trip_records import Trip
 
 
 class ClaimNotes(Grouped):

@@ -24,7 +24,8 @@ from itertools import pairwise
 
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import listed, number_of, say
-from hoplab.story.records import Outcome, Remark, Step, Trip
+from hoplab.story.records import Outcome, Remark, Step
+from hoplab.story.trip_records import Trip
 
 ASKS = ("arp-request", "nd-solicitation")
 ANSWERS = ("arp-reply", "nd-advertisement")

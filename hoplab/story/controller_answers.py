@@ -27,7 +27,7 @@ from hoplab.story.openflow_words import (
     verdict_words,
 )
 from hoplab.story.packet_ins import LLDP, Answers, carries
-from hoplab.story.records import Decision
+from hoplab.story.trip_records import Decision
 
 
 def controller_decision(

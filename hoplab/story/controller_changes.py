@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from hoplab.follow.wiring import natural
 from hoplab.sentences import listed, say, term
 from hoplab.story.conversation import ChannelMessage, Connection
-from hoplab.story.records import Remark, Step, Trip
+from hoplab.story.records import Remark, Step
+from hoplab.story.trip_records import Trip
 
 MOST_NAMED = 5  # switches
 

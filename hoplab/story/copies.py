@@ -13,7 +13,7 @@ from hoplab.decode.packet import Packet
 from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.story.coverage import Evidence, Fate
 from hoplab.story.places import Places, packet_in
-from hoplab.story.records import Leg
+from hoplab.story.trip_records import Leg
 
 
 @dataclass(slots=True, frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from hoplab.follow.wiring import natural
 from hoplab.sentences import say
-from hoplab.story.records import LinkCount, Summary, Transfer, percent
+from hoplab.story.summary_records import LinkCount, Summary, Transfer, percent
 from hoplab.story.transfers import covered
 
 MATTERS = 0.8  # the part of the throughput below which the slower run is called slower

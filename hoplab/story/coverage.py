@@ -29,7 +29,7 @@ from hoplab.follow.ages import MILLISECOND
 from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.follow.wiring import Wiring
 from hoplab.story.full_queues import Drops, find_drops
-from hoplab.story.records import QueueLoss
+from hoplab.story.summary_records import QueueLoss
 
 EDGE_NS = 5 * MILLISECOND
 HELD_NS = 100 * MILLISECOND

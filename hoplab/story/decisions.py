@@ -37,7 +37,7 @@ from hoplab.story.packet_ins import (
     questions_by_frame,
     same_frame,
 )
-from hoplab.story.records import Decision, Trip, Way
+from hoplab.story.trip_records import Decision, Trip, Way
 
 
 class DecisionSource(Protocol):

@@ -29,9 +29,10 @@ from hoplab.story.host_causes import Words
 from hoplab.story.host_state import Host, HostFacts, address_of
 from hoplab.story.lookups import Lookup
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
-from hoplab.story.records import Cause, Outcome, Trip
+from hoplab.story.records import Cause, Outcome
 from hoplab.story.routes import find_routes
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 from hoplab.story.walks import READDRESSED, Packet, Walk, Walks
 
 _MOST = 4  # causes: more of them would explain nothing

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hoplab.sentences import Sentence, listed, say
-from hoplab.story.records import Trip
+from hoplab.story.trip_records import Trip
 
 _NAMED = 4  # packets that are named one by one
 _SENTENCES = 3  # more would be no conclusion

@@ -26,10 +26,11 @@ from hoplab.story.end_of_tunnels import ends_of_tunnels
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.lookups import Lookup
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.routes import find_routes
 from hoplab.story.steps import Facts
 from hoplab.story.talks import before
+from hoplab.story.trip_records import Trip
 
 # What a machine sends by itself, whatever command runs on it.
 _BACKGROUND = ("mld", "nd-router", "lldp", "other")

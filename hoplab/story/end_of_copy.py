@@ -33,7 +33,8 @@ from hoplab.story.destinations import (
     wanted,
 )
 from hoplab.story.places import Places
-from hoplab.story.records import Leg, QueueLoss
+from hoplab.story.summary_records import QueueLoss
+from hoplab.story.trip_records import Leg
 
 
 def find_ends(places: Places, copies: Copies, evidence: Evidence) -> list[End]:

@@ -13,8 +13,9 @@ from hoplab.decode.packet import Icmp
 from hoplab.sentences import Sentence, number_of, say
 from hoplab.story.end_of_packet import no_answer
 from hoplab.story.icmp_titles import icmp_reason
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 
 _DHCP = frozenset((67, 68, 546, 547))
 _KINDS = ("udp", "quic")

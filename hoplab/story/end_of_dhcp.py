@@ -18,8 +18,9 @@ from hoplab.story.counts import times
 from hoplab.story.dhcp_titles import lease_text
 from hoplab.story.end_of_packet import no_answer
 from hoplab.story.leases import Exchange
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 from hoplab.story.wire_text import clean
 
 Message = tuple[Trip, Dhcp]

@@ -15,9 +15,10 @@ from hoplab.story.astray import last_networks
 from hoplab.story.counts import packet_numbers, times
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
 from hoplab.story.packet_names import short
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.silence import meant_for, node_at, silent_link
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 
 _ANSWERS_MAC = ("arp-reply", "nd-advertisement")
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from hoplab.sentences import Sentence, listed, number_of, say
 from hoplab.story.end_of_packet import answer_lost, no_answer
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.routes import Route
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 
 _Pair = tuple[Trip, Trip]  # an echo request and its reply
 

@@ -12,10 +12,11 @@ from hoplab.decode.greeting import shown
 from hoplab.decode.x509 import Certificate
 from hoplab.sentences import Sentence, number_of, say, term
 from hoplab.story.counts import byte_count
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.secured import Secured
 from hoplab.story.steps import Facts, certificate_text, day
 from hoplab.story.tcp_connection import Connection
+from hoplab.story.trip_records import Trip
 from hoplab.story.wire_text import clean
 
 

@@ -13,8 +13,9 @@ from hoplab.decode import tunnels
 from hoplab.decode.packet import Packet
 from hoplab.sentences import number_of
 from hoplab.story.end_of_packet import no_answer
-from hoplab.story.records import Outcome, Trip
+from hoplab.story.records import Outcome
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 
 _MOST_TUNNELS = 3
 _Tunnel = tuple[str, str]  # its name with its number, and the node at the other end

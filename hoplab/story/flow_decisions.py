@@ -20,7 +20,7 @@ from hoplab.story.arrivals import Arrival
 from hoplab.story.channel_state import ChannelState
 from hoplab.story.flow_tables import Flow, FlowTables
 from hoplab.story.openflow_words import flow_words, ports_words
-from hoplab.story.records import Decision
+from hoplab.story.trip_records import Decision
 
 _FLOOD = ("FLOOD",)
 

@@ -32,7 +32,7 @@ from operator import itemgetter
 from hoplab.follow.identity import find_layer3, untagged
 from hoplab.follow.model import Hop
 from hoplab.follow.wiring import Wiring
-from hoplab.story.records import QueueLoss
+from hoplab.story.summary_records import QueueLoss
 
 _Queue = tuple[int, bool]  # a port, and whether it is the queue in front of the cable
 _Ports = frozenset[int]

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hoplab.sentences import number_of, say
-from hoplab.story.records import Proof, Remark, Step, Way
+from hoplab.story.records import Remark, Step
 from hoplab.story.tcp_connection import Connection, Side
+from hoplab.story.trip_records import Proof, Way
 
 # Remarks that say that something did not happen because no frame shows it.
 _ABSENT = frozenset(

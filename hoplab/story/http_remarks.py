@@ -11,9 +11,10 @@ from __future__ import annotations
 from hoplab.sentences import Sentence, number_of, say, together
 from hoplab.story.counts import byte_count, packet_numbers
 from hoplab.story.http_messages import Exchange
-from hoplab.story.records import Remark, Step, Trip
+from hoplab.story.records import Remark, Step
 from hoplab.story.steps import Facts
 from hoplab.story.tcp_connection import Connection, Side
+from hoplab.story.trip_records import Trip
 
 
 def exchange_remarks(facts: Facts, step: Step, connection: Connection) -> list[Remark]:

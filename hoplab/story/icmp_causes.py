@@ -14,8 +14,8 @@ from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
 from hoplab.sentences import say
 from hoplab.story.packet_names import short
-from hoplab.story.records import Trip
 from hoplab.story.relations import Drafts, Grouped, Key, Rule, first_and_last
+from hoplab.story.trip_records import Trip
 
 
 class Echoes(Grouped):

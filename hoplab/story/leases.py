@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode.dhcp import Dhcp
 from hoplab.sentences import say
-from hoplab.story.records import Trip
 from hoplab.story.relations import Drafts, Grouped, Key
+from hoplab.story.trip_records import Trip
 
 
 @dataclass(slots=True)

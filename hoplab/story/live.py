@@ -44,8 +44,9 @@ from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import decide
 from hoplab.story.places import Places
-from hoplab.story.records import UNRELATED, Decision, QueueLoss, Relation, Segment, Trip, Way
+from hoplab.story.summary_records import QueueLoss
 from hoplab.story.tcp import Connections
+from hoplab.story.trip_records import UNRELATED, Decision, Relation, Segment, Trip, Way
 from hoplab.story.trips import tell_way
 
 QUIET_NS = 300 * MILLISECOND

@@ -18,8 +18,8 @@ from hoplab.decode import packet as wire
 from hoplab.decode.dns import Dns
 from hoplab.sentences import say
 from hoplab.story.dns_titles import dns_refers, dns_result
-from hoplab.story.records import Trip
 from hoplab.story.relations import Draft, Drafts, Grouped, Key, Rule, first_and_last
+from hoplab.story.trip_records import Trip
 
 
 @dataclass(slots=True)

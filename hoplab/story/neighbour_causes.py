@@ -18,8 +18,8 @@ from hoplab.sentences import Sentence, say
 from hoplab.story.destinations import probes
 from hoplab.story.packet_names import short
 from hoplab.story.places import Places
-from hoplab.story.records import Trip
 from hoplab.story.relations import Draft, Drafts, Grouped, Key, Rule, gather
+from hoplab.story.trip_records import Trip
 
 ASKS_MAC = ("arp-request", "nd-solicitation")
 MAX_WAIT_NS = 10_000_000_000  # a packet is held for at most about three ARP tries, a second each

@@ -7,7 +7,7 @@ What lives here: names by kind. What must not: whole titles (`titles.py`).
 from __future__ import annotations
 
 from hoplab.sentences import Sentence, say, term
-from hoplab.story.records import Trip
+from hoplab.story.trip_records import Trip
 
 _SHORT = {
     "dns-question": term("the DNS question"),

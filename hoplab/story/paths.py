@@ -11,7 +11,7 @@ from hoplab.decode.packet import Packet
 from hoplab.follow.wiring import natural
 from hoplab.story.astray import Death, End
 from hoplab.story.places import Places
-from hoplab.story.records import Ignored, Leg
+from hoplab.story.trip_records import Ignored, Leg
 
 
 def find_target(places: Places, packets: list[Packet], ends: list[End]) -> str:

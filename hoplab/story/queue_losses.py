@@ -8,7 +8,7 @@ What lives here: sentences on `QueueLoss`. What must not: which frames are missi
 from __future__ import annotations
 
 from hoplab.sentences import listed, number_of, say, term, together
-from hoplab.story.records import QueueLoss
+from hoplab.story.summary_records import QueueLoss
 
 
 def queue_loss(loss: QueueLoss) -> str:

@@ -17,7 +17,7 @@ from hoplab.decode.packet import Packet
 from hoplab.decode.quic import Quic
 from hoplab.sentences import Sentence, say
 from hoplab.story.counts import byte_count
-from hoplab.story.records import Segment, Way
+from hoplab.story.trip_records import Segment, Way
 
 End = tuple[str, int]
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hoplab.decode.packet import Packet
-from hoplab.story.records import UNRELATED, Relation, Trip
+from hoplab.story.trip_records import UNRELATED, Relation, Trip
 
 Key = tuple[object, ...]
 

@@ -17,9 +17,10 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from hoplab.sentences import listed, number_of, say, together
 from hoplab.story.lookups import Lookup
-from hoplab.story.records import Repeats, Step, Trip
+from hoplab.story.records import Repeats, Step
 from hoplab.story.steps import Facts
 from hoplab.story.tcp_connection import Connection
+from hoplab.story.trip_records import Trip
 
 REPEATS_FROM = 4  # fewer are told one by one
 Repeated = tuple[Sequence[int], str]  # places of steps, and what to say instead of them

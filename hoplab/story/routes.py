@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hoplab.decode.packet import Packet
-from hoplab.story.records import Trip
 from hoplab.story.steps import Facts
+from hoplab.story.trip_records import Trip
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.sentences import listed, number_of, say
-from hoplab.story.records import Story, Trip
+from hoplab.story.records import Story
+from hoplab.story.trip_records import Trip
 
 NEAR = 0.1  # amounts and times that differ by a tenth are the same
 MOST_NAMES = 6

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hoplab.decode import tls, x509
 from hoplab.decode.x509 import Certificate
 from hoplab.story.http_messages import CLIENT, SERVER
-from hoplab.story.records import Way
+from hoplab.story.trip_records import Way
 from hoplab.story.wire_text import clean
 
 

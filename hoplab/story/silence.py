@@ -18,7 +18,7 @@ from collections.abc import Container, Iterable, Iterator
 from hoplab import circles
 from hoplab.decode.openflow import FLOODING
 from hoplab.follow.wiring import Wiring, natural
-from hoplab.story.records import Trip
+from hoplab.story.trip_records import Trip
 
 
 def silent_link(wiring: Wiring, trips: Iterable[Trip], asker: str, owner: str) -> tuple[str, str]:

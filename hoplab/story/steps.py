@@ -30,10 +30,11 @@ from hoplab.story.counts import byte_count
 from hoplab.story.leases import Exchange
 from hoplab.story.lookups import Lookup
 from hoplab.story.neighbour_causes import ASKS_MAC
-from hoplab.story.records import Mapping, Step, Trip
+from hoplab.story.records import Mapping, Step
 from hoplab.story.secured import Secured
 from hoplab.story.tcp_connection import Connection
 from hoplab.story.tcp_records import ConnectionFigures
+from hoplab.story.trip_records import Trip
 from hoplab.story.wire_text import clean
 
 LESSON = ("arp", "dns", "handshake", "http", "close")

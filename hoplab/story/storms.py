@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import listed, number_of, say
-from hoplab.story.records import Trip
 from hoplab.story.silence import loop_of_switches
+from hoplab.story.trip_records import Trip
 
 DROWNED = ("storm", "under way")  # kinds of packets that begin no step of a lesson
 _NAMED = 8  # switches of a loop

@@ -44,7 +44,7 @@ from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
 from hoplab.story.openflow_words import ports_words
 from hoplab.story.packet_ins import AT_MOST_NS, same_frame
-from hoplab.story.records import Decision
+from hoplab.story.trip_records import Decision
 
 _CACHED = term(
     "its tables were other ones by then, but it had decided by these and had it in its cache"

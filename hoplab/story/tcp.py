@@ -24,10 +24,10 @@ from hoplab.decode.packet import Tcp
 from hoplab.sentences import say, term
 from hoplab.story.counts import byte_count
 from hoplab.story.http_messages import CLIENT, SERVER, Sending
-from hoplab.story.records import Segment, Way
 from hoplab.story.secured import note_tls
 from hoplab.story.tcp_connection import Connection, End, Side, start_of_sending
 from hoplab.story.tcp_titles import segment_title
+from hoplab.story.trip_records import Segment, Way
 
 
 class Connections:

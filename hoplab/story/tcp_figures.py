@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hoplab.decode.packet import Tcp
-from hoplab.story.records import Trip
 from hoplab.story.tcp_connection import Connection, Side
 from hoplab.story.tcp_loss_causes import Scoreboard
 from hoplab.story.tcp_options import agree, options_of, window_of
@@ -30,6 +29,7 @@ from hoplab.story.tcp_records import (
     SegmentTiming,
 )
 from hoplab.story.tcp_timing import HELD_BACK_NS, RoundTrips, Waits, overtaken, spread, throughput
+from hoplab.story.trip_records import Trip
 
 _ASKING = ("tcp-keepalive", "tcp-window-probe")  # to be answered, not to carry
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hoplab.story.records import Trip
 from hoplab.story.tcp_connection import Side
 from hoplab.story.tcp_records import HopRtt, Spread, Throughput
+from hoplab.story.trip_records import Trip
 
 HELD_BACK_NS = 20_000_000  # an ACK that waits longer was held back by a timer: 40 ms in Linux
 SLICES_MOST = 40  # of the throughput of a connection

@@ -15,8 +15,8 @@ from hoplab.decode.packet import Tcp
 from hoplab.sentences import say, term
 from hoplab.story.counts import byte_count
 from hoplab.story.dns_titles import dns_title
-from hoplab.story.records import Way
 from hoplab.story.tcp_connection import Connection
+from hoplab.story.trip_records import Way
 from hoplab.story.wire_text import clean
 
 

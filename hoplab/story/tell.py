@@ -48,35 +48,19 @@ from hoplab.story.leases import Exchange, find_exchanges
 from hoplab.story.lookups import Lookup
 from hoplab.story.outcome import find_outcome
 from hoplab.story.places import Places
-from hoplab.story.records import (
-    UNRELATED,
-    Cause,
-    Health,
-    LinkCount,
-    Outcome,
-    Proof,
-    Relation,
-    Repeats,
-    Request,
-    Segment,
-    Setting,
-    Step,
-    Storm,
-    Story,
-    Summary,
-    Trip,
-    Way,
-)
+from hoplab.story.records import Cause, Outcome, Repeats, Request, Setting, Step, Story
 from hoplab.story.remarks import add_remarks
 from hoplab.story.repeats import find_repeats
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
+from hoplab.story.summary_records import Health, LinkCount, Summary
 from hoplab.story.table_decisions import Raised, TableDecisions
 from hoplab.story.tcp import connections
 from hoplab.story.tcp_connection import Connection
 from hoplab.story.tcp_figures import find_figures
 from hoplab.story.tcp_records import ConnectionFigures, SegmentTiming
 from hoplab.story.transfers import transfers
+from hoplab.story.trip_records import UNRELATED, Proof, Relation, Segment, Storm, Trip, Way
 from hoplab.story.trips import tell_way
 
 __all__ = ["Coverage", "Health", "Request", "Story", "tell"]

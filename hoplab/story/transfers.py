@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hoplab.story.records import Transfer, Trip
+from hoplab.story.summary_records import Transfer
 from hoplab.story.tcp_connection import Connection, Side
+from hoplab.story.trip_records import Trip
 
 Span = tuple[int, int]  # from, to, in nanoseconds
 

@@ -17,7 +17,7 @@ from hoplab.story.counts import times
 from hoplab.story.coverage import Evidence
 from hoplab.story.end_of_copy import no_copy
 from hoplab.story.places import Places
-from hoplab.story.records import Leg
+from hoplab.story.trip_records import Leg
 
 
 def under_way_at_start(early: bool, leg: Leg) -> list[str]:

@@ -23,7 +23,6 @@ from hoplab.story.destinations import is_group_mac, wanted
 from hoplab.story.end_of_copy import find_ends
 from hoplab.story.paths import find_path, find_target, ignored_copies
 from hoplab.story.places import Places
-from hoplab.story.records import Fanout, Leg, Rewrite, Way
 from hoplab.story.titles import describe
 from hoplab.story.trip_notes import (
     copies_too_many,
@@ -32,6 +31,7 @@ from hoplab.story.trip_notes import (
     under_way_at_start,
     way_unseen,
 )
+from hoplab.story.trip_records import Fanout, Leg, Rewrite, Way
 from hoplab.story.undelivered import find_ending
 
 

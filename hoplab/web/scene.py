@@ -33,7 +33,8 @@ from hoplab.report.language import Language
 from hoplab.report.phrases import title
 from hoplab.report.sequence import family
 from hoplab.runs import Run
-from hoplab.story.records import Leg, Step, Story, Trip
+from hoplab.story.records import Step, Story
+from hoplab.story.trip_records import Leg, Trip
 from hoplab.web.geometry import LEVELS, Map, draw_map
 from hoplab.web.texts import Texts
 from hoplab.web.words import WORDS

@@ -16,7 +16,8 @@ from hoplab.capture.observation import Observation, Reception
 from hoplab.decode.packet import Packet, decode
 from hoplab.follow.follow import follow
 from hoplab.follow.wiring import Interface, Node, Wiring
-from hoplab.story.records import Health, Request, Story
+from hoplab.story.records import Request, Story
+from hoplab.story.summary_records import Health
 from hoplab.story.tell import tell
 from tests.unit import frames
 from tests.unit.toynet import Toy

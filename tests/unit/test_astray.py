@@ -7,7 +7,8 @@ import pytest
 
 from hoplab.capture.observation import Reception
 from hoplab.report.terminal import render
-from hoplab.story.records import Story, Trip
+from hoplab.story.records import Story
+from hoplab.story.trip_records import Trip
 from tests.unit import frames
 from tests.unit.playground import Playground, Spec, wire_up
 from tests.unit.test_runs import untranslated

@@ -18,8 +18,9 @@ from hoplab.report.terminal import render
 from hoplab.story import controller_changes
 from hoplab.story.controller_changes import Change
 from hoplab.story.flow_tables import FlowTables
-from hoplab.story.records import Decision, Story
+from hoplab.story.records import Story
 from hoplab.story.tell import tell
+from hoplab.story.trip_records import Decision
 from tests.unit import frames
 from tests.unit.openflow_bytes import (
     CONTROLLER,

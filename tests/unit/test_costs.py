@@ -13,7 +13,7 @@ from hoplab.report.language import language
 from hoplab.runs import failures
 from hoplab.sentences import Sentence, number_of
 from hoplab.story import costs
-from hoplab.story.records import LinkCount, Summary, Transfer
+from hoplab.story.summary_records import LinkCount, Summary, Transfer
 
 S = 1_000_000_000
 

@@ -14,7 +14,7 @@ from hoplab.cli import output, verbs_live
 from hoplab.cli.verbs_live import ALIKE_MOST, COUNTED_S, STORM_OVER_S, Crowd
 from hoplab.report.language import language
 from hoplab.story.live import News
-from hoplab.story.records import Storm, Trip
+from hoplab.story.trip_records import Storm, Trip
 from tests.unit.scenarios import on_its_way
 
 RUN = Path(__file__).resolve().parents[1] / "data" / "runs" / "switch"

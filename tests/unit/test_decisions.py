@@ -12,7 +12,7 @@ from hoplab.story.arrivals import Arrival
 from hoplab.story.conversation import conversation
 from hoplab.story.decisions import DecisionSource, find_decisions
 from hoplab.story.places import Places
-from hoplab.story.records import Decision, Trip
+from hoplab.story.trip_records import Decision, Trip
 from hoplab.story.trips import tell_way
 from tests.unit.openflow_bytes import FLOOD, packet_in, packet_out
 from tests.unit.playground import START_NS

@@ -15,7 +15,8 @@ from hoplab.report.cells import cells
 from hoplab.report.language import read_language
 from hoplab.report.terminal import live_lines
 from hoplab.story.live import QUIET_NS, Live, News
-from hoplab.story.records import Story, Trip
+from hoplab.story.records import Story
+from hoplab.story.trip_records import Trip
 from tests.unit.scenarios import on_its_way
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"

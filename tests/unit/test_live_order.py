@@ -14,8 +14,8 @@ from hoplab.decode.packet import Packet, decode
 from hoplab.follow.follow import follow
 from hoplab.follow.wiring import Wiring
 from hoplab.story.live import PATIENCE_NS, QUIET_NS, Live, News
-from hoplab.story.records import Trip
 from hoplab.story.tell import tell
+from hoplab.story.trip_records import Trip
 from tests.unit import frames, netmodel
 from tests.unit.playground import Playground, Spec, Talk, wire_up
 from tests.unit.test_live import NAMES, finished, replay

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hoplab.story.records: what an analysis says of a packet is its own, and nobody changes it."""
+"""hoplab.story.trip_records: an analysis says what it has to say, and nobody changes it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hoplab import runs
-from hoplab.story import records
 from hoplab.story.causes import Causes, find_causes
 from hoplab.story.places import Places
-from hoplab.story.records import UNRELATED, Proof, Relation, Segment, Story, Trip, Way
+from hoplab.story.records import Story
+from hoplab.story.trip_records import UNRELATED, Decision, Proof, Relation, Segment, Trip, Way
 from tests.unit.scenarios import on_its_way, switch_cold
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
@@ -42,12 +42,12 @@ def test_nobody_can_write_into_a_record(name: str) -> None:
         assert list(changeable(trip, f"#{trip.number}")) == []
 
 
-@pytest.mark.parametrize("record", [Way, Segment, Proof, Relation, Trip, records.Decision])
+@pytest.mark.parametrize("record", [Way, Segment, Proof, Relation, Trip, Decision])
 def test_a_record_is_frozen(record: type) -> None:
     trip = next(trip for trip in switch_cold().trips if trip.kind == "tcp-syn")
     parts = (trip.way, trip.segment, Proof("www", ""), trip.relation, trip)
     made = next((part for part in parts if isinstance(part, record)), None)
-    made = made or records.Decision("s1", 0, "flow", "")
+    made = made or Decision("s1", 0, "flow", "")
     for field in dataclasses.fields(record):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(made, field.name, None)

@@ -16,7 +16,7 @@ from hoplab.follow.passages import Passage
 from hoplab.openvswitch.shadow import missing
 from hoplab.replay.explain import Explainer
 from hoplab.report import terminal
-from hoplab.story.records import Decision
+from hoplab.story.trip_records import Decision
 
 KEPT = Path(__file__).parent.parent / "data" / "replay"
 NAMES = sorted(folder.name for folder in KEPT.iterdir())

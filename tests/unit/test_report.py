@@ -33,7 +33,7 @@ from hoplab.report.layout import Picture, arrange
 from hoplab.report.markdown import markdown, text
 from hoplab.report.markup import Markup, escape, join, tag
 from hoplab.report.page import page
-from hoplab.story.records import UNRELATED, Trip
+from hoplab.story.trip_records import UNRELATED, Trip
 from tests.unit import frames
 from tests.unit.playground import WEB, wire_up
 from tests.unit.scenarios import on_its_way

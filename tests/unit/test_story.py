@@ -17,8 +17,9 @@ from hoplab.follow.follow import follow
 from hoplab.report.as_json import to_dict
 from hoplab.report.terminal import DETAILS, render
 from hoplab.story.dns_titles import dns_result
-from hoplab.story.records import Request, Step, Story, Trip
+from hoplab.story.records import Request, Step, Story
 from hoplab.story.tell import tell
+from hoplab.story.trip_records import Trip
 from hoplab.story.wire_text import clean
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH, RST, SYN

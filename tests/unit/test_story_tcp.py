@@ -15,11 +15,13 @@ from hoplab.decode.packet import Packet, decode
 from hoplab.follow.follow import follow
 from hoplab.story.http_messages import CLIENT as CLIENT_SIDE
 from hoplab.story.http_messages import SERVER, Dialogue, Sending
-from hoplab.story.records import Health, Request, Story, Trip
+from hoplab.story.records import Request, Story
 from hoplab.story.remarks import add_remarks
 from hoplab.story.steps import Facts, make_steps
+from hoplab.story.summary_records import Health
 from hoplab.story.tcp import connections
 from hoplab.story.tell import tell
+from hoplab.story.trip_records import Trip
 from tests.unit import frames
 from tests.unit.frames import ACK, FIN, PSH
 from tests.unit.playground import WEB, Playground, Talk, wire_up

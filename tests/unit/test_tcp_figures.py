@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hoplab.story.records import Story, Trip
+from hoplab.story.records import Story
+from hoplab.story.trip_records import Trip
 from tests.conftest import need
 from tests.unit.test_runs import RUNS, kept
 

@@ -20,8 +20,9 @@ from hoplab import runs
 from hoplab.follow.follow import follow
 from hoplab.report.as_json import FORMAT, to_dict
 from hoplab.report.terminal import render
-from hoplab.story.records import UNRELATED, Health
+from hoplab.story.summary_records import Health
 from hoplab.story.tell import tell
+from hoplab.story.trip_records import UNRELATED
 from tests.unit import frames
 from tests.unit.playground import CABLE, Playground, wire_up
 from tests.unit.scenarios import (

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from hoplab.capture.observation import Reception
-from hoplab.story.records import Summary, Transfer
+from hoplab.story.summary_records import Summary, Transfer
 from tests.unit import frames
 from tests.unit.playground import Playground, Spec, Talk, wire_up
 

@@ -14,7 +14,8 @@ from hoplab.decode.openflow_errors import error_name
 from hoplab.openvswitch.shadow import missing
 from hoplab.replay.explain import Explainer
 from hoplab.report import as_json, phrases
-from hoplab.story.records import Decision, Story
+from hoplab.story.records import Story
+from hoplab.story.trip_records import Decision
 
 KEPT = Path(__file__).parent.parent / "data" / "replay"
 with_shadow = pytest.mark.skipif(bool(missing()), reason="Open vSwitch is not installed")

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from hoplab.story.records import Story, Trip
+from hoplab.story.records import Story
+from hoplab.story.trip_records import Trip
 from tests.unit.frames import ACK, PSH, RST
 from tests.unit.playground import Talk
 from tests.unit.scenarios import CLIENT, WWW, web
