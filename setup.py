@@ -95,14 +95,15 @@ def manual() -> list[tuple[str, list[str]]]:
 
 
 def compile_catalogues() -> None:
-    """hoplab.mo beside each hoplab.po: what Python's gettext reads. Without Babel (a plain
+    """A .mo beside each .po: what Python's gettext reads. Without Babel (a plain
     `setup.py --version`), those that are there stay."""
     try:
         from babel.messages.mofile import write_mo
         from babel.messages.pofile import read_po
     except ImportError:
         return
-    for source in sorted((HERE / "hoplab" / "locale").glob("*/LC_MESSAGES/*.po")):
+    locales = (HERE / "hoplab" / "locale", HERE / "apps" / "protocols" / "locale")
+    for source in sorted(path for folder in locales for path in folder.glob("*/LC_MESSAGES/*.po")):
         with open(source, encoding="utf-8") as text, open(source.with_suffix(".mo"), "wb") as out:
             write_mo(out, read_po(text, locale=source.parts[-3]))
 

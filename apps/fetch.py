@@ -7,6 +7,7 @@ The cast (names with fetch_ are files in protocols/)
     `fetch_exchange`  one of each, its steps with their times; the only part with sockets
     `fetch_session`   several: redirects, connections used again, a page with all it shows
     `fetch_errors`    a sentence, a next step, and the exit code
+    `language`        what is printed, in the user's language
 
 Run it on a host of the lab:
 
@@ -36,6 +37,7 @@ try:
     from protocols.fetch_response import plain
     from protocols.fetch_session import CONNECTIONS, Session, fetch_all
     from protocols.fetch_url import Url, parse_url
+    from protocols.language import Sentence, padded, say, spoken, width
 except ImportError as missing:
     import shlex  # imported here, since only this sentence needs it
 
@@ -54,28 +56,31 @@ PHASES = (
 )  # fmt: skip
 
 
-def waterfall(fetches: Sequence[Fetch], width: int = 40) -> list[str]:
+def waterfall(fetches: Sequence[Fetch], columns: int = 40) -> list[str]:
     """A line for each fetch: its connection, status, size, and when it did what."""
     end = max((max(fetch.at.values()) for fetch in fetches), default=0.0) or 1e-9
     start = min((fetch.at["begin"] for fetch in fetches), default=0.0)
-    scale = width / max(end - start, 1e-9)
-    lines = [f"  on  code    bytes  |{f'{(end - start) * 1000:.1f} ms':->{width}}|"]
+    scale = columns / max(end - start, 1e-9)
+    heads = spoken(say("  on  code    bytes"))
+    lines = [f"{heads}  |{f'{(end - start) * 1000:.1f} ms':->{columns}}|"]
     for fetch in fetches:
-        bar = [" "] * width
+        bar = [" "] * columns
         last = fetch.at["begin"]
         for moment, sign, _ in PHASES:
             if moment not in fetch.at:
                 continue
             first, past = (int((t - start) * scale) for t in (last, fetch.at[moment]))
-            for column in range(min(first, width - 1), min(max(past, first + 1), width)):
+            for column in range(min(first, columns - 1), min(max(past, first + 1), columns)):
                 bar[column] = sign
             last = fetch.at[moment]
         number = str(fetch.link.number) if fetch.link else "-"
-        code = str(fetch.reader.status or "-") if fetch.error is None else "fail"
+        code = str(fetch.reader.status or "-") if fetch.error is None else spoken(say("fail"))
+        code = " " * (4 - width(code)) + code
         name = fetch.url.target if fetch.url.host == fetches[0].url.host else str(fetch.url)
-        row = f"{number:>4}  {code:>4} {fetch.reader.received:>8,}  |{''.join(bar)}|"
+        row = f"{number:>4}  {code} {fetch.reader.received:>8,}  |{''.join(bar)}|"
         lines.append(f"{row} {plain(name)}")
-    lines.append("  . name   + connect   * TLS   - wait   # receive      on: which connection")
+    legend = say("  . name   + connect   * TLS   - wait   # receive      on: which connection")
+    lines.append(spoken(legend))
     return lines
 
 
@@ -102,8 +107,8 @@ class Output:
         except OSError as error:
             raise FetchError(
                 EXIT_WRITE,
-                f"cannot write {self._where}: {error.strerror}",
-                "Choose another --output, or make room.",
+                say("cannot write {path}: {reason}", path=self._where, reason=error.strerror),
+                say("Choose another --output, or make room."),
             ) from None
 
 
@@ -171,9 +176,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     steps_to = sys.stderr if args.output == "-" else sys.stdout
 
-    def show(ms: float, step: str, text: str) -> None:
+    def show(ms: float, step: Sentence, text: Sentence) -> None:
         if not args.json:
-            print(f"{ms:9.1f} ms  {step:9} {plain(text)}", file=steps_to, flush=True)
+            name, words = padded(spoken(step), 9), plain(spoken(text))
+            print(f"{ms:9.1f} ms  {name} {words}", file=steps_to, flush=True)
 
     output = Output(args.output)
     bodies: dict[int, bytearray] = {}
@@ -219,12 +225,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif error is None and code != 130:
         if args.all:
             print(*waterfall(session.fetches), sep="\n", file=steps_to)
-        print(f"{total_ms:9.1f} ms  in all", file=steps_to, flush=True)
+        print(f"{total_ms:9.1f} ms  {spoken(say('in all'))}", file=steps_to, flush=True)
     for fetch in session.fetches if args.all else []:
         if fetch.error is not None and fetch.error is not error:
-            print(f"fetch: {fetch.url}: {plain(str(fetch.error))}.", file=sys.stderr)
+            complaint = say("{url}: {error}.", url=str(fetch.url), error=fetch.error.message)
+            print(f"fetch: {plain(spoken(complaint))}", file=sys.stderr)
     if error is not None:
-        print(f"fetch: {plain(str(error))}.\n  Next: {error.hint}", file=sys.stderr)
+        print(f"fetch: {plain(spoken(say('{error}.', error=error.message)))}", file=sys.stderr)
+        print(f"  {plain(spoken(say('Next: {hint}', hint=error.hint)))}", file=sys.stderr)
     return code
 
 

@@ -90,7 +90,8 @@ done
 fingerprint() {
     {
         cat -- requirements.txt build-constraints.txt setup.py scripts/install.sh
-        cat -- scripts/make_man.py pyproject.toml hoplab/locale/*/LC_MESSAGES/*.po
+        cat -- scripts/make_man.py pyproject.toml hoplab/locale/*/LC_MESSAGES/*.po \
+            apps/protocols/locale/*/LC_MESSAGES/*.po
         if [ "$1" = yes ]; then cat -- requirements-test.txt; fi
         readlink -f -- "$system_python"
         printf '%s\n' "$here"

@@ -5,12 +5,13 @@
                                     those whose English has changed a little as fuzzy, compiles
     scripts/messages.py check       says what a catalogue lacks, and translations whose values
                                     are not those of the English; exit code 1 if there are any
-    scripts/messages.py compile     hoplab.mo beside each hoplab.po, which the program reads
-    scripts/messages.py new CODE    a catalogue for another language, to be filled in
+    scripts/messages.py compile     a .mo beside each .po, which the program reads
+    scripts/messages.py new CODE    catalogues for another language, to be filled in
 
-Templates are the literals in `say`, `term` and `number_of` (`hoplab/sentences.py`). They are read
-from the syntax tree: Babel's own extractor leaves out what stands in an f-string, and a template
-among whose values another function is called.
+There are two for each language: the engine's, and that of the programs in apps/, which are copied
+without it. Templates are the literals in `say`, `term` and `number_of` (`hoplab/sentences.py`,
+`apps/protocols/language.py`). They are read from the syntax tree: Babel's own extractor leaves out
+what stands in an f-string, and a template among whose values another function is called.
 """
 
 from __future__ import annotations
@@ -30,17 +31,19 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCALE = ROOT / "hoplab" / "locale"
+# For each domain of gettext: whose sentences are in it, and where its catalogues are.
+SOURCES = {"hoplab": ROOT / "hoplab", "apps": ROOT / "apps"}
+LOCALES = {"hoplab": ROOT / "hoplab" / "locale", "apps": ROOT / "apps" / "protocols" / "locale"}
 # A function, and how many of its first arguments are templates.
 KEYWORDS = {"say": 1, "term": 1, "number_of": 2}
 HEADER = "# SPDX-License-Identifier: Apache-2.0"
 LONG_AGO = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-def templates() -> Catalog:
-    """Every template in the program, with the files where it stands."""
+def templates(domain: str) -> Catalog:
+    """Every template of a domain, with the files where it stands."""
     catalog = Catalog(project="hoplab", charset="utf-8", fuzzy=False)
-    for path in sorted((ROOT / "hoplab").rglob("*.py")):
+    for path in sorted(SOURCES[domain].rglob("*.py")):
         for message in templates_in(path.read_text(encoding="utf-8")):
             # Without line numbers: they would change with every edit elsewhere.
             catalog.add(message, None, [(str(path.relative_to(ROOT)), 0)])
@@ -62,9 +65,18 @@ def templates_in(source: str) -> Iterator[str | tuple[str, ...]]:
             yield texts[0] if len(texts) == 1 else tuple(texts)
 
 
+def catalogue(code: str, domain: str) -> Path:
+    """Where the catalogue of a language is."""
+    return LOCALES[domain] / code / "LC_MESSAGES" / f"{domain}.po"
+
+
 def catalogues() -> list[Path]:
-    """The catalogue of each language."""
-    return sorted(LOCALE.glob("*/LC_MESSAGES/hoplab.po"))
+    """The catalogues of each language; the stem of such a file is its domain."""
+    return [
+        path
+        for domain, folder in LOCALES.items()
+        for path in sorted(folder.glob(f"*/LC_MESSAGES/{domain}.po"))
+    ]
 
 
 def read(path: Path) -> Catalog:
@@ -98,10 +110,10 @@ def compile_all() -> None:
 
 def update() -> None:
     """Every template into every catalogue."""
-    current = templates()
+    current = {domain: templates(domain) for domain in SOURCES}
     for path in catalogues():
         catalog = read(path)
-        catalog.update(current, update_header_comment=False)
+        catalog.update(current[path.stem], update_header_comment=False)
         write(path, catalog)
     compile_all()
 
@@ -146,10 +158,10 @@ def _strings(message: Message) -> tuple[str, ...]:
 
 def check() -> int:
     """Prints all faults; 1 if there are any."""
-    current = templates()
+    current = {domain: templates(domain) for domain in SOURCES}
     code = 0
     for path in catalogues():
-        for fault in faults(current, read(path)):
+        for fault in faults(current[path.stem], read(path)):
             print(f"{path.relative_to(ROOT)}: {fault}")
             code = 1
     return code
@@ -170,10 +182,13 @@ def main() -> int:
     if arguments.action == "new":
         if not arguments.code:
             parser.error("new needs the code of a language, as in: scripts/messages.py new de")
-        path = LOCALE / arguments.code / "LC_MESSAGES" / "hoplab.po"
-        if path.exists():
-            parser.error(f"{path} exists")
-        write(path, Catalog(locale=arguments.code, project="hoplab", fuzzy=False))
+        missing = [
+            path for domain in LOCALES if not (path := catalogue(arguments.code, domain)).exists()
+        ]
+        if not missing:
+            parser.error(f"{catalogue(arguments.code, 'hoplab')} exists")
+        for path in missing:
+            write(path, Catalog(locale=arguments.code, project="hoplab", fuzzy=False))
     update()
     return 0
 

@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """What the program reads of the catalogues is as new as they are."""
     if hasattr(config, "workerinput"):
         return  # whoever started this worker has seen to it
-    for source in PROJECT.glob("hoplab/locale/*/LC_MESSAGES/*.po"):
+    for source in PROJECT.glob("*/**/locale/*/LC_MESSAGES/*.po"):
         compiled = source.with_suffix(".mo")
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
             command = [sys.executable, "scripts/messages.py", "compile"]

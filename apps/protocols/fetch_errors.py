@@ -7,6 +7,8 @@ The cast
 
 from __future__ import annotations
 
+from protocols.language import Sentence
+
 # The numbers are curl's, where curl has one.
 EXIT_OK = 0
 EXIT_HTTP_ERROR = 1
@@ -27,7 +29,8 @@ EXIT_CERTIFICATE = 60
 class FetchError(Exception):
     """Why there is no page, what to try next, and the exit code."""
 
-    def __init__(self, code: int, message: str, hint: str) -> None:
+    def __init__(self, code: int, message: Sentence, hint: Sentence) -> None:
         super().__init__(message)
         self.code = code
+        self.message = message
         self.hint = hint

@@ -27,11 +27,26 @@ from protocols.fetch_errors import (
 )
 from protocols.fetch_response import ResponseReader, plain, request_bytes
 from protocols.fetch_url import Url
+from protocols.language import Sentence, listed, say
 
 CLOSE_WAIT_S = 1.0
 REDIRECTS = (301, 302, 303, 307, 308)
 # Where a lab keeps the certificate of its own authority (certificates.py).
 LAB_CA = "/run/hoplab-ca/ca.pem"
+# What the system and OpenSSL say most often, so that it can be said in other languages.
+REASONS = (
+    say("Connection reset by peer"),
+    say("Broken pipe"),
+    say("Connection timed out"),
+    say("Permission denied"),
+    say("Transport endpoint is not connected"),
+    say("self-signed certificate"),
+    say("self-signed certificate in certificate chain"),
+    say("unable to get local issuer certificate"),
+    say("wrong version number"),
+    say("record layer failure"),
+    say("unexpected eof while reading"),
+)
 
 
 class Link:
@@ -56,7 +71,7 @@ class Fetch:
         method: str = "GET",
         timeout_s: float = 10.0,
         sink: Callable[[bytes], object] | None = None,
-        show: Callable[[float, str, str], object] = lambda ms, step, text: None,
+        show: Callable[[float, Sentence, Sentence], object] = lambda ms, step, text: None,
         cacert: str | None = None,
         epoch: float | None = None,
         names: dict[str, list[str]] | None = None,
@@ -119,7 +134,7 @@ class Fetch:
     def _mark(self, moment: str) -> None:
         self.at[moment] = time.perf_counter() - self._epoch
 
-    def _done(self, step: str, text: str) -> None:
+    def _done(self, step: Sentence, text: Sentence) -> None:
         now = time.perf_counter()
         ms = (now - self._since) * 1000
         at_ms = (self._since - self._start) * 1000
@@ -135,9 +150,6 @@ class Fetch:
             raise TimeoutError
         return left
 
-    def _timed_out(self, event: str, hint: str) -> FetchError:
-        return FetchError(EXIT_TIMEOUT, f"{event} within {self._timeout_s:g} s", hint)
-
     def _resolve(self) -> list[str]:
         host = self.url.host
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -146,7 +158,7 @@ class Fetch:
             except OSError:
                 continue
             self._mark("resolved")
-            self._done("resolve", f"{host} is an address: no DNS question")
+            self._done(say("resolve"), say("{host} is an address: no DNS question", host=host))
             return [host]
         if host in self._names:
             return self._names[host]
@@ -178,19 +190,25 @@ class Fetch:
         worker.start()
         worker.join(self._timeout_s)
         if result is None:
-            raise self._timed_out(
-                f"no answer about the name {host}",
-                "Is the name server in /etc/resolv.conf up, and is there a route to it?",
+            raise FetchError(
+                EXIT_TIMEOUT,
+                say(
+                    "no answer about the name {host} within {s:g} s", host=host, s=self._timeout_s
+                ),
+                say("Is the name server in /etc/resolv.conf up, and is there a route to it?"),
             )
         if isinstance(result, socket.gaierror):
             raise FetchError(EXIT_NO_NAME, *_name_error(host, result))
         if isinstance(result, BaseException):
             raise FetchError(
-                EXIT_NO_NAME, f"{host!r} cannot be resolved: {result}", "Check the name."
+                EXIT_NO_NAME,
+                say("{host!r} cannot be resolved: {reason}", host=host, reason=str(result)),
+                say("Check the name."),
             )
         self._mark("resolved")
         self._names[host] = result
-        self._done("resolve", f"{host} is {', '.join(result)}")
+        text = say("{host} is {addresses}", host=host, addresses=listed(result))
+        self._done(say("resolve"), text)
         return result
 
     def _connect(self, addresses: list[str]) -> socket.socket:
@@ -212,36 +230,59 @@ class Fetch:
             local = sock.getsockname()
             self.facts.update(address=address, port=port, local=[local[0], local[1]])
             self._mark("connected")
-            self._done("connect", f"{local[0]} port {local[1]} to {address} port {port} (TCP)")
+            text = say(
+                "{ip} port {port} to {ip2} port {port2} (TCP)",
+                ip=local[0],
+                port=local[1],
+                ip2=address,
+                port2=port,
+            )
+            self._done(say("connect"), text)
             return sock
         assert failure is not None
         raise failure
 
     def _connect_error(self, address: str, error: OSError) -> FetchError:
-        where = f"{address} port {self.url.port}"
+        where = say("{ip} port {port}", ip=address, port=self.url.port)
         # The kernel gives up by itself after two minutes (ETIMEDOUT, also a TimeoutError).
         if isinstance(error, TimeoutError):
-            hint = f"Nobody answers, nobody refuses. See how far packets come: ping {address}"
-            return self._timed_out(f"no connection to {where}", hint)
+            return FetchError(
+                EXIT_TIMEOUT,
+                say("no connection to {where} within {s:g} s", where=where, s=self._timeout_s),
+                say(
+                    "Nobody answers, nobody refuses. See how far packets come: ping {ip}",
+                    ip=address,
+                ),
+            )
         explanations = {
             errno.ECONNREFUSED: (
-                "connection refused",
-                "The machine is there, but nothing listens on this port: is the server started?",
+                say("connection refused"),
+                say(
+                    "The machine is there, but nothing listens on this port: is the server "
+                    "started?"
+                ),
             ),
             errno.EHOSTUNREACH: (
-                "no route to host",
-                f"Nobody has this address, or a router has no way to it: ping {address}; ip neigh",
+                say("no route to host"),
+                say(
+                    "Nobody has this address, or a router has no way to it: ping {ip}; ip neigh",
+                    ip=address,
+                ),
             ),
             errno.ENETUNREACH: (
-                "network unreachable",
-                "This host, or a router on the way, has no route there. See: ip route; "
-                f"traceroute -n {address}",
+                say("network unreachable"),
+                say(
+                    "This host, or a router on the way, has no route there. See: ip route; "
+                    "traceroute -n {ip}",
+                    ip=address,
+                ),
             ),
         }
-        text, hint = explanations.get(
-            error.errno or 0, (error.strerror or str(error), "See: ip addr; ip route")
+        reason, hint = explanations.get(
+            error.errno or 0, (error.strerror or str(error), say("See: ip addr; ip route"))
         )
-        return FetchError(EXIT_NO_CONNECTION, f"{where}: {text}", hint)
+        sentence = say("{where}: {reason}", where=where, reason=reason)
+        return FetchError(EXIT_NO_CONNECTION, sentence, hint)
 
     def _secure(self, sock: socket.socket) -> socket.socket:
         """The TLS handshake (RFC 8446): who are you, and which key do we use?"""
@@ -255,29 +296,37 @@ class Fetch:
             sock.settimeout(self._left())
             secured = context.wrap_socket(sock, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
-            hint = {
-                9: "It is not valid yet. Is the clock right? See: date",
-                10: "It has expired. Is the clock right? See: date",
-                62: "Ask for the site by a name that its certificate has.",
-                64: "Ask for the site by a name that its certificate has.",
-            }.get(error.verify_code, "Give the authority that signed it: fetch --cacert FILE.")
-            why = error.verify_message.rstrip(".")
-            raise FetchError(
-                EXIT_CERTIFICATE, f"the certificate of {name} is not to be trusted: {why}", hint
-            ) from None
+            raise _not_trusted(name, error.verify_code, error.verify_message) from None
         except (OSError, ValueError) as error:
             if isinstance(error, TimeoutError):
-                raise self._timed_out("no TLS handshake", "Does this port speak TLS?") from None
-            why = (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
+                raise FetchError(
+                    EXIT_TIMEOUT,
+                    say("no TLS handshake within {s:g} s", s=self._timeout_s),
+                    say("Does this port speak TLS?"),
+                ) from None
+            if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+                reason: str = say("the server closed the connection")
+            elif isinstance(error, ssl.SSLError) and error.reason:
+                reason = _in_words(error.reason.replace("_", " ").lower())
+            else:
+                reason = _in_words(getattr(error, "strerror", None) or str(error))
             raise FetchError(
-                EXIT_TLS, f"no TLS with {name}: {why}", "Does this port speak TLS? Try http://."
+                EXIT_TLS,
+                say("no TLS with {name}: {reason}", name=name, reason=reason),
+                say("Does this port speak TLS? Try http://."),
             ) from None
         certificate: Any = secured.getpeercert() or {}
         issuer = dict(pair[0] for pair in certificate.get("issuer", ()))
         cipher = secured.cipher()
         signed = plain(issuer.get("commonName", "?"))
         self._mark("secured")
-        self._done("tls", f"{secured.version()}, {cipher and cipher[0]}, signed by {signed}")
+        text = say(
+            "{version}, {cipher}, signed by {issuer}",
+            version=secured.version(),
+            cipher=cipher and cipher[0],
+            issuer=signed,
+        )
+        self._done(say("tls"), text)
         return secured
 
     def _request(self, sock: socket.socket) -> None:
@@ -288,7 +337,13 @@ class Fetch:
         except OSError as error:
             raise self._broken(error) from None
         self._mark("sent")
-        self._done("request", f"{self._method} {self.url.target} ({len(data)} bytes)")
+        text = say(
+            "{method} {target} ({n} bytes)",
+            method=self._method,
+            target=self.url.target,
+            n=len(data),
+        )
+        self._done(say("request"), text)
 
     def _response(self, sock: socket.socket) -> None:
         reader = self.reader
@@ -305,28 +360,38 @@ class Fetch:
         except OSError as error:
             raise self._broken(error) from None
         self._mark("done")
-        kind = reader.header("content-type", "no type")
+        kind = reader.header("content-type") or say("no type")
         self.facts.update(
             status=reader.status, reason=reader.reason, type=kind, bytes=reader.received
         )
-        text = f"{reader.status} {reader.reason}, {kind}, {reader.received} bytes"
+        text = say(
+            "{status} {reason}, {kind}, {n} bytes",
+            status=reader.status,
+            reason=reader.reason,
+            kind=kind,
+            n=reader.received,
+        )
         if location := reader.header("location"):
-            text += f"; it points to {plain(location)}"
-        self._done("response", text)
+            text = say("{response}; it points to {url}", response=text, url=plain(location))
+        self._done(say("response"), text)
 
     def _broken(self, error: OSError) -> FetchError:
         if isinstance(error, TimeoutError):
-            return self._timed_out(
-                "connected, but no complete response", "The server is busy or stuck: see its log."
+            return FetchError(
+                EXIT_TIMEOUT,
+                say("connected, but no complete response within {s:g} s", s=self._timeout_s),
+                say("The server is busy or stuck: see its log."),
             )
+        reason = _in_words(error.strerror or str(error))
+        sentence = say("the connection broke: {reason}", reason=reason)
         if self.url.port == 443 and not self.url.secure:
-            hint = f"Port 443 is that of https, which begins with TLS: try https://{self.url.host}/"
-            return FetchError(EXIT_RECEIVE, f"the connection broke: {error.strerror}", hint)
-        return FetchError(
-            EXIT_RECEIVE,
-            f"the connection broke: {error.strerror or error}",
-            "The server or something between reset it; look at the server's log.",
-        )
+            hint = say(
+                "Port 443 is that of https, which begins with TLS: try https://{host}/",
+                host=self.url.host,
+            )
+        else:
+            hint = say("The server or something between reset it; look at the server's log.")
+        return FetchError(EXIT_RECEIVE, sentence, hint)
 
     def _close(self, sock: socket.socket) -> None:
         """Our FIN first, then wait for the server's: the four-way close (RFC 9293 section 3.6)."""
@@ -338,7 +403,11 @@ class Fetch:
             first = sock.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             first = False
-        text = "the server closed first, then we did" if first else "we closed, then the server"
+        text = (
+            say("the server closed first, then we did")
+            if first
+            else say("we closed, then the server")
+        )
         try:
             sock.shutdown(socket.SHUT_WR)
             deadline = time.perf_counter() + CLOSE_WAIT_S
@@ -349,10 +418,11 @@ class Fetch:
             else:
                 raise TimeoutError
         except TimeoutError:
-            text = f"we closed; the server had not closed after {CLOSE_WAIT_S:g} s"
+            text = say("we closed; the server had not closed after {s:g} s", s=CLOSE_WAIT_S)
         except OSError as error:
-            text = f"closed, but not in peace: {error.strerror or error}"
-        self._done("close", text)
+            reason = _in_words(error.strerror or str(error))
+            text = say("closed, but not in peace: {reason}", reason=reason)
+        self._done(say("close"), text)
 
 
 def _unwrapped(sock: socket.socket) -> socket.socket:
@@ -365,14 +435,58 @@ def _unwrapped(sock: socket.socket) -> socket.socket:
         return sock
 
 
-def _name_error(host: str, error: socket.gaierror) -> tuple[str, str]:
+def _in_words(reason: str) -> str:
+    """What the system or OpenSSL says: as a sentence, if it is a common one."""
+    return next((sentence for sentence in REASONS if sentence == reason), reason)
+
+
+def _not_trusted(name: str, code: int, message: str) -> FetchError:
+    """The error for a certificate that OpenSSL refuses, with its code for that."""
+    right_name = say("Ask for the site by a name that its certificate has.")
+    reason, hint = {
+        9: (
+            say("certificate is not yet valid"),
+            say("It is not valid yet. Is the clock right? See: date"),
+        ),
+        10: (
+            say("certificate has expired"),
+            say("It has expired. Is the clock right? See: date"),
+        ),
+        62: (
+            say("Hostname mismatch, certificate is not valid for '{name}'", name=name),
+            right_name,
+        ),
+        64: (
+            say("IP address mismatch, certificate is not valid for '{name}'", name=name),
+            right_name,
+        ),
+    }.get(
+        code,
+        (
+            _in_words(message.rstrip(".")),
+            say("Give the authority that signed it: fetch --cacert FILE."),
+        ),
+    )
+    sentence = say(
+        "the certificate of {name} is not to be trusted: {reason}", name=name, reason=reason
+    )
+    return FetchError(EXIT_CERTIFICATE, sentence, hint)
+
+
+def _name_error(host: str, error: socket.gaierror) -> tuple[Sentence, Sentence]:
     """The sentence and the next step for a name that was not found."""
     no_data = getattr(socket, "EAI_NODATA", -5)
     if error.errno == socket.EAI_AGAIN:
         return (
-            f"no name server could tell about {host}",
-            "Is the name server in /etc/resolv.conf up, and is there a route to it?",
+            say("no name server could tell about {host}", host=host),
+            say("Is the name server in /etc/resolv.conf up, and is there a route to it?"),
         )
     if error.errno == no_data:
-        return f"{host} has no IPv4 address", f"See what it has: dig {host} AAAA"
-    return f"there is no name {host}", f"Check the spelling; ask step by step: dig {host}"
+        return (
+            say("{host} has no IPv4 address", host=host),
+            say("See what it has: dig {host} AAAA", host=host),
+        )
+    return (
+        say("there is no name {host}", host=host),
+        say("Check the spelling; ask step by step: dig {host}", host=host),
+    )

@@ -16,6 +16,7 @@ from typing import NoReturn
 from protocols.fetch_errors import EXIT_EMPTY, EXIT_PARTIAL, EXIT_WEIRD, FetchError
 from protocols.fetch_url import Url
 from protocols.http1 import Chunks
+from protocols.language import Sentence, say
 
 MAX_HEAD = 65_536
 HTTP_1 = b"HTTP/1."  # so begins every response (RFC 9112 section 4)
@@ -93,29 +94,31 @@ class ResponseReader:
         elif self.state == "head":
             raise FetchError(
                 EXIT_EMPTY,
-                "the server closed the connection without a complete response",
-                "Look at the server's log.",
+                say("the server closed the connection without a complete response"),
+                say("Look at the server's log."),
             )
         elif self.state != "done":
             raise FetchError(
                 EXIT_PARTIAL,
-                f"the server closed after {self.received} bytes, in the middle of the body",
-                "Fetch again; look at the server's log.",
+                say(
+                    "the server closed after {n} bytes, in the middle of the body", n=self.received
+                ),
+                say("Fetch again; look at the server's log."),
             )
 
     def _read_head(self) -> None:
         if not self._buffer.startswith(HTTP_1[: len(self._buffer)]):
-            _weird("something that does not begin with HTTP/1.1")
+            _weird(say("something that does not begin with HTTP/1.1"))
         match = re.search(rb"\n\r?\n", self._buffer)
         if match is None:
             if len(self._buffer) > MAX_HEAD:
-                _weird("a header without an end")
+                _weird(say("a header without an end"))
             return
         first, *lines = bytes(self._buffer[: match.start()]).split(b"\n")
         del self._buffer[: match.end()]
         status = re.fullmatch(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?", first.rstrip(b"\r"))
         if status is None:
-            _weird("something that does not begin with HTTP/1.1")
+            _weird(say("something that does not begin with HTTP/1.1"))
         self._version = (1, min(1, int(status[1])))
         self.status = int(status[2])
         self.reason = (status[3] or b"").decode("latin-1")
@@ -123,7 +126,7 @@ class ResponseReader:
         for line in lines:
             name, colon, value = line.rstrip(b"\r").partition(b":")
             if not colon:
-                _weird("a header line without a colon")
+                _weird(say("a header line without a colon"))
             self.headers.append((name.decode("latin-1"), value.strip().decode("latin-1")))
         if 100 <= self.status < 200 and self.status != 101:
             return  # an interim response; the real one follows
@@ -141,7 +144,7 @@ class ResponseReader:
             numbers = {part.strip() for part in length.split(",")}
             number = numbers.pop()
             if numbers or not re.fullmatch("[0-9]{1,18}", number):
-                _weird(f"the Content-Length {length!r}")
+                _weird(say("the Content-Length {text!r}", text=length))
             self._left = int(number)
             self.state = "length" if self._left else "done"
         else:
@@ -166,7 +169,7 @@ class ResponseReader:
         try:
             data, rest = self._chunks.take(bytes(self._buffer))
         except ValueError as error:
-            _weird(str(error))
+            _weird(error.args[0])
         self._buffer[:] = rest
         self._take(data)
         if self._chunks.done:
@@ -183,9 +186,11 @@ class ResponseReader:
         return self._version >= (1, 1) or "keep-alive" in options
 
 
-def _weird(description: str) -> NoReturn:
+def _weird(description: Sentence) -> NoReturn:
     raise FetchError(
-        EXIT_WEIRD, f"the server sent {description}", "Is this really a web server? Check the port."
+        EXIT_WEIRD,
+        say("the server sent {description}", description=description),
+        say("Is this really a web server? Check the port."),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from protocols.fetch_errors import EXIT_REDIRECTS, EXIT_TIMEOUT, FetchError
 from protocols.fetch_exchange import Fetch, Link
 from protocols.fetch_url import Url, joined, shown_by, shown_by_css
+from protocols.language import say
 
 CONNECTIONS = 6  # to one server at a time, as browsers do
 MOST_RESOURCES = 200
@@ -46,8 +47,12 @@ class Session:
             url = joined(url, fetch.redirect)
         raise FetchError(
             EXIT_REDIRECTS,
-            f"more than {self._most_redirects} redirects, the last to {url}",
-            "Do two pages point to each other? --max-redirects 0 shows each answer by itself.",
+            say(
+                "more than {most} redirects, the last to {url}",
+                most=self._most_redirects,
+                url=str(url),
+            ),
+            say("Do two pages point to each other? --max-redirects 0 shows each answer by itself."),
         )
 
     def _once(self, url: Url, **options: Any) -> Fetch:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from protocols.fetch_errors import EXIT_USAGE, FetchError
+from protocols.language import say
 
 
 class Url(NamedTuple):
@@ -38,29 +39,35 @@ def parse_url(text: str) -> Url:
     """Take TEXT apart, or raise FetchError with exit code 2."""
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise FetchError(EXIT_USAGE, f"{text!r} is no URL", f"Write http://{text}")
+        raise FetchError(
+            EXIT_USAGE, say("{text!r} is no URL", text=text), say("Write http://{text}", text=text)
+        )
     secure = scheme.lower() == "https"
     if not secure and scheme.lower() != "http":
-        hint = "Write http:// instead."
-        raise FetchError(EXIT_USAGE, f"{scheme}:// is not spoken here, only http and https", hint)
+        raise FetchError(
+            EXIT_USAGE,
+            say("{scheme}:// is not spoken here, only http and https", scheme=scheme),
+            say("Write http:// instead."),
+        )
     match = re.match(r"([^/?#]*)([^#]*)", rest)
     assert match is not None
     authority, path = match[1], match[2]
-    hint = "Write http://NAME/PATH or http://NAME:PORT/PATH."
+    hint = say("Write http://NAME/PATH or http://NAME:PORT/PATH.")
     if "@" in authority:
-        raise FetchError(EXIT_USAGE, "a user name in the URL is not supported", hint)
+        raise FetchError(EXIT_USAGE, say("a user name in the URL is not supported"), hint)
     parts = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+))(?::([0-9]{0,5}))?", authority)
     if parts is None:
-        raise FetchError(EXIT_USAGE, f"{authority!r} is no host", hint)
+        raise FetchError(EXIT_USAGE, say("{text!r} is no host", text=authority), hint)
     port = int(parts[3] or (443 if secure else 80))
     if not 0 < port < 65536:
-        raise FetchError(EXIT_USAGE, f"{port} is no port", hint)
+        raise FetchError(EXIT_USAGE, say("{port} is no port", port=port), hint)
     host = parts[1] or parts[2]
     if not host.isascii():
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
-            raise FetchError(EXIT_USAGE, f"{host!r} is no host name", hint) from None
+            sentence = say("{text!r} is no host name", text=host)
+            raise FetchError(EXIT_USAGE, sentence, hint) from None
     if not path.startswith("/"):
         path = "/" + path
     # Whatever may not stand in a request line is escaped, so that it cannot break out of it.

@@ -34,6 +34,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import BinaryIO, ClassVar, NamedTuple
 
+from protocols.language import say
+
 MAX_LINE = 8000  # octets in the request line, RFC 9112 section 3
 MAX_HEAD = 16_384  # octets in the whole head
 MAX_FIELDS = 100  # header lines
@@ -496,14 +498,14 @@ class Chunks:
             end = buffer.find(b"\n", at, at + MAX_CHUNK_LINE)
             if end < 0:
                 if len(buffer) - at >= MAX_CHUNK_LINE:
-                    raise ValueError("a line between chunks is too long")
+                    raise ValueError(say("a line between chunks is too long"))
                 break
             line = buffer[at:end]
             at = end + 1
             if line.endswith(b"\r"):
                 line = line[:-1]
             elif self._strict:
-                raise ValueError("a line between chunks does not end in CRLF")
+                raise ValueError(say("a line between chunks does not end in CRLF"))
             self._line(line)
         return b"".join(out), buffer[at:]
 
@@ -512,23 +514,23 @@ class Chunks:
             # Blanks may stand before an extension alone, and are no part of the number.
             match = re.fullmatch(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", line)
             if match is None or (self._strict and _CONTROL.search(line)):
-                raise ValueError("a chunk without a size")
+                raise ValueError(say("a chunk without a size"))
             if self._strict and b";" not in line and len(match[1]) != len(line):
-                raise ValueError("a blank after a chunk's size")
+                raise ValueError(say("a blank after a chunk's size"))
             self._left = int(match[1], 16)
             self._state = "data" if self._left else "trailer"
         elif self._state == "end":
             if line:
-                raise ValueError("a chunk that is longer than it says")
+                raise ValueError(say("a chunk that is longer than it says"))
             self._state = "size"
         elif not line:
             self.done = True
         else:
             self._trailer += len(line)
             if self._trailer > MAX_HEAD:
-                raise ValueError("the trailer is too long")
+                raise ValueError(say("the trailer is too long"))
             if self._strict and not TOKEN.fullmatch(line.partition(b":")[0]):
-                raise ValueError("a trailer line is not: name, colon, value")
+                raise ValueError(say("a trailer line is not: name, colon, value"))
 
 
 def chunk(data: bytes) -> bytes:

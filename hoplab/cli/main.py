@@ -15,12 +15,13 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hoplab.cli import output
 from hoplab.cli.output import print_error, tr
 from hoplab.cli.parser import build_parser, language_asked_for
 from hoplab.errors import Exit, LabError, is_full, limited
+from hoplab.report.language import code_from
 from hoplab.sentences import say, term
 
 # Verbs whose functions cannot have their name.
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = getattr(
             importlib.import_module(f"hoplab.cli.{module}"), FUNCTIONS.get(function, function)
         )
-        code: int = verb(arguments)
+        with _programs_speaking_alike():
+            code: int = verb(arguments)
         sys.stdout.flush()
         return code
     except LabError as error:
@@ -85,6 +87,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _print(_unforeseen(error), as_json)
+
+
+@contextlib.contextmanager
+def _programs_speaking_alike() -> Iterator[None]:
+    """What runs on hosts gets this environment, and our own programs speak HOPLAB_LANG: a story
+    that quotes them is in one language, whether --lang, the locale or the terminal chose it."""
+    before = os.environ.get("HOPLAB_LANG")
+    if output.spoken().code != code_from(os.environ):
+        os.environ["HOPLAB_LANG"] = output.spoken().code
+    try:
+        yield
+    finally:
+        os.environ.pop("HOPLAB_LANG", None)
+        if before is not None:
+            os.environ["HOPLAB_LANG"] = before
 
 
 def _three_streams() -> None:

@@ -20,6 +20,7 @@ Nothing is told as unanswered that is not in the capture.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hoplab.sentences import number_of, say, together
@@ -42,6 +43,7 @@ _NEUTRAL = ("no-frame", "udp", "before", "opened", "unanswered", "no-http", "htt
 _MISSED = "capture-missed"
 
 _LONGEST_QUOTE = 200
+_BELONGING = re.compile("  [^\\W\\d]+[:：]")  # noqa: RUF001  # as in "  Next: ...", in any language
 
 
 def find_outcome(
@@ -148,8 +150,10 @@ def _cannot_be_told(missed: int) -> Outcome:
 
 
 def _quote(output: str) -> str:
-    """The last lines of what a program printed, as many as fit; there it says why it gave up."""
+    """The last lines of what a program printed, as many as fit; there it says why it gave up. A
+    line that belongs to the one above it, as a next step does, stands directly behind that."""
     kept: list[str] = []
+    belonging: list[bool] = []
     for line in reversed(output.splitlines()):
         words = line.split()
         if not words or words[1:2] == ["ms"]:
@@ -158,7 +162,9 @@ def _quote(output: str) -> str:
         if kept and sum(map(len, kept)) + 3 * len(kept) + len(text) > _LONGEST_QUOTE:
             break
         kept.insert(0, text)
-    quote = ""
-    for text in kept:
-        quote += ("" if not quote else " " if text.startswith("Next:") else " | ") + text
+        belonging.insert(0, bool(_BELONGING.match(line)))
+    quote = "".join(kept[:1])
+    for text, belongs in zip(kept[1:], belonging[1:], strict=True):
+        joint = "" if quote.endswith("。") else " "  # no space stands behind a full-width mark
+        quote += (joint if belongs else " | ") + text
     return clean(quote, _LONGEST_QUOTE)

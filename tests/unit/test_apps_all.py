@@ -90,7 +90,10 @@ def end(process: subprocess.Popen[Any]) -> None:
 def run_app(script: str, *args: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
     """Run a script of apps/ to its end."""
     command = [sys.executable, str(APPS / script), *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False,
+        env={**os.environ, "HOPLAB_LANG": "en"},
+    )  # fmt: skip
 
 
 def gone(pid: int) -> bool:

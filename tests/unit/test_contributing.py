@@ -185,9 +185,10 @@ def add_language(tree: Tree) -> None:
     before = {path for path in tree.folder.rglob("*") if path.is_file()}
     tree.python("scripts/messages.py", "new", "xx")
     catalogue = "hoplab/locale/xx/LC_MESSAGES/hoplab.po"
+    of_programs = "apps/protocols/locale/xx/LC_MESSAGES/apps.po"
     added = {path for path in tree.folder.rglob("*") if path.is_file()} - before
-    sources = [path for path in added if path.suffix not in (".mo", ".pyc")]
-    assert sources == [tree.folder / catalogue]
+    sources = {path for path in added if path.suffix not in (".mo", ".pyc")}
+    assert sources == {tree.folder / catalogue, tree.folder / of_programs}
     tree.translate(catalogue, "ARP reply: {ip} is at {mac}", "{mac} xyzzy {ip}")
     run = str(ROOT / "tests" / "data" / "runs" / "switch")
     page = tree.hoplab("report", run, "--md", "--lang", "xx", "-o", "-")

@@ -140,10 +140,9 @@ def test_a_third_language_is_a_catalogue_and_no_code(
 
 def test_the_catalogues_have_every_sentence_with_its_values() -> None:
     tool = messages()
-    current = tool.templates()
-    assert tool.catalogues()
+    assert {path.stem for path in tool.catalogues()} == {"hoplab", "apps"}
     for path in tool.catalogues():
-        assert list(tool.faults(current, tool.read(path))) == []
+        assert list(tool.faults(tool.templates(path.stem), tool.read(path))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program prints, in its user's language.
+
+The cast
+    `say`      a sentence: its English template, and the values in it
+    `listed`   several of these, or names, in a row
+    `spoken`   the same in the language of HOPLAB_LANG, LC_ALL, LC_MESSAGES or LANG
+    `padded`   text made as wide as a column of a table
+    `folder`   where the catalogues are: locale/LANGUAGE/LC_MESSAGES/apps.po
+
+A sentence is English text, and can be used as such. It also knows how it was made, so another
+language looks its template up in a catalogue and fills in the same values. What a catalogue lacks
+is printed in English. `make messages` compiles apps.po to apps.mo, which is what Python reads.
+
+    say("{host} is an address", host="10.0.0.1")
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+
+VARIABLES = ("HOPLAB_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set decides
+folder = os.path.join(os.path.dirname(os.path.realpath(__file__)), "locale")
+
+
+class Sentence(str):
+    """English text that knows its template and its values; these may be sentences, too."""
+
+    template: str
+    values: dict[str, object]
+
+
+class Listing(Sentence):
+    """Items with commas between them."""
+
+    items: tuple[str, ...]
+
+
+def say(template: str, /, **values: object) -> Sentence:
+    """A sentence from a template as `str.format` takes it, with named values. Literals alone can
+    be found by the tool that fills the catalogues."""
+    sentence = Sentence(template.format_map(values))
+    sentence.template, sentence.values = template, values
+    return sentence
+
+
+def listed(items: Iterable[str]) -> Listing:
+    """Names, or sentences, in a row."""
+    items = tuple(items)
+    listing = Listing(", ".join(items))
+    listing.items = items
+    return listing
+
+
+def spoken(text: str) -> str:
+    """A sentence in the user's language; other text, and what no catalogue has, as it is."""
+    translated = _translated(text)
+    try:
+        translated.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return str(text)  # the terminal lacks the letters
+    return translated
+
+
+def _translated(text: str) -> str:
+    if isinstance(text, Listing):
+        comma = _translated(say("{first}, {second}", first="", second=""))
+        return comma.join(map(_translated, text.items))
+    if not isinstance(text, Sentence):
+        return str(text)
+    values = {
+        name: _translated(value) if isinstance(value, str) else value
+        for name, value in text.values.items()
+    }
+    return _template(text.template).format_map(values)
+
+
+@cache
+def _template(english: str) -> str:
+    """The template in the user's language."""
+    locale = next(filter(None, map(os.environ.get, VARIABLES)), "")
+    if not locale or locale.startswith(("C.", "en")) or locale in ("C", "POSIX"):
+        return english
+    import gettext  # imported here, since most programs speak English
+
+    # For zh_CN.UTF-8 it looks for that, for zh_CN and for zh.
+    names = [locale.replace("-", "_")]
+    return gettext.translation("apps", folder, names, fallback=True).gettext(english)
+
+
+def padded(text: str, columns: int) -> str:
+    """TEXT with blanks behind it, so wide that the next column begins where it does elsewhere."""
+    return text + " " * (columns - width(text))
+
+
+def width(text: str) -> int:
+    """In columns of a terminal: most letters take one, Chinese ones two."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)

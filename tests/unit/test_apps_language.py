@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of apps/ in their user's language: what the client says, and where it finds it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
+
+import fetch
+from protocols import certificates, language
+
+from hoplab.cli import output
+from hoplab.cli.main import main
+from hoplab.sentences import say
+from hoplab.story.outcome import _quote
+from tests.unit.test_apps_all import APPS
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: "
+# What may stand in Latin letters in a Chinese sentence: names, commands, options, fields.
+LATIN = re.compile(
+    r"fetch|https?(://[\w.:/]+)?|HTTP(/1\.1)?|URL|DNS|TLS|TCP|GET|Found|OK|Web|dig [\w.]+|"
+    r"nosuch\.invalid|localhost|--[a-z-]+|FILE|/etc/resolv\.conf|ms"
+)
+
+Speak = Callable[..., None]
+
+
+@pytest.fixture
+def speak(monkeypatch: pytest.MonkeyPatch) -> Iterator[Speak]:
+    """Sets the environment's languages to these and no others."""
+
+    def choose(**variables: str) -> None:
+        for name in language.VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        language._template.cache_clear()
+
+    yield choose
+    language._template.cache_clear()
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], str]]:
+    """Servers that give one answer to whatever comes; their URLs."""
+    listeners: list[socket.socket] = []
+
+    def serve(listener: socket.socket, answer: bytes) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # the test has ended
+                return
+            with connection:
+                connection.settimeout(10)
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    def start(answer: bytes) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=serve, args=(listener, answer), daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def no_such_host(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def chinese(text: str) -> bool:
+    """Nothing is left in English, and no mark of half width stands beside Chinese."""
+    words = re.findall("[A-Za-z]{2,}", LATIN.sub("", text))
+    return words == [] and not re.search("[\u4e00-\u9fff][,.;:!?]|[,;!?] ?[\u4e00-\u9fff]", text)
+
+
+def test_a_fetch_that_fails_says_why_in_chinese(
+    speak: Speak,
+    answering: Callable[[bytes], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    speak(LANG="zh_CN.UTF-8")
+    def secure(answer: bytes) -> str:
+        return answering(answer).replace("http:", "https:")
+
+    again = b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
+    tries = {
+        ("http://127.0.0.1:1/",): (7, "127.0.0.1 端口 1：连接被拒绝。"),  # noqa: RUF001
+        (answering(OK + b"9\r\n\r\nhalf"),): (18, "发出 4 字节后就关闭了连接"),
+        (answering(again), "--max-redirects", "3"): (47, "重定向超过 3 次"),
+        (answering(b"220 a b ready\r\n"),): (8, "服务器发来不以 HTTP/1.1 开头的数据。"),
+        (answering(b""),): (52, "没有给出完整的响应就关闭了连接。"),
+        (secure(b"220 a b ready\r\n"),): (35, "建立 TLS：版本号不对。"),  # noqa: RUF001
+        (secure(b""),): (35, "建立 TLS：服务器关闭了连接。"),  # noqa: RUF001
+        ("ftp://a/",): (2, "不支持 ftp://"),
+    }
+    for argv, (code, sentence) in tries.items():
+        assert fetch.main(argv) == code
+        printed = capsys.readouterr()
+        assert sentence in printed.err and "\n  下一步：" in printed.err  # noqa: RUF001
+        quoted = printed.err.replace(argv[0].rstrip("/"), "").replace("ftp://", "")
+        assert chinese(printed.out) and chinese(quoted), printed
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_host)
+    assert fetch.main(["http://nosuch.invalid/"]) == 6
+    assert capsys.readouterr().err.startswith("fetch: 没有 nosuch.invalid 这个域名。\n  下一步：")  # noqa: RUF001
+
+
+def test_a_timeout_and_a_bad_certificate(
+    speak: Speak, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speak(HOPLAB_LANG="zh", LANG="en_GB.UTF-8")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        assert fetch.main([url, "--timeout", "0.2"]) == 28
+    assert "已连上，但 0.2 秒内没有收到完整的响应。" in capsys.readouterr().err  # noqa: RUF001
+    pem, key = certificates.certificate(str(tmp_path / "theirs"), ["www.lab"])
+    ours = certificates.authority(str(tmp_path / "ours"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def shake_hands() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                try:
+                    context.wrap_socket(connection, server_side=True).close()
+                except OSError:
+                    connection.close()
+
+        thread = threading.Thread(target=shake_hands, daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        for authority, sentence in {
+            ours: "127.0.0.1 的证书不可信：本机没有其签发者的证书。",  # noqa: RUF001
+            str(tmp_path / "theirs" / "ca.pem"): "IP 地址不符，证书不适用于 127.0.0.1。",  # noqa: RUF001
+        }.items():
+            assert fetch.main([url, "--cacert", authority]) == 60
+            assert sentence in capsys.readouterr().err
+        thread.join(10)
+
+
+def test_a_fetch_that_goes_well_and_its_waterfall(
+    speak: Speak, answering: Callable[[bytes], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = b'<img src="http://127.0.0.1:1/picture">'
+    answer = b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + page
+    url = answering(answer)
+    pictures = {}
+    for code in ("en", "zh"):
+        speak(HOPLAB_LANG=code)
+        assert fetch.main([url, "--all"]) == 7
+        pictures[code] = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r" +[\d.]+ ms  解析      127.0.0.1 本身就是地址：无需 DNS 查询", pictures["zh"][0])  # noqa: E501, RUF001
+    assert pictures["zh"][-1].endswith(" ms  合计")
+    for english, translated in zip(pictures["en"], pictures["zh"], strict=True):
+        # The columns begin where they do in English, although Chinese letters are twice as wide.
+        if "|" in english:
+            wide = language.width(translated.partition("|")[0])
+            assert wide == len(english.partition("|")[0]), (english, translated)
+    assert "失败" in "\n".join(pictures["zh"])
+
+
+def test_a_third_language_is_a_catalogue_and_no_code(
+    speak: Speak,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    catalog = Catalog(locale="de")
+    catalog.add("connection refused", "Verbindung abgelehnt")
+    (tmp_path / "de" / "LC_MESSAGES").mkdir(parents=True)
+    with open(tmp_path / "de" / "LC_MESSAGES" / "apps.mo", "wb") as file:
+        write_mo(file, catalog)
+    monkeypatch.setattr(language, "folder", str(tmp_path))
+    speak(LC_ALL="de_AT.UTF-8@euro", LANG="zh_CN.UTF-8")
+    assert fetch.main(["http://127.0.0.1:1/"]) == 7
+    assert "127.0.0.1 port 1: Verbindung abgelehnt." in capsys.readouterr().err
+
+
+def test_a_terminal_without_the_letters_gets_english(
+    speak: Speak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak(LANG="zh_CN")
+    sentence = language.say("connection refused")
+    assert language.spoken(sentence) == "连接被拒绝"
+    with open(os.devnull, "w", encoding="latin-1") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert language.spoken(sentence) == "connection refused"
+
+
+def test_every_error_of_the_client_is_a_template() -> None:
+    """Each argument that is read is made by `say`, or is a name for something that is."""
+    read = {"FetchError": (1, 2), "_weird": (0,), "_done": (0, 1), "spoken": (0,)}
+    for path in (APPS / "fetch.py", *(APPS / "protocols").glob("fetch_*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            for argument in (call.args[place] for place in read.get(name, ()) if call.args[place:]):
+                assert not isinstance(argument, ast.JoinedStr | ast.Constant | ast.BinOp), (
+                    f"{path.name}:{argument.lineno}"
+                )
+
+
+@pytest.mark.parametrize(
+    ("program_output", "quote"),
+    [
+        ("   2.0 ms  解析      a\nfetch: 失败。\n  下一步：请重试。\n", "fetch: 失败。下一步：请重试。"),  # noqa: E501, RUF001
+        ("fetch: it failed.\n  Next: try again.\n", "fetch: it failed. Next: try again."),
+        ("ping: one\n  2 packets\n", "ping: one | 2 packets"),
+    ],
+)
+def test_a_next_step_stands_behind_its_error_in_a_story(program_output: str, quote: str) -> None:
+    assert _quote(program_output) == quote
+
+
+def test_a_command_runs_in_the_language_that_is_asked_for(
+    speak: Speak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    languages = []
+
+    def remember(_: object) -> int:
+        languages.append((os.environ.get("HOPLAB_LANG"), output.tr(say("no lab is up"))))
+        return 0
+
+    monkeypatch.setattr("hoplab.cli.verbs_lab.ls", remember)
+    speak(LANG="zh_CN.UTF-8")
+    assert main(["ls"]) == main(["--lang", "en", "ls"]) == 0
+    speak(LANG="en_GB.UTF-8")
+    assert main(["ls", "--lang", "zh"]) == main(["ls"]) == 0
+    assert languages == [
+        (None, "没有正在运行的实验网络"),
+        ("en", "no lab is up"),
+        ("zh", "没有正在运行的实验网络"),
+        (None, "no lab is up"),
+    ]
