@@ -10,6 +10,7 @@ Nothing here reads more of a file than it takes to tell what kind it is, and not
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 import shlex
@@ -119,3 +120,29 @@ def _hint(kind: Kind, name: str) -> str:
             suffix=_SUFFIX[kind],
         ),
     )
+
+
+def topos_in(path: Path) -> list[str]:
+    """The names of the topologies that a user's file seems to have, by its text alone."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
+            continue
+        if [_last_word(target) for target in node.targets] == ["topos"]:
+            keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+            return [key for key in keys if isinstance(key, str)]
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    topos = {"Topo"}
+    for _ in classes:  # as often as classes may be made of one another
+        topos |= {made.name for made in classes if topos & set(map(_last_word, made.bases))}
+    return [made.name for made in classes if made.name in topos]
+
+
+def _last_word(node: ast.expr) -> str:
+    """'Topo' of mininet.topo.Topo."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

@@ -8,11 +8,13 @@ arguments and returns an exit code; modules are imported when their verb is used
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import io
 import os
 import select
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,10 +24,19 @@ from hoplab.cli.output import print_error, tr
 from hoplab.cli.parser import build_parser, language_asked_for
 from hoplab.errors import Exit, LabError, is_full, limited
 from hoplab.report.language import code_from
-from hoplab.sentences import say, term
+from hoplab.sentences import say, term, together
 
 # Verbs whose functions cannot have their name.
 FUNCTIONS = {"exec": "exec_", "open": "open_", "table": "show_table"}
+
+
+def _are_the_files(arguments: argparse.Namespace, words: list[str]) -> str:
+    """How to give words to a topology file that reads its command line, if they may be its own."""
+    topology = getattr(arguments, "topology", None) or ""
+    if not topology.endswith(".py"):
+        return ""
+    quoted = shlex.quote(f"{topology} {' '.join(words)}")
+    return say("are they for the file? hoplab up {quoted}.", quoted=quoted)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,9 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                     verb=verb,
                     words=" ".join(unknown),
                 ),
-                say(
-                    "hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
-                    verb=verb,
+                together(
+                    _are_the_files(arguments, unknown),
+                    say(
+                        "hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
+                        verb=verb,
+                    ),
                 ),
                 Exit.USAGE,
             )

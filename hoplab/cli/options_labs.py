@@ -38,6 +38,8 @@ def add_up(verbs: Any) -> None:
             ("hoplab up web", ""),
             ("hoplab up switch,n=8 --controller hub", ""),
             ("hoplab up mine.py --name mine", ""),
+            ("hoplab up mine.py --topo star,4", ""),
+            ('hoplab up "mine.py --hosts 4"    ', term("a file that reads its command line")),
             ("hoplab up tree --controller ./app.py -- --observe-links --config-file app.conf", ""),
             (
                 "hoplab up --replace routed      ",
@@ -51,10 +53,21 @@ def add_up(verbs: Any) -> None:
         metavar="TOPOLOGY[,PARAMETERS]",
         help=term(
             "one of ours (hoplab path --list) or a Mininet file, FILE.py:NAME for one of several "
-            "topologies in it; parameters as in switch,n=8,rate=10M (rate: what a cable carries)"
+            "topologies in it, 'FILE.py --hosts 4' for one that reads its command line; parameters "
+            "as in switch,n=8,rate=10M (rate: what a cable carries)"
         ),
     )
     p.takes_options = True
+    p.add_argument(
+        "--topo",
+        metavar="NAME",
+        help=term("which of several topologies in the file, as for `mn --custom FILE --topo NAME`"),
+    )
+    p.add_argument(
+        "--mac",
+        action="store_true",
+        help=term("hosts have the MAC addresses 00:00:00:00:00:01 and so on, as by `mn --mac`"),
+    )
     add_building(p)
     p.add_argument(
         "--controllers",
@@ -215,7 +228,8 @@ def add_completion(verbs: Any) -> None:
     p.add_argument("shell", choices=("bash", "zsh", "tcsh", "fish"), nargs="?")
     p.add_argument(
         "--words",
-        choices=("controllers", "files", "hosts", "labs", "switches", "topologies"),
+        metavar="KIND",
+        choices=("controllers", "files", "hosts", "labs", "switches", "topologies", "topos"),
         help=term("print what may stand in such a place now: the script asks for it"),
     )
 

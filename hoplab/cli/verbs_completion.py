@@ -20,6 +20,7 @@ WORDS = {
     ("", "name"): "labs",
     ("", "controller"): "controllers",
     ("", "topology"): "topologies",
+    ("up", "topo"): "topos",
     ("", "compare"): "controllers",
     ("", "host"): "hosts",
     ("", "hosts"): "hosts",
@@ -98,6 +99,8 @@ def words(kind: str) -> list[str]:
         own = sorted(f"./{path.name}" for path in Path().glob("*.py"))
         modules = ryu_apps.modules() if kind == "controllers" else []
         return [*content.names(kind), *own, *modules]  # type: ignore[arg-type]
+    if kind == "topos":
+        return sorted({name for path in Path().glob("*.py") for name in content.topos_in(path)})
     if kind == "files":
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})

@@ -6,10 +6,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import re
+import shlex
 import sys
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hoplab import content, ryu_apps
 from hoplab.cli import output
@@ -19,38 +21,68 @@ from hoplab.client import up_down
 from hoplab.errors import Exit, LabError
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, number_of, say, term, together
-from hoplab.service import loops
+from hoplab.service import alone, loops
 from hoplab.service.spec import Spec
 
 if TYPE_CHECKING:
     from hoplab.doctor.checks import Check
 
 
-def find_topology(text: str) -> tuple[Path, str, str]:
-    """'web,routers=3' or './mine.py:star,n=4' as the file, the name of one of its Topos ("" for
-    none), and the parameters. Raises LabError."""
+class Wanted(NamedTuple):
+    """A topology as it is asked for: its file, the name of one of several Topos in it ("" for
+    none), parameters of that ('n=4'), and what the file finds on its command line."""
+
+    file: Path
+    chosen: str
+    parameters: str
+    words: tuple[str, ...]
+
+
+_WITH_WORDS = re.compile(r"(\S.*?\.py(?::[^\s,]+)?(?:,\S*)?)\s+(\S.*)", re.DOTALL)
+
+
+def find_topology(text: str, topo: str = "") -> Wanted:
+    """What is meant by 'web,routers=3', './mine.py:star,n=4' or './mine.py --hosts 4'. topo: as for
+    `mn --topo`, 'star,n=4'. Raises LabError."""
+    words: tuple[str, ...] = ()
+    with_words = _WITH_WORDS.fullmatch(text.strip())
+    if with_words is not None and not Path(text).is_file():
+        text, rest = with_words.groups()
+        try:
+            words = tuple(shlex.split(rest))
+        except ValueError as error:
+            raise LabError(
+                say("{words}: {reason}", words=rest, reason=str(error)),
+                term("write the file's command line as one types it"),
+                Exit.USAGE,
+            ) from None
     name, _, parameters = text.partition(",")
     chosen = ""
     if ".py:" in name and not Path(name).is_file():
         name, _, chosen = name.rpartition(":")
+    if topo:
+        chosen, _, more = topo.partition(",")
+        parameters = ",".join(filter(None, (parameters, more)))
     file = content.find("topologies", name)
     ryu_apps.refuse_controller(file)
-    return file, chosen, parameters
+    return Wanted(file, chosen, parameters, words)
 
 
 def bring_up(
     arguments: argparse.Namespace, topology: str, name: str, *, capture: bool, quiet: bool = False
 ) -> client.Handle:
     """A new lab as the options say. Returns with interrupts held (`up_down.up`)."""
-    file, chosen, parameters = find_topology(topology)
+    wanted = find_topology(topology, getattr(arguments, "topo", None) or "")
     controller = apps_wished(arguments)
     ryu_apps.check_platform(controller.apps, arguments.platform)
     spec = Spec(
         name=name,
         folder=Path(),
-        topology=file,
-        arguments=parameters,
-        chosen=chosen,
+        topology=wanted.file,
+        arguments=wanted.parameters,
+        chosen=wanted.chosen,
+        words=wanted.words,
+        simple_macs=getattr(arguments, "mac", False),
         controller=controller,
         platform=arguments.platform,
         standby=getattr(arguments, "controllers", 1) > 1,
@@ -335,9 +367,11 @@ def pingall(arguments: argparse.Namespace) -> int:
         request = {"op": "pingall", "hosts": arguments.hosts or None}
         # A switch that wants a flow for each pair needs ten minutes for 500 hosts.
         result = handle.ask(request, within_s=7200)
+    state = handle.state()
     lost = result["reached"] < result["pairs"]
-    likely = [loops.remark(handle.state())] if lost else []
-    result["likely"] = [why for why in likely if why]
+    likely = [loops.remark(state)] if lost else []
+    apart = "" if arguments.hosts else alone.remark(state)
+    result["likely"] = [why for why in [*likely, apart] if why]
     if arguments.json:
         print_json(result)
     else:
@@ -345,7 +379,7 @@ def pingall(arguments: argparse.Namespace) -> int:
         for why in result["likely"]:
             reason = say("likely why: {why}", why=why)
             print(f"  {tr(reason)}")
-    return Exit.OK if result["reached"] == result["pairs"] else Exit.FAILED
+    return Exit.FAILED if lost or apart else Exit.OK
 
 
 def matrix(result: dict[str, Any]) -> str:

@@ -130,6 +130,12 @@ def trace(arguments: argparse.Namespace) -> int:
 
 def _first_host(state: dict[str, Any]) -> str:
     hosts = [node["name"] for node in state["nodes"] if node["kind"] == "host"]
+    if not hosts:
+        raise LabError(
+            say("the lab {lab} has no host", lab=state["name"]),
+            term("bring up a topology that has one; hoplab ls shows what is up"),
+            Exit.NO_SUCH,
+        )
     return str(hosts[0])
 
 
@@ -193,9 +199,9 @@ class _Lab:
             return None
         state = handle.state()
         if arguments.topology:
-            file, chosen, parameters = verbs_lab.find_topology(arguments.topology)
-            there = state["topology_file"], state.get("chosen", ""), state["arguments"]
-            if (str(file), chosen, parameters) != there:
+            file, *wanted = verbs_lab.find_topology(arguments.topology)
+            there = [state.get("chosen", ""), state["arguments"], tuple(state.get("words", ()))]
+            if (str(file), wanted) != (state["topology_file"], there):
                 raise LabError(
                     say(
                         "the lab {lab} is up with another topology, {topology}",

@@ -17,8 +17,8 @@ import mininet.node
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
 from hoplab.kernel.batch import Batch, Place
-from hoplab.network import switches, topofile
-from hoplab.network.queued import place_of_node
+from hoplab.network import script, switches, topofile
+from hoplab.network.queued import ShapedLink, is_shaped, place_of_node
 from hoplab.openvswitch.bridges import Bridges
 from hoplab.sentences import listed, say, term
 
@@ -34,9 +34,16 @@ class Network(mininet.net.Mininet):
     """
 
     def __init__(
-        self, topo: Any, batch: Batch, datapath: str, forwarding: Callable[[], bool] = lambda: True
+        self,
+        topo: Any,
+        batch: Batch,
+        datapath: str,
+        forwarding: Callable[[], bool] = lambda: True,
+        simple_macs: bool = False,
     ) -> None:
-        """forwarding: whether Open vSwitch is up yet; when `start` is called, it must be."""
+        """forwarding: whether Open vSwitch is up yet; when `start` is called, it must be.
+        simple_macs: hosts have 00:00:00:00:00:01 and so on, as by `mn --mac`. What the Topo's file
+        hands to Mininet is taken where it can be (`script.Script`)."""
         self.batch = batch
         self.datapath = datapath
         self._forwarding = forwarding
@@ -48,7 +55,13 @@ class Network(mininet.net.Mininet):
         names = sorted(topo.g.nodes(), key=topo.isSwitch)
         self._order = {name: number for number, name in enumerate(names, 1)}
         mininet.log.setLogLevel("warning")
-        super().__init__(topo=topo, switch=mininet.node.OVSSwitch, controller=None, build=False)
+        file = topofile.users_file(topo)
+        written = script.read(file) if file is not None else script.Script()
+        self._shaping = written.links
+        settings = {**written.settings, **({"autoSetMacs": True} if simple_macs else {})}
+        super().__init__(
+            topo=topo, switch=mininet.node.OVSSwitch, controller=None, build=False, **settings
+        )
 
     def addHost(self, name: str, cls: Any = None, **params: Any) -> Any:
         self._order.setdefault(name, len(self._order) + 1)
@@ -65,6 +78,10 @@ class Network(mininet.net.Mininet):
             if port is None:
                 port = params.get(f"params{number}", {}).get("port", end.newPort())
             params.setdefault(f"addr{number}", self._mac(end.name, port))
+        if cls in (None, mininet.link.Link):  # what asks for a shape has one
+            params = {**self._shaping, **params}
+            if is_shaped(params):
+                cls = ShapedLink
         return super().addLink(*ends, port1=port1, port2=port2, cls=cls, **params)
 
     def _mac(self, node: str, port: int) -> str:
@@ -245,7 +262,9 @@ class Network(mininet.net.Mininet):
         if node is None:
             raise LabError(
                 say("this lab has no host {host}", host=name),
-                say("it has: {names}", names=listed(self.nameToNode, most=40)),
+                say("it has: {names}", names=listed(self.nameToNode, most=40))
+                if self.nameToNode
+                else term("its topology is empty: no host, no switch"),
                 Exit.NO_SUCH,
             )
         return place_of_node(self.batch, node)

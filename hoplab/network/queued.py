@@ -29,6 +29,38 @@ from hoplab.sentences import listed, say, term
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 NOT_DONE = "hoplab: tc failed"
 _NETEM = ("delay", "jitter", "loss", "max_queue_size")  # what TCIntf asks of sch_netem
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "bw": (int, float),
+    "loss": (int, float),
+    "delay": (str,),
+    "jitter": (str,),
+    "max_queue_size": (int,),
+}
+
+
+class ShapedIntf(mininet.link.TCIntf):
+    """An interface that nobody called a TCIntf, though it has a bandwidth or the like: stock
+    Mininet would not shape it. left_out: what this kernel cannot do of it; it is up without."""
+
+    left_out: dict[str, Any]
+
+    def config(self, **params: Any) -> Any:
+        self.left_out = {}
+        return super().config(**params)
+
+
+class ShapedLink(mininet.link.TCLink):
+    """A link with such interfaces."""
+
+    def __init__(self, *args: Any, **params: Any) -> None:
+        super().__init__(*args, **{"cls1": ShapedIntf, "cls2": ShapedIntf, **params})
+
+
+def is_shaped(params: dict[str, Any]) -> bool:
+    """Whether a link's parameters ask for a shape, in values that a TCLink takes."""
+    ends = [params, *(params.get(end) or {} for end in ("params1", "params2"))]
+    wanted = [(kind, v) for end in ends for kind in _SHAPES if (v := end.get(kind)) is not None]
+    return bool(wanted) and all(isinstance(value, _SHAPES[kind]) for kind, value in wanted)
 
 
 def install(batch: Batch) -> None:
@@ -256,6 +288,8 @@ def _install_links(batch: Batch) -> None:
             reason = lines[0].strip() if lines else term("tc does not say why")
             wanted = {kind: v for kind in _NETEM if (v := self.params.get(kind))}
             if " netem " in command and "kind is unknown" in printed:
+                if isinstance(self, ShapedIntf):
+                    return leave_out(self, command, wanted, tc)
                 raise LabError(
                     say(
                         "{interface}: this kernel has no netem, which {settings} wants: {reason}",
@@ -281,6 +315,16 @@ def _install_links(batch: Batch) -> None:
                 Exit.REFUSED,
             )
         return printed
+
+    def leave_out(self: Any, command: str, wanted: dict[str, Any], tc: str) -> str:
+        """The link is as it was described, but for what netem would do; its queue has its length
+        all the same."""
+        limit = wanted.pop("max_queue_size", None)
+        for kind in wanted:
+            self.left_out[kind] = self.params.pop(kind)
+        if limit is None:
+            return ""
+        return shape(self, re.sub(r"\bnetem .*(limit \d+)$", r"netem \1", command), tc)
 
     TCIntf.tc = shape
     Link.makeIntfPair = classmethod(make_pair)

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mininet.link
 import mininet.node
 
-from hoplab import content
-from hoplab.network import script
+from hoplab.network import script, topofile
 from hoplab.sentences import listed, number_of, say, term
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def some(names: Sequence[str], most: int = MOST) -> str:
 
 
 def _file(network: Network) -> Path | None:
-    """The file of a user's that the Topo is of; None for one of ours, where nothing is left out."""
-    file: Path | None = getattr(network.topo, "hoplab_file", None)
-    return None if file is None or file.parent == content.folder("topologies") else file
+    return topofile.users_file(network.topo)
 
 
 def _empty(network: Network) -> Iterator[str]:
@@ -207,44 +204,50 @@ def _not_run(network: Network) -> Iterator[str]:
 
 
 def _not_shaped(network: Network) -> Iterator[str]:
-    """Links whose file asks for a bandwidth and so on, which Mininet gives to a TCLink alone."""
-    asked: dict[str, None] = {}
-    links = []
+    """Links of which a bandwidth or the like is not there: what this kernel cannot do, and what
+    stands in the file in a form that no TCLink takes."""
+    missing: dict[str, None] = {}
+    unread: dict[str, None] = {}
+    missing_on, unread_on = [], []
     for link in network.links:
         ends = [intf for intf in (link.intf1, link.intf2) if intf is not None]
+        name = " - ".join(intf.node.name for intf in ends)
+        left_out = {k: v for intf in ends for k, v in getattr(intf, "left_out", {}).items()}
+        if left_out:
+            missing_on.append(name)
+            missing |= {f"{kind}={value}": None for kind, value in left_out.items()}
         plain = [intf for intf in ends if not isinstance(intf, mininet.link.TCIntf)]
         kinds = [k for k in _SHAPING if any(intf.params.get(k) is not None for intf in plain)]
         if kinds:
-            links.append(" - ".join(intf.node.name for intf in ends))
-            asked |= {f"{kind}={_value(plain, kind)}": None for kind in kinds}
-    if links:
-        file = _file(network)
-        wish = script.read(file).shaping if file is not None else []
-        settings = number_of(
-            "{settings} of the link {links}",
-            "{settings} of the links {links}",
-            len(links),
-            settings=some([*asked]),
-            links=some(links, 3),
+            unread_on.append(name)
+            unread |= {f"{kind}={_value(plain, kind)!r}": None for kind in kinds}
+    if missing:
+        yield say(
+            "{settings} is not applied: this kernel has no netem; {command}, if it has the module "
+            "(hoplab doctor tells)",
+            settings=_of_links(missing, missing_on),
+            command="sudo modprobe sch_netem",
         )
-        advice = term("write addLink(…, cls=TCLink)")
-        if wish:
-            advice = say(
-                "the link=TCLink of line {line} is not read; {advice}",
-                line=wish[0].line,
-                advice=advice,
-            )
-        yield number_of(
-            "{settings} is not applied: Mininet shapes a TCLink alone; {advice}",
-            "{settings} are not applied: Mininet shapes a TCLink alone; {advice}",
-            len(asked),
-            settings=settings,
-            advice=advice,
+    if unread:
+        yield say(
+            "{settings} is not applied: a TCLink takes {example}",
+            settings=_of_links(unread, unread_on),
+            example="bw=10, delay='5ms', loss=1, max_queue_size=100",
         )
 
 
 def _value(intfs: Sequence[Any], kind: str) -> Any:
     return next(value for intf in intfs if (value := intf.params.get(kind)) is not None)
+
+
+def _of_links(settings: Sequence[str] | dict[str, None], links: Sequence[str]) -> str:
+    return number_of(
+        "{settings} of the link {links}",
+        "{settings} of the links {links}",
+        len(links),
+        settings=some([*settings]),
+        links=some(links, 3),
+    )
 
 
 def _not_limited(network: Network) -> Iterator[str]:
@@ -287,13 +290,25 @@ def _chosen(network: Network) -> Iterator[str]:
 
 def _command_line(network: Network) -> Iterator[str]:
     file = _file(network)
-    if file is not None and getattr(network.topo, "hoplab_arguments_read", False):
+    words: Sequence[str] = getattr(network.topo, "hoplab_words", ())
+    read = getattr(network.topo, "hoplab_words_read", False)
+    if file is None or read == bool(words):
+        return
+    if words:
         yield say(
-            "{file} reads a command line, which is empty here: its options have their defaults; "
-            "{command} takes others",
+            "{file} has not read its command line, {words}: {command} runs all of it",
             file=file.name,
-            command=script.how_to_run(file),
+            words=shlex.join(words),
+            command=script.how_to_run(file, words),
         )
+        return
+    flags = script.read(file).flags
+    yield say(
+        "{file} reads a command line, which is empty here: its options have their defaults; "
+        "{command} gives it others",
+        file=file.name,
+        command=script.how_to_bring_up(file, f"{flags[0]} …" if flags else "…"),
+    )
 
 
 RULES: tuple[Callable[[Network], Iterator[str]], ...] = (

@@ -12,9 +12,10 @@ from __future__ import annotations
 import ast
 import functools
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 # What a script tells the nodes of a network, or adds to it, once Mininet has been made.
 _COMMANDS = frozenset(
@@ -26,13 +27,18 @@ _ADDED = frozenset(("addHost", "addSwitch", "addLink", "delLink", "delNode"))
 _OPTIONS = {
     "host": ("Host",),
     "switch": ("OVSSwitch", "OVSKernelSwitch"),
-    "link": ("Link", "TCLink"),  # what a TCLink would do is told of the links themselves
-    "intf": ("Intf",),
+    "link": ("Link", "TCLink", "TCULink"),  # a link that is shaped is one by itself
+    "intf": ("Intf", "TCIntf"),
     "ipBase": ("'10.0.0.0/8'",),
     "autoSetMacs": ("False",),
     "autoStaticArp": ("False",),
     "inNamespace": ("False",),
 }
+# Of these, those that `up` takes as they stand, where their value is a plain one.
+_TAKEN: dict[str, type] = {"ipBase": str, "autoSetMacs": bool, "autoStaticArp": bool}
+# Calls that make a class with other defaults: functools.partial, mininet.util.custom.
+_CUSTOM = ("partial", "custom", "customClass", "customConstructor")
+_SHAPED = ("TCLink", "TCULink", "TCIntf")
 LONGEST = 40  # characters of a command that is quoted
 
 
@@ -47,21 +53,27 @@ class Place:
 @dataclass
 class Script:
     """What the file does outside its classes. networks: where it makes a Mininet. commands: what it
-    tells the nodes of it. options: Mininet's arguments that change what comes of the Topo. remote:
-    where a RemoteController is asked for. shaping: where it asks for TCLink for all links.
-    arguments: where it reads its command line."""
+    tells the nodes of it. options: Mininet's arguments that change what comes of the Topo and that
+    are not taken; settings: those that are. links: what every link is to be shaped like. remote:
+    where a RemoteController is asked for. flags: the options that its command line takes."""
 
     networks: list[Place] = field(default_factory=list)
     commands: list[Place] = field(default_factory=list)
     options: list[Place] = field(default_factory=list)
     remote: list[Place] = field(default_factory=list)
-    shaping: list[Place] = field(default_factory=list)
-    arguments: list[Place] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, Any] = field(default_factory=dict)
 
 
-def how_to_run(path: Path) -> str:
-    """The command that runs a file as its author does."""
-    return f"hoplab run -- python3 {shlex.quote(str(path))}"
+def how_to_run(path: Path, words: Sequence[str] = ()) -> str:
+    """The command that runs a file as its author does, with these words on its command line."""
+    return f"hoplab run -- python3 {shlex.join([str(path), *words])}"
+
+
+def how_to_bring_up(path: Path, words: str) -> str:
+    """The command that brings a file's Topo up with these words on its command line."""
+    return f"hoplab up {shlex.quote(f'{path} {words}')}"
 
 
 @functools.lru_cache(maxsize=4)
@@ -77,9 +89,9 @@ def read(path: Path) -> Script:
         place, name = _place(call), _name(call.func)
         if name == "Mininet":
             script.networks.append(place)
-            _note_options(script, call, place)
-        elif name == "parse_args":
-            script.arguments.append(place)
+            _note_options(script, call, tree)
+        elif name in ("add_argument", "add_option"):
+            script.flags += _literals(call.args)[-1:]  # of -k, --hosts the one that says more
         elif _commands_nodes(call, networks):
             script.commands.append(place)
         if any(_name(each) == "RemoteController" for each in [call.func, *_values(call)]):
@@ -87,14 +99,50 @@ def read(path: Path) -> Script:
     return script
 
 
-def _note_options(script: Script, call: ast.Call, place: Place) -> None:
-    """What this call of Mininet asks for that changes what comes of the Topo."""
+def _note_options(script: Script, call: ast.Call, tree: ast.AST) -> None:
+    """What this call of Mininet asks for that changes what comes of the Topo. Of several calls the
+    first is heeded, as people run the file with it."""
+    first = len(script.networks) == 1
     for option in call.keywords:
-        value = ast.unparse(option.value)
-        if option.arg == "link" and value == "TCLink":
-            script.shaping.append(place)
-        if value not in _OPTIONS.get(option.arg or "", (value,)):
-            script.options.append(Place(call.lineno, f"{option.arg}={value}"))
+        name, value = option.arg or "", ast.unparse(option.value)
+        kind = _TAKEN.get(name)
+        shaped = _shaping(option.value, tree) if name in ("link", "intf") else None
+        if kind and isinstance(option.value, ast.Constant) and type(option.value.value) is kind:
+            if first:
+                script.settings[name] = option.value.value
+        elif shaped is not None:
+            if first:
+                script.links.update(shaped)
+        elif value not in _OPTIONS.get(name, (value,)):
+            script.options.append(Place(call.lineno, f"{name}={value}"))
+
+
+def _shaping(value: ast.expr, tree: ast.AST) -> dict[str, Any] | None:
+    """The parameters of `partial(TCLink, bw=10)`, or of the variable that holds that; None if it is
+    anything else."""
+    if isinstance(value, ast.Name):
+        made = [
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            and [_name(target) for target in node.targets] == [value.id]
+        ]
+        if len(made) != 1 or isinstance(made[0], ast.Name):
+            return None
+        return _shaping(made[0], tree)
+    if not isinstance(value, ast.Call) or _name(value.func) not in _CUSTOM:
+        return None
+    if len(value.args) != 1 or _name(value.args[0]) not in _SHAPED:
+        return None
+    try:
+        return {each.arg or "": ast.literal_eval(each.value) for each in value.keywords}
+    except ValueError:
+        return None
+
+
+def _literals(nodes: Sequence[ast.expr]) -> list[str]:
+    """The texts among these that are written out."""
+    return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
 
 def _commands_nodes(call: ast.Call, networks: set[str]) -> bool:

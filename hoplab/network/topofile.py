@@ -4,36 +4,41 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib.util
 import inspect
+import io
 import re
 import shlex
 import subprocess
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mininet.net
 import mininet.topo
 
+from hoplab import content
 from hoplab.errors import Exit, LabError, limited
 from hoplab.kernel.batch import NAME_LIMIT
 from hoplab.network import script
-from hoplab.sentences import listed, say, term
+from hoplab.sentences import listed, say, term, together
 
 
-def load_topo(path: Path, arguments: str = "", chosen: str = "") -> Any:
+def load_topo(
+    path: Path, arguments: str = "", chosen: str = "", words: Sequence[str] = ()
+) -> Any:
     """The Topo that a file describes, as `mn --custom FILE --topo NAME,ARGUMENTS` finds it.
 
     chosen: NAME, "" for whichever the file means (`_choose`). arguments: 'n=4' or '4,2', as for
-    `mn`. Raises LabError(BAD_INPUT), naming the line at fault, or how to run a file that is no
-    topology but a script.
+    `mn`. words: what the file finds on its command line. Raises LabError(BAD_INPUT), naming the
+    line at fault, or how to run a file that is no topology but a script.
     """
-    with _as_a_script_of_its_own(path):
-        module = load_file(path, "topology")
+    with _as_a_script_of_its_own(path, words) as command_line:
+        module = load_file(path, "topology", words)
         every = _makers(module, path)
         name = _choose(every, path, chosen)
         makers = every[name]
@@ -42,8 +47,14 @@ def load_topo(path: Path, arguments: str = "", chosen: str = "") -> Any:
     _check_names(path, topo)
     topo.hoplab_file = path  # what goes wrong later can name it
     topo.hoplab_chosen = (name, () if chosen else tuple(each for each in every if each != name))
-    topo.hoplab_arguments_read = bool(script.read(path).arguments)
+    topo.hoplab_words, topo.hoplab_words_read = tuple(words), command_line.read
     return topo
+
+
+def users_file(topo: Any) -> Path | None:
+    """The file of a user's that a Topo is of; None for one of ours, where nothing is left out."""
+    file: Path | None = getattr(topo, "hoplab_file", None)
+    return None if file is None or file.parent == content.folder("topologies") else file
 
 
 def _make(
@@ -82,9 +93,23 @@ class _IsScript(BaseException):
     file's is to catch this."""
 
 
+class _CommandLine(list[str]):
+    """sys.argv for a user's file. read: whether it has looked beyond its own name."""
+
+    read = False
+
+    def __getitem__(self, place: Any) -> Any:
+        self.read = self.read or place != 0
+        return super().__getitem__(place)
+
+    def __len__(self) -> int:
+        self.read = True
+        return super().__len__()
+
+
 @contextlib.contextmanager
-def _as_a_script_of_its_own(path: Path) -> Iterator[None]:
-    """While a user's file is read: it finds a command line of its own, with no arguments, and may
+def _as_a_script_of_its_own(path: Path, words: Sequence[str]) -> Iterator[_CommandLine]:
+    """While a user's file is read: it finds a command line of its own, with these words, and may
     not make a network."""
     Mininet = mininet.net.Mininet
     argv, make = sys.argv, Mininet.__init__
@@ -92,14 +117,15 @@ def _as_a_script_of_its_own(path: Path) -> Iterator[None]:
     def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
         raise _IsScript
 
-    sys.argv, Mininet.__init__ = [str(path)], refuse
+    command_line = _CommandLine([str(path), *words])
+    sys.argv, Mininet.__init__ = command_line, refuse
     try:
-        yield
+        yield command_line
     finally:
         sys.argv, Mininet.__init__ = argv, make
 
 
-def _is_script(path: Path, error: BaseException) -> LabError:
+def _is_script(path: Path, error: BaseException, words: Sequence[str]) -> LabError:
     """The error for a file that makes a network by itself when it is read."""
     own = own_frames(path, error)
     return LabError(
@@ -110,15 +136,16 @@ def _is_script(path: Path, error: BaseException) -> LabError:
         say(
             "run it as it is: {command}; hoplab up takes the Topo of a file that does this below "
             "`if __name__ == '__main__':`",
-            command=script.how_to_run(path),
+            command=script.how_to_run(path, words),
         ),
         Exit.BAD_INPUT,
         own[-1].line or "" if own else "",
     )
 
 
-def load_file(path: Path, kind: str) -> types.ModuleType:
-    """Run a user's Python file as a module. Raises LabError(BAD_INPUT) naming the line at fault."""
+def load_file(path: Path, kind: str, words: Sequence[str] = ()) -> types.ModuleType:
+    """Run a user's Python file as a module. Raises LabError(BAD_INPUT) naming the line at fault.
+    words: what stands on its command line."""
     if not path.is_file():
         raise LabError(
             say("there is no file {file}", file=path), term("name a topology file"), Exit.NO_SUCH
@@ -134,8 +161,10 @@ def load_file(path: Path, kind: str) -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))
+    printed = io.StringIO()
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stderr(printed):
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         hint: str = term("mend the line; `python3 -m py_compile FILE` checks it")
         if _is_python2(error):
@@ -149,17 +178,54 @@ def load_file(path: Path, kind: str) -> types.ModuleType:
     except LabError:
         raise
     except _IsScript as error:
-        raise _is_script(path, error) from None
+        raise _is_script(path, error, words) from None
     except SystemExit as error:
-        raise blame(path, error, _run_it(path)) from error
+        raise _ended(path, error, printed.getvalue(), words) from error
+    except ImportError as error:
+        raise blame(path, error, _other_python(path, words)) from error
     except BaseException as error:
         hint = term("mend the line; it was reached while the file was loaded")
-        if isinstance(error, EOFError) or _asks_its_command_line(path, error):
-            hint = _run_it(path)
+        if isinstance(error, EOFError):
+            hint = _run_it(path, words)
+        elif _asks_its_command_line(path, error):
+            hint = _give_words(path, words)
         raise blame(path, error, hint) from error
     finally:
         sys.path.remove(str(path.parent))
+        sys.stderr.write(printed.getvalue())
     return module
+
+
+def _ended(path: Path, error: SystemExit, printed: str, words: Sequence[str]) -> LabError:
+    """The error for a file that ends by itself when it is read: argparse, most often, which has
+    printed why."""
+    last = (printed.strip().splitlines() or [""])[-1]
+    if error.code != 2 or ": error: " not in last:
+        return blame(path, error, _run_it(path, words))
+    return LabError(
+        say("{file}: {reason}", file=path, reason=last.partition(": error: ")[2]),
+        _give_words(path, words),
+        Exit.BAD_INPUT,
+    )
+
+
+def _give_words(path: Path, words: Sequence[str]) -> str:
+    """How a file gets its command line."""
+    flags = script.read(path).flags
+    example = " ".join(f"{flag} …" if flag.startswith("-") else "…" for flag in flags[:2])
+    return say(
+        "give it its command line: {command}; or is it a script? run it: {run}",
+        command=script.how_to_bring_up(path, example or "…"),
+        run=script.how_to_run(path, words),
+    )
+
+
+def _other_python(path: Path, words: Sequence[str]) -> str:
+    """What to do with a file that imports what the Python of hoplab does not have."""
+    return say(
+        "hoplab's Python does not have it; {command} runs the file with yours",
+        command=script.how_to_run(path, words),
+    )
 
 
 def own_frames(path: Path, error: BaseException) -> list[traceback.FrameSummary]:
@@ -227,10 +293,10 @@ def _asks_its_command_line(path: Path, error: BaseException) -> bool:
     return isinstance(error, IndexError) and bool(own) and "argv" in (own[-1].line or "")
 
 
-def _run_it(path: Path) -> str:
+def _run_it(path: Path, words: Sequence[str] = ()) -> str:
     return say(
         "hoplab up reads the Topo of a file; is it a script? run it: {command}",
-        command=script.how_to_run(path),
+        command=script.how_to_run(path, words),
     )
 
 
@@ -275,9 +341,13 @@ def _choose(every: dict[str, Callable[..., Any]], path: Path, chosen: str) -> st
     """The name of the one that is meant: as asked for, else the file's own name, else the first.
     Raises LabError (NO_SUCH)."""
     if chosen and chosen not in every:
+        close = difflib.get_close_matches(chosen, every, n=1, cutoff=0.5)
         raise LabError(
             say("{file} has no topology {name}", file=path, name=chosen),
-            say("it has: {names}", names=listed(every)),
+            together(
+                say("did you mean {name}?", name=close[0]) if close else "",
+                say("it has: {names}", names=listed(every)),
+            ),
             Exit.NO_SUCH,
         )
     return chosen or (path.stem if path.stem in every else next(iter(every)))

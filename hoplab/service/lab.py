@@ -76,7 +76,9 @@ class Lab:
         # neighbour. Theirs would ask for routers on every wire.
         ipv6_off()
         batch.root.namespace.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
-        topo = network.load_topo(self.spec.topology, self.spec.arguments, self.spec.chosen)
+        topo = network.load_topo(
+            self.spec.topology, self.spec.arguments, self.spec.chosen, self.spec.words
+        )
         self.url = getattr(topo, "url", None)
         self.client = getattr(topo, "client", None)
         if topo.switches():
@@ -89,7 +91,11 @@ class Lab:
             if self.spec.capture:
                 self._capture_early(batch)
             self.network = network.Network(
-                topo, batch, self.datapath, lambda: opening is not None and opening.succeeded
+                topo,
+                batch,
+                self.datapath,
+                lambda: opening is not None and opening.succeeded,
+                self.spec.simple_macs,
             )
             self.network.build()
             for remark in network.remarks(self.network):
@@ -361,6 +367,7 @@ class Lab:
             "topology_file": str(self.spec.topology),
             "chosen": self.spec.chosen,
             "arguments": self.spec.arguments,
+            "words": list(self.spec.words),
             "controller": controller.name if controller else None,
             "controller_file": ",".join(map(str, controller.files)) if controller else None,
             "controller_apps": controller.apps.as_data() if controller else None,

@@ -14,7 +14,8 @@ class Spec:
     """A lab to bring up.
 
     folder: the run folder, which exists. topology: the file; chosen: which of several Topos in it,
-    by name; arguments: as for `mn --topo` ('n=4'). controller: the Ryu apps and their options;
+    by name; arguments: as for `mn --topo` ('n=4'); words: what the file finds on its command line;
+    simple_macs: hosts have 00:00:00:00:00:01 and so on. controller: the Ryu apps and their options;
     without apps those that the topology says. standby: a second controller process is connected as
     slave, ready to take over. shards: so many processes divide the switches. platform: what runs
     the apps, 'ryu' or 'os-ken'.
@@ -28,6 +29,8 @@ class Spec:
     topology: Path
     arguments: str = ""
     chosen: str = ""
+    words: tuple[str, ...] = ()
+    simple_macs: bool = False
     controller: Apps = NO_APPS
     standby: bool = False
     shards: int = 1

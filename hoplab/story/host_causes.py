@@ -240,6 +240,19 @@ class Words:
 
     # ---------------------------------------------------------------------- routes
 
+    def no_cable(self, host: Host) -> Cause:
+        return Cause(
+            "no-cable", host.name,
+            say("{node} has no cable: it is joined to nothing.", node=host.name),
+            [
+                say(
+                    "`ip link` on {node} shows no interface but lo: no addLink() names it.",
+                    node=host.name,
+                )
+            ],
+            (),
+        )  # fmt: skip
+
     def no_route(self, host: Host, ip: IPv4Address, mend: str, *, back: bool) -> Cause:
         values = {"node": host.name, "ip": str(ip)}
         if host.forwards and back:

@@ -369,6 +369,9 @@ class Walks:
         self, host: Host, packet: Packet, causes: list[Cause]
     ) -> tuple[_Next | None, str]:
         """Why a host has no route, and where the packet would go else."""
+        if not set(host.cards) - {"lo"} and not set(self.built(host.name).cards) - {"lo"}:
+            causes.append(self.words.no_cable(host))
+            return None, ""
         down = self._card_down(host, packet)
         if down is not None:
             causes.append(self.words.interface_down(host, down, self._routes_again(host, down)))

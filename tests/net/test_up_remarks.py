@@ -39,7 +39,7 @@ def test_what_stands_in_a_file_and_is_left_out(hoplab: Any) -> None:
     """All in one file: a line for each kind, and the most important first."""
     text = topo(
         "s1 = self.addSwitch('s1')",
-        "self.addLink(self.addHost('h1'), s1, bw=10, delay='5ms')",
+        "self.addLink(self.addHost('h1'), s1, bw='10Mbit')",
         "self.addLink(self.addHost('h2', ip='10.0.1.2/24', cpu=.5), s1, bw=10)",
         "self.addLink(self.addHost('h1', ip='10.0.0.1/24', mac='0:0:0:0:0:a'), s1)",
         "self.addHost('h3')",
@@ -47,7 +47,7 @@ def test_what_stands_in_a_file_and_is_left_out(hoplab: Any) -> None:
     text += (
         "class Other(Topo):\n    pass\n"
         "def main():\n"
-        "    net = Mininet(MyTopo(), link=TCLink, controller=RemoteController, autoSetMacs=True)\n"
+        "    net = Mininet(MyTopo(), link=TCLink, controller=RemoteController, inNamespace=True)\n"
         "    net['h1'].cmd('ip route add default via 10.0.0.9')\n"
     )
     begins = [
@@ -57,15 +57,14 @@ def test_what_stands_in_a_file_and_is_left_out(hoplab: Any) -> None:
         "h1 has been added twice",
         "a RemoteController (line 13) is not waited for",
         "of mine.py the Topo alone is read, not net['h1'].cmd(",
-        "bw=10, delay=5ms of the links h1 - s1, h2 - s1 are not applied",
+        "bw='10Mbit' of the link h1 - s1 is not applied: a TCLink takes bw=10",
         "the share of the processor that h2 should have",
         "of the topologies in mine.py, MyTopo was taken",
     ]
     remarks = up(hoplab, text)
     assert [r[: len(b)] for r, b in zip(remarks, begins, strict=True)] == begins
-    assert "in line 14, nor Mininet's autoSetMacs=True in line 13" in remarks[5]
+    assert "in line 14, nor Mininet's inNamespace=True in line 13" in remarks[5]
     assert f"hoplab run -- python3 {hoplab.home}/mine.py" in remarks[5]
-    assert "the link=TCLink of line 13 is not read" in remarks[6]
     assert f"hoplab up {hoplab.home}/mine.py:Other" in remarks[8]
     ends = hoplab("ls", "--json").json  # it is up, two cables and a short MAC address or not
     assert ends[0]["hosts"] == 3
@@ -90,8 +89,43 @@ def test_a_rate_works_on_any_kernel_and_what_does_not_is_said(hoplab: Any) -> No
     assert up(hoplab, topo(shaped.format(more=", max_queue_size=20"))) == []
     queues = hoplab("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
     assert "htb" in queues and "limit 20p" in queues
+    plain = topo("self.addLink(self.addHost('h1'), self.addHost('h2'), bw=10, delay='50ms')")
+    remarks = up(hoplab, plain)  # whoever asks for a bandwidth has it, TCLink or not
+    assert "rate 10Mbit" in hoplab("exec", "h1", "--", "tc", "class", "show", "dev", "h1-eth0").out
+    for remark in remarks:  # the kernel has no netem
+        assert remark.startswith("delay=50ms of the link h1 - h2 is not applied: this kernel")
     (hoplab.home / "mine.py").write_text(topo(shaped.format(more=", delay='50ms', loss=1")))
     done = hoplab("up", "--replace", "./mine.py", code=None)
     if done.code:  # the kernel has no netem
         assert "no netem, which delay=50ms, loss=1 wants" in done.err
         assert "leave out delay, loss: a bandwidth alone (bw=10) works on any kernel" in done.err
+
+
+def test_a_command_line_simple_addresses_and_what_mininet_is_handed(hoplab: Any) -> None:
+    text = (
+        "import sys\nfrom mininet.topo import Topo\n"
+        "class T(Topo):\n    def build(self):\n        s = self.addSwitch('s1')\n"
+        "        for n in range(int(sys.argv[1])):\n"
+        "            self.addLink(self.addHost('h%d' % (n + 1)), s)\n"
+        "class Empty(Topo):\n    pass\n"
+        "def main():\n    net = Mininet(T(), ipBase='192.168.7.0/24')\n"
+    )
+    (hoplab.home / "mine.py").write_text(text)
+    hoplab("up", "--replace", "./mine.py 3", "--topo", "T", "--mac")
+    facts = "ip -br address show h3-eth0; cat /sys/class/net/h3-eth0/address"
+    assert hoplab("exec", "h3", "--", "sh", "-c", facts).out.split()[-2:] == [
+        "192.168.7.3/24",
+        "00:00:00:00:00:03",
+    ]
+    assert "6 of 6 pairs" in hoplab("pingall").out
+    hoplab("up", "--replace", "./mine.py 3", "--topo", "Empty")
+    done = hoplab("pingall", code=1)
+    assert "likely why: the topology is empty" in done.out
+    assert "has no host" in hoplab("visit", "http://10.0.0.1/", code=4).err
+
+
+def test_a_host_without_a_cable_is_the_cause(hoplab: Any) -> None:
+    up(hoplab, topo(CABLE, "self.addHost('h3')"))
+    assert "likely why: h3 has no cable" in hoplab("pingall", code=1).out
+    done = hoplab("trace", "h3", "--", "ping", "-c", "1", "10.0.0.1", code=None)
+    assert "✗ Not one frame left h3. h3 has no cable: it is joined to nothing." in done.out

@@ -115,7 +115,7 @@ def test_options_of_a_command_line_have_their_defaults(tmp_path: Path) -> None:
     text += "from mininet.topo import Topo\nclass T(Topo):\n    def build(self):\n"
     text += "        [self.addHost('h%d' % n) for n in range(args.hosts)]\n"
     topo = topofile.load_topo(written(tmp_path, text))
-    assert len(topo.hosts()) == 3 and topo.hoplab_arguments_read
+    assert len(topo.hosts()) == 3 and topo.hoplab_words_read
 
 
 def found(tmp_path: Path, text: str) -> script.Script:
@@ -141,7 +141,7 @@ def test_what_a_usual_main_part_does_is_left_out_without_a_word(tmp_path: Path) 
     """,
     )
     assert (rest.commands, rest.options, rest.remote) == ([], [], [])
-    assert lines(rest.networks)[0][0] == lines(rest.shaping)[0][0] == 8
+    assert lines(rest.networks)[0][0] == 8
 
 
 def test_what_a_main_part_adds_to_a_network_is_found(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_a_main_part_adds_to_a_network_is_found(tmp_path: Path) -> None:
             self.cmd('sysctl -w net.ipv4.ip_forward=1')
 
     def run():
-        lab = Mininet(T(), controller=RemoteController('c0', port=6633), autoSetMacs=True)
+        lab = Mininet(T(), controller=RemoteController(), inNamespace=True, autoSetMacs=True)
         lab.addLink('h1', 's1')
         lab.start()
         for host in lab.hosts:
@@ -171,5 +171,6 @@ def test_what_a_main_part_adds_to_a_network_is_found(tmp_path: Path) -> None:
         (16, "host.cmd('ip route add default via 10.0…"),
         (17, "lab['h1'].popen('python3 -m http.server…"),
     ]
-    assert lines(rest.options) == [(12, "autoSetMacs=True")]
+    assert lines(rest.options) == [(12, "inNamespace=True")]
+    assert rest.settings == {"autoSetMacs": True}
     assert [place.line for place in rest.remote] == [12]
