@@ -26,7 +26,7 @@ def add_visit(verbs: Any) -> None:
         term("fetch a URL and tell what happened on every wire"),
         "hoplab visit\nhoplab visit http://www.itheima.com/courses.html --from pc\n"
         "hoplab visit --controller hub --detail brief\n"
-        "hoplab visit --play\nhoplab visit --all\n"
+        "hoplab visit --play\nhoplab visit --all\nhoplab visit --live\n"
         "hoplab visit --save my-run && wireshark my-run/capture.pcapng\n"
         "hoplab visit http://no.such.itheima.com/",
         "verbs_trace",
@@ -36,6 +36,11 @@ def add_visit(verbs: Any) -> None:
         "--all",
         action="store_true",
         help=term("fetch what the page shows too, as a browser does, and draw who waited for what"),
+    )
+    p.add_argument(
+        "--live",
+        action="store_true",
+        help=term("tell each packet soon after it has come to rest"),
     )
     add_recording(p)
 

@@ -25,8 +25,11 @@ from hoplab.capture.clock import Clock
 from hoplab.cli import output
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
+from hoplab.follow.passages import FlowTaken, flow_to_plain
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.replay.explain import unasked
+from hoplab.replay.live import LiveTables
 from hoplab.report.as_json import decision, queue_loss_data
 from hoplab.report.terminal import live_lines
 from hoplab.sentences import listed, number_of, say, term
@@ -36,7 +39,7 @@ from hoplab.story.live import Live, News
 from hoplab.story.queue_losses import queue_loss
 from hoplab.story.storms import Kind, kind_of
 from hoplab.story.titles import count_kind
-from hoplab.story.trip_records import Trip
+from hoplab.story.trip_records import Decision, Trip
 
 LOOK_S = 0.1
 LOOK_SHARE = 3  # times as long as a look took, frames are followed before the next one
@@ -51,15 +54,24 @@ STORM_TOLD = 5  # packets within that time while something goes round
 STORM_OVER_S = 20.0  # none of a kind was seen to go round for so long: it is told as others are
 
 
-def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str]) -> int:
-    """Tell what happens in the lab: while `command` runs on a host, or until Ctrl-C without one.
-    Returns an exit code."""
-    host = arguments.host
+def follow(
+    handle: labs.Handle,
+    arguments: argparse.Namespace,
+    host: str | None,
+    command: list[str],
+    name: str = "",
+) -> int:
+    """Tell what happens in the lab: while `command` runs on `host`, or until Ctrl-C without one.
+    name: of the command, for a reader who has not typed it. Returns an exit code."""
+    name = name or shlex.join(command)
     printer = _Printer(arguments)
     wiring = Wiring.load(handle.folder / "lab.json")
     read_end, write_end = os.pipe()
     code: int = Exit.OK
     reader: _Reader | None = None
+    ports: list[int | None] = []
+    state = handle.state()
+    tables = LiveTables(wiring, ports, state) if state.get("controller") else None
     try:
         with handle.connect() as sock:
             request: dict[str, Any] = {"op": "listen", "interfaces": [], "filter": None, "count": 0}
@@ -67,12 +79,14 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
             os.close(write_end)  # the lab has it; so the pipe ends when the lab's capture ends
             write_end = -1
             labs.receive(sock, handle.name)
-            reader = _Reader(read_end, wiring, printer)
-            printer.head(host, command)
+            reader = _Reader(read_end, wiring, printer, Live(wiring, ports, tables), ports)
+            if tables is not None:
+                tables.wait()
+            printer.head(host, name)
             reader.start()
             try:
-                if command:
-                    code = _run(handle, host, command, arguments.timeout, printer)
+                if command and host is not None:
+                    code = _run(handle, host, command, name, arguments.timeout, printer)
                     reader.quiet(QUIET_S, QUIET_WITHIN_S)
                 else:
                     _until_it_ends(sock, handle.name)
@@ -87,14 +101,21 @@ def follow(handle: labs.Handle, arguments: argparse.Namespace, command: list[str
             os.close(write_end)
         if reader is None:
             os.close(read_end)
-    printer.end(reader.live, totals, int(code), reader.untold)
+        if tables is not None:
+            tables.close()
+    printer.end(reader.live, totals, int(code), reader.untold, tables.problem if tables else "")
     if reader.failure is not None:
         raise reader.failure
     return code
 
 
 def _run(
-    handle: labs.Handle, host: str, command: list[str], timeout_s: float, printer: _Printer
+    handle: labs.Handle,
+    host: str,
+    command: list[str],
+    name: str,
+    timeout_s: float,
+    printer: _Printer,
 ) -> int:
     from hoplab.client import commands
 
@@ -103,7 +124,7 @@ def _run(
             handle, host, command, echo=printer.printed, timeout_s=timeout_s, interrupts=interrupts
         )
     interrupted = interrupts.count > 0
-    printer.ended(ExitStatus(code, shlex.join(command), interrupted=interrupted))
+    printer.ended(ExitStatus(code, name, interrupted=interrupted))
     if interrupted:
         return Exit.INTERRUPTED
     return Exit.OK if code == 0 else Exit.FAILED
@@ -129,13 +150,16 @@ def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
 class _Reader(threading.Thread):
     """From the pipe to the printer."""
 
-    def __init__(self, pipe: int, wiring: Wiring, printer: _Printer) -> None:
+    def __init__(
+        self, pipe: int, wiring: Wiring, printer: _Printer, live: Live, ports: list[int | None]
+    ) -> None:
+        """ports: those that `live` knows; they grow with the capture's interfaces."""
         super().__init__(daemon=True)
         self.pipe = pipe
         self.wiring = wiring
         self.printer = printer
-        self.ports: list[int | None] = []
-        self.live = Live(wiring, self.ports)
+        self.ports = ports
+        self.live = live
         self.failure: BaseException | None = None
         self.untold = 0  # frames that came too late to be followed
         self._heard = threading.Event()
@@ -216,6 +240,9 @@ class _Reader(threading.Thread):
             self.ports[:] = self.wiring.port_map(interfaces)
             self.live.cover(runs.coverage(self.wiring, stream.capture, self.ports))
         self.live.channel = any(interface.name == OPENFLOW for interface in interfaces)
+        if stream.capture.notes:
+            self.live.note(stream.capture.notes)
+            stream.capture.notes.clear()
         wired = False
         for observation in observations:
             self._last_ns = max(self._last_ns, observation.t_ns)
@@ -262,12 +289,12 @@ class _Printer:
     def _object(self, **data: Any) -> None:
         self._print(json.dumps(data, ensure_ascii=False))
 
-    def head(self, host: str | None, command: list[str]) -> None:
+    def head(self, host: str | None, command: str) -> None:
         """What is run; every interface is listened to by now."""
         if self.json:
-            self._object(event="listening", host=host or "", command=shlex.join(command))
+            self._object(event="listening", host=host or "", command=command)
         elif command:
-            self._print(f"{host}: {shlex.join(command)}")
+            self._print(f"{host}: {command}")
         else:
             self._print(self.tr(term("Following every packet; Ctrl-C ends it.")))
 
@@ -329,8 +356,10 @@ class _Printer:
         line = self.tr(text)
         self._print(line.replace("…", "...") if self.ascii else line)
 
-    def end(self, live: Live, totals: dict[str, Any], code: int, untold: int) -> None:
-        """The counts."""
+    def end(
+        self, live: Live, totals: dict[str, Any], code: int, untold: int, problem: str
+    ) -> None:
+        """The counts. problem: why the switches' own tables could not be asked, or ""."""
         self._tell_crowd()
         packets, orphans, dropped = live.packets, live.orphans, int(totals["dropped"])
         losses = live.queue_losses
@@ -342,6 +371,8 @@ class _Printer:
                 orphans=orphans,
                 dropped=dropped,
                 untold=untold,
+                unexplained=live.unexplained,
+                not_asked=problem,
                 lost_in_switches=[
                     queue_loss_data(loss) for loss in losses if loss.kind == "switch"
                 ],
@@ -355,14 +386,17 @@ class _Printer:
             frames=number_of("{n:,} frame", "{n:,} frames", self._legs),
         )
         self._print("", self.tr(count))
-        for fault in _faults(untold, dropped, orphans):
+        for fault in _faults(untold, live.unexplained, dropped, orphans):
             self._print(self.tr(fault))
+        if problem:
+            self._print(self.tr(unasked(problem)))
         for loss in losses:
             self._print(self.tr(queue_loss(loss)))
 
 
-def _faults(untold: int, dropped: int, orphans: int) -> list[str]:
-    """What the counts lack: frames that were not told, not captured, or not understood."""
+def _faults(untold: int, unexplained: int, dropped: int, orphans: int) -> list[str]:
+    """What the counts lack: frames that were not told, not captured, or not understood, and packets
+    told without their why."""
     faults: list[str] = []
     if untold:
         faults.append(
@@ -370,6 +404,16 @@ def _faults(untold: int, dropped: int, orphans: int) -> list[str]:
                 "{n:,} more frame came faster than it could be told.",
                 "{n:,} more frames came faster than they could be told.",
                 untold,
+            )
+        )
+    if unexplained:
+        faults.append(
+            number_of(
+                "Of {n:,} packet it is not told why a switch did what it did: frames came faster "
+                "than its tables could be asked.",
+                "Of {n:,} packets it is not told why a switch did what it did: frames came faster "
+                "than its tables could be asked.",
+                unexplained,
             )
         )
     if dropped:
@@ -437,6 +481,11 @@ class Crowd:
         return counted
 
 
+def _flows(made: Decision) -> tuple[FlowTaken, ...]:
+    """The flows that took the frame, where the switch's tables were asked."""
+    return made.passage.flows if made.passage is not None else ()
+
+
 def _plain(message: News) -> dict[str, Any]:
     """A packet as one JSON object."""
     trip = message.trip
@@ -456,6 +505,9 @@ def _plain(message: News) -> dict[str, Any]:
         "notes": trip.notes,
         "cause": trip.cause,
         "causes": trip.causes,
-        "decisions": [decision(each) for each in trip.decisions],
+        "decisions": [
+            {**decision(each), "flows": [flow_to_plain(flow) for flow in _flows(each)]}
+            for each in trip.decisions
+        ],
         "ended": message.ended,
     }

@@ -37,9 +37,14 @@ def visit(arguments: argparse.Namespace) -> int:
     from hoplab.client import recording
 
     wish = _wished_url(arguments)
+    _check_live(arguments)
     with _Lab(arguments, default="web") as lab:
         url, host = lab.where(wish)
         command = recording.fetch_command(url, arguments.timeout, every=arguments.all)
+        if arguments.live:
+            from hoplab.cli import verbs_live
+
+            return verbs_live.follow(lab.handle, arguments, host, command, f"visit {url}")
         lab.record(host, command, longer_s=LONGER_S)
         return lab.tell(url=url, host=host)
 
@@ -110,6 +115,19 @@ def trace(arguments: argparse.Namespace) -> int:
             f"hoplab trace {arguments.host or 'HOST'} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
+    _check_live(arguments)
+    with _Lab(arguments, default="switch") as lab:
+        if arguments.live:
+            from hoplab.cli import verbs_live
+
+            return verbs_live.follow(lab.handle, arguments, arguments.host, command)
+        show = not (arguments.json or arguments.quiet)
+        lab.record(arguments.host, command, show=show)
+        return lab.tell(host=arguments.host, command=shlex.join(command))
+
+
+def _check_live(arguments: argparse.Namespace) -> None:
+    """Raises LabError where what is told while it happens should be kept."""
     if arguments.live and (arguments.save is not None or arguments.play):
         raise LabError(
             term("--live keeps nothing, so there is nothing to --save")
@@ -118,14 +136,6 @@ def trace(arguments: argparse.Namespace) -> int:
             term("leave --live out, or run `hoplab capture` beside it"),
             Exit.USAGE,
         )
-    with _Lab(arguments, default="switch") as lab:
-        if arguments.live:
-            from hoplab.cli import verbs_live
-
-            return verbs_live.follow(lab.handle, arguments, command)
-        show = not (arguments.json or arguments.quiet)
-        lab.record(arguments.host, command, show=show)
-        return lab.tell(host=arguments.host, command=shlex.join(command))
 
 
 def _first_host(state: dict[str, Any]) -> str:

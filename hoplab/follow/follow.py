@@ -107,7 +107,7 @@ class Follower:
         causes: Mapping[int, int] | None = None,
     ) -> None:
         self.wiring = wiring
-        self._causes = causes or {}
+        self._causes = dict(causes or {})
         # The hops whose arrival is a cause, by the number of the frame that arrived.
         self._awaited: dict[int, Hop | None] = dict.fromkeys(self._causes.values())
         self.ages = ages or Ages.of(wiring.longest_delay_ns())
@@ -159,6 +159,12 @@ class Follower:
         self._lossy = lossy
         for part in (*self._cables, *self._nodes):
             part.lossy = lossy
+
+    def explain(self, causes: Mapping[int, int]) -> None:
+        """More of what is known of frames that are yet to be fed."""
+        self._causes |= causes
+        for number in causes.values():
+            self._awaited.setdefault(number)
 
     def feed(self, observations: Iterable[Observation]) -> None:
         """Takes the next observations."""

@@ -18,6 +18,9 @@ NO_FLOW, EXPLICIT, METER, SAME_PORT, NO_PORT, PORT_DOWN, TTL, NO_BUCKET = (
     "no-flow", "explicit", "meter", "same-port", "no-port", "port-down", "ttl", "no-bucket",
 )  # fmt: skip
 
+# What the state of a frame's connection (ct) is taken to be: nobody keeps it.
+CT_NEW, CT_KNOWN, CT_REPLY = "ct new", "ct known", "ct reply"
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -92,7 +95,8 @@ class Passage:
     nowhere, a word of the above, "" if it was sent or if there is nothing to say.
     cached: what was seen is what an older table would have done: the switch had it in its cache
     still. early: what was seen is what the next table would have done. fits: what was seen to leave
-    is what the tables say. unsure: what is not known of it, in a few words, or "".
+    is what the tables say. unsure: what is not known of it, in a few words, or ""; of the state of
+    its connection one of the words above.
     """
 
     number: int
@@ -138,7 +142,7 @@ def to_plain(passages: Iterable[Passage]) -> dict[str, Any]:
     for passage in passages:
         places = [flows.setdefault(flow, len(flows)) for flow in passage.flows]
         rows.append(_passage_to_plain(passage, places))
-    return {"flows": [_flow_to_plain(flow) for flow in flows], "passages": rows}
+    return {"flows": [flow_to_plain(flow) for flow in flows], "passages": rows}
 
 
 def _passage_to_plain(passage: Passage, flows: list[int]) -> dict[str, Any]:
@@ -177,7 +181,8 @@ def _passage_to_plain(passage: Passage, flows: list[int]) -> dict[str, Any]:
     return row
 
 
-def _flow_to_plain(flow: FlowTaken) -> dict[str, Any]:
+def flow_to_plain(flow: FlowTaken) -> dict[str, Any]:
+    """A flow for a file of JSON."""
     acts: list[dict[str, Any]] = []
     for act in flow.acts:
         row: dict[str, Any] = {"action": act.text}

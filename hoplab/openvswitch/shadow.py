@@ -144,6 +144,10 @@ class Shadow:
 
     # ------------------------------------------------------------------ its switches
 
+    def wait(self) -> None:
+        """Until the daemons are there, or will not be."""
+        self._started.wait()
+
     def open(self, switches: Mapping[str, Sequence[int]], *, stopped: bool = True) -> None:
         """Make switches with ports of these numbers. stopped: its clock stands from here on. Raises
         Unavailable."""

@@ -4,6 +4,10 @@
 What lives here: the questions to the shadow, and a trace made a `Passage`. What must not: time,
 what was seen of a frame afterwards.
 
+Open vSwitch names the fields that an answer depends on, and frames that are equal in these are not
+asked about again until something changes (`hoplab.decode.megaflow`): what is changed in them is
+carried out on their own bytes.
+
 A trace shows everything but three things. Through a select group, the bucket is chosen by a hash
 that only the datapath computes: the frame is sent into the shadow for that. Whether a meter lets a
 frame pass is not said. The state of a connection (ct) is taken to be new.
@@ -13,11 +17,16 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from hoplab.decode.datapath_actions import carry_out
+from hoplab.decode.megaflow import Megaflows
 from hoplab.decode.trace_text import ACTION_SET, Action, Hit, Round, read_trace
 from hoplab.follow.passages import (
+    CT_KNOWN,
+    CT_NEW,
+    CT_REPLY,
     EXPLICIT,
     LEARNED,
     NO_BUCKET,
@@ -43,6 +52,7 @@ _SPARE_TABLE = 253  # of the shadow, for what a controller sends out; 254 is Ope
 _FLOW_MOD = 14
 _METER = re.compile(r"\bmeter:(\d+)")
 _GROUP = re.compile(r"\bgroup:(\d+)")
+_TRACKS = re.compile(r"\bct\b")
 _PORT_IN_MATCH = re.compile(r"\bin_port=(\w+)")
 _REASONS = (
     ("skipping output to input port", SAME_PORT),
@@ -53,12 +63,16 @@ _REASONS = (
     ("no live bucket", NO_BUCKET),
 )
 _EFFECTS = ("learned that", "learn(")
-_MOST_CACHED = 20_000
+_MOST_EQUAL = 20_000
+# States of a connection, as the option --ct-next has them, given for so many looks at it.
+_STATES = {"trk,est": CT_KNOWN, "trk,est,rpl": CT_REPLY}
+_MOST_TRACKED = 4
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What is the same for equal frames, as long as nothing changes."""
+    """What is the same for frames that are alike, as long as nothing changes. datapath: what is to
+    be carried out on the bytes of each one of them, "" where they are not changed."""
 
     flows: tuple[FlowTaken, ...]
     sent: tuple[Sent, ...]
@@ -67,6 +81,7 @@ class _Answer:
     meters: tuple[MeterTaken, ...]
     reason: str
     unsure: str
+    datapath: str = ""
 
 
 @dataclass
@@ -85,8 +100,9 @@ class Answerer:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._cache: dict[tuple[int, int, bytes], _Answer] = {}
-        self._generation = 0  # what the shadow has learned by itself counts, too
+        self._alike: Megaflows[_Answer] = Megaflows()
+        self._equal: dict[tuple[int, bytes], _Answer] = {}
+        self._at = -1  # the place in the history that the kept answers belong to
         self._spare: dict[bytes, int] = {}
 
     def arrival(
@@ -94,17 +110,60 @@ class Answerer:
     ) -> Passage:
         """What the switch does with a frame that came in. effects: it may learn from it. Raises
         Refused."""
-        stage = self._stage
-        key = stage.at, in_port, frame
-        answer = self._cache.get(key) if effects else None
+        answer = self._kept(in_port, frame) if effects else None
         if answer is None:
+            stage = self._stage
             text = stage.shadow.trace(stage.switch, in_port, frame)
-            answer = self._answer(read_trace(text), in_port, frame)
+            rounds = read_trace(text)
+            answer = self._answer(rounds, in_port, frame)
             if any(word in text for word in _EFFECTS):
-                self._cache.clear()
-            elif len(self._cache) < _MOST_CACHED:
-                self._cache[key] = answer
-        return _passage(answer, number, t_ns, stage.switch, in_port)
+                self._forget()  # what the shadow has learned by itself is a change, too
+            elif effects:
+                self._keep(rounds, in_port, frame, answer)
+        return _passage(answer, number, t_ns, self._stage.switch, in_port)
+
+    def tracked(self, number: int, t_ns: int, in_port: int, frame: bytes) -> Iterator[Passage]:
+        """What it does with a frame whose connection it knows, in either direction. Raises
+        Refused."""
+        stage = self._stage
+        for states, assumed in _STATES.items():
+            options = ["--ct-next", states] * _MOST_TRACKED
+            text = stage.shadow.trace(stage.switch, in_port, frame, *options)
+            answer = self._answer(read_trace(text), in_port, frame)
+            if answer.unsure == CT_NEW:
+                answer = replace(answer, unsure=assumed)
+                yield _passage(answer, number, t_ns, stage.switch, in_port)
+
+    def _kept(self, in_port: int, frame: bytes) -> _Answer | None:
+        """What was answered for a frame like this one since tables changed last."""
+        if self._at != self._stage.at:
+            self._forget()
+            return None
+        answer = self._equal.get((in_port, frame))
+        if answer is None:
+            answer = self._alike.find(in_port, frame)
+            if answer is not None and answer.datapath:
+                copies = self._copies(list(carry_out(answer.datapath, frame).sent), frame)
+                answer = replace(answer, sent=copies)
+        return answer
+
+    def _keep(
+        self, rounds: tuple[Round, ...], in_port: int, frame: bytes, answer: _Answer
+    ) -> None:
+        """Keep an answer for all frames that are alike; one that took several rounds, for those
+        with the same bytes: the later ones look at what the earlier ones have changed."""
+        if len(rounds) != 1 or "hash(" in rounds[0].datapath:
+            if len(self._equal) < _MOST_EQUAL:
+                self._equal[in_port, frame] = answer
+            return
+        if any(copy.data is not None for copy in answer.sent):
+            answer = replace(answer, datapath=rounds[0].datapath)
+        self._alike.keep(in_port, frame, rounds[0].megaflow, answer)
+
+    def _forget(self) -> None:
+        self._alike.clear()
+        self._equal.clear()
+        self._at = self._stage.at
 
     def packet_out(
         self, number: int, t_ns: int, in_port: int, frame: bytes, actions: bytes
@@ -116,7 +175,7 @@ class Answerer:
         text = stage.shadow.trace_out(stage.switch, where, frame, words)
         answer = self._answer(read_trace(text), in_port, frame)
         if any(word in text for word in _EFFECTS):
-            self._cache.clear()
+            self._forget()
         return _passage(answer, number, t_ns, stage.switch, in_port, packet_out=True)
 
     def _words(self, actions: bytes) -> str:
@@ -173,8 +232,8 @@ class Answerer:
                 frames[again] = result.left
                 if not any(later.recirc == again for later in todo):
                     todo += self._by_hash(now, again, in_port, frame)
-            if "ct(" in now.datapath:
-                execution.unsure = execution.unsure or "connection tracking"
+            if _TRACKS.search(now.datapath):
+                execution.unsure = execution.unsure or CT_NEW
         return execution
 
     def _copies(self, sent: list[tuple[str, bytes]], frame: bytes) -> tuple[Sent, ...]:

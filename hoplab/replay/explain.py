@@ -17,12 +17,12 @@ from hoplab.capture.pcapng_format import Note
 from hoplab.follow.passages import Passage
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow, Unavailable
-from hoplab.replay.player import Player
+from hoplab.replay.player import play
 from hoplab.sentences import Sentence, say, term
 from hoplab.story.conversation import ChannelMessage
 
 
-def _ports_of(state: Mapping[str, Any]) -> dict[str, list[int]]:
+def ports_of(state: Mapping[str, Any]) -> dict[str, list[int]]:
     """The ports of each switch, as lab.json has them."""
     ports: dict[str, list[int]] = {}
     names = {node["name"] for node in state["nodes"] if node.get("dpid")}
@@ -30,6 +30,15 @@ def _ports_of(state: Mapping[str, Any]) -> dict[str, list[int]]:
         if interface["node"] in names and isinstance(interface.get("port"), int):
             ports.setdefault(interface["node"], []).append(interface["port"])
     return ports
+
+
+def unasked(problem: str) -> Sentence:
+    """What to say where the switches' own tables cannot be asked."""
+    return say(
+        "note: Open vSwitch could not be asked why switches did what they did ({reason}): what "
+        "is told of it is what the OpenFlow channel shows, or makes likely",
+        reason=problem,
+    )
 
 
 class Explainer:
@@ -42,7 +51,7 @@ class Explainer:
         self.problem = ""
         self._shadow: Shadow | None = None
         if state is not None:
-            self._start(_ports_of(state))
+            self._start(ports_of(state))
 
     def __enter__(self) -> Explainer:
         return self
@@ -60,11 +69,7 @@ class Explainer:
         """What to say of it where nothing could be explained; None if there is nothing to say."""
         if not self.problem:
             return None
-        return say(
-            "note: Open vSwitch could not be asked why switches did what they did ({reason}): what "
-            "is told of it is what the OpenFlow channel shows, or makes likely",
-            reason=self.problem,
-        )
+        return unasked(self.problem)
 
     def _start(self, switches: Mapping[str, Sequence[int]] | None = None) -> None:
         if self._shadow is None and not self.problem:
@@ -90,8 +95,7 @@ class Explainer:
         if self._shadow is None:
             return []
         try:
-            player = Player(wiring, ports, kept, frames, messages, self._shadow)
-            return player.play()
+            return play(wiring, ports, kept, frames, messages, self._shadow)
         except (Unavailable, OSError) as error:
             self.problem = str(error)
             return []

@@ -18,7 +18,8 @@ controllers told them (the OpenFlow channel). What must not: processes, frames o
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hoplab.capture import notes
@@ -33,7 +34,9 @@ from hoplab.story.conversation import ChannelMessage, Connection
 UNSEEN_NS = 1_000_000
 _SLACK_NS = 5_000_000  # our own clock is read a moment after a message has come
 _LONGEST_NS = 5_000_000_000
+_MOST_RECENT = 256
 _INITIAL = 0xFFFF  # the number of our request: its answer is the table as it was then
+_BARRIER_REPLY = b"\x15"  # it answers the last of our first requests
 _MOST = 0xFFFFFF00  # port numbers above are not ports
 _BUNDLE_CONTROL, _COMMIT, _ONF = 2300, 4, 0x4F4E4600
 
@@ -68,7 +71,20 @@ class SwitchHistory:
     learned: list[tuple[int, int, str]] = field(default_factory=list)  # port, VLAN, MAC address
     # What the meters had counted, at the beginning and at the end.
     counts: list[dict[int, tables.MeterCount]] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)  # in order of time
+    made: int = 0  # so many of them have been made once, and stay where they are
+    whole: bool = False  # all that it was asked at the beginning is answered
+
+    def put(self, change: Change) -> None:
+        """Put a change in its place."""
+        place = len(self.changes)
+        order = change.from_ns, change.until_ns
+        while place > self.made:
+            before = self.changes[place - 1]
+            if (before.from_ns, before.until_ns) <= order:
+                break
+            place -= 1
+        self.changes.insert(place, change)
 
 
 @dataclass(frozen=True)
@@ -83,36 +99,152 @@ class Refused:
     error: tuple[int, int]
 
 
-def histories(
-    wiring: Wiring,
-    kept: Iterable[Note],
-    messages: Sequence[ChannelMessage],
-    came_to: Callable[[ChannelMessage], set[str]],
-) -> tuple[dict[str, SwitchHistory], dict[Connection, str]]:
-    """By switch, nothing of those that told nothing; and whose the connections are, as far as that
-    is known. came_to: the switches that a packet-in may be of, by the frame in it."""
-    switches: dict[str, SwitchHistory] = {}
-    told: dict[str, list[tuple[int, tables.FlowChange]]] = {}
-    for note in kept:
-        if note.source not in wiring.nodes:
-            continue
-        if note.topic == notes.TABLES:
-            history = switches.setdefault(note.source, SwitchHistory())
-            _take(history, note, told.setdefault(note.source, []))
-        elif note.topic == notes.LEARNED:
-            history = switches.setdefault(note.source, SwitchHistory())
-            history.learned += _learned(note.data.decode("utf-8", "replace"))
-    switches = {name: history for name, history in switches.items() if history.known_ns}
-    owners = _owners(wiring, messages, told, came_to)
-    refused = {(error.connection, error.xid) for error in refusals(messages)}
-    by_switch: dict[str, list[_Mod]] = {}
-    for mod in _mods(messages, refused):
-        owner = owners.get(mod.connection)
-        if owner in switches:
-            by_switch.setdefault(owner, []).append(mod)
-    for name, history in switches.items():
-        _join(history, told.get(name, []), by_switch.get(name, []))
-    return switches, owners
+class Histories:
+    """What switches were and what changed, as far as the capture has been read. `by_switch` has
+    those that have told of their tables; `owners`, whose the connections are, as far as known.
+
+    All notes at once and all messages at once give the same as piece by piece, but for whose a
+    connection is: what is said on one before that is known is left out.
+    """
+
+    def __init__(
+        self, wiring: Wiring, came_to: Callable[[ChannelMessage], set[str]]
+    ) -> None:
+        """came_to: the switches that a packet-in may be of, by the frame in it."""
+        self.by_switch: dict[str, SwitchHistory] = {}
+        self.owners: dict[Connection, str] = {}
+        self._wiring, self._came_to = wiring, came_to
+        self._switches: dict[str, SwitchHistory] = {}
+        self._told: dict[str, list[tuple[int, tables.FlowChange]]] = {}
+        self._wishes: dict[str, _Wishes] = {}
+        self._last_ns: dict[str, int] = {}  # of the changes that a switch told of
+        self._refused: set[tuple[Connection, int]] = set()
+        self._bundles: dict[tuple[Connection, int], list[_Mod]] = {}
+        self._ownerless: list[_Mod] = []
+        self._connections: set[Connection] = set()
+        self._keys: dict[tuple[int, frozenset[tuple[str, bytes, bytes | None]]], set[str]] = {}
+        self._votes: dict[Connection, dict[str, int]] = {}
+
+    def note(self, kept: Iterable[Note]) -> None:
+        """What switches told of their tables."""
+        for note in kept:
+            if note.source not in self._wiring.nodes:
+                continue
+            if note.topic == notes.TABLES:
+                history = self._switches.setdefault(note.source, SwitchHistory())
+                told = self._told.setdefault(note.source, [])
+                before = len(told)
+                _take(history, note, told)
+                for _, change in told[before:]:
+                    key = change.cookie, change.match.key
+                    self._keys.setdefault(key, set()).add(note.source)
+                if history.known_ns:
+                    self.by_switch[note.source] = history
+            elif note.topic == notes.LEARNED:
+                history = self._switches.setdefault(note.source, SwitchHistory())
+                history.learned += _learned(note.data.decode("utf-8", "replace"))
+
+    def refusals(self, messages: Iterable[ChannelMessage]) -> None:
+        """What switches refused: known before what they were told is heard."""
+        self._refused |= {(error.connection, error.xid) for error in refusals(messages)}
+
+    def hear(self, messages: Sequence[ChannelMessage], until_ns: int | None = None) -> None:
+        """What switches and controllers said, and with it the changes that switches have told of
+        until then, None for all. All of a while at once: whose a connection is shows in any of its
+        messages."""
+        self._learn_owners(messages)
+        mods = [*self._ownerless, *_mods(messages, self._refused, self._bundles)]
+        self._ownerless = []
+        by_switch: dict[str, list[_Mod]] = {}
+        for mod in mods:
+            owner = self.owners.get(mod.connection)
+            if owner is None:
+                self._ownerless.append(mod)
+            else:
+                by_switch.setdefault(owner, []).append(mod)
+        newest_ns = max((heard.t_ns for heard in messages), default=0)
+        self._ownerless = [
+            mod for mod in self._ownerless if newest_ns - mod.t_ns <= _LONGEST_NS
+        ]
+        for name, history in self.by_switch.items():
+            self._join(name, history, by_switch.get(name, []), until_ns)
+
+    def awaited_ns(self, since_ns: int) -> int | None:
+        """When the first flow-mod since then was to take effect of which no switch has told yet:
+        what it tells is read as there is time. None if there is none."""
+        return min(
+            (
+                mod.effect_ns
+                for wishes in self._wishes.values()
+                for mod in wishes.recent
+                if not mod.taken and mod.effect_ns >= since_ns
+            ),
+            default=None,
+        )
+
+    def _learn_owners(self, messages: Sequence[ChannelMessage]) -> None:
+        """Whose the connections are: by a features reply, or because there is only one switch, else
+        by the frames that it asked about and the flows that came when they were wanted there."""
+        sure = switches_of(self._wiring, messages)
+        self.owners |= sure
+        self._connections |= {heard.connection for heard in messages}
+        if len(self._told) == 1:
+            only = next(iter(self._told))
+            self.owners = {each: self.owners.get(each, only) for each in self._connections}
+            return
+        for heard in messages:
+            message = heard.message.inner or heard.message
+            if heard.connection in self.owners and heard.connection not in self._votes:
+                continue
+            if heard.up:
+                fitting = self._came_to(heard)
+            elif message.kind == "flow-mod":
+                key = (message.cookie or 0, (message.match or Match()).key)
+                fitting = self._keys.get(key, set())
+            else:
+                continue
+            if len(fitting) == 1:
+                count = self._votes.setdefault(heard.connection, {})
+                switch = next(iter(fitting))
+                count[switch] = count.get(switch, 0) + 1
+        for connection in sure:
+            self._votes.pop(connection, None)
+        for connection, count in self._votes.items():
+            self.owners[connection] = max(count, key=lambda switch: count[switch])
+
+    def _join(
+        self, name: str, history: SwitchHistory, mods: Sequence[_Mod], until_ns: int | None
+    ) -> None:
+        """Puts the changes that were told, and those that were only wanted, in their places."""
+        wishes = self._wishes.setdefault(name, _Wishes())
+        wishes.add(mods)
+        last_ns = self._last_ns.get(name, 0)
+        told = self._told.get(name, [])
+        count = len(told)
+        if until_ns is not None:
+            count = sum(t_ns <= until_ns for t_ns, _ in told)
+        for t_ns, change in told[:count]:
+            mod = wishes.find(change, t_ns)
+            from_ns = t_ns - UNSEEN_NS if mod is None else min(mod.effect_ns, t_ns)
+            if mod is None and t_ns <= history.heard_ns:
+                from_ns = history.known_ns  # it may have come long before anybody listened
+            last_ns = max(last_ns, from_ns)  # the order in which a switch tells of them is theirs
+            if mod is None:
+                history.put(Change(last_ns, t_ns, flow=change))
+            else:
+                history.put(
+                    Change(last_ns, t_ns, flow=change, came=CONTROLLER, flow_mod=mod.number)
+                )
+        del told[:count]
+        self._last_ns[name] = last_ns
+        for mod in mods:
+            if mod.message.kind != "flow-mod" and mod.effect_ns >= history.known_ns:
+                history.put(
+                    Change(
+                        mod.effect_ns, mod.effect_ns, message=mod.message.raw, came=CONTROLLER,
+                        flow_mod=mod.number,
+                    )
+                )  # fmt: skip
 
 
 def _take(
@@ -122,6 +254,7 @@ def _take(
     if not note.data:
         history.asked_ns = note.t_ns
         return
+    history.whole = history.whole or note.data[1:2] == _BARRIER_REPLY
     history.heard_ns = history.heard_ns or note.t_ns
     initial = int.from_bytes(note.data[4:8], "big") == _INITIAL
     if initial:
@@ -151,7 +284,7 @@ def _take_answer(
         history.counts[-1][item.number] = item
     elif item.number < _MOST:
         if note.data[1] == 12:  # a port status, and no answer
-            history.changes.append(Change(note.t_ns - UNSEEN_NS, note.t_ns, port=item))
+            history.put(Change(note.t_ns - UNSEEN_NS, note.t_ns, port=item))
         else:
             history.ports.append(item)
 
@@ -191,11 +324,13 @@ def refusals(messages: Iterable[ChannelMessage]) -> list[Refused]:
 
 
 def _mods(
-    messages: Iterable[ChannelMessage], refused: set[tuple[Connection, int]]
+    messages: Iterable[ChannelMessage],
+    refused: set[tuple[Connection, int]],
+    open_bundles: dict[tuple[Connection, int], list[_Mod]],
 ) -> list[_Mod]:
-    """What controllers wanted of tables and was not refused, in order of its effect."""
+    """What controllers wanted of tables and was not refused, in order of its effect. open_bundles:
+    those that are not committed yet; they grow."""
     mods: list[_Mod] = []
-    open_bundles: dict[tuple[Connection, int], list[_Mod]] = {}
     for heard in messages:
         if heard.up:
             continue
@@ -218,82 +353,23 @@ def _mods(
     return mods
 
 
-def _owners(
-    wiring: Wiring,
-    messages: Sequence[ChannelMessage],
-    told: Mapping[str, Sequence[tuple[int, tables.FlowChange]]],
-    came_to: Callable[[ChannelMessage], set[str]],
-) -> dict[Connection, str]:
-    """Whose the connections are: by a features reply, or because there is only one switch, else by
-    the frames that it asked about and the flows that came when they were wanted there."""
-    owners = switches_of(wiring, messages)
-    connections = {heard.connection for heard in messages}
-    if len(told) == 1:
-        only = next(iter(told))
-        return {connection: owners.get(connection, only) for connection in connections}
-    keys: dict[tuple[int, frozenset[tuple[str, bytes, bytes | None]]], set[str]] = {}
-    for switch, changes in told.items():
-        for _, change in changes:
-            keys.setdefault((change.cookie, change.match.key), set()).add(switch)
-    votes: dict[Connection, dict[str, int]] = {}
-    for heard in messages:
-        message = heard.message.inner or heard.message
-        if heard.connection in owners:
-            continue
-        if heard.up:
-            fitting = came_to(heard)
-        elif message.kind == "flow-mod":
-            key = (message.cookie or 0, (message.match or Match()).key)
-            fitting = keys.get(key, set())
-        else:
-            continue
-        if len(fitting) == 1:
-            count = votes.setdefault(heard.connection, {})
-            switch = next(iter(fitting))
-            count[switch] = count.get(switch, 0) + 1
-    for connection, count in votes.items():
-        owners[connection] = max(count, key=lambda switch: count[switch])
-    return owners
-
-
 # ---- both together ------------------------------------------------------------------------------
-
-
-def _join(
-    history: SwitchHistory, told: Sequence[tuple[int, tables.FlowChange]], mods: Sequence[_Mod]
-) -> None:
-    """Fills in `changes`, in order of time."""
-    wishes = _Wishes(mods)
-    last_ns = 0
-    for t_ns, change in told:
-        mod = wishes.find(change, t_ns)
-        from_ns = t_ns - UNSEEN_NS if mod is None else min(mod.effect_ns, t_ns)
-        if mod is None and t_ns <= history.heard_ns:
-            from_ns = history.known_ns  # it may have come long before anybody listened
-        last_ns = max(last_ns, from_ns)  # the order in which a switch tells of them is theirs
-        if mod is None:
-            history.changes.append(Change(last_ns, t_ns, flow=change))
-        else:
-            history.changes.append(
-                Change(last_ns, t_ns, flow=change, came=CONTROLLER, flow_mod=mod.number)
-            )
-    for mod in mods:
-        if mod.message.kind != "flow-mod" and mod.effect_ns >= history.known_ns:
-            history.changes.append(
-                Change(
-                    mod.effect_ns, mod.effect_ns, message=mod.message.raw, came=CONTROLLER,
-                    flow_mod=mod.number,
-                )
-            )  # fmt: skip
-    history.changes.sort(key=lambda change: (change.from_ns, change.until_ns))
 
 
 class _Wishes:
     """The flow-mods that a switch was sent, to be found by what they ask for."""
 
-    def __init__(self, mods: Iterable[_Mod]) -> None:
+    def __init__(self) -> None:
         self._puts: dict[tuple[int, int, object], list[_Mod]] = {}
         self._deletions: list[_Mod] = []
+        self.recent: deque[_Mod] = deque(maxlen=_MOST_RECENT)  # those that put flows in
+
+    def add(self, mods: Sequence[_Mod]) -> None:
+        """Take up more of them, in order of time; those that nothing can belong to any more go."""
+        first_ns = next((mod.effect_ns for mod in mods), 0)
+        self._deletions = [
+            mod for mod in self._deletions if first_ns - mod.effect_ns <= 2 * _LONGEST_NS
+        ]
         for mod in mods:
             message = mod.message
             if message.kind != "flow-mod":
@@ -302,6 +378,7 @@ class _Wishes:
                 match = message.match or Match()
                 key = message.table or 0, message.priority, match.key
                 self._puts.setdefault(key, []).append(mod)
+                self.recent.append(mod)
             else:
                 self._deletions.append(mod)
 

@@ -17,22 +17,26 @@ were (`history.py`), how the shadow gets there (`stage.py`).
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import time
+from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from hoplab.capture.observation import Observation
 from hoplab.capture.pcapng_format import Note
 from hoplab.decode.datapath_actions import fingerprint
 from hoplab.decode.openflow import NO_BUFFER
-from hoplab.follow.passages import METER, Passage, Sent
+from hoplab.follow.passages import CT_NEW, METER, Passage, Sent
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow
 from hoplab.openvswitch.unixctl import Refused
 from hoplab.replay.answers import Answerer
-from hoplab.replay.history import histories
+from hoplab.replay.history import Histories
 from hoplab.replay.stage import Stage, port_numbers
 from hoplab.story.conversation import ChannelMessage, Connection
+from hoplab.wait import patience
 
 # How long a switch may go by older tables. 10 ms is usual; a busy machine takes longer, and half a
 # second is the most that Open vSwitch takes by itself (ovs-vswitchd.conf.db(5), max-revalidator).
@@ -43,6 +47,12 @@ _LONGEST_NS = 2_000_000_000  # a queue in front of a cable may hold a frame for 
 _SOON_NS = 20_000_000
 _QUESTION_NS = 5_000_000_000
 _FIRST_BYTES = 34
+_MOST_QUESTIONS = 256  # of a connection, that a packet-out may answer
+BEHIND_NS = 3_000_000_000
+_NEXT_NS = 5_000_000  # what is said a moment later tells of what is just being done
+_TOLD_NS = 400_000_000  # a switch is waited for so long to tell of a flow that it was given
+_REVIEW_NS = 2 * _SOON_NS
+_NEVER_NS = 1 << 62
 
 
 @dataclass(slots=True)
@@ -77,44 +87,132 @@ class _Arrival:
 _Question = tuple[ChannelMessage, _Arrival | None]
 
 
+def play(
+    wiring: Wiring,
+    ports: Sequence[int | None],
+    kept: Iterable[Note],
+    frames: Iterable[Observation],
+    messages: Sequence[ChannelMessage],
+    shadow: Shadow,
+) -> list[Passage]:
+    """What the switches of a capture did, in order of time. Raises Unavailable, OSError."""
+    player = Player(wiring, ports, shadow)
+    player.take(kept, frames, messages)
+    return player.advance()
+
+
 class Player:
-    """Plays the past of some switches in a shadow, which is opened here. Raises Unavailable."""
+    """Plays the past of some switches in a shadow, which is opened here.
+
+    `take` takes what has been captured, in order of time; `advance` gives what the switches did
+    with frames until some time ago, so that all is there that shows it: what left a switch, what it
+    told of its tables. All at once or piece by piece, the answers are the same, but where a
+    switch's connection is known only later. settled_ns: all frames before have been dealt with.
+    skipped: frames, by their numbers, that were not asked about, since there was no time.
+
+    >>> player = Player(wiring, ports, shadow)
+    >>> player.take(notes, frames, messages)
+    >>> passages = player.advance()
+    """
 
     def __init__(
-        self,
-        wiring: Wiring,
-        ports: Sequence[int | None],
-        kept: Iterable[Note],
-        frames: Iterable[Observation],
-        messages: Sequence[ChannelMessage],
-        shadow: Shadow,
+        self, wiring: Wiring, ports: Sequence[int | None], shadow: Shadow
     ) -> None:
-        """ports: for each port of the capture that of the wiring. frames: of hosts, in order of
-        time."""
-        self._wiring, self._ports, self._messages = wiring, ports, messages
+        """ports: for each port of the capture that of the wiring; it may grow."""
+        self.settled_ns = 0
+        self.skipped: set[int] = set()
+        self._wiring, self._ports, self._shadow = wiring, ports, shadow
+        self._places: dict[int, tuple[str, int]] = {}  # by port of the capture
+        self._placed = 0
         self._left: dict[tuple[str, int], dict[bytes, list[_Seen]]] = {}
         self._asked: dict[tuple[str, int], dict[bytes, list[_Seen]]] = {}
         self._prints: dict[bytes, bytes] = {}
-        self._arrivals, self._by_bytes = self._take_in(frames)
-        self.histories, self._owners = histories(wiring, kept, messages, self._came_to)
-        shadow.open({name: port_numbers(history) for name, history in self.histories.items()})
-        self._stages = {
-            name: Stage(shadow, name, history) for name, history in self.histories.items()
-        }
-        self._answerers = {name: Answerer(stage) for name, stage in self._stages.items()}
+        self._by_bytes: dict[tuple[str, int, bytes], list[_Arrival]] = {}
+        self._waiting: list[_Arrival] = []  # to be asked about
+        self._reviewed: list[_Arrival] = []  # asked about; what they did is to be compared
+        self._messages: deque[ChannelMessage] = deque()
+        self._questions: dict[Connection, deque[_Question]] = {}
+        self.histories = Histories(wiring, self._came_to)
+        self._opened = False
+        self._stages: dict[str, Stage] = {}
+        self._answerers: dict[str, Answerer] = {}
 
-    def play(self) -> list[Passage]:
-        """What the switches did, in order of time."""
-        arrivals = [
-            arrival for arrival in (*self._arrivals, *self._packet_outs())
-            if arrival.switch in self.histories
-            and arrival.t_ns >= self.histories[arrival.switch].known_ns
-        ]  # fmt: skip
-        arrivals.sort(key=lambda arrival: (arrival.t_ns, arrival.number))
-        for arrival in arrivals:
+    def take(
+        self,
+        kept: Iterable[Note] = (),
+        frames: Iterable[Observation] = (),
+        messages: Sequence[ChannelMessage] = (),
+    ) -> None:
+        """Take what has been captured meanwhile; frames are those of hosts."""
+        self._take_in(frames)
+        self.histories.note(kept)
+        self.histories.refusals(messages)
+        self._messages.extend(messages)
+
+    def advance(
+        self, until_ns: int | None = None, within_s: float | None = None
+    ) -> list[Passage]:
+        """What the switches did until then, in order of time; None for all that is left. within_s:
+        so much time there is; what it does not suffice for is done next time, and skipped when it
+        is `BEHIND_NS` late. Raises Unavailable, OSError."""
+        heard_ns = None if until_ns is None else until_ns + _NEXT_NS
+        messages: list[ChannelMessage] = []
+        while self._messages and (heard_ns is None or self._messages[0].t_ns <= heard_ns):
+            messages.append(self._messages.popleft())
+        self.histories.hear(messages, heard_ns)
+        if until_ns is not None:
+            awaited_ns = self.histories.awaited_ns(until_ns - _TOLD_NS)
+            if awaited_ns is not None:
+                until_ns = min(until_ns, awaited_ns - 1)
+        self._waiting += self._packet_outs(messages)
+        if not self._open(until_ns):
+            return []
+        arrivals = self._due(until_ns)
+        end = None if within_s is None else time.monotonic() + within_s
+        for place, arrival in enumerate(arrivals):
+            if end is not None and time.monotonic() > end:
+                self._waiting = arrivals[place:] + self._waiting
+                until_ns = arrival.t_ns - 1
+                break
             self._go_to(arrival)
             arrival.passage = self._ask(arrival)
             self._match(arrival)
+            self._reviewed.append(arrival)
+        return self._review(until_ns)
+
+    def give_up(self) -> list[Passage]:
+        """All that is left is skipped; what was asked about already is given."""
+        self.skipped |= {each.number for each in self._waiting if not each.packet_out}
+        self._waiting.clear()
+        return self._review(None)
+
+    def _due(self, until_ns: int | None) -> list[_Arrival]:
+        """Those that are asked about now, in order of time; what is too late is skipped."""
+        self._waiting.sort(key=lambda arrival: (arrival.t_ns, arrival.number))
+        count = len(self._waiting)
+        if until_ns is not None:
+            count = bisect_right(self._waiting, until_ns, key=lambda arrival: arrival.t_ns)
+        arrivals = []
+        for arrival in self._waiting[:count]:
+            history = self.histories.by_switch.get(arrival.switch)
+            if history is None or arrival.t_ns < history.known_ns:
+                continue
+            if until_ns is not None and arrival.t_ns < until_ns - BEHIND_NS * patience():
+                if not arrival.packet_out:
+                    self.skipped.add(arrival.number)
+                continue
+            arrivals.append(arrival)
+        del self._waiting[:count]
+        return arrivals
+
+    def _review(self, until_ns: int | None) -> list[Passage]:
+        """Those of which all is known that may be compared with them."""
+        count = len(self._reviewed)
+        if until_ns is not None:
+            until_ns -= _REVIEW_NS
+            count = bisect_right(self._reviewed, until_ns, key=lambda arrival: arrival.t_ns)
+        arrivals = self._reviewed[:count]
+        del self._reviewed[:count]
         for arrival in arrivals:
             if arrival.passage is not None and not arrival.packet_out:
                 self._look_again(arrival)
@@ -123,27 +221,50 @@ class Player:
                 for seen in arrival.used:
                     seen.taken = False
                 self._match(arrival)
+        self.settled_ns = max(self.settled_ns, _NEVER_NS if until_ns is None else until_ns)
         return [arrival.passage for arrival in arrivals if arrival.passage is not None]
+
+    def _open(self, until_ns: int | None) -> bool:
+        """Whether the shadow has the switches: once all of them have told how they were, or those
+        that have not are not waited for any longer."""
+        if self._opened:
+            return True
+        histories = self.histories.by_switch
+        if until_ns is not None:
+            asked_ns = min((history.asked_ns for history in histories.values()), default=until_ns)
+            whole = all(history.whole for history in histories.values())
+            if until_ns - asked_ns < (_REVIEW_NS if whole else _TOLD_NS):
+                return False
+        self._opened = True
+        self._shadow.open({name: port_numbers(history) for name, history in histories.items()})
+        self._stages = {
+            name: Stage(self._shadow, name, history) for name, history in histories.items()
+        }
+        self._answerers = {name: Answerer(stage) for name, stage in self._stages.items()}
+        return True
+
+    def forget(self, before_ns: int) -> None:
+        """Forget what was seen before, for what goes on for hours."""
+        self._prints.clear()
+        for seen_by in (self._left, self._asked):
+            for by_bytes in seen_by.values():
+                _prune(by_bytes, before_ns)
+        _prune(self._by_bytes, before_ns)
 
     # ------------------------------------------------------------------ what there is
 
-    def _take_in(
-        self, frames: Iterable[Observation]
-    ) -> tuple[list[_Arrival], dict[tuple[str, int, bytes], list[_Arrival]]]:
-        """The frames that came to switches, and the same by their first bytes; those that left."""
-        wiring = self._wiring
-        arrivals: list[_Arrival] = []
-        by_bytes: dict[tuple[str, int, bytes], list[_Arrival]] = {}
-        places: dict[int, tuple[str, int]] = {}
-        for number, port in enumerate(self._ports):
-            if port is None or not wiring.is_datapath(port):
+    def _take_in(self, frames: Iterable[Observation]) -> None:
+        """Keeps the frames that came to switches, and those that left."""
+        for number in range(self._placed, len(self._ports)):
+            port = self._ports[number]
+            if port is None or not self._wiring.is_datapath(port):
                 continue
-            openflow = wiring.interfaces[port].extra.get("port")
-            node = wiring.node_name(port)
+            openflow = self._wiring.interfaces[port].extra.get("port")
             if isinstance(openflow, int):
-                places[number] = node, openflow
+                self._places[number] = self._wiring.node_name(port), openflow
+        self._placed = len(self._ports)
         for seen in frames:
-            place = places.get(seen.port)
+            place = self._places.get(seen.port)
             if place is None or len(seen.data) < 14:
                 continue
             if seen.outgoing:
@@ -153,9 +274,9 @@ class Player:
                 )
             else:
                 arrival = _Arrival(seen.t_ns, seen.number, *place, seen.data)
-                arrivals.append(arrival)
-                by_bytes.setdefault((*place, seen.data[:_FIRST_BYTES]), []).append(arrival)
-        return arrivals, by_bytes
+                self._waiting.append(arrival)
+                alike = self._by_bytes.setdefault((*place, seen.data[:_FIRST_BYTES]), [])
+                alike.append(arrival)
 
     def _came_to(self, heard: ChannelMessage) -> set[str]:
         """The switches that a packet-in may be of: the frame in it came there just before."""
@@ -172,16 +293,17 @@ class Player:
                 fitting.add(switch)
         return fitting
 
-    def _packet_outs(self) -> list[_Arrival]:
+    def _packet_outs(self, messages: Iterable[ChannelMessage]) -> list[_Arrival]:
         """Those of the controllers, and which question each one answers; takes in questions."""
-        asked: dict[Connection, list[_Question]] = {}
+        asked = self._questions
         outs: list[_Arrival] = []
-        for heard in self._messages:
-            message, switch = heard.message, self._owners.get(heard.connection, "")
-            if switch not in self.histories:
+        for heard in messages:
+            message, switch = heard.message, self.histories.owners.get(heard.connection, "")
+            if switch not in self.histories.by_switch:
                 continue
             if heard.up and message.kind == "packet-in" and message.data:
-                asked.setdefault(heard.connection, []).append(self._take_question(heard, switch))
+                recent = asked.setdefault(heard.connection, deque(maxlen=_MOST_QUESTIONS))
+                recent.append(self._take_question(heard, switch))
             elif not heard.up and message.kind == "packet-out":
                 question = _question(asked.get(heard.connection, ()), heard)
                 packet_out = _packet_out(heard, switch, question)
@@ -272,6 +394,8 @@ class Player:
         if (passage.fits or passage.reason == METER) and not extra:
             return
         _release(arrival)
+        if passage.unsure == CT_NEW and self._tracked(arrival):
+            return
         for place in self._places_near(arrival):
             if self._explains(arrival, place):
                 return
@@ -307,16 +431,33 @@ class Player:
             )
         except Refused:
             return False
-        kept = arrival.passage
+        early = place > arrival.at
+        return self._fits(arrival, replace(trial, cached=not early, early=early))
+
+    def _tracked(self, arrival: _Arrival) -> bool:
+        """Whether it did what is done with a frame of a connection that the switch knows."""
+        self._stages[arrival.switch].go_to(arrival.at)
+        answerer = self._answerers[arrival.switch]
+        try:
+            return any(
+                self._fits(arrival, trial)
+                for trial in answerer.tracked(
+                    arrival.number, arrival.t_ns, arrival.in_port, arrival.data
+                )
+            )
+        except Refused:
+            return False
+
+    def _fits(self, arrival: _Arrival, trial: Passage) -> bool:
+        """Whether that explains what was seen; it is the arrival's passage then."""
+        before = arrival.passage
         arrival.passage = trial
         self._match(arrival)
         assert arrival.passage is not None
         if arrival.passage.fits and not self._unexplained(arrival):
-            early = place > arrival.at
-            arrival.passage = replace(arrival.passage, cached=not early, early=early)
             return True
         _release(arrival)
-        arrival.passage = kept
+        arrival.passage = before
         return False
 
     def _unexplained(self, arrival: _Arrival) -> bool:
@@ -334,6 +475,20 @@ class Player:
                 if seen is not None:
                     return True
         return False
+
+
+_Timed = TypeVar("_Timed", _Seen, _Arrival)
+_Key = TypeVar("_Key")
+
+
+def _prune(by_bytes: dict[_Key, list[_Timed]], before_ns: int) -> None:
+    """Take out what is older."""
+    for key in list(by_bytes):
+        kept = [event for event in by_bytes[key] if event.t_ns >= before_ns]
+        if kept:
+            by_bytes[key] = kept
+        else:
+            del by_bytes[key]
 
 
 def _release(arrival: _Arrival) -> None:
@@ -377,11 +532,11 @@ def _first(seen: Sequence[_Seen], t_ns: int, within_ns: int) -> _Seen | None:
     return None
 
 
-def _question(asked: Sequence[_Question], heard: ChannelMessage) -> _Question | None:
+def _question(asked: Iterable[_Question], heard: ChannelMessage) -> _Question | None:
     """The question that a packet-out answers: by the number of its buffer, by the same frame, by
     one that ends alike (the controller has written new addresses into it)."""
     message = heard.message
-    recent = [pair for pair in asked[-256:] if heard.t_ns - pair[0].t_ns <= _QUESTION_NS]
+    recent = [pair for pair in asked if heard.t_ns - pair[0].t_ns <= _QUESTION_NS]
     if message.buffer_id != NO_BUFFER:
         for pair in reversed(recent):
             if pair[0].message.buffer_id == message.buffer_id:

@@ -93,6 +93,7 @@ class Stage:
         while self.at < place:
             self._undo.append(self._make(self.history.changes[self.at]))
             self.at += 1
+            self.history.made = max(self.history.made, self.at)
         while self.at > place:
             self.at -= 1
             for take_back in reversed(self._undo.pop()):

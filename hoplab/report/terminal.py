@@ -130,7 +130,7 @@ def live_lines(
         spread_lines(page, trip)
     if news.cause:
         cause_line(page, news.cause)
-    decision_lines(page, news.decisions)
+    decision_lines(page, news.decisions, every_flow=True)
     for note in news.notes:
         note_line(page, note)
     if news.moved or news.ended:

@@ -81,14 +81,19 @@ def end_lines(page: Page, trip: Trip, ended: str) -> None:
         page.wrap(f"✗ {page.tr(ended)}", page.indent, "red", hang=2)
 
 
-def decision_lines(page: Page, decisions: Iterable[Decision]) -> None:
+def decision_lines(
+    page: Page, decisions: Iterable[Decision], *, every_flow: bool = False
+) -> None:
     """What the controller was asked, at length the first time that a switch does; a flow that
-    floods by itself is told once a switch."""
+    floods by itself is told once a switch. every_flow: a flow that does no more than send a frame
+    on is told as well, the first time that it does."""
     alike: dict[str, list[str]] = {}
     if page.stormy:
         decisions, alike = _first_of_each(page, decisions)
     for decision in decisions:
         if decision.plain and page.detail != "full":
+            if every_flow and page.once(f"{decision.node} {decision.flow}"):
+                page.tell(decision.sentence, page.indent, "dim", hang=2)
             continue
         first = page.once(f"{decision.by} {decision.node}") or page.detail == "full"
         if first or _is_special(decision):

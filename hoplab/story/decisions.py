@@ -52,6 +52,9 @@ class DecisionSource(Protocol):
         answer where the source does not know.
         """
 
+    def waits(self, arrival: Arrival) -> bool:
+        """Whether it will know more of this arrival: then nothing is told of it yet."""
+
 
 @dataclass(slots=True)
 class Decisions:
@@ -115,6 +118,8 @@ def decide(
     for arrival in channel.arrivals:
         decision = channel.decision(arrival)
         if channel.waits_for_answer(arrival, decision):
+            continue
+        if now_ns is not None and source is not None and source.waits(arrival):
             continue
         if source is not None:
             decision = source.decision(arrival, decision)

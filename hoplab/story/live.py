@@ -27,13 +27,16 @@ few numbers a segment.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hoplab.capture.observation import Observation
+from hoplab.capture.pcapng_format import Note
 from hoplab.follow.ages import MILLISECOND
 from hoplab.follow.follow import Follower
 from hoplab.follow.model import Hop, Journey, Origin
+from hoplab.follow.passages import Passage, causes
 from hoplab.follow.tree import last_seen
 from hoplab.follow.wiring import Wiring
 from hoplab.story import quic
@@ -45,6 +48,7 @@ from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import decide
 from hoplab.story.places import Places
 from hoplab.story.summary_records import QueueLoss
+from hoplab.story.table_decisions import TableDecisions
 from hoplab.story.tcp import Connections
 from hoplab.story.trip_records import UNRELATED, Decision, Relation, Segment, Trip, Way
 from hoplab.story.trips import tell_way
@@ -55,6 +59,31 @@ PATIENCE_NS = 1000 * MILLISECOND
 WINDOW_NS = 12_000 * MILLISECOND  # a packet is held for three ARP tries at most, a second each
 WINDOW_MOST = 2000  # packets
 FED_MOST = 5000  # observations that wait to be followed
+TABLES_NS = 60 * MILLISECOND  # as long as a switch may take to tell of its tables
+
+
+class Tables(Protocol):
+    """Whoever asks the switches' own tables what they did, while frames come. settled_ns: of all
+    frames until then it is known, or never will be; skipped: those of which it never will, by
+    their numbers."""
+
+    settled_ns: int
+    skipped: set[int]
+
+    def take(
+        self,
+        kept: Iterable[Note] = (),
+        frames: Iterable[Observation] = (),
+        messages: Sequence[ChannelMessage] = (),
+    ) -> None:
+        """Take what was captured meanwhile."""
+
+    def advance(self, until_ns: int | None) -> list[Passage]:
+        """What switches did with frames until then, as far as there is time to ask; None for all
+        that is left."""
+
+    def forget(self, before_ns: int) -> None:
+        """Nothing is asked any more about what was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +146,17 @@ class _Packet:
 class Live:
     """`feed` takes observations in time order; `poll` gives what there is to tell now.
 
-    channel: what switches and controller say to each other is captured too, and comes by `hear`.
+    channel: what switches and controller say to each other is captured too, and comes by `hear`;
+    what switches tell of their tables, by `note`.
     """
 
-    def __init__(self, wiring: Wiring, ports: Sequence[int | None] | None = None) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        ports: Sequence[int | None] | None = None,
+        tables: Tables | None = None,
+    ) -> None:
+        """tables: who asks the switches' own tables, if anybody."""
         self.packets = 0
         self.channel = False
         self._wiring = wiring
@@ -142,6 +178,14 @@ class Live:
         self._state = ChannelState()
         self._stale = False  # something came that may be the cause of something
         self._evidence = Evidence(wiring)
+        self._tables = tables
+        self._source = TableDecisions(wiring, ()) if tables is not None else None
+
+    @property
+    def unexplained(self) -> int:
+        """Packets of which it is not told why a switch did what it did: there was no time to ask
+        its tables."""
+        return len(self._source.untold) if self._source is not None else 0
 
     def cover(self, coverage: Coverage) -> None:
         """What is known by now of what the capture can see; before `finish`, that and its end."""
@@ -163,22 +207,53 @@ class Live:
     def feed(self, observation: Observation) -> None:
         """Takes the next observation."""
         self._fed.append(observation)
+        if self._tables is not None:
+            self._tables.take(frames=(observation,))
         if len(self._fed) >= FED_MOST:
-            self._follow()
+            self._ask(observation.t_ns - TABLES_NS)
+            self._follow(observation.t_ns - NUMBER_NS)
 
-    def _follow(self) -> None:
-        """Follows what was fed: many at once cost less than one by one."""
-        self._follower.feed(self._fed)
-        self._fed.clear()
+    def note(self, kept: Sequence[Note]) -> None:
+        """Takes what switches tell of their tables."""
+        if self._tables is not None:
+            self._tables.take(kept=kept)
+
+    def _follow(self, until_ns: int | None = None) -> None:
+        """Follows what was fed: many at once cost less than one by one. What came after that time
+        waits for what its switches' tables say of it, since what a switch has made of a frame may
+        show there alone."""
+        count = len(self._fed)
+        if self._tables is not None and until_ns is not None:
+            until_ns = max(until_ns, self._tables.settled_ns)
+            count = next(
+                (place for place, seen in enumerate(self._fed) if seen.t_ns > until_ns), count
+            )
+        self._follower.feed(self._fed[:count])
+        del self._fed[:count]
+
+    def _ask(self, until_ns: int | None) -> None:
+        """Asks the tables about what came until then."""
+        if self._tables is None or self._source is None:
+            return
+        passages = self._tables.advance(until_ns)
+        self._source.add(passages)
+        self._source.skipped |= self._tables.skipped
+        self._source.settled_ns = self._tables.settled_ns
+        self._tables.skipped.clear()
+        self._follower.explain(causes(passages))
+        self._stale = self._stale or bool(passages)
 
     def hear(self, observation: Observation) -> None:
         """Takes the next frame of the OpenFlow channel."""
         messages = self._listener.feed(observation)
         self._heard.extend(messages)
+        if self._tables is not None and messages:
+            self._tables.take(messages=messages)
         self._stale = self._stale or bool(messages)
 
     def poll(self, now_ns: int) -> list[News]:
         """What has come to rest by now, in the order of the packets' numbers."""
+        self._ask(now_ns - TABLES_NS)
         self._look(now_ns, final=False)
         for journey in self._follower.ready():
             packet = self._by_root.pop(id(journey.root), None)
@@ -191,6 +266,7 @@ class Live:
 
     def finish(self) -> list[News]:
         """All that is left. Nothing may be fed afterwards."""
+        self._ask(None)
         self._look(0, final=True)
         for packet in self._by_root.values():
             self._settle(packet)
@@ -199,7 +275,7 @@ class Live:
 
     def _look(self, now_ns: int, *, final: bool) -> None:
         """Gives numbers, and takes up what has moved and rests again."""
-        self._follow()
+        self._follow(None if final else now_ns - NUMBER_NS)
         if final:
             self._follower.settle()
         else:
@@ -296,6 +372,9 @@ class Live:
         while self._heard and self._heard[0].t_ns < limit:
             over.append(self._heard.popleft())
         self._state.learn(self._wiring, over, past)
+        if self._tables is not None and self._source is not None:
+            self._tables.forget(limit)
+            self._source.forget(limit)
 
     def _relate(self, now_ns: int | None) -> None:
         """What the recent packets tell of each other, as far as it has changed."""
@@ -319,7 +398,7 @@ class Live:
             if now_ns is None or message.t_ns < now_ns - NUMBER_NS or not message.up
         ]
         arrivals = [arrival for packet in self._recent for arrival in packet.arrivals]
-        found = decide(self._wiring, arrivals, messages, self._state, now_ns)
+        found = decide(self._wiring, arrivals, messages, self._state, now_ns, self._source)
         for number in found.by_packet:
             packet, decisions = self._by_number[number], found.about(number)
             if decisions != packet.decisions:

@@ -8,8 +8,9 @@ something, too. What must not: how a passage is found (`hoplab.replay`).
    which flow asked.
 2. Of any other one, the tables tell: by which flows it went, through which groups and meters, what
    they changed in it, or why it was dropped.
-3. Where what was seen to leave is not what the tables say, nor what older or newer ones say,
-   they prove nothing; what the channel makes likely is left to stand.
+3. Where what was seen to leave is not what the tables say, nor what older or newer ones say, that
+   is told, and that nothing explains it: neither they nor what the channel makes likely.
+4. Of a frame that is in part beyond the capture nothing is told that the channel does not show.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from hoplab.follow.passages import (
     ACTION_SET,
     BEFORE,
     CONTROLLER,
+    CT_KNOWN,
+    CT_NEW,
+    CT_REPLY,
     EXPLICIT,
     LEARNED,
     METER,
@@ -49,6 +53,18 @@ from hoplab.story.trip_records import Decision
 _CACHED = term(
     "its tables were other ones by then, but it had decided by these and had it in its cache"
 )
+# What the state of the frame's connection (ct) is taken to be.
+_ASSUMED = {
+    CT_NEW: term("the state of this connection (ct) is not recorded: it is taken to be new"),
+    CT_KNOWN: term(
+        "the state of this connection (ct) is not recorded: it is taken to be established, which "
+        "fits what was seen"
+    ),
+    CT_REPLY: term(
+        "the state of this connection (ct) is not recorded: it is taken to be established, and "
+        "this the way back, which fits what was seen"
+    ),
+}
 _FLOODS = re.compile(r"\b(FLOOD|ALL|NORMAL)\b")
 _CHANGES = re.compile(
     r"(set_field|load|move|push_|pop_|dec_ttl|mod_|set_vlan|strip_vlan|dec_mpls|copy_ttl|set_nw)"
@@ -90,11 +106,33 @@ class TableDecisions:
         self, wiring: Wiring, passages: Iterable[Passage], raised: Sequence[Raised] = ()
     ) -> None:
         self._wiring, self._raised = wiring, raised
-        self._by_number = {
-            passage.number: passage for passage in passages if not passage.packet_out
-        }
+        self._by_number: dict[int, Passage] = {}
+        # While frames come: until when passages are known; frames that nobody asked about, for want
+        # of time, and the packets of these.
+        self.settled_ns = 0
+        self.skipped: set[int] = set()
+        self.untold: set[int] = set()
         # Of each switch: packet-ins after which flows came, with the number of the packet.
-        self._installs: dict[str, list[tuple[int, int]]] = {}
+        self._installs: dict[str, dict[int, int]] = {}
+        self.add(passages)
+
+    def add(self, passages: Iterable[Passage]) -> None:
+        """Take up more of what switches did."""
+        for passage in passages:
+            if not passage.packet_out:
+                self._by_number[passage.number] = passage
+
+    def forget(self, before_ns: int) -> None:
+        """Nothing is asked any more about frames from before."""
+        while self._by_number:
+            number, passage = next(iter(self._by_number.items()))
+            if passage.t_ns >= before_ns:
+                break
+            del self._by_number[number]
+
+    def waits(self, arrival: Arrival) -> bool:
+        """See `DecisionSource`."""
+        return arrival.number > 0 and arrival.t_ns > self.settled_ns
 
     def decision(self, arrival: Arrival, by_channel: Decision | None) -> Decision | None:
         """See `DecisionSource`."""
@@ -102,6 +140,9 @@ class TableDecisions:
             self._note_installs(arrival, by_channel)
             if by_channel.by == "controller":
                 by_channel = self._with_exception(arrival, by_channel)
+        if arrival.number in self.skipped:
+            self.untold.add(arrival.trip.number)
+            return by_channel if arrival.question is not None else None
         passage = self._by_number.get(arrival.number) if arrival.number else None
         if passage is None:
             return by_channel
@@ -110,7 +151,9 @@ class TableDecisions:
                 return None
             flow = by_channel.flow or self._flows(passage)
             return replace(by_channel, passage=passage, flow=flow)
-        if passage.asked or not (passage.fits or passage.reason == METER):
+        if not (passage.fits or passage.reason == METER):
+            return self._unexplained(arrival, passage)
+        if passage.asked:
             return by_channel
         if not passage.sent or passage.reason == METER:
             return self._dropped(arrival, passage, by_channel)
@@ -119,8 +162,8 @@ class TableDecisions:
     def _note_installs(self, arrival: Arrival, decision: Decision) -> None:
         """Keeps that flows came to a switch after it had asked about this frame."""
         if decision.installed and decision.packet_in:
-            installs = self._installs.setdefault(arrival.node, [])
-            installs.append((decision.packet_in, arrival.trip.number))
+            installs = self._installs.setdefault(arrival.node, {})
+            installs[decision.packet_in] = arrival.trip.number
 
     def _with_exception(self, arrival: Arrival, decision: Decision) -> Decision:
         """Why the controller did not answer, where its app raised an exception at this frame."""
@@ -167,6 +210,8 @@ class TableDecisions:
         ]
         if passage.cached:
             more.append(_CACHED)
+        if passage.unsure in _ASSUMED:
+            more.append(_ASSUMED[passage.unsure])
         plain = not more and len(numbers) == 1
         sentence: str = text
         for clause in more:
@@ -199,6 +244,65 @@ class TableDecisions:
                 notes.append(say("a copy goes back out of {port}, where it came", port=words))
         return notes
 
+    # ------------------------------------------------------------------ neither
+
+    def _unexplained(self, arrival: Arrival, passage: Passage) -> Decision | None:
+        """It did otherwise than all tables say that it may have gone by."""
+        trip, switch = arrival.trip, arrival.node
+        if trip.under_way or trip.storm is not None:
+            return None  # not all that it did could be seen, or is kept
+        left = self._left_by(arrival)
+        lost = {copy.port for copy in passage.sent if not copy.number}
+        flows = self._flows(passage)
+        seen = ports_words(self._wiring, switch, left)
+        wanted = ports_words(
+            self._wiring, switch, dict.fromkeys(str(copy.port) for copy in passage.sent)
+        )
+        if passage.asked and not left:
+            text = say(
+                "nothing explains what {switch} did with this: by {flows} it asks the controller, "
+                "and it was not seen to ask",
+                switch=switch, flows=flows,
+            )  # fmt: skip
+        elif not passage.sent and left:
+            text = say(
+                "nothing explains what {switch} did with this: by {flows} it drops it, and it was "
+                "seen to leave by {seen}",
+                switch=switch, flows=flows, seen=seen,
+            )  # fmt: skip
+        elif passage.sent and not left:
+            text = say(
+                "nothing explains what {switch} did with this: by {flows} it sends it to {ports}, "
+                "and it was not seen to leave",
+                switch=switch, flows=flows, ports=wanted,
+            )  # fmt: skip
+        elif passage.sent and (lost or set(left) != {str(copy.port) for copy in passage.sent}):
+            text = say(
+                "nothing explains what {switch} did with this: by {flows} it sends it to {ports}, "
+                "and it was seen to leave by {seen}",
+                switch=switch, flows=flows, ports=wanted, seen=seen,
+            )  # fmt: skip
+        else:
+            return None
+        return Decision(
+            switch, arrival.leg, "unknown", text, flow=flows, ports=tuple(left), passage=passage
+        )
+
+    def _left_by(self, arrival: Arrival) -> list[str]:
+        """The ports by which copies of it left, by their numbers."""
+        names = {
+            interface.name: interface.extra.get("port")
+            for interface in self._wiring.interfaces
+            if interface.node == arrival.node
+        }
+        return list(
+            dict.fromkeys(
+                str(names[leg.tail_interface])
+                for leg in arrival.trip.legs
+                if leg.parent == arrival.leg and leg.sent and leg.tail_interface in names
+            )
+        )
+
     # ------------------------------------------------------------------ dropped
 
     def _dropped(
@@ -210,6 +314,8 @@ class TableDecisions:
         text: str = self._reason(switch, passage)
         if passage.cached:
             text = say("{sentence}; {more}", sentence=text, more=_CACHED)
+        if passage.unsure in _ASSUMED:
+            text = say("{sentence}; {more}", sentence=text, more=_ASSUMED[passage.unsure])
         return Decision(
             switch, arrival.leg, "flow", text, term("drop"), flow=self._flows(passage),
             passage=passage,
@@ -282,6 +388,12 @@ class TableDecisions:
         return listed(words) if len(words) > 1 else words[0] if words else term("no flow")
 
     def _flow(self, switch: str, flow: FlowTaken) -> Sentence:
+        if flow.cookie:
+            return say(
+                "table {table}, priority {priority}, cookie {cookie}, {match} ({came})",
+                table=flow.table, priority=flow.priority, cookie=f"{flow.cookie:#x}",
+                match=flow.match or term("any frame"), came=self._came(switch, flow),
+            )  # fmt: skip
         return say(
             "table {table}, priority {priority}, {match} ({came})",
             table=flow.table, priority=flow.priority, match=flow.match or term("any frame"),
@@ -295,11 +407,10 @@ class TableDecisions:
             return term("learned by the switch itself")
         if flow.came != CONTROLLER:
             return term("not from the controller")
-        because = [
-            packet for asked, packet in self._installs.get(switch, ()) if asked < flow.flow_mod
-        ]
-        if because:
-            return say("installed because of #{packet}", packet=because[-1])
+        installs = self._installs.get(switch, {})
+        asked = max((asked for asked in installs if asked < flow.flow_mod), default=0)
+        if asked:
+            return say("installed because of #{packet}", packet=installs[asked])
         return term("installed during the capture")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hoplab import runs
+from hoplab.replay.explain import Explainer
 
 pytestmark = pytest.mark.net
 
@@ -23,7 +24,8 @@ def kept(world: Any, capture: Path) -> runs.Run:
     shutil.copyfile(capture, folder / runs.CAPTURE)
     (state,) = world.state.glob(f"hoplab/labs/*/{runs.STATE}")
     shutil.copyfile(state, folder / runs.STATE)
-    return runs.reopen(folder)
+    with Explainer() as explain:
+        return runs.reopen(folder, explain=explain)
 
 
 def beside(world: Any, *live: str) -> tuple[list[dict[str, Any]], runs.Run]:

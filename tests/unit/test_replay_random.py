@@ -25,7 +25,7 @@ from hoplab.capture.pcapng_format import Note
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch import monitor, ovsdb
 from hoplab.openvswitch.shadow import Shadow, missing
-from hoplab.replay.player import Player
+from hoplab.replay.player import play
 from tests.unit import frames
 
 pytestmark = pytest.mark.skipif(
@@ -236,7 +236,7 @@ def played(seed: int, folder: Path, changes: int, each: int) -> tuple[int, list[
     ]
     ports = [wiring.port(f"s1-eth{port}") for port in PORTS]
     with Shadow() as shadow:
-        answers = Player(wiring, ports, live.notes, observations, [], shadow).play()
+        answers = play(wiring, ports, live.notes, observations, [], shadow)
     return len(answers), [passage for passage in answers if not passage.fits]
 
 
@@ -247,6 +247,7 @@ def test_a_few_random_tables(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3000)
 def test_many_random_tables(tmp_path: Path) -> None:
     """At least 999 of 1,000 hops are explained."""
     total, misfits = 0, 0

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What switches do with frames, asked in a shadow while the frames come.
+
+What lives here: how long the asking may take, and what is done where there is no shadow. What must
+not: pipes, what is told.
+
+Most frames are like one that was asked about a moment ago (`answers.py`) and cost no question. A
+shadow that cannot keep up with the others lets some go: from then on its own state may be another
+one than that of the switch (it learns from frames), so what does not fit is let go as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hoplab.capture.observation import Observation
+from hoplab.capture.pcapng_format import Note
+from hoplab.follow.passages import METER, Passage
+from hoplab.follow.wiring import Wiring
+from hoplab.openvswitch.shadow import Shadow, Unavailable
+from hoplab.replay.explain import ports_of
+from hoplab.replay.player import Player
+from hoplab.story.conversation import ChannelMessage
+
+ASK_S = 0.05  # of each look, which are a tenth of a second apart
+LAST_S = 1.0  # for what is left at the end
+_NEVER_NS = 1 << 62
+
+
+class LiveTables:
+    """A `hoplab.story.live.Tables`. It begins to start its shadow at once; whoever makes one closes
+    it. problem: why there is none, or ""."""
+
+    def __init__(
+        self, wiring: Wiring, ports: Sequence[int | None], state: Mapping[str, Any]
+    ) -> None:
+        """ports: for each port of the capture that of the wiring; it may grow. state: of the lab
+        (lab.json)."""
+        self.problem = ""
+        self.settled_ns = 0
+        self.skipped: set[int] = set()
+        self._shadow: Shadow | None = None
+        self._player: Player | None = None
+        self._forgot_ns = 0
+        self._behind = False
+        try:
+            self._shadow = Shadow(ports_of(state))
+            self._player = Player(wiring, ports, self._shadow)
+        except Unavailable as error:
+            self._give_up(str(error))
+
+    def __enter__(self) -> LiveTables:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the shadow."""
+        if self._shadow is not None:
+            self._shadow.close()
+            self._shadow = None
+
+    def wait(self) -> None:
+        """Until the shadow is there: what comes meanwhile would have to wait for it."""
+        if self._shadow is not None:
+            self._shadow.wait()
+
+    def _give_up(self, problem: str) -> None:
+        self.problem = problem
+        self.settled_ns = _NEVER_NS
+        self._player = None
+
+    def take(
+        self,
+        kept: Iterable[Note] = (),
+        frames: Iterable[Observation] = (),
+        messages: Sequence[ChannelMessage] = (),
+    ) -> None:
+        """See `Tables`."""
+        if self._player is not None:
+            self._player.take(kept, frames, messages)
+
+    def advance(self, until_ns: int | None) -> list[Passage]:
+        """See `Tables`."""
+        player = self._player
+        if player is None:
+            return []
+        try:
+            passages = player.advance(until_ns, ASK_S if until_ns is not None else LAST_S)
+            if until_ns is None and player.settled_ns < _NEVER_NS:
+                passages += player.give_up()  # there was no time for these
+        except (Unavailable, OSError) as error:
+            self._give_up(str(error))
+            return []
+        self.settled_ns = player.settled_ns
+        self.skipped |= player.skipped
+        self._behind = self._behind or bool(player.skipped)
+        player.skipped.clear()
+        if not self._behind:
+            return passages
+        misfits = [
+            passage for passage in passages if not passage.fits and passage.reason != METER
+        ]
+        self.skipped |= {passage.number for passage in misfits if not passage.packet_out}
+        return [passage for passage in passages if passage not in misfits]
+
+    def forget(self, before_ns: int) -> None:
+        """See `Tables`."""
+        if self._player is not None and before_ns - self._forgot_ns > 1_000_000_000:
+            self._forgot_ns = before_ns
+            self._player.forget(before_ns)
