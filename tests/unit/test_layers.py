@@ -96,7 +96,7 @@ KNOWS: dict[str, set[str]] = {
     "kernel": {"errors"},
     "follow": {"capture", "decode"},
     "story": {"follow", "capture", "decode", "openflow_channel", "circles"},
-    "replay": {"openvswitch", "story", "follow", "capture", "decode"},
+    "replay": {"openvswitch", "story", "follow", "capture", "decode", "wait"},
     "runs": {"story", "follow", "capture", "openflow_channel", "errors"},
     "report": {"runs", "story", "follow", "capture", "decode"},
     "web": {"report", "runs", "story", "follow", "capture", "decode"},
