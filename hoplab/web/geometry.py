@@ -9,7 +9,8 @@ not: frames, colours, markup.
 2. Hosts of one switch of which there are many stand in a rack, a grid of boxes, so that a hub of
    200 has the shape of a screen and not of a ribbon.
 3. A chain of switches that would be a ribbon, too, is folded into rows.
-4. There is a map for each level of detail: 0 names alone, 1 addresses as well, 2 MACs as well. The
+4. A fabric of switches stands in tiers (`tiers.py`), its cables running up and down.
+5. There is a map for each level of detail: 0 names alone, 1 addresses as well, 2 MACs as well. The
    page shows the one whose text is large enough to be read where it is shown.
 """
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.report.cells import cells
 from hoplab.report.layout import branches, neighbours_of, part_around, root_of, short
+from hoplab.web.tiers import Fabric, fabric_of
 
 LEVELS = 3
 CHAR, LINE = 7.2, 16.0
@@ -36,11 +38,15 @@ WIDEST, FOLDED_FROM = 3.2, 6  # width to height, and columns, beyond which a cha
 SCREEN = 1.7  # width to height of the place where the map is shown
 CONTROLLER_HEIGHT, CONTROLLER_GAP = 42.0, 56.0  # of its box; below it, for questions on their way
 CONTROLLER_REACH = 90.0  # half of the width that it may take
+TIER_GAP = 82.0  # between the rows of a fabric: room for a card and two lines of text
+FABRIC_WIDTH = 940.0  # of a fabric, up to which hosts stand side by side and boxes say their kind
+CHANNEL = 13.0  # beside hosts that stand below each other, for their cables
 
 
 @dataclass
 class Box:
-    """A node: its middle, its size, its lines of text below the name."""
+    """A node: its middle, its size, its lines of text below the name. plain: there is no room for
+    a word that says what kind of node it is; its shape does."""
 
     node: str
     kind: str
@@ -49,6 +55,7 @@ class Box:
     y: float = 0.0
     width: float = 0.0
     height: float = 0.0
+    plain: bool = False
 
 
 @dataclass
@@ -64,13 +71,16 @@ class Cable:
 @dataclass
 class Map:
     """All boxes by node, all cables, and the size. controller: the middle of the controller's box,
-    None where it has none."""
+    None where it has none. upright: nodes of a fabric, whose cables run up and down; channels:
+    hosts of it to which a cable comes from the side, and where it runs."""
 
     boxes: dict[str, Box] = field(default_factory=dict)
     cables: list[Cable] = field(default_factory=list)
     width: float = 0.0
     height: float = 0.0
     controller: tuple[float, float] | None = None
+    upright: set[str] = field(default_factory=set)
+    channels: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,6 +103,12 @@ def draw_map(wiring: Wiring, host: str, level: int, controller: bool = False) ->
     top = MARGIN
     while waiting:
         start = host if host in waiting else min(waiting, key=natural)
+        part = part_around(start, near)
+        fabric = fabric_of(wiring, part, near)
+        if fabric is not None:
+            top = _place_fabric(drawn, fabric, top) + GAPS_Y[level] * 2
+            waiting -= part
+            continue
         columns, children = _columns(wiring, drawn, start, near)
         waiting -= {name for column in columns for block in column for name in block.nodes}
         top = _place(drawn, columns, children, top, level) + GAPS_Y[level] * 2
@@ -269,13 +285,140 @@ def _beside_root(
         box.y += shift
 
 
+def _place_fabric(drawn: Map, fabric: Fabric, top: float) -> float:
+    """Gives every box of a fabric its place; returns the lower edge."""
+    side_by_side = _columns_of_hosts(drawn, fabric)
+    for box in (drawn.boxes[name] for tier in fabric.tiers for name in tier):
+        box.height = (len(box.lines) + 2) * LINE + 12  # cables leave it above and below
+    widths = _widths(drawn, fabric, side_by_side)
+    row = max(map(len, fabric.tiers))
+    if max(sum(widths) + RACK_GAP * len(widths), 93.0 * row) > FABRIC_WIDTH:
+        for name in (name for tier in fabric.tiers for name in tier):
+            _fold(drawn.boxes[name])
+        widths = _widths(drawn, fabric, side_by_side)
+    inner = [drawn.boxes[name] for tier in fabric.tiers for name in tier]
+    widest = max(box.width for box in inner) + RACK_GAP
+    total = max(sum(widths) + RACK_GAP * len(widths), row * widest)
+    spread = (total - sum(widths)) / len(widths)
+    y = top
+    for tier in reversed(fabric.tiers[1:]):
+        height = max(drawn.boxes[name].height for name in tier)
+        slot = total / len(tier)
+        for place, name in enumerate(tier):
+            box = drawn.boxes[name]
+            box.x, box.y = MARGIN + (place + 0.5) * slot, y + height / 2
+        y += height + TIER_GAP
+    height = max(drawn.boxes[name].height for name in fabric.tiers[0])
+    below, lowest = y + height + TIER_GAP, y + height
+    x = MARGIN
+    for name, width in zip(fabric.tiers[0], widths, strict=True):
+        box = drawn.boxes[name]
+        box.x, box.y = x + (width + spread) / 2, y + height / 2
+        lowest = max(lowest, _hang(drawn, fabric.hosts[name], box.x, below, side_by_side))
+        x += width + spread
+    drawn.upright |= {box.node for box in inner}
+    drawn.upright |= {host for hosts in fabric.hosts.values() for host in hosts}
+    return lowest
+
+
+def _columns_of_hosts(drawn: Map, fabric: Fabric) -> int:
+    """How many hosts of one switch stand side by side: all, or as many as there is room for."""
+    most = max(1, *map(len, fabric.hosts.values()))
+    for columns in range(most, 1, -1):
+        widths = _widths(drawn, fabric, columns)
+        if sum(widths) + RACK_GAP * len(widths) <= FABRIC_WIDTH:
+            return columns
+    return 1
+
+
+def _widths(drawn: Map, fabric: Fabric, columns: int) -> list[float]:
+    """The room that each switch of the lowest tier needs, with its hosts."""
+    widths = []
+    for name in fabric.tiers[0]:
+        hosts = [drawn.boxes[host] for host in fabric.hosts[name]]
+        cell = max((box.width for box in hosts), default=0.0) + RACK_GAP
+        stacked = CHANNEL if len(hosts) > columns else 0.0
+        hung = min(columns, len(hosts)) * (cell + stacked) - RACK_GAP
+        widths.append(max(drawn.boxes[name].width, hung))
+    return widths
+
+
+def _fold(box: Box) -> None:
+    """Makes a box as narrow as its name."""
+    box.plain = not box.lines
+    if box.plain:
+        box.width = max(44.0, cells(box.node) * CHAR + 16)
+        box.height = LINE + 14
+
+
+def _hang(drawn: Map, hosts: list[str], middle: float, y: float, columns: int) -> float:
+    """Places the hosts of one switch below it; returns the lower edge."""
+    boxes = [drawn.boxes[host] for host in hosts]
+    if not boxes:
+        return y
+    stacked = CHANNEL if len(boxes) > columns else 0.0
+    cell_x = max(box.width for box in boxes) + RACK_GAP + stacked
+    cell_y = max(box.height for box in boxes) + RACK_GAP
+    left = middle - (min(columns, len(boxes)) * cell_x - RACK_GAP) / 2
+    for place, box in enumerate(boxes):
+        row, column = divmod(place, columns)
+        box.x = left + column * cell_x + stacked + (cell_x - stacked - RACK_GAP) / 2
+        box.y = y + row * cell_y + (cell_y - RACK_GAP) / 2
+        if stacked:
+            drawn.channels[box.node] = left + column * cell_x + stacked / 2
+    return y + math.ceil(len(boxes) / columns) * cell_y - RACK_GAP
+
+
+def _upright_cables(wiring: Wiring, drawn: Map) -> None:
+    """The cables of fabrics: out of the upper and lower edges of boxes."""
+    pairs: list[tuple[str, str]] = []
+    ends: dict[tuple[str, int], list[tuple[float, float, int, int]]] = {}
+    for port, interface in enumerate(wiring.interfaces):
+        peer = wiring.peer(port)
+        if peer is None or peer <= port or interface.node not in drawn.upright:
+            continue
+        a, b = drawn.boxes[interface.node], drawn.boxes[wiring.node_name(peer)]
+        down = 1 if b.y >= a.y else -1
+        place = len(pairs)
+        pairs.append((interface.name, wiring.interface(peer).name))
+        ends.setdefault((a.node, down), []).append((b.x, b.y, place, 0))
+        ends.setdefault((b.node, -down), []).append((a.x, a.y, place, 1))
+    points: dict[tuple[int, int], tuple[float, float, int, str]] = {}
+    for (node, down), items in ends.items():
+        box = drawn.boxes[node]
+        step = min(34.0, (box.width - 12) / len(items))
+        for at, (_, _, place, end) in enumerate(sorted(items)):
+            x = box.x + (at - (len(items) - 1) / 2) * step
+            points[place, end] = (x, box.y + down * box.height / 2, down, node)
+    for place, (left, right) in enumerate(pairs):
+        drawn.cables.append(
+            Cable(left, right, _upright(drawn, points[place, 0], points[place, 1]))
+        )
+
+
+def _upright(
+    drawn: Map, a: tuple[float, float, int, str], b: tuple[float, float, int, str]
+) -> tuple[float, ...]:
+    """A curve between two ends, each with x, y, whether it goes down there, and its node."""
+    (x1, y1, down1, node1), (x2, y2, down2, node2) = a, b
+    if node1 in drawn.channels:
+        curve = _upright(drawn, b, a)
+        return tuple(value for at in (6, 4, 2, 0) for value in curve[at : at + 2])
+    if node2 in drawn.channels:
+        box, channel = drawn.boxes[node2], drawn.channels[node2]
+        return (x1, y1, channel, y1 + TIER_GAP * 0.6, channel, box.y, box.x - box.width / 2, box.y)
+    reach = max(20.0, abs(y2 - y1) / 2)
+    return (x1, y1, x1, y1 + down1 * reach, x2, y2 + down2 * reach, x2, y2)
+
+
 def _cables(wiring: Wiring, drawn: Map) -> None:
     """Each cable leaves its boxes at a place of its own, in the order of the far ends."""
+    _upright_cables(wiring, drawn)
     pairs: list[tuple[str, str]] = []
     ends: dict[tuple[str, int], list[tuple[float, int, int]]] = {}
     for port, interface in enumerate(wiring.interfaces):
         peer = wiring.peer(port)
-        if peer is None or peer <= port:
+        if peer is None or peer <= port or interface.node in drawn.upright:
             continue
         a, b = drawn.boxes[interface.node], drawn.boxes[wiring.node_name(peer)]
         place = len(pairs)
