@@ -201,7 +201,7 @@ class TableDecisions:
             )  # fmt: skip
         more = [
             *self._changes(passage),
-            *(_group_words(group) for group in passage.groups),
+            *(group_words(group) for group in passage.groups),
             *(
                 say("it had to pass meter {meter}", meter=meter.number)
                 for meter in passage.meters
@@ -414,7 +414,7 @@ class TableDecisions:
         return term("installed during the capture")
 
 
-def _group_words(group: GroupTaken) -> Sentence:
+def group_words(group: GroupTaken) -> Sentence:
     """'group 7 (all): buckets 1, 2 of 4', buckets counted from 1."""
     used = ", ".join(str(bucket + 1) for bucket in group.used)
     return say(

@@ -13,6 +13,8 @@ markup, any statement that is not in the story or in a captured frame.
     trips       a column for each thing that is known of a packet; `first`: its first leg
     legs        a frame on a link each, as typed arrays in base64 (`ARRAYS`)
     asks        questions of switches to their controller, with the answers
+    changes     what a switch changed in a frame, by the place of the leg that it made
+    cards       lines about a switch's decision (`flow_card.py`), once each
     steps       the steps of the lesson, with their remarks
 
 Times are in ticks of `tick_ns` nanoseconds since the first frame.
@@ -22,8 +24,8 @@ from __future__ import annotations
 
 import base64
 from array import array
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from hoplab.follow.wiring import Wiring
 from hoplab.report import numbers
@@ -35,15 +37,18 @@ from hoplab.report.sequence import family
 from hoplab.runs import Run
 from hoplab.story.records import Step, Story
 from hoplab.story.trip_records import Leg, Trip
+from hoplab.web.changes import changes
+from hoplab.web.flow_card import flow_card
 from hoplab.web.geometry import LEVELS, Map, draw_map
 from hoplab.web.texts import Texts
 from hoplab.web.words import WORDS
 
 FORMAT = 1
 # What became of a frame, a bit each; `static/scene.js` has the same names.
-LOST, CUT, CARD, SOFTWARE, ARRIVED, UNCERTAIN, ROUTED, FLOODED, HEALED, ENDED, UNSEEN, COUNTED = (
-    1 << bit for bit in range(12)
-)
+(
+    LOST, CUT, CARD, SOFTWARE, ARRIVED, UNCERTAIN, ROUTED, FLOODED, HEALED, ENDED, UNSEEN, COUNTED,
+    CHANGED,
+) = (1 << bit for bit in range(13))  # fmt: skip
 NOWHERE = 65_535  # the port at the far end of an interface that is wired to nothing
 # Columns of `legs` and their types, as `array` and JavaScript's typed arrays know them.
 ARRAYS = {
@@ -51,6 +56,7 @@ ARRAYS = {
     "received": "I", "src": "H", "dst": "H", "ttl": "B", "length": "H", "flags": "H",
 }  # fmt: skip
 MOST_FIELDS = 400  # packets whose fields and bytes are in the page
+MOST_CHANGES = 4000  # legs of which it is told what a switch changed
 MOST_BYTES = 1600  # of a frame
 
 
@@ -94,7 +100,8 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
     ]
     place = {name: at for at, name in enumerate(wiring.nodes)}
     tick_ns = _tick(run)
-    macs = _Places()
+    macs: _Places[str] = _Places()
+    cards: _Places[tuple[str, ...]] = _Places()
     return {
         "format": FORMAT,
         "languages": [language.code for language in languages],
@@ -113,10 +120,12 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
         **_network(wiring, place),
         "maps": [_map(drawn, wiring.nodes, run) for drawn in maps],
         "steps": [_step(step, texts) for step in story.steps],
-        "trips": _trips(story, place, texts),
+        "trips": _trips(story, place, texts, cards),
         "legs": _legs(run, tick_ns, macs),
+        "changes": _changes(run, texts),
         "asks": asks,
-        "macs": macs.values,
+        "macs": macs.texts,
+        "cards": [[texts(line) for line in card] for card in cards.texts],
         "counts": [
             [link.a_interface, link.b_interface, link.forth, link.back, link.forth_bytes,
              link.back_bytes]
@@ -167,16 +176,19 @@ def _network(wiring: Wiring, place: dict[str, int]) -> dict[str, Any]:
     }
 
 
-class _Places(dict[str, int]):
-    """Texts by their place in `values`."""
+Entry = TypeVar("Entry", bound=Hashable)
+
+
+class _Places(dict[Entry, int]):
+    """Texts, or several together, by their place in `texts`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.values: list[str] = []  # type: ignore[assignment]
+        self.texts: list[Entry] = []
 
-    def __missing__(self, text: str) -> int:
-        self[text] = len(self.values)
-        self.values.append(text)
+    def __missing__(self, text: Entry) -> int:
+        self[text] = len(self.texts)
+        self.texts.append(text)
         return self[text]
 
 
@@ -194,7 +206,8 @@ def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
         "width": round(drawn.width),
         "height": round(drawn.height),
         "boxes": [
-            [round(box.x, 1), round(box.y, 1), round(box.width, 1), round(box.height, 1), box.lines]
+            [round(box.x, 1), round(box.y, 1), round(box.width, 1), round(box.height, 1),
+             box.lines, box.plain]
             for box in boxes
         ],
         "cables": [
@@ -202,10 +215,12 @@ def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
             for cable in drawn.cables
         ],
         "controller": drawn.controller,
-    }
+    }  # fmt: skip
 
 
-def _trips(story: Story, place: dict[str, int], texts: Texts) -> dict[str, Any]:
+def _trips(
+    story: Story, place: dict[str, int], texts: Texts, cards: _Places[tuple[str, ...]]
+) -> dict[str, Any]:
     """A column for each thing that is known of packets, all of the same length."""
     step_of = {number: at for at, step in enumerate(story.steps) for number in step.trips}
     rows, first = [], 0
@@ -215,13 +230,13 @@ def _trips(story: Story, place: dict[str, int], texts: Texts) -> dict[str, Any]:
             "step": step_of.get(trip.number, -1),
             "sender": place.get(trip.sender, -1),
             "target": place.get(trip.target, -1),
-            **_trip(trip, texts),
+            **_trip(trip, texts, cards),
         })  # fmt: skip
         first += len(trip.legs)
     return {name: [row[name] for row in rows] for name in rows[0]} if rows else _NO_TRIPS
 
 
-def _trip(trip: Trip, texts: Texts) -> dict[str, Any]:
+def _trip(trip: Trip, texts: Texts, cards: _Places[tuple[str, ...]]) -> dict[str, Any]:
     """What a packet's own records say of it."""
     return {
         "number": trip.number,
@@ -237,7 +252,9 @@ def _trip(trip: Trip, texts: Texts) -> dict[str, Any]:
         "answered_by": trip.answered_by,
         "ended": texts(trip.ended),
         "notes": [texts(note) for note in trip.notes],
-        "decisions": [[each.leg, texts(each.sentence), each.flow] for each in trip.decisions],
+        "decisions": [
+            [each.leg, texts(each.sentence), cards[flow_card(each)]] for each in trip.decisions
+        ],
         "translated": [
             [each.leg, each.src_before, each.dst_before, each.src_after, each.dst_after]
             for each in trip.rewrites if each.translated
@@ -285,7 +302,28 @@ def _asks(run: Run, texts: Texts) -> Iterable[list[Any]]:
                 ]  # fmt: skip
 
 
-def _legs(run: Run, tick_ns: int, macs: _Places) -> dict[str, list[str]]:
+def _changes(run: Run, texts: Texts) -> dict[int, Any]:
+    """The first legs, by their places, whose bytes are not those that came to the switch."""
+    out: dict[int, Any] = {}
+    place = 0
+    for trip in run.story.trips:
+        for leg in trip.legs:
+            if len(out) < MOST_CHANGES and _altered(trip, leg, run):
+                came = data_of(trip.legs[leg.parent or 0], run.frames)
+                out[place + leg.index] = texts(changes(came, data_of(leg, run.frames)))
+        place += len(trip.legs)
+    return out
+
+
+def _altered(trip: Trip, leg: Leg, run: Run) -> bool:
+    """Whether a switch changed something in this frame."""
+    if leg.origin != "switched" or leg.parent is None:
+        return False
+    came, went = data_of(trip.legs[leg.parent], run.frames), data_of(leg, run.frames)
+    return bool(came and went) and came != went
+
+
+def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
     columns = {name: array(code) for name, code in ARRAYS.items()}
     port = {interface.name: at for at, interface in enumerate(run.wiring.interfaces)}
     start = run.story.started_ns
@@ -312,7 +350,8 @@ def _legs(run: Run, tick_ns: int, macs: _Places) -> dict[str, list[str]]:
                 macs[leg.dst_mac],
                 _ttl(data_of(leg, run.frames)),
                 min(leg.length, NOWHERE),
-                _flags(trip, leg, ignored, passed_on, flooded),
+                _flags(trip, leg, ignored, passed_on, flooded)
+                | (CHANGED if _altered(trip, leg, run) else 0),
             )
             for column, value in zip(columns.values(), row, strict=True):
                 column.append(value)

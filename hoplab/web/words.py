@@ -47,6 +47,9 @@ WORDS: dict[str, Sentence] = {
         "IP {s}→{d} becomes {s2}→{d2}"
     ),
     "forwards": term("{a} sends #{n} on to {b}, the same bytes"),
+    "sends_on": term("{a} sends #{n} on to {b}"),
+    "changing": term("{text}; changed on the way through: {l}"),
+    "changing_plain": term("{text}; changed on the way through"),
     "copies": term("{a} sends #{n} out of {m} ports: to {b}"),
     "ignoring": term("{text}; not for: {l}"),
     "ignoring_many": term("{text}; {l} of them ignore it"),
@@ -109,6 +112,7 @@ WORDS: dict[str, Sentence] = {
     "smaller": term("Smaller"),
     "fit": term("Fit"),
     "whole_screen": term("Full screen"),
+    "cards": term("Flows"),
     "more": term("{n} more copies, counted only"),
     "no_frames": term("No frame was captured."),
     "keys": term(

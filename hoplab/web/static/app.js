@@ -18,13 +18,32 @@ const SPOKEN_UP_TO = 1; // moments a second at which each can be read out
 
 // What is remembered from one visit to the next; a page from a file may not be allowed to.
 const store = {
-  get(key) { try { return JSON.parse(localStorage.getItem(`hoplab ${key}`)); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem(`hoplab ${key}`, JSON.stringify(value)); } catch { /* then not */ } },
+  get(key) {
+    try {
+      return JSON.parse(localStorage.getItem(`hoplab ${key}`));
+    } catch {
+      return null;
+    }
+  },
+  set(key, value) {
+    try {
+      localStorage.setItem(`hoplab ${key}`, JSON.stringify(value));
+    } catch {
+      /* then not */
+    }
+  },
 };
 
-const count = (value, digits = 0) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const count = (value, digits = 0) =>
+  value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
-const decoded = (hash) => { try { return decodeURIComponent(hash); } catch { return ""; } };
+const decoded = (hash) => {
+  try {
+    return decodeURIComponent(hash);
+  } catch {
+    return "";
+  }
+};
 
 class Player {
   constructor(root, raws, options) {
@@ -51,14 +70,22 @@ class Player {
     if (!this.scene.packets && host !== undefined) this.select("node", this.scene.host);
   }
 
-  get scene() { return this.scenes[this.side]; }
+  get scene() {
+    return this.scenes[this.side];
+  }
 
-  get map() { return this.maps[this.side]; }
+  get map() {
+    return this.maps[this.side];
+  }
 
   // The moment of the run in question that is shown now, and the clock's time at which one is over.
-  get moment() { return Math.ceil(this.timeline.local(this.side, this.clock.at) - 1e-9) - 1; }
+  get moment() {
+    return Math.ceil(this.timeline.local(this.side, this.clock.at) - 1e-9) - 1;
+  }
 
-  timeOf(moment) { return this.timeline.place(this.side, moment) + 1; }
+  timeOf(moment) {
+    return this.timeline.place(this.side, moment) + 1;
+  }
 
   // A sentence of three lines makes room for three: the map does not jump with every sentence.
   keepCaptionTall() {
@@ -97,61 +124,209 @@ class Player {
     const word = (key, values) => say.word(key, values);
     this.options.host.lang = word("tag");
     const select = (kind, value) => this.select(kind, value);
-    this.maps = this.scenes.map((each, side) => new NetworkMap(each, new Speaker(each, this.language), {
-      store, tools: this.scenes.length > 1 ? 0 : undefined, kept: this.maps?.[side], select: (kind, value) => { this.turnTo(side); this.select(kind, value); },
-    }));
-    this.list = new PacketList(scene.packets, (packet) => this.row(packet), (packet) => this.choosePacket(packet), word("packets"),
-      (packet) => this.speaker.text(this.scene.trips.title[packet]));
+    this.maps = this.scenes.map(
+      (each, side) =>
+        new NetworkMap(each, new Speaker(each, this.language), {
+          store,
+          tools: this.scenes.length > 1 ? 0 : undefined,
+          kept: this.maps?.[side],
+          select: (kind, value) => {
+            this.turnTo(side);
+            this.select(kind, value);
+          },
+        }),
+    );
+    this.list = new PacketList(
+      scene.packets,
+      (packet) => this.row(packet),
+      (packet) => this.choosePacket(packet),
+      word("packets"),
+      (packet) => this.speaker.text(this.scene.trips.title[packet]),
+    );
     this.sequence = new Sequence(scene, say, select);
     this.detail = new Detail(scene, say, {
-      select, copy: (text, button) => this.copy(text, button), download: this.options.download, captureName: this.options.captureName,
+      select,
+      copy: (text, button) => this.copy(text, button),
+      download: this.options.download,
+      captureName: this.options.captureName,
     });
     this.detail.inside = this.insides?.[this.side] ?? null;
-    const button = (name, label, keys, act) => h("button", { type: "button", "aria-label": label, title: `${label} (${keys})`, "aria-keyshortcuts": keys, onclick: act }, icon(name));
+    const button = (name, label, keys, act) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": label,
+          title: `${label} (${keys})`,
+          "aria-keyshortcuts": keys,
+          onclick: act,
+        },
+        icon(name),
+      );
     this.playButton = button("play", word("play"), "Space", () => this.toggle());
-    this.speed = h("select", { "aria-label": word("speed"), onchange: () => this.setSpeed(+this.speed.value) },
-      SPEEDS.map((speed) => h("option", { value: speed, selected: speed === clock.speed }, `${speed}×`)));
+    this.speed = h(
+      "select",
+      { "aria-label": word("speed"), onchange: () => this.setSpeed(+this.speed.value) },
+      SPEEDS.map((speed) =>
+        h("option", { value: speed, selected: speed === clock.speed }, `${speed}×`),
+      ),
+    );
     this.where = h("span", { class: "where" });
-    this.scrub = h("input", { type: "range", min: 0, max: clock.end, step: 1, value: 0, "aria-label": word("scrub"),
-      oninput: () => { clock.pause(); clock.set(+this.scrub.value); } });
-    this.followButton = h("button", { type: "button", class: "follow", "aria-keyshortcuts": "f", "aria-pressed": "false", onclick: () => this.follow() }, word("follow"));
+    this.scrub = h("input", {
+      type: "range",
+      min: 0,
+      max: clock.end,
+      step: 1,
+      value: 0,
+      "aria-label": word("scrub"),
+      oninput: () => {
+        clock.pause();
+        clock.set(+this.scrub.value);
+      },
+    });
+    this.followButton = h(
+      "button",
+      {
+        type: "button",
+        class: "follow",
+        "aria-keyshortcuts": "f",
+        "aria-pressed": "false",
+        onclick: () => this.follow(),
+      },
+      word("follow"),
+    );
     this.caption = h("p", { class: "caption" });
     this.keepCaptionTall();
     this.live = h("p", { class: "hidden", "aria-live": "polite" });
-    this.filter = h("input", { type: "search", placeholder: word("filter"), "aria-label": word("filter"), spellcheck: "false", value: this.filterText, oninput: () => this.applyFilter() });
-    this.filterSays = h("span", { class: "says", role: "status" });
-    const transport = h("div", { class: "transport", role: "toolbar", "aria-label": word("play") },
-      button("start", word("start"), "Home", () => this.jump(0)), button("back", word("back"), "ArrowLeft", () => this.step(-1)), this.playButton,
-      button("forth", word("forth"), "ArrowRight", () => this.step(1)), button("end", word("end"), "End", () => this.jump(clock.end)),
-      this.speed, this.where, this.followButton);
-    const zooms = h("div", { class: "zooms", role: "toolbar", "aria-label": word("map") },
-      h("button", { type: "button", title: word("wider"), "aria-label": word("wider"), onclick: () => this.maps.forEach((map) => map.zoom(1.25)) }, "+"),
-      h("button", { type: "button", title: word("smaller"), "aria-label": word("smaller"), onclick: () => this.maps.forEach((map) => map.zoom(0.8)) }, "\u2212"),
-      h("button", { type: "button", onclick: () => this.maps.forEach((map) => map.fit()) }, word("fit")),
-      h("button", { type: "button", onclick: () => this.fullScreen() }, word("whole_screen")));
-    const bands = this.steps.filter((band) => band.last >= 0).map((band) => {
-      const heading = say.text(band.heading);
-      return h("button", { type: "button", class: "band", tabindex: "-1", title: heading, onclick: () => this.playStep(band) },
-        band.number ? `${band.number} ` : "", h("span", {}, heading.split(/[:：]/)[0]));
+    this.filter = h("input", {
+      type: "search",
+      placeholder: word("filter"),
+      "aria-label": word("filter"),
+      spellcheck: "false",
+      value: this.filterText,
+      oninput: () => this.applyFilter(),
     });
+    this.filterSays = h("span", { class: "says", role: "status" });
+    const transport = h(
+      "div",
+      { class: "transport", role: "toolbar", "aria-label": word("play") },
+      button("start", word("start"), "Home", () => this.jump(0)),
+      button("back", word("back"), "ArrowLeft", () => this.step(-1)),
+      this.playButton,
+      button("forth", word("forth"), "ArrowRight", () => this.step(1)),
+      button("end", word("end"), "End", () => this.jump(clock.end)),
+      this.speed,
+      this.where,
+      this.followButton,
+    );
+    this.cardsButton = this.scenes.some((each) => each.cards.some((card) => card.length))
+      ? h(
+          "button",
+          {
+            type: "button",
+            class: "follow",
+            "aria-pressed": String(this.map.cards),
+            onclick: () => this.showCards(),
+          },
+          word("cards"),
+        )
+      : null;
+    const zooms = h(
+      "div",
+      { class: "zooms", role: "toolbar", "aria-label": word("map") },
+      h(
+        "button",
+        {
+          type: "button",
+          title: word("wider"),
+          "aria-label": word("wider"),
+          onclick: () => this.maps.forEach((map) => map.zoom(1.25)),
+        },
+        "+",
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          title: word("smaller"),
+          "aria-label": word("smaller"),
+          onclick: () => this.maps.forEach((map) => map.zoom(0.8)),
+        },
+        "\u2212",
+      ),
+      h(
+        "button",
+        { type: "button", onclick: () => this.maps.forEach((map) => map.fit()) },
+        word("fit"),
+      ),
+      h("button", { type: "button", onclick: () => this.fullScreen() }, word("whole_screen")),
+      this.cardsButton,
+    );
+    const bands = this.steps
+      .filter((band) => band.last >= 0)
+      .map((band) => {
+        const heading = say.text(band.heading);
+        return h(
+          "button",
+          {
+            type: "button",
+            class: "band",
+            tabindex: "-1",
+            title: heading,
+            onclick: () => this.playStep(band),
+          },
+          band.number ? `${band.number} ` : "",
+          h("span", {}, heading.split(/[:：]/)[0]),
+        );
+      });
     this.placeBands(bands);
     this.root.classList.toggle("two", this.maps.length > 1);
     this.root.replaceChildren(
-      h("a", { class: "skip", href: "#", onclick: (event) => { event.preventDefault(); this.playButton.focus(); } }, word("skip")),
+      h(
+        "a",
+        {
+          class: "skip",
+          href: "#",
+          onclick: (event) => {
+            event.preventDefault();
+            this.playButton.focus();
+          },
+        },
+        word("skip"),
+      ),
       this.header(),
-      h("main", { class: "stage" },
-        h("div", { class: "left" }, h("div", { class: "mapbox" }, this.mapAreas(), zooms), this.caption, this.live, transport,
-          h("div", { class: "scrub" }, this.scrub, h("div", { class: "bands", "aria-hidden": "true" }, bands))),
-        h("div", { class: "right" }, this.tabs(), this.detail.element)),
-      this.help());
+      h(
+        "main",
+        { class: "stage" },
+        h(
+          "div",
+          { class: "left" },
+          h("div", { class: "mapbox" }, this.mapAreas(), zooms),
+          this.caption,
+          this.live,
+          transport,
+          h(
+            "div",
+            { class: "scrub" },
+            this.scrub,
+            h("div", { class: "bands", "aria-hidden": "true" }, bands),
+          ),
+        ),
+        h("div", { class: "right" }, this.tabs(), this.detail.element),
+      ),
+      this.help(),
+    );
     this.applyFilter();
     this.showTab(this.tab);
     this.drawn = {};
   }
 
-  // A step's name is as wide as the clock's way to the next step; where that is nothing, it is left out.
+  // A step's name is as wide as the clock's way to the next step; where that is nothing, it is left
+  // out.
   placeBands(bands) {
-    const starts = this.steps.filter((band) => band.last >= 0).map((band) => band.first / Math.max(1, this.clock.end));
+    const starts = this.steps
+      .filter((band) => band.last >= 0)
+      .map((band) => band.first / Math.max(1, this.clock.end));
     bands.forEach((made, at) => {
       const next = Math.min(1, ...starts.filter((start) => start > starts[at]));
       made.style.left = `${100 * starts[at]}%`;
@@ -163,8 +338,23 @@ class Player {
   // One map, or two under one clock, each with the name of its run.
   mapAreas() {
     if (this.maps.length === 1) return this.maps[0].element;
-    return this.maps.map((map, side) => h("div", { class: "half" },
-      h("button", { type: "button", class: "side", "aria-pressed": String(side === this.side), onclick: () => this.turnTo(side) }, this.scenes[side].called), map.element));
+    return this.maps.map((map, side) =>
+      h(
+        "div",
+        { class: "half" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "side",
+            "aria-pressed": String(side === this.side),
+            onclick: () => this.turnTo(side),
+          },
+          this.scenes[side].called,
+        ),
+        map.element,
+      ),
+    );
   }
 
   // Story, packets and frame of the other run.
@@ -178,47 +368,146 @@ class Player {
   }
 
   header() {
-    const { scene, speaker: say } = this, word = (key) => say.word(key);
-    const languages = scene.languages.length > 1
-      ? h("select", { "aria-label": word("language"), class: "language", onchange: (event) => this.speak(+event.target.value) },
-        scene.languages.map((code, at) => h("option", { value: at, selected: at === this.language, lang: code }, this.options.languageNames[code] ?? code)))
-      : null;
-    const theme = h("button", { type: "button", "aria-keyshortcuts": "d", onclick: () => this.theme() }, this.options.dark() ? word("light") : word("dark"));
+    const { scene, speaker: say } = this,
+      word = (key) => say.word(key);
+    const languages =
+      scene.languages.length > 1
+        ? h(
+            "select",
+            {
+              "aria-label": word("language"),
+              class: "language",
+              onchange: (event) => this.speak(+event.target.value),
+            },
+            scene.languages.map((code, at) =>
+              h(
+                "option",
+                { value: at, selected: at === this.language, lang: code },
+                this.options.languageNames[code] ?? code,
+              ),
+            ),
+          )
+        : null;
+    const theme = h(
+      "button",
+      { type: "button", "aria-keyshortcuts": "d", onclick: () => this.theme() },
+      this.options.dark() ? word("light") : word("dark"),
+    );
     this.themeButton = theme;
-    return h("header", {},
+    return h(
+      "header",
+      {},
       h("strong", { class: "brand" }, "hoplab"),
-      h("div", { class: "headline" }, h("h1", {}, say.text(scene.title)), h("p", { class: scene.outcome.ok === false ? "outcome bad" : "outcome ok" }, `${scene.outcome.mark} `, say.nodes(scene.outcome.sentence, (kind, value) => this.select(kind, value)))),
-      languages, theme,
+      h(
+        "div",
+        { class: "headline" },
+        h("h1", {}, say.text(scene.title)),
+        h(
+          "p",
+          { class: scene.outcome.ok === false ? "outcome bad" : "outcome ok" },
+          `${scene.outcome.mark} `,
+          say.nodes(scene.outcome.sentence, (kind, value) => this.select(kind, value)),
+        ),
+      ),
+      languages,
+      theme,
       h("button", { type: "button", onclick: () => this.options.print() }, word("print")),
-      h("button", { type: "button", "aria-keyshortcuts": "?", onclick: () => this.helpBox.showModal() }, word("help")));
+      h(
+        "button",
+        { type: "button", "aria-keyshortcuts": "?", onclick: () => this.helpBox.showModal() },
+        word("help"),
+      ),
+    );
   }
 
   help() {
     const word = (key) => this.speaker.word(key);
-    this.helpBox = h("dialog", { "aria-label": word("help") }, h("h2", {}, word("help")), h("p", {}, word("keys")),
-      h("form", { method: "dialog" }, h("button", {}, word("close"))));
+    this.helpBox = h(
+      "dialog",
+      { "aria-label": word("help") },
+      h("h2", {}, word("help")),
+      h("p", {}, word("keys")),
+      h("form", { method: "dialog" }, h("button", {}, word("close"))),
+    );
     return this.helpBox;
   }
 
   tabs() {
-    const names = this.scene.comparison ? ["comparison", "story", "packets", "sequence"] : ["story", "packets", "sequence"];
+    const names = this.scene.comparison
+      ? ["comparison", "story", "packets", "sequence"]
+      : ["story", "packets", "sequence"];
     this.panels = {
-      ...(this.scene.comparison ? { comparison: h("section", { class: "panel story", id: "panel-comparison", role: "tabpanel", "aria-labelledby": "tab-comparison", tabindex: "0" }, this.comparison()) } : {}),
-      story: h("section", { class: "panel story", id: "panel-story", role: "tabpanel", "aria-labelledby": "tab-story", tabindex: "0" }, this.story()),
-      packets: h("section", { class: "panel", id: "panel-packets", role: "tabpanel", "aria-labelledby": "tab-packets" }, h("div", { class: "filter" }, this.filter, this.filterSays), this.list.element),
-      sequence: h("section", { class: "panel", id: "panel-sequence", role: "tabpanel", "aria-labelledby": "tab-sequence" }, this.sequence.element),
+      ...(this.scene.comparison
+        ? {
+            comparison: h(
+              "section",
+              {
+                class: "panel story",
+                id: "panel-comparison",
+                role: "tabpanel",
+                "aria-labelledby": "tab-comparison",
+                tabindex: "0",
+              },
+              this.comparison(),
+            ),
+          }
+        : {}),
+      story: h(
+        "section",
+        {
+          class: "panel story",
+          id: "panel-story",
+          role: "tabpanel",
+          "aria-labelledby": "tab-story",
+          tabindex: "0",
+        },
+        this.story(),
+      ),
+      packets: h(
+        "section",
+        { class: "panel", id: "panel-packets", role: "tabpanel", "aria-labelledby": "tab-packets" },
+        h("div", { class: "filter" }, this.filter, this.filterSays),
+        this.list.element,
+      ),
+      sequence: h(
+        "section",
+        {
+          class: "panel",
+          id: "panel-sequence",
+          role: "tabpanel",
+          "aria-labelledby": "tab-sequence",
+        },
+        this.sequence.element,
+      ),
     };
-    this.tabButtons = names.map((name) => h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => this.showTab(name),
-      onkeydown: (event) => {
-        const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-        if (!by) return;
-        event.stopPropagation();
-        event.preventDefault();
-        const next = names[(names.indexOf(name) + by + names.length) % names.length];
-        this.showTab(next);
-        this.tabButtons[names.indexOf(next)].focus();
-      } }, this.speaker.word(name)));
-    return h("div", { class: "tabs" }, h("div", { role: "tablist", "aria-label": this.speaker.word("story") }, this.tabButtons), Object.values(this.panels));
+    this.tabButtons = names.map((name) =>
+      h(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          id: `tab-${name}`,
+          "aria-controls": `panel-${name}`,
+          onclick: () => this.showTab(name),
+          onkeydown: (event) => {
+            const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+            if (!by) return;
+            event.stopPropagation();
+            event.preventDefault();
+            const next = names[(names.indexOf(name) + by + names.length) % names.length];
+            this.showTab(next);
+            this.tabButtons[names.indexOf(next)].focus();
+          },
+        },
+        this.speaker.word(name),
+      ),
+    );
+    return h(
+      "div",
+      { class: "tabs" },
+      h("div", { role: "tablist", "aria-label": this.speaker.word("story") }, this.tabButtons),
+      Object.values(this.panels),
+    );
   }
 
   showTab(name) {
@@ -235,15 +524,34 @@ class Player {
 
   // What the two runs cost, in numbers, and what each cable carried in both.
   comparison() {
-    const { scene, speaker: say } = this, { sentences, rows } = scene.comparison;
-    const cells = ([name, ...values]) => h("tr", {}, h("th", { scope: "row" }, say.text(name)), values.map((value) => h("td", { class: "figure" }, value)));
-    const head = h("tr", {}, h("td", {}), this.scenes.map((each) => h("th", { scope: "col" }, each.called)));
+    const { scene, speaker: say } = this,
+      { sentences, rows } = scene.comparison;
+    const cells = ([name, ...values]) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, say.text(name)),
+        values.map((value) => h("td", { class: "figure" }, value)),
+      );
+    const head = h(
+      "tr",
+      {},
+      h("td", {}),
+      this.scenes.map((each) => h("th", { scope: "col" }, each.called)),
+    );
     const cables = new Map();
-    this.scenes.forEach((each, side) => each.counts.forEach(([a, b, , , forth, back]) => {
-      const key = `${a} ─ ${b}`;
-      cables.set(key, [...(cables.get(key) ?? []), [side, forth + back]]);
-    }));
-    const bytes = [...cables].map(([name, sides]) => cells([name, ...[0, 1].map((side) => (sides.find(([at]) => at === side)?.[1] ?? 0).toLocaleString("en"))]));
+    this.scenes.forEach((each, side) =>
+      each.counts.forEach(([a, b, , , forth, back]) => {
+        const key = `${a} ─ ${b}`;
+        cables.set(key, [...(cables.get(key) ?? []), [side, forth + back]]);
+      }),
+    );
+    const bytes = [...cables].map(([name, sides]) =>
+      cells([
+        name,
+        ...[0, 1].map((side) => (sides.find(([at]) => at === side)?.[1] ?? 0).toLocaleString("en")),
+      ]),
+    );
     return [
       sentences.map((sentence) => h("p", {}, say.text(sentence))),
       h("table", { class: "plain" }, h("thead", {}, head), h("tbody", {}, rows.map(cells))),
@@ -253,17 +561,63 @@ class Player {
   }
 
   story() {
-    const { speaker: say } = this, pick = (value) => say.nodes(value, (kind, each) => this.select(kind, each));
-    this.stepViews = this.steps.map((band, at) => h("details", { class: "step", name: "step" },
-      h("summary", {}, band.number ? h("b", { class: "number" }, String(band.number)) : null, say.text(band.heading), h("small", {}, ` · ${band.packets}`)),
-      h("p", { class: "lesson" }, pick(band.lesson)),
-      band.remarks.length ? h("ul", { class: "remarks" }, band.remarks.map((remark) => h("li", {}, pick(remark)))) : null,
-      h("button", { type: "button", onclick: () => this.playStep(band) }, icon("play"), say.word("play_step")),
-      h("ol", { class: "packets" }, this.packetsOf(at).map((packet) => h("li", {},
-        h("button", { type: "button", class: "pick", "data-packet": packet, onclick: () => this.choosePacket(packet) }, `#${this.scene.trips.number[packet]} ${say.text(this.scene.trips.title[packet])}`))))));
+    const { speaker: say } = this,
+      pick = (value) => say.nodes(value, (kind, each) => this.select(kind, each));
+    this.stepViews = this.steps.map((band, at) =>
+      h(
+        "details",
+        { class: "step", name: "step" },
+        h(
+          "summary",
+          {},
+          band.number ? h("b", { class: "number" }, String(band.number)) : null,
+          say.text(band.heading),
+          h("small", {}, ` · ${band.packets}`),
+        ),
+        h("p", { class: "lesson" }, pick(band.lesson)),
+        band.remarks.length
+          ? h(
+              "ul",
+              { class: "remarks" },
+              band.remarks.map((remark) => h("li", {}, pick(remark))),
+            )
+          : null,
+        h(
+          "button",
+          { type: "button", onclick: () => this.playStep(band) },
+          icon("play"),
+          say.word("play_step"),
+        ),
+        h(
+          "ol",
+          { class: "packets" },
+          this.packetsOf(at).map((packet) =>
+            h(
+              "li",
+              {},
+              h(
+                "button",
+                {
+                  type: "button",
+                  class: "pick",
+                  "data-packet": packet,
+                  onclick: () => this.choosePacket(packet),
+                },
+                `#${this.scene.trips.number[packet]} ${say.text(this.scene.trips.title[packet])}`,
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
     const { alerts, why } = this.scene.outcome;
     const none = this.scene.packets ? null : h("p", { class: "note" }, say.word("no_frames"));
-    return [alerts.map((alert) => h("p", { class: "bad" }, pick(alert))), why.map((reason) => h("p", { class: "reason" }, pick(reason))), none, this.stepViews];
+    return [
+      alerts.map((alert) => h("p", { class: "bad" }, pick(alert))),
+      why.map((reason) => h("p", { class: "reason" }, pick(reason))),
+      none,
+      this.stepViews,
+    ];
   }
 
   packetsOf(step) {
@@ -275,10 +629,24 @@ class Player {
   }
 
   row(packet) {
-    const { trips } = this.scene, family = trips.family[packet];
+    const { trips } = this.scene,
+      family = trips.family[packet];
     const copies = this.scene.lastLeg[packet] - trips.first[packet] + 1 + trips.more[packet];
-    return [h("b", {}, `#${trips.number[packet]}`), h("span", { class: `family ${family}` }, letters(this.scene, packet)),
-      h("span", { class: "what" }, trips.ended[packet] ? "✗ " : "", this.speaker.text(trips.title[packet])), h("span", { class: "count", title: this.speaker.word("frames", { n: copies }) }, String(copies))];
+    return [
+      h("b", {}, `#${trips.number[packet]}`),
+      h("span", { class: `family ${family}` }, letters(this.scene, packet)),
+      h(
+        "span",
+        { class: "what" },
+        trips.ended[packet] ? "✗ " : "",
+        this.speaker.text(trips.title[packet]),
+      ),
+      h(
+        "span",
+        { class: "count", title: this.speaker.word("frames", { n: copies }) },
+        String(copies),
+      ),
+    ];
   }
 
   // ---- the clock
@@ -288,7 +656,9 @@ class Player {
     else this.clock.play();
   }
 
-  step(by) { this.clock.step(by); }
+  step(by) {
+    this.clock.step(by);
+  }
 
   jump(at) {
     this.clock.pause();
@@ -325,7 +695,9 @@ class Player {
     this.setSpeed(SPEEDS[at]);
   }
 
-  packet() { return this.leg >= 0 ? this.scene.legs.trip[this.leg] : -1; }
+  packet() {
+    return this.leg >= 0 ? this.scene.legs.trip[this.leg] : -1;
+  }
 
   follow() {
     const packet = this.packet();
@@ -333,7 +705,9 @@ class Player {
     if (this.following < 0) this.clock.only = null;
     else {
       const moments = new Set();
-      for (let moment = 0; moment < this.scene.moments; moment++) if (this.scene.packetAt(moment) === packet) moments.add(this.timeline.place(this.side, moment));
+      for (let moment = 0; moment < this.scene.moments; moment++)
+        if (this.scene.packetAt(moment) === packet)
+          moments.add(this.timeline.place(this.side, moment));
       this.clock.only = [...moments];
       this.jump(this.clock.only[0] + 1);
     }
@@ -344,7 +718,8 @@ class Player {
   // ---- what is shown at this time
 
   show() {
-    const { clock, scene } = this, { moment } = this;
+    const { clock, scene } = this,
+      { moment } = this;
     this.maps.forEach((map, side) => {
       map.speed = clock.playing ? clock.speed : 0;
       map.draw(this.timeline.local(side, clock.at));
@@ -368,7 +743,11 @@ class Player {
     this.drawn.settled = !clock.playing;
     this.tell(moment);
     const leg = scene.legAt(moment);
-    if (leg >= 0 && (this.leg < 0 || scene.momentOf[this.leg] !== moment || scene.legAt(moment) === leg)) this.choose(this.chosenLeg(moment, leg));
+    if (
+      leg >= 0 &&
+      (this.leg < 0 || scene.momentOf[this.leg] !== moment || scene.legAt(moment) === leg)
+    )
+      this.choose(this.chosenLeg(moment, leg));
     if (this.tab === "sequence") this.showSequence();
     this.afterwards();
   }
@@ -380,7 +759,8 @@ class Player {
     this.drawn.waiting = true;
     requestAnimationFrame(() => {
       this.drawn.waiting = false;
-      const { scene, moment } = this, packet = scene.packetAt(moment);
+      const { scene, moment } = this,
+        packet = scene.packetAt(moment);
       this.list.select(this.packet());
       this.showStep(packet < 0 ? -1 : scene.trips.step[packet], packet);
       if (this.node >= 0) this.detail.node(this.node, moment);
@@ -404,7 +784,11 @@ class Player {
 
   // The selected frame stays selected while its moment is shown.
   chosenLeg(moment, leg) {
-    return this.leg >= 0 && this.scene.kind[moment] === 0 && this.scene.momentOf[this.leg] === moment ? this.leg : leg;
+    return this.leg >= 0 &&
+      this.scene.kind[moment] === 0 &&
+      this.scene.momentOf[this.leg] === moment
+      ? this.leg
+      : leg;
   }
 
   tell(moment) {
@@ -412,8 +796,12 @@ class Player {
     const line = this.line();
     this.caption.textContent = line;
     const ms = moment >= 0 ? (scene.time[moment] * scene.tick_ns) / 1e6 : 0;
-    const gap = moment > 0 ? ((scene.time[moment] - scene.time[moment - 1]) * scene.tick_ns) / 1e3 : 0;
-    const later = gap < 1000 ? ["time", { us: gap < 10 ? gap.toFixed(1) : gap.toFixed(0) }] : ["time_ms", { gap: count(gap / 1e3, 1) }];
+    const gap =
+      moment > 0 ? ((scene.time[moment] - scene.time[moment - 1]) * scene.tick_ns) / 1e3 : 0;
+    const later =
+      gap < 1000
+        ? ["time", { us: gap < 10 ? gap.toFixed(1) : gap.toFixed(0) }]
+        : ["time_ms", { gap: count(gap / 1e3, 1) }];
     this.where.textContent = [
       this.speaker.word("moment", { k: count(clock.moment + 1), n: count(clock.end) }),
       this.speaker.word(later[0], { ms: count(ms, 3), ...later[1] }),
@@ -426,16 +814,21 @@ class Player {
   line() {
     const { clock } = this;
     if (this.scenes.length === 1) return caption(this.scene, this.speaker, this.moment);
-    return this.scenes.map((scene, side) => {
-      if (!this.timeline.moves(side, clock.moment)) return "";
-      const moment = Math.ceil(this.timeline.local(side, clock.at) - 1e-9) - 1;
-      return `${scene.called}: ${caption(scene, this.maps[side].speaker, moment)}`;
-    }).filter(Boolean).join("\n");
+    return this.scenes
+      .map((scene, side) => {
+        if (!this.timeline.moves(side, clock.moment)) return "";
+        const moment = Math.ceil(this.timeline.local(side, clock.at) - 1e-9) - 1;
+        return `${scene.called}: ${caption(scene, this.maps[side].speaker, moment)}`;
+      })
+      .filter(Boolean)
+      .join("\n");
   }
 
   showSequence() {
     const packet = this.scene.packetAt(this.moment);
-    this.sequence.show(packet < 0 ? (this.scene.steps.length ? 0 : null) : this.scene.trips.step[packet]);
+    this.sequence.show(
+      packet < 0 ? (this.scene.steps.length ? 0 : null) : this.scene.trips.step[packet],
+    );
     this.sequence.mark(this.scene.membersOf(this.moment));
   }
 
@@ -494,8 +887,15 @@ class Player {
     if (packet === undefined) return false;
     const node = scene.nodeOf.get(place[2]);
     let leg = -1;
-    for (let each = scene.trips.first[packet]; each <= scene.lastLeg[packet] && node !== undefined; each++) {
-      if (scene.nodeAt(scene.legs.tail[each]) === node) { leg = each; break; }
+    for (
+      let each = scene.trips.first[packet];
+      each <= scene.lastLeg[packet] && node !== undefined;
+      each++
+    ) {
+      if (scene.nodeAt(scene.legs.tail[each]) === node) {
+        leg = each;
+        break;
+      }
       if (leg < 0 && scene.nodeAt(scene.legs.head[each]) === node) leg = each;
     }
     if (leg < 0) leg = scene.trips.first[packet];
@@ -511,8 +911,13 @@ class Player {
     const leg = this.leg;
     if (moment < 0 || leg < 0) return;
     const { scene } = this;
-    const hash = `#${scene.trips.number[scene.legs.trip[leg]]}@${scene.nameAt(scene.legs.tail[leg])}`;
-    try { history.replaceState(null, "", hash); } catch { /* a page that may not */ }
+    const number = scene.trips.number[scene.legs.trip[leg]];
+    const hash = `#${number}@${scene.nameAt(scene.legs.tail[leg])}`;
+    try {
+      history.replaceState(null, "", hash);
+    } catch {
+      /* a page that may not */
+    }
   }
 
   applyFilter() {
@@ -520,10 +925,14 @@ class Player {
     this.filterText = this.filter.value;
     const all = Array.from({ length: scene.packets }, (_, packet) => packet);
     try {
-      const test = compile(this.filterText, scene, (packet) => this.speaker.text(scene.trips.title[packet]));
+      const test = compile(this.filterText, scene, (packet) =>
+        this.speaker.text(scene.trips.title[packet]),
+      );
       const shown = all.filter(test);
       this.list.show(shown);
-      this.filterSays.textContent = this.filterText.trim() ? this.speaker.word("shown", { n: shown.length, m: all.length }) : "";
+      this.filterSays.textContent = this.filterText.trim()
+        ? this.speaker.word("shown", { n: shown.length, m: all.length })
+        : "";
       this.filter.removeAttribute("aria-invalid");
     } catch (error) {
       if (!(error instanceof FilterError)) throw error;
@@ -552,6 +961,15 @@ class Player {
     this.clock.notify();
   }
 
+  // The flows of a switch beside it, or not, on every map.
+  showCards() {
+    const shown = !this.map.cards;
+    store.set("cards", shown);
+    for (const map of this.maps) map.cards = shown;
+    this.cardsButton.setAttribute("aria-pressed", String(shown));
+    this.clock.notify();
+  }
+
   fullScreen() {
     const element = this.map.element.closest(".mapbox");
     if (this.options.document.fullscreenElement) this.options.document.exitFullscreen();
@@ -559,8 +977,11 @@ class Player {
   }
 
   copy(text, button) {
-    const done = () => { button.textContent = this.speaker.word("copied"); };
-    if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, () => this.copyByHand(text, done));
+    const done = () => {
+      button.textContent = this.speaker.word("copied");
+    };
+    if (navigator.clipboard)
+      navigator.clipboard.writeText(text).then(done, () => this.copyByHand(text, done));
     else this.copyByHand(text, done);
   }
 
@@ -573,23 +994,48 @@ class Player {
   }
 
   key(event) {
-    if (this.options.host.hidden || event.ctrlKey || event.metaKey || event.altKey || this.helpBox.open) return;
+    if (
+      this.options.host.hidden ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      this.helpBox.open
+    )
+      return;
     const target = event.composedPath()[0];
-    if (event.key === "Escape" && target === this.filter) { target.blur(); return; }
-    if (/^(TEXTAREA|SELECT)$/.test(target.tagName) || (target.tagName === "INPUT" && target !== this.scrub)) return;
+    if (event.key === "Escape" && target === this.filter) {
+      target.blur();
+      return;
+    }
+    if (
+      /^(TEXTAREA|SELECT)$/.test(target.tagName) ||
+      (target.tagName === "INPUT" && target !== this.scrub)
+    )
+      return;
     const onControl = /^(BUTTON|SUMMARY|A)$/.test(target.tagName);
     const act = {
       " ": onControl ? null : () => this.toggle(),
       ArrowRight: () => (event.shiftKey ? this.stepPacket(1) : this.step(1)),
       ArrowLeft: () => (event.shiftKey ? this.stepPacket(-1) : this.step(-1)),
-      "[": () => this.stepLesson(-1), "]": () => this.stepLesson(1),
-      "+": () => this.faster(1), "=": () => this.faster(1), "-": () => this.faster(-1),
-      Home: () => this.jump(0), End: () => this.jump(this.clock.end),
-      f: () => this.follow(), d: () => this.theme(), "?": () => this.helpBox.showModal(),
+      "[": () => this.stepLesson(-1),
+      "]": () => this.stepLesson(1),
+      "+": () => this.faster(1),
+      "=": () => this.faster(1),
+      "-": () => this.faster(-1),
+      Home: () => this.jump(0),
+      End: () => this.jump(this.clock.end),
+      f: () => this.follow(),
+      d: () => this.theme(),
+      "?": () => this.helpBox.showModal(),
       l: () => this.speak((this.language + 1) % this.scene.languages.length),
-      "/": () => { this.showTab("packets"); this.filter.focus(); },
+      "/": () => {
+        this.showTab("packets");
+        this.filter.focus();
+      },
     }[event.key];
-    const band = /^[1-9]$/.test(event.key) && this.steps.find((each) => each.number === Number(event.key) && each.last >= 0);
+    const band =
+      /^[1-9]$/.test(event.key) &&
+      this.steps.find((each) => each.number === Number(event.key) && each.last >= 0);
     if (!act && !band) return;
     event.preventDefault();
     if (act) act();
@@ -601,15 +1047,23 @@ class Player {
 
 async function unpack(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  return new Response(
+    new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")),
+  ).arrayBuffer();
 }
 
 const json = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
 
 async function start() {
-  const host = document.getElementById("player"), page = document.documentElement;
+  const host = document.getElementById("player"),
+    page = document.documentElement;
   page.classList.add("playing");
-  const held = Object.fromEntries(["player-style", "scene", "inside", "capture"].map((id) => [id, document.getElementById(id)?.textContent]));
+  const held = Object.fromEntries(
+    ["player-style", "scene", "inside", "capture"].map((id) => [
+      id,
+      document.getElementById(id)?.textContent,
+    ]),
+  );
   const raws = json(await unpack(held.scene));
   const shadow = host.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet();
@@ -617,33 +1071,62 @@ async function start() {
   shadow.adoptedStyleSheets = [sheet];
   const root = h("div", { class: "player" });
   shadow.append(root);
-  const dark = () => page.dataset.theme === "dark" || (!page.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  const dark = () =>
+    page.dataset.theme === "dark" ||
+    (!page.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
   // The page for print is kept aside while the player is shown: it may have ten thousand elements.
   const aside = document.createDocumentFragment();
-  const keepAside = () => { while (host.nextElementSibling) aside.append(host.nextElementSibling); };
+  const keepAside = () => {
+    while (host.nextElementSibling) aside.append(host.nextElementSibling);
+  };
   const bring = () => document.body.append(aside);
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", keepAside);
   else keepAside();
   addEventListener("beforeprint", bring);
-  addEventListener("afterprint", () => { if (!host.hidden) keepAside(); });
+  addEventListener("afterprint", () => {
+    if (!host.hidden) keepAside();
+  });
   const print = () => {
     player.clock.pause();
     host.hidden = true;
     page.classList.remove("playing");
     bring();
-    const back = h("button", { type: "button", class: "to-player", onclick: () => { back.remove(); host.hidden = false; page.classList.add("playing"); keepAside(); for (const map of player.maps) map.fit(); } }, player.speaker.word("back_to_player"));
+    const back = h(
+      "button",
+      {
+        type: "button",
+        class: "to-player",
+        onclick: () => {
+          back.remove();
+          host.hidden = false;
+          page.classList.add("playing");
+          keepAside();
+          for (const map of player.maps) map.fit();
+        },
+      },
+      player.speaker.word("back_to_player"),
+    );
     document.body.prepend(back);
     back.focus();
   };
   const player = new Player(root, raws, {
-    host, document, dark, print,
-    turn: () => { page.dataset.theme = dark() ? "light" : "dark"; },
-    language: host.lang, languageNames: JSON.parse(host.dataset.languages),
+    host,
+    document,
+    dark,
+    print,
+    turn: () => {
+      page.dataset.theme = dark() ? "light" : "dark";
+    },
+    language: host.lang,
+    languageNames: JSON.parse(host.dataset.languages),
     captureName: host.dataset.capture,
     download: held.capture ? () => save() : null,
   });
   async function save() {
-    const link = h("a", { href: URL.createObjectURL(new Blob([await unpack(held.capture)])), download: host.dataset.capture });
+    const link = h("a", {
+      href: URL.createObjectURL(new Blob([await unpack(held.capture)])),
+      download: host.dataset.capture,
+    });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One sentence for a moment, from the scene's columns.
-import { ASK, FRAMES, IGNORED, ROUTED, VANISHED } from "./scene.js";
+import { ASK, CHANGED, FRAMES, IGNORED, ROUTED, VANISHED } from "./scene.js";
 
 const MOST_NAMES = 6;
 
@@ -13,14 +13,17 @@ export const ownerOf = (scene, speaker, place) => {
 
 const names = (scene, speaker, legs) => {
   const all = [...new Set(Array.from(legs, (leg) => scene.nameAt(scene.legs.head[leg])))];
-  const shown = all.length > MOST_NAMES ? [...all.slice(0, MOST_NAMES - 1), `… (${all.length})`] : all;
+  const shown =
+    all.length > MOST_NAMES ? [...all.slice(0, MOST_NAMES - 1), `… (${all.length})`] : all;
   return shown.join(speaker.comma());
 };
 
 export function caption(scene, speaker, moment) {
   const text = plain(scene, speaker, moment);
   if (!text) return "";
-  const held = scene.waitingAt(moment).filter((leg) => scene.legs.trip[leg] !== scene.packetAt(moment));
+  const held = scene
+    .waitingAt(moment)
+    .filter((leg) => scene.legs.trip[leg] !== scene.packetAt(moment));
   const nodes = new Map();
   for (const leg of held) {
     const node = scene.nameAt(scene.legs.head[leg]);
@@ -39,16 +42,26 @@ function plain(scene, speaker, moment) {
   if (scene.kind[moment] !== FRAMES) return controller(scene, speaker, moment);
   const { legs, trips } = scene;
   const members = scene.membersOf(moment);
-  const leg = members[0], packet = legs.trip[leg], parent = scene.parentOf(leg);
-  const n = trips.number[packet], a = scene.nameAt(legs.tail[leg]);
+  const leg = members[0],
+    packet = legs.trip[leg],
+    parent = scene.parentOf(leg);
+  const n = trips.number[packet],
+    a = scene.nameAt(legs.tail[leg]);
   const b = names(scene, speaker, members);
+  const altered = Array.from(members).find((each) => legs.flags[each] & CHANGED);
   let text;
-  if (parent < 0) text = speaker.word("born", { a, n, b, title: speaker.text(trips.title[packet]) });
+  if (parent < 0)
+    text = speaker.word("born", { a, n, b, title: speaker.text(trips.title[packet]) });
   else if (legs.flags[leg] & ROUTED) text = routed(scene, speaker, leg, parent, a, n);
   else if (members.length > 1) text = speaker.word("copies", { a, n, m: members.length, b });
-  else text = speaker.word("forwards", { a, n, b });
+  else text = speaker.word(altered === undefined ? "forwards" : "sends_on", { a, n, b });
+  if (altered !== undefined) {
+    const what = scene.changes[altered];
+    text = speaker.word(what ? "changing" : "changing_plain", { text, l: speaker.text(what) });
+  }
   const of = (bits) => Array.from(members).filter((each) => legs.flags[each] & bits);
-  const gone = of(VANISHED), idle = of(IGNORED);
+  const gone = of(VANISHED),
+    idle = of(IGNORED);
   if (gone.length) text = speaker.word("losing", { text, l: names(scene, speaker, gone) });
   if (idle.length > MOST_NAMES) text = speaker.word("ignoring_many", { text, l: idle.length });
   else if (idle.length) text = speaker.word("ignoring", { text, l: names(scene, speaker, idle) });
@@ -56,13 +69,20 @@ function plain(scene, speaker, moment) {
 }
 
 function routed(scene, speaker, leg, parent, a, n) {
-  const { legs, trips } = scene, packet = legs.trip[leg];
+  const { legs, trips } = scene,
+    packet = legs.trip[leg];
   const translated = trips.translated[packet].find((each) => trips.first[packet] + each[0] === leg);
   const values = {
-    a, n,
-    x: ownerOf(scene, speaker, legs.src[parent]), y: ownerOf(scene, speaker, legs.dst[parent]),
-    u: ownerOf(scene, speaker, legs.src[leg]), v: ownerOf(scene, speaker, legs.dst[leg]),
-    t: legs.ttl[parent], w: legs.ttl[leg], s: trips.src[packet], d: trips.dst[packet],
+    a,
+    n,
+    x: ownerOf(scene, speaker, legs.src[parent]),
+    y: ownerOf(scene, speaker, legs.dst[parent]),
+    u: ownerOf(scene, speaker, legs.src[leg]),
+    v: ownerOf(scene, speaker, legs.dst[leg]),
+    t: legs.ttl[parent],
+    w: legs.ttl[leg],
+    s: trips.src[packet],
+    d: trips.dst[packet],
   };
   if (!legs.ttl[leg]) return speaker.word("routed_plain", values);
   if (!translated) return speaker.word("routed", values);

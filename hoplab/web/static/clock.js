@@ -4,21 +4,35 @@
 
 export class Clock {
   constructor(end) {
-    Object.assign(this, { end, at: 0, speed: 1, playing: false, until: null, last: 0, listeners: [] });
+    Object.assign(this, {
+      end,
+      at: 0,
+      speed: 1,
+      playing: false,
+      until: null,
+      last: 0,
+      listeners: [],
+    });
     this.only = null; // moments to play, in order; null for all
     this.tick = this.tick.bind(this);
   }
 
-  hear(listener) { this.listeners.push(listener); }
+  hear(listener) {
+    this.listeners.push(listener);
+  }
 
-  notify() { for (const listener of this.listeners) listener(this); }
+  notify() {
+    for (const listener of this.listeners) listener(this);
+  }
 
   set(at) {
     this.at = Math.max(0, Math.min(this.end, at));
     this.notify();
   }
 
-  get moment() { return Math.ceil(this.at - 1e-9) - 1; }
+  get moment() {
+    return Math.ceil(this.at - 1e-9) - 1;
+  }
 
   play(until = null) {
     if (until === null && this.at >= this.end) this.at = 0;
@@ -52,13 +66,16 @@ export class Clock {
     if (this.playing) requestAnimationFrame(this.tick);
   }
 
-  // Followed moments alone are played: from the end of one to the start of the next there is nothing.
+  // Followed moments alone are played: from the end of one to the start of the next there is
+  // nothing.
   advance(moments) {
     this.at += moments;
     if (!this.only || !this.only.length) return;
     const here = Math.ceil(this.at - 1e-9) - 1;
     const next = this.only.find((moment) => moment >= here);
-    if (next === undefined) this.at = Math.min(this.at, (this.only[this.only.length - 1] ?? 0) + 1), (this.until = this.at);
+    if (next === undefined)
+      ((this.at = Math.min(this.at, (this.only[this.only.length - 1] ?? 0) + 1)),
+        (this.until = this.at));
     else if (next > here) this.at = next + 1e-6;
   }
 
@@ -68,7 +85,8 @@ export class Clock {
     const all = this.only;
     let to;
     if (all && all.length) {
-      const later = all.filter((moment) => moment > whole), earlier = all.filter((moment) => moment < whole);
+      const later = all.filter((moment) => moment > whole),
+        earlier = all.filter((moment) => moment < whole);
       to = by > 0 ? (later[0] ?? whole) + 1 : (earlier[earlier.length - 1] ?? -1) + 1;
     } else to = by > 0 ? Math.floor(this.at + 1e-9) + 1 : Math.ceil(this.at - 1e-9) - 1;
     this.pause();

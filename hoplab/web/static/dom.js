@@ -3,7 +3,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-const present = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined);
+const present = (children) =>
+  children.flat(Infinity).filter((child) => child !== null && child !== undefined);
 
 export const put = (element, ...children) => element.replaceChildren(...present(children));
 
@@ -34,4 +35,8 @@ const ICONS = {
 };
 
 export const icon = (name) =>
-  s("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, s("path", { d: ICONS[name] }));
+  s(
+    "svg",
+    { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" },
+    s("path", { d: ICONS[name] }),
+  );

@@ -22,11 +22,13 @@ function tokens(text) {
   });
 }
 
-// compile("tcp from h1")(packet) is true or false. Throws FilterError with the word that does not fit.
+// compile("tcp from h1")(packet) is true or false. Throws FilterError with the word that does not
+// fit.
 export function compile(text, scene, titleOf) {
   const list = tokens(text);
   const about = describe(scene, titleOf);
-  let at = 0, depth = 0;
+  let at = 0,
+    depth = 0;
   const deeper = (read, word) => {
     if (++depth > DEEPEST) throw new FilterError(word);
     const part = read();
@@ -36,7 +38,10 @@ export function compile(text, scene, titleOf) {
   const peek = () => list[at]?.word;
   const either = () => {
     const parts = [both()];
-    while (peek() === "or") { at++; parts.push(both()); }
+    while (peek() === "or") {
+      at++;
+      parts.push(both());
+    }
     return parts.length === 1 ? parts[0] : (packet) => parts.some((part) => part(packet));
   };
   const both = () => {
@@ -64,7 +69,8 @@ export function compile(text, scene, titleOf) {
     }
     const compared = /^(==|!=|=|<|>|<=|>=)$/.test(peek() ?? "") && own(FIELDS, token.word);
     if (compared) {
-      const sign = list[at++].word, value = list[at++];
+      const sign = list[at++].word,
+        value = list[at++];
       if (!value) throw new FilterError(sign);
       return compare(about, compared, sign, value.quoted ?? value.word);
     }
@@ -82,14 +88,17 @@ export function compile(text, scene, titleOf) {
   return predicate;
 }
 
-// What a table of ours has under a word; "constructor" is in every object, and in none of them ours.
-const own = (table, word) => (Object.hasOwn(table, word.toLowerCase()) ? table[word.toLowerCase()] : undefined);
+// What a table of ours has under a word; "constructor" is in every object, and in none of them
+// ours.
+const own = (table, word) =>
+  Object.hasOwn(table, word.toLowerCase()) ? table[word.toLowerCase()] : undefined;
 
 // What can be asked of a packet, made when it is first asked for.
 function describe(scene, titleOf) {
   const { legs, trips } = scene;
   const some = (packet, test) => {
-    for (let leg = trips.first[packet]; leg <= scene.lastLeg[packet]; leg++) if (test(leg)) return true;
+    for (let leg = trips.first[packet]; leg <= scene.lastLeg[packet]; leg++)
+      if (test(leg)) return true;
     return false;
   };
   const nodes = (packet) => {
@@ -103,13 +112,22 @@ function describe(scene, titleOf) {
   const touched = new Map();
   const touches = (packet) => touched.get(packet) ?? touched.set(packet, nodes(packet)).get(packet);
   return {
-    scene, legs, trips, some, touches,
+    scene,
+    legs,
+    trips,
+    some,
+    touches,
     says: (text) => (packet) => titleOf(packet).toLowerCase().includes(text.toLowerCase()),
     node: (name) => scene.nodeOf.get(name) ?? -1,
   };
 }
 
-const words = (about, packet) => new Set([about.trips.family[packet], ...about.trips.kind[packet].split("-"), ...about.trips.layers[packet].split(" ")]);
+const words = (about, packet) =>
+  new Set([
+    about.trips.family[packet],
+    ...about.trips.kind[packet].split("-"),
+    ...about.trips.layers[packet].split(" "),
+  ]);
 
 const end = (side, column) => (about, value) => {
   const node = about.node(value);
@@ -122,7 +140,10 @@ const RELATIONS = {
   to: end("target", "dst"),
   via: (about, value) => {
     const node = needs(about, value);
-    return (packet) => about.touches(packet).has(node) && about.trips.sender[packet] !== node && about.trips.target[packet] !== node;
+    return (packet) =>
+      about.touches(packet).has(node) &&
+      about.trips.sender[packet] !== node &&
+      about.trips.target[packet] !== node;
   },
   at: (about, value) => {
     const node = needs(about, value);
@@ -131,7 +152,8 @@ const RELATIONS = {
   on: (about, value) => {
     const port = about.scene.portOf.get(value);
     if (port === undefined) throw new FilterError(value);
-    return (packet) => about.some(packet, (leg) => about.legs.tail[leg] === port || about.legs.head[leg] === port);
+    return (packet) =>
+      about.some(packet, (leg) => about.legs.tail[leg] === port || about.legs.head[leg] === port);
   },
   step: (about, value) => (packet) => {
     const step = about.scene.steps[about.trips.step[packet]];
@@ -145,22 +167,35 @@ function needs(about, name) {
   return node;
 }
 
-// Fields, under names of ours and of Wireshark's. A value of a packet, or one for each of its frames.
+// Fields, under names of ours and of Wireshark's. A value of a packet, or one for each of its
+// frames.
 const number = (read) => ({ read, numeric: true });
 const addresses = (read) => ({ read });
-const mac = (...columns) => addresses((about, packet) => perLeg(about, packet, (leg) => columns.map((column) => about.scene.macs[about.legs[column][leg]])));
+const mac = (...columns) =>
+  addresses((about, packet) =>
+    perLeg(about, packet, (leg) =>
+      columns.map((column) => about.scene.macs[about.legs[column][leg]]),
+    ),
+  );
 const perLeg = (about, packet, read) => {
   const out = [];
-  for (let leg = about.trips.first[packet]; leg <= about.scene.lastLeg[packet]; leg++) out.push(...[read(leg)].flat());
+  for (let leg = about.trips.first[packet]; leg <= about.scene.lastLeg[packet]; leg++)
+    out.push(...[read(leg)].flat());
   return out;
 };
 const FIELDS = {
-  "length": number((about, packet) => [about.trips.length[packet]]),
-  "ttl": number((about, packet) => perLeg(about, packet, (leg) => about.legs.ttl[leg])),
-  "time": number((about, packet) => [(about.legs.t[about.trips.first[packet]] * about.scene.tick_ns) / 1e6]),
-  "packet": number((about, packet) => [about.trips.number[packet]]),
-  "copies": number((about, packet) => [about.scene.lastLeg[packet] - about.trips.first[packet] + 1 + about.trips.more[packet]]),
-  "frame.number": number((about, packet) => perLeg(about, packet, (leg) => [about.legs.sent[leg], about.legs.received[leg]])),
+  length: number((about, packet) => [about.trips.length[packet]]),
+  ttl: number((about, packet) => perLeg(about, packet, (leg) => about.legs.ttl[leg])),
+  time: number((about, packet) => [
+    (about.legs.t[about.trips.first[packet]] * about.scene.tick_ns) / 1e6,
+  ]),
+  packet: number((about, packet) => [about.trips.number[packet]]),
+  copies: number((about, packet) => [
+    about.scene.lastLeg[packet] - about.trips.first[packet] + 1 + about.trips.more[packet],
+  ]),
+  "frame.number": number((about, packet) =>
+    perLeg(about, packet, (leg) => [about.legs.sent[leg], about.legs.received[leg]]),
+  ),
   "ip.src": addresses((about, packet) => [about.trips.src[packet]]),
   "ip.dst": addresses((about, packet) => [about.trips.dst[packet]]),
   "ip.addr": addresses((about, packet) => [about.trips.src[packet], about.trips.dst[packet]]),
@@ -168,21 +203,37 @@ const FIELDS = {
   "eth.dst": mac("dst"),
   "eth.addr": mac("src", "dst"),
 };
-Object.assign(FIELDS, { "frame.len": FIELDS.length, "ip.ttl": FIELDS.ttl, "ipv6.hlim": FIELDS.ttl, "ipv6.src": FIELDS["ip.src"], "ipv6.dst": FIELDS["ip.dst"], "ipv6.addr": FIELDS["ip.addr"] });
+Object.assign(FIELDS, {
+  "frame.len": FIELDS.length,
+  "ip.ttl": FIELDS.ttl,
+  "ipv6.hlim": FIELDS.ttl,
+  "ipv6.src": FIELDS["ip.src"],
+  "ipv6.dst": FIELDS["ip.dst"],
+  "ipv6.addr": FIELDS["ip.addr"],
+});
 
 function compare(about, field, sign, value) {
   const wanted = field.numeric ? Number(value) : value.toLowerCase();
   if (field.numeric && (Number.isNaN(wanted) || !value.trim())) throw new FilterError(value);
   if (!field.numeric && !/^(==|=|!=)$/.test(sign)) throw new FilterError(sign);
   const holds = {
-    "==": (a) => a === wanted, "=": (a) => a === wanted, "!=": (a) => a === wanted,
-    "<": (a) => a < wanted, ">": (a) => a > wanted, "<=": (a) => a <= wanted, ">=": (a) => a >= wanted,
+    "==": (a) => a === wanted,
+    "=": (a) => a === wanted,
+    "!=": (a) => a === wanted,
+    "<": (a) => a < wanted,
+    ">": (a) => a > wanted,
+    "<=": (a) => a <= wanted,
+    ">=": (a) => a >= wanted,
   }[sign];
-  const any = (packet) => field.read(about, packet).some((each) => holds(field.numeric ? each : String(each).toLowerCase()));
+  const any = (packet) =>
+    field
+      .read(about, packet)
+      .some((each) => holds(field.numeric ? each : String(each).toLowerCase()));
   return sign === "!=" ? (packet) => !any(packet) : any;
 }
 
-const flag = (bits) => (about) => (packet) => about.some(packet, (leg) => about.legs.flags[leg] & bits);
+const flag = (bits) => (about) => (packet) =>
+  about.some(packet, (leg) => about.legs.flags[leg] & bits);
 const STATES = {
   lost: flag(LOST),
   vanished: flag(VANISHED),
@@ -197,13 +248,29 @@ const STATES = {
     return (packet) => asked.has(packet);
   },
 };
-const PROTOCOLS = new Set(["arp", "dns", "tcp", "udp", "http", "tls", "icmp", "icmp6", "nd", "mld", "dhcp", "ip", "other", "fragment"]);
+const PROTOCOLS = new Set([
+  "arp",
+  "dns",
+  "tcp",
+  "udp",
+  "http",
+  "tls",
+  "icmp",
+  "icmp6",
+  "nd",
+  "mld",
+  "dhcp",
+  "ip",
+  "other",
+  "fragment",
+]);
 
 function word(about, text) {
   const low = text.toLowerCase();
   const span = /^#?(\d+)(?:\.\.#?(\d+))?$/.exec(text);
   if (span) {
-    const from = Number(span[1]), to = Number(span[2] ?? span[1]);
+    const from = Number(span[1]),
+      to = Number(span[2] ?? span[1]);
     return (packet) => about.trips.number[packet] >= from && about.trips.number[packet] <= to;
   }
   if (about.node(text) >= 0) return RELATIONS.at(about, text);
@@ -211,10 +278,12 @@ function word(about, text) {
   const state = own(STATES, text);
   if (state) return state(about);
   const parts = low.replace(/^tcp\.flags\./, "tcp.").split(".");
-  if (PROTOCOLS.has(parts[0])) return (packet) => parts.every((part) => words(about, packet).has(part));
+  if (PROTOCOLS.has(parts[0]))
+    return (packet) => parts.every((part) => words(about, packet).has(part));
   if (/^[\d.]+$|:/.test(text)) {
-    return (packet) => [about.trips.src[packet], about.trips.dst[packet]].includes(text)
-      || FIELDS["eth.addr"].read(about, packet).includes(low);
+    return (packet) =>
+      [about.trips.src[packet], about.trips.dst[packet]].includes(text) ||
+      FIELDS["eth.addr"].read(about, packet).includes(low);
   }
   if (/\./.test(text) && !/\.\w{2,}$/.test(text)) throw new FilterError(text);
   return about.says(text);

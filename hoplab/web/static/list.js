@@ -10,8 +10,18 @@ export class PacketList {
     this.shown = Array.from({ length: count }, (_, at) => at);
     this.chosen = -1;
     this.ground = h("div", { class: "ground" });
-    this.element = h("div", { class: "list", role: "listbox", tabindex: "0", "aria-label": label,
-      onscroll: () => this.paint(), onkeydown: (event) => this.key(event) }, this.ground);
+    this.element = h(
+      "div",
+      {
+        class: "list",
+        role: "listbox",
+        tabindex: "0",
+        "aria-label": label,
+        onscroll: () => this.paint(),
+        onkeydown: (event) => this.key(event),
+      },
+      this.ground,
+    );
     new ResizeObserver(() => this.paint()).observe(this.element);
   }
 
@@ -29,7 +39,8 @@ export class PacketList {
     const at = this.shown.indexOf(packet);
     if (at >= 0) {
       const top = at * ROW;
-      if (top < this.element.scrollTop || top + ROW > this.element.scrollTop + height) this.element.scrollTop = Math.max(0, top - height / 2);
+      if (top < this.element.scrollTop || top + ROW > this.element.scrollTop + height)
+        this.element.scrollTop = Math.max(0, top - height / 2);
     }
     this.paint();
   }
@@ -46,12 +57,27 @@ export class PacketList {
   paint() {
     this.ground.style.height = `${this.shown.length * ROW}px`;
     const from = Math.max(0, Math.floor(this.element.scrollTop / ROW) - 2);
-    const to = Math.min(this.shown.length, from + Math.ceil((this.element.clientHeight || 300) / ROW) + 4);
+    const to = Math.min(
+      this.shown.length,
+      from + Math.ceil((this.element.clientHeight || 300) / ROW) + 4,
+    );
     const rows = [];
     for (let at = from; at < to; at++) {
       const packet = this.shown[at];
-      const element = h("div", { class: "row", role: "option", id: `row-${packet}`, "aria-selected": String(packet === this.chosen),
-        title: this.tip(packet), "aria-posinset": at + 1, "aria-setsize": this.shown.length, onclick: () => this.choose(packet) }, this.row(packet));
+      const element = h(
+        "div",
+        {
+          class: "row",
+          role: "option",
+          id: `row-${packet}`,
+          "aria-selected": String(packet === this.chosen),
+          title: this.tip(packet),
+          "aria-posinset": at + 1,
+          "aria-setsize": this.shown.length,
+          onclick: () => this.choose(packet),
+        },
+        this.row(packet),
+      );
       element.style.top = `${at * ROW}px`;
       rows.push(element);
     }

@@ -2,10 +2,24 @@
 // A run as columns, and its moments. Pure: no DOM, no clock. hoplab/web/scene.py has the shapes.
 
 // What became of a frame, a bit each; hoplab/web/scene.py has the same.
-export const LOST = 1, CUT = 2, CARD = 4, SOFTWARE = 8, ARRIVED = 16, UNCERTAIN = 32, ROUTED = 64,
-  FLOODED = 128, HEALED = 256, ENDED = 512, UNSEEN = 1024, COUNTED = 2048;
-export const IGNORED = CARD | SOFTWARE, VANISHED = LOST | CUT | UNSEEN;
-export const FRAMES = 0, ASK = 1, ANSWER = 2;
+export const LOST = 1,
+  CUT = 2,
+  CARD = 4,
+  SOFTWARE = 8,
+  ARRIVED = 16,
+  UNCERTAIN = 32,
+  ROUTED = 64,
+  FLOODED = 128,
+  HEALED = 256,
+  ENDED = 512,
+  UNSEEN = 1024,
+  COUNTED = 2048,
+  CHANGED = 4096;
+export const IGNORED = CARD | SOFTWARE,
+  VANISHED = LOST | CUT | UNSEEN;
+export const FRAMES = 0,
+  ASK = 1,
+  ANSWER = 2;
 const TYPES = { B: Uint8Array, H: Uint16Array, I: Uint32Array, i: Int32Array };
 const STRIDE = 256; // moments between two remembered lists of what waits
 
@@ -15,7 +29,8 @@ function bytesOf(text) {
 
 export function decode(raw) {
   const legs = {};
-  for (const [name, [code, text]] of Object.entries(raw.legs)) legs[name] = new TYPES[code](bytesOf(text).buffer);
+  for (const [name, [code, text]] of Object.entries(raw.legs))
+    legs[name] = new TYPES[code](bytesOf(text).buffer);
   const scene = { ...raw, legs, count: legs.trip.length };
   const { first } = raw.trips;
   scene.packets = first.length;
@@ -63,7 +78,9 @@ function moments(scene) {
   order.sort((a, b) => list[a][0] - list[b][0] || rank(list[a]) - rank(list[b]) || a - b);
   const n = order.length;
   const placeOf = new Uint32Array(n);
-  order.forEach((group, at) => { placeOf[group] = at; });
+  order.forEach((group, at) => {
+    placeOf[group] = at;
+  });
   scene.moments = n;
   scene.kind = Uint8Array.from(order, (group) => list[group][2]);
   scene.time = Float64Array.from(order, (group) => list[group][0]);
@@ -78,7 +95,8 @@ function moments(scene) {
   scene.members = new Uint32Array(count);
   const next = scene.starts.slice();
   for (let leg = 0; leg < count; leg++) scene.members[next[scene.momentOf[leg]]++] = leg;
-  scene.membersOf = (at) => (at < 0 || at >= n ? [] : scene.members.subarray(scene.starts[at], scene.starts[at + 1]));
+  scene.membersOf = (at) =>
+    at < 0 || at >= n ? [] : scene.members.subarray(scene.starts[at], scene.starts[at + 1]);
   scene.askMoments = new Map();
   for (let at = 0; at < n; at++) {
     if (scene.kind[at] === FRAMES) continue;
@@ -88,7 +106,9 @@ function moments(scene) {
   }
   scene.packetAt = (at) => {
     if (at < 0 || at >= n) return -1;
-    return scene.kind[at] === FRAMES ? legs.trip[scene.members[scene.starts[at]]] : scene.asks[scene.subject[at]][0];
+    return scene.kind[at] === FRAMES
+      ? legs.trip[scene.members[scene.starts[at]]]
+      : scene.asks[scene.subject[at]][0];
   };
   scene.legAt = (at) => {
     if (at < 0 || at >= n) return -1;
@@ -96,6 +116,7 @@ function moments(scene) {
     const ask = scene.asks[scene.subject[at]];
     return trips.first[ask[0]] + ask[1];
   };
+  scene.passedOn = (leg) => made.has(leg);
   waiting(scene, made, placeOf);
 }
 
@@ -106,12 +127,14 @@ function waiting(scene, made, placeOf) {
   const waits = [];
   for (const [leg, group] of made) {
     if (leg < 0) continue;
-    const from = scene.momentOf[leg] + 1, to = placeOf[group];
+    const from = scene.momentOf[leg] + 1,
+      to = placeOf[group];
     if (to > from) waits.push([from, to, leg]);
   }
   waits.sort((a, b) => a[0] - b[0]);
   const marks = [];
-  let alive = [], next = 0;
+  let alive = [],
+    next = 0;
   for (let at = 0; at <= scene.moments; at += STRIDE) {
     while (next < waits.length && waits[next][0] <= at) alive.push(waits[next++]);
     alive = alive.filter((wait) => wait[1] > at);
@@ -140,7 +163,9 @@ export function numbersOf(scene, from, to) {
 
 export function displayFilter(numbers) {
   if (!numbers.length) return "";
-  return numbers.length === 1 ? `frame.number == ${numbers[0]}` : `frame.number in {${ranges(numbers).join(", ")}}`;
+  return numbers.length === 1
+    ? `frame.number == ${numbers[0]}`
+    : `frame.number in {${ranges(numbers).join(", ")}}`;
 }
 
 function ranges(numbers) {
@@ -162,8 +187,12 @@ export function letters(scene, packet) {
 }
 
 export function bezier(curve, backwards, part) {
-  const u = backwards ? 1 - part : part, v = 1 - u;
-  const a = v * v * v, b = 3 * v * v * u, c = 3 * v * u * u, d = u * u * u;
+  const u = backwards ? 1 - part : part,
+    v = 1 - u;
+  const a = v * v * v,
+    b = 3 * v * v * u,
+    c = 3 * v * u * u,
+    d = u * u * u;
   return [
     a * curve[0] + b * curve[2] + c * curve[4] + d * curve[6],
     a * curve[1] + b * curve[3] + c * curve[5] + d * curve[7],

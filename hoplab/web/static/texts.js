@@ -42,19 +42,44 @@ export class Speaker {
   // The same with nodes as values.
   wordNodes(key, values = {}) {
     const template = this.scene.words[key][this.language];
-    return this.pieces(template).map((piece) => (typeof piece === "string" ? piece : values[piece[0]] ?? ""));
+    return this.pieces(template).map((piece) =>
+      typeof piece === "string" ? piece : (values[piece[0]] ?? ""),
+    );
   }
 
-  comma() { return this.scene.commas[this.language]; }
+  comma() {
+    return this.scene.commas[this.language];
+  }
 
   text(value, templates = this.scene.templates) {
-    return this.walk(value, templates, (kind, text) => (kind === "packet" ? String(text) : text)).join("");
+    return this.walk(value, templates, (kind, text) =>
+      kind === "packet" ? String(text) : text,
+    ).join("");
   }
 
   // select(kind, value) is called when a reader picks a node, packet, ip or mac.
   nodes(value, select, templates = this.scene.templates) {
-    return this.walk(value, templates, (kind, text) =>
-      h("button", { type: "button", class: `pick pick-${kind}`, onclick: (event) => { event.preventDefault(); select(kind, text); } }, String(text)));
+    const pieces = this.walk(value, templates, (kind, text) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: `pick pick-${kind}`,
+          onclick: (event) => {
+            event.preventDefault();
+            select(kind, text);
+          },
+        },
+        String(text),
+      ),
+    );
+    // "#" and the number behind it stay together where a line breaks.
+    return pieces.map((piece, at) => {
+      const next = pieces[at + 1];
+      if (typeof piece !== "string" || !piece.endsWith("#") || !next?.prepend) return piece;
+      next.prepend("#");
+      return piece.slice(0, -1);
+    });
   }
 
   walk(value, templates, pick) {
@@ -63,13 +88,21 @@ export class Speaker {
     if (Array.isArray(value)) {
       const [place, values] = value;
       return this.pieces(templates[place][this.language]).flatMap((piece) =>
-        typeof piece === "string" ? [piece] : this.walk(values[piece[0]] ?? "", templates, pick));
+        typeof piece === "string" ? [piece] : this.walk(values[piece[0]] ?? "", templates, pick),
+      );
     }
     if (value === null || value === undefined) return [];
-    if (value.list) return value.list.flatMap((item, at) => [...(at ? [this.comma()] : []), ...this.walk(item, templates, pick)]);
+    if (value.list)
+      return value.list.flatMap((item, at) => [
+        ...(at ? [this.comma()] : []),
+        ...this.walk(item, templates, pick),
+      ]);
     if (value.row) {
       const joint = this.scene.joints[this.language];
-      return value.row.flatMap((item, at) => [...(at && joint ? [joint] : []), ...this.walk(item, templates, pick)]);
+      return value.row.flatMap((item, at) => [
+        ...(at && joint ? [joint] : []),
+        ...this.walk(item, templates, pick),
+      ]);
     }
     const [kind, data] = Object.entries(value)[0];
     return [pick(kind, data)];

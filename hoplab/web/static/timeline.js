@@ -7,11 +7,17 @@ const NONE = -1;
 
 // What a moment does, so that the same can be found in another run.
 function labels(scene) {
-  const counts = new Map(), hops = new Map(), named = new Map();
+  const counts = new Map(),
+    hops = new Map(),
+    named = new Map();
   return Array.from({ length: scene.moments }, (_, moment) => {
     const packet = scene.packetAt(moment);
     if (!named.has(packet)) {
-      const name = [scene.trips.kind[packet], scene.nodes[scene.trips.sender[packet]]?.name, scene.nodes[scene.trips.target[packet]]?.name].join(" ");
+      const name = [
+        scene.trips.kind[packet],
+        scene.nodes[scene.trips.sender[packet]]?.name,
+        scene.nodes[scene.trips.target[packet]]?.name,
+      ].join(" ");
       const count = (counts.get(name) ?? 0) + 1;
       counts.set(name, count);
       named.set(packet, `${name} ${count}`);
@@ -25,14 +31,19 @@ function labels(scene) {
 
 // Pairs [moment of the first, moment of the second], -1 where one has none.
 export function align(first, second) {
-  const a = labels(first), b = labels(second);
-  const inA = new Map(a.map((label, at) => [label, at])), inB = new Map(b.map((label, at) => [label, at]));
+  const a = labels(first),
+    b = labels(second);
+  const inA = new Map(a.map((label, at) => [label, at])),
+    inB = new Map(b.map((label, at) => [label, at]));
   const pairs = [];
-  let i = 0, j = 0;
+  let i = 0,
+    j = 0;
   while (i < a.length || j < b.length) {
-    const other = inB.get(a[i]), one = inA.get(b[j]);
+    const other = inB.get(a[i]),
+      one = inA.get(b[j]);
     if (i < a.length && j < b.length && a[i] === b[j]) pairs.push([i++, j++]);
-    else if (j >= b.length || (i < a.length && (other === undefined || other < j))) pairs.push([i++, NONE]);
+    else if (j >= b.length || (i < a.length && (other === undefined || other < j)))
+      pairs.push([i++, NONE]);
     else if (i >= a.length || one === undefined || one < i) pairs.push([NONE, j++]);
     else if (other - j <= one - i) pairs.push([NONE, j++]);
     else pairs.push([i++, NONE]);
@@ -51,7 +62,9 @@ export class Timeline {
     });
     this.placeOf = [0, 1].map((side) => {
       const places = new Uint32Array(scenes[side].moments);
-      this.pairs.forEach((pair, at) => { if (pair[side] !== NONE) places[pair[side]] = at; });
+      this.pairs.forEach((pair, at) => {
+        if (pair[side] !== NONE) places[pair[side]] = at;
+      });
       return places;
     });
   }
@@ -66,8 +79,12 @@ export class Timeline {
   }
 
   // The moment of the clock in which a moment of a run is shown.
-  place(side, moment) { return this.pairs ? this.placeOf[side][moment] : moment; }
+  place(side, moment) {
+    return this.pairs ? this.placeOf[side][moment] : moment;
+  }
 
   // Whether a run does something at a moment of the clock.
-  moves(side, place) { return !this.pairs || (this.pairs[place]?.[side] ?? NONE) !== NONE; }
+  moves(side, place) {
+    return !this.pairs || (this.pairs[place]?.[side] ?? NONE) !== NONE;
+  }
 }
