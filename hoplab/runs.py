@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from hoplab.capture import pcapng_format, pcapng_reader
+from hoplab.capture import notes, pcapng_format, pcapng_reader
 from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
 from hoplab.follow.follow import Follower
@@ -267,7 +267,23 @@ def coverage(
         unheard=frozenset(range(len(wiring.interfaces))) - heard,
         queue_drops=by_port(capture.queue_drops),
         cable_drops=by_port(capture.cable_drops),
+        cable_losses=_lost_on_purpose(wiring, capture),
     )
+
+
+def _lost_on_purpose(wiring: Wiring, capture: pcapng_format.Capture) -> dict[int, int]:
+    """Frames that cables lost because they were to lose some, by port; of several notes the last
+    one counts. What cannot be read is left out."""
+    lost: dict[int, int] = {}
+    for note in capture.notes:
+        if note.topic == notes.LOST:
+            with contextlib.suppress(ValueError, AttributeError):
+                counts = json.loads(note.data).items()
+                lost = {
+                    port: frames for name, frames in counts
+                    if (port := wiring.port(name)) is not None and isinstance(frames, int)
+                }  # fmt: skip
+    return lost
 
 
 def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:

@@ -122,6 +122,7 @@ class Capture:
         self.move_to: Path | None = None  # where the file is to be at the end
         self.queue_drops: Callable[[], Mapping[str, int]] | None = None
         self.cable_drops: Callable[[], Mapping[str, int]] | None = None
+        self.cables: Any = None  # whoever counts for `cable_drops`, for whoever changes cables
         self.last_words: list[Callable[[], None]] = []
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         fd = os.dup(out) if isinstance(out, int) else os.open(out, flags, 0o644)

@@ -23,12 +23,20 @@ Example = tuple[str, str]
 
 class Verb(argparse.ArgumentParser):
     """The words of one verb. takes_options: what stands behind `--` is options for the controller,
-    which argparse would take for more positional arguments."""
+    which argparse would take for more positional arguments. mixed: names may stand before and
+    behind options, though there may be more or fewer of them."""
 
     takes_options = False
+    mixed = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
+        if self.mixed:
+            self.mixed = False  # it asks for what stands here, in two parts
+            try:
+                return self.parse_known_intermixed_args(words, namespace)
+            finally:
+                self.mixed = True
         if not self.takes_options or "--" not in words:
             return super().parse_known_args(words, namespace)
         at = words.index("--")

@@ -229,7 +229,9 @@ def add_completion(verbs: Any) -> None:
     p.add_argument(
         "--words",
         metavar="KIND",
-        choices=("controllers", "files", "hosts", "labs", "switches", "topologies", "topos"),
+        choices=(
+            "controllers", "files", "hosts", "labs", "nodes", "switches", "topologies", "topos",
+        ),
         help=term("print what may stand in such a place now: the script asks for it"),
     )
 

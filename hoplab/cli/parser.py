@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 
 from hoplab import __version__
-from hoplab.cli import argparse_words, options_labs, options_traces
+from hoplab.cli import argparse_words, options_changes, options_labs, options_traces
 from hoplab.cli.options import Formatter, Verb, add_lang, examples_text
 from hoplab.cli.output import tr
 from hoplab.report.language import languages
@@ -33,6 +33,7 @@ _VERBS = (
     options_labs.add_shell,
     options_labs.add_swap,
     options_labs.add_table,
+    options_changes.add_link,
     options_traces.add_visit,
     options_traces.add_trace,
     options_traces.add_open,

@@ -26,6 +26,8 @@ WORDS = {
     ("", "hosts"): "hosts",
     ("", "switches"): "switches",
     ("capture", "what"): "hosts",
+    ("link", "first"): "nodes",
+    ("link", "second"): "nodes",
     ("path", "what"): "files",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
@@ -109,4 +111,8 @@ def words(kind: str) -> list[str]:
     except LabError:
         return []
     switches = kind == "switches"
-    return [node["name"] for node in nodes if (node["kind"] == "switch") == switches]
+    return [
+        node["name"]
+        for node in nodes
+        if kind == "nodes" or (node["kind"] == "switch") == switches
+    ]

@@ -240,7 +240,11 @@ def _links(faults: dict[str, str]) -> Iterator[Check]:
     if NETEM in faults:
         yield Check(
             NETEM,
-            say("links with delay or loss need netem: {reason}", reason=faults[NETEM]),
+            say(
+                "this kernel has no netem ({reason}): a process of the lab holds frames back, "
+                "about 100,000 a second at most",
+                reason=faults[NETEM],
+            ),
             True,
             say(
                 "{command}   # or a machine that has it: vagrant/",

@@ -24,7 +24,8 @@ The file:
 
 `rate` is the bit/s that an interface sends at most; without it, as many as the machine can.
 `delay_ms` and `jitter_ms` are for how long it holds a frame back before it sends it, `loss` the
-percentage of frames that it throws away instead.
+percentage of frames that it throws away instead, `queue` how many may wait for the rate. Beside
+`nodes`, `longest_delay_ms` is the longest that any of them held a frame back while it was captured.
 """
 
 from __future__ import annotations
@@ -239,13 +240,16 @@ class Wiring:
         }
 
     def longest_delay_ns(self) -> int:
-        """For how long any interface holds a frame back before it sends it, at the most."""
+        """For how long any interface holds a frame back before it sends it, at the most, or did
+        while somebody listened (`longest_delay_ms`)."""
 
         def held(interface: Interface) -> float:
             times = (interface.extra.get(key) for key in ("delay_ms", "jitter_ms"))
             return sum(each for each in times if isinstance(each, int | float) and each > 0)
 
-        return round(max(map(held, self.interfaces), default=0.0) * 1e6)
+        past = self.extra.get("longest_delay_ms")
+        longest = max(map(held, self.interfaces), default=0.0)
+        return round(max(longest, past if isinstance(past, int | float) else 0.0) * 1e6)
 
     def port(self, name: str) -> int | None:
         """The port of that interface name, None if there is none."""

@@ -75,6 +75,7 @@ class Batch:
         self.ipv6 = ipv6
         self.root = Place("root", Namespace.own("root"), next_index=1000)
         self._maker: Namespace | None = None
+        self.netem: bool | None = None  # whether the kernel has it, once somebody has tried
         self.on_new: NewInterfaces | None = None
         self.on_made: NewInterfaces | None = None
         self.built = False  # from then on a change is wanted at once
@@ -83,6 +84,14 @@ class Batch:
         self._pairs: list[Pair] = []
         self._ends: dict[tuple[Place, str], bool] = {}  # queued interfaces; those to be up
         self._lock = threading.RLock()
+
+    @property
+    def maker(self) -> Namespace:
+        """Where pairs are asked for. Before Linux 6.14 no index may be taken that an interface of
+        whoever asks has, and Open vSwitch has some in the root namespace: one without any asks."""
+        if self._maker is None:
+            (self._maker,) = Namespace.create(["maker"])
+        return self._maker
 
     # ------------------------------------------------------------------ asking
 
@@ -193,11 +202,7 @@ class Batch:
             end2 = netlink.End(name2, mac2, place2.index[name2], place2.namespace.net)
             messages.append(netlink.veth(end1, end2))
             new += [(place1, name1), (place2, name2)]
-        if self._maker is None:
-            # Before Linux 6.14 no index may be taken that an interface of whoever asks has, and
-            # Open vSwitch has some in the root namespace: one without any asks.
-            (self._maker,) = Namespace.create(["maker"])
-        self._maker.route.send(messages)
+        self.maker.route.send(messages)
         for place, name in new:
             netlink.offloads_off(place.namespace.route, name)
         if self.on_new is not None:

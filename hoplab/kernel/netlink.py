@@ -35,13 +35,15 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 18, 28
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
+_IFLA_STATS64, _IFLA_AF_SPEC = 23, 26
+_AF_INET6, _IFLA_INET6_ADDR_GEN_MODE = 10, 8
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 _IFLA_MTU, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE = 4, 6, 7, 15
 _FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE = 1, 2, 3, 6, 10, 15
 _IFF_LOWER_UP = 1 << 16  # the cable is plugged in, and the other end is up (netdevice(7))
-_RTNH_F_DEAD, _RTNH_F_ONLINK, _RTNH_F_LINKDOWN = 1, 4, 16
+_RTNH_F_DEAD, RTNH_F_ONLINK, _RTNH_F_LINKDOWN = 1, 4, 16
 _TABLE_LOCAL = 255
 # linux/rtnetlink.h, RTN_*: the kinds of routes that somebody may have set, by `ip route`'s names.
 _ROUTE_KINDS = {1: "unicast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
@@ -51,7 +53,7 @@ _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _TCA_KIND, _TCA_STATS, _TCA_STATS2, _TCA_STATS_QUEUE = 1, 3, 7, 3
 _TC_H_ROOT, _TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _SCOPE_UNIVERSE = 0
-IFF_UP = 1
+IFF_UP, IFF_NOARP = 1, 0x80
 _RTMGRP_LINK = 1  # the group that is told of interfaces
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _TCP_CLOSE, _TCP_LISTEN = 7, 10  # include/net/tcp_states.h; a UDP socket that waits is "closed"
@@ -96,17 +98,17 @@ def _errno(body: bytes) -> int:
     return int(-struct.unpack_from("=i", body)[0])
 
 
-def _attr(kind: int, data: bytes) -> bytes:
+def attribute(kind: int, data: bytes) -> bytes:
     length = 4 + len(data)
     return struct.pack("=HH", length, kind) + data + b"\0" * (-length % 4)
 
 
 def _text(kind: int, value: str) -> bytes:
-    return _attr(kind, value.encode() + b"\0")
+    return attribute(kind, value.encode() + b"\0")
 
 
 def _u32(kind: int, value: int) -> bytes:
-    return _attr(kind, struct.pack("=I", value))
+    return attribute(kind, struct.pack("=I", value))
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -141,7 +143,7 @@ class End:
     def attributes(self) -> bytes:
         return (
             _text(IFLA_IFNAME, self.name)
-            + _attr(IFLA_ADDRESS, mac_bytes(self.mac))
+            + attribute(IFLA_ADDRESS, mac_bytes(self.mac))
             + _u32(IFLA_NET_NS_FD, self.net)
             + _u32(IFLA_NUM_TX_QUEUES, 1)  # else one a processor, for packets that come one by one
             + _u32(IFLA_NUM_RX_QUEUES, 1)
@@ -150,9 +152,9 @@ class End:
 
 def veth(one: End, other: End) -> Message:
     """A pair of virtual Ethernet interfaces, both down (veth(4))."""
-    peer = _attr(VETH_INFO_PEER, _ifinfo(other.index) + other.attributes())
-    info = _text(IFLA_INFO_KIND, "veth") + _attr(IFLA_INFO_DATA, peer)
-    body = _ifinfo(one.index) + one.attributes() + _attr(IFLA_LINKINFO, info)
+    peer = attribute(VETH_INFO_PEER, _ifinfo(other.index) + other.attributes())
+    info = _text(IFLA_INFO_KIND, "veth") + attribute(IFLA_INFO_DATA, peer)
+    body = _ifinfo(one.index) + one.attributes() + attribute(IFLA_LINKINFO, info)
     return Message(
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
@@ -173,9 +175,25 @@ def link_mac(index: int, name: str, mac: str) -> Message:
     return Message(
         RTM_NEWLINK,
         0,
-        _ifinfo(index) + _attr(IFLA_ADDRESS, mac_bytes(mac)),
+        _ifinfo(index) + attribute(IFLA_ADDRESS, mac_bytes(mac)),
         say("give {port} the MAC address {mac}", port=name, mac=mac),
     )
+
+
+def link_apart(index: int, name: str, mtu: int) -> Message:
+    """Have an interface say nothing by itself, neither by ARP nor by IPv6 (it gets no address),
+    and take packets of so many bytes."""
+    none = attribute(_AF_INET6, struct.pack("=HHB3x", 5, _IFLA_INET6_ADDR_GEN_MODE, 1))
+    body = _ifinfo(index, IFF_NOARP, IFF_NOARP) + _u32(_IFLA_MTU, mtu)
+    if os.path.exists("/proc/net/if_inet6"):
+        body += attribute(_IFLA_AF_SPEC, none)
+    return Message(RTM_NEWLINK, 0, body, say("set {port} apart", port=name))
+
+
+def link_gone(index: int, name: str) -> Message:
+    """Take an interface away, and the other end of its pair with it; no failure if it has gone."""
+    purpose = say("take {port} away", port=name)
+    return Message(RTM_DELLINK, 0, _ifinfo(index), purpose, (errno.ENODEV,))
 
 
 def address(index: int, name: str, cidr: str, *, add: bool = True) -> Message:
@@ -184,9 +202,9 @@ def address(index: int, name: str, cidr: str, *, add: bool = True) -> Message:
     family = socket.AF_INET if face.version == 4 else socket.AF_INET6
     raw = face.ip.packed
     body = struct.pack("=BBBBI", family, face.network.prefixlen, 0, 0, index)
-    body += _attr(IFA_LOCAL, raw) + _attr(IFA_ADDRESS, raw)
+    body += attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw)
     if face.version == 4 and face.network.prefixlen < 31:
-        body += _attr(IFA_BROADCAST, face.network.broadcast_address.packed)
+        body += attribute(IFA_BROADCAST, face.network.broadcast_address.packed)
     if add:
         purpose = say("give {port} the address {ip}", port=name, ip=cidr)
         return Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, purpose)
@@ -207,9 +225,9 @@ def route(
     # table main, protocol boot, type unicast
     body = struct.pack("=BBBBBBBBI", family, length, 0, 0, 254, 3, scope, 1, 0)
     if network and length:
-        body += _attr(RTA_DST, network.network_address.packed)
+        body += attribute(RTA_DST, network.network_address.packed)
     if hop:
-        body += _attr(RTA_GATEWAY, hop.packed)
+        body += attribute(RTA_GATEWAY, hop.packed)
     if index is not None:
         body += _u32(RTA_OIF, index)
     target = destination or "default"
@@ -227,7 +245,7 @@ def neighbour(index: int, ip: str, mac: str) -> Message:
     address = ipaddress.ip_address(ip)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = struct.pack("=BBHiHBB", family, 0, 0, index, _NUD_PERMANENT, 0, 0)
-    body += _attr(_NDA_DST, address.packed) + _attr(_NDA_LLADDR, mac_bytes(mac))
+    body += attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac_bytes(mac))
     purpose = say("make {mac} known as {ip}", mac=mac, ip=ip)
     return Message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body, purpose)
 
@@ -237,12 +255,12 @@ def neighbour_gone(index: int, ip: str) -> Message:
     address = ipaddress.ip_address(ip)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = struct.pack("=BBHiHBB", family, 0, 0, index, 0, 0, 0)
-    body += _attr(_NDA_DST, address.packed)
+    body += attribute(_NDA_DST, address.packed)
     purpose = say("forget the neighbour {ip}", ip=ip)
     return Message(RTM_DELNEIGH, 0, body, purpose, (errno.ENOENT,))
 
 
-def _attributes(body: bytes, at: int) -> dict[int, bytes]:
+def read_attributes(body: bytes, at: int) -> dict[int, bytes]:
     """The attributes that follow the first `at` bytes (struct rtattr, rtnetlink(7))."""
     attributes = {}
     while at + 4 <= len(body):
@@ -255,7 +273,7 @@ def _attributes(body: bytes, at: int) -> dict[int, bytes]:
 def _add_address(by_interface: dict[int, list[str]], body: bytes) -> None:
     """Read one RTM_NEWADDR."""
     _, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
-    attributes = _attributes(body, 8)
+    attributes = read_attributes(body, 8)
     # Of a point-to-point link IFA_ADDRESS is the other end's; IPv6 often has nothing else.
     raw = attributes.get(IFA_LOCAL) or attributes[IFA_ADDRESS]
     if scope == _SCOPE_UNIVERSE:
@@ -334,7 +352,8 @@ class Socket:
             for message in self._dump(RTM_GETNEIGH, body, term("neighbours")):
                 state = struct.unpack_from("=BBHiHBB", message)[4]
                 if state & _NUD_PERMANENT:
-                    neighbours.add(str(ipaddress.ip_address(_attributes(message, 12)[_NDA_DST])))
+                    address = read_attributes(message, 12)[_NDA_DST]
+                    neighbours.add(str(ipaddress.ip_address(address)))
         return neighbours
 
     def links(self) -> list[dict[str, Any]]:
@@ -342,6 +361,17 @@ class Socket:
         and whether the other end of their cable is up, too. Raises OSError."""
         with self._turn:
             return [_state(body) for body in self._dump(RTM_GETLINK, _ifinfo(), "interfaces")]
+
+    def traffic(self) -> dict[int, Traffic]:
+        """What each interface has carried, by its index. Raises OSError."""
+        carried = {}
+        for body in self.raw(RTM_GETLINK, _ifinfo()):
+            # struct rtnl_link_stats64: packets and bytes, received and sent
+            counts = read_attributes(body, 16).get(_IFLA_STATS64, bytes(32))
+            received, sent, received_bytes, sent_bytes = struct.unpack_from("=QQQQ", counts)
+            index = struct.unpack_from("=i", body, 4)[0]
+            carried[index] = Traffic(sent, sent_bytes, received, received_bytes)
+        return carried
 
     def routes(self) -> list[dict[str, Any]]:
         """The IPv4 routes of all tables but the one of the namespace's own addresses, in the
@@ -365,6 +395,12 @@ class Socket:
             answers = self._dump(RTM_GETNEIGH, body, "neighbours")
         entries = [_neighbour(answer) for answer in answers]
         return [entry for entry in entries if entry is not None]
+
+    def raw(self, kind: int, body: bytes) -> list[bytes]:
+        """Everything of a kind, as the kernel tells it: what follows the header of each message.
+        Raises OSError."""
+        with self._turn:
+            return self._dump(kind, body, term("settings"))
 
     def qdiscs(self) -> list[Qdisc]:
         """The queues in front of this namespace's interfaces, what they hold and their children.
@@ -400,7 +436,7 @@ class Socket:
 def _state(body: bytes) -> dict[str, Any]:
     """Read one RTM_NEWLINK."""
     _, _, _, index, flags, _ = struct.unpack_from("=BBHiII", body)
-    attributes = _attributes(body, 16)
+    attributes = read_attributes(body, 16)
     (mtu,) = struct.unpack("=I", attributes.get(_IFLA_MTU, bytes(4)))
     return {
         "index": index,
@@ -410,6 +446,16 @@ def _state(body: bytes) -> dict[str, Any]:
         "up": bool(flags & IFF_UP),
         "carrier": bool(flags & _IFF_LOWER_UP),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an interface has sent and received since it was made."""
+
+    sent: int
+    sent_bytes: int
+    received: int
+    received_bytes: int
 
 
 def _u32_in(attributes: dict[int, bytes], kind: int, otherwise: int = 0) -> int:
@@ -425,7 +471,7 @@ def _ip_in(attributes: dict[int, bytes], kind: int) -> str:
 def _route(body: bytes) -> dict[str, Any] | None:
     """Read one RTM_NEWROUTE; None for one that no person sets."""
     _, prefix, _, _, table, _, _, kind, flags = struct.unpack_from("=BBBBBBBBI", body)
-    attributes = _attributes(body, 12)
+    attributes = read_attributes(body, 12)
     table = _u32_in(attributes, _RTA_TABLE, table)
     if kind not in _ROUTE_KINDS or table == _TABLE_LOCAL:
         return None
@@ -438,14 +484,14 @@ def _route(body: bytes) -> dict[str, Any] | None:
         "metric": _u32_in(attributes, _RTA_PRIORITY),
         "from": _ip_in(attributes, _RTA_PREFSRC),
         "dead": bool(flags & (_RTNH_F_DEAD | _RTNH_F_LINKDOWN)),
-        "onlink": bool(flags & _RTNH_F_ONLINK),
+        "onlink": bool(flags & RTNH_F_ONLINK),
     }
 
 
 def _rule(body: bytes) -> dict[str, Any]:
     """Read one RTM_NEWRULE (linux/fib_rules.h)."""
     _, to, source, tos, table, _, _, action, _ = struct.unpack_from("=BBBBBBBBI", body)
-    attributes = _attributes(body, 12)
+    attributes = read_attributes(body, 12)
     # What a rule may look at beside the addresses and the way in, nobody here judges.
     simple = {_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, 14, 21}
     return {
@@ -462,7 +508,7 @@ def _rule(body: bytes) -> dict[str, Any]:
 def _neighbour(body: bytes) -> dict[str, Any] | None:
     """Read one RTM_NEWNEIGH; None for one that is no IPv4 neighbour."""
     _, _, _, index, state, _, kind = struct.unpack_from("=BBHiHBB", body)
-    attributes = _attributes(body, 12)
+    attributes = read_attributes(body, 12)
     if _NDA_DST not in attributes or kind not in (0, 1):  # not multicast, broadcast
         return None
     mac = attributes.get(_NDA_LLADDR, b"").hex(":")
@@ -500,10 +546,10 @@ class Qdisc:
 def _qdisc(body: bytes) -> Qdisc:
     """Read one RTM_NEWQDISC: struct tcmsg and its attributes (linux/rtnetlink.h)."""
     _, _, _, index, handle, parent, _ = struct.unpack_from("=BBHiIII", body)
-    attributes = _attributes(body, 20)
+    attributes = read_attributes(body, 20)
     kind = attributes.get(_TCA_KIND, b"").rstrip(b"\0").decode(errors="replace")
     drops = 0
-    queue = _attributes(attributes.get(_TCA_STATS2, b""), 0).get(_TCA_STATS_QUEUE, b"")
+    queue = read_attributes(attributes.get(_TCA_STATS2, b""), 0).get(_TCA_STATS_QUEUE, b"")
     if len(queue) >= 12:  # struct gnet_stats_queue: qlen, backlog, drops
         drops = struct.unpack_from("=III", queue)[2]
     elif len(stats := attributes.get(_TCA_STATS, b"")) >= 16:  # struct tc_stats of old kernels
@@ -558,7 +604,7 @@ class LinkNews:
 
 
 def _link(body: bytes) -> Link:
-    attributes = _attributes(body, len(_ifinfo()))
+    attributes = read_attributes(body, len(_ifinfo()))
     name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
     return Link(name, attributes.get(IFLA_ADDRESS, b""))
 

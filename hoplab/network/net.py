@@ -17,8 +17,9 @@ import mininet.node
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
 from hoplab.kernel.batch import Batch, Place
+from hoplab.kernel.shaping import Limits
 from hoplab.network import script, switches, topofile
-from hoplab.network.queued import ShapedLink, is_shaped, place_of_node
+from hoplab.network.queued import has_netem, is_shaped, place_of_node
 from hoplab.openvswitch.bridges import Bridges
 from hoplab.sentences import listed, say, term
 
@@ -48,6 +49,7 @@ class Network(mininet.net.Mininet):
         self.datapath = datapath
         self._forwarding = forwarding
         self._bridges = Bridges()
+        self.asked: dict[Any, Limits] = {}  # what was asked of interfaces since they were built
         self._complete = False  # every node and link is known, if not there yet
         switches.install(self._bridges, datapath)
         batch.on_made = self._begin_ports
@@ -81,7 +83,7 @@ class Network(mininet.net.Mininet):
         if cls in (None, mininet.link.Link):  # what asks for a shape has one
             params = {**self._shaping, **params}
             if is_shaped(params):
-                cls = ShapedLink
+                cls = mininet.link.TCLink
         return super().addLink(*ends, port1=port1, port2=port2, cls=cls, **params)
 
     def _mac(self, node: str, port: int) -> str:
@@ -275,9 +277,29 @@ class Network(mininet.net.Mininet):
             (switch.name, port)
             for switch in self._open_vswitches()
             for port, intf in switch.intfs.items()
-            if isinstance(intf, mininet.link.TCIntf)
-            and any(intf.params.get(key) for key in ("bw", "delay", "jitter"))
+            if (limits := self.limits(intf)).rate or limits.delays
         ]
+
+    def limits(self, intf: Any) -> Limits:
+        """What an interface does to the frames that it sends: what was asked last, or what the
+        topology says."""
+        return self.asked[intf] if intf in self.asked else _limits(intf)
+
+    def has_netem(self) -> bool:
+        """Whether the kernel delays frames by itself."""
+        return has_netem(self.batch)
+
+    def unshaped(self) -> Iterator[tuple[Any, Limits]]:
+        """The interfaces of which the topology wants what stock Mininet cannot do here."""
+        for node in [*self.hosts, *self.switches]:
+            for intf in node.intfList():
+                if isinstance(intf, mininet.link.TCIntf) and not self.shaped_by_stock(intf):
+                    yield intf, _limits(intf)
+
+    @staticmethod
+    def shaped_by_stock(intf: Any) -> bool:
+        """Whether what the topology wants of an interface is done by Mininet's own TCIntf."""
+        return isinstance(intf, mininet.link.TCIntf) and not getattr(intf, "hoplab_shapes", False)
 
     def bridges(self) -> list[str]:
         """The names of the switches that are Open vSwitch bridges."""
@@ -292,8 +314,8 @@ class Network(mininet.net.Mininet):
         for link in self.links:
             intf1, intf2 = link.intf1, link.intf2
             if intf1 is not None and intf2 is not None:
-                peers[(intf1.node.name, intf1.name)] = self._label(intf2)
-                peers[(intf2.node.name, intf2.name)] = self._label(intf1)
+                peers[(intf1.node.name, intf1.name)] = self.label(intf2)
+                peers[(intf2.node.name, intf2.name)] = self.label(intf1)
         nodes = []
         for node in sorted([*self.hosts, *self.switches], key=lambda node: self._order[node.name]):
             switch = node in self.switches
@@ -313,14 +335,14 @@ class Network(mininet.net.Mininet):
                 addresses += [each for each in configured.get(intf.name, []) if each != address]
                 interfaces.append(
                     {
-                        "name": self._label(intf),
+                        "name": self.label(intf),
                         "ifname": intf.name,
                         "node": node.name,
                         "port": port,
                         "mac": intf.MAC(),
                         "addresses": addresses,
                         "peer": peers.get((node.name, intf.name)),
-                        **_limits(intf),
+                        **self.limits(intf).as_data(),
                     }
                 )
         return {"nodes": nodes, "interfaces": interfaces}
@@ -338,7 +360,7 @@ class Network(mininet.net.Mininet):
         return {name: addresses.get(index, []) for name, index in place.index.items()}
 
     @staticmethod
-    def _label(intf: Any) -> str:
+    def label(intf: Any) -> str:
         """An interface's name, made unique by its node's where it does not tell it."""
         name: str = intf.name
         return name if name.startswith(intf.node.name) else f"{intf.node.name}:{name}"
@@ -365,16 +387,16 @@ def milliseconds(time: object) -> float:
         return 0.0
 
 
-def _limits(intf: Any) -> dict[str, float]:
-    """What lab.json says of how an interface is shaped: {"rate": bit/s, "delay_ms", "jitter_ms",
-    "loss": percent}, each only where there is one."""
+def _limits(intf: Any) -> Limits:
+    """What the topology wants an interface to do to the frames that it sends."""
     if not isinstance(intf, mininet.link.TCIntf):
-        return {}
+        return Limits()
     bandwidth, loss = intf.params.get("bw"), intf.params.get("loss")
-    limits = {
-        "rate": round(bandwidth * 1e6) if bandwidth else 0,  # Mininet's are Mbit/s
-        "delay_ms": milliseconds(intf.params.get("delay")),
-        "jitter_ms": milliseconds(intf.params.get("jitter")),
-        "loss": float(loss) if isinstance(loss, int | float) else 0.0,
-    }
-    return {key: value for key, value in limits.items() if value}
+    queue = intf.params.get("max_queue_size")
+    return Limits(
+        round(bandwidth * 1e6) if bandwidth else 0,  # Mininet's are Mbit/s
+        milliseconds(intf.params.get("delay")),
+        milliseconds(intf.params.get("jitter")),
+        float(loss) if isinstance(loss, int | float) else 0.0,
+        int(queue) if isinstance(queue, int | float) else 0,
+    )

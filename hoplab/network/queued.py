@@ -24,11 +24,11 @@ import mininet.util
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
 from hoplab.kernel.batch import Batch, Place
-from hoplab.sentences import listed, say, term
+from hoplab.sentences import say, term
 
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
 NOT_DONE = "hoplab: tc failed"
-_NETEM = ("delay", "jitter", "loss", "max_queue_size")  # what TCIntf asks of sch_netem
+_NETEM = ("delay", "jitter", "loss")  # what TCIntf asks of sch_netem, and of nothing else
 _SHAPES: dict[str, tuple[type, ...]] = {
     "bw": (int, float),
     "loss": (int, float),
@@ -36,24 +36,6 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "jitter": (str,),
     "max_queue_size": (int,),
 }
-
-
-class ShapedIntf(mininet.link.TCIntf):
-    """An interface that nobody called a TCIntf, though it has a bandwidth or the like: stock
-    Mininet would not shape it. left_out: what this kernel cannot do of it; it is up without."""
-
-    left_out: dict[str, Any]
-
-    def config(self, **params: Any) -> Any:
-        self.left_out = {}
-        return super().config(**params)
-
-
-class ShapedLink(mininet.link.TCLink):
-    """A link with such interfaces."""
-
-    def __init__(self, *args: Any, **params: Any) -> None:
-        super().__init__(*args, **{"cls1": ShapedIntf, "cls2": ShapedIntf, **params})
 
 
 def is_shaped(params: dict[str, Any]) -> bool:
@@ -286,25 +268,6 @@ def _install_links(batch: Batch) -> None:
         if failed and " add " in command:  # there may be nothing to delete
             lines = printed.strip().splitlines()
             reason = lines[0].strip() if lines else term("tc does not say why")
-            wanted = {kind: v for kind in _NETEM if (v := self.params.get(kind))}
-            if " netem " in command and "kind is unknown" in printed:
-                if isinstance(self, ShapedIntf):
-                    return leave_out(self, command, wanted, tc)
-                raise LabError(
-                    say(
-                        "{interface}: this kernel has no netem, which {settings} wants: {reason}",
-                        interface=self.name,
-                        settings=listed(f"{kind}={value}" for kind, value in wanted.items()),
-                        reason=reason,
-                    ),
-                    say(
-                        "sudo modprobe sch_netem, if this kernel has the module (hoplab doctor "
-                        "tells); else leave out {settings}: a bandwidth alone (bw=10) works on "
-                        "any kernel",
-                        settings=listed(wanted),
-                    ),
-                    Exit.REFUSED,
-                )
             raise LabError(
                 say(
                     "{interface}: this kernel does not shape the link as asked: {reason}",
@@ -316,18 +279,31 @@ def _install_links(batch: Batch) -> None:
             )
         return printed
 
-    def leave_out(self: Any, command: str, wanted: dict[str, Any], tc: str) -> str:
-        """The link is as it was described, but for what netem would do; its queue has its length
-        all the same."""
-        limit = wanted.pop("max_queue_size", None)
-        for kind in wanted:
-            self.left_out[kind] = self.params.pop(kind)
-        if limit is None:
-            return ""
-        return shape(self, re.sub(r"\bnetem .*(limit \d+)$", r"netem \1", command), tc)
+    stock_config = TCIntf.config
 
-    TCIntf.tc = shape
+    def config(self: Any, **params: Any) -> Any:
+        """What wants netem, on a kernel without it, the engine does once all is built."""
+        if any(params.get(kind) for kind in _NETEM) and not has_netem(batch):
+            self.hoplab_shapes = True
+            return mininet.link.Intf.config(self, **params)
+        return stock_config(self, **params)
+
+    TCIntf.tc, TCIntf.config = shape, config
     Link.makeIntfPair = classmethod(make_pair)
+
+
+def has_netem(batch: Batch) -> bool:
+    """Whether this kernel has netem, by trying it where nobody lives."""
+    if batch.netem is None:
+        lo = ["dev", "lo", "root"]
+        tried = batch.maker.popen(
+            ["tc", "qdisc", "add", *lo, "netem", "delay", "1ms"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+        batch.netem = tried.wait() == 0
+        if batch.netem:
+            batch.maker.popen(["tc", "qdisc", "del", *lo], cwd="/").wait()
+    return batch.netem
 
 
 def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:

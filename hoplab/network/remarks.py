@@ -204,30 +204,18 @@ def _not_run(network: Network) -> Iterator[str]:
 
 
 def _not_shaped(network: Network) -> Iterator[str]:
-    """Links of which a bandwidth or the like is not there: what this kernel cannot do, and what
-    stands in the file in a form that no TCLink takes."""
-    missing: dict[str, None] = {}
+    """Links of which a bandwidth or the like is not there: what stands in the file in a form that
+    no TCLink takes."""
     unread: dict[str, None] = {}
-    missing_on, unread_on = [], []
+    unread_on = []
     for link in network.links:
         ends = [intf for intf in (link.intf1, link.intf2) if intf is not None]
         name = " - ".join(intf.node.name for intf in ends)
-        left_out = {k: v for intf in ends for k, v in getattr(intf, "left_out", {}).items()}
-        if left_out:
-            missing_on.append(name)
-            missing |= {f"{kind}={value}": None for kind, value in left_out.items()}
         plain = [intf for intf in ends if not isinstance(intf, mininet.link.TCIntf)]
         kinds = [k for k in _SHAPING if any(intf.params.get(k) is not None for intf in plain)]
         if kinds:
             unread_on.append(name)
             unread |= {f"{kind}={_value(plain, kind)!r}": None for kind in kinds}
-    if missing:
-        yield say(
-            "{settings} is not applied: this kernel has no netem; {command}, if it has the module "
-            "(hoplab doctor tells)",
-            settings=_of_links(missing, missing_on),
-            command="sudo modprobe sch_netem",
-        )
     if unread:
         yield say(
             "{settings} is not applied: a TCLink takes {example}",

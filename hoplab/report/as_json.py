@@ -351,11 +351,18 @@ def queue_loss_data(loss: QueueLoss) -> dict[str, Any]:
     return {
         "node": loss.node,
         "interface": loss.interface,
-        "reason": "cable-full" if loss.cable else "queue-full",
+        "reason": _reason(loss),
         "frames": loss.frames,
+        **({"lost_on_purpose": loss.meant} if loss.meant else {}),
         "vanished": loss.vanished,
         "open": loss.open,
     }
+
+
+def _reason(loss: QueueLoss) -> str:
+    if loss.lossy:
+        return "cable-lossy"
+    return "cable-full" if loss.cable else "queue-full"
 
 
 def _ms(value: float | None) -> float | None:

@@ -176,15 +176,28 @@ def tap(
     taps = _at_once(works)
     if capture.queue_drops is None:  # counted from the moment on from which frames count
         capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
-    if capture.cable_drops is None:
-        capture.cable_drops = CableDrops(
-            lambda: [
-                (place, index, _label(root, place, name))
-                for place in list(lab.network.batch.places)
-                for name, index in list(place.index.items())
-            ]
-        ).counted
+    if capture.cables is None:
+        capture.cables = CableDrops(lab.cables.queues)
+        unread = lab.cables.unread()
+        capture.cable_drops = lambda: _cable_drops(lab, capture, unread)
+        capture.last_words.append(lambda: _tell_lost(capture))
     capture.add(*taps)
+
+
+def _cable_drops(lab: Lab, capture: Capture, unread: dict[str, int]) -> dict[str, int]:
+    """What cables dropped since the capture began: their queues, and what delays their frames."""
+    counts = capture.cables.counted() if capture.cables is not None else {}
+    for name, number in lab.cables.unread().items():
+        counts[name] = counts.get(name, 0) + number - unread.get(name, 0)
+    return counts
+
+
+def _tell_lost(capture: Capture) -> None:
+    """Keep how many frames cables lost because they were to lose some."""
+    lost = capture.cables.on_purpose() if capture.cables is not None else {}
+    if any(lost.values()):
+        counts = {name: frames for name, frames in lost.items() if frames}
+        capture.add_note(notes.LOST, "", json.dumps(counts))
 
 
 def tap_openflow(root: Place, capture: Capture) -> None:

@@ -29,6 +29,7 @@ from hoplab.openvswitch import bridges, daemons, flows, send_room
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
+from hoplab.service.cables import Cables
 from hoplab.service.spec import EARLY_CAPTURE, Spec
 
 if TYPE_CHECKING:
@@ -40,6 +41,19 @@ ROOM_OF_A_QUEUE = 1000 * 2304
 EARLY_S = 30  # how long a capture that began with the lab waits to be asked for
 
 Progress = Callable[[str], None]
+
+
+def _lines(state: dict[str, Any]) -> str:
+    """lab.json, with a line for each node and each interface."""
+
+    def value(item: Any) -> str:
+        if isinstance(item, list) and item and isinstance(item[0], dict):
+            rows = ",\n  ".join(map(json.dumps, item))
+            return f"[\n  {rows}\n ]"
+        return json.dumps(item)
+
+    rows = ",\n ".join(f"{json.dumps(key)}: {value(item)}" for key, item in state.items())
+    return f"{{\n {rows}\n}}\n"
 
 
 class Lab:
@@ -57,6 +71,10 @@ class Lab:
         self.loops: list[list[str]] = []  # switches that stand in one
         self.empty: list[str] = []  # switches that got no flow from their controller
         self._silent: list[str] = []  # daemons that hang
+        self.cables = Cables(self)
+        self._written: dict[str, Any] = {}  # what lab.json says
+        self._drafts: dict[Path, dict[str, Any]] = {}  # what it may say next, by file
+        self.captures: list[Capture] = []  # those that run
 
     # ------------------------------------------------------------------ coming up
 
@@ -110,7 +128,8 @@ class Lab:
                 progress(term("starting Open vSwitch"))
                 opening.result()
         self.network.start()
-        self._make_room()
+        self.cables.shape_built()
+        self.make_room()
         if self.early is not None:
             captures.watch_switches(self, self.early)
         if self.crew is not None:
@@ -159,7 +178,7 @@ class Lab:
         self.empty = crew.take_charge(self.network.bridges())
         self._say_left_out()
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Where cables limit what switches in user space send, room for what waits there."""
         limited = self.network.limited_ports() if self.datapath == "user" else []
         if limited:
@@ -380,23 +399,33 @@ class Lab:
             "client": self.client,
             "events": self.events,
             "loops": self.loops,
+            **({"longest_delay_ms": longest} if (longest := self.cables.longest_ms) else {}),
             **self.network.wiring(),
         }
 
     def _draft_state(self, controller: process.Controller | None = None) -> Path:
         """The new lab.json, beside the one that holds. Raises LabError, on a full disk too."""
+        return self._draft(self.state(controller))
+
+    def _draft(self, state: dict[str, Any]) -> Path:
         # Several threads may be at it.
         fresh = self.spec.state.with_suffix(f".new-{threading.get_ident()}")
         try:
-            fresh.write_text(json.dumps(self.state(controller), indent=1))
+            fresh.write_text(_lines(state))
         except OSError as error:
             with contextlib.suppress(OSError):
                 fresh.unlink()
             raise cannot_write(error, self.spec.folder) from error
+        self._drafts[fresh] = state
         return fresh
 
     def _write_state(self) -> None:
-        os.replace(self._draft_state(), self.spec.state)
+        self._replace_state(self._draft_state())
+
+    def _replace_state(self, draft: Path) -> None:
+        """Have lab.json be what was drafted; that takes no room."""
+        os.replace(draft, self.spec.state)
+        self._written = self._drafts.pop(draft)
 
     # ------------------------------------------------------------------ what may be done
 
@@ -424,7 +453,7 @@ class Lab:
             for draft in drafts:
                 draft.unlink(missing_ok=True)
             raise
-        os.replace(drafts[-1], self.spec.state)  # takes no room
+        self._replace_state(drafts[-1])
         self.empty = empty
         self._say_left_out()
         notes = [*self.events[events:], *self.remarks()]
@@ -455,6 +484,7 @@ class Lab:
         stopped = self.switchd.wake()
         if stopped:
             self.event(say("{daemon} was stopped (SIGSTOP); it goes on", daemon=stopped))
+        self.cables.look_after()
         self._listen_for_silence()
         return self.switchd.ended()
 
@@ -476,6 +506,37 @@ class Lab:
             if name not in silent:
                 self.event(say("{daemon} answers again", daemon=name))
         self._silent = silent
+
+    def change_cable(
+        self, ends: tuple[str, str], *, up: bool | None, clear: bool, wish: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Cut or mend a cable, and have it do what is wished; what it is then. Raises LabError."""
+        cable = self.cables.find(*ends)
+        if clear:
+            self.cables.clear(cable)
+        if wish:
+            self.cables.shape(cable, wish)
+        if up is not None:
+            (self.cables.mend if up else self.cables.cut)(cable)
+        if clear or wish:
+            self._write_limits(cable)
+        return self.cables.describe([cable])[0]
+
+    def _write_limits(self, cable: Any) -> None:
+        """Tell in lab.json what the ends of a cable do now. All else is as it was: a large network
+        is not asked anew for one of its cables. Raises LabError."""
+        state = dict(self._written)
+        limits = {
+            self.network.label(end): self.network.limits(end) for end in (cable.intf1, cable.intf2)
+        }
+        state["interfaces"] = [
+            limits[each["name"]].put_into(each) if each["name"] in limits else each
+            for each in state["interfaces"]
+        ]
+        state.pop("longest_delay_ms", None)
+        if self.cables.longest_ms:
+            state["longest_delay_ms"] = self.cables.longest_ms
+        self._replace_state(self._draft(state))
 
     def watched(self) -> list[int]:
         """Descriptors that become readable when `mend` has something to do."""

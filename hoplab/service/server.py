@@ -21,6 +21,9 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "listen", "interfaces": [...], "filter": PROGRAM or null, "count": N} with the
         descriptor to write to              -> {"ok": {}}, then as for capture; the last answer
                                                also comes unasked, when the capture has ended
+    {"op": "links"}                         -> {"ok": [CABLE, ...]}, as `cables.py` describes them
+    {"op": "link", "ends": [A, B], "up": BOOL or null, "clear": BOOL, "limits": {"rate", "delay_ms",
+        "jitter_ms", "loss", "queue"}, each only where it is to change} -> {"ok": CABLE}
     {"op": "down"}                          -> {"ok": {}}
 
 A failure is {"error", "hint", "code", "detail"}. Sentences in an answer, those of a failure too,
@@ -180,7 +183,7 @@ class Service:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.listener.setblocking(False)
         # While nobody waits for it; the first command does, if it comes before that is done.
-        threading.Thread(target=self.facts.note_built, daemon=True).start()
+        threading.Thread(target=self._note_built, daemon=True).start()
         # In a thread of its own, for a new controller takes its time.
         threading.Thread(target=self._keep_controllers, daemon=True).start()
         while not self.ending.is_set():
@@ -315,6 +318,25 @@ class Service:
         static = self.lab.spec.static_arp
         _send(connection, {"ok": pingall.ping_all(hosts, macs_known=static).as_dict()})
 
+    def _do_links(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.lab.cables.describe()})
+
+    def _do_link(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self._note_built()
+        first, second = request["ends"]
+        cable = self.lab.change_cable(
+            (first, second),
+            up=request.get("up"),
+            clear=bool(request.get("clear")),
+            wish=request.get("limits") or {},
+        )
+        _send(connection, {"ok": cable})
+
+    def _note_built(self) -> None:
+        """How the lab was built, before somebody changes it."""
+        self.lab.cables.note_configured()
+        self.facts.note_built()
+
     def _do_down(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         self.ending.set()
         _send(connection, {"ok": {}})
@@ -368,7 +390,7 @@ class Service:
     def _do_exec(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         if len(fds) != 3:
             raise LabError(term("a command needs three descriptors"), code=Exit.USAGE)
-        self.facts.note_built()
+        self._note_built()
         process = self._spawn(request, request["argv"], stdin=fds[0], stdout=fds[1], stderr=fds[2])
         for fd in fds:
             os.close(fd)
@@ -377,7 +399,7 @@ class Service:
         self._accompany(connection, process)
 
     def _do_pty(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
-        self.facts.note_built()
+        self._note_built()
         master, slave = os.openpty()
         rows, columns = request.get("size", [24, 80])
         with contextlib.suppress(OSError):
@@ -465,9 +487,22 @@ class Service:
         os.close(fds.pop())  # so that the reader of a pipe sees its end when the capture ends
         self._attend(connection, capture)
 
+    def _until_quiet(self, capture: Capture, order: Any) -> dict[str, Any]:
+        """Until no frame has come for `quiet_s` seconds and as long as a cable may hold one back,
+        or `within_s` have passed."""
+        held_s = self.lab.cables.longest_ms / 1e3
+        deadline = time.monotonic() + float(order["within_s"]) + 4 * held_s
+        while True:
+            quiet_s, frames = capture.quiet()
+            missing = float(order["quiet_s"]) + held_s - quiet_s
+            if missing <= 0 or time.monotonic() >= deadline:
+                return {"quiet": missing <= 0, "frames": frames}
+            time.sleep(min(missing, _LOOK_S))
+
     def _attend(self, connection: socket.socket, capture: Capture) -> None:
         """Answer until it has ended or the asker has gone; it is stopped then."""
         stopped = False
+        self.lab.captures.append(capture)
         try:
             _send(connection, {"ok": {}})
             while True:
@@ -479,7 +514,7 @@ class Service:
                         return
                     order = json.loads(data)
                 if "quiet_s" in order:
-                    _send(connection, {"ok": _until_quiet(capture, order)})
+                    _send(connection, {"ok": self._until_quiet(capture, order)})
                 if "stop" in order:
                     stopped = True
                     try:
@@ -501,6 +536,7 @@ class Service:
                     _send(connection, {"ok": asdict(held)})
                     return
         finally:
+            self.lab.captures.remove(capture)
             if not stopped:
                 with contextlib.suppress(OSError):
                     capture.stop()
@@ -523,17 +559,6 @@ def _check_asker(connection: socket.socket) -> None:
             term("ask from outside of it"),
             Exit.REFUSED,
         )
-
-
-def _until_quiet(capture: Capture, order: Any) -> dict[str, Any]:
-    """Until no frame has come for `quiet_s` seconds, or `within_s` have passed."""
-    deadline = time.monotonic() + float(order["within_s"])
-    while True:
-        quiet_s, frames = capture.quiet()
-        missing = float(order["quiet_s"]) - quiet_s
-        if missing <= 0 or time.monotonic() >= deadline:
-            return {"quiet": missing <= 0, "frames": frames}
-        time.sleep(min(missing, _LOOK_S))
 
 
 def _packed(message: dict[str, Any]) -> bytes:

@@ -46,7 +46,8 @@ class Coverage:
     is among `unheard`, which nobody listened to. ended_ns: when it all ended, None if not known.
     missed: frames that the capture had no room for; damaged: the file itself lacks some.
     queue_drops: frames that a switch had no room for in its queue behind the port, where that was
-    counted; cable_drops: the same for the queue in front of the cable.
+    counted; cable_drops: the same for the queue in front of the cable; cable_losses: how many of
+    these a cable lost because it was to lose some.
     """
 
     begun_ns: Mapping[int, int] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Coverage:
     unheard: frozenset[int] = frozenset()
     queue_drops: Mapping[int, int] = field(default_factory=dict)
     cable_drops: Mapping[int, int] = field(default_factory=dict)
+    cable_losses: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def missed_frames(self) -> int:
@@ -108,6 +110,7 @@ class Evidence:
             coverage.cable_drops,
             (hop for hop in hops if not reserved(hop)),
             self.held_at_end,
+            coverage.cable_losses,
             whole=whole,
         )
 

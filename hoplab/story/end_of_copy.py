@@ -191,6 +191,8 @@ def _no_room(node: str, losses: Sequence[QueueLoss]) -> str:
             switch=node, interface=behind,
         )  # fmt: skip
     before = listed(cables)
+    if not behind and all(loss.lossy for loss in losses):
+        return _lost_by_cable(node, before, certain=certain)
     if not behind and certain:
         return say(
             "{node} dropped it in front of the cable at {before}: the queue there was full",
@@ -214,9 +216,30 @@ def _no_room(node: str, losses: Sequence[QueueLoss]) -> str:
     )  # fmt: skip
 
 
+def _lost_by_cable(node: str, before: str, *, certain: bool) -> str:
+    """That a frame was lost because a cable is to lose some."""
+    if certain:
+        return say(
+            "the cable at {before} lost it as {node} sent it: it is to lose some frames",
+            node=node, before=before,
+        )  # fmt: skip
+    return say(
+        "the cable at {before} likely lost it as {node} sent it: it is to lose some frames",
+        node=node, before=before,
+    )  # fmt: skip
+
+
 def no_copy(loss: QueueLoss) -> str:
     """That a copy is missing which a node made for one of its ports."""
     names = {"node": loss.node, "interface": loss.interface}
+    if loss.lossy and loss.cable:
+        return (
+            say("the cable at {interface} lost the copy that {node} sent there: it is to lose some "
+                "frames", **names)
+            if loss.certain
+            else say("the cable at {interface} likely lost the copy that {node} sent there: it is "
+                     "to lose some frames", **names)
+        )  # fmt: skip
     if loss.certain:
         return say(
             "{node} dropped the copy for {interface}: the queue in front of the cable there was "

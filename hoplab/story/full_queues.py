@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 from hoplab.follow.identity import find_layer3, untagged
@@ -90,12 +90,13 @@ def find_drops(
     before_cables: Mapping[int, int],
     hops: Iterable[Hop],
     held_at_end: Callable[[Hop], bool],
+    lost_on_purpose: Mapping[int, int] | None = None,
     *,
     whole: bool = True,
 ) -> Drops:
     """behind_ports, before_cables: frames dropped, by port. hops: of frames, and none that is for
-    the next bridge alone. whole: these are all, so frames can be counted against what was
-    dropped."""
+    the next bridge alone. lost_on_purpose: those of before_cables that were to be lost. whole:
+    these are all, so frames can be counted against what was dropped."""
     counted = _counted(behind_ports, before_cables)
     missing: list[_Missing] = []
     held: Counter[_Queue] = Counter()
@@ -109,7 +110,8 @@ def find_drops(
     for group in _judged_together(counted, missing):
         for queue in group.queues:
             vanished = sum(queue in frame.queues for frame in missing) if whole else None
-            losses[queue] = _loss(wiring, queue, counted[queue], vanished, held[queue], group)
+            loss = _loss(wiring, queue, counted[queue], vanished, held[queue], group)
+            losses[queue] = _meant(loss, (lost_on_purpose or {}).get(queue[0], 0))
         if group.surplus:
             surplus.update(group.queues)
     drops = Drops([losses[queue] for queue in counted])
@@ -147,6 +149,11 @@ def _loss(
         certain=group.missing == group.counted,
         beside=tuple(wiring.port_name(beside[0]) for beside in group.queues if beside != queue),
     )
+
+
+def _meant(loss: QueueLoss, frames: int) -> QueueLoss:
+    """The same, where so many of them were lost because the cable at that port is to lose some."""
+    return replace(loss, meant=min(frames, loss.frames)) if loss.cable and frames else loss
 
 
 def _judged_together(counted: Mapping[_Queue, int], missing: Sequence[_Missing]) -> list[_Group]:

@@ -180,6 +180,8 @@ class Live:
         self._evidence = Evidence(wiring)
         self._tables = tables
         self._source = TableDecisions(wiring, ()) if tables is not None else None
+        # A cable may hold it back: it has not come to rest by that.
+        self._rest_ns = NUMBER_NS + wiring.longest_delay_ns()
 
     @property
     def unexplained(self) -> int:
@@ -279,11 +281,11 @@ class Live:
         if final:
             self._follower.settle()
         else:
-            self._follower.settle(now_ns - NUMBER_NS)
+            self._follower.settle(now_ns - self._rest_ns)
         for root in self._follower.growing(0 if final else self._numbered_ns):
             if id(root) in self._by_root:
                 continue
-            if not final and now_ns - root.t_ns < NUMBER_NS:
+            if not final and now_ns - root.t_ns < self._rest_ns:
                 break  # an earlier one may still be stamped later: no number yet
             packet = self._number(root)
             self._moving[packet.journey.number] = packet
@@ -299,7 +301,7 @@ class Live:
         moved = last_seen(root)
         if moved <= packet.last_ns or root.origin is not Origin.BORN:
             return False
-        rests = final or now_ns - moved >= NUMBER_NS
+        rests = final or now_ns - moved >= self._rest_ns
         if not final and now_ns < packet.again_ns and (waiting or not rests):
             return not packet.hurry
         packet.hurry = not rests

@@ -14,6 +14,8 @@ from hoplab.story.summary_records import QueueLoss
 def queue_loss(loss: QueueLoss) -> str:
     """What a node dropped at one port for want of room, beside what the frames show."""
     names = {"node": loss.node, "interface": loss.interface}
+    if loss.meant:
+        return _lossy(loss)
     if loss.cable and loss.own:
         return number_of(
             "{node} sent faster than its cable takes: its own queue in front of {interface} was "
@@ -45,6 +47,25 @@ def queue_loss(loss: QueueLoss) -> str:
             interface=loss.interface,
         )
     return together(dropped, _missing(loss) if loss.cable or loss.beside else _vanished(loss))
+
+
+def _lossy(loss: QueueLoss) -> str:
+    """What was lost because somebody wants the cable to lose some, and what besides."""
+    lost = number_of(
+        "The cable at {interface} lost {n:,} frame that {node} sent, as it was asked to, by the "
+        "kernel's count.",
+        "The cable at {interface} lost {n:,} frames that {node} sent, as it was asked to, by the "
+        "kernel's count.",
+        loss.meant,
+        node=loss.node, interface=loss.interface,
+    )  # fmt: skip
+    full = number_of(
+        "For {n:,} more there was no room in the queue in front of it.",
+        "For {n:,} more there was no room in the queue in front of it.",
+        loss.frames - loss.meant,
+    )
+    shown = term("No frame that was captured shows them.") if loss.own else _missing(loss)
+    return together(lost, "" if loss.lossy else full, shown)
 
 
 def _missing(loss: QueueLoss) -> str:

@@ -119,7 +119,8 @@ class QueueLoss:
     comes in there. kind: of the node. certain: as many vanished as were dropped, so each of them
     was. beside: the ports of other queues that may have dropped the same frames; they are counted
     together. in_one_go: whoever sends there throws away what it was to send with a refused frame,
-    which nobody counts.
+    which nobody counts. meant: of the frames those that were lost because the cable is to lose
+    some: there was room for them.
     """
 
     node: str
@@ -132,6 +133,12 @@ class QueueLoss:
     certain: bool = False
     beside: tuple[str, ...] = ()
     in_one_go: bool = False
+    meant: int = 0
+
+    @property
+    def lossy(self) -> bool:
+        """Every frame was lost because the cable is to lose some; no queue was full."""
+        return 0 < self.meant == self.frames
 
     @property
     def own(self) -> bool:

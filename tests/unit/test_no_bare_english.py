@@ -75,7 +75,6 @@ ALLOWED = {
         "\\b(?:ip protocol|meta l4proto) (\\w+)",
         "\\bip saddr ([\\d./]+)",
         "\\bip daddr ([\\d./]+)",
-        "kind is unknown",
         "Missing parentheses in call to|multiple exception types must be parenthesized|"
         "leading zeros in decimal integer literals|inconsistent use of tabs|"
         "invalid decimal literal",

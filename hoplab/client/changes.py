@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes of a running lab as somebody writes them, and as requests to the lab.
+
+The words are those of the command line, so that a schedule, a fault and a shell say the same:
+`link r1 r2 down`, `link h1 s1 --delay 20ms`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hoplab import quantities
+from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, sentence_of, term
+
+Request = dict[str, Any]
+
+# Options of a cable: the name in lab.json, and how its value is read.
+LIMITS: Mapping[str, tuple[str, Callable[[str], float]]] = {
+    "--rate": ("rate", quantities.bits_per_second),
+    "--delay": ("delay_ms", quantities.milliseconds),
+    "--jitter": ("jitter_ms", quantities.milliseconds),
+    "--loss": ("loss", quantities.percent),
+    "--queue": ("queue", quantities.frames),
+}
+STATES = {"up": True, "down": False}
+
+
+def link_request(
+    first: str, second: str, state: str | None, limits: Mapping[str, float], *, clear: bool = False
+) -> Request:
+    """The request that changes a cable."""
+    return {
+        "op": "link",
+        "ends": [first, second],
+        "up": STATES[state] if state else None,
+        "clear": clear,
+        "limits": dict(limits),
+    }
+
+
+def understood(text: str) -> Request:
+    """The request that a line asks for. Raises LabError (USAGE)."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise _nonsense(text, str(error)) from error
+    if words[:1] == ["hoplab"]:
+        words = words[1:]
+    if words[:1] != ["link"]:
+        raise _nonsense(text, term("it is no change of a cable"))
+    return _link(text, words[1:])
+
+
+def _link(text: str, words: Sequence[str]) -> Request:
+    names: list[str] = []
+    limits: dict[str, float] = {}
+    clear, rest = False, list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        if word == "--clear":
+            clear = True
+        elif option in LIMITS:
+            if not equals:
+                if not rest:
+                    raise _nonsense(text, say("{option} wants a value", option=option))
+                value = rest.pop(0)
+            key, read = LIMITS[option]
+            try:
+                limits[key] = read(value)
+            except ValueError as error:
+                raise _nonsense(text, sentence_of(error)) from error
+        elif word.startswith("-"):
+            raise _nonsense(text, say("there is no option {option}", option=word))
+        else:
+            names.append(word)
+    state = names.pop() if len(names) == 3 and names[2] in STATES else None
+    if len(names) != 2 or not (state or limits or clear):
+        raise _nonsense(text, term("it names two ends, and what is to become of their cable"))
+    return link_request(names[0], names[1], state, limits, clear=clear)
+
+
+def _nonsense(text: str, reason: str) -> LabError:
+    return LabError(
+        say("{change!r} is no change of a lab: {reason}", change=text, reason=reason),
+        say("write it as in {command}", command="'link h1 s1 --delay 20ms'"),
+        Exit.USAGE,
+    )

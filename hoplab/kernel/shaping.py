@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an interface does to the frames that it sends: a rate, a queue, a loss, a delay.
+
+All of it is done in front of the cable (tc(8)), so a capture sees a frame leave when it has passed.
+Loss is a filter that draws a number for each frame (`ld rand` of classic BPF) and puts those that
+it hits where nothing comes out; a rate is HTB with a queue of so many frames. A delay is netem's
+where the kernel has it. Elsewhere each frame is redirected to an interface of ours, whose other end
+a process listens to (`wires.py`), which sends it on later past these queues. The rate is kept there
+then, before the delay, as on a real cable.
+
+What lives here: limits as data, and the lines for `tc -batch` that make them. What must not: labs,
+and what a network's own file asked for.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from hoplab.errors import Exit, LabError
+from hoplab.kernel import netlink
+from hoplab.sentences import term
+
+PAST = 1 << 16  # the priority (socket(7)) of a frame that HTB, handle 1:, lets pass as it is
+FRAMES = 1000  # that wait where nobody said how many, as in a new interface
+MOST_FRAMES = 100_000
+LARGEST_RATE = 100_000_000_000
+_TC_S = 20
+_CHANCES = 1 << 32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What becomes of the frames that an interface sends; 0: nothing. rate: bit/s; loss: percent;
+    queue: frames that wait for the rate at most, what comes then is dropped."""
+
+    rate: int = 0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    queue: int = 0
+
+    def __bool__(self) -> bool:
+        return any(asdict(self).values())
+
+    @property
+    def delays(self) -> bool:
+        """A frame is held back, rate or not."""
+        return bool(self.delay_ms or self.jitter_ms)
+
+    def as_data(self) -> dict[str, float]:
+        """For lab.json: what there is."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def put_into(self, data: dict[str, Any]) -> dict[str, Any]:
+        """An interface as lab.json has it, with these limits instead of others."""
+        others = {key: item for key, item in data.items() if key not in self.__dataclass_fields__}
+        return {**others, **self.as_data()}
+
+    def changed(self, wish: dict[str, Any]) -> Limits:
+        """These, with what is wished in the place of what was."""
+        names = self.__dataclass_fields__
+        return replace(self, **{name: value for name, value in wish.items() if name in names})
+
+
+def lines(interface: str, limits: Limits, *, wire: str = "", netem: bool = False) -> list[str]:
+    """The lines that shape an interface that has no queue yet. wire: our interface beside it, for
+    delays where there is no netem."""
+    if not limits:
+        return []
+    held = limits.delays and netem
+    made = []
+    if wire:
+        made += _rate(wire, limits) if limits.rate else []
+    direct = wire or not (limits.rate or held)
+    made.append(f"qdisc add dev {interface} root handle 1: htb default {0 if direct else 1}")
+    if not direct:
+        made += _class(interface, limits.rate)
+        made.append(f"qdisc add dev {interface} parent 1:1 handle 11: {_leaf(limits, held)}")
+    if limits.loss:
+        made += _loss(interface, limits.loss)
+    if wire:
+        made.append(
+            f"filter add dev {interface} parent 1: prio 2 protocol all u32 match u32 0 0 "
+            f"action mirred egress redirect dev {wire}"
+        )
+    return made
+
+
+def away(route: netlink.Socket, index: int, interface: str) -> list[str]:
+    """The line that takes away the queue that an interface has, if it has one. Raises OSError."""
+    own = [qdisc for qdisc in route.qdiscs() if qdisc.index == index]
+    there = any(qdisc.root and qdisc.outgoing for qdisc in own)
+    return [f"qdisc del dev {interface} root"] if there else []
+
+
+def _rate(interface: str, limits: Limits) -> list[str]:
+    return [
+        f"qdisc add dev {interface} root handle 1: htb default 1",
+        *_class(interface, limits.rate),
+        f"qdisc add dev {interface} parent 1:1 handle 11: {_leaf(limits, False)}",
+    ]
+
+
+def _class(interface: str, rate: int) -> list[str]:
+    # A bucket of ten frames: smaller, and HTB's clock could not keep a high rate.
+    speed = f"rate {rate or LARGEST_RATE}bit burst 15k cburst 15k quantum 60000"
+    return [f"class add dev {interface} parent 1: classid 1:1 htb {speed}"]
+
+
+def _leaf(limits: Limits, held: bool) -> str:
+    waiting = limits.queue or FRAMES
+    if not held:
+        return f"pfifo limit {waiting}"
+    # netem counts those that it holds back, too: small ones are many in a moment.
+    under_way = 1e-3 * (limits.delay_ms + limits.jitter_ms) * (limits.rate or 10**9) / (8 * 1514)
+    jitter = f" {limits.jitter_ms:g}ms" if limits.jitter_ms else ""
+    frames = min(MOST_FRAMES, waiting + round(under_way) + 1)
+    return f"netem limit {frames} delay {limits.delay_ms:g}ms{jitter}"
+
+
+def _loss(interface: str, percent: float) -> list[str]:
+    hit = min(_CHANCES - 1, round(percent / 100 * _CHANCES))
+    # A = rand; from `hit` on it is 0, no match; below it all bits, a match.
+    program = f"4,32 0 0 4294963256,53 1 0 {hit},6 0 0 4294967295,6 0 0 0"
+    return [
+        f"class add dev {interface} parent 1: classid 1:2 htb rate 1mbit quantum 1514",
+        f"qdisc add dev {interface} parent 1:2 handle 12: blackhole",
+        f"filter add dev {interface} parent 1: prio 1 protocol all bpf bytecode "
+        f"'{program}' flowid 1:2",
+    ]
+
+
+Popen = Callable[..., "subprocess.Popen[Any]"]
+
+
+def carry_out(popen: Popen, batch: Sequence[str]) -> None:
+    """Have tc do these in the namespace where `popen` starts programs. Raises LabError."""
+    if not batch:
+        return
+    process = popen(
+        ["tc", "-batch", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, errors="replace", cwd="/",
+    )  # fmt: skip
+    try:
+        _, printed = process.communicate("".join(f"{line}\n" for line in batch), timeout=_TC_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, printed = process.communicate()
+    if process.returncode:
+        raise LabError(
+            term("this kernel does not shape the cable as asked"),
+            term("tc's own words are below; a rate alone works on any kernel"),
+            Exit.REFUSED,
+            printed.strip(),
+        )

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cables of a running lab: listed, cut and mended, slowed and made lossy, by the names of what
+they join.
+
+A cut cable is one of which an end is set down: the switch's, if one end is a switch's, so that a
+host keeps what it was configured with and sees that its cable has no carrier; else both. Before a
+host's end goes down, what was configured on it is read, and put back when it is up again. What
+somebody cut by hand gets back what was configured when the lab came up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from hoplab.errors import Exit, LabError
+from hoplab.kernel import kept_settings, netlink, shaping
+from hoplab.kernel.batch import Place
+from hoplab.kernel.cable_queues import CableDrops
+from hoplab.kernel.kept_settings import Settings
+from hoplab.kernel.shaping import Limits
+from hoplab.kernel.wires import Where, Wires
+from hoplab.sentences import listed, say, term
+from hoplab.service.nearest import meant
+
+if TYPE_CHECKING:
+    from hoplab.service.lab import Lab
+
+
+MOST_HOSTS = 100  # of a larger lab it would take seconds to read what each knows
+
+
+class Cables:
+    """The cables of one lab; `built` once the network is there."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._turn = threading.RLock()
+        self._wires: Wires | None = None
+        self._configured: dict[str, Settings] = {}  # by host, as the lab came up
+        self._cut: dict[tuple[str, str], Settings] = {}  # by node and interface, before it was cut
+        self._noted = False
+        self.longest_ms = 0.0  # for so long a frame may be held back, or might a moment ago
+
+    # ------------------------------------------------------------------ as built
+
+    def shape_built(self) -> None:
+        """Shape what the topology wants shaped and stock Mininet cannot here. Raises LabError."""
+        network = self._lab.network
+        for intf, limits in network.unshaped():
+            self._shape(intf, limits)
+        self._note_longest()
+
+    def note_configured(self) -> None:
+        """Keep what hosts are configured with, before anybody changes it; once."""
+        with self._turn:
+            if self._noted:
+                return
+            self._noted = True
+            for host in self._lab.network.hosts:
+                self.note_host(host.name)
+
+    def note_host(self, name: str) -> None:
+        """Keep what a host is configured with now, as what it is to have."""
+        network = self._lab.network
+        place = network.place(name)
+        if place is not self._root:
+            with contextlib.suppress(OSError):
+                # Where every host was told of all others, these are very many.
+                few = len(network.hosts) <= MOST_HOSTS
+                route = place.namespace.route
+                self._configured[name] = kept_settings.read(route, neighbours=few)
+
+    @property
+    def _root(self) -> Place:
+        return self._lab.network.batch.root
+
+    # ------------------------------------------------------------------ looking
+
+    def find(self, first: str, second: str) -> Any:
+        """The cable between two nodes, or two interfaces. Raises LabError (NO_SUCH)."""
+        for word in (first, second):
+            self._check_word(word)
+        fitting = [link for link in self._links() if _joins(link, first, second)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            cables = listed(f"{link.intf1.name} {link.intf2.name}" for link in fitting)
+            raise LabError(
+                say("several cables join {node} and {peer}", node=first, peer=second),
+                say("name the interfaces of one: {cables}", cables=cables),
+                Exit.USAGE,
+            )
+        peers = list(dict.fromkeys(self._peers(first)))
+        raise LabError(
+            say("no cable joins {node} and {peer}", node=first, peer=second),
+            say("{node} is joined to: {names}", node=first,
+                names=listed(peers, most=40) if peers else term("nothing")),
+            Exit.NO_SUCH,
+        )  # fmt: skip
+
+    def _check_word(self, word: str) -> None:
+        """Raises LabError for what is neither a node nor an interface of this lab."""
+        network = self._lab.network
+        ends = [end for link in self._links() for end in _ends(link)]
+        if word not in network.nameToNode and not any(_is_end(end, word) for end in ends):
+            raise LabError(
+                say("this lab has no node or interface {name}", name=word),
+                meant(word, network.nameToNode),
+                Exit.NO_SUCH,
+            )
+
+    def _peers(self, word: str) -> Iterator[str]:
+        for link in self._links():
+            for end, peer in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
+                if _is_end(end, word):
+                    yield peer.node.name
+
+    def _links(self) -> list[Any]:
+        return [link for link in self._lab.network.links if link.intf1 and link.intf2]
+
+    def describe(self, links: list[Any] | None = None) -> list[dict[str, Any]]:
+        """Cables as data: of each end who it is, whether it is up, what it does to the frames that
+        it sends, and what it has counted. Raises LabError."""
+        network = self._lab.network
+        seen: dict[Place, dict[int, dict[str, Any]]] = {}
+        drops = self._drops({self._place(end) for link in links for end in _ends(link)}
+                            if links else None)  # fmt: skip
+        cables = []
+        for link in self._links() if links is None else links:
+            ends = []
+            for intf in _ends(link):
+                place = network.place(intf.node.name)
+                if place not in seen:
+                    seen[place] = _states(place)
+                state = seen[place].get(place.index.get(intf.name, -1), {})
+                label = network.label(intf)
+                ends.append(
+                    {
+                        "node": intf.node.name,
+                        "interface": label,
+                        "up": state.get("up", True),
+                        "carrier": state.get("carrier", True),
+                        **network.limits(intf).as_data(),
+                        "sent": state.get("sent", 0),
+                        "sent_bytes": state.get("sent_bytes", 0),
+                        "dropped": drops.get(label, 0),
+                    }
+                )
+            up = all(end["up"] and end["carrier"] for end in ends)
+            cables.append({"state": "up" if up else "down", "ends": ends})
+        return cables
+
+    def _drops(self, places: set[Place] | None) -> dict[str, int]:
+        """What the queues in front of cables have dropped so far, by interface: those in these
+        namespaces, or all."""
+
+        def queues() -> list[tuple[Place, int, str]]:
+            return [each for each in self.queues() if places is None or each[0] in places]
+
+        counts = CableDrops(queues, since=False).counted()
+        for (name, number) in self.unread().items():
+            counts[name] = counts.get(name, 0) + number
+        return counts
+
+    def queues(self) -> list[tuple[Place, int, str]]:
+        """Where each queue in front of a cable is: its namespace, the index of its interface, and
+        the name in the lab of the interface that it serves."""
+        batch = self._lab.network.batch
+        own = [(place, name, index) for place in list(batch.places)
+               for name, index in list(place.index.items())]  # fmt: skip
+        beside = self._wires.indexes() if self._wires is not None else []
+        return [
+            (place, index, _label(self._root, place, name))
+            for place, name, index in [*own, *((p, n, i) for p, i, n in beside)]
+        ]
+
+    def unread(self) -> dict[str, int]:
+        """Frames that were to be delayed and found no room, by interface."""
+        lost = self._wires.lost() if self._wires is not None else {}
+        return {_label(self._root, place, name): n for (place, name), n in lost.items() if n}
+
+    # ------------------------------------------------------------------ changing
+
+    def cut(self, link: Any) -> None:
+        """Cut it, if it is not. Raises LabError."""
+        with self._turn:
+            self._need_real(link)
+            ends = _ends(link)
+            switched = [end for end in ends if self._place(end) is self._root]
+            for end in ends:
+                if end not in switched:
+                    self._keep(end)
+            for end in switched or ends:
+                self._set_up(end, False)
+
+    def mend(self, link: Any) -> None:
+        """Join it again, with all that was configured on its ends. Raises LabError."""
+        with self._turn:
+            self._need_real(link)
+            for end in _ends(link):
+                self._set_up(end, True)
+            for end in _ends(link):
+                place, node = self._place(end), end.node.name
+                before = self._cut.pop((node, end.name), None) or self._configured.get(node)
+                if place is not self._root and before is not None:
+                    with contextlib.suppress(OSError):
+                        index = place.number(end.name)
+                        kept_settings.put_back(place.namespace.route, before, index)
+
+    def _keep(self, end: Any) -> None:
+        """What is configured on an end whose cable is to be cut; not again once it is down."""
+        place = self._place(end)
+        route = place.namespace.route
+        links = {link["index"]: link["up"] for link in route.links()}
+        if links.get(place.number(end.name)) and (end.node.name, end.name) not in self._cut:
+            self._cut[end.node.name, end.name] = kept_settings.read(route)
+
+    def _set_up(self, end: Any, up: bool) -> None:
+        place = self._place(end)
+        index = place.number(end.name)
+        try:
+            place.namespace.route.send([netlink.link_up(index, end.name, up)])
+        except OSError as error:
+            raise LabError(
+                say("{port}: {reason}", port=end.name, reason=error.strerror or str(error)),
+                term("was it taken away by hand? bring the lab up anew"),
+                Exit.LAB_DIED,
+            ) from error
+
+    def shape(self, link: Any, wish: dict[str, Any]) -> None:
+        """Have both ends of it do what is wished, and what they did before besides. Raises
+        LabError."""
+        with self._turn:
+            self._need_real(link)
+            for end in _ends(link):
+                limits = self._lab.network.limits(end).changed(wish)
+                self._shape(end, limits)
+                self._lab.network.asked[end] = limits
+            self._note_longest()
+            self._lab.make_room()
+
+    def clear(self, link: Any) -> None:
+        """Have both ends do what the topology says, and nothing else. Raises LabError."""
+        with self._turn:
+            self._need_real(link)
+            network = self._lab.network
+            for end in _ends(link):
+                if network.asked.pop(end, None) is None:
+                    continue
+                if network.shaped_by_stock(end):
+                    self._shape(end, Limits())
+                    end.config(**end.params)
+                else:
+                    self._shape(end, network.limits(end))
+            self._note_longest()
+
+    def _shape(self, end: Any, limits: Limits) -> None:
+        place = self._place(end)
+        where: Where = (place, end.name)
+        wire = ""
+        index = place.number(end.name)
+        self._settle(place, index, end)
+        batch = shaping.away(place.namespace.route, index, end.name)
+        if limits.delays and not self.netem():
+            if self._wires is None:
+                self._wires = Wires(self._lab.network.batch)
+            wire = self._wires.name_beside(where)
+            beside = next(i for p, i, n in self._wires.indexes() if (p, n) == where)
+            self._settle(place, beside, end)
+            batch += shaping.away(place.namespace.route, beside, wire)
+            self._wires.hold(where, limits)
+        batch += shaping.lines(end.name, limits, wire=wire, netem=self.netem())
+        shaping.carry_out(place.namespace.popen, batch)
+        if not wire and self._wires is not None:
+            self._wires.let_go(where)
+
+    def _settle(self, place: Place, index: int, end: Any) -> None:
+        """A queue is about to go: captures that count its drops take down what it has."""
+        label = self._lab.network.label(end)
+        for capture in list(self._lab.captures):
+            if capture.cables is not None:
+                capture.cables.settle(place, index, label)
+
+    def netem(self) -> bool:
+        """Whether the kernel delays frames by itself."""
+        netem: bool = self._lab.network.has_netem()
+        return netem
+
+    def look_after(self) -> None:
+        """Start what delays frames again, if somebody ended it."""
+        if self._wires is not None:
+            self._wires.mend()
+
+    def _note_longest(self) -> None:
+        network = self._lab.network
+        ends = [end for link in self._links() for end in _ends(link)]
+        limits = [network.limits(end) for end in ends]
+        now = max((each.delay_ms + each.jitter_ms for each in limits), default=0.0)
+        # Whoever listens at this moment has heard frames that were held back for longer.
+        self.longest_ms = max(now, self.longest_ms) if self._lab.captures else now
+
+    def _place(self, end: Any) -> Place:
+        return self._lab.network.place(end.node.name)
+
+    def _need_real(self, link: Any) -> None:
+        """Raises LabError for what is a cable on paper alone."""
+        for end in _ends(link):
+            if end.name not in self._place(end).index:
+                raise LabError(
+                    say("{port} is a patch port inside of Open vSwitch, and no cable",
+                        port=end.name),
+                    term("leave out cls=OVSLink in the topology, and it is one"),
+                    Exit.BAD_INPUT,
+                )  # fmt: skip
+
+
+def _ends(link: Any) -> list[Any]:
+    return [link.intf1, link.intf2]
+
+
+def _joins(link: Any, first: str, second: str) -> bool:
+    ends = _ends(link)
+    return any(_is_end(one, first) and _is_end(peer, second) for one, peer in (ends, ends[::-1]))
+
+
+def _is_end(intf: Any, word: str) -> bool:
+    node = intf.node.name
+    return word in (node, intf.name, f"{node}:{intf.name}")
+
+
+def _label(root: Place, place: Place, name: str) -> str:
+    """An interface's name in lab.json: unique within the lab."""
+    return name if place is root or name.startswith(place.name) else f"{place.name}:{name}"
+
+
+def _states(place: Place) -> dict[int, dict[str, Any]]:
+    """What the kernel says of the interfaces of a namespace, by index."""
+    route = place.namespace.route
+    carried = route.traffic()
+    return {
+        link["index"]: {
+            **link,
+            "sent": carried[link["index"]].sent,
+            "sent_bytes": carried[link["index"]].sent_bytes,
+        }
+        for link in route.links()
+        if link["index"] in carried
+    }
