@@ -96,6 +96,9 @@ class _Recording:
 
 @contextlib.contextmanager
 def _listening(handle: labs.Handle, path: Path) -> Iterator[_Recording]:
+    # At once, for it needs little room, and without it nobody can tell what the frames are: the
+    # disk may be full at the end.
+    _keep_state(handle, path.parent)
     with handle.connect() as sock, contextlib.closing(_Facts(handle)) as facts:
         labs.send(sock, {"op": "capture", "path": str(path)})
         labs.receive(sock, handle.name)
@@ -133,7 +136,7 @@ def record(
             with contextlib.suppress(LabError, OSError):
                 labs.send(recording.capture, {"stop": True})
                 labs.receive(recording.capture, handle.name, STOP_S)
-                shutil.copyfile(handle.folder / STATE, folder / STATE)
+                _keep_state(handle, folder)
             raise
         return replace(run, late=late, interrupted=interrupts.count > 0)
 
@@ -149,11 +152,21 @@ def _end(
     labs.send(capture, {"stop": True})
     held = labs.receive(capture, handle.name)["ok"]
     recording.facts.keep(folder)
-    try:
-        shutil.copyfile(handle.folder / STATE, folder / STATE)
-    except OSError as error:
-        raise cannot_write(error, folder) from error
+    _keep_state(handle, folder)
     return Run(folder, code, output, calm["quiet"], held["frames"], held["dropped"])
+
+
+def _keep_state(handle: labs.Handle, folder: Path) -> None:
+    """What the lab is, beside its capture; what stood there stays if there is no room for this.
+    Raises LabError."""
+    fresh = folder / f"{STATE}.new"
+    try:
+        shutil.copyfile(handle.folder / STATE, fresh)
+        os.replace(fresh, folder / STATE)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise cannot_write(error, folder) from error
 
 
 def watch(handle: labs.Handle, folder: Path, until: Callable[[], None]) -> Run:
