@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hoplab import runs
@@ -13,7 +14,8 @@ from hoplab.cli import output
 from hoplab.errors import Exit, LabError, is_full
 from hoplab.replay.explain import Explainer
 from hoplab.report.language import Language, code_from, language
-from hoplab.sentences import say, term
+from hoplab.sentences import listed, say, term
+from hoplab.story.faults import Faults
 
 PAGE = "report.html"
 _SUFFIX = {"html": ".html", "print": ".html", "svg": ".svg", "markdown": ".md"}
@@ -27,13 +29,17 @@ def report(arguments: argparse.Namespace) -> int:
     folders = _folders(arguments)
     # A report is a file in UTF-8: it takes every language, whatever the terminal does.
     tr = language(getattr(arguments, "lang", None) or code_from(os.environ))
+    faults = Faults()
     with Explainer() as explain:
-        text = _made([runs.reopen(folder, explain=explain) for folder in folders], form, tr)
+        kept = [runs.reopen(folder, faults, explain) for folder in folders]
+        text = _made(kept, form, tr, faults)
         untold = explain.note()
     if untold is not None:
         sys.stderr.write(f"hoplab: {output.tr(untold)}\n")
     if arguments.output == "-":
         sys.stdout.buffer.write(text.encode())
+        if len(faults):
+            _say_untold(faults, folders, arguments.debug)
         return Exit.OK
     stem = "compare" if len(folders) == 2 else "report"
     file = Path(arguments.output or folders[0] / (stem + _SUFFIX[form]))
@@ -52,6 +58,8 @@ def report(arguments: argparse.Namespace) -> int:
         )
     else:
         print(file)
+    if len(faults):
+        _say_untold(faults, folders, arguments.debug)
     if arguments.open:
         show(file)
     return Exit.OK
@@ -59,10 +67,10 @@ def report(arguments: argparse.Namespace) -> int:
 
 def play(folder: Path) -> None:
     """Makes the page of a run that was just kept, and shows it."""
-    from hoplab.web.player import player
-
-    file = folder / PAGE
-    _write(file, player([runs.reopen(folder)], language(output.spoken().code)))
+    file, faults = folder / PAGE, Faults()
+    _write(file, _made([runs.reopen(folder, faults)], "html", output.spoken(), faults))
+    if len(faults):
+        _say_untold(faults, [folder], debug=False)
     show(file)
 
 
@@ -106,7 +114,20 @@ def _folders(arguments: argparse.Namespace) -> list[Path]:
     return folders
 
 
-def _made(kept: list[runs.Run], form: str, tr: Language) -> str:
+def _say_untold(faults: Faults, folders: Sequence[Path], debug: bool) -> None:
+    """Which parts of the report are missing, and what to do about it: a fault of ours."""
+    missing = say(
+        "not told, by a fault of hoplab: {parts}; the run is kept in {folder}: please report it "
+        "with that folder (--debug shows the traceback)",
+        parts=listed(faults.lines()),
+        folder=listed(map(str, folders)),
+    )
+    sys.stderr.write(f"hoplab: {output.tr(missing)}\n")
+    if debug:
+        sys.stderr.write("\n".join(fault.trail for fault in faults.all[:20]))
+
+
+def _made(kept: list[runs.Run], form: str, tr: Language, faults: Faults) -> str:
     """The report itself. Each form is a module of its own, read when it is asked for."""
     if form == "svg":
         from hoplab.report.drawing import drawing
@@ -115,14 +136,15 @@ def _made(kept: list[runs.Run], form: str, tr: Language) -> str:
     if form == "markdown":
         from hoplab.report.markdown import markdown
 
-        return markdown(kept, tr)
-    if form == "print":
-        from hoplab.report.page import page
+        return markdown(kept, tr, faults)
+    from hoplab.report.page import page
 
-        return page(kept, tr)
-    from hoplab.web.player import player
+    if form == "html":
+        from hoplab.web.player import player
 
-    return player(kept, tr)
+        with faults.part(term("the page that plays the run; the one to read stands in its place")):
+            return player(kept, tr)
+    return page(kept, tr, faults=faults)
 
 
 def _write(file: Path, text: str) -> None:

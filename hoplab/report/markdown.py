@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from hoplab.report import numbers, phrases
 from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
@@ -22,6 +23,7 @@ from hoplab.report.topology import kind_word
 from hoplab.runs import Run
 from hoplab.sentences import listed, say, term
 from hoplab.story import tcp_sentences
+from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import Step, Story
 from hoplab.story.summary_records import LinkCount, Summary
 from hoplab.story.trip_records import Rewrite, Trip
@@ -32,15 +34,34 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~#!])")
 _PLAIN = re.compile(r"[^\w .,:/()+?=&'→-]")
 
 
-def markdown(runs: Sequence[Run], tr: Language) -> str:
-    """The whole file, for one run or for two side by side."""
+def markdown(runs: Sequence[Run], tr: Language, faults: Faults = STRICT) -> str:
+    """The whole file, for one run or for two side by side. faults: takes what could not be shown;
+    a line stands in its place."""
     out: list[str] = []
     called = numbers.names([run.story for run in runs], [run.folder.name for run in runs])
     if len(runs) == 2:
-        _compare(out, runs, called, tr)
+        part = _guarded(out, tr, faults)
+        part(phrases.side_by_side(called), lambda lines: _compare(lines, runs, called, tr))
     for place, run in enumerate(runs):
-        _run(out, run, called[place] if len(runs) == 2 else "", tr)
+        _run(out, run, called[place] if len(runs) == 2 else "", tr, faults)
     return "\n".join(out).rstrip() + "\n"
+
+
+_Lines = Callable[[list[str]], object]
+
+
+def _guarded(out: list[str], tr: Language, faults: Faults) -> Callable[[str, _Lines], None]:
+    """What adds the lines of a part; where a fault of ours keeps it from that, one that says so."""
+
+    def add(part: str, content: _Lines) -> None:
+        lines: list[str] = []
+        with faults.part(part):
+            content(lines)
+            out.extend(lines)
+            return
+        out.extend([text(tr(phrases.untold(part))), ""])
+
+    return add
 
 
 def text(raw: str) -> str:
@@ -55,35 +76,45 @@ def _mermaid(raw: str) -> str:
     return _PLAIN.sub(lambda match: f"#{ord(match[0])};", raw)
 
 
-def _run(out: list[str], run: Run, name: str, tr: Language) -> None:
+def _run(out: list[str], run: Run, name: str, tr: Language, faults: Faults) -> None:
     story = run.story
-    title = text(tr.value(phrases.title(story)))
-    out += [f"# {text(name)}: {title}" if name else f"# {title}", "", text(where(story, tr)), ""]
-    verdict = text(arrows(tr(story.outcome.sentence)))
-    out += [f"> **{story.outcome.mark} {verdict}**", *_quoted(story, tr), ""]
+    part = _guarded(out, tr, faults)
+    head = text(tr.value(phrases.title(story)))
+    out += [f"# {text(name)}: {head}" if name else f"# {head}", "", text(where(story, tr)), ""]
+    part(term("how it ended"), lambda lines: lines.extend(_verdict(story, tr)))
     for alert in story.alerts:
         out += [text(tr(alert)), ""]
     out += [f"## {text(tr(term('Topology')))}", ""]
-    _topology(out, run, tr)
+    part(term("Topology"), lambda lines: _topology(lines, run, tr))
     out += [f"## {text(tr(term('What happened, step by step')))}", ""]
     order = arrange(run.wiring, story.setting.host).order()
     chosen_parts = chosen(story, MOST_PACKETS) if story.trips else []
     for step, parts in zip(story.steps[:MOST_STEPS], chosen_parts, strict=False):
-        _step(out, step, parts, order, tr)
+        title = say("the step {heading}", heading=step.heading)
+        part(title, partial(_step, step=step, parts=parts, order=order, tr=tr))
     rest = story.steps[MOST_STEPS:]
     if rest:
         packets = sum(len(step.trips) for step in rest)
         out += [text(tr(phrases.more_steps(len(rest), packets))), ""]
     if not story.trips:
         out += [text(tr(phrases.NOTHING_SEEN)), ""]
+    part(phrases.WATERFALL, lambda lines: _waterfall(lines, run, tr))
+    part(tcp_sentences.HEADING, lambda lines: _connections(lines, story, tr))
+    out += [f"## {text(tr(term('In numbers')))}", ""]
+    part(term("the numbers"), lambda lines: _numbers(lines, story.summary, tr))
+
+
+def _verdict(story: Story, tr: Language) -> list[str]:
+    verdict = text(arrows(tr(story.outcome.sentence)))
+    return [f"> **{story.outcome.mark} {verdict}**", *_quoted(story, tr), ""]
+
+
+def _waterfall(out: list[str], run: Run, tr: Language) -> None:
     if run.waterfall:
         # indented by four: nothing in it ends the block
         picture = ["    " + "".join(c if c.isprintable() else "\ufffd" for c in line)
                    for line in map(tr.value, phrases.waterfall(run.waterfall))]  # fmt: skip
         out += [text(tr(phrases.WATERFALL)), "", *picture, ""]
-    _connections(out, story, tr)
-    out += [f"## {text(tr(term('In numbers')))}", ""]
-    _numbers(out, story.summary, tr)
 
 
 def _connections(out: list[str], story: Story, tr: Language) -> None:

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 
 from hoplab import __version__
 from hoplab.report import numbers, phrases
 from hoplab.report import sequence as lines
 from hoplab.report import topology as picture
-from hoplab.report.folding import EVIDENCE_MOST, chosen
+from hoplab.report.folding import EVIDENCE_MOST, Fold, chosen
 from hoplab.report.language import Language, arrows
 from hoplab.report.layout import Picture, arrange
 from hoplab.report.markup import Child, Markup, join, tag
@@ -32,6 +33,7 @@ from hoplab.report.page_step import Links, step_section
 from hoplab.runs import Run
 from hoplab.sentences import say, term
 from hoplab.story import tcp_sentences
+from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import Step, Story
 from hoplab.story.trip_records import Trip
 
@@ -55,18 +57,23 @@ class Overlay:
     script: str
 
 
-def page(runs: Sequence[Run], tr: Language, overlay: Overlay | None = None) -> str:
-    """The whole file, for one run or for two side by side."""
+def page(
+    runs: Sequence[Run], tr: Language, overlay: Overlay | None = None, faults: Faults = STRICT
+) -> str:
+    """The whole file, for one run or for two side by side. faults: takes what could not be shown;
+    a line stands in its place."""
     sections: list[Child] = []
     called = numbers.names([run.story for run in runs], [run.folder.name for run in runs])
     links: list[tuple[str, str]] = []
     if len(runs) == 2:
-        sections.append(_side_by_side(runs, called, tr))
+        with_both = guarded(faults, phrases.side_by_side(called), tr)
+        sections.append(with_both(lambda: _side_by_side(runs, called, tr)))
         links.append(("#compare", tr(term("Side by side"))))
     for place, run in enumerate(runs):
         prefix = "" if len(runs) == 1 else "ab"[place] + "-"
         name = "" if len(runs) == 1 else called[place]
-        sections.append(_run(run, prefix, name, tr))
+        whole = guarded(faults, phrases.title(run.story), tr)
+        sections.append(whole(partial(_run, run, prefix, name, tr, faults)))
         links += _links(run.story, prefix, name, tr)
     title = " / ".join(dict.fromkeys(tr.value(phrases.title(run.story)) for run in runs))
     style = asset("diagram.css") + asset("page.css")
@@ -160,8 +167,30 @@ def _footer(tr: Language) -> Markup:
     return tag("footer", tr(phrases.LEGEND), " ", tr(maker))
 
 
-def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
+def guarded(
+    faults: Faults, part: str, tr: Language
+) -> Callable[[Callable[[], Markup | None]], Markup | None]:
+    """What makes a part of the page; where a fault of ours keeps it from that, a line that says
+    so."""
+
+    def make(content: Callable[[], Markup | None]) -> Markup | None:
+        with faults.part(part):
+            return content()
+        return tag("p", tr(phrases.untold(part)), cls="legend")
+
+    return make
+
+
+def _run(run: Run, prefix: str, name: str, tr: Language, faults: Faults) -> Markup:
     story = run.story
+
+    def part(title: str, content: Callable[[], Markup | None]) -> Markup | None:
+        return guarded(faults, title, tr)(content)
+
+    def step(place: int, parts: list[Trip | Fold]) -> Markup | None:
+        title = say("the step {heading}", heading=story.steps[place].heading)
+        return part(title, lambda: step_section(run, place, parts, drawn, links, tr))
+
     drawn = arrange(run.wiring, story.setting.host)
     steps = chosen(story, MOST_PACKETS)[:MOST_STEPS] if story.trips else []
     shown = {part.number for parts in steps for part in parts if isinstance(part, Trip)}
@@ -169,18 +198,18 @@ def _run(run: Run, prefix: str, name: str, tr: Language) -> Markup:
     return join(
         tag("h1", f"{name}: " if name else None, tr.value(phrases.title(story)), id=f"{prefix}top"),
         tag("p", where(story, tr), cls="where"),
-        _verdict(story, links, tr),
+        part(term("how it ended"), lambda: _verdict(story, links, tr)),
         None if name else tag("h2", tr(term("Topology")), id=f"{prefix}map"),
-        None if name else _figure(run, drawn, tr),
+        None if name else part(term("Topology"), lambda: _figure(run, drawn, tr)),
         tag("h2", tr(term("What happened, step by step"))),
         tag("p", tr(lines.LEGEND), cls="legend") if story.trips else None,
-        [step_section(run, place, parts, drawn, links, tr) for place, parts in enumerate(steps)],
+        [step(place, parts) for place, parts in enumerate(steps)],
         _more_steps(story.steps[MOST_STEPS:], tr),
         None if story.trips else tag("p", tr(phrases.NOTHING_SEEN)),
-        _waterfall(run, tr),
-        _connections(story, prefix, tr),
+        part(phrases.WATERFALL, lambda: _waterfall(run, tr)),
+        part(tcp_sentences.HEADING, lambda: _connections(story, prefix, tr)),
         tag("h2", tr(term("In numbers")), id=f"{prefix}numbers"),
-        _numbers(story, tr),
+        part(term("the numbers"), lambda: _numbers(story, tr)),
     )  # fmt: skip
 
 

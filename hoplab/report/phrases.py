@@ -105,6 +105,11 @@ def capture_told(health: Health) -> Together:
     return together(capture_quality(health), *capture_remarks(health))
 
 
+def untold(part: str) -> Sentence:
+    """In the place of a part that could not be shown."""
+    return say("Not told, by a fault of hoplab: {part}.", part=part)
+
+
 def more_packets(n: int) -> Sentence:
     """Of those that are not shown."""
     return number_of("and {n:,} more packet", "and {n:,} more packets", n)
