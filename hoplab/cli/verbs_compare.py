@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -33,6 +34,7 @@ DEFAULT_TOPOLOGY = "switch,rate=10M"
 # Of the transfers that are made without commands: what a cable carries in 0.8 s, within bounds.
 AT_RATE_S, LEAST_BYTES, MOST_BYTES = 0.8, 20_000, 4_000_000
 MOST_LINES = 4  # of what a command printed that failed; --json has all
+_COLON = re.compile("[:：]")  # noqa: RUF001  # the wide one comes easily from a Chinese keyboard
 EXAMPLE = "hoplab trace --compare hub,learning_switch -- h1: ping -c 3 10.0.0.2 + h3: ping …"
 
 
@@ -83,7 +85,7 @@ def _wished(arguments: argparse.Namespace) -> list[tuple[str, str]]:
             ),
             say(
                 "like this: {command}; several that run together are joined by +, as in {example}",
-                command="hoplab trace --compare hub,learning_switch",
+                command=_right_form(arguments, controllers),
                 example="two_table_switch+monitor",
             ),
             Exit.USAGE,
@@ -100,6 +102,28 @@ def _wished(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     return wished
 
 
+def _right_form(arguments: argparse.Namespace, controllers: Sequence[str]) -> str:
+    """The command line that is likely meant where --compare did not get two controllers: blanks
+    stand between them, or none are named at all."""
+    words = [arguments.host, *arguments.command] if arguments.host else list(arguments.command)
+    words = [*controllers, *(word for word in words if word != "--")]
+    named = []
+    while words and _is_controller(words[0].strip(",")):
+        named.append(words.pop(0).strip(","))
+    if len(named) < 2:
+        other = "learning_switch" if named != ["learning_switch"] else "hub"
+        named = [*(named or ["hub"]), other]
+    line = f"hoplab trace --compare {shlex.quote(','.join(named))}"
+    return f"{line} -- {shlex.join(words)}" if words else line
+
+
+def _is_controller(text: str) -> bool:
+    try:
+        return bool(ryu_apps.find(text.replace("+", ",")).apps)
+    except LabError:
+        return False
+
+
 def _commands(arguments: argparse.Namespace) -> list[Command]:
     """The commands on the command line, none if there are none. Raises LabError."""
     words = [*([arguments.host] if arguments.host else []), *arguments.command]
@@ -113,10 +137,21 @@ def _commands(arguments: argparse.Namespace) -> list[Command]:
             groups.append([])
         else:
             groups[-1].append(word)
-    if len(groups) == 1 and ":" not in groups[0][0]:  # as `trace` itself takes it
+    groups = [_parted(group) for group in groups]
+    first = [*groups[0], "", ""]
+    if len(groups) == 1 and not _COLON.search(first[0]) and not _COLON.fullmatch(first[1]):
+        # As `trace` itself takes it.
         host, *argv = groups[0]
         return [_command(host, argv[1:] if argv[:1] == ["--"] else argv)]
     return [_group(group) for group in groups]
+
+
+def _parted(words: list[str]) -> list[str]:
+    """The words of one command; one that was given whole, in quotes, is parted."""
+    if len(words) == 1 and " " in words[0]:
+        with contextlib.suppress(ValueError):  # a quote that is left open
+            return shlex.split(words[0])
+    return words
 
 
 def _servers(texts: Sequence[str]) -> list[Command]:
@@ -149,14 +184,16 @@ def _group(words: Sequence[str]) -> Command:
             ),
             Exit.USAGE,
         )
-    host, colon, glued = words[0].partition(":")
-    if not colon or not host:
+    if len(words) > 1 and _COLON.fullmatch(words[1]):
+        words = [f"{words[0]}:", *words[2:]]
+    host, *rest = _COLON.split(words[0], maxsplit=1)
+    if not rest or not host:
         raise LabError(
             say("{command} does not say on which host", command=shlex.join(words)),
             say("begin with the host and a colon: {example}", example=EXAMPLE),
             Exit.USAGE,
         )
-    return _command(host, [*([glued] if glued else []), *words[1:]])
+    return _command(host, [*filter(None, rest), *words[1:]])
 
 
 def _command(host: str, argv: Sequence[str]) -> Command:
@@ -260,6 +297,7 @@ def _record(
                 say("take one with a switch: {option}", option="--topology switch,rate=10M"),
                 Exit.BAD_INPUT,
             )
+        _check_hosts(commands, state)
         with output.Progress(quiet) as progress:
             progress(say("capturing with {controller}", controller=name))
             together = record_all(handle, commands or _transfers(state), folder, arguments.timeout)
@@ -268,6 +306,22 @@ def _record(
         up_down.down(handle)
         interrupts.release_interrupts()
     return Trial(name, folder, together, state)
+
+
+def _check_hosts(commands: Sequence[Command], state: dict[str, Any]) -> None:
+    """Raises LabError for a command on a node that there is not: it may be no node's name."""
+    nodes = [node["name"] for node in state["nodes"]]
+    for command in commands:
+        if command.host not in nodes:
+            raise LabError(
+                say("this lab has no host {host}", host=command.host),
+                say(
+                    "it has: {names}; begin with one of them and a colon: {example}",
+                    names=listed(nodes, most=40),
+                    example=EXAMPLE,
+                ),
+                Exit.NO_SUCH,
+            )
 
 
 # ------------------------------------------------------------------------------ the telling

@@ -106,6 +106,7 @@ def trace(arguments: argparse.Namespace) -> int:
         from hoplab.cli import verbs_compare
 
         return verbs_compare.compare(arguments)
+    arguments.host = (arguments.host or "").rstrip(":") or arguments.host  # as for --compare
     command = _command(arguments)
     if not command and (arguments.host or not arguments.live):
         raise LabError(
