@@ -97,7 +97,7 @@ def bring_up(
     )
     with Progress(quiet) as progress:
         if getattr(arguments, "replace", False):
-            _end_former(name, progress)
+            _end_former(spec, progress)
         return up_down.up(spec, progress)
 
 
@@ -110,13 +110,22 @@ def apps_wished(arguments: argparse.Namespace) -> Apps:
     return Apps().plus(options)
 
 
-def _end_former(name: str, progress: Progress) -> None:
-    """End the lab of this name, if one is up: another is to be brought up in its place."""
-    client.check_name(name)
-    former = client.Handle(name)
-    if former.alive():
-        progress(say("ending the lab {lab} that was up", lab=name))
-        up_down.down(former)
+def _end_former(spec: Spec, progress: Progress) -> None:
+    """End the lab of this name, if one is up: this one is to be brought up in its place. Where it
+    could not be, the former stays. Raises LabError."""
+    client.check_name(spec.name)
+    former = client.Handle(spec.name)
+    if not former.alive():
+        return
+    progress(term("reading the topology"))
+    try:
+        up_down.check(spec)
+    except LabError as error:
+        stays = say("the lab {lab} that was up stays", lab=spec.name)
+        hint = say("{hint}; {kept}", hint=error.hint, kept=stays) if error.hint else stays
+        raise LabError(error.message, hint, error.code, error.detail) from error
+    progress(say("ending the lab {lab} that was up", lab=spec.name))
+    up_down.down(former)
 
 
 def summary(state: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -135,6 +136,32 @@ def up(spec: Spec, progress: Progress) -> Handle:
     return claimed.handle
 
 
+def check(spec: Spec) -> None:
+    """Whether a lab could be brought up, as far as that can be told without its making: in a
+    machine of its own that goes again. Raises LabError. As for `up`, this process has one thread.
+    """
+    from hoplab.service import server
+
+    try:
+        labs.state_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = Path(tempfile.mkdtemp(prefix="check-", dir=labs.state_folder()))
+    except OSError as error:
+        raise cannot_write(error, labs.state_folder()) from error
+    spec = replace(spec, folder=folder)
+    started = None
+    hold_interrupts()  # until it is known what there is to end
+    try:
+        started = _machine(spec, lambda channel: server.check(spec, channel), [])
+        release_interrupts()
+        _await_ready(started, spec, lambda step: None)
+    finally:
+        hold_interrupts()
+        if started is not None:
+            end_process(started.pid)
+        _remove(folder)
+        release_interrupts()
+
+
 def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
     """The lab's process, in a machine of its own."""
 
@@ -148,12 +175,19 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
 
         return server.main(spec, channel, first)
 
+    return _machine(spec, run, [claimed.lock])
+
+
+def _machine(
+    spec: Spec, run: Callable[[socket.socket], int], fds: list[int]
+) -> sandbox.Started:
+    """A machine that sees of this one's folders what the lab needs."""
     keep = [str(spec.topology.parent), labs.here()]
     keep += [str(file.parent) for file in spec.controller.files]
     keep += spec.controller.folders
     # Other labs' folders, hence their sockets, are not for what runs in this one.
     hide, own = [str(labs.labs_folder())], [str(spec.folder)]
-    return sandbox.start(spec.name, keep, run, hide=hide, own=own, fds=[claimed.lock])
+    return sandbox.start(spec.name, keep, run, hide=hide, own=own, fds=fds)
 
 
 def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:

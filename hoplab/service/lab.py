@@ -78,6 +78,29 @@ class Lab:
 
     # ------------------------------------------------------------------ coming up
 
+    def check(self, progress: Progress) -> None:
+        """Whether the lab could be built, as far as that shows before anything of it is made: its
+        topology is read, its controllers are found and can be compiled, there is the datapath that
+        it wants. Raises LabError."""
+        progress(term("reading the topology"))
+        from hoplab import network  # as in `build`
+        from hoplab.kernel.batch import Batch
+
+        network.install(Batch(ipv6=self.spec.ipv6))
+        topo = self._read_topology()
+        if topo.switches():
+            daemons.choose_datapath(self._wish())
+            for file in self._apps(topo).files:
+                _compile(file)
+
+    def _read_topology(self) -> Any:
+        """The Topo that is asked for. Raises LabError."""
+        from hoplab import network
+
+        return network.load_topo(
+            self.spec.topology, self.spec.arguments, self.spec.chosen, self.spec.words
+        )
+
     def build(self, progress: Progress) -> None:
         """Bring everything up; when this returns, every pair that should talk, talks.
         Raises LabError."""
@@ -94,9 +117,7 @@ class Lab:
         # neighbour. Theirs would ask for routers on every wire.
         ipv6_off()
         batch.root.namespace.route.send([netlink.link_up(netlink.LOOPBACK, "lo")])
-        topo = network.load_topo(
-            self.spec.topology, self.spec.arguments, self.spec.chosen, self.spec.words
-        )
+        topo = self._read_topology()
         self.url = getattr(topo, "url", None)
         self.client = getattr(topo, "client", None)
         if topo.switches():
@@ -278,12 +299,18 @@ class Lab:
             )
         )
 
+    def _apps(self, topo: Any) -> Apps:
+        """What controls the switches: as asked for, else what the topology names. Raises
+        LabError."""
+        apps = self.spec.controller
+        if apps.apps:
+            return apps
+        wish = str(getattr(topo, "controller", None) or "learning_switch")
+        return ryu_apps.find(wish, apps.options, beside=self.spec.topology.parent)
+
     def _crew(self, topo: Any) -> supervisor.Crew:
         """The controllers, not started yet."""
-        spec, apps = self.spec, self.spec.controller
-        if not apps.apps:
-            wish = str(getattr(topo, "controller", None) or "learning_switch")
-            apps = ryu_apps.find(wish, apps.options, beside=spec.topology.parent)
+        spec, apps = self.spec, self._apps(topo)
         self._say_not_used(apps)
         shards = max(1, min(spec.shards, len(topo.switches())))
         return supervisor.Crew(
@@ -599,3 +626,18 @@ class Lab:
         """Listen on the interfaces of these hosts, or of these names (all: none named), into a
         file or pipe; `fresh`: what was in the file goes. Raises LabError."""
         return captures.start(self, out, wanted, program, count, fresh=fresh)
+
+
+def _compile(file: Path) -> None:
+    """Raises LabError for a controller's file that is no Python."""
+    try:
+        compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise LabError(
+            say("{file}, line {line}: {reason}", file=file, line=error.lineno, reason=error.msg),
+            term("mend the line; `python3 -m py_compile FILE` checks it"),
+            Exit.BAD_INPUT,
+            (error.text or "").rstrip(),
+        ) from error
+    except (OSError, ValueError):
+        pass  # whoever runs it says what is wrong with it

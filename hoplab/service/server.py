@@ -108,6 +108,23 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
     return service.serve()
 
 
+def check(spec: Spec, channel: socket.socket) -> int:
+    """The same process for a lab that is not to be built yet: whether it could be, said on
+    `channel` as `main` does. Returns an exit code."""
+    os.environ["PATH"] = programs.search_path(os.environ.get("PATH"))
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    answer: dict[str, Any] = {"ready": True}
+    try:
+        Lab(spec).check(lambda step: None)
+    except BaseException as error:
+        answer = _failure(error, spec)
+    with contextlib.suppress(OSError):
+        channel.send(_packed(answer))
+    return "ready" not in answer
+
+
 @contextlib.contextmanager
 def _watching(lab: Lab, channel: socket.socket) -> Iterator[None]:
     """End the lab at once, with a word on why, if a part of Open vSwitch ends while it comes up:

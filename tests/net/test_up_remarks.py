@@ -127,3 +127,19 @@ def test_a_host_without_a_cable_is_the_cause(hoplab: Any) -> None:
     assert "likely why: h3 has no cable" in hoplab("pingall", code=1).out
     done = hoplab("trace", "h3", "--", "ping", "-c", "1", "10.0.0.1", code=None)
     assert "✗ Not one frame left h3. h3 has no cable: it is joined to nothing." in done.out
+
+
+def test_a_lab_is_not_ended_for_one_that_cannot_be_read(hoplab: Any) -> None:
+    """--replace: the topology, its parameters and the controller are looked at before."""
+    up(hoplab, topo(CABLE))
+    (hoplab.home / "app.py").write_text("class App(:\n")
+    (hoplab.home / "bad.py").write_text(topo("1 / 0"))
+    for words, sentence in {
+        ("./bad.py",): "bad.py, line 5: ZeroDivisionError",
+        ("./mine.py,n=1",): "'n'",
+        ("hub", "--controller", "./app.py"): "app.py, line 1: ",
+    }.items():
+        failed = hoplab("up", "--replace", *words, code=3)
+        assert sentence in failed.err and "; the lab lab that was up stays" in failed.err
+    assert hoplab("ls", "--json").json[0]["topology"] == "mine"
+    hoplab("pingall")
