@@ -459,6 +459,13 @@ def tls_size(about: About, values: dict[str, Any]) -> Pairs:
     yield "size", True, plain(values["size"]) <= frame.number_in("tcp.len")
 
 
+def tls_part(about: About, values: dict[str, Any]) -> Pairs:
+    """A part of a ClientHello that goes on behind it, where alone it can be read."""
+    frame = about.first
+    yield "whole", None, frame.get("tls.handshake.type") or None
+    yield "size", plain(values["size"]), frame.number_in("tcp.len")
+
+
 DATA = "TCP data, {size} ({first:,} to {last:,})"
 RULES: dict[str, Rule] = {
     "ARP request: who has {ip}? tell {asker}": arp(
@@ -511,6 +518,10 @@ RULES: dict[str, Rule] = {
     "HTTP {answer}, {size}": http_response,
     "TLS ClientHello: I want {name}, up to {version}": tls("22", "1"),
     "TLS ClientHello, up to {version}": tls("22", "1"),
+    "TLS ClientHello, its first {size}": tls_part,
+    "more of the TLS ClientHello, {size}": tls_part,
+    "the rest of the TLS ClientHello: I want {name}, up to {version}": tls("22", "1"),
+    "the rest of the TLS ClientHello: up to {version}": tls("22", "1"),
     "TLS ServerHello: {version}, {cipher}": tls("22", "2"),
     "TLS sealed records, {size}": tls_size,
     "TLS handshake, {size}": tls_size,

@@ -98,7 +98,8 @@ class Tls(NamedTuple):
     what: 'client-hello', 'server-hello', 'handshake', 'alert' or 'data', by the first record.
     server_name: whom the client wants, readable by everybody (SNI). version, cipher: what the
     server chose, or the newest version that the client offers. length: bytes in all. alert: what an
-    alert says that is not sealed.
+    alert says that is not sealed. cut: of a ClientHello, that it goes on behind these bytes; what
+    stands there is "" then.
     """
 
     what: str
@@ -107,6 +108,7 @@ class Tls(NamedTuple):
     cipher: str = ""
     length: int = 0
     alert: str = ""
+    cut: bool = False
 
 
 def alert_text(body: bytes) -> str:
@@ -212,11 +214,22 @@ def parse(data: bytes) -> Tls | None:
     if data[0] == ALERT:
         return Tls("alert", length=len(data), alert=alert_text(data[5 : 5 + size]))
     if data[0] == HANDSHAKE and data[5] in (CLIENT_HELLO, SERVER_HELLO):
+        cut = data[5] == CLIENT_HELLO and len(data) < 5 + size
         try:
-            return _hello(data[5 : 5 + size], len(data))
+            return _hello(data[5 : 5 + size], len(data), cut)
         except (IndexError, ValueError):
-            pass
+            if cut:
+                return Tls("client-hello", length=len(data), cut=True)
     return Tls("handshake", length=len(data))
+
+
+def may_begin_hello(data: bytes) -> bool:
+    """Whether these, however few, can be the first bytes of a ClientHello that goes on behind
+    them."""
+    begins = data[:1] == b"\x16" and data[1:2] in (b"", b"\3") and data[2:3] <= b"\4"
+    if not begins or data[5:6] not in (b"", b"\1"):
+        return False
+    return len(data) < 5 or len(data) < 5 + int.from_bytes(data[3:5], "big") <= 5 + 16_640
 
 
 class _Cursor:
@@ -240,8 +253,9 @@ class _Cursor:
         return self.take(self.number(width))
 
 
-def _hello(message: bytes, length: int) -> Tls:
-    """A ClientHello or ServerHello (RFC 8446 sections 4.1.2 and 4.1.3)."""
+def _hello(message: bytes, length: int, cut: bool) -> Tls:
+    """A ClientHello or ServerHello (RFC 8446 sections 4.1.2 and 4.1.3); cut: its end is not here.
+    Raises IndexError if nothing can be said of it."""
     cursor = _Cursor(message)
     from_client = cursor.number(1) == CLIENT_HELLO
     cursor.take(3)  # its length; a hello that continues in another segment is read as far as it is
@@ -255,7 +269,7 @@ def _hello(message: bytes, length: int) -> Tls:
     else:
         cipher = cursor.number(2)
         cursor.take(1)
-    name = ""
+    name, offers = "", False
     try:
         extensions = _Cursor(message[cursor.at + 2 :])
         while extensions.at < len(extensions.data):
@@ -268,8 +282,11 @@ def _hello(message: bytes, length: int) -> Tls:
                     int.from_bytes(offered[i : i + 2], "big") for i in range(0, len(offered), 2)
                 ]
                 version = max((pair for pair in pairs if pair in _VERSIONS), default=version)
+                offers = True
     except IndexError:
         pass  # the rest is in the next segment
     what = "client-hello" if from_client else "server-hello"
     suite = _CIPHERS.get(cipher, f"cipher suite 0x{cipher:04x}") if cipher else ""
-    return Tls(what, name, _VERSIONS.get(version, f"TLS 0x{version:04x}"), suite, length)
+    # Without that extension the field before it counts, but it may be in what is not here.
+    text = _VERSIONS.get(version, f"TLS 0x{version:04x}") if offers or not cut else ""
+    return Tls(what, name, text, suite, length, cut=cut)

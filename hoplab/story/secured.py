@@ -42,24 +42,72 @@ class Secured:
         return self.records[CLIENT].sealed, self.records[SERVER].sealed
 
 
+@dataclass(slots=True, frozen=True)
+class Hello:
+    """A ClientHello that comes in several segments.
+
+    trips: those that have brought it so far. data: its bytes, and next_at: the number of the one
+    that is to follow. whole: what it says, None as long as some are missing.
+    """
+
+    trips: tuple[int, ...]
+    data: bytes
+    next_at: int
+    whole: tls.Tls | None = None
+
+    @property
+    def trip(self) -> int:
+        """Where it began."""
+        return self.trips[0]
+
+
+def note_hello(
+    hello: Hello | None, way: Way, start_at: int, size: int, first: bool
+) -> Hello | None:
+    """A ClientHello with one segment of the client's more, if it goes on in several. start_at: the
+    number of the segment's first byte. size: how many of them were not sent before. first: nothing
+    was sent before."""
+    if (hello is None and not first) or (hello is not None and hello.whole is not None):
+        return hello
+    tcp, payload = way.packet.tcp, way.packet.payload
+    assert tcp is not None
+    at = start_at + tcp.payload_length - size
+    fresh = payload[tcp.payload_length - size :]
+    if len(fresh) < size or (hello is not None and at != hello.next_at):
+        return None  # bytes that nobody has seen
+    data = fresh if hello is None else hello.data + fresh
+    trips = (*(hello.trips if hello is not None else ()), way.number)
+    if tls.may_begin_hello(data):
+        return Hello(trips, data, at + size)
+    whole = tls.parse(data) if hello is not None else None
+    if whole is None or whole.what != "client-hello":
+        return None
+    return Hello(trips, data, at + size, whole)
+
+
 def note_tls(
-    secured: Secured | None, way: Way, kind: str, from_client: bool, size: int
-) -> Secured | None:
+    secured: Secured | None, way: Way, kind: str, from_client: bool, size: int,
+    hello: Hello | None,
+) -> Secured | None:  # fmt: skip
     """What is known of TLS with one segment more; None if the connection does not speak it. size:
-    how many bytes were not sent before."""
+    how many bytes were not sent before. hello: a ClientHello that comes in several segments."""
     if not size:
         return secured
     if secured is None:
-        if kind != "tls-client-hello" or not from_client:
+        if not from_client or not (kind == "tls-client-hello" or (hello and hello.whole)):
             return None
-        hello = tls.parse(way.packet.payload)
-        name = clean(hello.server_name, 60) if hello else ""
-        secured = Secured(way.number, server_name=name)
+        record = hello.whole if hello else tls.parse(way.packet.payload)
+        name = clean(record.server_name, 60) if record else ""
+        secured = Secured(hello.trip if hello else way.number, server_name=name)
+        if hello is not None and hello.whole is not None:
+            secured.records[CLIENT].take(hello.data[:-size])  # its beginning, in earlier segments
+    elif hello is not None and hello.whole is not None and way.number == hello.trips[-1]:
+        secured.server_name = clean(hello.whole.server_name, 60)
     elif kind == "tls-server-hello" and not from_client and not secured.server_hello:
-        hello = tls.parse(way.packet.payload)
-        if hello is not None:
-            secured.server_hello, secured.version = way.number, hello.version
-            secured.cipher = hello.cipher
+        record = tls.parse(way.packet.payload)
+        if record is not None:
+            secured.server_hello, secured.version = way.number, record.version
+            secured.cipher = record.cipher
     _note_records(secured, way, from_client, size)
     return secured
 

@@ -24,7 +24,7 @@ from hoplab.decode.packet import Tcp
 from hoplab.sentences import say, term
 from hoplab.story.counts import byte_count
 from hoplab.story.http_messages import CLIENT, SERVER, Sending
-from hoplab.story.secured import note_tls
+from hoplab.story.secured import note_hello, note_tls
 from hoplab.story.tcp_connection import Connection, End, Side, start_of_sending
 from hoplab.story.tcp_titles import segment_title
 from hoplab.story.trip_records import Segment, Way
@@ -117,8 +117,11 @@ def _segment(
     fresh = 0 if probe else _send(connection, role, way, tcp, start_at, earlier)
     phase = _phase(connection, tcp, from_client, way, peer)
     connection.phases[way.number] = phase
+    if from_client and fresh:
+        first = len(side.data_trips) == 1
+        connection.hello = note_hello(connection.hello, way, start_at, fresh, first)
     kind, title = segment_title(connection, way, tcp, phase, start_at, newly)
-    connection.tls = note_tls(connection.tls, way, kind, from_client, fresh)
+    connection.tls = note_tls(connection.tls, way, kind, from_client, fresh, connection.hello)
     title = _with_window(title, side.note_window(tcp, way.number, way.t_ns))
     notes: tuple[str, ...] = ()
     if peer.full is not None and (probe or _is_data_probe(tcp)):

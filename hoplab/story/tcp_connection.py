@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from hoplab.decode.packet import Tcp
 from hoplab.story.http_messages import Dialogue, Exchange, Sending
-from hoplab.story.secured import Secured
+from hoplab.story.secured import Hello, Secured
 
 End = tuple[str, int]
 start_of_sending = attrgetter("start")
@@ -126,6 +126,7 @@ class Connection:
     first_fin: int | None = None
     dialogue: Dialogue = field(default_factory=Dialogue)
     tls: Secured | None = None
+    hello: Hello | None = None
 
     @property
     def sides(self) -> tuple[Side, Side]:

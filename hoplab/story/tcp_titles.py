@@ -15,6 +15,7 @@ from hoplab.decode.packet import Tcp
 from hoplab.sentences import say, term
 from hoplab.story.counts import byte_count
 from hoplab.story.dns_titles import dns_title
+from hoplab.story.secured import Hello
 from hoplab.story.tcp_connection import Connection
 from hoplab.story.trip_records import Way
 from hoplab.story.wire_text import clean
@@ -27,7 +28,7 @@ def segment_title(
     if tcp.rst or tcp.syn:
         return _opening_title(tcp)
     if tcp.payload_length:
-        kind, title = _data_title(way, tcp, start_at)
+        kind, title = _data_title(connection, way, tcp, start_at)
         return kind, say("{title} + FIN", title=title) if tcp.fin else title
     if tcp.fin:
         return "tcp-fin", term("TCP FIN + ACK") if tcp.ack_flag else term("TCP FIN")
@@ -57,7 +58,7 @@ def _opening_title(tcp: Tcp) -> tuple[str, str]:
     return "tcp-syn", say("TCP SYN, port {source} to {destination}", **ports)
 
 
-def _data_title(way: Way, tcp: Tcp, start_at: int) -> tuple[str, str]:
+def _data_title(connection: Connection, way: Way, tcp: Tcp, start_at: int) -> tuple[str, str]:
     """Kind and title of a segment with data: HTTP, DNS, or plain bytes."""
     head = wire_http.read(way.packet)
     if head is not None:
@@ -66,6 +67,9 @@ def _data_title(way: Way, tcp: Tcp, start_at: int) -> tuple[str, str]:
     if dns is not None and dns.questions:
         kind, title = dns_title(dns)
         return kind, say("{title} (over TCP)", title=title)
+    hello = connection.hello
+    if hello is not None and hello.trip != way.number == hello.trips[-1]:
+        return _rest_of_hello(hello, byte_count(tcp.payload_length))
     records = tls.parse(way.packet.payload)
     if records is not None:
         return _tls_title(records)
@@ -99,8 +103,27 @@ def _http_title(head: HttpStart, tcp: Tcp) -> tuple[str, str]:
     return "http-response", title
 
 
+def _rest_of_hello(hello: Hello, size: str) -> tuple[str, str]:
+    """Kind and title of a segment in which a ClientHello goes on."""
+    whole = hello.whole
+    if whole is None:
+        return "tls-handshake", say("more of the TLS ClientHello, {size}", size=size)
+    if not whole.server_name:
+        return "tls-handshake", say(
+            "the rest of the TLS ClientHello: up to {version}", version=whole.version
+        )
+    title = say(
+        "the rest of the TLS ClientHello: I want {name}, up to {version}",
+        name=clean(whole.server_name, 60), version=whole.version,
+    )  # fmt: skip
+    return "tls-handshake", title
+
+
 def _tls_title(records: tls.Tls) -> tuple[str, str]:
     version = records.version
+    if records.what == "client-hello" and records.cut:
+        size = byte_count(records.length)
+        return "tls-client-hello", say("TLS ClientHello, its first {size}", size=size)
     if records.what == "client-hello" and records.server_name:
         title = say(
             "TLS ClientHello: I want {name}, up to {version}",

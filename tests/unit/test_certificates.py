@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import ssl
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,28 @@ def test_ciphers_are_named_as_openssl_does() -> None:
     ours = {code: name for code, name in tls._CIPHERS.items() if code >> 8 != 0x13}
     shared = {code: name for code, name in ours.items() if code in theirs}
     assert len(shared) > 20 and shared == {code: theirs[code] for code in shared}
+
+
+def test_a_client_hello_in_several_segments_is_one(made: Path) -> None:
+    """Wherever it is cut, even before it can be known as one."""
+    spoken = speak(made, "signed", trusts="ca.pem")
+    hello = spoken[0][1]
+    whole = told(spoken, days=1, piece=1448)
+    for cuts in ([3], [5], [6], [40], [len(hello) - 1], [4, 30], [100, 200], [60, 61]):
+        ends = [0, *cuts, len(hello)]
+        parts = [("c", hello[a:b]) for a, b in pairwise(ends)]
+        story = told([*parts, *spoken[1:]], days=1, piece=1448)
+        assert rows(story) == rows(whole) and story.outcome.code == "sealed", cuts
+        sent = [trip for trip in story.trips if trip.packet.payload and trip.packet.tcp]
+        titles = [trip.title for trip in sent[: len(parts)]]
+        last = f"the rest of the TLS ClientHello: I want {NAME}, up to TLS 1.2"
+        assert titles[-1] == last, cuts
+        if cuts[0] > 5:
+            assert titles[0] == f"TLS ClientHello, its first {cuts[0]} bytes"
+        kinds = [trip.kind for trip in sent[: len(parts)]]
+        assert kinds.count("tls-client-hello") == (cuts[0] > 5)
+
+
+def test_what_begins_like_a_client_hello_and_is_none(made: Path) -> None:
+    story = told([("c", b"\x16\x03\x01"), ("c", b"GET / no TLS")], piece=1448)
+    assert story.outcome.code != "sealed" and not any("TLS" in trip.title for trip in story.trips)
