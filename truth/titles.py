@@ -401,6 +401,9 @@ def with_fin(about: About, values: dict[str, Any]) -> Pairs:
 def again(about: About, values: dict[str, Any]) -> Pairs:
     yield from tcp_again(about, values)
     inner = values["title"]
+    if isinstance(inner, dict) and inner.get("say") == WITH_FIN:
+        yield "fin", True, about.first.flag("fin")  # whose bytes were sent before, too
+        inner = inner["values"]["title"]
     if isinstance(inner, dict) and inner.get("say") == DATA:
         yield "size", plain(inner["values"]["size"]), about.first.number_in("tcp.len")
     elif isinstance(inner, dict):
@@ -467,6 +470,7 @@ def tls_part(about: About, values: dict[str, Any]) -> Pairs:
 
 
 DATA = "TCP data, {size} ({first:,} to {last:,})"
+WITH_FIN = "{title} + FIN"
 RULES: dict[str, Rule] = {
     "ARP request: who has {ip}? tell {asker}": arp(
         "1", "arp.dst.proto_ipv4", "arp.src.proto_ipv4", ""),
@@ -509,7 +513,7 @@ RULES: dict[str, Rule] = {
     "TCP ACK of the FIN": ack_of_fin,
     "TCP ACK of the FIN and of {size}": ack_of_fin,
     DATA: tcp_data,
-    "{title} + FIN": with_fin,
+    WITH_FIN: with_fin,
     "{title} (again)": again,
     "TCP keep-alive: are you still there?": keep_alive,
     "HTTP {method} {target} (Host: {host})": http_request,

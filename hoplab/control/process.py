@@ -394,8 +394,9 @@ def _sockets() -> list[list[bytes]]:
 
 
 def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
-    """Put each switch under a controller that listens, all at one instant, then take away what
-    older ones left: flows, and ports that they have closed, as spanning trees do.
+    """Put each switch under a controller that listens, all at one instant, and take away what older
+    ones left: before it groups and meters, whose numbers the new one may use for its own, and ports
+    that they have closed, as spanning trees do; after it the flows.
 
     Returns the bridges on which the new controller has put in no flow (they drop everything).
     Raises LabError if a switch does not connect, or if a controller ends meanwhile.
@@ -405,7 +406,11 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
     bridges = list(charges)
     began = time.monotonic()
     closed = {} if first else {bridge: flows.open_ports(bridge) for bridge in bridges}
+    taken: dict[str, flows.Taken] = {}
     try:
+        if not first:
+            for bridge in bridges:
+                taken[bridge] = flows.take_groups(bridge)
         set_controllers({bridge: [controller.target] for bridge, controller in charges.items()})
         return _change(charges, began, first=first)
     except BaseException:
@@ -413,6 +418,8 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
             for bridge, ports in closed.items():
                 if ports:
                     flows.open_ports(bridge, ports)
+            for bridge, gone in taken.items():
+                flows.put_groups(bridge, gone)
         raise
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenFlow 1.3 as it is on the wire: messages out of a byte stream, and what they say.
+"""OpenFlow as it is on the wire: messages out of a byte stream, and what they say.
+
+Read are 1.3, what 1.2, 1.4 and 1.5 have like it or otherwise, and 1.0 (`openflow10.py`), all told
+in the words of 1.3. Of 1.1 the heads alone are read.
 
 What lives here: the head of every message, and the inside of those that say what became of a
 frame: packet-in, packet-out, flow-mod, features reply, role request, and the bundle messages that
@@ -19,10 +22,13 @@ from dataclasses import dataclass, field
 from struct import Struct
 from struct import error as StructError
 
+from hoplab.decode import openflow10
 from hoplab.decode.frame_fields import frame_fields
 
 HEAD = 8  # bytes of ofp_header (7.1)
 VERSION = 4  # on the wire; 1.3
+READ = frozenset((1, 3, 4, 5, 6))  # versions whose messages are read
+_V10, _V12, _V14, _V15 = 1, 3, 5, 6
 NO_BUFFER = 0xFFFFFFFF
 
 # Reserved port numbers (7.2.1).
@@ -59,6 +65,8 @@ _TYPES = {
     24: "role-request",
     25: "role-reply",
     29: "meter-mod",
+    33: "bundle-control",
+    34: "bundle-add",
 }
 VERSIONS = {1: "1.0", 2: "1.1", 3: "1.2", 4: "1.3", 5: "1.4", 6: "1.5"}  # as on the wire
 REASONS = {0: "no-match", 1: "action", 2: "invalid-ttl"}  # 7.4.1
@@ -112,14 +120,16 @@ _BASIC = 0x8000
 _READ = {name for name, _ in _FIELDS.values()} - {
     "in_phy_port", "metadata", "tunnel_id", "ipv6_nd_target", "ipv6_nd_sll", "ipv6_nd_tll",
 }  # fmt: skip
-_ONF, _BUNDLE_ADD = 0x4F4E4600, 2301  # ONF extension 230
+# ONF extension 230, and what 1.4 has in its place
+_ONF, _BUNDLE_CONTROL, _BUNDLE_ADD, _COMMIT = 0x4F4E4600, 2300, 2301, 4
+_ANY_TABLE = 0xFF
 
 _head = Struct("!BBHI").unpack_from
 _u32 = Struct("!I").unpack_from
 _u64 = Struct("!Q").unpack_from
 _oxm = Struct("!HBB").unpack_from
 _pair = Struct("!HH").unpack_from
-_packet_in = Struct("!IHBBQ").unpack_from
+_question = Struct("!IHBB").unpack_from
 _packet_out = Struct("!IIH").unpack_from
 _flow_mod = Struct("!QQBBHHHIIIH").unpack_from
 _flow_removed = Struct("!QHBBIIHH").unpack_from
@@ -181,7 +191,8 @@ class Message:
     idle_s, hard_s: the time-outs of a flow, 0 for none. lasted_s: how long a removed one was there.
     data: the frame inside a packet-in or packet-out, or the beginning of the message that an error
         is about. error: its type and code. inner: the message inside a bundle.
-    actions: of a packet-out, as they are on the wire.
+    actions: of a packet-out, as they are on the wire. bundle: the number of the bundle that a
+        message is added to or that is committed (commit), None if it is about none.
     raw: the whole message.
     """
 
@@ -213,6 +224,8 @@ class Message:
     inner: Message | None = None
     error: tuple[int, int] | None = None
     actions: bytes = b""
+    bundle: int | None = None
+    commit: bool = False
     raw: bytes = b""
     problem: str = ""
 
@@ -242,11 +255,13 @@ def decode(data: bytes) -> Message:
     if len(data) < HEAD:
         return Message("short", 0, 0, len(data), problem="shorter than a head")
     version, kind, length, xid = _head(data, 0)
-    message = Message(_TYPES.get(kind, f"type-{kind}"), xid, version, length)
+    types = {**_TYPES, **openflow10.TYPES} if version == _V10 else _TYPES
+    message = Message(types.get(kind, f"type-{kind}"), xid, version, length)
     message.raw = data[:length]
-    if version != VERSION and message.kind not in ("features-reply", "error"):
+    if version not in READ and message.kind not in ("features-reply", "error"):
         return message  # the head is the same in all versions, the rest is not; but for these two
-    reader = _READERS.get(message.kind)
+    readers = _READERS_OF_1_0 if version == _V10 else _READERS
+    reader = readers.get(message.kind)
     if reader is not None:
         try:
             reader(message, data[:length])
@@ -262,21 +277,31 @@ def _read_error(message: Message, data: bytes) -> None:
 
 
 def _read_packet_in(message: Message, data: bytes) -> None:
-    """7.4.1: buffer, length of the whole frame, reason, table, cookie, match, two zeros, frame."""
-    message.buffer_id, message.total, reason, message.table, message.cookie = _packet_in(data, 8)
+    """7.4.1: buffer, length of the whole frame, reason, table, cookie (since 1.3), match, two
+    zeros, frame."""
+    message.buffer_id, message.total, reason, message.table = _question(data, 8)
+    at = 16
+    if message.version > _V12:
+        message.cookie, at = _u64(data, at)[0], 24
     message.reason = REASONS.get(reason, str(reason))
-    message.match, at = read_match(data, 24)
+    message.match, at = read_match(data, at)
     message.in_port = message.match.in_port
     message.data = data[at + 2 :]
 
 
 def _read_packet_out(message: Message, data: bytes) -> None:
-    """7.3.7: buffer, in-port, length of the actions, actions, frame (if no buffer holds it)."""
+    """7.3.7: buffer, in-port, length of the actions, actions, frame (if no buffer holds it). In 1.5
+    a match stands between, in place of the port."""
     message.buffer_id, in_port, size = _packet_out(data, 8)
+    at = 24
+    if message.version >= _V15:
+        size = in_port >> 16
+        match, at = read_match(data, 16)
+        in_port = match.in_port or _ANY
     message.in_port = None if in_port in PORTS else in_port
-    message.ports = tuple(_actions(data, 24, min(24 + size, len(data))))
-    message.actions = data[24 : 24 + size]
-    message.data = data[24 + size :]
+    message.ports = tuple(_actions(data, at, min(at + size, len(data))))
+    message.actions = data[at : at + size]
+    message.data = data[at + size :]
 
 
 def _read_flow_mod(message: Message, data: bytes) -> None:
@@ -329,12 +354,81 @@ def _read_experimenter(message: Message, data: bytes) -> None:
     """7.5.4, and ONF extension 230: a message to add to a bundle stands behind id and flags."""
     experimenter, kind = _u32(data, 8)[0], _u32(data, 12)[0]
     if experimenter == _ONF and kind == _BUNDLE_ADD and len(data) >= 24 + HEAD:
-        inside = data[24:]
-        # Never deeper than one: a bundle in a bundle is no message of the specification.
-        if inside[1] != 4:
-            message.inner = decode(inside)
+        message.bundle = _u32(data, 16)[0]
+        _read_inner(message, data[24:])
+    elif experimenter == _ONF and kind == _BUNDLE_CONTROL and len(data) >= 24:
+        message.bundle, control = _u32(data, 16)[0], _pair(data, 20)[0]
+        message.commit = control == _COMMIT
 
 
+def _read_inner(message: Message, inside: bytes) -> None:
+    """The message in a bundle. Never deeper than one: a bundle in a bundle is no message of the
+    specification."""
+    if inside[1] not in (4, 33, 34):
+        message.inner = decode(inside)
+
+
+def _read_bundle(message: Message, data: bytes) -> None:
+    """1.4, 7.3.9: number of the bundle, what to do with it."""
+    message.bundle, control = _u32(data, 8)[0], _pair(data, 12)[0]
+    message.commit = control == _COMMIT
+
+
+def _read_bundle_add(message: Message, data: bytes) -> None:
+    """1.4, 7.3.9.6: number of the bundle, flags, the message to add."""
+    message.bundle = _u32(data, 8)[0]
+    _read_inner(message, data[16:])
+
+
+def _read_packet_in_1_0(message: Message, data: bytes) -> None:
+    message.buffer_id, message.total, port, reason, message.data = openflow10.packet_in(data)
+    message.reason = REASONS.get(reason, str(reason))
+    message.table, message.cookie = 0, 0
+    message.match = Match({"in_port": openflow10.wide(port).to_bytes(4, "big")})
+    message.in_port = message.match.in_port
+
+
+def _read_packet_out_1_0(message: Message, data: bytes) -> None:
+    message.buffer_id, port, message.actions, message.data = openflow10.packet_out(data)
+    message.in_port = None if port in PORTS else port
+    message.ports = _ports_of_1_0(message.actions, 0, len(message.actions))
+
+
+def _read_flow_mod_1_0(message: Message, data: bytes) -> None:
+    cookie, command, idle, hard, priority, buffer_id, port, _ = openflow10.flow_mod(data)
+    message.match = Match(*openflow10.match(data, 8))
+    message.cookie, message.table, message.buffer_id = cookie, 0, buffer_id
+    message.priority = 0xFFFF if openflow10.exact(data, 8) else priority
+    message.idle_s, message.hard_s = idle, hard
+    port = openflow10.wide(port)
+    message.command = COMMANDS[command] if command < len(COMMANDS) else str(command)
+    if message.command.startswith("delete"):
+        message.table = _ANY_TABLE
+        message.only = None if port in (_ANY, 0) else PORTS.get(port, str(port))
+    message.ports = _ports_of_1_0(data, 72, len(data))
+
+
+def _read_flow_removed_1_0(message: Message, data: bytes) -> None:
+    cookie, priority, reason, seconds, nanoseconds, idle = openflow10.flow_removed(data)
+    message.match = Match(*openflow10.match(data, 8))
+    message.cookie, message.priority, message.table = cookie, priority, 0
+    message.reason = REMOVED[reason] if reason < len(REMOVED) else str(reason)
+    message.lasted_s = seconds + nanoseconds / 1e9
+    message.idle_s = idle
+
+
+def _ports_of_1_0(data: bytes, at: int, end: int) -> tuple[str, ...]:
+    return tuple(PORTS.get(port, str(port)) for port in openflow10.ports(data, at, end))
+
+
+_READERS_OF_1_0 = {
+    "error": _read_error,
+    "packet-in": _read_packet_in_1_0,
+    "packet-out": _read_packet_out_1_0,
+    "flow-mod": _read_flow_mod_1_0,
+    "flow-removed": _read_flow_removed_1_0,
+    "features-reply": _read_features,
+}
 _READERS = {
     "error": _read_error,
     "packet-in": _read_packet_in,
@@ -344,6 +438,8 @@ _READERS = {
     "features-reply": _read_features,
     "role-request": _read_role,
     "experimenter": _read_experimenter,
+    "bundle-control": _read_bundle,
+    "bundle-add": _read_bundle_add,
 }
 
 

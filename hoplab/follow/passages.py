@@ -20,6 +20,8 @@ NO_FLOW, EXPLICIT, METER, SAME_PORT, NO_PORT, PORT_DOWN, TTL, NO_BUCKET = (
 
 # What the state of a frame's connection (ct) is taken to be: nobody keeps it.
 CT_NEW, CT_KNOWN, CT_REPLY = "ct new", "ct known", "ct reply"
+# NORMAL went by a port where its address had been before, which alone fits what was seen.
+OLD_PLACE = "old place"
 
 
 @dataclass(frozen=True, slots=True)

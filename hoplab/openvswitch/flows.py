@@ -9,6 +9,7 @@ topology keeps from speaking 1.3 is asked by that program.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,8 @@ _CLOSED = 4 | 32 | 64
 # OFPET_HELLO_FAILED, OFPET_BAD_REQUEST with OFPBRC_BAD_VERSION (7.4.4)
 _OTHER_VERSION = ((0, 0), (1, 0))
 _DELETE_STRICT = 4
+_GROUP_MOD, _METER_MOD, _GROUP_DESC, _METER_CONFIG = 15, 29, 7, 10
+_DELETE_GROUP, _ALL_GROUPS, _DELETE_METER = 2, 0xFFFFFFFC, 2
 _ALL_TABLES, _ANY, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFF
 _PACKET_OUT, _CONTROLLER = 13, 0xFFFFFFFD  # OFPT_PACKET_OUT, OFPP_CONTROLLER
 _TOO_LONG = bytes(12) + b"\x88\xb5" + bytes(64_000)  # a local experimental EtherType
@@ -104,6 +107,33 @@ def open_ports(bridge: str, configs: Mapping[int, Port] | None = None) -> dict[i
         return closed
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What `take_groups` took away, as the messages that put it back: groups, meters, and the flows
+    that were there with them."""
+
+    groups: tuple[bytes, ...] = ()
+    meters: tuple[bytes, ...] = ()
+    flows: tuple[bytes, ...] = ()
+
+
+def take_groups(bridge: str) -> Taken:
+    """Take away all groups and meters of a bridge, and with them the flows that go through them
+    (6.5, 6.4). A bridge that does not speak 1.3 is left as it is. Raises LabError."""
+    try:
+        with _Connection(bridge) as connection:
+            return connection.take_groups()
+    except _AnotherVersion:
+        return Taken()
+
+
+def put_groups(bridge: str, taken: Taken) -> None:
+    """Put back what was taken. Raises LabError."""
+    if taken.groups or taken.meters:
+        with _Connection(bridge) as connection:
+            connection.put_groups(taken)
+
+
 def refuse_to_send(bridge: str, port: int) -> None:
     """Have a bridge try to send a frame by a port that is longer than any link takes: the kernel
     refuses it, so nobody sees it. Raises LabError."""
@@ -143,15 +173,19 @@ class _Connection:
         self._socket.close()
 
     def flows(self) -> list[Flow]:
+        return [_parse(entry) for entry in self._flow_entries()]
+
+    def _flow_entries(self) -> list[bytes]:
+        """What the bridge says of each flow (7.3.5.2)."""
         wish = struct.pack("!HH4x", _FLOW_STATS, 0)
         wish += struct.pack("!B3xII4xQQ", _ALL_TABLES, _ANY, _ANY, 0, 0)
         wish += struct.pack("!HH4x", 1, 4)  # a match of nothing
         number = self._send(_MULTIPART_REQUEST, wish)
-        entries: list[Flow] = []
+        entries: list[bytes] = []
         for kind, body in self._replies(number):
             if kind == _MULTIPART_REPLY:
                 _, flags = struct.unpack_from("!HH", body)
-                entries += _parse(body[8:])
+                entries += _cut(body[8:])
                 if not flags & _MORE:
                     return entries
         raise self._failure(term("it ended the connection"))
@@ -181,6 +215,62 @@ class _Connection:
             self._send(_PORT_MOD, _PORT_CHANGE.pack(number, mac, config & _CLOSED, _CLOSED, 0))
         if configs:
             self._wait()
+
+    def take_groups(self) -> Taken:
+        groups = [
+            self._message(_GROUP_MOD, struct.pack("!HBxI", 0, entry[2], number) + entry[8:])
+            for entry, number in self._described(_GROUP_DESC)
+        ]
+        meters = [
+            self._message(_METER_MOD, b"\0\0" + entry[2:])
+            for entry, _ in self._described(_METER_CONFIG, struct.pack("!I4x", _ANY))
+        ]
+        if not groups and not meters:
+            return Taken()
+        whole = tuple(self._flow_messages())
+        if groups:
+            self._send(_GROUP_MOD, struct.pack("!HBxI", _DELETE_GROUP, 0, _ALL_GROUPS))
+        if meters:
+            self._send(_METER_MOD, struct.pack("!HHI", _DELETE_METER, 0, _ANY))
+        self._wait()
+        return Taken(tuple(groups), tuple(meters), whole)
+
+    def put_groups(self, taken: Taken) -> None:
+        # A group may send to one that comes later: what is refused at first is taken then.
+        for message in (*taken.meters, *taken.groups, *taken.groups, *taken.flows):
+            self._socket.sendall(message)
+        with contextlib.suppress(LabError):
+            self._wait()
+
+    def _described(self, kind: int, wish: bytes = b"") -> Iterator[tuple[bytes, int]]:
+        """What the bridge says of each group or meter (7.3.5.8, 7.3.5.15), with its number: length,
+        type or flags, number, buckets or bands."""
+        request = self._send(_MULTIPART_REQUEST, struct.pack("!HH4x", kind, 0) + wish)
+        for answer, body in self._replies(request):
+            if answer != _MULTIPART_REPLY:
+                continue
+            at = 8
+            while at + 8 <= len(body):
+                length, _, number = struct.unpack_from("!HHI", body, at)
+                if length < 8:
+                    break
+                yield body[at : at + length], number
+                at += length
+            if not struct.unpack_from("!HH", body)[1] & _MORE:
+                return
+        raise self._failure(term("it ended the connection"))
+
+    def _message(self, kind: int, body: bytes) -> bytes:
+        return _HEADER.pack(_VERSION, kind, _HEADER.size + len(body), 0) + body
+
+    def _flow_messages(self) -> Iterator[bytes]:
+        """For each flow the flow-mod that makes it (7.3.4.1)."""
+        for entry in self._flow_entries():
+            _, table, _, _, priority, idle, hard, flags, cookie, _, _ = _STATS.unpack_from(entry)
+            body = struct.pack("!QQBBHHHIIIH2x", cookie, 0, table, 0, idle, hard, priority,
+                               _NO_BUFFER, _ANY, _ANY, flags)  # fmt: skip
+            body += entry[_STATS.size :]
+            yield self._message(_FLOW_MOD, body)
 
     def refuse_to_send(self, port: int) -> None:
         actions = struct.pack("!HHIH6x", 0, 16, port, 0)  # output (7.2.5)
@@ -253,17 +343,20 @@ class _Connection:
         )
 
 
-def _parse(entries: bytes) -> Iterator[Flow]:
+def _cut(entries: bytes) -> Iterator[bytes]:
+    """Each begins with its length."""
     at = 0
     while at + _STATS.size + 4 <= len(entries):
-        length, table, seconds, nano, priority, _, _, _, _, packets, _ = _STATS.unpack_from(
-            entries, at
-        )
-        start = at + _STATS.size
-        match = int.from_bytes(entries[start + 2 : start + 4], "big")  # 7.2.2: without its padding
-        whole = (match + 7) // 8 * 8
-        age_s = seconds + nano / 1e9
-        yield Flow(age_s, table, priority, packets, entries[start : start + whole])
+        length = int.from_bytes(entries[at : at + 2], "big")
         if length < _STATS.size:
             return  # a length that would never end
+        yield entries[at : at + length]
         at += length
+
+
+def _parse(entry: bytes) -> Flow:
+    _, table, seconds, nano, priority, _, _, _, _, packets, _ = _STATS.unpack_from(entry)
+    start = _STATS.size
+    match = int.from_bytes(entry[start + 2 : start + 4], "big")  # 7.2.2: without its padding
+    whole = (match + 7) // 8 * 8
+    return Flow(seconds + nano / 1e9, table, priority, packets, entry[start : start + whole])

@@ -195,6 +195,11 @@ class Shadow:
         line.send(message)
         self._dirty.add(line)
 
+    def ask_on_miss(self, switch: str) -> None:
+        """Have a switch ask its controller about frames that it has no flow for, as it does if one
+        of its controllers speaks OpenFlow 1.0."""
+        self.send(switch, struct.pack("!BBHI", 1, _ECHO, 8, 0))
+
     def settle(self) -> None:
         """Until all messages have taken effect."""
         for line in self._dirty:
@@ -242,7 +247,8 @@ class Shadow:
         self.settle()
         port = f"{self._names[switch]}x{in_port}"
         with contextlib.suppress(Refused):
-            self.ask("dpctl/del-flows", "dummy@ovs-dummy")
+            # What is taken out of the datapath alone stays known above it, and does not come again.
+            self.ask("revalidator/purge")
             self.ask("netdev-dummy/receive", port, frame.hex())
             for _ in range(_LOOKS):  # the frame is taken from its queue between two questions
                 flows = self.ask("dpctl/dump-flows", "dummy@ovs-dummy")

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from hoplab.decode import openflow10
 from hoplab.decode.datapath_actions import carry_out
 from hoplab.decode.megaflow import Megaflows
 from hoplab.decode.trace_text import ACTION_SET, Action, Hit, Round, read_trace
@@ -32,6 +33,7 @@ from hoplab.follow.passages import (
     NO_BUCKET,
     NO_FLOW,
     NO_PORT,
+    OLD_PLACE,
     PORT_DOWN,
     SAME_PORT,
     TTL,
@@ -53,6 +55,7 @@ _FLOW_MOD = 14
 _METER = re.compile(r"\bmeter:(\d+)")
 _GROUP = re.compile(r"\bgroup:(\d+)")
 _TRACKS = re.compile(r"\bct\b")
+_LOOKED_UP_AGAIN = re.compile(r"\b(recirc_id|dp_hash)=\w+,")
 _PORT_IN_MATCH = re.compile(r"\bin_port=(\w+)")
 _REASONS = (
     ("skipping output to input port", SAME_PORT),
@@ -134,6 +137,28 @@ class Answerer:
                 answer = replace(answer, unsure=assumed)
                 yield _passage(answer, number, t_ns, stage.switch, in_port)
 
+    def elsewhere(
+        self, passage: Passage, frame: bytes, ports: Iterable[int]
+    ) -> Generator[Passage, None, None]:
+        """What NORMAL does where it has learned the frame's destination at another port: a switch
+        that decides from its cache learns late. The shadow is left as it was. Raises Refused."""
+        stage = self._stage
+        own = passage.in_port if passage.reason == SAME_PORT else None
+        own = passage.sent[0].port if len(passage.sent) == 1 else own
+        try:
+            for port in ports:
+                stage.teach(port, frame[:6])
+                text = stage.shadow.trace(stage.switch, passage.in_port, frame)
+                answer = self._answer(read_trace(text), passage.in_port, frame)
+                answer = replace(answer, unsure=answer.unsure or OLD_PLACE)
+                yield _passage(
+                    answer, passage.number, passage.t_ns, stage.switch, passage.in_port
+                )
+        finally:
+            if own is not None:
+                stage.teach(own, frame[:6])
+            self._forget()
+
     def _kept(self, in_port: int, frame: bytes) -> _Answer | None:
         """What was answered for a frame like this one since tables changed last."""
         if self._at != self._stage.at:
@@ -166,11 +191,12 @@ class Answerer:
         self._at = self._stage.at
 
     def packet_out(
-        self, number: int, t_ns: int, in_port: int, frame: bytes, actions: bytes
+        self, number: int, t_ns: int, in_port: int, frame: bytes, actions: bytes, version: int
     ) -> Passage:
-        """What it does with one that the controller has it send out. Raises Refused."""
+        """What it does with one that the controller has it send out. version: of OpenFlow, in which
+        the actions are written. Raises Refused."""
         stage = self._stage
-        words = self._words(actions)
+        words = self._words(actions, version)
         where = str(in_port) if in_port else "CONTROLLER"
         text = stage.shadow.trace_out(stage.switch, where, frame, words)
         answer = self._answer(read_trace(text), in_port, frame)
@@ -178,11 +204,16 @@ class Answerer:
             self._forget()
         return _passage(answer, number, t_ns, stage.switch, in_port, packet_out=True)
 
-    def _words(self, actions: bytes) -> str:
+    def _words(self, actions: bytes, version: int) -> str:
         """Actions in Open vSwitch's notation: but for the order to look in the tables, which is the
         only one that stands in no flow, they are put into one of a table of our own."""
         if not actions:
             return "drop"
+        if version == 1:
+            text = openflow10.actions_text(actions)
+            if text is None:
+                raise Refused("an action that is not read here")
+            return text
         if actions[:8] == struct.pack("!HHI", _OUTPUT, 16, _TABLE):
             return "resubmit(,0)"
         number = self._spare.get(actions)
@@ -195,7 +226,7 @@ class Answerer:
                                0xFFFFFFFF, 0xFFFFFFFF, 0)  # fmt: skip
             body += match + instruction
             stage.shadow.send(
-                stage.switch, struct.pack("!BBHI", 4, _FLOW_MOD, 8 + len(body), 0) + body
+                stage.switch, struct.pack("!BBHI", version, _FLOW_MOD, 8 + len(body), 0) + body
             )
         return f"set_field:{number}->reg15,resubmit(,{_SPARE_TABLE})"
 
@@ -261,6 +292,7 @@ class Answerer:
             return ()
         value = stage.shadow.hash_of(stage.switch, in_port, frame)
         flow = now.flow if now.final == "unchanged" else now.final
+        flow = _LOOKED_UP_AGAIN.sub("", flow)  # behind a group there may be another one
         flow = _PORT_IN_MATCH.sub(f"in_port={in_port}", flow)
         for protocol in ("udp", "sctp"):  # by these names of their ports they are not taken in
             if flow.startswith(protocol):

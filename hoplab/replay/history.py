@@ -17,7 +17,6 @@ controllers told them (the OpenFlow channel). What must not: processes, frames o
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +37,6 @@ _MOST_RECENT = 256
 _INITIAL = 0xFFFF  # the number of our request: its answer is the table as it was then
 _BARRIER_REPLY = b"\x15"  # it answers the last of our first requests
 _MOST = 0xFFFFFF00  # port numbers above are not ports
-_BUNDLE_CONTROL, _COMMIT, _ONF = 2300, 4, 0x4F4E4600
 
 
 @dataclass(frozen=True)
@@ -335,21 +333,18 @@ def _mods(
         if heard.up:
             continue
         message, inner = heard.message, heard.message.inner
-        if inner is not None:
-            bundle = struct.unpack_from("!I", message.raw, 16)[0]
+        if inner is not None and message.bundle is not None:
             mod = _Mod(heard.t_ns, heard.t_ns, heard.number, heard.connection, inner)
-            open_bundles.setdefault((heard.connection, bundle), []).append(mod)
+            open_bundles.setdefault((heard.connection, message.bundle), []).append(mod)
         elif message.kind in ("flow-mod", "group-mod", "meter-mod"):
             if (heard.connection, message.xid) not in refused:
                 mods.append(
                     _Mod(heard.t_ns, heard.t_ns, heard.number, heard.connection, message)
                 )
-        elif message.kind == "experimenter" and len(message.raw) >= 24:
-            experimenter, kind, bundle, control = struct.unpack_from("!IIIH", message.raw, 8)
-            if (experimenter, kind, control) == (_ONF, _BUNDLE_CONTROL, _COMMIT):
-                for mod in open_bundles.pop((heard.connection, bundle), []):
-                    mod.effect_ns = heard.t_ns
-                    mods.append(mod)
+        elif message.commit and message.bundle is not None:
+            for mod in open_bundles.pop((heard.connection, message.bundle), []):
+                mod.effect_ns = heard.t_ns
+                mods.append(mod)
     return mods
 
 

@@ -17,6 +17,7 @@ were (`history.py`), how the shadow gets there (`stage.py`).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from bisect import bisect_left, bisect_right
 from collections import deque
@@ -53,6 +54,7 @@ _NEXT_NS = 5_000_000  # what is said a moment later tells of what is just being 
 _TOLD_NS = 400_000_000  # a switch is waited for so long to tell of a flow that it was given
 _REVIEW_NS = 2 * _SOON_NS
 _NEVER_NS = 1 << 62
+_ASKS_NOT = 4  # since 1.3 a switch does not ask where it has no flow
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class _Arrival:
     data: bytes
     packet_out: bool = False
     actions: bytes = b""
+    version: int = 4
     question: int = 0
     rewritten: bool = False  # other bytes than those of the frame that was asked about
     at: int = 0  # so many changes had been made
@@ -128,11 +131,14 @@ class Player:
         self._asked: dict[tuple[str, int], dict[bytes, list[_Seen]]] = {}
         self._prints: dict[bytes, bytes] = {}
         self._by_bytes: dict[tuple[str, int, bytes], list[_Arrival]] = {}
+        # At which ports of a switch an address was, each with the time when it was there first.
+        self._macs: dict[tuple[str, bytes], dict[int, int]] = {}
         self._waiting: list[_Arrival] = []  # to be asked about
         self._reviewed: list[_Arrival] = []  # asked about; what they did is to be compared
         self._messages: deque[ChannelMessage] = deque()
         self._questions: dict[Connection, deque[_Question]] = {}
         self.histories = Histories(wiring, self._came_to)
+        self._asking: set[str] = set()  # switches that ask about what they have no flow for
         self._opened = False
         self._stages: dict[str, Stage] = {}
         self._answerers: dict[str, Answerer] = {}
@@ -167,6 +173,8 @@ class Player:
         self._waiting += self._packet_outs(messages)
         if not self._open(until_ns):
             return []
+        while self._asking:
+            self._shadow.ask_on_miss(self._asking.pop())
         arrivals = self._due(until_ns)
         end = None if within_s is None else time.monotonic() + within_s
         for place, arrival in enumerate(arrivals):
@@ -277,6 +285,8 @@ class Player:
                 self._waiting.append(arrival)
                 alike = self._by_bytes.setdefault((*place, seen.data[:_FIRST_BYTES]), [])
                 alike.append(arrival)
+                ports = self._macs.setdefault((place[0], seen.data[6:12]), {})
+                ports.setdefault(place[1], seen.t_ns)
 
     def _came_to(self, heard: ChannelMessage) -> set[str]:
         """The switches that a packet-in may be of: the frame in it came there just before."""
@@ -301,6 +311,8 @@ class Player:
             message, switch = heard.message, self.histories.owners.get(heard.connection, "")
             if switch not in self.histories.by_switch:
                 continue
+            if message.version < _ASKS_NOT and message.kind in ("packet-in", "flow-mod"):
+                self._asking.add(switch)
             if heard.up and message.kind == "packet-in" and message.data:
                 recent = asked.setdefault(heard.connection, deque(maxlen=_MOST_QUESTIONS))
                 recent.append(self._take_question(heard, switch))
@@ -336,8 +348,9 @@ class Player:
         try:
             if arrival.packet_out:
                 passage = answerer.packet_out(
-                    arrival.number, arrival.t_ns, arrival.in_port, arrival.data, arrival.actions
-                )
+                    arrival.number, arrival.t_ns, arrival.in_port, arrival.data, arrival.actions,
+                    arrival.version,
+                )  # fmt: skip
                 return replace(
                     passage, question=arrival.question, rewritten=arrival.rewritten
                 )
@@ -366,7 +379,8 @@ class Player:
                 used.append(question)
             fits = fits and question is not None
         arrival.used = used
-        reason = METER if passage.meters and sent and not used else passage.reason
+        metered = any(meter.dropped != 0 for meter in passage.meters)
+        reason = METER if metered and sent and not used else passage.reason
         arrival.passage = replace(passage, sent=tuple(sent), fits=fits, reason=reason)
 
     def _find(self, arrival: _Arrival, copy: Sent) -> _Seen | None:
@@ -399,6 +413,8 @@ class Player:
         for place in self._places_near(arrival):
             if self._explains(arrival, place):
                 return
+        if self._moved(arrival):
+            return
         self._match(arrival)
         if extra:
             assert arrival.passage is not None
@@ -445,6 +461,23 @@ class Player:
                     arrival.number, arrival.t_ns, arrival.in_port, arrival.data
                 )
             )
+        except Refused:
+            return False
+
+    def _moved(self, arrival: _Arrival) -> bool:
+        """Whether it did what NORMAL does while it has the destination where that was before."""
+        passage, data = arrival.passage, arrival.data
+        assert passage is not None
+        acts = (act.text for flow in passage.flows for act in flow.acts)
+        if data[0] & 1 or not any("NORMAL" in text for text in acts):
+            return False
+        self._stages[arrival.switch].go_to(arrival.at)
+        places = self._macs.get((arrival.switch, data[:6]), {})
+        ports = [port for port, t_ns in places.items() if t_ns <= arrival.t_ns]
+        trials = self._answerers[arrival.switch].elsewhere(passage, data, ports)
+        try:
+            with contextlib.closing(trials):
+                return any(self._fits(arrival, trial) for trial in trials)
         except Refused:
             return False
 
@@ -509,7 +542,8 @@ def _packet_out(
         return None
     return _Arrival(
         heard.t_ns, heard.number, switch, message.in_port or 0, data, True, message.actions,
-        about.number if about is not None else 0, about is not None and not _same(data, about.data),
+        message.version, about.number if about is not None else 0,
+        about is not None and not _same(data, about.data),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ which one it was.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
 from collections.abc import Callable
@@ -75,11 +76,13 @@ class Stage:
             if not port.up:
                 self.shadow.set_port(self.switch, port.number, up=False)
         for number, _, mac in history.learned:
-            frame = b"\xff" * 6 + bytes.fromhex(mac.replace(":", "")) + _SEED
-            try:
-                self.shadow.trace_out(self.switch, str(number), frame, "NORMAL")
-            except Refused:
-                continue
+            self.teach(number, bytes.fromhex(mac.replace(":", "")))
+
+    def teach(self, port: int, mac: bytes) -> None:
+        """Have the switch learn, for NORMAL, that an address is at that port."""
+        with contextlib.suppress(Refused):
+            frame = b"\xff" * 6 + mac + _SEED
+            self.shadow.trace_out(self.switch, str(port), frame, "NORMAL")
 
     def can_send(self, number: int) -> bool:
         """Whether a port is there and has a link: a trace does not ask."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hoplab.decode.openflow import VERSION, VERSIONS
+from hoplab.decode.openflow import READ, VERSIONS
 from hoplab.follow.wiring import Wiring
 from hoplab.story.arrivals import Arrival, time_of
 from hoplab.story.conversation import ChannelMessage, Connection
@@ -76,7 +76,7 @@ class ChannelState:
         message = heard.message
         if message.kind in ("hello", "error", "closed"):
             return
-        if message.version == VERSION:
+        if message.version in READ:
             self.unread.pop(heard.connection, None)
         else:
             self.unread[heard.connection] = VERSIONS.get(message.version, str(message.version))

@@ -36,6 +36,7 @@ from hoplab.follow.passages import (
     NO_BUCKET,
     NO_FLOW,
     NO_PORT,
+    OLD_PLACE,
     PORT_DOWN,
     SAME_PORT,
     TTL,
@@ -53,12 +54,16 @@ from hoplab.story.trip_records import Decision
 _CACHED = term(
     "its tables were other ones by then, but it had decided by these and had it in its cache"
 )
-# What the state of the frame's connection (ct) is taken to be.
+# What is taken to be so, since the tables do not say it.
 _ASSUMED = {
     CT_NEW: term("the state of this connection (ct) is not recorded: it is taken to be new"),
     CT_KNOWN: term(
         "the state of this connection (ct) is not recorded: it is taken to be established, which "
         "fits what was seen"
+    ),
+    OLD_PLACE: term(
+        "NORMAL likely had not learned yet that the address has moved: this fits where it was "
+        "before"
     ),
     CT_REPLY: term(
         "the state of this connection (ct) is not recorded: it is taken to be established, and "

@@ -63,7 +63,7 @@ def tell_way(
         ms=(hops[0].t_ns - started_ns) / 1e6,
         kind=kind,
         title=title,
-        sender=legs[0].tail,
+        sender=_sender(places, legs[0], packets[0], early=early),
         target=target,
         src=packets[0].src,
         dst=wanted(packets[0]),
@@ -107,6 +107,14 @@ def _arrived_ns(last: Hop, main: int | None) -> int:
 
 def _unexplained(leg: Leg) -> Sentence:
     return say("{node} sent it, and no frame that came in explains it", node=leg.tail)
+
+
+def _sender(places: Places, leg: Leg, packet: Packet, *, early: bool) -> str:
+    """The node that made it: who sent its first frame, unless that had only passed it on when the
+    capture began (early)."""
+    if not early:
+        return leg.tail
+    return places.owner(packet.src) or places.card(leg.src_mac) or leg.tail
 
 
 def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:

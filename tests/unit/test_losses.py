@@ -179,6 +179,8 @@ def test_what_was_under_way_is_said_and_the_rest_is_lost() -> None:
     left = seen[-1].t_ns
     story = told(net, [one for one in seen if one.t_ns >= left], edges(net, left, left + 50 * MS))
     assert story.trips[0].notes[0] == "s1 had it when the capture began"
+    assert story.trips[0].sender == "h1", "by its address: the switch did not make it"
+    assert story.trips[0].path[0] == "s1"
     story = told(net, seen, edges(net, T, left + 4 * MS))
     assert story.summary.lost == 0 and story.summary.health.under_way == 1
     text = "1 packet under way when the capture began or ended"

@@ -76,9 +76,9 @@ def test_features_and_bundles() -> None:
 
 def test_another_version_has_a_head_only() -> None:
     data = bytearray(packet_in(FRAME, in_port=1))
-    data[0] = 1
+    data[0] = 2
     one = decoded(bytes(data))
-    assert (one.version, one.kind, one.data) == (1, "packet-in", b"")
+    assert (one.version, one.kind, one.data) == (2, "packet-in", b"")
 
 
 MESSAGES = [packet_in(FRAME, 1), packet_out(FRAME, 1, (FLOOD,)), flow_mod(0, {0: bytes(4)}),

@@ -11,7 +11,7 @@ import pytest
 from hoplab import runs
 from hoplab.capture import pcapng_reader, pcapng_writer
 from hoplab.capture.observation import Observation, Reception
-from hoplab.follow.passages import CT_KNOWN, CT_NEW, CT_REPLY, Passage
+from hoplab.follow.passages import CT_KNOWN, CT_NEW, CT_REPLY, OLD_PLACE, Passage
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow, missing
 from hoplab.replay.explain import Explainer
@@ -109,3 +109,46 @@ def test_what_no_table_explains_is_said_to_be_unexplained(tmp_path: Path) -> Non
         f"({decision.node}-eth2), and it was not seen to leave"
     )
 
+
+def test_a_group_chooses_for_equal_frames_that_are_no_ip(tmp_path: Path) -> None:
+    """By the hash of the datapath, each time: for the second as for the first one."""
+    live = Live(tmp_path)
+    try:
+        live.watch()
+        live.tell("add-group", "group_id=1,type=select,bucket=output:2,bucket=output:3")
+        live.tell("add-group", "group_id=2,type=select,bucket=output:4,bucket=output:5")
+        live.tell("add-flow", "actions=group:1,group:2")
+        live.socket.close()
+        live.watch()
+        for number in (1, 2, 1, 2):
+            source = f"02:00:00:00:00:0{number}"
+            asks = frames.arp(1, source, f"10.0.0.{number}", "00:00:00:00:00:00", "10.0.0.9")
+            live.send(1, frames.eth("ff:ff:ff:ff:ff:ff", source, 0x0806, asks))
+            live.daemons.ask("revalidator/wait")
+        live.socket.close()
+    finally:
+        live.daemons.close()
+    answers = passages_of(live)
+    assert [len(passage.sent) for passage in answers] == [2] * 4
+    assert all(passage.fits for passage in answers), answers
+
+
+def test_a_port_where_an_address_was_before(tmp_path: Path) -> None:
+    """NORMAL decided by a cache that did not know yet that a host has moved."""
+    live = Live(tmp_path)
+    try:
+        live.watch()
+        live.tell("add-flow", "actions=NORMAL")
+        live.socket.close()
+        live.watch()
+        for source, target in ((2, 1), (1, 2)):
+            live.send(source, datagram(source, target))
+            live.daemons.ask("revalidator/wait")
+        live.socket.close()
+        live.came.insert(1, (live.came[1][0] - 1, 3, datagram(2, 1)))  # it was not learned from
+    finally:
+        live.daemons.close()
+    first, moved, last = passages_of(live)
+    assert first.fits and last.fits and last.unsure == OLD_PLACE
+    assert [copy.port for copy in last.sent] == [2]
+    assert not moved.fits, "nobody has sent that one"

@@ -222,6 +222,8 @@ def played(seed: int, folder: Path, changes: int, each: int) -> tuple[int, list[
             else:
                 match, _ = a_match(chance)
                 live.tell("del-flows", match or "table=2")
+        live.socket.sendall(monitor.meter_counts())
+        live.tell("del-flows", "table=99")  # as a capture ends: by then all has been told
         live.socket.close()
         sent = list(live.sent())
     finally:
