@@ -43,11 +43,12 @@ from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
+from hoplab.stock import stand_ins
 
 OWN = Path("/run/hoplab")  # in the private machine
 NOTES = OWN / "notes"  # a socket, for `sitecustomize.py`
 MOST_NAMES, MOST_FILES = 5, 500  # that are told at the end; that are looked for
-_OF_MININET = re.compile(r"c\d+\.log")  # a controller's, in /tmp
+_OF_MININET = re.compile(r"c[a-z]?\d+\.log|\S+-of[dp]\.log")  # in /tmp: of controllers, UserSwitch
 GRACE_S = 5.0  # for a command that was told to end; then its machine ends
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -55,7 +56,8 @@ _CONTROLLER = """#!/bin/sh
 # What ovs-testcontroller is to Mininet: listens on ptcp:PORT and makes switches learn.
 port=6653
 for word; do case $word in ptcp:*) port=${word#ptcp:}; port=${port%%:*} ;; esac; done
-PYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ @LEARNING@ --ofp-tcp-listen-port "$port"
+touch /run/hoplab/first_controller
+PYTHONPATH=@OURS@:@CONTROLLERS@ exec @PYTHON@ -m @MODULE@ @FIRST@ --ofp-tcp-listen-port "$port"
 """
 # Programs that Mininet and its scripts look for. FIRST stand before the machine's own: inside, one
 # is root already, and a service is what this machine has started or nothing.
@@ -379,7 +381,7 @@ class _Inside:
         logs = OWN / "logs"
         logs.mkdir()
         daemons = self._open_vswitch(logs)
-        _provide()
+        _provide(user_space=self.datapath == "user")
         _no_resolver()
         path = f"{OWN / 'first'}:{programs.search_path(os.environ.get('PATH'))}:{OWN / 'last'}"
         program = self._program(path)
@@ -591,15 +593,20 @@ def _on(device: int, path: str) -> bool:
     return False
 
 
-def _provide() -> None:
+def _provide(*, user_space: bool) -> None:
     """The programs and Python modules that may be looked for and not be there."""
     words = {
         "@OURS@": shlex.quote(str(Path(__file__).resolve().parents[2])),
         "@PYTHON@": shlex.quote(sys.executable),
         "@MODULE@": preloaded.MODULE,
-        "@LEARNING@": shlex.quote(str(content.folder("controllers") / "learning_switch.py")),
+        "@CONTROLLERS@": shlex.quote(str(content.folder("controllers"))),
+        "@FIRST@": str(OWN / "first_controller.py"),
+        "@OFCTL@": shlex.quote(programs.find("ovs-ofctl") or "ovs-ofctl"),
+        "@VSCTL@": shlex.quote(programs.find("ovs-vsctl") or "ovs-vsctl"),
     }
-    for folder, scripts in (("first", FIRST), ("last", PROGRAMS)):
+    first = {**FIRST, **stand_ins.FIRST, **(stand_ins.USER_SPACE if user_space else {})}
+    last = {**PROGRAMS, **stand_ins.PROGRAMS}
+    for folder, scripts in (("first", first), ("last", last)):
         (OWN / folder).mkdir()
         for name, text in scripts.items():
             for mark, word in words.items():
@@ -607,6 +614,7 @@ def _provide() -> None:
             file = OWN / folder / name
             file.write_text(text)
             file.chmod(0o755)
+    (OWN / "first_controller.py").write_text(stand_ins.FIRST_CONTROLLER)
     site, fallback = OWN / "site", OWN / "fallback"
     site.mkdir()
     (site / "sitecustomize.py").symlink_to(Path(__file__).with_name("sitecustomize.py"))

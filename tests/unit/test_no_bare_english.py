@@ -101,6 +101,7 @@ MUTE = {
     "hoplab/control/osken_main.py": "a program of its own, whose words go to the controller's log",
     "hoplab/control/ryu_main.py": "a program of its own, whose words go to the controller's log",
     "hoplab/control/roles.py": "runs in that program",
+    "hoplab/stock/reference_switch.py": "programs of their own, whose words go to Mininet's logs",
     "hoplab/wireshark/extcap.py": "the braces of Wireshark's own form, {name=…}{display=…}",
 }
 
