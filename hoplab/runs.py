@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from hoplab.capture import notes, pcapng_format, pcapng_reader
+from hoplab.capture.load import Load, unpack
 from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
 from hoplab.follow.follow import Follower
@@ -156,6 +157,7 @@ def read(
         hosts=_hosts(folder / HOSTS),
         passages=followed.passages,
         raised=followed.raised,
+        load=followed.load,
         faults=faults,
     )
     return Run(folder, wiring, followed.frames, story, passages=followed.passages)
@@ -183,7 +185,7 @@ class _Followed:
     was not captured; messages: the same, read. unplaced: frames that fit nowhere. foreign: those
     that do not begin with an Ethernet header. untimed: those of which the file does not say when
     they were seen. passages: what switches did with frames, as far as it is known. raised:
-    exceptions of the controller's."""
+    exceptions of the controller's. load: how busy the machine was, None if nobody read that."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
@@ -195,6 +197,7 @@ class _Followed:
     raised: Sequence[Raised] = ()
     foreign: int = 0
     untimed: int = 0
+    load: Load | None = None
 
 
 def _ports(wiring: Wiring, capture: pcapng_format.Capture) -> list[int | None]:
@@ -240,7 +243,7 @@ def _follow(
     foreign = sum(not capture.interfaces[seen.port].ethernet for seen in frames)
     return _Followed(
         journeys, placed, heard, seen_by, follower.ignored - foreign, messages, passages,
-        exceptions(capture.notes), foreign, capture.untimed,
+        exceptions(capture.notes), foreign, capture.untimed, unpack(capture.notes),
     )
 
 
@@ -317,7 +320,8 @@ def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
     heard = channel if any(spoken) else None
     unplaced = follower.ignored - foreign
     return _Followed(
-        journeys, frames, heard, seen_by, unplaced, foreign=foreign, untimed=capture.untimed
+        journeys, frames, heard, seen_by, unplaced, foreign=foreign, untimed=capture.untimed,
+        load=unpack(capture.notes),
     )
 
 

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,11 @@ class Capture:
         order = {"note": topic, "source": source, "text": text[:LONGEST_NOTE]}
         with self._lock, contextlib.suppress(OSError):
             self.channel.send(json.dumps(order).encode())
+
+    def watch(self, processes: Iterable[tuple[str, str, int]]) -> None:
+        """Keep how busy these are beside the frames: name, role (`load.py`), process id."""
+        with self._lock, contextlib.suppress(OSError):
+            self.channel.send(json.dumps({"watch": list(processes)}).encode())
 
     def quiet(self) -> tuple[float, int]:
         """(seconds since the last frame of the lab's traffic, frames written so far)."""

@@ -12,6 +12,7 @@ and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
     {"stream": TOPIC, "source": NAME, "since": NS} with the socket
                                      keep the messages of OpenFlow that come there, since that time
     {"note": TOPIC, "source": NAME, "text": TEXT}        keep this as well
+    {"watch": [[NAME, ROLE, PID], ...]}                  read how busy these processes are, too
     {"ask": true}                 -> {"quiet_s", "frames"}
     {"stop": NS, "queue_drops": {INTERFACE: N}, "cable_drops": {INTERFACE: N}}
                                   -> the totals, and the end; also unasked after `count` frames,
@@ -52,6 +53,7 @@ from typing import Any
 
 from hoplab.capture import pcapng_format, pcapng_writer, ring
 from hoplab.capture.clock import Clock
+from hoplab.capture.load_sampler import Sampler
 from hoplab.capture.observation import Reception
 from hoplab.capture.streams import Streams
 from hoplab.sentences import term, to_plain
@@ -132,6 +134,7 @@ class Recorder:
         self._last = self._counted = time.monotonic()
         self._epoll = select.epoll()
         self._epoll.register(channel.fileno(), select.EPOLLIN)
+        self.sampler = Sampler()
         self.streams = Streams()
         self._epoll.register(self.streams.fileno(), select.EPOLLIN)
         with contextlib.suppress(OSError):  # a regular file has no such events
@@ -140,7 +143,7 @@ class Recorder:
     def run(self) -> None:
         while not self.ending:
             if not self.pending:
-                self._epoll.poll()
+                self._epoll.poll(self.sampler.wait_s())
             began_ns = time.time_ns()
             ready = self._epoll.poll(LAG_NS / 2e9 if self.pending else 0)
             if self._pass([fd for fd, _ in ready], began_ns):
@@ -153,7 +156,9 @@ class Recorder:
                 self._pass(list(self.taps), time.time_ns())
         for tap in self.taps.values():
             self._take(tap)
+        self.sampler.read(whole=True)
         self.out.write(self.streams.take())
+        self.out.write(self.sampler.take(everything=True))
         self._flush(None)
         self._statistics(self._stopped_ns)
 
@@ -173,6 +178,8 @@ class Recorder:
     def _pass(self, ready: list[int], began_ns: int) -> int:
         """Takes what has come, and writes what is old enough; gives how many frames came."""
         taken, whole_ns = self._attend(ready, began_ns)
+        self.sampler.look(taken)
+        self.out.write(self.sampler.take())
         if self.pending:
             whole_ns = min([whole_ns, *self._held_back_ns()])
         if self._clock.jumped():
@@ -241,6 +248,9 @@ class Recorder:
             text = order["text"].encode("utf-8", "surrogateescape")
             note = pcapng_format.Note(time.time_ns(), order["note"], order["source"], text)
             self.out.write(pcapng_writer.pack_note(note))
+        elif "watch" in order:
+            for name, role, pid in order["watch"]:
+                self.sampler.watch(name, role, pid)
         elif "ask" in order:
             quiet_s = time.monotonic() - self._last
             self.channel.send(json.dumps({"quiet_s": quiet_s, "frames": self.frames}).encode())

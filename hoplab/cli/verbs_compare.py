@@ -369,6 +369,7 @@ def _tell(
             output.tr(place),
             differences,
             same_start.failed_in_all(sides),
+            distorted=same_start.distorted(sides),
             width=output.terminal_width(),
             color=output.colour_wanted(),
             ascii=not output.is_utf8(),
@@ -479,6 +480,7 @@ def _as_json(
         "datapath": state["datapath"],
         "alike": not differences,
         "differences": list(differences),
+        "distorted": same_start.distorted(sides),
         "sentences": costs.sentences([(side.name, side.story.summary) for side in sides]),
         "sides": [
             {
@@ -489,6 +491,7 @@ def _as_json(
                 "quiet": trial.together.run.quiet,
                 "commands": each["commands"],
                 "summary": each["summary"],
+                "fidelity": each["fidelity"],
             }
             for trial, each in zip(trials, data, strict=True)
         ],

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 
 from hoplab.kernel.batch import Place
-from hoplab.kernel.netlink import Qdisc
+from hoplab.kernel.netlink import Qdisc, QdiscNews
 
 _Counts = dict[tuple[int, int, str], Qdisc]  # by interface's index, handle and kind
 
@@ -63,17 +63,31 @@ class CableDrops:
     """What queues in front of cables drop from now on, by the interface's name in the lab:
     `counted`, and `on_purpose` what of it somebody wanted lost. interfaces: where each of them is,
     its index there, and that name; several may serve one interface. since: False counts from the
-    beginning of each queue."""
+    beginning of each queue. root: where the calling thread is; of a queue that is taken away there
+    it is known what it dropped until then.
 
-    def __init__(self, interfaces: Interfaces, *, since: bool = True) -> None:
-        self._interfaces = interfaces
+    `made` says where somebody made a queue; what is there when `begin` is called was there before.
+    """
+
+    def __init__(
+        self, interfaces: Interfaces, *, since: bool = True, root: Place | None = None
+    ) -> None:
+        self._interfaces, self._root = interfaces, root
+        self._news: QdiscNews | None = None
+        if root is not None:
+            with contextlib.suppress(OSError):
+                self._news = QdiscNews()
         places = {each[0]: None for each in interfaces()} if since else {}
         self._before = {place: _read(place) for place in places}
+        self._first = {place: set(queues) for place, queues in self._before.items()}
+        self._replaced: set[str] = set()  # by the lab itself
+        self._taken: list[Qdisc] = []  # away, by somebody else
         # By queues that are not there any more.
         self._gone: dict[_Count, dict[str, int]] = {dropped: {}, lost: {}}
 
     def counted(self) -> dict[str, int]:
         """Frames dropped since; an interface that is missing has no queue."""
+        self._hear()
         return self._sum(dropped)
 
     def on_purpose(self) -> dict[str, int]:
@@ -92,8 +106,51 @@ class CableDrops:
                     counts[by_index[index]] = counts.get(by_index[index], 0) + frames
         return counts
 
+    def begin(self) -> None:
+        """The lab is as it is meant to be: the queues that are there now belong to it."""
+        self._hear()
+        self._taken.clear()
+        places = {each[0]: None for each in self._interfaces()}
+        self._first = {place: set(_read(place)) for place in places}
+
+    def made(self) -> list[str]:
+        """The interfaces before which somebody made a queue meanwhile who is not the lab."""
+        self._hear()
+        names = []
+        for place, index, name in self._interfaces():
+            queues = [*_read(place).values(), *(self._taken if place is self._root else ())]
+            first = self._first.get(place, set())
+            if name not in self._replaced and any(
+                queue.index == index and queue.outgoing and queue.root and _key(queue) not in first
+                for queue in queues
+            ):
+                names.append(name)
+        return names
+
+    def close(self) -> None:
+        """Hear no more of queues that are taken away."""
+        if self._news is not None:
+            self._news.close()
+            self._news = None
+
+    def _hear(self) -> None:
+        """What was taken away since, with what it had dropped."""
+        taken = self._news.gone() if self._news is not None else []
+        names = {index: name for place, index, name in self._interfaces() if place is self._root}
+        before = self._before.get(self._root, {}) if self._root is not None else {}
+        for queue in taken:
+            name = names.get(queue.index, "")
+            if name and name not in self._replaced and queue.outgoing and queue.root:
+                old = before.get(_key(queue))
+                frames = max(0, queue.drops - (old.drops if old is not None else 0))
+                gone = self._gone[dropped]
+                gone[name] = gone.get(name, 0) + frames
+                self._taken.append(queue)
+
     def settle(self, place: Place, index: int, name: str) -> None:
-        """The queue of an interface is about to be replaced: keep what it has dropped."""
+        """The lab is about to replace the queue of an interface: keep what it has dropped."""
+        self._hear()
+        self._replaced.add(name)
         before = self._before.get(place, {})
         now = _read(place)
         for count, gone in self._gone.items():
@@ -104,8 +161,12 @@ class CableDrops:
             del before[key]
 
 
+def _key(queue: Qdisc) -> tuple[int, int, str]:
+    return queue.index, queue.handle, queue.kind
+
+
 def _read(place: Place) -> _Counts:
     """The queues there; none where the namespace has just been taken away."""
     with contextlib.suppress(OSError):
-        return {(one.index, one.handle, one.kind): one for one in place.namespace.route.qdiscs()}
+        return {_key(qdisc): qdisc for qdisc in place.namespace.route.qdiscs()}
     return {}

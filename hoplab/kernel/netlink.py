@@ -28,7 +28,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
 RTM_GETROUTE, RTM_GETRULE = 26, 34
-RTM_GETQDISC = 38
+RTM_DELQDISC, RTM_GETQDISC = 37, 38
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -54,7 +54,7 @@ _TCA_KIND, _TCA_STATS, _TCA_STATS2, _TCA_STATS_QUEUE = 1, 3, 7, 3
 _TC_H_ROOT, _TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _SCOPE_UNIVERSE = 0
 IFF_UP, IFF_NOARP = 1, 0x80
-_RTMGRP_LINK = 1  # the group that is told of interfaces
+_RTMGRP_LINK, _RTMGRP_TC = 1, 8  # the groups that are told of interfaces, and of queues
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _TCP_CLOSE, _TCP_LISTEN = 7, 10  # include/net/tcp_states.h; a UDP socket that waits is "closed"
 _NETLINK_NETFILTER, _NETLINK_GENERIC = 12, 16
@@ -541,6 +541,32 @@ class Qdisc:
     def root(self) -> bool:
         """It is the one that packets come to first."""
         return self.parent == _TC_H_ROOT
+
+
+class QdiscNews:
+    """Tells of the queues that are taken away in the network namespace of the thread that opens it,
+    each with what it had dropped until then: afterwards nobody can ask it. Raises OSError."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        self._socket.bind((0, _RTMGRP_TC))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def gone(self) -> list[Qdisc]:
+        """Those that were taken away since it was asked last."""
+        taken: list[Qdisc] = []
+        while True:
+            try:
+                data = self._socket.recv(_MOST, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return taken
+            except OSError:  # more than its buffer holds was told at once
+                continue
+            taken += [_qdisc(body) for kind, _, body in _messages(data) if kind == RTM_DELQDISC]
 
 
 def _qdisc(body: bytes) -> Qdisc:

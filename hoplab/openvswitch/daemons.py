@@ -224,11 +224,15 @@ class Switchd:
 
     def vswitchds(self) -> list[int]:
         """The process ids of those that forward frames."""
-        return [
-            process.pid
-            for name, process in self.processes.items()
+        return list(self.forwarders().values())
+
+    def forwarders(self) -> dict[str, int]:
+        """Those that forward frames: process ids by name."""
+        return {
+            name: process.pid
+            for name, process in list(self.processes.items())
             if name.startswith("ovs-vswitchd")
-        ]
+        }
 
     def obituary(self, name: str) -> LabError:
         """What to say of a daemon that ended while the lab came up."""

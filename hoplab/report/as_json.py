@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hoplab.report import tcp_as_json
+from hoplab.report import fidelity_as_json, tcp_as_json
 from hoplab.report.sentence_parts import with_parts
 from hoplab.sentences import say, term
 from hoplab.story.faults import STRICT, Faults
@@ -59,6 +59,9 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     with faults.part(term("the numbers in JSON")):
         summary = _summary(story.summary)
+    fidelity: dict[str, Any] = {}
+    with faults.part(term("whether times are to be trusted, in JSON")):
+        fidelity = fidelity_as_json.to_dict(story.fidelity, story.started_ns)
     data = {
         "format": FORMAT,
         "topology": story.setting.topology,
@@ -77,6 +80,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
         **({"left_out": _left_out(left_out)} if left_out else {}),
         **({"alerts": story.alerts} if story.alerts else {}),
         "summary": summary,
+        "fidelity": fidelity,
         **({"untold": faults.as_data()} if len(faults) else {}),
     }
     made: dict[str, Any] = with_parts(data, _nodes(story))

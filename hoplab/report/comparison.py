@@ -29,6 +29,7 @@ def render(
     differences: Sequence[str],
     faults: Sequence[str] = (),
     *,
+    distorted: Sequence[str] = (),
     width: int = 100,
     color: bool = False,
     ascii: bool = False,
@@ -37,8 +38,8 @@ def render(
 ) -> str:
     """The comparison as lines of text, ending in a newline. sides: what each run is called and its
     numbers. place: where it was done, a line. differences: sentences on what was not alike,
-    faults: on what went wrong with all. brief: without the
-    cables."""
+    faults: on what went wrong with all; distorted: on what the machine did to a run. brief: without
+    the cables."""
     tr = ENGLISH if ascii else tr
     page = Page(max(60, width), color, ascii, "normal", 1, 3, tr)
     page.wrap(tr(listed(name for name, _ in sides)), 0, "bold")
@@ -49,6 +50,8 @@ def render(
         page.wrap(f"✗ {tr(sentence)}", 0, "red", hang=2)
     for sentence in differences:
         page.wrap(f"✗ {tr(not_alike(tr(sentence)))}", 0, "red", hang=2)
+    for sentence in distorted:
+        page.wrap(f"✗ {tr(sentence)}", 0, "red", hang=2)
     page.line()
     page.wrap(tr(HOW), 0, "dim")
     for command in commands:

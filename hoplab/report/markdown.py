@@ -22,7 +22,7 @@ from hoplab.report.sequence import involved
 from hoplab.report.topology import kind_word
 from hoplab.runs import Run
 from hoplab.sentences import listed, say, term
-from hoplab.story import tcp_sentences
+from hoplab.story import fidelity_sentences, tcp_sentences
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import Step, Story
 from hoplab.story.summary_records import LinkCount, Summary
@@ -84,6 +84,8 @@ def _run(out: list[str], run: Run, name: str, tr: Language, faults: Faults) -> N
     part(term("how it ended"), lambda lines: lines.extend(_verdict(story, tr)))
     for alert in story.alerts:
         out += [text(tr(alert)), ""]
+    if story.fidelity.readings or story.fidelity.distorted:
+        out += [text(tr(fidelity_sentences.verdict(story.fidelity, story.started_ns))), ""]
     out += [f"## {text(tr(term('Topology')))}", ""]
     part(term("Topology"), lambda lines: _topology(lines, run, tr))
     out += [f"## {text(tr(term('What happened, step by step')))}", ""]
@@ -306,11 +308,11 @@ def _compare(out: list[str], runs: Sequence[Run], called: Sequence[str], tr: Lan
     sentence = numbers.sentence(first, second, called)
     if sentence:
         out += [text(tr(sentence)), ""]
-    costs, differences = numbers.sentences(runs, called)
+    costs, doubts = numbers.sentences(runs, called)
     for sentence in costs:
         out += [text(tr(sentence)), ""]
-    for sentence in differences:
-        out += [f"> **✗ {text(tr(numbers.not_alike(tr(sentence))))}**", ""]
+    for sentence in doubts:
+        out += [f"> **✗ {text(tr(sentence))}**", ""]
     rows = [[text(tr(name)), *rates] for name, *rates in numbers.throughputs(first, second)]
     rows += [
         [text(tr(name)), f"{count:,}", f"{second_count:,}"]

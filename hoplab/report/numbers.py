@@ -126,7 +126,7 @@ def names(stories: Sequence[Story], folders: Sequence[str]) -> list[str]:
 def compare(runs: Sequence[Run], called: Sequence[str], tr: Language) -> Markup:
     """Two runs side by side: the totals, then every link."""
     first, second = (run.story.summary for run in runs)
-    costs_told, differences = sentences(runs, called)
+    costs_told, doubts = sentences(runs, called)
     average = sentence(first, second, called)
     rows = [
         tag(
@@ -152,7 +152,7 @@ def compare(runs: Sequence[Run], called: Sequence[str], tr: Language) -> Markup:
     return join(
         tag("p", tr(average)) if average else None,
         [tag("p", tr(text)) for text in costs_told],
-        [tag("p", tag("b", tr(not_alike(tr(text))))) for text in differences],
+        [tag("p", tag("b", tr(text))) for text in doubts],
         _table(heads, rows, numeric=range(1, 4)),
         tag("h2", tr(term("Frames per link"))),
         _links_compared(first, second, called, tr),
@@ -215,13 +215,14 @@ def throughputs(first: Summary, second: Summary) -> list[tuple[str, str, str]]:
 
 
 def sentences(runs: Sequence[Run], called: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What the two cost, and what was not alike."""
+    """What the two cost, and what was not alike, or the machine's doing."""
     sides = [
         same_start.Side(name, run.wiring, run.story, run.began_ns, run.failed)
         for name, run in zip(called, runs, strict=True)
     ]
     costs_told = costs.sentences([(side.name, side.story.summary) for side in sides])
-    return costs_told, same_start.all_differences(sides)
+    unlike = [not_alike(text) for text in same_start.all_differences(sides)]
+    return costs_told, [*unlike, *same_start.distorted(sides)]
 
 
 def sentence(first: Summary, second: Summary, called: Sequence[str]) -> str:

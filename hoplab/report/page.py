@@ -32,7 +32,7 @@ from hoplab.report.markup import Child, Markup, join, tag
 from hoplab.report.page_step import Links, step_section
 from hoplab.runs import Run
 from hoplab.sentences import say, term
-from hoplab.story import tcp_sentences
+from hoplab.story import fidelity_sentences, tcp_sentences
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.records import Step, Story
 from hoplab.story.trip_records import Trip
@@ -277,6 +277,7 @@ _VERDICTS = {True: "", False: " failed", None: " open"}
 
 def _verdict(story: Story, links: Links, tr: Language) -> Markup:
     outcome = story.outcome
+    distorted = tr(fidelity_sentences.distortion(story.fidelity, story.started_ns))
     seen: Child = None
     if outcome.evidence:
         shown = outcome.evidence[:EVIDENCE_MOST]
@@ -289,6 +290,7 @@ def _verdict(story: Story, links: Links, tr: Language) -> Markup:
         "section",
         tag("p", tag("b", outcome.mark), " ", arrows(tr(outcome.sentence)), cls="sentence"),
         [tag("p", tag("b", arrows(tr(alert)))) for alert in story.alerts],
+        tag("p", tag("b", distorted)) if distorted else None,
         [tag("p", arrows(tr(reason))) for reason in outcome.why],
         [tag("p", tr(phrases.MEND)) if outcome.mend else ""],
         [tag("p", tag("code", command)) for command in outcome.mend],
@@ -299,7 +301,7 @@ def _verdict(story: Story, links: Links, tr: Language) -> Markup:
 
 
 def _numbers(story: Story, tr: Language) -> Markup:
-    summary = story.summary
+    summary, fidelity = story.summary, story.fidelity
     if not summary.frames:
         return tag("div", tag("p", tr(phrases.NOTHING_SEEN)), cls="card")
     return tag(
@@ -311,6 +313,9 @@ def _numbers(story: Story, tr: Language) -> Markup:
         tag("p", tr(numbers.HOLLOW), cls="legend") if summary.ignored else None,
         [tag("p", text) for text in numbers.losses(summary, tr)],
         tag("p", numbers.health(summary, tr), cls="legend"),
+        tag("p", tr(fidelity_sentences.verdict(fidelity, story.started_ns)), cls="legend")
+        if fidelity.readings or fidelity.distorted
+        else None,
         cls="card",
     )
 

@@ -27,6 +27,7 @@ WATERFALL_HEADS = term("  on  code    bytes")
 WATERFALL_LEGEND = term(
     "  . name   + connect   * TLS   - wait   # receive      on: which connection"
 )
+TIMES = term("Whether times are to be trusted")
 MAPPING = (term("textbook"), term("packets"), term("really"))  # heads of the table of a step
 
 

@@ -36,7 +36,7 @@ from hoplab.report.trip_lines import (
     trip_lines,
 )
 from hoplab.sentences import listed, say, term
-from hoplab.story import tcp_sentences
+from hoplab.story import fidelity_sentences, tcp_sentences
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.live import News
 from hoplab.story.records import Repeats, Step, Story
@@ -75,6 +75,9 @@ def render(
         _outcome(page, story)
     with page.part(term("the numbers")):
         summary_lines(page, story.summary)
+    if detail == "full" and story.trips:
+        with page.part(term("whether times are to be trusted")):
+            _fidelity(page, story)
     return page.text()
 
 
@@ -147,6 +150,9 @@ def _header(page: Page, story: Story) -> None:
     page.wrap(f"{outcome.mark} {page.tr(outcome.sentence)}", 0, _MARKED[outcome.ok], hang=2)
     for alert in story.alerts:
         page.tell(alert, 2, "yellow", "bold")
+    distorted = fidelity_sentences.distortion(story.fidelity, story.started_ns)
+    if distorted:
+        page.tell(distorted, 2, "yellow")
     page.line()
     page.tell(phrases.LEGEND, 0, "dim")
     if any(copies.flooded for trip in story.trips for copies in trip.fanouts):
@@ -237,6 +243,14 @@ def _connections(page: Page, story: Story) -> None:
         page.tell(tcp_sentences.heading(figures), 3, "bold")
         for sentence in tcp_sentences.in_full(figures):
             page.tell(sentence, 5, hang=2)
+
+
+def _fidelity(page: Page, story: Story) -> None:
+    """Whether the machine distorted times, and what each node took."""
+    page.rule(page.tr(phrases.TIMES))
+    page.tell(fidelity_sentences.verdict(story.fidelity, story.started_ns), 3)
+    for sentence in fidelity_sentences.places(story.fidelity):
+        page.tell(sentence, 5, hang=2)
 
 
 def _outcome(page: Page, story: Story) -> None:

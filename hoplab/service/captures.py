@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hoplab import outfile
-from hoplab.capture import bpf, notes
+from hoplab.capture import bpf, load, notes
 from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
 from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.control import faults, log
@@ -90,6 +90,7 @@ def start(
         capture.add_names(names(lab))
         if openflow:
             tap_openflow(lab.network.batch.root, capture)
+        watch_processes(lab, capture)
         if not wanted and program is None:
             watch_switches(lab, capture)
         tap(lab, capture, chosen, program)
@@ -177,10 +178,10 @@ def tap(
     if capture.queue_drops is None:  # counted from the moment on from which frames count
         capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
     if capture.cables is None:
-        capture.cables = CableDrops(lab.cables.queues)
+        capture.cables = CableDrops(lab.cables.queues, root=root)
         unread = lab.cables.unread()
         capture.cable_drops = lambda: _cable_drops(lab, capture, unread)
-        capture.last_words.append(lambda: _tell_lost(capture))
+        capture.last_words += [lambda: _tell_lost(capture), lambda: _tell_made(capture)]
     capture.add(*taps)
 
 
@@ -200,6 +201,15 @@ def _tell_lost(capture: Capture) -> None:
         capture.add_note(notes.LOST, "", json.dumps(counts))
 
 
+def _tell_made(capture: Capture) -> None:
+    """Keep before which interfaces somebody made a queue meanwhile, who is not the lab."""
+    made = capture.cables.made() if capture.cables is not None else []
+    if made:
+        capture.add_note(notes.QUEUES, "", json.dumps(made))
+    if capture.cables is not None:
+        capture.cables.close()
+
+
 def tap_openflow(root: Place, capture: Capture) -> None:
     """Listen to what switches and controller say to each other."""
     program = bpf.tcp_ports_received(CONTROLLER_PORTS)
@@ -210,6 +220,21 @@ def tap_openflow(root: Place, capture: Capture) -> None:
         return [Tap(info, open_socket("lo", 0, program), wire=False)]
 
     capture.add(*_at_once([work]))
+
+
+def watch_processes(lab: Lab, capture: Capture) -> None:
+    """Keep in the capture how busy Open vSwitch and the controllers are, as far as they run."""
+    switches = [
+        (name, load.SWITCH, pid) for name, pid in lab.switchd.forwarders().items()
+    ]  # fmt: skip
+    controllers = [
+        (each.name, load.CONTROLLER, each.process.pid)
+        for shard in (lab.crew.shards if lab.crew is not None else ())
+        for each in shard.processes()
+        if each.process is not None
+    ]
+    capture.watch([*switches, *controllers])
+    lab.listening.add(capture)
 
 
 def watch_switches(lab: Lab, capture: Capture) -> None:

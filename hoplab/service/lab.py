@@ -13,6 +13,7 @@ import os
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from hoplab import ryu_apps
 from hoplab.capture import bpf
 from hoplab.capture.capture import Capture
+from hoplab.capture.notes import WOKEN
 from hoplab.control import endings, faults, process, supervisor
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
@@ -67,6 +69,7 @@ class Lab:
         self.switchd = daemons.Switchd(spec.logs)
         self.datapath = "none"
         self.early: Capture | None = None
+        self.listening: weakref.WeakSet[Capture] = weakref.WeakSet()  # those that run, at least
         self._early_until = 0.0
         self.loops: list[list[str]] = []  # switches that stand in one
         self.empty: list[str] = []  # switches that got no flow from their controller
@@ -152,6 +155,7 @@ class Lab:
         self.cables.shape_built()
         self.make_room()
         if self.early is not None:
+            captures.watch_processes(self, self.early)
             captures.watch_switches(self, self.early)
         if self.crew is not None:
             self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
@@ -483,6 +487,7 @@ class Lab:
         self._replace_state(drafts[-1])
         self.empty = empty
         self._say_left_out()
+        self._watch_controllers()
         notes = [*self.events[events:], *self.remarks()]
         with contextlib.suppress(LabError):  # who stands by and what is to be warned of
             self._write_state()
@@ -499,9 +504,15 @@ class Lab:
         """Replace controllers that are dead or of no use; whether there were any."""
         if self.crew is None or not self.crew.mend():
             return False
+        self._watch_controllers()
         with contextlib.suppress(LabError):  # only what happened is new; the log has that too
             self._write_state()
         return True
+
+    def _watch_controllers(self) -> None:
+        """Have captures that run keep how busy the new processes are, too."""
+        for capture in list(self.listening):
+            captures.watch_processes(self, capture)
 
     def look_after_switches(self) -> str | None:
         """Wake what somebody stopped, tell of what hangs. The name of a dead part of Open vSwitch
@@ -510,6 +521,8 @@ class Lab:
             self._drop_early()  # whoever wanted it has gone
         stopped = self.switchd.wake()
         if stopped:
+            for capture in list(self.listening):
+                capture.add_note(WOKEN, stopped, "")
             self.event(say("{daemon} was stopped (SIGSTOP); it goes on", daemon=stopped))
         self.cables.look_after()
         self._listen_for_silence()
@@ -608,6 +621,8 @@ class Lab:
             self.network.batch.on_new = None
             taken.add_names(captures.names(self))
             taken.move_to = path
+            if taken.cables is not None:
+                taken.cables.begin()
             return taken
         try:
             return captures.start(self, path)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hoplab.story.fidelity_records import Fidelity
 from hoplab.story.summary_records import Summary
 from hoplab.story.tcp_records import ConnectionFigures
 from hoplab.story.trip_records import Trip
@@ -149,6 +150,7 @@ class Story:
     alerts: list[str] = field(default_factory=list)
     repeats: Repeats | None = None
     connections: tuple[ConnectionFigures, ...] = ()
+    fidelity: Fidelity = field(default_factory=Fidelity)
 
     def steps_of_trips(self) -> dict[int, int]:
         """Of each trip the place in `steps` of the one that it is in."""

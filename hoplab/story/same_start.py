@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring, natural
 from hoplab.sentences import listed, number_of, say
+from hoplab.story.fidelity_sentences import distortion
 from hoplab.story.records import Story
 from hoplab.story.trip_records import Trip
 
@@ -42,6 +43,21 @@ class Side:
     story: Story
     began_ns: int = 0
     failed: tuple[str, ...] = ()
+
+
+def distorted(sides: Sequence[Side]) -> list[str]:
+    """A sentence for each run whose times and losses are the machine's doing in part: what it cost
+    cannot be held against what the others cost."""
+    return [
+        say(
+            "With {run} the machine distorted the run, so these figures cannot be compared with "
+            "others: {distortion}",
+            run=side.name,
+            distortion=distortion(side.story.fidelity, side.story.started_ns),
+        )
+        for side in sides
+        if side.story.fidelity.distorted
+    ]
 
 
 def differences(side: Side, peer: Side) -> list[str]:

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from hoplab.capture.load import Load
 from hoplab.capture.observation import Observation
 from hoplab.follow.model import Journey
 from hoplab.follow.passages import Passage
@@ -42,6 +43,8 @@ from hoplab.story.diagnosis import find_reasons, tell_reasons
 from hoplab.story.drops import not_sent_on
 from hoplab.story.exit_status import ExitStatus
 from hoplab.story.faults import STRICT, Faults
+from hoplab.story.fidelity import find_fidelity
+from hoplab.story.fidelity_records import Fidelity
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
 from hoplab.story.host_state import HostFacts
 from hoplab.story.leases import Exchange, find_exchanges
@@ -84,6 +87,7 @@ def tell(
     passages: Iterable[Passage] = (),
     raised: Sequence[Raised] = (),
     channel_messages: Sequence[ChannelMessage] | None = None,
+    load: Load | None = None,
     faults: Faults = STRICT,
 ) -> Story:
     """The story of these journeys.
@@ -99,6 +103,7 @@ def tell(
     hosts: what hosts and switches were set to, None if nobody read it.
     passages: what switches did with frames, by their own tables, as far as that is known.
     raised: exceptions of the controller's that nobody caught.
+    load: how busy the machine was, None if nobody read that.
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
@@ -175,6 +180,10 @@ def tell(
         summary = _count(wiring, trips, health, missed_frames)
         summary.queue_losses = evidence.drops.losses
         summary.transfers = transfers(over_tcp, facts.by_number)
+    fidelity = Fidelity()
+    with faults.part(term("whether times are to be trusted")):
+        asked_ns = _times(messages, channel)
+        fidelity = find_fidelity(wiring, ordered, trips, evidence.drops, load, asked_ns)
     alerts: list[str] = []
     with faults.part(term("what went round a loop of switches")):
         alerts = storm_alerts(trips, wiring, summary.frames)
@@ -182,8 +191,17 @@ def tell(
     with faults.part(term("what was the same again")):
         repeats = find_repeats(facts, steps)
     return Story(
-        setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats, figures
-    )
+        setting, request, started_ns, trips, steps, outcome, summary, alerts, repeats, figures,
+        fidelity,
+    )  # fmt: skip
+
+
+def _times(
+    messages: Iterable[ChannelMessage], channel: Iterable[Observation] | None
+) -> dict[int, int] | None:
+    """When each message on the OpenFlow channel was seen, by its frame's number; None where that
+    was not captured."""
+    return {each.number: each.t_ns for each in messages} if channel is not None else None
 
 
 def _tell_ways(

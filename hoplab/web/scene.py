@@ -35,6 +35,7 @@ from hoplab.report.language import Language
 from hoplab.report.phrases import title
 from hoplab.report.sequence import family
 from hoplab.runs import Run
+from hoplab.story import fidelity_sentences
 from hoplab.story.records import Step, Story
 from hoplab.story.trip_records import Leg, Trip
 from hoplab.web.changes import changes
@@ -142,6 +143,8 @@ def _outcome(story: Story, texts: Texts) -> dict[str, Any]:
         "sentence": texts(story.outcome.sentence),
         "why": [texts(reason) for reason in story.outcome.why],
         "alerts": [texts(alert) for alert in story.alerts],
+        "distorted": story.fidelity.distorted,
+        "fidelity": texts(fidelity_sentences.verdict(story.fidelity, story.started_ns)),
     }
 
 

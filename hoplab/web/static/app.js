@@ -610,10 +610,11 @@ class Player {
         ),
       ),
     );
-    const { alerts, why } = this.scene.outcome;
+    const { alerts, why, distorted, fidelity } = this.scene.outcome;
     const none = this.scene.packets ? null : h("p", { class: "note" }, say.word("no_frames"));
     return [
       alerts.map((alert) => h("p", { class: "bad" }, pick(alert))),
+      h("p", { class: distorted ? "bad" : "reason" }, pick(fidelity)),
       why.map((reason) => h("p", { class: "reason" }, pick(reason))),
       none,
       this.stepViews,
