@@ -94,13 +94,9 @@ def note_tls(
     if not size:
         return secured
     if secured is None:
-        if not from_client or not (kind == "tls-client-hello" or (hello and hello.whole)):
+        secured = _begun(way, kind, size, hello) if from_client else None
+        if secured is None:
             return None
-        record = hello.whole if hello else tls.parse(way.packet.payload)
-        name = clean(record.server_name, 60) if record else ""
-        secured = Secured(hello.trip if hello else way.number, server_name=name)
-        if hello is not None and hello.whole is not None:
-            secured.records[CLIENT].take(hello.data[:-size])  # its beginning, in earlier segments
     elif hello is not None and hello.whole is not None and way.number == hello.trips[-1]:
         secured.server_name = clean(hello.whole.server_name, 60)
     elif kind == "tls-server-hello" and not from_client and not secured.server_hello:
@@ -109,6 +105,21 @@ def note_tls(
             secured.server_hello, secured.version = way.number, record.version
             secured.cipher = record.cipher
     _note_records(secured, way, from_client, size)
+    return secured
+
+
+def _begun(way: Way, kind: str, size: int, hello: Hello | None) -> Secured | None:
+    """What is known of TLS by a segment of the client's that may be a ClientHello, or end one;
+    None if it is not."""
+    if hello is None:
+        if kind != "tls-client-hello":
+            return None
+        record = tls.parse(way.packet.payload)
+        return Secured(way.number, server_name=clean(record.server_name, 60) if record else "")
+    if hello.whole is None:
+        return Secured(hello.trip) if kind == "tls-client-hello" else None
+    secured = Secured(hello.trip, server_name=clean(hello.whole.server_name, 60))
+    secured.records[CLIENT].take(hello.data[:-size])  # its beginning, in earlier segments
     return secured
 
 

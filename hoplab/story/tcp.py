@@ -117,9 +117,6 @@ def _segment(
     fresh = 0 if probe else _send(connection, role, way, tcp, start_at, earlier)
     phase = _phase(connection, tcp, from_client, way, peer)
     connection.phases[way.number] = phase
-    if from_client and fresh:
-        first = len(side.data_trips) == 1
-        connection.hello = note_hello(connection.hello, way, start_at, fresh, first)
     kind, title = segment_title(connection, way, tcp, phase, start_at, newly)
     connection.tls = note_tls(connection.tls, way, kind, from_client, fresh, connection.hello)
     title = _with_window(title, side.note_window(tcp, way.number, way.t_ns))
@@ -239,6 +236,9 @@ def _send(
             connection.dialogue.take(
                 role, data_at, tcp.payload_length, way.packet.payload, sending
             )
+            if role == CLIENT:
+                first = len(side.data_trips) == 1
+                connection.hello = note_hello(connection.hello, way, data_at, fresh, first)
     if tcp.fin and end != side.fin_end:
         side.fin, side.fin_on_data, side.fin_end = way.number, tcp.payload_length > 0, end
         if connection.first_fin is None:
