@@ -14,12 +14,16 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hoplab import sentences
 from hoplab.errors import LabError
 from hoplab.report.cells import cells, wrap
 from hoplab.report.language import ENGLISH, Language, code_from, language
 from hoplab.sentences import Listing, Sentence, Together, say, term
+
+if TYPE_CHECKING:
+    from hoplab.story.faults import Faults
 
 SLOW_S = 2.0  # from here on a silent command worries people
 
@@ -99,6 +103,27 @@ class Progress:
 def print_json(data: Any) -> None:
     """Plain data as indented JSON."""
     print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_untold(faults: Faults, folder: str, *, debug: bool) -> None:
+    """Which parts of a story or report are missing, and what to do about it: a fault of ours.
+    folder: where the run is, "" if it could not be kept."""
+    parts = sentences.listed(faults.lines())
+    missing: str = say(
+        "not told, by a fault of hoplab: {parts}: please report it with that folder (--debug shows "
+        "the traceback)",
+        parts=parts,
+    )
+    if folder:
+        missing = say(
+            "not told, by a fault of hoplab: {parts}; the run is kept in {folder}: please report "
+            "it with that folder (--debug shows the traceback)",
+            parts=parts,
+            folder=folder,
+        )
+    sys.stderr.write(f"hoplab: {tr(missing)}\n")
+    if debug:
+        sys.stderr.write("\n".join(fault.trail for fault in faults.all[:20]))
 
 
 def print_error(error: LabError, *, as_json: bool) -> None:

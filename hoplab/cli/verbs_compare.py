@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import content, ryu_apps
-from hoplab.cli import output, verbs_lab, verbs_trace
+from hoplab.cli import output, verbs_lab
+from hoplab.cli.run_folder import save_folder
 from hoplab.client import interrupts, up_down
 from hoplab.client.together import Command, Together, record_all
 from hoplab.errors import Exit, LabError, cannot_write
@@ -249,7 +250,7 @@ def _folders(save: str | None, names: Sequence[str]) -> Iterator[list[Path]]:
             yield _made(Path(place), names)
         return
     try:
-        kept = verbs_trace._save_folder(save)
+        kept = save_folder(save)
         assert kept is not None
     except OSError as error:
         raise unwritable(error, error.filename or save, "--save") from error

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from hoplab import content
 from hoplab.browser import host_sockets
 from hoplab.cli import output
-from hoplab.cli.verbs_trace import _Lab, _wished_url
+from hoplab.cli.lab_recorder import LabRecorder
+from hoplab.cli.verbs_trace import wished_url
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
@@ -41,8 +42,8 @@ def open_(arguments: argparse.Namespace) -> int:
             "hoplab open --controller --print-url",
             Exit.USAGE,
         )
-    wish = _wished_url(arguments)
-    with _Lab(arguments, default="web") as lab:
+    wish = wished_url(arguments)
+    with LabRecorder(arguments, default="web") as lab:
         url, host = lab.where(wish)
         lab.watch(lambda: _serve(lab.handle, host, url, arguments))
         return lab.tell(host=host, command=f"hoplab open {url}")

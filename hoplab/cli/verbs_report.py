@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from hoplab import runs
@@ -36,16 +35,31 @@ def report(arguments: argparse.Namespace) -> int:
         untold = explain.note()
     if untold is not None:
         sys.stderr.write(f"hoplab: {output.tr(untold)}\n")
+    if len(faults):
+        output.print_untold(faults, listed(map(str, folders)), debug=arguments.debug)
     if arguments.output == "-":
         sys.stdout.buffer.write(text.encode())
-        if len(faults):
-            _say_untold(faults, folders, arguments.debug)
         return Exit.OK
+    file = _file(arguments, folders, form)
+    _write(file, text)
+    _say_where(arguments, file, form, tr, folders)
+    if arguments.open:
+        show(file)
+    return Exit.OK
+
+
+def _file(arguments: argparse.Namespace, folders: list[Path], form: str) -> Path:
+    """Where the report is to be written."""
     stem = "compare" if len(folders) == 2 else "report"
     file = Path(arguments.output or folders[0] / (stem + _SUFFIX[form]))
     if not arguments.output and file.is_symlink():
         file.unlink()  # a run from a stranger must not say where we write
-    _write(file, text)
+    return file
+
+
+def _say_where(
+    arguments: argparse.Namespace, file: Path, form: str, tr: Language, folders: list[Path]
+) -> None:
     if arguments.json:
         output.print_json(
             {
@@ -58,11 +72,6 @@ def report(arguments: argparse.Namespace) -> int:
         )
     else:
         print(file)
-    if len(faults):
-        _say_untold(faults, folders, arguments.debug)
-    if arguments.open:
-        show(file)
-    return Exit.OK
 
 
 def play(folder: Path) -> None:
@@ -70,7 +79,7 @@ def play(folder: Path) -> None:
     file, faults = folder / PAGE, Faults()
     _write(file, _made([runs.reopen(folder, faults)], "html", output.spoken(), faults))
     if len(faults):
-        _say_untold(faults, [folder], debug=False)
+        output.print_untold(faults, str(folder), debug=False)
     show(file)
 
 
@@ -112,19 +121,6 @@ def _folders(arguments: argparse.Namespace) -> list[Path]:
             Exit.USAGE,
         )
     return folders
-
-
-def _say_untold(faults: Faults, folders: Sequence[Path], debug: bool) -> None:
-    """Which parts of the report are missing, and what to do about it: a fault of ours."""
-    missing = say(
-        "not told, by a fault of hoplab: {parts}; the run is kept in {folder}: please report it "
-        "with that folder (--debug shows the traceback)",
-        parts=listed(faults.lines()),
-        folder=listed(map(str, folders)),
-    )
-    sys.stderr.write(f"hoplab: {output.tr(missing)}\n")
-    if debug:
-        sys.stderr.write("\n".join(fault.trail for fault in faults.all[:20]))
 
 
 def _made(kept: list[runs.Run], form: str, tr: Language, faults: Faults) -> str:
