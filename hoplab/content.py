@@ -146,3 +146,16 @@ def _last_word(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+# What Python 3 says of what was right in Python 2: `print x`, `except E, e`, 0777, a `` and <>.
+_PYTHON_2 = re.compile(
+    r"Missing parentheses in call to|multiple exception types must be parenthesized|"
+    r"leading zeros in decimal integer literals|inconsistent use of tabs|invalid decimal literal"
+)
+
+
+def is_python2(error: SyntaxError) -> bool:
+    """Whether what Python 3 does not understand was right in Python 2."""
+    text = error.text or ""
+    return bool(_PYTHON_2.search(error.msg)) or "<>" in text or bool(re.match(r"\s*exec ", text))

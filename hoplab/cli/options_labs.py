@@ -268,4 +268,9 @@ def add_run_and_mn(verbs: Any) -> None:
                 "use the machine's /tmp; without, the command has an empty one that goes with it"
             ),
         )
+        p.add_argument(
+            "--keep-tmp",
+            metavar="DIR",
+            help=term("this folder is the command's /tmp: what it writes there stays"),
+        )
         p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)

@@ -32,7 +32,7 @@ WORDS = {
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
 FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command")}
-FOLDERS = {("", "save"), ("report", "run"), ("report", "other")}
+FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name")}
 

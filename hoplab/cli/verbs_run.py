@@ -40,4 +40,5 @@ def _run(arguments: argparse.Namespace, command: list[str]) -> int:
         capture=Path(arguments.capture) if arguments.capture else None,
         datapath=arguments.datapath,
         own_tmp=not arguments.share_tmp,
+        keep_tmp=Path(arguments.keep_tmp) if arguments.keep_tmp else None,
     )

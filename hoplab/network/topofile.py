@@ -167,7 +167,7 @@ def load_file(path: Path, kind: str, words: Sequence[str] = ()) -> types.ModuleT
             spec.loader.exec_module(module)
     except SyntaxError as error:
         hint: str = term("mend the line; `python3 -m py_compile FILE` checks it")
-        if _is_python2(error):
+        if content.is_python2(error):
             hint = _run_python2(path)
         raise LabError(
             say("{place}: {reason}", place=_place(path, error.lineno), reason=error.msg),
@@ -257,18 +257,6 @@ def blame(path: Path, error: BaseException, hint: str) -> LabError:
 def _place(path: Path, line: int | None) -> str:
     """Where in a file."""
     return str(path) if line is None else say("{file}, line {line}", file=path, line=line)
-
-
-# What Python 3 says of what was right in Python 2: `print x`, `except E, e`, 0777, a `` and <>.
-_PYTHON_2 = re.compile(
-    r"Missing parentheses in call to|multiple exception types must be parenthesized|"
-    r"leading zeros in decimal integer literals|inconsistent use of tabs|invalid decimal literal"
-)
-
-
-def _is_python2(error: SyntaxError) -> bool:
-    text = error.text or ""
-    return bool(_PYTHON_2.search(error.msg)) or "<>" in text or bool(re.match(r"\s*exec ", text))
 
 
 def _run_python2(path: Path) -> str:

@@ -43,7 +43,7 @@ from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
-from hoplab.stock import stand_ins
+from hoplab.stock import advice, stand_ins
 
 OWN = Path("/run/hoplab")  # in the private machine
 NOTES = OWN / "notes"  # a socket, for `sitecustomize.py`
@@ -96,17 +96,21 @@ Show = Callable[[str], None]
 
 
 def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapath: str = "auto",
-        own_tmp: bool = True) -> int:  # fmt: skip
+        own_tmp: bool = True, keep_tmp: Path | None = None) -> int:  # fmt: skip
     """Run a command in a machine of its own; returns its exit code, 128 + N if signal N ended it.
 
     show: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
-    when they appear. own_tmp: the command has an empty /tmp, which goes with it. Raises LabError.
+    when they appear. own_tmp: the command has an empty /tmp, which goes with it; keep_tmp: a folder
+    that is its /tmp and stays. Raises LabError.
     """
     keep = _kept_folders(argv)
+    if keep_tmp is not None:
+        keep.append(_made(keep_tmp))
     own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
     file = OutFile(capture, "--capture") if capture is not None else None
     ends = _Descriptors(file.fd if file is not None else -1)
     command = _Inside(list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp)
+    command.keep_tmp = str(keep_tmp.absolute()) if keep_tmp is not None else ""
     started: sandbox.Started | None = None
     try:
         interrupts.hold_interrupts()  # until it is known what there is to end
@@ -117,7 +121,7 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
         finally:
             interrupts.release_interrupts()
         ends.hand_over()
-        return _accompany(started, ends.master, show, capture)
+        return _accompany(started, ends.master, argv, show, capture)
     except BaseException:
         if file is not None:
             file.discard()
@@ -133,6 +137,15 @@ def _kept_folders(argv: Sequence[str]) -> list[str]:
     named = [os.path.dirname(os.path.abspath(word)) for word in argv if os.path.exists(word)]
     ours = Path(__file__).resolve().parents[2]
     return [labs.here(), "/tmp/.X11-unix", *named, str(ours), sys.prefix]
+
+
+def _made(folder: Path) -> str:
+    """The folder, made if there is none. Raises LabError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(error, str(folder), "--keep-tmp") from error
+    return str(folder.absolute())
 
 
 class _Descriptors:
@@ -183,7 +196,9 @@ def _labs() -> list[str]:
 # ------------------------------------------------------------------------------- outside
 
 
-def _accompany(started: sandbox.Started, master: int, show: Show, capture: Path | None) -> int:
+def _accompany(
+    started: sandbox.Started, master: int, argv: Sequence[str], show: Show, capture: Path | None
+) -> int:
     """Until the command has ended: pass signals on, and the terminal if there is one."""
     company = _Company(started, master, show)
     with company.signals(), company.terminal():
@@ -204,10 +219,13 @@ def _accompany(started: sandbox.Started, master: int, show: Show, capture: Path 
         show(
             say(
                 "{files} went with the command's own /tmp: to keep such files, write them "
-                "elsewhere, or hoplab run --share-tmp",
+                "elsewhere, or hoplab run --keep-tmp DIR",
                 files=names,
             )
         )
+    old = advice.for_python2(argv) if answer["exit"] == 1 else ""
+    if old:
+        show(old)
     if capture is not None and "frames" in answer:
         show(
             say(
@@ -347,6 +365,7 @@ class _Inside:
     ) -> None:
         self.argv, self.streams, self.out, self.wish = argv, streams, out, datapath
         self.terminal, self.own_tmp = terminal, own_tmp
+        self.keep_tmp = ""  # a folder that is its /tmp, if one is
 
     def main(self, channel: socket.socket) -> int:
         self.channel = channel
@@ -377,6 +396,8 @@ class _Inside:
     def _serve(self) -> dict[str, Any]:
         netlink.Socket().send([netlink.link_up(netlink.LOOPBACK, "lo")])
         OWN.mkdir(exist_ok=True)
+        if self.keep_tmp:
+            system_calls.mount(self.keep_tmp, "/tmp", None, system_calls.MS_BIND)
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it, and Mininet's scripts on sshd
         logs = OWN / "logs"
         logs.mkdir()
@@ -402,7 +423,7 @@ class _Inside:
             threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
         code = process.wait()
         answer: dict[str, Any] = {"exit": code if code >= 0 else 128 - code}
-        if self.own_tmp:
+        if self.own_tmp and not self.keep_tmp:
             answer["left"] = _files_in("/tmp")
         if recording is not None:
             watch.stop()
@@ -465,7 +486,8 @@ class _Inside:
         if program is None:
             raise LabError(
                 say("{command}: command not found", command=self.argv[0]),
-                term("is it installed? a command sees the same programs as your machine"),
+                advice.line_for_script(self.argv)
+                or term("is it installed? a command sees the same programs as your machine"),
                 Exit.NO_SUCH,
             )
         if not _is_program(program):
@@ -475,7 +497,8 @@ class _Inside:
                     command=self.argv[0],
                     reason=os.strerror(errno.ENOEXEC),
                 ),
-                term("a script says in its first line who reads it: #!/bin/sh"),
+                advice.line_for_script(self.argv)
+                or term("a script says in its first line who reads it: #!/bin/sh"),
                 Exit.NO_SUCH,
             )
         return program
@@ -510,7 +533,7 @@ class _Inside:
         except OSError as error:
             raise LabError(
                 say("{command}: {reason}", command=self.argv[0], reason=error.strerror),
-                term("is it executable?"),
+                advice.line_for_script(self.argv) or term("is it executable?"),
                 Exit.NO_SUCH,
             ) from None
         for fd in self.streams:

@@ -9,6 +9,7 @@ a module of Mininet is loaded, and not before, it is told
   where nobody answers for it;
 - that an iperf may say nothing of a connection that says nothing (iperf() waited for it for ever);
 - that what it reads of a shell may be no UTF-8 (it ended there with a traceback);
+- that a CPULimitedHost may be there without its limit, and that cgroups take a moment to go;
 - that Open vSwitch forwards in user space here (`HOPLAB_DATAPATH`=user), which needs the checksum
   offload of the hosts' interfaces off, or TCP and UDP carry nothing;
 - that machine-wide settings are not its to change;
@@ -37,6 +38,7 @@ from typing import Any
 
 CONTROLLER_S = 20  # for Ryu to load, where ovs-testcontroller would be there at once
 OPEN_VSWITCH_S = 30  # for it to answer; it runs
+CGROUP_S = 10  # for a control group to be empty, once its processes were ended
 REPORT_S = 15  # for an iperf to say what it has received, once the other one has ended
 REMOTE_S = 20  # for a remote controller to listen, if one may be on its way
 ALONE_S = 1  # and if nobody is there who might
@@ -83,6 +85,7 @@ def _node(module: Any) -> None:
         return ask(*command, **options)
 
     module.errRun = patiently
+    _cpu_limited(module)
     if os.environ.get("HOPLAB_DATAPATH") == "user":
         _user_space(module)
 
@@ -146,6 +149,41 @@ def _somebody_may_control() -> bool:
             if _MAY_CONTROL.search(" ".join(words[:3])):
                 return True
     return False
+
+
+def _cpu_limited(module: Any) -> None:
+    """Where nobody may make cgroups, as an ordinary user may not, a CPULimitedHost is there without
+    its limit. Where they are made, they are gone a moment after their processes."""
+    host = module.CPULimitedHost
+    make, set_share, set_cores = host.__init__, host.setCPUFrac, host.setCPUs
+    remove, popen = host.cgroupDel, host.popen
+
+    def if_limited(method: Any) -> Any:
+        return lambda self, *a, **k: method(self, *a, **k) if self.hoplab_limited else None
+
+    def limited_if_possible(self: Any, name: str, *args: Any, **params: Any) -> None:
+        self.hoplab_limited = True
+        try:
+            make(self, name, *args, **params)
+        except Exception as error:  # errFail's, which makes no other
+            if "cg" not in str(error):
+                raise
+            self.hoplab_limited = False
+            module.warn(f"*** {name}: no CPU limit: this user may make no cgroup\n")
+
+    host.__init__ = limited_if_possible
+    host.setCPUFrac, host.setCPUs = if_limited(set_share), if_limited(set_cores)
+    host.cgroupDel = lambda self: not self.hoplab_limited or remove(self)
+    host.popen = lambda self, *a, **k: (popen if self.hoplab_limited else module.Host.popen)(
+        self, *a, **k
+    )
+
+    def until_gone(retries: int, delaySecs: float, fn: Any, *args: Any, **params: Any) -> None:
+        deadline = time.monotonic() + CGROUP_S  # 0.3 s is little on a busy machine
+        while not fn(*args, **params) and time.monotonic() < deadline:
+            time.sleep(delaySecs)
+
+    module.retry = until_gone
 
 
 def _user_space(module: Any) -> None:

@@ -101,3 +101,22 @@ def test_what_goes_with_a_private_tmp_is_said(anybody: Any) -> None:
     assert "/tmp/a/result.txt went with the command's own /tmp" in done.err
     assert "empty" not in done.err and (anybody.home / "here.txt").read_text() == "y\n"
     assert anybody("run", "--", "true").err == ""
+
+
+def test_a_folder_may_be_its_tmp_and_stays(anybody: Any) -> None:
+    done = anybody("run", "--keep-tmp", "kept/here", "--", "sh", "-c", "echo x > /tmp/result.txt")
+    assert (anybody.home / "kept" / "here" / "result.txt").read_text() == "x\n"
+    assert done.err == ""
+
+
+def test_a_cpu_limited_host_is_there_where_nobody_may_limit_it(make_world: Any) -> None:
+    user = make_world(True)
+    (user.home / "mine.py").write_text(
+        "from mininet.net import Mininet\nfrom mininet.node import CPULimitedHost\n"
+        "net = Mininet(host=CPULimitedHost, controller=None)\nh1 = net.addHost('h1', cpu=.1)\n"
+        "net.start()\nprint('ran', h1.popen('echo here').communicate()[0].decode())\nnet.stop()\n"
+    )
+    done = user("run", "--", "/usr/bin/python3", "mine.py")
+    assert "ran here" in done.out
+    if "no CPU limit" in done.err:  # but where cgroups are delegated
+        assert "h1: no CPU limit: this user may make no cgroup" in done.err

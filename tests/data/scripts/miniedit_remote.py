@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: MiniEdit export, RemoteController
-# type: h1 ping -c 1 -W 1 h2
+# type: h1 ping -c 3 h2
 # says: no controller answers|no controller listens|nobody (answers|listens)
 from mininet.net import Mininet
 from mininet.node import RemoteController, OVSKernelSwitch, Host

@@ -12,11 +12,13 @@ def myNetwork():
     r3.cmd('sysctl -w net.ipv4.ip_forward=1')
     h1 = net.addHost('h1', cls=Host, ip='10.1.0.2/24', defaultRoute='via 10.1.0.1')
     h2 = net.addHost('h2', cls=Host, ip='10.2.0.2/24', defaultRoute='via 10.2.0.1')
-    net.addLink(h1, r3, params2={'ip': '10.1.0.1/24'})
-    net.addLink(h2, r3, params2={'ip': '10.2.0.1/24'})
+    net.addLink(h1, r3)
+    net.addLink(h2, r3)
     net.build()
     for controller in net.controllers:
         controller.start()
+    r3.cmd('ifconfig r3-eth0 10.1.0.1 netmask 255.255.255.0')
+    r3.cmd('ifconfig r3-eth1 10.2.0.1 netmask 255.255.255.0')
     CLI(net)
     net.stop()
 

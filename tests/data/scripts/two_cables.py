@@ -6,7 +6,7 @@ from mininet.net import Mininet
 from mininet.topo import Topo
 class T(Topo):
     def build(self):
-        self.addHost('h1'), self.addHost('h2')
+        self.addHost('h1', ip='10.0.1.1/24'), self.addHost('h2', ip='10.0.1.2/24')
         for n in 1, 2:
             self.addLink('h1', 'h2', params1={'ip': '10.0.%d.1/24' % n}, params2={'ip': '10.0.%d.2/24' % n})
 if __name__ == '__main__':
