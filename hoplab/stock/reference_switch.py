@@ -16,6 +16,7 @@ controllers the first one that answers is in charge, and when it goes the next, 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -32,7 +33,9 @@ SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 PORT = "6633"  # where a switch listens, and a controller, if nobody says
 WAIT_S = 10.0  # for a switch that is being started beside
 TURN_S = 0.2  # between looks at a controller
-PATIENCE_S = 2.0  # for a controller to answer before the next one is tried
+FIRST_S = 15.0  # for the first controller, which may still be loading
+PATIENCE_S = 2.0  # for one to answer, or to answer again, before the next one is tried
+PROBE_MS = 3000  # after so long without a word from a controller it is asked for one
 
 
 @dataclass(frozen=True)
@@ -209,24 +212,23 @@ def _whole(address: str) -> str:
 
 def _in_turn(bridge: Bridge, controllers: Sequence[str]) -> None:
     """Let the first controller that answers be in charge, until it does not, and so on for ever."""
-    number = -1
-    while True:
-        number = (number + 1) % len(controllers)
-        controller = controllers[number]
-        quick = ["max_backoff=1000", "inactivity_probe=1000"]
+    patience_s = FIRST_S
+    for controller in itertools.cycle(controllers):
+        quick = ["max_backoff=1000", f"inactivity_probe={PROBE_MS}"]
         bridge.vsctl(
             "set-controller", bridge.name, controller,
             "--", "set", "controller", bridge.name, "connection_mode=out-of-band", *quick,
         )  # fmt: skip
         last_s, connected = time.monotonic(), False
-        while time.monotonic() - last_s < PATIENCE_S or len(controllers) == 1:
+        while time.monotonic() - last_s < patience_s or len(controllers) == 1:
             state = bridge.vsctl("get", "controller", bridge.name, "is_connected").strip()
             if state == "true":
-                last_s = time.monotonic()
+                last_s, patience_s = time.monotonic(), PATIENCE_S
                 if not connected:
                     print(f"{controller}: connected", flush=True)
             connected = state == "true"
             time.sleep(TURN_S)
+        patience_s = PATIENCE_S
 
 
 # ----------------------------------------------------------------------------------- dpctl
