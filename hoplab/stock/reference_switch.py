@@ -34,7 +34,7 @@ PORT = "6633"  # where a switch listens, and a controller, if nobody says
 WAIT_S = 10.0  # for a switch that is being started beside
 TURN_S = 0.2  # between looks at a controller
 FIRST_S = 15.0  # for the first controller, which may still be loading
-PATIENCE_S = 2.0  # for one to answer, or to answer again, before the next one is tried
+PATIENCE_S = 6.0  # for one to answer, or to answer again, before the next one is tried
 PROBE_MS = 3000  # after so long without a word from a controller it is asked for one
 
 
