@@ -21,6 +21,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -180,11 +181,14 @@ def protocol(words: Sequence[str]) -> int:
     for each in listen:
         write(each, bridge)
     controllers = [_whole(address) for address in addresses if address != place]
-    if "--fail=open" in words:
+    fails_open = "--fail=closed" not in words
+    if fails_open:  # a learning switch by itself until there is a controller
         bridge.vsctl("set-fail-mode", bridge.name, "standalone")
     try:
         while not controllers:
             signal.pause()
+        if fails_open:
+            _until_one_listens(controllers)
         _in_turn(bridge, controllers)
     finally:
         for each in listen:
@@ -208,6 +212,16 @@ def _found(addresses: Sequence[str]) -> tuple[Bridge | None, str]:
 def _whole(address: str) -> str:
     """A controller's address with its port."""
     return address if re.search(r":\d+$", address) else f"{address.rstrip(':')}:{PORT}"
+
+
+def _until_one_listens(controllers: Sequence[str]) -> None:
+    while True:
+        for controller in controllers:
+            _, host, port = controller.split(":")
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return
+        time.sleep(TURN_S)
 
 
 def _in_turn(bridge: Bridge, controllers: Sequence[str]) -> None:
