@@ -35,6 +35,7 @@ from hoplab.story.faults import STRICT, Faults
 from hoplab.story.host_state import HostFacts, read_facts
 from hoplab.story.table_decisions import Raised, exceptions
 from hoplab.story.tell import Story
+from hoplab.story.trip_records import Leg
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 HOSTS = "hosts.json"  # what hosts were set to; not every run has it
@@ -55,6 +56,12 @@ class Explain(Protocol):
     ) -> Sequence[Passage]:
         """What each switch did with each frame, in order of time; nothing where it is not known.
         ports: for each port of the capture that of the wiring. kept: what stands beside frames."""
+
+
+def data_of(leg: Leg, frames: Mapping[int, Observation]) -> bytes:
+    """The frame on a link, as sent if that was seen, else as received."""
+    seen = frames.get(leg.sent or 0) or frames.get(leg.received or 0)
+    return seen.data if seen is not None else b""
 
 
 RULER = re.compile(r"\|-+[\d.]+ ms\|$")  # above the bars of a waterfall: what their width means

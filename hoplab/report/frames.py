@@ -15,6 +15,7 @@ from hoplab.report.cutter import Field
 from hoplab.report.fields import changes, fields
 from hoplab.report.language import Language
 from hoplab.report.markup import Child, Markup, join, tag
+from hoplab.runs import data_of
 from hoplab.sentences import listed, number_of, say, term
 from hoplab.story.tcp_sentences import of_segment
 from hoplab.story.trip_records import Leg, Trip
@@ -75,12 +76,6 @@ def _decisions(trip: Trip, tr: Language) -> Markup | None:
 
 def _flow(label: str, flow: str) -> Markup:
     return tag("li", label, " ", tag("code", flow))
-
-
-def data_of(leg: Leg, frames: Frames) -> bytes:
-    """The frame on a link, as sent if that was seen, else as received."""
-    seen = frames.get(leg.sent or 0) or frames.get(leg.received or 0)
-    return seen.data if seen is not None else b""
 
 
 def _table(trip: Trip, frames: Frames, tr: Language) -> Markup:

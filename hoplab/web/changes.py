@@ -6,32 +6,30 @@ What lives here: two frames, field by field. What must not: why (the story says 
 
 from __future__ import annotations
 
-from hoplab.report.cutter import Field
-from hoplab.report.fields import fields
+from hoplab.decode.packet import strip_padding
+from hoplab.report import fields
 from hoplab.sentences import listed, say
 
 MOST = 5  # fields that are named
 
 
+def changed(before: bytes, after: bytes) -> bool:
+    """Whether two frames are not the same; what a card filled a short one up with is no part."""
+    return before != after and strip_padding(before) != strip_padding(after)
+
+
 def changes(before: bytes, after: bytes) -> str:
     """The fields that differ, "" if none does."""
-    if before == after:
+    if not changed(before, after):
         return ""
-    old = {(field.layer, field.name): field for field in fields(before)}
-    new = {(field.layer, field.name): field for field in fields(after)}
-    items = [
-        *(_changed(old[key], field) for key, field in new.items()
-          if key in old and old[key].value != field.value),
-        *(say("+ {layer}, {field}: {value}", layer=field.layer, field=field.name, value=field.value)
-          for key, field in new.items() if key not in old),
-        *(say("without {layer}, {field}", layer=field.layer, field=field.name)
-          for key, field in old.items() if key not in new),
-    ]  # fmt: skip
+    items = [_words(change) for change in fields.changes(before, after)[0]]
     return listed(items if len(items) <= MOST else [*items[: MOST - 1], "…"])
 
 
-def _changed(old: Field, new: Field) -> str:
-    return say(
-        "{layer}, {field}: {old}→{new}",
-        layer=new.layer, field=new.name, old=old.value, new=new.value,
-    )  # fmt: skip
+def _words(change: fields.Change) -> str:
+    values = {"layer": change.layer, "field": change.name}
+    if not change.before:
+        return say("+ {layer}, {field}: {value}", **values, value=change.after)
+    if not change.after:
+        return say("without {layer}, {field}", **values)
+    return say("{layer}, {field}: {old}→{new}", **values, old=change.before, new=change.after)

@@ -14,6 +14,7 @@ markup, any statement that is not in the story or in a captured frame.
     legs        a frame on a link each, as typed arrays in base64 (`ARRAYS`)
     asks        questions of switches to their controller, with the answers
     changes     what a switch changed in a frame, by the place of the leg that it made
+    filter      the words of the list's filter
     cards       lines about a switch's decision (`flow_card.py`), once each
     steps       the steps of the lesson, with their remarks
 
@@ -28,28 +29,25 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from hoplab.follow.wiring import Wiring
+from hoplab.packet_filter import vocabulary
+from hoplab.packet_filter.fates import CHANGED, fates
+from hoplab.packet_filter.matching import ttl, words
 from hoplab.report import numbers
 from hoplab.report.fields import fields
-from hoplab.report.frames import data_of
 from hoplab.report.language import Language
 from hoplab.report.phrases import title
 from hoplab.report.sequence import family
-from hoplab.runs import Run
+from hoplab.runs import Run, data_of
 from hoplab.story import fidelity_sentences
 from hoplab.story.records import Step, Story
 from hoplab.story.trip_records import Leg, Trip
-from hoplab.web.changes import changes
+from hoplab.web.changes import changed, changes
 from hoplab.web.flow_card import flow_card
 from hoplab.web.geometry import LEVELS, Map, draw_map
 from hoplab.web.texts import Texts
 from hoplab.web.words import WORDS
 
 FORMAT = 1
-# What became of a frame, a bit each; `static/scene.js` has the same names.
-(
-    LOST, CUT, CARD, SOFTWARE, ARRIVED, UNCERTAIN, ROUTED, FLOODED, HEALED, ENDED, UNSEEN, COUNTED,
-    CHANGED,
-) = (1 << bit for bit in range(13))  # fmt: skip
 NOWHERE = 65_535  # the port at the far end of an interface that is wired to nothing
 # Columns of `legs` and their types, as `array` and JavaScript's typed arrays know them.
 ARRAYS = {
@@ -132,6 +130,7 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
              link.back_bytes]
             for link in story.summary.links
         ],
+        "filter": vocabulary.for_page(),
         "templates": texts.templates,
     }  # fmt: skip
 
@@ -245,7 +244,7 @@ def _trip(trip: Trip, texts: Texts, cards: _Places[tuple[str, ...]]) -> dict[str
         "number": trip.number,
         "kind": trip.kind,
         "family": family(trip),
-        "layers": _layers(trip),
+        "words": " ".join(sorted(words(trip))),
         "port": _client_port(trip),
         "title": texts(trip.title),
         "src": trip.src,
@@ -269,21 +268,11 @@ def _trip(trip: Trip, texts: Texts, cards: _Places[tuple[str, ...]]) -> dict[str
 _NO_TRIPS: dict[str, Any] = {
     name: []
     for name in (
-        "first", "step", "sender", "target", "number", "kind", "family", "layers", "port", "title",
+        "first", "step", "sender", "target", "number", "kind", "family", "words", "port", "title",
         "src", "dst", "length", "cause", "answered_by", "ended", "notes", "decisions",
         "translated", "more",
     )
 }  # fmt: skip
-
-
-def _layers(trip: Trip) -> str:
-    """The protocols in a packet, from the outside in, as words of the filter."""
-    packet = trip.packet
-    layers = {
-        "arp": packet.arp, "ip": packet.ip, "icmp": packet.icmp, "udp": packet.udp,
-        "tcp": packet.tcp,
-    }  # fmt: skip
-    return " ".join(name for name, layer in layers.items() if layer is not None)
 
 
 def _client_port(trip: Trip) -> int:
@@ -323,7 +312,7 @@ def _altered(trip: Trip, leg: Leg, run: Run) -> bool:
     if leg.origin != "switched" or leg.parent is None:
         return False
     came, went = data_of(trip.legs[leg.parent], run.frames), data_of(leg, run.frames)
-    return bool(came and went) and came != went
+    return bool(came and went) and changed(came, went)
 
 
 def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
@@ -335,10 +324,7 @@ def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
         return min(max(0, t_ns - start) // tick_ns, (1 << 32) - 1)
 
     for place, trip in enumerate(run.story.trips):
-        ignored = {copy.leg: copy.by for copy in trip.ignored}
-        passed_on = {leg.parent for leg in trip.legs}
-        flooded = {fanout.leg for fanout in trip.fanouts if fanout.flooded}
-        for leg in trip.legs:
+        for leg, fate in zip(trip.legs, fates(trip), strict=True):
             got = run.frames.get(leg.received or 0)
             row = (
                 place,
@@ -351,10 +337,9 @@ def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
                 leg.received or 0,
                 macs[leg.src_mac],
                 macs[leg.dst_mac],
-                _ttl(data_of(leg, run.frames)),
+                ttl(data_of(leg, run.frames)),
                 min(leg.length, NOWHERE),
-                _flags(trip, leg, ignored, passed_on, flooded)
-                | (CHANGED if _altered(trip, leg, run) else 0),
+                fate | (CHANGED if _altered(trip, leg, run) else 0),
             )
             for column, value in zip(columns.values(), row, strict=True):
                 column.append(value)
@@ -362,43 +347,6 @@ def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
         name: [column.typecode, base64.b64encode(column.tobytes()).decode()]
         for name, column in columns.items()
     }
-
-
-def _ttl(data: bytes) -> int:
-    """The TTL (RFC 791) or hop limit (RFC 8200) of a frame's packet, 0 if it has none."""
-    at = 12
-    while data[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):  # tags of VLANs (IEEE 802.1Q)
-        at += 4
-    kind, field = data[at : at + 2], {b"\x08\x00": at + 10, b"\x86\xdd": at + 9}
-    place = field.get(kind, len(data))
-    return data[place] if place < len(data) else 0
-
-
-def _flags(
-    trip: Trip,
-    leg: Leg,
-    ignored: dict[int, str],
-    passed_on: set[int | None],
-    flooded: set[int],
-) -> int:
-    flags = 0
-    if leg.lost:
-        flags |= LOST
-    elif leg.unseen:
-        flags |= UNSEEN
-    elif leg.cut:
-        flags |= CUT
-    elif leg.index in ignored:
-        flags |= CARD if ignored[leg.index] == "card" else SOFTWARE
-    elif leg.index not in passed_on:
-        # Of a storm the first frames are told one by one. What became of the last of them is among
-        # the frames that were counted: nobody can say that it went no further.
-        last = COUNTED if trip.frames > len(trip.legs) else ENDED
-        flags |= ARRIVED if leg.head in trip.delivered else last
-    flags |= UNCERTAIN if leg.uncertain else 0
-    flags |= ROUTED if leg.origin in ("routed", "translated") else 0
-    flags |= FLOODED if leg.index in flooded else 0
-    return flags | (HEALED if leg.healed else 0)
 
 
 def inside(run: Run, languages: Sequence[Language]) -> dict[str, Any]:

@@ -287,44 +287,6 @@ def test_letters_in_a_field_are_letters(browser: Browser, folder: Path) -> None:
     assert page.run("hoplab.filterSays.textContent") == "1 of 34"
 
 
-HANDSHAKE = range(21, 26)
-FILTERS = [
-    ("dns", lambda trip: trip.kind.startswith("dns")),
-    ("tcp.syn", lambda trip: trip.kind.startswith("tcp-syn")),
-    ("from client to www", lambda trip: (trip.sender, trip.target) == ("client", "www")),
-    ("via r1 and not tcp", lambda trip: passes(trip, "r1") and trip.packet.tcp is None),
-    ("udp from r2 or udp from client", lambda trip: trip.packet.udp is not None
-        and trip.sender == "client"),
-    ("arp or icmp", lambda trip: trip.kind.startswith(("arp", "icmp"))),
-    ("#3..#5", lambda trip: 3 <= trip.number <= 5),
-    ("ip.dst == 10.80.0.80", lambda trip: trip.dst == "10.80.0.80"),
-    ("length > 100 from www", lambda trip: trip.length > 100 and trip.sender == "www"),
-    ("flooded", lambda trip: any(fanout.flooded for fanout in trip.fanouts)),
-    ("(from resolver or from root) dns", lambda trip: trip.sender in ("resolver", "root")
-        and trip.kind.startswith("dns")),
-    ('"who has 10.53.0.3"', lambda trip: "who has 10.53.0.3" in trip.title),
-    ("step 3", lambda trip: trip.number in HANDSHAKE),
-]  # fmt: skip
-
-
-def passes(trip: Any, node: str) -> bool:
-    at = {name for leg in trip.legs for name in (leg.tail, leg.head)}
-    return node in at and node not in (trip.sender, trip.target)
-
-
-def test_the_filter(browser: Browser, folder: Path) -> None:
-    page = show(browser, folder / "web-cold.html")
-    story = runs.reopen(RUNS / "web-cold").story
-    for text, wanted in FILTERS:
-        page.run(f"hoplab.filter.value = {json.dumps(text)}; hoplab.applyFilter()")
-        numbers = page.run("hoplab.list.shown.map((packet) => hoplab.scene.trips.number[packet])")
-        assert numbers == [trip.number for trip in story.trips if wanted(trip)], text
-        assert numbers, text
-    for text in ("via nobody", "ttl > many", "(dns", "from client =="):
-        page.run(f"hoplab.filter.value = {json.dumps(text)}; hoplab.applyFilter()")
-        assert page.run("hoplab.filter.getAttribute('aria-invalid')") == "true", text
-
-
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_wireshark_finds_exactly_these_frames(browser: Browser, folder: Path) -> None:
     """The display filter that the page names, given to tshark with the capture of the page."""

@@ -938,6 +938,7 @@ class Player {
     } catch (error) {
       if (!(error instanceof FilterError)) throw error;
       this.filterSays.textContent = this.speaker.word("filter_bad", { word: error.word });
+      this.filterSays.dataset.word = error.word;
       this.filter.setAttribute("aria-invalid", "true");
     }
   }

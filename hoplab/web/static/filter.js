@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The language of docs/filter.md: from h1 to h2 via s1 not r1 and tcp.syn. Pure: a scene and a text
-// in, a predicate over packets out.
+// in, a predicate over packets out. hoplab/packet_filter is the same in Python; which words there
+// are stands there alone (`vocabulary.py`) and comes with the scene.
 import { FLOODED, IGNORED, LOST, ROUTED, VANISHED } from "./scene.js";
 
 export class FilterError extends Error {
@@ -13,20 +14,25 @@ export class FilterError extends Error {
 const TOKEN = /"([^"]*)"|(<=|>=|==|!=|&&|\|\||[()<>!=])|((?:(?!&&|\|\|)[^\s()<>!="])+)|(")/g;
 const DEEPEST = 100; // brackets and nots within each other
 const JOINING = { "&&": "and", "||": "or", "!": "not" };
+const SIGN = /^(==|=|!=|<|>|<=|>=)$/;
+const PUNCTUATION = /^[()<>=!]+$/;
+const OPERATOR = /^(and|or|not)$/;
 
 function tokens(text) {
-  return Array.from(text.matchAll(TOKEN), ([whole, quoted, sign, word, open]) => {
+  return Array.from(text.matchAll(TOKEN), ([, quoted, sign, word, open]) => {
     if (open) throw new FilterError(open);
     if (quoted !== undefined) return { quoted };
-    return { word: JOINING[sign] ?? sign ?? word, whole };
+    const spoken = word?.toLowerCase();
+    return { word: JOINING[sign] ?? sign ?? (OPERATOR.test(spoken) ? spoken : word) };
   });
 }
 
 // compile("tcp from h1")(packet) is true or false. Throws FilterError with the word that does not
-// fit.
+// fit. A line is read to its end before names in it are looked for.
 export function compile(text, scene, titleOf) {
   const list = tokens(text);
   const about = describe(scene, titleOf);
+  const { fields, relations } = scene.filter;
   let at = 0,
     depth = 0;
   const deeper = (read, word) => {
@@ -42,7 +48,7 @@ export function compile(text, scene, titleOf) {
       at++;
       parts.push(both());
     }
-    return parts.length === 1 ? parts[0] : (packet) => parts.some((part) => part(packet));
+    return joined(parts, (tests) => (packet) => tests.some((test) => test(packet)));
   };
   const both = () => {
     const parts = [single()];
@@ -51,15 +57,18 @@ export function compile(text, scene, titleOf) {
       else if (at >= list.length || peek() === "or" || peek() === ")") break;
       parts.push(single());
     }
-    return parts.length === 1 ? parts[0] : (packet) => parts.every((part) => part(packet));
+    return joined(parts, (tests) => (packet) => tests.every((test) => test(packet)));
   };
   const single = () => {
     const token = list[at++];
     if (!token) throw new FilterError("…");
-    if (token.quoted !== undefined) return about.says(token.quoted);
+    if (token.quoted !== undefined) return () => about.says(token.quoted);
     if (token.word === "not") {
       const part = deeper(single, "not");
-      return (packet) => !part(packet);
+      return () => {
+        const test = part();
+        return (packet) => !test(packet);
+      };
     }
     if (token.word === "(") {
       const part = deeper(either, "(");
@@ -67,26 +76,33 @@ export function compile(text, scene, titleOf) {
       at++;
       return part;
     }
-    const compared = /^(==|!=|=|<|>|<=|>=)$/.test(peek() ?? "") && own(FIELDS, token.word);
-    if (compared) {
+    const field = own(fields, token.word);
+    if (field && SIGN.test(peek() ?? "")) {
       const sign = list[at++].word,
         value = list[at++];
       if (!value) throw new FilterError(sign);
-      return compare(about, compared, sign, value.quoted ?? value.word);
+      return compare(about, field, sign, value.quoted ?? value.word);
     }
-    const relation = own(RELATIONS, token.word);
-    if (relation && list[at] && !/^(and|or|not|\)|\()$/.test(peek() ?? "x")) {
+    const name = token.word.toLowerCase();
+    if (relations.includes(name) && list[at] && !/^(and|or|not|\)|\()$/.test(peek() ?? "x")) {
+      if (PUNCTUATION.test(peek() ?? "x")) throw new FilterError(peek());
       const value = list[at++];
-      return relation(about, value.quoted ?? value.word);
+      return () => RELATIONS[name](about, value.quoted ?? value.word);
     }
-    if (/^[()<>=!]+$/.test(token.word)) throw new FilterError(token.word);
-    return word(about, token.word);
+    if (PUNCTUATION.test(token.word) || OPERATOR.test(token.word)) {
+      throw new FilterError(token.word);
+    }
+    return () => word(about, token.word);
   };
   if (!list.length) return () => true;
-  const predicate = either();
+  const line = either();
   if (at < list.length) throw new FilterError(list[at].word ?? list[at].quoted);
-  return predicate;
+  return line();
 }
+
+// Tests that are made later, as one that is.
+const joined = (parts, join) =>
+  parts.length === 1 ? parts[0] : () => join(parts.map((part) => part()));
 
 // What a table of ours has under a word; "constructor" is in every object, and in none of them
 // ours.
@@ -100,6 +116,11 @@ function describe(scene, titleOf) {
     for (let leg = trips.first[packet]; leg <= scene.lastLeg[packet]; leg++)
       if (test(leg)) return true;
     return false;
+  };
+  const each = (packet, read) => {
+    const out = [];
+    for (let leg = trips.first[packet]; leg <= scene.lastLeg[packet]; leg++) out.push(read(leg));
+    return out.flat();
   };
   const nodes = (packet) => {
     const all = new Set();
@@ -116,18 +137,12 @@ function describe(scene, titleOf) {
     legs,
     trips,
     some,
+    each,
     touches,
     says: (text) => (packet) => titleOf(packet).toLowerCase().includes(text.toLowerCase()),
     node: (name) => scene.nodeOf.get(name) ?? -1,
   };
 }
-
-const words = (about, packet) =>
-  new Set([
-    about.trips.family[packet],
-    ...about.trips.kind[packet].split("-"),
-    ...about.trips.layers[packet].split(" "),
-  ]);
 
 const end = (side, column) => (about, value) => {
   const node = about.node(value);
@@ -167,55 +182,35 @@ function needs(about, name) {
   return node;
 }
 
-// Fields, under names of ours and of Wireshark's. A value of a packet, or one for each of its
-// frames.
-const number = (read) => ({ read, numeric: true });
-const addresses = (read) => ({ read });
-const mac = (...columns) =>
-  addresses((about, packet) =>
-    perLeg(about, packet, (leg) =>
-      columns.map((column) => about.scene.macs[about.legs[column][leg]]),
-    ),
-  );
-const perLeg = (about, packet, read) => {
-  const out = [];
-  for (let leg = about.trips.first[packet]; leg <= about.scene.lastLeg[packet]; leg++)
-    out.push(...[read(leg)].flat());
-  return out;
+// What can be compared: a value of a packet, or one for each of its frames.
+const mac =
+  (...columns) =>
+  ({ each, scene, legs }, packet) =>
+    each(packet, (leg) => columns.map((column) => scene.macs[legs[column][leg]]));
+const READINGS = {
+  length: ({ trips }, packet) => [trips.length[packet]],
+  ttl: ({ each, legs }, packet) => each(packet, (leg) => legs.ttl[leg]).filter(Boolean),
+  time: ({ each, legs, scene }, packet) =>
+    each(packet, (leg) => (legs.t[leg] * scene.tick_ns) / 1e6).slice(0, 1),
+  packet: ({ trips }, packet) => [trips.number[packet]],
+  copies: ({ scene, trips }, packet) => [
+    scene.lastLeg[packet] - trips.first[packet] + 1 + trips.more[packet],
+  ],
+  frame_number: ({ each, legs }, packet) =>
+    each(packet, (leg) => [legs.sent[leg], legs.received[leg]]).filter(Boolean),
+  source: ({ trips }, packet) => [trips.src[packet]],
+  destination: ({ trips }, packet) => [trips.dst[packet]],
+  address: ({ trips }, packet) => [trips.src[packet], trips.dst[packet]],
+  source_mac: mac("src"),
+  destination_mac: mac("dst"),
+  mac: mac("src", "dst"),
 };
-const FIELDS = {
-  length: number((about, packet) => [about.trips.length[packet]]),
-  ttl: number((about, packet) => perLeg(about, packet, (leg) => about.legs.ttl[leg])),
-  time: number((about, packet) => [
-    (about.legs.t[about.trips.first[packet]] * about.scene.tick_ns) / 1e6,
-  ]),
-  packet: number((about, packet) => [about.trips.number[packet]]),
-  copies: number((about, packet) => [
-    about.scene.lastLeg[packet] - about.trips.first[packet] + 1 + about.trips.more[packet],
-  ]),
-  "frame.number": number((about, packet) =>
-    perLeg(about, packet, (leg) => [about.legs.sent[leg], about.legs.received[leg]]),
-  ),
-  "ip.src": addresses((about, packet) => [about.trips.src[packet]]),
-  "ip.dst": addresses((about, packet) => [about.trips.dst[packet]]),
-  "ip.addr": addresses((about, packet) => [about.trips.src[packet], about.trips.dst[packet]]),
-  "eth.src": mac("src"),
-  "eth.dst": mac("dst"),
-  "eth.addr": mac("src", "dst"),
-};
-Object.assign(FIELDS, {
-  "frame.len": FIELDS.length,
-  "ip.ttl": FIELDS.ttl,
-  "ipv6.hlim": FIELDS.ttl,
-  "ipv6.src": FIELDS["ip.src"],
-  "ipv6.dst": FIELDS["ip.dst"],
-  "ipv6.addr": FIELDS["ip.addr"],
-});
 
-function compare(about, field, sign, value) {
-  const wanted = field.numeric ? Number(value) : value.toLowerCase();
-  if (field.numeric && (Number.isNaN(wanted) || !value.trim())) throw new FilterError(value);
-  if (!field.numeric && !/^(==|=|!=)$/.test(sign)) throw new FilterError(sign);
+function compare(about, [reading, numeric], sign, value) {
+  const { number } = about.scene.filter;
+  if (numeric && !new RegExp(`^(?:${number})$`).test(value)) throw new FilterError(value);
+  if (!numeric && !/^(==|=|!=)$/.test(sign)) throw new FilterError(sign);
+  const wanted = numeric ? Number(value) : value.toLowerCase();
   const holds = {
     "==": (a) => a === wanted,
     "=": (a) => a === wanted,
@@ -226,10 +221,10 @@ function compare(about, field, sign, value) {
     ">=": (a) => a >= wanted,
   }[sign];
   const any = (packet) =>
-    field
-      .read(about, packet)
-      .some((each) => holds(field.numeric ? each : String(each).toLowerCase()));
-  return sign === "!=" ? (packet) => !any(packet) : any;
+    READINGS[reading](about, packet).some((each) =>
+      holds(numeric ? each : String(each).toLowerCase()),
+    );
+  return () => (sign === "!=" ? (packet) => !any(packet) : any);
 }
 
 const flag = (bits) => (about) => (packet) =>
@@ -248,23 +243,6 @@ const STATES = {
     return (packet) => asked.has(packet);
   },
 };
-const PROTOCOLS = new Set([
-  "arp",
-  "dns",
-  "tcp",
-  "udp",
-  "http",
-  "tls",
-  "icmp",
-  "icmp6",
-  "nd",
-  "mld",
-  "dhcp",
-  "ip",
-  "other",
-  "fragment",
-]);
-
 function word(about, text) {
   const low = text.toLowerCase();
   const span = /^#?(\d+)(?:\.\.#?(\d+))?$/.exec(text);
@@ -275,15 +253,17 @@ function word(about, text) {
   }
   if (about.node(text) >= 0) return RELATIONS.at(about, text);
   if (about.scene.portOf.has(text)) return RELATIONS.on(about, text);
-  const state = own(STATES, text);
-  if (state) return state(about);
+  const { states, protocols } = about.scene.filter;
+  if (states.includes(low)) return STATES[low](about);
   const parts = low.replace(/^tcp\.flags\./, "tcp.").split(".");
-  if (PROTOCOLS.has(parts[0]))
-    return (packet) => parts.every((part) => words(about, packet).has(part));
+  if (protocols.includes(parts[0])) {
+    const words = about.trips.words;
+    return (packet) => parts.every((part) => words[packet].split(" ").includes(part));
+  }
   if (/^[\d.]+$|:/.test(text)) {
     return (packet) =>
       [about.trips.src[packet], about.trips.dst[packet]].includes(text) ||
-      FIELDS["eth.addr"].read(about, packet).includes(low);
+      READINGS.mac(about, packet).includes(low);
   }
   if (/\./.test(text) && !/\.\w{2,}$/.test(text)) throw new FilterError(text);
   return about.says(text);
