@@ -30,9 +30,14 @@ class Markup(str):
 Child = str | int | float | None | Iterable["Child"]
 
 
+def readable(text: str) -> str:
+    """Text without what no document may hold, and what would reorder the words around it."""
+    return _UNFIT.sub("\ufffd", text)
+
+
 def escape(text: str) -> Markup:
     """Text as markup that shows it."""
-    return Markup(html.escape(_UNFIT.sub("\ufffd", text)))
+    return Markup(html.escape(readable(text)))
 
 
 def join(*children: Child) -> Markup:

@@ -3,5 +3,5 @@
 
 Lives here: the scene (what is drawn), its geometry, the page's own scripts, and the file of it all.
 Must not: any statement that is not in the story or in a captured frame; running labs, sockets.
-Begin with `player.py`, then `scene.py`; in the browser, `static/app.js`.
+Begin with `player.py`, then `scene.py`; in the browser, `static/start.js`.
 """

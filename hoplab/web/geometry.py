@@ -31,6 +31,7 @@ GAPS_X = (66.0, 84.0, 92.0)  # between columns, at least, by level of detail
 # that a frame is seen to move: up to these widths of a map, and no longer than that.
 ROOMY_X, LONGEST_GAP = (940.0, 1160.0, 1160.0), 124.0
 GAPS_Y, MARGIN = (13.0, 18.0, 18.0), 16.0
+LONGEST_NAME = 24  # letters; `static/map.js` cuts names off as far
 RACK = 9  # more leaves than that of one node stand in a grid
 RACK_ASPECT = 0.62  # width to height of a grid: two of them beside a switch are as wide as a screen
 RACK_GAP = 9.0
@@ -117,6 +118,11 @@ def draw_map(wiring: Wiring, host: str, level: int, controller: bool = False) ->
     return drawn
 
 
+def shortened(name: str) -> str:
+    """A name as it stands on the map: that of a box no wider than a screen."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def _box(wiring: Wiring, name: str, kind: str, level: int) -> Box:
     lines: list[str] = []
     ports = wiring.ports(name)
@@ -127,7 +133,7 @@ def _box(wiring: Wiring, name: str, kind: str, level: int) -> Box:
             lines.append(f"{short(interface.name, name)} {address}" if several else address)
         if level > 1 and kind != "switch" and interface.mac and interface.addresses:
             lines.append(interface.mac)
-    texts = [name, *lines] if level else [name]
+    texts = [shortened(name), *lines] if level else [shortened(name)]
     width = max(cells(line) for line in texts) * CHAR + 18
     wired = sum(wiring.peer(port) is not None for port in ports)
     rows = len(texts) + (kind != "host")
@@ -347,7 +353,7 @@ def _fold(box: Box) -> None:
     """Makes a box as narrow as its name."""
     box.plain = not box.lines
     if box.plain:
-        box.width = max(44.0, cells(box.node) * CHAR + 16)
+        box.width = max(44.0, cells(shortened(box.node)) * CHAR + 16)
         box.height = LINE + 14
 
 

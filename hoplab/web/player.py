@@ -28,14 +28,22 @@ from typing import Any
 
 from hoplab import runs
 from hoplab.report.language import Language, language, languages
-from hoplab.report.markup import Markup, tag
+from hoplab.report.markup import Markup, readable, tag
 from hoplab.report.page import Overlay, page
 from hoplab.runs import Run
+from hoplab.sentences import term
 from hoplab.web.scene import inside, scenes
 
 MOST_CAPTURE = 4 << 20  # bytes of a compressed capture that is put into the page
+CANNOT = term(
+    "This browser is too old to play the run, or something in it went wrong: this is the page for "
+    "print."
+)
 NAMES = {"en": "English", "zh": "中文"}
 
+# A character as JSON writes it where it must not stand as it is; in the group one that is none for
+# readers.
+_ESCAPED = re.compile(r"\\(?:([bf]|u00[01][0-9a-f])|.)")
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|class|function) )", re.MULTILINE)
 
@@ -58,6 +66,7 @@ def overlay(kept: Sequence[Run], tr: Language) -> Overlay:
                     id="player",
                     lang=tr.code,
                     data_capture=runs.CAPTURE if packed else str(capture),
+                    data_cannot=tr(CANNOT),
                     data_languages=json.dumps(
                         {each.code: NAMES.get(each.code, each.code) for each in spoken}
                     ),
@@ -78,8 +87,9 @@ def _data(name: str, kind: str, text: str) -> Markup:
 
 
 def squeeze(data: list[dict[str, Any]]) -> str:
-    """Data as JSON, compressed, in base64."""
+    """Data as JSON, compressed, in base64. Text is made readable, as that of the printable page."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = _ESCAPED.sub(lambda found: "\ufffd" if found[1] else found[0], readable(text))
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
@@ -98,7 +108,7 @@ def asset(name: str) -> str:
 
 
 @cache
-def script(entry: str = "app") -> str:
+def script(entry: str = "start") -> str:
     """The modules from `entry` on as one script: each is a function that gives what it exports."""
     taken: set[str] = set()
     parts: list[str] = []

@@ -15,6 +15,7 @@ markup, any statement that is not in the story or in a captured frame.
     asks        questions of switches to their controller, with the answers
     changes     what a switch changed in a frame, by the place of the leg that it made
     filter      the words of the list's filter
+    left_out    packets and frames for which there is no room in a page
     cards       lines about a switch's decision (`flow_card.py`), once each
     steps       the steps of the lesson, with their remarks
 
@@ -26,6 +27,7 @@ from __future__ import annotations
 import base64
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hoplab.follow.wiring import Wiring
@@ -54,9 +56,10 @@ ARRAYS = {
     "trip": "I", "parent": "i", "tail": "H", "head": "H", "t": "I", "came": "I", "sent": "I",
     "received": "I", "src": "H", "dst": "H", "ttl": "B", "length": "H", "flags": "H",
 }  # fmt: skip
+MOST_FRAMES = 100_000  # on links, in a page; the packets after those are left out
 MOST_FIELDS = 400  # packets whose fields and bytes are in the page
 MOST_CHANGES = 4000  # legs of which it is told what a switch changed
-MOST_BYTES = 1600  # of a frame
+MOST_BYTES = 512  # of a frame that are shown
 
 
 def scenes(kept: Sequence[Run], languages: Sequence[Language]) -> list[dict[str, Any]]:
@@ -90,6 +93,7 @@ def _comparison(kept: Sequence[Run], called: Sequence[str], texts: Texts) -> dic
 
 def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -> dict[str, Any]:
     """The scene of a run. texts: takes its sentences, where somebody has others for its table."""
+    run, left_out = _bounded(run)
     wiring, story = run.wiring, run.story
     texts = texts or Texts(languages, frozenset(wiring.nodes))
     asks = list(_asks(run, texts))
@@ -131,8 +135,22 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
             for link in story.summary.links
         ],
         "filter": vocabulary.for_page(),
+        "left_out": left_out,
         "templates": texts.templates,
     }  # fmt: skip
+
+
+def _bounded(run: Run) -> tuple[Run, list[int]]:
+    """The run with as many packets as a page can take, and how many packets and frames of its
+    others are left out."""
+    frames = 0
+    for place, trip in enumerate(run.story.trips):
+        frames += len(trip.legs)
+        if frames > MOST_FRAMES:
+            rest = run.story.trips[place:]
+            story = replace(run.story, trips=run.story.trips[:place])
+            return replace(run, story=story), [len(rest), sum(trip.frames for trip in rest)]
+    return run, [0, 0]
 
 
 def _outcome(story: Story, texts: Texts) -> dict[str, Any]:
@@ -350,15 +368,16 @@ def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
 
 
 def inside(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
-    """Fields and bytes of the frames of the first packets, by frame number: a frame that is the
-    same as another one has the number of that one. A field: layer, name, start, end, value."""
+    """The first bytes, the fields and the length of the frames of the first packets, by frame
+    number: a frame that is the same as another one has the number of that one. A field: layer,
+    name, start, end, value."""
     texts = Texts(languages, frozenset(run.wiring.nodes))
     frames: dict[int, Any] = {}
     same: dict[bytes, int] = {}
     for trip in run.story.trips[:MOST_FIELDS]:
         for leg in trip.legs:
             number = leg.sent or leg.received or 0
-            data = data_of(leg, run.frames)[:MOST_BYTES]
+            data = data_of(leg, run.frames)
             if not data or number in frames:
                 continue
             if data in same:
@@ -366,10 +385,11 @@ def inside(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
                 continue
             same[data] = number
             frames[number] = [
-                base64.b64encode(data).decode(),
+                base64.b64encode(data[:MOST_BYTES]).decode(),
                 [
                     [texts(each.layer), texts(each.name), each.start, each.end, texts(each.value)]
                     for each in fields(data)
                 ],
+                len(data),
             ]
     return {"frames": frames, "most": MOST_FIELDS, "templates": texts.templates}

@@ -88,6 +88,7 @@ WORDS: dict[str, Sentence] = {
     "made_here": term("made here"),
     "stays_here": term("ends here"),
     "bytes": term("Bytes"),
+    "first_bytes": term("The first {n} are shown; the capture has them all."),
     "no_fields": term(
         "The fields of the first {n} packets are in this page. Of this one the capture has them."
     ),
@@ -114,6 +115,10 @@ WORDS: dict[str, Sentence] = {
     "whole_screen": term("Full screen"),
     "cards": term("Flows"),
     "more": term("{n} more copies, counted only"),
+    "left_out": term(
+        "This page has room for the first packets. {n} more, of {m} frames, are in the capture "
+        "alone."
+    ),
     "no_frames": term("No frame was captured."),
     "keys": term(
         "Space: play or pause. ← →: a moment. Shift ← →: a packet. [ ]: a step of the lesson. "

@@ -82,7 +82,8 @@ ASK = """
     try { hoplab.applyFilter(); } catch (error) { out.push(`an error: ${error}`); continue; }
     const bad = hoplab.filter.getAttribute("aria-invalid");
     const { trips } = hoplab.scene;
-    out.push(bad ? hoplab.filterSays.dataset.word : hoplab.list.shown.map((at) => trips.number[at]));
+    const found = hoplab.list.shown.map((at) => trips.number[at]);
+    out.push(bad ? hoplab.filterSays.dataset.word : found);
   }
   return out;
 })()

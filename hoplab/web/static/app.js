@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One clock, one selection, and the views that show both. Begin reading at `start`.
+// One clock, one selection, and the views that show both.
 import { h, icon } from "./dom.js";
 import { Speaker } from "./texts.js";
 import { decode, letters } from "./scene.js";
@@ -45,7 +45,7 @@ const decoded = (hash) => {
   }
 };
 
-class Player {
+export class Player {
   constructor(root, raws, options) {
     Object.assign(this, { root, options });
     this.scenes = raws.map(decode);
@@ -612,11 +612,13 @@ class Player {
     );
     const { alerts, why, distorted, fidelity } = this.scene.outcome;
     const none = this.scene.packets ? null : h("p", { class: "note" }, say.word("no_frames"));
+    const [n, m] = this.scene.left_out.map((each) => count(each));
     return [
       alerts.map((alert) => h("p", { class: "bad" }, pick(alert))),
       h("p", { class: distorted ? "bad" : "reason" }, pick(fidelity)),
       why.map((reason) => h("p", { class: "reason" }, pick(reason))),
       none,
+      n === "0" ? null : h("p", { class: "bad left-out" }, say.word("left_out", { n, m })),
       this.stepViews,
     ];
   }
@@ -1044,101 +1046,3 @@ class Player {
     else this.jump(band.first + 1);
   }
 }
-
-// ---- unpacking what the file holds
-
-async function unpack(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Response(
-    new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")),
-  ).arrayBuffer();
-}
-
-const json = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
-
-async function start() {
-  const host = document.getElementById("player"),
-    page = document.documentElement;
-  page.classList.add("playing");
-  const held = Object.fromEntries(
-    ["player-style", "scene", "inside", "capture"].map((id) => [
-      id,
-      document.getElementById(id)?.textContent,
-    ]),
-  );
-  const raws = json(await unpack(held.scene));
-  const shadow = host.attachShadow({ mode: "open" });
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(JSON.parse(held["player-style"]));
-  shadow.adoptedStyleSheets = [sheet];
-  const root = h("div", { class: "player" });
-  shadow.append(root);
-  const dark = () =>
-    page.dataset.theme === "dark" ||
-    (!page.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  // The page for print is kept aside while the player is shown: it may have ten thousand elements.
-  const aside = document.createDocumentFragment();
-  const keepAside = () => {
-    while (host.nextElementSibling) aside.append(host.nextElementSibling);
-  };
-  const bring = () => document.body.append(aside);
-  if (document.readyState === "loading") addEventListener("DOMContentLoaded", keepAside);
-  else keepAside();
-  addEventListener("beforeprint", bring);
-  addEventListener("afterprint", () => {
-    if (!host.hidden) keepAside();
-  });
-  const print = () => {
-    player.clock.pause();
-    host.hidden = true;
-    page.classList.remove("playing");
-    bring();
-    const back = h(
-      "button",
-      {
-        type: "button",
-        class: "to-player",
-        onclick: () => {
-          back.remove();
-          host.hidden = false;
-          page.classList.add("playing");
-          keepAside();
-          for (const map of player.maps) map.fit();
-        },
-      },
-      player.speaker.word("back_to_player"),
-    );
-    document.body.prepend(back);
-    back.focus();
-  };
-  const player = new Player(root, raws, {
-    host,
-    document,
-    dark,
-    print,
-    turn: () => {
-      page.dataset.theme = dark() ? "light" : "dark";
-    },
-    language: host.lang,
-    languageNames: JSON.parse(host.dataset.languages),
-    captureName: host.dataset.capture,
-    download: held.capture ? () => save() : null,
-  });
-  async function save() {
-    const link = h("a", {
-      href: URL.createObjectURL(new Blob([await unpack(held.capture)])),
-      download: host.dataset.capture,
-    });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }
-  window.hoplab = player;
-  requestAnimationFrame(async () => {
-    player.insides = json(await unpack(held.inside));
-    player.detail.inside = player.insides[player.side];
-    player.afterwards();
-    player.ready = true;
-  });
-}
-
-start();

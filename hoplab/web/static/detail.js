@@ -320,12 +320,12 @@ export class Detail {
     ];
   }
 
-  hex([text, fields]) {
+  hex([text, fields, length]) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const owner = new Int32Array(bytes.length).fill(-1);
     fields.forEach(([, , start, end], place) => owner.fill(place, start, end));
     const lines = [];
-    for (let at = 0; at < bytes.length && at < 512; at += ROW) {
+    for (let at = 0; at < bytes.length; at += ROW) {
       const cells = [];
       for (let place = at; place < Math.min(at + ROW, bytes.length); place++) {
         cells.push(
@@ -341,10 +341,12 @@ export class Detail {
       );
     }
     this.bytes = h("div", { class: "hex mono", "aria-hidden": "true" }, lines);
+    const cut = length > bytes.length;
     return h(
       "details",
       { class: "bytes" },
-      h("summary", {}, `${this.speaker.word("bytes")} · ${bytes.length}`),
+      h("summary", {}, `${this.speaker.word("bytes")} · ${length.toLocaleString("en")}`),
+      cut ? h("p", { class: "note" }, this.speaker.word("first_bytes", { n: bytes.length })) : null,
       this.bytes,
     );
   }

@@ -29,6 +29,7 @@ const FONT =
   'system-ui, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif';
 const WIDE = 1600; // of a screen on which text is read from afar
 const TEXT = 13; // units of the map
+const LONGEST_NAME = 24; // letters; hoplab/web/geometry.py makes boxes as wide
 const TALL = 10.5; // half of a card's height
 const TOOLS = 40; // pixels at the lower edge, for the buttons
 const ABOVE = [-15, -31, 31, 47, -47, 63],
@@ -44,6 +45,12 @@ const FATES = [
   [COUNTED, "counted", "…"],
 ];
 
+function shortened(name) {
+  const letters = Array.from(name);
+  if (letters.length <= LONGEST_NAME) return name;
+  return `${letters.slice(0, LONGEST_NAME - 1).join("")}…`;
+}
+
 export class NetworkMap {
   // tools: pixels at the lower edge on which nothing is drawn at first. kept: the map that stood
   // here before, in another language; the part of it that its reader chose is kept.
@@ -52,7 +59,7 @@ export class NetworkMap {
     this.own = false; // whether the reader has chosen this part of the map
     this.level = 0;
     this.view = { k: 1, x: 0, y: 0 };
-    this.moved = {};
+    this.moved = new Map(); // by name: a node may be called "__proto__"
     this.hits = [];
     this.at = 0;
     this.speed = 0;
@@ -114,11 +121,15 @@ export class NetworkMap {
     this.draw(this.at);
   }
 
+  get storedAs() {
+    return `map ${this.scene.topology} ${this.level}`;
+  }
+
   // How far nodes were dragged; whatever else is kept under this name is not ours.
   remembered() {
-    const kept = this.store.get(`map ${this.scene.topology} ${this.level}`);
+    const kept = this.store.get(this.storedAs);
     const fits = (way) => Array.isArray(way) && way.length === 2 && way.every(Number.isFinite);
-    return Object.fromEntries(Object.entries(kept ?? {}).filter(([, way]) => fits(way)));
+    return new Map((Array.isArray(kept) ? kept : []).filter((pair) => fits(pair?.[1])));
   }
 
   zoom(factor, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
@@ -161,7 +172,7 @@ export class NetworkMap {
 
   box(node) {
     const [x, y, width, height, lines, plain] = this.plan.boxes[node];
-    const [dx, dy] = this.moved[this.scene.nodes[node].name] ?? [0, 0];
+    const [dx, dy] = this.moved.get(this.scene.nodes[node].name) ?? [0, 0];
     return { x: x + dx, y: y + dy, width, height, lines, plain };
   }
 
@@ -170,7 +181,7 @@ export class NetworkMap {
     this.curves = new Map(); // "port port" -> [curve, backwards]
     const cables = this.plan.cables.map((cable) => {
       const [a, b, ...curve] = cable;
-      const shift = (port) => this.moved[this.scene.nameAt(port)] ?? [0, 0];
+      const shift = (port) => this.moved.get(this.scene.nameAt(port)) ?? [0, 0];
       const [ax, ay] = shift(a),
         [bx, by] = shift(b);
       const moved = curve.map((value, at) => value + (at < 4 ? [ax, ay] : [bx, by])[at % 2]);
@@ -241,12 +252,13 @@ export class NetworkMap {
     const left = x - width / 2,
       top = y - height / 2;
     const texts = [
-      [node.name, "name"],
+      [shortened(node.name), "name"],
       ...(node.kind === "host" || plain ? [] : [[word, "kind"]]),
       ...lines.map((line) => [line, "line"]),
     ];
     const begin = y - ((texts.length - 1) * 16) / 2 + 4.5;
     const label = [...texts.map(([text]) => text), ...(plain ? [word] : [])].join(" ");
+    const whole = shortened(node.name) === node.name ? null : s("title", {}, node.name);
     return s(
       "g",
       {
@@ -265,6 +277,7 @@ export class NetworkMap {
           }
         },
       },
+      whole,
       this.shape(node, left, top, width, height),
       texts.map(([text, cls], at) =>
         s("text", { x, y: begin + at * 16, class: cls, "text-anchor": "middle" }, text),
@@ -360,7 +373,7 @@ export class NetworkMap {
         far: false,
         view: { ...this.view },
       };
-      if (grip.node >= 0) grip.from = this.moved[this.scene.nodes[grip.node].name] ?? [0, 0];
+      if (grip.node >= 0) grip.from = this.moved.get(this.scene.nodes[grip.node].name) ?? [0, 0];
       this.element.setPointerCapture(event.pointerId);
     });
     this.element.addEventListener("pointermove", (event) => {
@@ -371,10 +384,8 @@ export class NetworkMap {
       grip.far = true;
       if (grip.node >= 0) {
         const name = this.scene.nodes[grip.node].name;
-        this.moved = {
-          ...this.moved,
-          [name]: [grip.from[0] + dx / this.view.k, grip.from[1] + dy / this.view.k],
-        };
+        const way = [grip.from[0] + dx / this.view.k, grip.from[1] + dy / this.view.k];
+        this.moved = new Map([...this.moved, [name, way]]);
         this.build();
       } else {
         this.view = { ...grip.view, x: grip.view.x + dx, y: grip.view.y + dy };
@@ -387,8 +398,7 @@ export class NetworkMap {
       if (!grip) return;
       const held = grip;
       grip = null;
-      if (held.far && held.node >= 0)
-        this.store.set(`map ${this.scene.topology} ${this.level}`, this.moved);
+      if (held.far && held.node >= 0) this.store.set(this.storedAs, [...this.moved]);
       if (held.far) return;
       if (held.leg >= 0) this.select("leg", held.leg);
       else if (held.node >= 0) this.select("node", this.scene.nodes[held.node].name);
@@ -467,10 +477,7 @@ export class NetworkMap {
     const low = [(4 - x) / k, (4 - y) / k];
     return [
       low,
-      [
-        Math.max(low[0], (right - 4 - x) / k - width),
-        Math.max(low[1], (bottom - y) / k - height),
-      ],
+      [Math.max(low[0], (right - 4 - x) / k - width), Math.max(low[1], (bottom - y) / k - height)],
     ];
   }
 
