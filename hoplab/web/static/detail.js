@@ -194,7 +194,11 @@ export class Detail {
       ? h("p", { class: "bad" }, "✗ ", pick(trips.ended[packet]))
       : null;
     const more = trips.more[packet]
-      ? h("p", { class: "note" }, speaker.word("more", { n: trips.more[packet] }))
+      ? h(
+          "p",
+          { class: "note" },
+          speaker.word("more", { n: trips.more[packet].toLocaleString("en") }),
+        )
       : null;
     return put(
       this.element,
