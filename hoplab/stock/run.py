@@ -43,7 +43,7 @@ from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
-from hoplab.stock import advice, stand_ins
+from hoplab.stock import advice, display, stand_ins
 
 OWN = Path("/run/hoplab")  # in the private machine
 NOTES = OWN / "notes"  # a socket, for `sitecustomize.py`
@@ -106,11 +106,16 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     keep = _kept_folders(argv)
     if keep_tmp is not None:
         keep.append(_made(keep_tmp))
+    port = display.port_of(os.environ)
+    screen = display.Display(port) if port else None
+    if screen is not None:
+        keep.append(str(screen.folder))
     own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
     file = OutFile(capture, "--capture") if capture is not None else None
     ends = _Descriptors(file.fd if file is not None else -1)
     command = _Inside(list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp)
     command.keep_tmp = str(keep_tmp.absolute()) if keep_tmp is not None else ""
+    command.screen = screen
     started: sandbox.Started | None = None
     try:
         interrupts.hold_interrupts()  # until it is known what there is to end
@@ -121,6 +126,8 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
         finally:
             interrupts.release_interrupts()
         ends.hand_over()
+        if screen is not None:
+            screen.start()
         return _accompany(started, ends.master, argv, show, capture)
     except BaseException:
         if file is not None:
@@ -129,6 +136,8 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     finally:
         if started is not None:
             up_down.end_process(started.pid, within_s=10)
+        if screen is not None:
+            screen.close()
         ends.close()
 
 
@@ -366,6 +375,7 @@ class _Inside:
         self.argv, self.streams, self.out, self.wish = argv, streams, out, datapath
         self.terminal, self.own_tmp = terminal, own_tmp
         self.keep_tmp = ""  # a folder that is its /tmp, if one is
+        self.screen: display.Display | None = None
 
     def main(self, channel: socket.socket) -> int:
         self.channel = channel
@@ -396,6 +406,8 @@ class _Inside:
     def _serve(self) -> dict[str, Any]:
         netlink.Socket().send([netlink.link_up(netlink.LOOPBACK, "lo")])
         OWN.mkdir(exist_ok=True)
+        if self.screen is not None:
+            self.screen.listen_inside()
         if self.keep_tmp:
             system_calls.mount(self.keep_tmp, "/tmp", None, system_calls.MS_BIND)
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it, and Mininet's scripts on sshd

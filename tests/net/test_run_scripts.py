@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import socket
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,30 @@ def test_a_cpu_limited_host_is_there_where_nobody_may_limit_it(make_world: Any) 
     assert "ran here" in done.out
     if "no CPU limit" in done.err:  # but where cgroups are delegated
         assert "h1: no CPU limit: this user may make no cgroup" in done.err
+
+
+DRAW = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as screen:
+    screen.sendall(b"window")
+    screen.shutdown(socket.SHUT_WR)
+    print(screen.makefile().read())
+"""
+
+
+def test_a_display_of_ssh_is_reached_from_inside(anybody: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        anybody.env["DISPLAY"] = f"localhost:{port - 6000}.0"
+
+        def show() -> None:
+            screen, _ = server.accept()
+            with screen:
+                screen.sendall(b"shown: " + screen.makefile("rb").read())
+
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        (anybody.home / "draw.py").write_text(DRAW)
+        done = anybody("run", "--", "/usr/bin/python3", "draw.py", str(port))
+        thread.join(timeout=30)
+    assert done.out == "shown: window\n", done.err
