@@ -6,6 +6,7 @@ the values that these take, and help in the language that is spoken.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -217,6 +218,17 @@ def port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(tr(say("{text} is no port: give 1 to 65535", text=text)))
     return int(text)
+
+
+def address(text: str) -> tuple[str, int]:
+    """An IPv4 address and a TCP port. Raises ArgumentTypeError."""
+    ip, _, number = text.rpartition(":")
+    try:
+        return str(ipaddress.IPv4Address(ip)), port(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            tr(say("{text} is no address: like this: 192.0.2.7:6653", text=text))
+        ) from None
 
 
 def seconds(text: str) -> float:

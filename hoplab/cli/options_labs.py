@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hoplab.cli.options import add_building, add_json, add_name, add_verb
+from hoplab.cli.options import add_building, add_json, add_name, add_verb, address
 from hoplab.sentences import term
 
 
@@ -242,6 +242,7 @@ def add_run_and_mn(verbs: Any) -> None:
             "run",
             term("run a Mininet script of yours, unchanged, in a sandbox of its own"),
             "hoplab run -- python3 my_script.py\n"
+            "hoplab run --controller ./app.py --save my-run -- python3 my_script.py\n"
             "hoplab run --capture all.pcapng -- python3 my_script.py",
         ),
         (
@@ -272,5 +273,45 @@ def add_run_and_mn(verbs: Any) -> None:
             "--keep-tmp",
             metavar="DIR",
             help=term("this folder is the command's /tmp: what it writes there stays"),
+        )
+        p.add_argument(
+            "--name",
+            metavar="LAB",
+            help=term(
+                "what the lab that its network is shall be called (default: as the script's file)"
+            ),
+        )
+        p.add_argument(
+            "--save",
+            metavar="DIR",
+            nargs="?",
+            const="",
+            help=term(
+                "keep all that the network carries, from its beginning to its end, as a run for "
+                "`hoplab report` (default: ./hoplab-DATE-TIME)"
+            ),
+        )
+        p.add_argument(
+            "--controller",
+            metavar="NAME|FILE|MODULE[,…]",
+            help=term(
+                "start this one inside, where the script looks for its RemoteController, or put "
+                "it in charge if it looks for none"
+            ),
+        )
+        p.add_argument(
+            "--no-outside-controller",
+            action="store_true",
+            help=term(
+                "its switches reach no controller outside; without, they reach one that you run "
+                "on this machine, where the script names a RemoteController"
+            ),
+        )
+        p.add_argument(
+            "--outside-controller",
+            metavar="IP:PORT",
+            type=address,
+            action="append",
+            help=term("its switches may also reach a controller at this address (repeatable)"),
         )
         p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)

@@ -34,7 +34,7 @@ WORDS = {
 FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command")}
 FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
-NEW = {("up", "name")}
+NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
 
 _ASK = "hoplab completion --words {} 2>/dev/null"
 # Called when such a word is completed; what stands in the script itself is run at each TAB.

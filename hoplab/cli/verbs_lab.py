@@ -267,8 +267,7 @@ def ls(arguments: argparse.Namespace) -> int:
 
 
 def swap(arguments: argparse.Namespace) -> int:
-    apps = apps_wished(arguments)
-    handle = client.find(arguments.name)
+    apps, handle = _apps_for(arguments)
     with Progress() as progress:
         progress(say("starting {controller}, then changing over", controller=apps.name))
         change, too_late = swap_to(handle, apps)
@@ -294,6 +293,20 @@ def swap(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _apps_for(arguments: argparse.Namespace) -> tuple[Apps, client.Handle]:
+    """What is to be put in charge, and of which lab: apps, or by its name the controller that a
+    script brought along itself. Raises LabError."""
+    try:
+        apps = apps_wished(arguments)
+    except LabError:
+        with contextlib.suppress(LabError):
+            handle = client.find(arguments.name)
+            if arguments.controller == handle.state().get("own_controller"):
+                return Apps((ryu_apps.App(arguments.controller, None),)), handle
+        raise
+    return apps, client.find(arguments.name)
+
+
 def swap_to(handle: client.Handle, apps: Apps) -> tuple[dict[str, Any], bool]:
     """Have the lab put these in charge, working in the folder that we are in; whether an interrupt
     came too late to stop it. Raises LabError. Returns with interrupts held (`client.swap`)."""
@@ -311,7 +324,9 @@ def show_table(arguments: argparse.Namespace) -> int:
         print_json(data)
         return Exit.OK
     for number, switch in enumerate(data["switches"]):
-        heading = say("controller {controller}", controller=data["controller"])
+        heading: str = term("no controller")
+        if data["controller"]:
+            heading = say("controller {controller}", controller=data["controller"])
         print("" if number else tr(heading))
         addresses, flows, rates = tables.as_rows(switch, every_flow=arguments.flows)
         values = {

@@ -23,7 +23,7 @@ from hoplab import wait
 from hoplab.client.interrupts import INTERRUPTS, heeded, hold_interrupts, release_interrupts
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import from_plain, listed, say, term
-from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE
+from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, WAITING
 
 DEFAULT_NAME = "lab"
 ANSWER_S = 60
@@ -291,7 +291,11 @@ def live() -> list[Handle]:
         names = sorted(os.listdir(labs_folder()))
     except OSError:
         return []
-    return [handle for handle in map(Handle, names) if handle.alive()]
+    return [
+        handle
+        for handle in map(Handle, names)
+        if not (handle.folder / WAITING).exists() and handle.alive()
+    ]
 
 
 def find(name: str | None) -> Handle:

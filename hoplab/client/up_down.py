@@ -27,7 +27,7 @@ from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import refusals, sandbox
 from hoplab.sentences import from_plain, say, term
-from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, Spec
+from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, WAITING, Spec
 
 UP_S = 120
 
@@ -66,7 +66,9 @@ def claim(name: str) -> Claim:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 same = os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino
             except BlockingIOError:
-                lab = not labs.take_lock(fd, fcntl.LOCK_SH) and (handle.folder / SOCKET).exists()
+                lab = not labs.take_lock(fd, fcntl.LOCK_SH) and any(
+                    (handle.folder / name).exists() for name in (SOCKET, WAITING)
+                )
                 os.close(fd)
                 # Somebody who only looks holds it for a moment; a lab holds it for good.
                 if lab or time.monotonic() > deadline:
@@ -248,10 +250,10 @@ def down(handle: Handle, *, keep: bool = False) -> None:
         end_process(pid, within_s=0)
     _until_ended(handle, within_s=10)
     if not keep:
-        _remove_free(handle)
+        remove_free(handle)
 
 
-def _remove_free(handle: Handle) -> None:
+def remove_free(handle: Handle) -> None:
     """Remove the folder of a lab that has ended, but not if the name is another's by now."""
     with contextlib.suppress(LabError, OSError):
         fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)

@@ -29,7 +29,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,10 @@ class Controller:
     def target(self) -> str:
         """As Open vSwitch names it."""
         return f"tcp:127.0.0.1:{self.port}"
+
+    def targets_of(self, bridge: str) -> Sequence[str]:
+        """All addresses at which this switch finds it."""
+        return [self.target]
 
     @property
     def log(self) -> Path:
@@ -411,7 +415,9 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         if not first:
             for bridge in bridges:
                 taken[bridge] = flows.take_groups(bridge)
-        set_controllers({bridge: [controller.target] for bridge, controller in charges.items()})
+        set_controllers(
+            {bridge: controller.targets_of(bridge) for bridge, controller in charges.items()}
+        )
         return _change(charges, began, first=first)
     except BaseException:
         with contextlib.suppress(LabError):

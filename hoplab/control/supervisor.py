@@ -84,6 +84,7 @@ class Crew:
         self._closed: set[Path] = set()  # workplaces that were told to be of no use
         self.changing = threading.Lock()  # held by whoever changes controllers or network
         self._ports: list[int] = []  # given to processes, the newest last
+        self._alone = True  # nobody but these processes listens where controllers do
         self.shards: list[Shard] = []
         for number in range(1, shards + 1):
             first = self._process(apps, number, shards, "master 1", workplace)
@@ -91,6 +92,23 @@ class Crew:
             self.shards.append(shard)
             if standby:
                 shard.standby = self._process(apps, number, shards, "slave 1", workplace)
+
+    @classmethod
+    def around(
+        cls,
+        controller: Controller,
+        bridges: Sequence[str],
+        platform: str = "ryu",
+        *,
+        tell: Callable[[str], None],
+    ) -> Crew:
+        """A crew of nobody but a controller that is in charge of these switches already."""
+        crew = cls(
+            controller.apps, controller.folder, platform, shards=0, tell=tell
+        )
+        crew.shards.append(Shard(1, controller, bridges=list(bridges)))
+        crew._alone = False
+        return crew
 
     # ------------------------------------------------------------------ processes
 
@@ -147,6 +165,8 @@ class Crew:
         """The next one that no process has; one that was used lately only if there is no other,
         for Open vSwitch waits a second before it tries an address again."""
         taken = {each.port for shard in self.shards for each in shard.processes()}
+        if not self._alone:
+            taken.update(port for port in CONTROLLER_PORTS if process.listening(port))
         last = self._ports[-1] if self._ports else CONTROLLER_PORTS[-1]
         turned = [*(p for p in CONTROLLER_PORTS if p > last), *CONTROLLER_PORTS]
         recent = self._ports[-len(CONTROLLER_PORTS) // 2 :]
@@ -218,19 +238,23 @@ class Crew:
         before: Callable[[Controller], None],
         wanted: Callable[[], None] = lambda: None,
         workplace: Path | None = None,
+        instead: Controller | None = None,
     ) -> tuple[Apps, list[str]]:
         """Put another controller in charge of everything: what was in charge before, and the
         switches that got no flow. `before` is called with the first of the new ones when they are
         ready and nothing has changed yet; what it raises stops the swap, and
         what `wanted` raises, which is called all the time until then. workplace: where they work,
-        None for where the old one does. Raises LabError; the old one is in charge then."""
+        None for where the old one does. instead: a controller that runs already, for the whole of
+        `apps`. Raises LabError; the old one is in charge then."""
         with self.changing:
             wanted()
             old = self.controller
             new: dict[int, Controller] = {}
             try:
                 for shard in self.shards:
-                    new[shard.number] = self._next(shard, apps, workplace or old.workplace)
+                    new[shard.number] = instead or self._next(
+                        shard, apps, workplace or old.workplace
+                    )
                 for each in new.values():
                     each.start()
                 for each in new.values():
@@ -263,7 +287,10 @@ class Crew:
                 if shard.standby is not None:
                     shard.standby.become(f"slave {shard.generation}")
                 wanted = shard.processes() if shard.joined else [shard.controller]
-                targets |= {bridge: [each.target for each in wanted] for bridge in shard.bridges}
+                targets |= {
+                    bridge: [target for each in wanted for target in each.targets_of(bridge)]
+                    for bridge in shard.bridges
+                }
         with contextlib.suppress(LabError):
             set_controllers(targets)
 

@@ -111,6 +111,32 @@ class Namespace:
         space._hold_rest()
         return space
 
+    @classmethod
+    def of_process(cls, pid: int, name: str) -> Namespace:
+        """The namespaces that another process is in. Raises OSError if there is no such process."""
+        net, mnt, uts = (
+            os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+            for kind in ("net", "mnt", "uts")
+        )
+
+        def inside() -> Namespace:
+            system_calls.setns(net, system_calls.CLONE_NEWNET)
+            return cls(name)
+
+        space = in_thread(inside)
+        os.close(net)  # `space` has one of its own
+        space._mnt, space._uts = mnt, uts
+        space._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return space
+
+    def close(self) -> None:
+        """Let go of what holds the namespaces: nobody is to enter them any more."""
+        self.route.close()
+        for fd in (self.net, self._mnt, self._uts, self._root):
+            if fd >= 0:
+                os.close(fd)
+        self.net = self._mnt = self._uts = self._root = -1
+
     @property
     def entered(self) -> bool:
         """Has a process been in here?"""

@@ -14,8 +14,9 @@ and what a network's own file asked for.
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -63,6 +64,32 @@ class Limits:
         """These, with what is wished in the place of what was."""
         names = self.__dataclass_fields__
         return replace(self, **{name: value for name, value in wish.items() if name in names})
+
+
+_UNITS_MS = {"s": 1e3, "sec": 1e3, "secs": 1e3, "ms": 1.0, "msec": 1.0, "msecs": 1.0,
+             "us": 1e-3, "usec": 1e-3, "usecs": 1e-3, "": 1e-3}  # fmt: skip
+_TIME = re.compile(r" *([0-9.]+) *([a-z]*) *")
+
+
+def milliseconds(time: object) -> float:
+    """A time as tc(8) reads it, '5ms' or '1s', a bare number in microseconds; 0 if it is none."""
+    parts = _TIME.fullmatch(str(time or 0).lower())
+    try:
+        return float(parts[1]) * _UNITS_MS[parts[2]] if parts is not None else 0.0
+    except (ValueError, KeyError):
+        return 0.0
+
+
+def of_parameters(wanted: Mapping[str, Any]) -> Limits:
+    """What the parameters of Mininet's TCIntf ask for."""
+    bandwidth, loss, queue = (wanted.get(name) for name in ("bw", "loss", "max_queue_size"))
+    return Limits(
+        round(bandwidth * 1e6) if isinstance(bandwidth, int | float) else 0,  # Mbit/s there
+        milliseconds(wanted.get("delay")),
+        milliseconds(wanted.get("jitter")),
+        float(loss) if isinstance(loss, int | float) else 0.0,
+        int(queue) if isinstance(queue, int | float) else 0,
+    )
 
 
 def lines(interface: str, limits: Limits, *, wire: str = "", netem: bool = False) -> list[str]:
@@ -131,6 +158,20 @@ def _loss(interface: str, percent: float) -> list[str]:
         f"filter add dev {interface} parent 1: prio 1 protocol all bpf bytecode "
         f"'{program}' flowid 1:2",
     ]
+
+
+def has_netem(popen: Callable[..., subprocess.Popen[Any]]) -> bool:
+    """Whether this kernel has netem, by trying it in the namespace where `popen` starts programs,
+    and where nobody lives."""
+    lo = ["dev", "lo", "root"]
+    tried = popen(
+        ["tc", "qdisc", "add", *lo, "netem", "delay", "1ms"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+    )  # fmt: skip
+    if tried.wait() != 0:
+        return False
+    popen(["tc", "qdisc", "del", *lo], cwd="/").wait()
+    return True
 
 
 Popen = Callable[..., "subprocess.Popen[Any]"]

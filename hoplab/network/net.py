@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import mininet.net
 import mininet.node
 
 from hoplab.errors import Exit, LabError
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink, shaping
 from hoplab.kernel.batch import Batch, Place
 from hoplab.kernel.shaping import Limits
 from hoplab.network import script, switches, topofile
@@ -365,6 +364,15 @@ class Network(mininet.net.Mininet):
         name: str = intf.name
         return name if name.startswith(intf.node.name) else f"{intf.node.name}:{name}"
 
+    def label_of(self, place: Place, name: str) -> str:
+        """What an interface is called in captures and in lab.json: unique within the lab."""
+        plain = place is self.batch.root or name.startswith(place.name)
+        return name if plain else f"{place.name}:{name}"
+
+    def owner_of(self, place: Place, name: str) -> str:
+        """The node that an interface belongs to; a switch lives in the root namespace."""
+        return name.rsplit("-", 1)[0] if place is self.batch.root else place.name
+
     def _kind(self, node: Any) -> str:
         place = self.place(node.name)
         if len([i for i in node.intfList() if i.name != "lo"]) < 2 or place is self.batch.root:
@@ -373,30 +381,8 @@ class Network(mininet.net.Mininet):
         return "router" if place.namespace.run(forward.read_text).strip() == "1" else "host"
 
 
-_UNITS_MS = {"s": 1e3, "sec": 1e3, "secs": 1e3, "ms": 1.0, "msec": 1.0, "msecs": 1.0,
-             "us": 1e-3, "usec": 1e-3, "usecs": 1e-3, "": 1e-3}  # fmt: skip
-_TIME = re.compile(r" *([0-9.]+) *([a-z]*) *")
-
-
-def milliseconds(time: object) -> float:
-    """A time as tc(8) reads it, '5ms' or '1s', a bare number in microseconds; 0 if it is none."""
-    parts = _TIME.fullmatch(str(time or 0).lower())
-    try:
-        return float(parts[1]) * _UNITS_MS[parts[2]] if parts is not None else 0.0
-    except (ValueError, KeyError):
-        return 0.0
-
-
 def _limits(intf: Any) -> Limits:
     """What the topology wants an interface to do to the frames that it sends."""
     if not isinstance(intf, mininet.link.TCIntf):
         return Limits()
-    bandwidth, loss = intf.params.get("bw"), intf.params.get("loss")
-    queue = intf.params.get("max_queue_size")
-    return Limits(
-        round(bandwidth * 1e6) if bandwidth else 0,  # Mininet's are Mbit/s
-        milliseconds(intf.params.get("delay")),
-        milliseconds(intf.params.get("jitter")),
-        float(loss) if isinstance(loss, int | float) else 0.0,
-        int(queue) if isinstance(queue, int | float) else 0,
-    )
+    return shaping.of_parameters(intf.params)

@@ -22,7 +22,7 @@ import mininet.topo
 import mininet.util
 
 from hoplab.errors import Exit, LabError
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink, shaping
 from hoplab.kernel.batch import Batch, Place
 from hoplab.sentences import say, term
 
@@ -295,14 +295,7 @@ def _install_links(batch: Batch) -> None:
 def has_netem(batch: Batch) -> bool:
     """Whether this kernel has netem, by trying it where nobody lives."""
     if batch.netem is None:
-        lo = ["dev", "lo", "root"]
-        tried = batch.maker.popen(
-            ["tc", "qdisc", "add", *lo, "netem", "delay", "1ms"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
-        batch.netem = tried.wait() == 0
-        if batch.netem:
-            batch.maker.popen(["tc", "qdisc", "del", *lo], cwd="/").wait()
+        batch.netem = shaping.has_netem(batch.maker.popen)
     return batch.netem
 
 

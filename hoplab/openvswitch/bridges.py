@@ -118,6 +118,33 @@ def set_controllers(targets: Mapping[str, Sequence[str]]) -> None:
             database.transact(ovsdb.set_controllers(own, columns))
 
 
+def controllers() -> dict[str, list[str]]:
+    """Bridge -> the addresses of the controllers that it connects to, as somebody has set them;
+    where it waits for one to come (ptcp:) is none."""
+    targets: dict[str, list[str]] = {}
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            by_row = {
+                str(row["_uuid"]): str(row["target"])
+                for row in database.rows("Controller", ["target"])
+            }
+            for row in database.rows("Bridge", ["name", "controller"]):
+                value = row["controller"]
+                rows = value[1] if value[:1] == ["set"] else [value]
+                known = [by_row[str(each)] for each in rows if str(each) in by_row]
+                active = [target for target in known if not target.startswith(("ptcp", "pssl"))]
+                targets[str(row["name"])] = active
+    return targets
+
+
+def ask_soon(target: str) -> None:
+    """Have the switches that look for a controller at this address in vain look again within a
+    second."""
+    for path in databases():
+        with ovsdb.Database(path) as database:
+            database.transact([ovsdb.set_backoff(target, BACKOFF_MS)])
+
+
 def all_connected(bridges: Sequence[str]) -> bool:
     """Whether every bridge has finished its OpenFlow handshake with a controller."""
     global _interval_ms

@@ -120,6 +120,11 @@ def set_controllers(
     return operations
 
 
+def set_backoff(target: str, backoff_ms: int) -> Operation:
+    """The operation that sets the longest pause before a controller is tried again."""
+    return _update("Controller", [["target", "==", target]], {"max_backoff": backoff_ms})
+
+
 def _insert(table: str, ident: str, row: dict[str, Any]) -> Operation:
     return {"op": "insert", "table": table, "uuid-name": ident, "row": row}
 

@@ -173,14 +173,15 @@ class Cables:
                for name, index in list(place.index.items())]  # fmt: skip
         beside = self._wires.indexes() if self._wires is not None else []
         return [
-            (place, index, _label(self._root, place, name))
+            (place, index, self._lab.network.label_of(place, name))
             for place, name, index in [*own, *((p, n, i) for p, i, n in beside)]
         ]
 
     def unread(self) -> dict[str, int]:
         """Frames that were to be delayed and found no room, by interface."""
         lost = self._wires.lost() if self._wires is not None else {}
-        return {_label(self._root, place, name): n for (place, name), n in lost.items() if n}
+        label_of = self._lab.network.label_of
+        return {label_of(place, name): n for (place, name), n in lost.items() if n}
 
     # ------------------------------------------------------------------ changing
 
@@ -329,11 +330,6 @@ def _joins(link: Any, first: str, second: str) -> bool:
 def _is_end(intf: Any, word: str) -> bool:
     node = intf.node.name
     return word in (node, intf.name, f"{node}:{intf.name}")
-
-
-def _label(root: Place, place: Place, name: str) -> str:
-    """An interface's name in lab.json: unique within the lab."""
-    return name if place is root or name.startswith(place.name) else f"{place.name}:{name}"
 
 
 def _states(place: Place) -> dict[int, dict[str, Any]]:

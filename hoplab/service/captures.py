@@ -14,7 +14,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +42,10 @@ _CLONE_FS = 0x200  # a thread that wanders between namespaces shares no root wit
 
 def comment(lab: Lab) -> str:
     """How the lab was built, for the head of the file."""
-    spec = lab.spec
-    topology = spec.topology.stem + (f",{spec.arguments}" if spec.arguments else "")
     controller = lab.controller.name if lab.controller else "none"
-    command = f"hoplab up {topology}"
-    if spec.controller.apps:
-        command += f" --controller {controller}"
     return (
-        f"hoplab: topology {topology}, controller {controller}, datapath {lab.datapath}\n"
-        f"built by: {command}"
+        f"hoplab: topology {lab.spec.title}, controller {controller}, datapath {lab.datapath}\n"
+        f"built by: {lab.command()}"
     )
 
 
@@ -89,7 +84,7 @@ def start(
     try:
         capture.add_names(names(lab))
         if openflow:
-            tap_openflow(lab.network.batch.root, capture)
+            tap_openflow(lab.network.batch.root, capture, lab.openflow_ports())
         watch_processes(lab, capture)
         if not wanted and program is None:
             watch_switches(lab, capture)
@@ -120,7 +115,6 @@ def _choose(
         return interfaces, lab.controller is not None
     chosen: dict[tuple[Place, str], None] = {}
     openflow = False
-    root = lab.network.batch.root
     for word in wanted:
         if word == OPENFLOW:
             openflow = True
@@ -128,11 +122,11 @@ def _choose(
         fitting = [
             (place, name)
             for place, name in interfaces
-            for node in [_node(root, place, name)]
-            if word in (node, f"{node}:{name}", _label(root, place, name))
+            for node in [lab.network.owner_of(place, name)]
+            if word in (node, f"{node}:{name}", lab.network.label_of(place, name))
         ]
         if not fitting:
-            labels = [_label(root, place, name) for place, name in interfaces]
+            labels = [lab.network.label_of(place, name) for place, name in interfaces]
             raise LabError(
                 say("the lab {lab} has no host or interface {name}", lab=lab.spec.name, name=word),
                 say(
@@ -147,17 +141,16 @@ def _choose(
 
 
 def tap(
-    lab: Lab, capture: Capture, new: list[tuple[Place, str]], program: bpf.Program | None = None
+    lab: Lab, capture: Capture, new: Sequence[tuple[Place, str]], program: bpf.Program | None = None
 ) -> None:
     """Listen on these interfaces too. Returns when every one of them is heard."""
-    root = lab.network.batch.root
     size = ring_size(len(new))
     peers = _peers(lab)
 
     def open_one(place: Place, name: str) -> Tap:
         setns(place.namespace.net, CLONE_NEWNET)
         sock = open_socket(name, size, program)
-        label, node = _label(root, place, name), _node(root, place, name)
+        label, node = lab.network.label_of(place, name), lab.network.owner_of(place, name)
         peer = peers.get((node, name))
         address = place.address.get(name)
         info = InterfaceInfo(
@@ -210,9 +203,11 @@ def _tell_made(capture: Capture) -> None:
         capture.cables.close()
 
 
-def tap_openflow(root: Place, capture: Capture) -> None:
-    """Listen to what switches and controller say to each other."""
-    program = bpf.tcp_ports_received(CONTROLLER_PORTS)
+def tap_openflow(
+    root: Place, capture: Capture, ports: Sequence[int] = CONTROLLER_PORTS
+) -> None:
+    """Listen to what switches and controller say to each other on these ports."""
+    program = bpf.tcp_ports_received(ports)
 
     def work() -> list[Tap]:
         setns(root.namespace.net, CLONE_NEWNET)
@@ -240,9 +235,9 @@ def watch_processes(lab: Lab, capture: Capture) -> None:
 def watch_switches(lab: Lab, capture: Capture) -> None:
     """Keep in the capture what the switches' tables hold and how they change, and which exceptions
     of controllers nobody caught meanwhile. A switch that does not tell is left out."""
-    if lab.controller is None:
-        return
     bridges = lab.network.bridges()
+    if not bridges:
+        return
     streams: list[socket.socket] = []
     for bridge in bridges:
         with contextlib.suppress(OSError):
@@ -296,16 +291,6 @@ def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:
         if isinstance(result, BaseException):
             raise result
     return [tap_ for result in results if not isinstance(result, BaseException) for tap_ in result]
-
-
-def _node(root: Place, place: Place, name: str) -> str:
-    """Whose interface it is; a switch lives in the root namespace."""
-    return name.rsplit("-", 1)[0] if place is root else place.name
-
-
-def _label(root: Place, place: Place, name: str) -> str:
-    """Its name in the file and in lab.json: unique within the lab."""
-    return name if place is root or name.startswith(place.name) else f"{place.name}:{name}"
 
 
 def _peers(lab: Lab) -> dict[tuple[str, str], Any]:

@@ -68,6 +68,10 @@ class HostFacts:
             if self.built is None:
                 self.built = self._read(switches=False)
 
+    def forget(self) -> None:
+        """The network is another one: how it was built is read anew."""
+        self.built = None
+
     def counts(self) -> dict[str, Any]:
         """What is counted now, by host: "counters", and the "filters" of those that have some."""
         if not self.cheap:

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
 from hoplab.kernel.refusals import TUN, refused
+from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openvswitch import bridges, daemons, flows, send_room
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
@@ -59,7 +60,12 @@ def _lines(state: dict[str, Any]) -> str:
 
 
 class Lab:
-    """Everything between `build` and the end of the process."""
+    """Everything between `build` and the end of the process. network: as `hoplab.network` builds
+    it, or one of the same shape that somebody else has built (`hoplab.stock`)."""
+
+    network: Any
+    changes_controllers = False  # though it has none now
+    instead: process.Controller | None = None  # runs already: `swap` is not to start one
 
     def __init__(self, spec: Spec, spare: subprocess.Popen[bytes] | None = None) -> None:
         """spare: a process that has Ryu loaded, if the topology is thought to have switches."""
@@ -78,6 +84,19 @@ class Lab:
         self._written: dict[str, Any] = {}  # what lab.json says
         self._drafts: dict[Path, dict[str, Any]] = {}  # what it may say next, by file
         self.captures: list[Capture] = []  # those that run
+
+    def refresh(self) -> None:
+        """Before anybody asks for something: take note of what others have changed. Here nobody
+        does."""
+
+    def command(self) -> str:
+        """What brings up a lab like this one."""
+        wish = f" --controller {self.controller.name}" if self.controller else ""
+        return f"hoplab up {self.spec.title}{wish if self.spec.controller.apps else ''}"
+
+    def openflow_ports(self) -> Sequence[int]:
+        """Where switches and controllers speak, on the lab's own loopback."""
+        return CONTROLLER_PORTS
 
     # ------------------------------------------------------------------ coming up
 
@@ -478,7 +497,11 @@ class Lab:
         try:
             # Drafted before anything changes: on a full disk nothing does.
             was, empty = self.crew.swap(
-                apps, lambda new: drafts.append(self._draft_state(new)), wanted, workplace
+                apps,
+                lambda new: drafts.append(self._draft_state(new)),
+                wanted,
+                workplace,
+                self.instead,
             )
         except BaseException:
             for draft in drafts:
@@ -628,6 +651,9 @@ class Lab:
             return captures.start(self, path)
         except OSError as error:
             raise cannot_write(error, path.parent) from error
+
+    def ended(self, capture: Capture) -> None:
+        """Nobody attends to this capture any more."""
 
     def listen(
         self,

@@ -105,6 +105,7 @@ def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | No
     channel.close()
     if "ready" not in answer:
         return 1
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return service.serve()
 
 
@@ -185,6 +186,7 @@ class Service:
         self._fault = ""  # the last that was logged
         self._socket_path = os.fspath(lab.spec.socket)
         self._done_read, self._done_write = os.pipe()
+        self._open: set[socket.socket] = set()  # connections that somebody waits at
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A path through a descriptor, for a socket's own path holds 107 bytes (unix(7)).
         folder = os.open(lab.spec.folder, os.O_PATH | os.O_DIRECTORY)
@@ -197,10 +199,10 @@ class Service:
 
     def serve(self) -> int:
         """Until `down`, or until a part that the lab cannot live without has ended."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.listener.setblocking(False)
         # While nobody waits for it; the first command does, if it comes before that is done.
-        threading.Thread(target=self._note_built, daemon=True).start()
+        if not self.lab.changes_controllers:
+            threading.Thread(target=self._note_built, daemon=True).start()
         # In a thread of its own, for a new controller takes its time.
         threading.Thread(target=self._keep_controllers, daemon=True).start()
         while not self.ending.is_set():
@@ -227,7 +229,12 @@ class Service:
                 _send(connection, _failure(error, self.lab.spec))
 
     def _keep_controllers(self) -> None:
-        while self.lab.crew is not None and not self.ending.is_set():
+        while not self.ending.is_set():
+            if self.lab.crew is None:
+                if not self.lab.changes_controllers:
+                    return
+                self.ending.wait(_TURN_S)
+                continue
             ready, mended = set[int](), False
             with self._whatever_comes():
                 ready = wait.readable(self.lab.watched(), _TURN_S)
@@ -251,6 +258,13 @@ class Service:
         """Whether the lab's folder is still there."""
         return os.path.exists(self._socket_path)
 
+    def part(self, error: LabError) -> None:
+        """Tell everybody who waits for an answer that there will be none, and why."""
+        self.ending.set()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                _send(connection, error.as_dict())
+
     def status(self) -> dict[str, Any]:
         state = self.lab.state()
         state.pop("interfaces")
@@ -267,6 +281,8 @@ class Service:
                 try:
                     _check_asker(connection)
                     request = json.loads(data)
+                    self._open.add(connection)
+                    self.lab.refresh()
                     # Interned, or the interpreter's cache of methods keeps one string a request.
                     handler = getattr(self, sys.intern(f"_do_{request['op']}"), None)
                     if handler is None:
@@ -275,6 +291,7 @@ class Service:
                         )
                     handler(connection, request, fds)
                 finally:
+                    self._open.discard(connection)
                     for fd in fds:
                         with contextlib.suppress(OSError):
                             os.close(fd)
@@ -550,6 +567,7 @@ class Service:
                         raise cannot_write(
                             OSError(errno.ENOSPC, held.problem), capture.path.parent
                         )
+                    self.lab.refresh()  # whoever keeps the frames keeps lab.json beside them
                     _send(connection, {"ok": asdict(held)})
                     return
         finally:
@@ -557,6 +575,7 @@ class Service:
             if not stopped:
                 with contextlib.suppress(OSError):
                     capture.stop()
+            self.lab.ended(capture)
 
 
 def _check_asker(connection: socket.socket) -> None:

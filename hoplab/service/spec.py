@@ -44,6 +44,11 @@ class Spec:
     workplace: Path = Path("/")
 
     @property
+    def title(self) -> str:
+        """The topology as it is asked for: 'switch,n=8'."""
+        return self.topology.stem + (f",{self.arguments}" if self.arguments else "")
+
+    @property
     def socket(self) -> Path:
         return self.folder / "lab.sock"
 
@@ -59,5 +64,6 @@ class Spec:
 SOCKET = "lab.sock"
 STATE = "lab.json"
 LOCK = "lock"
+WAITING = "waiting"  # the name is a script's that has not built its network yet
 EARLY_CAPTURE = "early.pcapng"
 LARGEST_MESSAGE = 200_000  # bytes of one SOCK_SEQPACKET message, below the kernel's default limit

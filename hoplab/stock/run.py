@@ -2,10 +2,10 @@
 """A command of the user's in a machine of its own: any Mininet script, or `mn` itself, unchanged.
 
 The machine is a sandbox with a /tmp and an Open vSwitch of its own; it ends with the command, or
-with the command line that began it, whichever ends first and however. Unlike a lab it has no name,
-no folder and no socket. What runs inside is stock Mininet with its own classes; only what cannot
-work there is told to it (`sitecustomize.py`), and programs that it looks for and the machine does
-not have are provided (`PROGRAMS`).
+with the command line that began it, whichever ends first and however. What runs inside is stock
+Mininet with its own classes; only what cannot work there is told to it (`sitecustomize.py`), and
+programs that it looks for and the machine does not have are provided (`PROGRAMS`). Once the command
+has built a network it is a lab like any other, with a name, a folder and a socket (`guest.py`).
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from typing import Any
 
 from hoplab import content, programs
 from hoplab.capture.capture import Capture
-from hoplab.client import interrupts, labs, up_down
+from hoplab.client import interrupts, labs, outside, up_down
 from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, is_full
 from hoplab.kernel import netlink, refusals, sandbox, system_calls
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
-from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term, to_plain
+from hoplab.sentences import from_plain, listed, number_of, say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
-from hoplab.stock import advice, display, stand_ins
+from hoplab.stock import advice, display, guest, stand_ins
 
 OWN = Path("/run/hoplab")  # in the private machine
-NOTES = OWN / "notes"  # a socket, for `sitecustomize.py`
 MOST_NAMES, MOST_FILES = 5, 500  # that are told at the end; that are looked for
 _OF_MININET = re.compile(r"c[a-z]?\d+\.log|\S+-of[dp]\.log")  # in /tmp: of controllers, UserSwitch
+TURN_S = 0.25  # between looks for controllers outside
 GRACE_S = 5.0  # for a command that was told to end; then its machine ends
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -96,14 +96,17 @@ Show = Callable[[str], None]
 
 
 def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapath: str = "auto",
-        own_tmp: bool = True, keep_tmp: Path | None = None) -> int:  # fmt: skip
+        own_tmp: bool = True, keep_tmp: Path | None = None, wish: guest.Wish | None = None,
+        reach: outside.Outside | None = None) -> int:  # fmt: skip
     """Run a command in a machine of its own; returns its exit code, 128 + N if signal N ended it.
 
     show: called with notes for the user. capture: a pcapng file for what all interfaces hear, from
     when they appear. own_tmp: the command has an empty /tmp, which goes with it; keep_tmp: a folder
-    that is its /tmp and stays. Raises LabError.
+    that is its /tmp and stays. wish: what is wished of the lab that its network is. reach: the
+    controllers outside that its switches may reach. Raises LabError.
     """
-    keep = _kept_folders(argv)
+    wish, reach = wish or guest.Wish(), reach or outside.Outside()
+    keep = [*_kept_folders(argv), *wish.folders()]
     if keep_tmp is not None:
         keep.append(_made(keep_tmp))
     port = display.port_of(os.environ)
@@ -113,22 +116,28 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
     file = OutFile(capture, "--capture") if capture is not None else None
     ends = _Descriptors(file.fd if file is not None else -1)
-    command = _Inside(list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp)
+    started: sandbox.Started | None = None
+    claimed = guest.claim(argv, wish)
+    own = [str(claimed.folder)] if claimed.folder is not None else []
+    command = _Inside(
+        list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp, wish, claimed
+    )
     command.keep_tmp = str(keep_tmp.absolute()) if keep_tmp is not None else ""
     command.screen = screen
-    started: sandbox.Started | None = None
     try:
         interrupts.hold_interrupts()  # until it is known what there is to end
         try:
             started = sandbox.start(
-                "mininet", keep, command.main, hide=_labs(), own_tmp=own_tmp, fds=ends.inside()
-            )
+                "mininet", [*keep, *own], command.main, hide=_labs(), own=own, own_tmp=own_tmp,
+                fds=[*ends.inside(), *claimed.fds()],
+            )  # fmt: skip
+            claimed.hand_over(started.pid)
         finally:
             interrupts.release_interrupts()
         ends.hand_over()
         if screen is not None:
             screen.start()
-        return _accompany(started, ends.master, argv, show, capture)
+        return _accompany(started, ends.master, argv, show, capture, reach)
     except BaseException:
         if file is not None:
             file.discard()
@@ -138,6 +147,7 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
             up_down.end_process(started.pid, within_s=10)
         if screen is not None:
             screen.close()
+        claimed.give_up()
         ends.close()
 
 
@@ -206,10 +216,11 @@ def _labs() -> list[str]:
 
 
 def _accompany(
-    started: sandbox.Started, master: int, argv: Sequence[str], show: Show, capture: Path | None
+    started: sandbox.Started, master: int, argv: Sequence[str], show: Show,
+    capture: Path | None, reach: outside.Outside,
 ) -> int:
     """Until the command has ended: pass signals on, and the terminal if there is one."""
-    company = _Company(started, master, show)
+    company = _Company(started, master, show, reach)
     with company.signals(), company.terminal():
         answer = company.answer()
     if "error" in answer:
@@ -253,8 +264,11 @@ class _Company:
     """The command's company outside its machine. master: our end of its terminal, -1 without one.
     until: how long a command that was told to end may take."""
 
-    def __init__(self, started: sandbox.Started, master: int, show: Show) -> None:
+    def __init__(
+        self, started: sandbox.Started, master: int, show: Show, reach: outside.Outside
+    ) -> None:
         self.channel, self.master, self.show = started.channel, master, show
+        self.reach = reach
         self.until: float | None = None
         self._settings: list[Any] | None = None  # our terminal's own, while it passes on all keys
 
@@ -273,8 +287,7 @@ class _Company:
     def _forward(self, number: int, frame: object) -> None:
         if number != signal.SIGINT and self.until is None:
             self.until = time.monotonic() + GRACE_S
-        with contextlib.suppress(OSError):
-            self.channel.send(json.dumps({"signal": int(number)}).encode())
+        self._tell({"signal": int(number)})
 
     @contextlib.contextmanager
     def terminal(self) -> Iterator[None]:
@@ -310,7 +323,10 @@ class _Company:
             if left is not None and left <= 0:
                 answer = {"exit": 128 + signal.SIGKILL}
                 break
-            ready, _, _ = select.select(watched, [], [], 0.5 if left is None else min(left, 0.5))
+            turn_s = min(left if left is not None else TURN_S, TURN_S)
+            ready, _, _ = select.select(watched, [], [], turn_s)
+            for address, state in self.reach.changes():
+                self._tell({"outside": [address, state]})
             for source in [each for each in ready if each in ways]:
                 if not _copy(source, ways[source]):
                     watched.remove(source)
@@ -323,14 +339,26 @@ class _Company:
 
     def _hear(self) -> dict[str, Any] | None:
         """The machine's answer; None if it only had something to note."""
-        data = self.channel.recv(LARGEST_MESSAGE)
+        data, fds, _, _ = socket.recv_fds(self.channel, LARGEST_MESSAGE, 1)
         answer: dict[str, Any] = (
             json.loads(data, object_hook=from_plain) if data else {"died": True}
         )
         if "note" in answer:
-            self._note(answer["note"])
-            return None
-        return answer
+            if os.isatty(2) or not answer.get("at_terminal"):
+                self._note(answer["note"])
+        elif "watch" in answer:
+            ip, port = answer["watch"]
+            self._tell({"outside": [(ip, port), self.reach.watch((ip, port))]})
+        elif "connect" in answer:
+            ip, port = answer["connect"]
+            self.reach.connect((ip, port), socket.socket(fileno=fds[0]))
+        else:
+            return answer
+        return None
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self.channel.send(json.dumps(message).encode())
 
     def _note(self, text: str) -> None:
         """Show a note, on lines of its own where the command is at our terminal."""
@@ -371,14 +399,18 @@ class _Inside:
         datapath: str,
         terminal: bool,
         own_tmp: bool,
+        wish: guest.Wish,
+        claimed: guest.Claimed,
     ) -> None:
         self.argv, self.streams, self.out, self.wish = argv, streams, out, datapath
         self.terminal, self.own_tmp = terminal, own_tmp
+        self.of_lab, self.claimed = wish, claimed
         self.keep_tmp = ""  # a folder that is its /tmp, if one is
         self.screen: display.Display | None = None
 
     def main(self, channel: socket.socket) -> int:
         self.channel = channel
+        self.claimed.inside()
         try:
             answer = self._serve()
         except LabError as error:
@@ -400,8 +432,13 @@ class _Inside:
             channel.send(json.dumps(to_plain(answer)).encode())
         return 0
 
-    def _note(self, text: str) -> None:
-        self.channel.send(json.dumps(to_plain({"note": text})).encode())
+    def _note(self, text: str, *, at_terminal: bool = False) -> None:
+        """Say something to the user; `at_terminal`: unless it would stand in a file."""
+        self._send({"note": text, "at_terminal": at_terminal})
+
+    def _send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        with contextlib.suppress(OSError):
+            socket.send_fds(self.channel, [json.dumps(to_plain(message)).encode()], list(fds))
 
     def _serve(self) -> dict[str, Any]:
         netlink.Socket().send([netlink.link_up(netlink.LOOPBACK, "lo")])
@@ -426,15 +463,17 @@ class _Inside:
             recording = Capture(self.out, f"hoplab: {shlex.join(self.argv)}")
             os.close(self.out)
             watch = Watch(recording)
-        notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notes.bind(str(NOTES))
-        threading.Thread(target=self._pass_notes, args=(notes,), daemon=True).start()
+        network = guest.Guest(
+            self.claimed, self.of_lab, self.argv, daemons, self.datapath, self._note, self._send
+        )
         process = self._start(program, path)
+        network.accompany(process)
+        self.network = network
         threading.Thread(target=self._signals, args=(process,), daemon=True).start()
         if daemons is not None:
             threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
         code = process.wait()
-        answer: dict[str, Any] = {"exit": code if code >= 0 else 128 - code}
+        answer: dict[str, Any] = {"exit": network.end(code if code >= 0 else 128 - code)}
         if self.own_tmp and not self.keep_tmp:
             answer["left"] = _files_in("/tmp")
         if recording is not None:
@@ -446,13 +485,6 @@ class _Inside:
                 "problem": totals.problem,
             }
         return answer
-
-    def _pass_notes(self, notes: socket.socket) -> None:
-        """What `sitecustomize.py`, which knows no sentence of ours, found out in the command."""
-        while True:
-            missing = json.loads(notes.recv(LARGEST_MESSAGE))
-            with contextlib.suppress(OSError):
-                self._note(_no_controller(**missing))
 
     def _open_vswitch(self, logs: Path) -> switchd.Switchd | None:
         """Our own, or none, with a note, where this machine has none: there are other switches."""
@@ -524,7 +556,7 @@ class _Inside:
             "HOPLAB_DATAPATH": self.datapath,
             "HOPLAB_PROVIDED": str(OWN / "last"),
             "HOPLAB_FALLBACK": str(OWN / "fallback"),
-            "HOPLAB_NOTES": str(NOTES),
+            "HOPLAB_NETWORK": str(guest.DOOR),
         }
 
         def join_terminal() -> None:
@@ -557,27 +589,13 @@ class _Inside:
             data = self.channel.recv(LARGEST_MESSAGE)
             if not data:
                 return
+            message = json.loads(data)
+            if "outside" in message:
+                (ip, port), state = message["outside"]
+                self.network.remotes.heard((ip, port), state)
+                continue
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, json.loads(data)["signal"])
-
-
-def _no_controller(ip: str, port: int, command: str) -> Sentence:
-    """A remote controller is silent. command: what starts one in here, and the command again."""
-    if ip.startswith("127.") or ip == "localhost":
-        return say(
-            "no controller answers at {ip}:{port}; one outside is not reached from in here\n"
-            "  Next: start it in here: {command}",
-            ip=ip,
-            port=port,
-            command=command,
-        )
-    return say(
-        "no controller answers at {ip}:{port}; one outside is not reached from in here\n"
-        "  Next: start it in here, asked for at 127.0.0.1: {command}",
-        ip=ip,
-        port=port,
-        command=command,
-    )
+                os.killpg(process.pid, message["signal"])
 
 
 def _is_program(file: str) -> bool:

@@ -5,8 +5,10 @@
 not changed on disk, and nothing of hoplab is imported: the Python may be any from 3.7 on. When
 a module of Mininet is loaded, and not before, it is told
 
-- that a controller provided by us takes a moment to listen, and how to have a remote one in here
-  where nobody answers for it;
+- that a controller provided by us takes a moment to listen, and that a remote one may be reached
+  once `run.py` has heard of it;
+- to say what the network consists of, whoever builds it and however, whenever that changes
+  (`_Picture`), so that it is a lab like any other;
 - that an iperf may say nothing of a connection that says nothing (iperf() waited for it for ever);
 - that what it reads of a shell may be no UTF-8 (it ended there with a traceback);
 - that a CPULimitedHost may be there without its limit, and that cgroups take a moment to go;
@@ -20,6 +22,7 @@ are found, behind everything else on its path (`HOPLAB_FALLBACK`).
 
 from __future__ import annotations  # for a Python of before 3.10
 
+import functools
 import importlib.abc
 import importlib.machinery
 import json
@@ -33,20 +36,179 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 CONTROLLER_S = 20  # for Ryu to load, where ovs-testcontroller would be there at once
 OPEN_VSWITCH_S = 30  # for it to answer; it runs
 CGROUP_S = 10  # for a control group to be empty, once its processes were ended
 REPORT_S = 15  # for an iperf to say what it has received, once the other one has ended
-REMOTE_S = 20  # for a remote controller to listen, if one may be on its way
-ALONE_S = 1  # and if nobody is there who might
-# What a controller is run by, as its command line shows.
-_MAY_CONTROL = re.compile(
-    r"python|ryu|os.?ken|pox|faucet|java|karaf|onos|floodlight|ovs-(test)?controller"
-)
+ANSWER_S = 40  # for `run.py` to answer: it may start a controller first
 _HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class _Company:
+    """The process that accompanies this command (`run.py`), by a connection of this process's own.
+    What goes wrong with it is no business of the script's."""
+
+    def __init__(self) -> None:
+        self._turn = threading.RLock()
+        self._pid = 0
+        self._socket: Any = None
+        self._lines: Any = None
+
+    def ask(self, message: dict[str, Any]) -> None:
+        """Say something, and wait until it has been understood."""
+        path = os.environ.get("HOPLAB_NETWORK")
+        if not path:
+            return
+        try:
+            with self._turn:
+                if self._pid != os.getpid():  # not yet, or it was our parent's
+                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                    self._socket.settimeout(ANSWER_S)
+                    self._socket.connect(path)
+                    self._lines = self._socket.makefile("rb")
+                    self._pid = os.getpid()
+                self._socket.sendall(json.dumps(message).encode() + b"\n")
+                self._lines.readline()
+        except (OSError, ValueError, TypeError):
+            pass
+
+
+class _Picture:
+    """What the network consists of: nodes, ports and cables, as Mininet's own objects have them.
+
+    Every Node is known from its making on, with a Mininet or without. It is said whenever something
+    has changed and nobody is in the middle of changing more, once the network is whole for the
+    first time: a Mininet has been built, a switch was started, a command is given to a node.
+    """
+
+    def __init__(self) -> None:
+        self.company = _Company()
+        self._nodes: list[Any] = []  # weak references, in the order of their making
+        self._busy = threading.local()
+        self._whole = False
+        self._last: dict[str, Any] | None = None
+        self._turn = threading.RLock()
+
+    def add(self, node: Any) -> None:
+        """A node has been made."""
+        self._nodes.append(weakref.ref(node))
+
+    def changing(self, method: Any, *, whole: bool = False) -> Any:
+        """`method` with what it changes said when it has ended; `whole`: there is a network then,
+        if there was none before."""
+
+        @functools.wraps(method)
+        def wrapped(*args: Any, **params: Any) -> Any:
+            depth = self._depth()
+            self._busy.depth = depth + 1
+            try:
+                return method(*args, **params)
+            finally:
+                self._busy.depth = depth
+                if depth == 0:
+                    self._whole = self._whole or whole
+                    self.say()
+
+        return wrapped
+
+    def _depth(self) -> int:
+        """How many changes this thread is in the middle of."""
+        return int(vars(self._busy).get("depth", 0))
+
+    def say(self) -> None:
+        """What there is now, if it is not what was said last."""
+        if not self._whole or self._depth():
+            return
+        try:
+            with self._turn:
+                picture = self._draw()
+                if picture != self._last:
+                    self._last = picture
+                    self.company.ask({"picture": picture})
+        except Exception:  # of objects of somebody else's making
+            if os.environ.get("HOPLAB_DEBUG"):
+                raise
+
+    def _alive(self) -> Iterator[Any]:
+        self._nodes = [each for each in self._nodes if each() is not None]
+        for reference in self._nodes:
+            node: Any = reference()
+            if node is not None and getattr(node, "shell", None) is not None:
+                yield node
+
+    def _draw(self) -> dict[str, Any]:
+        nodes: list[dict[str, Any]] = []
+        links: list[list[str]] = []
+        controllers: list[dict[str, Any]] = []
+        for node in self._alive():
+            classes = [each.__name__ for each in type(node).__mro__]
+            if "Controller" in classes:
+                controllers.append(
+                    {
+                        "name": node.name,
+                        "remote": "RemoteController" in classes,
+                        "ip": str(node.ip),
+                        "port": node.port,
+                    }
+                )
+                continue
+            ports = []
+            for number, intf in sorted(node.intfs.items()):
+                ports.append([number, intf.name, _shaping(intf)])
+                cable = intf.link
+                if cable is not None and cable.intf1 is intf and cable.intf2 is not None:
+                    peer = cable.intf2
+                    links.append([node.name, intf.name, peer.node.name, peer.name])
+            kind = "switch" if "Switch" in classes else "host"
+            nodes.append(
+                {
+                    "name": node.name,
+                    "kind": kind,
+                    "classes": classes,
+                    "pid": node.pid,
+                    "dpid": getattr(node, "dpid", None) if kind == "switch" else None,
+                    "ports": ports,
+                }
+            )
+        return {"nodes": nodes, "links": links, "controllers": controllers}
+
+
+def _shaping(intf: Any) -> dict[str, Any]:
+    """What a TCIntf was asked to do with what it sends."""
+    if "TCIntf" not in [each.__name__ for each in type(intf).__mro__]:
+        return {}
+    params = getattr(intf, "params", {})
+    wanted = {name: params.get(name) for name in ("bw", "delay", "jitter", "loss")}
+    return {name: value for name, value in wanted.items() if isinstance(value, (int, float, str))}
+
+
+_picture = _Picture()
+
+
+def _watched_nodes(module: Any) -> None:
+    """mininet.node: nodes are known, and what happens to their ports is said."""
+    node = module.Node
+    init, send = node.__init__, node.sendCmd
+
+    def known(self: Any, *args: Any, **params: Any) -> None:
+        init(self, *args, **params)
+        _picture.add(self)
+
+    def command(self: Any, *args: Any, **params: Any) -> Any:
+        if not _picture._whole and any(intf.link is not None for intf in self.intfs.values()):
+            _picture.changing(lambda: None, whole=True)()
+        return send(self, *args, **params)
+
+    node.__init__, node.sendCmd = known, command
+    node.terminate = _picture.changing(node.terminate)
+    node.delIntf = _picture.changing(node.delIntf)
+    for each in vars(module).values():
+        if isinstance(each, type) and issubclass(each, module.Switch) and "start" in vars(each):
+            each.start = _picture.changing(each.start, whole=True)  # type: ignore[attr-defined]
 
 
 def _node(module: Any) -> None:
@@ -70,11 +232,13 @@ def _node(module: Any) -> None:
     module.Controller.start = until_it_listens
     listens = module.RemoteController.checkListening
 
-    def and_say(self: Any) -> None:
+    def once_it_can_be_reached(self: Any) -> None:
+        wanted = {"ip": str(self.ip), "port": self.port, "command": _command_line()}
+        _picture.company.ask({"remote": {**wanted, "pid": os.getpid()}})
         listens(self)
-        threading.Thread(target=_await_remote, args=(self.ip, self.port), daemon=True).start()
 
-    module.RemoteController.checkListening = and_say
+    module.RemoteController.checkListening = once_it_can_be_reached
+    _watched_nodes(module)
     # It asks by telnet whether a controller is there, and reads its answer: OpenFlow's Hello.
     module.getincrementaldecoder = lambda: decoder(errors="replace")
     ask = module.errRun
@@ -90,65 +254,10 @@ def _node(module: Any) -> None:
         _user_space(module)
 
 
-_silent: list[tuple[str, int]] = []  # remote controllers that were told to be missing
-
-
-def _await_remote(ip: str, port: int) -> None:
-    """Let `run.py` say, once, that nobody answers for a remote controller, when that is known:
-    a program that could be one may still be loading."""
-    began = time.monotonic()
-    while True:
-        try:
-            socket.create_connection((ip, port), 1).close()
-            return
-        except OSError:
-            pass
-        waited_s = time.monotonic() - began
-        if waited_s > REMOTE_S or (waited_s > ALONE_S and not _somebody_may_control()):
-            break
-        time.sleep(0.1)
-    if (ip, port) in _silent:
-        return
-    _silent.append((ip, port))
-    listen = "" if port == 6653 else f"--ofp-tcp-listen-port {port} "
-    inside = f"ryu-manager {listen}APP.py & {_command_line()}"
-    missing = {
-        "ip": ip, "port": port, "command": f"hoplab run -- sh -c {shlex.quote(inside)}"
-    }  # fmt: skip
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notes:
-            notes.sendto(json.dumps(missing).encode(), os.environ["HOPLAB_NOTES"])
-    except (OSError, KeyError):
-        pass  # the machine of this command is ending
-
-
 def _command_line() -> str:
     """What this Python was started by, as one types it."""
     mn = os.path.basename(sys.argv[0]) == "mn"
     return " ".join(map(shlex.quote, ["mn", *sys.argv[1:]] if mn else ["python3", *sys.argv]))
-
-
-def _somebody_may_control() -> bool:
-    """Whether a program runs in here that could be a controller, other than this one and those that
-    it was started by."""
-    own, pid = {0, 1}, os.getpid()
-    while pid > 1:
-        own.add(pid)
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                pid = int(file.read().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            break
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in own:
-            try:
-                with open(f"/proc/{name}/cmdline", errors="replace") as file:
-                    words = file.read().split("\0")
-            except OSError:
-                continue
-            if _MAY_CONTROL.search(" ".join(words[:3])):
-                return True
-    return False
 
 
 def _cpu_limited(module: Any) -> None:
@@ -202,7 +311,11 @@ def _user_space(module: Any) -> None:
 
 
 def _link(module: Any) -> None:
-    """mininet.link: checksums are computed before a frame leaves a host."""
+    """mininet.link: cables are known; checksums are computed before a frame leaves a host."""
+    module.Link.__init__ = _picture.changing(module.Link.__init__)
+    module.Link.delete = _picture.changing(module.Link.delete)
+    if os.environ.get("HOPLAB_DATAPATH") != "user":
+        return
     config = module.Intf.config
     shaped = module.TCIntf.config
 
@@ -220,10 +333,11 @@ def _link(module: Any) -> None:
 
 
 def _net(module: Any) -> None:
-    """mininet.net: iperf() ends, with whichever iperf. It asks whether the server listens by a
-    connection that says one letter, and waits for a result of it, too: iperf 2.1 gives none. To
-    look for more it asks poll() whether the server's terminal may be written, which is always so,
-    and then reads it, which waits for ever."""
+    """mininet.net: changes are said; iperf() ends, with whichever iperf.
+
+    It asks whether the server listens by a connection that says one letter, and waits for a result
+    of it, too: iperf 2.1 gives none. To look for more it asks poll() whether the server's terminal
+    may be written, which is always so, and then reads it, which waits for ever."""
 
     def iperf(
         self: Any,
@@ -256,7 +370,28 @@ def _net(module: Any) -> None:
         module.output(f"*** Results: {result}\n")
         return result
 
-    module.Mininet.iperf = iperf
+    mininet = module.Mininet
+    mininet.iperf = iperf
+    for name in ("addHost", "addSwitch", "addNAT", "addLink", "delNode", "delLink"):
+        if hasattr(mininet, name):
+            setattr(mininet, name, _picture.changing(getattr(mininet, name)))
+    mininet.build = _picture.changing(mininet.build, whole=True)
+    start = _picture.changing(mininet.start, whole=True)
+    # When it stops, what there was is looked at for the last time.
+    stop = _picture.changing(mininet.stop)
+
+    def and_it_runs(self: Any, *args: Any, **params: Any) -> Any:
+        started = start(self, *args, **params)
+        _picture.company.ask({"started": True})
+        return started
+
+    mininet.start = and_it_runs
+
+    def once_it_was_seen(self: Any) -> None:
+        _picture.company.ask({"stopping": True})
+        stop(self)
+
+    mininet.stop = once_it_was_seen
 
 
 def _report(server: Any, sent: str) -> str:
@@ -281,9 +416,8 @@ _AFTER: dict[str, Callable[[Any], None]] = {
     "mininet.util": _util,
     "mininet.node": _node,
     "mininet.net": _net,
+    "mininet.link": _link,
 }
-if os.environ.get("HOPLAB_DATAPATH") == "user":
-    _AFTER["mininet.link"] = _link
 
 
 class _Finder(importlib.abc.MetaPathFinder):

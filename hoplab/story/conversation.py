@@ -16,6 +16,7 @@ from hoplab.decode import openflow
 from hoplab.decode import packet as wire
 from hoplab.openflow_channel import CONTROLLER_PORTS
 
+FIRST_EPHEMERAL = 32768  # ip_local_port_range, as Linux has it
 _CLOSED = openflow.Message("closed", 0, 0, 0)  # no message of OpenFlow: TCP's FIN or RST
 Connection = tuple[str, int, int]  # the switch's address and port, the controller's port
 
@@ -53,10 +54,10 @@ class Listener:
         tcp = packet.tcp
         if tcp is None:
             return []
-        up = tcp.dport in CONTROLLER_PORTS
+        up = _controllers(tcp.dport, tcp.sport)
         if up:
             connection = (packet.src, tcp.sport, tcp.dport)
-        elif tcp.sport in CONTROLLER_PORTS:
+        elif _controllers(tcp.sport, tcp.dport):
             connection = (packet.dst, tcp.dport, tcp.sport)
         else:
             return []
@@ -72,6 +73,14 @@ class Listener:
         if tcp.fin or tcp.rst:
             messages.append(ChannelMessage(seen.t_ns, seen.number, connection, up, _CLOSED))
         return messages
+
+
+def _controllers(port: int, peer: int) -> bool:
+    """Whether the controller is at `port`, and the switch at `peer`. A script's may be anywhere:
+    then it has the port that Linux gives nobody by itself."""
+    if port in CONTROLLER_PORTS or peer in CONTROLLER_PORTS:
+        return port in CONTROLLER_PORTS
+    return port < FIRST_EPHEMERAL <= peer
 
 
 def conversation(observations: Iterable[Observation]) -> list[ChannelMessage]:

@@ -304,7 +304,7 @@ def test_a_comparison_and_the_live_story_count_them() -> None:
 )
 def test_a_delay_is_read_as_tc_reads_it(written: object, ms: float) -> None:
     pytest.importorskip("mininet")
-    from hoplab.network.net import milliseconds
+    from hoplab.kernel.shaping import milliseconds
 
     assert milliseconds(written) == pytest.approx(ms)
 

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab that a script's network is: a running lab that we did not build.
+
+What differs from one that `up` has built: the wiring follows what the script does with it, while
+captures run too; the controllers are the script's own until somebody puts one of ours in charge,
+and can be put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hoplab.capture import bpf
+from hoplab.capture.capture import Capture
+from hoplab.control import foreign, supervisor
+from hoplab.control.process import Controller
+from hoplab.errors import Exit, LabError
+from hoplab.openflow_channel import CONTROLLER_PORTS
+from hoplab.openvswitch import bridges, daemons
+from hoplab.ryu_apps import Apps
+from hoplab.sentences import listed, say, term
+from hoplab.service import captures, loops
+from hoplab.service.lab import Lab
+from hoplab.service.spec import Spec
+from hoplab.stock.network import Change, Picture, ScriptNetwork
+
+_OLD_PORT = 6633  # OpenFlow's before IANA gave it one, where many a script has its controller
+
+
+@dataclass(eq=False)
+class _Hearing:
+    """A capture that runs. whole: it is to hear interfaces that come later, too."""
+
+    capture: Capture
+    whole: bool
+
+
+class ScriptLab(Lab):
+    """A lab around the network of a script. argv: the script's command line."""
+
+    changes_controllers = True
+
+    def __init__(
+        self, spec: Spec, argv: Sequence[str], switchd: daemons.Switchd | None, datapath: str
+    ) -> None:
+        super().__init__(spec)
+        self.argv = list(argv)
+        self.switchd = switchd or daemons.Switchd(spec.logs)  # one without processes
+        self.datapath = datapath if switchd is not None else "none"
+        self.url = self.client = None
+        self.network: ScriptNetwork = ScriptNetwork()
+        self.own: foreign.Foreign | None = None
+        self._hearing: list[_Hearing] = []
+        self._turn = threading.RLock()
+        self.fresh: Callable[[], None] = lambda: None  # called when the network is another one
+
+    # ------------------------------------------------------------------ what changes
+
+    def draw(self, who: int, picture: Picture | None) -> None:
+        """A process of the script says what its network consists of now, or has ended (None)."""
+        with self._turn:
+            before = {node.name for node in self.network.hosts}
+            self._take(self.network.draw(who, picture))
+            if before.isdisjoint({node.name for node in self.network.hosts}):
+                self.fresh()
+
+    def refresh(self) -> None:
+        with self._turn:
+            self._take(self.network.refresh())
+
+    def _take(self, change: Change) -> None:
+        """Let captures hear what is new, and lab.json say it."""
+        for hearing in self._hearing:
+            if hearing.whole and change.new:
+                with contextlib.suppress(OSError):  # an interface is gone again
+                    captures.tap(self, hearing.capture, change.new)
+                    hearing.capture.add_names(captures.names(self))
+            for label in change.gone:
+                hearing.capture.drop(label)
+        own = self._own_controllers()
+        if change.other or own != self.own or not self.spec.state.exists():
+            self.own = own
+            guarded: set[str] = set()
+            if self.network.bridges():
+                with contextlib.suppress(LabError, OSError):
+                    guarded = bridges.with_spanning_tree()
+            self.loops = loops.find(self.network.wiring(), guarded)
+            with contextlib.suppress(LabError):
+                self._write_state()
+
+    def _own_controllers(self) -> foreign.Foreign | None:
+        """Those of the script, while they are in charge; what they were, while one of ours is."""
+        if self.crew is not None and not isinstance(self.crew.controller, foreign.Foreign):
+            return self.own
+        wanted = self.network.bridges()
+        if not wanted:
+            return None
+        try:
+            targets = bridges.controllers()
+        except (LabError, OSError):
+            return self.own
+        mine = {bridge: targets[bridge] for bridge in wanted if targets.get(bridge)}
+        if not mine:
+            return None
+        names = [each["name"] for each in self.network.controllers]
+        title = ",".join(dict.fromkeys(names)) or "controller"
+        return foreign.Foreign.of(title, self.spec.folder, mine)
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def controller(self) -> Controller | None:
+        return self.crew.controller if self.crew is not None else self.own
+
+    def command(self) -> str:
+        return f"hoplab run -- {shlex.join(self.argv)}"
+
+    def openflow_ports(self) -> Sequence[int]:
+        named = [each["port"] for each in self.network.controllers]
+        targets = self.own.targets.values() if self.own is not None else ()
+        used = [target.rpartition(":")[2] for some in targets for target in some]
+        ports = {int(port) for port in [*named, *used] if str(port or "").isdigit()}
+        return sorted({*CONTROLLER_PORTS, _OLD_PORT, *ports})
+
+    def state(self, controller: Controller | None = None) -> dict[str, Any]:
+        return {
+            **super().state(controller),
+            "script": self.argv,
+            "own_controller": self.own.name if self.own is not None else None,
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """lab.json as data; for a run that is kept."""
+        state: dict[str, Any] = json.loads(json.dumps(self.state()))
+        return state
+
+    # ------------------------------------------------------------------ what may be done
+
+    def swap(
+        self, apps: Apps, workplace: Path | None, wanted: Callable[[], None]
+    ) -> dict[str, Any]:
+        own = self.own
+        if own is None and self.crew is None:
+            own = self._nobody()
+        if self.crew is None:
+            assert own is not None
+            if apps.names == own.apps.names:
+                raise LabError(
+                    say("{controller} is in charge already", controller=own.title),
+                    term("put another one in charge first"),
+                    Exit.USAGE,
+                )
+            self.crew = supervisor.Crew.around(
+                own, list(own.targets), self.spec.platform, tell=self.event
+            )
+            self.own = own
+        self.instead = own if own is not None and apps.names == own.apps.names else None
+        return super().swap(apps, workplace, wanted)
+
+    def _nobody(self) -> foreign.Foreign:
+        """In charge of switches that have no controller. Raises LabError where none could have
+        one."""
+        alone = self.network.learning_alone()
+        wanted = [name for name in self.network.bridges() if name not in alone]
+        if not wanted:
+            others = [switch.name for switch in self.network.switches]
+            raise LabError(
+                say(
+                    "no switch of this lab takes a controller: {switches} are no OVSSwitch",
+                    switches=listed(others),
+                )
+                if others
+                else term("this lab has no switch, hence no controller"),
+                term("a switch that takes one is an OVSSwitch: addSwitch('s1')"),
+                Exit.BAD_INPUT,
+            )
+        return foreign.Foreign.of("none", self.spec.folder, {name: [] for name in wanted})
+
+    def tables(self, switches: list[str]) -> dict[str, Any]:
+        own = {switch.name for switch in self.network.switches}
+        others = own - set(self.network.bridges())
+        for name in switches:
+            if name in others:
+                raise self._no_tables([name])
+        if not self.network.bridges():
+            raise self._no_tables(sorted(others))
+        return super().tables(switches)
+
+    def _no_tables(self, names: list[str]) -> LabError:
+        if not names:
+            return LabError(
+                term("this lab has no switch"),
+                term("the script has stopped its network, or has not built it yet"),
+                Exit.NO_SUCH,
+            )
+        return LabError(
+            say("{switches}: no Open vSwitch, so it has no flows to show", switches=listed(names)),
+            say(
+                "a Linux bridge tells what it has learned by {command}",
+                command=f"hoplab exec --name {self.spec.name} {names[0]} -- bridge fdb",
+            ),
+            Exit.FAILED,
+        )
+
+    # ------------------------------------------------------------------ capturing
+
+    def capture(self, path: Path) -> Capture:
+        with self._turn:
+            return self._hear(super().capture(path), whole=True)
+
+    def listen(
+        self,
+        out: int,
+        wanted: list[str],
+        program: bpf.Program | None,
+        count: int,
+        *,
+        fresh: bool,
+    ) -> Capture:
+        with self._turn:
+            capture = super().listen(out, wanted, program, count, fresh=fresh)
+            return self._hear(capture, whole=not wanted and program is None)
+
+    def _hear(self, capture: Capture, *, whole: bool) -> Capture:
+        self._hearing.append(_Hearing(capture, whole))
+        self.network.keeping = len(self._hearing)
+        return capture
+
+    def ended(self, capture: Capture) -> None:
+        with self._turn:
+            self._hearing = [each for each in self._hearing if each.capture is not capture]
+            self.network.keeping = len(self._hearing)
