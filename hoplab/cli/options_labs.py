@@ -98,6 +98,7 @@ def add_up(verbs: Any) -> None:
             "switches one for 16, 4 at most; the kernel's datapath needs one alone)"
         ),
     )
+    _add_outside(p)
     p.add_argument("--name", metavar="LAB", default="lab", help=term("its name (default: lab)"))
     p.add_argument(
         "--replace",
@@ -236,6 +237,25 @@ def add_completion(verbs: Any) -> None:
     )
 
 
+def _add_outside(p: argparse.ArgumentParser) -> None:
+    """Which controllers outside of the lab its switches may reach."""
+    p.add_argument(
+        "--no-outside-controller",
+        action="store_true",
+        help=term(
+            "switches reach no controller outside; without, they reach one that you run on this "
+            "machine, where the file names a RemoteController"
+        ),
+    )
+    p.add_argument(
+        "--outside-controller",
+        metavar="IP:PORT",
+        type=address,
+        action="append",
+        help=term("they may also reach a RemoteController at this address (repeatable)"),
+    )
+
+
 def add_run_and_mn(verbs: Any) -> None:
     for name, help, examples in (
         (
@@ -299,19 +319,5 @@ def add_run_and_mn(verbs: Any) -> None:
                 "it in charge if it looks for none"
             ),
         )
-        p.add_argument(
-            "--no-outside-controller",
-            action="store_true",
-            help=term(
-                "its switches reach no controller outside; without, they reach one that you run "
-                "on this machine, where the script names a RemoteController"
-            ),
-        )
-        p.add_argument(
-            "--outside-controller",
-            metavar="IP:PORT",
-            type=address,
-            action="append",
-            help=term("its switches may also reach a controller at this address (repeatable)"),
-        )
+        _add_outside(p)
         p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)

@@ -94,6 +94,8 @@ def bring_up(
         static_arp=arguments.static_arp,
         debug=arguments.debug,
         workplace=Path(client.here()),
+        outside=not getattr(arguments, "no_outside_controller", False),
+        far=tuple(getattr(arguments, "outside_controller", None) or ()),
     )
     with Progress(quiet) as progress:
         if getattr(arguments, "replace", False):
@@ -240,6 +242,7 @@ LIST_HEAD: list[str] = [
 
 
 def ls(arguments: argparse.Namespace) -> int:
+    up_down.sweep()
     labs = []
     for handle in client.live():
         try:

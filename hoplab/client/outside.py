@@ -8,6 +8,7 @@ only if the listener is the user's; and one at another address if the command li
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 import threading
@@ -62,6 +63,16 @@ class Outside:
             if now != before:
                 self._watched[address] = now
                 yield address, now
+
+    def serve(self, carrier: socket.socket) -> None:
+        """Carry on each connection that comes as (address, descriptor), until nobody can send any
+        more. For a process of its own, which ends with the lab."""
+        while True:
+            data, fds, _, _ = socket.recv_fds(carrier, 4096, 1)
+            if not data:
+                return
+            ip, port = json.loads(data)["connect"]
+            self.connect((ip, port), socket.socket(fileno=fds[0]))
 
     def connect(self, address: Address, inside: socket.socket) -> None:
         """Carry a switch's connection there, if that is still allowed."""

@@ -18,16 +18,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hoplab import wait
-from hoplab.client import labs
+from hoplab.client import labs, outside
 from hoplab.client.interrupts import hold_interrupts, release_interrupts
 from hoplab.client.labs import Handle
 from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import refusals, sandbox
 from hoplab.sentences import from_plain, say, term
-from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, WAITING, Spec
+from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SCRIPT, SOCKET, WAITING, Spec
 
 UP_S = 120
 
@@ -112,13 +113,15 @@ def up(spec: Spec, progress: Progress) -> Handle:
         release_interrupts()
         raise
     started = None
+    carrier, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         spec = replace(spec, folder=claimed.handle.folder)
         progress(term("making namespaces"))
-        started = _start(spec, claimed)
+        started = _start(spec, claimed, theirs)
+        theirs.close()
         release_interrupts()
         (spec.folder / "init.pid").write_text(str(started.pid))
-        _await_ready(started, spec, progress)
+        _await_ready(started, spec, progress, carrier)
         hold_interrupts()
         started.commit()
     except BaseException as error:
@@ -134,6 +137,9 @@ def up(spec: Spec, progress: Progress) -> Handle:
         if died and started is None and any(refusals.find(tun=tun)):
             raise refusals.refused(OSError(errno.EPERM, str(error)), tun=tun) from error
         raise
+    finally:
+        carrier.close()
+        theirs.close()
     os.close(claimed.lock)  # the lab's own processes hold it on
     return claimed.handle
 
@@ -155,7 +161,7 @@ def check(spec: Spec) -> None:
     try:
         started = _machine(spec, lambda channel: server.check(spec, channel), [])
         release_interrupts()
-        _await_ready(started, spec, lambda step: None)
+        _await_ready(started, spec, lambda step: None, None)
     finally:
         hold_interrupts()
         if started is not None:
@@ -164,8 +170,9 @@ def check(spec: Spec) -> None:
         release_interrupts()
 
 
-def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
-    """The lab's process, in a machine of its own."""
+def _start(spec: Spec, claimed: Claim, carrier: socket.socket) -> sandbox.Started:
+    """The lab's process, in a machine of its own. carrier: where it sends connections that are to
+    be carried on outside."""
 
     def run(channel: socket.socket) -> int:
         os.set_inheritable(claimed.lock, False)
@@ -175,9 +182,9 @@ def _start(spec: Spec, claimed: Claim) -> sandbox.Started:
             first = preloaded.start(spec.logs / f"controller-{preloaded.PORT}.log")
         from hoplab.service import server
 
-        return server.main(spec, channel, first)
+        return server.main(spec, channel, first, carrier)
 
-    return _machine(spec, run, [claimed.lock])
+    return _machine(spec, run, [claimed.lock, carrier.fileno()])
 
 
 def _machine(
@@ -192,7 +199,34 @@ def _machine(
     return sandbox.start(spec.name, keep, run, hide=hide, own=own, fds=fds)
 
 
-def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> None:
+def _look_outside(spec: Spec, wanted: list[list[Any]], carrier: socket.socket) -> list[str]:
+    """Whether controllers may be reached at these addresses. Once one may, a process of its own
+    carries connections there for as long as the lab lives."""
+    reach = outside.Outside(not spec.outside, frozenset(spec.far))
+    states = [reach.state((ip, port)) for ip, port in wanted]
+    if outside.THERE in states and os.fork() == 0:
+        try:
+            os.setsid()
+            with open(os.devnull, "r+b", buffering=0) as null:
+                for fd in (0, 1, 2):
+                    os.dup2(null.fileno(), fd)
+            sandbox.close_all_but(carrier.fileno())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            release_interrupts()
+            reach.serve(carrier)
+        finally:
+            os._exit(0)
+    return states
+
+
+def _await_ready(
+    started: sandbox.Started,
+    spec: Spec,
+    progress: Progress,
+    carrier: socket.socket | None,
+) -> None:
+    """carrier: where the lab sends connections that are to be carried on outside."""
     within_s = UP_S * wait.patience()
     while True:
         if not wait.readable([started.channel.fileno()], within_s):
@@ -211,6 +245,9 @@ def _await_ready(started: sandbox.Started, spec: Spec, progress: Progress) -> No
         message = json.loads(data, object_hook=from_plain)
         if "progress" in message:
             progress(message["progress"])
+        elif "look" in message and carrier is not None:
+            states = _look_outside(spec, message["look"], carrier)
+            started.channel.send(json.dumps({"states": states}).encode())
         elif "error" in message:
             raise LabError.from_dict(message)
         else:
@@ -251,6 +288,15 @@ def down(handle: Handle, *, keep: bool = False) -> None:
     _until_ended(handle, within_s=10)
     if not keep:
         remove_free(handle)
+
+
+def sweep() -> None:
+    """Remove the folders of scripts that were killed together with whoever should have done it."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(labs.labs_folder()):
+            handle = Handle(name)
+            if (handle.folder / SCRIPT).exists() and not handle.alive():
+                remove_free(handle)
 
 
 def remove_free(handle: Handle) -> None:

@@ -12,12 +12,13 @@ so no other service hears more than that, whatever somebody in the lab may do to
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import select
 import socket
 import threading
 from collections.abc import Callable, Collection
 
-from hoplab.kernel import tcp_table
+from hoplab.kernel import netlink, tcp_table
 
 GREETING_S = 10.0  # for either side to greet
 _HEADER = 8  # version, type, length, number (OpenFlow 1.3.5, 7.1)
@@ -66,6 +67,31 @@ class Door:
             if (each.address, each.port) == peer[:2] and (each.peer, each.peer_port) == own[:2]
         ]
         return any(tcp_table.holds(pid, inode) for pid in self._switches() for inode in inodes)
+
+
+def lead_outside(
+    address: tuple[str, int],
+    switches: Callable[[], Collection[int]],
+    carry_on: Callable[[tuple[str, int], socket.socket], None],
+    port: int | None = None,
+) -> None:
+    """Let switches that look for a controller at an address find the one that is outside there.
+    port: where they look, if that is another one than outside. Raises OSError where somebody
+    listens already."""
+    ip, port_outside = address
+    if not ipaddress.ip_address(ip).is_loopback:
+        give_address(ip)
+    Door(ip, port or port_outside, switches, lambda switch: carry_on(address, switch))
+
+
+def give_address(ip: str) -> None:
+    """Let an address be the lab's own loopback's, so that switches which look there come to us.
+    Raises OSError."""
+    route = netlink.Socket()
+    try:
+        route.send([netlink.address(netlink.LOOPBACK, "lo", f"{ip}/32")])
+    finally:
+        route.close()
 
 
 def carry(inside: socket.socket, address: tuple[str, int]) -> None:

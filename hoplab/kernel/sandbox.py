@@ -220,7 +220,7 @@ def start(
     return Started(int(words.split()[0]), outer, leash_outer)
 
 
-def _close_all_but(*fds: int) -> None:
+def close_all_but(*fds: int) -> None:
     """Close every descriptor from 3 on, except these."""
     first = 3
     for fd in sorted(fds):
@@ -239,7 +239,7 @@ def _launch(
     fds: Sequence[int],
 ) -> None:
     """The launcher, init and the lab, each leaving by os._exit."""
-    _close_all_but(channel.fileno(), leash.fileno(), told, *fds)
+    close_all_but(channel.fileno(), leash.fileno(), told, *fds)
     os.setsid()  # a Ctrl-C in the user's terminal is the command line's to handle
     _new_namespaces()
     init = os.fork()

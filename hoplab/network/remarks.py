@@ -167,12 +167,24 @@ def _remote_controller(network: Network) -> Iterator[str]:
     file = _file(network)
     if file is None or not network.switches or getattr(network.topo, "controller", None):
         return
-    remote = script.read(file).remote
-    if remote:
+    if getattr(network.topo, "hoplab_outside", False):
+        return
+    for remote in script.remotes(file)[:1]:
+        yield say(
+            "nobody of yours answers for the RemoteController of line {line}, at {ip}:{port}, so "
+            "hoplab runs a controller itself; yours takes over with hoplab swap APP.py, or if it "
+            "runs before hoplab up",
+            line=remote.line,
+            ip=remote.ip,
+            port=remote.ports[0],
+        )
+        return
+    asked = script.read(file).remote
+    if asked:
         yield say(
             "a RemoteController (line {line}) is not waited for: hoplab runs the controller "
             "itself; yours takes over with hoplab swap APP.py",
-            line=remote[0].line,
+            line=asked[0].line,
         )
 
 

@@ -66,6 +66,61 @@ class Script:
     links: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Remote:
+    """A RemoteController that the file asks for. ports: where it may be, the likeliest first."""
+
+    name: str
+    ip: str
+    ports: tuple[int, ...]
+    line: int
+
+
+REMOTE_PORTS = (6653, 6633)  # where Mininet looks for one whose port is not said
+
+
+@functools.lru_cache(maxsize=4)
+def remotes(path: Path) -> tuple[Remote, ...]:
+    """The RemoteControllers that the file asks for outside its classes, as far as its text says
+    where they are; none where it says so by an expression."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    calls = sorted(_calls(tree), key=lambda call: (call.lineno, call.col_offset))
+    made = [_remote(call) for call in calls if _asks_for_remote(call)]
+    return tuple(dict.fromkeys(remote for remote in made if remote is not None))
+
+
+def _asks_for_remote(call: ast.Call) -> bool:
+    """RemoteController(…), addController(…, controller=RemoteController, …), Mininet(…) with it;
+    partial(RemoteController, …)."""
+    names = map(_name, [call.func, *_values(call)])
+    return "RemoteController" in names
+
+
+def _remote(call: ast.Call) -> Remote | None:
+    values: dict[str, object] = {"name": "c0", "ip": "127.0.0.1", "port": None}
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if _name(call.func) == "RemoteController":
+        given = {**dict(zip(("name", "ip", "port"), call.args, strict=False)), **given}
+    elif _name(call.func) == "addController" and call.args:
+        given = {"name": call.args[0], **given}
+    for key in values:
+        if key in given:
+            try:
+                values[key] = ast.literal_eval(given[key])
+            except ValueError:
+                if key != "name":
+                    return None
+    port = values["port"]
+    if port is not None and not isinstance(port, int):
+        return None
+    ip = "127.0.0.1" if values["ip"] == "localhost" else str(values["ip"])
+    ports = REMOTE_PORTS if port is None else (port,)
+    return Remote(str(values["name"]), ip, ports, call.lineno)
+
+
 def how_to_run(path: Path, words: Sequence[str] = ()) -> str:
     """The command that runs a file as its author does, with these words on its command line."""
     return f"hoplab run -- python3 {shlex.join([str(path), *words])}"

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -22,7 +23,7 @@ from hoplab import ryu_apps
 from hoplab.capture import bpf
 from hoplab.capture.capture import Capture
 from hoplab.capture.notes import WOKEN
-from hoplab.control import endings, faults, process, supervisor
+from hoplab.control import endings, faults, foreign, process, relay, supervisor
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Background
@@ -65,11 +66,19 @@ class Lab:
 
     network: Any
     changes_controllers = False  # though it has none now
-    instead: process.Controller | None = None  # runs already: `swap` is not to start one
 
-    def __init__(self, spec: Spec, spare: subprocess.Popen[bytes] | None = None) -> None:
-        """spare: a process that has Ryu loaded, if the topology is thought to have switches."""
-        self.spec, self.spare = spec, spare
+    def __init__(
+        self,
+        spec: Spec,
+        spare: subprocess.Popen[bytes] | None = None,
+        carrier: socket.socket | None = None,
+        look: Callable[[list[tuple[str, int]]], list[str]] = lambda wanted: [],
+    ) -> None:
+        """spare: a process that has Ryu loaded, if the topology is thought to have switches.
+        carrier: where connections go that are to be carried on outside of the lab. look: asks
+        whether controllers may be reached outside, at these addresses (`client/outside.py`)."""
+        self.spec, self.spare, self.carrier, self._look = spec, spare, carrier, look
+        self.own: foreign.Foreign | None = None  # a controller of somebody else's
         self.events: list[str] = []
         self.crew: supervisor.Crew | None = None
         self.switchd = daemons.Switchd(spec.logs)
@@ -96,7 +105,9 @@ class Lab:
 
     def openflow_ports(self) -> Sequence[int]:
         """Where switches and controllers speak, on the lab's own loopback."""
-        return CONTROLLER_PORTS
+        targets = self.own.targets.values() if self.own is not None else ()
+        used = [target.rpartition(":")[2] for some in targets for target in some]
+        return sorted({*CONTROLLER_PORTS, *(int(port) for port in used if port.isdigit())})
 
     # ------------------------------------------------------------------ coming up
 
@@ -247,10 +258,15 @@ class Lab:
             with contextlib.suppress(LabError):
                 opening.result()
             self.switchd.stop()
+        self._drop_spare()
+
+    def _drop_spare(self) -> None:
+        """No controller of ours is wanted."""
         if self.spare is not None and self.spare.stdin is not None:
             self.spare.kill()  # or it would load Ryu first
             self.spare.wait()
             self.spare.stdin.close()
+        self.spare = None
 
     def _start_switchd(self) -> None:
         self.switchd.start()
@@ -331,9 +347,50 @@ class Lab:
         wish = str(getattr(topo, "controller", None) or "learning_switch")
         return ryu_apps.find(wish, apps.options, beside=self.spec.topology.parent)
 
+    def _outside(self, topo: Any) -> foreign.Foreign | None:
+        """The controller outside that the topology's file names, if it may be reached now."""
+        from hoplab.network import script
+
+        if self.carrier is None:
+            return None
+        for remote in script.remotes(self.spec.topology):
+            addresses = [(remote.ip, port) for port in remote.ports]
+            for address, state in zip(addresses, self._look(addresses), strict=True):
+                if state == "there":
+                    relay.lead_outside(address, self.switchd.vswitchds, self._carry)
+                    target = f"tcp:{address[0]}:{address[1]}"
+                    targets = {name: [target] for name in topo.switches()}
+                    self.event(
+                        say(
+                            "the controller {controller} at {ip}:{port}, which runs outside, is in "
+                            "charge, as line {line} has it",
+                            controller=remote.name,
+                            ip=address[0],
+                            port=address[1],
+                            line=remote.line,
+                        )
+                    )
+                    topo.hoplab_outside = True
+                    return foreign.Foreign.of(remote.name, self.spec.folder, targets)
+        return None
+
+    def _carry(self, address: tuple[str, int], switch: socket.socket) -> None:
+        """Hand a switch's connection to whoever is outside."""
+        assert self.carrier is not None
+        message = json.dumps({"connect": address}).encode()
+        socket.send_fds(self.carrier, [message], [switch.fileno()])
+
     def _crew(self, topo: Any) -> supervisor.Crew:
         """The controllers, not started yet."""
-        spec, apps = self.spec, self._apps(topo)
+        spec, wish = self.spec, self.spec.controller
+        if not wish.apps and not wish.options and not getattr(topo, "controller", None):
+            self.own = self._outside(topo)
+            if self.own is not None:
+                self._drop_spare()
+                return supervisor.Crew.around(
+                    self.own, topo.switches(), spec.platform, tell=self.event
+                )
+        apps = self._apps(topo)
         self._say_not_used(apps)
         shards = max(1, min(spec.shards, len(topo.switches())))
         return supervisor.Crew(
@@ -440,6 +497,7 @@ class Lab:
             "controller": controller.name if controller else None,
             "controller_file": ",".join(map(str, controller.files)) if controller else None,
             "controller_apps": controller.apps.as_data() if controller else None,
+            "own_controller": self.own.name if self.own else None,
             "shards": self.crew.as_data() if self.crew else [],
             "datapath": self.datapath,
             "platform": self.spec.platform,
@@ -491,6 +549,7 @@ class Lab:
                 say("take a topology with a switch: {command}", command="hoplab up switch"),
                 Exit.BAD_INPUT,
             )
+        instead = self._own_again(apps)
         drafts: list[Path] = []
         events = len(self.events)
         self._say_not_used(apps)
@@ -501,7 +560,7 @@ class Lab:
                 lambda new: drafts.append(self._draft_state(new)),
                 wanted,
                 workplace,
-                self.instead,
+                instead,
             )
         except BaseException:
             for draft in drafts:
@@ -522,6 +581,19 @@ class Lab:
             "without_flows": empty,
             "notes": notes,
         }
+
+    def _own_again(self, apps: Apps) -> foreign.Foreign | None:
+        """The controller of somebody else's that is meant by its name, None where another one is.
+        Raises LabError where it is in charge already."""
+        if self.own is None or apps.names != self.own.apps.names:
+            return None
+        if isinstance(self.controller, foreign.Foreign):
+            raise LabError(
+                say("{controller} is in charge already", controller=self.own.title),
+                term("put another one in charge first"),
+                Exit.USAGE,
+            )
+        return self.own
 
     def mend(self) -> bool:
         """Replace controllers that are dead or of no use; whether there were any."""

@@ -69,16 +69,26 @@ _LOOK_S = 0.05
 _TURN_S = 0.2  # the longest turn of the loops that look after the processes
 
 
-def main(spec: Spec, channel: socket.socket, spare: subprocess.Popen[bytes] | None = None) -> int:
+def main(
+    spec: Spec,
+    channel: socket.socket,
+    spare: subprocess.Popen[bytes] | None = None,
+    carrier: socket.socket | None = None,
+) -> int:
     """The lab's process: build, say so on `channel`, serve until `down`. Returns an exit code.
 
-    spare: as in `Lab`.
+    spare, carrier: as in `Lab`.
     """
     # What builds a network (sysctl, tc) lies where many an ordinary user's PATH does not look.
     os.environ["PATH"] = programs.search_path(os.environ.get("PATH"))
     # Threads that come and go leave holes in a heap each (mallopt(3), M_ARENA_MAX): one is enough.
     ctypes.CDLL(None).mallopt(-8, 1)
-    lab = Lab(spec, spare)
+    def look(wanted: list[tuple[str, int]]) -> list[str]:
+        channel.send(_packed({"look": wanted}))
+        states: list[str] = json.loads(channel.recv(LARGEST_MESSAGE))["states"]
+        return states
+
+    lab = Lab(spec, spare, carrier, look)
 
     def progress(step: str) -> None:
         with contextlib.suppress(OSError):

@@ -21,7 +21,9 @@ class Spec:
     the apps, 'ryu' or 'os-ken'.
     datapath: 'auto', 'kernel', 'user', 'afxdp' or 'fast'. vswitchd: so many ovs-vswitchd divide the
     switches, 0 for as many as their number needs. capture: listen on every interface from before it
-    is up. workplace: the folder where controllers work, the user's.
+    is up. workplace: the folder where controllers work, the user's. outside: where the topology's
+    file names a RemoteController, one that the user runs on this machine is in charge; far:
+    addresses elsewhere where one may be.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Spec:
     static_arp: bool = False
     debug: bool = False
     workplace: Path = Path("/")
+    outside: bool = True
+    far: tuple[tuple[str, int], ...] = ()
 
     @property
     def title(self) -> str:
@@ -64,6 +68,7 @@ class Spec:
 SOCKET = "lab.sock"
 STATE = "lab.json"
 LOCK = "lock"
+SCRIPT = "script"  # the name is a script's: its folder is of no use once it has ended
 WAITING = "waiting"  # the name is a script's that has not built its network yet
 EARLY_CAPTURE = "early.pcapng"
 LARGEST_MESSAGE = 200_000  # bytes of one SOCK_SEQPACKET message, below the kernel's default limit

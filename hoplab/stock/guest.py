@@ -32,7 +32,7 @@ from hoplab.openvswitch.daemons import Switchd
 from hoplab.ryu_apps import NO_APPS, Apps
 from hoplab.sentences import say
 from hoplab.service.server import Service
-from hoplab.service.spec import WAITING, Spec
+from hoplab.service.spec import SCRIPT, WAITING, Spec
 from hoplab.stock.lab import ScriptLab
 from hoplab.stock.remote import Remotes
 
@@ -102,11 +102,13 @@ class Claimed:
 def claim(argv: Sequence[str], wish: Wish) -> Claimed:
     """Take a name: the one wished for, else one after the script that is free. Where labs cannot
     have folders a script runs all the same. Raises LabError for a name that is wished for."""
+    up_down.sweep()
     name, number = wish.name or name_of(argv), 1
     while True:
         try:
             taken = up_down.claim(name if number == 1 else f"{name_of(argv)}-{number}")
-            (taken.handle.folder / WAITING).touch()
+            for mark in (SCRIPT, WAITING):
+                (taken.handle.folder / mark).touch()
             return Claimed(taken.handle, taken.lock)
         except OSError as error:
             return Claimed(problem=cannot_write(error, labs.labs_folder()))

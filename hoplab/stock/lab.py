@@ -9,7 +9,6 @@ and can be put back.
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +21,6 @@ from hoplab.capture.capture import Capture
 from hoplab.control import foreign, supervisor
 from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError
-from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openvswitch import bridges, daemons
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
@@ -56,7 +54,6 @@ class ScriptLab(Lab):
         self.datapath = datapath if switchd is not None else "none"
         self.url = self.client = None
         self.network: ScriptNetwork = ScriptNetwork()
-        self.own: foreign.Foreign | None = None
         self._hearing: list[_Hearing] = []
         self._turn = threading.RLock()
         self.fresh: Callable[[], None] = lambda: None  # called when the network is another one
@@ -124,44 +121,26 @@ class ScriptLab(Lab):
 
     def openflow_ports(self) -> Sequence[int]:
         named = [each["port"] for each in self.network.controllers]
-        targets = self.own.targets.values() if self.own is not None else ()
-        used = [target.rpartition(":")[2] for some in targets for target in some]
-        ports = {int(port) for port in [*named, *used] if str(port or "").isdigit()}
-        return sorted({*CONTROLLER_PORTS, _OLD_PORT, *ports})
+        ports = {int(port) for port in named if str(port or "").isdigit()}
+        return sorted({_OLD_PORT, *ports, *super().openflow_ports()})
 
     def state(self, controller: Controller | None = None) -> dict[str, Any]:
         return {
             **super().state(controller),
             "script": self.argv,
-            "own_controller": self.own.name if self.own is not None else None,
         }
-
-    def summary(self) -> dict[str, Any]:
-        """lab.json as data; for a run that is kept."""
-        state: dict[str, Any] = json.loads(json.dumps(self.state()))
-        return state
 
     # ------------------------------------------------------------------ what may be done
 
     def swap(
         self, apps: Apps, workplace: Path | None, wanted: Callable[[], None]
     ) -> dict[str, Any]:
-        own = self.own
-        if own is None and self.crew is None:
-            own = self._nobody()
         if self.crew is None:
-            assert own is not None
-            if apps.names == own.apps.names:
-                raise LabError(
-                    say("{controller} is in charge already", controller=own.title),
-                    term("put another one in charge first"),
-                    Exit.USAGE,
-                )
+            self.own = self.own or self._nobody()
+            self._own_again(apps)
             self.crew = supervisor.Crew.around(
-                own, list(own.targets), self.spec.platform, tell=self.event
+                self.own, list(self.own.targets), self.spec.platform, tell=self.event
             )
-            self.own = own
-        self.instead = own if own is not None and apps.names == own.apps.names else None
         return super().swap(apps, workplace, wanted)
 
     def _nobody(self) -> foreign.Foreign:

@@ -23,7 +23,6 @@ from hoplab.client import outside
 from hoplab.control import relay
 from hoplab.control.process import listening
 from hoplab.errors import LabError
-from hoplab.kernel import netlink
 from hoplab.openvswitch import bridges
 from hoplab.sentences import Sentence, say
 
@@ -102,7 +101,7 @@ class Remotes:
         if not outside.loopback(ip):
             # It listens at 127.0.0.1 alone; here that address is a second name for it.
             with contextlib.suppress(OSError):
-                _give_address(ip)
+                relay.give_address(ip)
                 relay.Door(ip, port, self._switches, lambda switch: _bridge(switch, port))
 
     def _near(self, ip: str, ports: Sequence[int], pid: int, command: str) -> None:
@@ -152,26 +151,13 @@ class Remotes:
 
     def _open(self, ip: str, port: int, port_outside: int) -> None:
         """Let switches that look for a controller at `ip` and `port` find the one outside."""
-        address = ("127.0.0.1" if outside.loopback(ip) else ip, port_outside)
-
-        def take(switch: socket.socket) -> None:
+        def carry_on(address: outside.Address, switch: socket.socket) -> None:
             self._send({"connect": address}, [switch.fileno()])
 
         with contextlib.suppress(OSError):  # somebody listens there by now
-            if not outside.loopback(ip):
-                _give_address(ip)
-            relay.Door(ip, port, self._switches, take)
+            relay.lead_outside((ip, port_outside), self._switches, carry_on, port)
         with contextlib.suppress(LabError, OSError):
             bridges.ask_soon(f"tcp:{ip}:{port}")
-
-
-def _give_address(ip: str) -> None:
-    """Let an address be our own loopback's, so that switches which look there come to us."""
-    route = netlink.Socket()
-    try:
-        route.send([netlink.address(netlink.LOOPBACK, "lo", f"{ip}/32")])
-    finally:
-        route.close()
 
 
 def _bridge(switch: socket.socket, port: int) -> None:

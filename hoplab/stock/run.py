@@ -325,8 +325,7 @@ class _Company:
                 break
             turn_s = min(left if left is not None else TURN_S, TURN_S)
             ready, _, _ = select.select(watched, [], [], turn_s)
-            for address, state in self.reach.changes():
-                self._tell({"outside": [address, state]})
+            self._look_outside()
             for source in [each for each in ready if each in ways]:
                 if not _copy(source, ways[source]):
                     watched.remove(source)
@@ -355,6 +354,11 @@ class _Company:
         else:
             return answer
         return None
+
+    def _look_outside(self) -> None:
+        """Tell whether controllers outside have come or gone."""
+        for address, state in self.reach.changes():
+            self._tell({"outside": [address, state]})
 
     def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):

@@ -22,7 +22,7 @@ def topo(*lines: str) -> str:
 def up(hoplab: Any, text: str, which: str = "mine.py") -> list[str]:
     """The remarks on such a file, the same in words and in data."""
     (hoplab.home / "mine.py").write_text(text)
-    done = hoplab("up", "--replace", f"./{which}")
+    done = hoplab("up", "--replace", "--no-outside-controller", f"./{which}")
     remarks = [line[8:] for line in done.out.splitlines() if line.startswith("  note: ")]
     assert remarks == hoplab("ls", "--json").json[0]["events"]
     return remarks
@@ -55,7 +55,7 @@ def test_what_stands_in_a_file_and_is_left_out(hoplab: Any) -> None:
         "h1 (10.0.0.1/24) and h2 (10.0.1.2/24) are on one link in two subnets",
         "several cables join h1 and s1",
         "h1 has been added twice",
-        "a RemoteController (line 13) is not waited for",
+        "nobody of yours answers for the RemoteController of line 13, at 127.0.0.1:6653",
         "of mine.py the Topo alone is read, not net['h1'].cmd(",
         "bw='10Mbit' of the link h1 - s1 is not applied: a TCLink takes bw=10",
         "the share of the processor that h2 should have",
