@@ -171,7 +171,7 @@ def tap(
     if capture.queue_drops is None:  # counted from the moment on from which frames count
         capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
     if capture.cables is None:
-        capture.cables = CableDrops(lab.cables.queues, root=root)
+        capture.cables = CableDrops(lab.cables.queues, root=lab.network.batch.root)
         unread = lab.cables.unread()
         capture.cable_drops = lambda: _cable_drops(lab, capture, unread)
         capture.last_words += [lambda: _tell_lost(capture), lambda: _tell_made(capture)]
