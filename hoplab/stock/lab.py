@@ -97,8 +97,8 @@ class ScriptLab(Lab):
         if self.crew is not None and not isinstance(self.crew.controller, foreign.Foreign):
             return self.own
         wanted = self.network.bridges()
-        if not wanted:
-            return None
+        if not wanted:  # a capture that runs has heard of those that there were
+            return self.own if self._hearing else None
         try:
             targets = bridges.controllers()
         except (LabError, OSError):

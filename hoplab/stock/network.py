@@ -380,6 +380,16 @@ class ScriptNetwork:
         """The names of the switches that are Open vSwitch bridges."""
         return [switch.name for switch in self.switches if "OVSSwitch" in switch.classes]
 
+    def limited_ports(self) -> list[tuple[str, int]]:
+        """(bridge, number of the port) where a queue stands in front of the cable."""
+        bridges = self.bridges()
+        return [
+            (switch.name, port.number)
+            for switch in self.switches
+            for port in switch.intfList()
+            if switch.name in bridges and ((now := self.limits(port)).rate or now.delays)
+        ]
+
     @property
     def nameToNode(self) -> dict[str, Node]:
         return {node.name: node for node in [*self.hosts, *self.switches]}
