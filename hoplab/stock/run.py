@@ -105,50 +105,60 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     that is its /tmp and stays. wish: what is wished of the lab that its network is. reach: the
     controllers outside that its switches may reach. Raises LabError.
     """
-    wish, reach = wish or guest.Wish(), reach or outside.Outside()
+    wish = wish or guest.Wish()
     keep = [*_kept_folders(argv), *wish.folders()]
     if keep_tmp is not None:
         keep.append(_made(keep_tmp))
+    claimed = guest.claim(argv, wish)
     port = display.port_of(os.environ)
     screen = display.Display(port) if port else None
     if screen is not None:
         keep.append(str(screen.folder))
     own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
-    file = OutFile(capture, "--capture") if capture is not None else None
-    ends = _Descriptors(file.fd if file is not None else -1)
-    started: sandbox.Started | None = None
-    claimed = guest.claim(argv, wish)
+    try:
+        file = OutFile(capture, "--capture") if capture is not None else None
+        ends = _Descriptors(file.fd if file is not None else -1)
+        command = _Inside(
+            list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp, wish, claimed
+        )
+        command.keep_tmp = str(keep_tmp.absolute()) if keep_tmp is not None else ""
+        command.screen = screen
+        try:
+            return _run(command, ends, keep, show, capture, reach or outside.Outside())
+        except BaseException:
+            if file is not None:
+                file.discard()
+            raise
+        finally:
+            ends.close()
+    finally:
+        if screen is not None:
+            screen.close()
+        claimed.give_up()
+
+
+def _run(command: _Inside, ends: _Descriptors, keep: Sequence[str], show: Show,
+         capture: Path | None, reach: outside.Outside) -> int:  # fmt: skip
+    """The command in its machine, which has ended when this returns."""
+    claimed, started = command.claimed, None
     own = [str(claimed.folder)] if claimed.folder is not None else []
-    command = _Inside(
-        list(argv), ends.streams, ends.out, datapath, ends.master >= 0, own_tmp, wish, claimed
-    )
-    command.keep_tmp = str(keep_tmp.absolute()) if keep_tmp is not None else ""
-    command.screen = screen
     try:
         interrupts.hold_interrupts()  # until it is known what there is to end
         try:
             started = sandbox.start(
-                "mininet", [*keep, *own], command.main, hide=_labs(), own=own, own_tmp=own_tmp,
-                fds=[*ends.inside(), *claimed.fds()],
+                "mininet", [*keep, *own], command.main, hide=_labs(), own=own,
+                own_tmp=command.own_tmp, fds=[*ends.inside(), *claimed.fds()],
             )  # fmt: skip
             claimed.hand_over(started.pid)
         finally:
             interrupts.release_interrupts()
         ends.hand_over()
-        if screen is not None:
-            screen.start()
-        return _accompany(started, ends.master, argv, show, capture, reach)
-    except BaseException:
-        if file is not None:
-            file.discard()
-        raise
+        if command.screen is not None:
+            command.screen.start()
+        return _accompany(started, ends.master, command.argv, show, capture, reach)
     finally:
         if started is not None:
             up_down.end_process(started.pid, within_s=10)
-        if screen is not None:
-            screen.close()
-        claimed.give_up()
-        ends.close()
 
 
 def _kept_folders(argv: Sequence[str]) -> list[str]:
