@@ -22,6 +22,7 @@ from typing import Any
 from hoplab import runs, wait
 from hoplab.capture import pcapng_reader
 from hoplab.capture.clock import Clock
+from hoplab.capture.collector import gc_seldom
 from hoplab.cli import output
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
@@ -54,6 +55,7 @@ STORM_TOLD = 5  # packets within that time while something goes round
 STORM_OVER_S = 20.0  # none of a kind was seen to go round for so long: it is told as others are
 
 
+@gc_seldom()
 def follow(
     handle: labs.Handle,
     arguments: argparse.Namespace,

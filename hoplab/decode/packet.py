@@ -371,6 +371,39 @@ def decode(data: bytes) -> Packet:
     return Packet(eth, None, None, None, None, None, None, data[start:end], "")
 
 
+def routed(before: Packet, old: bytes, new: bytes) -> Packet | None:
+    """The packet in the frame `new` that a router made of `old`, which bore the packet `before`:
+    read are the headers that a router writes anew. None if it is another one in anything else."""
+    eth, ip = before.eth, before.ipv4
+    if eth is None or ip is None or eth.header_length != 14 or eth.type != ETH_IPV4:
+        return None
+    if new[26:] != old[26:] or new[12:22] != old[12:22] or new[23] != old[23]:
+        return None
+    return Packet(
+        Ethernet(mac_text(new[:6]), mac_text(new[6:12]), ETH_IPV4, None, 14),
+        None,
+        IPv4(
+            ip.src,
+            ip.dst,
+            new[22],
+            ip.ident,
+            ip.protocol,
+            ip.flags_df,
+            ip.flags_mf,
+            ip.fragment_offset,
+            ip.total_length,
+            ip.dscp,
+            new[14 : 14 + len(ip.header)],
+        ),
+        None,
+        before.icmp,
+        before.udp,
+        before.tcp,
+        before.payload,
+        before.problem,
+    )
+
+
 def decode_ip(data: bytes) -> Packet:
     """An IP packet without Ethernet header (as an ICMP error quotes it). Never raises.
 

@@ -212,7 +212,7 @@ class Follower:
         if cable.orphans:
             early = cable.orphan(data, t)
             if early is not None:
-                early.sent = observation
+                early.sent, early.t_ns = observation, t
                 early.healed = False
                 if early.origin is _BORN:
                     self._node_of[port].find_cause(early, port, data, t)
@@ -289,7 +289,7 @@ class Follower:
         node, head = self._node_of[port], self._peers[port]
         early = self._cables[head].orphan(data, t) if head is not None else None
         if early is not None:
-            early.sent = observation
+            early.sent, early.t_ns = observation, t
             early.healed = False
             alone = early.origin is _BORN and not early.children and early.tally is None
             if alone and node.switch:
@@ -443,5 +443,4 @@ def _time(observation: Observation) -> int:
 
 
 def _order(hop: Hop) -> tuple[int, int]:
-    seen = hop.seen
-    return seen.t_ns, seen.number
+    return hop.t_ns, hop.seen.number

@@ -96,6 +96,7 @@ class Hop:
         wired to nothing.
     sent, received: the observations at tail and head; at most one is None: the frame was lost on
         the link, or the capture missed one end (`healed` tells that the other end proves it).
+    t_ns: when the frame was put on the link (or, unseen there, when it arrived).
     doubt: flags of `Doubt`, 0 if what is said about the hop is proved; see `hoplab.follow.follow`.
     tally: of this frame and its copies; None if no switch has copied it.
     counted: only counted in `tally`; `parent` is the nearest hop that the tree has.
@@ -107,7 +108,7 @@ class Hop:
 
     __slots__ = (
         "__weakref__", "_parent", "children", "counted", "doubt", "head", "healed", "more",
-        "origin", "received", "sent", "tail", "tally",
+        "origin", "received", "sent", "t_ns", "tail", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,9 @@ class Hop:
     ) -> None:
         self.tail = tail
         self.head = head
+        seen = sent or received
+        assert seen is not None, "a hop is made from at least one observation"
+        self.t_ns = seen.t_ns
         self.sent = sent
         self.received = received
         self.healed = healed
@@ -151,11 +155,6 @@ class Hop:
     def data(self) -> bytes:
         """The frame's bytes."""
         return self.seen.data
-
-    @property
-    def t_ns(self) -> int:
-        """When the frame was put on the link (or, unseen there, when it arrived)."""
-        return self.seen.t_ns
 
     @property
     def came_ns(self) -> int:

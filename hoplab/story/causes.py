@@ -34,16 +34,18 @@ class Causes:
     """
 
     def __init__(self, places: Places, begun_ns: int | None = None) -> None:
-        self._numbers: set[int] = set()  # of all packets that are looked at
-        errors, echoes, answers = IcmpErrors(), Echoes(), MacAnswers()
+        self._trips: dict[int, Trip] = {}  # all packets that are looked at, as far as they came
+        errors, echoes, answers = IcmpErrors(self._trips), Echoes(), MacAnswers()
         self._answering = (errors, echoes, answers)
-        self._needs = MacNeeds(places, self._answering)
+        self._needs = MacNeeds(places, self._trips, self._answering)
         self._lookups = Lookups()
         # A later one knows better why a packet came and what answers it.
         self.rules: tuple[Rule, ...] = (
             _Parts(), *self._answering, leases.Answers(), self._needs,
-            ClaimNotes(places.wiring, begun_ns), self._lookups, Recursion(self._lookups),
+            ClaimNotes(places.wiring, self._trips, begun_ns), self._lookups,
+            Recursion(self._lookups),
         )  # fmt: skip
+        self._by_kind: dict[str, tuple[Rule, ...]] = {}  # those that look at packets of a kind
 
     @property
     def lookups(self) -> list[Lookup]:
@@ -52,15 +54,21 @@ class Causes:
 
     def put(self, trip: Trip) -> None:
         """Takes a packet, or takes it again as it has come further."""
-        self._numbers.add(trip.number)
-        for rule in self.rules:
+        self._trips[trip.number] = trip
+        for rule in self._about(trip.kind):
             rule.put(trip)
 
     def forget(self, number: int) -> None:
         """Looks at the packet no more; what it has shown of others is not taken back by that."""
-        self._numbers.discard(number)
-        for rule in self.rules:
+        trip = self._trips.pop(number, None)
+        for rule in self._about(trip.kind) if trip is not None else ():
             rule.forget(number)
+
+    def _about(self, kind: str) -> tuple[Rule, ...]:
+        rules = self._by_kind.get(kind)
+        if rules is None:
+            rules = self._by_kind[kind] = tuple(rule for rule in self.rules if rule.about(kind))
+        return rules
 
     def moved(self, addresses: Iterable[str]) -> None:
         """These addresses are another node's than before."""
@@ -75,7 +83,7 @@ class Causes:
             if rule in self._answering:
                 self._needs.answered(news)
             changed |= news
-        return {number: gather(self.rules, number) for number in changed & self._numbers}
+        return {number: gather(self.rules, number) for number in changed & self._trips.keys()}
 
 
 def find_causes(
@@ -107,9 +115,14 @@ def first_parts(trips: Iterable[Trip]) -> dict[int, int]:
 class _Parts(Grouped):
     """Later fragments, by what all parts of a packet have in common."""
 
+    def put(self, trip: Trip) -> None:
+        ip = trip.packet.ip
+        if ip is not None and ip.fragment:
+            super().put(trip)
+
     def keys(self, trip: Trip) -> Collection[Key]:
         ip = trip.packet.ip
-        return ((ip.src, ip.dst, ip.protocol, ip.ident),) if ip is not None and ip.fragment else ()
+        return ((ip.src, ip.dst, ip.protocol, ip.ident),) if ip is not None else ()
 
     def relate(self, key: Key, trips: Sequence[Trip]) -> Drafts:
         drafts = Drafts()

@@ -7,7 +7,7 @@ must not: what a claim is, and sentences on it (`claims.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hoplab.follow.wiring import Wiring
 from hoplab.story.claims import claim_notes, claimed, find_claims, is_disputed
@@ -17,14 +17,16 @@ from hoplab.story.trip_records import Trip
 
 
 class ClaimNotes(Grouped):
-    """Who else claims an address, and claims that nobody asked for, by address."""
+    """Who else claims an address, and claims that nobody asked for, by address. trips: all packets
+    that are looked at; those that come from an address that is disputed speak of it, too."""
 
-    def __init__(self, wiring: Wiring, begun_ns: int | None) -> None:
+    def __init__(
+        self, wiring: Wiring, trips: Mapping[int, Trip], begun_ns: int | None
+    ) -> None:
         super().__init__()
         self._wiring = wiring
+        self._trips = trips
         self._begun_ns = begun_ns
-        self._users: dict[str, dict[int, Trip]] = {}  # packets that come from an address
-        self._source: dict[int, str] = {}  # of each of these
         self._disputed: set[str] = set()
 
     def keys(self, trip: Trip) -> Collection[Key]:
@@ -33,21 +35,10 @@ class ClaimNotes(Grouped):
         return {(name,) for name in (address, asked) if name}
 
     def put(self, trip: Trip) -> None:
-        super().put(trip)
-        source = trip.packet.src
-        if source and not claimed(trip):
-            self._users.setdefault(source, {})[trip.number] = trip
-            self._source[trip.number] = source
-            if source in self._disputed:
-                self._touched[source,] = None
-
-    def forget(self, number: int) -> None:
-        super().forget(number)
-        source = self._source.pop(number, "")
-        if source:
-            del self._users[source][number]
-            if not self._users[source]:
-                del self._users[source]
+        if trip.kind.startswith(("arp-", "nd-")):
+            super().put(trip)
+        if self._disputed and trip.packet.src in self._disputed and not claimed(trip):
+            self._touched[trip.packet.src,] = None
 
     def relate(self, key: Key, trips: Sequence[Trip]) -> Drafts:
         (address,) = key
@@ -55,7 +46,10 @@ class ClaimNotes(Grouped):
         self._disputed.discard(address)
         if is_disputed(address, trips, self._wiring):
             self._disputed.add(address)
-            by_number = {trip.number: trip for trip in trips} | self._users.get(address, {})
+            by_number = {trip.number: trip for trip in trips}
+            for trip in self._trips.values():
+                if trip.packet.src == address and not claimed(trip):
+                    by_number[trip.number] = trip
             trips = [by_number[number] for number in sorted(by_number)]
         drafts = Drafts()
         found = find_claims(trips, self._wiring)

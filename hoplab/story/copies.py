@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hoplab.decode.packet import Packet
-from hoplab.follow.model import Hop, Journey, Origin
+from hoplab.follow.model import Hop
 from hoplab.story.coverage import Evidence, Fate
-from hoplab.story.places import Places, packet_in
+from hoplab.story.places import Places, packet_in, packet_made_of
 from hoplab.story.trip_records import Leg
 
 
@@ -27,28 +27,26 @@ class Copies:
     index: dict[int, int]
 
 
-def copies_of(places: Places, journey: Journey, evidence: Evidence) -> Copies:
-    """The frames of a journey.
+def copies_of(places: Places, hops: list[Hop], evidence: Evidence) -> Copies:
+    """The frames of a journey, by its hops.
 
     One pass, since each packet has some five of them: a frame that a switch copied is decoded once,
     who is at the ends of a link is looked up by its ports, and only a frame that was not seen to
     arrive is asked what became of it.
     """
-    hops: list[Hop] = []
     legs: list[Leg] = []
     packets: list[Packet] = []
     index: dict[int, int] = {}
-    for place, hop in enumerate(journey.hops()):
+    for place, hop in enumerate(hops):
         index[id(hop)] = place
         cause, origin = hop.parent, hop.origin
         parent = index.get(id(cause)) if cause is not None else None
         sent, received = hop.sent, hop.received
         seen = sent or received
         assert seen is not None, "a hop is made from at least one observation"
-        copied = origin is Origin.SWITCHED
-        if copied and parent is not None and hops[parent].data == seen.data:
-            packet = packets[parent]
-        else:  # the first, or one that a router or a switch made another of
+        if parent is not None:
+            packet = packet_made_of(packets[parent], hops[parent], hop)
+        else:
             packet = packet_in(hop)
         eth = packet.eth
         fate = evidence.fate(hop) if received is None else None
@@ -60,12 +58,12 @@ def copies_of(places: Places, journey: Journey, evidence: Evidence) -> Copies:
             tail_interface,
             head,
             head_interface,
-            seen.t_ns,
-            sent.number if sent is not None else None,
-            received.number if received is not None else None,
             origin._value_,  # as `value`, which is a slow property
             eth.src if eth else "",
             eth.dst if eth else "",
+            seen.t_ns,
+            sent.number if sent is not None else None,
+            received.number if received is not None else None,
             seen.length,
             fate is Fate.LOST,
             hop.healed,
@@ -74,7 +72,6 @@ def copies_of(places: Places, journey: Journey, evidence: Evidence) -> Copies:
             fate is Fate.UNSEEN,
             received.t_ns if received is not None else 0,
         )
-        hops.append(hop)
         legs.append(leg)
         packets.append(packet)
     return Copies(hops, legs, packets, index)

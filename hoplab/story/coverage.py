@@ -181,6 +181,11 @@ class Evidence:
             if port != root.tail and wiring.peer(port) is not None
         )
 
+    def may_bear_on(self, root: Hop) -> bool:
+        """The journey from this hop may be told otherwise than its frames alone show it: it began
+        about when the capture did, or frames are missing that there was no room for."""
+        return bool(self.drops.lacking) or self.under_way_at_start(root, foreign=True)
+
     def under_way_at_start(self, root: Hop, foreign: bool) -> bool:
         """The frame that a journey begins with was on its way when the capture began.
 

@@ -8,7 +8,7 @@ What lives here: rules on ICMP of both versions. What must not: neighbour discov
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
@@ -20,6 +20,9 @@ from hoplab.story.trip_records import Trip
 
 class Echoes(Grouped):
     """Echo requests and the replies to them, by what a router leaves as it is."""
+
+    def about(self, kind: str) -> bool:
+        return kind.startswith("icmp-echo-")
 
     def keys(self, trip: Trip) -> Collection[Key]:
         icmp = trip.packet.icmp
@@ -47,30 +50,40 @@ class Echoes(Grouped):
 
 
 class IcmpErrors(Rule):
-    """ICMP errors and what they quote."""
+    """ICMP errors and what they quote. trips: all packets that are looked at.
 
-    def __init__(self) -> None:
+    Most captures have no such error: packets are sorted by what it would quote only while there is
+    one.
+    """
+
+    def __init__(self, trips: Mapping[int, Trip]) -> None:
         super().__init__()
-        self._trips: dict[int, Trip] = {}
+        self._trips = trips
         self._bearers: dict[Key, list[int]] = {}  # packets by what an error would quote, in order
         self._identities: dict[int, tuple[Key, ...]] = {}  # of each packet
         self._errors: dict[Key, list[int]] = {}  # by what they quote, in order
         self._quoted: dict[int, Key] = {}  # of each error
-        self._about: dict[int, int] = {}  # of each error the packet
+        self._subjects: dict[int, int] = {}  # of each error the packet
         self._reports: dict[int, set[int]] = {}  # of each packet the errors
         self._touched: dict[int, None] = {}
 
     def put(self, trip: Trip) -> None:
-        if trip.packet.ip is None:
-            return
-        number = trip.number
-        if number not in self._trips:
-            inner = wire.quoted(trip.packet)
+        number, packet = trip.number, trip.packet
+        if packet.icmp is not None and number not in self._quoted:
+            inner = wire.quoted(packet)
             if inner is not None and inner.ip is not None:
+                if not self._errors:
+                    for earlier in self._trips.values():
+                        self._sort(earlier)
                 key = self._quoted[number] = _identity(inner)
                 insort(self._errors.setdefault(key, []), number)
                 self._touched[number] = None
-        self._trips[number] = trip
+        if self._errors:
+            self._sort(trip)
+
+    def _sort(self, trip: Trip) -> None:
+        """Sorts a packet by what an error would quote of it."""
+        number = trip.number
         before = self._identities.get(number, ())
         both = [packet for packet in first_and_last(trip) if packet.ip is not None]
         identities = tuple(dict.fromkeys(map(_identity, both)))
@@ -86,7 +99,6 @@ class IcmpErrors(Rule):
 
     def forget(self, number: int) -> None:
         self.drafts.pop(number, None)
-        self._trips.pop(number, None)
         for key in self._identities.pop(number, ()):
             bearers = self._bearers[key]
             bearers.remove(number)
@@ -97,21 +109,24 @@ class IcmpErrors(Rule):
             self._errors[quoted].remove(number)
             if not self._errors[quoted]:
                 del self._errors[quoted]
-            self._reports.get(self._about.pop(number, 0), set()).discard(number)
+            self._reports.get(self._subjects.pop(number, 0), set()).discard(number)
+            if not self._errors:
+                self._bearers.clear()
+                self._identities.clear()
         self._reports.pop(number, None)
 
     def update(self, now_ns: int | None) -> set[int]:
         changed: set[int] = set()
         for number in self._touched:
             about = self._find(number) if number in self._quoted else None
-            before = self._about.get(number, 0)
+            before = self._subjects.get(number, 0)
             if about is None or about.number == before:
                 continue
             if before in self._trips:
                 self._reports.get(before, set()).discard(number)
                 self._take_reports(before)
             error = self._trips[number]
-            self._about[number] = about.number
+            self._subjects[number] = about.number
             draft = self.drafts[number]
             draft.causes = [about.number]
             draft.cause = say(

@@ -69,10 +69,10 @@ def find_exchanges(trips: Iterable[Trip]) -> list[Exchange]:
 
 def _message(trip: Trip) -> Dhcp | None:
     """What a client and a server say to each other; what a relay and a server do is left out."""
-    if not trip.kind.startswith("dhcp-"):
+    dhcp = trip.message
+    if not isinstance(dhcp, Dhcp) or not trip.kind.startswith("dhcp-"):
         return None
-    dhcp = wire_dhcp.read(trip.packet)
-    if dhcp is None or not dhcp.giaddr:
+    if not dhcp.giaddr:
         return dhcp
     by_relay = dhcp.op == wire_dhcp.BOOTREQUEST or trip.dst == dhcp.giaddr
     return None if by_relay else dhcp
@@ -84,6 +84,9 @@ def _key(dhcp: Dhcp) -> Key:
 
 class Answers(Grouped):
     """DHCP messages and the answers to them, by exchange."""
+
+    def about(self, kind: str) -> bool:
+        return kind.startswith("dhcp-")
 
     def keys(self, trip: Trip) -> Collection[Key]:
         dhcp = _message(trip)

@@ -47,6 +47,7 @@ from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import decide
 from hoplab.story.places import Places
+from hoplab.story.same_route import Routes
 from hoplab.story.summary_records import QueueLoss
 from hoplab.story.table_decisions import TableDecisions
 from hoplab.story.tcp import Connections
@@ -163,6 +164,7 @@ class Live:
         self._follower = Follower(wiring, ports=ports)
         self._fed: list[Observation] = []  # not followed yet
         self._places = Places(wiring)
+        self._routes = Routes(self._places)
         self._connections = Connections()
         self._quic = quic.Conversations()
         self._by_root: dict[int, _Packet] = {}  # by id of the first hop, which it keeps alive
@@ -331,7 +333,9 @@ class Live:
     def _tell(self, packet: _Packet) -> Way:
         """Makes the record of the packet's way, and hands it to whoever makes others by it."""
         first = packet.way is None
-        way = packet.way = tell_way(self._places, packet.journey, self._started_ns, self._evidence)
+        way = packet.way = tell_way(
+            self._places, packet.journey, self._started_ns, self._evidence, self._routes
+        )
         packet.arrived = not self._may_go_on(way)
         if first:  # a segment is placed once
             packet.segment = self._connections.add(way) or self._quic.add(way)

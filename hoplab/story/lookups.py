@@ -10,6 +10,7 @@ answered.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -57,46 +58,62 @@ class Lookups(Grouped):
     def __init__(self) -> None:
         super().__init__()
         self._lookups: dict[Key, list[Lookup]] = {}
-        self._messages: dict[int, Dns] = {}  # of each packet
-        self.changed = False  # since somebody has looked
+        self._news: list[tuple[list[Lookup], list[Lookup]]] = []
 
     @property
     def all(self) -> list[Lookup]:
         """In the order in which they were asked."""
         lookups = [lookup for group in self._lookups.values() for lookup in group]
-        return sorted(lookups, key=lambda lookup: lookup.question)
+        return sorted(lookups, key=_asked_at)
+
+    def news(self) -> list[tuple[list[Lookup], list[Lookup]]]:
+        """Lookups that are found anew since somebody has asked: those of one number as they were,
+        and as they are."""
+        news, self._news = self._news, []
+        return news
+
+    def about(self, kind: str) -> bool:
+        return kind in ("dns-question", "dns-answer")
 
     def keys(self, trip: Trip) -> Collection[Key]:
-        if trip.kind not in ("dns-question", "dns-answer"):
-            return ()
-        dns = wire_dns.read(trip.packet)
-        if dns is None:
-            return ()
-        self._messages[trip.number] = dns
-        return ((dns.id,),)
+        dns = _message(trip)
+        return () if dns is None else ((dns.id,),)
 
     def relate(self, key: Key, trips: Sequence[Trip]) -> Drafts:
         drafts = Drafts()
-        messages = [(trip, self._messages[trip.number]) for trip in trips]
-        self._lookups[key] = _lookups(messages, drafts)
-        self.changed = True
-        if not trips:
-            del self._lookups[key]
+        lookups = _lookups(trips, drafts)
+        self._replace(key, lookups)
         return drafts
 
     def forget(self, number: int) -> None:
         keys = self._keys.get(number, ())
         super().forget(number)
-        self._messages.pop(number, None)
         for key in keys:
             if key not in self._groups:
-                self._lookups.pop(key, None)
+                self._replace(key, [])
+
+    def _replace(self, key: Key, lookups: list[Lookup]) -> None:
+        self._news.append((self._lookups.pop(key, []), lookups))
+        if lookups:
+            self._lookups[key] = lookups
 
 
-def _lookups(messages: Iterable[tuple[Trip, Dns]], drafts: Drafts) -> list[Lookup]:
+def _asked_at(lookup: Lookup) -> int:
+    return lookup.question
+
+
+def _message(trip: Trip) -> Dns | None:
+    """The DNS message in a packet; over TCP the one that begins in the segment."""
+    return trip.message if isinstance(trip.message, Dns) else wire_dns.read(trip.packet)
+
+
+def _lookups(trips: Iterable[Trip], drafts: Drafts) -> list[Lookup]:
     lookups: list[Lookup] = []
     waiting: dict[Key, Lookup] = {}
-    for trip, dns in messages:
+    for trip in trips:
+        dns = _message(trip)
+        if dns is None:
+            continue
         keys = _dns_keys(trip, dns)
         lookup = next((waiting[key] for key in keys if key in waiting), None)
         if not dns.qr:
@@ -154,46 +171,109 @@ def _take_answer(lookup: Lookup, trip: Trip, dns: Dns) -> None:
 
 
 class Recursion(Rule):
-    """Links what a resolver asks to what it was asked."""
+    """Links what a resolver asks to what it was asked. A lookup that has changed says something of
+    itself, and of what its server has asked since."""
 
     def __init__(self, lookups: Lookups) -> None:
         super().__init__()
         self._lookups = lookups
+        self._asked_by: dict[str, list[Lookup]] = {}  # by asker, in order
+        self._asked_of: dict[str, _Duties] = {}  # by server
 
     def put(self, trip: Trip) -> None:
         pass  # what it looks at are lookups
+
+    def about(self, kind: str) -> bool:
+        return kind in ("dns-question", "dns-answer")
 
     def forget(self, number: int) -> None:
         self.drafts.pop(number, None)
 
     def update(self, now_ns: int | None) -> set[int]:
-        if not self._lookups.changed:
-            return set()
-        self._lookups.changed = False
-        before, self.drafts = self.drafts, _recursion(self._lookups.all)
-        return {
-            number
-            for number in before.keys() | self.drafts.keys()
-            if before.get(number) != self.drafts.get(number)
-        }
+        since: dict[str, int] = {}  # by server the first of the questions to it that have changed
+        changed: set[int] = set()
+        touched: dict[int, Lookup] = {}
+        for before, now in self._lookups.news():
+            for lookup in before:
+                self._take_out(lookup)
+                if self.drafts.pop(lookup.question, None) is not None:
+                    changed.add(lookup.question)
+            for lookup in now:
+                self._put_in(lookup)
+                touched[lookup.question] = lookup
+            for lookup in (*before, *now):
+                first = since.get(lookup.server, lookup.question)
+                since[lookup.server] = min(first, lookup.question)
+        for server, first in since.items():
+            asked = self._asked_by.get(server, [])
+            for lookup in asked[bisect_right(asked, first, key=_asked_at) :]:
+                touched[lookup.question] = lookup
+        for number in sorted(touched):
+            if self._relate(touched[number]):
+                changed.add(number)
+        return changed
 
+    def _put_in(self, lookup: Lookup) -> None:
+        insort(self._asked_by.setdefault(lookup.asker, []), lookup, key=_asked_at)
+        self._asked_of.setdefault(lookup.server, _Duties()).put_in(lookup)
 
-def _recursion(lookups: Iterable[Lookup]) -> Drafts:
-    drafts = Drafts()
-    asked_of: dict[str, list[Lookup]] = {}  # server -> questions that it has not yet answered
-    for lookup in lookups:
-        pending = [
-            earlier
-            for earlier in asked_of.get(lookup.asker, [])
-            if not earlier.answer or earlier.replied_ns >= lookup.asked_ns
-        ]
-        asked_of[lookup.asker] = pending
+    def _take_out(self, lookup: Lookup) -> None:
+        asked = self._asked_by[lookup.asker]
+        del asked[bisect_left(asked, lookup.question, key=_asked_at)]
+        if not asked:
+            del self._asked_by[lookup.asker]
+        duties = self._asked_of[lookup.server]
+        duties.take_out(lookup)
+        if duties.none:
+            del self._asked_of[lookup.server]
+
+    def _relate(self, lookup: Lookup) -> bool:
+        """Finds on whose behalf a question was asked; True if that is another one than before."""
+        duties = self._asked_of.get(lookup.asker)
+        pending = duties.pending(lookup) if duties is not None else []
         lookup.serves = _likeliest(pending, lookup).question if pending else 0
+        before = self.drafts.pop(lookup.question, None)
         if lookup.serves:
             cause = say("{node} asks because of #{packet}", node=lookup.asker, packet=lookup.serves)
-            drafts[lookup.question] = Draft(cause, [lookup.serves])
-        asked_of.setdefault(lookup.server, []).append(lookup)
-    return drafts
+            self.drafts[lookup.question] = Draft(cause, [lookup.serves])
+        return before != self.drafts.get(lookup.question)
+
+
+class _Duties:
+    """What a server was asked: what it has not answered, and the rest by when it did."""
+
+    def __init__(self) -> None:
+        self._unanswered: dict[int, Lookup] = {}
+        self._answered: list[Lookup] = []
+
+    @property
+    def none(self) -> bool:
+        """Nothing was asked."""
+        return not (self._unanswered or self._answered)
+
+    def put_in(self, lookup: Lookup) -> None:
+        if lookup.answer:
+            insort(self._answered, lookup, key=_replied_at)
+        else:
+            self._unanswered[lookup.question] = lookup
+
+    def take_out(self, lookup: Lookup) -> None:
+        if lookup.answer:
+            del self._answered[bisect_left(self._answered, _replied_at(lookup), key=_replied_at)]
+        else:
+            del self._unanswered[lookup.question]
+
+    def pending(self, lookup: Lookup) -> list[Lookup]:
+        """What the server had not answered when it asked this itself, in order."""
+        late = self._answered[bisect_left(self._answered, (lookup.asked_ns, 0), key=_replied_at) :]
+        pending = [*self._unanswered.values(), *late]
+        return sorted(
+            (earlier for earlier in pending if earlier.question < lookup.question), key=_asked_at
+        )
+
+
+def _replied_at(lookup: Lookup) -> tuple[int, int]:
+    return lookup.replied_ns, lookup.question
 
 
 def _likeliest(pending: list[Lookup], lookup: Lookup) -> Lookup:

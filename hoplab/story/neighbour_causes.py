@@ -12,7 +12,7 @@ came to the node, was to go on and never did.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hoplab.sentences import Sentence, say
 from hoplab.story.destinations import probes
@@ -25,6 +25,7 @@ ASKS_MAC = ("arp-request", "nd-solicitation")
 MAX_WAIT_NS = 10_000_000_000  # a packet is held for at most about three ARP tries, a second each
 Moment = tuple[int, int, bool]  # when, the packet's number, and whether it was only passed on
 _NEVER: Moment = (1 << 62, 0, False)
+_NOBODY: Mapping[int, Trip] = {}
 
 
 def claims(trip: Trip) -> bool:
@@ -35,6 +36,9 @@ def claims(trip: Trip) -> bool:
 class MacAnswers(Grouped):
     """Pairs each request for a MAC with the reply that came to its asker; one reply ends all its
     tries. By the address that is asked for."""
+
+    def about(self, kind: str) -> bool:
+        return kind in ASKS_MAC or kind in ("arp-reply", "nd-advertisement")
 
     def keys(self, trip: Trip) -> Collection[Key]:
         arp, icmp = trip.packet.arp, trip.packet.icmp
@@ -66,13 +70,18 @@ class MacAnswers(Grouped):
 
 
 class MacNeeds(Rule):
-    """Why nodes ask for MACs: what they then sent to the neighbour, or could not send."""
+    """Why nodes ask for MACs: what they then sent to the neighbour, or could not send.
 
-    def __init__(self, places: Places, answering: Sequence[Rule]) -> None:
+    trips: all packets that are looked at. answering: the rules that know what answers a packet.
+    """
+
+    def __init__(
+        self, places: Places, trips: Mapping[int, Trip], answering: Sequence[Rule]
+    ) -> None:
         super().__init__()
         self._places = places
-        self._answering = answering  # the rules that know what answers a packet
-        self._packets: dict[int, Trip] = {}
+        self._trips = trips
+        self._answering = answering
         self._sent: dict[Key, list[Moment]] = {}  # by node and next hop, in order of time
         self._moments: dict[int, list[tuple[Key, Moment]]] = {}  # of each packet
         self._held: dict[str, dict[int, Trip]] = {}  # by node what came to it and went no further
@@ -91,31 +100,35 @@ class MacNeeds(Rule):
                 self._requests[trip.number] = trip
                 self._askers.setdefault(trip.sender, {})[trip.number] = trip
                 self._touched[trip.number] = None
-        elif trip.packet.ip is not None and not trip.kind.startswith("nd-"):
-            self._packets[trip.number] = trip
+        elif trip.packet.ip is not None:
             self._put_sent(trip)
             self._put_held(trip)
 
+    def about(self, kind: str) -> bool:
+        return kind in ASKS_MAC or not kind.startswith(("arp-", "nd-"))
+
     def _put_sent(self, trip: Trip) -> None:
+        number, card = trip.number, self._places.card
         moments: list[tuple[Key, Moment]] = [
-            (
-                (leg.tail, self._places.card(leg.dst_mac)),
-                (leg.t_ns, trip.number, leg.origin != "born"),
-            )
+            ((leg.tail, card(leg.dst_mac)), (leg.t_ns, number, leg.origin != "born"))
             for leg in trip.legs
             if leg.origin != "switched"
         ]
-        before = self._moments.get(trip.number, [])
+        before = self._moments.get(number, [])
         if moments == before:
             return
-        self._moments[trip.number] = moments
+        self._moments[number] = moments
         for key, moment in before:
             self._sent[key].remove(moment)
         for key, moment in moments:
-            insort(self._sent.setdefault(key, []), moment)
-            for number, request in self._waiting.get(key, {}).items():
-                if request.t_ns <= moment[0] < self._met.get(number, _NEVER)[0]:
-                    self._touched[number] = None
+            sent = self._sent.setdefault(key, [])
+            if not sent or sent[-1] < moment:  # as a rule
+                sent.append(moment)
+            else:
+                insort(sent, moment)
+            for asking, request in self._waiting.get(key, _NOBODY).items():
+                if request.t_ns <= moment[0] < self._met.get(asking, _NEVER)[0]:
+                    self._touched[asking] = None
 
     def _put_held(self, trip: Trip) -> None:
         before = self._holder.pop(trip.number, "")
@@ -125,12 +138,11 @@ class MacNeeds(Rule):
         if holder:
             self._holder[trip.number] = holder
             self._held.setdefault(holder, {})[trip.number] = trip
-        for node in {before, holder}:
+        for node in {before, holder} if before or holder else ():
             self._touched.update(dict.fromkeys(self._askers.get(node, ())))
 
     def forget(self, number: int) -> None:
         self.drafts.pop(number, None)
-        self._packets.pop(number, None)
         for key, moment in self._moments.pop(number, ()):
             moments = self._sent[key]
             moments.remove(moment)
@@ -198,7 +210,7 @@ class MacNeeds(Rule):
         moment = self._next_sent(trip, owner)
         if moment is not None:
             _, number, passed = moment
-            cause = _needed(trip.sender, address, self._packets[number], passed)
+            cause = _needed(trip.sender, address, self._trips[number], passed)
             return Draft(cause, [number])
         stuck = self._stuck_before(trip)
         if stuck is not None:

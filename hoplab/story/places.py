@@ -28,15 +28,25 @@ def packet_in(hop: Hop) -> Packet:
     return _decoded(hop.data)
 
 
+def packet_made_of(before: Packet, parent: Hop, hop: Hop) -> Packet:
+    """The packet in a frame that a node made of another. before: the packet in that one."""
+    old, new = parent.data, hop.data
+    if old == new:
+        return before
+    return wire.routed(before, old, new) or packet_in(hop)
+
+
 class Places:
     """Who is who: the questions that this folder asks of the wiring.
 
     They are asked for each frame, so what the wiring says is put into tables once: by port, by
-    address, by MAC address. What frames have shown beside it is in `_macs`, `_claims`, `extra_ips`.
+    address, by MAC address. What frames have shown beside it is in `_macs`, `_claims`, `_used` and
+    `extra_ips`; changes: how often they have shown something new.
     """
 
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
+        self.changes = 0
         self._node_names = [interface.node for interface in wiring.interfaces]
         kinds = [(node.name, node.kind) for node in wiring.nodes.values()]
         self._switches = frozenset(name for name, kind in kinds if kind == "switch")
@@ -67,12 +77,20 @@ class Places:
             if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
                 continue
             packet, node = packet_in(hop), self.node(hop.tail)
-            source = packet.src
+            mac, source = packet.eth.src if packet.eth is not None else "", packet.src
+            claims = _claims(packet) and not self.router(node)  # it may be a proxy (RFC 1027)
+            if (
+                self._macs.get(mac) == node
+                and (source, node) in self._used
+                and not (claims and node not in self._claims.get(source, ()))
+            ):
+                continue  # as a rule: nothing that was not known
+            self.changes += 1
             before = self.owner(source)
-            if packet.eth is not None:
-                self._macs[packet.eth.src] = node
+            if mac:
+                self._macs[mac] = node
             self._used.add((source, node))
-            if _claims(packet) and not self.router(node):  # it may be a proxy (RFC 1027)
+            if claims:
                 self._claims.setdefault(source, {})[node] = None
             if source not in ("", "0.0.0.0", "::") and not self.owner(source):
                 self.extra_ips[source] = node

@@ -40,8 +40,9 @@ class Drafts(dict[int, Draft]):
 
 
 def first_and_last(trip: Trip) -> list[Packet]:
-    """The packet as born and as it arrived (translated, perhaps)."""
-    return [trip.packet] if trip.last is trip.packet else [trip.packet, trip.last]
+    """The packet as born and, if it was translated, as it arrived."""
+    way = trip.way
+    return [way.packet, way.last] if way.translated else [way.packet]
 
 
 class Rule:
@@ -49,6 +50,10 @@ class Rule:
 
     def __init__(self) -> None:
         self.drafts = Drafts()
+
+    def about(self, kind: str) -> bool:
+        """Whether it looks at packets of that kind."""
+        return True
 
     def put(self, trip: Trip) -> None:
         """Takes a packet, or takes it again as it has come further."""
@@ -106,6 +111,8 @@ class Grouped(Rule):
 
     def update(self, now_ns: int | None) -> set[int]:
         changed: set[int] = set()
+        if not self._touched:
+            return changed
         for key in self._touched:
             group = self._groups.get(key, {})
             drafts = self.relate(key, [group[number] for number in sorted(group)])

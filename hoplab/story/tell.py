@@ -54,6 +54,7 @@ from hoplab.story.places import Places
 from hoplab.story.records import Cause, Outcome, Repeats, Request, Setting, Step, Story
 from hoplab.story.remarks import add_remarks
 from hoplab.story.repeats import find_repeats
+from hoplab.story.same_route import Routes
 from hoplab.story.steps import Facts, make_steps, plain_steps
 from hoplab.story.storms import storm_alerts
 from hoplab.story.summary_records import Health, LinkCount, Summary
@@ -211,9 +212,10 @@ def _tell_ways(
     told is in neither."""
     ways: list[Way] = []
     of_ways: list[Journey] = []
+    routes = Routes(places)
     for journey in journeys:
         with faults.part(say("packet #{packet}", packet=journey.number)):
-            ways.append(tell_way(places, journey, started_ns, evidence))
+            ways.append(tell_way(places, journey, started_ns, evidence, routes))
             of_ways.append(journey)
     return ways, of_ways
 

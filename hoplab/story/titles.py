@@ -13,6 +13,8 @@ from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
 from hoplab.decode import quic as wire_quic
 from hoplab.decode import tunnels
+from hoplab.decode.dhcp import Dhcp
+from hoplab.decode.dns import Dns
 from hoplab.decode.packet import IPv4, IPv6, Packet
 from hoplab.sentences import Sentence, number_of, say, term
 from hoplab.story.counts import byte_count
@@ -27,6 +29,8 @@ PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 58: "ICMPv6",
 UDP_PORTS = {
     67: "BOOTP", 68: "BOOTP", 123: "NTP", 546: "DHCPv6", 547: "DHCPv6", 1900: "SSDP", 5353: "mDNS"
 }  # fmt: skip
+
+Message = Dns | Dhcp
 
 # How many packets of a kind, in words.
 _COUNTED: dict[str, Callable[[int], Sentence]] = {
@@ -92,26 +96,32 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
 }
 
 
-def describe(packet: Packet, depth: int = 0) -> tuple[str, str]:
-    """Kind and title of a packet. depth: how many tunnels it is in."""
+def message_in(packet: Packet) -> Message | None:
+    """What a datagram says, as far as that is read here."""
+    if packet.udp is None:
+        return None
+    return wire_dns.read(packet) or wire_dhcp.read(packet)
+
+
+def describe(packet: Packet, message: Message | None = None, depth: int = 0) -> tuple[str, str]:
+    """Kind and title of a packet. message: what it says, if read. depth: in how many tunnels."""
+    if packet.tcp is not None:
+        return "tcp-data" if packet.tcp.payload_length else "tcp-ack", _tcp(packet)
     tunnel = tunnels.read(packet) if depth < MOST_INSIDE else None
     if tunnel is not None:
-        return tunnel_title(packet, tunnel, lambda inner: describe(inner, depth + 1)[1])
+        return tunnel_title(packet, tunnel, lambda inner: describe(inner, None, depth + 1)[1])
     if packet.arp is not None:
         return _arp(packet)
     if packet.icmp is not None:
         return icmp_title(packet, packet.icmp)
-    dns = wire_dns.read(packet)
-    if dns is not None and packet.udp is not None:
-        return dns_title(dns)
+    message = message or message_in(packet)
+    if isinstance(message, Dns):
+        return dns_title(message)
+    if message is not None:
+        return dhcp_title(message)
     if packet.udp is not None:
-        dhcp = wire_dhcp.read(packet)
-        if dhcp is not None:
-            return dhcp_title(dhcp)
         headers = wire_quic.parse(packet.payload)
         return quic_title(packet, headers) if headers else _udp(packet)
-    if packet.tcp is not None:
-        return "tcp-data" if packet.tcp.payload_length else "tcp-ack", _tcp(packet)
     return _other(packet)
 
 

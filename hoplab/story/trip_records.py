@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hoplab.decode.dhcp import Dhcp
+from hoplab.decode.dns import Dns
 from hoplab.decode.packet import Packet
 from hoplab.follow.passages import Passage
 from hoplab.story.tcp_records import SegmentTiming
@@ -29,13 +31,15 @@ class Leg(NamedTuple):
 
     index, parent: place in `Trip.legs` and that of the leg it was made from, None for the first.
     tail, head: node names; head is "" where the interface is wired to nothing.
+    origin: 'born', 'switched', 'routed' or 'translated'.
     sent, received: `Observation.number` at either end, None where it was not seen. received_ns:
     when it was seen to arrive, 0 if it was not.
-    origin: 'born', 'switched', 'routed' or 'translated'.
     lost: sent, and never arrived, for certain.
     cut: the capture ended before it could be seen to arrive; that is no loss.
     uncertain: other frames had the same bytes, and one of them may be meant.
     unseen: it was not seen to arrive, where the capture missed frames; it may have.
+
+    What all packets on one route have in common stands first.
     """
 
     index: int  # type: ignore[assignment]  # instead of a method of tuples that nobody needs
@@ -44,12 +48,12 @@ class Leg(NamedTuple):
     tail_interface: str
     head: str
     head_interface: str
-    t_ns: int
-    sent: int | None
-    received: int | None
     origin: str
     src_mac: str
     dst_mac: str
+    t_ns: int
+    sent: int | None
+    received: int | None
     length: int
     lost: bool
     healed: bool
@@ -205,6 +209,7 @@ class Way:
     doubt: the one of its notes that says that its end cannot be told, since the capture missed
         frames; `ended` is "" then.
     packet: the records of the first leg's frame; `last` those of the last leg on the path.
+        translated: they differ in more than routers change. message: what a datagram says.
     """
 
     number: int
@@ -236,6 +241,8 @@ class Way:
     under_way: bool = False
     doubt: str = ""
     stray: bool = False
+    translated: bool = False
+    message: Dns | Dhcp | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -468,3 +475,7 @@ class Trip:
     @property
     def stray(self) -> bool:
         return self.way.stray
+
+    @property
+    def message(self) -> Dns | Dhcp | None:
+        return self.way.message

@@ -4,6 +4,8 @@
 What lives here: the order of work for one journey, and what each node made of the packet. What must
 not: why it was sent or what answers it (`causes.py`, `tcp.py`), headings (`steps.py`).
 
+A packet that takes the way of one before it is told by that (`same_route.py`). Of any other:
+
 1. Each hop becomes a leg, and its frame is decoded (`copies.py`).
 2. Where nothing was made of a copy, it came to its end (`end_of_copy.py`). If it was delivered to
    nobody, one of these ends is the packet's (`undelivered.py`).
@@ -22,8 +24,9 @@ from hoplab.story.coverage import Evidence, reserved
 from hoplab.story.destinations import is_group_mac, wanted
 from hoplab.story.end_of_copy import find_ends
 from hoplab.story.paths import find_path, find_target, ignored_copies
-from hoplab.story.places import Places
-from hoplab.story.titles import describe
+from hoplab.story.places import Places, packet_in, packet_made_of
+from hoplab.story.same_route import Routes, Taken, legs_like, route_of
+from hoplab.story.titles import describe, message_in
 from hoplab.story.trip_notes import (
     copies_too_many,
     fragments,
@@ -36,29 +39,86 @@ from hoplab.story.undelivered import find_ending
 
 
 def tell_way(
-    places: Places, journey: Journey, started_ns: int, evidence: Evidence | None = None
+    places: Places,
+    journey: Journey,
+    started_ns: int,
+    evidence: Evidence | None = None,
+    routes: Routes | None = None,
 ) -> Way:
     """What the journey alone tells.
 
-    evidence: what the capture could see. What it could not is not told as lost.
+    evidence: what the capture could see. What it could not is not told as lost. routes: the ways
+    that packets took before it.
     """
     evidence = evidence or Evidence(places.wiring)
-    copies = copies_of(places, journey, evidence)
-    hops, legs, packets = copies.hops, copies.legs, copies.packets
+    hops = list(journey.hops())
+    route = None
+    if routes is not None and not evidence.may_bear_on(hops[0]):
+        route = route_of(hops)
+        taken = routes.find(route) if route is not None else None
+        if taken is not None:
+            return _tell_likewise(taken, journey.number, hops, started_ns)
+    taken = _find_way(places, journey.number, hops, started_ns, evidence)
+    if routes is not None and route is not None:
+        routes.keep(route, taken)
+    return taken.way
+
+
+def _tell_likewise(taken: Taken, number: int, hops: list[Hop], started_ns: int) -> Way:
+    """The way of a packet that took that of another."""
+    way, first, last = taken.way, hops[0], hops[taken.last or 0]
+    packet = packet_in(first)
+    message = message_in(packet)
+    kind, title = describe(packet, message)
+    t_ns = first.t_ns
+    return Way(
+        number=number,
+        t_ns=t_ns,
+        ms=(t_ns - started_ns) / 1e6,
+        kind=kind,
+        title=title,
+        sender=way.sender,
+        target=way.target,
+        src=way.src,
+        dst=way.dst,
+        length=first.seen.length,
+        path=way.path,
+        fan=way.fan,
+        legs=legs_like(way.legs, hops),
+        delivered=way.delivered,
+        ignored=way.ignored,
+        fanouts=way.fanouts,
+        rewrites=way.rewrites,
+        ended="",
+        packet=packet,
+        arrived_ns=_arrived_ns(last, taken.last),
+        last=packet_made_of(packet, first, last),
+        translated=way.translated,
+        message=message,
+    )
+
+
+def _find_way(
+    places: Places, number: int, hops: list[Hop], started_ns: int, evidence: Evidence
+) -> Taken:
+    """The way of a packet like none before it."""
+    copies = copies_of(places, hops, evidence)
+    legs, packets = copies.legs, copies.packets
     ends = find_ends(places, copies, evidence)
     target = find_target(places, packets, ends)
     early = evidence.under_way_at_start(hops[0], _foreign(places, legs[0], packets[0]))
     ending = find_ending(places, copies, ends, evidence, target, early=early)
     main, path, fan = find_path(legs, ends, target, ending.death)
     last = main or 0
-    kind, title = describe(packets[0])
+    message = message_in(packets[0])
+    kind, title = describe(packets[0], message)
     storm = find_storm(places, hops)
     stray = _stray(places, hops[0], packets[0])
     # Of one that was under way at the start a note of its own says where it was.
     unseen = stray and not early and evidence.came_unseen(hops[0])
     unexplained = stray and not early and not unseen
-    return Way(
-        number=journey.number,
+    way = Way(
+        number=number,
         t_ns=hops[0].t_ns,
         ms=(hops[0].t_ns - started_ns) / 1e6,
         kind=kind,
@@ -94,7 +154,10 @@ def tell_way(
         doubt=ending.doubt,
         stray=stray,
         cause=_unexplained(legs[0]) if unexplained else "",
+        translated=not _same_but_for_hops(packets[0], packets[last]),
+        message=message,
     )
+    return Taken(way, main, all(end.how in ("delivered", "ignored") for end in ends))
 
 
 def _arrived_ns(last: Hop, main: int | None) -> int:
@@ -115,6 +178,12 @@ def _sender(places: Places, leg: Leg, packet: Packet, *, early: bool) -> str:
     if not early:
         return leg.tail
     return places.owner(packet.src) or places.card(leg.src_mac) or leg.tail
+
+
+def _same_but_for_hops(before: Packet, after: Packet) -> bool:
+    """Whether only routers, if anybody, have changed the packet on its way."""
+    ends = (before.src, before.dst, before.icmp, before.udp, before.tcp)
+    return ends == (after.src, after.dst, after.icmp, after.udp, after.tcp)
 
 
 def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:

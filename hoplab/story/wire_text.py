@@ -9,5 +9,7 @@ from __future__ import annotations
 
 def clean(text: str, limit: int = 120) -> str:
     """Text from the wire, safe to print: no control characters, and not endless."""
+    if len(text) <= limit and text.isprintable():
+        return text
     out = "".join(char if char.isprintable() else "?" for char in text[: limit + 1])
     return out[: limit - 1] + "…" if len(out) > limit else out
