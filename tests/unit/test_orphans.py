@@ -109,7 +109,7 @@ def test_a_live_story_says_it_at_its_end(
         live.feed(observation)
     live.finish()
     printer = verbs_live._Printer(argparse.Namespace(json=as_json))
-    printer.end(live, {"dropped": 0}, 0, 0)
+    printer.end(live, {"dropped": 0}, 0, 0, "")
     out = capsys.readouterr().out
     if as_json:
         assert json.loads(out)["orphans"] == 5
