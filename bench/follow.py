@@ -8,8 +8,9 @@ and TCP, and beside it a bulk transfer of full-size TCP segments through two rou
 root. Decoding is done beside `tshark -T fields` (the same file, the same fields, minus its
 start-up), dpkt and scapy, each if installed; the ratio says how many times faster ours is.
 
-What it costs to tell a packet while frames fly is measured with a real capture: a run that was kept
-(`--run`), or pages fetched and pings in a lab that is brought up for it.
+What it costs to tell a packet while frames fly, and to tell a whole run at its end, is measured
+with a real capture: a run that was kept (`--run`), or pages fetched and pings in a lab that is
+brought up for it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 from peers import left_out  # noqa: E402
 
 from hoplab import runs  # noqa: E402
+from hoplab.capture.collector import gc_seldom  # noqa: E402
 from hoplab.capture.observation import Observation  # noqa: E402
 from hoplab.capture.pcapng_format import InterfaceInfo  # noqa: E402
 from hoplab.capture.pcapng_reader import read  # noqa: E402
@@ -50,6 +52,7 @@ from hoplab.decode.packet import decode  # noqa: E402
 from hoplab.follow.follow import Follower, follow  # noqa: E402
 from hoplab.follow.wiring import Wiring  # noqa: E402
 from hoplab.openflow_channel import INTERFACE as OPENFLOW  # noqa: E402
+from hoplab.report import as_json  # noqa: E402
 from hoplab.story.live import Live  # noqa: E402
 from tests.unit import netmodel as nm  # noqa: E402
 
@@ -212,43 +215,79 @@ def record(state: Path) -> Path | None:
 
 @dataclass
 class Told:
-    """Processor time that a live story takes for a packet, in ms: with what switches decided about
-    it, and without."""
+    """Processor time of telling a kept run, best of some times.
+
+    ms, with_decisions_ms: what a live story takes for a packet, without and with what switches
+    decided about it. In it: following its frames, reading them, its way, its segment, relations to
+    other packets, and the record that is handed out (`News`). Not in it: reading the capture, and
+    the lines of text. Each look at the story is timed by itself, and the least of its times counts,
+    since on a machine that does other work as well a whole round is never undisturbed.
+
+    whole_s, json_s: telling the whole run at its end (files read, followed, told), and its JSON.
+    """
 
     packets: int
+    hops: int
     ms: float
     with_decisions_ms: float
+    whole_s: float
+    json_s: float
 
 
 LOOK_NS = 100_000_000  # as often as `hoplab trace --live` looks
+TELLINGS = 5
 
 
-def tell_live(folder: Path) -> Told:
-    """The best of three times that a kept run is told as it came."""
-    capture = read(folder / runs.CAPTURE)
-    wiring = Wiring.load(folder / runs.STATE)
-    ports = wiring.port_map(capture.interfaces)
-    spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
-    packets = 0
+class AsItCame:
+    """A kept run, told as it came: after each stretch of its time somebody looks."""
 
-    def tell(channel: bool) -> None:
-        nonlocal packets
-        live = Live(wiring, ports)
-        live.channel = channel
-        look_ns = capture.observations[0].t_ns
+    def __init__(self, folder: Path) -> None:
+        capture = read(folder / runs.CAPTURE)
+        self.packets = 0
+        self._wiring = Wiring.load(folder / runs.STATE)
+        self._ports = self._wiring.port_map(capture.interfaces)
+        self._spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
+        self._begun_ns = capture.observations[0].t_ns
+        last = (capture.observations[-1].t_ns - self._begun_ns) // LOOK_NS
+        self._stretches: list[list[Observation]] = [[] for _ in range(last + 1)]
         for observation in capture.observations:
-            while look_ns < observation.t_ns:
-                live.poll(look_ns)
-                look_ns += LOOK_NS
-            if not spoken[observation.port]:
-                live.feed(observation)
-            elif channel:
-                live.hear(observation)
-        live.finish()
-        packets = live.packets
+            place = (observation.t_ns - self._begun_ns) // LOOK_NS
+            self._stretches[place].append(observation)
 
-    alone_s, all_s = best(lambda: tell(False)), best(lambda: tell(True))
-    return Told(packets, alone_s * 1e3 / packets, all_s * 1e3 / packets)
+    @gc_seldom()  # as `hoplab trace --live` does
+    def tell(self, channel: bool) -> list[float]:
+        """Seconds of processor time that each stretch and the look after it took, and the end."""
+        live = Live(self._wiring, self._ports)
+        live.channel = channel
+        times = [time.process_time()]
+        for place, observations in enumerate(self._stretches, 1):
+            for observation in observations:
+                if not self._spoken[observation.port]:
+                    live.feed(observation)
+                elif channel:
+                    live.hear(observation)
+            live.poll(self._begun_ns + place * LOOK_NS)
+            times.append(time.process_time())
+        live.finish()
+        times.append(time.process_time())
+        self.packets = live.packets
+        return [after - before for before, after in itertools.pairwise(times)]
+
+    def least_ms(self, channel: bool) -> float:
+        """Milliseconds for a packet."""
+        rounds = [self.tell(channel) for _ in range(TELLINGS)]
+        return sum(map(min, zip(*rounds, strict=True))) * 1e3 / self.packets
+
+
+def tell_run(folder: Path) -> Told:
+    """What a kept run costs, told as it came and told at its end."""
+    came = AsItCame(folder)
+    alone_ms, all_ms = came.least_ms(channel=False), came.least_ms(channel=True)
+    story = runs.reopen(folder).story
+    whole_s = best(lambda: runs.reopen(folder))
+    json_s = best(lambda: json.dumps(as_json.to_dict(story)))
+    hops = sum(trip.frames for trip in story.trips)
+    return Told(came.packets, hops, alone_ms, all_ms, whole_s, json_s)
 
 
 def write(case: Case) -> bytes:
@@ -334,10 +373,10 @@ def main() -> None:
         path.write_bytes(write(cases["mixed"]))
         others = peers(frames, path)
         run = options.run or record(Path(folder))
-        told = tell_live(run) if run is not None else None
+        told = tell_run(run) if run is not None else None
     if options.json:
         memory = {"long stream, MB": streamed.memory}
-        live = {"live": vars(told)} if told is not None else {}
+        live = {"told": vars(told)} if told is not None else {}
         print(json.dumps({**rates, **others, **memory, **live}, indent=1))
         return
     for name, rate in rates.items():
@@ -351,6 +390,10 @@ def main() -> None:
         print(
             f"live: {told.ms:.3f} ms a packet, with what switches decided "
             f"{told.with_decisions_ms:.3f} ms ({told.packets:,} packets)"
+        )
+        print(
+            f"whole: {told.whole_s:.2f} s for {told.hops:,} hops, with what switches decided; "
+            f"as JSON {told.json_s:.2f} s"
         )
     for name, rate in others.items():
         ratio = rates["decode"] / rate
