@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from hoplab.capture import notes, pcapng_format, pcapng_reader
+from hoplab.capture.collector import gc_paused
 from hoplab.capture.load import Load, unpack
 from hoplab.capture.observation import Observation
 from hoplab.errors import Exit, LabError
@@ -93,6 +94,7 @@ def waterfall(output: str) -> tuple[str, ...]:
     return tuple(lines[first:-1]) if first is not None else ()
 
 
+@gc_paused()
 def read(
     folder: Path,
     *,
@@ -370,6 +372,7 @@ def failures(head: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(failures)
 
 
+@gc_paused()
 def reopen(folder: Path, faults: Faults = STRICT, explain: Explain | None = None) -> Run:
     """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
     without `trace.json` is told too, by its frames alone. faults: takes what could not be told.

@@ -156,13 +156,13 @@ def last_seen(root: Hop) -> int:
     """When the journey from `root` was last seen to move."""
     last = 0
     stack = [root]
-    while stack:
-        hop = stack.pop()
+    for hop in stack:  # which grows
         if hop.more and hop.tally is not None:
             last = max(last, hop.tally.top.last_ns)
         seen = hop.received or hop.sent
         assert seen is not None
         if seen.t_ns > last:
             last = seen.t_ns
-        stack.extend(hop.children)
+        if hop.children:
+            stack += hop.children
     return last

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hoplab.capture.collector import gc_paused
 from hoplab.report import fidelity_as_json, tcp_as_json
 from hoplab.report.sentence_parts import with_parts
 from hoplab.sentences import say, term
@@ -32,6 +33,7 @@ STORM_KEPT_OF_EACH = 50  # packets of a kind, in a run with a storm; `storms.kin
 STORM_KEPT = 500  # packets in all, there
 
 
+@gc_paused()
 def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     """The whole story as dicts, lists, text and numbers, ready for `json.dump`; beside a sentence
     under `title` stand its parts under `title_parts` (`sentence_parts.py`). faults: takes what

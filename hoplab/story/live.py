@@ -415,13 +415,12 @@ class Live:
         out = []
         for number in sorted(self._changed):
             packet = self._changed[number]
-            trip = packet.trip
             shown = packet.shown or _Shown()
             moved = packet.last_ns > shown.last_ns
             if moved and not final and not packet.hurry and now_ns - packet.last_ns < QUIET_NS:
                 continue
             del self._changed[number]
-            new = self._new(packet, trip, shown, moved)
+            new = self._new(packet, packet.trip, shown, moved)
             if moved or new.cause or new.decisions or new.notes or new.ended:
                 out.append(new)
             packet.shown = shown
@@ -453,13 +452,16 @@ class Live:
         turn out to be that of a node that got it."""
         if way.packet.ipv6 is not None:
             return True
-        parents = {leg.parent for leg in way.legs}
+        places, legs = self._places, way.legs
         ignored = {ignored_copy.leg for ignored_copy in way.ignored}
-        return any(
-            leg.lost or self._places.switch(leg.head) or self._places.router(leg.head)
-            for leg in way.legs
-            if leg.index not in parents and leg.index not in ignored
-        )
+        following = [leg.parent for leg in legs[1:]] + [None]
+        for leg, parent in zip(legs, following, strict=True):
+            # What was made of a frame stands directly behind it.
+            if parent == leg.index or leg.index in ignored:
+                continue
+            if leg.lost or places.switch(leg.head) or places.router(leg.head):
+                return True
+        return False
 
 
 def _name(decision: Decision) -> tuple[str, int]:

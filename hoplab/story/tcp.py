@@ -45,23 +45,23 @@ class Connections:
         tcp = way.packet.tcp
         if tcp is None:
             return None
-        by_ends = self._by_ends
-        pairs = [_ends(way.packet), _ends(way.last)]
-        connection = by_ends.get(frozenset(pairs[0]))
+        pairs = _pairs(way)
+        keys = [frozenset(pair) for pair in pairs]
+        connection = self._by_ends.get(keys[0])
         if connection is None or _reopens(connection, tcp):
             connection = _open(way, tcp, pairs)
             self.all.append(connection)
-        for pair in pairs:
-            by_ends[frozenset(pair)] = connection
+        for key in keys:
+            self._by_ends[key] = connection
         return _segment(connection, way, tcp, pairs, self.lossy)
 
     def note_ends(self, way: Way) -> None:
         """Takes between which ends a packet went on that was placed before it was translated."""
-        pairs = [_ends(way.packet), _ends(way.last)]
+        pairs = _pairs(way)
         connection = self._by_ends.get(frozenset(pairs[0]))
         if connection is not None and way.number in connection.phases:
             _note_ends(connection, pairs)
-            self._by_ends[frozenset(pairs[1])] = connection
+            self._by_ends[frozenset(pairs[-1])] = connection
 
 
 def connections(
@@ -73,6 +73,11 @@ def connections(
     placed = ((way.number, connections_.add(way)) for way in ways)
     segments = {number: segment for number, segment in placed if segment is not None}
     return connections_.all, segments
+
+
+def _pairs(way: Way) -> list[tuple[End, End]]:
+    """Between which ends a packet was sent and, if it was translated, arrived."""
+    return [_ends(way.packet), _ends(way.last)] if way.translated else [_ends(way.packet)]
 
 
 def _ends(packet: wire.Packet) -> tuple[End, End]:
