@@ -3,7 +3,7 @@
 
 PYTHON := .venv/bin/python
 # More workers than a small machine has cores: network tests wait more than they compute.
-JOBS ?= 4
+JOBS ?= 6
 ARGS ?=
 
 .DEFAULT_GOAL := help

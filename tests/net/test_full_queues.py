@@ -15,18 +15,34 @@ from tests.net.test_capture import fields
 pytestmark = pytest.mark.net
 
 # Two hosts send to a third at once, each as fast as its own cable takes it: the one begins when the
-# other's first datagram comes. More than the queue of a switch's port holds.
+# other's first datagram comes, and ends when all of the other's have gone through the switch: it
+# hears what was sent behind them. So nothing is dropped after the capture's end. Together they are
+# more than the queue of a switch's port holds.
 SEND = """
 import socket, sys
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-if sys.argv[1] == "second":
-    out.bind(("", 7))
-    print("listening", flush=True)
-    out.recv(10)
-else:
+out.bind(("", 7))
+first = sys.argv[1] == "first"
+if first:
     out.sendto(b"begin", ("10.0.0.3", 7))
+else:
+    print("listening", flush=True)
+    peer = out.recvfrom(10)[1]
 for number in range(int(sys.argv[2])):
     out.sendto(number.to_bytes(4, "big") + bytes(996), ("10.0.0.2", 5001))
+if first:
+    out.settimeout(60)
+    out.recv(10)
+    out.sendto(b"heard", ("10.0.0.3", 7))
+else:
+    out.settimeout(0.2)
+    for _ in range(100):  # 20 s at most, until it is heard
+        out.sendto(b"end", peer)
+        try:
+            out.recv(10)
+            break
+        except TimeoutError:
+            pass
 """
 
 
