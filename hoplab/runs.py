@@ -34,6 +34,7 @@ from hoplab.story import tell
 from hoplab.story.conversation import ChannelMessage, conversation
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.host_state import HostFacts, read_facts
+from hoplab.story.lab_changes import LabChange, lab_changes
 from hoplab.story.table_decisions import Raised, exceptions
 from hoplab.story.tell import Story
 from hoplab.story.trip_records import Leg
@@ -167,6 +168,7 @@ def read(
         passages=followed.passages,
         raised=followed.raised,
         load=followed.load,
+        changed=followed.changed,
         faults=faults,
     )
     return Run(folder, wiring, followed.frames, story, passages=followed.passages)
@@ -194,7 +196,8 @@ class _Followed:
     was not captured; messages: the same, read. unplaced: frames that fit nowhere. foreign: those
     that do not begin with an Ethernet header. untimed: those of which the file does not say when
     they were seen. passages: what switches did with frames, as far as it is known. raised:
-    exceptions of the controller's. load: how busy the machine was, None if nobody read that."""
+    exceptions of the controller's. load: how busy the machine was, None if nobody read that.
+    changed: what somebody changed in the network."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
@@ -204,6 +207,7 @@ class _Followed:
     messages: list[ChannelMessage] | None = None
     passages: Sequence[Passage] = ()
     raised: Sequence[Raised] = ()
+    changed: Sequence[LabChange] = ()
     foreign: int = 0
     untimed: int = 0
     load: Load | None = None
@@ -252,7 +256,8 @@ def _follow(
     foreign = sum(not capture.interfaces[seen.port].ethernet for seen in frames)
     return _Followed(
         journeys, placed, heard, seen_by, follower.ignored - foreign, messages, passages,
-        exceptions(capture.notes), foreign, capture.untimed, unpack(capture.notes),
+        exceptions(capture.notes), lab_changes(capture.notes), foreign, capture.untimed,
+        unpack(capture.notes),
     )
 
 

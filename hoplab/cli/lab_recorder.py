@@ -19,18 +19,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hoplab import quantities
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.lab_choice import client_and_url, find_lab
 from hoplab.cli.run_folder import RunFolder, save_folder
 from hoplab.client import interrupts, labs, up_down
+from hoplab.client.changes import understood
+from hoplab.client.schedule import Planned
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.outfile import unwritable
-from hoplab.sentences import say, term
+from hoplab.sentences import say, sentence_of, term
 from hoplab.story.faults import Faults
 
 if TYPE_CHECKING:
     from hoplab.replay.explain import Explainer
     from hoplab.story.records import Story
+
+
+def planned(wishes: list[list[str]] | None) -> list[Planned]:
+    """What `--at TIME CHANGE` asks for. Raises LabError (USAGE)."""
+    changes = []
+    for when, text in wishes or ():
+        try:
+            at_s = quantities.milliseconds(when) / 1e3
+        except ValueError as error:
+            raise LabError(
+                sentence_of(error),
+                say("as in {example}", example="--at 3s 'link h1 s1 down'"),
+                Exit.USAGE,
+            ) from error
+        changes.append(Planned(at_s, text, understood(text)))
+    return changes
 
 
 class LabRecorder:
@@ -45,6 +64,7 @@ class LabRecorder:
         self.shown = False  # what the command said stands on the screen
         self.told = False
         self.quiet = arguments.json
+        self.planned = planned(getattr(arguments, "at", None))
         self.play = getattr(arguments, "play", False)
         self._handle: labs.Handle | None = None
         self._explain: Explainer | None = None
@@ -104,7 +124,10 @@ class LabRecorder:
                 self.files.folder,
                 show=show,
                 timeout_s=self.arguments.timeout + longer_s,
+                planned=self.planned,
             )
+        for remark in self.run.remarks:
+            output.warn(remark)
         self.recorded = True
         self.shown = show and bool(self.run.output)
 

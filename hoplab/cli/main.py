@@ -27,7 +27,7 @@ from hoplab.report.language import code_from
 from hoplab.sentences import say, term, together
 
 # Verbs whose functions cannot have their name.
-FUNCTIONS = {"exec": "exec_", "open": "open_", "table": "show_table"}
+FUNCTIONS = {"break": "break_", "exec": "exec_", "open": "open_", "table": "show_table"}
 
 
 def _are_the_files(arguments: argparse.Namespace, words: list[str]) -> str:

@@ -213,6 +213,19 @@ def add_recording(parser: argparse.ArgumentParser, *, has_page: bool = False) ->
     add_json(parser)
 
 
+def add_schedule(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--at",
+        nargs=2,
+        action="append",
+        metavar=("TIME", "CHANGE"),
+        help=term(
+            "change a cable so long after the command began, as in --at 3s 'link r1 r2 down'; may "
+            "be given again"
+        ),
+    )
+
+
 def port(text: str) -> int:
     """A TCP port. Raises ArgumentTypeError."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:

@@ -62,3 +62,32 @@ def add_link(verbs: Any) -> None:
         "--clear", action="store_true", help=term("take away what was asked here since it came up")
     )
     add_json(p)
+
+
+def add_break(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "break",
+        term("break something in a lab, for somebody to find out what"),
+        [
+            ("hoplab break            ", term("something; the seed is printed")),
+            ("hoplab break --seed 7 wrong-gateway", ""),
+            ("hoplab break --tell     ", term("what it was")),
+            ("hoplab break --mend     ", term("undo it; all settings are compared")),
+            ("hoplab break --list", ""),
+        ],
+        "verbs_break",
+    )
+    p.mixed = True
+    add_name(p)
+    p.add_argument(
+        "kind", metavar="KIND", nargs="?", help=term("of which kind (default: any that fits)")
+    )
+    p.add_argument(
+        "--seed", type=int, metavar="N", help=term("the same number breaks the same again")
+    )
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--tell", action="store_true", help=term("say what is broken"))
+    which.add_argument("--mend", action="store_true", help=term("undo it"))
+    which.add_argument("--list", action="store_true", help=term("all kinds of faults"))
+    add_json(p)

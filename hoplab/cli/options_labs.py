@@ -110,7 +110,20 @@ def add_up(verbs: Any) -> None:
 
 def add_ls(verbs: Any) -> None:
     p = add_verb(
-        verbs, "ls", term("list the labs that are up"), "hoplab ls\nhoplab ls --json", "verbs_lab"
+        verbs,
+        "ls",
+        term("list the labs that are up, or what is in one of them"),
+        [
+            ("hoplab ls", ""),
+            ("hoplab ls lab           ", term("hosts, addresses, services, cables, a picture")),
+            ("hoplab ls lab --json", ""),
+            ("hoplab ls lab --svg lab.svg", ""),
+        ],
+        "verbs_lab",
+    )
+    p.add_argument("lab", metavar="LAB", nargs="?", help=term("tell what is in this one"))
+    p.add_argument(
+        "--svg", metavar="FILE", help=term("write the picture of the network to this file")
     )
     add_json(p)
 
@@ -231,7 +244,8 @@ def add_completion(verbs: Any) -> None:
         "--words",
         metavar="KIND",
         choices=(
-            "controllers", "files", "hosts", "labs", "nodes", "switches", "topologies", "topos",
+            "controllers", "faults", "files", "hosts", "labs", "nodes", "switches", "topologies",
+            "topos",
         ),
         help=term("print what may stand in such a place now: the script asks for it"),
     )

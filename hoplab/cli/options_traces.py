@@ -10,6 +10,7 @@ from hoplab.cli.options import (
     add_json,
     add_name,
     add_recording,
+    add_schedule,
     add_site,
     add_topology,
     add_verb,
@@ -43,6 +44,7 @@ def add_visit(verbs: Any) -> None:
         help=term("tell each packet soon after it has come to rest"),
     )
     add_recording(p)
+    add_schedule(p)
 
 
 def add_trace(verbs: Any) -> None:
@@ -53,6 +55,7 @@ def add_trace(verbs: Any) -> None:
         [
             ("hoplab trace h1 -- ping -c 1 10.0.0.2", ""),
             ("hoplab trace --topology routed h1 -- traceroute -n 10.0.2.11", ""),
+            ("hoplab trace --at 2s 'link h1 s1 down' h1 -- ping -c 4 10.0.0.2", ""),
             (
                 "hoplab trace --live h1 -- ping -c 5 10.0.0.2    ",
                 term("a line a packet, while it runs"),
@@ -107,6 +110,7 @@ def add_trace(verbs: Any) -> None:
     add_topology(p, "switch")
     p.add_argument("host", metavar="HOST", nargs="?")
     add_recording(p)
+    add_schedule(p)
     p.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
 
 

@@ -126,6 +126,12 @@ def print_untold(faults: Faults, folder: str, *, debug: bool) -> None:
         sys.stderr.write("\n".join(fault.trail for fault in faults.all[:20]))
 
 
+def warn(text: str) -> None:
+    """Something beside what was asked for, on stderr."""
+    line = say("note: {text}", text=text)
+    sys.stderr.write(f"hoplab: {tr(line)}\n")
+
+
 def print_error(error: LabError, *, as_json: bool) -> None:
     """A failure: a sentence, what to do next, and details if there are any."""
     if as_json:

@@ -34,6 +34,7 @@ _VERBS = (
     options_labs.add_swap,
     options_labs.add_table,
     options_changes.add_link,
+    options_changes.add_break,
     options_traces.add_visit,
     options_traces.add_trace,
     options_traces.add_open,

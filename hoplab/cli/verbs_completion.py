@@ -26,12 +26,14 @@ WORDS = {
     ("", "hosts"): "hosts",
     ("", "switches"): "switches",
     ("capture", "what"): "hosts",
+    ("break", "kind"): "faults",
+    ("ls", "lab"): "labs",
     ("link", "first"): "nodes",
     ("link", "second"): "nodes",
     ("path", "what"): "files",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
-FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command")}
+FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg")}
 FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
@@ -103,9 +105,18 @@ def words(kind: str) -> list[str]:
         return [*content.names(kind), *own, *modules]  # type: ignore[arg-type]
     if kind == "topos":
         return sorted({name for path in Path().glob("*.py") for name in content.topos_in(path)})
+    if kind == "faults":
+        from hoplab.faults.breaking import ALL_KINDS
+
+        return [each.name for each in ALL_KINDS]
     if kind == "files":
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})
+    return _nodes(kind)
+
+
+def _nodes(kind: str) -> list[str]:
+    """The nodes of the lab: 'hosts', 'switches' or all."""
     try:
         nodes = labs.find(None).state()["nodes"]
     except LabError:

@@ -192,6 +192,8 @@ def note(text: str) -> None:
 
 
 def up(arguments: argparse.Namespace) -> int:
+    from hoplab.cli import verbs_inventory as inventory
+
     handle = bring_up(arguments, arguments.topology, arguments.name, capture=False)
     state = handle.state()
     # Only over the socket events come with their templates.
@@ -203,6 +205,8 @@ def up(arguments: argparse.Namespace) -> int:
     print(tr(describe(data)))
     for event in data["events"]:
         note(event)
+    if inventory.is_small(state):
+        print(indent("\n".join(inventory.picture(state)), "  "))
     option = "" if data["name"] == client.DEFAULT_NAME else f" --name {data['name']}"
     print(output.listed(f"  {tr(term('try:'))}", next_steps(state, option)))
     return Exit.OK
@@ -242,6 +246,10 @@ LIST_HEAD: list[str] = [
 
 
 def ls(arguments: argparse.Namespace) -> int:
+    if arguments.lab or arguments.svg:
+        from hoplab.cli import verbs_inventory
+
+        return verbs_inventory.show(arguments)
     up_down.sweep()
     labs = []
     for handle in client.live():

@@ -110,7 +110,13 @@ def trace(arguments: argparse.Namespace) -> int:
 
 
 def _check_live(arguments: argparse.Namespace) -> None:
-    """Raises LabError where what is told while it happens should be kept."""
+    """Raises LabError where what is told while it happens should be kept, or be changed."""
+    if arguments.live and arguments.at:
+        raise LabError(
+            term("--at and --live do not go together"),
+            say("leave one out, or change the lab beside it: {command}", command="hoplab link"),
+            Exit.USAGE,
+        )
     if arguments.live and (arguments.save is not None or arguments.play):
         raise LabError(
             term("--live keeps nothing, so there is nothing to --save")

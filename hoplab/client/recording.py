@@ -26,6 +26,7 @@ from hoplab.capture import pcapng_reader, pcapng_writer
 from hoplab.client import labs
 from hoplab.client.commands import Interrupts, TimedOut, run_on
 from hoplab.client.interrupts import hold_interrupts
+from hoplab.client.schedule import Planned, Schedule
 from hoplab.errors import LabError, cannot_write
 from hoplab.runs import CAPTURE, HELD_MOST, HOSTS, STATE, TRACE
 from hoplab.sentences import Sentence, say
@@ -56,6 +57,7 @@ class Run:
     dropped: int
     late: TimedOut | None = None
     interrupted: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 class _Facts:
@@ -114,20 +116,24 @@ def record(
     *,
     show: bool = False,
     timeout_s: float = 120,
+    planned: Sequence[Planned] = (),
 ) -> Run:
     """Run `argv` on `host` with everything captured into `folder`, which exists.
 
     show: what the command prints goes to our own stdout and stderr, as it comes. A command that
     does not end is ended after `timeout_s`; what its frames did until then is recorded all the
-    same. A KeyboardInterrupt leaves what was captured in `folder`. Raises LabError.
+    same. planned: changes of the lab meanwhile. A KeyboardInterrupt leaves what was captured in
+    `folder`. Raises LabError.
     """
     with _listening(handle, folder / CAPTURE) as recording, Interrupts() as interrupts:
         try:
             late = None
+            schedule = Schedule(handle, planned)
             try:
-                code, output = run_on(
-                    handle, host, argv, show=show, timeout_s=timeout_s, interrupts=interrupts
-                )
+                with schedule:
+                    code, output = run_on(
+                        handle, host, argv, show=show, timeout_s=timeout_s, interrupts=interrupts
+                    )
             except TimedOut as error:
                 code, output, late = LATE, error.output, error
             run = _end(handle, recording, folder, code, output)
@@ -138,7 +144,9 @@ def record(
                 labs.receive(recording.capture, handle.name, STOP_S)
                 _keep_state(handle, folder)
             raise
-        return replace(run, late=late, interrupted=interrupts.count > 0)
+        interrupted = interrupts.count > 0
+        remarks = tuple(schedule.remarks)
+        return replace(run, late=late, interrupted=interrupted, remarks=remarks)
 
 
 def _end(

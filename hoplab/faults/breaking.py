@@ -17,37 +17,39 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 
-from hoplab.client import labs
+from hoplab.client import changes, labs
 from hoplab.client.commands import run_on
+from hoplab.client.inventory import facts_of
 from hoplab.errors import Exit, LabError
-from hoplab.faults.kinds import KINDS, Fault, Lines
+from hoplab.faults.cables import CABLE_KINDS, LAB
+from hoplab.faults.kinds import KINDS, Fault, Kind, Lines
 from hoplab.faults.network import Network
 from hoplab.sentences import say, term
 
+ALL_KINDS: tuple[Kind, ...] = (*KINDS, *CABLE_KINDS)
 _WITHIN_S = 30.0  # for a line on a node: some start a server
 
 
 def look_at(handle: labs.Handle) -> Network:
     """The lab as it is now. Raises LabError."""
-    with handle.connect() as sock:
-        labs.send(sock, {"op": "facts"})
-        labs.receive(sock, handle.name)
-        labs.send(sock, {"now": True, "failed": True})
-        facts = labs.receive(sock, handle.name)["ok"]
-    return Network(handle.state(), facts)
+    return Network(handle.state(), facts_of(handle))
 
 
-def faults_of(network: Network, kinds: Collection[str] = ()) -> dict[str, list[Fault]]:
-    """All faults that fit a lab, by kind: of all kinds, or of those named."""
+def faults_of(
+    network: Network, kinds: Collection[str] = (), among: Collection[Kind] = KINDS
+) -> dict[str, list[Fault]]:
+    """All faults that fit a lab, by kind: of all kinds that there are, or of those named."""
     fitting = {
-        kind.name: list(kind.places(network)) for kind in KINDS if not kinds or kind.name in kinds
+        kind.name: list(kind.places(network)) for kind in among if not kinds or kind.name in kinds
     }
     return {name: faults for name, faults in fitting.items() if faults}
 
 
-def choose(network: Network, seed: int, kinds: Collection[str] = ()) -> Fault:
+def choose(
+    network: Network, seed: int, kinds: Collection[str] = (), among: Collection[Kind] = KINDS
+) -> Fault:
     """A fault that fits the lab. Raises LabError if none does."""
-    fitting = faults_of(network, kinds)
+    fitting = faults_of(network, kinds, among)
     if not fitting:
         raise LabError(
             term("nothing in this lab can be broken so that somebody would notice"),
@@ -70,6 +72,9 @@ def take_out(handle: labs.Handle, fault: Fault) -> None:
 
 def _run(handle: labs.Handle, lines: Lines, *, strict: bool = True) -> None:
     for node, line in lines:
+        if node == LAB:
+            handle.ask(changes.understood(line))
+            continue
         code, output = run_on(handle, node, ["sh", "-c", line], timeout_s=_WITHIN_S)
         if code and strict:
             raise LabError(

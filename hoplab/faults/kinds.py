@@ -22,6 +22,8 @@ from hoplab.story.host_state import Card, Host, Listener
 Lines = tuple[tuple[str, str], ...]  # (node, line for its shell), in order
 _NOBODY = (77, 78, 79)  # last numbers of addresses; one of them is nobody's
 _FILTER = "iptables"
+# Where the tool makes tables of nftables, they stay though they hold nothing any more.
+_NO_FILTER = f"{_FILTER} -S | grep -q -v 'ACCEPT$' || nft delete table ip filter 2>/dev/null; true"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Kind:
     places: Callable[[Network], Iterator[Fault]]
 
 
-def _ping(pair: Pair, *options: str) -> tuple[str, ...]:
+def ping(pair: Pair, *options: str) -> tuple[str, ...]:
     return ("ping", "-c", "1", "-W", "1", *options, str(pair.address))
 
 
@@ -61,7 +63,7 @@ def _card_again(host: Host) -> str:
     return line
 
 
-def _sources(network: Network) -> Iterator[Pair]:
+def sources(network: Network) -> Iterator[Pair]:
     """One pair of each host: with one behind a router, if there is one."""
     for host in network.hosts:
         pairs = [pair for pair in network.pairs if pair.source is host]
@@ -70,13 +72,13 @@ def _sources(network: Network) -> Iterator[Pair]:
 
 
 def _interface_down(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         for host in (pair.source, pair.target):
             yield Fault(
                 "interface-down", say("the card of {node} is down", node=host.name),
                 ((host.name, f"ip link set {card_of(host).name} down"),),
                 ((host.name, f"ip link set {card_of(host).name} up; {_card_again(host)}"),),
-                "interface-down", host.name, pair.source.name, _ping(pair),
+                "interface-down", host.name, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
@@ -94,12 +96,12 @@ def _router_card_down(network: Network) -> Iterator[Fault]:
                 "router-card-down", say("a card of {node} is down", node=router),
                 ((router, f"ip link set {card.name} down"),),
                 ((router, "; ".join([f"ip link set {card.name} up", *again])),),
-                "interface-down", router, pair.source.name, _ping(pair),
+                "interface-down", router, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
 def _port_down(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         for host in (pair.source, pair.target):
             at = network.port_of(host)
             if at is not None:
@@ -108,23 +110,23 @@ def _port_down(network: Network) -> Iterator[Fault]:
                                      switch=at[0]),
                     ((at[0], f"ip link set {at[1]} down"),),
                     ((at[0], f"ip link set {at[1]} up"),),
-                    "link-down", at[0], pair.source.name, _ping(pair),
+                    "link-down", at[0], pair.source.name, ping(pair),
                 )  # fmt: skip
 
 
 def _no_address(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         for host in (pair.source, pair.target):
             yield Fault(
                 "no-address", say("{node} has no address", node=host.name),
                 ((host.name, f"ip addr flush dev {card_of(host).name}"),),
                 ((host.name, _card_again(host)),),
-                "no-address", host.name, pair.source.name, _ping(pair),
+                "no-address", host.name, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
 def _wrong_address(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         host, free = pair.target, _free(network, pair.target)
         if free is None:
             continue
@@ -135,18 +137,18 @@ def _wrong_address(network: Network) -> Iterator[Fault]:
         yield Fault(
             "wrong-address", say("{node} has another address", node=host.name),
             ((host.name, line),), ((host.name, _card_again(host)),),
-            "wrong-address", host.name, pair.source.name, _ping(pair),
+            "wrong-address", host.name, pair.source.name, ping(pair),
         )  # fmt: skip
 
 
 def _wrong_subnet(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         host, card = pair.source, card_of(pair.source)
         line = f"ip addr flush dev {card.name}; ip addr add 172.31.7.10/24 dev {card.name}"
         yield Fault(
             "wrong-subnet", say("{node} has an address of another network", node=host.name),
             ((host.name, line),), ((host.name, _card_again(host)),),
-            "wrong-address", host.name, host.name, _ping(pair),
+            "wrong-address", host.name, host.name, ping(pair),
         )  # fmt: skip
 
 
@@ -170,7 +172,7 @@ def _free(network: Network, host: Host) -> IPv4Address | None:
 
 def _narrow_mask(network: Network) -> Iterator[Fault]:
     """The longest mask that leaves out whom the host has to ask for."""
-    for pair in _sources(network):
+    for pair in sources(network):
         host, card, route = pair.source, card_of(pair.source), default_of(pair.source)
         hop = route.via if route is not None and pair.routers else pair.address
         for length in range(30, _length(host), -1):
@@ -181,7 +183,7 @@ def _narrow_mask(network: Network) -> Iterator[Fault]:
                 yield Fault(
                     "mask-narrow", say("the mask of {node} is too long", node=host.name),
                     ((host.name, line),), ((host.name, _card_again(host)),),
-                    "mask-narrow", host.name, host.name, _ping(pair),
+                    "mask-narrow", host.name, host.name, ping(pair),
                 )  # fmt: skip
                 break
 
@@ -197,7 +199,7 @@ def _wide_mask(network: Network) -> Iterator[Fault]:
                 yield Fault(
                     "mask-wide", say("the mask of {node} is too short", node=host.name),
                     ((host.name, line),), ((host.name, _card_again(host)),),
-                    "mask-wide", host.name, host.name, _ping(pair),
+                    "mask-wide", host.name, host.name, ping(pair),
                 )  # fmt: skip
                 break
 
@@ -211,7 +213,7 @@ def _no_gateway(network: Network) -> Iterator[Fault]:
                     cause, say("{node} has no default gateway", node=host.name),
                     ((host.name, "ip route del default"),),
                     ((host.name, f"ip route replace default via {route.via}"),),
-                    cause, host.name, pair.source.name, _ping(pair),
+                    cause, host.name, pair.source.name, ping(pair),
                 )  # fmt: skip
 
 
@@ -231,7 +233,7 @@ def _wrong_gateway(network: Network) -> Iterator[Fault]:
                     ((host.name, f"ip route replace default via {via}"),),
                     ((host.name, "ip route del default; ip route add default via "
                                  f"{route.via}"),),
-                    cause, host.name, host.name, _ping(pair),
+                    cause, host.name, host.name, ping(pair),
                 )  # fmt: skip
 
 
@@ -244,7 +246,7 @@ def _wrong_route(network: Network) -> Iterator[Fault]:
                 "wrong-route", say("{node} has a wrong route", node=pair.source.name),
                 ((pair.source.name, f"ip route add {line}"),),
                 ((pair.source.name, f"ip route del {line}"),),
-                "wrong-route", pair.source.name, pair.source.name, _ping(pair),
+                "wrong-route", pair.source.name, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
@@ -255,7 +257,7 @@ def _not_forwarding(network: Network) -> Iterator[Fault]:
                 "not-forwarding", say("{node} does not forward", node=router),
                 ((router, "sysctl -q -w net.ipv4.ip_forward=0"),),
                 ((router, "sysctl -q -w net.ipv4.ip_forward=1"),),
-                "not-forwarding", router, pair.source.name, _ping(pair),
+                "not-forwarding", router, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
@@ -271,19 +273,19 @@ def _router_without_route(network: Network) -> Iterator[Fault]:
                     yield Fault(
                         "no-route", say("{node} lacks a route", node=router),
                         ((router, f"ip route del {line}"),), ((router, f"ip route add {line}"),),
-                        "no-route", router, pair.source.name, _ping(pair),
+                        "no-route", router, pair.source.name, ping(pair),
                     )  # fmt: skip
 
 
 def _refused_by_route(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         for kind in ("blackhole", "unreachable", "prohibit"):
             for node in (pair.source.name, *pair.routers[:1]):
                 line = f"{kind} {pair.address}/32"
                 yield Fault(
                     f"route-{kind}", say("{node} has a route that refuses", node=node),
                     ((node, f"ip route add {line}"),), ((node, f"ip route del {line}"),),
-                    f"route-{kind}", node, pair.source.name, _ping(pair),
+                    f"route-{kind}", node, pair.source.name, ping(pair),
                 )  # fmt: skip
 
 
@@ -296,7 +298,7 @@ def _routing_loop(network: Network) -> Iterator[Fault]:
                 yield Fault(
                     "routing-loop", say("{node} sends it back", node=router),
                     ((router, f"ip route add {line}"),), ((router, f"ip route del {line}"),),
-                    "routing-loop", router, pair.source.name, _ping(pair),
+                    "routing-loop", router, pair.source.name, ping(pair),
                 )  # fmt: skip
 
 
@@ -320,12 +322,12 @@ def _reverse_path(network: Network) -> Iterator[Fault]:
                 "rp-filter", say("{node} checks where packets come from", node=router),
                 ((router, f"ip route add {line}; sysctl -q -w net.ipv4.conf.all.rp_filter=1"),),
                 ((router, f"ip route del {line}; sysctl -q -w net.ipv4.conf.all.rp_filter=0"),),
-                "rp-filter", router, pair.source.name, _ping(pair),
+                "rp-filter", router, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
 def _static_arp(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         host, card, route = pair.source, card_of(pair.source), default_of(pair.source)
         hop = route.via if route is not None and pair.routers else pair.address
         yield Fault(
@@ -333,12 +335,12 @@ def _static_arp(network: Network) -> Iterator[Fault]:
             ((host.name, f"ip neigh replace {hop} lladdr 02:aa:bb:cc:dd:01 dev {card.name} "
                          "nud permanent"),),
             ((host.name, f"ip neigh del {hop} dev {card.name}"),),
-            "static-arp", host.name, host.name, _ping(pair),
+            "static-arp", host.name, host.name, ping(pair),
         )  # fmt: skip
 
 
 def _filters(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         rules = [
             (pair.source.name, "OUTPUT", "output"), (pair.source.name, "INPUT", "input"),
             (pair.target.name, "INPUT", "input"), (pair.target.name, "OUTPUT", "output"),
@@ -348,31 +350,31 @@ def _filters(network: Network) -> Iterator[Fault]:
             yield Fault(
                 f"filter-{hook}", say("{node} has a filter", node=node),
                 ((node, f"{_FILTER} -A {chain} -p icmp -j DROP"),),
-                ((node, f"{_FILTER} -D {chain} -p icmp -j DROP"),),
-                f"filter-{hook}", node, pair.source.name, _ping(pair),
+                ((node, f"{_FILTER} -D {chain} -p icmp -j DROP; {_NO_FILTER}"),),
+                f"filter-{hook}", node, pair.source.name, ping(pair),
             )  # fmt: skip
         for router in pair.routers:
             yield Fault(
                 "filter-policy", say("{node} lets nothing through", node=router),
                 ((router, f"{_FILTER} -P FORWARD DROP"),),
-                ((router, f"{_FILTER} -P FORWARD ACCEPT"),),
-                "filter-forward", router, pair.source.name, _ping(pair),
+                ((router, f"{_FILTER} -P FORWARD ACCEPT; {_NO_FILTER}"),),
+                "filter-forward", router, pair.source.name, ping(pair),
             )  # fmt: skip
 
 
 def _ignores_echo(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         setting = "net.ipv4.icmp_echo_ignore_all"
         yield Fault(
             "echo-ignored", say("{node} answers no ping", node=pair.target.name),
             ((pair.target.name, f"sysctl -q -w {setting}=1"),),
             ((pair.target.name, f"sysctl -q -w {setting}=0"),),
-            "echo-ignored", pair.target.name, pair.source.name, _ping(pair),
+            "echo-ignored", pair.target.name, pair.source.name, ping(pair),
         )  # fmt: skip
 
 
 def _small_mtu(network: Network) -> Iterator[Fault]:
-    for pair in _sources(network):
+    for pair in sources(network):
         places: list[tuple[str, Card | None, str]] = [
             (pair.source.name, card_of(pair.source), "mtu-too-small"),
             (pair.target.name, card_of(pair.target), "mtu-mismatch"),
@@ -386,7 +388,7 @@ def _small_mtu(network: Network) -> Iterator[Fault]:
                     cause, say("the MTU of {node} is too small", node=node),
                     ((node, f"ip link set {card.name} mtu 900"),),
                     ((node, f"ip link set {card.name} mtu {card.mtu}"),),
-                    cause, node, pair.source.name, _ping(pair, "-M", "do", "-s", "1300"),
+                    cause, node, pair.source.name, ping(pair, "-M", "do", "-s", "1300"),
                 )  # fmt: skip
 
 
@@ -395,7 +397,7 @@ def _without_controller(network: Network) -> Iterator[Fault]:
         yield Fault(
             "no-controller", say("{switch} has no controller", switch=switch),
             ((switch, f"ovs-vsctl del-controller {switch}; {_no_flows(switch)}"),), again,
-            "no-controller", switch, pair.source.name, _ping(pair),
+            "no-controller", switch, pair.source.name, ping(pair),
         )  # fmt: skip
 
 
@@ -410,7 +412,7 @@ def _wrong_vlan(network: Network) -> Iterator[Fault]:
             ((switch, f"ovs-vsctl del-controller {switch}; {_no_flows(switch)}; {learn}; "
                       f"ovs-vsctl set port {at[1]} tag=7"),),
             ((switch, f"ovs-vsctl clear port {at[1]} tag; {_no_flows(switch)}"), *again),
-            "vlan-mismatch", switch, pair.source.name, _ping(pair),
+            "vlan-mismatch", switch, pair.source.name, ping(pair),
         )  # fmt: skip
 
 
@@ -424,7 +426,7 @@ def _switched(network: Network) -> Iterator[tuple[Pair, str, Lines]]:
         name: shard["port"] for shard in network.state.get("shards", ())
         for name in shard["switches"]
     }  # fmt: skip
-    for pair in _sources(network):
+    for pair in sources(network):
         at = network.port_of(pair.source)
         if at is not None and at[0] in shards:
             port = shards[at[0]]
@@ -498,19 +500,21 @@ def _resolvers(network: Network) -> Iterator[Fault]:
     client = network.facts.now.hosts.get(visit[0]) if visit is not None else None
     if visit is None or client is None or not client.resolvers:
         return
-    again = ((client.name, f"echo nameserver {client.resolvers[0]} > /etc/resolv.conf"),)
+    kept = f"/run/{client.name}.resolv.conf"
+    keep = f"cp /etc/resolv.conf {kept}"
+    again = ((client.name, f"[ ! -f {kept} ] || cat {kept} > /etc/resolv.conf; rm -f {kept}"),)
     beside = network.beside(client)
     free = _free(network, client)
     for wrong in (own(beside).ip if beside is not None else None, free):
         if wrong is not None:
             yield Fault(
                 "wrong-resolver", say("{node} asks a wrong DNS server", node=client.name),
-                ((client.name, f"echo nameserver {wrong} > /etc/resolv.conf"),), again,
+                ((client.name, f"{keep}; echo nameserver {wrong} > /etc/resolv.conf"),), again,
                 "wrong-resolver", client.name, *visit,
             )  # fmt: skip
     yield Fault(
         "no-resolver", say("{node} knows no DNS server", node=client.name),
-        ((client.name, "echo > /etc/resolv.conf"),), again,
+        ((client.name, f"{keep}; echo > /etc/resolv.conf"),), again,
         "no-resolver", client.name, *visit,
     )  # fmt: skip
 

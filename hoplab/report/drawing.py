@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hoplab.follow.wiring import Wiring
 from hoplab.report import numbers, phrases
 from hoplab.report.folding import chosen
 from hoplab.report.language import Language
@@ -14,6 +15,7 @@ from hoplab.report.page import MOST_PACKETS, MOST_STEPS, asset
 from hoplab.report.sequence import sequence
 from hoplab.report.topology import topology
 from hoplab.runs import Run
+from hoplab.story.summary_records import Summary
 
 GAP = 18
 
@@ -35,6 +37,10 @@ def drawing(runs: Sequence[Run], tr: Language) -> str:
                 placed.heading(number + tr(step.heading))
                 made = sequence(parts, drawn.order(), tr, title=tr(step.heading))
                 placed.put(made, *_size(made))
+    return _file(placed)
+
+
+def _file(placed: _Sheet) -> str:
     width, height = round(placed.width) + GAP, round(placed.y)
     sheet = tag("rect", width=width, height=height, cls="sheet")
     svg = tag(
@@ -48,6 +54,14 @@ def drawing(runs: Sequence[Run], tr: Language) -> str:
         height=height,
     )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{svg}\n'
+
+
+def network(wiring: Wiring, tr: Language) -> str:
+    """The file's text for a lab that nothing has been captured of: the network alone."""
+    drawn = arrange(wiring)
+    placed = _Sheet()
+    placed.put(topology(drawn, wiring, Summary(), tr), drawn.width, drawn.height)
+    return _file(placed)
 
 
 class _Sheet:

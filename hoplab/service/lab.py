@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hoplab import ryu_apps
-from hoplab.capture import bpf
+from hoplab.capture import bpf, notes
 from hoplab.capture.capture import Capture
 from hoplab.capture.notes import WOKEN
 from hoplab.control import endings, faults, foreign, process, relay, supervisor
@@ -31,8 +31,8 @@ from hoplab.kernel.refusals import TUN, refused
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openvswitch import bridges, daemons, flows, send_room
 from hoplab.ryu_apps import Apps
-from hoplab.sentences import listed, say, term
-from hoplab.service import captures, loops
+from hoplab.sentences import listed, say, term, to_plain
+from hoplab.service import cable_words, captures, loops
 from hoplab.service.cables import Cables
 from hoplab.service.spec import EARLY_CAPTURE, Spec
 
@@ -647,6 +647,7 @@ class Lab:
     ) -> dict[str, Any]:
         """Cut or mend a cable, and have it do what is wished; what it is then. Raises LabError."""
         cable = self.cables.find(*ends)
+        begun_ns = time.time_ns()
         if clear:
             self.cables.clear(cable)
         if wish:
@@ -655,7 +656,15 @@ class Lab:
             (self.cables.mend if up else self.cables.cut)(cable)
         if clear or wish:
             self._write_limits(cable)
-        return self.cables.describe([cable])[0]
+        described = self.cables.describe([cable])[0]
+        self._note_change(cable_words.sentence(described), begun_ns)
+        return described
+
+    def _note_change(self, sentence: str, at_ns: int) -> None:
+        """Tell whoever captures at this moment."""
+        note = json.dumps({"sentence": to_plain(sentence), "at_ns": at_ns})
+        for capture in list(self.captures):
+            capture.add_note(notes.CHANGED, self.spec.name, note)
 
     def _write_limits(self, cable: Any) -> None:
         """Tell in lab.json what the ends of a cable do now. All else is as it was: a large network

@@ -47,6 +47,7 @@ from hoplab.story.fidelity import find_fidelity
 from hoplab.story.fidelity_records import Fidelity
 from hoplab.story.gaps import hedge_remarks, prove_arrivals
 from hoplab.story.host_state import HostFacts
+from hoplab.story.lab_changes import LabChange, add_lab_changes
 from hoplab.story.leases import Exchange, find_exchanges
 from hoplab.story.lookups import Lookup
 from hoplab.story.outcome import find_outcome
@@ -87,6 +88,7 @@ def tell(
     hosts: HostFacts | None = None,
     passages: Iterable[Passage] = (),
     raised: Sequence[Raised] = (),
+    changed: Sequence[LabChange] = (),
     channel_messages: Sequence[ChannelMessage] | None = None,
     load: Load | None = None,
     faults: Faults = STRICT,
@@ -105,6 +107,7 @@ def tell(
     passages: what switches did with frames, by their own tables, as far as that is known.
     raised: exceptions of the controller's that nobody caught.
     load: how busy the machine was, None if nobody read that.
+    changed: what somebody changed in the network meanwhile.
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
@@ -158,6 +161,8 @@ def tell(
         steps = make_steps(facts, lesson=request is not None)
     with faults.part(term("remarks")):
         add_remarks(facts, steps, request)
+    with faults.part(term("what was changed in the network")):
+        add_lab_changes(steps, trips, changed, started_ns)
     if messages:
         with faults.part(term("who was in charge of the switches")):
             add_changes(steps, trips, changes(decisions.switches, messages, started_ns), started_ns)

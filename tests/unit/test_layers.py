@@ -120,7 +120,7 @@ KNOWS: dict[str, set[str]] = {
     "wireshark": {"client", "capture", "report", "errors"},
     "cli": {
         "client", "service", "openvswitch", "browser", "stock", "doctor", "wireshark",
-        "web", "report", "replay", "runs", "story", "follow", "capture", *_FILES,
+        "faults", "web", "report", "replay", "runs", "story", "follow", "capture", *_FILES,
     },
 }  # fmt: skip
 # Rooms that may import nothing but these and Python's own library.
