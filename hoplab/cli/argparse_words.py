@@ -58,9 +58,10 @@ def translate() -> None:
     module.ngettext = gettext.ngettext if is_english() else _words
 
 
-def _word(message: str) -> str:
-    return tr(Sentence(message, message, {}))
+def _word(message: str | None) -> str | None:
+    """None stands for what nobody described."""
+    return None if message is None else tr(Sentence(message, message, {}))
 
 
-def _words(singular: str, plural: str, n: int) -> str:
+def _words(singular: str, plural: str, n: int) -> str | None:
     return _word(singular if n == 1 else plural)

@@ -17,6 +17,7 @@ from hoplab.report.language import languages
 from hoplab.sentences import say, term
 
 LONGEST_S = 31 * 24 * 3600
+FIRST = 2  # examples that stand above all else
 
 # A command line and what is to be said of it, "" for nothing.
 Example = tuple[str, str]
@@ -29,6 +30,22 @@ class Verb(argparse.ArgumentParser):
 
     takes_options = False
     mixed = False
+    examples: Sequence[Example] = ()
+
+    def format_help(self) -> str:
+        """What it does, two examples, and only then all the words that it knows."""
+        formatter = self._get_formatter()
+        formatter.add_text(self.description)
+        formatter.add_text(examples_text(term("examples:"), self.examples[:FIRST]))
+        formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        for group in self._action_groups:
+            formatter.start_section(group.title)
+            formatter.add_text(group.description)
+            formatter.add_arguments(group._group_actions)
+            formatter.end_section()
+        if self.examples[FIRST:]:
+            formatter.add_text(examples_text(term("more examples:"), self.examples[FIRST:]))
+        return formatter.format_help()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
@@ -91,6 +108,7 @@ def add_verb(
         epilog=examples_text(term("examples:"), examples),
         formatter_class=Formatter,
     )
+    parser.examples = examples
     parser.set_defaults(verb=f"{where}:{name}")
     parser.add_argument(
         "--debug", action="store_true", help=term("show the traceback when something goes wrong")
@@ -117,7 +135,7 @@ def add_lang(parser: argparse.ArgumentParser) -> None:
         "--lang",
         choices=languages(),
         default=argparse.SUPPRESS,
-        help=term("language of all that is printed (default: HOPLAB_LANG, or your locale)"),
+        help=term("language (default: HOPLAB_LANG, or your locale)"),
     )
 
 

@@ -249,6 +249,9 @@ def add_completion(verbs: Any) -> None:
         ),
         help=term("print what may stand in such a place now: the script asks for it"),
     )
+    p.add_argument(
+        "--line", metavar="LINE", help=term("with --words: the command line that is being typed")
+    )
 
 
 def _add_outside(p: argparse.ArgumentParser) -> None:

@@ -11,19 +11,36 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from hoplab import __version__
 from hoplab.cli import argparse_words, options_changes, options_labs, options_traces
 from hoplab.cli.options import Formatter, Verb, add_lang, examples_text
 from hoplab.cli.output import tr
+from hoplab.errors import Exit, LabError
+from hoplab.nearest import did_you_mean
+from hoplab.report.cells import cells
 from hoplab.report.language import languages
-from hoplab.sentences import term
+from hoplab.sentences import say, term, together
 
 EXIT_CODES = term("""exit codes:
   0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
   4 no such lab, host or file   5 the name is taken   6 this machine refuses (see hoplab doctor)
   7 the lab died   8 disk full   130 interrupted
   visit: as 0 and 1.   exec, shell, run, mn: the command's own code.""")
+
+# The verbs by the user's day: what somebody wants to do, the verbs for it, and what they are about.
+GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (term("look"), ("doctor", "ls", "link", "table", "path"),
+     term("this machine, labs, cables, tables")),
+    (term("run"), ("up", "down", "exec", "shell", "pingall", "run", "mn"),
+     term("labs, and commands in them")),
+    (term("see"), ("visit", "trace", "open"), term("every frame of what you do, told")),
+    (term("change"), ("swap", "link"), term("controller, cables: while it runs")),
+    (term("teach"), ("break",), term("a fault for somebody to find")),
+    (term("keep"), ("report", "capture", "wireshark", "completion"),
+     term("runs as pages, frames in files")),
+)  # fmt: skip
 
 _VERBS = (
     options_labs.add_doctor,
@@ -49,6 +66,43 @@ _VERBS = (
 )
 
 
+class _Overview(Formatter):
+    """Verbs in groups, a line each, instead of a line for every verb: a screen, not two."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        if not isinstance(action, argparse._SubParsersAction):
+            super().add_argument(action)
+            return
+        rows = [[f"  {tr(name)}", " ".join(verbs), tr(about)] for name, verbs, about in GROUPS]
+        grouped = {verb for _, verbs, _ in GROUPS for verb in verbs}
+        for each in action._choices_actions:  # what nobody has put into a group is not hidden
+            if each.dest not in grouped:
+                rows.append(["", each.dest, tr(each.help or "")])
+        widths = [max(cells(row[place]) for row in rows) for place in (0, 1)]
+        lines = [
+            f"{name}{' ' * (widths[0] - cells(name))}  {verbs}{' ' * (widths[1] - cells(verbs))}"
+            f"  {about}\n"
+            for name, verbs, about in rows
+        ]
+        self._add_item("".join, [lines])
+
+
+class _Words(argparse.ArgumentParser):
+    """The words behind `hoplab`. A verb that there is not is told with the one that is meant."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            raise LabError(
+                say("hoplab has no verb {verb}", verb=value),
+                together(
+                    did_you_mean(value, action.choices),
+                    say("{command} lists them", command="hoplab --help"),
+                ),
+                Exit.USAGE,
+            )
+        super()._check_value(action, value)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, with its help in the language that is spoken now."""
     argparse_words.translate()
@@ -56,11 +110,11 @@ def build_parser() -> argparse.ArgumentParser:
         ("hoplab visit            ", term("fetch a page and see every frame of it")),
         ("hoplab up switch && hoplab trace h1 -- ping -c 1 10.0.0.2", ""),
     ]
-    parser = argparse.ArgumentParser(
+    parser = _Words(
         prog="hoplab",
         description=tr(term("A network lab that follows one real packet across every hop.")),
         epilog="\n".join([examples_text(term("start here:"), start), tr(EXIT_CODES)]),
-        formatter_class=Formatter,
+        formatter_class=_Overview,
     )
     parser.add_argument(
         "--version",
@@ -69,7 +123,10 @@ def build_parser() -> argparse.ArgumentParser:
         help=term("show program's version number and exit"),
     )
     add_lang(parser)
-    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=Verb)
+    verbs = parser.add_subparsers(
+        title=term("verbs (hoplab VERB --help says more)"), metavar="VERB", required=True,
+        parser_class=Verb,
+    )  # fmt: skip
     for add in _VERBS:
         add(verbs)
     return parser

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import secrets
 import shlex
 
@@ -13,6 +12,7 @@ from hoplab.client import labs as client
 from hoplab.errors import Exit, LabError
 from hoplab.faults import breaking, kept
 from hoplab.faults.kinds import Fault
+from hoplab.nearest import did_you_mean
 from hoplab.sentences import say, term, together
 
 KIND_HEAD: list[str] = [term("KIND"), term("WHAT IS WRONG")]
@@ -67,11 +67,10 @@ def _check(kinds: list[str]) -> None:
     names = [kind.name for kind in breaking.ALL_KINDS]
     for name in kinds:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
             raise LabError(
                 say("there is no fault called {name}", name=name),
                 together(
-                    say("did you mean {name}?", name=close[0]) if close else "",
+                    did_you_mean(name, names),
                     say("{command} lists all there are", command="hoplab break --list"),
                 ),
                 Exit.NO_SUCH,

@@ -8,6 +8,8 @@ are up, their hosts and switches) or on the files at hand it asks of `hoplab com
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from pathlib import Path
 
 from hoplab import content, ryu_apps
@@ -38,21 +40,25 @@ FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other"
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
 
-_ASK = "hoplab completion --words {} 2>/dev/null"
+# What has been typed says which lab it is about: `--name`.
+_ASK = 'hoplab completion --words {} --line "$COMP_LINE" 2>/dev/null'
+_ASK_ZSH = 'hoplab completion --words $1 --line "$BUFFER" 2>/dev/null'
+_ASK_FISH = "hoplab completion --words {} --line (commandline | string collect) 2>/dev/null"
+_ASK_TCSH = "hoplab completion --words {} 2>/dev/null"
 # Called when such a word is completed; what stands in the script itself is run at each TAB.
 _ZSH = f"""\
 _hoplab_words() {{
   if [[ $PREFIX == */* && $1 == (topologies|controllers) ]]; then
     _files -g '*.py(-.)'
   else
-    compadd -- ${{(f)"$({_ASK.format("$1")})"}}
+    compadd -- ${{(f)"$({_ASK_ZSH})"}}
   fi
 }}"""
 
 
 def completion(arguments: argparse.Namespace) -> int:
     if arguments.words:
-        print("\n".join(words(arguments.words)))
+        print("\n".join(words(arguments.words, _lab_in(arguments.line))))
         return Exit.OK
     if not arguments.shell:
         raise LabError(term("for which shell?"), "hoplab completion bash", Exit.USAGE)
@@ -88,15 +94,24 @@ def completion(arguments: argparse.Namespace) -> int:
 
 def _asks(kind: str) -> dict[str, str]:
     """How zsh and fish ask; a path is completed as a path."""
-    fish = _ASK.format(kind)
+    fish = _ASK_FISH.format(kind)
     if kind in ("topologies", "controllers"):
         path = "string match -q '*/*' -- (commandline -ct)"
         fish = f"if {path}; __fish_complete_suffix .py; else; {fish}; end"
     return {"zsh": f"{{_hoplab_words {kind}}}", "fish": f"({fish})"}
 
 
-def words(kind: str) -> list[str]:
-    """What may stand in such a place now; nothing when there is no lab."""
+def _lab_in(line: str | None) -> str | None:
+    """The lab that a line which is being typed names, None if it names none."""
+    # tcsh hands the line over by itself.
+    typed = line if line is not None else os.environ.get("COMMAND_LINE", "")
+    found = re.search(r"(?:^|\s)--name[= ]+([^\s=]+)(?=\s)", typed)
+    return found[1] if found else None
+
+
+def words(kind: str, lab: str | None = None) -> list[str]:
+    """What may stand in such a place now; nothing when there is no lab. lab: which one, if that is
+    known."""
     if kind == "labs":
         return [handle.name for handle in labs.live()]
     if kind in ("topologies", "controllers"):
@@ -112,13 +127,13 @@ def words(kind: str) -> list[str]:
     if kind == "files":
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})
-    return _nodes(kind)
+    return _nodes(kind, lab)
 
 
-def _nodes(kind: str) -> list[str]:
-    """The nodes of the lab: 'hosts', 'switches' or all."""
+def _nodes(kind: str, lab: str | None) -> list[str]:
+    """The nodes of a lab: 'hosts', 'switches' or all."""
     try:
-        nodes = labs.find(None).state()["nodes"]
+        nodes = labs.find(lab).state()["nodes"]
     except LabError:
         return []
     switches = kind == "switches"

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 
+from hoplab import programs
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
-from hoplab.sentences import say, term
+from hoplab.nearest import did_you_mean
+from hoplab.sentences import listed, say, term, together
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:
@@ -19,6 +23,14 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     if words[:1] == ["--"]:
         return words[1:]
     if words and words[0].startswith("-"):
+        if programs.find(arguments.host):
+            verb = arguments.verb.partition(":")[2]
+            line = shlex.join([arguments.host, *words])
+            raise LabError(
+                say("{program} stands where the host belongs", program=arguments.host),
+                say("was the host forgotten? {command}", command=f"hoplab {verb} HOST -- {line}"),
+                Exit.USAGE,
+            )
         raise LabError(
             say("{option} stands after the host, where the command begins", option=words[0]),
             say(
@@ -28,6 +40,24 @@ def _command(arguments: argparse.Namespace) -> list[str]:
             Exit.USAGE,
         )
     return words
+
+
+def check_host(handle: labs.Handle, host: str, verb: str, command: Sequence[str]) -> None:
+    """Raises LabError for a host that there is not: with the name that is meant, or saying that it
+    was forgotten, where a program stands in its place."""
+    names = [node["name"] for node in handle.state()["nodes"]]
+    if host in names:
+        return
+    near = did_you_mean(host, names)
+    line = shlex.join([host, *command])
+    hint: str = say("it has: {names}", names=listed(names, most=40))
+    if not near and programs.find(host):
+        hint = together(
+            say("was the host forgotten? {command}", command=f"hoplab {verb} HOST -- {line}"), hint
+        )
+    raise LabError(
+        say("this lab has no host {host}", host=host), together(near, hint), Exit.NO_SUCH
+    )
 
 
 def exec_(arguments: argparse.Namespace) -> int:
@@ -40,7 +70,9 @@ def exec_(arguments: argparse.Namespace) -> int:
             f"hoplab exec {arguments.host} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
-    return commands.pass_through(labs.find(arguments.name), arguments.host, command)
+    handle = labs.find(arguments.name)
+    check_host(handle, arguments.host, "exec", command)
+    return commands.pass_through(handle, arguments.host, command)
 
 
 def shell(arguments: argparse.Namespace) -> int:
@@ -48,6 +80,7 @@ def shell(arguments: argparse.Namespace) -> int:
 
     handle = labs.find(arguments.name)
     command = _command(arguments) or ["bash", "--norc", "-i"]
+    check_host(handle, arguments.host, "shell", _command(arguments))
     if not sys.stdin.isatty():
         return commands.pass_through(handle, arguments.host, _command(arguments) or ["bash"])
     os.environ["PS1"] = f"{arguments.host}:\\w\\$ "

@@ -67,6 +67,19 @@ def _make(
         error.message = say("{file}: {message}", file=path, message=error.message)
         raise
     except Exception as error:
+        wrong = _no_number(makers, kwargs)
+        if wrong is not None:
+            name, default = wrong
+            raise LabError(
+                say(
+                    "{file}: the parameter {name} takes a number, and {value} is none",
+                    file=path,
+                    name=name,
+                    value=kwargs[name],
+                ),
+                say("write it as in {example}", example=f"{name}={default}"),
+                Exit.BAD_INPUT,
+            ) from error
         if isinstance(error, TypeError) and not own_frames(path, error):
             raise LabError(
                 say(
@@ -341,14 +354,32 @@ def _choose(every: dict[str, Callable[..., Any]], path: Path, chosen: str) -> st
     return chosen or (path.stem if path.stem in every else next(iter(every)))
 
 
-def _taken(maker: Callable[..., Any]) -> str:
-    """The parameters of a topology, as one gives them: 'it takes n=4'."""
+def _no_number(maker: Callable[..., Any], given: dict[str, Any]) -> tuple[str, Any] | None:
+    """The first parameter that stands for a number, by its default, and was given a word; with
+    that default."""
+    for each in _parameters(maker):
+        number = isinstance(each.default, int | float) and not isinstance(each.default, bool)
+        if number and isinstance(given.get(each.name), str):
+            return each.name, each.default
+    return None
+
+
+def _parameters(maker: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a maker of topologies takes; nothing where it does not tell."""
     try:
         parameters = [*inspect.signature(maker).parameters.values()]
         if isinstance(maker, type):  # Topo.__init__ hands on to build what it does not know
             build: Any = getattr(maker, "build", None)
             parameters += [*inspect.signature(build).parameters.values()][1:]
     except (TypeError, ValueError):  # no Topo, or not written in Python
+        return []
+    return parameters
+
+
+def _taken(maker: Callable[..., Any]) -> str:
+    """The parameters of a topology, as one gives them: 'it takes n=4'."""
+    parameters = _parameters(maker)
+    if not parameters:
         return term("the file's docstring says what it takes")
     names = [
         each.name

@@ -22,8 +22,8 @@ from hoplab.kernel.cable_queues import CableDrops
 from hoplab.kernel.kept_settings import Settings
 from hoplab.kernel.shaping import Limits
 from hoplab.kernel.wires import Where, Wires
+from hoplab.nearest import meant
 from hoplab.sentences import listed, say, term
-from hoplab.service.nearest import meant
 
 if TYPE_CHECKING:
     from hoplab.service.lab import Lab

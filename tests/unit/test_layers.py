@@ -79,7 +79,7 @@ def room_of(name: str) -> str | None:
 # package, or a module beside the packages.
 _FILES = {
     "errors", "wait", "content", "ryu_apps", "outfile", "programs", "openflow_channel",
-    "quantities",
+    "quantities", "nearest",
 }  # fmt: skip
 KNOWS: dict[str, set[str]] = {
     "sentences": set(),
@@ -88,6 +88,7 @@ KNOWS: dict[str, set[str]] = {
     "circles": set(),
     "programs": set(),
     "quantities": set(),
+    "nearest": set(),
     "pulse": set(),
     "wait": {"errors"},
     "content": {"errors"},
@@ -104,7 +105,7 @@ KNOWS: dict[str, set[str]] = {
     "packet_filter": {"runs", "story", "errors"},
     "web": {"packet_filter", "report", "runs", "story", "follow", "capture", "decode"},
     "openvswitch": {"kernel", "programs", "pulse", "wait", "errors"},
-    "network": {"kernel", "openvswitch", "content", "errors"},
+    "network": {"kernel", "openvswitch", "content", "nearest", "errors"},
     "control": {
         "openvswitch", "kernel", "openflow_channel", "pulse", "content", "ryu_apps", "wait",
         "errors",
@@ -262,6 +263,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("hoplab/wireshark/extcap.py", "import hoplab.story.tell", "wireshark must not know story"),
     ("hoplab/cli/main.py", "from hoplab.network import net", "cli must not know network"),
     ("hoplab/quantities.py", "from hoplab import errors", "quantities must not know errors"),
+    ("hoplab/nearest.py", "from hoplab import errors", "nearest must not know errors"),
     ("hoplab/attic/things.py", "import os", "the room attic has no rule"),
     ("hoplab/report/server.py", "import hoplab.cli.main", "nothing imports cli"),
     ("hoplab/report/server.py", "from hoplab import cli", "nothing imports cli"),
