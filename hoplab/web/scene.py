@@ -81,13 +81,12 @@ def _comparison(kept: Sequence[Run], called: Sequence[str], texts: Texts) -> dic
     first, second = (run.story.summary for run in kept)
     costs, differences = numbers.sentences(kept, called)
     average = numbers.sentence(first, second, called)
-    not_alike = [numbers.not_alike(text) for text in differences]
     rows = [[texts(name), *rates] for name, *rates in numbers.throughputs(first, second)]
     rows += [
         [texts(name), *(f"{count:,}" for count in counts)]
         for name, *counts in numbers.totals(first, second)
     ]
-    every = [*([average] if average else []), *costs, *not_alike]
+    every = [*([average] if average else []), *costs, *differences]
     return {"sentences": [texts(text) for text in every], "rows": rows}
 
 

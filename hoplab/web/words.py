@@ -105,6 +105,7 @@ WORDS: dict[str, Sentence] = {
     "load": term("Frames up to now: {n} in, {o} out"),
     "load_ignored": term("Frames up to now: {n} in, {i} of them ignored, {o} out"),
     "senders": term("Senders seen on its ports up to now; a switch learns from them"),
+    "ago": term("{ms} ms ago"),
     "network_part": term("network: {n} bits"),
     "host_part": term("host: {n} bits"),
     "same_network": term("In the same network: {l}"),

@@ -326,6 +326,7 @@ def test_two_runs_under_one_clock(browser: Browser, folder: Path) -> None:
     text = page.run(f"{SHADOW}.getElementById('panel-comparison').textContent")
     assert "A packet took" in text
     assert "Bytes on every cable" in text
+    assert "Not alike: Not alike" not in text
 
 
 def axe_core() -> str:

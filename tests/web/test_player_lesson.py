@@ -93,7 +93,8 @@ def test_what_a_switch_learns_and_from_whom(players: Players) -> None:
     for _, leg, number in sorted(legs, key=lambda item: item[0]):
         if leg.head == "s1":
             wanted[leg.src_mac] = (leg.head_interface.replace("s1-eth", "port "), f"#{number}")
-    assert {mac: (port, number) for mac, _, port, number in rows} == wanted
+    assert {mac: (port, number) for mac, _, port, number, _ in rows} == wanted
+    assert all(ago.endswith(" ms ago") for *_, ago in rows)
     page.run("hoplab.jump(1)")
     page.until(f"{SHADOW}.querySelectorAll('.senders tr').length === 1", "one sender")
 

@@ -17,7 +17,7 @@ from hoplab.report.language import language
 from hoplab.web.player import player
 from tests.unit.fabrics import fat_tree, lab
 from tests.web.browser import Browser, Page, chromium
-from tests.web.test_player import RUNS, SHADOW, caption
+from tests.web.test_player import RUNS, SHADOW, caption, hub_run
 
 REPLAY = RUNS.parent / "replay"
 TEXTS = (
@@ -160,3 +160,93 @@ def test_a_packets_number_stays_with_its_sign(visit: Page) -> None:
     texts = visit.run(f"[...{SHADOW}.querySelectorAll('.pick-packet')].map((b) => b.textContent)")
     assert texts
     assert all(text.startswith("#") for text in texts)
+
+
+FOCUSED = f"""
+(() => {{
+  const element = {SHADOW}.activeElement;
+  if (!element) return null;
+  const style = getComputedStyle(element.querySelector?.(":scope > .shape") ?? element);
+  const ring = style.outlineStyle !== "none" || parseFloat(style.strokeWidth) > 3;
+  return [element.dataset?.node ? "node" : element.className.baseVal ?? element.className,
+          element.getAttribute("aria-label") ?? element.textContent.slice(0, 20), ring];
+}})()
+"""
+
+
+def test_the_keyboard_reaches_everything_and_shows_where(visit: Page) -> None:
+    """By Tab alone: head, nodes, buttons, clock, tabs, panels; each with a ring around it."""
+    visit.run("hoplab.jump(9), document.activeElement.blur()")
+    stops = []
+    for _ in range(70):
+        visit.press("Tab")
+        stop = visit.run(FOCUSED)
+        if stop is None:
+            break
+        stops.append(stop)
+    assert [stop for stop in stops if not stop[2]] == []
+    names = [name for _, name, _ in stops]
+    for name in ("Skip to the player", "Language", "Dark", "Page for print", "Keys", "Fit",
+                 "Full screen", "To the start", "Back", "Play", "Forward", "To the end", "Speed",
+                 "Follow this packet", "Moments of the run", "Story", "Frame"):  # fmt: skip
+        assert name in names, name
+    assert sum(kind == "node" for kind, *_ in stops) == visit.run("hoplab.scene.nodes.length")
+    visit.run(f"{SHADOW}.querySelector('[data-node]').focus()")
+    visit.press("Enter")
+    assert visit.run("hoplab.scene.nodes[hoplab.node].name") == visit.run(
+        f"{SHADOW}.activeElement.getAttribute('aria-label').split(' ')[0]"
+    )
+    visit.run(f"{SHADOW}.activeElement.blur(), hoplab.go('#3@r1')")
+    for key, state, before, after in (
+        ("f", "hoplab.following >= 0", False, True), ("f", "hoplab.following >= 0", True, False),
+        ("+", "hoplab.clock.speed", 1, 2), ("-", "hoplab.clock.speed", 2, 1),
+        ("l", "hoplab.language", 0, 1), ("l", "hoplab.language", 1, 0),
+    ):  # fmt: skip
+        assert visit.run(state) == before
+        visit.press(key)
+        assert visit.run(state) == after, key
+
+
+def test_motion_that_is_not_wanted_is_left_out(visit: Page) -> None:
+    """Reduced motion: a frame stands at its end, its way behind it, from the first instant on."""
+    at = "hoplab.map.hits.map((hit) => hit.slice(0, 2).map(Math.round))"
+    visit.run("hoplab.jump(8.05)")
+    early = visit.run(at)
+    visit.run("hoplab.jump(9)")
+    assert early == visit.run(at) != []
+
+
+FLOWS = """
+(() => {
+  const { map } = hoplab, sizes = [];
+  const { moveTo } = map.pen;
+  map.pen.moveTo = function (x, y) { if (!y) sizes.push(x); return moveTo.call(this, x, y); };
+  map.speed = 64;
+  map.draw(hoplab.clock.end);
+  map.speed = 0;
+  delete map.pen.moveTo;
+  map.draw(map.at);
+  return [sizes.length, Math.max(...sizes) > Math.min(...sizes)];
+})()
+"""
+
+
+def test_many_copies_and_many_moments(browser: Browser, visit: Page, tmp_path: Path) -> None:
+    """Above 60 copies those that are ignored are small squares and the one of use is a card; too
+    fast for single frames, cables show arrows, the larger the more they carried."""
+    arrows, differ = visit.run(FLOWS)
+    assert (arrows > 3, differ) == (True, True)
+    run = runs.reopen(hub_run(tmp_path / "hub200"))
+    page = show(browser, run, tmp_path / "hub.html", width=1280, height=800)
+    page.run("hoplab.go('#1@s1')")
+    halves = page.run("hoplab.map.hits.map((hit) => hit[2])")
+    assert halves.count(5) == 198
+    assert len([half for half in halves if half > 8]) == 1
+    page.run("""
+      (() => {
+        const box = hoplab.map.element.closest(".mapbox");
+        box.requestFullscreen = () => { window.asked = true; };
+        hoplab.fullScreen();
+      })()
+    """)
+    assert page.run("window.asked")

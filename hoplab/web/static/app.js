@@ -877,12 +877,15 @@ export class Player {
     }
   }
 
-  // "#22@r2": packet 22 where r2 sends it, or else gets it. "#m31": moment 31.
+  // "#22@r2": packet 22 where r2 sends it, or else gets it. "#m31": moment 31; "#m31@s1": and s1 is
+  // chosen.
   go(hash) {
     const { scene } = this;
-    const moment = /^#m(\d+)$/.exec(hash);
+    const moment = /^#m(\d+)(?:@(.+))?$/.exec(decoded(hash));
     if (moment) {
+      this.node = -1;
       this.jump(Math.min(this.clock.end, Number(moment[1])));
+      if (moment[2]) this.select("node", moment[2]);
       return true;
     }
     const place = /^#(\d+)(?:@(.+))?$/.exec(decoded(hash));
@@ -912,10 +915,13 @@ export class Player {
 
   remember(moment) {
     const leg = this.leg;
-    if (moment < 0 || leg < 0) return;
-    const { scene } = this;
-    const number = scene.trips.number[scene.legs.trip[leg]];
-    const hash = `#${number}@${scene.nameAt(scene.legs.tail[leg])}`;
+    const { scene, node } = this;
+    if (node < 0 && (moment < 0 || leg < 0)) return;
+    const number = node < 0 ? scene.trips.number[scene.legs.trip[leg]] : 0;
+    const hash =
+      node < 0
+        ? `#${number}@${scene.nameAt(scene.legs.tail[leg])}`
+        : `#m${this.clock.moment + 1}@${scene.nodes[node].name}`;
     try {
       history.replaceState(null, "", hash);
     } catch {

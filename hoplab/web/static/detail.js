@@ -66,7 +66,10 @@ export class Detail {
       if (scene.nodeAt(legs.head[leg]) !== place || legs.flags[leg] & VANISHED) continue;
       numbers.n++;
       if (legs.flags[leg] & IGNORED) numbers.i++;
-      seen.set(legs.src[leg], leg);
+      const before = seen.get(legs.src[leg]);
+      if (before === undefined || scene.momentOf[before] <= scene.momentOf[leg]) {
+        seen.set(legs.src[leg], leg);
+      }
     }
     const networks = ports
       .flatMap((port) => port.addresses)
@@ -75,14 +78,14 @@ export class Detail {
       this.element,
       h("h2", {}, node.name, " ", h("small", {}, speaker.word(`node_kind_${node.kind}`))),
       h("p", {}, speaker.word(numbers.i ? "load_ignored" : "load", numbers)),
-      node.kind === "switch" ? this.senders(seen) : null,
+      node.kind === "switch" ? this.senders(seen, moment) : null,
       networks,
       h("table", { class: "plain" }, h("tbody", {}, rows)),
     );
   }
 
-  // Where a switch saw which sender last: what a learning switch learns from.
-  senders(seen) {
+  // Where a switch saw which sender last, and how long ago: what a learning switch learns from.
+  senders(seen, moment) {
     const { scene, speaker } = this,
       { legs, trips, ports } = scene;
     if (!seen.size) return null;
@@ -100,12 +103,20 @@ export class Detail {
             : speaker.word("port", { n: ports[legs.head[leg]].port }),
         ),
         h("td", {}, `#${trips.number[legs.trip[leg]]}`),
+        h("td", {}, speaker.word("ago", { ms: this.since(leg, moment) })),
       ),
     );
     return [
       h("h3", {}, speaker.word("senders")),
       h("table", { class: "plain senders" }, h("tbody", {}, rows)),
     ];
+  }
+
+  // Milliseconds from the arrival of a frame to a moment.
+  since(leg, moment) {
+    const { scene } = this;
+    const ticks = Math.max(0, (scene.time[moment] ?? 0) - scene.legs.came[leg]);
+    return ((ticks * scene.tick_ns) / 1e6).toLocaleString("en", { maximumFractionDigits: 1 });
   }
 
   // An address bit by bit: the network's part as the mask has it, the host's, and who shares it.
