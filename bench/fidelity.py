@@ -43,6 +43,7 @@ sys.path.insert(0, str(ROOT))
 
 from hoplab import runs  # noqa: E402
 from hoplab.client import labs, recording  # noqa: E402
+from hoplab.client.commands import run_on  # noqa: E402
 from hoplab.report import fidelity_as_json  # noqa: E402
 from hoplab.story.fidelity_records import STOPPED, Fidelity  # noqa: E402
 
@@ -177,15 +178,19 @@ def one_run(
         time.sleep(first_s)
         log.update(injector.inject(kind, for_s, HOGS_EACH * (os.cpu_count() or 1)))
 
-    worker = threading.Thread(target=inject) if kind else None
-    before_us, before_s = pressed_us(), time.monotonic()
-    if worker is not None:
-        worker.start()
     command = ["ping", "-c", str(PINGS), "-i", str(APART_S), "-q", "10.0.2.10"]
-    recording.record(handle, "h1", command, folder)
+
+    def ping() -> None:  # begins when all interfaces are heard
+        worker = threading.Thread(target=inject) if kind else None
+        if worker is not None:
+            worker.start()
+        run_on(handle, "h1", command)
+        if worker is not None:
+            worker.join()
+
+    before_us, before_s = pressed_us(), time.monotonic()
+    recording.watch(handle, folder, ping)
     pressed = (pressed_us() - before_us) / 1e6 / (time.monotonic() - before_s)
-    if worker is not None:
-        worker.join()
     story = runs.read(folder, host="h1", command=" ".join(command)).story
     fidelity = story.fidelity
     named = fidelity_as_json.to_dict(fidelity, story.started_ns)

@@ -30,7 +30,15 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import __version__
-from hoplab.capture import bpf, pcapng_format, pcapng_reader, pcapng_writer, recorder, ring
+from hoplab.capture import (
+    bpf,
+    load_sampler,
+    pcapng_format,
+    pcapng_reader,
+    pcapng_writer,
+    recorder,
+    ring,
+)
 from hoplab.sentences import from_plain, term
 
 ETH_P_ALL = 3
@@ -189,8 +197,10 @@ class Capture:
 
     def watch(self, processes: Iterable[tuple[str, str, int]]) -> None:
         """Keep how busy these are beside the frames: name, role (`load.py`), process id."""
+        watched = list(processes)
+        first = load_sampler.look_first([pid for _, _, pid in watched])
         with self._lock, contextlib.suppress(OSError):
-            self.channel.send(json.dumps({"watch": list(processes)}).encode())
+            self.channel.send(json.dumps({"watch": watched, "first": first}).encode())
 
     def quiet(self) -> tuple[float, int]:
         """(seconds since the last frame of the lab's traffic, frames written so far)."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine's load, read from /proc while a capture runs, and handed over as notes.
 
-What lives here: when to read, and what a reading costs (about 20 µs). What must not: what follows
+What lives here: when to read, and what a reading costs (about 30 µs). What must not: what follows
 from it.
 
 The recorder asks (`look`) whenever it has looked for frames. While frames come, and until they have
@@ -15,6 +15,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from hoplab.capture import load, notes
 from hoplab.capture.pcapng_format import Note
@@ -22,7 +24,7 @@ from hoplab.capture.pcapng_writer import pack_note
 
 NEAR_S, FAR_S = 0.05, 0.1  # between two readings: a short time after a frame, and later
 NEAR_FOR_S, TAIL_S = 0.5, 2.0
-WHOLE_S = 1.0  # between two looks at what is counted in hundredths of a second
+WHOLE_S = 1.0  # between two looks at what need not be known so often
 TOGETHER = 50  # readings in a note
 _MS_PER_TICK = 1000 // os.sysconf("SC_CLK_TCK")
 _LONGEST = 1 << 14
@@ -41,17 +43,18 @@ class Sampler:
         self._stat = _opened("/proc/stat")
         self.measured = _pressed_us(self._pressure) is not None
         self._pressed_us = _pressed_us(self._pressure) or 0
-        self._dropped = _dropped(self._backlog)
-        self._ticks = _stolen_and_idle_ms(self._stat)
-        self._whole = self._ticks
+        self._first_counts = self._counts()
+        self._last_counts = self._first_counts
         self._whole_s = time.monotonic()
         self._readings: list[load.Reading] = []
+        self._begun = False
         self._due_s = 0.0
         self._frame_s = time.monotonic()
         self.watch("recorder", load.RECORDER, os.getpid())
 
-    def watch(self, name: str, role: str, pid: int) -> None:
-        """Read this process, too, from now on; one that is read already, or gone, is left out."""
+    def watch(self, name: str, role: str, pid: int, times: tuple[int, int] | None = None) -> None:
+        """Read this process, too, from now on; one that is read already, or gone, is left out.
+        times: what it had had (see `_times_ns`) when the capture began, if somebody looked then."""
         if pid in self._pids:
             return
         files = _opened(f"/proc/{pid}/schedstat"), _opened(f"/proc/{pid}/stat")
@@ -60,8 +63,23 @@ class Sampler:
         self._pids.add(pid)
         self._processes.append(load.Process(name, role))
         self._files.append(files)
-        self._first.append(_times_ns(files[0]) or (0, 0))
+        self._first.append(times or _times_ns(files[0]) or (0, 0))
         self._due_s = 0.0
+
+    def begun(self, t_ns: int, pressed_us: int) -> None:
+        """Count since that time, when somebody read this. A recorder that has to wait for a
+        processor before it runs at all would not know of the first moments."""
+        earlier_us = self._pressed_us - pressed_us
+        if self._begun or earlier_us < 0:
+            return
+        self._begun = True
+        self._pressed_us = pressed_us
+        self._readings = [
+            reading._replace(pressed_us=reading.pressed_us + earlier_us)
+            for reading in self._readings
+        ]
+        asleep = tuple(load.Share("S", 0, 0) for _ in self._files)
+        self._readings.insert(0, load.Reading(t_ns, shares=asleep))
 
     def wait_s(self) -> float | None:
         """How long the recorder may sleep until the next reading; None: as long as it likes."""
@@ -85,16 +103,18 @@ class Sampler:
         now_s = time.monotonic()
         if whole or now_s - self._whole_s >= WHOLE_S:
             self._whole_s = now_s
-            self._whole = _stolen_and_idle_ms(self._stat)
+            self._last_counts = self._counts()
         pressed_us = _pressed_us(self._pressure)
+        counts = zip(self._last_counts, self._first_counts, strict=True)
+        dropped, stolen_ms, idle_ms = (max(0, now - first) for now, first in counts)
         self._readings.append(
             load.Reading(
                 time.time_ns(),
                 max(0, (pressed_us or 0) - self._pressed_us),
-                max(0, _dropped(self._backlog) - self._dropped),
-                self._whole[0] - self._ticks[0],
-                self._whole[1] - self._ticks[1],
-                tuple(self._share(place) for place in range(len(self._files))),
+                dropped,
+                stolen_ms,
+                idle_ms,
+                tuple([self._share(place) for place in range(len(self._files))]),
             )
         )
 
@@ -107,17 +127,34 @@ class Sampler:
         data = load.pack(os.cpu_count() or 1, self.measured, self._processes, readings)
         return pack_note(Note(readings[0].t_ns, notes.LOAD, "machine", data))
 
+    def _counts(self) -> tuple[int, int, int]:
+        """Frames dropped from a backlog, ms stolen, ms idle: what is seldom looked at."""
+        return _dropped(self._backlog), *_stolen_and_idle_ms(self._stat)
+
     def _share(self, place: int) -> load.Share:
         schedstat, stat = self._files[place]
         times = _times_ns(schedstat)
         if times is None:
             return load.Share(load.ENDED, 0, 0)
         first = self._first[place]
-        state = load.ENDED
-        with contextlib.suppress(OSError, IndexError):
-            text = os.pread(stat, _LONGEST, 0)
-            state = chr(text[text.rindex(b")") + 2])
+        state = "R" if not place else _state(stat)  # the first is the recorder, which runs
         return load.Share(state, (times[0] - first[0]) // 1000, (times[1] - first[1]) // 1000)
+
+
+def look_first(pids: Sequence[int]) -> dict[str, Any]:
+    """What a sampler counts from, read by whoever starts a capture: `begun` and `watch` take it."""
+    file = _opened("/proc/pressure/cpu")
+    files = [_opened(f"/proc/{pid}/schedstat") for pid in pids]
+    try:
+        return {
+            "t_ns": time.time_ns(),
+            "pressed_us": _pressed_us(file),
+            "times": [_times_ns(each) for each in files],
+        }
+    finally:
+        for each in (file, *files):
+            if each >= 0:
+                os.close(each)
 
 
 def _opened(path: str) -> int:
@@ -142,6 +179,14 @@ def _times_ns(file: int) -> tuple[int, int] | None:
         ran, waited, _ = os.pread(file, _LONGEST, 0).split()
         return int(ran), int(waited)
     return None
+
+
+def _state(file: int) -> str:
+    """Whether a process runs, sleeps, is stopped: a letter (proc(5), stat, field 3)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        text = os.pread(file, _LONGEST, 0)
+        return chr(text[text.rindex(b")") + 2])
+    return load.ENDED
 
 
 def _dropped(file: int) -> int:

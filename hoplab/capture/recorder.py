@@ -12,7 +12,8 @@ and talks to it over a unix socket, in messages of JSON (SOCK_SEQPACKET):
     {"stream": TOPIC, "source": NAME, "since": NS} with the socket
                                      keep the messages of OpenFlow that come there, since that time
     {"note": TOPIC, "source": NAME, "text": TEXT}        keep this as well
-    {"watch": [[NAME, ROLE, PID], ...]}                  read how busy these processes are, too
+    {"watch": [[NAME, ROLE, PID], ...], "first": {...}}  read how busy these processes are, too;
+                                     first: how busy they were at the beginning
     {"ask": true}                 -> {"quiet_s", "frames"}
     {"stop": NS, "queue_drops": {INTERFACE: N}, "cable_drops": {INTERFACE: N}}
                                   -> the totals, and the end; also unasked after `count` frames,
@@ -249,8 +250,11 @@ class Recorder:
             note = pcapng_format.Note(time.time_ns(), order["note"], order["source"], text)
             self.out.write(pcapng_writer.pack_note(note))
         elif "watch" in order:
-            for name, role, pid in order["watch"]:
-                self.sampler.watch(name, role, pid)
+            first = order["first"]
+            for (name, role, pid), times in zip(order["watch"], first["times"], strict=True):
+                self.sampler.watch(name, role, pid, times)
+            if first["pressed_us"] is not None:
+                self.sampler.begun(first["t_ns"], first["pressed_us"])
         elif "ask" in order:
             quiet_s = time.monotonic() - self._last
             self.channel.send(json.dumps({"quiet_s": quiet_s, "frames": self.frames}).encode())

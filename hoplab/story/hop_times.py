@@ -31,6 +31,8 @@ _MILLISECOND = 1_000_000
 _SOLICITATIONS = ("arp-request", "nd-solicitation")
 
 _Key = tuple[str, str]  # what took it, and the place
+# The same, from when until when, and the leg that it ends with, where it waited for a cable.
+_Piece = tuple[str, str, int, int, Leg | None]
 
 
 @dataclass(slots=True)
@@ -70,10 +72,11 @@ def find_times(
     for trip in trips:
         if trip.storm is not None:
             continue
-        for passage, leg in _passages(kinds, trip, asked_ns):
-            took = passage.ended_ns - passage.began_ns
-            took_ns[passage.what, passage.place].append(took)
-            if took >= SLOW_NS:
+        for what, place, began_ns, ended_ns, leg in _pieces(kinds, trip, asked_ns):
+            took_ns[what, place].append(ended_ns - began_ns)
+            if ended_ns - began_ns >= SLOW_NS:
+                port = leg.tail_interface if leg is not None else ""
+                passage = Passage(trip.number, what, place, began_ns, ended_ns, port)
                 candidates.append((passage, leg))
     asked_for = _Asked(trips) if any(each.what == ROUTER for each, _ in candidates) else None
     for passage, leg in candidates:
@@ -97,52 +100,46 @@ def _kinds(wiring: Wiring) -> dict[str, str]:
     return kinds
 
 
-def _passages(
+def _pieces(
     kinds: Mapping[str, str], trip: Trip, asked_ns: Mapping[int, int] | None
-) -> Iterator[tuple[Passage, Leg | None]]:
-    """What a packet's way took, piece by piece; the leg that a piece ends with, where it waited in
-    front of a cable for it."""
-    number, legs = trip.number, trip.legs
+) -> Iterator[_Piece]:
+    """A packet's way, piece by piece."""
+    legs = trip.legs
     decisions = {each.leg: each for each in trip.decisions}
     for leg in legs:
         if leg.sent is None or leg.uncertain:
             continue
         if leg.received_ns:
-            yield Passage(number, CABLE, leg.tail_interface, leg.t_ns, leg.received_ns, ""), None
-        before = legs[leg.parent] if leg.parent is not None else None
-        if before is None or before.uncertain or not before.received_ns:
+            yield CABLE, leg.tail_interface, leg.t_ns, leg.received_ns, None
+        came_ns = _came_ns(legs, leg)
+        if not came_ns:
             continue
-        yield from _through(number, kinds.get(leg.tail, ""), before, leg, decisions, asked_ns)
+        what = kinds.get(leg.tail, "")
+        decision = decisions.get(leg.parent or 0) if what == SWITCH else None
+        if decision is not None and decision.packet_in:
+            yield from _asked(leg, came_ns, decision, asked_ns or {})
+        elif what == ROUTER or (what == SWITCH and asked_ns is not None):
+            yield what, leg.tail, came_ns, leg.t_ns, leg
 
 
-def _through(
-    number: int,
-    what: str,
-    before: Leg,
-    leg: Leg,
-    decisions: Mapping[int, Decision],
-    asked_ns: Mapping[int, int] | None,
-) -> Iterator[tuple[Passage, Leg | None]]:
-    """What a node took from where a packet came in to where it went out."""
-    decision = decisions.get(before.index)
-    if what == SWITCH and decision is not None and decision.packet_in:
-        yield from _asked(number, leg, before.received_ns, decision, asked_ns or {})
-    elif what == ROUTER or (what == SWITCH and asked_ns is not None):
-        came_ns = before.received_ns
-        yield Passage(number, what, leg.tail, came_ns, leg.t_ns, leg.tail_interface), leg
+def _came_ns(legs: Sequence[Leg], leg: Leg) -> int:
+    """When the packet came to the node that a leg leaves, 0 if that is not known for certain."""
+    if leg.parent is None or legs[leg.parent].uncertain:
+        return 0
+    return legs[leg.parent].received_ns
 
 
 def _asked(
-    number: int, leg: Leg, came_ns: int, decision: Decision, asked_ns: Mapping[int, int]
-) -> Iterator[tuple[Passage, Leg | None]]:
+    leg: Leg, came_ns: int, decision: Decision, asked_ns: Mapping[int, int]
+) -> Iterator[_Piece]:
     """The pieces of a passage through a switch that asked its controller."""
     question_ns = asked_ns.get(decision.packet_in, 0)
     answer_ns = asked_ns.get(decision.packet_out, 0)
     if came_ns <= question_ns <= answer_ns <= leg.t_ns:
         node = leg.tail
-        yield Passage(number, SWITCH, node, came_ns, question_ns, ""), None
-        yield Passage(number, CONTROLLER, node, question_ns, answer_ns, ""), None
-        yield Passage(number, SWITCH, node, answer_ns, leg.t_ns, leg.tail_interface), leg
+        yield SWITCH, node, came_ns, question_ns, None
+        yield CONTROLLER, node, question_ns, answer_ns, None
+        yield SWITCH, node, answer_ns, leg.t_ns, leg
 
 
 class _Asked:

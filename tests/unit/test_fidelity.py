@@ -14,7 +14,7 @@ import pytest
 
 from hoplab.capture import load, notes, pcapng_reader, pcapng_writer
 from hoplab.capture.load import Load, Process, Reading, Share
-from hoplab.capture.load_sampler import Sampler
+from hoplab.capture.load_sampler import Sampler, look_first
 from hoplab.capture.observation import Observation, Reception
 from hoplab.capture.pcapng_format import Note
 from hoplab.follow.wiring import Wiring
@@ -388,6 +388,19 @@ def test_the_machine_is_read_into_the_file(tmp_path: Any) -> None:
     first, last = read.readings
     assert last.t_ns >= first.t_ns and last.shares[0].ran_us >= first.shares[0].ran_us
     assert last.shares[0].state == "R", "it reads itself"
+
+
+def test_the_first_moments_count_though_the_recorder_came_late() -> None:
+    first = look_first([os.getppid()])
+    sampler = Sampler()
+    sampler.read()
+    late = sampler._readings[0]
+    sampler.watch("parent", load.SWITCH, os.getppid(), first["times"][0])
+    sampler.begun(first["t_ns"], first["pressed_us"] or 0)
+    sampler.begun(first["t_ns"] + 5, 0)
+    begun, again = sampler._readings
+    assert (begun.t_ns, begun.pressed_us, len(begun.shares)) == (first["t_ns"], 0, 2)
+    assert again.t_ns == late.t_ns and again.pressed_us >= late.pressed_us
 
 
 def test_nobody_is_woken_to_read_where_no_frames_come(monkeypatch: pytest.MonkeyPatch) -> None:
