@@ -3,7 +3,7 @@
 
 What lives here: the walk through trace.json, and what a verdict is. What must not: rules, which
 stand in `trips.py` (where frames went), `titles.py` (what a packet is), `numbers.py` (the summary)
-and `sentences.py` (all other sentences); any part of hoplab.
+and `sentences.py` (all other sentences, from `*_rules.py`); any part of hoplab.
 
 A rule for a sentence is found by its template. It yields pairs of what is claimed and what a source
 shows; where one pair differs, the statement is false. A rule that finds no source raises `Unknown`.
