@@ -56,6 +56,10 @@ _SCOPE_UNIVERSE = 0
 IFF_UP, IFF_NOARP = 1, 0x80
 _RTMGRP_LINK, _RTMGRP_TC = 1, 8  # the groups that are told of interfaces, and of queues
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
+_DIAGNOSIS, _DIAGNOSIS_S = socket.SOCK_RAW | socket.SOCK_CLOEXEC, 2.0
+_PACKET_SHOW = 0x1 | 0x10  # PACKET_SHOW_INFO and _MEMINFO of linux/packet_diag.h, and their answers
+_PACKET_INFO, _PACKET_MEMORY = 0, 6
+_MEMORY_DROPS = 8  # SK_MEMINFO_DROPS of linux/sock_diag.h: which of the words it is
 _TCP_CLOSE, _TCP_LISTEN = 7, 10  # include/net/tcp_states.h; a UDP socket that waits is "closed"
 _NETLINK_NETFILTER, _NETLINK_GENERIC = 12, 16
 _NFT_MSG_NEWTABLE, _NFT_MSG_GETTABLE = 10 << 8, 10 << 8 | 1  # linux/netfilter/nf_tables.h
@@ -668,6 +672,26 @@ def listening() -> Iterator[dict[str, Any]]:
                         "port": port,
                         "inode": inode,
                     }
+
+
+def packet_sockets() -> dict[int, tuple[int, int]]:
+    """The packet sockets in the network namespace of the calling thread: inode -> (index of the
+    interface that each is bound to, frames that it has dropped so far). Raises OSError."""
+    sockets: dict[int, tuple[int, int]] = {}
+    with socket.socket(socket.AF_NETLINK, _DIAGNOSIS, _NETLINK_SOCK_DIAG) as diagnosis:
+        diagnosis.settimeout(_DIAGNOSIS_S)
+        # struct packet_diag_req (linux/packet_diag.h)
+        body = struct.pack("=BBHIIII", socket.AF_PACKET, 0, 0, 0, _PACKET_SHOW, 0, 0)
+        flags = NLM_F_REQUEST | NLM_F_DUMP
+        diagnosis.send(_request(_SOCK_DIAG_BY_FAMILY, flags, 1, body))
+        for answer in _dumped(diagnosis):
+            (inode,) = struct.unpack_from("=I", answer, 4)
+            attributes = read_attributes(answer, 16)
+            info = attributes.get(_PACKET_INFO, bytes(4))
+            memory = attributes.get(_PACKET_MEMORY, b"").ljust(4 * (_MEMORY_DROPS + 1), b"\0")
+            (drops,) = struct.unpack_from("=I", memory, 4 * _MEMORY_DROPS)
+            sockets[inode] = struct.unpack_from("=I", info)[0], drops
+    return sockets
 
 
 def _dumped(sock: socket.socket) -> Iterator[bytes]:

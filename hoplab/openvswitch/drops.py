@@ -15,58 +15,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 from collections.abc import Callable, Iterable
 
-_NETLINK_SOCK_DIAG = 4
-_SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP = 20, 0x301
-_ERROR, _DONE = 2, 3
-_SHOW_INFO, _SHOW_MEMINFO = 0x1, 0x10  # linux/packet_diag.h
-_ATTR_INFO, _ATTR_MEMINFO = 0, 6
-_MEMINFO_DROPS = 8  # SK_MEMINFO_DROPS of linux/sock_diag.h: which of the words it is
-_ANSWER_S = 2.0
-
-
-def packet_sockets() -> dict[int, tuple[int, int]]:
-    """The packet sockets of the calling thread's network namespace: inode -> (index of the
-    interface that it is bound to, frames dropped so far). Raises OSError."""
-    body = struct.pack(
-        "=BBHIIII", socket.AF_PACKET, 0, 0, 0, _SHOW_INFO | _SHOW_MEMINFO, 0, 0
-    )
-    head = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
-    sockets: dict[int, tuple[int, int]] = {}
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as diag:
-        diag.settimeout(_ANSWER_S)
-        diag.send(head + body)
-        while True:
-            data = diag.recv(1 << 17)
-            at = 0
-            while at + 16 <= len(data):
-                length, message = struct.unpack_from("=IH", data, at)
-                if message == _DONE:
-                    return sockets
-                if message == _ERROR:
-                    number = -struct.unpack_from("=i", data, at + 16)[0]
-                    raise OSError(number, os.strerror(number))
-                inode = struct.unpack_from("=I", data, at + 20)[0]
-                sockets[inode] = _attributes(data[at + 32 : at + length])
-                at += (length + 3) & ~3
-
-
-def _attributes(data: bytes) -> tuple[int, int]:
-    """(interface's index, drops) of the attributes behind a packet_diag_msg."""
-    index = drops = at = 0
-    while at + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, at)
-        if length < 4:
-            break
-        if kind == _ATTR_INFO and length >= 8:
-            index = struct.unpack_from("=I", data, at + 4)[0]
-        elif kind == _ATTR_MEMINFO and length >= 4 + 4 * (_MEMINFO_DROPS + 1):
-            drops = struct.unpack_from("=I", data, at + 4 + 4 * _MEMINFO_DROPS)[0]
-        at += (length + 3) & ~3
-    return index, drops
+from hoplab.kernel.netlink import packet_sockets
 
 
 def held_by(pids: Iterable[int]) -> set[int]:

@@ -246,7 +246,7 @@ class Database:
     def _transmit(self, message: dict[str, Any], deadline: float) -> None:
         rest = memoryview(json.dumps(message).encode())
         while rest:
-            # The server hears nobody who does not take its answers.
+            # A server reads no further requests from a client that does not read its answers.
             events = self._wait(select.POLLIN | select.POLLOUT, deadline, _ANSWER)
             try:
                 if events & ~select.POLLOUT:

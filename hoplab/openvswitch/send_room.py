@@ -20,8 +20,9 @@ import socket
 from collections.abc import Iterable
 
 from hoplab.errors import LabError
+from hoplab.kernel.netlink import packet_sockets
 from hoplab.openvswitch import flows
-from hoplab.openvswitch.drops import held_by, packet_sockets
+from hoplab.openvswitch.drops import held_by
 
 _PIDFD_GETFD = 438  # on all architectures
 _SO_SNDBUFFORCE = 32
