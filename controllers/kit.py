@@ -376,12 +376,12 @@ def send(switch: Switch, messages: bytes) -> None:
 
 
 def text(mac: bytes) -> str:
-    """As people write it."""
+    """A MAC address of six bytes as people write it, 02:00:00:00:00:01."""
     return mac.hex(":")
 
 
 def mac_of(address: str) -> bytes:
-    """The opposite."""
+    """The six bytes of a MAC address as people write it: the inverse of `text`."""
     return bytes.fromhex(address.replace(":", ""))
 
 

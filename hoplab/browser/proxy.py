@@ -35,7 +35,7 @@ from hoplab.browser.origins import Names
 
 PORT = 8642  # vagrant/Vagrantfile forwards it
 MAX_CONNECTIONS = 256  # at a time; anybody on the machine may open some
-FULL_S = 0.2  # before it is tried again to take a connection
+FULL_S = 0.2  # how long no connection is accepted once there is no room for one
 
 
 class Proxy:

@@ -275,7 +275,8 @@ class LabRecorder:
             self._explain.close()
         rescued = self._rescue(error) if error is not None else None
         shutil.rmtree(self.files.folder, ignore_errors=True)
-        # Whoever reads on only as far as `head` does has not failed, nor has a full disk there.
+        # Once the run is recorded, a lab that was brought up for it stays: that its story could not
+        # be printed (`| head` closes the pipe) or kept (the disk is full) is no fault of the lab's.
         self._end(failed=kind is not None and not self.recorded)
         if rescued is not None:
             raise rescued from error

@@ -77,7 +77,7 @@ class Tally:
         return tally
 
     def merge(self, other: Tally) -> None:
-        """Take up another one."""
+        """Add what another tally has counted, which from now on counts here."""
         for mine, theirs in (
             (self.left, other.left),
             (self.counted, other.counted),

@@ -87,8 +87,9 @@ class Batch:
 
     @property
     def maker(self) -> Namespace:
-        """Where pairs are asked for. Before Linux 6.14 no index may be taken that an interface of
-        whoever asks has, and Open vSwitch has some in the root namespace: one without any asks."""
+        """The namespace from which pairs are asked for. It has no interfaces: before Linux 6.14 the
+        index of a new one must be free where the request comes from, too, and in the root
+        namespace Open vSwitch has some."""
         if self._maker is None:
             (self._maker,) = Namespace.create(["maker"])
         return self._maker

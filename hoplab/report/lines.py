@@ -120,7 +120,7 @@ class Page:
         return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
     def text(self) -> str:
-        """Everything."""
+        """All lines so far, without blanks at their ends."""
         return "\n".join(line.rstrip() for line in self.lines) + "\n"
 
 

@@ -33,7 +33,8 @@ from hoplab.story.trip_records import Decision
 def controller_decision(
     wiring: Wiring, arrival: Arrival, question: ChannelMessage, answers: Answers, tables: FlowTables
 ) -> Decision:
-    """What came of a question."""
+    """What a switch did with a frame that it asked its controller about: the answer, the flows
+    that came with it, and what of these the switch refused."""
     asked = question.message
     answer, flows = answers.find(question)
     if answer is None and arrival.data[12:14] == LLDP:

@@ -57,7 +57,7 @@ class MacAnswers(Grouped):
             if trip.kind in ASKS_MAC:
                 waiting.setdefault(trip.sender, []).append(trip)
                 continue
-            if not trip.delivered:  # it answers, and is no answer: the asker knows nothing of it
+            if not trip.delivered:  # sent because of the request, but the asker never got it
                 for request in waiting.get(trip.target, [])[-1:]:
                     drafts[trip.number].causes.append(request.number)
             for node in trip.delivered:
