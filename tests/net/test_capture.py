@@ -23,8 +23,8 @@ def fields(file: Path, *names: str, only: str = "") -> list[list[str]]:
         argv += ["-e", name]
     if only:
         argv += ["-Y", only]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return [line.split("\t") for line in done.stdout.splitlines()]
+    result = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 def began(process: subprocess.Popen[str]) -> None:
@@ -109,12 +109,12 @@ def test_count_host_and_filter(hoplab: Any) -> None:
 def test_duration_and_what_the_file_says_of_the_lab(hoplab: Any) -> None:
     hoplab("up", "web")
     hoplab("capture", "r1:r1-eth0", "--duration", "0.2", "-w", "r1.pcapng")
-    done = subprocess.run([need("capinfos"), "r1.pcapng"], cwd=hoplab.home, capture_output=True,
+    result = subprocess.run([need("capinfos"), "r1.pcapng"], cwd=hoplab.home, capture_output=True,
                           text=True, check=True)  # fmt: skip
-    assert "topology web, controller learning_switch" in done.stdout
-    assert "built by: hoplab up web" in done.stdout
-    assert "Name = r1-eth0" in done.stdout and "Description = r1 to s1" in done.stdout
-    assert "Number of interfaces in file: 1" in done.stdout
+    assert "topology web, controller learning_switch" in result.stdout
+    assert "built by: hoplab up web" in result.stdout
+    assert "Name = r1-eth0" in result.stdout and "Description = r1 to s1" in result.stdout
+    assert "Number of interfaces in file: 1" in result.stdout
 
 
 def test_names_and_addresses_are_in_the_file(hoplab: Any) -> None:
@@ -155,8 +155,8 @@ FAULTS = [
 @pytest.mark.parametrize(("arguments", "code", "says"), FAULTS)
 def test_faults_are_told(hoplab: Any, arguments: list[str], code: int, says: str) -> None:
     hoplab("up", "cable")
-    done = hoplab("capture", *arguments, code=code)
-    assert says in done.err
+    result = hoplab("capture", *arguments, code=code)
+    assert says in result.err
     assert not list(hoplab.home.glob("*.pcapng"))
 
 

@@ -28,8 +28,8 @@ def tshark(capture: Path, fields: str, wanted: str = "") -> list[list[str]]:
     argv = [need("tshark"), "-r", str(capture), "-T", "fields"]
     argv += [word for field in fields.split() for word in ("-e", field)]
     argv += ["-Y", wanted] if wanted else []
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return [line.split("\t") for line in done.stdout.splitlines()]
+    result = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 FIELDS = (
@@ -85,11 +85,11 @@ def sent_again(capture: Path, sender: str, folder: Path) -> int:
 
 def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> None:
     need("tshark")
-    told = hoplab("trace", "--compare", "hub,learning_switch", "--save", "both", "--json").json
-    assert (told["alike"], told["differences"]) == (True, [])
-    assert [side["name"] for side in told["sides"]] == ["hub", "learning_switch"]
+    data = hoplab("trace", "--compare", "hub,learning_switch", "--save", "both", "--json").json
+    assert (data["alike"], data["differences"]) == (True, [])
+    assert [side["name"] for side in data["sides"]] == ["hub", "learning_switch"]
     assert hoplab("ls").out.startswith("no lab is up")
-    for side in told["sides"]:
+    for side in data["sides"]:
         folder = hoplab.home / "both" / side["name"]
         assert Path(side["run"]) == folder
         summary = side["summary"]
@@ -118,7 +118,7 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
         assert all("received 1000000 bytes" in output for output in said) and len(said) == 2
     # The copies for the other pair take their share of each cable, however fast the machine is: a
     # pair that had its cable to itself would need 0.8 s.
-    hub = told["sides"][0]["summary"]["transfers"]
+    hub = data["sides"][0]["summary"]["transfers"]
     assert max(each["busy_ms"] for each in hub) > 1200
     page = hoplab("report", "both/hub", "both/learning_switch", "--md", "-o", "-").out
     assert re.search(r"^\| throughput h1 → h2 \| \S+ Mbit/s \| \S+ Mbit/s \|$", page, re.M)
@@ -128,20 +128,20 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
 
 def test_commands_of_ones_own_run_at_once_and_servers_end_after_them(hoplab: Any) -> None:
     served = "h2: python3 -m http.server 80"
-    done = hoplab(
+    result = hoplab(
         "trace", "--compare", "hub,two_table_switch+monitor", "--topology", "switch,n=3",
         "--serve", served, "--json", "--",
         *"h1: curl -sS http://10.0.0.2/ -o /dev/null + h3: false".split(), code=1,
     )  # fmt: skip
-    told = done.json
-    assert [side["name"] for side in told["sides"]] == ["hub", "two_table_switch+monitor"]
-    for side in told["sides"]:
+    data = result.json
+    assert [side["name"] for side in data["sides"]] == ["hub", "two_table_switch+monitor"]
+    for side in data["sides"]:
         ended = {each["host"]: each for each in side["commands"]}
         assert (
             ended["h2"]["stopped"] and ended["h2"]["serves"] and "GET / " in ended["h2"]["output"]
         )
         assert (ended["h1"]["exit_code"], ended["h3"]["exit_code"]) == (0, 1)
-    assert told["alike"], "what failed on both sides is alike"
+    assert data["alike"], "what failed on both sides is alike"
     assert hoplab("ls").out.startswith("no lab is up")
 
 

@@ -495,8 +495,8 @@ class TestFailOver:
             f"ping -c 1 10.0.0.3; pkill -KILL -f '[t]cp-listen-port {port}'; "
             "until ping -c 1 -W 1 10.0.0.4; do :; done"
         )
-        told = hoplab("trace", "--json", "h1", "--", "sh", "-c", script).json
-        remarks = [r for step in told["steps"] for r in step["remarks"]]
+        data = hoplab("trace", "--json", "h1", "--", "sh", "-c", script).json
+        remarks = [r for step in data["steps"] for r in step["remarks"]]
         (said,) = [r["text"] for r in remarks if r["code"] == "controller-changed"]
         assert "took charge of s1" in said
         assert ("as its master (OpenFlow roles, generation 2)" in said) == (number == "2")
@@ -541,7 +541,7 @@ def test_switches_divided_among_processes(hoplab: Any) -> None:
     assert "s4 knows 5 addresses (shard 2)" in hoplab("table", "s4").out
     until(lambda: all(s["rates"] for s in hoplab("table", "--json").json["switches"]), "rates")
     logs = hoplab.state / "hoplab/labs/lab/logs"
-    learned = [(logs / f"controller-{one['port']}.log").read_text() for one in shards]
+    learned = [(logs / f"controller-{shard['port']}.log").read_text() for shard in shards]
     assert [sorted(set(re.findall(r"(s\d): learned", text))) for text in learned] == [
         one["switches"] for one in shards
     ]
@@ -557,8 +557,8 @@ def test_switches_divided_among_processes(hoplab: Any) -> None:
 
 def test_several_apps_run_together_and_bad_ones_change_nothing(hoplab: Any) -> None:
     hoplab("up", "switch", "--controller", "two_table_switch,monitor")
-    done = hoplab("swap", "hub,no_such", code=4)
-    assert "there is no controller 'no_such'" in done.err
+    result = hoplab("swap", "hub,no_such", code=4)
+    assert "there is no controller 'no_such'" in result.err
     (hoplab.home / "bad.py").write_text("\n1 / 0\n")
     assert "bad.py:2" in hoplab("swap", "hub,./bad.py", code=3).err
     assert hoplab("ls", "--json").json[0]["controller"] == "two_table_switch,monitor"

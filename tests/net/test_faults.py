@@ -125,8 +125,8 @@ def test_a_host_takes_all_memory(hoplab: World) -> None:
     with nothing_left(hoplab), group("memory", limits) as join:
         hoplab("up", "cable", preexec_fn=join)
         hog = "x = [b'x' * (1 << 20)]\nwhile True: x.append(bytes([len(x) & 255]) * (1 << 20))"
-        done = hoplab("exec", "h1", "--", "/usr/bin/python3", "-c", hog, code=None)
-        assert done.code == 137
+        result = hoplab("exec", "h1", "--", "/usr/bin/python3", "-c", hog, code=None)
+        assert result.code == 137
         assert hoplab("pingall", "--json").json["lost"] == []
         hoplab("down")
     row(

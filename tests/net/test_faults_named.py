@@ -165,10 +165,12 @@ def test_a_user_without_root_is_told_as_well(anybody: World) -> None:
     anybody("up", "routed")
     anybody("exec", "h3", "--", "sh", "-c",
             "ip route del default; iptables -A INPUT -p icmp -j DROP")  # fmt: skip
-    told = anybody("trace", "--save", "run", "h1", "--", "ping", "-c1", "-W1", "10.0.2.10", code=1)
+    result = anybody(
+        "trace", "--save", "run", "h1", "--", "ping", "-c1", "-W1", "10.0.2.10", code=1
+    )
     lines = "hoplab exec h3 -- ip route add default via 10.0.2.1"
-    assert lines in told.out
-    words = " ".join(told.out.split())
+    assert lines in result.out
+    words = " ".join(result.out.split())
     assert "h3 has no route back to 10.0.1.10" in words and "A filter of h3 drops it" in words
     anybody("down")
     again = anybody("report", "run", "--md", "-o", "-").out  # by the folder alone

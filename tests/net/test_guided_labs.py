@@ -84,11 +84,11 @@ def test_every_command_does_what_the_page_says(hoplab: Any, name: str) -> None:
     for step in steps((LABS / name).read_text(encoding="utf-8")):
         out = ""
         for command in step.commands:
-            done = subprocess.run(
+            result = subprocess.run(
                 ["bash", "-c", command], cwd=hoplab.home, env=env, capture_output=True, text=True
             )
-            out += done.stdout + done.stderr
-            assert (done.returncode != 0) == command.endswith(FAILS), f"{command}\n{out}"
+            out += result.stdout + result.stderr
+            assert (result.returncode != 0) == command.endswith(FAILS), f"{command}\n{out}"
         lost = missing(step.seen, out)
         assert not lost, f"{step.commands}: {lost} is not in\n{out}"
     assert [lab["name"] for lab in hoplab("ls", "--json").json] == ["mine"]

@@ -125,10 +125,10 @@ def test_the_only_lab_needs_no_name(hoplab: Any) -> None:
 class TestExec:
     def test_streams_and_exit_code_pass_through(self, hoplab: Any) -> None:
         hoplab("up", "cable")
-        done = hoplab(
+        result = hoplab(
             "exec", "h2", "--", "sh", "-c", "cat; echo no >&2; exit 42", code=42, input="in"
         )
-        assert (done.out, done.err) == ("in", "no\n")
+        assert (result.out, result.err) == ("in", "no\n")
 
     def test_a_host_has_its_own_name_address_and_etc(self, hoplab: Any) -> None:
         hoplab("up", "web")
@@ -205,13 +205,13 @@ class TestExec:
 
     def test_a_command_that_is_not_there(self, hoplab: Any) -> None:
         hoplab("up", "cable")
-        done = hoplab("exec", "h1", "--", "no-such-program", code=4)
-        assert done.err.startswith("hoplab: no-such-program: command not found\n  Next: ")
+        result = hoplab("exec", "h1", "--", "no-such-program", code=4)
+        assert result.err.startswith("hoplab: no-such-program: command not found\n  Next: ")
 
     def test_an_unknown_host(self, hoplab: Any) -> None:
         hoplab("up", "cable")
-        done = hoplab("exec", "h3", "--", "true", code=4)
-        assert done.err == ("hoplab: this lab has no host h3\n  Next: it has: h1, h2\n")
+        result = hoplab("exec", "h3", "--", "true", code=4)
+        assert result.err == ("hoplab: this lab has no host h3\n  Next: it has: h1, h2\n")
 
 
 def test_shell_is_a_terminal(hoplab: Any) -> None:
@@ -246,8 +246,8 @@ class TestSwap:
         ping = hoplab.popen("exec", "h1", "--", "ping", "-i", "0.01", "-c", "400", "10.0.0.3")
         assert "PING" in ping.stdout.readline()
         for controller in ("hub", "learning_switch", "hub"):
-            done = hoplab("swap", controller, "--json").json
-            assert (done["controller"], done["without_flows"]) == (controller, [])
+            data = hoplab("swap", controller, "--json").json
+            assert (data["controller"], data["without_flows"]) == (controller, [])
         only = [line for line in hoplab(*flows).out.splitlines() if "cookie" in line]
         assert len(only) == 1 and "actions=FLOOD" in only[0]
         out, _ = ping.communicate(timeout=30)
@@ -260,8 +260,8 @@ class TestSwap:
         right = hoplab("exec", "h9", "--", "cat", "/sys/class/net/h9-eth0/address").out.strip()
         for host, mac in (("h1", right), ("h2", "02:00:00:00:99:99")):
             hoplab("exec", host, "--", "arp", "-s", "10.0.0.9", mac)
-        done = hoplab("pingall", "--json", code=1).json
-        assert done["lost"] == [["h2", "h9"], ["h9", "h2"]]
+        data = hoplab("pingall", "--json", code=1).json
+        assert data["lost"] == [["h2", "h9"], ["h9", "h2"]]
         for host, mac in (("h1", right), ("h2", "02:00:00:00:99:99")):
             assert mac in hoplab("exec", host, "--", "arp", "-n", "10.0.0.9").out
         left = hoplab("exec", "h3", "--", "ip", "neigh", "show", "nud", "permanent").out
@@ -294,8 +294,8 @@ class TestSwap:
     def test_a_controller_that_raises_leaves_the_old_one_in_charge(self, hoplab: Any) -> None:
         hoplab("up", "switch")
         (hoplab.home / "bad.py").write_text("import os\n\nboom = os.no_such_thing\n")
-        done = hoplab("swap", "./bad.py", code=3)
-        assert "bad.py:3" in done.err and "no_such_thing" in done.err and "Next: " in done.err
+        result = hoplab("swap", "./bad.py", code=3)
+        assert "bad.py:3" in result.err and "no_such_thing" in result.err and "Next: " in result.err
         assert hoplab("ls", "--json").json[0]["controller"] == "learning_switch"
         assert hoplab("pingall", "--json").json["lost"] == []
 

@@ -21,8 +21,8 @@ topos = {"stp": T}
 
 
 def test_a_loop_is_said_at_up_and_gone_with_a_spanning_tree(hoplab: World) -> None:
-    done = hoplab("up", "loop", "--controller", "learning_switch")
-    assert "note: s1, s2 and s3 stand in a loop: a broadcast goes round it for ever" in done.out
+    result = hoplab("up", "loop", "--controller", "learning_switch")
+    assert "note: s1, s2 and s3 stand in a loop: a broadcast goes round it for ever" in result.out
     (lab,) = hoplab("ls", "--json").json
     assert lab["loops"] == [["s1", "s2", "s3"]] and "in a loop" in lab["events"][-1]
     assert "in a loop" not in hoplab("swap", "spanning_tree").out
@@ -32,5 +32,5 @@ def test_a_loop_is_said_at_up_and_gone_with_a_spanning_tree(hoplab: World) -> No
 
 def test_switches_with_stp_need_no_word(hoplab: World) -> None:
     (hoplab.home / "stp.py").write_text(STP)
-    told = hoplab("up", "./stp.py", "--controller", "hub", "--json").json
-    assert told["loops"] == [] and not any("in a loop" in event for event in told["events"])
+    data = hoplab("up", "./stp.py", "--controller", "hub", "--json").json
+    assert data["loops"] == [] and not any("in a loop" in event for event in data["events"])

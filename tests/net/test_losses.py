@@ -27,8 +27,8 @@ for number in range(1500):
 def queue_drops(lab: Any) -> dict[str, int]:
     """What `ss` says of Open vSwitch's packet sockets: interface -> frames dropped."""
     need("ss")
-    said = lab("exec", "h1", "--", "nsenter", "-t", "1", "-n", "ss", "-0", "-m").out
-    rows = re.findall(r":(s1-eth\d)\s.*?,d(\d+)\)", said, re.S)
+    text = lab("exec", "h1", "--", "nsenter", "-t", "1", "-n", "ss", "-0", "-m").out
+    rows = re.findall(r":(s1-eth\d)\s.*?,d(\d+)\)", text, re.S)
     return {name: int(count) for name, count in rows}
 
 
@@ -38,8 +38,8 @@ def test_a_stream_that_flows_already_loses_nothing(hoplab: Any) -> None:
     stream = hoplab.popen("exec", "h1", "--", "ping", "-q", "-i", "0.005", "-w", "60", "10.0.0.2")
     hoplab("exec", "h1", "--", "true")
     hoplab("swap", "hub")  # takes long enough for the stream to flow
-    done = hoplab("trace", "--json", "--save", "run", "h3", "--", "ping", "-c1", "10.0.0.4")
-    summary = done.json["summary"]
+    result = hoplab("trace", "--json", "--save", "run", "h3", "--", "ping", "-c1", "10.0.0.4")
+    summary = result.json["summary"]
     stream.send_signal(signal.SIGINT)
     out, _ = stream.communicate(timeout=30)
     sent, came = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())  # type: ignore[union-attr]
@@ -58,16 +58,16 @@ def test_what_a_switch_has_no_room_for_is_lost_in_it(anybody: Any) -> None:
     anybody("up", "switch")
     anybody("exec", "h1", "--", "ping", "-c1", "10.0.0.2")
     before = queue_drops(anybody)
-    done = anybody("trace", "--json", "--save", "run", "h1", "--", "python3", "-c", BURST)
+    result = anybody("trace", "--json", "--save", "run", "h1", "--", "python3", "-c", BURST)
     after = queue_drops(anybody)
-    summary = done.json["summary"]
+    summary = result.json["summary"]
     dropped = {name: after[name] - before[name] for name in after if after[name] > before[name]}
     losses = {one["interface"]: one for one in summary["lost_in_switches"]}
     assert {name: one["frames"] for name, one in losses.items()} == dropped
     assert summary["lost"] == sum(dropped.values()) + summary["lost_on_links"] > 0
     if not summary["missed"]:
         assert losses["s1-eth1"]["vanished"] == dropped["s1-eth1"]
-        ends = Counter(trip["ended"] for trip in done.json["trips"] if trip["ended"])
+        ends = Counter(trip["ended"] for trip in result.json["trips"] if trip["ended"])
         assert ends["s1 dropped it at s1-eth1: its queue there was full"] == dropped["s1-eth1"]
         # tshark sees the same in the file: into s1 by one port, out of it by the other.
         file = anybody.home / "run/capture.pcapng"

@@ -31,8 +31,8 @@ def test_twenty_labs_at_once(anybody: World) -> None:
             pairs = anybody("pingall", "--name", name, "--json", timeout=400).json
             assert pairs["lost"] == [], f"{name}: {pairs['lost']}"
             if topology == "web":
-                told = anybody("visit", "--name", name, "--json", timeout=400).json
-                assert told["outcome"]["ok"] is True, name
+                data = anybody("visit", "--name", name, "--json", timeout=400).json
+                assert data["outcome"]["ok"] is True, name
             state = next(lab for lab in anybody("ls", "--json").json if lab["name"] == name)
             assert state["events"] == [], state["events"]
             all_up.wait()  # nobody goes before everybody was checked

@@ -28,7 +28,7 @@ def shell(world: World, line: str, *before: str) -> tuple[int, str, str]:
     """A line for bash, in which `hoplab` is the command as this world has it; exit code, stdout and
     stderr. The latter never has a traceback or an excuse."""
     command = " ".join(map(shlex.quote, world.argv([])))
-    done = subprocess.run(
+    result = subprocess.run(
         [*before, "bash", "-c", f'hoplab() {{ {command} "$@"; }}; {line}'],
         env=world.environment(),
         cwd=world.home,
@@ -36,10 +36,10 @@ def shell(world: World, line: str, *before: str) -> tuple[int, str, str]:
         capture_output=True,
         timeout=120,
     )
-    err = done.stderr.decode(errors="replace")
+    err = result.stderr.decode(errors="replace")
     for word in ("Traceback", "should not", "Exception ignored"):
         assert word not in err, f"{line}\n{err}"
-    return done.returncode, done.stdout.decode(errors="replace"), err
+    return result.returncode, result.stdout.decode(errors="replace"), err
 
 
 def labs(world: World) -> list[str]:
@@ -64,12 +64,14 @@ class Twice(Topo):
 
 def test_an_address_that_two_hosts_of_one_link_have_is_told(hoplab: World) -> None:
     (hoplab.home / "twice.py").write_text(TWICE)
-    told = hoplab("up", "twice.py", "--controller", "hub")
-    assert "note: a, b are on one link and have the same address, 10.0.0.1" in told.err + told.out
-    assert "elsewhere" not in told.err
+    result = hoplab("up", "twice.py", "--controller", "hub")
+    assert (
+        "note: a, b are on one link and have the same address, 10.0.0.1" in result.err + result.out
+    )
+    assert "elsewhere" not in result.err
     hoplab("down")
-    told = hoplab("up", "web_openflow")
-    assert "the same address" not in told.err + told.out
+    result = hoplab("up", "web_openflow")
+    assert "the same address" not in result.err + result.out
 
 
 # ---------------------------------------------------------------------------- nothing is lost
@@ -82,8 +84,8 @@ def test_a_mistyped_run_leaves_the_file_alone(hoplab: World) -> None:
     assert kept.read_text() == "precious\n"
     (hoplab.home / "script").write_text("echo no first line\n")
     (hoplab.home / "script").chmod(0o755)
-    done = hoplab("run", "--capture", "precious.txt", "--", "./script", code=4)
-    assert kept.read_text() == "precious\n" and "#!/bin/sh" in done.err
+    result = hoplab("run", "--capture", "precious.txt", "--", "./script", code=4)
+    assert kept.read_text() == "precious\n" and "#!/bin/sh" in result.err
     hoplab("run", "--capture", "new.pcapng", "--", "no-such-program", code=4)
     assert not (hoplab.home / "new.pcapng").exists()
 
@@ -201,19 +203,19 @@ def test_a_commands_terminal_is_the_screen_also_where_stdout_is_a_file(hoplab: W
 def test_a_command_that_does_not_end_has_a_story(hoplab: World) -> None:
     hoplab("up", "cable")
     words = ("trace", "--timeout", "1", "h1", "--", "ping", "192.168.1.2")
-    done = hoplab(*words, code=1)
-    assert "echo request" in done.out and "has not ended after 1 s" in done.err
-    told = hoplab(*words[:1], "--json", *words[1:], code=1).json
-    assert told["timed_out"] and told["exit_code"] == 124 and "bytes from" in told["output"]
+    result = hoplab(*words, code=1)
+    assert "echo request" in result.out and "has not ended after 1 s" in result.err
+    data = hoplab(*words[:1], "--json", *words[1:], code=1).json
+    assert data["timed_out"] and data["exit_code"] == 124 and "bytes from" in data["output"]
 
 
 def test_a_fetch_that_gives_up_has_a_story(hoplab: World) -> None:
     """It has its own say before its time is over."""
     hoplab("up", "web")
     hoplab("exec", "r1", "--", "ip", "route", "replace", "blackhole", "10.80.0.0/24")
-    done = hoplab("visit", "--timeout", "2", code=1)
-    assert "✗" in done.out and "The client program said:" in " ".join(done.out.split())
-    assert "has not ended" not in done.err
+    result = hoplab("visit", "--timeout", "2", code=1)
+    assert "✗" in result.out and "The client program said:" in " ".join(result.out.split())
+    assert "has not ended" not in result.err
 
 
 def test_a_swap_that_nobody_waits_for_is_none(hoplab: World) -> None:
@@ -293,8 +295,8 @@ def test_an_output_that_takes_nothing(hoplab: World, words: str) -> None:
 @pytest.mark.parametrize("number", ["nan", "inf", "1e20", "-1", "0", "soon"])
 def test_a_time_that_is_none(hoplab: World, number: str) -> None:
     for words in (["visit", f"--timeout={number}"], ["capture", f"--duration={number}"]):
-        done = hoplab(*words, code=2)
-        assert f"{number} is no time: give seconds" in done.err
+        result = hoplab(*words, code=2)
+        assert f"{number} is no time: give seconds" in result.err
     assert labs(hoplab) == []
 
 
@@ -366,8 +368,10 @@ def test_a_folder_whose_name_is_no_text(hoplab: World) -> None:
 
 def test_a_lab_that_cannot_be_named_so(hoplab: World) -> None:
     for verb in (["down"], ["exec"], ["pingall"]):
-        done = hoplab(*verb, "--name", "../x", *(["h1", "--", "true"] * (verb == ["exec"])), code=2)
-        assert "'../x' is no name for a lab" in done.err
+        result = hoplab(
+            *verb, "--name", "../x", *(["h1", "--", "true"] * (verb == ["exec"])), code=2
+        )
+        assert "'../x' is no name for a lab" in result.err
 
 
 # ---------------------------------------------------------------------------- files of the user's
@@ -380,17 +384,17 @@ def test_names_that_are_no_text(hoplab: World, name: str) -> None:
         f"class Odd(Topo):\n    def build(self):\n        self.addHost({name})\n"
         "topos = {'odd': Odd}\n"
     )
-    done = hoplab("up", "odd.py", code=3)
-    assert f"{name} is no name for a node" in done.err
+    result = hoplab("up", "odd.py", code=3)
+    assert f"{name} is no name for a node" in result.err
 
 
 def test_an_error_of_any_length_arrives(hoplab: World) -> None:
     (hoplab.home / "long.py").write_text("raise ValueError('y' * 300_000)\n")
-    done = hoplab("up", "long.py", code=3)
-    assert "ValueError: yyy" in done.err and len(done.err) < 10_000
+    result = hoplab("up", "long.py", code=3)
+    assert "ValueError: yyy" in result.err and len(result.err) < 10_000
     (hoplab.home / "loud.py").write_text("import sys\nprint('z' * 5_000_000)\nsys.exit(0)\n")
-    done = hoplab("up", "switch", "--controller", "./loud.py", code=3)
-    assert "loud.py ended while starting" in done.err and len(done.err) < 30_000
+    result = hoplab("up", "switch", "--controller", "./loud.py", code=3)
+    assert "loud.py ended while starting" in result.err and len(result.err) < 30_000
 
 
 def test_an_app_that_does_nothing_yet_is_told_so(hoplab: World) -> None:
@@ -398,8 +402,8 @@ def test_an_app_that_does_nothing_yet_is_told_so(hoplab: World) -> None:
         "from ryu.base import app_manager\n"
         "class Empty(app_manager.RyuApp):\n    OFP_VERSIONS = [4]\n"
     )
-    done = hoplab("up", "switch", "--controller", "./empty.py", code=3)
-    assert "no class in it handles an OpenFlow event" in done.err
+    result = hoplab("up", "switch", "--controller", "./empty.py", code=3)
+    assert "no class in it handles an OpenFlow event" in result.err
 
 
 def test_a_run_whose_url_is_none(hoplab: World) -> None:
@@ -407,5 +411,5 @@ def test_a_run_whose_url_is_none(hoplab: World) -> None:
     trace = hoplab.home / "run" / "trace.json"
     text = re.sub(r'"url": "[^"]*"', '"url": "http://["', trace.read_text())
     trace.write_text(text if "http://[" in text else text.replace("{", '{"url": "http://[",', 1))
-    done = hoplab("report", "run", "-o", "-", code=None)
-    assert "should not happen" not in done.err and "Traceback" not in done.err
+    result = hoplab("report", "run", "-o", "-", code=None)
+    assert "should not happen" not in result.err and "Traceback" not in result.err

@@ -47,8 +47,8 @@ def test_a_delay_is_in_every_ping(anybody: Any) -> None:
     (anybody.home / "slow.py").write_text(SLOW)
     anybody("up", "./slow.py,delay=40ms")
     if not lacking():
-        told = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
-        assert re.search(r"netem .*delay 40(\.0)?ms", told), told
+        text = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
+        assert re.search(r"netem .*delay 40(\.0)?ms", text), text
     pings = anybody("exec", "h1", "--", "ping", "-c", "4", "-i", "0.2", "10.0.0.2").out
     times = [float(ms) for ms in re.findall(r"time=([\d.]+) ms", pings)]
     # 40 ms there, as h1 sends, and 40 ms back, as the switch does: never less.
@@ -64,8 +64,8 @@ def test_a_loss_is_in_the_count(anybody: Any) -> None:
     (anybody.home / "slow.py").write_text(SLOW)
     anybody("up", "./slow.py,loss=40", "--static-arp")  # ARP is lost as well
     if not lacking():
-        told = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
-        assert re.search(r"netem .*loss 40%", told), told
+        text = anybody("exec", "h1", "--", "tc", "qdisc", "show", "dev", "h1-eth0").out
+        assert re.search(r"netem .*loss 40%", text), text
     # Both directions lose 40 of 100: about 36 of 100 pings come back. Fewer than 5 or more than
     # 80 of 120 happen less than once in ten million runs.
     pings = anybody("exec", "h1", "--", "ping", "-q", "-c", "120", "-i", "0.02", "10.0.0.2",
@@ -78,10 +78,10 @@ def test_a_loss_is_in_the_count(anybody: Any) -> None:
 def test_a_bandwidth_outlives_the_opening_of_the_ports(hoplab: Any) -> None:
     """Open vSwitch takes an HTB that has no class yet for one of its own, and away."""
     hoplab("up", "loop,n=8")
-    told = hoplab("exec", "s1", "--", "sh", "-c",
+    text = hoplab("exec", "s1", "--", "sh", "-c",
                   "for i in 1 2 3 4 5 6 7 8; do for n in 2 3; do"
                   " tc class show dev s$i-eth$n; done; done").out  # fmt: skip
-    assert told.count("rate 500Kbit") == 16, told
+    assert text.count("rate 500Kbit") == 16, text
     hoplab("down")
 
 
@@ -94,6 +94,8 @@ def test_a_warning_of_tc_is_no_refusal(hoplab: Any) -> None:
     tc.chmod(0o755)
     hoplab.env["PATH"] = f"{tc.parent}:{os.environ['PATH']}"
     hoplab("up", "loop,n=3")
-    told = hoplab("exec", "s1", "--", "tc", "class", "show", "dev", "s1-eth2")
-    assert "rate 500Kbit" in told.out and "interrupted" in told.err  # and it was this tc that ran
+    result = hoplab("exec", "s1", "--", "tc", "class", "show", "dev", "s1-eth2")
+    assert (
+        "rate 500Kbit" in result.out and "interrupted" in result.err
+    )  # and it was this tc that ran
     hoplab("down")

@@ -12,9 +12,9 @@ pytestmark = pytest.mark.net
 
 def test_a_visit_is_told_kept_and_reported(anybody: World) -> None:
     visit = ("visit", "--save", "run", "--down")
-    told = anybody(*visit, env={**anybody.environment(), "LC_ALL": "zh_CN.UTF-8"})
-    assert "client 访问 http://www.itheima.com/" in told.out
-    assert "三次握手" in told.out and "hoplab report run" in told.out
+    result = anybody(*visit, env={**anybody.environment(), "LC_ALL": "zh_CN.UTF-8"})
+    assert "client 访问 http://www.itheima.com/" in result.out
+    assert "三次握手" in result.out and "hoplab report run" in result.out
     said = anybody("report", "run", "--lang", "en")
     assert said.out == "run/report.html\n"
     page = (anybody.home / "run" / "report.html").read_text()

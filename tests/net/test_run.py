@@ -68,10 +68,10 @@ def test_a_script_with_tcp_twice_over_in_one_process(anybody: World) -> None:
     page = Path("/tmp/page")
     assert not page.exists()
     with nothing_left(anybody):
-        done = anybody(
+        result = anybody(
             "run", "--capture", "all.pcapng", "--", "/usr/bin/python3", "mine.py", code=3
         )
-    assert done.out == "bytes 20000\nbytes 20000\n", done.err
+    assert result.out == "bytes 20000\nbytes 20000\n", result.err
     assert not page.exists()  # its /tmp was its own
     capture = pcapng_reader.read(anybody.home / "all.pcapng")
     names = [interface.name for interface in capture.interfaces]
@@ -95,15 +95,15 @@ def test_our_topologies_are_scripts_too(
     learning = shlex.quote(str(PROJECT / "controllers" / "learning_switch.py"))
     command = f"ryu-manager {learning} >/dev/null 2>&1 & python3 {script}"
     fetch = f"{client} curl -sS --retry 20 --retry-delay 1 --retry-all-errors --max-time 5 {url}\n"
-    done = hoplab("run", "--", "sh", "-c", command, input=fetch)
-    assert "<h1>You have arrived." in done.out + done.err
+    result = hoplab("run", "--", "sh", "-c", command, input=fetch)
+    assert "<h1>You have arrived." in result.out + result.err
 
 
 def test_a_command_may_print_any_bytes(hoplab: World) -> None:
     """As OpenFlow's Hello does, which Mininet meets when it asks for a controller."""
     (hoplab.home / "bytes.py").write_text(BYTES)
-    done = hoplab("run", "--", "python3", "bytes.py")
-    assert done.out == "'a\\ufffdb'\n", done.err
+    result = hoplab("run", "--", "python3", "bytes.py")
+    assert result.out == "'a\\ufffdb'\n", result.err
 
 
 def test_a_machine_that_is_so_busy_that_open_vswitch_takes_a_second(hoplab: World) -> None:
@@ -115,14 +115,14 @@ def test_a_machine_that_is_so_busy_that_open_vswitch_takes_a_second(hoplab: Worl
     )
     vsctl.chmod(0o755)
     hoplab.env["PATH"] = f"{vsctl.parent}:{os.environ['PATH']}"
-    done = hoplab("mn", "--", "--switch", "ovsbr", "--topo", "single,2", "--test", "pingall")
-    assert "0% dropped" in done.out + done.err
+    result = hoplab("mn", "--", "--switch", "ovsbr", "--topo", "single,2", "--test", "pingall")
+    assert "0% dropped" in result.out + result.err
 
 
 def test_mn_and_its_default_controller(anybody: World) -> None:
     with nothing_left(anybody):
-        done = anybody("mn", "--", "--topo", "single,2", "--test", "pingall")
-    assert "0% dropped (2/2 received)" in done.out + done.err
+        result = anybody("mn", "--", "--topo", "single,2", "--test", "pingall")
+    assert "0% dropped (2/2 received)" in result.out + result.err
 
 
 def test_the_cli_on_a_terminal(hoplab: World) -> None:
@@ -175,16 +175,16 @@ def test_whatever_ends_it_nothing_is_left(hoplab: World) -> None:
 
 def test_errors_are_sentences(hoplab: World) -> None:
     with nothing_left(hoplab):
-        done = hoplab("run", "--", "no-such-program", code=4)
-        assert done.err.startswith("hoplab: no-such-program: command not found\n")
-        done = hoplab("run", code=2)
-        assert "no command was given" in done.err
-        done = hoplab("run", "--capture", "no/such/file", "--", "true", code=4)
-        assert "cannot be written" in done.err
+        result = hoplab("run", "--", "no-such-program", code=4)
+        assert result.err.startswith("hoplab: no-such-program: command not found\n")
+        result = hoplab("run", code=2)
+        assert "no command was given" in result.err
+        result = hoplab("run", "--capture", "no/such/file", "--", "true", code=4)
+        assert "cannot be written" in result.err
         # Inside, one is root already, and what Mininet's scripts ask of the machine is there.
-        done = hoplab("run", "--", "sudo", "-E", "sh", "-c", "service openvswitch-switch start; "
+        result = hoplab("run", "--", "sudo", "-E", "sh", "-c", "service openvswitch-switch start; "
                       "ovs-vsctl show && id -u && ls /tmp | wc -l")  # fmt: skip
-        assert done.out.split()[-2] == "0"
+        assert result.out.split()[-2] == "0"
 
 
 # ------------------------------------------------------------------- Mininet's own examples

@@ -136,11 +136,11 @@ def test_the_socket_is_the_users_alone(hoplab: World) -> None:
     parents = [path for path in folder.parents if path.is_relative_to(hoplab.home)]
     for path in parents:
         path.chmod(0o755)
-    done = subprocess.run(
+    result = subprocess.run(
         [*other, "/usr/bin/python3", "-c", script],
         cwd=folder, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
-    assert json.loads(done.stdout)["error"]["say"] == "this lab is another user's", done.stderr
+    assert json.loads(result.stdout)["error"]["say"] == "this lab is another user's", result.stderr
     assert [each["name"] for each in hoplab("ls", "--json").json] == ["one"]
 
 
@@ -225,10 +225,12 @@ def test_captured_names_are_data_everywhere(hoplab: World) -> None:
     """In a terminal, in HTML, in SVG, in Markdown, in JSON."""
     run = hoplab.home / "run"
     # What the command itself prints is passed on as it is, unless that is kept back.
-    done = hoplab("trace", "--topology", "cable", "--down", "--save", str(run), "--detail", "full",
-                  "--quiet", "h1", "--", "python3", "-c", HTTP, code=None)  # fmt: skip
-    assert "DNS" in done.out and "UDP" in done.out  # something was told
-    assert "\x1b" not in done.out and "\x07" not in done.out
+    result = hoplab(
+        "trace", "--topology", "cable", "--down", "--save", str(run), "--detail", "full", "--quiet",
+        "h1", "--", "python3", "-c", HTTP, code=None,
+    )  # fmt: skip
+    assert "DNS" in result.out and "UDP" in result.out  # something was told
+    assert "\x1b" not in result.out and "\x07" not in result.out
     for form in ([], ["--svg"], ["--md"]):
         text = hoplab("report", str(run), *form, "-o", "-").out
         assert "\x1b" not in text and "<img src=x" not in text, form
@@ -252,16 +254,16 @@ def test_a_hostile_run_writes_nowhere_else(hoplab: World) -> None:
     (run / "report.html").symlink_to(treasure)
     (run / "trace.json").write_text('{"__class__": "os.system", "topology_file": "/etc/passwd"}')
     before = _files(hoplab.home)
-    done = hoplab("report", str(run), "-o", str(hoplab.home / "page.html"), code=None)
-    assert "Traceback" not in done.err
+    result = hoplab("report", str(run), "-o", str(hoplab.home / "page.html"), code=None)
+    assert "Traceback" not in result.err
     hoplab("report", str(run), code=None)
     assert treasure.read_text() == "old"
     new = _files(hoplab.home) - before
     assert new <= {hoplab.home / "page.html"}
     for content in (b"", b"\x0a\x0d\x0d\x0a" + b"\xff" * 64, os.urandom(400)):
         (run / "capture.pcapng").write_bytes(content)
-        done = hoplab("report", str(run), "-o", "-", code=None)
-        assert "Traceback" not in done.err and done.code != 0
+        result = hoplab("report", str(run), "-o", "-", code=None)
+        assert "Traceback" not in result.err and result.code != 0
     assert _files(hoplab.home) - before <= {hoplab.home / "page.html"}
 
 

@@ -50,8 +50,8 @@ def test_a_lab_is_told_of_in_chinese(hoplab: World, monkeypatch: pytest.MonkeyPa
         ("exec", "h9", "--", "ls"),
         ("down",),
     ):
-        done = hoplab(*words, code=None)
-        printed.append(f"$ hoplab {' '.join(words)}\n{done.out}{done.err}")
+        result = hoplab(*words, code=None)
+        printed.append(f"$ hoplab {' '.join(words)}\n{result.out}{result.err}")
     text = "".join(printed).replace(str(hoplab.home), "HOME")
     path = GOLDEN / "lab.txt"
     if os.environ.get("HOPLAB_UPDATE_GOLDEN"):

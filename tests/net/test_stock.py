@@ -134,11 +134,11 @@ def stock(tmp_path: Path) -> Box:
         need(program)
     if not Path(SCHEMA).exists():
         pytest.skip(f"{SCHEMA} is missing (the package openvswitch-switch)")
-    found = subprocess.run(
+    result = subprocess.run(
         [SYSTEM_PYTHON, "-c", "import mininet.net"], capture_output=True, text=True
     )
-    if found.returncode:
-        pytest.skip(f"{SYSTEM_PYTHON}: {found.stderr.strip().splitlines()[-1]}")
+    if result.returncode:
+        pytest.skip(f"{SYSTEM_PYTHON}: {result.stderr.strip().splitlines()[-1]}")
     return Box(tmp_path)
 
 
@@ -418,8 +418,8 @@ def test_hosts_that_run_commands_while_they_are_configured(hoplab: Any) -> None:
     )
     hoplab("up", file)
     for name in ("h1", "h2"):
-        said = hoplab("exec", name, "--", "cat", f"/run/greeting-{name}").out
-        assert said == f"good day {name} True 0 0 popen True '\\ufffd'\n"
+        text = hoplab("exec", name, "--", "cat", f"/run/greeting-{name}").out
+        assert text == f"good day {name} True 0 0 popen True '\\ufffd'\n"
     assert hoplab("pingall", "--json").json["lost"] == []
 
 

@@ -34,14 +34,14 @@ def frames_by_tshark(file: Path) -> dict[str, set[int]]:
     tshark = need("tshark")
     found = {}
     for name, expression in CLASSES.items():
-        done = subprocess.run(
+        result = subprocess.run(
             [tshark, "-n", "-r", str(file), "-o", "tcp.desegment_tcp_streams:FALSE",
              "-o", "tcp.analyze_sequence_numbers:FALSE",
              "-Y", f'({expression}) && frame.interface_name != "openflow"',
              "-T", "fields", "-e", "frame.number"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        found[name] = {int(word) for word in done.stdout.split()}
+        found[name] = {int(word) for word in result.stdout.split()}
     return found
 
 
@@ -78,13 +78,13 @@ def test_every_interface_is_in_one_file_by_name(hoplab: Any) -> None:
     tshark = need("tshark")
     hoplab("visit", "--save", "run")
     lab = json.loads((hoplab.home / "run" / "lab.json").read_text())
-    done = subprocess.run(
+    result = subprocess.run(
         [tshark, "-r", str(hoplab.home / "run" / "capture.pcapng"), "-T", "fields",
          "-e", "frame.interface_name", "-e", "frame.time_epoch"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stderr == "" or "root" in done.stderr
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert result.stderr == "" or "root" in result.stderr
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert {row[0] for row in rows} == {*(i["name"] for i in lab["interfaces"]), "openflow"}
     times = [float(row[1]) for row in rows]
     assert times == sorted(times)
@@ -93,12 +93,14 @@ def test_every_interface_is_in_one_file_by_name(hoplab: Any) -> None:
 def test_every_frame_carries_its_line_of_the_story(hoplab: Any) -> None:
     tshark = need("tshark")
     story = hoplab("visit", "--json", "--save", "run").json
-    done = subprocess.run(
+    result = subprocess.run(
         [tshark, "-r", str(hoplab.home / "run" / "capture.pcapng"), "-T", "fields",
          "-e", "frame.number", "-e", "frame.interface_name", "-e", "frame.comment"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    rows = {int(row[0]): row[1:] for line in done.stdout.splitlines() for row in [line.split("\t")]}
+    rows = {
+        int(row[0]): row[1:] for line in result.stdout.splitlines() for row in [line.split("\t")]
+    }
     for trip, leg in legs(story):
         for number, end in ((leg["sent"], "tail"), (leg["received"], "head")):
             interface, comment = rows[number]
@@ -117,13 +119,15 @@ def test_why_a_frame_was_flooded(hoplab: Any) -> None:
     asked = request["decisions"][0]
     assert (asked["node"], asked["by"], asked["answer"]) == ("s1", "controller", "flood")
     assert asked["wait_ms"] > 0 and len(asked["installed"]) == 2
-    done = subprocess.run(
+    result = subprocess.run(
         [tshark, "-r", str(hoplab.home / "run" / "capture.pcapng"), "-Y",
          "openflow_v4.type == 10 || openflow_v4.type == 13",
          "-T", "fields", "-e", "frame.number", "-e", "openflow_v4.type"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    kinds = {int(row[0]): row[1] for line in done.stdout.splitlines() for row in [line.split("\t")]}
+    kinds = {
+        int(row[0]): row[1] for line in result.stdout.splitlines() for row in [line.split("\t")]
+    }
     told = [one for trip in story["trips"] for one in trip["decisions"] if one["packet_in"]]
     assert told
     for one in told:
@@ -175,8 +179,8 @@ FAILURES = {
 @pytest.mark.parametrize("url", FAILURES)
 def test_a_failure_is_a_story(hoplab: Any, url: str) -> None:
     text, code = FAILURES[url]
-    done = hoplab("visit", url, "--json", "--timeout", "20", code=1)
-    story = done.json
+    result = hoplab("visit", url, "--json", "--timeout", "20", code=1)
+    story = result.json
     assert story["exit_code"] == code
     assert story["outcome"]["ok"] is False
     told = " ".join([story["outcome"]["sentence"], *story["outcome"]["why"]])
@@ -205,10 +209,10 @@ def test_ping_on_a_cable(anybody: Any) -> None:
 
 def test_as_an_ordinary_user(make_world: Any) -> None:
     hoplab = make_world(as_user=True)
-    done = hoplab("visit", "--down")
-    assert "www answered 200 OK" in done.out
-    assert "Capture: complete" in done.out
-    assert "MAC client" in done.out and "unchanged" in done.out
+    result = hoplab("visit", "--down")
+    assert "www answered 200 OK" in result.out
+    assert "Capture: complete" in result.out
+    assert "MAC client" in result.out and "unchanged" in result.out
 
 
 def test_a_second_visit_finds_warm_caches(hoplab: Any) -> None:
@@ -225,8 +229,8 @@ def test_a_second_visit_finds_warm_caches(hoplab: Any) -> None:
 
 def test_output_into_a_closed_pipe_is_no_error(hoplab: Any) -> None:
     hoplab("up", "web")
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", '"$@" | head -1; echo "${PIPESTATUS[0]}"', "x", *hoplab.argv(["visit"])],
         capture_output=True, text=True, env=hoplab.environment(), cwd=hoplab.home, timeout=60,
     )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr
+    assert result.stdout.splitlines()[-1] == "0" and "Traceback" not in result.stderr

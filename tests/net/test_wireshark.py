@@ -191,8 +191,8 @@ def ssh_server(tmp_path: Path) -> Iterator[Path]:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            said = (tmp_path / "log").read_text()
-            assert server.poll() is None and time.monotonic() < deadline, f"no sshd: {said}"
+            text = (tmp_path / "log").read_text()
+            assert server.poll() is None and time.monotonic() < deadline, f"no sshd: {text}"
             time.sleep(0.02)
         yield tmp_path / "bin"
     finally:

@@ -58,14 +58,14 @@ def test_relative_names_are_meant_from_where_the_user_is(anybody: Any) -> None:
     first, second = (folder_of_a_user(anybody, name) for name in ("first", "second"))
     anybody("up", "switch", "--controllers", "2", "--controller", "./app.py", cwd=first)
     assert notes(first, 2) == [f"hello {first}"] * 2  # who is in charge, and who stands by
-    done = anybody("swap", str(first / "app.py"), cwd=second)
+    result = anybody("swap", str(first / "app.py"), cwd=second)
     assert notes(second, 2) == [f"hello {second}"] * 2
-    assert len(notes(first, 2)) == 2 and "note:" not in done.out
+    assert len(notes(first, 2)) == 2 and "note:" not in result.out
 
     # A folder that is gone stops nobody; where the new one works instead is said.
     shutil.rmtree(second)
     script = "mkdir gone && cd gone && rmdir ../gone && hoplab swap hub"
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", script],
         cwd=first,
         env=anybody.with_command(),
@@ -73,8 +73,8 @@ def test_relative_names_are_meant_from_where_the_user_is(anybody: Any) -> None:
         text=True,
     )
     instead = anybody.state / "hoplab/labs/lab"
-    assert done.returncode == 0, done.stderr
-    assert f"cannot work in {second}" in done.stdout and str(instead) in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert f"cannot work in {second}" in result.stdout and str(instead) in result.stdout
     assert any(str(instead) in event for event in anybody("ls", "--json").json[0]["events"])
 
 

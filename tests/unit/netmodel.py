@@ -188,9 +188,9 @@ class Net(Toy[str]):
 
     def _switch(self, port: Port, frame: bytes, hop: int) -> None:
         node = port.node
-        ports = [other.name for other in self.ports.values() if other.node == node]
-        for other in self.copies(node, port.name, frame, ports, hub=self.hub[node]):
-            self.send(other, frame, hop, "switched")
+        ports = [value.name for value in self.ports.values() if value.node == node]
+        for copy in self.copies(node, port.name, frame, ports, hub=self.hub[node]):
+            self.send(copy, frame, hop, "switched")
         if node in self.mirror:
             self.send(self.mirror[node], frame, hop, "switched")
 

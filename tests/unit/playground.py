@@ -168,8 +168,8 @@ class Playground(Toy[int]):
 
     def _switch(self, port: int, data: bytes) -> None:
         node = self.wiring.node_name(port)
-        for other in self.copies(node, port, data, self.wiring.ports(node), hub=self.hub):
-            self.send(other, data)
+        for copy in self.copies(node, port, data, self.wiring.ports(node), hub=self.hub):
+            self.send(copy, data)
 
     def _receive(self, port: int, data: bytes) -> None:
         interface, packet = self.wiring.interfaces[port], decode(data)

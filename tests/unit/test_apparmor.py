@@ -63,9 +63,9 @@ def test_the_parser_takes_it(path: str, tmp_path: Path) -> None:
     file = tmp_path / "hoplab"
     file.write_text(apparmor.profile(Path(path)))
     # -Q, -K: nothing is loaded into the kernel, nothing is kept. -D tells the names of files.
-    done = subprocess.run([parser, "-Q", "-K", "-D", "rule-exprs", file], capture_output=True)
-    assert done.returncode == 0, done.stderr
-    rule = re.search(rb"^rule: (.*)  ->  ", done.stdout + done.stderr, re.MULTILINE)
+    result = subprocess.run([parser, "-Q", "-K", "-D", "rule-exprs", file], capture_output=True)
+    assert result.returncode == 0, result.stderr
+    rule = re.search(rb"^rule: (.*)  ->  ", result.stdout + result.stderr, re.MULTILINE)
     assert rule is not None
     assert re.sub(rb"\\(.)", rb"\1", rule[1]).decode() == path  # nothing of it is a pattern
 

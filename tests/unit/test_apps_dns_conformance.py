@@ -195,10 +195,10 @@ def ask_all(port: int, questions: list[str], folder: Path) -> list[Answer]:
 
 
 def dig(*words: str) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         [need("dig"), *words], capture_output=True, text=True, timeout=170, check=False
     )
-    return done.stdout
+    return result.stdout
 
 
 @contextmanager

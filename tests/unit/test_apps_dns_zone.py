@@ -112,10 +112,10 @@ def test_bind_takes_what_we_print(full: Path, tmp_path: Path) -> None:
     printed = tmp_path / "printed.zone"
     printed.write_text(dns_zone.load_zone(full).text(), encoding="utf-8")
     command = [need("named-checkzone"), "-i", "none", "-k", "ignore", "-n", "ignore"]
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, "full.lab", str(printed)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
 
 
 def test_included_files_are_watched_too(full: Path) -> None:

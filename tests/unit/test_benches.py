@@ -29,10 +29,10 @@ def test_what_makes_the_load_is_missing(bench: str, peer: str, tmp_path: Path) -
     # `programs` looks into the system's folders, too.
     if shutil.which(peer, path="/usr/sbin:/sbin:/usr/bin:/bin"):
         pytest.skip(f"{peer} is installed")
-    done = run(sys.executable, str(BENCH / f"{bench}.py"))
-    assert done.returncode == 0 and "Traceback" not in done.stderr
-    assert done.stderr.startswith(f"{peer} is not installed; left out: everything")
-    assert f"  Next: sudo apt-get install {peer}\n" in done.stderr
+    result = run(sys.executable, str(BENCH / f"{bench}.py"))
+    assert result.returncode == 0 and "Traceback" not in result.stderr
+    assert result.stderr.startswith(f"{peer} is not installed; left out: everything")
+    assert f"  Next: sudo apt-get install {peer}\n" in result.stderr
 
 
 def test_every_peer_that_may_be_left_out_has_its_next_step() -> None:
@@ -54,7 +54,7 @@ def test_one_that_fails_does_not_keep_the_others_from_running(tmp_path: Path) ->
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "ran $1"; case $1 in *dns.py) exit 3 ;; esac\n')
     python.chmod(0o755)
-    done = run("make", "--old-file=install-tests", "bench", f"PYTHON={python}")
-    ran = set(re.findall(r"^ran (\S+)$", done.stdout, re.M))
+    result = run("make", "--old-file=install-tests", "bench", f"PYTHON={python}")
+    ran = set(re.findall(r"^ran (\S+)$", result.stdout, re.M))
     assert ran == {f"bench/{file.name}" for file in BENCH.glob("*.py")} - {"bench/soak.py"}
-    assert done.returncode == 2 and "failed: bench/dns.py\n" in done.stderr
+    assert result.returncode == 2 and "failed: bench/dns.py\n" in result.stderr

@@ -80,13 +80,13 @@ class Tree:
 
     def run(self, *words: str, code: int | None = 0) -> str:
         """A command's output, the copy's hoplab first on the path of Python."""
-        done = subprocess.run(
+        result = subprocess.run(
             words, cwd=self.folder, text=True, capture_output=True, timeout=60,
             env={**os.environ, "PYTHONPATH": str(self.folder),
                  "XDG_STATE_HOME": str(self.folder / "state"), "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
-        assert code in (None, done.returncode), done.stdout + done.stderr
-        return done.stdout
+        assert code in (None, result.returncode), result.stdout + result.stderr
+        return result.stdout
 
     def python(self, *words: str, code: int | None = 0) -> str:
         return self.run(sys.executable, *words, code=code)
@@ -161,8 +161,8 @@ def add_decoder(tree: Tree) -> None:
         titles, r"^_COUNTED\b.*\{\n",
         '    "clock-question": lambda n: number_of("{n} time asked", "{n} times asked", n),\n',
     )  # fmt: skip
-    told = tree.story(123, "?")
-    assert "what time is it?" in told and "1 time asked" in told
+    story = tree.story(123, "?")
+    assert "what time is it?" in story and "1 time asked" in story
 
 
 def add_sentence(tree: Tree) -> None:
@@ -177,8 +177,8 @@ def add_sentence(tree: Tree) -> None:
     tree.python("scripts/messages.py", "update")
     english = "port {port} throws away what comes"
     tree.translate(CATALOGUE, english, "端口 {port} 丢弃收到的一切")
-    told = tree.story(9)
-    assert "port 9 throws away what comes" in told and "端口 9 丢弃收到的一切" in told
+    story = tree.story(9)
+    assert "port 9 throws away what comes" in story and "端口 9 丢弃收到的一切" in story
 
 
 def add_language(tree: Tree) -> None:
@@ -215,9 +215,9 @@ def add_step(tree: Tree) -> None:
     tree.insert(steps, r"^HEADINGS\b.*\{\n", '    "time": "Time: what the clock says",\n')
     tree.insert(steps, r"^LESSONS\b.*\{\n", '    "time": "One host asks another for the time.",\n')
     tree.insert(steps, r"^STEPS_OF_KINDS\b[^}]*", ', "udp": "time"')
-    told = tree.story(123)
-    assert "Time: what the clock says" in told and "asks another for the time" in told
-    assert "UDP: datagrams" not in told
+    story = tree.story(123)
+    assert "Time: what the clock says" in story and "asks another for the time" in story
+    assert "UDP: datagrams" not in story
 
 
 def add_lab_sheet(tree: Tree) -> None:
@@ -238,8 +238,8 @@ def add_doctor_check(tree: Tree) -> None:
     moon = 'def _moon() -> Check:\n    return Check("the moon", "full", True)\n\n\n'
     tree.insert(checks, r"(?=^def examine\()", moon)
     tree.insert(checks, r"^def examine\((?:.*\n)+?    return \[", "_moon(), ")
-    told = tree.hoplab("doctor", code=None)
-    assert re.search(r"^ok +the moon +full$", told, re.MULTILINE)
+    result = tree.hoplab("doctor", code=None)
+    assert re.search(r"^ok +the moon +full$", result, re.MULTILINE)
 
 
 def add_fault(tree: Tree) -> None:

@@ -89,7 +89,7 @@ def pinged() -> Playground:
 
 
 def first(told: Story) -> Decision:
-    return next(one for trip in told.trips for one in trip.decisions)
+    return next(decision for trip in told.trips for decision in trip.decisions)
 
 
 def taught(channel: Channel, t_ns: int) -> None:
@@ -168,9 +168,14 @@ def test_a_flow_is_told_of_the_question_that_it_was_made_for() -> None:
     for each in came:
         channel.say(last + MS, False, flow_mod(0, {3: MAC_A}, (1,)))
         channel.say(last + MS, False, packet_out(each.data, 1, (2,)))
-    told = [one for trip in story(net, channel).trips for one in trip.decisions if one.packet_in]
-    assert [len(one.installed) for one in told] == [1, 1, 1]
-    assert {one.answer for one in told} == {"port 2 (s1-eth2)"}
+    decisions = [
+        decision
+        for trip in story(net, channel).trips
+        for decision in trip.decisions
+        if decision.packet_in
+    ]
+    assert [len(one.installed) for one in decisions] == [1, 1, 1]
+    assert {one.answer for one in decisions} == {"port 2 (s1-eth2)"}
 
 
 def test_an_answer_by_another_frame() -> None:
@@ -222,11 +227,16 @@ def test_a_router_that_is_a_datapath_asks_as_well() -> None:
             node["dpid"] = "0000000000000065" if node["name"] == "r1" else "0000000000000001"
     net, channel = Playground(Wiring.from_dict(plain), WEB_ROUTES), Channel()
     net.udp("10.1.0.10", 5000, "10.53.0.53", 53, frames.dns(7, "www.itheima.com"))
-    came = next(o for o in net.observations() if net.wiring.port_name(o.port) == "r1-eth0")
-    channel.say(came.t_ns, True, features(0x65))
-    channel.say(came.t_ns, True, packet_in(came.data, 1))
-    channel.say(came.t_ns + MS, False, packet_out(came.data, 1, (FLOOD,)))
-    decisions = [one for t in story(net, channel).trips for one in t.decisions if one.packet_in]
+    observation = next(o for o in net.observations() if net.wiring.port_name(o.port) == "r1-eth0")
+    channel.say(observation.t_ns, True, features(0x65))
+    channel.say(observation.t_ns, True, packet_in(observation.data, 1))
+    channel.say(observation.t_ns + MS, False, packet_out(observation.data, 1, (FLOOD,)))
+    decisions = [
+        decision
+        for t in story(net, channel).trips
+        for decision in t.decisions
+        if decision.packet_in
+    ]
     assert [(one.node, one.answer) for one in decisions] == [("r1", "flood")]
 
 
@@ -234,7 +244,9 @@ def test_a_question_is_never_joined_with_another_ports_frame() -> None:
     net, channel = pinged(), Channel()
     came = arrival(net)
     channel.say(came.t_ns, True, packet_in(came.data, 3))
-    assert all(one.by != "controller" for t in story(net, channel).trips for one in t.decisions)
+    assert all(
+        decision.by != "controller" for t in story(net, channel).trips for decision in t.decisions
+    )
 
 
 def test_a_flood_that_was_not_asked_about() -> None:
@@ -364,7 +376,7 @@ def test_whatever_is_said_the_story_is_told(data: st.DataObject) -> None:
 
 def test_frames_in_hand_are_not_changed() -> None:
     net = pinged()
-    before = [replace(one) for one in net.observations()]
+    before = [replace(observation) for observation in net.observations()]
     story(net, Channel())
     assert before == net.observations()
 
@@ -404,7 +416,9 @@ def test_a_flow_that_has_timed_out_floods_no_more(
     then = START_NS - age_s * 1000 * MS
     channel.say(then, False, flow_mod(255, {}, command=3))
     channel.say(then, False, flow_mod(0, {}, (FLOOD,), **how))
-    sentences = [one.sentence for trip in story(net, channel).trips for one in trip.decisions]
+    sentences = [
+        decision.sentence for trip in story(net, channel).trips for decision in trip.decisions
+    ]
     assert sentences
     assert ("a flow it has floods this" in sentences[0]) == known
 
@@ -435,7 +449,9 @@ def test_a_deletion_of_what_sends_to_a_port(port: int, known: bool, seen: bool) 
         channel.say(START_NS - 8 * MS, False, flow_mod(255, {}, command=3))
     channel.say(START_NS - 7 * MS, False, flow_mod(0, {}, (FLOOD,)))
     channel.say(START_NS - 6 * MS, False, flow_mod(255, {}, command=3, only=port))
-    sentences = [one.sentence for trip in story(net, channel).trips for one in trip.decisions]
+    sentences = [
+        decision.sentence for trip in story(net, channel).trips for decision in trip.decisions
+    ]
     assert sentences
     assert ("a flow it has floods this" in sentences[0]) == (known and seen)
 
@@ -444,10 +460,10 @@ def test_flows_that_many_frames_use_are_as_alive_as_looked_at_one_by_one() -> No
     """Used, unused, and changed in between."""
     tables, frame = FlowTables(), bytes(range(6)) + bytes(6) + b"\x08\x00" + bytes(20)
     mod = decode(flow_mod(0, {3: frame[:6]}, (2,), idle=5))
-    other = decode(flow_mod(0, {3: bytes(6)}, (3,), idle=5))
+    text = decode(flow_mod(0, {3: bytes(6)}, (3,), idle=5))
     second = 1000 * MS
     tables.apply(mod, 0)
-    tables.apply(other, 0)
+    tables.apply(text, 0)
     for at in range(0, 20, 2):
         tables.pass_frame(1, frame, at * second)
     assert [flow.ports for flow in tables.flows.values()] == [("2",)]

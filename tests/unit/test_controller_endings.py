@@ -163,13 +163,13 @@ def test_an_apps_own_options_are_taken(
     (tmp_path / "app.py").write_text(OWN)
     (tmp_path / "flags.py").write_text(FLAGS)
     words = [*options.split(), "--user-flags", "flags.py", "--ofp-tcp-listen-port", "1"]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "hoplab.control.ryu_main", *words, str(tmp_path / "app.py")],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
         env={**os.environ, "HOPLAB_FOLDER": str(tmp_path), "HOPLAB_WORKPLACE": str(tmp_path)},
     )  # fmt: skip
-    assert done.stderr.splitlines()[-1] == last
-    assert log.understood(done.stderr.encode()).end == end
+    assert result.stderr.splitlines()[-1] == last
+    assert log.understood(result.stderr.encode()).end == end
 
 
 def test_of_two_apps_in_a_file_the_one_that_does_not_run_is_named(tmp_path: Path) -> None:
@@ -181,12 +181,12 @@ def test_of_two_apps_in_a_file_the_one_that_does_not_run_is_named(tmp_path: Path
         "class Ape(Base):\n"
         "    def __init__(self, *args, **kwargs):\n        raise SystemExit\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "hoplab.control.ryu_main", "--ofp-tcp-listen-port", "1", str(path)],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
         env={**os.environ, "HOPLAB_FOLDER": str(tmp_path)},
     )  # fmt: skip
-    assert log.understood(done.stderr.encode()).left_out == {str(path): ["Ape", "Zebra"]}
+    assert log.understood(result.stderr.encode()).left_out == {str(path): ["Ape", "Zebra"]}
 
 
 def test_an_app_that_hears_of_nothing_may_be_the_wrong_one_of_two() -> None:

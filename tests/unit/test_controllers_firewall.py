@@ -178,8 +178,8 @@ def test_counters_stand_beside_their_rules(make: MakeRig, tmp_path: Path) -> Non
             for cookie, table in rules
         ]
         rig.app.counters_arrive(SimpleNamespace(msg=SimpleNamespace(datapath=switch, body=body)))
-    told = json.loads((tmp_path / "firewall.json").read_text())
-    assert [(one["line"], one["rule"], one["packets"], one["bytes"]) for one in told] == [
+    data = json.loads((tmp_path / "firewall.json").read_text())
+    assert [(one["line"], one["rule"], one["packets"], one["bytes"]) for one in data] == [
         (2, "deny icmp", 40, 18),
         (3, "allow any", 60, 18),
         (0, "deny what no rule fits", 0, 18),

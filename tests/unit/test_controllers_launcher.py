@@ -109,13 +109,13 @@ def test_a_bad_controller_ends_it_with_file_and_line(what: str, tmp_path: Path) 
     source, line, error = BAD[what]
     path = tmp_path / "my controller.py"
     path.write_text(source)
-    done = subprocess.run(
+    result = subprocess.run(
         command(BY_MODULE, free_port(), path), cwd=ROOT, capture_output=True, text=True,
         timeout=DEADLINE_S,
     )  # fmt: skip
-    assert done.returncode == 1
-    assert "Traceback (most recent call last):" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"{path}:{line}: {error}")
+    assert result.returncode == 1
+    assert "Traceback (most recent call last):" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(f"{path}:{line}: {error}")
 
 
 def test_an_app_may_register_options_of_its_own(tmp_path: Path) -> None:
@@ -131,21 +131,21 @@ def test_an_app_may_register_options_of_its_own(tmp_path: Path) -> None:
         "        raise SystemExit(f'{conf.fanout} {conf.weight} {conf.ofp_tcp_listen_port}')\n"
     )
     port = free_port()
-    done = subprocess.run(
+    result = subprocess.run(
         command(BY_MODULE, port, path), cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S
     )
-    assert done.stderr.splitlines()[-1] == f"7 None {port}"
+    assert result.stderr.splitlines()[-1] == f"7 None {port}"
 
 
 def test_a_file_without_an_app_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "nothing.py"
     path.write_text("x = 1\n")
-    done = subprocess.run(
+    result = subprocess.run(
         command(BY_MODULE, free_port(), path), cwd=ROOT, capture_output=True, text=True,
         timeout=DEADLINE_S,
     )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"{path}: no class in it is a ryu")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith(f"{path}: no class in it is a ryu")
 
 
 def test_a_taken_port_ends_it() -> None:
@@ -153,13 +153,13 @@ def test_a_taken_port_ends_it() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = subprocess.run(
+        result = subprocess.run(
             command(BY_MODULE, port, ROOT / "controllers" / "hub.py"),
             cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S,
         )  # fmt: skip
-    assert done.returncode == ryu_main.NO_LISTENER
-    assert "Address already in use" in done.stderr
-    assert done.stderr.splitlines()[-1] == endings.reason(done.returncode, {})
+    assert result.returncode == ryu_main.NO_LISTENER
+    assert "Address already in use" in result.stderr
+    assert result.stderr.splitlines()[-1] == endings.reason(result.returncode, {})
 
 
 def test_a_controllers_siblings_can_be_imported(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_the_environments_ryu_manager_is_ours(tmp_path: Path) -> None:
     linked = tmp_path / "ryu-manager"
     linked.symlink_to(script)  # as provisioning puts it into /usr/local/bin
     for path in (script, linked):
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, cwd=ROOT)
-        assert (done.returncode, done.stdout.strip()) == (0, "ryu-manager 4.34"), done.stderr
+        result = subprocess.run([path, "--version"], capture_output=True, text=True, cwd=ROOT)
+        assert (result.returncode, result.stdout.strip()) == (0, "ryu-manager 4.34"), result.stderr
 
 
 def test_a_copied_controller_runs_with_its_kit_beside_it(tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_an_app_that_never_hears_of_openflow_ends_it_at_once(tmp_path: Path) -> 
         "        super().start()\n"
         "        return hub.spawn(hub.sleep, 600)\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         command(BY_MODULE, free_port(), path), cwd=ROOT, capture_output=True, text=True,
         timeout=DEADLINE_S,
     )  # fmt: skip
-    assert done.returncode == ryu_main.NO_EVENTS
+    assert result.returncode == ryu_main.NO_EVENTS

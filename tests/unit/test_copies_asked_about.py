@@ -20,7 +20,7 @@ from tests.unit.test_controller_causes import (
 
 
 def sentences(told: Story) -> list[str]:
-    return [one.sentence for trip in told.trips for one in trip.decisions]
+    return [decision.sentence for trip in told.trips for decision in trip.decisions]
 
 
 def asked_once_of(requests: int, *, same: bool) -> Story:

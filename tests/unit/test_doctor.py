@@ -107,11 +107,11 @@ def test_a_masked_proc_refuses_for_real() -> None:
         'refusals.TUN = "/dev/null"; sandbox.start("x", [], lambda channel: 0)\''
     )
     root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
+    result = subprocess.run(
         ["unshare", "-mpf", "--mount-proc", "--propagation", "private", "bash", "-c", script],
         env={**os.environ, "PYTHONPATH": root}, cwd="/", capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode and "mount proc on /proc" in done.stderr, done.stderr
+    assert result.returncode and "mount proc on /proc" in result.stderr, result.stderr
 
 
 def test_doctor_lists_every_fault_and_its_fix(
@@ -182,9 +182,9 @@ CALLS = {
 def test_a_filter_of_system_calls(call: str, outcome: str) -> None:
     number = str(CALLS[os.uname().machine][call])
     root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", FILTERED, number],
         env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True,
     )  # fmt: skip
-    assert outcome in done.stdout, done.stdout + done.stderr
-    assert ("seccomp=unconfined" in done.stdout) == (call == "unshare")
+    assert outcome in result.stdout, result.stdout + result.stderr
+    assert ("seccomp=unconfined" in result.stdout) == (call == "unshare")

@@ -25,7 +25,7 @@ def broken(*_: Any, **__: Any) -> Any:
 
 def only_packet_5(real: Callable[..., Any]) -> Callable[..., Any]:
     def some(*arguments: Any, **named: Any) -> Any:
-        if any(getattr(one, "number", 0) == 5 for one in arguments):
+        if any(getattr(argument, "number", 0) == 5 for argument in arguments):
             broken()
         return real(*arguments, **named)
 
@@ -65,9 +65,9 @@ def test_the_rest_of_the_story_is_told(
     run = SWITCH if name == "add_changes" else RUN
     monkeypatch.setattr(where, name, broken)
     faults = Faults()
-    told = runs.reopen(run, faults).story
-    text = terminal.render(told, faults=faults)
-    data = json.dumps(as_json.to_dict(told, faults))
+    story = runs.reopen(run, faults).story
+    text = terminal.render(story, faults=faults)
+    data = json.dumps(as_json.to_dict(story, faults))
     assert part in [fault.part for fault in faults.all]
     assert "IndexError: list index out of range, test_faults.py" in faults.lines()[0]
     assert "IndexError" in faults.all[0].trail and part in data
@@ -85,9 +85,9 @@ def test_one_packet_alone_is_missing(
 ) -> None:
     monkeypatch.setattr(where, name, only_packet_5(getattr(where, name)))
     faults = Faults()
-    told = runs.reopen(RUN, faults).story
-    text = terminal.render(told, faults=faults)
-    data = as_json.to_dict(told, faults)
+    story = runs.reopen(RUN, faults).story
+    text = terminal.render(story, faults=faults)
+    data = as_json.to_dict(story, faults)
     assert {fault.part for fault in faults.all} <= {"packet #5", "packet #5 in JSON"}
     for number in (4, 6):
         assert f" #{number} " in text

@@ -444,7 +444,7 @@ def test_a_storm_is_bounded() -> None:
     assert kept + counted == len(case.observations)
     nm.judge(case, [journey], complete=False, counted=counted)
     assert sum(tally.left.values()) == len(hops) + sum(tally.counted.values())
-    assert last_seen(journey.root) == max(one.t_ns for one in case.observations)
+    assert last_seen(journey.root) == max(observation.t_ns for observation in case.observations)
 
 
 def test_a_long_storm_holds_no_more_hops_than_a_short_one() -> None:
@@ -473,7 +473,7 @@ def test_a_long_storm_holds_no_more_hops_than_a_short_one() -> None:
         see(f"s{(turn + 1) % 3}-eth2", Reception.BROADCAST)
         if turn % 5000 == 4999:
             given_out += follower.ready()
-            most = max(most, sum(isinstance(one, Hop) for one in gc.get_objects()))
+            most = max(most, sum(isinstance(get_object, Hop) for get_object in gc.get_objects()))
     (journey,) = given_out + follower.finish()
     assert len(list(journey.hops())) == 1 + 3 * KEPT_COPIES
     assert journey.root.tally is not None

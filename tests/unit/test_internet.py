@@ -136,8 +136,8 @@ def test_bind_takes_the_zones(tmp_path: Path) -> None:
     topo = internet.InternetTopo(nat=1, ipv6=1, sites=8)
     for file, zone in zones_of(topo, tmp_path).items():
         command = [check, "-i", "none", name_text(zone.origin), str(tmp_path / file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("wrong", [{"routers": 2}, {"lans": 9}, {"clients": 0}, {"sites": 9}])

@@ -204,7 +204,11 @@ def test_how_long_a_frame_may_be_under_way_is_measured() -> None:
 def test_an_interface_that_was_added_later_lost_nothing_before() -> None:
     net = lan()
     ping(net)
-    seen = [one for one in net.observations() if one.port != net.wiring.port("h2-eth0")]
+    seen = [
+        observation
+        for observation in net.observations()
+        if observation.port != net.wiring.port("h2-eth0")
+    ]
     late = {net.wiring.port("h2-eth0"): seen[-1].t_ns + 1}
     story = told(net, seen, Coverage({0: T, **late}, seen[-1].t_ns + 900 * MS))
     assert story.summary.lost == 0
@@ -215,7 +219,7 @@ def test_an_interface_that_nobody_listened_to_lost_nothing() -> None:
     net = lan()
     ping(net)
     port = net.wiring.port("h2-eth0")
-    seen = [one for one in net.observations() if one.port != port]
+    seen = [observation for observation in net.observations() if observation.port != port]
     story = told(net, seen, Coverage(unheard=frozenset((port,))))
     assert (story.summary.lost, story.summary.health.unseen) == (0, 1)
 
@@ -341,11 +345,11 @@ def gappy(net: Playground, seed: int, keep: float = 0.67) -> tuple[list[Observat
     """A capture that missed each frame with some chance, and its counts."""
     rng = random.Random(seed)
     kept, missed = [], dict.fromkeys(range(len(net.wiring.interfaces)), 0)
-    for one in net.observations():
+    for observation in net.observations():
         if rng.random() < keep:
-            kept.append(one)
+            kept.append(observation)
         else:
-            missed[one.port] += 1
+            missed[observation.port] += 1
     coverage = edges(net, T, net.now_ns + 1000 * MS)
     return kept, dataclasses.replace(coverage, missed=missed)
 
@@ -392,8 +396,8 @@ def test_a_port_where_the_capture_missed_nothing_proves_a_loss() -> None:
 def without(net: Playground, port: str, number: int) -> list[Observation]:
     """The capture without the n-th frame with data that was seen at a port."""
     data = [
-        one for one in net.observations()
-        if one.port == net.wiring.port(port) and packet.decode(one.data).payload
+        observation for observation in net.observations()
+        if observation.port == net.wiring.port(port) and packet.decode(observation.data).payload
     ]  # fmt: skip
     return [one for one in net.observations() if one != data[number]]
 
@@ -420,7 +424,11 @@ def test_it_proves_what_a_switch_was_not_seen_to_send_on() -> None:
         one for port in ("s1-eth1", "h1-eth0")
         for one in set(net.observations()) - set(without(net, port, 4))
     ]  # fmt: skip
-    story = told(net, [one for one in net.observations() if one not in gone], coverage)
+    story = told(
+        net,
+        [observation for observation in net.observations() if observation not in gone],
+        coverage,
+    )
     (trip,) = [trip for trip in story.trips if trip.proved]
     assert (trip.delivered, trip.doubt in trip.notes) == (("h1",), False)
     assert trip.doubt == "whether s1 sent it on cannot be told: the capture missed frames there"
@@ -477,7 +485,7 @@ def test_a_frame_that_came_in_unseen_is_no_frame_without_a_cause() -> None:
     net = lan()
     ping(net)
     ports = [net.wiring.port("h1-eth0"), net.wiring.port("s1-eth1")]
-    kept = [one for one in net.observations() if one.port not in ports]
+    kept = [observation for observation in net.observations() if observation.port not in ports]
     coverage = edges(net, T - 1000 * MS, net.now_ns + 1000 * MS)
     whole = told(net, kept, coverage)
     assert whole.trips[0].cause == "s1 sent it, and no frame that came in explains it"

@@ -35,9 +35,9 @@ class Datapath:
 
 
 def decoded(datapath: Datapath, message: Any) -> openflow.Message:
-    found = openflow.decode(datapath.bytes_of(message))
-    assert found.problem == "" and found.xid == 7
-    return found
+    text = openflow.decode(datapath.bytes_of(message))
+    assert text.problem == "" and text.xid == 7
+    return text
 
 
 def test_a_flow_mod_of_1_0_is_told_in_the_words_of_1_3() -> None:

@@ -441,8 +441,8 @@ def test_tshark_agrees(tmp_path: Path) -> None:
         command += ["-o", f"{option}:FALSE"]
     for field in FIELDS:
         command += ["-e", field]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = [dict(zip(FIELDS, line.split("|"), strict=True)) for line in done.stdout.splitlines()]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [dict(zip(FIELDS, line.split("|"), strict=True)) for line in result.stdout.splitlines()]
     assert len(rows) == len(FRAMES)
     for (which, frame), row in zip(FRAMES.items(), rows, strict=True):
         mine = ours(frame)

@@ -202,8 +202,8 @@ def test_tshark_agrees(tmp_path: Path) -> None:
     command = [tshark, "-r", str(path), "-T", "fields", "-E", "separator=|"]
     for field in fields.split():
         command += ["-e", field]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    complaints = [s for s in done.stderr.splitlines() if s and "root" not in s]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    complaints = [s for s in result.stderr.splitlines() if s and "root" not in s]
     assert complaints == []
     kinds = {
         Reception.HOST: ("1", "1"),
@@ -213,7 +213,7 @@ def test_tshark_agrees(tmp_path: Path) -> None:
         Reception.OUTGOING: ("2", "0"),
     }
     rows = []
-    for line in done.stdout.splitlines():
+    for line in result.stdout.splitlines():
         *texts, direction, reception = line.split("|")
         rows.append("|".join((*texts, str(int(direction, 0)), str(int(reception, 0)))))
     assert rows == [

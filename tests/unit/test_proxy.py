@@ -114,10 +114,10 @@ def test_a_site_by_name(lab: Lab) -> None:
 
 
 def test_redirects_and_cookies_stay_in_the_lab(lab: Lab) -> None:
-    got = lab.get(lab.proxy.names.outside(Origin("www.a.lab")), "/moved").decode()
+    text = lab.get(lab.proxy.names.outside(Origin("www.a.lab")), "/moved").decode()
     elsewhere = lab.proxy.names.outside(Origin("www.b.lab"))
-    assert f"Location: http://{elsewhere}/?q=http://c.lab/" in got
-    assert "Set-Cookie: a=b; Path=/\r\n" in got
+    assert f"Location: http://{elsewhere}/?q=http://c.lab/" in text
+    assert "Set-Cookie: a=b; Path=/\r\n" in text
 
 
 def test_chunks_are_passed_on_as_they_come(lab: Lab) -> None:

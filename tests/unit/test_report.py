@@ -159,7 +159,7 @@ def test_the_page_is_whole() -> None:
     made = Reader(source)
     assert len(made.ids) == len(set(made.ids))
     targets = [a["href"] or "" for name, a in made.tags if name == "a"]
-    assert targets and all(one.startswith("#") and one[1:] in made.ids for one in targets)
+    assert targets and all(target.startswith("#") and target[1:] in made.ids for target in targets)
     assert {f"p{trip.number}" for trip in run.story.trips} <= set(made.ids)
     for _, attributes in made.tags:
         assert "style" not in attributes, "the policy forbids it"
@@ -170,7 +170,7 @@ def test_the_page_is_whole() -> None:
         assert step.heading in whole
         assert all(remark.text in whole for remark in step.remarks)
     classes = [a.get("class") for _, a in made.tags]
-    frames_drawn = sum(str(one).startswith("frame") for one in classes)
+    frames_drawn = sum(str(klass).startswith("frame") for klass in classes)
     assert frames_drawn == run.story.summary.frames
 
 
@@ -224,7 +224,7 @@ def covers(data: bytes) -> None:
         assert one.start == at < one.end
         at = one.end
     assert at == len(data)
-    names = [(one.layer, one.name) for one in fields(data)]
+    names = [(field.layer, field.name) for field in fields(data)]
     assert len(names) == len(set(names))
 
 
@@ -259,9 +259,9 @@ def read_all() -> dict[tuple[str, int], Observation]:
 def test_checksums_of_a_real_lab_are_right() -> None:
     for seen in read_all().values():
         covers(seen.data)
-        for one in fields(seen.data):
-            if one.name == "header checksum":
-                assert one.value.endswith("(right)")
+        for field in fields(seen.data):
+            if field.name == "header checksum":
+                assert field.value.endswith("(right)")
     assert checksum(bytes.fromhex("4500003ca58f40004011")) != 0
 
 
@@ -355,9 +355,9 @@ def test_the_verb_writes_beside_the_run(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["report", str(run), "--lang", "en"]) == 0
     assert capsys.readouterr().out == f"{run / 'report.html'}\n"
     assert main(["report", str(run), "--svg", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["file"] == str(run / "report.svg") and told["form"] == "svg"
-    assert told["bytes"] == (run / "report.svg").stat().st_size
+    data = json.loads(capsys.readouterr().out)
+    assert data["file"] == str(run / "report.svg") and data["form"] == "svg"
+    assert data["bytes"] == (run / "report.svg").stat().st_size
     assert main(["report", str(run), str(RUNS / "hub"), "--md", "-o", str(tmp_path / "x.md")]) == 0
     assert (tmp_path / "x.md").read_text().startswith("# ")
 

@@ -75,12 +75,12 @@ assert note, "not seen"
 subprocess.run(note.fix.replace("sudo ", ""), shell=True)
 assert reported.leftover_interfaces(reported.Machine()) is None, "not gone"
 """
-    done = subprocess.run(
+    result = subprocess.run(
         ["unshare", "-rnm", sys.executable, "-c", script], capture_output=True, text=True
     )
-    if "unshare" in done.stderr:
-        pytest.skip(f"no user namespaces here: {done.stderr.strip()}")
-    assert done.returncode == 0, done.stderr
+    if "unshare" in result.stderr:
+        pytest.skip(f"no user namespaces here: {result.stderr.strip()}")
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_database_without_a_switch(machine: Machine) -> None:
@@ -194,12 +194,12 @@ print(next(check for check in doctor._programs() if check.subject == "ping"))
 def test_a_ping_that_only_starts_in_a_lab(tmp_path: Path) -> None:
     ping = tmp_path / "ping"
     shutil.copy("/bin/true", ping)
-    told = subprocess.run(
+    text = subprocess.run(
         ["unshare", "--user", "--map-root-user", sys.executable, "-c", IN_A_CONTAINER,
          str(ping), f"{tmp_path}:{os.environ['PATH']}"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert f"{ping} (starts in a lab, but not outside one here)" in told and "good=True" in told
+    assert f"{ping} (starts in a lab, but not outside one here)" in text and "good=True" in text
 
 
 Break = Callable[[pytest.MonkeyPatch], None]

@@ -143,9 +143,10 @@ def test_a_storm_is_counted_from_the_capture() -> None:
     ports = run.wiring.port_map(capture.interfaces)
     request = run.frames[trip.legs[0].sent or 0].data
     same = [
-        (names[port], one)
-        for one in capture.observations
-        if (port := ports[one.port]) is not None and strip_padding(one.data) == request
+        (names[port], observation)
+        for observation in capture.observations
+        if (port := ports[observation.port]) is not None
+        and strip_padding(observation.data) == request
     ]
     came = [one for at, one in same if at.node == storm.node and one.reception != OUTGOING]
     assert storm.node == "s1" and storm.back == len(came) - 1 > 20
@@ -197,7 +198,10 @@ def test_a_controller_that_comes_back_answers_what_was_asked_again() -> None:
     story = kept("controller-killed").story
     asked = [trip for trip in story.trips if trip.kind == "arp-request"]
     assert [bool(trip.ended) for trip in asked] == [True, False]
-    assert [[one.by for one in trip.decisions] for trip in asked] == [["nobody"], ["controller"]]
+    assert [[decision.by for decision in trip.decisions] for trip in asked] == [
+        ["nobody"],
+        ["controller"],
+    ]
     assert story.steps[0].remarks[0].text == (
         "h1 asked 2 times for 10.0.0.2 (#1, #2) before an answer came."
     )
@@ -205,7 +209,7 @@ def test_a_controller_that_comes_back_answers_what_was_asked_again() -> None:
 
 def test_nat_and_fragments_are_told() -> None:
     out = kept("nat").story.trips[0]
-    assert [one.src_after for one in out.rewrites] == ["10.0.2.1"]
+    assert [rewrite.src_after for rewrite in out.rewrites] == ["10.0.2.1"]
     cut = kept("fragmentation").story.trips[0]
     assert cut.notes == ("r1 cut it into 3 fragments: IP packets of 596, 596, 76 bytes",)
     later = kept("fragmentation").story.trips[2]

@@ -49,10 +49,10 @@ def test_a_neighbour_known_on_one_side_is_told_with_the_port() -> None:
     net = lab("learning_switch")
     net.warm()
     send(Talk(net, "10.0.0.1", "10.0.0.2"), 12)
-    said = told(side(ran("hub")), side(net))
-    assert "With learning_switch h1 did not have to ask for the MAC address of h2." in said
-    assert "With learning_switch s1 already knew the port of h2." in said
-    assert len(said) == 3 and "h2 did not have to ask for the MAC address of h1." in said[1]
+    story = told(side(ran("hub")), side(net))
+    assert "With learning_switch h1 did not have to ask for the MAC address of h2." in story
+    assert "With learning_switch s1 already knew the port of h2." in story
+    assert len(story) == 3 and "h2 did not have to ask for the MAC address of h1." in story[1]
     again = lab("learning_switch")
     again.warm()
     send(Talk(again, "10.0.0.1", "10.0.0.2"), 12)
@@ -82,8 +82,8 @@ def test_frames_that_were_flowing_before_are_told() -> None:
     began_ns = net.now_ns
     send(Talk(net, "10.0.0.1", "10.0.0.2"), 12)
     quiet = ran("hub")
-    said = told(side(quiet, began_ns=quiet.seen[0][0]), side(net, began_ns=began_ns))
-    assert said == [
+    story = told(side(quiet, began_ns=quiet.seen[0][0]), side(net, began_ns=began_ns))
+    assert story == [
         "With learning_switch frames were flowing before the commands began: 1 packet of h3.",
     ]
     # Where nobody knows when the commands began, that somebody else was sending is told.
@@ -94,9 +94,9 @@ def test_frames_that_were_flowing_before_are_told() -> None:
 
 def test_other_commands_and_other_amounts_are_told() -> None:
     few, many = ran("hub", 12), ran("learning_switch", 40)
-    said = told(side(few, command="send 12"), side(many, command="send 40"))
-    assert said[0] == "hub and learning_switch did not run the same commands."
-    assert said[1].startswith(
+    story = told(side(few, command="send 12"), side(many, command="send 40"))
+    assert story[0] == "hub and learning_switch did not run the same commands."
+    assert story[1].startswith(
         "h1 to h2 had neither the same bytes to move nor the same time: 1,200"
     )
     # The same command that sends for a while sends what it can: no fault of the comparison.

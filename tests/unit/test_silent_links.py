@@ -38,11 +38,11 @@ def questioned(net: Playground, ports: tuple[int, ...] | None) -> Channel:
     """s1 asked about each of the requests; ports: where the answers send them, None for none."""
     channel = Channel()
     channel.say(START_NS - MS, True, features(1))
-    for came in net.observations():
-        if net.wiring.is_switch(came.port) and not came.outgoing:
-            channel.say(came.t_ns + 1, True, packet_in(came.data, 1))
+    for observation in net.observations():
+        if net.wiring.is_switch(observation.port) and not observation.outgoing:
+            channel.say(observation.t_ns + 1, True, packet_in(observation.data, 1))
             if ports is not None:
-                channel.say(came.t_ns + 2, False, packet_out(came.data, 1, ports))
+                channel.say(observation.t_ns + 2, False, packet_out(observation.data, 1, ports))
     return channel
 
 

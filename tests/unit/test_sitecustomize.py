@@ -40,7 +40,7 @@ def told(python: str, folder: Path) -> str:
     (site / "sitecustomize.py").symlink_to(PROJECT / "hoplab/stock/sitecustomize.py")
     (tree / "__init__.py").touch()
     (tree / "util.py").write_text("def sysctlTestAndSet(name, limit): return 'not told'\n")
-    done = subprocess.run(
+    result = subprocess.run(
         [python, "-c", ASK],
         env={**os.environ, "PYTHONPATH": str(site)},
         cwd=folder,
@@ -48,7 +48,7 @@ def told(python: str, folder: Path) -> str:
         text=True,
         timeout=60,
     )
-    return done.stdout + done.stderr
+    return result.stdout + result.stderr
 
 
 def test_this_python(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def test_a_capture_in_pieces_is_the_same_capture(
     case = net.case()
     seen = case.observations
     shuffled = [one for start in range(0, len(seen), 8) for one in seen[start : start + 8][::-1]]
-    interfaces = [pcapng_format.InterfaceInfo(one.name) for one in case.wiring.interfaces]
+    interfaces = [
+        pcapng_format.InterfaceInfo(interface.name) for interface in case.wiring.interfaces
+    ]
     capture = pcapng_format.Capture(interfaces=interfaces, observations=shuffled)
     capture.received[0], capture.dropped[0] = 10, 3
     with open(tmp_path / runs.CAPTURE, "wb") as file:
@@ -158,7 +160,9 @@ def test_a_large_run_tells_the_same_story(tmp_path: Path, monkeypatch: pytest.Mo
     net.run(3000)
     case = net.case()
     (tmp_path / runs.STATE).write_text(_wiring(case))
-    interfaces = [pcapng_format.InterfaceInfo(one.name) for one in case.wiring.interfaces]
+    interfaces = [
+        pcapng_format.InterfaceInfo(interface.name) for interface in case.wiring.interfaces
+    ]
     capture = pcapng_format.Capture(interfaces=interfaces, observations=case.observations)
     with open(tmp_path / runs.CAPTURE, "wb") as file:
         pcapng_writer.write_all(file, capture)

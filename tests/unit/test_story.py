@@ -66,9 +66,9 @@ def remark(story: Story, code: str) -> str:
 
 
 def only(story: Story, kind: str) -> Trip:
-    found = [trip for trip in story.trips if trip.kind == kind]
-    assert len(found) == 1, [trip.title for trip in found]
-    return found[0]
+    trips = [trip for trip in story.trips if trip.kind == kind]
+    assert len(trips) == 1, [trip.title for trip in trips]
+    return trips[0]
 
 
 def first(story: Story, kind: str) -> Trip:
@@ -93,7 +93,7 @@ def test_every_trip_is_under_exactly_one_heading(name: str) -> None:
 def test_counts_agree_with_the_capture(name: str) -> None:
     story = SCENARIOS[name]()
     legs = [leg for trip in story.trips for leg in trip.legs]
-    assert story.summary.frames == len(legs) == sum(one.frames for one in story.summary.links)
+    assert story.summary.frames == len(legs) == sum(link.frames for link in story.summary.links)
     assert story.summary.ignored == sum(one.ignored for one in story.summary.links)
     numbers = [number for leg in legs for number in (leg.sent, leg.received) if number]
     assert len(numbers) == len(set(numbers)), "no observation is told twice"
@@ -133,13 +133,15 @@ def test_broadcast_is_read_and_ignored_by_those_it_does_not_ask() -> None:
     asked = first(switch_cold(), "arp-request")
     assert asked.path == ("client", "s1", "r1")
     assert [(one.node, one.by) for one in asked.ignored] == [("pc", "software")]
-    assert [(one.node, one.out, one.of, one.due) for one in asked.fanouts] == [("s1", 2, 2, True)]
+    assert [(fanout.node, fanout.out, fanout.of, fanout.due) for fanout in asked.fanouts] == [
+        ("s1", 2, 2, True)
+    ]
 
 
 def test_hub_sends_unicast_to_cards_that_drop_it() -> None:
     syn = only(hub_cold(), "tcp-syn")
     assert [(one.node, one.by) for one in syn.ignored] == [("pc", "card"), ("idle", "card")]
-    assert all(one.flooded and not one.due for one in syn.fanouts)
+    assert all(fanout.flooded and not fanout.due for fanout in syn.fanouts)
     assert only(switch_cold(), "tcp-syn").ignored == ()
 
 
@@ -166,7 +168,7 @@ def test_lost_frame_is_flagged_where_it_was_lost() -> None:
 
 def test_address_given_after_the_wiring_was_written_is_learnt_from_frames() -> None:
     net = Playground(wire_up(CABLE, "", "cable"))
-    mac_a, mac_b = (one.mac for one in net.wiring.interfaces)
+    mac_a, mac_b = (interface.mac for interface in net.wiring.interfaces)
     there = frames.ipv4("10.9.9.1", "10.9.9.2", 1, frames.echo(True, 1, 1))
     back = frames.ipv4("10.9.9.2", "10.9.9.1", 1, frames.echo(False, 1, 1))
     net.send(0, frames.eth(mac_b, mac_a, 0x0800, there))
@@ -209,7 +211,7 @@ def test_no_arp_means_answered_from_cache() -> None:
 
 def test_unicast_arp_is_a_check() -> None:
     net = Playground(wire_up(CABLE, "", "cable"))
-    mac_a, mac_b = (one.mac for one in net.wiring.interfaces)
+    mac_a, mac_b = (interface.mac for interface in net.wiring.interfaces)
     ask = frames.arp(1, mac_a, "192.168.1.1", "00:00:00:00:00:00", "192.168.1.2")
     net.send(0, frames.eth(mac_b, mac_a, 0x0806, ask))
     net.run()
@@ -343,7 +345,7 @@ def test_handshake_and_http_map_to_the_textbook() -> None:
     kinds = [story.trip(one.trips[0]).kind for one in step(story, "handshake").mapping]
     assert kinds == ["tcp-syn", "tcp-syn-ack", "tcp-ack"]
     rows = step(story, "http").mapping
-    assert [story.trip(one.trips[0]).kind for one in rows] == ["http-request", "http-response"]
+    assert [story.trip(row.trips[0]).kind for row in rows] == ["http-request", "http-response"]
     assert rows[1].real == f"200 OK, {len(PAGE)} bytes of content"
     assert "pure-acks" in codes(story, "http")
 
@@ -391,7 +393,7 @@ def test_four_frame_close() -> None:
     story = switch_cold()
     assert codes(story, "close") == ["close-four"]
     rows = step(story, "close").mapping
-    assert [one.textbook for one in rows] == ["FIN", "ACK", "FIN", "ACK"]
+    assert [row.textbook for row in rows] == ["FIN", "ACK", "FIN", "ACK"]
     assert len({one.trips for one in rows}) == 4
 
 
@@ -707,7 +709,7 @@ def test_ipv6_neighbour_discovery_and_ping() -> None:
 
     wiring = wire_up([("a", "fd00::1/64", "b", "fd00::2/64")], "", "cable")
     net = Playground(wiring)
-    mac_a, mac_b = (one.mac for one in wiring.interfaces)
+    mac_a, mac_b = (interface.mac for interface in wiring.interfaces)
     b = socket.inet_pton(socket.AF_INET6, "fd00::2")
     ask = frames.icmp(135, 0, 0, b + b"\x01\x01" + frames.mac(mac_a))
     tell_ = frames.icmp(136, 0, 0x60000000, b + b"\x02\x01" + frames.mac(mac_b))

@@ -179,7 +179,7 @@ def test_whether_an_address_is_free() -> None:
 def test_an_address_that_has_moved() -> None:
     """The wiring says that b has it; c answers."""
     net = Playground(wire_up(LAN))
-    macs = {one.node: one.mac for one in net.wiring.interfaces}
+    macs = {interface.node: interface.mac for interface in net.wiring.interfaces}
     net.cache["a", "10.0.0.2"], net.cache["c", "10.0.0.1"] = macs["c"], macs["a"]
     net.ip("10.0.0.1", "10.0.0.2", 1, frames.echo(True, 1, 1))
     reply = frames.ipv4("10.0.0.2", "10.0.0.1", 1, frames.echo(False, 1, 1), 64, 5)

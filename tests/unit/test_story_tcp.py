@@ -57,7 +57,7 @@ class Line:
 
 
 def remarks(story: Story) -> dict[str, str]:
-    return {one.code: one.text for step in story.steps for one in step.remarks}
+    return {remark.code: remark.text for step in story.steps for remark in step.remarks}
 
 
 def rows(story: Story) -> list[tuple[str, tuple[int, ...]]]:
@@ -68,7 +68,9 @@ def rows(story: Story) -> list[tuple[str, tuple[int, ...]]]:
 
 def without(net: Playground, missing: Callable[[Packet], bool]) -> Story:
     """The story of a capture that lacks some frames."""
-    seen = [one for one in net.observations() if not missing(decode(one.data))]
+    seen = [
+        observation for observation in net.observations() if not missing(decode(observation.data))
+    ]
     journeys = follow(net.wiring, seen, lossy=True)
     return tell(net.wiring, journeys, request=Request(URL, "client"), health=Health(dropped=1))
 
@@ -312,7 +314,10 @@ def test_messages_are_the_same_however_the_bytes_are_cut(back: list[int], there:
             sending = Sending(at, at + len(piece), at + 1, 0, 0)
             dialogue.take(which, at, len(piece), piece, sending)
             at += len(piece)
-    assert [(one.method, one.target, one.status, one.body_bytes) for one in dialogue.exchanges] == [
+    assert [
+        (exchange.method, exchange.target, exchange.status, exchange.body_bytes)
+        for exchange in dialogue.exchanges
+    ] == [
         ("GET", "/", 200, len(PAGE)),
         ("HEAD", "/", 200, 0),
         ("GET", "/b", 200, 26),

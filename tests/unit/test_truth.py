@@ -33,8 +33,8 @@ def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     head = json.loads((folder / "trace.json").read_text())
     run = runs.reopen(folder)
     kept = {name: head[name] for name in ("exit_code", "output") if name in head}
-    told = json.loads(json.dumps(to_dict(run.story)))
-    (folder / "trace.json").write_text(json.dumps({**told, **kept}))
+    data = json.loads(json.dumps(to_dict(run.story)))
+    (folder / "trace.json").write_text(json.dumps({**data, **kept}))
     return evidence.read(folder)
 
 

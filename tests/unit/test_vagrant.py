@@ -22,14 +22,14 @@ def test_vagrant_takes_the_file(tmp_path: Path) -> None:
     vagrant = shutil.which("vagrant")
     if vagrant is None:
         pytest.skip("vagrant is not installed (apt: vagrant)")
-    done = subprocess.run(
+    result = subprocess.run(
         [vagrant, "validate", "--ignore-provider"],
         cwd=ROOT / "vagrant",
         env={**os.environ, "VAGRANT_HOME": str(tmp_path), "VAGRANT_DOTFILE_PATH": str(tmp_path)},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and "validated successfully" in done.stdout, done
+    assert result.returncode == 0 and "validated successfully" in result.stdout, result
 
 
 def test_the_machine_is_made_by_the_installer_and_opens_one_port_on_loopback() -> None:
@@ -47,8 +47,8 @@ def test_the_machine_is_made_by_the_installer_and_opens_one_port_on_loopback() -
                                     "tests/machines/vm.sh",
                                     "tests/machines/apparmor.sh"])  # fmt: skip
 def test_bash_takes_the_script(script: str) -> None:
-    done = subprocess.run(["bash", "-n", ROOT / script], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    result = subprocess.run(["bash", "-n", ROOT / script], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
     assert os.access(ROOT / script, os.X_OK)
 
 

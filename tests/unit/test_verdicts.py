@@ -519,7 +519,9 @@ def test_dns_that_was_asked_over_tcp_is_not_called_too_long() -> None:
         line.say(who, PSH | ACK, len(message).to_bytes(2, "big") + message)
     line.close_four()
     story = ends(net, "dig +tcp www.itheima.com")
-    texts = [one.text for step in story.steps for one in step.remarks if one.code == "dns-tcp"]
+    texts = [
+        remark.text for step in story.steps for remark in step.remarks if remark.code == "dns-tcp"
+    ]
     assert len(texts) == 1 and texts[0].startswith("DNS went over TCP from the start")
     assert story.outcome.ok is True and story.outcome.code == "resolved"
 
@@ -531,7 +533,11 @@ def test_a_capture_with_gaps_takes_no_missing_syn_for_an_old_connection() -> Non
         lambda packet: packet.tcp.syn,
         lambda packet: packet.payload.startswith(b"HTTP/"),
     ):
-        seen = [one for one in whole.observations() if not missing(decode(one.data))]
+        seen = [
+            observation
+            for observation in whole.observations()
+            if not missing(decode(observation.data))
+        ]
         coverage = Coverage(missed={0: 1})
         journeys = follow(whole.wiring, seen, lossy=True)
         for code in (0, None):

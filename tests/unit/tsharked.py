@@ -32,5 +32,5 @@ def tshark(
     command = [program, "-r", str(path), "-T", "fields", "-E", occurrence, *options]
     for name in names:
         command += ["-e", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [line.split("\t") for line in done.stdout.split("\n")[: len(packets)]]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [line.split("\t") for line in result.stdout.split("\n")[: len(packets)]]
