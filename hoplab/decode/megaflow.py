@@ -67,23 +67,35 @@ def shape_of(frame: bytes) -> Shape | None:
     kind, at = frame[at : at + 2], at + 2
     if kind == _ARP:
         return Shape(kind, at, 0, 0) if len(frame) >= at + 28 else None
+    carried = None
     if kind == _IPV4 and len(frame) >= at + 20:
-        head, total = (frame[at] & 15) * 4, int.from_bytes(frame[at + 2 : at + 4], "big")
-        fragment = int.from_bytes(frame[at + 6 : at + 8], "big") & 0x3FFF
-        if frame[at] >> 4 != 4 or head < 20 or not head <= total <= len(frame) - at or fragment:
-            return None
-        protocol, size = frame[at + 9], total - head
-        above = at + head
+        carried = _carried_by_ipv4(frame, at)
     elif kind == _IPV6 and len(frame) >= at + 40:
-        protocol, size = frame[at + 6], int.from_bytes(frame[at + 4 : at + 6], "big")
-        above = at + 40
-        if frame[at] >> 4 != 6 or size > len(frame) - above:
-            return None
-    else:
+        carried = _carried_by_ipv6(frame, at)
+    if carried is None:
         return None
+    protocol, above, size = carried
     if protocol not in _TRANSPORT or size < _LENGTHS[protocol] or above + 20 > _MOST_BYTES:
         return None
     return Shape(kind, at, protocol, above)
+
+
+def _carried_by_ipv4(frame: bytes, at: int) -> tuple[int, int, int] | None:
+    """The protocol behind such a header, where that begins and how long it is; None for a header
+    that is wrong, a part of a packet, and one that is cut."""
+    head, total = (frame[at] & 15) * 4, int.from_bytes(frame[at + 2 : at + 4], "big")
+    fragment = int.from_bytes(frame[at + 6 : at + 8], "big") & 0x3FFF
+    if frame[at] >> 4 != 4 or head < 20 or not head <= total <= len(frame) - at or fragment:
+        return None
+    return frame[at + 9], at + head, total - head
+
+
+def _carried_by_ipv6(frame: bytes, at: int) -> tuple[int, int, int] | None:
+    """The same of an IPv6 header."""
+    size = int.from_bytes(frame[at + 4 : at + 6], "big")
+    if frame[at] >> 4 != 6 or size > len(frame) - at - 40:
+        return None
+    return frame[at + 6], at + 40, size
 
 
 def mask_of(megaflow: str, shape: Shape) -> int | None:

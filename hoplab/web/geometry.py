@@ -294,26 +294,19 @@ def _beside_root(
 def _place_fabric(drawn: Map, fabric: Fabric, top: float) -> float:
     """Gives every box of a fabric its place; returns the lower edge."""
     side_by_side = _columns_of_hosts(drawn, fabric)
-    for box in (drawn.boxes[name] for tier in fabric.tiers for name in tier):
+    inner = [drawn.boxes[name] for tier in fabric.tiers for name in tier]
+    for box in inner:
         box.height = (len(box.lines) + 2) * LINE + 12  # cables leave it above and below
     widths = _widths(drawn, fabric, side_by_side)
     row = max(map(len, fabric.tiers))
     if max(sum(widths) + RACK_GAP * len(widths), 93.0 * row) > FABRIC_WIDTH:
-        for name in (name for tier in fabric.tiers for name in tier):
-            _fold(drawn.boxes[name])
+        for box in inner:
+            _fold(box)
         widths = _widths(drawn, fabric, side_by_side)
-    inner = [drawn.boxes[name] for tier in fabric.tiers for name in tier]
     widest = max(box.width for box in inner) + RACK_GAP
     total = max(sum(widths) + RACK_GAP * len(widths), row * widest)
     spread = (total - sum(widths)) / len(widths)
-    y = top
-    for tier in reversed(fabric.tiers[1:]):
-        height = max(drawn.boxes[name].height for name in tier)
-        slot = total / len(tier)
-        for place, name in enumerate(tier):
-            box = drawn.boxes[name]
-            box.x, box.y = MARGIN + (place + 0.5) * slot, y + height / 2
-        y += height + TIER_GAP
+    y = _place_upper_tiers(drawn, fabric, top, total)
     height = max(drawn.boxes[name].height for name in fabric.tiers[0])
     below, lowest = y + height + TIER_GAP, y + height
     x = MARGIN
@@ -325,6 +318,19 @@ def _place_fabric(drawn: Map, fabric: Fabric, top: float) -> float:
     drawn.upright |= {box.node for box in inner}
     drawn.upright |= {host for hosts in fabric.hosts.values() for host in hosts}
     return lowest
+
+
+def _place_upper_tiers(drawn: Map, fabric: Fabric, top: float, width: float) -> float:
+    """All tiers but the lowest, each spread over the whole width; returns where that one begins."""
+    y = top
+    for tier in reversed(fabric.tiers[1:]):
+        height = max(drawn.boxes[name].height for name in tier)
+        slot = width / len(tier)
+        for place, name in enumerate(tier):
+            box = drawn.boxes[name]
+            box.x, box.y = MARGIN + (place + 0.5) * slot, y + height / 2
+        y += height + TIER_GAP
+    return y
 
 
 def _columns_of_hosts(drawn: Map, fabric: Fabric) -> int:

@@ -42,15 +42,24 @@ def fabric_of(wiring: Wiring, part: set[str], near: dict[str, list[str]]) -> Fab
     hung = [host for name in inner for host in hosts[name]]
     if len(hung) != len(set(hung)):  # a host with two cables
         return None
+    tiers = _in_rows(inner, joints, hosts)
+    if tiers is None:
+        return None
+    _untangle(tiers, joints)
+    return Fabric(tiers, {name: hosts[name] for name in tiers[0]})
+
+
+def _in_rows(
+    inner: list[str], joints: dict[str, list[str]], hosts: dict[str, list[str]]
+) -> list[list[str]] | None:
+    """The tiers from below; None where a cable joins others than neighbouring ones."""
     tier_of = _tiers(inner, joints, hosts)
     if any(abs(tier_of[a] - tier_of[b]) != 1 for a in inner for b in joints[a]):
         return None
-    tiers = [
+    return [
         [name for name in inner if tier_of[name] == tier]
         for tier in range(max(tier_of.values()) + 1)
     ]
-    _untangle(tiers, joints)
-    return Fabric(tiers, {name: hosts[name] for name in tiers[0]})
 
 
 def _tiers(
