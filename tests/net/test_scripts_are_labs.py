@@ -47,6 +47,17 @@ net.stop()
 raise SystemExit(3)
 """
 
+TOPOLOGY = """
+from mininet.net import Mininet
+from mininet.node import RemoteController
+from mininet.topo import SingleSwitchTopo
+topos = {'pair': lambda: SingleSwitchTopo(2)}
+def main():
+    net = Mininet(topo=topos['pair'](), controller=None)
+    net.addController('c7', controller=RemoteController, port=PORT)
+    net.start()
+"""
+
 # A hub of OpenFlow 1.3, which keeps what each connection begins with.
 CONTROLLER = r"""
 import socket, struct, sys, threading
@@ -192,6 +203,18 @@ def test_the_wiring_follows_what_the_script_does(running: Running) -> None:
     told = json.loads(tracing.communicate(timeout=60)[0])
     went = [packet["path"] for packet in told["trips"]]
     assert ["h1", "s1", "s2", "h2"] in went and ["h1", "s1", "h2"] in went
+
+
+def test_a_topology_file_finds_the_controller_too(running: Running) -> None:
+    hoplab = running.hoplab
+    (hoplab.home / "pair.py").write_text(TOPOLOGY.replace("PORT", str(running.port)))
+    shut = hoplab("up", "pair.py", "--name", "pair", "--no-outside-controller", "--json").json
+    assert shut["controller"] == "learning_switch"
+    lab = hoplab("up", "pair.py", "--name", "pair", "--replace", "--json").json
+    assert lab["controller"] == "c7" and "line 8" in lab["events"][0]
+    assert hoplab("pingall", "--name", "pair").code == 0
+    assert "FLOOD" in hoplab("table", "--name", "pair", "s1", "--json").out
+    hoplab("down", "--name", "pair")
 
 
 def test_a_second_one_beside_it(running: Running) -> None:

@@ -8,11 +8,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hoplab.client import outside
 from hoplab.control import relay
+from hoplab.network import script
 from hoplab.stock import guest
 from hoplab.story import conversation
 
@@ -124,6 +127,29 @@ def test_another_users_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_controllers_end_of_a_connection(port: int, peer: int, controller: bool) -> None:
     assert conversation._controllers(port, peer) is controller
+
+
+@pytest.mark.parametrize(
+    "call, remote",
+    [
+        ("Mininet(T(), controller=RemoteController)", ("c0", "127.0.0.1", (6653, 6633))),
+        ("net.addController('c1', controller=RemoteController, ip='192.0.2.7', port=6633)",
+         ("c1", "192.0.2.7", (6633,))),
+        ("net.addController(RemoteController('c2', 'localhost', 6700))",
+         ("c2", "127.0.0.1", (6700,))),
+        ("Mininet(controller=lambda name: RemoteController(name, port=6634))",
+         ("c0", "127.0.0.1", (6634,))),
+        ("Mininet(controller=partial(RemoteController, ip='10.0.0.9'))",
+         ("c0", "10.0.0.9", (6653, 6633))),
+        ("RemoteController('c0', ip=sys.argv[1])", None),
+        ("Mininet(controller=Controller)", None),
+    ],
+)  # fmt: skip
+def test_the_controller_that_a_file_names(tmp_path: Path, call: str, remote: Any) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"\n{call}\n")
+    remotes = [(each.name, each.ip, each.ports) for each in script.remotes(file)]
+    assert remotes == ([remote] if remote else [])
 
 
 @pytest.mark.parametrize(
