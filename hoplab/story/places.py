@@ -79,12 +79,8 @@ class Places:
             packet, node = packet_in(hop), self.node(hop.tail)
             mac, source = packet.eth.src if packet.eth is not None else "", packet.src
             claims = _claims(packet) and not self.router(node)  # it may be a proxy (RFC 1027)
-            if (
-                self._macs.get(mac) == node
-                and (source, node) in self._used
-                and not (claims and node not in self._claims.get(source, ()))
-            ):
-                continue  # as a rule: nothing that was not known
+            if self._macs.get(mac) == node and self._nothing_new(source, node, claims):
+                continue  # as a rule
             self.changes += 1
             before = self.owner(source)
             if mac:
@@ -97,6 +93,12 @@ class Places:
             if self.owner(source) != before:
                 moved.add(source)
         return moved
+
+    def _nothing_new(self, source: str, node: str, claims: bool) -> bool:
+        """It is known that the node sends from this address, and claims it, if it does."""
+        return (source, node) in self._used and (
+            not claims or node in self._claims.get(source, ())
+        )
 
     def node(self, port: int | None) -> str:
         """The node of a port, "" for none."""

@@ -92,10 +92,14 @@ def route_of(hops: list[Hop]) -> Route | None:
                 return None
             route.append(header)
             before = data
-    if len(ends) > 1:
-        ends.sort()
-        route += [place for _, _, place in ends]
-    return tuple(route)
+    return (*route, *_in_order_of_time(ends))
+
+
+def _in_order_of_time(ends: list[tuple[int, int, int]]) -> list[int]:
+    """The places of the last hops, nothing for one alone; of each its time, its frame's number and
+    its place."""
+    ends.sort()
+    return [place for _, _, place in ends] if len(ends) > 1 else []
 
 
 def _header(data: bytes) -> bytes | None:
