@@ -9,6 +9,7 @@ what `says` why it cannot work on some machines; and `up`, the words after `hopl
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -52,14 +53,19 @@ def read(name: str) -> Script:
 def verdict(world: World, script: Script, within_s: int = 120) -> tuple[str, int]:
     """'works', 'says why' or 'no' with what was printed; and how many frames were seen."""
     typed = "".join(f"{line}\n" for line in script.type.split("|") if line)
-    capture = world.home / f"{script.path.stem}.pcapng"
+    run = world.home / script.path.stem  # a whole run: what `hoplab report` tells of
     argv = ["/usr/bin/timeout", "-k", "5", str(within_s), "/usr/bin/python3", str(script.path)]
     done = world(
-        "run", "--capture", str(capture), "--", *argv, *shlex.split(script.words),
+        "run", "--save", str(run), "--", *argv, *shlex.split(script.words),
         code=None, input=typed, timeout=within_s + 60,
     )  # fmt: skip
     text = done.out + done.err
-    frames = len(pcapng_reader.read(capture).observations) if capture.exists() else 0
+    frames = 0
+    if (run / "lab.json").exists():
+        nodes = {node["name"] for node in json.loads((run / "lab.json").read_text())["nodes"]}
+        capture = pcapng_reader.read(run / "capture.pcapng")
+        frames = len(capture.observations)
+        assert nodes, "a lab without anything in it"
     if script.says and re.search(script.says, text):
         return "says why", frames
     works = bool(script.expect) and re.search(script.expect, text) and "Traceback" not in text
