@@ -31,7 +31,7 @@ from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.sentences import say, sentence_of, term
 from hoplab.story import tell
-from hoplab.story.conversation import ChannelMessage, conversation
+from hoplab.story.conversation import ChannelMessage, Listener, conversation
 from hoplab.story.faults import STRICT, Faults
 from hoplab.story.host_state import HostFacts, read_facts
 from hoplab.story.lab_changes import LabChange, lab_changes
@@ -43,6 +43,23 @@ CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 HOSTS = "hosts.json"  # what hosts were set to; not every run has it
 # A larger capture is read piece by piece, and what only goes round in a storm is not held.
 HELD_MOST = 32 << 20
+_LATE_NS = 1_000_000_000  # what a switch did shows within that time
+_ALL_NS = 1 << 62
+
+
+class Pieces(Protocol):
+    """Whoever knows what switches did, asked piece by piece. settled_ns: of all frames until then
+    it is known, or never will be."""
+
+    settled_ns: int
+
+    def take(
+        self, frames: Sequence[Observation], messages: Sequence[ChannelMessage]
+    ) -> None:
+        """Take the next frames, and what switches and controllers said meanwhile."""
+
+    def advance(self, until_ns: int | None) -> Sequence[Passage]:
+        """What switches did until then; None for all that is left."""
 
 
 class Explain(Protocol):
@@ -58,6 +75,15 @@ class Explain(Protocol):
     ) -> Sequence[Passage]:
         """What each switch did with each frame, in order of time; nothing where it is not known.
         ports: for each port of the capture that of the wiring. kept: what stands beside frames."""
+
+    def begin(
+        self,
+        wiring: Wiring,
+        ports: Sequence[int | None],
+        kept: Sequence[pcapng_format.Note],
+    ) -> Pieces | None:
+        """The same, of a capture that is read piece by piece; None where nothing is known."""
+
 
 
 def data_of(leg: Leg, frames: Mapping[int, Observation]) -> bytes:
@@ -233,7 +259,7 @@ def _follow(
     """The journeys in a capture. Raises OSError, PcapngError."""
     if path.stat().st_size > HELD_MOST:
         with contextlib.suppress(pcapng_format.Unordered):
-            return _follow_pieces(wiring, path)
+            return _follow_pieces(wiring, path, explain, kept, faults)
     capture = pcapng_reader.read(path)
     ports = _ports(wiring, capture)
     spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
@@ -303,40 +329,80 @@ def _lost_on_purpose(wiring: Wiring, capture: pcapng_format.Capture) -> dict[int
     return lost
 
 
-def _follow_pieces(wiring: Wiring, path: Path) -> _Followed:
+def _follow_pieces(
+    wiring: Wiring,
+    path: Path,
+    explain: Explain | None,
+    kept: Sequence[Passage] | None,
+    faults: Faults,
+) -> _Followed:
     """The same for a capture that is too large to hold; `frames` has those of the journeys."""
     follower: Follower | None = None
+    tables: Pieces | None = None
     channel: list[Observation] = []
+    held: list[Observation] = []
+    passages: list[Passage] = [*(kept or ())]
+    listener, messages = Listener(), list[ChannelMessage]()
     last_ns = foreign = 0
     spoken: list[bool] = []
     ports: list[int | None] = []
+
+    def ask(until_ns: int | None) -> None:
+        """Ask the tables about what was taken until then, and follow it."""
+        nonlocal tables
+        assert follower is not None
+        limit_ns = _ALL_NS
+        if tables is not None:
+            with faults.part(term("what switches did by their tables")):
+                found = tables.advance(until_ns)
+                follower.explain(causes(found))
+                passages.extend(found)
+            limit_ns = tables.settled_ns
+        count = len(held)
+        if until_ns is not None:
+            count = next((i for i, seen in enumerate(held) if seen.t_ns > limit_ns), count)
+        follower.feed(held[:count])
+        del held[:count]
+
     for capture, observations in pcapng_reader.read_pieces(path):
         if follower is None:
             spoken = [interface.name == OPENFLOW for interface in capture.interfaces]
             ports = _ports(wiring, capture)
-            follower = Follower(wiring, ports=ports)
+            follower = Follower(wiring, ports=ports, causes=causes(passages))
             follower.lossy = coverage(wiring, capture, ports).lossy
-        channel += [seen for seen in observations if spoken[seen.port]]
-        follower.feed(seen for seen in observations if not spoken[seen.port])
+            if kept is None and explain is not None and any(spoken):
+                with faults.part(term("what switches did by their tables")):
+                    tables = explain.begin(wiring, ports, capture.notes)
+        heard = [seen for seen in observations if spoken[seen.port]]
+        frames = [seen for seen in observations if not spoken[seen.port]]
+        said = [message for seen in heard for message in listener.feed(seen)]
+        channel += heard
+        messages += said
+        held += frames
         foreign += sum(not capture.interfaces[seen.port].ethernet for seen in observations)
         if observations:
             last_ns = observations[-1].t_ns
+        if tables is not None:
+            tables.take(frames, said)
+        ask(last_ns - _LATE_NS)
     assert follower is not None, "a large file has a first piece"
+    ask(None)
     journeys = follower.finish()
-    frames = {
+    placed = {
         seen.number: seen
         for journey in journeys
         for hop in journey.hops()
         for seen in (hop.sent, hop.received)
         if seen is not None
     }
+    # Those of frames that a storm only counts are told nowhere.
+    passages = [each for each in passages if each.packet_out or each.number in placed]
     seen_by = coverage(wiring, capture, ports, last_ns)
-    heard = channel if any(spoken) else None
-    unplaced = follower.ignored - foreign
     return _Followed(
-        journeys, frames, heard, seen_by, unplaced, foreign=foreign, untimed=capture.untimed,
+        journeys, placed, channel if any(spoken) else None, seen_by, follower.ignored - foreign,
+        messages, passages, exceptions(capture.notes), foreign, capture.untimed,
         load=unpack(capture.notes),
-    )
+    )  # fmt: skip
 
 
 def _end(capture: pcapng_format.Capture, last_ns: int) -> int | None:

@@ -83,6 +83,10 @@ KINDS: tuple[Kind, ...] = (
          ("h1 -- ping -c {n} -i 0.2 -W 1 10.0.0.2", "h1 -- ping -c 1 -W 1 10.0.0.3")),
     Kind("mirror-controller", f"switch {foreign('mirror')}",
          ("h1 -- ping -c {n} -i 0.2 -W 1 10.0.0.2",)),
+    Kind("balancer-controller", f"switch {foreign('balancer')}",
+         ("h1 -- curl -s -m 5 http://10.0.0.100/", "h4 -- curl -s -m 5 http://10.0.0.100/"),
+         before=("&h2 python3 -m http.server 80", "&h3 python3 -m http.server 80",
+                 "h1 sleep 2")),
     Kind("silent-controller", f"switch {foreign('silent')}", (ONE,)),
     # Routers.
     Kind("routed", "routed", (FAR, FAR), choices=FAR_ENDS),

@@ -89,7 +89,8 @@ def quoted(about: About, values: dict[str, Any]) -> Pairs:
     everything = " ".join(f"{output_of(about)} {request.get('said', '')}".split())
     if not everything or about.evidence.trace["command"].count(" + "):
         raise Unknown  # of several commands the output of one is kept
-    yield "said", True, " ".join(words(values["quote"]).split()).strip("'\"…. ") in everything
+    quote = words(values["quote"]).replace(" | ", " ")  # which stands between its lines
+    yield "said", True, " ".join(quote.split()).strip("'\"…. ") in everything
 
 
 def requests_for(evidence: Evidence, asker: str, ip: str) -> list[Frame]:

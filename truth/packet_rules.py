@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from truth import titles
-from truth.evidence import Frame
+from truth.evidence import OPENFLOW, Frame, messages
 from truth.oracle import About, Pairs, plain, words
 from truth.rules import RULES, cards, of, times
 
@@ -102,6 +102,25 @@ def stray(about: About, values: dict[str, Any]) -> Pairs:
     node = plain(values["node"])
     yield "sender", node, about.told["sender"]
     yield "a switch", True, about.evidence.is_switch(node)
+
+
+@of("the controller had {node} send it", "the controller had {node} send it, asked about #{packet}")
+def controller_made(about: About, values: dict[str, Any]) -> Pairs:
+    """A packet-out of any version ends with the bytes of the frame."""
+    yield from stray(about, values)
+    outs = [
+        frame for frame in about.evidence.by_place.get((OPENFLOW, False), ())
+        if frame.t_ns <= about.first.t_ns
+        and any(
+            kind == 13 and message.endswith(about.first.data)
+            for _, kind, message in messages(frame)
+        )
+    ]  # fmt: skip
+    yield "a packet-out with these bytes", True, bool(outs)
+    if "packet" in values:
+        trip = about.trip_of(plain(values["packet"]))
+        answers = {decision["packet_out"] for decision in trip["decisions"]}
+        yield "the answer to that one", True, bool(answers & {frame.number for frame in outs})
 
 
 @of("{node} takes the offer of #{packet}")

@@ -28,11 +28,15 @@ def received(about: About) -> Frame:
     return frame
 
 
+WITH_OXM = (3, 4, 5, 6)  # 1.2 to 1.5 lay out what is read here alike
+
+
 def packet_in_data(version: int, message: bytes) -> bytes:
     """The frame in a packet-in; b"" for a version that is not read here."""
-    if version == 4:
-        length = struct.unpack_from("!H", message, 26)[0]
-        return message[24 + (length + 7) // 8 * 8 + 2 :]
+    if version in WITH_OXM:
+        at = 16 if version == 3 else 24  # 1.2 has no cookie there
+        length = struct.unpack_from("!H", message, at + 2)[0]
+        return message[at + (length + 7) // 8 * 8 + 2 :]
     return message[18:] if version == 1 else b""
 
 
@@ -58,7 +62,7 @@ def asked(about: About, values: dict[str, Any]) -> Pairs:
         if carries(packet_in_data(version, message), frame)
     ]
     yield "the packet-in holds the frame", True, bool(matching)
-    tables = {message[15] for version, message in matching if version == 4}
+    tables = {message[15] for version, message in matching if version in WITH_OXM}
     if tables:
         yield "table", True, values["table"] in tables
     yield "switch", True, about.evidence.nodes[decision["node"]].openflow
@@ -106,7 +110,7 @@ def did_not_ask(about: About, values: dict[str, Any]) -> Pairs:
         if each.number in cited:
             continue  # another switch's
         for version, kind, message in messages(each):
-            same_port = version == 4 and port is not None and (
+            same_port = version in WITH_OXM and port is not None and (
                 struct.pack("!II", 0x80000004, port) in message[:64]
             )
             if kind == PACKET_IN and same_port:
@@ -158,7 +162,7 @@ def by_flows(about: About, values: dict[str, Any]) -> Pairs:
 
 def outputs(message: bytes, version: int) -> set[int]:
     """The ports of a packet-out or of a flow-mod's actions."""
-    if version == 4:
+    if version in WITH_OXM:
         return {
             struct.unpack_from("!I", message, at + 4)[0]
             for at in range(8, len(message) - 8, 2)
@@ -213,6 +217,7 @@ def port_answer(about: About, values: dict[str, Any]) -> Pairs:
         yield "interface", (about.owner["node"], port), place
 
 
+PLACES_IN_1_0 = {"in_port": 12, "eth_src": 14, "eth_dst": 20}  # in a flow-mod
 OXM = {"in_port": "80000004", "eth_dst": "80000606", "eth_src": "80000806"}
 
 
@@ -220,12 +225,14 @@ OXM = {"in_port": "80000004", "eth_dst": "80000606", "eth_src": "80000806"}
 def installed(about: About, values: dict[str, Any]) -> Pairs:
     """A flow-mod with that table and match was sent at that time."""
     wanted = []
+    wanted_of_1_0 = []
     for part in words(values["match"]).split(", "):
         name, _, value = part.partition("=")
         if name not in OXM:
             raise Unknown
         number = value.replace(":", "") if ":" in value else f"{int(value):08x}"
         wanted.append(bytes.fromhex(OXM[name] + number))
+        wanted_of_1_0.append((PLACES_IN_1_0[name], bytes.fromhex(number)))
     question = about.evidence.frames[about.owner["packet_in"]]
     fits = []
     for frame in about.evidence.by_place.get((OPENFLOW, False), ()):
@@ -235,7 +242,16 @@ def installed(about: About, values: dict[str, Any]) -> Pairs:
             if kind == 4 and version == 4:  # a bundle's message holds the flow-mod
                 message = message[24:]
                 kind = message[1] if len(message) > 1 else 0
-            if kind == FLOW_MOD and version == 4 and len(message) > 48:
+            if kind == 34 and version in (5, 6):  # the same since 1.4
+                message = message[16:]
+                kind = message[1] if len(message) > 1 else 0
+            if kind == FLOW_MOD and version == 1 and all(
+                message[at : at + 6] == value or int.from_bytes(value, "big") == int.from_bytes(
+                    message[at : at + 2], "big")
+                for at, value in wanted_of_1_0
+            ):
+                fits.append(frame)
+            if kind == FLOW_MOD and version in WITH_OXM and len(message) > 48:
                 action = values["action"]
                 port = plain(action)
                 if isinstance(action, dict) and "port" in action.get("values", {}):

@@ -161,7 +161,7 @@ def _trip(judge: Judge, trip: dict[str, Any], place: str) -> None:
         else frame.get("icmpv6.nd.ns.target_address")
     )
     judge.claim("trip.dst", place, trip["dst"], wanted or frame.get("arp.dst.proto_ipv4"))
-    judge.claim("trip.sender", place, trip["sender"], legs[0]["tail"])
+    judge.claim("trip.sender", place, trip["sender"], _maker(evidence, trip, frame))
     times = {evidence.frames[n].t_ns for leg in legs for n in (leg["sent"], leg["received"]) if n}
     judge.claim("trip.arrived_ns", place, True, trip["arrived_ns"] in times)
     kind = kind_of(frame)
@@ -400,3 +400,13 @@ def _losses(judge: Judge) -> None:
             frame = evidence.frames[leg["sent"]]
             more = sent[frame.interface, frame.data] > 0
             judge.claim("leg.lost: fewer came than were sent", f"#{trip['number']}", True, more)
+
+
+def _maker(evidence: Evidence, trip: dict[str, Any], frame: Frame) -> str:
+    """Who sent the first frame; of a packet that a node had when the capture began, which it says
+    in a note, the node that has its source address."""
+    tail: str = trip["legs"][0]["tail"]
+    early = f"{tail} had it when the capture began"
+    if early not in trip["notes"] or trip["sender"] not in evidence.owners_of_ip(frame.src):
+        return tail
+    return str(trip["sender"])

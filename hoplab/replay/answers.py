@@ -52,6 +52,8 @@ _LOCAL = 0xFFFFFFFE
 _OUTPUT, _TABLE = 0, 0xFFFFFFF9
 _SPARE_TABLE = 253  # of the shadow, for what a controller sends out; 254 is Open vSwitch's own
 _FLOW_MOD = 14
+_BASIC, _ETH_TYPE, _VLAN, _IP_PROTO = 0x8000, 5, 6, 10
+_TAGS = (b"\x81\x00", b"\x88\xa8")
 _METER = re.compile(r"\bmeter:(\d+)")
 _GROUP = re.compile(r"\bgroup:(\d+)")
 _TRACKS = re.compile(r"\bct\b")
@@ -106,7 +108,7 @@ class Answerer:
         self._alike: Megaflows[_Answer] = Megaflows()
         self._equal: dict[tuple[int, bytes], _Answer] = {}
         self._at = -1  # the place in the history that the kept answers belong to
-        self._spare: dict[bytes, int] = {}
+        self._spare: dict[tuple[bytes, bytes], int] = {}
 
     def arrival(
         self, number: int, t_ns: int, in_port: int, frame: bytes, *, effects: bool = True
@@ -196,7 +198,7 @@ class Answerer:
         """What it does with one that the controller has it send out. version: of OpenFlow, in which
         the actions are written. Raises Refused."""
         stage = self._stage
-        words = self._words(actions, version)
+        words = self._words(actions, frame, version)
         where = str(in_port) if in_port else "CONTROLLER"
         text = stage.shadow.trace_out(stage.switch, where, frame, words)
         answer = self._answer(read_trace(text), in_port, frame)
@@ -204,7 +206,7 @@ class Answerer:
             self._forget()
         return _passage(answer, number, t_ns, stage.switch, in_port, packet_out=True)
 
-    def _words(self, actions: bytes, version: int) -> str:
+    def _words(self, actions: bytes, frame: bytes, version: int) -> str:
         """Actions in Open vSwitch's notation: but for the order to look in the tables, which is the
         only one that stands in no flow, they are put into one of a table of our own."""
         if not actions:
@@ -216,11 +218,14 @@ class Answerer:
             return text
         if actions[:8] == struct.pack("!HHI", _OUTPUT, 16, _TABLE):
             return "resubmit(,0)"
-        number = self._spare.get(actions)
+        kind = _kind_of(frame)  # fields may be set only where a flow asks for what has them (7.2.5)
+        number = self._spare.get((actions, kind))
         if number is None:
-            number = self._spare[actions] = len(self._spare) + 1
+            number = self._spare[actions, kind] = len(self._spare) + 1
             stage = self._stage
-            match = struct.pack("!HHHBBI", 1, 12, 1, 15 << 1, 4, number) + bytes(4)
+            fields = struct.pack("!HBBI", 1, 15 << 1, 4, number) + kind
+            match = struct.pack("!HH", 1, 4 + len(fields)) + fields
+            match += bytes(-len(match) % 8)
             instruction = struct.pack("!HH4x", 4, 8 + len(actions)) + actions
             body = struct.pack("!QQBBHHHIIIH2x", 0, 0, _SPARE_TABLE, 0, 0, 0, 1, 0xFFFFFFFF,
                                0xFFFFFFFF, 0xFFFFFFFF, 0)  # fmt: skip
@@ -342,6 +347,20 @@ class Answerer:
             kind, count = (state.type, state.buckets) if state is not None else ("", len(buckets))
             taken.append(GroupTaken(number, kind, count, tuple(buckets)))
         return tuple(taken)
+
+
+def _kind_of(frame: bytes) -> bytes:
+    """What kind of frame it is, as fields of a match (7.2.3.8): whether it is tagged, its type, the
+    protocol above IP."""
+    tagged = frame[12:14] in _TAGS
+    fields = struct.pack("!HBBHH", _BASIC, _VLAN << 1 | 1, 4, 0x1000, 0x1000) if tagged else b""
+    at = 16 if tagged else 12
+    kind = frame[at : at + 2]
+    fields += struct.pack("!HBB", _BASIC, _ETH_TYPE << 1, 2) + kind
+    place = {b"\x08\x00": 9, b"\x86\xdd": 6}.get(kind)
+    if place is not None and len(frame) > at + 2 + place:
+        fields += struct.pack("!HBBB", _BASIC, _IP_PROTO << 1, 1, frame[at + 2 + place])
+    return fields
 
 
 def _act(action: Action) -> Act:

@@ -17,9 +17,13 @@ from hoplab.capture.pcapng_format import Note
 from hoplab.follow.passages import Passage
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow, Unavailable
-from hoplab.replay.player import play
+from hoplab.replay.player import Player, play
 from hoplab.sentences import Sentence, say, term
 from hoplab.story.conversation import ChannelMessage
+
+MOST_ASKED = 50_000
+_KEPT_NS = 6_000_000_000  # as long as an answer may take
+_NEVER_NS = 1 << 62
 
 
 def ports_of(state: Mapping[str, Any]) -> dict[str, list[int]]:
@@ -102,3 +106,63 @@ class Explainer:
         finally:
             with contextlib.suppress(OSError):
                 self.close()
+
+    def begin(
+        self, wiring: Wiring, ports: Sequence[int | None], kept: Sequence[Note]
+    ) -> Pieces | None:
+        """The same, of a capture that is read piece by piece."""
+        if not any(note.topic == notes.TABLES for note in kept):
+            self.problem = term("the capture does not have the switches' tables")
+            return None
+        self._start()
+        if self._shadow is None:
+            return None
+        player = Player(wiring, ports, self._shadow)
+        player.take(kept)
+        return Pieces(self, player)
+
+
+class Pieces:
+    """A capture too large to hold, asked about piece by piece: about its first frames alone where
+    it has more than can be asked about in a few seconds."""
+
+    def __init__(self, explainer: Explainer, player: Player) -> None:
+        self.settled_ns = 0
+        self._explainer = explainer
+        self._player: Player | None = player
+        self._left = MOST_ASKED
+
+    def take(
+        self, frames: Sequence[Observation], messages: Sequence[ChannelMessage]
+    ) -> None:
+        """See `hoplab.runs.Pieces`."""
+        if self._player is not None:
+            self._player.take(frames=frames, messages=messages)
+
+    def advance(self, until_ns: int | None) -> list[Passage]:
+        """See `hoplab.runs.Pieces`."""
+        player = self._player
+        if player is None:
+            return []
+        passages: list[Passage] = []
+        try:
+            passages = player.advance(until_ns, most=self._left)
+            self._left -= player.asked
+            if self._left <= 0:
+                passages += player.give_up()
+                self._end(say("only about the first {n:,} frames that came to one", n=MOST_ASKED))
+            elif until_ns is None:
+                self._end("")
+            else:
+                self.settled_ns = player.settled_ns
+                player.forget(player.settled_ns - _KEPT_NS)
+        except (Unavailable, OSError) as error:
+            self._end(str(error))
+        return passages
+
+    def _end(self, problem: str) -> None:
+        self._explainer.problem = self._explainer.problem or problem
+        self._player = None
+        self.settled_ns = _NEVER_NS
+        with contextlib.suppress(OSError):
+            self._explainer.close()

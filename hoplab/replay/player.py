@@ -111,7 +111,8 @@ class Player:
     with frames until some time ago, so that all is there that shows it: what left a switch, what it
     told of its tables. All at once or piece by piece, the answers are the same, but where a
     switch's connection is known only later. settled_ns: all frames before have been dealt with.
-    skipped: frames, by their numbers, that were not asked about, since there was no time.
+    skipped: frames, by their numbers, that were not asked about, since there was no time. asked:
+    how many were asked about last.
 
     >>> player = Player(wiring, ports, shadow)
     >>> player.take(notes, frames, messages)
@@ -124,6 +125,7 @@ class Player:
         """ports: for each port of the capture that of the wiring; it may grow."""
         self.settled_ns = 0
         self.skipped: set[int] = set()
+        self.asked = 0
         self._wiring, self._ports, self._shadow = wiring, ports, shadow
         self._places: dict[int, tuple[str, int]] = {}  # by port of the capture
         self._placed = 0
@@ -156,11 +158,15 @@ class Player:
         self._messages.extend(messages)
 
     def advance(
-        self, until_ns: int | None = None, within_s: float | None = None
+        self,
+        until_ns: int | None = None,
+        within_s: float | None = None,
+        most: int | None = None,
     ) -> list[Passage]:
         """What the switches did until then, in order of time; None for all that is left. within_s:
         so much time there is; what it does not suffice for is done next time, and skipped when it
-        is `BEHIND_NS` late. Raises Unavailable, OSError."""
+        is `BEHIND_NS` late. most: the same for a number of frames. Raises Unavailable, OSError."""
+        self.asked = 0
         heard_ns = None if until_ns is None else until_ns + _NEXT_NS
         messages: list[ChannelMessage] = []
         while self._messages and (heard_ns is None or self._messages[0].t_ns <= heard_ns):
@@ -175,10 +181,10 @@ class Player:
             return []
         while self._asking:
             self._shadow.ask_on_miss(self._asking.pop())
-        arrivals = self._due(until_ns)
+        arrivals = self._due(until_ns, late=within_s is not None)
         end = None if within_s is None else time.monotonic() + within_s
         for place, arrival in enumerate(arrivals):
-            if end is not None and time.monotonic() > end:
+            if (end is not None and time.monotonic() > end) or self.asked == most:
                 self._waiting = arrivals[place:] + self._waiting
                 until_ns = arrival.t_ns - 1
                 break
@@ -186,6 +192,7 @@ class Player:
             arrival.passage = self._ask(arrival)
             self._match(arrival)
             self._reviewed.append(arrival)
+            self.asked += 1
         return self._review(until_ns)
 
     def give_up(self) -> list[Passage]:
@@ -194,8 +201,8 @@ class Player:
         self._waiting.clear()
         return self._review(None)
 
-    def _due(self, until_ns: int | None) -> list[_Arrival]:
-        """Those that are asked about now, in order of time; what is too late is skipped."""
+    def _due(self, until_ns: int | None, *, late: bool) -> list[_Arrival]:
+        """Those that are asked about now, in order of time. late: what is too late is skipped."""
         self._waiting.sort(key=lambda arrival: (arrival.t_ns, arrival.number))
         count = len(self._waiting)
         if until_ns is not None:
@@ -205,7 +212,7 @@ class Player:
             history = self.histories.by_switch.get(arrival.switch)
             if history is None or arrival.t_ns < history.known_ns:
                 continue
-            if until_ns is not None and arrival.t_ns < until_ns - BEHIND_NS * patience():
+            if late and until_ns and arrival.t_ns < until_ns - BEHIND_NS * patience():
                 if not arrival.packet_out:
                     self.skipped.add(arrival.number)
                 continue

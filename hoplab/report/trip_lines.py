@@ -85,8 +85,8 @@ def decision_lines(
     page: Page, decisions: Iterable[Decision], *, every_flow: bool = False
 ) -> None:
     """What the controller was asked, at length the first time that a switch does; a flow that
-    floods by itself is told once a switch. every_flow: a flow that does no more than send a frame
-    on is told as well, the first time that it does."""
+    floods by itself is told once a switch, one that changes frames once. every_flow: a flow that
+    does no more than send a frame on is told as well, the first time that it does."""
     alike: dict[str, list[str]] = {}
     if page.stormy:
         decisions, alike = _first_of_each(page, decisions)
@@ -96,7 +96,7 @@ def decision_lines(
                 page.tell(decision.sentence, page.indent, "dim", hang=2)
             continue
         first = page.once(f"{decision.by} {decision.node}") or page.detail == "full"
-        if first or _is_special(decision):
+        if first or (_is_special(decision) and (_ends(decision) or page.once(decision.sentence))):
             page.tell(decision.sentence, page.indent, "dim", hang=2)
         elif decision.by == "controller":
             page.tell(_in_few_words(page, decision), page.indent, "dim", hang=2)
@@ -106,6 +106,11 @@ def decision_lines(
         if alike.get(decision.by):
             likewise = say("the same at {switches}", switches=listed(alike[decision.by]))
             page.tell(likewise, page.indent, "dim", hang=2)
+
+
+def _ends(decision: Decision) -> bool:
+    """The packet went no further because of it: that is worth its line each time."""
+    return decision.by != "flow" or decision.passage is None or not decision.passage.sent
 
 
 def _is_special(decision: Decision) -> bool:

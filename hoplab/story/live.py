@@ -410,6 +410,10 @@ class Live:
             if decisions != packet.decisions:
                 packet.decisions = decisions
                 self._changed[number] = packet
+        if self._source is not None:
+            for packet in self._recent:
+                if packet.way is not None and packet.way.cause:
+                    packet.way = self._source.made_by_controller(packet.way, found)
 
     def _news(self, now_ns: int, *, final: bool) -> list[News]:
         out = []

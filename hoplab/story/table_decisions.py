@@ -47,10 +47,12 @@ from hoplab.follow.passages import (
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
+from hoplab.story.decisions import Decisions
 from hoplab.story.openflow_words import ports_words
 from hoplab.story.packet_ins import AT_MOST_NS, same_frame
-from hoplab.story.trip_records import Decision
+from hoplab.story.trip_records import Decision, Way
 
+_MOST_SENT = 10_000
 _CACHED = term(
     "its tables were other ones by then, but it had decided by these and had it in its cache"
 )
@@ -117,6 +119,8 @@ class TableDecisions:
         self.settled_ns = 0
         self.skipped: set[int] = set()
         self.untold: set[int] = set()
+        # Frames that the controller had a switch send: the number of its message, by theirs.
+        self.sent_out: dict[int, int] = {}
         # Of each switch: packet-ins after which flows came, with the number of the packet.
         self._installs: dict[str, dict[int, int]] = {}
         self.add(passages)
@@ -126,6 +130,30 @@ class TableDecisions:
         for passage in passages:
             if not passage.packet_out:
                 self._by_number[passage.number] = passage
+                continue
+            for copy in passage.sent:
+                if copy.number:
+                    self.sent_out[copy.number] = passage.number
+
+    def made_by_controller(self, way: Way, decisions: Decisions) -> Way:
+        """The same, of a packet that no frame explains, if the controller had a switch send it."""
+        number = self.sent_out.get(way.legs[0].sent or 0)
+        if not number or not way.cause:
+            return way
+        node = way.legs[0].tail
+        asked = next(
+            (
+                packet for packet, made in decisions.by_packet.items()
+                if any(decision.packet_out == number for decision in made)
+            ),
+            0,
+        )  # fmt: skip
+        if asked:
+            text = say("the controller had {node} send it, asked about #{packet}",
+                       node=node, packet=asked)  # fmt: skip
+        else:
+            text = say("the controller had {node} send it", node=node)
+        return replace(way, cause=text)
 
     def forget(self, before_ns: int) -> None:
         """Nothing is asked any more about frames from before."""
@@ -134,6 +162,8 @@ class TableDecisions:
             if passage.t_ns >= before_ns:
                 break
             del self._by_number[number]
+        while len(self.sent_out) > _MOST_SENT:
+            del self.sent_out[next(iter(self.sent_out))]
 
     def waits(self, arrival: Arrival) -> bool:
         """See `DecisionSource`."""

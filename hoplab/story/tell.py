@@ -129,6 +129,7 @@ def tell(
     leases: list[Exchange] = []
     messages: Sequence[ChannelMessage] = channel_messages or ()
     decisions = Decisions({})
+    source = TableDecisions(wiring, passages, raised)
     with faults.part(term("TCP connections")):
         over_tcp, segments = connections(ways, lossy=lossy)
         if lossy:
@@ -144,14 +145,13 @@ def tell(
         with faults.part(term("what switches asked their controller")):
             if channel_messages is None:
                 messages = conversation(channel)
-            source = TableDecisions(wiring, passages, raised)
             decisions = find_decisions(wiring, of_ways, trips, messages, source)
     figures: tuple[ConnectionFigures, ...] = ()
     timings: dict[int, SegmentTiming] = {}
     with faults.part(term("the figures of TCP connections")):
         by_number = {trip.number: trip for trip in trips}
         figures, timings = find_figures(over_tcp, by_number, lossy=lossy)
-    trips = _with_relations(trips, relations, decisions, timings)
+    trips = _with_relations(trips, relations, decisions, source, timings)
     facts = Facts(
         trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring, leases,
         figures=figures,
@@ -229,13 +229,16 @@ def _with_relations(
     trips: Sequence[Trip],
     relations: Mapping[int, Relation],
     decisions: Decisions,
+    source: TableDecisions,
     timings: Mapping[int, SegmentTiming],
 ) -> list[Trip]:
     """The trips, each with the records that others have of it by its number."""
     return [
         replace(
             trip,
-            way=with_named_ports(trip.way, decisions.about(trip.number)),
+            way=source.made_by_controller(
+                with_named_ports(trip.way, decisions.about(trip.number)), decisions
+            ),
             relation=relations.get(trip.number, UNRELATED),
             decisions=decisions.about(trip.number),
             timing=timings.get(trip.number),
