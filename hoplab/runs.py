@@ -400,8 +400,8 @@ def _follow_pieces(
     seen_by = coverage(wiring, capture, ports, last_ns)
     return _Followed(
         journeys, placed, channel if any(spoken) else None, seen_by, follower.ignored - foreign,
-        messages, passages, exceptions(capture.notes), foreign, capture.untimed,
-        load=unpack(capture.notes),
+        messages, passages, exceptions(capture.notes), lab_changes(capture.notes), foreign,
+        capture.untimed, load=unpack(capture.notes),
     )  # fmt: skip
 
 
