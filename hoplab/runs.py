@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -329,6 +329,36 @@ def _lost_on_purpose(wiring: Wiring, capture: pcapng_format.Capture) -> dict[int
     return lost
 
 
+def _parted(
+    observations: Iterable[Observation], spoken: Sequence[bool]
+) -> tuple[list[Observation], list[Observation]]:
+    """What was heard on the channel of the controllers, and the frames of the network. spoken: for
+    each port whether it is that channel."""
+    heard: list[Observation] = []
+    frames: list[Observation] = []
+    for seen in observations:
+        (heard if spoken[seen.port] else frames).append(seen)
+    return heard, frames
+
+
+def _placed(journeys: Iterable[Journey]) -> dict[int, Observation]:
+    """The frames of journeys, by their number."""
+    return {
+        seen.number: seen
+        for journey in journeys
+        for hop in journey.hops()
+        for seen in (hop.sent, hop.received)
+        if seen is not None
+    }
+
+
+def _told_somewhere(
+    passages: Iterable[Passage], placed: Mapping[int, Observation]
+) -> list[Passage]:
+    """Without those of frames that a storm only counts, which are told nowhere."""
+    return [each for each in passages if each.packet_out or each.number in placed]
+
+
 def _follow_pieces(
     wiring: Wiring,
     path: Path,
@@ -373,8 +403,7 @@ def _follow_pieces(
             if kept is None and explain is not None and any(spoken):
                 with faults.part(term("what switches did by their tables")):
                     tables = explain.begin(wiring, ports, capture.notes)
-        heard = [seen for seen in observations if spoken[seen.port]]
-        frames = [seen for seen in observations if not spoken[seen.port]]
+        heard, frames = _parted(observations, spoken)
         said = [message for seen in heard for message in listener.feed(seen)]
         channel += heard
         messages += said
@@ -388,15 +417,8 @@ def _follow_pieces(
     assert follower is not None, "a large file has a first piece"
     ask(None)
     journeys = follower.finish()
-    placed = {
-        seen.number: seen
-        for journey in journeys
-        for hop in journey.hops()
-        for seen in (hop.sent, hop.received)
-        if seen is not None
-    }
-    # Those of frames that a storm only counts are told nowhere.
-    passages = [each for each in passages if each.packet_out or each.number in placed]
+    placed = _placed(journeys)
+    passages = _told_somewhere(passages, placed)
     seen_by = coverage(wiring, capture, ports, last_ns)
     return _Followed(
         journeys, placed, channel if any(spoken) else None, seen_by, follower.ignored - foreign,

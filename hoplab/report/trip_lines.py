@@ -96,7 +96,7 @@ def decision_lines(
                 page.tell(decision.sentence, page.indent, "dim", hang=2)
             continue
         first = page.once(f"{decision.by} {decision.node}") or page.detail == "full"
-        if first or (_is_special(decision) and (_ends(decision) or page.once(decision.sentence))):
+        if first or _worth_its_line(page, decision):
             page.tell(decision.sentence, page.indent, "dim", hang=2)
         elif decision.by == "controller":
             page.tell(_in_few_words(page, decision), page.indent, "dim", hang=2)
@@ -106,6 +106,11 @@ def decision_lines(
         if alike.get(decision.by):
             likewise = say("the same at {switches}", switches=listed(alike[decision.by]))
             page.tell(likewise, page.indent, "dim", hang=2)
+
+
+def _worth_its_line(page: Page, decision: Decision) -> bool:
+    """It is told at length though the switch has had one: each time, or once."""
+    return _is_special(decision) and (_ends(decision) or page.once(decision.sentence))
 
 
 def _ends(decision: Decision) -> bool:
