@@ -218,4 +218,5 @@ def test_a_live_storm_is_some_lines_a_second_and_ends_when_asked(hoplab: World) 
     assert process.returncode == 130, err
     # What ping itself prints of its doubled replies stands behind a bar.
     lines = [line for line in [*before, *out.splitlines()] if not line.startswith(" | ")]
-    assert "frames on the links" in lines[-1] and len(lines) < 1000
+    # A storm may be more than the capture can take; that is said last.
+    assert any("frames on the links" in line for line in lines[-2:]) and len(lines) < 1000

@@ -16,7 +16,7 @@ from hoplab.kernel.cable_queues import dropped, lost
 from hoplab.kernel.netlink import Qdisc
 from hoplab.kernel.shaping import Limits, lines
 from hoplab.story.queue_losses import queue_loss
-from hoplab.story.records import QueueLoss
+from hoplab.story.summary_records import QueueLoss
 
 ROOT = 0xFFFFFFFF
 

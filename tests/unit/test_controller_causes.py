@@ -310,17 +310,17 @@ def in_version(message: bytes, version: int) -> bytes:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_version_that_is_not_read_says_nothing_of_flows(known: bool) -> None:
-    """OpenFlow 1.0: neither that the switch did not ask nor by what it floods is known. The id of
+    """OpenFlow 1.1: neither that the switch did not ask nor by what it floods is known. The id of
     the datapath stands where it does in 1.3."""
     net, channel = pinged(), Channel()
     came = arrival(net)
     if known:
-        channel.say(START_NS - 2 * MS, True, in_version(features(1), 1))
-    channel.say(came.t_ns + MS // 10, True, in_version(packet_in(came.data, 1), 1))
-    channel.say(came.t_ns - MS, False, in_version(flow_mod(0, {}, (FLOOD,)), 1))
+        channel.say(START_NS - 2 * MS, True, in_version(features(1), 2))
+    channel.say(came.t_ns + MS // 10, True, in_version(packet_in(came.data, 1), 2))
+    channel.say(came.t_ns - MS, False, in_version(flow_mod(0, {}, (FLOOD,)), 2))
     told = story(net, channel)
     assert first(told).sentence == (
-        "why s1 floods this is not known: it speaks OpenFlow 1.0 with its controller, which is not "
+        "why s1 floods this is not known: it speaks OpenFlow 1.1 with its controller, which is not "
         "read here"
     )
     text = render(told)

@@ -109,7 +109,7 @@ def test_no_switch_at_all(switch: Callable) -> None:
 def test_an_entry_of_length_zero_does_not_hang(switch: Callable) -> None:
     endless = struct.pack("!H", 0) + entry(NOTHING)[2:]
     switch(lambda kind, number, _: reply(number, endless) if kind == 18 else b"")
-    assert len(flows.flows("s1")) == 1
+    assert flows.flows("s1") == []  # no entry is so short, and where the next begins is not known
 
 
 @pytest.mark.parametrize("kind_of_error", [0, 1])
