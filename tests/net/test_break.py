@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hoplab import wait
 from hoplab.client import labs
 from hoplab.faults import breaking, kept
 from tests.conftest import World
@@ -46,7 +47,12 @@ def test_a_lab_is_shown_broken_and_mended(hoplab: World) -> None:
     assert hoplab("exec", cut["on"], "--", *cut["command"], code=None).code
     hoplab("exec", "h1", "--", "ip", "route", "add", "10.7.0.0/16", "via", "10.0.1.1")
     assert "hosts/h1/routes" in hoplab("break", "--mend", code=1).out
-    hoplab("exec", cut["on"], "--", *cut["command"])
+    # ARP that began while the cable was cut still fails: what waits for it is refused.
+    wait.until(
+        lambda: not hoplab("exec", cut["on"], "--", *cut["command"], code=None).code,
+        "the mended cable to carry a ping",
+        within_s=20,
+    )
 
     # At its time, the story tells it; nothing of it is left when the lab asks for it back.
     story = hoplab("trace", "--json", "--at", "300ms", "link h1 s1 down", "--at", "700ms",
