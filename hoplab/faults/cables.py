@@ -11,37 +11,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hoplab.faults.kinds import Fault, Kind, ping, sources
-from hoplab.faults.network import Network, card_of
+from hoplab.faults.network import Network, Pair, card_of
 from hoplab.sentences import say, term
+from hoplab.story.host_state import Host
 
 LAB = ""  # in the place of a node: words for the lab itself, as behind `hoplab`
 _MOST_LOST = "70%"
 
 
-def _cut(network: Network) -> Iterator[Fault]:
+def _cables(network: Network) -> Iterator[tuple[Pair, Host, str, str]]:
+    """The cables of each pair's two hosts: the pair, the host, the switch at the other end, and the
+    words for `hoplab` that name the cable."""
     for pair in sources(network):
         for host in (pair.source, pair.target):
             at = network.port_of(host)
             if at is not None:
-                cable = f"link {card_of(host).name} {at[1]}"
-                yield Fault(
-                    "cut-cable", say("the cable of {node} is cut", node=host.name),
-                    ((LAB, f"{cable} down"),), ((LAB, f"{cable} up"),),
-                    "link-down", at[0], pair.source.name, ping(pair),
-                )  # fmt: skip
+                yield pair, host, at[0], f"link {card_of(host).name} {at[1]}"
+
+
+def _cut(network: Network) -> Iterator[Fault]:
+    for pair, host, switch, cable in _cables(network):
+        yield Fault(
+            "cut-cable", say("the cable of {node} is cut", node=host.name),
+            ((LAB, f"{cable} down"),), ((LAB, f"{cable} up"),),
+            "link-down", switch, pair.source.name, ping(pair),
+        )  # fmt: skip
 
 
 def _lossy(network: Network) -> Iterator[Fault]:
-    for pair in sources(network):
-        for host in (pair.source, pair.target):
-            at = network.port_of(host)
-            if at is not None:
-                cable = f"link {card_of(host).name} {at[1]}"
-                yield Fault(
-                    "lossy-cable", say("the cable of {node} loses most frames", node=host.name),
-                    ((LAB, f"{cable} --loss {_MOST_LOST}"),), ((LAB, f"{cable} --loss none"),),
-                    "lossy-cable", host.name, pair.source.name, ping(pair, "-c", "4", "-i", "0.2"),
-                )  # fmt: skip
+    for pair, host, _, cable in _cables(network):
+        yield Fault(
+            "lossy-cable", say("the cable of {node} loses most frames", node=host.name),
+            ((LAB, f"{cable} --loss {_MOST_LOST}"),), ((LAB, f"{cable} --loss none"),),
+            "lossy-cable", host.name, pair.source.name, ping(pair, "-c", "4", "-i", "0.2"),
+        )  # fmt: skip
 
 
 def _slow(network: Network) -> Iterator[Fault]:
