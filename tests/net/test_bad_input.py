@@ -36,19 +36,19 @@ GOLDEN = PROJECT / "tests" / "golden" / "errors"
 def processes_of(world: World) -> dict[int, str]:
     """The processes that belong to a world: its folder is in their environment, command line or
     working directory. Every process of a lab inherits the environment of the command line."""
-    marks = (str(world.home).encode(), *(v.encode() for v in world.env.values()))
+    marks = (os.fsencode(world.home), *(os.fsencode(v) for v in world.env.values()))
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             command = (entry / "cmdline").read_bytes()
-            told = [command]
+            places = [command]
+            with contextlib.suppress(OSError):  # a folder's name need not be UTF-8
+                places.append(os.fsencode(os.readlink(entry / "cwd")))
             with contextlib.suppress(OSError):
-                told.append(os.readlink(entry / "cwd").encode())
-            with contextlib.suppress(OSError):
-                told.append((entry / "environ").read_bytes())
-            if command and any(mark in text for mark in marks for text in told):
+                places.append((entry / "environ").read_bytes())
+            if command and any(mark in place for mark in marks for place in places):
                 found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
     return found
 
