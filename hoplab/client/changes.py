@@ -2,7 +2,8 @@
 """Changes of a running lab as somebody writes them, and as requests to the lab.
 
 The words are those of the command line, so that a schedule, a fault and a shell say the same:
-`link r1 r2 down`, `link h1 s1 --delay 20ms`.
+`link r1 r2 down`, `link h1 s1 --delay 20ms`. Beside them, `controller hang` and `controller resume`
+stop all controllers of the lab (SIGSTOP) and have them go on.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def understood(text: str) -> Request:
         raise _nonsense(text, str(error)) from error
     if words[:1] == ["hoplab"]:
         words = words[1:]
+    if words[:1] == ["controller"] and words[1:] in (["hang"], ["resume"]):
+        return {"op": "hang", "hung": words[1] == "hang"}
     if words[:1] != ["link"]:
         raise _nonsense(text, term("it is no change of a cable"))
     return _link(text, words[1:])

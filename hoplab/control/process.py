@@ -294,14 +294,14 @@ class Controller:
         and then."""
         if self.pulse is None:
             self.pulse = Echoes(self.port)
-        before, self.halted = self.halted, self._halted()
+        before, self.halted = self.halted, self.stands_still()
         if before and self.halted:  # twice, for a debugger stops and goes on
             return term("was stopped (SIGSTOP)")
         if not self.pulse.stopped():
             return ""
         return say("has not answered for {s:g} s", s=self.pulse.patience_s())
 
-    def _halted(self) -> bool:
+    def stands_still(self) -> bool:
         """Whether a signal has stopped it."""
         with contextlib.suppress(OSError):
             if self.process is not None:

@@ -5,6 +5,8 @@ A small lab has one shard: one process in charge of all switches. A large one ma
 switches among several, each with a process of its own. Beside the one in charge, a second one may
 stand by: it is connected to the same switches, as their slave (`roles`).
 
+    hang         all processes are stopped, for a lab that is broken on purpose, until they are told
+                 to go on.
     swap         new processes start and listen; all switches change over at one instant; the old
                  processes end. If a new one cannot start, nothing changes.
     mend         one in charge that has ended or is of no use is replaced: by the one that stands
@@ -20,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -33,6 +36,7 @@ from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel.threads import shares
 from hoplab.openflow_channel import CONTROLLER_PORTS
+from hoplab.openvswitch import daemons, flows
 from hoplab.openvswitch.bridges import set_controllers
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import say, term
@@ -83,6 +87,7 @@ class Crew:
         self.folder, self.platform, self.two, self.tell = folder, platform, standby, tell
         self._closed: set[Path] = set()  # workplaces that were told to be of no use
         self.changing = threading.Lock()  # held by whoever changes controllers or network
+        self.hung = False  # all processes are stopped, and somebody wants them to be
         self._ports: list[int] = []  # given to processes, the newest last
         self._alone = True  # nobody but these processes listens where controllers do
         self.shards: list[Shard] = []
@@ -267,6 +272,7 @@ class Crew:
                     each.stop()
                 self._as_before()
                 raise
+            self.hung = False
             for shard in self.shards:
                 gone, shard.controller = shard.controller, new[shard.number]
                 gone.stop()
@@ -303,8 +309,9 @@ class Crew:
         ]
 
     def mend(self) -> bool:
-        """Look after every process; whether one was replaced. Does nothing during a change."""
-        if not self.changing.acquire(False):
+        """Look after every process; whether one was replaced. Does nothing during a change, nor
+        while somebody wants them to hang."""
+        if self.hung or not self.changing.acquire(False):
             return False
         try:
             return any([self._mend(shard) for shard in self.shards])
@@ -404,7 +411,50 @@ class Crew:
         if more:
             self._stand_by(shard)
 
+    # ------------------------------------------------------------------ hanging
+
+    def hang(self) -> None:
+        """Stop every process (SIGSTOP) and leave it so. What switches forward by goes as well, or
+        nobody would notice before it expires; what they ask by stays. Raises LabError where the
+        controller is somebody else's."""
+        with self.changing:
+            processes = [each.process for shard in self.shards for each in shard.processes()]
+            if not processes or None in processes:
+                raise LabError(
+                    say("{controller} is not hoplab's to stop", controller=self.controller.title),
+                    term("stop it where it runs"),
+                    Exit.BAD_INPUT,
+                )
+            self.hung = True
+            self._signal(signal.SIGSTOP)
+            for bridge in self._charges():
+                flows.remove(bridge, [flow for flow in flows.flows(bridge) if flow.forwards])
+
+    def resume(self) -> None:
+        """Have them go on (SIGCONT), and the switches greet them anew, since a controller may have
+        put in its flows then and never again. Raises LabError."""
+        with self.changing:
+            if not self.hung:
+                return
+            self._signal(signal.SIGCONT)
+            for bridge in self._charges():
+                daemons.reconnect(bridge)
+            process.change_over(self._charges(), first=True)
+            self.hung = False
+
+    def _signal(self, number: signal.Signals) -> None:
+        for shard in self.shards:
+            for each in shard.processes():
+                if each.process is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(each.process.pid, number)
+
     # ------------------------------------------------------------------ what there is
+
+    def halted(self) -> set[str]:
+        """The switches of which the process in charge is stopped by a signal."""
+        stopped = [shard for shard in self.shards if shard.controller.stands_still()]
+        return {bridge for shard in stopped for bridge in shard.bridges}
 
     def versions(self) -> dict[str, int]:
         """Switch -> the OpenFlow version, in its wire form, that it speaks with its controller."""

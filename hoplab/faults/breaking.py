@@ -21,8 +21,8 @@ from hoplab.client import changes, labs
 from hoplab.client.commands import run_on
 from hoplab.client.inventory import facts_of
 from hoplab.errors import Exit, LabError
-from hoplab.faults.cables import CABLE_KINDS, LAB
-from hoplab.faults.kinds import KINDS, Fault, Kind, Lines
+from hoplab.faults.cables import CABLE_KINDS
+from hoplab.faults.kinds import KINDS, LAB, Fault, Kind, Lines
 from hoplab.faults.network import Network
 from hoplab.sentences import say, term
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hoplab.faults.kinds import Fault, Kind, ping, sources
+from hoplab.faults.kinds import LAB, Fault, Kind, ping, sources
 from hoplab.faults.network import Network, Pair, card_of
 from hoplab.sentences import say, term
 from hoplab.story.host_state import Host
 
-LAB = ""  # in the place of a node: words for the lab itself, as behind `hoplab`
 _MOST_LOST = "70%"
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv4Interface, ip_network
 
 from hoplab.faults.network import Network, Pair, card_of, default_of, own
 from hoplab.sentences import say, term
 from hoplab.story.host_state import Card, Host, Listener
 
+LAB = ""  # in the place of a node: words for the lab itself, as behind `hoplab`
 Lines = tuple[tuple[str, str], ...]  # (node, line for its shell), in order
 _NOBODY = (77, 78, 79)  # last numbers of addresses; one of them is nobody's
 _FILTER = "iptables"
@@ -401,6 +402,72 @@ def _without_controller(network: Network) -> Iterator[Fault]:
         )  # fmt: skip
 
 
+def _hung_controller(network: Network) -> Iterator[Fault]:
+    if network.state.get("own_controller"):
+        return  # it is somebody else's process
+    for pair, switch, _ in _switched(network):
+        yield Fault(
+            "hung-controller", say("the controller of {switch} hangs", switch=switch),
+            ((LAB, "controller hang"),), ((LAB, "controller resume"),),
+            "hung-controller", switch, pair.source.name, ping(pair),
+        )  # fmt: skip
+
+
+def _duplicate_gateway(network: Network) -> Iterator[Fault]:
+    """A host takes the address of its neighbour's gateway, and says so by asking for the
+    neighbour: to whom this answers, it tells its own MAC."""
+    for pair in network.far:
+        route, beside = default_of(pair.source), network.beside(pair.source)
+        if route is None or route.via is None or beside is None or beside.forwards:
+            continue
+        if str(route.via) in {each.ip for each in pair.source.neighbours if each.permanent}:
+            continue  # it asks nobody
+        yield _duplicate(network, pair.source, beside, IPv4Interface(
+            f"{route.via}/{_length(beside)}"), (pair.source.name, ping(pair)))  # fmt: skip
+
+
+def _duplicate_server(network: Network) -> Iterator[Fault]:
+    """A host takes the address of the web server that is on its link: it serves nothing."""
+    visit = _visit(network)
+    client = network.facts.now.hosts.get(visit[0]) if visit is not None else None
+    if visit is None or client is None:
+        return
+    for host, _ in network.services("tcp", 80):
+        pair, beside = network.pair(client, host), network.beside(host, client.name)
+        if pair is None or beside is None or any(each.port == 80 for each in beside.listeners):
+            continue
+        before = network.facts.now.hosts[pair.way[-2]]
+        if str(own(host).ip) not in {each.ip for each in before.neighbours if each.permanent}:
+            yield _duplicate(network, before, beside, own(host), visit)
+
+
+def _duplicate(
+    network: Network, asker: Host, beside: Host, address: IPv4Interface,
+    failing: tuple[str, tuple[str, ...]],
+) -> Fault:  # fmt: skip
+    """beside takes an address that somebody on its link has, and tells the asker. Whoever was told
+    forgets it when it is undone."""
+    card = card_of(beside)
+    link = [(beside.name, card.name), *network.walks.link(beside.name, card.name)]
+    (there,) = [name for node, name in link if node == asker.name]
+    towards = next(each.ip for each in asker.cards[there].addresses if each.ip in address.network)
+    forget = [(node, f"ip neigh flush to {address.ip} dev {name}")
+              for node, name in link if node in network.facts.now.hosts]  # fmt: skip
+    return Fault(
+        "duplicate-address", say("{node} has the address {ip}, which is another's",
+                                 node=beside.name, ip=str(address.ip)),
+        ((beside.name, f"ip addr add {address} dev {card.name}; "
+                       f"ping -c 1 -W 1 -I {address.ip} {towards}; true"),),
+        ((beside.name, f"ip addr del {address} dev {card.name}"), *forget),
+        "duplicate-address", beside.name, *failing,
+    )  # fmt: skip
+
+
+def _duplicates(network: Network) -> Iterator[Fault]:
+    yield from _duplicate_gateway(network)
+    yield from _duplicate_server(network)
+
+
 def _wrong_vlan(network: Network) -> Iterator[Fault]:
     for pair, switch, again in _switched(network):
         at = network.port_of(pair.source)
@@ -574,6 +641,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("echo-ignored", term("a host that answers no ping"), _ignores_echo),
     Kind("mtu", term("an MTU that is too small"), _small_mtu),
     Kind("no-controller", term("a switch without a controller"), _without_controller),
+    Kind("hung-controller", term("a controller that hangs"), _hung_controller),
+    Kind("duplicate-address", term("an address that two have"), _duplicates),
     Kind("vlan", term("a port in another VLAN"), _wrong_vlan),
     Kind("service", term("a server that has ended, or serves itself alone"), _services),
     Kind("resolver", term("a wrong DNS server in resolv.conf, or none"), _resolvers),

@@ -385,6 +385,12 @@ def revalidate() -> None:
         appctl("revalidator/wait")
 
 
+def reconnect(bridge: str) -> None:
+    """Have a bridge leave its controllers and come to them anew (ovs-vswitchd(8)). Raises
+    LabError."""
+    appctl("bridge/reconnect", bridge)
+
+
 def tail(path: Path, lines: int = 15) -> str:
     """The last lines of a log, cut where they are very long, or nothing where there is none."""
     try:

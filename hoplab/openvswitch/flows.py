@@ -10,6 +10,7 @@ topology keeps from speaking 1.3 is asked by that program.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,9 @@ _GROUP_MOD, _METER_MOD, _GROUP_DESC, _METER_CONFIG = 15, 29, 7, 10
 _DELETE_GROUP, _ALL_GROUPS, _DELETE_METER = 2, 0xFFFFFFFC, 2
 _ALL_TABLES, _ANY, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFF
 _PACKET_OUT, _CONTROLLER = 13, 0xFFFFFFFD  # OFPT_PACKET_OUT, OFPP_CONTROLLER
+# OFPIT_WRITE_ACTIONS, OFPIT_APPLY_ACTIONS; OFPAT_OUTPUT, OFPAT_GROUP
+_INSTRUCTIONS, _OUTPUT, _GROUP = (3, 4), 0, 22
+_SENDS_ON = re.compile(r"output:|group:|FLOOD|ALL|NORMAL|IN_PORT|LOCAL")  # as ovs-ofctl prints it
 _TOO_LONG = bytes(12) + b"\x88\xb5" + bytes(64_000)  # a local experimental EtherType
 _HEADER = struct.Struct("!BBHI")  # version, type, length, number
 _STATS = struct.Struct("!HBxIIHHHH4xQQQ")  # length, table, seconds, nanoseconds, priority, …
@@ -47,13 +51,14 @@ _STATS = struct.Struct("!HBxIIHHHH4xQQQ")  # length, table, seconds, nanoseconds
 @dataclass(frozen=True)
 class Flow:
     """A flow: its age in seconds, what it counted, and what names it: table, priority and match
-    (7.2.2, with its padding)."""
+    (7.2.2, with its padding). forwards: it sends frames on, and not to the controller alone."""
 
     age_s: float
     table: int
     priority: int
     packets: int
     match: bytes
+    forwards: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def flows(bridge: str) -> list[Flow]:
             _by_program.add(bridge)
     return [
         Flow(flow.get("age_s", 0), flow.get("table", 0), flow["priority"], flow.get("packets", 0),
-             flow["match"].encode())
+             flow["match"].encode(), bool(_SENDS_ON.search(flow["actions"])))
         for flow in tables.flows_of(bridge)
     ]  # fmt: skip
 
@@ -359,4 +364,17 @@ def _parse(entry: bytes) -> Flow:
     start = _STATS.size
     match = int.from_bytes(entry[start + 2 : start + 4], "big")  # 7.2.2: without its padding
     whole = (match + 7) // 8 * 8
-    return Flow(seconds + nano / 1e9, table, priority, packets, entry[start : start + whole])
+    return Flow(seconds + nano / 1e9, table, priority, packets, entry[start : start + whole],
+                any(_sends_on(entry, start + whole)))  # fmt: skip
+
+
+def _sends_on(entry: bytes, at: int) -> Iterator[bool]:
+    """Of each action of a flow (7.2.4, 7.2.5): whether it sends to a port or a group."""
+    while at + 8 <= len(entry):
+        instruction, length = struct.unpack_from("!HH", entry, at)
+        action, end = at + 8, min(at + length, len(entry))
+        while instruction in _INSTRUCTIONS and action + 8 <= end:
+            kind, size, target = struct.unpack_from("!HHI", entry, action)
+            yield kind == _GROUP or (kind == _OUTPUT and target != _CONTROLLER)
+            action += max(size, 8)
+        at += max(length, 8)

@@ -308,6 +308,9 @@ def _switches(lab: Lab) -> dict[str, Any]:
             for row in database.rows("Bridge", columns):
                 if row["name"] in lab.network.bridges():
                     switches[str(row["name"])] = _switch(row, ports, connected, links)
+    for name in lab.crew.halted() if lab.crew is not None else ():
+        if name in switches:
+            switches[name]["hung"] = True
     return switches
 
 

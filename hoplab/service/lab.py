@@ -660,6 +660,24 @@ class Lab:
         self._note_change(cable_words.sentence(described), begun_ns)
         return described
 
+    def hang(self, hung: bool) -> None:
+        """Stop the controllers, or have them go on. Raises LabError."""
+        if self.crew is None:
+            raise LabError(
+                term("this lab has no switch, hence no controller"),
+                say("take a topology with a switch: {command}", command="hoplab up switch"),
+                Exit.BAD_INPUT,
+            )
+        begun_ns = time.time_ns()
+        (self.crew.hang if hung else self.crew.resume)()
+        title = self.crew.controller.title
+        sentence = (
+            say("the controller {controller} is stopped: it answers nothing", controller=title)
+            if hung
+            else say("the controller {controller} goes on", controller=title)
+        )
+        self._note_change(sentence, begun_ns)
+
     def _note_change(self, sentence: str, at_ns: int) -> None:
         """Tell whoever captures at this moment."""
         note = json.dumps({"sentence": to_plain(sentence), "at_ns": at_ns})

@@ -24,6 +24,7 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "links"}                         -> {"ok": [CABLE, ...]}, as `cables.py` describes them
     {"op": "link", "ends": [A, B], "up": BOOL or null, "clear": BOOL, "limits": {"rate", "delay_ms",
         "jitter_ms", "loss", "queue"}, each only where it is to change} -> {"ok": CABLE}
+    {"op": "hang", "hung": BOOL}            -> {"ok": {}}, once controllers stand still or go on
     {"op": "down"}                          -> {"ok": {}}
 
 A failure is {"error", "hint", "code", "detail"}. Sentences in an answer, those of a failure too,
@@ -375,6 +376,11 @@ class Service:
             wish=request.get("limits") or {},
         )
         _send(connection, {"ok": cable})
+
+    def _do_hang(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self._note_built()
+        self.lab.hang(bool(request["hung"]))
+        _send(connection, {"ok": {}})
 
     def _note_built(self) -> None:
         """How the lab was built, before somebody changes it."""

@@ -44,15 +44,23 @@ class Words:
 
     # ---------------------------------------------------------------------- cards and cables
 
-    def interface_down(self, host: Host, card: Card, routes: Iterable[str]) -> Cause:
+    def joined(self, cable: Sequence[str]) -> tuple[str, ...]:
+        """The command that joins a cable again, with all that was configured on its ends."""
+        return (f"hoplab link{self._option} {shlex.join(cable)} up",)
+
+    def interface_down(
+        self, host: Host, card: Card, routes: Iterable[str], cable: Sequence[str]
+    ) -> Cause:
+        """cable: its two ends; () where it is not hoplab's to join."""
+        by_hand = self.on(host.name, f"ip link set {card.name} up", *routes)
         return Cause(
             "interface-down", host.name,
             say("The card {card} of {node} is set down.", card=card.name, node=host.name),
             [say("`ip link` on {node} shows it; its routes went with it.", node=host.name)],
-            self.on(host.name, f"ip link set {card.name} up", *routes),
+            self.joined(cable) if cable else by_hand,
         )  # fmt: skip
 
-    def link_down(self, switch: Switch, port: Port, far: str) -> Cause:
+    def link_down(self, switch: Switch, port: Port, far: str, cable: Sequence[str]) -> Cause:
         return Cause(
             "link-down", switch.name,
             say(
@@ -60,7 +68,7 @@ class Words:
                 port=port.name, switch=switch.name, node=far,
             ),
             [say("`ip link` on {node} shows it.", node=switch.name)],
-            self.on(switch.name, f"ip link set {port.name} up"),
+            self.joined(cable) if cable else self.on(switch.name, f"ip link set {port.name} up"),
         )  # fmt: skip
 
     def wrong_vlan(self, switch: Switch, port: Port, other: Port, wrong: Port) -> Cause:
@@ -101,6 +109,18 @@ class Words:
                     switch=switch.name,
                 )
             ],
+            (f"hoplab swap{self._option} {shlex.quote(self._controller)}",),
+        )  # fmt: skip
+
+    def hung_controller(self, switch: Switch) -> Cause:
+        return Cause(
+            "hung-controller", switch.name,
+            say(
+                "The controller {controller} of {switch} hangs: its process is stopped, and "
+                "answers nothing that {switch} asks.",
+                controller=self._controller, switch=switch.name,
+            ),
+            [say("The state of its process is T (stopped), as `ps` shows it.")],
             (f"hoplab swap{self._option} {shlex.quote(self._controller)}",),
         )  # fmt: skip
 

@@ -85,6 +85,19 @@ class HostNetwork:
                 ]  # fmt: skip
         return ends
 
+    def cable(self, node: str, card: str) -> tuple[str, ...]:
+        """The ends of the cable at a card, as `hoplab link` wants them; () where nothing is there,
+        or where a script has its own idea of the network."""
+        port = self.ports.get((node, card))
+        peer = self.wiring.peer(port) if port is not None else None
+        if port is None or peer is None or "script" in self.wiring.extra:
+            return ()
+        far = self.wiring.node_name(peer)
+        peers = [self.wiring.peer(each) for each in self.wiring.ports(node)]
+        if [self.wiring.node_name(each) for each in peers if each is not None].count(far) == 1:
+            return node, far
+        return self.wiring.port_name(port), self.wiring.port_name(peer)
+
     def lookup(
         self, host: Host, packet: Packet, card: str = "", without: tuple[Route, ...] = ()
     ) -> Route | None:

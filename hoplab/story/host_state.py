@@ -141,7 +141,7 @@ class Port:
 @dataclass(frozen=True, slots=True)
 class Switch:
     """A switch. flows: how many it has, None if that is not known. normal: one of them has it learn
-    by itself."""
+    by itself. hung: the process of its controller is stopped."""
 
     name: str
     ports: Mapping[str, Port] = field(default_factory=dict)
@@ -150,6 +150,7 @@ class Switch:
     secure: bool = True
     flows: int | None = None
     normal: bool = False
+    hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ def _switch(name: str, data: Mapping[str, Any]) -> Switch:
     return Switch(
         name, ports, data.get("controllers", 1), data.get("connected", True),
         data.get("secure", True), data.get("flows"), data.get("normal", False),
+        data.get("hung", False),
     )  # fmt: skip
 
 

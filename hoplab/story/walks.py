@@ -284,7 +284,11 @@ class Walks(HostNetwork):
             return None, ""
         down = card_down(self, host, packet)
         if down is not None:
-            causes.append(self.words.interface_down(host, down, routes_again(self, host, down)))
+            causes.append(
+                self.words.interface_down(
+                    host, down, routes_again(self, host, down), self.cable(host.name, down.name)
+                )
+            )
             return self._as_built(host, down, packet, causes), ""
         stripped = card_stripped(self, host, packet)
         if stripped is not None:

@@ -39,7 +39,9 @@ def wires(
         if host is not None and name in host.cards:
             own = host.cards[name]
             if not own.up:
-                yield network.words.interface_down(host, own, routes_again(network, host, own))
+                yield network.words.interface_down(
+                    host, own, routes_again(network, host, own), network.cable(each.node, name)
+                )
             elif own.mtu < min(size, sent) and each.node != node:
                 yield network.words.unequal_mtu(each.node, name, own.mtu, size, sent)
             continue
@@ -51,6 +53,7 @@ def wires(
             yield network.words.link_down(
                 switch, switch.ports[name],
                 network.wiring.node_name(far) if far is not None else "",
+                network.cable(each.node, name),
             )  # fmt: skip
     yield from _in_switches(network, ports)
 
@@ -62,7 +65,9 @@ def _in_switches(network: HostNetwork, ports: list[int]) -> Iterator[Cause]:
         switch = network.switches.get(node)
         if switch is None:
             continue
-        if switch.flows == 0 and switch.secure and not switch.connected:
+        if switch.hung:
+            yield network.words.hung_controller(switch)
+        elif switch.flows == 0 and switch.secure and not switch.connected:
             yield network.words.no_controller(switch)
         first = switch.ports.get(network.wiring.port_name(way_in))
         second = switch.ports.get(network.wiring.port_name(way_out))

@@ -54,6 +54,16 @@ def test_a_lab_is_shown_broken_and_mended(hoplab: World) -> None:
         within_s=20,
     )
 
+    # What answers nothing, or in another's name, is named by the story, and undone.
+    for kind, code in (("hung-controller", "hung-controller"), ("duplicate-address",) * 2):
+        broken = hoplab("break", "--seed", "1", kind, "--json").json
+        story = hoplab("trace", "--json", broken["on"], "--", *broken["command"], code=None).json
+        fault = hoplab("break", "--tell", "--json").json
+        causes = [(cause["code"], cause["node"]) for cause in story["outcome"]["causes"]]
+        assert causes == [(code, fault["node"])] and story["exit_code"]
+        assert hoplab("break", "--mend", "--json").json["differences"] == []
+        hoplab("exec", broken["on"], "--", *broken["command"])
+
     # At its time, the story tells it; nothing of it is left when the lab asks for it back.
     story = hoplab("trace", "--json", "--at", "300ms", "link h1 s1 down", "--at", "700ms",
                    "link h1 s1 up", "--at", "50s", "link h1 s1 --loss 1%",

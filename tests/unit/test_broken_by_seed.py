@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from hoplab.client.changes import understood
 from hoplab.errors import LabError
 from hoplab.faults import breaking
-from hoplab.faults.kinds import KINDS
+from hoplab.faults.kinds import KINDS, LAB
 from hoplab.faults.network import Network
 from tests.unit.hostnet import GATEWAYS, healthy, network
 from tests.unit.playground import CABLE, wire_up
@@ -59,12 +60,29 @@ def test_a_fault_says_what_it_does_and_how_it_is_undone() -> None:
         for fault in faults:
             assert fault.says and fault.do and fault.undo and fault.command
             assert fault.node in served().wiring.nodes and fault.try_on in served().wiring.nodes
-            assert {node for node, _ in fault.do} <= set(served().wiring.nodes)
+            assert {node for node, _ in fault.do} - {LAB} <= set(served().wiring.nodes)
+            assert all(understood(line) for node, line in fault.do + fault.undo if node == LAB)
 
 
 def test_of_a_kind_that_is_named_only_that_is_chosen() -> None:
     kinds = {breaking.choose(routed(), seed, ["filter"]).cause for seed in range(20)}
     assert kinds == {"filter-input", "filter-output", "filter-forward"}
+
+
+def test_a_duplicate_address_is_one_whose_owner_does_something_else() -> None:
+    """A neighbour who has the address of another host would answer its pings."""
+    faults = breaking.faults_of(served(), ["duplicate-address"])["duplicate-address"]
+    taken = {(fault.node, fault.do[0][1].split()[3]) for fault in faults}
+    assert taken == {("h2", "10.0.1.1/24"), ("h1", "10.0.1.1/24"), ("h4", "10.0.2.1/24"),
+                     ("h3", "10.0.2.1/24"), ("h3", "10.0.2.11/24")}  # fmt: skip
+    (web,) = [fault for fault in faults if "10.0.2.11/24" in fault.do[0][1]]
+    assert web.command[0] == "curl" and web.do[0][1].split("; ")[1].endswith("10.0.2.1")
+    wiring, facts = network(), healthy(network())
+    entry = {"card": "h1-eth0", "ip": "10.0.1.1", "mac": "02:00:00:00:00:01", "permanent": True}
+    facts["now"]["hosts"]["h1"]["neighbours"].append(entry)
+    lab = Network({**wiring.as_dict(), "shards": []}, facts)
+    nodes = [fault.node for fault in breaking.faults_of(lab)["duplicate-address"]]
+    assert sorted(nodes) == ["h1", "h3", "h4"], "h1 was told the MAC of its gateway for good"
 
 
 def test_a_cable_has_no_router_to_break() -> None:

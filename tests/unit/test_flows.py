@@ -70,6 +70,18 @@ def switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         thread.join(5)
 
 
+@pytest.mark.parametrize(
+    ("actions", "forwards"),
+    [("", False), ("0000 0010 00000002 ffff 000000000000", True), ("0016 0008 00000007", True),
+     ("0000 0010 fffffffd ffff 000000000000", False),
+     ("0000 0010 fffffffd ffff 000000000000 0000 0010 fffffffb ffff 000000000000", True)],
+)  # fmt: skip
+def test_a_flow_that_asks_the_controller_forwards_nothing(actions: str, forwards: bool) -> None:
+    body = bytes.fromhex(actions)
+    own = entry(PORT)[:-8] + struct.pack("!HH4x", 4, 8 + len(body)) + body
+    assert flows._parse(own).forwards is forwards
+
+
 def test_flows_come_in_several_parts_between_other_messages(switch: Callable) -> None:
     def answer(kind: int, number: int, body: bytes) -> bytes:
         if kind != 18:
