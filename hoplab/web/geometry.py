@@ -26,11 +26,12 @@ from hoplab.web.tiers import Fabric, fabric_of
 
 LEVELS = 3
 CHAR, LINE = 7.2, 16.0
-GAPS_X = (66.0, 84.0, 92.0)  # between columns, at least, by level of detail
+GAPS_X = (66.0, 80.0, 80.0)  # between columns, at least, by level of detail
 # A card on a cable is as wide as the least gap. Where there are few columns, cables are longer, so
 # that a frame is seen to move: up to these widths of a map, and no longer than that.
-ROOMY_X, LONGEST_GAP = (940.0, 1160.0, 1160.0), 124.0
+ROOMY_X, LONGEST_GAP = (940.0, 1150.0, 1150.0), 124.0
 GAPS_Y, MARGIN = (13.0, 18.0, 18.0), 16.0
+ROOMY_Y = 34.0  # between boxes of a column where there is room: two lines of text beside a card
 LONGEST_NAME = 24  # letters; `static/map.js` cuts names off as far
 RACK = 9  # more leaves than that of one node stand in a grid
 RACK_ASPECT = 0.62  # width to height of a grid: two of them beside a switch are as wide as a screen
@@ -189,11 +190,13 @@ def _place(
     level: int,
 ) -> float:
     """Gives every box its place; returns the lower edge."""
-    upper, gap_y = top, GAPS_Y[level]
+    upper = top
     widths = [max(block.width for block in column) for column in columns]
-    heights = [sum(block.height + gap_y for block in column) - gap_y for column in columns]
     gap_x = _gap(widths, level)
-    rows = _rows(columns, children, sum(widths) + gap_x * (len(columns) - 1), max(heights), gap_y)
+    width = sum(widths) + gap_x * (len(columns) - 1)
+    gap_y = max(GAPS_Y[level], min(_free_between(columns, width), ROOMY_Y))
+    heights = [sum(block.height + gap_y for block in column) - gap_y for column in columns]
+    rows = _rows(columns, children, width, max(heights), gap_y)
     in_row = math.ceil(len(columns) / rows)
     for first in range(0, len(columns), in_row):
         part = list(range(first, min(first + in_row, len(columns))))
@@ -239,6 +242,14 @@ def _gap(widths: list[float], level: int) -> float:
     """The room between two columns."""
     free = (ROOMY_X[level] - 2 * MARGIN - sum(widths)) / max(1, len(widths) - 1)
     return max(GAPS_X[level], min(free, LONGEST_GAP))
+
+
+def _free_between(columns: list[list[_Block]], width: float) -> float:
+    """The room between two blocks of the fullest column where all fill a screen of this width."""
+    return min(
+        (width / SCREEN - sum(block.height for block in column)) / len(column)
+        for column in columns
+    )
 
 
 def _fill(drawn: Map, column: list[_Block], x: float, width: float, y: float, gap_y: float) -> None:

@@ -240,6 +240,18 @@ def test_text_can_be_read_from_the_back(
         assert smallest >= least - 0.01, name
 
 
+def test_each_press_of_a_key_is_a_step_while_frames_fly(browser: Browser, folder: Path) -> None:
+    page = show(browser, folder / "web-cold.html")
+    at = "hoplab.clock.at"
+    page.run("hoplab.setSpeed(1)")
+    page.press("Home")
+    for _ in range(6):
+        page.press("ArrowRight")
+    assert 5 <= page.run(at) <= 6
+    page.press("ArrowLeft")
+    assert page.run(at) <= 5
+
+
 def test_the_whole_visit_by_keyboard(browser: Browser, folder: Path) -> None:
     page = show(browser, folder / "web-cold.html", reduced_motion="reduce")
     at = "hoplab.clock.at"

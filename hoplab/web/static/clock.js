@@ -79,8 +79,11 @@ export class Clock {
     else if (next > here) this.at = next + 1e-6;
   }
 
-  // To the end of the next moment, or of the one before; with `follow`, of the followed ones.
+  // To the end of the next moment, or of the one before; with `follow`, of the followed ones. A
+  // step while another is on its way ends that one at once: each press of a key counts.
   step(by) {
+    if (by > 0 && this.until !== null)
+      this.at = this.until - this.at <= 1 ? this.until : Math.ceil(this.at);
     const whole = this.moment;
     const all = this.only;
     let to;
