@@ -377,12 +377,12 @@ def ours_typed(case: Case) -> Times:
 
         def run(*arguments: str) -> float:
             began = time.perf_counter()
-            done = subprocess.run(
+            result = subprocess.run(
                 [sys.executable, "-m", "hoplab.cli.main", *arguments],
                 env=env, capture_output=True, text=True, timeout=RUN_S,
             )  # fmt: skip
-            if done.returncode:
-                raise Failed(f"hoplab {' '.join(arguments)}: {done.stdout}{done.stderr}")
+            if result.returncode:
+                raise Failed(f"hoplab {' '.join(arguments)}: {result.stdout}{result.stderr}")
             return time.perf_counter() - began
 
         try:
@@ -406,12 +406,12 @@ def stock_typed(case: Case) -> Times:
         topo = ",".join([case.kind, *map(str, case.sizes)])
         argv = [mn, "--topo", topo, "--switch", "ovsk,datapath=user", "--controller", "remote"]
         began = time.perf_counter()
-        done = subprocess.run(
+        result = subprocess.run(
             [*argv, "--test", "pingall"], capture_output=True, text=True, timeout=RUN_S
         )
         total = time.perf_counter() - began
-        words = done.stdout + done.stderr
-        assert done.returncode == 0 and "0% dropped" in words, words[-3000:]
+        words = result.stdout + result.stderr
+        assert result.returncode == 0 and "0% dropped" in words, words[-3000:]
         report({"total": total})
 
     return in_machine(work)
@@ -448,8 +448,8 @@ class Pair:
             except Exception as error:
                 self.failed.append(f"{name}, {self.case}: {error}\n{crowded()}".rstrip())
 
-    def median(self, side: str, what: str) -> float | None:
-        values = [times[what] for times in getattr(self, side) if what in times]
+    def median(self, side: str, phase: str) -> float | None:
+        values = [times[phase] for times in getattr(self, side) if phase in times]
         return statistics.median(values) if values else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -487,14 +487,14 @@ def table(rows: list[list[str]]) -> str:
 
 def engine_table(pairs: list[Pair]) -> str:
     rows = [["network", "runs"]]
-    for what in ("up", "ping", "down", "gone"):
-        rows[0] += [what, "stock", "ratio"]
+    for phase in ("up", "ping", "down", "gone"):
+        rows[0] += [phase, "stock", "ratio"]
     rows[0] += ["all pairs", "bare", "of bare", "bare, one thread", "of bare"]
     for pair in pairs:
         row = [str(pair.case), str(min(len(pair.ours), len(pair.stock)))]
-        for what in ("up", "ping", "down", "gone"):
-            one, other = pair.median("ours", what), pair.median("stock", what)
-            row += [number(one), number(other), ratio(one, other)]
+        for phase in ("up", "ping", "down", "gone"):
+            mine, theirs = pair.median("ours", phase), pair.median("stock", phase)
+            row += [number(mine), number(theirs), ratio(mine, theirs)]
         row.append(number(pair.median("ours", "all")))
         for times in (pair.bare, pair.plain):
             least = statistics.median(times) if times else None
@@ -506,11 +506,11 @@ def engine_table(pairs: list[Pair]) -> str:
 def command_table(pairs: list[Pair]) -> str:
     rows = [["network", "runs", "up", "pingall", "down", "total", "mn", "ratio"]]
     for pair in pairs:
-        mine = [pair.median("ours", what) for what in ("up", "ping", "down", "total")]
-        other = pair.median("stock", "total")
+        mine = [pair.median("ours", phase) for phase in ("up", "ping", "down", "total")]
+        theirs = pair.median("stock", "total")
         runs = str(min(len(pair.ours), len(pair.stock)))
         rows.append(
-            [str(pair.case), runs, *map(number, mine), number(other), ratio(mine[-1], other)]
+            [str(pair.case), runs, *map(number, mine), number(theirs), ratio(mine[-1], theirs)]
         )
     return table(rows)
 
@@ -541,11 +541,11 @@ def main() -> int:
     budget_s = 70.0 if arguments.quick else 1200.0
     if text := crowded():
         print(f"note: {text}", file=sys.stderr)
-    done = 0
+    runs_done = 0
     try:
         for pair in rounds([*typed, *engines], max(1, arguments.runs), budget_s):
-            done += 1
-            sys.stderr.write(f"\r\x1b[K… run {done}: {pair.case} ")
+            runs_done += 1
+            sys.stderr.write(f"\r\x1b[K… run {runs_done}: {pair.case} ")
             sys.stderr.flush()
             pair.run()
     finally:

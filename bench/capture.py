@@ -78,9 +78,9 @@ def wires() -> list[Wire]:
     made, messages = [], []
     for i, space in enumerate(spaces):
         outside, inside = f"out{i}", f"in{i}"
-        one = End(outside, f"02:00:00:00:01:{i:02x}", 1000 + i, here)
-        other = End(inside, f"02:00:00:00:02:{i:02x}", 2, space.net)
-        messages.append(veth(one, other))
+        outer_end = End(outside, f"02:00:00:00:01:{i:02x}", 1000 + i, here)
+        inner_end = End(inside, f"02:00:00:00:02:{i:02x}", 2, space.net)
+        messages.append(veth(outer_end, inner_end))
         made.append(Wire(space, inside, outside))
     route.send(messages)
     route.send([link_up(1000 + i, wire.outside) for i, wire in enumerate(made)])
@@ -227,26 +227,26 @@ out.close()
 
 
 def contenders() -> dict[str, Callable[[list[Wire], Path, int, float], Result]]:
-    found: dict[str, Callable[[list[Wire], Path, int, float], Result]] = {"hoplab": ours}
+    by_name: dict[str, Callable[[list[Wire], Path, int, float], Result]] = {"hoplab": ours}
     tcpdump, dumpcap = shutil.which("tcpdump"), shutil.which("dumpcap")
     if tcpdump:
-        who = ["-Z", "root"]
-        found["tcpdump"] = each(
+        as_root = ["-Z", "root"]
+        by_name["tcpdump"] = each(
             "tcpdump",
-            lambda wire, file: [tcpdump, "-i", wire.inside, "-w", str(file), "-s", "0", *who],
+            lambda wire, file: [tcpdump, "-i", wire.inside, "-w", str(file), "-s", "0", *as_root],
         )
     if dumpcap:
-        found["dumpcap"] = each(
+        by_name["dumpcap"] = each(
             "dumpcap", lambda wire, file: [dumpcap, "-q", "-i", wire.inside, "-w", str(file)]
         )
     if importlib.util.find_spec("scapy"):
-        found["scapy"] = each(
+        by_name["scapy"] = each(
             "scapy", lambda wire, file: [sys.executable, "-c", SCAPY, wire.inside, str(file)]
         )
     for peer in ("tcpdump", "dumpcap", "scapy"):
-        if peer not in found:
+        if peer not in by_name:
             left_out(peer)
-    return found
+    return by_name
 
 
 # ------------------------------------------------------------------------------------- the table
@@ -269,16 +269,16 @@ def scratch() -> Iterator[Path]:
 
 def table(results: list[Result]) -> str:
     lines = []
-    for rate in dict.fromkeys(one.rate for one in results):
+    for rate in dict.fromkeys(result.rate for result in results):
         lines.append(f"{rate:,} frames/s onto {INTERFACES} interfaces")
         lines.append(f"  {'':10} {'CPU, % of a core':>17} {'times ours':>11} {'lost':>18}")
-        these = [one for one in results if one.rate == rate]
-        base = these[0].cpu_s / these[0].sent
-        for one in these:
-            share = 100 * one.cpu_s / one.took_s
-            ratio = one.cpu_s / one.sent / base if base else float("nan")
-            lost = f"{one.lost:,} of {one.sent:,}"
-            lines.append(f"  {one.name:10} {share:17.1f} {ratio:11.1f} {lost:>18}")
+        of_rate = [result for result in results if result.rate == rate]
+        base = of_rate[0].cpu_s / of_rate[0].sent
+        for result in of_rate:
+            share = 100 * result.cpu_s / result.took_s
+            ratio = result.cpu_s / result.sent / base if base else float("nan")
+            lost = f"{result.lost:,} of {result.sent:,}"
+            lines.append(f"  {result.name:10} {share:17.1f} {ratio:11.1f} {lost:>18}")
     return "\n".join(lines)
 
 
@@ -290,16 +290,16 @@ def main() -> int:
     arguments = parser.parse_args()
     private()
     made = in_thread(wires)
-    results, those = [], contenders()
+    results, by_name = [], contenders()
     for rate in (20_000,) if arguments.quick else (20_000, 100_000):
-        for name, contender in those.items():
+        for name, contender in by_name.items():
             if arguments.only and name != arguments.only:
                 continue
             with scratch() as folder:
                 seconds = 1.0 if arguments.quick else 5.0
                 results.append(contender(made, folder, rate, seconds))
     if arguments.json:
-        print(json.dumps([one.__dict__ for one in results], indent=1))
+        print(json.dumps([result.__dict__ for result in results], indent=1))
     else:
         print(table(results))
     return 0

@@ -86,8 +86,8 @@ class Switch:
         self.supply = []
         for host in range(hosts):
             # To one who has sent before; never at the sender's own port: that is due no packet-out.
-            other = (host - chance.randrange(1, PORTS)) % hosts
-            self.supply.append(packet_in(macs[host], macs[other], 1 + host % PORTS))
+            peer = (host - chance.randrange(1, PORTS)) % hosts
+            self.supply.append(packet_in(macs[host], macs[peer], 1 + host % PORTS))
         self.next = 0
         self.send(message(HELLO))
 
@@ -112,18 +112,18 @@ class Switch:
             data = self.rest + self.socket.recv(1 << 18)
         except BlockingIOError:
             return 0
-        at, found = 0, 0
+        at, answers = 0, 0
         while len(data) - at >= HEADER.size:
             _, kind, length, xid = HEADER.unpack_from(data, at)
             if len(data) - at < length:
                 break
             if kind == PACKET_OUT:
-                found += 1
+                answers += 1
             else:
                 self.greet(kind, xid, data[at + HEADER.size : at + length])
             at += length
         self.rest = data[at:]
-        return found
+        return answers
 
     def greet(self, kind: int, xid: int, body: bytes) -> None:
         """Whatever a controller wants to hear before it works."""
@@ -210,13 +210,13 @@ def measure(
             chooser.register(switch.socket, selectors.EVENT_READ, switch)
 
         def turn(window_open: bool) -> int:
-            found = 0
+            answers_read = 0
             for key, _ in chooser.select(0.1):
                 answers = key.data.read()
-                found += answers
+                answers_read += answers
                 if answers and window_open:
                     key.data.offer(answers)
-            return found
+            return answers_read
 
         end = time.monotonic() + START_S
         while not all(switch.ready for switch in switches):
@@ -265,20 +265,20 @@ def main() -> int:
         again = [sys.executable, __file__, *sys.argv[1:], "--inside"]
         return subprocess.run(["unshare", flags, "sh", "-c", script, "sh", *again]).returncode
     if options.shards:
-        found = shards(options)
+        results = shards(options)
     else:
         ours = options.only or OURS
         names = [BASE, *ours, *(f"{name}{FORK}" for name in ours), PEER]
-        found = rounds(names, options)
+        results = rounds(names, options)
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(results, indent=1))
         return 0
     print(f"{'controller':26} {'per CPU s':>10} {'per s':>10} {'ratio':>7}   of each round")
-    for name, result in found.items():
+    for name, result in results.items():
         if result is None:
             left_out("os-ken" if FORK in name else name, name)
             continue
-        each = " ".join(f"{one:.1f}" for one in result["ratios"])
+        each = " ".join(f"{ratio:.1f}" for ratio in result["ratios"])
         print(
             f"{name:26} {result['per_cpu_s']:10,.0f} {result['per_s']:10,.0f} "
             f"{result['ratio']:7.1f}   {each}"
@@ -300,25 +300,25 @@ def rounds(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
 def shards(options: argparse.Namespace) -> dict[str, Any]:
     """One process and two, in turn; the ratio is of packet-ins a second. The load takes CPU time,
     too: on two cores that are not idle two processes have less than twice of one."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in options.only or OURS:
-        one, two = [], []
+        single, double = [], []
         for _ in range(options.rounds):
-            one.append(measure(name, options))
-            two.append(measure(name, options, shards=2))
-        found[name] = summary(one, one, "per_s")
-        found[f"{name}, 2 shards"] = summary(two, one, "per_s")
-    return found
+            single.append(measure(name, options))
+            double.append(measure(name, options, shards=2))
+        results[name] = summary(single, single, "per_s")
+        results[f"{name}, 2 shards"] = summary(double, single, "per_s")
+    return results
 
 
 def summary(
-    mine: list[dict[str, float] | None], base: list[dict[str, float] | None], what: str
+    mine: list[dict[str, float] | None], base: list[dict[str, float] | None], figure: str
 ) -> dict[str, Any] | None:
     """Medians, and the ratios to the base, which was measured in the same rounds."""
     pairs = [(a, b) for a, b in zip(mine, base, strict=True) if a is not None and b is not None]
     if not pairs:
         return None
-    ratios = [a[what] / b[what] for a, b in pairs]
+    ratios = [a[figure] / b[figure] for a, b in pairs]
     medians = {key: median(a[key] for a, _ in pairs) for key in ("per_cpu_s", "per_s")}
     return {**medians, "ratio": median(ratios), "ratios": ratios}
 

@@ -89,9 +89,9 @@ def linux_bridge() -> Any:
 
 
 def run(argv: list[str]) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
-    if done.returncode:
-        raise Failed(f"{' '.join(argv)}: {done.stderr.strip()}")
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    if result.returncode:
+        raise Failed(f"{' '.join(argv)}: {result.stderr.strip()}")
 
 
 def cpu_s(process: subprocess.Popen[bytes]) -> float:
@@ -142,15 +142,18 @@ def measure(contender: str, switches: int, seconds: int) -> Times:
         server.stdout.readline()
         before = cpu_s(vswitchd) + children_s()
         client = h1.popen(f"iperf3 -c 10.0.0.2 -t {seconds} --json")
-        said, wrong = client.communicate(timeout=seconds + 30)
+        output, wrong = client.communicate(timeout=seconds + 30)
         server.communicate(timeout=10)
         used = cpu_s(vswitchd) + children_s() - before
-        answer = json.loads(said)
+        answer = json.loads(output)
         if "error" in answer:
             raise Failed(f"iperf3: {answer['error']} {wrong.decode()}")
-        got = answer["end"]["sum_received"]
-        report({"gbit_s": got["bits_per_second"] / 1e9, "cpu_s": used / got["bytes"] * GIB,
-                "idle": idle})  # fmt: skip
+        received = answer["end"]["sum_received"]
+        report({
+            "gbit_s": received["bits_per_second"] / 1e9,
+            "cpu_s": used / received["bytes"] * GIB,
+            "idle": idle,
+        })  # fmt: skip
 
     return in_machine(work)
 
@@ -182,8 +185,8 @@ def row_of(switches: int, pairs: int) -> Times:
 
         wait.until(there, f"h1 to reach {far}", within_s=120)
         ping = net["h1"].popen(["ping", "-c", "10", "-i", "0.2", "-W", "5", far])
-        said = ping.communicate(timeout=60)[0].decode()
-        each = [float(ms) for ms in re.findall(r"time=([\d.]+)", said)]
+        output = ping.communicate(timeout=60)[0].decode()
+        each = [float(ms) for ms in re.findall(r"time=([\d.]+)", output)]
         if not each:
             raise Failed(f"no answer through {switches} switches")
         times["ping_ms"] = statistics.median(each)
@@ -213,9 +216,9 @@ def divided(sizes: tuple[int, ...], count: int) -> list[dict[str, Any]]:
     return [
         {"switches": size, "vswitchd": pairs, "runs": len(times)}
         | {
-            what: statistics.median(each[what] for each in times)
-            for what in ("up", "ping_ms", "all_s", "mib")
-            if what in times[0]
+            figure: statistics.median(each[figure] for each in times)
+            for figure in ("up", "ping_ms", "all_s", "mib")
+            if figure in times[0]
         }
         for (size, pairs), times in seen.items()
     ]
@@ -253,30 +256,30 @@ def median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def ratios(some: list[Times | None], others: list[Times | None]) -> float | None:
+def ratios(some: list[Times | None], theirs: list[Times | None]) -> float | None:
     """The median of what each round gives."""
-    both = zip(some, others, strict=True)
+    both = zip(some, theirs, strict=True)
     return median([a["gbit_s"] / b["gbit_s"] for a, b in both if a and b])
 
 
 def rows(seen: Rounds) -> list[dict[str, Any]]:
     """One a contender and number of switches."""
-    found = []
+    table = []
     for (name, size), times in seen.items():
         whole = [each for each in times if each]
         if not whole:
             continue
         row: dict[str, Any] = {"contender": name, "switches": size, "runs": len(whole)}
-        for what in ("gbit_s", "cpu_s", "idle"):
-            row[what] = median([each[what] for each in whole])
+        for figure in ("gbit_s", "cpu_s", "idle"):
+            row[figure] = median([each[figure] for each in whole])
         row["of_veth"] = ratios(times, seen[BARE, 0])
         bridges = seen.get((BRIDGE, size))
         row["of_bridge"] = ratios(times, bridges) if bridges else None
-        found.append(row)
-    return found
+        table.append(row)
+    return table
 
 
-def as_table(found: list[dict[str, Any]]) -> str:
+def as_table(measured: list[dict[str, Any]]) -> str:
     head = ["", "switches", "Gbit/s", "of veth", "of bridge", "CPU s/GiB", "idle"]
 
     def said(value: float | None, places: int = 2) -> str:
@@ -285,19 +288,19 @@ def as_table(found: list[dict[str, Any]]) -> str:
     lines = [
         [row["contender"], str(row["switches"]), said(row["gbit_s"]), said(row["of_veth"], 3),
          said(row["of_bridge"]), said(row["cpu_s"], 1), f"{row['idle']:.0%}"]
-        for row in found
+        for row in measured
     ]  # fmt: skip
     return table([head, *lines])
 
 
-def as_second_table(found: list[dict[str, Any]]) -> str:
-    def said(row: dict[str, Any], what: str, places: int) -> str:
-        return f"{row[what]:.{places}f}" if what in row else "-"
+def as_second_table(measured: list[dict[str, Any]]) -> str:
+    def said(row: dict[str, Any], figure: str, places: int) -> str:
+        return f"{row[figure]:.{places}f}" if figure in row else "-"
 
     lines = [
         [str(row["switches"]), str(row["vswitchd"]), said(row, "up", 2), said(row, "ping_ms", 0),
          said(row, "all_s", 1), said(row, "mib", 0)]
-        for row in found
+        for row in measured
     ]  # fmt: skip
     return table([["switches", "ovs-vswitchd", "up", "ping", "all pairs", "MiB"], *lines])
 
@@ -319,12 +322,12 @@ def main() -> int:
     count = 1 if arguments.quick else max(1, arguments.rounds)
     sizes = SIZES_QUICK if arguments.quick else SIZES
     seen, out = rounds(sizes, count, arguments.seconds)
-    found = rows(seen)
+    table = rows(seen)
     many = divided(LONG_QUICK if arguments.quick else LONG, 1 if arguments.quick else 2)
     if arguments.json:
-        print(json.dumps({"rows": found, "out": out, "divided": many}, indent=1))
+        print(json.dumps({"rows": table, "out": out, "divided": many}, indent=1))
     else:
-        print(as_table(found))
+        print(as_table(table))
         print()
         print(as_second_table(many))
     for name, why in out.items():

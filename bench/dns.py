@@ -103,8 +103,8 @@ def command(name: str, folder: Path, options: argparse.Namespace) -> list[str] |
         words.append("--background")  # where it is quiet unless told otherwise
         return [*words, "--log", str(folder / "log")] if "log" in name else words
     if name == "dnslib":
-        found = subprocess.run([options.python, "-c", "import dnslib"], capture_output=True)
-        return None if found.returncode else [options.python, "-c", DNSLIB, str(PORT)]
+        result = subprocess.run([options.python, "-c", "import dnslib"], capture_output=True)
+        return None if result.returncode else [options.python, "-c", DNSLIB, str(PORT)]
     binary = programs.find(name.partition(",")[0])
     if binary is None:
         return None
@@ -162,10 +162,10 @@ def family(pid: int) -> list[int]:
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found
+    pids = [pid]
+    for each in pids:
+        pids += [child for child, parent in parents.items() if parent == each]
+    return pids
 
 
 def cpu_s(pid: int) -> float:
@@ -180,10 +180,10 @@ def cpu_s(pid: int) -> float:
 def dnsperf(questions: Path, seconds: float, *more: str) -> str:
     words = ["dnsperf", "-s", "127.0.0.1", "-p", str(PORT), "-d", str(questions), "-c", "4"]
     words += ["-l", str(seconds), "-t", "2", *more]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
-    return done.stdout
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(words)}\n{result.stderr}")
+    return result.stdout
 
 
 def load(pid: int, questions: Path, seconds: float) -> Result:
@@ -258,7 +258,7 @@ def main() -> int:
         script = 'ip link set lo up && exec "$@"'
         again = [sys.executable, __file__, *sys.argv[1:], "--inside"]
         return subprocess.run(["unshare", flags, "sh", "-c", script, "sh", *again]).returncode
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="hoplab-bench-") as text:
         folder = Path(text)
         write_inputs(folder)
@@ -273,24 +273,24 @@ def main() -> int:
             with running(words) as pid:
                 same = load(pid, folder / "same", options.seconds)
                 new = load(pid, folder / "new", options.seconds)
-                found[name] = {
+                results[name] = {
                     "same_per_cpu_s": same.per_cpu_s, "same_per_s": same.per_s,
                     "new_per_cpu_s": new.per_cpu_s, "new_per_s": new.per_s,
                     "lost": same.lost + new.lost,
                     "p99_us": p99_us(folder / "same", min(options.seconds, 3)),
                 }  # fmt: skip
-    base = found.get(BASE)
-    for result in found.values():
+    base = results.get(BASE)
+    for result in results.values():
         for kind in ("same", "new"):
             key = f"{kind}_per_cpu_s"
             result[f"{kind}_ratio"] = result[key] / base[key] if base else float("nan")
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(results, indent=1))
         return 0
     print(f"{'':20} {'same names':>31} {'new names':>31}")
     head = f"{'per CPU s':>11} {'per s':>9} {'ratio':>9}"
     print(f"{'server':20} {head} {head} {'p99 us':>8} {'lost':>5}")
-    for name, result in found.items():
+    for name, result in results.items():
         row = " ".join(
             f"{result[k + '_per_cpu_s']:11,.0f} {result[k + '_per_s']:9,.0f} "
             f"{result[k + '_ratio']:9.2f}"

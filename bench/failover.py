@@ -94,7 +94,7 @@ def main() -> int:
     parser.add_argument("--platform", default="ryu", choices=("ryu", "os-ken"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory(prefix="hoplab-bench-") as folder:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": folder}
         common = ["--controller", options.controller, "--platform", options.platform]
@@ -104,12 +104,12 @@ def main() -> int:
                 for _ in range(options.times):
                     times.append(once(env, how, ["--controllers", number, *common]))
                     time.sleep(0.1)
-                found[f"{number} controller(s), {name}"] = times
+                results[f"{number} controller(s), {name}"] = times
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(results, indent=1))
         return 0
-    for name, times in found.items():
-        every = " ".join(f"{one:.3f}" for one in sorted(times))
+    for name, times in results.items():
+        every = " ".join(f"{seconds:.3f}" for seconds in sorted(times))
         print(f"{name:22} median {statistics.median(times):.3f} s   ({every})")
     return 0
 

@@ -95,8 +95,8 @@ def vl2(da: int, di: int, **options: Any) -> Any:
     middle = [topo.addSwitch(f"i{next(numbers)}") for _ in range(da // 2)]
     above = [topo.addSwitch(f"a{next(numbers)}") for _ in range(di)]
     for switch in above:
-        for one in middle:
-            topo.addLink(switch, one)
+        for aggregate in middle:
+            topo.addLink(switch, aggregate)
     for rack in range(da * di // 4):
         top = topo.addSwitch(f"t{next(numbers)}")
         for step in (0, 1):
@@ -112,9 +112,9 @@ def mesh(n: int, hosts: int, **options: Any) -> Any:
 
     topo = Topo(**options)
     switches = [topo.addSwitch(f"s{number}") for number in range(1, n + 1)]
-    for place, one in enumerate(switches):
-        for other in switches[:place]:
-            topo.addLink(one, other)
+    for place, switch in enumerate(switches):
+        for earlier in switches[:place]:
+            topo.addLink(switch, earlier)
     for place in range(hosts):
         topo.addLink(topo.addHost(f"h{place + 1}"), switches[place % n])
     return topo
@@ -268,16 +268,18 @@ def main() -> int:
         size = [str(len(topo.hosts())), str(len(topo.switches()))]
         sys.stderr.write(f"\r\x1b[K… {case}")
         sys.stderr.flush()
-        one = run(ours, case, failed) or {}
-        other = {} if arguments.ours else run(stock, case, failed) or {}
-        data.append({"network": str(case), "ours": one, "stock": other})
+        ours_run = run(ours, case, failed) or {}
+        stock_run = {} if arguments.ours else run(stock, case, failed) or {}
+        data.append({"network": str(case), "ours": ours_run, "stock": stock_run})
         row = [str(case), *size]
-        for what in ("up", "down"):
-            mine, theirs = one.get(what), other.get(what)
+        for phase in ("up", "down"):
+            mine, theirs = ours_run.get(phase), stock_run.get(phase)
             row += [number(mine), number(theirs), ratio(mine, theirs)]
-        row.append(number(one.get("gone")))
-        row += [f"{side['memory']:.0f}" if "memory" in side else "-" for side in (one, other)]
-        row += [spoken(side) for side in (one, other)]
+        row.append(number(ours_run.get("gone")))
+        row += [
+            f"{side['memory']:.0f}" if "memory" in side else "-" for side in (ours_run, stock_run)
+        ]
+        row += [spoken(side) for side in (ours_run, stock_run)]
         rows.append(row)
     sys.stderr.write("\r\x1b[K")
     print(json.dumps(data, indent=1) if arguments.json else table([head, *rows]))

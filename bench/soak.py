@@ -71,8 +71,8 @@ def measure(init: int) -> Sample:
             }
         except (OSError, IndexError):
             continue  # it has ended meanwhile
-        for what, value in values.items():
-            key = role(command), what
+        for resource, value in values.items():
+            key = role(command), resource
             total[key] = total.get(key, 0) + value
     return total
 
@@ -88,12 +88,14 @@ class Lab:
     def run(self, verb: str, *words: str, code: int = 0) -> None:
         """One command; a code other than `code` is counted as a failure."""
         argv = [sys.executable, "-m", "hoplab.cli.main", verb, "--name", NAME, *words]
-        done = subprocess.run(
+        result = subprocess.run(
             argv, env=self.env, cwd=self.env["XDG_STATE_HOME"], capture_output=True, text=True,
             timeout=180,
         )  # fmt: skip
-        if done.returncode != code:
-            self.failed.append(f"{verb} {' '.join(words)}: {done.returncode} {done.stderr[-300:]}")
+        if result.returncode != code:
+            self.failed.append(
+                f"{verb} {' '.join(words)}: {result.returncode} {result.stderr[-300:]}"
+            )
 
     def turn(self, number: int) -> None:
         """Something of everything."""

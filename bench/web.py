@@ -86,20 +86,20 @@ def free_port() -> int:
 
 def commands(folder: Path, site: Path) -> dict[str, tuple[list[str], int] | str]:
     """Of each server how it is started, and its port; or why it is not there."""
-    found: dict[str, tuple[list[str], int] | str] = {}
+    by_name: dict[str, tuple[list[str], int] | str] = {}
     ours = [sys.executable, str(ROOT / "apps" / "web_server.py"), "--listen", "127.0.0.1"]
     ours += ["--site", str(site), "--background"]  # where it is quiet unless told otherwise
     for name, more in (("hoplab", []), ("hoplab, with a log", ["--log", str(folder / "log")])):
         port = free_port()
-        found[name] = ([*ours, "--port", str(port), *more], port)
+        by_name[name] = ([*ours, "--port", str(port), *more], port)
     port = free_port()
     script = folder / "server.py"
     script.write_text(HTTP_SERVER)
-    found["http.server"] = ([sys.executable, str(script), str(port), str(site)], port)
+    by_name["http.server"] = ([sys.executable, str(script), str(port), str(site)], port)
     python = os.environ.get("HOPLAB_BENCH_PYTHON") or sys.executable
     probe = subprocess.run([python, "-c", "import uvicorn, httptools"], capture_output=True)
     if probe.returncode:
-        found["uvicorn"] = f"not installed: {HOW['uvicorn']}"
+        by_name["uvicorn"] = f"not installed: {HOW['uvicorn']}"
     else:
         port = free_port()
         (folder / "asgi.py").write_text(ASGI)
@@ -107,16 +107,16 @@ def commands(folder: Path, site: Path) -> dict[str, tuple[list[str], int] | str]
         loop = "asyncio" if uvloop.returncode else "uvloop"
         command = [python, "-m", "uvicorn", "asgi:app", "--app-dir", str(folder), "--http"]
         command += ["httptools", "--loop", loop, "--no-access-log", "--log-level", "error"]
-        found[f"uvicorn+httptools ({loop})"] = ([*command, "--port", str(port)], port)
+        by_name[f"uvicorn+httptools ({loop})"] = ([*command, "--port", str(port)], port)
     nginx = os.environ.get("HOPLAB_NGINX") or shutil.which("nginx")
     if nginx is None:
-        found["nginx"] = f"not installed: {HOW['nginx']}"
+        by_name["nginx"] = f"not installed: {HOW['nginx']}"
     else:
         port = free_port()
         conf = folder / "nginx.conf"
         conf.write_text(NGINX.format(folder=folder, site=site, port=port))
-        found["nginx"] = ([nginx, "-p", str(folder), "-c", str(conf)], port)
-    return found
+        by_name["nginx"] = ([nginx, "-p", str(folder), "-c", str(conf)], port)
+    return by_name
 
 
 @contextmanager
@@ -133,9 +133,9 @@ def started(command: list[str], port: int, site: Path) -> Iterator[int]:
     )  # fmt: skip
     pid = process.pid
     if "--background" in command:
-        said = re.search(r"\(pid (\d+)\)", process.communicate(timeout=20)[0])
-        assert said is not None, command
-        pid = int(said[1])
+        match = re.search(r"\(pid (\d+)\)", process.communicate(timeout=20)[0])
+        assert match is not None, command
+        pid = int(match[1])
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -206,12 +206,12 @@ def profile(seconds: float) -> None:
     server = web_server.Server(web_server.Site(str(ROOT / "apps" / "site")))
     listener = service.listen_tcp("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    found = cProfile.Profile()
+    profiler = cProfile.Profile()
 
     def serve() -> None:
-        found.enable()
+        profiler.enable()
         server.serve(listener)
-        found.disable()
+        profiler.disable()
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -219,7 +219,7 @@ def profile(seconds: float) -> None:
     subprocess.run(command, capture_output=True, check=True)
     server.stop()
     thread.join()
-    pstats.Stats(found).sort_stats("tottime").print_stats(14)
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(14)
 
 
 def main() -> int:
@@ -257,21 +257,21 @@ def main() -> int:
                     with started(*how, site) as pid:
                         runs.setdefault(server, []).append(ask(how[1], pid, load, folder, options))
             results[load] = {
-                server: {key: statistics.median(run[key] for run in one) for key in one[0]}
-                for server, one in runs.items()
+                server: {key: statistics.median(run[key] for run in figures) for key in figures[0]}
+                for server, figures in runs.items()
             }
             base = results[load]["http.server"]["per_cpu_s"]
-            for one in results[load].values():
-                one["ratio"] = one["per_cpu_s"] / base
+            for figures in results[load].values():
+                figures["ratio"] = figures["per_cpu_s"] / base
     if options.json:
         print(json.dumps({"results": results, "absent": absent}, indent=1))
         return 0
     for load, servers_ in results.items():
-        what = f"{load} {LOADS[load]}"
-        print(f"{what:28} {'per CPU s':>10} {'per s':>9} {'p99 ms':>8} {'ratio':>7}")
-        for server, one in servers_.items():
-            numbers = f"{one['per_cpu_s']:>10,.0f} {one['per_s']:>9,.0f} {one['p99_ms']:>8.2f}"
-            print(f"  {server:26} {numbers} {one['ratio']:>7.2f}")
+        title = f"{load} {LOADS[load]}"
+        print(f"{title:28} {'per CPU s':>10} {'per s':>9} {'p99 ms':>8} {'ratio':>7}")
+        for server, figures in servers_.items():
+            rates = f"{figures['per_cpu_s']:>10,.0f} {figures['per_s']:>9,.0f}"
+            print(f"  {server:26} {rates} {figures['p99_ms']:>8.2f} {figures['ratio']:>7.2f}")
     for server, why in absent.items():
         print(f"  absent: {server}: {why}")
     return 0

@@ -35,12 +35,12 @@ def _argument(formatter: argparse.HelpFormatter, action: argparse.Action) -> Ite
         default = action.dest.upper() if names else action.dest
         value = formatter._format_args(action, default)
         names = f"{names} {value}".strip()
-    said = formatter._expand_help(action) if action.help else ""
-    if not said and action.choices is not None:
-        said = "one of " + ", ".join(map(str, action.choices))
+    text = formatter._expand_help(action) if action.help else ""
+    if not text and action.choices is not None:
+        text = "one of " + ", ".join(map(str, action.choices))
     yield ".TP"
     yield f"\\fB{escape(names)}\\fR"
-    yield escape(said) or "\\&"
+    yield escape(text) or "\\&"
 
 
 def _verb(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:

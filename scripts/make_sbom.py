@@ -62,13 +62,16 @@ def python_packages(wanted: list[str]) -> Iterator[Component]:
             continue
         seen.add(name)
         try:
-            found = metadata.distribution(name)
+            package = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # required only elsewhere (another system, an older Python)
         yield component(
-            name, found.version, f"pkg:pypi/{name}@{found.version}", licence_of(found.metadata)
+            name,
+            package.version,
+            f"pkg:pypi/{name}@{package.version}",
+            licence_of(package.metadata),
         )
-        for line in found.requires or []:
+        for line in package.requires or []:
             need, _, marker = line.partition(";")
             if "extra" not in marker:
                 wanted.append(re.split(r"[^\w.-]", need.strip(), maxsplit=1)[0])
@@ -96,8 +99,8 @@ def distribution_packages() -> Iterator[Component]:
 
 def platform_id() -> str:
     words = Path("/etc/os-release").read_text(encoding="utf-8")
-    found = re.search(r'^ID="?(\w+)', words, re.MULTILINE)
-    return found[1] if found else "linux"
+    match = re.search(r'^ID="?(\w+)', words, re.MULTILINE)
+    return match[1] if match else "linux"
 
 
 def vendored(root: Path) -> Iterator[Component]:

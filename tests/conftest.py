@@ -190,12 +190,12 @@ class World:
             process.kill()
             out, err = process.communicate()
             raise AssertionError(f"hoplab {arguments} hangs: {out}\n{err}") from None
-        done = Done(process.returncode, out, err)
+        ended = Done(process.returncode, out, err)
         if code is not None:
-            assert done.code == code, (
-                f"hoplab {arguments}: {done.code}\n{out}\n{err}\n{self.logs()}"
+            assert ended.code == code, (
+                f"hoplab {arguments}: {ended.code}\n{out}\n{err}\n{self.logs()}"
             )
-        return done
+        return ended
 
     def logs(self) -> str:
         """The labs' own logs, for a failing test's message."""
@@ -252,7 +252,7 @@ def anybody(request: pytest.FixtureRequest, make_world: Callable[..., World]) ->
 
 def need(program: str) -> str:
     """The path of a peer program; skips the test, naming it, where it is not installed."""
-    found = programs.find(program)
-    if not found:
+    path = programs.find(program)
+    if not path:
         pytest.skip(f"{program} is not installed")
-    return found
+    return path

@@ -148,9 +148,9 @@ def hoplab(state: Path, *arguments: str, ok: bool = True) -> None:
     """`hoplab ARGUMENTS` in a state folder of our own."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(PROJECT)}
     argv = [sys.executable, "-m", "hoplab.cli.main", *arguments]
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-    if ok and done.returncode:
-        raise SystemExit(f"hoplab {' '.join(arguments)}: {done.stdout}{done.stderr}")
+    result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    if ok and result.returncode:
+        raise SystemExit(f"hoplab {' '.join(arguments)}: {result.stdout}{result.stderr}")
 
 
 def words(state: Path, line: str) -> list[str]:

@@ -57,9 +57,9 @@ class Computer(Host):
     def _ipv6(self, addresses, routes):
         """IPv6 as quiet as it can be: fixed addresses, in use at once (accept_dad), and no router
         advertisements (RFC 4861) sent or believed."""
-        lines = [f"sysctl -q -w net.ipv6.conf.{which}.{name}=0"
+        lines = [f"sysctl -q -w net.ipv6.conf.{interface}.{name}=0"
                  for name in ("accept_dad", "accept_ra", "disable_ipv6")
-                 for which in ("default", *self.intfNames(), "all")]  # fmt: skip
+                 for interface in ("default", *self.intfNames(), "all")]  # fmt: skip
         for intf, address in zip(self.intfNames(), addresses):  # noqa: B905 the last may have none
             lines.append(f"ip -6 addr add {address} dev {intf} nodad")
         lines += [f"ip -6 route add {network} via {hop}" for network, hop in routes]

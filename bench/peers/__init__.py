@@ -27,7 +27,7 @@ HOW = {
 }
 
 
-def left_out(peer: str, what: str = "") -> None:
-    """Say that a peer is missing, and how to have it. what: is left out, if not the peer alone."""
-    print(f"{peer} is not installed; left out: {what or peer}", file=sys.stderr)
+def left_out(peer: str, part: str = "") -> None:
+    """Say that a peer is missing, and how to have it. part: what is left out, if not the peer."""
+    print(f"{peer} is not installed; left out: {part or peer}", file=sys.stderr)
     print(f"  Next: {HOW[peer]}", file=sys.stderr)

@@ -15,8 +15,8 @@ def ask(path: str, line: str) -> str:
         sock.settimeout(10)
         sock.connect(path)
         heard = b""
-        for said in ("", line + "\n"):
-            sock.sendall(said.encode())
+        for order in ("", line + "\n"):
+            sock.sendall(order.encode())
             prompts = heard.count(PROMPT) + 1
             while heard.count(PROMPT) < prompts:
                 part = sock.recv(4096)

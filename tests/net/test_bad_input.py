@@ -37,7 +37,7 @@ def processes_of(world: World) -> dict[int, str]:
     """The processes that belong to a world: its folder is in their environment, command line or
     working directory. Every process of a lab inherits the environment of the command line."""
     marks = (os.fsencode(world.home), *(os.fsencode(v) for v in world.env.values()))
-    found = {}
+    by_pid = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -49,8 +49,8 @@ def processes_of(world: World) -> dict[int, str]:
             with contextlib.suppress(OSError):
                 places.append((entry / "environ").read_bytes())
             if command and any(mark in place for mark in marks for place in places):
-                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
-    return found
+                by_pid[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return by_pid
 
 
 def interfaces() -> set[str]:
@@ -107,14 +107,14 @@ def golden(name: str, text: str) -> None:
     assert text == file.read_text(), f"{file} says otherwise; HOPLAB_UPDATE_GOLDEN=1 rewrites it"
 
 
-def check(name: str, done: Done, world: World) -> None:
+def check(name: str, ended: Done, world: World) -> None:
     """The error is a sentence of ours with a next step, is as the golden file says, and nothing
     is on stdout."""
-    assert done.out == ""
-    lines = normal(done.err, world).splitlines()
-    assert lines[0].startswith("hoplab: ") and lines[-1].startswith("  Next: "), done.err
-    assert "Traceback" not in done.err
-    golden(name, f"exit code {done.code}\n{normal(done.err, world)}")
+    assert ended.out == ""
+    lines = normal(ended.err, world).splitlines()
+    assert lines[0].startswith("hoplab: ") and lines[-1].startswith("  Next: "), ended.err
+    assert "Traceback" not in ended.err
+    golden(name, f"exit code {ended.code}\n{normal(ended.err, world)}")
 
 
 # ------------------------------------------------------------------------------ topology files
@@ -229,13 +229,13 @@ CONTROLLERS = {
 def test_a_controller_file(hoplab: World, name: str) -> None:
     (hoplab.home / "mine.py").write_text(CONTROLLERS[name])
     with nothing_left(hoplab):
-        done = hoplab("up", "switch", "--controller", "./mine.py", code=3)
+        ended = hoplab("up", "switch", "--controller", "./mine.py", code=3)
     # The tail of the controller's log goes through Ryu's own lines; its last line is ours.
-    lines = done.err.splitlines(keepends=True)
+    lines = ended.err.splitlines(keepends=True)
     details = [line for line in lines if line.startswith("    | ")]
     assert details
     kept = [line for line in lines if line not in details[:-1]]
-    check(f"controller_{name}", Done(done.code, done.out, "".join(kept)), hoplab)
+    check(f"controller_{name}", Done(ended.code, ended.out, "".join(kept)), hoplab)
 
 
 def test_a_bad_controller_for_a_visit_takes_the_lab_down_again(hoplab: World) -> None:
@@ -279,10 +279,10 @@ def test_without_a_lab(hoplab: World, name: str) -> None:
 @pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["up"], ["up", "web", "--colour"]])
 def test_a_command_line_that_cannot_be_understood(hoplab: World, arguments: list[str]) -> None:
     with nothing_left(hoplab):
-        done = hoplab(*arguments, code=2)
-    usage = done.err.startswith("usage: hoplab") and "error: " in done.err
-    answered = ("does not know what to do with" in done.err) or ("hoplab has no verb" in done.err)
-    assert (usage or answered) and done.out == ""
+        ended = hoplab(*arguments, code=2)
+    usage = ended.err.startswith("usage: hoplab") and "error: " in ended.err
+    answered = ("does not know what to do with" in ended.err) or ("hoplab has no verb" in ended.err)
+    assert (usage or answered) and ended.out == ""
 
 
 def test_with_json_an_error_is_data_too(hoplab: World) -> None:
@@ -340,8 +340,8 @@ def test_a_datapath_that_is_not_there(hoplab: World) -> None:
     if daemons.kernel_datapath():
         pytest.skip("the kernel's Open vSwitch datapath is loaded")
     with nothing_left(hoplab):
-        done = hoplab("up", "switch", "--datapath", "kernel", code=6)
-        check("no_kernel_datapath", done, hoplab)
+        ended = hoplab("up", "switch", "--datapath", "kernel", code=6)
+        check("no_kernel_datapath", ended, hoplab)
 
 
 def test_a_run_folder_that_may_not_be_written(make_world: Callable[..., World]) -> None:
@@ -393,7 +393,7 @@ def test_a_full_run_folder(hoplab: World, when: str, commands: list[str]) -> Non
     script = ["unshare", "-m", "--propagation", "private", "bash", "-c", FULL, "full", when]
     saved = hoplab.state / "saved"
     with nothing_left(hoplab):
-        done = subprocess.run(
+        ended = subprocess.run(
             [*script, *(each.replace("SAVE", str(saved)) for each in commands)],
             env={**hoplab.environment(), "HOPLAB": shlex.join(hoplab.argv([]))},
             cwd=hoplab.home,
@@ -401,8 +401,8 @@ def test_a_full_run_folder(hoplab: World, when: str, commands: list[str]) -> Non
             text=True,
             timeout=170,
         )
-    assert done.returncode == 0, done.stdout + done.stderr
-    text = re.sub(r"/run-\w+|/hoplab-\w+", "/RUN", normal(done.stdout, hoplab))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    text = re.sub(r"/run-\w+|/hoplab-\w+", "/RUN", normal(ended.stdout, hoplab))
     n = len(commands)
     assert text.count("exit code 8\n") == n and text.count("\n  Next: ") == n, text
     assert text.count(" cannot be written: No space left on device\n") == n, text
@@ -428,11 +428,11 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def until(process: subprocess.Popen[str], what: Callable[[], Any]) -> bool:
+def until(process: subprocess.Popen[str], state: Callable[[], Any]) -> bool:
     """Wait until it is so; False if the command line has ended before."""
 
     def look() -> str:
-        return "so" if what() else "ended" if process.poll() is not None else ""
+        return "so" if state() else "ended" if process.poll() is not None else ""
 
     return wait.until(look, "the moment", within_s=30, longest_s=0.002) == "so"
 
@@ -485,7 +485,7 @@ def test_ctrl_c_when_a_lab_has_just_begun(hoplab: World, verb: str, moment: str)
         "trace": ["trace", "--topology", "cable", "h1", "--", "ping", "-c1", "10.0.0.2"],
     }[verb]
     with nothing_left(hoplab):
-        done = subprocess.run(
+        ended = subprocess.run(
             [*hoplab.argv([])[:-2], "-c", INTERRUPTED, moment, *arguments],
             env=hoplab.environment(),
             cwd=hoplab.home,
@@ -494,13 +494,13 @@ def test_ctrl_c_when_a_lab_has_just_begun(hoplab: World, verb: str, moment: str)
             timeout=60,
         )
         if (verb, moment) == ("up", "commit"):
-            assert (done.returncode, normal(done.stderr, hoplab)) == (0, "")
-            assert done.stdout.startswith("lab lab is up: cable")
+            assert (ended.returncode, normal(ended.stderr, hoplab)) == (0, "")
+            assert ended.stdout.startswith("lab lab is up: cable")
             assert hoplab("exec", "h1", "--", "echo", "here").out == "here\n"
             hoplab("down")
         else:
-            assert (done.returncode, done.stdout) == (130, ""), done.stderr
-            golden("interrupted", normal(done.stderr, hoplab))
+            assert (ended.returncode, ended.stdout) == (130, ""), ended.stderr
+            golden("interrupted", normal(ended.stderr, hoplab))
             if moment == "__init__":  # it says so when it is so, and not before
                 assert processes_of(hoplab) == {}
 

@@ -202,10 +202,10 @@ def test_stock_mininet_and_hoplab(row: Row, hoplab: Any, tmp_path: Path) -> None
     assert not re.search(row.never, stock), stock
     (hoplab.home / "mine.py").write_text(text_of(row))
     if row.verb == "up":
-        done = hoplab("up", "--replace", "./mine.py", code=None)
+        ended = hoplab("up", "--replace", "./mine.py", code=None)
     else:
-        done = hoplab("run", "--", SYSTEM_PYTHON, "mine.py", code=None)
-    shown = done.out + done.err
+        ended = hoplab("run", "--", SYSTEM_PYTHON, "mine.py", code=None)
+    shown = ended.out + ended.err
     if row.then:
         shown += hoplab(*row.then.split(), code=None).out
     assert re.search(row.hoplab_shows, shown), shown
@@ -217,5 +217,5 @@ def test_stock_mininet_wants_root() -> None:
     user = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
     if os.geteuid() != 0:
         user = []
-    done = subprocess.run([*user, mn, "--test", "none"], capture_output=True, text=True)
-    assert "must run as root" in done.stdout + done.stderr
+    result = subprocess.run([*user, mn, "--test", "none"], capture_output=True, text=True)
+    assert "must run as root" in result.stdout + result.stderr

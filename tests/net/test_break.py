@@ -34,8 +34,13 @@ def test_a_lab_is_shown_broken_and_mended(hoplab: World) -> None:
     first = hoplab("break", "--seed", "11", "--json", "wrong-gateway").json
     assert hoplab("exec", first["on"], "--", *first["command"], code=None).code
     assert "already" in hoplab("break", code=5).err
-    told = hoplab("break", "--tell", "--json").json
-    assert told["seed"] == 11 and "gateway" in told["kind"] and told["says"] and told["done"]
+    solution = hoplab("break", "--tell", "--json").json
+    assert (
+        solution["seed"] == 11
+        and "gateway" in solution["kind"]
+        and solution["says"]
+        and solution["done"]
+    )
     assert hoplab("break", "--mend", "--json").json["differences"] == []
     hoplab("exec", first["on"], "--", *first["command"])
     again = hoplab("break", "--seed", "11", "--json", "wrong-gateway").json

@@ -125,9 +125,12 @@ def test_names_and_addresses_are_in_the_file(hoplab: Any) -> None:
     held = pcapng_reader.read(hoplab.home / "run" / "capture.pcapng")
     lab = json.loads((hoplab.home / "run" / "lab.json").read_text())
     by_name = {info.name: info for info in held.interfaces}
-    for one in lab["interfaces"]:
-        info = by_name[one["name"]]
-        assert (list(info.addresses), info.mac) == (one["addresses"], one["mac"] or info.mac)
+    for interface in lab["interfaces"]:
+        info = by_name[interface["name"]]
+        assert (list(info.addresses), info.mac) == (
+            interface["addresses"],
+            interface["mac"] or info.mac,
+        )
     assert held.names["10.0.2.10"] == "h3"
     assert set(held.dropped.values()) == {0} and sum(held.received.values()) > 0
 
@@ -152,11 +155,11 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "says"), FAULTS)
-def test_faults_are_told(hoplab: Any, arguments: list[str], code: int, says: str) -> None:
+@pytest.mark.parametrize(("arguments", "code", "sentence"), FAULTS)
+def test_faults_are_told(hoplab: Any, arguments: list[str], code: int, sentence: str) -> None:
     hoplab("up", "cable")
     result = hoplab("capture", *arguments, code=code)
-    assert says in result.err
+    assert sentence in result.err
     assert not list(hoplab.home.glob("*.pcapng"))
 
 

@@ -42,15 +42,15 @@ def octets(
     rows: list[list[str]], cards: dict[str, str]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
     """Bytes sent by each interface; come to each card; come to it and meant for another one."""
-    sent, came, unwanted = Counter[str](), Counter[str](), Counter[str]()
+    sent, arrived, unwanted = Counter[str](), Counter[str](), Counter[str]()
     for name, length, flags, mac, asked, *_ in rows:
         if int(flags, 16) & 3 == OUTBOUND:
             sent[name] += int(length)
         elif name in cards:
-            came[name] += int(length)
+            arrived[name] += int(length)
             to_all = mac == "ff:ff:ff:ff:ff:ff" and asked == ADDRESS[name.split("-")[0]]
             unwanted[name] += int(length) * (mac != cards[name] and not to_all)
-    return sent, came, unwanted
+    return sent, arrived, unwanted
 
 
 def received(rows: list[list[str]], receiver: str) -> tuple[int, float]:
@@ -95,12 +95,12 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
         summary = side["summary"]
         cards = {f"h{i}-eth0": f"02:00:00:00:{i:02x}:00" for i in range(1, 5)}
         rows = tshark(folder / "capture.pcapng", FIELDS)
-        sent, came, unwanted = octets(rows, cards)
+        sent, arrived, unwanted = octets(rows, cards)
         for link in summary["links"]:
             assert link["rate"] == 10_000_000
             assert link["forth_bytes"] == sent[link["a_interface"]]
             assert link["back_bytes"] == sent[link["b_interface"]]
-            assert link["arrived_bytes"] == came[link["a_interface"]]
+            assert link["arrived_bytes"] == arrived[link["a_interface"]]
             assert link["ignored_bytes"] == unwanted[link["a_interface"]]
         share = summary["ignored_bytes"] / summary["arrived_bytes"]
         assert share > 0.5 if side["name"] == "hub" else share < 0.01
@@ -114,8 +114,8 @@ def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> Non
         if side["name"] == "hub":  # two more runs of tshark, so on the side where something is lost
             (again,) = [each["retransmissions"] for each in big if each["from"] == "h1"]
             assert again == sent_again(folder / "capture.pcapng", "h1", hoplab.home)
-        said = [each["output"] for each in side["commands"] if each["serves"]]
-        assert all("received 1000000 bytes" in output for output in said) and len(said) == 2
+        outputs = [each["output"] for each in side["commands"] if each["serves"]]
+        assert all("received 1000000 bytes" in output for output in outputs) and len(outputs) == 2
     # The copies for the other pair take their share of each cable, however fast the machine is: a
     # pair that had its cable to itself would need 0.8 s.
     hub = data["sides"][0]["summary"]["transfers"]

@@ -50,14 +50,14 @@ print(count)
 """
 
 
-def until(look: Any, what: str, within_s: float = 30) -> Any:
+def until(look: Any, state: str, within_s: float = 30) -> Any:
     """The answer of `look` once it is true."""
     end = time.monotonic() + within_s * patience()
     while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, f"not in time: {what}"
+        value = look()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not in time: {state}"
         time.sleep(0.05)
 
 
@@ -83,13 +83,13 @@ def reached(hoplab: Any, sender: str, to: str, source: str, hosts: list[str]) ->
     for listener in listeners.values():
         assert listener.stdout.readline() == "ready\n"
     send(hoplab, sender, to, source)
-    return {host: int(one.communicate(timeout=30)[0]) for host, one in listeners.items()}
+    return {host: int(process.communicate(timeout=30)[0]) for host, process in listeners.items()}
 
 
 def table(hoplab: Any, switch: str = "s1") -> dict[str, str]:
     """The MAC table: address to port."""
-    found = hoplab("table", switch, "--json").json["switches"][0]["addresses"]
-    return {entry["mac"]: entry["port"] for entry in found}
+    addresses = hoplab("table", switch, "--json").json["switches"][0]["addresses"]
+    return {entry["mac"]: entry["port"] for entry in addresses}
 
 
 @pytest.mark.parametrize("controller", SWITCHES)
@@ -98,24 +98,24 @@ class TestSwitch:
 
     def test_who_gets_which_frame(self, hoplab: Any, controller: str) -> None:
         hoplab("up", "switch", "--controller", controller)
-        others = ["h2", "h3", "h4"]
-        everybody = dict.fromkeys(others, 1)
-        nobody = dict.fromkeys(others, 0)
-        for what, to, source, expected in (
+        receivers = ["h2", "h3", "h4"]
+        everybody = dict.fromkeys(receivers, 1)
+        nobody = dict.fromkeys(receivers, 0)
+        for case, to, source, expected in (
             ("unknown", H[8], H[1], everybody),
             ("broadcast", EVERYBODY, H[1], everybody),
             ("multicast", "01:00:5e:00:00:fb", H[1], everybody),
             ("reserved", "01:80:c2:00:00:03", H[1], nobody),
             ("group as source", H[2], "01:00:5e:00:00:fb", nobody),
         ):
-            got = reached(hoplab, "h1", to, source, ["h1", *others])
-            assert got.pop("h1") == 0, f"{what}: back to where it came from"
-            assert got == expected, what
+            copies = reached(hoplab, "h1", to, source, ["h1", *receivers])
+            assert copies.pop("h1") == 0, f"{case}: back to where it came from"
+            assert copies == expected, case
         if controller != "learning_switch":  # which has flows for pairs alone
             assert set(table(hoplab)) == {H[1]}
         send(hoplab, "h2", H[1], H[2])
         assert set(table(hoplab)) >= {H[2]}
-        assert reached(hoplab, "h1", H[2], H[1], others) == {"h2": 1, "h3": 0, "h4": 0}
+        assert reached(hoplab, "h1", H[2], H[1], receivers) == {"h2": 1, "h3": 0, "h4": 0}
         learned = [line for line in flows(hoplab) if "dl_dst=" in line]
         assert not any(f"dl_dst={to}" in line for line in learned for to in (H[8], EVERYBODY))
 
@@ -145,7 +145,7 @@ class TestSwitch:
 
 def test_packet_ins_and_flows_of_eight_hosts(hoplab: Any) -> None:
     """All pairs; what the switch counts at its table-miss flow is what the controller got."""
-    found = {}
+    figures = {}
     hoplab("up", "switch,n=8", "--controller", "two_table_switch")
     for controller in ("two_table_switch", "datapath_learning", "hub"):
         hoplab("swap", controller)
@@ -155,11 +155,11 @@ def test_packet_ins_and_flows_of_eight_hosts(hoplab: Any) -> None:
         listed = flows(hoplab)
         asked = [line for line in listed if "CONTROLLER" in line]
         counts = [int(re.search(r"n_packets=(\d+)", line)[1]) for line in asked]  # type: ignore[index]
-        found[controller] = (len(listed), len(asked), sum(counts))
-    assert found["two_table_switch"][0] == 20
+        figures[controller] = (len(listed), len(asked), sum(counts))
+    assert figures["two_table_switch"][0] == 20
     # pingall sends all at once, so a host's second frame may overtake its first one's flow.
-    assert 8 <= found["two_table_switch"][2] <= 8 * 14
-    assert found["datapath_learning"] == (12, 0, 0) and found["hub"] == (1, 0, 0)
+    assert 8 <= figures["two_table_switch"][2] <= 8 * 14
+    assert figures["datapath_learning"] == (12, 0, 0) and figures["hub"] == (1, 0, 0)
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.long) for name in SWITCHES[2:]]
@@ -174,19 +174,19 @@ def test_addresses_age_and_running_traffic_goes_on(hoplab: Any, controller: str)
     ping = hoplab.popen("exec", "h2", "--", *words)  # three times the age
     assert "PING" in ping.stdout.readline()
     send(hoplab, "h1", EVERYBODY, H[1])
-    others = ["h1", "h3"]
+    listeners = ["h1", "h3"]
 
     def flooded() -> bool:
-        got = reached(hoplab, "h2", H[1], H[2], others)
-        assert got["h1"] == 1  # known or not, it is reached
-        return got["h3"] == 1
+        copies = reached(hoplab, "h2", H[1], H[2], listeners)
+        assert copies["h1"] == 1  # known or not, it is reached
+        return copies["h3"] == 1
 
     until(flooded, "h1 to be forgotten")
     # It moved while it was silent: from its first word on it is there and nowhere else.
     words = ["python3", "-c", SEND, H[2], H[1], "1000", "0.2", "I am here"]
     mover = hoplab.popen("exec", "h3", "--", *words)
     until(lambda: table(hoplab).get(H[1]) == "3" or controller == "learning_switch", "the move")
-    until(lambda: reached(hoplab, "h2", H[1], H[2], others) == {"h1": 0, "h3": 1}, "the move")
+    until(lambda: reached(hoplab, "h2", H[1], H[2], listeners) == {"h1": 0, "h3": 1}, "the move")
     mover.terminate()
     mover.communicate(timeout=30)
     assert "60 received" in ping.communicate(timeout=60)[0]
@@ -311,7 +311,7 @@ class TestSpanningTree:
             hoplab("exec", "h1", "--", "nsenter", "-t", "1", "-n", "tc", "class", "show", "dev", p)
             for p in limits[1:]
         ]
-        assert all("500Kbit" in one.out for one in shaped), [one.out for one in shaped]
+        assert all("500Kbit" in result.out for result in shaped), [result.out for result in shaped]
         hoplab("swap", "spanning_tree")
         self.settled(hoplab)
         assert "DUP" not in self.ping(hoplab)
@@ -372,8 +372,8 @@ def test_the_firewall_obeys_its_file_while_it_runs(hoplab: Any) -> None:
     log = hoplab.state / "hoplab/labs/lab/logs/controller-6653.log"
     until(lambda: "my.rules, line 2: 'everything' is none of" in log.read_text(), "the complaint")
     assert talk() == pairs
-    told = hoplab.state / "hoplab/labs/lab/firewall.json"
-    until(lambda: json.loads(told.read_text())[0]["packets"] > 0, "rule 1 to count")
+    counters = hoplab.state / "hoplab/labs/lab/firewall.json"
+    until(lambda: json.loads(counters.read_text())[0]["packets"] > 0, "rule 1 to count")
     lines = hoplab("table", "s1").out
     assert "s1 carries, a second" in lines and "controller firewall,monitor" in lines
 
@@ -420,9 +420,9 @@ def roles(hoplab: Any, number: int) -> dict[str, str]:
         hoplab("exec", "h1", "--", "ovs-vsctl", "set", "Open_vSwitch", ".", word)
         listed = hoplab("exec", "h1", "--", "ovs-vsctl", "--format=json", "--columns=target,role,"
                         "is_connected", "list", "Controller").json["data"]  # fmt: skip
-        found = {row[0].rpartition(":")[2]: row[1] for row in listed if row[2] is True}
-        named = set(found.values()) <= {"master", "slave"}  # "other" before they have asked
-        return found if len(found) == number and named else {}
+        by_process = {row[0].rpartition(":")[2]: row[1] for row in listed if row[2] is True}
+        named = set(by_process.values()) <= {"master", "slave"}  # "other" before they have asked
+        return by_process if len(by_process) == number and named else {}
 
     return dict(until(look, f"{number} controllers to be connected"))
 
@@ -452,13 +452,13 @@ class TestFailOver:
         text = hoplab("ls").out
         assert {"KILL": " ended; ", "STOP": " was stopped (SIGSTOP); "}[how] in text
         assert {"1": "it is started again", "2": "the second one takes over"}[number] in text
-        found = until(
+        answered = until(
             lambda: (
                 len(hoplab("exec", "h1", "--", "sh", "-c", self.FIND).out.split()) == int(number)
             ),
             "as many processes as before",
         )
-        assert found
+        assert answered
         if number == "2":
             after = roles(hoplab, 2)
             (master,) = (port for port, role in after.items() if role == "master")
@@ -497,9 +497,9 @@ class TestFailOver:
         )
         data = hoplab("trace", "--json", "h1", "--", "sh", "-c", script).json
         remarks = [r for step in data["steps"] for r in step["remarks"]]
-        (said,) = [r["text"] for r in remarks if r["code"] == "controller-changed"]
-        assert "took charge of s1" in said
-        assert ("as its master (OpenFlow roles, generation 2)" in said) == (number == "2")
+        (remark,) = [r["text"] for r in remarks if r["code"] == "controller-changed"]
+        assert "took charge of s1" in remark
+        assert ("as its master (OpenFlow roles, generation 2)" in remark) == (number == "2")
 
     def test_it_gives_up_after_a_few(self, hoplab: Any) -> None:
         (hoplab.home / "brief.py").write_text(
@@ -536,14 +536,14 @@ def test_switches_divided_among_processes(hoplab: Any) -> None:
     hoplab(*lab, "--controller", "two_table_switch,monitor")
     assert hoplab("pingall", "--json").json["lost"] == []
     shards = hoplab("ls", "--json").json[0]["shards"]
-    assert [one["switches"] for one in shards] == [["s1", "s2", "s3"], ["s4", "s5"]]
+    assert [each["switches"] for each in shards] == [["s1", "s2", "s3"], ["s4", "s5"]]
     assert "(s1 s2 s3 | s4 s5)" in hoplab("ls").out
     assert "s4 knows 5 addresses (shard 2)" in hoplab("table", "s4").out
     until(lambda: all(s["rates"] for s in hoplab("table", "--json").json["switches"]), "rates")
     logs = hoplab.state / "hoplab/labs/lab/logs"
     learned = [(logs / f"controller-{shard['port']}.log").read_text() for shard in shards]
     assert [sorted(set(re.findall(r"(s\d): learned", text))) for text in learned] == [
-        one["switches"] for one in shards
+        each["switches"] for each in shards
     ]
     with pytest.raises(AssertionError, match="must see every switch"):
         hoplab("swap", "spanning_tree")
@@ -583,14 +583,14 @@ while peer.recv(65536):
 """
 
 
-@pytest.mark.parametrize("what", ENDLESS)
-def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any, what: str) -> None:
+@pytest.mark.parametrize("message", ENDLESS)
+def test_a_message_that_hangs_a_controller_does_not_hang_the_lab(hoplab: Any, message: str) -> None:
     hoplab("up", "switch", "--controller", "two_table_switch")
     # The controller's port is in the lab, but no host reaches it.
     refused = hoplab("exec", "h1", "--", "nc", "-z", "-w1", "127.0.0.1", "6653", code=None)
     assert refused.code != 0
     inside = ["exec", "h1", "--", "nsenter", "-t", "1", "-n", "python3", "-c"]
-    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", ENDLESS[what])
+    hoplab.popen(*inside, SEND_TO_CONTROLLER, "6653", ENDLESS[message])
     until(lambda: NOT_ANSWERED in hoplab("ls").out, "the watchdog to notice")
     until(lambda: hoplab("pingall", "--json", code=None).json["lost"] == [], "all pairs")
 
@@ -619,7 +619,7 @@ def test_the_ten_lines_of_the_manual_work(hoplab: Any) -> None:
 def every_pair(names: list[str]) -> list[str]:
     """A round trip, from the first name back to it, that takes the way of every ordered pair once
     (Hierholzer's, on the complete graph)."""
-    left = {name: [other for other in names if other != name] for name in names}
+    left = {name: [peer for peer in names if peer != name] for name in names}
     stack, tour = [names[0]], []
     while stack:
         if left[stack[-1]]:
@@ -640,10 +640,10 @@ CAMPAIGNS = {
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("what", CAMPAIGNS)
-def test_swaps_lose_none_of_ten_thousand_pings(hoplab: Any, what: str) -> None:
+@pytest.mark.parametrize("tour_name", CAMPAIGNS)
+def test_swaps_lose_none_of_ten_thousand_pings(hoplab: Any, tour_name: str) -> None:
     """100 pings a second over three switches while controllers come and go."""
-    options, tour = CAMPAIGNS[what]
+    options, tour = CAMPAIGNS[tour_name]
     (hoplab.home / "linear.py").write_text(
         "from mininet.topo import LinearTopo\ntopos = {'linear': lambda: LinearTopo(k=3)}\n"
     )

@@ -55,11 +55,11 @@ def verdict(world: World, script: Script, within_s: int = 120) -> tuple[str, int
     typed = "".join(f"{line}\n" for line in script.type.split("|") if line)
     run = world.home / script.path.stem  # a whole run: what `hoplab report` tells of
     argv = ["/usr/bin/timeout", "-k", "5", str(within_s), "/usr/bin/python3", str(script.path)]
-    done = world(
+    ended = world(
         "run", "--save", str(run), "--", *argv, *shlex.split(script.words),
         code=None, input=typed, timeout=within_s + 60,
     )  # fmt: skip
-    text = done.out + done.err
+    text = ended.out + ended.err
     frames = 0
     if (run / "lab.json").exists():
         nodes = {node["name"] for node in json.loads((run / "lab.json").read_text())["nodes"]}
@@ -69,30 +69,30 @@ def verdict(world: World, script: Script, within_s: int = 120) -> tuple[str, int
     if script.says and re.search(script.says, text):
         return "says why", frames
     works = bool(script.expect) and re.search(script.expect, text) and "Traceback" not in text
-    if works and done.code == 0:
+    if works and ended.code == 0:
         return "works", frames
     lines = [line for line in text.splitlines() if line.strip()]
-    return f"no ({done.code}): {' / '.join(lines[-4:])[-300:]}", frames
+    return f"no ({ended.code}): {' / '.join(lines[-4:])[-300:]}", frames
 
 
 @pytest.mark.parametrize("name", EVERY_TIME)
 def test_a_script_that_people_wrote(hoplab: World, name: str) -> None:
     script = read(name)
-    told, frames = verdict(hoplab, script)
-    assert not told.startswith("no"), told
+    judged, frames = verdict(hoplab, script)
+    assert not judged.startswith("no"), judged
     assert frames or name in NOT_SHOWN
 
 
 def brought_up(world: World, script: Script) -> str:
     """What `up` makes of it: 'up and traced', or its words."""
     words = [w.replace("./", f"{SCRIPTS}/", 1) for w in shlex.split(script.up)]
-    done = world("up", "--replace", *words, code=None)
-    if done.code:
-        text = done.err.strip().splitlines()
-        return "says why" if "Next:" in done.err else f"no: {text[-1:]}"
-    proposed = re.search(r"hoplab (trace \S+ -- ping -c 1 \S+?)(;|$)", done.out, re.M)
+    ended = world("up", "--replace", *words, code=None)
+    if ended.code:
+        text = ended.err.strip().splitlines()
+        return "says why" if "Next:" in ended.err else f"no: {text[-1:]}"
+    proposed = re.search(r"hoplab (trace \S+ -- ping -c 1 \S+?)(;|$)", ended.out, re.M)
     if proposed is None:
-        return f"no trace proposed: {done.out}"
+        return f"no trace proposed: {ended.out}"
     story = world(*shlex.split(proposed[1]), code=None).out
     world("down")
     return "up, traced" if "Every line is read from captured frames" in story else f"no: {story}"

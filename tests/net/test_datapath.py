@@ -80,8 +80,8 @@ def test_what_is_captured_from_the_start_has_plain_ports(hoplab: Any) -> None:
     )
     assert "nothing can be captured" in refused.err
     ping = ("h1", "--", "ping", "-c", "1", "10.0.0.2")
-    told = hoplab("trace", "--topology", "switch,n=2", "--datapath", "fast", *ping)
-    assert "datapath user" in told.out and "h1 → s1 → h2" in told.out
+    traced = hoplab("trace", "--topology", "switch,n=2", "--datapath", "fast", *ping)
+    assert "datapath user" in traced.out and "h1 → s1 → h2" in traced.out
 
 
 SHOW = """
@@ -126,8 +126,8 @@ def test_several_vswitchd_share_the_switches(anybody: Any) -> None:
     anybody("exec", "s4", "--", "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "s4")
     anybody("swap", "hub")
     assert "12 of 12 pairs" in anybody("pingall").out
-    told = anybody("trace", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.4").out
-    assert "h1 → s1 → s2 → s3 → s4 → h4" in told
+    output = anybody("trace", "h1", "--", "ping", "-c", "1", "-W", "5", "10.0.0.4").out
+    assert "h1 → s1 → s2 → s3 → s4 → h4" in output
 
 
 def test_patch_ports_keep_all_switches_in_one_vswitchd(hoplab: Any) -> None:
@@ -152,8 +152,8 @@ def test_ports_that_are_opened_while_others_are_made(hoplab: Any, daemons: str) 
     hoplab("up", "tree,2,11", *divided)
     shown = hoplab("exec", "h1", "--", "sh", "-c", SHOW).out
     ports = re.findall(r"^ (\d+|LOCAL)\((s\d+)(?:-eth(\d+))?\).*\n.*config: +(\w+)", shown, re.M)
-    found = [(switch, int(number)) for number, switch, _, _ in ports if number != "LOCAL"]
-    assert len(found) == 11 * 12 + 11 and len(set(found)) == len(found)
+    numbered = [(switch, int(number)) for number, switch, _, _ in ports if number != "LOCAL"]
+    assert len(numbered) == 11 * 12 + 11 and len(set(numbered)) == len(numbered)
     assert all(number == port for number, _, port, _ in ports if number != "LOCAL")
     assert [port for port in ports if "DOWN" in port[3] and port[0] != "LOCAL"] == []
     assert hoplab("pingall", "h1", "h2", "h60", "h121", "--json").json["lost"] == []

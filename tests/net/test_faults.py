@@ -32,17 +32,17 @@ GROUPS = Path("/sys/fs/cgroup")
 
 def row(fault: str, outcome: str) -> None:
     """Compare a row of the table with what was seen, or write it."""
-    told = TABLE.read_text()
+    page = TABLE.read_text()
     line = f"| {fault} | {outcome} |"
     if os.environ.get("HOPLAB_UPDATE_GOLDEN"):
-        old = re.search(rf"^\| {re.escape(fault)} \|.*$", told, re.M)
+        old = re.search(rf"^\| {re.escape(fault)} \|.*$", page, re.M)
         if old:
-            told = told.replace(old[0], line)
+            page = page.replace(old[0], line)
         else:
-            told = told.replace("\n<!-- end of faults -->", f"{line}\n\n<!-- end of faults -->")
-            told = told.replace("|\n\n| ", "|\n| ")
-        TABLE.write_text(told)
-    assert line in told.splitlines(), f"docs/reliability.md does not have: {line}"
+            page = page.replace("\n<!-- end of faults -->", f"{line}\n\n<!-- end of faults -->")
+            page = page.replace("|\n\n| ", "|\n| ")
+        TABLE.write_text(page)
+    assert line in page.splitlines(), f"docs/reliability.md does not have: {line}"
 
 
 def said(world: World, code: int, err: str) -> str:
@@ -163,8 +163,8 @@ def test_a_home_that_can_only_be_read(make_world: Any) -> None:
     locked = world.home / "locked"
     locked.mkdir(mode=0o500)
     world.env["XDG_STATE_HOME"] = str(locked)
-    done = world("up", "cable", code=6)
-    row("A home that can only be read", said(world, done.code, done.err))
+    ended = world("up", "cable", code=6)
+    row("A home that can only be read", said(world, ended.code, ended.err))
     assert processes_of(world) == {}
 
 

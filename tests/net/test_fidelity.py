@@ -34,10 +34,10 @@ for _ in range(5):
 def test_a_stopped_switch_is_told_and_the_run_is_judged_again_anywhere(hoplab: Any) -> None:
     hoplab("up", "switch")
     hoplab("exec", "h1", "--", "ping", "-c1", "10.0.0.2")
-    done = hoplab("trace", "--save", "run", "h1", "--", sys.executable, "-c", STOP)
-    told = " ".join(done.out.split())
+    traced = hoplab("trace", "--save", "run", "h1", "--", sys.executable, "-c", STOP)
+    text = " ".join(traced.out.split())
     hoplab("down")
-    assert "the machine delayed frames" in told and "was stopped by a signal for" in told
+    assert "the machine delayed frames" in text and "was stopped by a signal for" in text
     report = hoplab("report", "run", "--md", "-o", "-").out
     assert "the machine delayed frames" in report
     fidelity = json.loads((hoplab.home / "run" / "trace.json").read_text())["fidelity"]

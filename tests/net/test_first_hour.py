@@ -53,7 +53,7 @@ def test_a_new_user_can_type_it_from_top_to_bottom(make_world: Callable[..., Any
         out = ""
         if line == UNTIL_CTRL_C:
             assert process.stdout is not None
-            out = next(said for said in process.stdout if "Ctrl-C ends it" in said)
+            out = next(printed for printed in process.stdout if "Ctrl-C ends it" in printed)
             os.killpg(process.pid, signal.SIGINT)
         out += process.communicate(timeout=60)[0]
         assert process.returncode == line.endswith(MEANT_TO_FAIL), f"{line}\n{out}"

@@ -48,12 +48,12 @@ else:
 
 def drops(lab: Any) -> Counter[str]:
     """What tc says that the queue of each interface dropped."""
-    found = Counter[str]()
+    dropped = Counter[str]()
     for node in ("s1", "h1", "h3"):
-        said = lab("exec", node, "--", "tc", "-s", "qdisc", "show").out
-        for name, count in re.findall(r"tbf .*?dev (\S+) root.*\n.*dropped (\d+)", said):
-            found[name] += int(count)
-    return found
+        statistics = lab("exec", node, "--", "tc", "-s", "qdisc", "show").out
+        for name, count in re.findall(r"tbf .*?dev (\S+) root.*\n.*dropped (\d+)", statistics):
+            dropped[name] += int(count)
+    return dropped
 
 
 def mac_of(lab: Any, host: str) -> str:
@@ -67,10 +67,10 @@ def two_send(lab: Any, many: int, folder: str = "run") -> Any:
         lab("exec", sender, "--", "ping", "-c1", "10.0.0.2")
     second = lab.popen("exec", "h3", "--", sys.executable, "-c", SEND, "second", str(many))
     assert "listening" in second.stdout.readline()
-    done = lab("trace", "--json", "--save", folder, "h1", "--", sys.executable, "-c", SEND, "first",
-               str(many))  # fmt: skip
+    sending = sys.executable, "-c", SEND, "first", str(many)
+    traced = lab("trace", "--json", "--save", folder, "h1", "--", *sending)
     second.communicate(timeout=30)
-    return done.json
+    return traced.json
 
 
 def test_what_a_full_port_of_a_hub_drops_is_counted_and_told(anybody: Any) -> None:
@@ -85,9 +85,9 @@ def test_what_a_full_port_of_a_hub_drops_is_counted_and_told(anybody: Any) -> No
     else:
         pytest.skip("the kernel counted no drop at s1-eth2 in five tries")
     summary = story["summary"]
-    losses = {one["interface"]: one for one in summary["lost_in_queues"] if
-              one["reason"] == "cable-full"}  # fmt: skip
-    assert {name: one["frames"] for name, one in losses.items()} == +dropped
+    losses = {loss["interface"]: loss for loss in summary["lost_in_queues"] if
+              loss["reason"] == "cable-full"}  # fmt: skip
+    assert {name: loss["frames"] for name, loss in losses.items()} == +dropped
     assert dropped["s1-eth2"] > 0
     assert summary["lost"] >= sum(dropped.values())
     # tshark sees in the file what is missing: sent by two hosts, gone out of the third one's port.

@@ -35,14 +35,14 @@ class Step:
 
 
 def steps(page: str) -> list[Step]:
-    found: list[Step] = []
+    parsed: list[Step] = []
     for kind, body in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         assert kind in ("sh", "text"), f"a block of kind {kind}"
         if kind == "sh":
-            found.append(Step(body.splitlines()))
+            parsed.append(Step(body.splitlines()))
         else:
-            found[-1].seen = body.splitlines()
-    return found
+            parsed[-1].seen = body.splitlines()
+    return parsed
 
 
 def flat(text: str) -> str:
@@ -55,21 +55,21 @@ def missing(announced: list[str], out: str) -> list[str]:
     rest, lost = flat(out), []
     for line in announced:
         parts = [re.escape(flat(part)) for part in line.split("…")]
-        found = re.search(".*?".join(parts), rest)
-        if found is None:
+        match = re.search(".*?".join(parts), rest)
+        if match is None:
             lost.append(line)
         else:
-            rest = rest[found.end() :]
+            rest = rest[match.end() :]
     return lost
 
 
 def test_the_pages_are_read_as_they_are_meant() -> None:
     page = "```sh\nhoplab up x\n```\nand\n```text\na … c\nd\n```\n```sh\nhoplab down\n```\n"
-    one, two = steps(page)
-    assert (one.commands, one.seen, two.seen) == (["hoplab up x"], ["a … c", "d"], [])
-    assert missing(one.seen, "x a b\n  c\nd") == []
-    assert missing(one.seen, "d a b c") == ["d"], "in this order"
-    assert missing(one.seen, "a b\nd") == ["a … c"]
+    first, second = steps(page)
+    assert (first.commands, first.seen, second.seen) == (["hoplab up x"], ["a … c", "d"], [])
+    assert missing(first.seen, "x a b\n  c\nd") == []
+    assert missing(first.seen, "d a b c") == ["d"], "in this order"
+    assert missing(first.seen, "a b\nd") == ["a … c"]
     assert [number(name) for name in PAGES] == [*range(1, len(PAGES) + 1)]
     index = (LABS / "README.md").read_text(encoding="utf-8")
     assert all(f"]({name})" in index for name in PAGES)

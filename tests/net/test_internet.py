@@ -69,9 +69,9 @@ def test_every_client_visits_every_site_and_traceroute_reads_well(hoplab: Any) -
     story = json.loads((hoplab.home / "run" / "trace.json").read_text())
     assert story["outcome"]["ok"] is True
     wiring = json.loads((hoplab.home / "run" / "lab.json").read_text())
-    known = {one["name"]: one["addresses"] for one in wiring["interfaces"]}
-    assert known["pc1-eth0"] == ["10.1.0.10/24", "fd00:1::10/64"]
-    assert "fd00:255::1/64" in known["r1-eth0"]
+    addresses = {interface["name"]: interface["addresses"] for interface in wiring["interfaces"]}
+    assert addresses["pc1-eth0"] == ["10.1.0.10/24", "fd00:1::10/64"]
+    assert "fd00:255::1/64" in addresses["r1-eth0"]
     # The capture's own list of names, for Wireshark.
     named = ipaddress.ip_address("fd00:1::10").packed + b"pc1\0"
     assert named in (hoplab.home / "run" / "capture.pcapng").read_bytes()
@@ -87,10 +87,10 @@ def test_home_gets_its_addresses_by_dhcp(make_world: Callable[..., Any]) -> None
     hoplab("up", "internet,routers=3,lans=1,clients=1,sites=1,dhcp=1")
     # They have them when `up` returns, and the lab knows them.
     text = hoplab("exec", "home1", "--", "ip", "-4", "addr").out
-    found = re.search(r"inet (192\.168\.1\.1\d\d/24)", text)
-    assert found, text
+    lease = re.search(r"inet (192\.168\.1\.1\d\d/24)", text)
+    assert lease, text
     wiring = json.loads((hoplab.state / "hoplab" / "labs" / "lab" / "lab.json").read_text())
-    assert [found[1]] in [i["addresses"] for i in wiring["interfaces"] if i["node"] == "home1"]
+    assert [lease[1]] in [i["addresses"] for i in wiring["interfaces"] if i["node"] == "home1"]
     assert hoplab("visit", "--from", "home1", "--json").json["outcome"]["ok"] is True
     hoplab("down")
 

@@ -84,14 +84,14 @@ def test_the_second_ctrl_c_ends_at_once_and_says_what_is_kept(hoplab: World) -> 
 def test_the_command_is_heard_apart_or_not_at_all(hoplab: World) -> None:
     hoplab("up", "cable")
     words = ("trace", "h1", "--", "sh", "-c", "echo to out; echo to err >&2; printf '\\377'")
-    done = subprocess.run(
+    ended = subprocess.run(
         hoplab.argv(words), capture_output=True, env=hoplab.environment(), cwd=hoplab.home
     )
-    assert done.stdout.startswith(b"to out\n\xff\n\n") and done.stderr == b"to err\n"
+    assert ended.stdout.startswith(b"to out\n\xff\n\n") and ended.stderr == b"to err\n"
     quiet = hoplab("trace", "--quiet", *words[1:])
     assert "to out" not in quiet.out.splitlines() and not quiet.err
-    told = hoplab("trace", "--json", *words[1:])
-    assert set(told.json["output"].splitlines()) >= {"to out", "to err"} and not told.err
+    traced = hoplab("trace", "--json", *words[1:])
+    assert set(traced.json["output"].splitlines()) >= {"to out", "to err"} and not traced.err
 
 
 FAULT = """
@@ -115,20 +115,20 @@ def test_a_fault_in_telling_keeps_the_run(hoplab: World, breaks: str) -> None:
     path = f"{hoplab.home}{os.pathsep}{hoplab.project}"
     hoplab.env = {"PYTHONPATH": path, "BREAKS": breaks}
     code = 130 if breaks == "interrupt" else 0
-    done = hoplab(
+    ended = hoplab(
         "trace", "--topology", "cable", "--down", "h1", "--", "ping", "-c", "1", "192.168.1.2",
         code=code,
     )  # fmt: skip
     (folder,) = kept_folders(hoplab)
-    assert (folder / "capture.pcapng").stat().st_size > 1000 and str(folder) in done.err
+    assert (folder / "capture.pcapng").stat().st_size > 1000 and str(folder) in ended.err
     assert labs(hoplab) == [], "and --down is heeded"
     if breaks == "interrupt":
-        assert "interrupted; what was captured is kept" in done.err
+        assert "interrupted; what was captured is kept" in ended.err
     else:
-        (line,) = done.err.splitlines()
+        (line,) = ended.err.splitlines()
         assert "not told, by a fault of hoplab: " in line and "--debug" in line
         assert re.search(r"IndexError: list index out of range, sitecustomize\.py:\d+", line)
-        assert "In numbers" in done.out
+        assert "In numbers" in ended.out
     hoplab.env = {}
     assert "echo reply" in hoplab("report", folder.name, "--md", "-o", "-").out
 
@@ -181,9 +181,9 @@ def test_ctrl_c_on_a_live_story_goes_to_the_command(hoplab: World) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and not err
-    told = [json.loads(line) for line in out.splitlines()]
-    assert any("packets transmitted" in one.get("line", "") for one in told), "its last word"
-    assert told[-1]["event"] == "end" and told[-1]["exit_code"] == 130
+    events = [json.loads(line) for line in out.splitlines()]
+    assert any("packets transmitted" in event.get("line", "") for event in events), "its last word"
+    assert events[-1]["event"] == "end" and events[-1]["exit_code"] == 130
 
 
 def test_ctrl_c_on_a_visit_tells_what_was(hoplab: World) -> None:

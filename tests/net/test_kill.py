@@ -42,7 +42,7 @@ def pid_namespace(pid: int) -> int | None:
 
 def processes() -> dict[int, int]:
     """Every live process of the machine and its parent; zombies are gone already."""
-    found = {}
+    parents = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -51,8 +51,8 @@ def processes() -> dict[int, int]:
                 continue
             state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
             if state not in "ZX":
-                found[int(entry)] = int(parent)
-    return found
+                parents[int(entry)] = int(parent)
+    return parents
 
 
 class Suspects:
@@ -88,13 +88,13 @@ class Suspects:
 
     def left(self) -> list[str]:
         """What is still there of them, in words."""
-        found = []
+        remaining = []
         for pid in processes():
             with contextlib.suppress(OSError):  # it has just ended
                 if pid_namespace(pid) in self.namespaces:
                     words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-                    found.append(f"{pid} {words.decode(errors='replace')}")
-        return found
+                    remaining.append(f"{pid} {words.decode(errors='replace')}")
+        return remaining
 
 
 def interfaces() -> set[str]:
@@ -154,10 +154,10 @@ def campaign(
         # A ping that was killed, or found no network left, is a story with exit code 1, told on
         # stdout; its own words are shown as it says them.
         own = [line for line in err.splitlines() if not line.startswith("ping: ")]
-        told = process.returncode == 1 and phase == "run" and not own
+        reported = process.returncode == 1 and phase == "run" and not own
         # A capture first says that it has begun.
         err = "".join(line for line in err.splitlines(True) if "; Ctrl-C ends it" not in line)
-        if not told and process.returncode not in (0, -signal.SIGKILL):
+        if not reported and process.returncode not in (0, -signal.SIGKILL):
             assert err.startswith("hoplab: ") and "Next: " in err, f"{where}\n{err}"
         suspects.look()
         # A lab whose end was begun may take a moment; a ghost stays.

@@ -81,14 +81,14 @@ CASES = {
 
 @pytest.mark.parametrize("topology", CASES)
 def test_every_pair_talks_and_tcp_and_udp_carry_data(hoplab: Any, topology: str) -> None:
-    one, other, address, pairs = CASES[topology]
+    client, server_host, address, pairs = CASES[topology]
     up = hoplab("up", topology, "--json").json
     assert up["datapath"] == ("none" if topology == "cable" else up["datapath"])
     reached = hoplab("pingall", "--json").json
     assert (reached["pairs"], reached["reached"], reached["lost"]) == (pairs, pairs, [])
-    server = hoplab.popen("exec", other, "--", "python3", "-c", ECHO, stdin=subprocess.PIPE)
+    server = hoplab.popen("exec", server_host, "--", "python3", "-c", ECHO, stdin=subprocess.PIPE)
     assert server.stdout.readline() == "ready\n"
-    answer = hoplab("exec", one, "--", "python3", "-c", ASK, address)
+    answer = hoplab("exec", client, "--", "python3", "-c", ASK, address)
     assert answer.out == "True 1400\n"
     server.communicate(timeout=20)
     hoplab("down")
@@ -143,8 +143,8 @@ class TestExec:
     def test_static_arp_leaves_nothing_to_ask(self, hoplab: Any) -> None:
         up = hoplab("up", "routed", "--static-arp").out
         assert "no ARP will be seen" in up
-        known = hoplab("exec", "h1", "--", "ip", "neigh").out.splitlines()
-        assert len(known) == 2 and all(line.split()[-1] == "PERMANENT" for line in known)
+        neighbours = hoplab("exec", "h1", "--", "ip", "neigh").out.splitlines()
+        assert len(neighbours) == 2 and all(line.split()[-1] == "PERMANENT" for line in neighbours)
         story = hoplab("trace", "h1", "--", "ping", "-c", "1", "10.0.2.10").out
         assert "ICMP echo reply, seq 1" in story and "ARP" not in story
 
@@ -152,8 +152,8 @@ class TestExec:
         """It tells many hosts each other's MAC addresses for its time; these stay."""
         hoplab("up", "switch,n=24", "--static-arp")
         assert hoplab("pingall", "--json").json["lost"] == []
-        known = hoplab("exec", "h1", "--", "ip", "neigh").out.splitlines()
-        assert len(known) == 23 and all("PERMANENT" in line for line in known)
+        neighbours = hoplab("exec", "h1", "--", "ip", "neigh").out.splitlines()
+        assert len(neighbours) == 23 and all("PERMANENT" in line for line in neighbours)
 
     def test_static_arp_is_of_the_own_link_alone(self, hoplab: Any) -> None:
         """Two homes with the same addresses, and no cable between them."""
@@ -161,8 +161,10 @@ class TestExec:
         hoplab("up", "homes.py", "--static-arp")
         for home, mac in (("a", "02:00:00:00:02:00"), ("b", "02:00:00:00:04:00")):
             out = hoplab("exec", f"{home}1", "--", "ip", "neigh").out
-            known = [line.rstrip() for line in out.split("\n")]  # older ones end them by a space
-            assert known == [f"192.168.1.2 dev {home}1-eth0 lladdr {mac} PERMANENT", ""]
+            neighbours = [
+                line.rstrip() for line in out.split("\n")
+            ]  # older ones end them by a space
+            assert neighbours == [f"192.168.1.2 dev {home}1-eth0 lladdr {mac} PERMANENT", ""]
             hoplab("exec", f"{home}1", "--", "ping", "-c", "1", "-W", "5", "192.168.1.2")
 
     def test_a_switch_number_0_is_known_to_all(self, hoplab: Any) -> None:
@@ -223,15 +225,15 @@ def test_shell_is_a_terminal(hoplab: Any) -> None:
     os.close(slave)
 
     def read_until(text: str) -> str:
-        got = ""
-        while text not in got:
-            got += os.read(master, 4096).decode()
-        return got
+        output = ""
+        while text not in output:
+            output += os.read(master, 4096).decode()
+        return output
 
     read_until("h2:")
     os.write(master, b"tty; echo; hostname; stty size; exit 9\n")
-    said = read_until("exit\r\n")
-    assert "/dev/pts/" in said and "\r\nh2\r\n" in said
+    echoed = read_until("exit\r\n")
+    assert "/dev/pts/" in echoed and "\r\nh2\r\n" in echoed
     assert process.wait(timeout=20) == 9
     os.close(master)
 

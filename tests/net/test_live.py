@@ -32,23 +32,28 @@ def beside(world: Any, *live: str) -> tuple[list[dict[str, Any]], runs.Run]:
     """What `trace --live --json` tells, and what a capture of the same frames tells."""
     process = world.popen("capture", "-w", "all.pcapng")
     assert process.stderr.readline().startswith("capturing into")
-    told = [json.loads(line) for line in world("trace", "--live", "--json", *live).out.splitlines()]
+    events = [
+        json.loads(line) for line in world("trace", "--live", "--json", *live).out.splitlines()
+    ]
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
-    return told, kept(world, world.home / "all.pcapng")
+    return events, kept(world, world.home / "all.pcapng")
 
 
-def last_words(told: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def last_words(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Of each packet what was told last: a continuation replaces what it continues."""
-    known = {one["number"]: one for one in told if one["event"] in ("packet", "more")}
+    latest = {event["number"]: event for event in events if event["event"] in ("packet", "more")}
     keys = ("number", "kind", "title", "path", "fan", "delivered", "ignored", "frames", "lost",
             "cause", "causes", "notes")  # fmt: skip
     return [
         (
-            *(known[number][key] for key in keys),
-            {(one["node"], one["by"], one["answer"]) for one in known[number]["decisions"]},
+            *(latest[number][key] for key in keys),
+            {
+                (event["node"], event["by"], event["answer"])
+                for event in latest[number]["decisions"]
+            },
         )
-        for number in sorted(known)
+        for number in sorted(latest)
     ]
 
 
@@ -56,51 +61,51 @@ def as_told(run: runs.Run) -> list[tuple[Any, ...]]:
     return [
         (
             t.number, t.kind, t.title, list(t.path), list(t.fan), list(t.delivered),
-            list(dict.fromkeys(one.node for one in t.ignored)), len(t.legs), len(t.lost),
+            list(dict.fromkeys(each.node for each in t.ignored)), len(t.legs), len(t.lost),
             t.cause, list(t.causes), list(t.notes),
-            {(one.node, one.by, one.answer) for one in t.decisions},
+            {(each.node, each.by, each.answer) for each in t.decisions},
         )
         for t in run.story.trips
     ]  # fmt: skip
 
 
-def agree(told: list[dict[str, Any]], run: runs.Run) -> None:
+def agree(events: list[dict[str, Any]], run: runs.Run) -> None:
     """The same of every packet. The capture ends a moment after the live story; on a slow machine
     that is long enough for the kernel to look whether its neighbours are still there."""
-    live, finished = last_words(told), as_told(run)
+    live, finished = last_words(events), as_told(run)
     assert live == finished[: len(live)]
     assert all(kind.startswith("arp-") for _, kind, *_ in finished[len(live) :])
 
 
 def test_the_same_packets_as_the_finished_story(anybody: Any) -> None:
     anybody("up", "routed")
-    told, run = beside(anybody, "h1", "--", "ping", "-c", "3", "-i", "0.2", "10.0.2.10")
-    agree(told, run)
+    events, run = beside(anybody, "h1", "--", "ping", "-c", "3", "-i", "0.2", "10.0.2.10")
+    agree(events, run)
     assert len(run.story.trips) >= 10
-    assert told[0]["event"] == "listening" and told[-1]["event"] == "end"
-    end = told[-1]
-    assert (end["packets"], end["exit_code"], end["dropped"]) == (len(last_words(told)), 0, 0)
+    assert events[0]["event"] == "listening" and events[-1]["event"] == "end"
+    end = events[-1]
+    assert (end["packets"], end["exit_code"], end["dropped"]) == (len(last_words(events)), 0, 0)
     assert 0 < end["frames"] <= run.story.summary.frames
-    assert any("3 received" in one.get("line", "") for one in told)
+    assert any("3 received" in event.get("line", "") for event in events)
 
 
 def test_a_page_over_a_hub(hoplab: Any) -> None:
     hoplab("up", "web", "--controller", "hub")
     fetch = hoplab.project / "apps" / "fetch.py"
-    told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
-    agree(told, run)
-    assert "http-response" in {one.get("kind") for one in told}
+    events, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
+    agree(events, run)
+    assert "http-response" in {event.get("kind") for event in events}
 
 
 def test_a_page_over_learning_switches_and_why(hoplab: Any) -> None:
     """The controller is asked, routers hold packets: the reasons of the finished story."""
     hoplab("up", "web", "--controller", "learning_switch")
     fetch = hoplab.project / "apps" / "fetch.py"
-    told, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
-    agree(told, run)
-    whys = [one["cause"] for one in told if one.get("cause")]
+    events, run = beside(hoplab, "client", "--", "python3", str(fetch), "http://www.itheima.com/")
+    agree(events, run)
+    whys = [event["cause"] for event in events if event.get("cause")]
     assert any("before it could pass on" in why for why in whys)
-    assert sum(len(one.get("decisions", ())) for one in told) > 10
+    assert sum(len(event.get("decisions", ())) for event in events) > 10
 
 
 def test_a_packet_is_told_while_the_command_runs(hoplab: Any) -> None:
@@ -146,7 +151,7 @@ def test_what_makes_no_sense_is_refused(hoplab: Any) -> None:
     hoplab("up", "cable")
     assert "no command" in hoplab("trace", "--live", "h1", code=2).err
     assert "no host" in hoplab("trace", code=2).err
-    done = hoplab("trace", "--live", "--save", "here", "h1", "--", "true", code=2)
-    assert "keeps nothing" in done.err and not (hoplab.home / "here").exists()
-    done = hoplab("trace", "--live", "nobody", "--", "true", code=None)
-    assert done.code not in (0, 2) and "nobody" in done.err
+    refused = hoplab("trace", "--live", "--save", "here", "h1", "--", "true", code=2)
+    assert "keeps nothing" in refused.err and not (hoplab.home / "here").exists()
+    refused = hoplab("trace", "--live", "nobody", "--", "true", code=None)
+    assert refused.code not in (0, 2) and "nobody" in refused.err

@@ -42,10 +42,10 @@ def test_a_stream_that_flows_already_loses_nothing(hoplab: Any) -> None:
     summary = result.json["summary"]
     stream.send_signal(signal.SIGINT)
     out, _ = stream.communicate(timeout=30)
-    sent, came = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())  # type: ignore[union-attr]
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())  # type: ignore[union-attr]
     assert summary["trips"] > 100  # the stream is in it
     assert summary["capture"]["healed"] == summary["missed"] == summary["lost_on_links"] == 0
-    assert summary["lost"] <= 2 * (sent - came)  # on a machine that can keep up, both are 0
+    assert summary["lost"] <= 2 * (sent - received)  # on a machine that can keep up, both are 0
     file = hoplab.home / "run/capture.pcapng"
     names = Counter(row[0] for row in fields(file, "frame.interface_name"))
     for link in summary["links"]:
@@ -62,8 +62,8 @@ def test_what_a_switch_has_no_room_for_is_lost_in_it(anybody: Any) -> None:
     after = queue_drops(anybody)
     summary = result.json["summary"]
     dropped = {name: after[name] - before[name] for name in after if after[name] > before[name]}
-    losses = {one["interface"]: one for one in summary["lost_in_switches"]}
-    assert {name: one["frames"] for name, one in losses.items()} == dropped
+    losses = {loss["interface"]: loss for loss in summary["lost_in_switches"]}
+    assert {name: loss["frames"] for name, loss in losses.items()} == dropped
     assert summary["lost"] == sum(dropped.values()) + summary["lost_on_links"] > 0
     if not summary["missed"]:
         assert losses["s1-eth1"]["vanished"] == dropped["s1-eth1"]

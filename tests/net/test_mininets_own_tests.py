@@ -46,5 +46,5 @@ def test_a_program_of_mininets(hoplab: World, pexpect: Path, name: str) -> None:
     if file is None:
         pytest.skip("HOPLAB_MININET_SOURCE names no folder with Mininet's source")
     hoplab.env["PYTHONPATH"] = f"{PROJECT}:{pexpect}"
-    done = hoplab("run", "--", "/usr/bin/python3", str(file), "-v", code=None, timeout=1100)
-    assert done.code == 0 and re.search(r"^OK", done.err, re.M), done.err[-2000:]
+    ended = hoplab("run", "--", "/usr/bin/python3", str(file), "-v", code=None, timeout=1100)
+    assert ended.code == 0 and re.search(r"^OK", ended.err, re.M), ended.err[-2000:]

@@ -338,8 +338,8 @@ def test_a_folder_that_a_user_may_not_enter(make_world: Any) -> None:
     closed.chmod(0o700)
     world("up", "cable")
     assert world("exec", "h1", "--", "true", cwd=closed).code == 0
-    done = world("up", str(closed / "x.py"), "--name", "b", code=4)
-    assert "cannot be read: Permission denied" in done.err
+    ended = world("up", str(closed / "x.py"), "--name", "b", code=4)
+    assert "cannot be read: Permission denied" in ended.err
 
 
 def test_a_state_folder_in_one_that_is_closed(make_world: Any) -> None:
@@ -350,9 +350,9 @@ def test_a_state_folder_in_one_that_is_closed(make_world: Any) -> None:
     closed.mkdir(mode=0o700)
     try:
         user.env = {"XDG_STATE_HOME": str(closed / "state")}
-        told = user("doctor", code=None)
-        assert "cannot be written" in told.out + told.err
-        assert "should not happen" not in told.out + told.err
+        checked = user("doctor", code=None)
+        assert "cannot be written" in checked.out + checked.err
+        assert "should not happen" not in checked.out + checked.err
         for words in (("report", str(closed / "run")), ("run", "--", "true"), ("up", "cable")):
             assert "should not happen" not in user(*words, code=None).err
     finally:

@@ -70,8 +70,8 @@ def test_a_loss_is_in_the_count(anybody: Any) -> None:
     # 80 of 120 happen less than once in ten million runs.
     pings = anybody("exec", "h1", "--", "ping", "-q", "-c", "120", "-i", "0.02", "10.0.0.2",
                     code=None).out  # fmt: skip
-    came = re.search(r"120 packets transmitted, (\d+) received", pings)
-    assert came and 5 <= int(came[1]) <= 80, pings
+    received = re.search(r"120 packets transmitted, (\d+) received", pings)
+    assert received and 5 <= int(received[1]) <= 80, pings
     anybody("down")
 
 

@@ -74,8 +74,8 @@ def test_a_site_in_the_users_own_browser(anybody: Any, tmp_path: Path) -> None:
 
 
 def test_a_port_of_the_users_choice(hoplab: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = str(other.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as occupier:
+        port = str(occupier.getsockname()[1])
         refused = hoplab("open", "--topology", "web", "--port", port, code=5)
         assert f"port {port} of 127.0.0.1 cannot be listened to: Address already" in refused.err
         assert "leave --port out" in refused.err
@@ -104,8 +104,8 @@ def test_a_server_that_closes_and_a_page_with_all_it_shows(hoplab: Any) -> None:
     up = ["--topology", "web,variant=http1.0"]
     story = hoplab("visit", *up, "--json").json
     assert story["outcome"]["ok"] and story["outcome"]["bytes"] == 1499
-    said = [remark["code"] for step in story["steps"] for remark in step["remarks"]]
-    assert "http-1.0" in said
+    remarks = [remark["code"] for step in story["steps"] for remark in step["remarks"]]
+    assert "http-1.0" in remarks
     out = hoplab("visit", "--all", "--detail", "brief").out
     for path in ("/", "/style.css", "/network.png", "/favicon.ico"):
         assert any(line.rstrip().endswith(f"| {path}") for line in out.splitlines()), out

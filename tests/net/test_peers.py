@@ -227,8 +227,8 @@ class TestLongAnswers:
     def test_dig_then_asks_again_over_tcp_and_gets_all(self, on_client: On, server: str) -> None:
         text = on_client("dig", "+norec", "+bufsize=512", server, MANY).out
         assert "Truncated, retrying in TCP mode" in text
-        found = [data for _, _, data in parse(text).section("answer")]
-        assert sorted(found) == sorted(ADDRESSES)
+        addresses = [data for _, _, data in parse(text).section("answer")]
+        assert sorted(addresses) == sorted(ADDRESSES)
 
 
 # ----------------------------------------------------------------------------------------- curl
@@ -269,14 +269,14 @@ class TestCurl:
         assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", fields["date"])
 
     def test_two_urls_on_one_connection(self, on_client: On) -> None:
-        done = on_client(
+        fetched = on_client(
             "curl", "-sS", "-v", "-o", "/dev/null", "-o", "/dev/null",
             "-w", r"%{num_connects} %{local_port}\n",
             "http://www.itheima.com/", "http://www.itheima.com/style.css",
         )  # fmt: skip
-        (first, port), (second, again) = (line.split() for line in done.out.splitlines())
+        (first, port), (second, again) = (line.split() for line in fetched.out.splitlines())
         assert (first, second) == ("1", "0") and port == again
-        assert "Re-using existing connection" in done.err
+        assert "Re-using existing connection" in fetched.err
 
     def test_head_is_the_same_without_the_body(self, on_client: On) -> None:
         url = "http://www.itheima.com/network.png"
@@ -287,9 +287,9 @@ class TestCurl:
 
     def test_a_page_that_is_not_there(self, on_client: On) -> None:
         url = "http://www.itheima.com/no-such-page.html"
-        done = on_client("curl", "-sS", "-w", r"\n%{http_code} %{content_type}", url)
-        assert done.out.splitlines()[-1] == "404 text/html; charset=utf-8"
-        assert "<" in done.out  # it says so in a page, not only in a number
+        fetched = on_client("curl", "-sS", "-w", r"\n%{http_code} %{content_type}", url)
+        assert fetched.out.splitlines()[-1] == "404 text/html; charset=utf-8"
+        assert "<" in fetched.out  # it says so in a page, not only in a number
         assert on_client("curl", "-sSf", url, code=22).err.startswith("curl: (22)")
 
     def test_what_is_unchanged_is_not_sent_again(self, web: World, on_client: On) -> None:
@@ -300,9 +300,9 @@ class TestCurl:
         assert on_client("curl", "-sS", "-z", copy, *status, url).out == "304 0"
 
     def test_http_1_0(self, on_client: On) -> None:
-        done = on_client("curl", "-sS", "-0", "-i", "http://www.itheima.com/style.css")
-        assert done.out.startswith("HTTP/1.1 200 OK")
-        assert done.out.endswith(served("/style.css").decode())
+        fetched = on_client("curl", "-sS", "-0", "-i", "http://www.itheima.com/style.css")
+        assert fetched.out.startswith("HTTP/1.1 200 OK")
+        assert fetched.out.endswith(served("/style.css").decode())
 
     @pytest.mark.parametrize(
         "url, code",

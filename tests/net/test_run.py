@@ -236,12 +236,12 @@ def verdict(world: World, name: str, within_s: int) -> tuple[str, str]:
     typed, (must, never), _ = RUNS[name]
     argv = ["run", "--", "/usr/bin/timeout", "-k", "5", str(within_s),
             "/usr/bin/python3", str(EXAMPLES / f"{name}.py")]  # fmt: skip
-    done = world(*argv, code=None, input=typed, timeout=within_s + 30)
-    text = done.out + done.err
+    ended = world(*argv, code=None, input=typed, timeout=within_s + 30)
+    text = ended.out + ended.err
     tail = "\n".join(text.splitlines()[-6:])
-    if done.code == 124:
+    if ended.code == 124:
         return f"does not end within {within_s} s", tail
-    if re.search(never, text) or not re.search(must, text) or done.code:
+    if re.search(never, text) or not re.search(must, text) or ended.code:
         why = [
             line.strip()
             for line in text.splitlines()
@@ -261,16 +261,16 @@ def test_mininets_own_examples(make_world: Any) -> None:
     worlds = [make_world(False), make_world(True)]
     within_s = int(os.environ.get("HOPLAB_EXAMPLE_S", "120"))
     only = os.environ.get("HOPLAB_EXAMPLES", "").split()
-    rows, told = [], TABLE.read_text()
+    rows, page = [], TABLE.read_text()
     for name in only or RUNS:
-        found = [verdict(world, name, within_s) for world in worlds]
-        print(name, found, flush=True)
-        cells = [text.replace("|", "/").replace("`", "'") for text, _ in found]
+        verdicts = [verdict(world, name, within_s) for world in worlds]
+        print(name, verdicts, flush=True)
+        cells = [text.replace("|", "/").replace("`", "'") for text, _ in verdicts]
         rows.append(f"| {name} | {cells[0]} | {cells[1]} | {RUNS[name][2]} |\n")
     if os.environ.get("HOPLAB_UPDATE_GOLDEN"):
-        begin, end = told.index(HEAD) + len(HEAD), told.index("\n<!-- end of table -->")
-        TABLE.write_text(told[:begin] + "".join(rows) + told[end:])
+        begin, end = page.index(HEAD) + len(HEAD), page.index("\n<!-- end of table -->")
+        TABLE.write_text(page[:begin] + "".join(rows) + page[end:])
         return
-    before = set(re.findall(r"^\| (\w+) \| works \| works", told, re.M))
+    before = set(re.findall(r"^\| (\w+) \| works \| works", page, re.M))
     now = set(re.findall(r"^\| (\w+) \| works \| works", "".join(rows), re.M))
     assert before & set(only or RUNS) <= now, f"worked before: {sorted(before - now)}"

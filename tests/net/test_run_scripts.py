@@ -55,19 +55,19 @@ def test_iperf_ends_and_has_two_results(hoplab: Any) -> None:
 
 def test_a_remote_controller_that_nobody_is_gets_the_line_that_works(hoplab: Any) -> None:
     (hoplab.home / "mine.py").write_text(REMOTE)
-    done = hoplab("run", "--", "python3", "mine.py", "1")
-    assert "100% dropped" in done.out + done.err
-    said = re.findall(r"no controller answers at 127\.0\.0\.1:6653", done.err)
-    line = re.search(r"hoplab run --controller .*", done.err)
-    assert len(said) == 1 and line, done.err
+    ended = hoplab("run", "--", "python3", "mine.py", "1")
+    assert "100% dropped" in ended.out + ended.err
+    refusals = re.findall(r"no controller answers at 127\.0\.0\.1:6653", ended.err)
+    line = re.search(r"hoplab run --controller .*", ended.err)
+    assert len(refusals) == 1 and line, ended.err
     assert line[0] == "hoplab run --controller APP.py -- python3 mine.py 1"
-    assert "in another terminal: ryu-manager APP.py\n" in done.err
+    assert "in another terminal: ryu-manager APP.py\n" in ended.err
 
     # It is the line that works, and then nothing is missing.
     shutil.copy(PROJECT / "controllers" / "hub.py", hoplab.home / "APP.py")
     shutil.copy(PROJECT / "controllers" / "kit.py", hoplab.home)  # it imports that
     typed = line[0].replace("mine.py 1", "mine.py 30")
-    done = subprocess.run(
+    ended = subprocess.run(
         ["bash", "-c", typed],
         cwd=hoplab.home,
         env=hoplab.with_command(),
@@ -75,17 +75,17 @@ def test_a_remote_controller_that_nobody_is_gets_the_line_that_works(hoplab: Any
         text=True,
         timeout=120,
     )
-    assert " 0% dropped" in done.stdout + done.stderr, done
-    assert "no controller answers" not in done.stderr
+    assert " 0% dropped" in ended.stdout + ended.stderr, ended
+    assert "no controller answers" not in ended.stderr
 
 
 def test_mn_says_the_same(hoplab: Any) -> None:
     need("mn")
     typed = "h1 ping -c 1 -w 2 10.0.0.2\nexit\n"
-    done = hoplab("mn", "--", "--controller", "remote,port=6700", input=typed)
-    assert "ryu-manager --ofp-tcp-listen-port 6700 APP.py\n" in done.err
+    ended = hoplab("mn", "--", "--controller", "remote,port=6700", input=typed)
+    assert "ryu-manager --ofp-tcp-listen-port 6700 APP.py\n" in ended.err
     wish = "hoplab mn --controller APP.py -- --controller remote,port=6700"
-    assert wish in done.err
+    assert wish in ended.err
 
 
 def test_hosts_have_no_resolver_that_they_would_wait_for(anybody: Any) -> None:
@@ -100,16 +100,16 @@ def test_hosts_have_no_resolver_that_they_would_wait_for(anybody: Any) -> None:
 
 def test_what_goes_with_a_private_tmp_is_said(anybody: Any) -> None:
     write = "mkdir /tmp/a; echo x > /tmp/a/result.txt; touch /tmp/empty; echo y > here.txt"
-    done = anybody("run", "--", "sh", "-c", write)
-    assert "/tmp/a/result.txt went with the command's own /tmp" in done.err
-    assert "empty" not in done.err and (anybody.home / "here.txt").read_text() == "y\n"
+    ended = anybody("run", "--", "sh", "-c", write)
+    assert "/tmp/a/result.txt went with the command's own /tmp" in ended.err
+    assert "empty" not in ended.err and (anybody.home / "here.txt").read_text() == "y\n"
     assert anybody("run", "--", "true").err == ""
 
 
 def test_a_folder_may_be_its_tmp_and_stays(anybody: Any) -> None:
-    done = anybody("run", "--keep-tmp", "kept/here", "--", "sh", "-c", "echo x > /tmp/result.txt")
+    ended = anybody("run", "--keep-tmp", "kept/here", "--", "sh", "-c", "echo x > /tmp/result.txt")
     assert (anybody.home / "kept" / "here" / "result.txt").read_text() == "x\n"
-    assert done.err == ""
+    assert ended.err == ""
 
 
 def test_a_cpu_limited_host_is_there_where_nobody_may_limit_it(make_world: Any) -> None:
@@ -119,10 +119,10 @@ def test_a_cpu_limited_host_is_there_where_nobody_may_limit_it(make_world: Any) 
         "net = Mininet(host=CPULimitedHost, controller=None)\nh1 = net.addHost('h1', cpu=.1)\n"
         "net.start()\nprint('ran', h1.popen('echo here').communicate()[0].decode())\nnet.stop()\n"
     )
-    done = user("run", "--", "/usr/bin/python3", "mine.py")
-    assert "ran here" in done.out
-    if "no CPU limit" in done.err:  # but where cgroups are delegated
-        assert "h1: no CPU limit: this user may make no cgroup" in done.err
+    ended = user("run", "--", "/usr/bin/python3", "mine.py")
+    assert "ran here" in ended.out
+    if "no CPU limit" in ended.err:  # but where cgroups are delegated
+        assert "h1: no CPU limit: this user may make no cgroup" in ended.err
 
 
 DRAW = """
@@ -147,6 +147,6 @@ def test_a_display_of_ssh_is_reached_from_inside(anybody: Any) -> None:
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         (anybody.home / "draw.py").write_text(DRAW)
-        done = anybody("run", "--", "/usr/bin/python3", "draw.py", str(port))
+        ended = anybody("run", "--", "/usr/bin/python3", "draw.py", str(port))
         thread.join(timeout=30)
-    assert done.out == "shown: window\n", done.err
+    assert ended.out == "shown: window\n", ended.err

@@ -160,8 +160,8 @@ def test_it_is_found_and_answers_while_the_script_stands_still(running: Running)
 
 def paths(hoplab: World, address: str) -> list[list[str]]:
     """The nodes that each packet of a ping from h1 passed."""
-    told = hoplab("trace", "--json", "h1", "--", "ping", "-c", "1", "-w", "20", address).json
-    return [packet["path"] for packet in told["trips"]]
+    traced = hoplab("trace", "--json", "h1", "--", "ping", "-c", "1", "-w", "20", address).json
+    return [packet["path"] for packet in traced["trips"]]
 
 
 def test_a_host_does_not_reach_the_controller(running: Running) -> None:
@@ -200,8 +200,8 @@ def test_the_wiring_follows_what_the_script_does(running: Running) -> None:
         assert time.monotonic() < deadline and tracing.poll() is None
     running.tell("move")
     (hoplab.home / "end").touch()
-    told = json.loads(tracing.communicate(timeout=60)[0])
-    went = [packet["path"] for packet in told["trips"]]
+    traced = json.loads(tracing.communicate(timeout=60)[0])
+    went = [packet["path"] for packet in traced["trips"]]
     assert ["h1", "s1", "s2", "h2"] in went and ["h1", "s1", "h2"] in went
 
 

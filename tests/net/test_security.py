@@ -23,18 +23,18 @@ pytestmark = pytest.mark.net
 
 
 def test_every_promise_has_a_test() -> None:
-    told = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "security.md").read_text()))
+    promised = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "security.md").read_text()))
     here = {name for name in globals() if name.startswith("test_")} - {
         "test_every_promise_has_a_test"
     }
-    assert told == here
+    assert promised == here
 
 
 def on(world: World, host: str, program: str, *arguments: str) -> list[str]:
     """The lines that a Python program prints on a host."""
     script = textwrap.dedent(program)
-    done = world("exec", "--name", "one", host, "--", "/usr/bin/python3", "-c", script, *arguments)
-    return done.out.splitlines()
+    ended = world("exec", "--name", "one", host, "--", "/usr/bin/python3", "-c", script, *arguments)
+    return ended.out.splitlines()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_host_reaches_nothing_of_the_machine(lab: World) -> None:
             family = socket.AF_INET if isinstance(trial, tuple) else socket.AF_UNIX
             with socket.socket(family) as here:
                 here.connect(trial)
-        told = on(
+        printed = on(
             lab, "h1",
             """
             import os, socket, sys
@@ -81,7 +81,7 @@ def test_a_host_reaches_nothing_of_the_machine(lab: World) -> None:
             """,
             str(tcp.getsockname()[1]), name, str(os.getpid()),
         )  # fmt: skip
-    assert told == [
+    assert printed == [
         "tcp 111", "abstract 111", "outside 101", "processes False",
         "interfaces ['h1-eth0', 'lo']",
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def test_a_host_reaches_no_other_lab(lab: World) -> None:
     """Neither its hosts, nor its folder, nor its socket; and its own lab takes no orders."""
     assert lab("exec", "--name", "two", "h1", "--", "true").code == 0
     folder = str(lab.state / "hoplab" / "labs")
-    told = on(
+    printed = on(
         lab, "h1",
         """
         import json, os, socket, sys
@@ -104,7 +104,7 @@ def test_a_host_reaches_no_other_lab(lab: World) -> None:
         """,
         folder,
     )  # fmt: skip
-    assert told == ["['one']", "a lab takes no orders from its own hosts"]
+    assert printed == ["['one']", "a lab takes no orders from its own hosts"]
     # Wherever it was brought up.
     labs = Path(folder)
     for name, cwd in (("three", labs), ("four", labs / "two"), ("five", Path("/run"))):
@@ -132,12 +132,12 @@ def test_the_socket_is_the_users_alone(hoplab: World) -> None:
     )
     folder.chmod(0o777)
     (folder / "lab.sock").chmod(0o666)
-    other = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    stranger = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
     parents = [path for path in folder.parents if path.is_relative_to(hoplab.home)]
     for path in parents:
         path.chmod(0o755)
     result = subprocess.run(
-        [*other, "/usr/bin/python3", "-c", script],
+        [*stranger, "/usr/bin/python3", "-c", script],
         cwd=folder, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert json.loads(result.stdout)["error"]["say"] == "this lab is another user's", result.stderr
@@ -147,7 +147,7 @@ def test_the_socket_is_the_users_alone(hoplab: World) -> None:
 def test_the_machines_power_is_given_up(lab: World) -> None:
     """No modules, reboot, clock, devices, raw I/O, kernel log; the machine's settings are not for
     writing; the network's are."""
-    told = on(
+    printed = on(
         lab, "h1",
         """
         import ctypes, os, time
@@ -174,9 +174,9 @@ def test_the_machines_power_is_given_up(lab: World) -> None:
         print(int(status.split("CapBnd:")[1].split()[0], 16))
         """,
     )  # fmt: skip
-    held = int(told.pop())
+    held = int(printed.pop())
     assert [name for name, bit in sandbox.NOT_NEEDED.items() if held >> bit & 1] == []
-    assert told == [
+    assert printed == [
         "clock refused", "device refused", "module refused", "raw refused", "panic refused",
         "sysrq refused", "sys refused", "forward done",
     ]  # fmt: skip
@@ -192,11 +192,11 @@ def test_a_host_has_no_more_of_the_files_than_the_user(make_world: Any) -> None:
     secret.chmod(0o600)
     os.chown(secret, 0, 0)
     world("up", "cable", "--name", "one")
-    done = world("exec", "--name", "one", "h1", "--", "cat", str(secret), code=1)
-    assert "Permission denied" in done.err
+    ended = world("exec", "--name", "one", "h1", "--", "cat", str(secret), code=1)
+    assert "Permission denied" in ended.err
     world("exec", "--name", "one", "h1", "--", "touch", str(world.home / "mine"))
     assert (world.home / "mine").stat().st_uid == NOBODY
-    done = world(
+    ended = world(
         "exec", "--name", "one", "h1", "--", "chown", "1", str(world.home / "mine"), code=1
     )
 

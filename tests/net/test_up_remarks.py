@@ -19,11 +19,11 @@ def topo(*lines: str) -> str:
     )
 
 
-def up(hoplab: Any, text: str, which: str = "mine.py") -> list[str]:
+def up(hoplab: Any, text: str, file: str = "mine.py") -> list[str]:
     """The remarks on such a file, the same in words and in data."""
     (hoplab.home / "mine.py").write_text(text)
-    done = hoplab("up", "--replace", "--no-outside-controller", f"./{which}")
-    remarks = [line[8:] for line in done.out.splitlines() if line.startswith("  note: ")]
+    ended = hoplab("up", "--replace", "--no-outside-controller", f"./{file}")
+    remarks = [line[8:] for line in ended.out.splitlines() if line.startswith("  note: ")]
     assert remarks == hoplab("ls", "--json").json[0]["events"]
     return remarks
 
@@ -80,8 +80,8 @@ def test_the_other_topology_is_taken_and_an_empty_one_is_said(hoplab: Any) -> No
     remarks = up(hoplab, text, "mine.py:Other")
     assert len(remarks) == 1 and remarks[0].startswith("the topology is empty")
     assert "fill() (line 7)" in remarks[0]
-    done = hoplab("up", "--replace", "./mine.py:Third", code=4)
-    assert "it has: MyTopo, Other" in done.err
+    ended = hoplab("up", "--replace", "./mine.py:Third", code=4)
+    assert "it has: MyTopo, Other" in ended.err
 
 
 def test_what_a_link_asks_for_works_on_any_kernel(hoplab: Any) -> None:
@@ -117,16 +117,16 @@ def test_a_command_line_simple_addresses_and_what_mininet_is_handed(hoplab: Any)
     ]
     assert "6 of 6 pairs" in hoplab("pingall").out
     hoplab("up", "--replace", "./mine.py 3", "--topo", "Empty")
-    done = hoplab("pingall", code=1)
-    assert "likely why: the topology is empty" in done.out
+    ended = hoplab("pingall", code=1)
+    assert "likely why: the topology is empty" in ended.out
     assert "has no host" in hoplab("visit", "http://10.0.0.1/", code=4).err
 
 
 def test_a_host_without_a_cable_is_the_cause(hoplab: Any) -> None:
     up(hoplab, topo(CABLE, "self.addHost('h3')"))
     assert "likely why: h3 has no cable" in hoplab("pingall", code=1).out
-    done = hoplab("trace", "h3", "--", "ping", "-c", "1", "10.0.0.1", code=None)
-    assert "✗ Not one frame left h3. h3 has no cable: it is joined to nothing." in done.out
+    ended = hoplab("trace", "h3", "--", "ping", "-c", "1", "10.0.0.1", code=None)
+    assert "✗ Not one frame left h3. h3 has no cable: it is joined to nothing." in ended.out
 
 
 def test_a_lab_is_not_ended_for_one_that_cannot_be_read(hoplab: Any) -> None:

@@ -62,8 +62,8 @@ def test_exit_status_and_wire_are_told_together(hoplab: Any) -> None:
     need("traceroute")
     need("curl")
     hoplab("up", "web")
-    found = "client found the way to www: r1 -> r2 -> www, 3 hops."
-    assert verdict(hoplab, "traceroute", "-n", "-T", "10.80.0.80") == found
+    conclusion = "client found the way to www: r1 -> r2 -> www, 3 hops."
+    assert verdict(hoplab, "traceroute", "-n", "-T", "10.80.0.80") == conclusion
     script = "ping -c1 10.80.0.80; curl -sS http://nosuch.itheima.com"
     sentence = verdict(hoplab, "sh", "-c", script)
     assert sentence.startswith("curl ended with 6: ")

@@ -32,7 +32,7 @@ CLASSES = {
 def frames_by_tshark(file: Path) -> dict[str, set[int]]:
     """The numbers of the frames of each class."""
     tshark = need("tshark")
-    found = {}
+    by_interface = {}
     for name, expression in CLASSES.items():
         result = subprocess.run(
             [tshark, "-n", "-r", str(file), "-o", "tcp.desegment_tcp_streams:FALSE",
@@ -41,8 +41,8 @@ def frames_by_tshark(file: Path) -> dict[str, set[int]]:
              "-T", "fields", "-e", "frame.number"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        found[name] = {int(word) for word in result.stdout.split()}
-    return found
+        by_interface[name] = {int(word) for word in result.stdout.split()}
+    return by_interface
 
 
 def legs(story: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -128,16 +128,21 @@ def test_why_a_frame_was_flooded(hoplab: Any) -> None:
     kinds = {
         int(row[0]): row[1] for line in result.stdout.splitlines() for row in [line.split("\t")]
     }
-    told = [one for trip in story["trips"] for one in trip["decisions"] if one["packet_in"]]
-    assert told
-    for one in told:
-        assert "10" in kinds[one["packet_in"]] and "13" in kinds[one["packet_out"]]
+    decisions = [
+        decision
+        for trip in story["trips"]
+        for decision in trip["decisions"]
+        if decision["packet_in"]
+    ]
+    assert decisions
+    for decision in decisions:
+        assert "10" in kinds[decision["packet_in"]] and "13" in kinds[decision["packet_out"]]
     # Every question of the switches, and only those, is in the story.
     questions = [number for number, kind in kinds.items() if "10" in kind]
-    assert sorted(questions) == sorted(one["packet_in"] for one in told)
+    assert sorted(questions) == sorted(decision["packet_in"] for decision in decisions)
     hub = hoplab("visit", "--json", "--controller", "hub", "--down").json
-    why = [one for trip in hub["trips"] for one in trip["decisions"]]
-    assert why and {one["by"] for one in why} == {"flow"}
+    why = [decision for trip in hub["trips"] for decision in trip["decisions"]]
+    assert why and {decision["by"] for decision in why} == {"flow"}
 
 
 def test_hub_and_switch_tell_different_stories(hoplab: Any) -> None:
@@ -183,8 +188,8 @@ def test_a_failure_is_a_story(hoplab: Any, url: str) -> None:
     story = result.json
     assert story["exit_code"] == code
     assert story["outcome"]["ok"] is False
-    told = " ".join([story["outcome"]["sentence"], *story["outcome"]["why"]])
-    assert text in told, told
+    whole = " ".join([story["outcome"]["sentence"], *story["outcome"]["why"]])
+    assert text in whole, whole
 
 
 def test_without_a_route_not_one_frame_leaves(hoplab: Any) -> None:

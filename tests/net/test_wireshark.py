@@ -73,8 +73,8 @@ def test_a_filter_that_is_wrong_is_told_by_tshark(hoplab: Any) -> None:
     need("tshark")
     hoplab("up", "cable")
     hoplab("wireshark", "install")
-    done = tshark(hoplab, "-i", "hoplab:lab", "-f", "arp orr", "-a", "duration:1")
-    assert "cannot be understood" in done.stdout + done.stderr
+    ended = tshark(hoplab, "-i", "hoplab:lab", "-f", "arp orr", "-a", "duration:1")
+    assert "cannot be understood" in ended.stdout + ended.stderr
 
 
 def test_the_profile_shows_hops_and_finds_no_false_retransmission(hoplab: Any) -> None:
@@ -86,8 +86,8 @@ def test_the_profile_shows_hops_and_finds_no_false_retransmission(hoplab: Any) -
     assert plain.count("\n") > 10, "what the profile is there to cure"
     ours = tshark(hoplab, "-C", "hoplab", "-r", file, "-Y", "tcp.analysis.flags")
     assert ours.stdout == ""
-    done = tshark(hoplab, "-C", "hoplab", "-r", file, "-Y", "http.request && eth")
-    rows = done.stdout.splitlines()
+    ended = tshark(hoplab, "-C", "hoplab", "-r", file, "-Y", "http.request && eth")
+    rows = ended.stdout.splitlines()
     assert len(rows) == 10
     assert "client-eth0 Outbound 02:00:00:00:" in rows[0] and " 64 HTTP" in rows[0]
     assert "www-eth0 Inbound" in rows[-1] and " 62 HTTP" in rows[-1]

@@ -84,8 +84,8 @@ def test_a_folder_that_its_user_may_not_enter(make_world: Any) -> None:
     world = make_world(as_user=True)
     closed = world.home / "closed"
     closed.mkdir(mode=0o700)
-    done = world("up", "switch", cwd=closed)
-    assert f"cannot work in {closed}" in done.out
+    ended = world("up", "switch", cwd=closed)
+    assert f"cannot work in {closed}" in ended.out
     assert world("pingall", "--json").json["lost"] == []
 
 

@@ -182,39 +182,39 @@ class FakeSwitch:
         """Bytes that hold one message after the other, as an app that makes its own sends them."""
         while data:
             version, kind, length, xid = ofproto_parser.header(data)
-            one, data = data[:length], data[length:]
-            assert len(one) == length, "half a message"
+            message, data = data[:length], data[length:]
+            assert len(message) == length, "half a message"
             if kind == ofp.OFPT_EXPERIMENTER:
-                self._bundle_part(one, xid)
+                self._bundle_part(message, xid)
                 continue
             if kind == ofp.OFPT_FLOW_MOD:
-                msg = parser.OFPFlowMod.parser(self, version, kind, length, xid, one)
+                msg = parser.OFPFlowMod.parser(self, version, kind, length, xid, message)
             else:  # OpenFlow 1.3.5, 7.3.7; Ryu only writes these
                 assert kind == ofp.OFPT_PACKET_OUT, kind
-                buffer_id, in_port, size = struct.unpack_from("!IIH", one, 8)
-                actions = [parser.OFPAction.parser(one, 24)] if size else []
-                rest = one[24 + size :]
+                buffer_id, in_port, size = struct.unpack_from("!IIH", message, 8)
+                actions = [parser.OFPAction.parser(message, 24)] if size else []
+                rest = message[24 + size :]
                 msg = parser.OFPPacketOut(self, buffer_id, in_port, actions, rest or None)
                 msg.set_xid(xid)
             self.send_msg(msg)
-            assert bytes(msg.buf) == one, "not as Ryu would have written it"
+            assert bytes(msg.buf) == message, "not as Ryu would have written it"
         assert self.open_bundle is None, "half a bundle: others may send between its halves"
 
-    def _bundle_part(self, one: bytes, xid: int) -> None:
+    def _bundle_part(self, message: bytes, xid: int) -> None:
         """A message of ONF extension 230; Ryu only writes these."""
-        experimenter, kind = struct.unpack_from("!II", one, 8)
+        experimenter, kind = struct.unpack_from("!II", message, 8)
         assert experimenter == 0x4F4E4600
         if kind == ofp.ONF_ET_BUNDLE_CONTROL:
-            msg = parser.ONFBundleCtrlMsg(self, *struct.unpack_from("!IHH", one, 16), [])
+            msg = parser.ONFBundleCtrlMsg(self, *struct.unpack_from("!IHH", message, 16), [])
         else:
             assert kind == ofp.ONF_ET_BUNDLE_ADD_MESSAGE
-            inner = one[24:]
-            assert inner[:2] == b"\x04\x0e" and inner[4:8] == one[4:8], "a flow-mod, same number"
+            inner = message[24:]
+            assert inner[:2] == b"\x04\x0e" and inner[4:8] == message[4:8], "a flow-mod, same xid"
             mod = parser.OFPFlowMod.parser(self, *ofproto_parser.header(inner), inner)
-            msg = parser.ONFBundleAddMsg(self, *struct.unpack_from("!I2xH", one, 16), mod, [])
+            msg = parser.ONFBundleAddMsg(self, *struct.unpack_from("!I2xH", message, 16), mod, [])
         msg.set_xid(xid)
         msg.serialize()
-        assert bytes(msg.buf) == one, "not as Ryu would have written it"
+        assert bytes(msg.buf) == message, "not as Ryu would have written it"
         if not self.bundles:
             self._refuse(msg)
         elif isinstance(msg, parser.ONFBundleCtrlMsg):

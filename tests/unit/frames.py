@@ -137,4 +137,4 @@ def dns(
     parts = [answers or [], authority or [], additional or []]
     out = struct.pack("!HHHHHH", ident, flags, 1, *(len(part) for part in parts))
     out += dns_name(name) + struct.pack("!HH", TYPES[kind], 1)
-    return out + b"".join(record(*one) for part in parts for one in part)
+    return out + b"".join(record(*fields) for part in parts for fields in part)

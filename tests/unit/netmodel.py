@@ -282,7 +282,7 @@ def random_net(rng: random.Random, *, nat: bool = False, small_mtu: bool = False
                 if switches:
                     net.join(rng.choice(switches), switch)
                 switches.append(switch)
-            ports = [net.join(one, rng.choice(switches))[0] for one in everyone]
+            ports = [net.join(node_name, rng.choice(switches))[0] for node_name in everyone]
         for i, port in enumerate(ports):
             port.address = f"10.{s}.0.{i + 1}/24"
         members.append(ports)
@@ -296,10 +296,10 @@ def random_net(rng: random.Random, *, nat: bool = False, small_mtu: bool = False
     for r in range(1, subnets):
 
         def route(dst: bytes, r: int = r) -> tuple[str, bytes] | None:
-            found = by_address.get(dst)
-            if found is None:
+            by_dst = by_address.get(dst)
+            if by_dst is None:
                 return None
-            s, target = found
+            s, target = by_dst
             if target.node == f"r{r}":
                 return None
             side = r - 1 if s < r else r
@@ -376,7 +376,7 @@ def judge(
     of those are wrong indeed, and, unless `strict`, how many are wrong and not in doubt.
     """
     truth = case.truth
-    found = linked = caused = doubtful = wrong = false = 0
+    paired = linked = caused = doubtful = wrong = false = 0
     seen: set[int] = set()
     for journey in journeys:
         for hop in journey.hops():
@@ -389,13 +389,13 @@ def judge(
             seen.update(numbers)
             hop_id = truth.hop_of[numbers[0]]
             wired = hop.head is not None and hop.tail is not None
-            found += len(numbers) == 2
+            paired += len(numbers) == 2
             cause = True
             if hop.parent is not None:
                 above = [o.number for o in (hop.parent.sent, hop.parent.received) if o is not None]
                 # Of a hop whose two ends are not one frame the effects are those of either.
                 possible = {truth.hop_of[number] for number in above}
-                cause = bool({truth.parent[one] for one in hops} & possible)
+                cause = bool({truth.parent[passed] for passed in hops} & possible)
                 if strict:
                     assert cause or hop.doubt, f"{numbers} is said to come from {above}"
                     assert not cause or hop.origin.value == truth.origin[hop_id]
@@ -414,7 +414,7 @@ def judge(
         total = len({truth.hop_of[o.number] for o in case.observations})
         assert sum(1 for j in journeys for _ in j.hops()) == total
     return {
-        "both_ends": found,
+        "both_ends": paired,
         "linked": linked,
         "caused": caused,
         "doubtful": doubtful,

@@ -71,5 +71,5 @@ def bundled(inner: bytes) -> bytes:
     return message(4, struct.pack("!IIIHH", 0x4F4E4600, 2301, 1, 0, 3) + inner)
 
 
-def role(which: int, generation: int) -> bytes:
-    return message(24, struct.pack("!I4xQ", which, generation))
+def role(role_number: int, generation: int) -> bytes:
+    return message(24, struct.pack("!I4xQ", role_number, generation))

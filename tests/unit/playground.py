@@ -125,13 +125,13 @@ class Playground(Toy[int]):
         self.ip(src, dst, 17, frames.udp(sport, dport, payload))
 
     def at(
-        self, delay_us: int, what: Callable[[], None], still: Callable[[], bool] = lambda: True
+        self, delay_us: int, action: Callable[[], None], still: Callable[[], bool] = lambda: True
     ) -> None:
         """Later do something, if by then it is still wanted."""
-        self.plan(self.now_ns + delay_us * US, what, still)
+        self.plan(self.now_ns + delay_us * US, action, still)
 
     def observations(self) -> list[Observation]:
-        ordered = sorted(self.seen, key=lambda one: one[0])
+        ordered = sorted(self.seen, key=lambda observed: observed[0])
         return [
             Observation(number, t_ns, port, reception, data, len(data))
             for number, (t_ns, port, reception, data) in enumerate(ordered, 1)
@@ -211,10 +211,10 @@ class Playground(Toy[int]):
 
     def _link(self, node: str, packet: bytes, next_hop: str) -> None:
         port = next(p for p in self.wiring.ports(node) if self._on_link(p, next_hop))
-        known = self.cache.get((node, next_hop))
-        if known is not None:
+        mac_in_cache = self.cache.get((node, next_hop))
+        if mac_in_cache is not None:
             mac = self.wiring.interfaces[port].mac
-            self.send(port, frames.eth(known, mac, 0x0800, packet))
+            self.send(port, frames.eth(mac_in_cache, mac, 0x0800, packet))
             return
         waiting = self.held.setdefault((node, next_hop), [])
         waiting.append(packet)
@@ -264,16 +264,16 @@ class Talk:
         self.seq = {"c": 1000, "s": 900_000}
 
     def say(
-        self, who: str, flags: int, data: bytes = b"", again: bool = False, window: int = 64240
+        self, speaker: str, flags: int, data: bytes = b"", again: bool = False, window: int = 64240
     ) -> None:
-        other = "s" if who == "c" else "c"
-        (src, sport), (dst, dport) = self.ends[who], self.ends[other]
+        listener = "s" if speaker == "c" else "c"
+        (src, sport), (dst, dport) = self.ends[speaker], self.ends[listener]
         span = len(data) + bool(flags & frames.SYN) + bool(flags & frames.FIN)
-        seq = self.seq[who] - span if again else self.seq[who]
-        ack = self.seq[other] if flags & frames.ACK else 0
+        seq = self.seq[speaker] - span if again else self.seq[speaker]
+        ack = self.seq[listener] if flags & frames.ACK else 0
         segment = frames.tcp(sport, dport, seq, ack, flags, data, window=window)
         if not again:
-            self.seq[who] += span
+            self.seq[speaker] += span
         self.net.ip(src, dst, 6, segment)
 
     def open(self) -> None:

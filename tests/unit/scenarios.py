@@ -62,16 +62,16 @@ def resolve(net: Playground, address: str = WWW, name: str = NAME, exists: bool 
         net.udp(RESOLVER, port, server, 53, frames.dns(ident, name))
         referral = frames.dns(ident, name, answer=True, authority=authority, additional=additional)
         net.udp(server, 53, RESOLVER, port, referral)
-    found = [(name, "A", address)] if exists else []
+    answers = [(name, "A", address)] if exists else []
     soa = [] if exists else [("itheima.com", "SOA", "ns.itheima.com")]
     rcode = 0 if exists else 3
     net.udp(RESOLVER, 34009, "10.53.0.4", 53, frames.dns(109, name))
     last = frames.dns(
-        109, name, answer=True, answers=found, authority=soa, rcode=rcode, authoritative=True
+        109, name, answer=True, answers=answers, authority=soa, rcode=rcode, authoritative=True
     )
     net.udp("10.53.0.4", 53, RESOLVER, 34009, last)
     net.udp(
-        RESOLVER, 53, CLIENT, 33000, frames.dns(7, name, answer=True, answers=found, rcode=rcode)
+        RESOLVER, 53, CLIENT, 33000, frames.dns(7, name, answer=True, answers=answers, rcode=rcode)
     )
 
 
@@ -80,8 +80,8 @@ def resolve_cached(net: Playground, address: str = WWW, aaaa: bool = False) -> N
     net.udp(CLIENT, 33000, RESOLVER, 53, frames.dns(7, NAME))
     if aaaa:
         net.udp(CLIENT, 33000, RESOLVER, 53, frames.dns(8, NAME, "AAAA"))
-    found = frames.dns(7, NAME, answer=True, answers=[(NAME, "A", address)])
-    net.udp(RESOLVER, 53, CLIENT, 33000, found)
+    reply = frames.dns(7, NAME, answer=True, answers=[(NAME, "A", address)])
+    net.udp(RESOLVER, 53, CLIENT, 33000, reply)
     if aaaa:
         net.udp(RESOLVER, 53, CLIENT, 33000, frames.dns(8, NAME, "AAAA", answer=True))
 

@@ -221,7 +221,7 @@ def test_ends_quietly_in_the_foreground(script: str, signum: int, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("script", "options", "said"),
+    ("script", "options", "sentence"),
     [
         ("dns_server.py", ["--zone", "/nonexistent/x.zone"], "No such file"),
         ("dns_resolver.py", [], "--root NAME=ADDRESS"),
@@ -236,19 +236,19 @@ def test_ends_quietly_in_the_foreground(script: str, signum: int, tmp_path: Path
     ],
 )
 def test_bad_options_are_a_sentence_and_exit_code_2(
-    script: str, options: list[str], said: str
+    script: str, options: list[str], sentence: str
 ) -> None:
     result = run_app(script, "--listen", "127.0.0.1", *options)
     assert result.returncode == 2
-    assert said in result.stderr and "Traceback" not in result.stderr
+    assert sentence in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("address", "said"), [("no-address", "not a name"), ("192.0.2.1", "no such address")]
+    ("address", "sentence"), [("no-address", "not a name"), ("192.0.2.1", "no such address")]
 )
-def test_address_that_is_none_of_ours(address: str, said: str) -> None:
+def test_address_that_is_none_of_ours(address: str, sentence: str) -> None:
     result = run_app("web_server.py", "--listen", address, "--port", "0")
-    assert result.returncode == 1 and said in result.stderr
+    assert result.returncode == 1 and sentence in result.stderr
 
 
 def test_server_that_dies_says_so_and_leaves(tmp_path: Path) -> None:
@@ -290,9 +290,9 @@ def test_what_is_sent_is_received_and_both_say_so() -> None:
         port = receiver.stdout.readline().split()[-1]
         sent = run_app("transfer.py", "--port", port, "send", "127.0.0.1", "--bytes", "150k")
         assert sent.returncode == 0
-        said = receiver.stdout.readline()
-        assert re.fullmatch(r"received 150000 bytes in \S+ s\n", said)
-        assert sent.stdout == f"sent 150000 bytes; 127.0.0.1 {said}"
+        receipt = receiver.stdout.readline()
+        assert re.fullmatch(r"received 150000 bytes in \S+ s\n", receipt)
+        assert sent.stdout == f"sent 150000 bytes; 127.0.0.1 {receipt}"
     refused = run_app("transfer.py", "--port", port, "send", "127.0.0.1")
     assert refused.returncode == 1
     assert refused.stderr.startswith("transfer: ")

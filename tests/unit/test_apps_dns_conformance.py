@@ -190,8 +190,8 @@ def ask_all(port: int, questions: list[str], folder: Path) -> list[Answer]:
     # Each answer begins with a line that repeats the command.
     parts = re.split(r"^; <<>> DiG [^\n]*\n", dig("-f", str(file)), flags=re.MULTILINE)[1:]
     assert len(parts) == len(batch)
-    found = dict(zip(batch, parts, strict=True))
-    return [read(found.get(n) or dig(*line.split())) for n, line in enumerate(lines)]
+    answers = dict(zip(batch, parts, strict=True))
+    return [read(answers.get(n) or dig(*line.split())) for n, line in enumerate(lines)]
 
 
 def dig(*words: str) -> str:

@@ -122,7 +122,7 @@ def kind_of(bad: BadText) -> str:
     return re.sub(r"'.*'|\".*\"|\S*\d\S*", "", str(bad), flags=re.DOTALL)[:60]
 
 
-def mutate(chance: random.Random, raw: bytes, other: bytes) -> bytes:
+def mutate(chance: random.Random, raw: bytes, donor: bytes) -> bytes:
     """RAW with a few changes; OTHER lends pieces."""
     out = bytearray(raw)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
@@ -138,9 +138,9 @@ def mutate(chance: random.Random, raw: bytes, other: bytes) -> bytes:
             del out[at : at + chance.randrange(1, 9)]
         elif kind == 4:
             out[at:at] = chance.randbytes(chance.randrange(1, 5))
-        elif kind == 5 and other:
-            start = chance.randrange(len(other))
-            out[at : at + chance.randrange(20)] = other[start : start + chance.randrange(40)]
+        elif kind == 5 and donor:
+            start = chance.randrange(len(donor))
+            out[at : at + chance.randrange(20)] = donor[start : start + chance.randrange(40)]
         elif kind == 6:
             out[at:at] = out[at : at + chance.randrange(1, 60)]
         elif len(out) > 2:
@@ -235,8 +235,8 @@ def test_what_was_found_once(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_few_mutations(case: str) -> None:
     make, seeds, _, _ = CASES[case]
-    found = campaign(make(), seeds(), 3000, 1)
-    assert found["outcomes"] > 5
+    figures = campaign(make(), seeds(), 3000, 1)
+    assert figures["outcomes"] > 5
 
 
 @pytest.mark.long
@@ -245,6 +245,6 @@ def test_a_few_mutations(case: str) -> None:
 def test_many_mutations(case: str) -> None:
     make, seeds, suffix, share = CASES[case]
     kept = [path.read_bytes() for path in sorted(KEPT.glob("*" + suffix))]
-    found = campaign(make(), [*seeds(), *kept], INPUTS * share // 5, 2)
-    print(f"\n{case}: " + ", ".join(f"{key} {value:,.1f}" for key, value in found.items()))
-    assert found["grown_kb"] < 30_000
+    figures = campaign(make(), [*seeds(), *kept], INPUTS * share // 5, 2)
+    print(f"\n{case}: " + ", ".join(f"{key} {value:,.1f}" for key, value in figures.items()))
+    assert figures["grown_kb"] < 30_000

@@ -294,16 +294,16 @@ def verdict(reply: dns.message.Message, zone: str = "x.lab.") -> dns_reply.Verdi
 
 
 def test_answer_is_taken_and_what_is_out_of_bailiwick_is_dropped() -> None:
-    found = verdict(
+    judged = verdict(
         message(answer="www.x.lab. 9 IN CNAME www.bank.lab.; www.bank.lab. 9 IN A 6.6.6.6")
     )
-    assert found.kind == "answer"
-    assert [rrset.rtype for rrset in found.rrsets] == [dns_records.CNAME]
+    assert judged.kind == "answer"
+    assert [rrset.rtype for rrset in judged.rrsets] == [dns_records.CNAME]
 
 
 def test_records_nobody_asked_for_are_dropped() -> None:
-    found = verdict(message(answer="www.x.lab. 9 IN A 1.1.1.1; mail.x.lab. 9 IN A 6.6.6.6"))
-    assert [name_text(rrset.name) for rrset in found.rrsets] == ["www.x.lab."]
+    judged = verdict(message(answer="www.x.lab. 9 IN A 1.1.1.1; mail.x.lab. 9 IN A 6.6.6.6"))
+    assert [name_text(rrset.name) for rrset in judged.rrsets] == ["www.x.lab."]
 
 
 def test_answer_at_second_hand_is_of_no_use() -> None:
@@ -316,7 +316,7 @@ def test_referral_must_lead_down_towards_the_name(owner: str) -> None:
 
 
 def test_glue_outside_the_zone_is_dropped() -> None:
-    found = verdict(
+    judged = verdict(
         message(
             question="a.www.x.lab. A",
             authority="www.x.lab. 60 IN NS ns.www.x.lab.; www.x.lab. 60 IN NS ns.bank.lab.",
@@ -324,21 +324,21 @@ def test_glue_outside_the_zone_is_dropped() -> None:
             flags="QR",
         )
     )
-    servers = {name_text(server): addresses for server, addresses in found.servers.items()}
-    assert found.kind == "referral" and found.ttl == 30
+    servers = {name_text(server): addresses for server, addresses in judged.servers.items()}
+    assert judged.kind == "referral" and judged.ttl == 30
     assert servers == {"ns.www.x.lab.": ["1.1.1.1"], "ns.bank.lab.": []}
 
 
 def test_denial_with_a_foreign_soa_is_not_for_the_cache() -> None:
-    found = verdict(message(authority="lab. 9 IN SOA . . 1 1 1 1 1", rcode="NXDOMAIN"))
-    assert (found.kind, found.rcode, found.soa) == ("denial", dns_wire.NXDOMAIN, None)
+    judged = verdict(message(authority="lab. 9 IN SOA . . 1 1 1 1 1", rcode="NXDOMAIN"))
+    assert (judged.kind, judged.rcode, judged.soa) == ("denial", dns_wire.NXDOMAIN, None)
 
 
 def test_cname_loop_in_one_reply_ends() -> None:
-    found = verdict(
+    judged = verdict(
         message(answer="www.x.lab. 9 IN CNAME b.x.lab.; b.x.lab. 9 IN CNAME www.x.lab.")
     )
-    assert len(found.rrsets) == 2
+    assert len(judged.rrsets) == 2
 
 
 class World:
@@ -375,8 +375,8 @@ def ask(world: World, wanted: str, cache: dns_cache.Cache | None = None) -> dns_
 def test_cname_loop_across_replies_is_servfail() -> None:
     def reply(question: str) -> dns.message.Message:
         name = question.split()[0]
-        other = "b.lab." if name == "a.lab." else "a.lab."
-        return message(question, answer=f"{name} 9 IN CNAME {other}")
+        target = "b.lab." if name == "a.lab." else "a.lab."
+        return message(question, answer=f"{name} 9 IN CNAME {target}")
 
     world = World({"10.0.0.1": reply})
     assert ask(world, "a.lab.").rcode == dns_wire.SERVFAIL
@@ -469,9 +469,9 @@ def test_the_same_question_of_many_at_once_is_asked_once() -> None:
     world = World({"10.0.0.1": reply})
     resolver = recursor(world)
     resolver.log = lambda text: waiting.append(text) if "under way" in text else None
-    found: list[dns_wire.Message] = []
+    replies: list[dns_wire.Message] = []
     threads = [
-        threading.Thread(target=lambda: found.append(resolver.resolve(query("A.lab."))))
+        threading.Thread(target=lambda: replies.append(resolver.resolve(query("A.lab."))))
         for _ in range(20)
     ]
     for thread in threads:
@@ -481,7 +481,7 @@ def test_the_same_question_of_many_at_once_is_asked_once() -> None:
     for thread in threads:
         thread.join(10)
     assert len(world.asked) == 1
-    assert [each.answer[0].datas for each in found] == [[bytes((1, 2, 3, 4))]] * 20
+    assert [each.answer[0].datas for each in replies] == [[bytes((1, 2, 3, 4))]] * 20
 
 
 def test_those_who_wait_for_a_failure_fail_too() -> None:
@@ -492,9 +492,9 @@ def test_those_who_wait_for_a_failure_fail_too() -> None:
         raise OSError("no way there")
 
     resolver = recursor(World({"10.0.0.1": reply}))
-    found: list[int] = []
+    rcodes: list[int] = []
     threads = [
-        threading.Thread(target=lambda: found.append(resolver.resolve(query("a.lab.")).rcode))
+        threading.Thread(target=lambda: rcodes.append(resolver.resolve(query("a.lab.")).rcode))
         for _ in range(3)
     ]
     for thread in threads:
@@ -502,7 +502,7 @@ def test_those_who_wait_for_a_failure_fail_too() -> None:
     go.set()
     for thread in threads:
         thread.join(10)
-    assert found == [dns_wire.SERVFAIL] * 3
+    assert rcodes == [dns_wire.SERVFAIL] * 3
 
 
 def test_an_old_answer_rather_than_none_where_that_is_allowed() -> None:
@@ -645,7 +645,7 @@ def test_root_options() -> None:
     servers = dns_resolver.collect_roots(
         [dns_resolver.parse_root("b.lab=10.0.0.2")], str(ZONES / "root.hints")
     )
-    assert {name_text(server): found for server, found in servers.items()} == {
+    assert {name_text(server): addresses for server, addresses in servers.items()} == {
         "a.root-servers.lab.": ["10.53.0.2"],
         "b.lab.": ["10.0.0.2"],
     }
@@ -695,11 +695,11 @@ def test_replies_that_do_not_fit_are_passed_over() -> None:
         no_response = answer("6.6.6.3")
         no_response.flags &= ~dns.flags.QR
         forged = [wrong_id, wrong_question, no_response, answer("1.2.3.4")]
-        return [b"", b"junk", *(one.to_wire() for one in forged)]
+        return [b"", b"junk", *(forgery.to_wire() for forgery in forged)]
 
     with udp_server(reply) as port:
-        found = dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
-    assert found.answer[0].datas == [bytes((1, 2, 3, 4))]
+        accepted = dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+    assert accepted.answer[0].datas == [bytes((1, 2, 3, 4))]
 
 
 def test_ids_and_source_ports_differ() -> None:
@@ -726,8 +726,8 @@ def test_server_without_edns_is_asked_again_without() -> None:
         return [dns.message.make_response(query).to_wire()]
 
     with udp_server(reply) as port:
-        found = dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
-    assert found.rcode == dns_wire.NOERROR
+        accepted = dns_exchange.exchange("127.0.0.1", wire_name("a.lab."), A, 5.0, port)
+    assert accepted.rcode == dns_wire.NOERROR
 
 
 def test_closed_port_is_known_at_once() -> None:
@@ -761,6 +761,6 @@ def test_damaged_replies_are_judged_without_a_crash(edits: list[tuple[int, int]]
         damaged = dns_wire.decode(bytes(wire))
     except dns_wire.Malformed:
         return
-    found = dns_reply.read_reply(damaged, wire_name("x.lab."), wire_name("www.x.lab."), A)
-    for rrset in found.rrsets:
+    judged = dns_reply.read_reply(damaged, wire_name("x.lab."), wire_name("www.x.lab."), A)
+    for rrset in judged.rrsets:
         assert dns_records.is_below(rrset.name.lower(), wire_name("x.lab."))

@@ -71,8 +71,8 @@ def server(big_zone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     zones = [big_zone, ZONES / "com.zone", ZONES / "itheima.com.zone"]
     zones.append(ZONES / "10.in-addr.arpa.zone")
     options = [word for zone in zones for word in ("--zone", str(zone))]
-    with running("dns_server.py", tmp_path_factory.mktemp("log") / "log", *options) as it:
-        yield it
+    with running("dns_server.py", tmp_path_factory.mktemp("log") / "log", *options) as dns_server:
+        yield dns_server
 
 
 class Answer:
@@ -170,8 +170,8 @@ def test_name_with_nothing_but_names_below_it_exists(server: Running) -> None:
 
 
 def test_wildcard(server: Running) -> None:
-    found = dig(server, "any.thing.wild.big.lab").records()
-    assert found == [("any.thing.wild.big.lab.", "A", "10.0.0.3")]
+    records = dig(server, "any.thing.wild.big.lab").records()
+    assert records == [("any.thing.wild.big.lab.", "A", "10.0.0.3")]
     assert dig(server, "real.wild.big.lab").records() == []  # it exists: NODATA
 
 
@@ -288,18 +288,18 @@ def test_two_queries_on_one_tcp_connection(server: Running) -> None:
 
 def test_reply_comes_from_the_address_that_was_asked(big_zone: Path, tmp_path: Path) -> None:
     options = ["--zone", str(big_zone)]
-    with running("dns_server.py", tmp_path / "log", *options, address="0.0.0.0") as it:
-        it.address = "127.9.8.7"
-        assert dig(it, "ns.big.lab").data() == ["10.0.0.1"]
+    with running("dns_server.py", tmp_path / "log", *options, address="0.0.0.0") as dns_server:
+        dns_server.address = "127.9.8.7"
+        assert dig(dns_server, "ns.big.lab").data() == ["10.0.0.1"]
 
 
 def test_ready_answers_have_their_lines_in_the_log(big_zone: Path, tmp_path: Path) -> None:
-    with running("dns_server.py", tmp_path / "log", "--zone", str(big_zone)) as it:
+    with running("dns_server.py", tmp_path / "log", "--zone", str(big_zone)) as dns_server:
         for _ in range(3):  # the second answer and the third are ready
-            assert dig(it, "ns.big.lab").data() == ["10.0.0.1"]
-        dig(it, "ns.big.lab", "+tcp")
+            assert dig(dns_server, "ns.big.lab").data() == ["10.0.0.1"]
+        dig(dns_server, "ns.big.lab", "+tcp")
         line = re.compile(r"[\d:.]{12} ns\.big\.lab\. A -> ns\.big\.lab\. \d+ IN A 10\.0\.0\.1")
-        eventually(lambda: sum(line.fullmatch(text) is not None for text in it.lines) == 4)
+        eventually(lambda: sum(line.fullmatch(text) is not None for text in dns_server.lines) == 4)
 
 
 def test_capital_letters_come_back_as_they_were(server: Running) -> None:
@@ -315,14 +315,14 @@ def test_service_and_other_types(tmp_path: Path) -> None:
         TOP + 'a A 10.0.0.1\n_http._tcp SRV 0 5 80 a\n@ CAA 0 issue "ca.lab"\n'
         't TXT one "two words"\nnew TYPE65280 \\# 2 0a0b\np PTR a\nc CNAME far.y.\n*.w CNAME a\n'
     )
-    with running("dns_server.py", tmp_path / "log", "--zone", str(zone)) as it:
-        answer = dig(it, "_http._tcp.x", "SRV")
+    with running("dns_server.py", tmp_path / "log", "--zone", str(zone)) as dns_server:
+        answer = dig(dns_server, "_http._tcp.x", "SRV")
         assert answer.data() == ["0 5 80 a.x."] and answer.data("ADDITIONAL") == ["10.0.0.1"]
-        assert dig(it, "x", "CAA").data() == ['0 issue "ca.lab"']
-        assert dig(it, "t.x", "TXT").data() == ['"one" "two words"']
-        assert dig(it, "new.x", "TYPE65280").data() == ["\\# 2 0A0B"]
-        assert dig(it, "p.x", "PTR").data() == ["a.x."]
-        assert dig(it, "q.w.x").records() == [
+        assert dig(dns_server, "x", "CAA").data() == ['0 issue "ca.lab"']
+        assert dig(dns_server, "t.x", "TXT").data() == ['"one" "two words"']
+        assert dig(dns_server, "new.x", "TYPE65280").data() == ["\\# 2 0A0B"]
+        assert dig(dns_server, "p.x", "PTR").data() == ["a.x."]
+        assert dig(dns_server, "q.w.x").records() == [
             ("q.w.x.", "CNAME", "a.x."),
             ("a.x.", "A", "10.0.0.1"),
         ]
@@ -339,19 +339,19 @@ def test_zone_is_given_to_those_who_may_have_it(tmp_path: Path) -> None:
     lines = [f'n{n}.x. 1 IN TXT "{"x" * 200}"' for n in range(1000)]
     zone.write_text(TOP + "\n".join(lines) + "\n")
     options = ["--zone", str(zone), "--allow-transfer", "127.0.0.0/8"]
-    with running("dns_server.py", tmp_path / "log", *options) as it:
-        found = transfer(it, "x", "AXFR")
-        kept = [" ".join(line.split()) for line in found.splitlines() if line[:1] not in ("", ";")]
+    with running("dns_server.py", tmp_path / "log", *options) as dns_server:
+        output = transfer(dns_server, "x", "AXFR")
+        kept = [" ".join(line.split()) for line in output.splitlines() if line[:1] not in ("", ";")]
         assert sorted(kept[2:]) == sorted(lines) and "SOA" in kept[0]
-        assert int(re.findall(r"messages (\d+)", found)[0]) > 10
-        assert "Transfer failed" in transfer(it, "y", "AXFR")
+        assert int(re.findall(r"messages (\d+)", output)[0]) > 10
+        assert "Transfer failed" in transfer(dns_server, "y", "AXFR")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(5)
-            reply = ask(it, dns.message.make_query("x.", "AXFR").to_wire(), sock)
+            reply = ask(dns_server, dns.message.make_query("x.", "AXFR").to_wire(), sock)
         assert dns.message.from_wire(reply).rcode() == dns.rcode.REFUSED, "by UDP"
     options[-1] = "10.0.0.0/8"
-    with running("dns_server.py", tmp_path / "log2", *options) as it:
-        assert "Transfer failed" in transfer(it, "x", "AXFR")
+    with running("dns_server.py", tmp_path / "log2", *options) as dns_server:
+        assert "Transfer failed" in transfer(dns_server, "x", "AXFR")
 
 
 def test_a_record_as_large_as_a_message_is_transferred(tmp_path: Path) -> None:
@@ -366,11 +366,13 @@ def test_a_record_as_large_as_a_message_is_transferred(tmp_path: Path) -> None:
     options = ["--zone", str(zone), "--allow-transfer", "127.0.0.0/8"]
     for size, complete in ((60_000, True), (65_530, False)):
         write(size)
-        with running("dns_server.py", tmp_path / f"log{size}", *options) as it:
-            found = transfer(it, "x", "AXFR")
-            assert ("TYPE65280" in found) == complete and ("messages" in found) == complete
-            assert dig(it, "a1.x", "TXT").records(), "it still answers"
-            assert any("error in transfer(): TooLong" in line for line in it.lines) != complete
+        with running("dns_server.py", tmp_path / f"log{size}", *options) as dns_server:
+            output = transfer(dns_server, "x", "AXFR")
+            assert ("TYPE65280" in output) == complete and ("messages" in output) == complete
+            assert dig(dns_server, "a1.x", "TXT").records(), "it still answers"
+            assert (
+                any("error in transfer(): TooLong" in line for line in dns_server.lines) != complete
+            )
 
 
 @pytest.mark.parametrize("threaded", [False, True])
@@ -405,15 +407,23 @@ def serve(log):
 service.run("faulty", serve, udp, args)
 """
     )
-    with running(str(app), tmp_path / "log") as it:
+    with running(str(app), tmp_path / "log") as faulty:
         if threaded:  # else it is not asked what it has at once
-            assert dig(it, "bad", "A").status == dig(it, "+tcp", "bad", "A").status == "SERVFAIL"
-        assert "Transfer failed" in transfer(it, "bad", "AXFR")
-        assert "end of file" in transfer(it, "half", "AXFR")
-        assert dig(it, "good", "A").data() == dig(it, "+tcp", "good", "A").data() == ["10.0.0.1"]
-        said = "\n".join(it.lines)
-        assert "error in transfer(): ValueError: at the start" in said
-        assert "error in transfer(): BlockingIOError: in the middle" in said
+            assert (
+                dig(faulty, "bad", "A").status
+                == dig(faulty, "+tcp", "bad", "A").status
+                == "SERVFAIL"
+            )
+        assert "Transfer failed" in transfer(faulty, "bad", "AXFR")
+        assert "end of file" in transfer(faulty, "half", "AXFR")
+        assert (
+            dig(faulty, "good", "A").data()
+            == dig(faulty, "+tcp", "good", "A").data()
+            == ["10.0.0.1"]
+        )
+        log = "\n".join(faulty.lines)
+        assert "error in transfer(): ValueError: at the start" in log
+        assert "error in transfer(): BlockingIOError: in the middle" in log
 
 
 def ask(server: Running, wire: bytes, sock: socket.socket) -> bytes:
@@ -435,7 +445,7 @@ def test_zone_is_read_again_when_its_file_changes_and_no_query_is_lost(tmp_path:
     log = tmp_path / "log"
     query = dns.message.make_query("a.x.", "A").to_wire()
     with (
-        running("dns_server.py", log, "--zone", str(zone)) as it,
+        running("dns_server.py", log, "--zone", str(zone)) as dns_server,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
     ):
         sock.settimeout(10)
@@ -444,17 +454,18 @@ def test_zone_is_read_again_when_its_file_changes_and_no_query_is_lost(tmp_path:
             ("a A 10.0.0.333\n", "10.0.0.2"),  # a mistake changes nothing
             ("a A 10.0.0.4\n", "10.0.0.4"),
         ):
-            said = len([line for line in it.lines if " zones" in line])
+            reloads = len([line for line in dns_server.lines if " zones" in line])
             write(text)
             deadline = time.monotonic() + 30
-            while len([line for line in it.lines if " zones" in line]) == said:
+            while len([line for line in dns_server.lines if " zones" in line]) == reloads:
                 # Each question has its answer, an old one or a new one, all the time.
-                assert dns.message.from_wire(ask(it, query, sock)).answer
+                assert dns.message.from_wire(ask(dns_server, query, sock)).answer
                 assert time.monotonic() < deadline, "the change is not noticed within 30 s"
-            found = dns.message.from_wire(ask(it, query, sock)).answer[0][0].address
-            assert found == expected
+            address = dns.message.from_wire(ask(dns_server, query, sock)).answer[0][0].address
+            assert address == expected
         assert any(
-            "still serving the old zones" in line and "10.0.0.333" in line for line in it.lines
+            "still serving the old zones" in line and "10.0.0.333" in line
+            for line in dns_server.lines
         )
 
 
@@ -524,9 +535,9 @@ def test_client_that_asks_and_does_not_read_costs_little(server: Running) -> Non
         # What it does want to read, it gets: all of it, in order.
         frames = dns_service.TcpFrames()
         sock.settimeout(10)
-        got = 0
-        while got < 2000:
-            got += len(frames.feed(sock.recv(1 << 20)))
+        answers = 0
+        while answers < 2000:
+            answers += len(frames.feed(sock.recv(1 << 20)))
 
 
 def test_half_closed_connection_still_gets_its_answers(server: Running) -> None:
@@ -563,7 +574,7 @@ def test_malformed_datagrams_do_not_kill_it(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("@ 60 IN A 10.0.0.1\n", "no $ORIGIN"),
         ("$ORIGIN x.\n$TTL 1\n@ IN NS ns\n", "begins with its SOA"),
@@ -606,12 +617,14 @@ def test_malformed_datagrams_do_not_kill_it(server: Running) -> None:
         ("$ORIGIN x.\n", "no record"),
     ],
 )
-def test_bad_zone_is_a_sentence_with_file_and_line(text: str, said: str, tmp_path: Path) -> None:
+def test_bad_zone_is_a_sentence_with_file_and_line(
+    text: str, sentence: str, tmp_path: Path
+) -> None:
     path = tmp_path / "bad.zone"
     path.write_text(text, encoding="ascii")
     with pytest.raises(service.ServiceError) as caught:
         dns_server.Files([str(path)]).load()
-    assert said in str(caught.value) and str(path) in str(caught.value)
+    assert sentence in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_bad_zone_is_exit_code_2_and_a_next_step(tmp_path: Path) -> None:
@@ -750,8 +763,8 @@ def test_tcp_frames_do_not_depend_on_how_bytes_arrive(
 ) -> None:
     frames = dns_service.TcpFrames()
     stream = b"".join(frames.frame(message) for message in messages)
-    got: list[bytes] = []
+    parsed: list[bytes] = []
     for size in sizes:
-        got += frames.feed(stream[:size])
+        parsed += frames.feed(stream[:size])
         stream = stream[size:]
-    assert got + frames.feed(stream) == messages
+    assert parsed + frames.feed(stream) == messages

@@ -90,13 +90,13 @@ def test_the_library_reads_the_same_from_the_same_file(
         (owner.to_wire().lower(), int(rdata.rdtype), ttl, rdata.to_wire(origin=theirs.origin))
         for owner, ttl, rdata in theirs.iterate_rdatas()
     }
-    found = {
+    read_by_it = {
         (rrset.name.lower(), rrset.rtype, rrset.ttl, raw)
         for rrset in zone.all()
         for raw in rrset.datas
     }
     # The library may write names in data in small letters.
-    assert {(a, b, c, d.lower()) for a, b, c, d in found} == {
+    assert {(a, b, c, d.lower()) for a, b, c, d in read_by_it} == {
         (a, b, c, d.lower()) for a, b, c, d in expected
     }
 
@@ -150,8 +150,8 @@ def test_names_come_back(labels: list[bytes], origin: str) -> None:
 
 
 def test_record_from_text() -> None:
-    found = record("a.lab.", "MX", "10 mail.lab.", '20 "mail2.lab."', ttl=5)
-    assert str(found) == "a.lab. 5 IN MX 10 mail.lab., a.lab. 5 IN MX 20 mail2.lab."
+    rrset = record("a.lab.", "MX", "10 mail.lab.", '20 "mail2.lab."', ttl=5)
+    assert str(rrset) == "a.lab. 5 IN MX 10 mail.lab., a.lab. 5 IN MX 20 mail2.lab."
     for bad in (("a.lab.", "MX", "10"), ("a.lab.", "XX", "1"), ("a..", "A", "1.1.1.1")):
         with pytest.raises(dns_records.BadText):
             record(*bad)

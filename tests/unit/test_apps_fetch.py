@@ -37,8 +37,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running("web_server.py", tmp_path_factory.mktemp("log") / "log") as it:
-        yield it
+    with running("web_server.py", tmp_path_factory.mktemp("log") / "log") as web_server:
+        yield web_server
 
 
 class Fake:
@@ -78,10 +78,10 @@ class Fake:
 def fake(answer: bytes, then: str = "wait") -> Iterator[Fake]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
-        it = Fake(listener, answer, then)
-        thread = threading.Thread(target=it.work)
+        fake_server = Fake(listener, answer, then)
+        thread = threading.Thread(target=fake_server.work)
         thread.start()
-        yield it
+        yield fake_server
         thread.join(15)
         assert not thread.is_alive()
 
@@ -105,15 +105,15 @@ def test_a_page_step_by_step(server: Running) -> None:
 
 
 def test_what_goes_out() -> None:
-    with fake(OK + b"Content-Length: 0\r\n\r\n") as it:
-        result = run_app("fetch.py", f"http://127.0.0.1:{it.port}/a b/中?q#frag")
+    with fake(OK + b"Content-Length: 0\r\n\r\n") as fake_server:
+        result = run_app("fetch.py", f"http://127.0.0.1:{fake_server.port}/a b/中?q#frag")
     assert result.returncode == 0
-    assert it.got == (
+    assert fake_server.got == (
         b"GET /a%20b/%E4%B8%AD?q HTTP/1.1\r\n"
-        + f"Host: 127.0.0.1:{it.port}\r\n".encode()
+        + f"Host: 127.0.0.1:{fake_server.port}\r\n".encode()
         + b"User-Agent: hoplab-fetch\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n"
     )
-    assert it.closed_by_client
+    assert fake_server.closed_by_client
 
 
 def test_json(server: Running) -> None:
@@ -151,8 +151,8 @@ def test_output(server: Running, tmp_path: Path) -> None:
 def test_failed_fetch_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "old"
     target.write_text("old", encoding="ascii")
-    with fake(b"", then="close") as it:
-        url = f"http://127.0.0.1:{it.port}/"
+    with fake(b"", then="close") as fake_server:
+        url = f"http://127.0.0.1:{fake_server.port}/"
         assert run_app("fetch.py", url, "--output", str(target)).returncode == 52
     assert target.read_text(encoding="ascii") == "old"
 
@@ -164,7 +164,7 @@ def test_head(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "then", "code", "said"),
+    ("answer", "then", "code", "sentence"),
     [
         (b"", "close", 52, "without a complete response"),
         (b"HTTP/1.1 200", "close", 52, "without a complete response"),
@@ -186,10 +186,10 @@ def test_head(server: Running) -> None:
         ),
     ],
 )
-def test_servers_that_misbehave(answer: bytes, then: str, code: int, said: str) -> None:
-    with fake(answer, then) as it:
-        result = run_app("fetch.py", f"http://127.0.0.1:{it.port}/")
-    assert result.returncode == code and said in result.stderr
+def test_servers_that_misbehave(answer: bytes, then: str, code: int, sentence: str) -> None:
+    with fake(answer, then) as fake_server:
+        result = run_app("fetch.py", f"http://127.0.0.1:{fake_server.port}/")
+    assert result.returncode == code and sentence in result.stderr
     assert "Next:" in result.stderr and "Traceback" not in result.stderr
 
 
@@ -201,8 +201,8 @@ def test_server_that_stays_silent_is_a_timeout() -> None:
 
 
 def test_server_that_closes_first_is_told() -> None:
-    with fake(OK + b"\r\nuntil the end", then="close") as it:
-        result = run_app("fetch.py", f"http://127.0.0.1:{it.port}/")
+    with fake(OK + b"\r\nuntil the end", then="close") as fake_server:
+        result = run_app("fetch.py", f"http://127.0.0.1:{fake_server.port}/")
     assert result.returncode == 0
     assert "13 bytes" in result.stdout and "the server closed first" in result.stdout
 
@@ -211,10 +211,10 @@ def test_server_that_does_not_close_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fetch_exchange, "CLOSE_WAIT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = parse_url(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        it = Fetch(url)
-        with it._connect(["127.0.0.1"]) as sock:
-            it._close(sock)
-    assert "had not closed after 0.1 s" in str(it.steps[-1]["text"])
+        fetching = Fetch(url)
+        with fetching._connect(["127.0.0.1"]) as sock:
+            fetching._close(sock)
+    assert "had not closed after 0.1 s" in str(fetching.steps[-1]["text"])
 
 
 def test_closed_port_is_7() -> None:
@@ -226,7 +226,7 @@ def test_closed_port_is_7() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "sentence"),
     [
         (OSError(errno.EHOSTUNREACH, "x"), 7, "no route to host"),
         (OSError(errno.ENETUNREACH, "x"), 7, "network unreachable"),
@@ -235,14 +235,14 @@ def test_closed_port_is_7() -> None:
         (TimeoutError(errno.ETIMEDOUT, "x"), 28, "no connection to"),
     ],
 )
-def test_connect_errors(error: OSError, code: int, said: str) -> None:
-    it = Fetch(parse_url("http://10.80.0.99/"))
-    failure = it._connect_error("10.80.0.99", error)
-    assert failure.code == code and said in str(failure) and failure.hint
+def test_connect_errors(error: OSError, code: int, sentence: str) -> None:
+    fetching = Fetch(parse_url("http://10.80.0.99/"))
+    failure = fetching._connect_error("10.80.0.99", error)
+    assert failure.code == code and sentence in str(failure) and failure.hint
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "sentence"),
     [
         (socket.EAI_NONAME, "there is no name"),
         (socket.EAI_AGAIN, "no name server could tell"),
@@ -251,7 +251,7 @@ def test_connect_errors(error: OSError, code: int, said: str) -> None:
 )
 def test_name_errors_are_6(
     number: int,
-    said: str,
+    sentence: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -262,7 +262,7 @@ def test_name_errors_are_6(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     assert fetch.main(["http://no.such.lab/"]) == 6
-    assert said in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_name_server_that_stays_silent_is_28(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,8 +327,8 @@ def test_good_urls(url: str, expected: tuple[str, int, str], authority: str) -> 
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    with fake(b"HTTP/1.1 200 \x1b[31mred\r\nContent-Length: 0\r\n\r\n") as it:
-        result = run_app("fetch.py", f"http://127.0.0.1:{it.port}/")
+    with fake(b"HTTP/1.1 200 \x1b[31mred\r\nContent-Length: 0\r\n\r\n") as fake_server:
+        result = run_app("fetch.py", f"http://127.0.0.1:{fake_server.port}/")
     assert "\x1b" not in result.stdout and "\\x1b[31mred" in result.stdout
 
 
@@ -358,15 +358,15 @@ class Script:
             threading.Thread(target=self._talk, args=(conn,), daemon=True).start()
 
     def _talk(self, conn: socket.socket) -> None:
-        got = b""
+        buffer = b""
         with conn:
             while True:
-                while b"\r\n\r\n" not in got:
+                while b"\r\n\r\n" not in buffer:
                     data = conn.recv(4096)
                     if not data:
                         return
-                    got += data
-                head, _, got = got.partition(b"\r\n\r\n")
+                    buffer += data
+                head, _, buffer = buffer.partition(b"\r\n\r\n")
                 path = head.split()[1].decode()
                 self.heads.append(path)
                 answer = self.answers.get(path)
@@ -398,27 +398,29 @@ def moved(to: str) -> bytes:
 def test_redirects_are_followed_on_the_same_connection(tmp_path: Path) -> None:
     target = tmp_path / "page"
     answers = {"/": moved("a/b?c"), "/a/b?c": moved("../end"), "/end": answer(b"here")}
-    with Script(answers) as it:
-        result = run_app("fetch.py", it.url(), "--output", str(target))
-        assert result.returncode == 0 and it.opened == 1
-        assert it.heads == ["/", "/a/b?c", "/end"]
+    with Script(answers) as script:
+        result = run_app("fetch.py", script.url(), "--output", str(target))
+        assert result.returncode == 0 and script.opened == 1
+        assert script.heads == ["/", "/a/b?c", "/end"]
         assert target.read_bytes() == b"here"
         assert result.stdout.count("connect ") == 1 and result.stdout.count("request ") == 3
-        report = json.loads(run_app("fetch.py", it.url(), "--json").stdout)
+        report = json.loads(run_app("fetch.py", script.url(), "--json").stdout)
         assert report["status"] == 200 and len(report["fetches"]) == 3
-        first = json.loads(run_app("fetch.py", it.url(), "--json", "--max-redirects", "0").stdout)
+        first = json.loads(
+            run_app("fetch.py", script.url(), "--json", "--max-redirects", "0").stdout
+        )
         assert first["status"] == 302
 
 
 def test_redirects_without_end_are_47() -> None:
-    with Script({"/": moved("/x"), "/x": moved("/")}) as it:
-        result = run_app("fetch.py", it.url(), "--max-redirects", "3")
-    assert result.returncode == 47 and len(it.heads) == 4 and "Next:" in result.stderr
+    with Script({"/": moved("/x"), "/x": moved("/")}) as script:
+        result = run_app("fetch.py", script.url(), "--max-redirects", "3")
+    assert result.returncode == 47 and len(script.heads) == 4 and "Next:" in result.stderr
 
 
 def test_a_redirect_that_leads_nowhere() -> None:
-    with Script({"/": moved("ftp://x/")}) as it:
-        result = run_app("fetch.py", it.url())
+    with Script({"/": moved("ftp://x/")}) as script:
+        result = run_app("fetch.py", script.url())
     assert result.returncode == 2 and "ftp://" in result.stderr
 
 
@@ -437,26 +439,26 @@ def test_a_page_with_all_it_shows() -> None:
         "/d/p.png": answer(b"p", b"image/png"),
         "/j.js": answer(b"j", b"text/javascript"),
     }
-    with Script(answers) as it:
-        result = run_app("fetch.py", it.url("/d/"), "--all", "--connections", "2")
+    with Script(answers) as script:
+        result = run_app("fetch.py", script.url("/d/"), "--all", "--connections", "2")
         assert (result.returncode, result.stderr) == (0, "")
-        assert sorted(it.heads) == sorted(answers) and it.opened <= 2
+        assert sorted(script.heads) == sorted(answers) and script.opened <= 2
         rows = re.findall(r"^ +([12])  +200 +[0-9,]+  \|(.{40})\| (\S+)$", result.stdout, re.M)
         assert sorted(path for _, _, path in rows) == sorted(answers)
         assert all("#" in bar for _, bar, _ in rows)
-        report = json.loads(run_app("fetch.py", it.url("/d/"), "--all", "--json").stdout)
-        assert {one["status"] for one in report["fetches"]} == {200}
-        for one in report["fetches"]:
-            moments = list(one["at_ms"].values())
+        report = json.loads(run_app("fetch.py", script.url("/d/"), "--all", "--json").stdout)
+        assert {exchange["status"] for exchange in report["fetches"]} == {200}
+        for exchange in report["fetches"]:
+            moments = list(exchange["at_ms"].values())
             assert moments == sorted(moments)
         answers["/d/p.png"] = None
         del answers["/j.js"]
-        result = run_app("fetch.py", it.url("/d/"), "--all")
+        result = run_app("fetch.py", script.url("/d/"), "--all")
         assert result.returncode == 52 and "fail" in result.stdout and "/j.js" in result.stdout
 
 
 def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
-    with Script({"/": answer(b"1"), "/gone": None}) as it:
+    with Script({"/": answer(b"1"), "/gone": None}) as script:
         made: list[Fetch] = []
 
         def make(url: Url) -> Fetch:
@@ -464,21 +466,21 @@ def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
             return made[-1]
 
         session = Session(make)
-        url = parse_url(it.url())
+        url = parse_url(script.url())
         link = session.get(url).link
         assert link is not None
         link.sock.shutdown(socket.SHUT_RDWR)  # as if the server had
         again = session.get(url)
-        assert again.reader.status == 200 and it.opened == 2 and len(session.fetches) == 2
+        assert again.reader.status == 200 and script.opened == 2 and len(session.fetches) == 2
         with pytest.raises(FetchError):  # but not for ever
-            session.get(parse_url(it.url("/gone")))
+            session.get(parse_url(script.url("/gone")))
         session.end()
 
 
 def test_what_a_page_shows() -> None:
     base = parse_url("http://a/b/c.html")
-    found = shown_by('<img src="../x.png"><img src="//b/y.png"><img src="ftp://c/">', base)
-    assert [str(url) for url in found] == ["http://a/x.png", "http://b/y.png"]
+    urls = shown_by('<img src="../x.png"><img src="//b/y.png"><img src="ftp://c/">', base)
+    assert [str(url) for url in urls] == ["http://a/x.png", "http://b/y.png"]
 
 
 # ---- by itself -------------------------------------------------------------------------------
@@ -512,8 +514,8 @@ RESPONSES = [
 def test_responses_do_not_depend_on_how_bytes_arrive(
     raw: bytes, body: bytes, status: int, sizes: list[int]
 ) -> None:
-    got = bytearray()
-    reader = ResponseReader(sink=got.extend)
+    written = bytearray()
+    reader = ResponseReader(sink=written.extend)
     for size in sizes:
         if raw:
             reader.feed(raw[:size])
@@ -522,19 +524,19 @@ def test_responses_do_not_depend_on_how_bytes_arrive(
     if reader.state != "done":
         assert reader.state == "close"
         reader.end()
-    assert (bytes(got), reader.status, reader.received) == (body, status, len(body))
+    assert (bytes(written), reader.status, reader.received) == (body, status, len(body))
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(
-    which=st.integers(0, len(RESPONSES) - 1),
+    number=st.integers(0, len(RESPONSES) - 1),
     edits=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=5),
     size=st.integers(1, 60),
 )
 def test_damaged_responses_are_a_sentence(
-    which: int, edits: list[tuple[int, int]], size: int
+    number: int, edits: list[tuple[int, int]], size: int
 ) -> None:
-    data = bytearray(RESPONSES[which][0])
+    data = bytearray(RESPONSES[number][0])
     for position, value in edits:
         data[position % len(data)] = value
     reader = ResponseReader()
@@ -571,8 +573,10 @@ def test_response_to_head_has_no_body() -> None:
 def test_a_full_disk_is_23() -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full on this machine")
-    with fake(OK + b"Content-Length: 5\r\n\r\nhello") as it:
-        result = run_app("fetch.py", f"http://127.0.0.1:{it.port}/", "--output", "/dev/full")
+    with fake(OK + b"Content-Length: 5\r\n\r\nhello") as fake_server:
+        result = run_app(
+            "fetch.py", f"http://127.0.0.1:{fake_server.port}/", "--output", "/dev/full"
+        )
     assert result.returncode == 23 and "No space left" in result.stderr
 
 

@@ -62,14 +62,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     options = ["--site", str(site), "--idle", "5"]
-    with running("web_server.py", tmp_path_factory.mktemp("log") / "log", *options) as it:
-        yield it
+    with running("web_server.py", tmp_path_factory.mktemp("log") / "log", *options) as web:
+        yield web
 
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running("web_server.py", tmp_path_factory.mktemp("log") / "log") as it:
-        yield it
+    with running("web_server.py", tmp_path_factory.mktemp("log") / "log") as web:
+        yield web
 
 
 def curl(server: Running, *args: str) -> bytes:
@@ -168,8 +168,8 @@ def test_image_is_a_whole_png() -> None:
     ],
 )
 def test_files(server: Running, path: str, kind: str, body: bytes) -> None:
-    status, headers, got = get(server, path)
-    assert (status, headers["content-type"], got) == (200, kind, body)
+    status, headers, content = get(server, path)
+    assert (status, headers["content-type"], content) == (200, kind, body)
     assert headers["content-length"] == str(len(body))
 
 
@@ -251,8 +251,8 @@ def test_error_page_escapes_what_was_asked(server: Running) -> None:
     [("POST", 405), ("PUT", 405), ("DELETE", 405), ("TRACE", 405), ("OPTIONS", 204), ("BREW", 501)],
 )
 def test_other_methods(server: Running, method: str, status: int) -> None:
-    got, headers, _ = get(server, "-X", method, "/")
-    assert got == status
+    code, headers, _ = get(server, "-X", method, "/")
+    assert code == status
     assert headers.get("allow") == (None if status == 501 else "GET, HEAD, OPTIONS")
 
 
@@ -297,8 +297,8 @@ def test_post_gets_its_answer_although_the_body_is_not_read(server: Running, sit
 def test_malformed_requests_are_refused_and_closed(
     server: Running, request_: bytes, status: int
 ) -> None:
-    got, headers, body = split(talk(server, request_))
-    assert (got, headers["connection"]) == (status, "close")
+    code, headers, body = split(talk(server, request_))
+    assert (code, headers["connection"]) == (status, "close")
     assert headers["content-length"] == str(len(body))
 
 
@@ -320,8 +320,8 @@ def test_what_is_right_though_rare(server: Running, request_: bytes) -> None:
 
 
 def test_http_1_0_keep_alive(server: Running) -> None:
-    one = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
-    answer = talk(server, one + b"GET / HTTP/1.0\r\n\r\n")
+    kept_alive = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    answer = talk(server, kept_alive + b"GET / HTTP/1.0\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 OK") == 2 and answer.count(b"keep-alive") == 1
 
 
@@ -349,15 +349,15 @@ def test_a_large_body_lies_in_a_file() -> None:
     head = b"PUT /size HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
     for count, kind in ((10, b"BytesIO 10"), (3 << 20, b"BufferedRandom 3145728")):
         body = [bytes(min(65536, count))] * max(1, count // 65536)
-        [(status, _, said)] = responses(converse(app, head % count, *body))
-        assert (status, said) == (200, kind)
+        [(status, _, answer)] = responses(converse(app, head % count, *body))
+        assert (status, answer) == (200, kind)
 
 
 def test_idle_connections_are_closed(site: Path, tmp_path: Path) -> None:
     options = ["--site", str(site), "--idle", "0.2"]
-    with running("web_server.py", tmp_path / "log", *options) as it:
-        assert talk(it, b"") == b""
-        assert split(talk(it, b"GET / HT"))[0] == 408
+    with running("web_server.py", tmp_path / "log", *options) as web:
+        assert talk(web, b"") == b""
+        assert split(talk(web, b"GET / HT"))[0] == 408
 
 
 def test_access_log(server: Running) -> None:
@@ -405,7 +405,7 @@ def _read(sock: socket.socket) -> bytes:
 
 def responses(raw: bytes) -> list[tuple[int, dict[str, str], bytes]]:
     """Every response in RAW, chunks joined, 100 Continue included; none may be incomplete."""
-    found = []
+    parsed = []
     while raw:
         status, headers, rest = split(raw)
         if status < 200 or status in (204, 304):
@@ -418,14 +418,14 @@ def responses(raw: bytes) -> list[tuple[int, dict[str, str], bytes]]:
             size = int(headers["content-length"])
             assert len(rest) >= size
             body, raw = rest[:size], rest[size:]
-        found.append((status, headers, body))
-    return found
+        parsed.append((status, headers, body))
+    return parsed
 
 
 def ask(app: web_server.App, head: bytes, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
     """The one response to a request whose head begins with HEAD."""
-    [found] = responses(converse(app, head + b"\r\nHost: a\r\n\r\n", *pieces))
-    return found
+    [response] = responses(converse(app, head + b"\r\nHost: a\r\n\r\n", *pieces))
+    return response
 
 
 def echo() -> web_site.Site:
@@ -519,14 +519,14 @@ def test_bodies_with_length_and_in_chunks_and_the_next_request() -> None:
     raw = (with_length + in_chunks) * 2
     for size in (len(raw), 50, 7):
         pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
-        got = responses(converse(echo(), *pieces))
-        assert [(status, body) for status, _, body in got] == [(200, b"hello")] * 4
+        answers = responses(converse(echo(), *pieces))
+        assert [(status, body) for status, _, body in answers] == [(200, b"hello")] * 4
 
 
 def test_expect_100_continue(server: Running) -> None:
     head = b"POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5"
-    got = responses(converse(echo(), head + b"\r\nHost: a\r\n\r\n", b"hello"))
-    assert [status for status, _, _ in got] == [100, 200]
+    answers = responses(converse(echo(), head + b"\r\nHost: a\r\n\r\n", b"hello"))
+    assert [status for status, _, _ in answers] == [100, 200]
     assert ask(echo(), head.replace(b"100-continue", b"tea"))[0] == 417
     assert ask(echo(), head.replace(b"/echo", b"/none"))[0] == 404  # and no 100 before it
     # curl waits for the 100 with a body of more than 1 MiB, or when told to.
@@ -697,11 +697,11 @@ def test_the_example_in_the_docstring_runs(module: ModuleType, tmp_path: Path) -
     script = tmp_path / "mine.py"
     start = f"import sys\nsys.path.insert(0, {str(APPS)!r})\n"
     script.write_text(start + code.replace("apps/site", str(SITE)), encoding="utf-8")
-    with running(str(script), tmp_path / "log") as it:
-        assert re.fullmatch(rb"\w{3} \w{3} +\d+ [\d:]+ \d{4}", get(it, "/clock")[2])
-        assert get(it, "/")[2] == (SITE / "index.html").read_bytes()
+    with running(str(script), tmp_path / "log") as web:
+        assert re.fullmatch(rb"\w{3} \w{3} +\d+ [\d:]+ \d{4}", get(web, "/clock")[2])
+        assert get(web, "/")[2] == (SITE / "index.html").read_bytes()
         if module is web_site:
-            assert get(it, "-d", "shout", "/shout")[2] == b"SHOUT"
+            assert get(web, "-d", "shout", "/shout")[2] == b"SHOUT"
 
 
 def test_your_function_may_think_while_others_are_served() -> None:
@@ -735,22 +735,22 @@ def test_sigterm_finishes_what_is_being_served(site: Path, tmp_path: Path) -> No
     with open(big, "wb") as file:
         file.truncate(32 << 20)
     try:
-        with running("web_server.py", tmp_path / "log", *options) as it:
-            idle = socket.create_connection((it.address, it.port), timeout=20)
-            busy = socket.create_connection((it.address, it.port), timeout=20)
+        with running("web_server.py", tmp_path / "log", *options) as web:
+            idle = socket.create_connection((web.address, web.port), timeout=20)
+            busy = socket.create_connection((web.address, web.port), timeout=20)
             busy.sendall(b"GET /huge.bin HTTP/1.1\r\nHost: a\r\n\r\n")
             count = len(busy.recv(1000))
-            it.process.send_signal(signal.SIGTERM)
+            web.process.send_signal(signal.SIGTERM)
             assert idle.recv(1) == b""  # it has nothing to lose
-            assert it.process.poll() is None
+            assert web.process.poll() is None
             while more := busy.recv(1 << 20):
                 count += len(more)
             assert count > 32 << 20
             idle.close()
             busy.close()
-            it.process.wait(10)
-            assert it.process.returncode == 0
-            it.process.poll = lambda: None  # type: ignore[method-assign]
+            web.process.wait(10)
+            assert web.process.returncode == 0
+            web.process.poll = lambda: None  # type: ignore[method-assign]
     finally:
         big.unlink()
 
@@ -760,8 +760,8 @@ def test_tls_with_the_labs_authority(site: Path, tmp_path: Path) -> None:
     folder, keylog = tmp_path / "ca", tmp_path / "keys"
     options = ["--site", str(site), "--tls", "www.a.lab", "--tls", "127.0.0.1"]
     options += ["--tls-ca", str(folder), "--keylog", str(keylog)]
-    with running("web_server.py", tmp_path / "log", *options) as it:
-        at = f"{it.address}:{it.port}"
+    with running("web_server.py", tmp_path / "log", *options) as web:
+        at = f"{web.address}:{web.port}"
         base = [need("curl"), "-sS", "--noproxy", "*", "--max-time", "20"]
         trusting = [*base, "--cacert", str(folder / "ca.pem")]
         named = [*trusting, "--connect-to", f"www.a.lab:443:{at}"]
@@ -771,13 +771,13 @@ def test_tls_with_the_labs_authority(site: Path, tmp_path: Path) -> None:
         subprocess.run([*trusting, f"https://{at}/"], capture_output=True, timeout=60, check=True)
         # A body, a body that nobody wants, and one without trust in the authority.
         post = [*named, "--data-binary", f"@{site}/big.bin", "-H", "Expect:", urls[0]]
-        done = subprocess.run(post, capture_output=True, timeout=60, check=True)
-        assert b"405 Method Not Allowed" in done.stdout
+        posted = subprocess.run(post, capture_output=True, timeout=60, check=True)
+        assert b"405 Method Not Allowed" in posted.stdout
         wrong = subprocess.run([*base, f"https://{at}/"], capture_output=True, timeout=60)
         assert wrong.returncode == 60
         # Plain text to it, half a handshake, and our own client.
         try:
-            assert b"200" not in talk(it, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"200" not in talk(web, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         except ConnectionResetError:
             pass
         result = run_app("fetch.py", f"https://{at}/", "--cacert", str(folder / "ca.pem"))
@@ -785,7 +785,7 @@ def test_tls_with_the_labs_authority(site: Path, tmp_path: Path) -> None:
         assert "TLSv1.3" in result.stdout and "hoplab lab authority" in result.stdout
         result = run_app("fetch.py", f"https://{at}/")
         assert result.returncode == 60 and "--cacert" in result.stderr
-        named_wrong = f"https://localhost:{it.port}/"
+        named_wrong = f"https://localhost:{web.port}/"
         result = run_app("fetch.py", named_wrong, "--cacert", str(folder / "ca.pem"))
         assert result.returncode == 60 and "mismatch" in result.stderr
     assert "CLIENT_TRAFFIC_SECRET_0" in keylog.read_text(encoding="ascii")
@@ -803,10 +803,10 @@ def status_line(raw: bytes) -> bytes:
 
 def test_variants(site: Path) -> None:
     app = web_site.Site(str(site))
-    two = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2
+    requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2
 
     def variant(name: str) -> bytes:
-        return converse(app, two, variant=web_server.VARIANTS[name])
+        return converse(app, requests, variant=web_server.VARIANTS[name])
 
     old = variant("http1.0")
     assert old.count(b"HTTP/1.0 200 OK") == 1 and b"Content-Length" not in old
@@ -853,9 +853,9 @@ def test_no_target_leads_out_of_the_site(site: Path, target: str) -> None:
     except http1.BadRequest:
         return
     assert path.startswith("/") and ".." not in path.split("/")
-    found = web_site.Site(str(site))._find(path, False)
-    if not isinstance(found, http1.Response):
-        assert os.path.realpath(found.name).startswith(f"{os.path.realpath(site)}/")
+    page = web_site.Site(str(site))._find(path, False)
+    if not isinstance(page, http1.Response):
+        assert os.path.realpath(page.name).startswith(f"{os.path.realpath(site)}/")
 
 
 @settings(deadline=None)  # the machine may be busy

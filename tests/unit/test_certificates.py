@@ -99,16 +99,16 @@ def speak(folder: Path, name: str, *, trusts: str = "", wants: str = NAME) -> li
         "s": server.wrap_bio(pipes[1], pipes[0], server_side=True),
     }
     spoken = []
-    for who in "cscs":
-        out = pipes[1 if who == "c" else 0]
+    for speaker in "cscs":
+        out = pipes[1 if speaker == "c" else 0]
         try:
-            ends[who].do_handshake()
+            ends[speaker].do_handshake()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLCertVerificationError:
-            return [*spoken, (who, out.read())]
+            return [*spoken, (speaker, out.read())]
         data = out.read()
-        spoken.append((who, data))
+        spoken.append((speaker, data))
         out.write(data)
     ends["c"].write(GET)
     spoken.append(("c", pipes[1].read()))
@@ -124,10 +124,10 @@ def told(spoken: list[tuple[str, bytes]], days: float | None = None, piece: int 
     resolve_cached(net)
     talk = Talk(net, CLIENT, WWW, dport=443)
     talk.open()
-    for who, data in spoken:
+    for speaker, data in spoken:
         for at in range(0, len(data), piece):
-            talk.say(who, PSH | ACK, data[at : at + piece])
-            talk.say("s" if who == "c" else "c", ACK)
+            talk.say(speaker, PSH | ACK, data[at : at + piece])
+            talk.say("s" if speaker == "c" else "c", ACK)
     talk.close_four()
     story = net.story(URL.replace("http:", "https:"))
     assert untranslated(story) == set()
@@ -173,8 +173,8 @@ def test_a_refused_certificate_says_itself_why(made: Path) -> None:
                        "Nothing was asked for."]  # fmt: skip
     alone = why(told(speak(made, "self"), days=1))
     assert alone[0] == f"{shows}itself" and "anybody can sign for himself" in alone[1]
-    other = why(told(speak(made, "signed", trusts="ca.pem", wants="www.other.test"), days=1))
-    assert other[1] == "client asked for www.other.test, which is not among these."
+    misnamed = why(told(speak(made, "signed", trusts="ca.pem", wants="www.other.test"), days=1))
+    assert misnamed[1] == "client asked for www.other.test, which is not among these."
     # A star stands for one label.
     starred = why(told(speak(made, "signed", wants="a.alt.test"), days=1))
     assert starred[1] == "client does not trust A test CA."

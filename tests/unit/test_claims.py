@@ -86,15 +86,15 @@ def both_answer() -> Lab:
 
 def test_two_cards_that_answer_are_told_before_all_else() -> None:
     story = both_answer().tell()
-    two = f"Two cards claim 10.0.0.2: h2 ({H2}) and h3 ({H3})."
-    got = "Of 3 packets to it h3 got 3, h2 0."
+    conflict = f"Two cards claim 10.0.0.2: h2 ({H2}) and h3 ({H3})."
+    shares = "Of 3 packets to it h3 got 3, h2 0."
     assert story.outcome.sentence.startswith(
-        f"{two} {got} 3 echo requests to 10.0.0.2, 3 answered by h3; there and back in"
+        f"{conflict} {shares} 3 echo requests to 10.0.0.2, 3 answered by h3; there and back in"
     )
     assert story.outcome.where == "h3"
     remarks = [remark for step in story.steps for remark in step.remarks]
     assert [(r.code, r.text) for r in remarks[:2]] == [
-        ("address-conflict", two), ("address-conflict", got)
+        ("address-conflict", conflict), ("address-conflict", shares)
     ]  # fmt: skip
     assert story.outcome.why[0].startswith("10.0.0.2 belongs to one card alone (#2, #3)")
     assert {2, 3} <= set(story.outcome.evidence)
@@ -141,8 +141,8 @@ def test_one_card_that_answers_twice_or_in_two_networks_is_one() -> None:
         net.arp("h2", 2, "10.0.0.2", "10.0.0.1")
         net.arp("h2", 2, "10.0.0.2", "10.0.0.1")
     net.ping(1, "h2", H2)
-    found = net.claims()
-    assert (found.conflicts, found.moves) == ([], [])
+    claims = net.claims()
+    assert (claims.conflicts, claims.moves) == ([], [])
     assert net.tell().outcome.sentence.startswith("1 echo request to h2, 1 answered;")
 
 
@@ -157,8 +157,8 @@ def test_a_proxy_router_answers_for_others_elsewhere() -> None:
     reply = frames.arp(2, MACS["h4-eth0"], "10.0.1.4", router, "10.0.1.9")
     net.send(port, frames.eth(router, MACS["h4-eth0"], 0x0806, reply))
     net.run()
-    found = net.claims()
-    assert (found.conflicts, found.moves) == ([], [])
+    claims = net.claims()
+    assert (claims.conflicts, claims.moves) == ([], [])
     net.arp("r2", 2, "10.0.1.4", "10.0.0.1")  # a second proxy: two cards did answer
     assert [c.cards for c in net.claims().conflicts] == [(("r1", R1), ("r2", R2))]
 
@@ -250,12 +250,12 @@ def test_neighbour_discovery_too() -> None:
         net.at(100, lambda: net.send(port, frames.eth(dst, mac, 0x86DD, head + body)))
         net.run()
 
-    one, two = "fd00::1", "fd00::2"
-    say("h1", H1, "33:33:ff:00:00:02", one, "ff02::1:ff00:2", neighbour(135, two, H1, 1))
-    say("h2", H2, H1, two, one, neighbour(136, two, H2, 2))
-    say("h3", H3, H1, two, one, neighbour(136, two, H3, 2))
+    asker, claimed = "fd00::1", "fd00::2"
+    say("h1", H1, "33:33:ff:00:00:02", asker, "ff02::1:ff00:2", neighbour(135, claimed, H1, 1))
+    say("h2", H2, H1, claimed, asker, neighbour(136, claimed, H2, 2))
+    say("h3", H3, H1, claimed, asker, neighbour(136, claimed, H3, 2))
     (conflict,) = net.claims().conflicts
-    assert (conflict.address, conflict.cards) == (two, (("h2", H2), ("h3", H3)))
+    assert (conflict.address, conflict.cards) == (claimed, (("h2", H2), ("h3", H3)))
 
 
 def test_the_server_of_a_connection_is_who_sent_the_syn_ack() -> None:

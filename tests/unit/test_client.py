@@ -89,8 +89,8 @@ def test_looking_does_not_disturb_a_claim(state: Path) -> None:
     """Two who look at once do not take each other for a lab."""
     claimed = up_down.claim("one")
     claimed.give_up(keep_logs=True)
-    one, other = labs.Handle("one"), labs.Handle("one")
-    assert not one.alive() and not other.alive()
+    first, second = labs.Handle("one"), labs.Handle("one")
+    assert not first.alive() and not second.alive()
     up_down.claim("one")
 
 

@@ -88,8 +88,8 @@ def pinged() -> Playground:
     return net
 
 
-def first(told: Story) -> Decision:
-    return next(decision for trip in told.trips for decision in trip.decisions)
+def first(whole: Story) -> Decision:
+    return next(decision for trip in whole.trips for decision in trip.decisions)
 
 
 def taught(channel: Channel, t_ns: int) -> None:
@@ -102,53 +102,55 @@ def taught(channel: Channel, t_ns: int) -> None:
 
 def test_asked_answered_and_installed() -> None:
     net, channel = pinged(), Channel()
-    came = arrival(net)
+    arrived = arrival(net)
     taught(channel, START_NS - MS)
-    question = channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
-    channel.say(came.t_ns + MS, False, flow_mod(1, {3: MAC_A}, (1,)))
-    channel.say(came.t_ns + MS, False, flow_mod(0, {0: b"\0\0\0\1", 4: MAC_A}, goto=1))
-    channel.say(came.t_ns + MS, False, flow_mod(0, {4: b"\2" * 6}, (7,)))  # somebody else's
-    answer = channel.say(came.t_ns + 13 * MS // 10, False, packet_out(came.data, 1, (FLOOD,)))
-    told = story(net, channel)
-    one = first(told)
-    assert (one.node, one.by, one.answer, one.wait_ms) == ("s1", "controller", "flood", 1.2)
-    assert (one.packet_in, one.packet_out) == (question, answer)
-    assert one.installed == (
+    question = channel.say(arrived.t_ns + MS // 10, True, packet_in(arrived.data, 1))
+    channel.say(arrived.t_ns + MS, False, flow_mod(1, {3: MAC_A}, (1,)))
+    channel.say(arrived.t_ns + MS, False, flow_mod(0, {0: b"\0\0\0\1", 4: MAC_A}, goto=1))
+    channel.say(arrived.t_ns + MS, False, flow_mod(0, {4: b"\2" * 6}, (7,)))  # somebody else's
+    answer = channel.say(arrived.t_ns + 13 * MS // 10, False, packet_out(arrived.data, 1, (FLOOD,)))
+    whole = story(net, channel)
+    decision = first(whole)
+    assert (decision.node, decision.by) == ("s1", "controller")
+    assert (decision.answer, decision.wait_ms) == ("flood", 1.2)
+    assert (decision.packet_in, decision.packet_out) == (question, answer)
+    assert decision.installed == (
         "table 1: eth_dst=02:00:00:00:00:01 → port 1 (s1-eth1)",
         "table 0: in_port=1, eth_src=02:00:00:00:00:01 → table 1",
     )
-    assert one.flow == "table 0, priority 0, any frame"
-    assert one.sentence == (
+    assert decision.flow == "table 0, priority 0, any frame"
+    assert decision.sentence == (
         "s1 had no flow for it (table 0) and asked the controller, which installed 2 flows and "
         "answered flood after 1.20 ms"
     )
-    assert "answered flood after 1.20 ms" in " ".join(render(told).split())
+    assert "answered flood after 1.20 ms" in " ".join(render(whole).split())
 
 
 def test_a_buffer_number_is_enough() -> None:
     net, channel = pinged(), Channel()
-    came = arrival(net)
-    channel.say(came.t_ns, True, features(1))
-    channel.say(came.t_ns + MS, True, packet_in(came.data[:20] + came.data[20:34], 1, buffer_id=0))
-    channel.say(came.t_ns + 2 * MS, False, packet_out(b"", 1, (2,), buffer_id=1))
-    channel.say(came.t_ns + 3 * MS, False, packet_out(b"", 1, (2,), buffer_id=0))
-    one = first(story(net, channel))
-    assert (one.answer, one.wait_ms) == ("port 2 (s1-eth2)", 2.0)
+    arrived = arrival(net)
+    channel.say(arrived.t_ns, True, features(1))
+    channel.say(arrived.t_ns + MS, True, packet_in(arrived.data[:34], 1, buffer_id=0))
+    channel.say(arrived.t_ns + 2 * MS, False, packet_out(b"", 1, (2,), buffer_id=1))
+    channel.say(arrived.t_ns + 3 * MS, False, packet_out(b"", 1, (2,), buffer_id=0))
+    decision = first(story(net, channel))
+    assert (decision.answer, decision.wait_ms) == ("port 2 (s1-eth2)", 2.0)
 
 
 def test_a_flow_mod_may_be_the_answer_and_nothing_may() -> None:
     net, channel = pinged(), Channel()
-    came = arrival(net)
-    channel.say(came.t_ns, True, packet_in(came.data, 1, buffer_id=5))
-    channel.say(came.t_ns + MS, False, flow_mod(0, {3: b"\xff" * 6}, (FLOOD,), buffer_id=5))
+    arrived = arrival(net)
+    channel.say(arrived.t_ns, True, packet_in(arrived.data, 1, buffer_id=5))
+    channel.say(arrived.t_ns + MS, False, flow_mod(0, {3: b"\xff" * 6}, (FLOOD,), buffer_id=5))
     assert first(story(net, channel)).answer == "flood"
     silent = Channel()
-    silent.say(came.t_ns, True, packet_in(came.data, 1))
-    one = first(story(net, silent))
-    assert (one.answer, one.packet_out) == ("", 0) and "gave no answer" in one.sentence
+    silent.say(arrived.t_ns, True, packet_in(arrived.data, 1))
+    decision = first(story(net, silent))
+    assert (decision.answer, decision.packet_out) == ("", 0)
+    assert "gave no answer" in decision.sentence
     dropped = Channel()
-    dropped.say(came.t_ns, True, packet_in(came.data, 1))
-    dropped.say(came.t_ns + 1, False, packet_out(came.data, 1, ()))
+    dropped.say(arrived.t_ns, True, packet_in(arrived.data, 1))
+    dropped.say(arrived.t_ns + 1, False, packet_out(arrived.data, 1, ()))
     assert first(story(net, dropped)).answer == "drop"
 
 
@@ -157,15 +159,15 @@ def test_a_flow_is_told_of_the_question_that_it_was_made_for() -> None:
     net, channel = network(), Channel()
     for number in (1, 2, 3):
         net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, number, b"ping"))
-    came = [
+    arrivals = [
         o for o in net.observations()
         if net.wiring.is_switch(o.port) and not o.outgoing and o.data[12:14] == b"\x08\x00"
     ][:3]  # fmt: skip
-    last = came[-1].t_ns
-    channel.say(came[0].t_ns, True, features(1))
-    for each in came:
+    last = arrivals[-1].t_ns
+    channel.say(arrivals[0].t_ns, True, features(1))
+    for each in arrivals:
         channel.say(each.t_ns, True, packet_in(each.data, 1))
-    for each in came:
+    for each in arrivals:
         channel.say(last + MS, False, flow_mod(0, {3: MAC_A}, (1,)))
         channel.say(last + MS, False, packet_out(each.data, 1, (2,)))
     decisions = [
@@ -174,33 +176,33 @@ def test_a_flow_is_told_of_the_question_that_it_was_made_for() -> None:
         for decision in trip.decisions
         if decision.packet_in
     ]
-    assert [len(one.installed) for one in decisions] == [1, 1, 1]
-    assert {one.answer for one in decisions} == {"port 2 (s1-eth2)"}
+    assert [len(made.installed) for made in decisions] == [1, 1, 1]
+    assert {made.answer for made in decisions} == {"port 2 (s1-eth2)"}
 
 
 def test_an_answer_by_another_frame() -> None:
     """As of a router: it asks for the next MAC address, and holds the packet meanwhile."""
     net, channel = pinged(), Channel()
-    came = arrival(net)
-    other = bytes(60)
-    channel.say(came.t_ns, True, packet_in(came.data, 1, reason=1))
-    channel.say(came.t_ns + MS, False, flow_mod(0, {10: b"\x08\x00"}, (2,)))
-    channel.say(came.t_ns + MS, False, packet_out(other, CONTROLLER, (2,)))
-    one = first(story(net, channel))
-    assert (one.answer, one.wait_ms) == ("another frame to port 2 (s1-eth2)", 1.0)
-    assert one.sentence == (
+    arrived = arrival(net)
+    another = bytes(60)
+    channel.say(arrived.t_ns, True, packet_in(arrived.data, 1, reason=1))
+    channel.say(arrived.t_ns + MS, False, flow_mod(0, {10: b"\x08\x00"}, (2,)))
+    channel.say(arrived.t_ns + MS, False, packet_out(another, CONTROLLER, (2,)))
+    decision = first(story(net, channel))
+    assert (decision.answer, decision.wait_ms) == ("another frame to port 2 (s1-eth2)", 1.0)
+    assert decision.sentence == (
         "s1 has a flow that sends it to the controller (table 0) and asked the controller, which "
         "installed 1 flow and answered by another frame to port 2 (s1-eth2) after 1.00 ms"
     )
     assert untranslated(story(net, channel)) == set()
     late = Channel()
-    late.say(came.t_ns, True, packet_in(came.data, 1))
-    late.say(came.t_ns + 60 * MS, False, packet_out(other, CONTROLLER, (2,)))
+    late.say(arrived.t_ns, True, packet_in(arrived.data, 1))
+    late.say(arrived.t_ns + 60 * MS, False, packet_out(another, CONTROLLER, (2,)))
     assert first(story(net, late)).answer == ""
     between = Channel()
-    between.say(came.t_ns, True, packet_in(came.data, 1))
-    between.say(came.t_ns + MS, True, packet_in(other, 1))
-    between.say(came.t_ns + 2 * MS, False, packet_out(other, 1, (2,)))
+    between.say(arrived.t_ns, True, packet_in(arrived.data, 1))
+    between.say(arrived.t_ns + MS, True, packet_in(another, 1))
+    between.say(arrived.t_ns + 2 * MS, False, packet_out(another, 1, (2,)))
     assert first(story(net, between)).answer == ""
 
 
@@ -211,13 +213,13 @@ def test_a_probe_needs_no_answer() -> None:
     assert port is not None
     net.send(net.wiring.peer(port) or 0, probe)
     net.run()
-    came = arrival(net)
-    channel.say(came.t_ns, True, packet_in(came.data, 2, reason=1))
-    channel.say(came.t_ns + MS, False, packet_out(bytes(60), CONTROLLER, (2,)))
-    told = story(net, channel)
-    one = first(told)
-    assert one.answer == "handed over" and "handed it to the controller" in one.sentence
-    assert told.trips[0].kind == "lldp" and untranslated(told) == set()
+    arrived = arrival(net)
+    channel.say(arrived.t_ns, True, packet_in(arrived.data, 2, reason=1))
+    channel.say(arrived.t_ns + MS, False, packet_out(bytes(60), CONTROLLER, (2,)))
+    whole = story(net, channel)
+    decision = first(whole)
+    assert decision.answer == "handed over" and "handed it to the controller" in decision.sentence
+    assert whole.trips[0].kind == "lldp" and untranslated(whole) == set()
 
 
 def test_a_router_that_is_a_datapath_asks_as_well() -> None:
@@ -237,13 +239,13 @@ def test_a_router_that_is_a_datapath_asks_as_well() -> None:
         for decision in t.decisions
         if decision.packet_in
     ]
-    assert [(one.node, one.answer) for one in decisions] == [("r1", "flood")]
+    assert [(each.node, each.answer) for each in decisions] == [("r1", "flood")]
 
 
 def test_a_question_is_never_joined_with_another_ports_frame() -> None:
     net, channel = pinged(), Channel()
-    came = arrival(net)
-    channel.say(came.t_ns, True, packet_in(came.data, 3))
+    arrived = arrival(net)
+    channel.say(arrived.t_ns, True, packet_in(arrived.data, 3))
     assert all(
         decision.by != "controller" for t in story(net, channel).trips for decision in t.decisions
     )
@@ -264,7 +266,7 @@ def test_a_flood_that_was_not_asked_about() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flow", "said"),
+    ("flow", "clause"),
     [
         (flow_mod(0, {}, (2, 3)),
          "most likely a flow that came during the capture sends this to port 2 (s1-eth2) and "
@@ -276,19 +278,20 @@ def test_a_flood_that_was_not_asked_about() -> None:
         (flow_mod(0, {3: b"\2" * 6}, (FLOOD,)), None),
     ],
 )  # fmt: skip
-def test_a_flood_by_a_flow_of_which_not_all_is_known(flow: bytes, said: str | None) -> None:
+def test_a_flood_by_a_flow_of_which_not_all_is_known(flow: bytes, clause: str | None) -> None:
     """The capture began after the controller: an unknown flow may stand before the one shown; and
     where what was shown does not do it, nothing is said of when the real one came."""
     net, channel = pinged(), Channel()
     channel.say(START_NS - 2 * MS, True, features(1))
     channel.say(START_NS - MS, False, flow)
-    told = story(net, channel)
+    whole = story(net, channel)
     unknown = "s1 did not ask the controller, and the capture does not show by which flow it "
     unknown += "floods this"
-    assert first(told).sentence == (f"s1 did not ask the controller: {said}" if said else unknown)
-    assert first(told).by == ("flow" if said else "unknown")
-    assert "before the capture" not in render(told)
-    assert untranslated(told) == set()
+    wanted = f"s1 did not ask the controller: {clause}" if clause else unknown
+    assert first(whole).sentence == wanted
+    assert first(whole).by == ("flow" if clause else "unknown")
+    assert "before the capture" not in render(whole)
+    assert untranslated(whole) == set()
 
 
 def test_a_flow_that_names_the_ports_is_certain_if_all_flows_are_known() -> None:
@@ -296,36 +299,36 @@ def test_a_flow_that_names_the_ports_is_certain_if_all_flows_are_known() -> None
     channel.say(START_NS - 2 * MS, True, features(1))
     channel.say(START_NS - 2 * MS, False, flow_mod(255, {}, command=3))
     channel.say(START_NS - MS, False, flow_mod(0, {}, (2, 3)))
-    told = story(net, channel)
-    assert first(told).sentence == (
+    whole = story(net, channel)
+    assert first(whole).sentence == (
         "s1 did not ask the controller: a flow it has sends this to port 2 (s1-eth2) and port 3 "
         "(s1-eth3) (table 0, priority 1, any frame)"
     )
-    assert untranslated(told) == set()
+    assert untranslated(whole) == set()
 
 
 def in_version(message: bytes, version: int) -> bytes:
     return bytes((version, *message[1:]))
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_version_that_is_not_read_says_nothing_of_flows(known: bool) -> None:
+@pytest.mark.parametrize("version_known", [True, False])
+def test_a_version_that_is_not_read_says_nothing_of_flows(version_known: bool) -> None:
     """OpenFlow 1.1: neither that the switch did not ask nor by what it floods is known. The id of
     the datapath stands where it does in 1.3."""
     net, channel = pinged(), Channel()
-    came = arrival(net)
-    if known:
+    arrived = arrival(net)
+    if version_known:
         channel.say(START_NS - 2 * MS, True, in_version(features(1), 2))
-    channel.say(came.t_ns + MS // 10, True, in_version(packet_in(came.data, 1), 2))
-    channel.say(came.t_ns - MS, False, in_version(flow_mod(0, {}, (FLOOD,)), 2))
-    told = story(net, channel)
-    assert first(told).sentence == (
+    channel.say(arrived.t_ns + MS // 10, True, in_version(packet_in(arrived.data, 1), 2))
+    channel.say(arrived.t_ns - MS, False, in_version(flow_mod(0, {}, (FLOOD,)), 2))
+    whole = story(net, channel)
+    assert first(whole).sentence == (
         "why s1 floods this is not known: it speaks OpenFlow 1.1 with its controller, which is not "
         "read here"
     )
-    text = render(told)
+    text = render(whole)
     assert "did not ask" not in text and "before the capture" not in text
-    assert untranslated(told) == set()
+    assert untranslated(whole) == set()
 
 
 def test_a_hello_of_another_version_is_no_other_version() -> None:
@@ -339,16 +342,16 @@ def test_a_hello_of_another_version_is_no_other_version() -> None:
 
 
 def test_another_controllers_version_is_not_this_switchs() -> None:
-    net, channel, other = pinged(), Channel(), Channel(40001)
+    net, channel, foreign = pinged(), Channel(), Channel(40001)
     channel.say(START_NS - 2 * MS, True, features(1))
-    other.say(START_NS - 2 * MS, True, in_version(features(7), 1))
-    other.say(START_NS - MS, True, in_version(packet_in(bytes(60), 1), 1))
+    foreign.say(START_NS - 2 * MS, True, in_version(features(7), 1))
+    foreign.say(START_NS - MS, True, in_version(packet_in(bytes(60), 1), 1))
     wiring = net.wiring.as_dict()
     wiring["nodes"].append({"name": "s7", "kind": "switch", "dpid": "0000000000000007"})
-    channel.seen += other.seen
-    told = tell(Wiring.from_dict(wiring), follow(net.wiring, net.observations()), host="a",
+    channel.seen += foreign.seen
+    whole = tell(Wiring.from_dict(wiring), follow(net.wiring, net.observations()), host="a",
                 command="ping", channel=channel.seen)  # fmt: skip
-    assert "most likely one from before the capture" in first(told).sentence
+    assert "most likely one from before the capture" in first(whole).sentence
 
 
 def test_without_the_channel_nothing_is_said() -> None:
@@ -358,19 +361,19 @@ def test_without_the_channel_nothing_is_said() -> None:
 @given(st.data())
 def test_whatever_is_said_the_story_is_told(data: st.DataObject) -> None:
     net, channel = pinged(), Channel()
-    came = arrival(net)
-    pieces = [packet_in(came.data, 1), packet_out(came.data, 1, (FLOOD,)), features(1),
+    arrived = arrival(net)
+    pieces = [packet_in(arrived.data, 1), packet_out(arrived.data, 1, (FLOOD,)), features(1),
               flow_mod(0, {4: MAC_A}, (2,)), flow_mod(255, {}, command=3),
               flow_mod(1, {}, goto=0), flow_mod(0, {}, goto=1)]  # fmt: skip
     moments = data.draw(st.lists(st.tuples(st.integers(0, 50), st.booleans(),
                                            st.sampled_from(pieces)), max_size=12))  # fmt: skip
-    for at, up, piece in sorted(moments, key=lambda one: one[0]):
-        channel.say(came.t_ns - 10 * MS + at * MS, up, piece)
-    told = story(net, channel)
-    for trip in told.trips:
-        for one in trip.decisions:
-            assert one.node == "s1" and trip.legs[one.leg].head == "s1"
-    questions = [o.packet_in for t in told.trips for o in t.decisions if o.packet_in]
+    for at, up, piece in sorted(moments, key=lambda made: made[0]):
+        channel.say(arrived.t_ns - 10 * MS + at * MS, up, piece)
+    whole = story(net, channel)
+    for trip in whole.trips:
+        for made in trip.decisions:
+            assert made.node == "s1" and trip.legs[made.leg].head == "s1"
+    questions = [o.packet_in for t in whole.trips for o in t.decisions if o.packet_in]
     assert len(questions) == len(set(questions))
 
 
@@ -382,33 +385,33 @@ def test_frames_in_hand_are_not_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("reason", "clause"),
     [(0, "the last one expired, unused for 5 s"),
      (1, "the last one expired 9 s after it had come"),
      (2, "the last one was deleted")],
 )  # fmt: skip
-def test_a_flow_that_was_removed_is_named_as_the_reason_to_ask(reason: int, said: str) -> None:
+def test_a_flow_that_was_removed_is_named_as_the_reason_to_ask(reason: int, clause: str) -> None:
     net, channel = pinged(), Channel()
-    came = arrival(net)
+    arrived = arrival(net)
     taught(channel, START_NS - 20_000 * MS)
-    flow = {"fields": {3: came.data[:6]}, "idle": 5, "hard": 9}
+    flow = {"fields": {3: arrived.data[:6]}, "idle": 5, "hard": 9}
     channel.say(START_NS - 10_000 * MS, False, flow_mod(0, ports=(2,), **flow))  # type: ignore[arg-type]
     channel.say(START_NS - MS, True, flow_removed(0, reason=reason, **flow))  # type: ignore[arg-type]
-    channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
-    channel.say(came.t_ns + MS, False, packet_out(came.data, 1, (FLOOD,)))
+    channel.say(arrived.t_ns + MS // 10, True, packet_in(arrived.data, 1))
+    channel.say(arrived.t_ns + MS, False, packet_out(arrived.data, 1, (FLOOD,)))
     assert first(story(net, channel)).sentence == (
-        f"s1 had no flow for it any more: {said} (table 0) and asked the controller, which "
+        f"s1 had no flow for it any more: {clause} (table 0) and asked the controller, which "
         "answered flood after 0.90 ms"
     )
 
 
 @pytest.mark.parametrize(
-    ("how", "age_s", "known"),
+    ("how", "age_s", "still_there"),
     [({}, 100, True), ({"hard": 5}, 4, True), ({"hard": 5}, 6, False), ({"hard": 5}, 8, False),
      ({"idle": 5}, 4, True), ({"idle": 5}, 8, False)],
 )  # fmt: skip
 def test_a_flow_that_has_timed_out_floods_no_more(
-    how: dict[str, int], age_s: int, known: bool
+    how: dict[str, int], age_s: int, still_there: bool
 ) -> None:
     net, channel = network(), Channel()
     net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, 1, b"ping"))
@@ -420,27 +423,27 @@ def test_a_flow_that_has_timed_out_floods_no_more(
         decision.sentence for trip in story(net, channel).trips for decision in trip.decisions
     ]
     assert sentences
-    assert ("a flow it has floods this" in sentences[0]) == known
+    assert ("a flow it has floods this" in sentences[0]) == still_there
 
 
 def test_a_switch_may_write_the_fields_of_a_match_in_another_order() -> None:
     """As Open vSwitch does in flow-removed."""
     net, channel = pinged(), Channel()
-    came = arrival(net)
+    arrived = arrival(net)
     taught(channel, START_NS - 20_000 * MS)
-    sent = {3: came.data[:6], 4: came.data[6:12]}
-    told = {4: came.data[6:12], 3: came.data[:6]}
+    sent = {3: arrived.data[:6], 4: arrived.data[6:12]}
+    whole = {4: arrived.data[6:12], 3: arrived.data[:6]}
     channel.say(START_NS - 10_000 * MS, False, flow_mod(0, sent, (2,), idle=5))
-    channel.say(START_NS - 2 * MS, True, flow_removed(0, told, 0, idle=5))
-    channel.say(START_NS - MS, False, flow_mod(255, {3: came.data[:6]}, command=3))
-    channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
-    channel.say(came.t_ns + MS, False, packet_out(came.data, 1, (FLOOD,)))
+    channel.say(START_NS - 2 * MS, True, flow_removed(0, whole, 0, idle=5))
+    channel.say(START_NS - MS, False, flow_mod(255, {3: arrived.data[:6]}, command=3))
+    channel.say(arrived.t_ns + MS // 10, True, packet_in(arrived.data, 1))
+    channel.say(arrived.t_ns + MS, False, packet_out(arrived.data, 1, (FLOOD,)))
     assert "the last one expired, unused for 5 s" in first(story(net, channel)).sentence
 
 
-@pytest.mark.parametrize(("port", "known"), [(3, True), (FLOOD, False)])
+@pytest.mark.parametrize(("port", "still_there"), [(3, True), (FLOOD, False)])
 @pytest.mark.parametrize("seen", [True, False])
-def test_a_deletion_of_what_sends_to_a_port(port: int, known: bool, seen: bool) -> None:
+def test_a_deletion_of_what_sends_to_a_port(port: int, still_there: bool, seen: bool) -> None:
     """As when a port goes down (OpenFlow 1.3.5, 7.3.4.1: out_port). It is none of everything."""
     net, channel = network(), Channel()
     net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, 1, b"ping"))
@@ -453,7 +456,7 @@ def test_a_deletion_of_what_sends_to_a_port(port: int, known: bool, seen: bool) 
         decision.sentence for trip in story(net, channel).trips for decision in trip.decisions
     ]
     assert sentences
-    assert ("a flow it has floods this" in sentences[0]) == (known and seen)
+    assert ("a flow it has floods this" in sentences[0]) == (still_there and seen)
 
 
 def test_flows_that_many_frames_use_are_as_alive_as_looked_at_one_by_one() -> None:
@@ -477,20 +480,20 @@ def test_flows_that_many_frames_use_are_as_alive_as_looked_at_one_by_one() -> No
 # ---- who is in charge ---------------------------------------------------------------------------
 
 
-def changed(told: Story) -> list[str]:
-    return [r.text for step in told.steps for r in step.remarks if r.code == "controller-changed"]
+def changed(whole: Story) -> list[str]:
+    return [r.text for step in whole.steps for r in step.remarks if r.code == "controller-changed"]
 
 
 def restarted(after_ms: int, *roles: tuple[int, int]) -> Story:
     """A ping; so long after its first frame the switch speaks to a second controller."""
-    net, one, two = pinged(), Channel(), Channel(sport=40001)
+    net, old, new = pinged(), Channel(), Channel(sport=40001)
     began = min(seen.t_ns for seen in net.observations())
-    taught(one, START_NS - 5 * MS)
-    two.say(began + after_ms * MS, True, features(1))
-    for which, generation in roles:
-        two.say(began + after_ms * MS, False, role(which, generation))
+    taught(old, START_NS - 5 * MS)
+    new.say(began + after_ms * MS, True, features(1))
+    for role_number, generation in roles:
+        new.say(began + after_ms * MS, False, role(role_number, generation))
     both = Channel()
-    both.seen = sorted([*one.seen, *two.seen], key=lambda seen: seen.t_ns)
+    both.seen = sorted([*old.seen, *new.seen], key=lambda seen: seen.t_ns)
     return story(net, both)
 
 

@@ -119,7 +119,7 @@ class Conf:
 
 
 @pytest.mark.parametrize(
-    ("words", "known", "unknown"),
+    ("words", "registered", "unknown"),
     [
         ("--port 1 a.py", "--port 1 a.py", ""),
         ("--fan 3 --port 1 a.py", "--port 1 a.py", "--fan"),
@@ -131,9 +131,11 @@ class Conf:
         ("--help a.py", "--help a.py", ""),
     ],
 )
-def test_options_that_are_not_registered_yet_wait(words: str, known: str, unknown: str) -> None:
+def test_options_that_are_not_registered_yet_wait(
+    words: str, registered: str, unknown: str
+) -> None:
     conf = Conf(port=True, links=False, app=True)
-    assert known_words(conf, words.split(), ["a.py"]) == (known.split(), unknown.split())
+    assert known_words(conf, words.split(), ["a.py"]) == (registered.split(), unknown.split())
 
 
 OWN = """

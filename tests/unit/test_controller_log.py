@@ -70,11 +70,11 @@ def test_an_app_that_comes_with_ryu_is_an_app() -> None:
 
 def test_exceptions_of_threads_and_chains_are_found_each_once() -> None:
     text = "\n".join([HANDLER, THREAD, CHAINED, HANDLER])
-    found = log.understood(text.encode()).raised
-    assert [(each.exception, each.line) for each in found] == [
+    raised = log.understood(text.encode()).raised
+    assert [(each.exception, each.line) for each in raised] == [
         ("KeyError", 7), ("ZeroDivisionError", 31), ("Unknown", 9), ("KeyError", 7),
     ]  # fmt: skip
-    assert [(each.line, n) for each, n in log.same(found)] == [(7, 2), (31, 1), (9, 1)]
+    assert [(each.line, n) for each, n in log.same(raised)] == [(7, 2), (31, 1), (9, 1)]
 
 
 @pytest.mark.parametrize(

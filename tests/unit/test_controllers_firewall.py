@@ -68,7 +68,7 @@ def test_the_first_rule_that_fits_decides(
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "complaint"),
     [
         ("permit any", "'permit' is neither allow nor deny"),
         ("allow", "'' is none of any, arp"),
@@ -80,11 +80,11 @@ def test_the_first_rule_that_fits_decides(
         ("deny ip over there", "'over' is none of from, to, port"),
     ],
 )
-def test_a_line_that_is_no_rule_is_named(line: str, says: str) -> None:
+def test_a_line_that_is_no_rule_is_named(line: str, complaint: str) -> None:
     module = load("firewall")
     with pytest.raises(module.NotUnderstood, match=r"^my\.rules, line 3: ") as caught:
         module.parse(f"# first\nallow arp\n{line}\n", "my.rules")
-    assert str(caught.value).partition("line 3: ")[2].startswith(says)
+    assert str(caught.value).partition("line 3: ")[2].startswith(complaint)
 
 
 def save(tmp_path: Path, rules: str) -> None:
@@ -96,26 +96,26 @@ def save(tmp_path: Path, rules: str) -> None:
 
 def test_a_saved_file_is_in_force_at_one_instant(make: MakeRig, tmp_path: Path) -> None:
     rig = make("allow any")
-    one, two = rig.connect(FakeSwitch(id=1)), rig.connect(FakeSwitch(id=2))
+    first, second = rig.connect(FakeSwitch(id=1)), rig.connect(FakeSwitch(id=2))
     save(tmp_path, "deny icmp\nallow any")
-    one.applied.clear()
+    first.applied.clear()
     rig.app.look()
-    assert one.applied == ["bundle of 5"]
-    assert rig.send(one, 1, PING) == rig.send(two, 1, PING) == []
-    assert rig.send(one, 1, tcp(80)) == [2, 3, 4]
-    one.applied.clear()
+    assert first.applied == ["bundle of 5"]
+    assert rig.send(first, 1, PING) == rig.send(second, 1, PING) == []
+    assert rig.send(first, 1, tcp(80)) == [2, 3, 4]
+    first.applied.clear()
     rig.app.look()
-    assert one.applied == []  # nothing has changed
+    assert first.applied == []  # nothing has changed
 
 
 def test_a_switch_may_come_while_new_rules_are_sent(make: MakeRig, tmp_path: Path) -> None:
     rig = make("allow any")
-    one, two = rig.connect(FakeSwitch(id=1)), FakeSwitch(id=2)
-    send = one.send
-    one.send = lambda data: (rig.connect(two), send(data))  # type: ignore[method-assign]
+    first, second = rig.connect(FakeSwitch(id=1)), FakeSwitch(id=2)
+    send = first.send
+    first.send = lambda data: (rig.connect(second), send(data))  # type: ignore[method-assign]
     save(tmp_path, "deny icmp\nallow any")
     rig.app.look()
-    assert rig.send(one, 1, PING) == rig.send(two, 1, PING) == []
+    assert rig.send(first, 1, PING) == rig.send(second, 1, PING) == []
 
 
 @pytest.mark.parametrize("bad", ["deny nonsense\nallow any", None])
@@ -179,7 +179,7 @@ def test_counters_stand_beside_their_rules(make: MakeRig, tmp_path: Path) -> Non
         ]
         rig.app.counters_arrive(SimpleNamespace(msg=SimpleNamespace(datapath=switch, body=body)))
     data = json.loads((tmp_path / "firewall.json").read_text())
-    assert [(one["line"], one["rule"], one["packets"], one["bytes"]) for one in data] == [
+    assert [(rule["line"], rule["rule"], rule["packets"], rule["bytes"]) for rule in data] == [
         (2, "deny icmp", 40, 18),
         (3, "allow any", 60, 18),
         (0, "deny what no rule fits", 0, 18),
@@ -221,12 +221,12 @@ def test_rates_are_differences_over_the_switchs_own_time(
         return json.loads((tmp_path / "monitor.json").read_text())["switches"]["000000000000000a"]
 
     assert answer(ports(10, 1000)) == {"ports": {}}
-    told = answer(ports(12.5, 1500))["ports"]
-    assert set(told) == {"1 in", "1 out"}  # the local port is none
-    assert (told["1 in"]["packets_s"], told["1 in"]["bit_s"]) == (200, 160_000)
+    rates = answer(ports(12.5, 1500))["ports"]
+    assert set(rates) == {"1 in", "1 out"}  # the local port is none
+    assert (rates["1 in"]["packets_s"], rates["1 in"]["bit_s"]) == (200, 160_000)
     assert answer(ports(13, 3))["ports"].keys() == {"1 out"}  # counted anew: no rate
-    told = answer(ports(14, 13), ofp.OFPMPF_REPLY_MORE)
-    assert told["ports"].keys() == {"1 out"}  # half an answer tells nothing
+    rates = answer(ports(14, 13), ofp.OFPMPF_REPLY_MORE)
+    assert rates["ports"].keys() == {"1 out"}  # half an answer tells nothing
     assert answer([])["ports"]["1 in"]["packets_s"] == 10
 
 

@@ -19,9 +19,9 @@ A, B = "00:00:00:00:00:0a", "00:00:00:00:00:0b"
 MACS = st.binary(min_size=6, max_size=6)
 
 
-@given(one=MACS, other=MACS, port=st.integers(1, 0xFFFFFF00))
+@given(dst=MACS, src=MACS, port=st.integers(1, 0xFFFFFF00))
 def test_a_filled_template_is_what_the_framework_would_have_made(
-    one: bytes, other: bytes, port: int
+    dst: bytes, src: bytes, port: int
 ) -> None:
     """The mark may stand there twice: as cookie and as address."""
 
@@ -31,10 +31,10 @@ def test_a_filled_template_is_what_the_framework_would_have_made(
 
     marks = kit.Template.MAC, kit.Template.MAC_2, kit.Template.PORT
     template = kit.Template(made(*marks), *marks)
-    wanted = made(one, other, port)
+    wanted = made(dst, src, port)
     wanted.xid = 0
     wanted.serialize()
-    assert template.of(one, other, port.to_bytes(4, "big")) == bytes(wanted.buf)
+    assert template.of(dst, src, port.to_bytes(4, "big")) == bytes(wanted.buf)
 
 
 @pytest.mark.parametrize(
@@ -125,33 +125,35 @@ def test_a_packet_in_does_not_overtake_what_waits(monkeypatch: pytest.MonkeyPatc
     """It is answered where it is read, but only when no other event is in the app's queue."""
     rig = start("learning_switch")
     switch = rig.connect(FakeSwitch())
-    told: list[Any] = []
+    delivered: list[Any] = []
     base = type(rig.app).__mro__[2]
-    monkeypatch.setattr(base, "_send_event", lambda self, ev, state: told.append(ev), raising=True)
+    monkeypatch.setattr(
+        base, "_send_event", lambda self, ev, state: delivered.append(ev), raising=True
+    )
     match = parser.OFPMatch(in_port=1)
     msg = SimpleNamespace(datapath=switch, match=match, data=frame(B, A), total_len=64,
                           buffer_id=ofp.OFP_NO_BUFFER)  # fmt: skip
     event = ofp_event.EventOFPPacketIn(msg)
     rig.app._send_event(event, "main")
-    assert told == [] and len(rig.app.switches[1].table) == 1
+    assert delivered == [] and len(rig.app.switches[1].table) == 1
     rig.app._send_event(event, "config")
     rig.app.events.put((event, "main"))
     rig.app._send_event(event, "main")
-    assert told == [event, event]
+    assert delivered == [event, event]
     rig.app.events.get()
     rig.app._send_event(ofp_event.EventOFPPacketIn(SimpleNamespace()), "main")  # only said
 
 
 @pytest.mark.parametrize("name", ["hub", "spanning_tree", "router"])
 @pytest.mark.parametrize(
-    ("kind", "says"),
+    ("kind", "words"),
     [
         ((0xFFFF, 2301, 0x4F4E4600), "experimenter 0x4f4e4600, error 2301"),  # of a bundle
         ((1, 9), "OFPET_BAD_REQUEST(1), OFPBRC_BAD_TABLE_ID(9)"),
     ],
 )
 def test_a_refusal_of_any_kind_is_said(
-    name: str, kind: tuple[int, ...], says: str, caplog: pytest.LogCaptureFixture
+    name: str, kind: tuple[int, ...], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """OpenFlow 1.3.5, 7.4.4: an error without a code is an experimenter's."""
     rig = start(name)
@@ -161,7 +163,7 @@ def test_a_refusal_of_any_kind_is_said(
     wire = wire[:2] + len(wire).to_bytes(2, "big") + wire[4:]
     error = parser.OFPErrorMsg.parser(switch, 4, 1, len(wire), 9999, wire)
     rig.app.switch_refuses(ofp_event.EventOFPErrorMsg(error))
-    assert f"refused: {says}; sent: 0404001800000009" in caplog.text
+    assert f"refused: {words}; sent: 0404001800000009" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["learning_switch", "two_table_switch"])

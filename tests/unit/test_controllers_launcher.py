@@ -104,9 +104,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_a_bad_controller_ends_it_with_file_and_line(what: str, tmp_path: Path) -> None:
-    source, line, error = BAD[what]
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_controller_ends_it_with_file_and_line(fault: str, tmp_path: Path) -> None:
+    source, line, error = BAD[fault]
     path = tmp_path / "my controller.py"
     path.write_text(source)
     result = subprocess.run(

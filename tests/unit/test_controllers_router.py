@@ -134,7 +134,7 @@ def test_what_comes_in_pieces_has_no_answer(
 
 
 @pytest.mark.parametrize(
-    ("card", "address", "at", "other"),
+    ("card", "address", "at", "replacement"),
     [
         (EVERYBODY, "10.0.1.10", 0, b""),
         ("01:00:5e:00:00:01", "10.0.1.10", 0, b""),
@@ -147,11 +147,11 @@ def test_what_comes_in_pieces_has_no_answer(
     ],
 )
 def test_arp_that_cannot_be_true_is_not_believed(
-    rig: Rig, r1: FakeSwitch, card: str, address: str, at: int, other: bytes
+    rig: Rig, r1: FakeSwitch, card: str, address: str, at: int, replacement: bytes
 ) -> None:
     for code in (1, 2):
         body = arp(code, (card, address), (R1, "10.0.1.1"))
-        body = body[:at] + other + body[at + len(other) :]
+        body = body[:at] + replacement + body[at + len(replacement) :]
         assert rig.gives(r1, 1, ethernet(R1, HOST, body, 0x0806)) == []
     assert rig.app.routers[0x65].neighbour_macs == {}
 
@@ -296,9 +296,9 @@ def test_a_dead_port_takes_its_routes_along(rig: Rig, r1: FakeSwitch) -> None:
 def test_other_switches_are_ordinary_ones_and_the_start_is_a_bundle(
     rig: Rig, r1: FakeSwitch
 ) -> None:
-    other = rig.connect(FakeSwitch(id=1))
-    assert rig.send(other, 1, ethernet(R1, HOST, b"")) == [2, 3, 4]
-    assert other.applied == ["bundle of 2"]
+    ordinary = rig.connect(FakeSwitch(id=1))
+    assert rig.send(ordinary, 1, ethernet(R1, HOST, b"")) == [2, 3, 4]
+    assert ordinary.applied == ["bundle of 2"]
     assert len(r1.applied) == 1 and r1.applied[0].startswith("bundle of ")
     refusing = rig.connect(FakeSwitch(id=0x65, ports=(1, 2, 3), bundles=False))
     assert len(refusing.flows) == len(r1.flows)

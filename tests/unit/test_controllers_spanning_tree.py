@@ -24,7 +24,7 @@ class Net:
 
     def __init__(self, switches: int, cables: list[tuple[End, End]]) -> None:
         self.rig: Rig = start("spanning_tree")
-        self.cables = {one: other for pair in cables for one, other in (pair, pair[::-1])}
+        self.cables = {end: far_end for pair in cables for end, far_end in (pair, pair[::-1])}
         ports: dict[int, set[int]] = {n: {1} for n in range(1, switches + 1)}
         for number, port in self.cables:
             ports[number].add(port)
@@ -58,18 +58,18 @@ class Net:
 
     def deliver(self, sender: int) -> list[int]:
         """A broadcast from a switch's host; the switches whose hosts got it, with repetitions."""
-        got: list[int] = []
+        reached: list[int] = []
         way = [(sender, 1)]
         data = frame(EVERYBODY, A)
         for turn in itertools.count():
             if not way:
-                return sorted(got)
+                return sorted(reached)
             assert turn < TURNS, "the frame goes round and round"
             number, port = way.pop()
             for to, _ in self.switches[number].forward(port, data)[0]:
                 there = self.cables.get((number, to))
                 if to == 1:
-                    got.append(number)
+                    reached.append(number)
                 elif there is not None and there[1] in self.switches[there[0]].ports:
                     way.append(there)
         raise AssertionError
@@ -206,9 +206,9 @@ def test_any_wiring_becomes_a_tree(switches: int, pairs: list[tuple[int, int]]) 
     free = {n: itertools.count(2) for n in range(1, switches + 1)}
     cables = []
     for a, b in pairs:
-        one, other = a % switches + 1, b % switches + 1
-        if one != other:
-            cables.append(((one, next(free[one])), (other, next(free[other]))))
+        end, far_end = a % switches + 1, b % switches + 1
+        if end != far_end:
+            cables.append(((end, next(free[end])), (far_end, next(free[far_end]))))
     net = Net(switches, cables)
     net.settle()
     reached = {1}

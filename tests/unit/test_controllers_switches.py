@@ -40,12 +40,12 @@ def wait(rig: Rig, switch: FakeSwitch, seconds: float) -> None:
         rig.settle(switch)
 
 
-def to_group_or_unknown(switch: FakeSwitch, known: set[str]) -> list[object]:
+def to_group_or_unknown(switch: FakeSwitch, addresses: set[str]) -> list[object]:
     """Flows towards an address that nobody has shown to be there."""
     return [
         f.match
         for f in switch.flows
-        if isinstance(f.match.get("eth_dst"), str) and f.match["eth_dst"] not in known
+        if isinstance(f.match.get("eth_dst"), str) and f.match["eth_dst"] not in addresses
     ]
 
 
@@ -206,13 +206,13 @@ def test_a_switch_without_bundles_gets_the_same_flows_once(rig: Rig, switch: Fak
 
 
 def test_two_switches_share_nothing(rig: Rig) -> None:
-    one, two = rig.connect(FakeSwitch(id=1)), rig.connect(FakeSwitch(id=2))
-    rig.send(one, 1, frame(EVERYBODY, A))
-    assert rig.send(two, 2, frame(A, B)) == [1, 3, 4]
-    rig.send(two, 4, frame(EVERYBODY, A))
-    assert rig.send(one, 3, frame(A, C)) == [1]
-    rig.disconnect(one)
-    assert rig.send(two, 2, frame(A, B)) == [4]
+    first, second = rig.connect(FakeSwitch(id=1)), rig.connect(FakeSwitch(id=2))
+    rig.send(first, 1, frame(EVERYBODY, A))
+    assert rig.send(second, 2, frame(A, B)) == [1, 3, 4]
+    rig.send(second, 4, frame(EVERYBODY, A))
+    assert rig.send(first, 3, frame(A, C)) == [1]
+    rig.disconnect(first)
+    assert rig.send(second, 2, frame(A, B)) == [4]
 
 
 def test_a_reconnect_starts_from_a_clean_table(rig: Rig, switch: FakeSwitch) -> None:
@@ -306,8 +306,8 @@ def test_an_address_for_whose_flows_there_is_no_room_ages_as_any_other(name: str
         rig.send(switch, 1, frame(C, A))
     for _ in range(2):  # first its flows, if any, then what they spoke for
         wait(rig, switch, AGE_S + 1)
-    known = rig.app.switches[1]
-    assert not (known.ports if name == "two_table_switch" else known.table)
+    learned = rig.app.switches[1]
+    assert not (learned.ports if name == "two_table_switch" else learned.table)
     assert len(switch.flows) == fixed
 
 
@@ -382,7 +382,7 @@ def test_it_forwards_as_a_plain_bridge_does(
 
 
 def test_eight_hosts_all_pairs_in_flows_and_packet_ins() -> None:
-    found = {}
+    counts = {}
     for name in SWITCHES:
         rig = start(name)
         switch = rig.connect(FakeSwitch(ports=tuple(range(1, 9))))
@@ -393,10 +393,10 @@ def test_eight_hosts_all_pairs_in_flows_and_packet_ins() -> None:
                     rig.send(switch, a, frame(EVERYBODY, hosts[a]))
                     assert rig.send(switch, b, frame(hosts[a], hosts[b])) == [a]
                     assert rig.send(switch, a, frame(hosts[b], hosts[a])) == [b]
-        found[name] = (switch.packet_ins, len(switch.flows))
-    assert found["two_table_switch"] == found["fast_switch"] == (8, 20)
-    assert found["datapath_learning"] == (0, 12)
-    assert found["learning_switch"] == (112, 59)  # 56 broadcasts and 56 pairs; 56 flows and 3
+        counts[name] = (switch.packet_ins, len(switch.flows))
+    assert counts["two_table_switch"] == counts["fast_switch"] == (8, 20)
+    assert counts["datapath_learning"] == (0, 12)
+    assert counts["learning_switch"] == (112, 59)  # 56 broadcasts and 56 pairs; 56 flows and 3
 
 
 # ---- the fast switch's own loop -----------------------------------------------------------------

@@ -256,14 +256,14 @@ def test_a_switch_without_bundles_gets_the_same_flows_once(rig: Rig) -> None:
 
 
 def test_two_switches_share_nothing(rig: Rig) -> None:
-    one, two = rig.connect(FakeSwitch(id=1)), rig.connect(FakeSwitch(id=2))
-    rig.send(one, 1, frame(EVERYBODY, A))
-    assert learned(two) == {}
-    assert rig.send(two, 2, frame(A, B)) == [1, 3, 4]
-    rig.send(two, 4, frame(EVERYBODY, A))
-    assert learned(one) == {A: 1} and learned(two) == {A: 4, B: 2}
-    rig.disconnect(one)
-    assert rig.send(two, 2, frame(A, B)) == [4]
+    first, second = rig.connect(FakeSwitch(id=1)), rig.connect(FakeSwitch(id=2))
+    rig.send(first, 1, frame(EVERYBODY, A))
+    assert learned(second) == {}
+    assert rig.send(second, 2, frame(A, B)) == [1, 3, 4]
+    rig.send(second, 4, frame(EVERYBODY, A))
+    assert learned(first) == {A: 1} and learned(second) == {A: 4, B: 2}
+    rig.disconnect(first)
+    assert rig.send(second, 2, frame(A, B)) == [4]
 
 
 def test_a_reconnect_starts_from_a_clean_table(rig: Rig, switch: FakeSwitch) -> None:

@@ -19,8 +19,8 @@ from tests.unit.test_controller_causes import (
 )
 
 
-def sentences(told: Story) -> list[str]:
-    return [decision.sentence for trip in told.trips for decision in trip.decisions]
+def sentences(whole: Story) -> list[str]:
+    return [decision.sentence for trip in whole.trips for decision in trip.decisions]
 
 
 def asked_once_of(requests: int, *, same: bool) -> Story:
@@ -33,22 +33,22 @@ def asked_once_of(requests: int, *, same: bool) -> Story:
         net.send(0, frames.eth(frames.BROADCAST, mac, 0x0806, ask))
         net.run()
         net.now_ns += 100 * MS
-    came = arrival(net)
+    arrived = arrival(net)
     channel.say(START_NS - MS, True, features(1))
-    channel.say(came.t_ns + MS // 10, True, packet_in(came.data, 1))
-    channel.say(came.t_ns + MS // 5, False, packet_out(came.data, 1, (FLOOD,)))
+    channel.say(arrived.t_ns + MS // 10, True, packet_in(arrived.data, 1))
+    channel.say(arrived.t_ns + MS // 5, False, packet_out(arrived.data, 1, (FLOOD,)))
     return story(net, channel)
 
 
 def test_of_frames_with_the_same_bytes_another_may_be_the_one_asked_about() -> None:
     """A host that answers each copy of a storm makes thousands of them."""
-    told = sentences(asked_once_of(2, same=True))
-    assert sum("and asked the controller, which answered flood" in one for one in told) == 1
-    assert not any("from before the capture" in one for one in told), told
+    texts = sentences(asked_once_of(2, same=True))
+    assert sum("and asked the controller, which answered flood" in text for text in texts) == 1
+    assert not any("from before the capture" in text for text in texts), texts
 
 
 def test_who_had_no_flow_for_a_frame_has_none_that_floods_whatever_comes() -> None:
-    told = asked_once_of(2, same=False)
-    assert sentences(told)[1] == (
+    whole = asked_once_of(2, same=False)
+    assert sentences(whole)[1] == (
         "s1 did not ask the controller, and the capture does not show by which flow it floods this"
     )

@@ -23,10 +23,11 @@ def transfer(sender: str, receiver: str, seconds: float, size: int = 1_000_000) 
     return Transfer(sender, receiver, 1, size, 700, 9, busy_ns, S, S + busy_ns)
 
 
-def cable(host: str, port: int, came: int, unwanted: int, rate: int = 10_000_000) -> LinkCount:
+def cable(host: str, port: int, arrived: int, unwanted: int, rate: int = 10_000_000) -> LinkCount:
     return LinkCount(
         host, f"{host}-eth0", "s1", f"s1-eth{port}", 700, 1400,
-        forth_bytes=50_000, back_bytes=came, arrived_bytes=came, ignored_bytes=unwanted, rate=rate,
+        forth_bytes=50_000, back_bytes=arrived, arrived_bytes=arrived, ignored_bytes=unwanted,
+        rate=rate,
     )  # fmt: skip
 
 
@@ -49,12 +50,12 @@ def switch(rate: int = 10_000_000) -> Summary:
 
 
 def said(*sides: tuple[str, Summary]) -> list[str]:
-    found = costs.sentences(sides)
+    texts = costs.sentences(sides)
     chinese = language("zh")
     chinese.unknown.clear()
-    assert all(isinstance(each, Sentence) and chinese(each) != each for each in found)
+    assert all(isinstance(each, Sentence) and chinese(each) != each for each in texts)
     assert not chinese.unknown
-    return found
+    return texts
 
 
 def test_a_hub_on_full_cables_is_told_with_its_likely_cause() -> None:
@@ -71,26 +72,26 @@ def test_a_hub_on_full_cables_is_told_with_its_likely_cause() -> None:
 
 def test_no_cause_is_named_where_the_cables_were_not_full() -> None:
     """Slower, and much unwanted, but on cables of ten times the rate: it was something else."""
-    found = said(("hub", hub(rate=100_000_000)), ("switch", switch(rate=100_000_000)))
-    assert found[0].startswith("Slower with hub") and len(found) == 2
+    texts = said(("hub", hub(rate=100_000_000)), ("switch", switch(rate=100_000_000)))
+    assert texts[0].startswith("Slower with hub") and len(texts) == 2
 
 
 def test_no_cause_is_named_where_as_much_was_unwanted_in_the_faster_run() -> None:
-    found = said(("hub", hub()), ("other_hub", hub(0.8)))
-    assert found[0].startswith("Slower with hub: ") and not any("likely" in each for each in found)
+    texts = said(("hub", hub()), ("other_hub", hub(0.8)))
+    assert texts[0].startswith("Slower with hub: ") and not any("likely" in each for each in texts)
 
 
 def test_no_cause_is_named_where_nothing_limits_a_cable() -> None:
-    found = said(("hub", hub(rate=0)), ("switch", switch(rate=0)))
-    assert not any("likely" in each or "full" in each for each in found)
+    texts = said(("hub", hub(rate=0)), ("switch", switch(rate=0)))
+    assert not any("likely" in each or "full" in each for each in texts)
 
 
 def test_what_was_wasted_but_cost_no_time_is_told_as_that() -> None:
-    found = said(("hub", hub(0.85)), ("switch", switch()))
-    assert found[0] == (
+    texts = said(("hub", hub(0.85)), ("switch", switch()))
+    assert texts[0] == (
         "About as fast: 9.4-10.7 Mbit/s from host to host with hub, 9.5-9.6 Mbit/s with switch."
     )
-    assert found[-1] == "That made nothing slower with hub: its cables had room for it."
+    assert texts[-1] == "That made nothing slower with hub: its cables had room for it."
     free = said(("hub", hub(0.85, rate=0)), ("switch", switch(rate=0)))
     assert "as in rate=10M" in free[-1]
 
@@ -107,14 +108,14 @@ def test_a_range_of_rates_names_both_units() -> None:
 def test_other_amounts_are_compared_by_their_throughput() -> None:
     less = hub()
     less.transfers = [transfer("h1", "h2", 1.6, 300_000), transfer("h3", "h4", 1.6, 300_000)]
-    found = said(("hub", less), ("switch", switch()))
-    assert found[0] == "Slower with hub: 3.0 Mbit/s in all, with switch 19.0 Mbit/s."
+    texts = said(("hub", less), ("switch", switch()))
+    assert texts[0] == "Slower with hub: 3.0 Mbit/s in all, with switch 19.0 Mbit/s."
 
 
 def test_without_transfers_nothing_is_said_about_speed() -> None:
-    one, other = hub(), switch()
-    one.transfers, other.transfers = [], []
-    (only,) = said(("switch", other), ("hub", one))
+    slow, fast = hub(), switch()
+    slow.transfers, fast.transfers = [], []
+    (only,) = said(("switch", fast), ("hub", slow))
     assert only.startswith("With hub 66% of the bytes")
     assert said(("a", Summary()), ("b", Summary())) == []
 

@@ -19,31 +19,31 @@ HUB = ryu_apps.of_files(PROJECT / "controllers" / "hub.py")
 
 
 def crew(folder: Path, **options: object) -> Crew:
-    told: list[str] = []
-    return Crew(HUB, folder, tell=told.append, **options)  # type: ignore[arg-type]
+    heard: list[str] = []
+    return Crew(HUB, folder, tell=heard.append, **options)  # type: ignore[arg-type]
 
 
-def ports(it: Crew) -> list[int]:
-    return [one.port for shard in it.shards for one in shard.processes()]
+def ports(controllers: Crew) -> list[int]:
+    return [process.port for shard in controllers.shards for process in shard.processes()]
 
 
 def test_no_two_processes_have_one_port(tmp_path: Path) -> None:
-    it = crew(tmp_path, shards=8, standby=True)
-    assert len(set(ports(it))) == 16
+    controllers = crew(tmp_path, shards=8, standby=True)
+    assert len(set(ports(controllers))) == 16
 
 
 def test_there_is_a_port_for_every_new_process_however_many_swaps_failed(tmp_path: Path) -> None:
-    it = crew(tmp_path, shards=8, standby=True)
+    controllers = crew(tmp_path, shards=8, standby=True)
     for _ in range(10):
-        new = [it._next(shard, HUB, tmp_path).port for shard in it.shards]
-        assert len(set(new)) == 8 and not set(new) & set(ports(it))
+        new = [controllers._next(shard, HUB, tmp_path).port for shard in controllers.shards]
+        assert len(set(new)) == 8 and not set(new) & set(ports(controllers))
 
 
 def test_an_address_is_not_used_again_soon(tmp_path: Path) -> None:
-    it = crew(tmp_path)
-    shard, used = it.shards[0], []
+    controllers = crew(tmp_path)
+    shard, used = controllers.shards[0], []
     for _ in range(100):
-        shard.controller = it._next(shard, HUB, tmp_path)
+        shard.controller = controllers._next(shard, HUB, tmp_path)
         used.append(shard.controller.port)
     half = len(CONTROLLER_PORTS) // 2
     assert all(port not in used[max(0, n - half) : n] for n, port in enumerate(used))
@@ -52,13 +52,13 @@ def test_an_address_is_not_used_again_soon(tmp_path: Path) -> None:
 def test_what_the_old_controller_failed_does_not_count_against_a_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    it = crew(tmp_path)
+    controllers = crew(tmp_path)
     for name in ("start", "ready", "stop"):
         monkeypatch.setattr(Controller, name, lambda *_: None)
     monkeypatch.setattr(process, "change_over", lambda *_, **__: [])
-    restarts = it.shards[0].restarts
+    restarts = controllers.shards[0].restarts
     assert [_may_restart(restarts) for _ in range(RESTARTS)][-2:] == [True, False]
-    it.swap(HUB, lambda new: None)
+    controllers.swap(HUB, lambda new: None)
     assert _may_restart(restarts)
 
 
@@ -67,9 +67,9 @@ def test_what_the_second_one_failed_does_not_count_against_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     """And as long as a second one is connected, it is not given up."""
-    said: list[str] = []
-    it = Crew(HUB, tmp_path, tell=said.append, standby=True)
-    shard = it.shards[0]
+    heard: list[str] = []
+    controllers = Crew(HUB, tmp_path, tell=heard.append, standby=True)
+    shard = controllers.shards[0]
     first, second = shard.controller, shard.standby
     assert second is not None
     for name in ("start", "ready", "stop"):
@@ -83,17 +83,17 @@ def test_what_the_second_one_failed_does_not_count_against_the_first(
         _may_restart(shard.second_restarts)
     for _ in range(failures):
         _may_restart(shard.restarts)
-    assert it._mend(shard) and not shard.given_up
+    assert controllers._mend(shard) and not shard.given_up
     assert shard.controller is second and became == [(second.port, "master 2")]
     assert (shard.standby is None) == bool(failures)
-    assert "the second one takes over" in said[0]
+    assert "the second one takes over" in heard[0]
 
 
 def test_a_replacement_that_cannot_be_started_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    it = crew(tmp_path)
-    shard = it.shards[0]
+    controllers = crew(tmp_path)
+    shard = controllers.shards[0]
     stopped: list[int] = []
 
     def start(controller: Controller, ready: object = None) -> None:
@@ -103,15 +103,15 @@ def test_a_replacement_that_cannot_be_started_is_tried_again(
     monkeypatch.setattr(Controller, "ended", lambda self: True)
     monkeypatch.setattr(Controller, "stop", lambda self: stopped.append(self.port))
     for _ in range(RESTARTS - 1):
-        assert it.mend() and not shard.given_up
-    assert it.mend() and shard.given_up and not it.mend()
+        assert controllers.mend() and not shard.given_up
+    assert controllers.mend() and shard.given_up and not controllers.mend()
     assert shard.controller.port in stopped
 
 
 def test_a_workplace_that_is_gone_is_said_once(tmp_path: Path) -> None:
-    told: list[str] = []
-    it = Crew(HUB, tmp_path, tell=told.append, standby=True, workplace=tmp_path / "gone")
-    shard = it.shards[0]
+    heard: list[str] = []
+    controllers = Crew(HUB, tmp_path, tell=heard.append, standby=True, workplace=tmp_path / "gone")
+    shard = controllers.shards[0]
     assert [each.workplace for each in shard.processes()] == [tmp_path] * 2
-    assert len(told) == 1 and f"{tmp_path / 'gone'}" in told[0] and f"mean {tmp_path}" in told[0]
-    assert it._next(shard, HUB, Path("/")).workplace == Path("/") and len(told) == 1
+    assert len(heard) == 1 and f"{tmp_path / 'gone'}" in heard[0] and f"mean {tmp_path}" in heard[0]
+    assert controllers._next(shard, HUB, Path("/")).workplace == Path("/") and len(heard) == 1

@@ -29,8 +29,8 @@ def packets() -> tuple[Trip, Trip]:
 
 def test_of_what_goes_round_one_is_told_and_the_rest_counted() -> None:
     crowd, (_, storm) = Crowd(), packets()
-    told = [crowd.takes(on_its_way(storm, number=n), 7, n / 100) for n in range(50)]
-    assert told == [False] + [True] * 49
+    crowded = [crowd.takes(on_its_way(storm, number=n), 7, n / 100) for n in range(50)]
+    assert crowded == [False] + [True] * 49
     assert crowd.take_out() == (49, 7 * 49, {"arp-request": 49})
     assert crowd.due(COUNTED_S) and not crowd.due(1.5 * COUNTED_S)
     assert crowd.takes(on_its_way(storm, number=51), 7, 2.0), "its kind has been told"
@@ -39,8 +39,8 @@ def test_of_what_goes_round_one_is_told_and_the_rest_counted() -> None:
 
 def test_equal_packets_are_counted_from_some_number_on_each_second() -> None:
     crowd, (ask, _) = Crowd(), packets()
-    told = [crowd.takes(on_its_way(ask, number=n), 1, 0.1) for n in range(ALIKE_MOST + 5)]
-    assert told == [False] * ALIKE_MOST + [True] * 5
+    crowded = [crowd.takes(on_its_way(ask, number=n), 1, 0.1) for n in range(ALIKE_MOST + 5)]
+    assert crowded == [False] * ALIKE_MOST + [True] * 5
     assert not crowd.takes(on_its_way(ask, title="another"), 1, 0.1)
     crowd.due(COUNTED_S)
     assert not crowd.takes(on_its_way(ask, number=99), 1, 1.1)

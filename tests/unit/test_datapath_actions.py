@@ -65,12 +65,12 @@ def test_what_is_not_known_is_named() -> None:
 
 
 def test_frames_are_alike_whatever_their_checksums_and_padding() -> None:
-    other = bytearray(FRAME)
-    other[24:26] = b"\1\2"
-    other[40:42] = b"\3\4"
-    assert fingerprint(bytes(other)) == fingerprint(FRAME + bytes(18))
-    other[30] ^= 1
-    assert fingerprint(bytes(other)) != fingerprint(FRAME)
+    altered = bytearray(FRAME)
+    altered[24:26] = b"\1\2"
+    altered[40:42] = b"\3\4"
+    assert fingerprint(bytes(altered)) == fingerprint(FRAME + bytes(18))
+    altered[30] ^= 1
+    assert fingerprint(bytes(altered)) != fingerprint(FRAME)
 
 
 @given(st.text(), st.binary(max_size=80))

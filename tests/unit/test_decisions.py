@@ -50,8 +50,8 @@ def decisions(source: DecisionSource | None) -> list[Decision]:
     places = Places(net.wiring)
     places.learn(journeys)
     trips = [Trip(tell_way(places, journey, START_NS)) for journey in journeys]
-    found = find_decisions(net.wiring, journeys, trips, conversation(channel.seen), source)
-    return [decision for trip in trips for decision in found.about(trip.number)]
+    made = find_decisions(net.wiring, journeys, trips, conversation(channel.seen), source)
+    return [decision for trip in trips for decision in made.about(trip.number)]
 
 
 def test_without_a_source_the_channel_alone_tells() -> None:

@@ -260,8 +260,8 @@ def test_other_datagrams_on_its_ports_are_left_alone() -> None:
 
 
 @given(st.integers(0, len(ALL) - 1), st.data())
-def test_whatever_the_bytes(which: int, draw: st.DataObject) -> None:
-    data = bytearray(ALL[which])
+def test_whatever_the_bytes(number: int, draw: st.DataObject) -> None:
+    data = bytearray(ALL[number])
     for _ in range(draw.draw(st.integers(0, 6))):
         data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     cut = bytes(data[: draw.draw(st.integers(0, len(data)))])

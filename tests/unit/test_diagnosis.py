@@ -164,8 +164,8 @@ def test_each_cause_is_named_with_what_mends_it(
 def test_one_fault_is_one_cause(breaks: Break, failed: Flow) -> None:
     hosts = Hosts(healthy(network()))
     breaks(hosts)
-    told = {(cause.node, cause.code.partition("-")[0]) for cause in causes_of(hosts, failed)}
-    assert len(told) == 1, told
+    causes = {(cause.node, cause.code.partition("-")[0]) for cause in causes_of(hosts, failed)}
+    assert len(causes) == 1, causes
 
 
 @pytest.mark.parametrize("packet", [PING, NEAR, LARGE], ids=["far", "near", "large"])

@@ -89,12 +89,12 @@ def test_every_status_has_words_in_chinese() -> None:
 def test_a_live_story_tells_it_as_soon_as_the_command_has_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for as_json, code, told in (
+    for as_json, code, printed in (
         (False, 6, "curl ended with 6: it could not resolve the name of the host.\n"),
         (False, 0, ""),
     ):
         printer = _Printer(argparse.Namespace(json=as_json))
         printer.ended(ExitStatus(code, "curl http://x/"))
-        assert capsys.readouterr().out == told
+        assert capsys.readouterr().out == printed
     _Printer(argparse.Namespace(json=True)).ended(ExitStatus(0, "ping x"))
     assert json.loads(capsys.readouterr().out)["exit_code"] == 0

@@ -37,14 +37,14 @@ def test_without_labs_the_list_has_ssh_alone(capsys: pytest.CaptureFixture[str])
 
 
 def test_ethernet_is_what_interfaces_speak(capsys: pytest.CaptureFixture[str]) -> None:
-    said = answer(capsys, "--extcap-dlts", "--extcap-interface", "hoplab:lab")
-    assert said == "dlt {number=1}{name=EN10MB}{display=Ethernet}\n"
+    printed = answer(capsys, "--extcap-dlts", "--extcap-interface", "hoplab:lab")
+    assert printed == "dlt {number=1}{name=EN10MB}{display=Ethernet}\n"
 
 
 def test_only_ssh_has_something_to_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "--extcap-config", "--extcap-interface", "hoplab:lab").strip() == ""
-    said = answer(capsys, "--extcap-config", "--extcap-interface", extcap.SSH)
-    assert said.count("arg {number=") == 3 and "{call=--ssh-host}" in said
+    printed = answer(capsys, "--extcap-config", "--extcap-interface", extcap.SSH)
+    assert printed.count("arg {number=") == 3 and "{call=--ssh-host}" in printed
 
 
 def test_the_way_through_ssh_quotes_what_the_user_typed() -> None:
@@ -78,9 +78,9 @@ WAITING = [
 ]
 
 
-def capture(fifo: Path, which: tuple[str, ...]) -> list[str]:
+def capture(fifo: Path, options: tuple[str, ...]) -> list[str]:
     os.mkfifo(fifo)
-    return [sys.executable, "-m", extcap.__name__, "--capture", *which, "--fifo", str(fifo)]
+    return [sys.executable, "-m", extcap.__name__, "--capture", *options, "--fifo", str(fifo)]
 
 
 def catches_sigterm(pid: int) -> bool:
@@ -101,24 +101,24 @@ def ended() -> Iterator[list[int]]:
         os.close(pidfd)
 
 
-@pytest.mark.parametrize("which", WAITING, ids=["ssh", "lab"])
+@pytest.mark.parametrize("options", WAITING, ids=["ssh", "lab"])
 def test_sigterm_ends_a_capture_that_nobody_reads(
-    which: tuple[str, ...], tmp_path: Path, ended: list[int]
+    options: tuple[str, ...], tmp_path: Path, ended: list[int]
 ) -> None:
-    process = subprocess.Popen(capture(tmp_path / "fifo", which), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(capture(tmp_path / "fifo", options), stderr=subprocess.DEVNULL)
     ended.append(os.pidfd_open(process.pid))
     wait.until(lambda: catches_sigterm(process.pid), "the capture to begin", within_s=30)
     process.terminate()
     process.wait(timeout=30)
 
 
-@pytest.mark.parametrize("which", WAITING, ids=["ssh", "lab"])
+@pytest.mark.parametrize("options", WAITING, ids=["ssh", "lab"])
 def test_a_capture_ends_when_wireshark_is_gone_before_it_reads(
-    which: tuple[str, ...], tmp_path: Path, ended: list[int]
+    options: tuple[str, ...], tmp_path: Path, ended: list[int]
 ) -> None:
     wireshark = subprocess.Popen(
         ["sh", "-c", '"$@" 2>/dev/null & echo $!; read end', "sh",
-         *capture(tmp_path / "fifo", which)],
+         *capture(tmp_path / "fifo", options)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert wireshark.stdout is not None

@@ -84,11 +84,11 @@ def machine(
     waited: tuple[int, int] = (0, 0),
     waited_share: float = 1.0,
     stopped: tuple[int, int] = (0, 0),
-    who: int = 1,
+    process: int = 1,
     **more: Any,
 ) -> Load:
     """Readings each 10 ms, for a second. pressed, waited, stopped: from when until when (in ms)
-    some task, or the process `who`, waited for a processor (a share of that time), or a signal had
+    some task, or that process, waited for a processor (a share of that time), or a signal had
     stopped it."""
 
     def part(span: tuple[int, int], now_ms: int) -> int:
@@ -99,7 +99,7 @@ def machine(
         shares = list(QUIET)
         waited_us = round(part(waited, now_ms) * 1000 * waited_share)
         state = "T" if stopped[0] <= now_ms < stopped[1] else "S"
-        shares[who] = Share(state, 0, waited_us)
+        shares[process] = Share(state, 0, waited_us)
         pressed_us = round(part(pressed, now_ms) * 1000 * share)
         readings.append(Reading(START_NS + now_ms * MS, pressed_us, 0, 0, now_ms, tuple(shares)))
     return Load(2, True, PROCESSES, tuple(readings), **more)
@@ -162,8 +162,8 @@ def test_one_that_stood_between_two_readings_is_known_by_the_lab_that_woke_it() 
     assert run({4: 7.9}, machine(woken_ns=woken)).fidelity.verdict == "distorted"
     elsewhere = (("ovs-vswitchd", START_NS + 400 * MS),)
     assert run({4: 7.9}, machine(woken_ns=elsewhere)).fidelity.verdict == "trusted"
-    other = (("ovsdb-server", START_NS + 88 * MS),)
-    assert run({4: 7.9}, machine(woken_ns=other)).fidelity.verdict == "trusted"
+    wakings = (("ovsdb-server", START_NS + 88 * MS),)
+    assert run({4: 7.9}, machine(woken_ns=wakings)).fidelity.verdict == "trusted"
 
 
 def test_a_switch_that_waited_for_a_processor_is_told_where_all_had_to() -> None:
@@ -185,7 +185,7 @@ def test_one_short_wait_is_no_spell() -> None:
 
 
 def test_a_process_that_has_nothing_to_do_with_it_explains_nothing() -> None:
-    controller = machine(stopped=(80, 170), who=2)
+    controller = machine(stopped=(80, 170), process=2)
     assert run({4: 90, 5: 70}, controller).fidelity.verdict == "unclear"
 
 
@@ -210,12 +210,14 @@ def test_a_router_that_asks_for_an_address_is_not_late() -> None:
     net.ip("10.1.0.2", "10.2.0.2", 17, bytes(20))
     net.ip("10.1.0.2", "10.2.0.2", 17, bytes(20))
     seen = net.observations()
-    asked = next(one for one in seen if net.wiring.port_name(one.port) == "r1-eth1"
-                 and one.data[12:14] == b"\x08\x06")  # fmt: skip
+    asked = next(observed for observed in seen if net.wiring.port_name(observed.port) == "r1-eth1"
+                 and observed.data[12:14] == b"\x08\x06")  # fmt: skip
     answered_ns = asked.t_ns + MS // 50  # not before: a cable takes a hundredth
     stretched = [
-        dataclasses.replace(one, t_ns=one.t_ns + 50 * MS) if one.t_ns > answered_ns else one
-        for one in seen
+        dataclasses.replace(observed, t_ns=observed.t_ns + 50 * MS)
+        if observed.t_ns > answered_ns
+        else observed
+        for observed in seen
     ]
     story = told(net, stretched, edges(net, START_NS, None), channel=[])
     times = find_times(net.wiring, story.trips, {})
@@ -240,7 +242,7 @@ def test_a_controller_is_late_only_by_what_it_waited_for() -> None:
 
     assert judged(machine()).verdict == "trusted"
     assert judged(machine(stopped=(80, 170))).verdict == "trusted", "that is the switch"
-    stopped = judged(machine(stopped=(80, 170), who=2))
+    stopped = judged(machine(stopped=(80, 170), process=2))
     assert stopped.distorted and stopped.causes[0].who == "learning_switch"
     # An answer that is not known tells of nobody.
     assert not find_times(wiring, trips, {901: came_ns}).took_ns[SWITCH, "s1"]

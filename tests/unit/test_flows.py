@@ -52,11 +52,11 @@ def switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
                 _, kind, length, number = struct.unpack("!BBHI", head)
                 body = stream.read(length - 8)
                 heard.append((kind, body))
-                said = answer(kind, number, body)
-                if said == b"bye":
+                reply_bytes = answer(kind, number, body)
+                if reply_bytes == b"bye":
                     return
                 with contextlib.suppress(BrokenPipeError):
-                    connection.sendall(said)
+                    connection.sendall(reply_bytes)
 
     def start(answer: Messages) -> list[tuple[int, bytes]]:
         heard: list[tuple[int, bytes]] = []
@@ -86,8 +86,10 @@ def test_flows_come_in_several_parts_between_other_messages(switch: Callable) ->
     def answer(kind: int, number: int, body: bytes) -> bytes:
         if kind != 18:
             return message(0, 99) if kind == 0 else b""
-        one = reply(number, entry(NOTHING), entry(PORT, table=1, priority=7, age_s=60), more=True)
-        return message(2, 5, b"you?") + one + reply(number + 50) + reply(number, entry(PORT))
+        first_part = reply(
+            number, entry(NOTHING), entry(PORT, table=1, priority=7, age_s=60), more=True
+        )
+        return message(2, 5, b"you?") + first_part + reply(number + 50) + reply(number, entry(PORT))
 
     heard = switch(answer)
     assert flows.flows("s1") == [
@@ -106,9 +108,9 @@ def test_a_flow_is_removed_by_table_priority_and_match(switch: Callable) -> None
     assert body[16:18] == bytes([3, 4]) and body[22:24] == b"\0\7" and body[40:] == PORT
 
 
-@pytest.mark.parametrize("said", [b"bye", message(1, 2, struct.pack("!HH", 5, 1))])
-def test_a_switch_that_refuses_or_goes_is_named(switch: Callable, said: bytes) -> None:
-    switch(lambda kind, *_: b"" if kind == 0 else said)
+@pytest.mark.parametrize("last_bytes", [b"bye", message(1, 2, struct.pack("!HH", 5, 1))])
+def test_a_switch_that_refuses_or_goes_is_named(switch: Callable, last_bytes: bytes) -> None:
+    switch(lambda kind, *_: b"" if kind == 0 else last_bytes)
     with pytest.raises(LabError, match="s1 refused an OpenFlow request"):
         flows.flows("s1")
 

@@ -108,9 +108,9 @@ def only(journeys: list[Journey]) -> Hop:
 
 def test_link_and_padding(tape: Tape) -> None:
     sent = tape(0, "h1-eth0", ASK)
-    got = tape(9, "s1-eth0", ASK, ALL, pad=18)
+    heard = tape(9, "s1-eth0", ASK, ALL, pad=18)
     hop = only(tape.follow())
-    assert (hop.sent, hop.received, hop.origin, hop.healed) == (sent, got, Origin.BORN, False)
+    assert (hop.sent, hop.received, hop.origin, hop.healed) == (sent, heard, Origin.BORN, False)
     assert (hop.tail, hop.head) == (W.port("h1-eth0"), W.port("s1-eth0"))
 
 
@@ -128,10 +128,10 @@ def test_link_passes_over_what_was_overtaken(tape: Tape) -> None:
     tape(10 * MS, "h1-eth0", TO_R1)
     tape(10 * MS + 1, "s1-eth0", TO_R1, OTHER)
     second = tape(20 * MS, "h1-eth0", ASK)
-    got = tape(20 * MS + 1, "s1-eth0", ASK, ALL)
+    heard = tape(20 * MS + 1, "s1-eth0", ASK, ALL)
     roots = [j.root for j in tape.follow()]
     assert [r.received is None for r in roots] == [True, False, False]
-    assert (roots[2].sent, roots[2].received) == (second, got)
+    assert (roots[2].sent, roots[2].received) == (second, heard)
 
 
 def test_link_ages(tape: Tape) -> None:
@@ -214,7 +214,7 @@ def test_extra_copies_in_pieces_as_at_once(pieces: int) -> None:
     nm.random_traffic(net, 60, spread_ns=20 * S, repeat_gap_ns=20 * MS)
     net.run()
     case = net.case()
-    observations = sorted(case.observations, key=lambda one: one.t_ns)
+    observations = sorted(case.observations, key=lambda observed: observed.t_ns)
     follower, journeys = Follower(case.wiring), []
     for first in range(0, len(observations), pieces):
         follower.feed(observations[first : first + pieces])
@@ -261,7 +261,7 @@ def test_router(tape: Tape) -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
+    "changed",
     [
         {"ttl": 64},
         {"ttl": 62},
@@ -270,10 +270,10 @@ def test_router(tape: Tape) -> None:
         {"payload": b"Hello hello hello hello"},
     ],
 )
-def test_router_wants_the_same_packet(tape: Tape, other: dict[str, int]) -> None:
+def test_router_wants_the_same_packet(tape: Tape, changed: dict[str, int]) -> None:
     tape(0, "s1-eth2", TO_R1)
     tape(5, "r1-eth0", TO_R1, HOST)
-    how = {"ttl": 63, **other}
+    how = {"ttl": 63, **changed}
     tape(9, "r1-eth1", packet("h1-eth0", "h3-eth0", "r1-eth1", "h3-eth0", **how))  # type: ignore[arg-type]
     assert len(tape.follow()) == 2
 
@@ -318,10 +318,10 @@ def test_nat_and_a_stranger_that_looks_alike(tape: Tape) -> None:
     tape(5, "r1-eth0", TO_R1, HOST)
     tape(8, "r1-eth1", packet("h2-eth0", "h3-eth0", "r1-eth1", "h3-eth0", ttl=63, sport=9))
     tape(9, "r1-eth1", packet("r1-eth1", "h3-eth0", "r1-eth1", "h3-eth0", ttl=63, sport=9))
-    one, two = (j.root for j in tape.follow())
-    assert [c.sent for c in one.children] == [tape.items[3]]
-    assert one.children[0].origin == Origin.TRANSLATED
-    assert two.sent == tape.items[2] and two.origin == Origin.BORN
+    translated, stranger = (j.root for j in tape.follow())
+    assert [c.sent for c in translated.children] == [tape.items[3]]
+    assert translated.children[0].origin == Origin.TRANSLATED
+    assert stranger.sent == tape.items[2] and stranger.origin == Origin.BORN
 
 
 def test_ipv6_router(tape: Tape) -> None:
@@ -360,9 +360,9 @@ def test_fragments(tape: Tape, late_by: int) -> None:
 def test_an_unseen_out_is_healed(tape: Tape) -> None:
     tape(0, "h1-eth0", ASK)
     tape(5, "s1-eth0", ASK, ALL)
-    got = tape(20, "h2-eth0", ASK, ALL)
+    heard = tape(20, "h2-eth0", ASK, ALL)
     (child,) = only(tape.follow()).children
-    assert (child.sent, child.received, child.healed) == (None, got, True)
+    assert (child.sent, child.received, child.healed) == (None, heard, True)
     assert (child.tail, child.origin) == (W.port("s1-eth1"), Origin.SWITCHED)
 
 
@@ -665,7 +665,7 @@ def test_in_pieces_as_at_once(seed: int, size: int) -> None:
     nm.random_traffic(net, 20, spread_ns=20 * S, repeat_gap_ns=20 * MS)
     net.run()
     case = net.case(skew_ns=300 * US)
-    observations = sorted(case.observations, key=lambda one: one.t_ns)
+    observations = sorted(case.observations, key=lambda observed: observed.t_ns)
     follower = Follower(case.wiring)
     pieces = []
     for first in range(0, len(observations), size):

@@ -208,12 +208,13 @@ def test_each_is_told(name: str, tmp_path: Path) -> None:
     run = run_of(tmp_path, FILES[name])
     render(run.story)
     health = run.story.summary.health
-    said = [*capture_faults(health), *capture_remarks(health)]
+    sentences = [*capture_faults(health), *capture_remarks(health)]
     if name.startswith("cooked"):
         assert health.foreign == 3 and not health.orphans
-        assert said[0] == "3 frames without an Ethernet header (raw IP, Linux cooked), not followed"
+        bare = "3 frames without an Ethernet header (raw IP, Linux cooked), not followed"
+        assert sentences[0] == bare
     elif name.startswith("simple"):
-        assert health.untimed == 2 and "does not say when they were seen" in said[-1]
+        assert health.untimed == 2 and "does not say when they were seen" in sentences[-1]
     elif name.startswith("clocks"):
         assert health.orphans == 1  # an interface that the lab does not have
     else:

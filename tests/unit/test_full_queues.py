@@ -33,7 +33,7 @@ ROOT, INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 
 
 def queues(*many: Qdisc) -> dict[tuple[int, int, str], Qdisc]:
-    return {(one.index, one.handle, one.kind): one for one in many}
+    return {(queue.index, queue.handle, queue.kind): queue for queue in many}
 
 
 @pytest.mark.parametrize(
@@ -137,41 +137,45 @@ def after(first: int, *ports: str) -> Full:
 
 
 def test_a_frame_that_met_a_full_queue_is_told_as_dropped_there() -> None:
-    one = story(lan("learning_switch", after(3, "s1-eth2")), {"s1-eth2": 2})
+    lossy = story(lan("learning_switch", after(3, "s1-eth2")), {"s1-eth2": 2})
     where = "s1 dropped it in front of the cable at s1-eth2: the queue there was full"
-    assert ends(one) == {where: 2}
-    assert {trip.fate for trip in one.trips} == {"", "dropped"}
-    assert (one.summary.lost, one.summary.lost_in_switches, one.summary.lost_on_links) == (2, 2, 0)
-    text = terminal.render(one, width=400)
+    assert ends(lossy) == {where: 2}
+    assert {trip.fate for trip in lossy.trips} == {"", "dropped"}
+    assert (lossy.summary.lost, lossy.summary.lost_in_switches, lossy.summary.lost_on_links) == (
+        2,
+        2,
+        0,
+    )
+    text = terminal.render(lossy, width=400)
     assert "2 frames lost on the way." in text
     assert "s1 dropped 2 frames in front of the cable at s1-eth2, by the kernel's count" in text
     assert "As many came in and are missing there." in text
-    data = as_json.to_dict(one)["summary"]
+    data = as_json.to_dict(lossy)["summary"]
     assert data["lost_in_queues"] == data["lost_in_switches"] == [
         {"node": "s1", "interface": "s1-eth2", "reason": "cable-full", "frames": 2,
          "vanished": 2, "open": 0}
     ]  # fmt: skip
-    assert "in front of the cable at s1-eth2" in numbers.losses(one.summary, language("en"))[0]
+    assert "in front of the cable at s1-eth2" in numbers.losses(lossy.summary, language("en"))[0]
     chinese = language("zh")
-    assert "s1 在 s1-eth2 的网线前丢弃了 2 个帧" in terminal.render(one, tr=chinese)
+    assert "s1 在 s1-eth2 的网线前丢弃了 2 个帧" in terminal.render(lossy, tr=chinese)
     assert not [text for text in chinese.unknown if "cable" in text or "missing" in text]
 
 
 @pytest.mark.parametrize("counted", [1, 3])
 def test_where_count_and_frames_disagree_it_is_likely(counted: int) -> None:
-    one = story(lan("learning_switch", after(3, "s1-eth2")), {"s1-eth2": counted})
+    lossy = story(lan("learning_switch", after(3, "s1-eth2")), {"s1-eth2": counted})
     where = "s1 likely dropped it in front of the cable at s1-eth2: the queue there was full"
-    assert ends(one) == {where: 2}
-    assert one.summary.lost == counted
-    text = terminal.render(one, width=400)
+    assert ends(lossy) == {where: 2}
+    assert lossy.summary.lost == counted
+    text = terminal.render(lossy, width=400)
     assert ("2 are missing there, 1 more than were counted: with a frame" in text) is (counted == 1)
     assert ("the frames do not show the other 1." in text) is (counted == 3)
 
 
 def test_without_drops_no_queue_was_full() -> None:
-    one = story(lan("learning_switch", after(3, "s1-eth2")), {"s1-eth2": 0})
-    assert ends(one) == {"s1 took it in by s1-eth1 and sent it out of no port": 2}
-    assert one.summary.lost == 0 and "queue" not in terminal.render(one)
+    lossy = story(lan("learning_switch", after(3, "s1-eth2")), {"s1-eth2": 0})
+    assert ends(lossy) == {"s1 took it in by s1-eth1 and sent it out of no port": 2}
+    assert lossy.summary.lost == 0 and "queue" not in terminal.render(lossy)
 
 
 def test_what_a_flow_drops_no_full_queue_dropped() -> None:
@@ -180,37 +184,37 @@ def test_what_a_flow_drops_no_full_queue_dropped() -> None:
     net._switch = lambda port, data: None  # type: ignore[method-assign]
     for seq in range(2):
         net.ip("10.0.0.3", "10.0.0.2", 1, frames.echo(True, 8, seq))
-    one = story(net, {"s1-eth2": 2})
-    assert ends(one) == {
+    lossy = story(net, {"s1-eth2": 2})
+    assert ends(lossy) == {
         "s1 dropped it in front of the cable at s1-eth2: the queue there was full": 2,
         "s1 took it in by s1-eth3 and sent it out of no port": 2,
     }
 
 
 def test_of_a_flood_the_copy_for_the_full_port_is_missing() -> None:
-    one = story(lan("hub", after(3, "s1-eth2")), {"s1-eth2": 2})
+    lossy = story(lan("hub", after(3, "s1-eth2")), {"s1-eth2": 2})
     missing = "s1 dropped the copy for s1-eth2: the queue in front of the cable there was full"
-    assert ends(one) == {missing: 2}
-    assert [trip.fate for trip in one.trips if trip.ended] == ["dropped"] * 2
-    assert one.summary.lost == 2
+    assert ends(lossy) == {missing: 2}
+    assert [trip.fate for trip in lossy.trips if trip.ended] == ["dropped"] * 2
+    assert lossy.summary.lost == 2
     # The copy of somebody for whom it was not is no end of the packet.
-    one = story(lan("hub", after(3, "s1-eth3")), {"s1-eth3": 2})
+    lossy = story(lan("hub", after(3, "s1-eth3")), {"s1-eth3": 2})
     missing = "s1 dropped the copy for s1-eth3: the queue in front of the cable there was full"
-    assert not ends(one)
-    assert [trip.notes for trip in one.trips if trip.notes] == [(missing,)] * 2
+    assert not ends(lossy)
+    assert [trip.notes for trip in lossy.trips if trip.notes] == [(missing,)] * 2
 
 
 def test_several_ports_may_be_full_in_turn() -> None:
     """Each frame lacks a copy that the next one has, and one frame lacks both."""
     ports = {1: ("s1-eth2",), 2: ("s1-eth3",), 3: ("s1-eth2", "s1-eth3")}
     net = lan("hub", lambda seq: ports.get(seq, ()))
-    one = story(net, {"s1-eth2": 2, "s1-eth3": 2})
-    assert {loss.interface: loss.vanished for loss in one.summary.queue_losses} == {
+    lossy = story(net, {"s1-eth2": 2, "s1-eth3": 2})
+    assert {loss.interface: loss.vanished for loss in lossy.summary.queue_losses} == {
         "s1-eth2": 2, "s1-eth3": 2,
     }  # fmt: skip
     both = "s1 dropped it in front of the cable at s1-eth2, s1-eth3: the queue there was full"
-    assert ends(one)[both] == 1
-    assert one.summary.lost == 4
+    assert ends(lossy)[both] == 1
+    assert lossy.summary.lost == 4
 
 
 def test_a_copy_that_a_switch_never_made_is_not_missing() -> None:
@@ -220,44 +224,46 @@ def test_a_copy_that_a_switch_never_made_is_not_missing() -> None:
     net.tables.clear()
     for seq in range(6):
         ping(net, seq=seq)
-    one = story(net, {"s1-eth3": 1})
-    assert not ends(one)
-    assert not [note for trip in one.trips for note in trip.notes if "full" in note]
-    assert "s1 dropped 1 frame in front of the cable at s1-eth3" in terminal.render(one, width=400)
+    lossy = story(net, {"s1-eth3": 1})
+    assert not ends(lossy)
+    assert not [note for trip in lossy.trips for note in trip.notes if "full" in note]
+    assert "s1 dropped 1 frame in front of the cable at s1-eth3" in terminal.render(
+        lossy, width=400
+    )
 
 
 def test_frames_that_two_queues_may_have_dropped_are_counted_together() -> None:
     net = lan("learning_switch", after(2, "s1-eth2"))
-    one = story(net, {"s1-eth2": 2}, {"s1-eth1": 1})
+    lossy = story(net, {"s1-eth2": 2}, {"s1-eth1": 1})
     where = (
         "s1 dropped it where a queue was full: at s1-eth1, where it came in, or in front of the "
         "cable at s1-eth2"
     )
-    assert ends(one) == {where: 3}
-    assert one.summary.lost == 3
-    text = terminal.render(one, width=400)
+    assert ends(lossy) == {where: 3}
+    assert lossy.summary.lost == 3
+    text = terminal.render(lossy, width=400)
     assert "Together with s1-eth2 as many frames are missing as were counted." in text
-    one = story(net, {"s1-eth2": 1}, {"s1-eth1": 1})
-    assert ends(one) == {where.replace("s1 dropped", "s1 likely dropped"): 3}
-    text = terminal.render(one, width=400)
+    lossy = story(net, {"s1-eth2": 1}, {"s1-eth1": 1})
+    assert ends(lossy) == {where.replace("s1 dropped", "s1 likely dropped"): 3}
+    text = terminal.render(lossy, width=400)
     assert "3 that came in may have been dropped here or at s1-eth2" in text
 
 
 def test_of_many_queues_each_kind_is_one_line() -> None:
     cables = {f"s1-eth{i}": i for i in (1, 2, 3)} | {f"h{i}-eth0": 1 for i in (1, 2, 3)}
-    one = story(lan("hub", lambda seq: ()), cables, {"s1-eth1": 5})
-    text = terminal.render(one, width=400)
+    lossy = story(lan("hub", lambda seq: ()), cables, {"s1-eth1": 5})
+    text = terminal.render(lossy, width=400)
     assert "In front of cables 9 were dropped by the kernel's count" in text
     assert "Switches dropped 5 by the kernel's count" in text
-    assert one.summary.lost == 14
+    assert lossy.summary.lost == 14
 
 
 def test_a_hosts_own_queue_is_said_of_the_host() -> None:
-    one = story(lan("hub", lambda seq: ()), {"h1-eth0": 12})
-    assert not ends(one)
-    text = terminal.render(one, width=400)
+    lossy = story(lan("hub", lambda seq: ()), {"h1-eth0": 12})
+    assert not ends(lossy)
+    text = terminal.render(lossy, width=400)
     assert "h1 sent faster than its cable takes: its own queue in front of h1-eth0 was full" in text
-    data = as_json.to_dict(one)["summary"]
+    data = as_json.to_dict(lossy)["summary"]
     assert (data["lost"], data["lost_in_switches"]) == (12, [])
     assert data["lost_in_queues"][0]["node"] == "h1"
 
@@ -271,11 +277,11 @@ def test_a_router_drops_in_front_of_a_cable_too() -> None:
         if seq == 3:
             net._forward = lambda *frame: None  # type: ignore[method-assign]
         net.ip("10.1.0.1", "10.2.0.1", 1, frames.echo(True, 9, seq))
-    one = story(net, {"r1-eth1": 2})
-    assert ends(one) == {
+    lossy = story(net, {"r1-eth1": 2})
+    assert ends(lossy) == {
         "r1 dropped it in front of the cable at r1-eth1: the queue there was full": 2
     }
-    assert one.summary.lost == 2 and one.summary.lost_in_switches == 0
+    assert lossy.summary.lost == 2 and lossy.summary.lost_in_switches == 0
 
 
 def test_a_comparison_and_the_live_story_count_them() -> None:
@@ -333,8 +339,10 @@ def test_a_frame_that_comes_out_after_a_long_delay_is_followed() -> None:
     net = lan("learning_switch", lambda seq: (), of=1)
     out = net.wiring.port("s1-eth2")
     seen = net.observations()
-    late = next(place for place, one in enumerate(seen) if one.port == out)
-    seen[late:] = [dataclasses.replace(one, t_ns=one.t_ns + 1500 * MS) for one in seen[late:]]
+    late = next(place for place, observed in enumerate(seen) if observed.port == out)
+    seen[late:] = [
+        dataclasses.replace(observed, t_ns=observed.t_ns + 1500 * MS) for observed in seen[late:]
+    ]
     assert len(follow(net.wiring, seen)) == 2
     assert len(follow(delayed(net, "s1-eth2", 1500), seen)) == 1
 

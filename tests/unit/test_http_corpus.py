@@ -74,21 +74,23 @@ def _listens(port: int) -> bool:
 
 
 def verdicts_of_nginx() -> dict[str, str]:
-    found: dict[str, str] = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    return found
+    verdicts: dict[str, str] = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return verdicts
 
 
 def test_ours_beside_nginx(tmp_path: Path) -> None:
     theirs = verdicts_of_nginx()
     assert set(theirs) == set(CASES), "ask nginx again: HOPLAB_UPDATE_GOLDEN=1 and -m long"
     differences = {}
-    with running("web_server.py", tmp_path / "log", "--site", str(site(tmp_path / "site"))) as it:
+    with running("web_server.py", tmp_path / "log", "--site", str(site(tmp_path / "site"))) as web:
         for name, request in CASES.items():
-            verdict = probe((it.address, it.port), request)
+            verdict = probe((web.address, web.port), request)
             if verdict != theirs[name]:
                 differences[name] = f"{verdict} | nginx: {theirs[name]}"
-        assert probe((it.address, it.port), CASES["plain"]) == "2xx"
-    unexplained = {name: said for name, said in differences.items() if name not in DIFFERENCES}
+        assert probe((web.address, web.port), CASES["plain"]) == "2xx"
+    unexplained = {
+        name: verdicts for name, verdicts in differences.items() if name not in DIFFERENCES
+    }
     assert not unexplained
     assert set(DIFFERENCES) <= set(differences), "these do not differ any more"
     # What the document shows is this very table.
@@ -102,10 +104,10 @@ def test_ours_beside_nginx(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_nginx_says_what_was_written_down(tmp_path: Path) -> None:
     with nginx(tmp_path) as address:
-        said = {name: probe(address, request) for name, request in CASES.items()}
+        verdicts = {name: probe(address, request) for name, request in CASES.items()}
     if os.environ.get("HOPLAB_UPDATE_GOLDEN"):
-        GOLDEN.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    assert said == verdicts_of_nginx()
+        GOLDEN.write_text(json.dumps(verdicts, indent=1) + "\n", encoding="utf-8")
+    assert verdicts == verdicts_of_nginx()
 
 
 @pytest.mark.long
@@ -113,8 +115,8 @@ def test_slow_clients_beside_nginx(tmp_path: Path) -> None:
     with nginx(tmp_path) as address:
         theirs = {name: probe(address, raw, patient=True) for name, raw in SLOW.items()}
     options = ["--site", str(tmp_path / "site"), "--idle", "1"]
-    with running("web_server.py", tmp_path / "log", *options) as it:
-        at = (it.address, it.port)
+    with running("web_server.py", tmp_path / "log", *options) as web:
+        at = (web.address, web.port)
         ours = {name: probe(at, raw, patient=True) for name, raw in SLOW.items()}
     differences = {name: (ours[name], theirs[name]) for name in SLOW if ours[name] != theirs[name]}
     assert set(differences) == set(SLOW_DIFFERENCES), differences

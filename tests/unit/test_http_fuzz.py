@@ -54,8 +54,8 @@ def damaged(rng: random.Random, seeds: list[bytes]) -> bytes:
     """One input."""
     data = bytearray(rng.choice(seeds))
     if rng.random() < 0.2:
-        other = rng.choice(seeds)
-        data[rng.randrange(len(data) + 1) :] = other[rng.randrange(len(other) + 1) :]
+        donor = rng.choice(seeds)
+        data[rng.randrange(len(data) + 1) :] = donor[rng.randrange(len(donor) + 1) :]
     for _ in range(rng.choice((0, 1, 1, 2, 3, 6))):
         at = rng.randrange(len(data) + 1)
         kind = rng.randrange(4)
@@ -81,7 +81,7 @@ def pieces(rng: random.Random, data: bytes) -> list[bytes]:
 def read_requests(parts: list[bytes]) -> tuple[object, ...]:
     """What the server understands: requests with their bodies, and how it ended."""
     reader = http1.RequestReader()
-    found: list[object] = []
+    parsed: list[object] = []
     body = b""
     try:
         for part in parts:
@@ -91,18 +91,18 @@ def read_requests(parts: list[bytes]) -> tuple[object, ...]:
                     body += reader.body()
                     if reader.in_body:
                         break
-                    found.append(body)
+                    parsed.append(body)
                     body = b""
                 request = reader.next() if not reader.in_body else None
                 if request is None and not reader.in_body:
                     break
                 if request is not None:
-                    found.append((request.method, request.path, request.host, request.length))
+                    parsed.append((request.method, request.path, request.host, request.length))
             assert len(reader.buffer) <= MOST_HELD
     except http1.BadRequest as bad:
         assert bad.status in http1.REASONS
-        return (*found, "refused")
-    return (*found, body)
+        return (*parsed, "refused")
+    return (*parsed, body)
 
 
 def read_response(parts: list[bytes]) -> tuple[object, ...]:

@@ -58,10 +58,10 @@ def distance(plan: Any, start: str, goals: set[str]) -> int:
         here = queue.popleft()
         if here in goals:
             return seen[here]
-        for other, _, _ in plan.neighbours(here):
-            if other not in seen:
-                seen[other] = seen[here] + 1
-                queue.append(other)
+        for neighbour, _, _ in plan.neighbours(here):
+            if neighbour not in seen:
+                seen[neighbour] = seen[here] + 1
+                queue.append(neighbour)
     raise AssertionError("no way")
 
 

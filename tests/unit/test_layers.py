@@ -168,10 +168,10 @@ def rooms(root: Path) -> set[str]:
 
 def faults(root: Path) -> list[str]:
     """Every forbidden import below `root`, as `file:line: what is wrong`."""
-    found: list[str] = []
+    sentences: list[str] = []
 
     def fault(path: Path, line: int, sentence: str) -> None:
-        found.append(f"{path.relative_to(root)}:{line}: {sentence}")
+        sentences.append(f"{path.relative_to(root)}:{line}: {sentence}")
 
     for path in sorted((root / "hoplab").rglob("*.py")):
         file = path.relative_to(root)
@@ -209,7 +209,7 @@ def faults(root: Path) -> list[str]:
                     ("ryu.app.", "ryu.cmd.", "ryu.topology.")
                 ):
                     fault(path, line, f"not portable beyond Ryu itself: {name}")
-    return found
+    return sentences
 
 
 def test_every_import_is_allowed() -> None:
@@ -294,14 +294,14 @@ BROKEN: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("file", "source", "says"), BROKEN)
-def test_a_forbidden_import_is_found(tmp_path: Path, file: str, source: str, says: str) -> None:
+@pytest.mark.parametrize(("file", "source", "sentence"), BROKEN)
+def test_a_forbidden_import_is_found(tmp_path: Path, file: str, source: str, sentence: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(parents=True)
     path.write_text(source + "\n")
     line = source.count("\n") + 1
-    found = faults(tmp_path)
-    assert any(fault.startswith(f"{file}:{line}: {says}") for fault in found), found
+    broken = faults(tmp_path)
+    assert any(fault.startswith(f"{file}:{line}: {sentence}") for fault in broken), broken
 
 
 def test_every_room_has_a_rule_with_a_broken_example() -> None:

@@ -49,13 +49,21 @@ def replay(name: str, every_ms: int = 50) -> list[News]:
 
 def last_words(news: list[News]) -> list[Trip]:
     """Of each packet what was told last, by number."""
-    known = {one.trip.number: one.trip for one in news}
-    return [known[number] for number in sorted(known)]
+    latest = {item.trip.number: item.trip for item in news}
+    return [latest[number] for number in sorted(latest)]
 
 
 def shape(trips: list[Trip]) -> list[object]:
     return [
-        (t.number, t.ms, t.kind, t.path, t.fan, sorted(one.node for one in t.ignored), len(t.legs))
+        (
+            t.number,
+            t.ms,
+            t.kind,
+            t.path,
+            t.fan,
+            sorted(copy.node for copy in t.ignored),
+            len(t.legs),
+        )
         for t in trips
     ]
 
@@ -68,44 +76,44 @@ def finished(name: str) -> Story:
 def test_the_same_packets_as_in_the_finished_story(name: str) -> None:
     news = replay(name)
     story = finished(name)
-    told = last_words(news)
+    trips = last_words(news)
     if name == "ipv6":
         # Nobody can know whose link-local address is asked for until the owner has answered.
-        ignored = tuple(copy for copy in told[0].ignored if copy.node != "h2")
-        told[0] = on_its_way(told[0], ignored=ignored)
-    assert shape(told) == shape(story.trips)
+        ignored = tuple(copy for copy in trips[0].ignored if copy.node != "h2")
+        trips[0] = on_its_way(trips[0], ignored=ignored)
+    assert shape(trips) == shape(story.trips)
     assert [t.title for t in last_words(news)] == [t.title for t in story.trips]
-    firsts = [one.trip.number for one in news if not one.more]
+    firsts = [item.trip.number for item in news if not item.more]
     assert sorted(firsts) == list(range(1, len(story.trips) + 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_causes_as_in_the_finished_story(name: str) -> None:
     """And each is told once, though the packets that show it come later."""
-    told: dict[int, list[News]] = {}
-    for one in replay(name):
-        told.setdefault(one.trip.number, []).append(one)
+    by_number: dict[int, list[News]] = {}
+    for item in replay(name):
+        by_number.setdefault(item.trip.number, []).append(item)
     story = finished(name)
     queues = story.summary.queue_losses
     for trip in story.trips:
-        parts = told[trip.number]
-        assert parts[0].moved and not parts[0].more and all(one.more for one in parts[1:])
-        (last,) = {id(one.trip): one.trip for one in parts[-1:]}.values()
+        parts = by_number[trip.number]
+        assert parts[0].moved and not parts[0].more and all(item.more for item in parts[1:])
+        (last,) = {id(item.trip): item.trip for item in parts[-1:]}.values()
         assert (last.cause, last.causes, last.answered_by) == (
             trip.cause, trip.causes, trip.answered_by
         )  # fmt: skip
-        assert [one.cause for one in parts if one.cause] == [trip.cause][: bool(trip.cause)]
-        ended = [one.ended for one in parts if one.ended]
+        assert [item.cause for item in parts if item.cause] == [trip.cause][: bool(trip.cause)]
+        ended = [item.ended for item in parts if item.ended]
         if queues:  # only at its end a capture has the counters that say where room was lacking
             assert len(ended) == bool(trip.ended)
         else:
             assert ended == [trip.ended][: bool(trip.ended)]
         if trip.storm is None:
-            assert tuple(note for one in parts for note in one.notes) == trip.notes
-        said = [each.sentence for one in parts for each in one.decisions]
-        known = [(each.node, each.packet_in) for one in parts for each in one.decisions]
-        assert len(set(known)) == len(known)
-        assert set(said) == {each.sentence for each in trip.decisions}
+            assert tuple(note for item in parts for note in item.notes) == trip.notes
+        sentences = [each.sentence for item in parts for each in item.decisions]
+        questions = [(each.node, each.packet_in) for item in parts for each in item.decisions]
+        assert len(set(questions)) == len(questions)
+        assert set(sentences) == {each.sentence for each in trip.decisions}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,11 +122,11 @@ def test_what_is_out_of_the_window_is_told_as_it_was(
 ) -> None:
     """Memory holds few packets; what they showed of others before stays told, and told once."""
     monkeypatch.setattr("hoplab.story.live.WINDOW_MOST", 3)
-    told = last_words(replay(name, every_ms=2))
+    trips = last_words(replay(name, every_ms=2))
     story = finished(name)
-    assert [trip.number for trip in told] == [trip.number for trip in story.trips]
-    assert [trip.title for trip in told] == [trip.title for trip in story.trips]
-    for live, whole in zip(told, story.trips, strict=True):
+    assert [trip.number for trip in trips] == [trip.number for trip in story.trips]
+    assert [trip.title for trip in trips] == [trip.title for trip in story.trips]
+    for live, whole in zip(trips, story.trips, strict=True):
         assert live.answered_by in (0, whole.answered_by) and live.path == whole.path
 
 
@@ -141,12 +149,12 @@ def test_a_packet_held_for_arp_is_told_and_then_continued() -> None:
     for observation in capture.observations:
         if observation.t_ns < cut:
             live.feed(observation)
-    early = {one.trip.number: one for one in live.poll(cut + QUIET_NS)}
+    early = {item.trip.number: item for item in live.poll(cut + QUIET_NS)}
     assert not early[ping.number].more and early[ping.number].trip.path[-1] == routed.tail
     for observation in capture.observations:
         if observation.t_ns >= cut:
             live.feed(observation)
-    late = {one.trip.number: one for one in live.poll(cut + 2000 * MS)}
+    late = {item.trip.number: item for item in live.poll(cut + 2000 * MS)}
     assert late[ping.number].more and late[ping.number].trip.path == ping.path
     assert live.poll(cut + 2001 * MS) == []
 
@@ -164,12 +172,12 @@ def test_nothing_is_told_while_it_moves() -> None:
 @pytest.mark.parametrize("width", [80, 100])
 def test_lines_in_both_languages(name: str, width: int) -> None:
     tr = read_language("zh")
-    for one in replay(name):
+    for item in replay(name):
         for lines in (
-            live_lines(one, width=width, tr=tr),
-            live_lines(one, width=width),
+            live_lines(item, width=width, tr=tr),
+            live_lines(item, width=width),
         ):
             assert lines and all(cells(line) <= width for line in lines)
-        plain = live_lines(one, width=width, ascii=True)
+        plain = live_lines(item, width=width, ascii=True)
         assert all(line.isascii() for line in plain)
     assert tr.unknown == set()

@@ -45,11 +45,14 @@ def crawling(net: Playground, crawls: Callable[[Packet], bool]) -> list[Observat
             if near in ends:
                 late_ns[port] = cable * CRAWL_NS
     shifted = [
-        replace(one, t_ns=one.t_ns + late_ns.get(one.port, 0) * crawls(decode(one.data)))
-        for one in net.observations()
+        replace(
+            observed,
+            t_ns=observed.t_ns + late_ns.get(observed.port, 0) * crawls(decode(observed.data)),
+        )
+        for observed in net.observations()
     ]
-    shifted.sort(key=lambda one: one.t_ns)
-    return [replace(one, number=number) for number, one in enumerate(shifted, 1)]
+    shifted.sort(key=lambda observed: observed.t_ns)
+    return [replace(observed, number=number) for number, observed in enumerate(shifted, 1)]
 
 
 def looked_at(
@@ -137,8 +140,8 @@ def test_an_older_packet_that_still_moves(sends: Frames, kind: str) -> None:
         net.warm()
     sends(net)
     observations = crawling(net, of_kind(kind))
-    told = last_words(looked_at(net.wiring, observations))
-    assert told == untimed(tell(net.wiring, follow(net.wiring, observations)).trips)
+    trips = last_words(looked_at(net.wiring, observations))
+    assert trips == untimed(tell(net.wiring, follow(net.wiring, observations)).trips)
 
 
 def test_what_is_translated_late_is_still_in_its_connection() -> None:
@@ -159,12 +162,12 @@ def test_what_is_translated_late_is_still_in_its_connection() -> None:
     net.run()
     case = net.case()
     held = [
-        replace(one, t_ns=one.t_ns + 600 * MS * (one.number in (3, 4)))
-        for one in case.observations
+        replace(observed, t_ns=observed.t_ns + 600 * MS * (observed.number in (3, 4)))
+        for observed in case.observations
     ]  # fmt: skip
-    told = last_words(looked_at(case.wiring, held))
-    assert told == untimed(tell(case.wiring, follow(case.wiring, held)).trips)
-    assert "refuses #1, the SYN" in told[1].cause
+    trips = last_words(looked_at(case.wiring, held))
+    assert trips == untimed(tell(case.wiring, follow(case.wiring, held)).trips)
+    assert "refuses #1, the SYN" in trips[1].cause
 
 
 # Where room was lacking in a queue, counters say so, and these are read when a capture ends.
@@ -220,7 +223,7 @@ def storms(begin_ms: range, pings_ms: range, until_ms: int) -> tuple[Wiring, lis
     net.run(limit=15_000)
     case = net.case()
     end_ns = case.observations[0].t_ns + until_ms * MS
-    return case.wiring, [one for one in case.observations if one.t_ns < end_ns]
+    return case.wiring, [observed for observed in case.observations if observed.t_ns < end_ns]
 
 
 def waited(news: list[tuple[int, News]], sender: str) -> list[int]:

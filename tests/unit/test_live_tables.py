@@ -98,22 +98,22 @@ def flows(made: Decision) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_decisions_as_in_the_finished_story(name: str) -> None:
     news, live = lived(name)
-    last = {one.trip.number: one.trip for one in news}
+    last = {item.trip.number: item.trip for item in news}
     story = finished(name).story
     assert by_packet([last[number] for number in sorted(last)]) == by_packet(list(story.trips))
     assert live.unexplained == 0
     for trip in story.trips:
         assert (last[trip.number].path, len(last[trip.number].legs)) == (trip.path, len(trip.legs))
-    texts = [made.sentence for one in news for made in one.decisions]
+    texts = [made.sentence for item in news for made in item.decisions]
     assert len(texts) == sum(len(trip.decisions) for trip in story.trips), "each is told once"
 
 
 @needs_switch
 def test_a_flow_is_told_in_a_line_the_first_time_that_it_is_used() -> None:
-    told: set[str] = set()
+    flows_shown: set[str] = set()
     lines = " ".join(
-        " ".join(line.split()) for one in lived("learning_switch")[0]
-        for line in live_lines(one, told)
+        " ".join(line.split()) for item in lived("learning_switch")[0]
+        for line in live_lines(item, flows_shown)
     )  # fmt: skip
     plain = {
         made.sentence
@@ -133,7 +133,7 @@ def test_without_time_to_ask_packets_are_told_without_their_why(
     monkeypatch.setattr(replay_live, "ASK_S", -1.0)
     monkeypatch.setattr(replay_live, "LAST_S", -1.0)
     news, live = lived("drop")
-    last = {one.trip.number: one.trip for one in news}
+    last = {item.trip.number: item.trip for item in news}
     story = finished("drop").story
     assert list(last) == [trip.number for trip in story.trips]
     by_flow = {
@@ -155,8 +155,8 @@ def test_equal_frames_are_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Shadow, "trace", trace)
     with Explainer() as explain:
         run = runs.reopen(KEPT / "two_table_switch", explain=explain)
-    came = [passage for passage in run.passages if not passage.packet_out]
-    assert len(asked) < len(came) * 0.8, (len(asked), len(came))
+    arrivals = [passage for passage in run.passages if not passage.packet_out]
+    assert len(asked) < len(arrivals) * 0.8, (len(asked), len(arrivals))
 
 
 def frame(target: str = "10.0.0.2", *, ttl: int = 64, port: int = 80) -> bytes:
@@ -168,7 +168,7 @@ def frame(target: str = "10.0.0.2", *, ttl: int = 64, port: int = 80) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("megaflow", "other", "alike"),
+    ("megaflow", "second", "alike"),
     [
         ("recirc_id=0,eth,ip,in_port=1,nw_frag=no", frame("10.0.0.9", port=81), True),
         ("recirc_id=0,eth,ip,in_port=1,nw_dst=10.0.0.2,nw_frag=no", frame("10.0.0.9"), False),
@@ -184,14 +184,14 @@ def frame(target: str = "10.0.0.2", *, ttl: int = 64, port: int = 80) -> bytes:
     ],
 )  # fmt: skip
 def test_frames_are_alike_by_the_fields_that_were_looked_at(
-    megaflow: str, other: bytes, alike: bool
+    megaflow: str, second: bytes, alike: bool
 ) -> None:
     answers: Megaflows[str] = Megaflows()
     answers.keep(1, frame(), megaflow, "answer")
-    assert (answers.find(1, other) == "answer") is alike
-    assert answers.find(2, other) is None, "it came by another port"
+    assert (answers.find(1, second) == "answer") is alike
+    assert answers.find(2, second) is None, "it came by another port"
     answers.clear()
-    assert answers.find(1, other) is None
+    assert answers.find(1, second) is None
 
 
 def test_a_cut_frame_is_like_none() -> None:

@@ -18,8 +18,8 @@ def lab(*cables: str, controller: str = "hub", guarded: tuple[str, ...] = ()) ->
     nodes: dict[str, dict[str, str]] = {}
     interfaces = []
     for number, cable in enumerate(cables):
-        one, other = cable.split("-")
-        for node, peer in ((one, 1), (other, 0)):
+        end, far_end = cable.split("-")
+        for node, peer in ((end, 1), (far_end, 0)):
             kind = {"s": "switch", "r": "router"}.get(node[0], "host")
             nodes[node] = {"name": node, "kind": kind}
             interfaces.append(
@@ -40,7 +40,7 @@ RING = ("s1-s2", "s2-s3", "s3-s1", "h1-s1", "h2-s2")
 
 
 @pytest.mark.parametrize(
-    ("cables", "found"),
+    ("cables", "circles"),
     [
         (RING, [["s1", "s2", "s3"]]),
         (("s1-s2", "s1-s2"), [["s1", "s2"]]),
@@ -53,20 +53,20 @@ RING = ("s1-s2", "s2-s3", "s3-s1", "h1-s1", "h2-s2")
         (tuple(f"s{n}-s{n + 1}" for n in range(3000)), []),
     ],
 )
-def test_loops_are_circles_of_switches_alone(cables: tuple[str, ...], found: list[Any]) -> None:
+def test_loops_are_circles_of_switches_alone(cables: tuple[str, ...], circles: list[Any]) -> None:
     built = lab(*cables)
-    assert built["loops"] == found
+    assert built["loops"] == circles
     ports = [
         Interface(port["name"], port["node"], "", (), port["peer"]) for port in built["interfaces"]
     ]
     wiring = Wiring([Node(node["name"], node["kind"]) for node in built["nodes"]], ports)
-    assert loop_of_switches(wiring) == [name for loop in found for name in loop], "as in a story"
+    assert loop_of_switches(wiring) == [name for loop in circles for name in loop], "as in a story"
 
 
 def test_a_loop_is_said_with_what_to_do() -> None:
-    said = loops.remark(lab(*RING))
-    assert said.startswith("s1, s2 and s3 stand in a loop: a broadcast goes round it for ever")
-    assert "--controller spanning_tree" in said and "unless" not in said
+    remark = loops.remark(lab(*RING))
+    assert remark.startswith("s1, s2 and s3 stand in a loop: a broadcast goes round it for ever")
+    assert "--controller spanning_tree" in remark and "unless" not in remark
     assert "unless mine prevents that" in loops.remark(lab(*RING, controller="mine"))
     assert "unless" in loops.remark({**lab(*RING), "controller_file": "/home/me/hub.py"})
     many = [f"s{n}-s{(n + 1) % 40}" for n in range(40)]

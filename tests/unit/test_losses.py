@@ -65,12 +65,12 @@ def recording(tmp_path: Path) -> Any:
     with open(fd, "wb", buffering=0, closefd=False) as file:
         pcapng_writer.Writer(file)
     channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0]
-    one, ring = recorder.Recorder(channel, fd), Ring()
+    recording, ring = recorder.Recorder(channel, fd), Ring()
     heard = socket.socket()
     info = {"name": "s1-eth1", "addresses": []}
-    one._add({"add": info, "ring": 0, "wire": True, "since": T}, heard)
-    one.taps[heard.fileno()].ring = ring  # type: ignore[assignment]
-    yield SimpleNamespace(one=one, ring=ring, path=path, fd=heard.fileno())
+    recording._add({"add": info, "ring": 0, "wire": True, "since": T}, heard)
+    recording.taps[heard.fileno()].ring = ring  # type: ignore[assignment]
+    yield SimpleNamespace(one=recording, ring=ring, path=path, fd=heard.fileno())
     os.close(fd)
 
 
@@ -154,10 +154,10 @@ def test_a_stream_photographed_at_any_moment_lost_nothing(controller: str) -> No
     for seq in range(2):
         ping(net, seq=seq)
     seen = net.observations()
-    moments = [one.t_ns for one in seen]
+    moments = [observed.t_ns for observed in seen]
     for begun_ns in moments:
         for ended_ns in [t for t in moments if t > begun_ns]:
-            part = [one for one in seen if begun_ns <= one.t_ns <= ended_ns]
+            part = [observed for observed in seen if begun_ns <= observed.t_ns <= ended_ns]
             story = told(net, part, edges(net, begun_ns, ended_ns))
             assert story.summary.lost == 0
             assert story.summary.health.healed == 0
@@ -172,12 +172,22 @@ def test_what_was_under_way_is_said_and_the_rest_is_lost() -> None:
     net.drop = lambda interface, packet: interface == "s1-eth2"
     ping(net)
     seen = net.observations()
-    came = next(one.t_ns for one in seen if one.port == net.wiring.port("s1-eth1"))
-    story = told(net, [one for one in seen if one.t_ns >= came], edges(net, came, came + 50 * MS))
+    arrived_ns = next(
+        observed.t_ns for observed in seen if observed.port == net.wiring.port("s1-eth1")
+    )
+    story = told(
+        net,
+        [observed for observed in seen if observed.t_ns >= arrived_ns],
+        edges(net, arrived_ns, arrived_ns + 50 * MS),
+    )
     assert story.trips[0].notes[0] == "it was on its way to s1 when the capture began"
     assert story.trips[0].under_way and story.summary.lost == 1  # on the last link, for certain
     left = seen[-1].t_ns
-    story = told(net, [one for one in seen if one.t_ns >= left], edges(net, left, left + 50 * MS))
+    story = told(
+        net,
+        [observed for observed in seen if observed.t_ns >= left],
+        edges(net, left, left + 50 * MS),
+    )
     assert story.trips[0].notes[0] == "s1 had it when the capture began"
     assert story.trips[0].sender == "h1", "by its address: the switch did not make it"
     assert story.trips[0].path[0] == "s1"
@@ -193,8 +203,10 @@ def test_how_long_a_frame_may_be_under_way_is_measured() -> None:
     ping(net)
     ping(net, seq=2)
     seen = net.observations()
-    slow = next(i for i, one in enumerate(seen) if one.port == net.wiring.port("s1-eth1"))
-    later = [dataclasses.replace(one, t_ns=one.t_ns + 30 * MS) for one in seen[slow:-1]]
+    slow = next(i for i, observed in enumerate(seen) if observed.port == net.wiring.port("s1-eth1"))
+    later = [
+        dataclasses.replace(observed, t_ns=observed.t_ns + 30 * MS) for observed in seen[slow:-1]
+    ]
     part = [*seen[:slow], *later]  # the second was not seen to arrive
     end = part[-1].t_ns
     assert told(net, part, edges(net, T, end + 29 * MS)).summary.lost == 0
@@ -230,8 +242,8 @@ def test_live_knows_the_edges_too() -> None:
     seen = net.observations()[:-1]
     for after_ms, ended in ((4, "the capture ended while it was on its way to h2"), (6, "lost")):
         live = Live(net.wiring)
-        for one in seen:
-            live.feed(one)
+        for observed in seen:
+            live.feed(observed)
         live.cover(edges(net, T, seen[-1].t_ns + after_ms * MS))
         (news,) = live.finish()
         assert (news.ended == ended) if after_ms == 4 else news.trip.lost
@@ -399,7 +411,7 @@ def without(net: Playground, port: str, number: int) -> list[Observation]:
         observation for observation in net.observations()
         if observation.port == net.wiring.port(port) and packet.decode(observation.data).payload
     ]  # fmt: skip
-    return [one for one in net.observations() if one != data[number]]
+    return [observed for observed in net.observations() if observed != data[number]]
 
 
 def test_an_acknowledgement_proves_that_a_segment_came() -> None:
@@ -421,8 +433,8 @@ def test_it_proves_what_a_switch_was_not_seen_to_send_on() -> None:
         edges(net, T, net.now_ns + 1000 * MS), missed=dict.fromkeys(ports, 1)
     )
     gone = [
-        one for port in ("s1-eth1", "h1-eth0")
-        for one in set(net.observations()) - set(without(net, port, 4))
+        observed for port in ("s1-eth1", "h1-eth0")
+        for observed in set(net.observations()) - set(without(net, port, 4))
     ]  # fmt: skip
     story = told(
         net,

@@ -49,8 +49,8 @@ def test_a_verb_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
                                    ["trace", "ping", "-c", "1", "10.0.0.2"]])  # fmt: skip
 def test_a_host_that_was_forgotten(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(words) == 2
-    said = capsys.readouterr().err
-    assert f"was the host forgotten? hoplab {words[0]} HOST -- ping -c 1 10.0.0.2" in said
+    complaint = capsys.readouterr().err
+    assert f"was the host forgotten? hoplab {words[0]} HOST -- ping -c 1 10.0.0.2" in complaint
 
 
 def test_names_that_are_near() -> None:

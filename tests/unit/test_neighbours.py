@@ -31,10 +31,10 @@ def remarks(story: Story) -> dict[str, str]:
 
 def test_neighbour_solicitations_are_no_arp_requests() -> None:
     stories = []
-    for others in (0, 5):
+    for arp_requests in (0, 5):
         net = web()
         resolve(net)
-        for number in range(others):
+        for number in range(arp_requests):
             solicit(net, 0x20 + number)
         fetch(net)
         stories.append(net.story(URL))

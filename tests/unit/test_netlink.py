@@ -17,21 +17,21 @@ from hoplab.kernel import netlink
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """The attributes of a message body, checked for alignment (netlink(7), NLA_ALIGN)."""
-    found, at = {}, 0
+    by_kind, at = {}, 0
     while at < len(data):
         length, kind = struct.unpack_from("=HH", data, at)
         assert length >= 4 and at + length <= len(data)
-        found[kind] = data[at + 4 : at + length]
+        by_kind[kind] = data[at + 4 : at + length]
         at += (length + 3) & ~3
     assert at == len(data)
-    return found
+    return by_kind
 
 
 @given(st.text("abcdefghij-0123456789", min_size=1, max_size=15), st.integers(1, 1 << 30))
 def test_veth(name: str, index: int) -> None:
-    one = netlink.End(name, "02:00:00:00:00:01", index, 5)
-    other = netlink.End("peer", "02:00:00:00:00:02", index + 1, 6)
-    message = netlink.veth(one, other)
+    end = netlink.End(name, "02:00:00:00:00:01", index, 5)
+    far_end = netlink.End("peer", "02:00:00:00:00:02", index + 1, 6)
+    message = netlink.veth(end, far_end)
     assert struct.unpack_from("=BBHiII", message.body)[3] == index
     outer = attributes(message.body[16:])
     assert outer[netlink.IFLA_IFNAME] == name.encode() + b"\0"
@@ -77,19 +77,19 @@ def test_the_kernels_refusal_names_the_purpose() -> None:
 
 def test_threads_may_share_a_socket() -> None:
     sock = netlink.Socket()
-    expected, done = sock.addresses(), []
+    expected, finished = sock.addresses(), []
 
     def ask() -> None:
         for _ in range(200):
             assert sock.addresses() == expected
-        done.append(True)
+        finished.append(True)
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert done == [True] * 4
+    assert finished == [True] * 4
     sock.close()
 
 

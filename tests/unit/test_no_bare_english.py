@@ -187,8 +187,8 @@ def read_by_people(source: str) -> Iterator[tuple[int, str]]:
                     node = named.get(place)
                 else:
                     node = call.args[place] if place < len(call.args) else None
-                for found in english(node, variables):
-                    key = found.lineno, literal(found) or ""  # type: ignore[attr-defined]
+                for literal_node in english(node, variables):
+                    key = literal_node.lineno, literal(literal_node) or ""  # type: ignore[attr-defined]
                     if key not in seen:
                         seen.add(key)
                         yield key

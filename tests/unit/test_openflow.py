@@ -31,24 +31,39 @@ def decoded(data: bytes) -> openflow.Message:
 
 
 def test_a_packet_in_says_where_and_why() -> None:
-    one = decoded(packet_in(FRAME, in_port=3, table=1, cookie=7, buffer_id=9, xid=5))
-    assert (one.kind, one.in_port, one.table, one.cookie) == ("packet-in", 3, 1, 7)
-    assert (one.buffer_id, one.reason, one.data, one.xid) == (9, "no-match", FRAME, 5)
-    assert one.total == len(FRAME) and one.problem == ""
+    message = decoded(packet_in(FRAME, in_port=3, table=1, cookie=7, buffer_id=9, xid=5))
+    assert (message.kind, message.in_port, message.table, message.cookie) == ("packet-in", 3, 1, 7)
+    assert (message.buffer_id, message.reason, message.data, message.xid) == (
+        9,
+        "no-match",
+        FRAME,
+        5,
+    )
+    assert message.total == len(FRAME) and message.problem == ""
 
 
 def test_a_packet_out_says_where_to() -> None:
-    one = decoded(packet_out(FRAME, in_port=3, ports=(FLOOD,)))
-    assert (one.in_port, one.ports, one.data, one.floods) == (3, ("FLOOD",), FRAME, True)
+    message = decoded(packet_out(FRAME, in_port=3, ports=(FLOOD,)))
+    assert (message.in_port, message.ports, message.data, message.floods) == (
+        3,
+        ("FLOOD",),
+        FRAME,
+        True,
+    )
     kept = decoded(packet_out(b"", in_port=3, ports=(2, 4), buffer_id=1))
     assert (kept.buffer_id, kept.ports, kept.data) == (1, ("2", "4"), b"")
     assert decoded(packet_out(FRAME, in_port=3, ports=())).ports == ()
 
 
 def test_a_flow_mod_says_which_frames_and_where() -> None:
-    one = decoded(flow_mod(1, {4: frames.mac("02:00:00:00:00:01"), 0: b"\0\0\0\2"}, ports=(5,)))
-    assert (one.kind, one.command, one.table, one.ports) == ("flow-mod", "add", 1, ("5",))
-    assert str(one.match) == "eth_src=02:00:00:00:00:01, in_port=2"
+    message = decoded(flow_mod(1, {4: frames.mac("02:00:00:00:00:01"), 0: b"\0\0\0\2"}, ports=(5,)))
+    assert (message.kind, message.command, message.table, message.ports) == (
+        "flow-mod",
+        "add",
+        1,
+        ("5",),
+    )
+    assert str(message.match) == "eth_src=02:00:00:00:00:01, in_port=2"
     goto = decoded(flow_mod(0, {}, goto=1))
     assert (goto.table_next, goto.ports, str(goto.match)) == (1, (), "any frame")
 
@@ -77,8 +92,8 @@ def test_features_and_bundles() -> None:
 def test_another_version_has_a_head_only() -> None:
     data = bytearray(packet_in(FRAME, in_port=1))
     data[0] = 2
-    one = decoded(bytes(data))
-    assert (one.version, one.kind, one.data) == (2, "packet-in", b"")
+    message = decoded(bytes(data))
+    assert (message.version, message.kind, message.data) == (2, "packet-in", b"")
 
 
 MESSAGES = [packet_in(FRAME, 1), packet_out(FRAME, 1, (FLOOD,)), flow_mod(0, {0: bytes(4)}),
@@ -87,8 +102,8 @@ MESSAGES = [packet_in(FRAME, 1), packet_out(FRAME, 1, (FLOOD,)), flow_mod(0, {0:
 
 @given(st.sampled_from(MESSAGES), st.integers(0, 200))
 def test_a_cut_message_is_a_message_with_a_problem_or_less_data(data: bytes, cut: int) -> None:
-    one = decoded(data[:cut])
-    assert len(one.data) <= len(data)
+    message = decoded(data[:cut])
+    assert len(message.data) <= len(data)
 
 
 @given(st.binary(max_size=200), st.integers(0, 35))
@@ -102,12 +117,12 @@ def test_random_bytes_never_raise(data: bytes, kind: int) -> None:
 def test_a_stream_gives_its_messages_however_it_was_cut(
     messages: list[bytes], sizes: list[int]
 ) -> None:
-    whole, got, stream = b"".join(messages), [], bytearray()
+    whole, parsed, stream = b"".join(messages), [], bytearray()
     for size in [*sizes, len(whole)]:
         stream += whole[:size]
         whole = whole[size:]
-        got += list(openflow.split(stream))
-    assert got == messages and not stream
+        parsed += list(openflow.split(stream))
+    assert parsed == messages and not stream
 
 
 # --- the captured channel ----------------------------------------------------------------------
@@ -124,7 +139,7 @@ def segments(parts: list[tuple[int, bytes]], sport: int = 40000) -> list[Observa
 
 
 def kinds(parts: list[tuple[int, bytes]]) -> list[str]:
-    return [one.message.kind for one in conversation(segments(parts))]
+    return [item.message.kind for item in conversation(segments(parts))]
 
 
 def test_messages_over_several_segments_and_segments_sent_again() -> None:
@@ -138,16 +153,16 @@ def test_messages_over_several_segments_and_segments_sent_again() -> None:
 
 
 def test_after_a_gap_it_goes_on_with_the_next_whole_message() -> None:
-    one = packet_in(FRAME, 1)
-    assert kinds([(100, one[:30]), (5000, features(1))]) == ["features-reply"]
+    question = packet_in(FRAME, 1)
+    assert kinds([(100, question[:30]), (5000, features(1))]) == ["features-reply"]
 
 
 def test_both_directions_and_many_connections_are_kept_apart() -> None:
-    one = packet_in(FRAME, 1)
-    mixed = segments([(1, one[:20])], 40000) + segments([(1, one[:30])], 40001)
-    mixed += segments([(21, one[20:])], 40000) + segments([(31, one[30:])], 40001)
-    said = conversation(mixed)
-    assert [(s.connection[1], s.up, s.message.kind) for s in said] == [
+    question = packet_in(FRAME, 1)
+    mixed = segments([(1, question[:20])], 40000) + segments([(1, question[:30])], 40001)
+    mixed += segments([(21, question[20:])], 40000) + segments([(31, question[30:])], 40001)
+    messages = conversation(mixed)
+    assert [(s.connection[1], s.up, s.message.kind) for s in messages] == [
         (40000, True, "packet-in"), (40001, True, "packet-in")
     ]  # fmt: skip
 
@@ -158,6 +173,6 @@ def test_any_segments_never_raise(parts: list[tuple[int, bytes]]) -> None:
 
 
 def test_a_role_request_says_role_and_generation() -> None:
-    one = decoded(role(3, 7))
-    assert (one.kind, one.role, one.generation) == ("role-request", "slave", 7)
+    request = decoded(role(3, 7))
+    assert (request.kind, request.role, request.generation) == ("role-request", "slave", 7)
     assert decoded(message(24, b"\0")).problem.startswith("cut or broken")

@@ -71,9 +71,9 @@ def test_a_frame_without_a_place_is_told(
     run = again(tmp_path, name, change)
     assert run.story.summary.health.orphans == count
     assert to_dict(run.story)["summary"]["capture"]["orphans"] == count
-    said = f"{count} frames that fit no known way; the numbers may be too low."
+    sentence = f"{count} frames that fit no known way; the numbers may be too low."
     for text in (render(run.story), markdown([run], language("en")), page([run], language("en"))):
-        assert said in " ".join(text.split()) and COMPLETE not in text
+        assert sentence in " ".join(text.split()) and COMPLETE not in text
     assert f"{count} 个帧与已知的路径都不符" in render(run.story, tr=language("zh"))
     whole = runs.reopen(RUNS / name).story
     assert [trip.title for trip in run.story.trips] == [trip.title for trip in whole.trips]

@@ -86,17 +86,17 @@ def test_what_does_not_begin_as_openflow_goes_nowhere(first: bytes) -> None:
 @pytest.mark.parametrize("mine", [True, False])
 def test_a_door_is_open_for_switches_alone(mine: bool) -> None:
     taken: list[socket.socket] = []
-    came = threading.Event()
+    accepted = threading.Event()
 
     def take(connection: socket.socket) -> None:
         taken.append(connection.dup())
-        came.set()
+        accepted.set()
 
     door = relay.Door("127.0.0.1", 0, lambda: [os.getpid()] if mine else [1 << 22], take)
     with socket.create_connection(door.listener.getsockname(), 10) as asker:
         asker.settimeout(10)
         if mine:
-            assert came.wait(10)
+            assert accepted.wait(10)
         else:
             assert asker.recv(1) == b""
     door.listener.close()

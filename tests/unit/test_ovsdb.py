@@ -124,27 +124,27 @@ def test_which_daemon_has_which_bridge(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where each comes alone, as those of a class with a `start` of its own do."""
-    other = Server(tmp_path / "db-2.sock")
-    monkeypatch.setattr(bridges, "databases", lambda: [server.path, other.path])
+    second_server = Server(tmp_path / "db-2.sock")
+    monkeypatch.setattr(bridges, "databases", lambda: [server.path, second_server.path])
     names = ["s1", "s2", "s3", "s4", "s5"]
     for together, second in ((False, ["s4", "s5"]), (True, [])):
-        server.heard, other.heard = [], []
+        server.heard, second_server.heard = [], []
         made = bridges.Bridges()
         made.divide(names, together=together)
         for name in names:
             made.finish([bridge(name)])
-        assert [n for table, n in other.added() if table == "Bridge"] == second
+        assert [n for table, n in second_server.added() if table == "Bridge"] == second
         first = [name for name in names if name not in second]
         assert [n for table, n in server.added() if table == "Bridge"] == first
-    other.close()
+    second_server.close()
 
 
 def test_a_refusal_is_told_though_others_finish_first(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Server(tmp_path / "db-2.sock")
-    other.refuse = {1}
-    monkeypatch.setattr(bridges, "databases", lambda: [server.path, other.path])
+    second_server = Server(tmp_path / "db-2.sock")
+    second_server.refuse = {1}
+    monkeypatch.setattr(bridges, "databases", lambda: [server.path, second_server.path])
     made = bridges.Bridges()
     made.divide(["s1", "s2"], together=False)
     made.begin([bridge("s1", "a"), bridge("s2", "b")])
@@ -152,7 +152,7 @@ def test_a_refusal_is_told_though_others_finish_first(
     made.finish([])
     with pytest.raises(LabError):
         made.finish([bridge("s2", "b")])
-    other.close()
+    second_server.close()
 
 
 def test_a_server_that_is_full_of_answers_is_relieved(tmp_path: Path) -> None:

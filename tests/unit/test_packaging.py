@@ -48,15 +48,15 @@ print(json.dumps({
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **env},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
 
 
 def copy_tree(where: Path) -> Path:
@@ -78,7 +78,7 @@ def new_venv(where: Path) -> Path:
     return where / "bin" / "python"
 
 
-def pip_install(python: Path, *what: str | Path, cwd: Path, **env: str) -> None:
+def pip_install(python: Path, *packages: str | Path, cwd: Path, **env: str) -> None:
     """Into that Python, by our pip."""
     # `pip --python` came with pip 22.3; before it, the fresh Python needs a pip of its own.
     major, minor = (int(number) for number in version("pip").split(".")[:2])
@@ -87,7 +87,7 @@ def pip_install(python: Path, *what: str | Path, cwd: Path, **env: str) -> None:
     else:
         run(python, "-m", "ensurepip", cwd=cwd)
         pip = [python, "-m", "pip"]
-    run(*pip, "install", *what, cwd=cwd, **env)
+    run(*pip, "install", *packages, cwd=cwd, **env)
 
 
 def borrowed_setuptools(folder: Path) -> str:
@@ -207,11 +207,11 @@ def test_man_renders_the_page_without_a_complaint(tmp_path: Path) -> None:
         pytest.skip("groff with the macros of man(7) is not installed (apt: groff)")
     page = tmp_path / "hoplab.1"
     run(sys.executable, ROOT / "scripts" / "make_man.py", page, cwd=tmp_path)
-    done = subprocess.run(
+    result = subprocess.run(
         [groff, "-ww", "-man", "-Tutf8", "-P-c", page], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    plain = re.sub(".\b", "", done.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    plain = re.sub(".\b", "", result.stdout)
     assert "hoplab up web" in plain and "--datapath {auto,kernel,user}" in plain
 
 
@@ -277,8 +277,8 @@ def test_bash_completes_what_there_is_now(tmp_path: Path) -> None:
             f"_shtab_hoplab hoplab {words[-1] or chr(34) * 2} {words[-2]}; "
             'printf "%s\\n" "${COMPREPLY[@]}"'
         )
-        said = set(run("bash", "-c", command + ask, cwd=tmp_path, **paths).split())
-        assert offered <= said, (line, said)
+        printed = set(run("bash", "-c", command + ask, cwd=tmp_path, **paths).split())
+        assert offered <= printed, (line, printed)
 
 
 # What TAB makes of a line, in a folder with `things`.
@@ -322,13 +322,13 @@ def test_what_a_tab_types(shell: str, tmp_path: Path) -> None:
     os.set_blocking(terminal.stdout.fileno(), False)
 
     def type_until(keys: str, expected: str) -> None:
-        said = ""
+        printed = ""
 
         def look() -> bool:
-            nonlocal said
+            nonlocal printed
             assert terminal.stdout is not None
-            said += (terminal.stdout.read() or b"").decode(errors="replace")
-            return expected in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said)
+            printed += (terminal.stdout.read() or b"").decode(errors="replace")
+            return expected in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed)
 
         assert terminal.stdin is not None
         terminal.stdin.write(keys.encode())
@@ -336,7 +336,7 @@ def test_what_a_tab_types(shell: str, tmp_path: Path) -> None:
         try:
             wait.until(look, f"{expected!r}", within_s=20)
         except LabError as error:
-            raise AssertionError(f"{error}: {said!r}") from None
+            raise AssertionError(f"{error}: {printed!r}") from None
 
     try:
         type_until(f"{SOURCE[shell]}; echo re''ady\r", "ready")
@@ -358,8 +358,8 @@ def test_fish_completes_files_and_words(tmp_path: Path) -> None:
     things(tmp_path)
     function = f"function hoplab; {shlex.join(HOPLAB)} $argv; end; source script; "
     for line, becomes in TYPED.items():
-        done = run(program, "-c", f"{function}complete -C '{line}'", cwd=tmp_path, **env)
-        offered = {each.split("\t")[0] for each in done.splitlines()}
+        result = run(program, "-c", f"{function}complete -C '{line}'", cwd=tmp_path, **env)
+        offered = {each.split("\t")[0] for each in result.splitlines()}
         assert becomes.strip().rpartition(" ")[2] in offered, (line, offered)
 
 
@@ -466,7 +466,7 @@ def test_a_path_is_the_users_own_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "hint"),
     [
         ("learning_swich", "did you mean learning_switch?"),
         ("nothing_like_it", "hoplab has: datapath_learning, fast_switch"),
@@ -475,13 +475,13 @@ def test_a_path_is_the_users_own_file(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_an_unknown_name_is_answered_with_the_known(
-    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LabError) as caught:
         content.find("controllers", name)
     assert caught.value.code == Exit.NO_SUCH
-    assert says in caught.value.hint
+    assert hint in caught.value.hint
 
 
 def test_a_bare_name_that_is_a_file_here_gets_the_right_hint(
@@ -506,8 +506,8 @@ def test_the_version_stands_in_one_place() -> None:
 
 def test_a_dry_run_says_and_does_nothing(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
-    said = run("scripts/install.sh", "--dry-run", "--with-tests", cwd=tree)
-    assert "dry run: nothing was done" in said and ".venv: ryu 4.34" in said
+    printed = run("scripts/install.sh", "--dry-run", "--with-tests", cwd=tree)
+    assert "dry run: nothing was done" in printed and ".venv: ryu 4.34" in printed
     assert not (tree / ".venv").exists()
 
 
@@ -520,12 +520,12 @@ def test_the_installer_lists_its_packages() -> None:
 
 def test_a_folder_that_is_no_bundle_for_this_machine_is_refused(tmp_path: Path) -> None:
     def refused() -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             [ROOT / "scripts" / "install.sh", "--dry-run", "--from", tmp_path],
             capture_output=True, text=True,
         )  # fmt: skip
-        assert done.returncode, done.stdout
-        return done.stderr
+        assert result.returncode, result.stdout
+        return result.stderr
 
     assert "is no bundle" in refused()
     (tmp_path / "made-for").write_text("plan-9 mips\n")
@@ -533,10 +533,10 @@ def test_a_folder_that_is_no_bundle_for_this_machine_is_refused(tmp_path: Path) 
 
 
 def test_an_unknown_option_is_refused() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [ROOT / "scripts" / "install.sh", "--tests"], capture_output=True, text=True
     )
-    assert done.returncode == 2 and "--with-tests" in done.stderr
+    assert result.returncode == 2 and "--with-tests" in result.stderr
 
 
 def fake_debian(tmp_path: Path, sudo: bool = False) -> Path:
@@ -545,9 +545,9 @@ def fake_debian(tmp_path: Path, sudo: bool = False) -> Path:
     tools.mkdir()
     for name in ("bash", "cat", "cut", "dirname", "env", "flock", "mkdir", "readlink", "sed",
                  "sha256sum", "tail", "find", "rm", "mv", "grep", "sleep", "id"):  # fmt: skip
-        found = shutil.which(name)
-        assert found is not None
-        (tools / name).symlink_to(found)
+        program = shutil.which(name)
+        assert program is not None
+        (tools / name).symlink_to(program)
     (tools / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")
     (tools / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/apt"\nexit 1\n')
     (tools / "apt-cache").write_text("#!/bin/sh\nexit 0\n")
@@ -580,27 +580,28 @@ def test_without_root_the_line_to_run_is_printed() -> None:
             place.chmod(0o755)
             for path in (tree, *tree.rglob("*")):
                 os.chown(path, 65534, 65534)
-        done = installer(tree, tools, as_nobody)
+        result = installer(tree, tools, as_nobody)
         asked = (place / "apt").exists()
-    assert done.returncode == 6, done
+    assert result.returncode == 6, result
     line = "as root: apt-get update && apt-get install -y --no-install-recommends mininet openvsw"
-    assert line in done.stderr
+    assert line in result.stderr
     assert not asked
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended apt-get as root")
 def test_a_failing_step_shows_its_log_and_its_command(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
-    done = installer(tree, fake_debian(tmp_path))
-    assert done.returncode == 1
-    assert "openvswitch-switch starts a service of its own" in done.stdout
-    assert "The end of " in done.stderr and "this command failed with exit code 1" in done.stderr
+    result = installer(tree, fake_debian(tmp_path))
+    assert result.returncode == 1
+    assert "openvswitch-switch starts a service of its own" in result.stdout
+    assert "The end of " in result.stderr
+    assert "this command failed with exit code 1" in result.stderr
     asked = (tmp_path / "apt").read_text().splitlines()
     assert asked[0] == "update"
     options = r"(-o \S+ )+"
     assert re.fullmatch(rf"install -y --no-install-recommends {options}mininet .*", asked[1])
     assert "--force-confold" in asked[1]  # dpkg would ask, where nobody sees it
-    assert "it goes on from here" in done.stderr
+    assert "it goes on from here" in result.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended apt-get as root")
@@ -620,12 +621,12 @@ def test_apt_is_told_of_the_proxy_and_asked_again_while_its_lists_are_locked(
     (tools / "env").write_text('#!/bin/sh\nexec /usr/bin/env -i PATH="$PATH" "$@"\n')
     (tools / "env").chmod(0o755)
     proxy = "http://me:secret@proxy.school:3128"
-    done = installer(tree, tools, http_proxy=proxy)
+    result = installer(tree, tools, http_proxy=proxy)
     assert (tmp_path / "apt").read_text().splitlines() == [
         f"update {proxy}", f"update {proxy}", f"install {proxy}",
     ]  # fmt: skip
-    assert "going on with the package lists" not in done.stdout
-    assert "secret" not in done.stdout + done.stderr + (tree / ".venv/install.log").read_text()
+    assert "going on with the package lists" not in result.stdout
+    assert "secret" not in result.stdout + result.stderr + (tree / ".venv/install.log").read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a folder that is root's")
@@ -637,26 +638,28 @@ def test_a_venv_that_root_made_is_told_as_such() -> None:
         for path in (tree, *tree.rglob("*")):
             os.chown(path, 65534, 65534)
         (tree / ".venv").mkdir()
-        done = installer(tree, tools, as_nobody=True)
-    assert done.returncode == 1
-    assert ".venv cannot be written" in done.stderr and "sudo chown -R" in done.stderr
+        result = installer(tree, tools, as_nobody=True)
+    assert result.returncode == 1
+    assert ".venv cannot be written" in result.stderr and "sudo chown -R" in result.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks a pretended dpkg-query as root")
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "printed"),
     [
         ({"PYTHONHOME": "/nonexistent"}, "installing ryu"),
         ({"PIP_CONFIG_FILE": "{}/pip.conf"}, "install.target='/tmp/x'"),
     ],
 )
-def test_settings_that_lead_elsewhere(tmp_path: Path, setting: dict[str, str], said: str) -> None:
+def test_settings_that_lead_elsewhere(
+    tmp_path: Path, setting: dict[str, str], printed: str
+) -> None:
     tree, tools = copy_tree(tmp_path), fake_debian(tmp_path)
     (tools / "dpkg-query").write_text("#!/bin/sh\nshift 3\nfor n; do echo $n installed; done\n")
     (tmp_path / "pip.conf").write_text("[install]\ntarget = /tmp/x\n")
     env = {name: value.format(tmp_path) for name, value in setting.items()}
-    done = installer(tree, tools, PIP_NO_INDEX="1", **env)
-    assert done.returncode == 1 and said in done.stdout + done.stderr, done
+    result = installer(tree, tools, PIP_NO_INDEX="1", **env)
+    assert result.returncode == 1 and printed in result.stdout + result.stderr, result
 
 
 def test_line_ends_stay_as_they_are_on_windows(tmp_path: Path) -> None:
@@ -677,9 +680,9 @@ def test_the_installer_in_a_path_with_spaces(tmp_path: Path) -> None:
     tree = copy_tree(tmp_path)
     run("scripts/install.sh", cwd=tree)
     python = tree / ".venv" / "bin" / "python"
-    said = run(python, "-c", "import ryu, hoplab; print(ryu.version, hoplab.__file__)",
+    printed = run(python, "-c", "import ryu, hoplab; print(ryu.version, hoplab.__file__)",
                cwd=tmp_path)  # fmt: skip
-    assert said.split(maxsplit=1)[0] == "4.34" and str(tree) in said
+    assert printed.split(maxsplit=1)[0] == "4.34" and str(tree) in printed
     log = (tree / ".venv" / "install.log").stat().st_mtime_ns
     assert run("scripts/install.sh", cwd=tree) == "install: everything is in place\n"
     assert (tree / ".venv" / "install.log").stat().st_mtime_ns == log

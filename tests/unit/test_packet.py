@@ -280,8 +280,8 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(FRAMES)), st.data())
-def test_frames_with_faults(which: str, data: st.DataObject) -> None:
-    frame = bytearray(FRAMES[which])
+def test_frames_with_faults(name: str, data: st.DataObject) -> None:
+    frame = bytearray(FRAMES[name])
     for _ in range(data.draw(st.integers(1, 4))):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(frame[: data.draw(st.integers(0, len(frame)))])
@@ -444,12 +444,12 @@ def test_tshark_agrees(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [dict(zip(FIELDS, line.split("|"), strict=True)) for line in result.stdout.splitlines()]
     assert len(rows) == len(FRAMES)
-    for (which, frame), row in zip(FRAMES.items(), rows, strict=True):
+    for (name, frame), row in zip(FRAMES.items(), rows, strict=True):
         mine = ours(frame)
-        quotes = which in ("unreachable", "exceeded", "too_big")
+        quotes = name in ("unreachable", "exceeded", "too_big")
         for field, value in row.items():
             # In an ICMP error tshark lists the quoted packet's fields behind the outer ones.
             outer = value.split(",")[0] if quotes and field.startswith("ip.") else value
             if quotes and field.startswith(("udp.", "tcp.")):
                 continue
-            assert mine[field] == outer, (which, field)
+            assert mine[field] == outer, (name, field)

@@ -81,9 +81,9 @@ def test_round_trip(items: list[Observation], texts: list[str]) -> None:
 
 def test_sorted_by_time_and_stable() -> None:
     a, b, c = (observation(0, t, data=FRAME + bytes((n,))) for n, t in enumerate((T + 5, T, T)))
-    found = parsed(written(a, b, c)).observations
-    assert [o.data[-1] for o in found] == [1, 2, 0]
-    assert [o.number for o in found] == [1, 2, 3]
+    observations = parsed(written(a, b, c)).observations
+    assert [o.data[-1] for o in observations] == [1, 2, 0]
+    assert [o.number for o in observations] == [1, 2, 3]
 
 
 def test_names_statistics_and_an_interface_that_comes_later() -> None:
@@ -115,11 +115,11 @@ def test_a_frame_of_no_interface_is_refused() -> None:
 
 def test_a_cut_file_gives_what_is_whole() -> None:
     whole = written(observation(1, T), observation(2, T + 1))
-    one = written(observation(1, T))
-    for size in range(len(one), len(whole)):
+    shorter = written(observation(1, T))
+    for size in range(len(shorter), len(whole)):
         capture = parsed(whole[:size])
         assert len(capture.observations) == 1
-        assert bool(capture.problem) == (size != len(one))
+        assert bool(capture.problem) == (size != len(shorter))
     assert len(parsed(whole + b"\0" * 7).observations) == 2
 
 
@@ -258,15 +258,19 @@ def test_a_stream_in_pieces_gives_what_the_file_gives(
     """In the writer's order; the file's reader puts the same frames in order of time."""
     data = written(*observations)
     stream = Stream()
-    found = []
+    streamed = []
     for at in range(0, len(data), size):
-        found += stream.feed(data[at : at + size])
+        streamed += stream.feed(data[at : at + size])
     stream.close()
-    assert [one.number for one in found] == list(range(1, len(found) + 1))
-    shape = [(one.t_ns, one.port, one.reception, one.data, one.length) for one in found]
+    assert [observed.number for observed in streamed] == list(range(1, len(streamed) + 1))
+    shape = [
+        (observed.t_ns, observed.port, observed.reception, observed.data, observed.length)
+        for observed in streamed
+    ]
     whole = parsed(data)
-    assert sorted(shape, key=lambda one: one[0]) == [
-        (one.t_ns, one.port, one.reception, one.data, one.length) for one in whole.observations
+    assert sorted(shape, key=lambda observed: observed[0]) == [
+        (observed.t_ns, observed.port, observed.reception, observed.data, observed.length)
+        for observed in whole.observations
     ]
     assert stream.capture.interfaces == whole.interfaces and not stream.capture.problem
 
@@ -275,7 +279,7 @@ def test_a_frame_is_given_when_its_last_byte_has_come() -> None:
     data = written(observation(1, T))
     stream = Stream()
     assert stream.feed(data[:-1]) == []
-    assert [one.data for one in stream.feed(data[-1:])] == [FRAME]
+    assert [observed.data for observed in stream.feed(data[-1:])] == [FRAME]
 
 
 def test_a_stream_that_breaks_says_so() -> None:

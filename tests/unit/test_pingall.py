@@ -24,7 +24,7 @@ class Quiet(pingall._Round):
 
     def __init__(self, n: int, answer: Any) -> None:
         ends = [socket.socketpair() for _ in range(n)]
-        self.others = [other for _, other in ends]
+        self.others = [target for _, target in ends]
         hosts = [
             pingall.Host(f"h{i}", f"10.0.0.{i}", 24, 2, "", None, end)  # type: ignore[arg-type]
             for i, (end, _) in enumerate(ends)
@@ -45,35 +45,36 @@ class Quiet(pingall._Round):
 
 
 def test_a_request_is_an_echo_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Quiet(3, None)
+    round_ = Quiet(3, None)
     sent: list[tuple[bytes, Any]] = []
 
     class Socket:
         def sendto(self, packet: bytes, to: Any) -> None:
             sent.append((packet, to))
 
-    one.hosts[1].socket = Socket()  # type: ignore[assignment]
+    round_.hosts[1].socket = Socket()  # type: ignore[assignment]
     for target in (0, 2):
-        pingall._Round._send(one, 1, target, 1)
+        pingall._Round._send(round_, 1, target, 1)
     assert sent == [
-        (pingall.echo(8, 1, n, one.word + bytes([0, 1, 0, n])), (f"10.0.0.{n}", 0)) for n in (0, 2)
+        (pingall.echo(8, 1, n, round_.word + bytes([0, 1, 0, n])), (f"10.0.0.{n}", 0))
+        for n in (0, 2)
     ]
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 16, 17, 40])
 def test_every_ordered_pair_once(n: int) -> None:
-    one = Quiet(n, lambda source, target: True)
-    result = one.run()
-    assert len(one.asked) == len(set(one.asked)) == n * (n - 1) == result.received
-    assert all(source != target for source, target in one.asked)
+    quiet = Quiet(n, lambda source, target: True)
+    result = quiet.run()
+    assert len(quiet.asked) == len(set(quiet.asked)) == n * (n - 1) == result.received
+    assert all(source != target for source, target in quiet.asked)
 
 
 def test_what_is_lost_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pingall, "REPLY_S", 0.05)
-    one = Quiet(4, lambda source, target: target != 3)
-    result = one.run()
+    quiet = Quiet(4, lambda source, target: target != 3)
+    result = quiet.run()
     assert result.lost == [("h0", "h3"), ("h1", "h3"), ("h2", "h3")]
-    assert result.received == 9 and len(one.asked) == 9 + 3 * pingall.TRIES
+    assert result.received == 9 and len(quiet.asked) == 9 + 3 * pingall.TRIES
 
 
 def test_while_more_come_the_rest_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,15 +86,15 @@ def test_while_more_come_the_rest_is_asked_again(monkeypatch: pytest.MonkeyPatch
         tries = asked[source, target] = asked.get((source, target), 0) + 1
         return target > 5 or tries > pingall.TRIES + target
 
-    one = Quiet(pingall.FEW + 1, answer)
-    assert one.run().lost == []
+    quiet = Quiet(pingall.FEW + 1, answer)
+    assert quiet.run().lost == []
     assert max(asked.values()) == pingall.TRIES + 6
 
 
 def test_a_patient_round_waits_longer_for_the_first_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply that is later than its request's last try would be lost, and teach nothing."""
     monkeypatch.setenv("HOPLAB_PATIENCE", "8")
-    one = Quiet(2, lambda source, target: True)
-    assert one.reply_s == 8 * pingall.REPLY_S
-    one._took(0.001)  # a quick one does not shorten it
-    assert one.reply_s == 8 * pingall.REPLY_S
+    quiet = Quiet(2, lambda source, target: True)
+    assert quiet.reply_s == 8 * pingall.REPLY_S
+    quiet._took(0.001)  # a quick one does not shorten it
+    assert quiet.reply_s == 8 * pingall.REPLY_S

@@ -51,10 +51,10 @@ class Lab:
         with socket.create_connection(("127.0.0.1", self.proxy.names.port), timeout=10) as sock:
             sock.sendall(raw)
             sock.shutdown(socket.SHUT_WR)
-            got = b""
+            response = b""
             while more := sock.recv(65536):
-                got += more
-            return got
+                response += more
+            return response
 
     def get(self, host: str, target: str = "/", *lines: str) -> bytes:
         head = [f"GET {target} HTTP/1.1", f"Host: {host}", *lines, "Connection: close", "", ""]
@@ -86,18 +86,18 @@ def lab() -> Iterator[Lab]:
         "/silent": None,
         "/short": short,
     }
-    with Script(script) as it:
-        it.then_closes = {"/short"}
-        found = Lab(it)
-        yield found
-        found.proxy.close()
+    with Script(script) as web:
+        web.then_closes = {"/short"}
+        site = Lab(web)
+        yield site
+        site.proxy.close()
 
 
 def test_a_site_by_name(lab: Lab) -> None:
     token, port = lab.proxy.names.token, lab.proxy.names.port
     assert lab.proxy.names.url("http://www.a.lab/") == f"http://www.a.lab.{token}.localhost:{port}/"
-    got = lab.get(lab.proxy.names.outside(Origin("www.a.lab")))
-    head, _, body = got.partition(b"\r\n\r\n")
+    response = lab.get(lab.proxy.names.outside(Origin("www.a.lab")))
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK") and f"Content-Length: {len(body)}".encode() in head
     here = f".{token}.localhost:{port}".encode()
     assert b'href="http://www.b.lab%b/x"' % here in body
@@ -106,8 +106,8 @@ def test_a_site_by_name(lab: Lab) -> None:
     assert b"Content-Security-Policy: default-src 'self' http://*" + here in head
     assert b"Referrer-Policy: same-origin" in head
     # What is no page passes as it is, and a label of its own names another port.
-    got = lab.get(lab.proxy.names.outside(Origin("10.80.0.80", 8080)), "/plain")
-    assert got.endswith(LINKS)
+    response = lab.get(lab.proxy.names.outside(Origin("10.80.0.80", 8080)), "/plain")
+    assert response.endswith(LINKS)
     assert lab.asked == [("www.a.lab", 80), ("10.80.0.80", 8080)]
     wait.until(lambda: lab.said, "the request to be told of", within_s=10)
     assert lab.said[0] == f"GET http://www.a.lab/ 200 {len(LINKS)} bytes"
@@ -121,9 +121,9 @@ def test_redirects_and_cookies_stay_in_the_lab(lab: Lab) -> None:
 
 
 def test_chunks_are_passed_on_as_they_come(lab: Lab) -> None:
-    got = lab.get(lab.proxy.names.outside(Origin("a")), "/chunked")
-    assert b"Transfer-Encoding: chunked" in got and b"Strict-Transport" not in got
-    assert got.endswith(b"\r\n\r\n5\r\nabcde\r\n0\r\n\r\n")
+    response = lab.get(lab.proxy.names.outside(Origin("a")), "/chunked")
+    assert b"Transfer-Encoding: chunked" in response and b"Strict-Transport" not in response
+    assert response.endswith(b"\r\n\r\n5\r\nabcde\r\n0\r\n\r\n")
 
 
 def test_nobody_without_the_token(lab: Lab) -> None:
@@ -166,12 +166,12 @@ def test_what_the_server_is_sent(lab: Lab) -> None:
         conn, _ = listener.accept()
         with conn:
             conn.settimeout(10)
-            got = b""
-            while not got.endswith(b"hi"):
-                got += conn.recv(4096)
+            request = b""
+            while not request.endswith(b"hi"):
+                request += conn.recv(4096)
             conn.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
         client.join(10)
-    assert got == (
+    assert request == (
         b"POST /form HTTP/1.1\r\nHost: www.a.lab\r\nReferer: http://www.a.lab/page\r\n"
         b"Cookie: a=b\r\nContent-Length: 2\r\n\r\nhi"
     )
@@ -202,8 +202,8 @@ def test_a_kept_connection_that_has_closed_meanwhile(lab: Lab) -> None:
     host = lab.proxy.names.outside(Origin("a"))
     get = f"GET /once HTTP/1.1\r\nHost: {host}\r\n\r\n"
     post = f"POST /buy HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\nabc"
-    told = lab.talk((get + get + post).encode())
-    assert told.count(b"200 OK") == 3 and told.endswith(b"bought")
+    responses = lab.talk((get + get + post).encode())
+    assert responses.count(b"200 OK") == 3 and responses.endswith(b"bought")
     assert lab.script.heads == ["/once", "/once", "/buy"]
 
 
@@ -224,8 +224,8 @@ def test_too_many_connections_are_no_end(lab: Lab, monkeypatch: pytest.MonkeyPat
     wait.until(lambda: places._value == 0, "both to be taken", within_s=10)
     with socket.create_connection(("127.0.0.1", lab.proxy.names.port), timeout=10) as third:
         assert third.recv(1) == b""
-    for one in idle:
-        one.close()
+    for connection in idle:
+        connection.close()
     wait.until(lambda: places._value == 2, "the places to be free", within_s=10)
     assert b"200 OK" in lab.get(lab.proxy.names.outside(Origin("a")))
     wait.until(lambda: places._value == 2, "the last to leave", within_s=10)
@@ -277,20 +277,20 @@ def test_the_gate_hands_out_connected_sockets() -> None:
     program = str(Path(host_sockets.__file__))
     process = subprocess.Popen([sys.executable, "-I", program], stdin=theirs)
     theirs.close()
-    found = host_sockets.Gate(ours)
+    gate = host_sockets.Gate(ours)
     try:
-        with Script({"/": answer(b"through")}) as it:
-            with found.connect("127.0.0.1", it.port) as sock:
+        with Script({"/": answer(b"through")}) as script:
+            with gate.connect("127.0.0.1", script.port) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert b"through" in sock.recv(4096)
             for host, port in (("no-such-name.invalid", 80), ("127.0.0.1", 1)):
                 with pytest.raises(host_sockets.Refused, match=re.escape(f"{host} port {port}: ")):
-                    found.connect(host, port)
+                    gate.connect(host, port)
     finally:
         ours.shutdown(socket.SHUT_RDWR)
         assert process.wait(10) == 0
     with pytest.raises(host_sockets.Refused):
-        found.connect("127.0.0.1", 1)
+        gate.connect("127.0.0.1", 1)
 
 
 # ---- https -------------------------------------------------------------------------------------
@@ -308,12 +308,12 @@ def test_https_sites_by_name(lab: Lab) -> None:
         with pytest.raises(ValueError, match=re.escape(url)):
             lab.proxy.names.url(url)
     # What is asked, where it goes, and what the server is told about who asks.
-    got = lab.get(secure, "/", f"Origin: http://{secure}")
-    assert got.startswith(b"HTTP/1.1 200 OK") and lab.secure == ["www.a.lab"]
+    response = lab.get(secure, "/", f"Origin: http://{secure}")
+    assert response.startswith(b"HTTP/1.1 200 OK") and lab.secure == ["www.a.lab"]
     assert lab.asked == [("www.a.lab", 443)]
     # A link without a scheme is one to https from here.
-    assert f"src=http://c.lab.s8080.{token}.localhost:{port}/y.png".encode() in got
-    assert f'href="http://www.b.lab.{token}.localhost:{port}/x"'.encode() in got
+    assert f"src=http://c.lab.s8080.{token}.localhost:{port}/y.png".encode() in response
+    assert f'href="http://www.b.lab.{token}.localhost:{port}/x"'.encode() in response
     wait.until(lambda: lab.said, "the request to be told of", within_s=10)
     assert lab.said[0].startswith("GET https://www.a.lab/ 200")
     # A name that ends as a label of ours does is no label.
@@ -396,17 +396,17 @@ def test_the_gate_checks_certificates(certificate: tuple[ssl.SSLContext, str]) -
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             inside = Inside(theirs, where, trusted)
-            found = host_sockets.Gate(ours)
+            gate = host_sockets.Gate(ours)
             if error is None:
-                with found.connect(host, 443, secure=True) as sock:
+                with gate.connect(host, 443, secure=True) as sock:
                     sock.sendall(b"hello")
                     assert sock.recv(100) == b"hello"
-                assert found.trusted() == pem
+                assert gate.trusted() == pem
             else:
                 if where != port:
                     threading.Thread(target=answer_in_plain_text, daemon=True).start()
                 with pytest.raises(host_sockets.Refused, match=re.escape(error)):
-                    found.connect(host, 443, secure=True)
+                    gate.connect(host, 443, secure=True)
             ours.shutdown(socket.SHUT_RDWR)
             inside.join(10)
 
@@ -417,10 +417,10 @@ def test_the_gate_checks_certificates(certificate: tuple[ssl.SSLContext, str]) -
 def echo_websocket(conn: socket.socket) -> str:
     """A server that agrees to an upgrade (RFC 6455 section 4.2.2) and sends back all it gets, but
     for the masking: its first frame goes out together with the 101. Gives the request's head."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += conn.recv(4096)
-    head, _, rest = got.partition(b"\r\n\r\n")
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += conn.recv(4096)
+    head, _, rest = request.partition(b"\r\n\r\n")
     key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
     assert key is not None, head
     digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
@@ -445,21 +445,21 @@ def upgrade(lab: Lab, origin: Origin, more: str = "") -> tuple[socket.socket, by
             f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n{more}"
         ).encode()
     )
-    got = b""
-    while b"\r\n\r\n" not in got:
+    response = b""
+    while b"\r\n\r\n" not in response:
         data = sock.recv(4096)
-        assert data, got
-        got += data
-    head, _, rest = got.partition(b"\r\n\r\n")
+        assert data, response
+        response += data
+    head, _, rest = response.partition(b"\r\n\r\n")
     return sock, head, rest
 
 
-def exactly(sock: socket.socket, count: int, got: bytes = b"") -> bytes:
-    while len(got) < count:
+def exactly(sock: socket.socket, count: int, received: bytes = b"") -> bytes:
+    while len(received) < count:
         data = sock.recv(65536)
-        assert data, got[-100:]
-        got += data
-    return got
+        assert data, received[-100:]
+        received += data
+    return received
 
 
 def test_a_websocket_goes_through(lab: Lab) -> None:
@@ -474,12 +474,12 @@ def test_a_websocket_goes_through(lab: Lab) -> None:
         server = threading.Thread(target=serve, daemon=True)
         server.start()
         # The client's first frame comes with its request, before it has seen the answer.
-        sock, head, got = upgrade(lab, Origin("www.a.lab", 443, True), more="early")
+        sock, head, received = upgrade(lab, Origin("www.a.lab", 443, True), more="early")
         with sock:
             assert head.startswith(b"HTTP/1.1 101 Switching Protocols")
             assert b"\r\nUpgrade: websocket" in head and b"\r\nConnection: Upgrade" in head
             assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
-            assert exactly(sock, 12, got) == b"\x81\x05helloearly"
+            assert exactly(sock, 12, received) == b"\x81\x05helloearly"
             sock.sendall(b"x" * 300_000)
             assert exactly(sock, 300_000) == b"x" * 300_000
             sock.shutdown(socket.SHUT_WR)
@@ -495,9 +495,9 @@ def test_a_websocket_goes_through(lab: Lab) -> None:
 def test_an_upgrade_that_nobody_wants(lab: Lab) -> None:
     # The server knows of no upgrade: its page is passed on as any other.
     lab.script.answers["/chat"] = answer(b"no chat", b"text/plain")
-    sock, head, got = upgrade(lab, Origin("www.a.lab"))
+    sock, head, received = upgrade(lab, Origin("www.a.lab"))
     with sock:
-        assert head.startswith(b"HTTP/1.1 200 OK") and exactly(sock, 7, got) == b"no chat"
+        assert head.startswith(b"HTTP/1.1 200 OK") and exactly(sock, 7, received) == b"no chat"
     # A 101 that was not asked for.
     lab.script.answers["/x"] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc"
     assert lab.get(lab.proxy.names.outside(Origin("a")), "/x").startswith(b"HTTP/1.1 502")
@@ -518,14 +518,14 @@ def test_tunnels_are_limited(lab: Lab) -> None:
 
 
 def carried(
-    one: socket.socket, two: socket.socket, **options: Any
+    near: socket.socket, far: socket.socket, **options: Any
 ) -> tuple[threading.Thread, list[Any]]:
     """`tunnel.carry` in a thread, and its result when it has one."""
     results: list[Any] = []
 
     def work() -> None:
-        with one, two:
-            results.append(tunnel.carry(one, two, **options))
+        with near, far:
+            results.append(tunnel.carry(near, far, **options))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -533,8 +533,8 @@ def carried(
 
 
 def test_a_tunnel_whose_ends_send_before_they_read() -> None:
-    (left, one), (two, right) = socket.socketpair(), socket.socketpair()
-    thread, results = carried(one, two)
+    (left, near), (far, right) = socket.socketpair(), socket.socketpair()
+    thread, results = carried(near, far)
     data = bytes(range(256)) * 8192  # much more than sockets hold
     senders = [threading.Thread(target=end.sendall, args=(data,)) for end in (left, right)]
     for sender in senders:
@@ -562,16 +562,16 @@ def test_a_tunnel_into_tls_and_one_that_is_silent(
 
     def talk(sock: ssl.SSLSocket) -> None:
         sock.sendall(data)
-        got = 0
-        while got < len(data):
-            got += len(sock.recv(65536))
+        received = 0
+        while received < len(data):
+            received += len(sock.recv(65536))
         sock.sendall(b"all")
 
     trusting = ssl.create_default_context(cadata=pem)
     port = serve_tls(context, talk)
     raw = socket.create_connection(("127.0.0.1", port), timeout=10)
-    left, one = socket.socketpair()
-    thread, results = carried(one, trusting.wrap_socket(raw, server_hostname="www.a.lab"))
+    left, near = socket.socketpair()
+    thread, results = carried(near, trusting.wrap_socket(raw, server_hostname="www.a.lab"))
     sender = threading.Thread(target=left.sendall, args=(data,))
     sender.start()
     assert exactly(left, len(data) + 3) == data + b"all"
@@ -579,8 +579,8 @@ def test_a_tunnel_into_tls_and_one_that_is_silent(
     assert left.recv(1) == b""
     thread.join(10)
     assert results == [(len(data), len(data) + 3)]
-    (left, one), (two, right) = socket.socketpair(), socket.socketpair()
-    thread, results = carried(one, two, quiet_s=0.05)
+    (left, near), (far, right) = socket.socketpair(), socket.socketpair()
+    thread, results = carried(near, far, quiet_s=0.05)
     assert left.recv(1) == right.recv(1) == b""
     thread.join(10)
     assert results == [(0, 0)]
@@ -589,11 +589,11 @@ def test_a_tunnel_into_tls_and_one_that_is_silent(
 def test_the_usual_port_or_a_free_one_or_the_one_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupier:
+        taken = occupier.getsockname()[1]
         monkeypatch.setattr(proxy, "PORT", taken)
-        one = Proxy(lambda *where: other)
-        assert one.names.port != taken
-        one.close()
+        proxy_elsewhere = Proxy(lambda *where: occupier)
+        assert proxy_elsewhere.names.port != taken
+        proxy_elsewhere.close()
         with pytest.raises(OSError, match="already in use"):
-            Proxy(lambda *where: other, port=taken)
+            Proxy(lambda *where: occupier, port=taken)

@@ -56,9 +56,9 @@ ASKED: list[tuple[bytes, int]] = [
 
 @pytest.mark.parametrize(("raw", "status"), ASKED)
 def test_what_a_browser_may_say(lab: Lab, raw: bytes, status: int) -> None:
-    said = raw.replace(b"HERE", host(lab).encode())
+    request = raw.replace(b"HERE", host(lab).encode())
     with socket.create_connection(("127.0.0.1", lab.proxy.names.port), timeout=10) as sock:
-        sock.sendall(said)
+        sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
         head = sock.recv(4096)
     assert head.startswith(b"HTTP/1.1 %d " % status), head
@@ -98,11 +98,11 @@ def test_what_a_server_may_say(lab: Lab, raw: bytes, ending: bytes) -> None:
 
         server = threading.Thread(target=serve, daemon=True)
         server.start()
-        got = lab.get(host(lab))
+        response = lab.get(host(lab))
         server.join(10)
     passed_on = ending.startswith(b"\r\n")
-    assert got.startswith(b"HTTP/1.1 2") == passed_on, got
-    assert got.endswith(ending) if passed_on else ending in got, got
+    assert response.startswith(b"HTTP/1.1 2") == passed_on, response
+    assert response.endswith(ending) if passed_on else ending in response, response
 
 
 def test_a_cookies_domain_is_cut_out_and_no_blank_is_left(lab: Lab) -> None:
@@ -110,8 +110,8 @@ def test_a_cookies_domain_is_cut_out_and_no_blank_is_left(lab: Lab) -> None:
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b ; Domain=a.lab\r\nSet-Cookie: c=d\r\n"
         b"Content-Length: 0\r\n\r\n"
     )
-    got = lab.get(host(lab), "/c")
-    assert b"Set-Cookie: a=b\r\nSet-Cookie: c=d\r\n" in got
+    response = lab.get(host(lab), "/c")
+    assert b"Set-Cookie: a=b\r\nSet-Cookie: c=d\r\n" in response
 
 
 def test_a_browser_that_waits_for_a_word_before_it_sends_its_body(lab: Lab) -> None:
@@ -121,10 +121,10 @@ def test_a_browser_that_waits_for_a_word_before_it_sends_its_body(lab: Lab) -> N
         sock.sendall(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n".encode())
         assert sock.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"ab")
-        got = b""
+        response = b""
         while more := sock.recv(4096):
-            got += more
-    assert got.startswith(b"HTTP/1.1 200 OK") and got.endswith(b"done")
+            response += more
+    assert response.startswith(b"HTTP/1.1 200 OK") and response.endswith(b"done")
 
 
 def test_a_body_that_is_too_large(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,11 @@ def made(tmp_path: Path, count: int = 0) -> tuple[recorder.Recorder, Path]:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
     with open(fd, "wb", buffering=0, closefd=False) as file:
         pcapng_writer.Writer(file, comment="by hand")
-    one = recorder.Recorder(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0], fd, count)
-    one.writer.add_interface(pcapng_format.InterfaceInfo("h1-eth0"))
-    return one, path
+    writing = recorder.Recorder(
+        socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[0], fd, count
+    )
+    writing.writer.add_interface(pcapng_format.InterfaceInfo("h1-eth0"))
+    return writing, path
 
 
 def frame(t_ns: int, mark: bytes = b"") -> tuple[int, bytes]:
@@ -44,24 +46,24 @@ def frame(t_ns: int, mark: bytes = b"") -> tuple[int, bytes]:
 def test_whatever_the_order_the_file_is_sorted(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], cuts: list[int]
 ) -> None:
-    one, path = made(tmp_path_factory.mktemp("r"))
-    one.pending.extend(frame(T + t) for t in times)
+    writing, path = made(tmp_path_factory.mktemp("r"))
+    writing.pending.extend(frame(T + t) for t in times)
     for cut in sorted(cuts):
-        one._flush(T + cut)
-    one._flush(None)
+        writing._flush(T + cut)
+    writing._flush(None)
     held = [seen.t_ns for seen in pcapng_reader.read(path).observations]
     assert held == sorted(T + t for t in times)
-    assert (one.frames, one.late) == (len(times), 0)
-    os.close(one.out.fd)
+    assert (writing.frames, writing.late) == (len(times), 0)
+    os.close(writing.out.fd)
 
 
 def test_a_frame_that_comes_too_late_is_written_and_counted(tmp_path: Path) -> None:
-    one, path = made(tmp_path)
-    one.pending.append(frame(T + 10))
-    one._flush(T + 20)
-    one.pending += [frame(T + 5), frame(T + 30)]
-    one._flush(None)
-    assert (one.frames, one.late) == (3, 1)
+    writing, path = made(tmp_path)
+    writing.pending.append(frame(T + 10))
+    writing._flush(T + 20)
+    writing.pending += [frame(T + 5), frame(T + 30)]
+    writing._flush(None)
+    assert (writing.frames, writing.late) == (3, 1)
     assert len(pcapng_reader.read(path).observations) == 3
 
 
@@ -70,18 +72,18 @@ def test_a_clock_that_jumps_keeps_no_frame_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: int
 ) -> None:
     """The machine's clock is set by an hour: what is in hand is written, time begins anew."""
-    one, _ = made(tmp_path)
+    writing, _ = made(tmp_path)
     now_ns = time.time_ns()
-    one.pending.append(frame(now_ns))
-    one._pass([], now_ns)
-    assert one.frames == 0  # too young
+    writing.pending.append(frame(now_ns))
+    writing._pass([], now_ns)
+    assert writing.frames == 0  # too young
     monkeypatch.setattr(time, "time_ns", lambda: now_ns + jump_s * 10**9)
-    one._pass([], time.time_ns())
-    assert one.frames == 1
-    one.pending.append(frame(time.time_ns() - 10**9))
-    one._pass([], time.time_ns())
-    assert (one.frames, one.late) == (2, 0)
-    os.close(one.out.fd)
+    writing._pass([], time.time_ns())
+    assert writing.frames == 1
+    writing.pending.append(frame(time.time_ns() - 10**9))
+    writing._pass([], time.time_ns())
+    assert (writing.frames, writing.late) == (2, 0)
+    os.close(writing.out.fd)
 
 
 # Where the time of day may be asked: it stamps what is shown to people or to the kernel's frames.
@@ -96,30 +98,30 @@ TIME_OF_DAY = {
 def test_nobody_else_waits_by_the_time_of_day() -> None:
     root = Path(recorder.__file__).parents[1]
     asks = re.compile(r"\btime\.time(_ns)?\(|datetime\.(now|utcnow)|CLOCK_REALTIME")
-    found = {
+    files = {
         str(path.relative_to(root))
         for path in root.rglob("*.py")
         if asks.search(path.read_text(encoding="utf-8"))
     }
-    assert found <= TIME_OF_DAY
+    assert files <= TIME_OF_DAY
 
 
 def test_it_ends_after_the_frames_asked_for(tmp_path: Path) -> None:
-    one, path = made(tmp_path, count=2)
-    one.pending.extend(frame(T + t) for t in range(5))
-    one._flush(None)
-    one._flush(None)
-    assert one.ending == "count" and one.frames == 2
+    writing, path = made(tmp_path, count=2)
+    writing.pending.extend(frame(T + t) for t in range(5))
+    writing._flush(None)
+    writing._flush(None)
+    assert writing.ending == "count" and writing.frames == 2
     assert [seen.t_ns for seen in pcapng_reader.read(path).observations] == [T, T + 1]
 
 
 def test_a_full_disk_is_told_once_and_the_file_stays_readable(tmp_path: Path) -> None:
-    one, _ = made(tmp_path)
+    writing, _ = made(tmp_path)
     full = recorder._Out(os.open("/dev/full", os.O_WRONLY))
-    one.out = full
-    one.pending.append(frame(T))
-    one._flush(None)
-    assert "space" in one.totals()["problem"]
+    writing.out = full
+    writing.pending.append(frame(T))
+    writing._flush(None)
+    assert "space" in writing.totals()["problem"]
 
 
 def test_a_process_that_records_answers_and_ends(tmp_path: Path) -> None:
@@ -194,9 +196,11 @@ def blocks_to_capture(blocks: list[tuple[int, bytes]]) -> pcapng_format.Capture:
 def test_a_block_of_a_ring_gives_its_frames(frames: list[tuple[int, int, bytes]]) -> None:
     frames = [(t % (2**32 * 10**9), kind, data) for t, kind, data in frames]
     taken: list[tuple[int, bytes]] = []
-    ring.read_block(block(*((*one, 0, 0, 0) for one in frames)), 0, 0, taken)
+    ring.read_block(block(*((*stamped, 0, 0, 0) for stamped in frames)), 0, 0, taken)
     held = blocks_to_capture(taken).observations
-    wanted = sorted((one for one in frames if one[1] <= 4), key=lambda one: one[0])
+    wanted = sorted(
+        (stamped for stamped in frames if stamped[1] <= 4), key=lambda stamped: stamped[0]
+    )
     assert [(o.t_ns, o.reception, o.data) for o in held] == wanted
 
 

@@ -62,5 +62,5 @@ def test_a_bridge_made_by_hand_forwards_in_user_space(
 ) -> None:
     script = tmp_path / "ovs-vsctl"
     script.write_text(stand_ins.USER_SPACE["ovs-vsctl"].replace("@VSCTL@", "echo"))
-    done = subprocess.run(["sh", str(script), *words.split()], capture_output=True, text=True)
-    assert done.stdout.strip() == (printed or words)
+    result = subprocess.run(["sh", str(script), *words.split()], capture_output=True, text=True)
+    assert result.stdout.strip() == (printed or words)

@@ -31,10 +31,10 @@ def test_the_same_as_of_a_small_one(name: str, monkeypatch: pytest.MonkeyPatch) 
     parted, explain = told(name)
     assert not explain.problem
     assert len(parted.story.trips) == len(whole.story.trips)
-    for one, each in zip(whole.story.trips, parted.story.trips, strict=True):
-        assert (each.path, len(each.legs), each.cause) == (one.path, len(one.legs), one.cause)
+    for trip, each in zip(whole.story.trips, parted.story.trips, strict=True):
+        assert (each.path, len(each.legs), each.cause) == (trip.path, len(trip.legs), trip.cause)
         assert [made.sentence for made in each.decisions] == [
-            made.sentence for made in one.decisions
+            made.sentence for made in trip.decisions
         ]
     assert parted.story.outcome == whole.story.outcome
 

@@ -123,8 +123,8 @@ def hostile_run(folder: Path) -> Path:
     infos = [pcapng_format.InterfaceInfo(f"{name}-eth0") for name in names]
     with open(folder / runs.CAPTURE, "wb") as file:
         writer = pcapng_writer.Writer(file, infos)
-        for one in seen:
-            writer.write(one)
+        for observed in seen:
+            writer.write(observed)
     return folder
 
 
@@ -178,25 +178,26 @@ def test_a_router_is_shown_field_by_field() -> None:
     run = read("routed-warm")
     request = run.story.trips[0]
     into, out = (run.frames[request.legs[place].sent or 0].data for place in (1, 2))
-    found, same = changes(into, out)
-    assert [(one.layer, one.name) for one in found] == [
+    changed, same = changes(into, out)
+    assert [(change.layer, change.name) for change in changed] == [
         ("Ethernet", "destination"),
         ("Ethernet", "source"),
         ("IPv4", "TTL"),
         ("IPv4", "header checksum"),
     ]
-    assert [one.after for one in found][2] == "63" and "right" in found[3].after
+    assert [change.after for change in changed][2] == "63" and "right" in changed[3].after
     assert same == len(fields(into)) - 4
 
 
 def test_what_the_client_waited_for_is_shown_as_it_said(tmp_path: Path) -> None:
     folder = shutil.copytree(RUNS / "web-cold", tmp_path / "run")
     assert "waterfall" not in page([runs.reopen(folder)], ENGLISH).replace(".waterfall", "")
-    said = ["GET / …", "  on  code  |--9.1 ms|", "  #1   200  |..+-<#>| /\x1b[2J", "  . name", "10"]
+    request = "  #1   200  |..+-<#>| /\x1b[2J"
+    output = ["GET / …", "  on  code  |--9.1 ms|", request, "  . name", "10"]
     head = json.loads((folder / "trace.json").read_text())
-    (folder / "trace.json").write_text(json.dumps({**head, "output": "\n".join(said)}))
+    (folder / "trace.json").write_text(json.dumps({**head, "output": "\n".join(output)}))
     run = runs.reopen(folder)
-    assert run.waterfall == tuple(said[1:4])
+    assert run.waterfall == tuple(output[1:4])
     shown, plain = page([run], ENGLISH), markdown([run], ENGLISH)
     assert "by its own clock" in shown and "|..+-&lt;#&gt;| /" in shown and "\x1b" not in shown
     assert "\n      #1   200  |..+-<#>| /" in plain and "\x1b" not in plain
@@ -220,9 +221,9 @@ def test_the_same_run_gives_the_same_report() -> None:
 
 def covers(data: bytes) -> None:
     at = 0
-    for one in fields(data):
-        assert one.start == at < one.end
-        at = one.end
+    for part in fields(data):
+        assert part.start == at < part.end
+        at = part.end
     assert at == len(data)
     names = [(field.layer, field.name) for field in fields(data)]
     assert len(names) == len(set(names))
@@ -277,16 +278,16 @@ def overlaps(picture: Picture) -> list[tuple[str, str]]:
 
 
 def labs() -> list[Wiring]:
-    found = [read(path.name).wiring for path in sorted(RUNS.iterdir())]
+    wirings = [read(path.name).wiring for path in sorted(RUNS.iterdir())]
     ring = [("s1", "", "s2", ""), ("s2", "", "s3", ""), ("s3", "", "s1", "")]
     many = [(f"h{i}", f"10.0.0.{i}/24", "s1", "") for i in range(1, 41)]
     chain = [(f"s{i}", "", f"s{i + 1}", "") for i in range(1, 400)]
     twice = [("r1", "10.0.0.1/24", "r2", "10.0.0.2/24"), ("r1", "10.1.0.1/24", "r2", "10.1.0.2/24")]
     apart = [("a", "1.1.1.1/8", "b", "1.1.1.2/8"), ("c", "1.1.1.1/8", "d", "1.1.1.2/8")]
-    return [*found, *(wire_up(spec) for spec in (ring, many, chain, twice, apart, WEB))]
+    return [*wirings, *(wire_up(spec) for spec in (ring, many, chain, twice, apart, WEB))]
 
 
-@pytest.mark.parametrize("wiring", labs(), ids=lambda one: f"{one.topology}-{len(one.nodes)}")
+@pytest.mark.parametrize("wiring", labs(), ids=lambda drawn: f"{drawn.topology}-{len(drawn.nodes)}")
 def test_no_box_lies_on_another(wiring: Wiring) -> None:
     for host in ["", *list(wiring.nodes)[:3]]:
         picture = arrange(wiring, host)
@@ -391,9 +392,9 @@ def crowd(name: str, packet: int, count: int) -> runs.Run:
     """A run in which one packet came many times."""
     run = runs.reopen(RUNS / name)
     story = run.story
-    one = story.trip(packet)
+    model = story.trip(packet)
     story.trips = [
-        on_its_way(one, number=number) for number in range(1, count + 1)
+        on_its_way(model, number=number) for number in range(1, count + 1)
     ]
     step = story.steps[story.steps_of_trips()[packet]]
     story.steps = [replace(step, trips=list(range(1, count + 1)))]
@@ -413,8 +414,8 @@ def test_a_page_of_very_many_packets_is_bounded_and_says_so(packet: int, most: i
     assert count == last - first + 1 == 3000 - most
     assert ('href="#p3000"' in made) == (last < 3000) and 'href="#p1"' in made
     assert len(made) < 6_000_000
-    other = markdown([run], language("en"))
-    assert len(other) < 1_000_000 and f"#{first} to #{last}" in other
+    in_markdown = markdown([run], language("en"))
+    assert len(in_markdown) < 1_000_000 and f"#{first} to #{last}" in in_markdown
     assert len(drawing([run], language("en"))) < 1_000_000
 
 
@@ -432,8 +433,8 @@ def test_a_storm_is_folded_and_counted() -> None:
         replace(on_its_way(trip, number=number), relation=UNRELATED)
         for number in range(1, 51)
     ]
-    told = parts(many, alike=False)
-    assert [one.number if isinstance(one, Trip) else len(one.trips) for one in told] == [
+    folded = parts(many, alike=False)
+    assert [part.number if isinstance(part, Trip) else len(part.trips) for part in folded] == [
         1, 49
     ]  # fmt: skip
     assert parts(many[:1], alike=False) == many[:1]

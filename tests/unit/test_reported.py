@@ -152,11 +152,11 @@ def test_an_environment_that_does_not_see_mininet(
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     monkeypatch.setattr(checks.sys, "prefix", str(tmp_path))
     put(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
-    told = {check.subject: check for check in checks._modules()}
-    mininet = told["Python's mininet"]
+    checked = {check.subject: check for check in checks._modules()}
+    mininet = checked["Python's mininet"]
     assert "does not look at the distribution's packages" in mininet.finding
     assert not mininet.good and mininet.fix == shlex.quote(str(ROOT / "scripts" / "install.sh"))
-    assert "get_script_args" in told["Python's ryu"].finding
+    assert "get_script_args" in checked["Python's ryu"].finding
     monkeypatch.setattr(checks.content, "installer", lambda: "")  # as from a wheel
     fixes = [check.fix for check in checks._modules()][1:]
     assert fixes[0] == "sudo apt-get install mininet" and "setuptools<68" in fixes[1]
@@ -173,10 +173,10 @@ def test_a_program_for_another_processor(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mnexec").write_bytes(header)
     (tmp_path / "mnexec").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    told = {check.subject: check for check in checks._programs()}
-    assert "cannot be started: Exec format error" in told["mnexec"].finding
-    assert told["mnexec"].fix == "sudo apt-get install mininet --reinstall"
-    assert told["bash"].good
+    checked = {check.subject: check for check in checks._programs()}
+    assert "cannot be started: Exec format error" in checked["mnexec"].finding
+    assert checked["mnexec"].fix == "sudo apt-get install mininet --reinstall"
+    assert checked["bash"].good
 
 
 IN_A_CONTAINER = """
@@ -238,10 +238,10 @@ def test_what_the_trial_sandbox_meets(name: str, monkeypatch: pytest.MonkeyPatch
         pytest.skip("this machine refuses a sandbox to you")
     broken, good, fix = TRIALS[name]
     broken(monkeypatch)
-    told = {check.subject: check for check in checks._machine()}
-    assert told["a trial sandbox"].good
-    assert told[name].good is good and fix in told[name].fix
-    assert not {checks.VETH, checks.OFFLOADS} & set(told) - {name}
+    checked = {check.subject: check for check in checks._machine()}
+    assert checked["a trial sandbox"].good
+    assert checked[name].good is good and fix in checked[name].fix
+    assert not {checks.VETH, checks.OFFLOADS} & set(checked) - {name}
 
 
 # ---- and the page that tells of them ------------------------------------------------------------
@@ -256,8 +256,8 @@ def test_the_page_tells_of_every_check_and_thread() -> None:
     }
     for name, (_, threads) in REPORTED.items():
         assert rows[name] == ", ".join(threads)
-    others = set(rows) - set(REPORTED) - {"what doctor looks at", "---"}
+    checks_named = set(rows) - set(REPORTED) - {"what doctor looks at", "---"}
     source = (ROOT / "hoplab" / "doctor" / "checks.py").read_text()
-    for name in others:
-        known = name in source or re.fullmatch(r"Python's (mininet|ryu)", name)
-        assert known, f"no check is called {name}"
+    for name in checks_named:
+        in_source = name in source or re.fullmatch(r"Python's (mininet|ryu)", name)
+        assert in_source, f"no check is called {name}"

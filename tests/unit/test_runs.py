@@ -108,10 +108,10 @@ def test_golden_report(name: str) -> None:
 
 def test_a_comparison_has_the_links_of_both() -> None:
     first, second = kept("switch"), kept("web-cold")
-    for one, other in ((first, second), (second, first)):
-        told = markdown([one, other], language("en"))
-        assert re.search(r"^\| *client-eth0 ─ s1-eth1 *\|.*-", told, re.M), told[-3000:]
-        assert re.search(r"^\| *h4-eth0 ─ |─ h4-eth0", told, re.M)
+    for left, right in ((first, second), (second, first)):
+        page = markdown([left, right], language("en"))
+        assert re.search(r"^\| *client-eth0 ─ s1-eth1 *\|.*-", page, re.M), page[-3000:]
+        assert re.search(r"^\| *h4-eth0 ─ |─ h4-eth0", page, re.M)
 
 
 def test_golden_comparison() -> None:
@@ -123,13 +123,13 @@ def test_every_frame_found_its_place(name: str) -> None:
     run = kept(name)
     health = run.story.summary.health
     assert (health.orphans, health.healed, health.dropped) == (0, 0, 0)
-    told = [n for t in run.story.trips for leg in t.legs for n in (leg.sent, leg.received) if n]
+    numbers = [n for t in run.story.trips for leg in t.legs for n in (leg.sent, leg.received) if n]
     counted = 0
     for trip in run.story.trips:
         rest = trip.storm.rest if trip.storm else ()
-        counted += sum(one.frames + one.arrived for one in rest)
-    assert len(told) + counted == len(run.frames)
-    assert len(set(told)) == len(told) and (counted or sorted(told) == sorted(run.frames))
+        counted += sum(count.frames + count.arrived for count in rest)
+    assert len(numbers) + counted == len(run.frames)
+    assert len(set(numbers)) == len(numbers) and (counted or sorted(numbers) == sorted(run.frames))
 
 
 def test_a_storm_is_counted_from_the_capture() -> None:
@@ -148,12 +148,20 @@ def test_a_storm_is_counted_from_the_capture() -> None:
         if (port := ports[observation.port]) is not None
         and strip_padding(observation.data) == request
     ]
-    came = [one for at, one in same if at.node == storm.node and one.reception != OUTGOING]
-    assert storm.node == "s1" and storm.back == len(came) - 1 > 20
-    assert storm.frames == sum(one.reception == OUTGOING for _, one in same)
+    arrivals = [
+        observed
+        for at, observed in same
+        if at.node == storm.node and observed.reception != OUTGOING
+    ]
+    assert storm.node == "s1" and storm.back == len(arrivals) - 1 > 20
+    assert storm.frames == sum(observed.reception == OUTGOING for _, observed in same)
     assert storm.ms == pytest.approx((same[-1][1].t_ns - same[0][1].t_ns) / 1e6)
-    got = [at for at, one in same if at.node in ("h1", "h2", "h3") and one.reception != OUTGOING]
-    assert run.story.summary.arrivals == len(got) == run.story.summary.ignored
+    at_hosts = [
+        at
+        for at, observed in same
+        if at.node in ("h1", "h2", "h3") and observed.reception != OUTGOING
+    ]
+    assert run.story.summary.arrivals == len(at_hosts) == run.story.summary.ignored
     assert run.story.summary.frames == storm.frames
 
 

@@ -29,15 +29,15 @@ def ran(controller: str, pieces: int = 12) -> Playground:
     return net
 
 
-def told(one: Side, other: Side) -> list[str]:
+def told(first: Side, second: Side) -> list[str]:
     """The differences, which have a translation each."""
-    said = differences(one, other)
+    sentences = differences(first, second)
     chinese = language("zh")
     chinese.unknown.clear()
-    for sentence in said:
+    for sentence in sentences:
         assert isinstance(sentence, Sentence) and chinese(sentence) != sentence
     assert not chinese.unknown
-    return said
+    return sentences
 
 
 def test_a_hub_and_a_switch_from_the_same_start_are_alike() -> None:
@@ -106,23 +106,23 @@ def test_other_commands_and_other_amounts_are_told() -> None:
 def test_a_failure_on_one_side_is_told_and_one_on_both_is_alike() -> None:
     sentence = "h1: ping -c 1 10.0.0.9: this failed (exit code 1)."
     late = "h1: sleep 9: this had not ended in time."
-    one, other = side(ran("hub")), side(ran("learning_switch"))
-    assert told(one, replace(other, failed=(sentence,))) == [
+    hub, switch = side(ran("hub")), side(ran("learning_switch"))
+    assert told(hub, replace(switch, failed=(sentence,))) == [
         f"With learning_switch, and not with hub: {sentence}"
     ]
-    assert told(replace(one, failed=(late,)), other) == [
+    assert told(replace(hub, failed=(late,)), switch) == [
         f"With hub, and not with learning_switch: {late}"
     ]
-    both = replace(one, failed=(sentence,)), replace(other, failed=(sentence,))
+    both = replace(hub, failed=(sentence,)), replace(switch, failed=(sentence,))
     assert told(*both) == []
     assert failed_in_all(both) == [sentence]
 
 
 def test_what_the_capture_missed_is_told() -> None:
-    one, other = side(ran("hub")), side(ran("learning_switch"))
-    summary = one.story.summary
+    hub, switch = side(ran("hub")), side(ran("learning_switch"))
+    summary = hub.story.summary
     summary.health = replace(summary.health, dropped=7)
-    assert told(one, other) == ["With hub the capture missed 7 frames: its figures are low."]
+    assert told(hub, switch) == ["With hub the capture missed 7 frames: its figures are low."]
 
 
 def faster(wiring: Wiring) -> Wiring:
@@ -150,8 +150,8 @@ def test_of_several_each_is_held_against_the_first(place: int) -> None:
     net.warm()
     send(Talk(net, "10.0.0.1", "10.0.0.2"), 12)
     sides[place] = side(net, "warm")
-    said = all_differences(sides)
-    assert len(said) == 3 and all(sentence.startswith("With warm ") for sentence in said)
+    sentences = all_differences(sides)
+    assert len(sentences) == 3 and all(sentence.startswith("With warm ") for sentence in sentences)
 
 
 def test_errors_of_icmp_are_no_conversation() -> None:
@@ -163,8 +163,8 @@ def test_errors_of_icmp_are_no_conversation() -> None:
 
 def test_of_three_runs_no_sentence_speaks_of_one_alone_that_two_share() -> None:
     """Two sent and one did not: a sentence names the two that it compares."""
-    two = side(ran("hub")), side(ran("learning_switch"))
+    alike = side(ran("hub")), side(ran("learning_switch"))
     silent = side(lab("broken"), "broken")
-    said = all_differences((*two, silent))
-    assert "h1 sent to 10.0.0.2 with hub, and not with broken." in said, said
-    assert not any(sentence.startswith("Only") for sentence in said)
+    sentences = all_differences((*alike, silent))
+    assert "h1 sent to 10.0.0.2 with hub, and not with broken." in sentences, sentences
+    assert not any(sentence.startswith("Only") for sentence in sentences)

@@ -91,8 +91,8 @@ def test_another_language_fills_in_the_same_values(tmp_path: Path) -> None:
             "{first} {second}": "{first}{second}",
         },
     )
-    what = listed([term("nobody"), number_of("{n:,} frame", "{n:,} frames", 1234), "h1"])
-    sentence = say("{client} asks {server}: {what}", client="h1", server="www", what=what)
+    answers = listed([term("nobody"), number_of("{n:,} frame", "{n:,} frames", 1234), "h1"])
+    sentence = say("{client} asks {server}: {what}", client="h1", server="www", what=answers)
     assert zh(sentence) == "h1 询问 www：没有人、1,234 个帧、h1"  # noqa: RUF001
     assert zh(together(term("nobody"), term("nobody"))) == "没有人没有人"
     assert zh.unknown == set()
@@ -158,8 +158,8 @@ def test_a_fault_in_a_catalogue_is_told(english: str, translated: str, fault: st
     current, catalog = Catalog(), Catalog(locale="zh")
     current.add(english)
     catalog.add(english, translated)
-    (found,) = messages().faults(current, catalog)
-    assert found.startswith(fault)
+    (complaint,) = messages().faults(current, catalog)
+    assert complaint.startswith(fault)
 
 
 def test_templates_are_found_wherever_they_stand() -> None:

@@ -46,8 +46,8 @@ def loop(cables: list[tuple[str, str]]) -> nm.Net:
     for number, name in enumerate(names, 1):
         net.node(f"h{number}", "host")
         net.join(f"h{number}", name)
-    for one, other in cables:
-        net.join(one, other)
+    for end, far_end in cables:
+        net.join(end, far_end)
     return net
 
 
@@ -125,7 +125,9 @@ def test_a_capture_in_pieces_is_the_same_capture(
     net.run(4000)
     case = net.case()
     seen = case.observations
-    shuffled = [one for start in range(0, len(seen), 8) for one in seen[start : start + 8][::-1]]
+    shuffled = [
+        observed for start in range(0, len(seen), 8) for observed in seen[start : start + 8][::-1]
+    ]
     interfaces = [
         pcapng_format.InterfaceInfo(interface.name) for interface in case.wiring.interfaces
     ]
@@ -138,7 +140,7 @@ def test_a_capture_in_pieces_is_the_same_capture(
     pieces = list(pcapng_reader.read_pieces(tmp_path / runs.CAPTURE))
     assert len(pieces) > 100
     assert pieces[0][0].dropped == {0: 3}, "known before the first frame is followed"
-    assert [one for _, some in pieces for one in some] == whole.observations
+    assert [observed for _, some in pieces for observed in some] == whole.observations
 
 
 def _wiring(case: nm.Case) -> str:
@@ -181,8 +183,10 @@ def test_a_storm_is_at_most_a_page() -> None:
     net = loop(SHAPES["three"])
     net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     for number in range(100):
-        other = ANSWER[:-1] + bytes((number,))
-        net.plan((2 + number) * nm.MS // 10, lambda other=other: net.send("h2-eth0", other, None))
+        answer = ANSWER[:-1] + bytes((number,))
+        net.plan(
+            (2 + number) * nm.MS // 10, lambda answer=answer: net.send("h2-eth0", answer, None)
+        )
     net.run(20000)
     story = story_of(net.case())
     assert len(story.trips) > 50
@@ -215,8 +219,8 @@ def test_pieces_of_older_storms_are_one_line() -> None:
     """Frames that were on their way when the capture began, each told apart by its MAC."""
     net = loop(SHAPES["three"])
     for number in range(60):
-        other = ANSWER[:-1] + bytes((number,))
-        net.plan(number * nm.MS // 10, lambda other=other: net.send("h2-eth0", other, None))
+        answer = ANSWER[:-1] + bytes((number,))
+        net.plan(number * nm.MS // 10, lambda answer=answer: net.send("h2-eth0", answer, None))
     net.run(9000)
     case = net.case()
     late = case.observations[1000:]
@@ -231,8 +235,10 @@ def test_a_storm_as_data_is_bounded_and_says_what_it_leaves_out() -> None:
     net = loop(SHAPES["three"])
     net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     for number in range(240):
-        other = ANSWER[:-1] + bytes((number,))
-        net.plan((2 + number) * nm.MS // 10, lambda other=other: net.send("h2-eth0", other, None))
+        answer = ANSWER[:-1] + bytes((number,))
+        net.plan(
+            (2 + number) * nm.MS // 10, lambda answer=answer: net.send("h2-eth0", answer, None)
+        )
     net.run(20000)
     story = story_of(net.case())
     data = to_dict(story)

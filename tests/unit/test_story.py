@@ -54,7 +54,7 @@ from tests.unit.test_runs import untranslated
 
 
 def step(story: Story, key: str) -> Step:
-    return next(one for one in story.steps if one.key == key)
+    return next(each for each in story.steps if each.key == key)
 
 
 def codes(story: Story, key: str) -> list[str]:
@@ -62,7 +62,7 @@ def codes(story: Story, key: str) -> list[str]:
 
 
 def remark(story: Story, code: str) -> str:
-    return next(r.text for one in story.steps for r in one.remarks if r.code == code)
+    return next(r.text for step in story.steps for r in step.remarks if r.code == code)
 
 
 def only(story: Story, kind: str) -> Trip:
@@ -81,8 +81,8 @@ def first(story: Story, kind: str) -> Trip:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_trip_is_under_exactly_one_heading(name: str) -> None:
     story = SCENARIOS[name]()
-    told = Counter(number for one in story.steps for number in one.trips)
-    assert told == Counter(trip.number for trip in story.trips)
+    times_told = Counter(number for step in story.steps for number in step.trips)
+    assert times_told == Counter(trip.number for trip in story.trips)
     steps_of_trips = story.steps_of_trips()
     for trip in story.trips:
         assert trip.number in story.steps[steps_of_trips[trip.number]].trips
@@ -94,7 +94,7 @@ def test_counts_agree_with_the_capture(name: str) -> None:
     story = SCENARIOS[name]()
     legs = [leg for trip in story.trips for leg in trip.legs]
     assert story.summary.frames == len(legs) == sum(link.frames for link in story.summary.links)
-    assert story.summary.ignored == sum(one.ignored for one in story.summary.links)
+    assert story.summary.ignored == sum(link_count.ignored for link_count in story.summary.links)
     numbers = [number for leg in legs for number in (leg.sent, leg.received) if number]
     assert len(numbers) == len(set(numbers)), "no observation is told twice"
 
@@ -102,14 +102,14 @@ def test_counts_agree_with_the_capture(name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_steps_of_a_fetch_are_the_lessons(name: str) -> None:
     story = SCENARIOS[name]()
-    numbers = [one.number for one in story.steps if one.number]
+    numbers = [step.number for step in story.steps if step.number]
     assert numbers == ([1, 2, 3, 4, 5] if story.request else [])
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_trips_inside_a_step_are_in_time_order(name: str) -> None:
-    for one in SCENARIOS[name]().steps:
-        assert one.trips == sorted(one.trips)
+    for step in SCENARIOS[name]().steps:
+        assert step.trips == sorted(step.trips)
 
 
 # --- paths, copies, routers -----------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_path_and_router_rewrites_of_a_packet_between_subnets() -> None:
 def test_broadcast_is_read_and_ignored_by_those_it_does_not_ask() -> None:
     asked = first(switch_cold(), "arp-request")
     assert asked.path == ("client", "s1", "r1")
-    assert [(one.node, one.by) for one in asked.ignored] == [("pc", "software")]
+    assert [(copy.node, copy.by) for copy in asked.ignored] == [("pc", "software")]
     assert [(fanout.node, fanout.out, fanout.of, fanout.due) for fanout in asked.fanouts] == [
         ("s1", 2, 2, True)
     ]
@@ -140,7 +140,7 @@ def test_broadcast_is_read_and_ignored_by_those_it_does_not_ask() -> None:
 
 def test_hub_sends_unicast_to_cards_that_drop_it() -> None:
     syn = only(hub_cold(), "tcp-syn")
-    assert [(one.node, one.by) for one in syn.ignored] == [("pc", "card"), ("idle", "card")]
+    assert [(copy.node, copy.by) for copy in syn.ignored] == [("pc", "card"), ("idle", "card")]
     assert all(fanout.flooded and not fanout.due for fanout in syn.fanouts)
     assert only(switch_cold(), "tcp-syn").ignored == ()
 
@@ -252,7 +252,7 @@ def test_a_host_that_stays_dead_is_asked_for_again() -> None:
 
 def test_recursion_is_told_question_by_question() -> None:
     story = switch_cold()
-    rows = [(one.textbook, one.real.split(": ")[1]) for one in step(story, "dns").mapping]
+    rows = [(row.textbook, row.real.split(": ")[1]) for row in step(story, "dns").mapping]
     assert rows == [
         ("client asks resolver", WWW),
         ("resolver asks root", "ask ns.com (10.53.0.3) about com"),
@@ -275,7 +275,7 @@ def test_repeated_question_is_one_lookup() -> None:
     for _ in range(2):
         net.udp(CLIENT, 33000, RESOLVER, 53, frames.dns(7, NAME))
     story = net.story(URL)
-    assert [one.trips for one in step(story, "dns").mapping] == [(1, 2)]
+    assert [row.trips for row in step(story, "dns").mapping] == [(1, 2)]
     assert "2 times" in remark(story, "dns-silent")
     assert story.outcome.code == "dns-silent" and story.outcome.where == "resolver"
 
@@ -301,8 +301,8 @@ def test_resolver_that_gets_no_answer_itself() -> None:
     assert outcome.code == "dns-failed" and "SERVFAIL" in outcome.sentence
     assert "resolver asked root and got no answer." in outcome.why
     story = net.story(URL)
-    told = remark(story, "dns-recursion")
-    assert "it asked root, but root did not answer it" in told and "passed" not in told
+    text = remark(story, "dns-recursion")
+    assert "it asked root, but root did not answer it" in text and "passed" not in text
     assert "resolver asked root 1 time for A www" in remark(story, "dns-silent")
     assert untranslated(story) == set()
 
@@ -325,11 +325,11 @@ def test_dns_over_tcp_stands_with_dns() -> None:
     net = web(warm=True)
     talk = Talk(net, CLIENT, RESOLVER, dport=53)
     talk.open()
-    for who, message in (
+    for speaker, message in (
         ("c", frames.dns(7, NAME)),
         ("s", frames.dns(7, NAME, answer=True, answers=[(NAME, "A", WWW)])),
     ):
-        talk.say(who, PSH | ACK, len(message).to_bytes(2, "big") + message)
+        talk.say(speaker, PSH | ACK, len(message).to_bytes(2, "big") + message)
     talk.close_four()
     story = net.story(URL)
     assert len(step(story, "dns").trips) == len(story.trips)
@@ -342,7 +342,7 @@ def test_dns_over_tcp_stands_with_dns() -> None:
 
 def test_handshake_and_http_map_to_the_textbook() -> None:
     story = switch_cold()
-    kinds = [story.trip(one.trips[0]).kind for one in step(story, "handshake").mapping]
+    kinds = [story.trip(each.trips[0]).kind for each in step(story, "handshake").mapping]
     assert kinds == ["tcp-syn", "tcp-syn-ack", "tcp-ack"]
     rows = step(story, "http").mapping
     assert [story.trip(row.trips[0]).kind for row in rows] == ["http-request", "http-response"]
@@ -394,7 +394,7 @@ def test_four_frame_close() -> None:
     assert codes(story, "close") == ["close-four"]
     rows = step(story, "close").mapping
     assert [row.textbook for row in rows] == ["FIN", "ACK", "FIN", "ACK"]
-    assert len({one.trips for one in rows}) == 4
+    assert len({each.trips for each in rows}) == 4
 
 
 def test_three_frame_close() -> None:
@@ -454,7 +454,7 @@ def test_two_requests_on_one_connection() -> None:
         talk.say("s", PSH | ACK, response(PAGE))
     story = net.story(URL)
     assert "http-keep-alive" in codes(story, "http")
-    assert [one.real for one in step(story, "http").mapping[1::2]] == [
+    assert [row.real for row in step(story, "http").mapping[1::2]] == [
         f"200 OK, {len(PAGE)} bytes of content"
     ] * 2
 
@@ -467,7 +467,7 @@ def test_two_connections_open_the_headings_again() -> None:
         talk.say("c", PSH | ACK, GET)
         talk.say("s", PSH | ACK, response(PAGE))
         talk.close_four()
-    keys = [one.key for one in net.story(URL).steps]
+    keys = [step.key for step in net.story(URL).steps]
     assert keys == ["arp", "dns", *["handshake", "http", "close"] * 2]
 
 
@@ -598,9 +598,9 @@ def test_the_page_counts_not_what_was_fetched_after_it() -> None:
 def test_absent_aaaa_does_not_hide_the_address() -> None:
     net = web(warm=True)
     for ident, kind, rcode in ((7, "A", 0), (8, "AAAA", 3)):
-        found = [(NAME, "A", WWW)] if kind == "A" else []
+        addresses = [(NAME, "A", WWW)] if kind == "A" else []
         net.udp(CLIENT, 33000, RESOLVER, 53, frames.dns(ident, NAME, kind))
-        answer = frames.dns(ident, NAME, kind, answer=True, answers=found, rcode=rcode)
+        answer = frames.dns(ident, NAME, kind, answer=True, answers=addresses, rcode=rcode)
         net.udp(RESOLVER, 53, CLIENT, 33000, answer)
     assert net.story(URL).outcome.code == "no-syn"
 
@@ -610,7 +610,7 @@ def test_absent_aaaa_does_not_hide_the_address() -> None:
 
 def test_ping_on_a_cable() -> None:
     story = ping_cable()
-    assert [one.key for one in story.steps] == ["arp", "ping"]
+    assert [step.key for step in story.steps] == ["arp", "ping"]
     assert story.outcome.code == "answered" and "2 answered" in story.outcome.sentence
 
 
@@ -659,7 +659,7 @@ def test_udp_and_port_unreachable() -> None:
     sent = frames.ipv4(CLIENT, WWW, 17, frames.udp(5000, 9999, b"hello"), 62, 100)
     net.ip(WWW, CLIENT, 1, frames.icmp(3, 3, 0, sent[:28]))
     story = net.story(host="client", command="nc -u 10.80.0.80 9999")
-    assert [one.key for one in story.steps] == ["udp"]
+    assert [step.key for step in story.steps] == ["udp"]
     assert story.trips[1].cause == "www reports what became of #1, the UDP datagram"
 
 
@@ -671,7 +671,7 @@ def test_plain_tcp_is_told_without_http() -> None:
     talk.say("s", ACK)
     talk.close_four()
     story = net.story(host="client", command="nc 10.80.0.80 5001")
-    assert [one.key for one in story.steps] == ["handshake", "tcp", "close"]
+    assert [step.key for step in story.steps] == ["handshake", "tcp", "close"]
     assert story.outcome.ok
 
 
@@ -683,8 +683,8 @@ def test_commands_that_fetch_or_look_up() -> None:
     fetch(net)
     story = net.story(host="client", command=f"curl {URL}")
     assert story.outcome.code == "fetched"
-    assert [one.key for one in story.steps] == ["dns", "handshake", "http", "close"]
-    assert not any(one.number for one in story.steps)
+    assert [step.key for step in story.steps] == ["dns", "handshake", "http", "close"]
+    assert not any(step.number for step in story.steps)
 
 
 def test_refused_without_url() -> None:
@@ -723,7 +723,7 @@ def test_ipv6_neighbour_discovery_and_ping() -> None:
         net.run()
         net.now_ns += 100_000
     story = net.story(host="a", command="ping fd00::2")
-    assert [one.key for one in story.steps] == ["nd", "ping"]
+    assert [step.key for step in story.steps] == ["nd", "ping"]
     assert story.trips[0].target == "b" and story.trips[0].answered_by == 2
     assert "before it could send #3" in story.trips[0].cause
     assert story.outcome.code == "answered"
@@ -851,8 +851,8 @@ def test_random_frames_never_raise(
     assert "\x1b" not in text
     assert render(story, detail=detail, width=width, ascii=True).isascii()
     json.dumps(to_dict(story))
-    told = sorted(number for one in story.steps for number in one.trips)
-    assert told == [trip.number for trip in story.trips]
+    numbers = sorted(number for step in story.steps for number in step.trips)
+    assert numbers == [trip.number for trip in story.trips]
 
 
 @settings(max_examples=100, deadline=None)
@@ -864,7 +864,7 @@ def test_a_fetch_with_holes_never_raises(holes: list[int], url: str) -> None:
     fetch(net)
     whole = net.observations()
     gone = {hole % len(whole) for hole in holes}
-    left = [one for place, one in enumerate(whole) if place not in gone]
+    left = [observed for place, observed in enumerate(whole) if place not in gone]
     request = Request(url, "client") if url else None
     story = tell(net.wiring, follow(net.wiring, left), request=request)
     render(story, detail="full")

@@ -80,7 +80,7 @@ def test_the_copies_are_told_and_no_port_is_counted_twice() -> None:
     asked = ping(network(back)).trips[0]
     assert asked.notes == ("s1 sent it back out of s1-eth1, where it came",)
     assert (asked.fanouts[0].out, asked.fanouts[0].of) == (3, 3)
-    assert "h1" in [one.node for one in asked.ignored]
+    assert "h1" in [copy.node for copy in asked.ignored]
 
 
 def test_a_mirror_of_one_port_is_an_ordinary_copy() -> None:
@@ -88,8 +88,8 @@ def test_a_mirror_of_one_port_is_an_ordinary_copy() -> None:
     assert all(not trip.notes for trip in ping(network(mirror)).trips[2:])
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_a_frame_that_came_before_the_capture_is_nobodys_question(known: bool) -> None:
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_a_frame_that_came_before_the_capture_is_nobodys_question(seen_before: bool) -> None:
     """Only its copies are seen. Which packet it was is not known, and no cause is invented."""
     net = Playground(wire_up(SPEC))
     card = net.wiring.interfaces[0].mac
@@ -98,7 +98,7 @@ def test_a_frame_that_came_before_the_capture_is_nobodys_question(known: bool) -
     for name in ("s1-eth2", "s1-eth3", "s1-eth4"):
         out(net, name, frame)
     net.run()
-    if known:
+    if seen_before:
         net.ip("10.0.0.1", "10.0.0.2", 1, frames.echo(True, 9, 1))
     story = net.story(host="h1", command="sleep 1")
     strays = [trip for trip in story.trips if trip.sender == "s1"]
@@ -179,16 +179,16 @@ def test_live_as_in_the_finished_story(more: Callable[..., None]) -> None:
     """Each packet under the number that it has in the end, though copies show late."""
     net = network(lambda net, port, data: net.at(40_000, lambda: more(net, port, data)))
     finished = ping(net)
-    live, told = Live(net.wiring), []
+    live, lived = Live(net.wiring), []
     last = 0
     observations: list[Observation] = net.observations()
     for observation in observations:
         for moment in range(last or observation.t_ns, observation.t_ns, 20 * MS):
-            told += live.poll(moment)
+            lived += live.poll(moment)
         last = observation.t_ns
         live.feed(observation)
-    told += live.poll(last + 400 * MS)
-    told += live.finish()
-    assert {news.trip.number: news.trip.title for news in told} == {
+    lived += live.poll(last + 400 * MS)
+    lived += live.finish()
+    assert {news.trip.number: news.trip.title for news in lived} == {
         trip.number: trip.title for trip in finished.trips
     }

@@ -45,11 +45,11 @@ class Line:
         self.talk.open()
         self.say = self.talk.say
 
-    def lose(self, who: str, flags: int, data: bytes = b"", again: bool = False) -> None:
+    def lose(self, speaker: str, flags: int, data: bytes = b"", again: bool = False) -> None:
         """Says what never arrives."""
-        card = "client-eth0" if who == "c" else "www-eth0"
+        card = "client-eth0" if speaker == "c" else "www-eth0"
         self.net.drop = lambda interface, packet: interface == card
-        self.say(who, flags, data, again)
+        self.say(speaker, flags, data, again)
         self.net.drop = lambda interface, packet: False
 
     def story(self) -> Story:
@@ -63,7 +63,7 @@ def remarks(story: Story) -> dict[str, str]:
 def rows(story: Story) -> list[tuple[str, tuple[int, ...]]]:
     """The HTTP lines of the table, with their trips."""
     [step] = [step for step in story.steps if step.key == "http"]
-    return [(one.real, one.trips) for one in step.mapping]
+    return [(row.real, row.trips) for row in step.mapping]
 
 
 def without(net: Playground, missing: Callable[[Packet], bool]) -> Story:
@@ -268,8 +268,8 @@ def test_an_answer_to_head_has_no_content() -> None:
     ]
 
 
-@pytest.mark.parametrize("which", [1, 2, 3])
-def test_what_the_client_acknowledged_came_though_the_capture_lacks_it(which: int) -> None:
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_the_client_acknowledged_came_though_the_capture_lacks_it(number: int) -> None:
     line = Line()
     line.say("c", PSH | ACK, GET)
     whole = response(b"q" * 5000)
@@ -282,7 +282,7 @@ def test_what_the_client_acknowledged_came_though_the_capture_lacks_it(which: in
 
     def missing(packet: Packet) -> bool:
         tcp = packet.tcp
-        return tcp is not None and tcp.payload_length > 0 and tcp.seq == begins[which]
+        return tcp is not None and tcp.payload_length > 0 and tcp.seq == begins[number]
 
     outcome = without(line.net, missing).outcome
     assert (outcome.code, outcome.bytes) == ("fetched", 5000)
@@ -302,17 +302,17 @@ def test_what_nobody_acknowledged_did_not_come() -> None:
 @given(st.lists(st.integers(1, 700), max_size=30), st.lists(st.integers(1, 200), max_size=9))
 def test_messages_are_the_same_however_the_bytes_are_cut(back: list[int], there: list[int]) -> None:
     chunks = b"1a\r\n" + b"HTTP/1.1 200 OK\r\n\r\n1\r\n2\r\n" + b"\r\n0\r\n\r\n"
-    said = [
+    parts = [
         (CLIENT_SIDE, KEEP + b"\r\n" + KEEP.replace(b"GET", b"HEAD") + OTHER + KEEP, there),
         (SERVER, WHOLE + HEAD + CHUNKED + chunks + b"HTTP/1.0 404 No\n\n" + WHOLE, back),
     ]
     dialogue = Dialogue()
-    for which, data, cuts in said:
+    for connection, data, cuts in parts:
         at = 0
         for size in [*cuts, len(data)]:
             piece = data[at : at + size]
             sending = Sending(at, at + len(piece), at + 1, 0, 0)
-            dialogue.take(which, at, len(piece), piece, sending)
+            dialogue.take(connection, at, len(piece), piece, sending)
             at += len(piece)
     assert [
         (exchange.method, exchange.target, exchange.status, exchange.body_bytes)
@@ -458,8 +458,8 @@ def work(trips: list[Trip]) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        found, _ = connections(trip.way for trip in trips)
-        facts = Facts(trips, found, [], {trip.number: trip for trip in trips}, wire_up(WEB))
+        by_connection, _ = connections(trip.way for trip in trips)
+        facts = Facts(trips, by_connection, [], {trip.number: trip for trip in trips}, wire_up(WEB))
         add_remarks(facts, make_steps(facts, lesson=True), None)
     finally:
         sys.settrace(before)

@@ -23,16 +23,16 @@ from tests.unit.test_runs import untranslated
 sys.path.insert(0, str(APPS))
 
 
-def told(*said: tuple[str, bytes], port: int = 80, url: str = URL, failed: str = "") -> Story:
+def told(*spoken: tuple[str, bytes], port: int = 80, url: str = URL, failed: str = "") -> Story:
     """The story of a connection on which client ("c") and server ("s") say these bytes."""
     net = web(warm=True)
     resolve_cached(net)
     talk = Talk(net, CLIENT, WWW, dport=port)
     talk.open()
-    for who, data in said:
+    for speaker, data in spoken:
         for at in range(0, len(data), 1448):
-            talk.say(who, PSH | ACK, data[at : at + 1448])
-            talk.say("s" if who == "c" else "c", ACK)
+            talk.say(speaker, PSH | ACK, data[at : at + 1448])
+            talk.say("s" if speaker == "c" else "c", ACK)
     talk.close_four()
     return net.story(url, said=failed)
 
@@ -66,28 +66,28 @@ def handshake(folder: Path, trusts: bool = True) -> list[tuple[str, bytes]]:
         "c": client.wrap_bio(pipes[0], pipes[1], server_hostname=NAME),
         "s": server.wrap_bio(pipes[1], pipes[0], server_side=True),
     }
-    said = []
-    for who in "cscs":
+    spoken = []
+    for speaker in "cscs":
         try:
-            ends[who].do_handshake()
+            ends[speaker].do_handshake()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLCertVerificationError:
-            return [*said, (who, pipes[1].read())]
-        data = pipes[1 if who == "c" else 0].read()
-        said.append((who, data))
-        pipes[1 if who == "c" else 0].write(data)
+            return [*spoken, (speaker, pipes[1].read())]
+        data = pipes[1 if speaker == "c" else 0].read()
+        spoken.append((speaker, data))
+        pipes[1 if speaker == "c" else 0].write(data)
     ends["c"].write(GET)
-    said.append(("c", pipes[1].read()))
+    spoken.append(("c", pipes[1].read()))
     ends["s"].write(b"HTTP/1.1 200 OK\r\n\r\nsecret words")
-    said.append(("s", pipes[0].read()))
-    return said
+    spoken.append(("s", pipes[0].read()))
+    return spoken
 
 
 def test_tls_is_told_as_far_as_it_can_be_seen(tmp_path: Path) -> None:
     need("openssl")
-    said = handshake(tmp_path)
-    story = told(*said, port=443, url=f"https://{NAME}/secret")
+    spoken = handshake(tmp_path)
+    story = told(*spoken, port=443, url=f"https://{NAME}/secret")
     assert story.outcome.ok and story.outcome.code == "sealed"
     assert "spoke TLS 1.3" in story.outcome.sentence
     [step] = [step for step in story.steps if step.key == "tls"]
@@ -102,17 +102,17 @@ def test_tls_is_told_as_far_as_it_can_be_seen(tmp_path: Path) -> None:
     assert keys.index("tls") < keys.index("http") < keys.index("close")
     assert untranslated(story) == set()
     # The client could read it, and was not content.
-    failed = told(*said, port=443, url=f"https://{NAME}/", failed="fetch: 404")
+    failed = told(*spoken, port=443, url=f"https://{NAME}/", failed="fetch: 404")
     assert not failed.outcome.ok and untranslated(failed) <= {"fetch: 404"}
     # It broke off after the hello: an untrusted certificate, say.
-    short = told(*said[:2], port=443, url=f"https://{NAME}/")
+    short = told(*spoken[:2], port=443, url=f"https://{NAME}/")
     assert short.outcome.code == "tls-failed" and untranslated(short) == set()
 
 
 def test_an_alert_that_is_not_sealed_is_read(tmp_path: Path) -> None:
     need("openssl")
-    said = handshake(tmp_path, trusts=False)
-    story = told(*said, port=443, url=f"https://{NAME}/")
+    spoken = handshake(tmp_path, trusts=False)
+    story = told(*spoken, port=443, url=f"https://{NAME}/")
     assert (story.outcome.ok, story.outcome.code, story.outcome.where) == (
         False, "tls-failed", "client",
     )  # fmt: skip
@@ -120,7 +120,7 @@ def test_an_alert_that_is_not_sealed_is_read(tmp_path: Path) -> None:
     assert "does not accept the certificate that www showed" in story.outcome.why[0]
     assert any(trip.title == "TLS alert: unknown CA" for trip in story.trips)
     [step] = [step for step in story.steps if step.key == "tls"]
-    assert next(one.real for one in step.mapping if one.textbook == "sealed").startswith("0 bytes")
+    assert next(row.real for row in step.mapping if row.textbook == "sealed").startswith("0 bytes")
     assert "http-sealed" not in remarks(story, "http")
     assert untranslated(story) == set()
 
@@ -172,9 +172,9 @@ def test_hellos_cut_short_are_read_as_far_as_they_are() -> None:
     with pytest.raises(ssl.SSLWantReadError):
         half.do_handshake()
     hello = out.read()
-    found = tls.parse(hello)
-    assert found is not None
-    assert (found.what, found.server_name, found.version) == ("client-hello", NAME, "TLS 1.3")
+    record = tls.parse(hello)
+    assert record is not None
+    assert (record.what, record.server_name, record.version) == ("client-hello", NAME, "TLS 1.3")
     for size in range(len(hello)):
         cut = tls.parse(hello[:size])
         assert cut is None or cut.server_name in ("", NAME) or NAME.startswith(cut.server_name)
@@ -182,7 +182,7 @@ def test_hellos_cut_short_are_read_as_far_as_they_are() -> None:
 
 @given(st.binary(max_size=80), st.integers(0, 255))
 def test_any_bytes_are_no_tls_or_some(data: bytes, first: int) -> None:
-    found = tls.parse(bytes([first, 3, 3]) + data)
-    assert found is None or found.length == len(data) + 3
+    record = tls.parse(bytes([first, 3, 3]) + data)
+    assert record is None or record.length == len(data) + 3
     for text in (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0-x"):
         assert tls.parse(text + data) is None

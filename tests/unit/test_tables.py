@@ -33,8 +33,8 @@ PAIRS = """OFPST_FLOW reply (OF1.3) (xid=0x2):
 def test_flows_are_read_with_every_counter() -> None:
     flows = tables.parse_flows(NICIRA)
     assert [(f["table"], f["priority"]) for f in flows] == [(0, 4), (0, 2), (0, 0), (1, 2), (1, 0)]
-    known = flows[3]
-    assert known == {
+    flow = flows[3]
+    assert flow == {
         "cookie": 0x1F, "age_s": 3.5, "table": 1, "packets": 4, "bytes": 204, "idle_s": 2,
         "hard_timeout_s": 300, "hard_age_s": 1, "priority": 2,
         "match": "dl_dst=02:00:00:00:03:00", "actions": "output:3",

@@ -46,9 +46,9 @@ def analysed(name: str) -> list[tuple[Row, Trip, str, bool]]:
                   if place[1] == interface and place[0].packet.tcp is not None]  # fmt: skip
         # What ICMP quotes of a segment is TCP to tshark, too.
         only = f'tcp && !icmp && !icmpv6 && frame.interface_name == "{interface}"'
-        found = list(_tshark(file, only))
-        assert len(found) == len(frames)
-        rows += [(row, *places[number]) for row, number in zip(found, frames, strict=True)]
+        analysed_rows = list(_tshark(file, only))
+        assert len(analysed_rows) == len(frames)
+        rows += [(row, *places[number]) for row, number in zip(analysed_rows, frames, strict=True)]
     return rows
 
 

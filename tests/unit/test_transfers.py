@@ -31,23 +31,23 @@ def send(talk: Talk, pieces: int) -> None:
 
 
 def transfer(summary: Summary) -> Transfer:
-    (found,) = summary.transfers
-    return found
+    (carried,) = summary.transfers
+    return carried
 
 
 def test_bytes_are_counted_once_and_without_syn_and_fin() -> None:
     net = lab()
     send(Talk(net, "10.0.0.1", "10.0.0.2"), 12)
-    found = transfer(net.story().summary)
-    assert (found.sender, found.receiver, found.connections) == ("h1", "h2", 1)
-    assert (found.bytes, found.segments, found.retransmissions) == (1200, 12, 0)
-    came = [
+    carried = transfer(net.story().summary)
+    assert (carried.sender, carried.receiver, carried.connections) == ("h1", "h2", 1)
+    assert (carried.bytes, carried.segments, carried.retransmissions) == (1200, 12, 0)
+    arrivals = [
         t_ns
         for t_ns, port, _, data in net.seen
         if net.wiring.node_name(port) == "h2" and PIECE in data
     ]
-    assert found.busy_ns == came[-1] - came[0]
-    assert found.bits_per_s == pytest.approx(1200 * 8 / (found.busy_ns / 1e9))
+    assert carried.busy_ns == arrivals[-1] - arrivals[0]
+    assert carried.bits_per_s == pytest.approx(1200 * 8 / (carried.busy_ns / 1e9))
 
 
 def test_a_segment_that_is_sent_again_is_counted_where_it_is_sent() -> None:
@@ -62,9 +62,9 @@ def test_a_segment_that_is_sent_again_is_counted_where_it_is_sent() -> None:
     for again in (False, True):  # the first is lost behind the switch
         talk.say("c", ACK | PSH, PIECE, again=again)
     talk.say("s", ACK)
-    found = transfer(net.story().summary)
-    assert (found.bytes, found.segments, found.retransmissions) == (200, 3, 1)
-    assert found.bits_per_s is None, "too little to speak of a throughput"
+    carried = transfer(net.story().summary)
+    assert (carried.bytes, carried.segments, carried.retransmissions) == (200, 3, 1)
+    assert carried.bits_per_s is None, "too little to speak of a throughput"
 
 
 def test_a_segment_that_repeats_a_part_is_one_that_was_sent_again() -> None:
@@ -75,8 +75,8 @@ def test_a_segment_that_repeats_a_part_is_one_that_was_sent_again() -> None:
     talk.seq["c"] -= 50  # its second half, and something new
     talk.say("c", ACK | PSH, PIECE)
     talk.say("s", ACK)
-    found = transfer(net.story().summary)
-    assert (found.bytes, found.segments, found.retransmissions) == (150, 2, 1)
+    carried = transfer(net.story().summary)
+    assert (carried.bytes, carried.segments, carried.retransmissions) == (150, 2, 1)
 
 
 def test_what_died_in_its_senders_own_queue_was_sent_again_all_the_same() -> None:
@@ -90,8 +90,8 @@ def test_what_died_in_its_senders_own_queue_was_sent_again_all_the_same() -> Non
     talk.say("c", ACK | PSH, PIECE)
     talk.seq["c"] += 100
     talk.say("s", ACK)
-    found = transfer(net.story().summary)
-    assert (found.bytes, found.segments, found.retransmissions) == (200, 2, 1)
+    carried = transfer(net.story().summary)
+    assert (carried.bytes, carried.segments, carried.retransmissions) == (200, 2, 1)
 
 
 def test_what_nobody_acknowledged_was_not_carried() -> None:
@@ -99,8 +99,8 @@ def test_what_nobody_acknowledged_was_not_carried() -> None:
     talk = Talk(net, "10.0.0.1", "10.0.0.2")
     talk.open()
     talk.say("c", ACK | PSH, PIECE)
-    found = transfer(net.story().summary)
-    assert (found.bytes, found.segments, found.busy_ns) == (0, 1, 0)
+    carried = transfer(net.story().summary)
+    assert (carried.bytes, carried.segments, carried.busy_ns) == (0, 1, 0)
 
 
 def test_pairs_are_apart_and_connections_of_a_pair_together() -> None:

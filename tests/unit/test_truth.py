@@ -129,7 +129,7 @@ def altered(values: Any) -> Iterator[Any]:
                 yield {kind: strange}
                 return
         if isinstance(values.get("packet"), int):
-            yield from ({"packet": values["packet"] + other} for other in (1, -1, 2, -2, 3, -3))
+            yield from ({"packet": values["packet"] + shift} for shift in (1, -1, 2, -2, 3, -3))
             return
         for name, value in values.items():
             if name not in ("say", "plural"):
@@ -177,7 +177,7 @@ def test_a_sentence_with_another_value_is_refused(shown: evidence.Evidence) -> N
                 pairs = list(rule(about, strange))
             except (oracle.Unknown, ValueError, KeyError):
                 continue
-            if any(told != so for _, told, so in pairs):
+            if any(claimed != so for _, claimed, so in pairs):
                 refused[template] = True
                 break
         else:

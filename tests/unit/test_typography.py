@@ -53,8 +53,8 @@ def translations() -> Iterator[str]:
 
 
 def test_the_catalogue_is_set_as_chinese_is() -> None:
-    wrong = {text: found for text in translations() if (found := faults(text))}
-    assert not wrong, "\n".join(f"{text}: {', '.join(found)}" for text, found in wrong.items())
+    wrong = {text: marks for text in translations() if (marks := faults(text))}
+    assert not wrong, "\n".join(f"{text}: {', '.join(marks)}" for text, marks in wrong.items())
 
 
 @pytest.mark.parametrize(

@@ -87,15 +87,15 @@ def test_a_file_that_does_not_parse_is_still_to_be_mended(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("chosen", "hosts", "others"),
+    ("chosen", "hosts", "left_out"),
     [("", ["h1", "h2"], ("Ring", "Base")), ("Base", ["h1"], ()), ("Ring", ["h1"], ())],
 )
 def test_one_of_several_topos_is_taken(
-    tmp_path: Path, chosen: str, hosts: list[str], others: tuple[str, ...]
+    tmp_path: Path, chosen: str, hosts: list[str], left_out: tuple[str, ...]
 ) -> None:
     topo = topofile.load_topo(written(tmp_path, TWO), chosen=chosen)
     assert topo.hosts() == hosts
-    assert topo.hoplab_chosen == (chosen or "Star", others)
+    assert topo.hoplab_chosen == (chosen or "Star", left_out)
 
 
 def test_a_dictionary_of_topos_says_their_names(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_the_containers_ask_for_what_the_document_says_and_no_more() -> None:
     assert docker is not None
     asked = set(docker[1].replace("--device ", "--device=").replace("opt ", "opt=").split())
     assert asked - {"-it", "--rm", "\\"} == set(settings["runArgs"])
-    everything = document + (ROOT / "Containerfile").read_text() + json.dumps(settings)
-    assert not re.search(r"run[^`\n]*--privileged|--cap-add", everything)
+    texts = document + (ROOT / "Containerfile").read_text() + json.dumps(settings)
+    assert not re.search(r"run[^`\n]*--privileged|--cap-add", texts)
     containerfile = (ROOT / "Containerfile").read_text()
     assert "scripts/install.sh" in containerfile
     # The last word on the user is that it is an ordinary one.

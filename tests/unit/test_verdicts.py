@@ -40,13 +40,13 @@ SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
 
 
 def ends(
-    net: Playground, command: str, code: int | None = 0, said: str = "", host: str = "client"
+    net: Playground, command: str, code: int | None = 0, output: str = "", host: str = "client"
 ) -> Story:
     """The story of a command on client; no sentence of it lacks its Chinese, for each of them has
     its template."""
-    story = net.story(command=command, exit_code=code, said=said, host=host)
+    story = net.story(command=command, exit_code=code, said=output, host=host)
     assert all(map(templated, (story.outcome.sentence, *story.outcome.why)))
-    assert untranslated(story) - {said} == set()
+    assert untranslated(story) - {output} == set()
     return story
 
 
@@ -63,8 +63,8 @@ def test_no_verdict_is_finished_text(name: str) -> None:
     assert [text for text in (outcome.sentence, *outcome.why) if not templated(text)] == []
 
 
-def judged(net: Playground, command: str, code: int | None = 0, said: str = "") -> Outcome:
-    return ends(net, command, code, said).outcome
+def judged(net: Playground, command: str, code: int | None = 0, output: str = "") -> Outcome:
+    return ends(net, command, code, output).outcome
 
 
 def ping(net: Playground, target: str, seq: int = 1, answered: bool = True) -> None:
@@ -78,14 +78,14 @@ def no_such_name(net: Playground, name: str = "nosuch.itheima.com") -> None:
     net.udp(RESOLVER, 53, CLIENT, 33001, frames.dns(8, name, answer=True, rcode=3))
 
 
-def talk(*said: tuple[str, bytes], port: int = 80) -> Playground:
+def talk(*spoken: tuple[str, bytes], port: int = 80) -> Playground:
     """A connection on which client ("c") and server ("s") say these bytes, and close."""
     net = web(warm=True)
     line = Talk(net, CLIENT, WWW, dport=port)
     line.open()
-    for who, data in said:
-        line.say(who, PSH | ACK, data)
-        line.say("s" if who == "c" else "c", ACK)
+    for speaker, data in spoken:
+        line.say(speaker, PSH | ACK, data)
+        line.say("s" if speaker == "c" else "c", ACK)
     line.close_four()
     return net
 
@@ -146,8 +146,8 @@ def test_a_status_of_404_is_what_curl_makes_of_it(flag: str, code: int, ok: bool
     fetch(net, status="404 Not Found")
     outcome = judged(net, f"curl {flag}http://10.80.0.80/x", code)
     assert outcome.ok is ok
-    told = " ".join([outcome.sentence, *outcome.why])
-    assert "www answered 404 Not Found" in told and f"curl ended with {code}: " in told
+    text = " ".join([outcome.sentence, *outcome.why])
+    assert "www answered 404 Not Found" in text and f"curl ended with {code}: " in text
 
 
 def test_no_frame_is_no_reason() -> None:
@@ -188,11 +188,11 @@ def test_a_kept_run_has_the_same_verdict(tmp_path: Path) -> None:
         shutil.copyfile(RUNS / "hub" / name, tmp_path / name)
     head = json.loads((tmp_path / runs.TRACE).read_text())
     for code, late, ok in ((0, False, True), (2, False, False), (130, False, None), (0, True, 0)):
-        told = {**head, "exit_code": code, "timed_out": late}
-        (tmp_path / runs.TRACE).write_text(json.dumps(told))
+        kept = {**head, "exit_code": code, "timed_out": late}
+        (tmp_path / runs.TRACE).write_text(json.dumps(kept))
         assert runs.reopen(tmp_path).story.outcome.ok == ok
-    told = {**head, "exit_code": 1, "interrupted": True, "output": "1 packets transmitted"}
-    (tmp_path / runs.TRACE).write_text(json.dumps(told))
+    kept = {**head, "exit_code": 1, "interrupted": True, "output": "1 packets transmitted"}
+    (tmp_path / runs.TRACE).write_text(json.dumps(kept))
     outcome = runs.reopen(tmp_path).story.outcome
     assert outcome.ok is None and not any("said" in line for line in outcome.why)
     assert outcome.sentence.startswith("The command was interrupted. Until then: 1 echo request")
@@ -224,8 +224,8 @@ def test_a_suffix_that_does_not_exist_is_no_fault_where_the_name_was_found() -> 
 def old(*segments: tuple[str, int, bytes]) -> Outcome:
     net = web(warm=True)
     line = Talk(net, CLIENT, WWW)
-    for who, flags, data in segments:
-        line.say(who, flags, data)
+    for speaker, flags, data in segments:
+        line.say(speaker, flags, data)
     return judged(net, "sleep 2")
 
 
@@ -291,14 +291,14 @@ def test_it_does_not_stand_before_what_the_command_did() -> None:
 
 
 def test_bytes_that_are_no_http_are_an_answer() -> None:
-    for said, words in (
+    for spoken, words in (
         ([("c", GET), ("s", b"hello\n")], 'www answered by 6 bytes that are no HTTP: "hello".'),
         ([("c", GET), ("s", b"x")], 'www answered by 1 byte that is no HTTP: "x".'),
         ([("c", GET), ("s", bytes(9))], "www answered by 9 bytes that are no HTTP: 00 00 00 00 00"),
         ([("s", b"SSH-2.0-x\r\n"), ("c", GET)], 'www spoke first: 11 bytes that are no HTTP: "SSH'),
         ([("s", b"220 mail\r\n")], 'www spoke first: 10 bytes that are no HTTP: "220 mail".'),
     ):
-        story = talk(*said).story(URL, said="no HTTP", exit_code=8)
+        story = talk(*spoken).story(URL, said="no HTTP", exit_code=8)
         assert story.outcome.sentence.startswith(words)
         assert (story.outcome.ok, story.outcome.code) == (False, "no-http")
         assert "sent no response" not in render(story)
@@ -406,10 +406,10 @@ def test_a_request_without_answer_beside_one_with_is_told() -> None:
     assert not any(line.startswith("No connection") for line in outcome.why)
 
 
-def unreachable(net: Playground, who: str, code: int) -> None:
-    """`who` reports the last frame that came to it."""
+def unreachable(net: Playground, router: str, code: int) -> None:
+    """The router reports the last frame that came to it."""
     quoted = net.seen[-1][3][14:42]
-    net.ip(who, CLIENT, 1, frames.icmp(3, code, 0, quoted))
+    net.ip(router, CLIENT, 1, frames.icmp(3, code, 0, quoted))
 
 
 def probe(net: Playground, kind: str, ttl: int, target: str = WWW) -> None:
@@ -504,7 +504,7 @@ def test_a_server_may_answer_from_another_port() -> None:
 def test_an_arp_request_that_was_answered() -> None:
     net = Playground(wire_up(CABLE))
     net.ip("192.168.1.1", "192.168.1.2", 1, frames.echo(True, 9, 1))
-    net.seen = [one for one in net.seen if one[3][12:14] == b"\x08\x06"]
+    net.seen = [observed for observed in net.seen if observed[3][12:14] == b"\x08\x06"]
     outcome = ends(net, "arping -c1 192.168.1.2", host="a").outcome
     assert outcome.ok is True
     assert outcome.sentence == "a asked 1 time for the MAC of 192.168.1.2: b answered."
@@ -514,9 +514,9 @@ def test_dns_that_was_asked_over_tcp_is_not_called_too_long() -> None:
     net = web(warm=True)
     line = Talk(net, CLIENT, RESOLVER, dport=53)
     line.open()
-    found = frames.dns(7, "www.itheima.com", answer=True, answers=[("www.itheima.com", "A", WWW)])
-    for who, message in (("c", frames.dns(7, "www.itheima.com")), ("s", found)):
-        line.say(who, PSH | ACK, len(message).to_bytes(2, "big") + message)
+    reply = frames.dns(7, "www.itheima.com", answer=True, answers=[("www.itheima.com", "A", WWW)])
+    for speaker, message in (("c", frames.dns(7, "www.itheima.com")), ("s", reply)):
+        line.say(speaker, PSH | ACK, len(message).to_bytes(2, "big") + message)
     line.close_four()
     story = ends(net, "dig +tcp www.itheima.com")
     texts = [
@@ -544,5 +544,5 @@ def test_a_capture_with_gaps_takes_no_missing_syn_for_an_old_connection() -> Non
             story = tell(
                 whole.wiring, journeys, host="client", exit_code=code, coverage=coverage
             )
-            told = story.outcome.sentence
-            assert "from before the capture" not in told and "no HTTP" not in told, told
+            sentence = story.outcome.sentence
+            assert "from before the capture" not in sentence and "no HTTP" not in sentence, sentence

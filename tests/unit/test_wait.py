@@ -24,12 +24,12 @@ from tests.conftest import PROJECT, _patient
 
 
 @pytest.mark.parametrize(
-    ("said", "factor"), [("5", 5), ("0.1", 1), ("-3", 1), ("much", 1), ("inf", 1), ("nan", 1)]
+    ("setting", "factor"), [("5", 5), ("0.1", 1), ("-3", 1), ("much", 1), ("inf", 1), ("nan", 1)]
 )
 def test_patience_only_ever_lengthens(
-    monkeypatch: pytest.MonkeyPatch, said: str, factor: float
+    monkeypatch: pytest.MonkeyPatch, setting: str, factor: float
 ) -> None:
-    monkeypatch.setenv("HOPLAB_PATIENCE", said)
+    monkeypatch.setenv("HOPLAB_PATIENCE", setting)
     assert wait.patience() == factor
     with pytest.raises(LabError, match=f"waited {0.001 * factor:g} s for nothing"):
         wait.until(lambda: False, "nothing", within_s=0.001)

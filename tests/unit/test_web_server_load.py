@@ -35,17 +35,17 @@ sys.exit(web_server.main(handle=site))
 """
 
 
-def memory(pid: int, what: str) -> int:
+def memory(pid: int, name: str) -> int:
     """KiB of the process: VmRSS now, VmHWM at the most so far."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    found = re.search(rf"{what}:\s+(\d+) kB", text)
-    assert found is not None
-    return int(found[1])
+    match = re.search(rf"{name}:\s+(\d+) kB", text)
+    assert match is not None
+    return int(match[1])
 
 
-def ask(it: Running, head: bytes, body: bytes = b"", times: int = 1) -> bytes:
+def ask(web: Running, head: bytes, body: bytes = b"", times: int = 1) -> bytes:
     """The whole answer; BODY is sent so many times."""
-    with socket.create_connection((it.address, it.port), timeout=120) as sock:
+    with socket.create_connection((web.address, web.port), timeout=120) as sock:
         sock.sendall(head)
         answer = b""
         try:
@@ -77,19 +77,21 @@ def load(tmp_path: Path, clients: int, uploads: int, mebibytes: int, at_most_mib
     times = mebibytes * 16
     right = hashlib.sha256(piece * times).hexdigest().encode()
     with contextlib.ExitStack() as stack:
-        it = stack.enter_context(running(str(script), tmp_path / "log"))
-        assert ask(it, GET).endswith(b"here</h1>")
-        first = memory(it.process.pid, "VmRSS")
+        web = stack.enter_context(running(str(script), tmp_path / "log"))
+        assert ask(web, GET).endswith(b"here</h1>")
+        first = memory(web.process.pid, "VmRSS")
         for number in range(clients):
-            sock = stack.enter_context(socket.create_connection((it.address, it.port), timeout=60))
+            sock = stack.enter_context(
+                socket.create_connection((web.address, web.port), timeout=60)
+            )
             sock.sendall(SLOW[number % 3])
-        assert ask(it, GET).endswith(b"here</h1>")
+        assert ask(web, GET).endswith(b"here</h1>")
         size = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (len(piece) * times)
         answers: list[bytes] = []
 
         def put(path: bytes) -> None:
             answers.append(
-                ask(it, b"PUT %b HTTP/1.1\r\nHost: a\r\n%b" % (path, size), piece, times)
+                ask(web, b"PUT %b HTTP/1.1\r\nHost: a\r\n%b" % (path, size), piece, times)
             )
 
         threads = [
@@ -99,10 +101,10 @@ def load(tmp_path: Path, clients: int, uploads: int, mebibytes: int, at_most_mib
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            assert ask(it, GET).endswith(b"here</h1>")
+            assert ask(web, GET).endswith(b"here</h1>")
         assert sum(answer.endswith(right) for answer in answers) == uploads
         assert sum(b" 405 " in answer[:20] for answer in answers) == uploads
-        most = memory(it.process.pid, "VmHWM")
+        most = memory(web.process.pid, "VmHWM")
         assert most - first < at_most_mib * 1024, f"{first:,} KiB, then {most:,}"
         print(f"{clients} slow clients, {2 * uploads} uploads: {first:,} KiB, at most {most:,}")
     # The connections are gone, and so is what they cost.
@@ -120,38 +122,38 @@ def test_a_thousand_slow_clients_and_uploads_of_64_mib(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_slow_clients_are_ended_and_cost_nothing_afterwards(tmp_path: Path) -> None:
-    with running("web_server.py", tmp_path / "log", "--idle", "2") as it:
-        ask(it, GET)
+    with running("web_server.py", tmp_path / "log", "--idle", "2") as web:
+        ask(web, GET)
         for _ in range(5):
             with contextlib.ExitStack() as stack:
                 held = []
                 for number in range(600):
-                    sock = socket.create_connection((it.address, it.port), timeout=60)
+                    sock = socket.create_connection((web.address, web.port), timeout=60)
                     held.append(stack.enter_context(sock))
                     sock.sendall(SLOW[number % 2])
                 for sock in held:
                     while sock.recv(4096):
                         pass
-            eventually(lambda: len(list(Path(f"/proc/{it.process.pid}/fd").iterdir())) < 30)
-        assert memory(it.process.pid, "VmRSS") < 60 * 1024
+            eventually(lambda: len(list(Path(f"/proc/{web.process.pid}/fd").iterdir())) < 30)
+        assert memory(web.process.pid, "VmRSS") < 60 * 1024
 
 
 def test_a_client_that_does_not_read_costs_little(tmp_path: Path) -> None:
     """It asks again and again for a large file and reads nothing."""
     with open(tmp_path / "big.bin", "wb") as file:
         file.truncate(64 << 20)
-    with running("web_server.py", tmp_path / "log", "--site", str(tmp_path)) as it:
+    with running("web_server.py", tmp_path / "log", "--site", str(tmp_path)) as web:
         (tmp_path / "index.html").write_text("x" * 60_000, encoding="ascii")
-        ask(it, GET)
-        first = memory(it.process.pid, "VmRSS")
+        ask(web, GET)
+        first = memory(web.process.pid, "VmRSS")
         with contextlib.ExitStack() as stack:
             for path in (b"/big.bin", b"/") * 10:
-                sock = stack.enter_context(socket.create_connection((it.address, it.port)))
+                sock = stack.enter_context(socket.create_connection((web.address, web.port)))
                 sock.settimeout(0.2)
                 try:
                     for _ in range(200):
                         sock.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path * 50)
                 except TimeoutError:
                     pass  # it reads no more either
-            assert ask(it, GET).count(b"200 OK") == 1
-            assert memory(it.process.pid, "VmHWM") - first < 40 * 1024
+            assert ask(web, GET).count(b"200 OK") == 1
+            assert memory(web.process.pid, "VmHWM") - first < 40 * 1024

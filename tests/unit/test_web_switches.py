@@ -41,8 +41,8 @@ def test_each_table_and_the_group() -> None:
 def test_a_drop_and_a_table_without_a_flow() -> None:
     drop = replace(FLOW, acts=())
     assert by(drop, sent=(), reason=EXPLICIT, answer="drop")[-1] == "→ drop"
-    nothing = replace(FLOW, priority=None, table=3)
-    assert by(nothing, sent=(), answer="drop") == ("table 3: no flow", "→ drop")
+    no_flow = replace(FLOW, priority=None, table=3)
+    assert by(no_flow, sent=(), answer="drop") == ("table 3: no flow", "→ drop")
 
 
 def test_who_was_asked_and_what_it_put_in() -> None:

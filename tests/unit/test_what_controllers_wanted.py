@@ -105,19 +105,19 @@ def test_a_mirror_copies_and_does_not_flood() -> None:
 @with_shadow
 def test_a_packet_stays_one_whatever_the_tables_write_into_it() -> None:
     """A virtual address: new addresses, a TTL one lower, and a mirror on the way back."""
-    told = story("vip", asked=True)
-    assert [(trip.kind, trip.path) for trip in told.trips] == [
+    whole = story("vip", asked=True)
+    assert [(trip.kind, trip.path) for trip in whole.trips] == [
         ("icmp-echo-request", ("h1", "s1", "h3")), ("icmp-echo-reply", ("h3", "s1", "h1")),
     ] * 2  # fmt: skip
-    assert all(not trip.cause and not trip.ended for trip in told.trips)
-    request = told.trips[0]
+    assert all(not trip.cause and not trip.ended for trip in whole.trips)
+    request = whole.trips[0]
     assert (request.dst, request.last.dst, request.last.ttl) == ("10.0.0.100", "10.0.0.3", 63)
     (made,) = request.decisions
     assert made.sentence.endswith(
         "it changes the frame: set_field:10.0.0.3->ip_dst, "
         "set_field:02:00:00:00:03:00->eth_dst, dec_ttl"
     )
-    assert told.outcome.ok
+    assert whole.outcome.ok
 
 
 @with_shadow

@@ -63,4 +63,4 @@ class Toy(Generic[Port]):
             out = table.get(frame[:6])
             if out is not None:
                 return [out] if out != port else []
-        return [other for other in ports if other != port]
+        return [number for number in ports if number != port]

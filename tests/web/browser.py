@@ -108,11 +108,11 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, script: str, what: str) -> Any:
-        """The first value of an expression that is true; `what` names what is waited for."""
+    def until(self, script: str, state: str) -> Any:
+        """The first value of an expression that is true; `state` names what is waited for."""
         deadline = time.monotonic() + PATIENCE_S
         while not (value := self.run(script)):
-            assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {what}"
+            assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {state}"
             self.shown.wait_for_timeout(20)
         return value
 
@@ -132,8 +132,10 @@ class Page:
         """What axe-core finds against WCAG 2.2 AA: a line for each rule and element."""
         self.run(program)
         tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-        told = self.run(f"axe.run({{runOnly: {json.dumps(tags)}}}).then((out) => out.violations)")
+        violations = self.run(
+            f"axe.run({{runOnly: {json.dumps(tags)}}}).then((out) => out.violations)"
+        )
         return [
             f"{rule['impact']}: {rule['id']}: {node['target']}"
-            for rule in told for node in rule["nodes"]
+            for rule in violations for node in rule["nodes"]
         ]  # fmt: skip

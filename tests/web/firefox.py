@@ -53,13 +53,13 @@ class Firefox:
         self.ask("session.new", capabilities={})
         self.ask("session.subscribe", events=["log.entryAdded", "network.beforeRequestSent"])
 
-    def _port(self, said: Path) -> int:
+    def _port(self, errors: Path) -> int:
         deadline = time.monotonic() + PATIENCE_S
-        while (found := LISTENING.search(said.read_text(errors="replace"))) is None:
-            assert self._process.poll() is None, said.read_text(errors="replace")
+        while (match := LISTENING.search(errors.read_text(errors="replace"))) is None:
+            assert self._process.poll() is None, errors.read_text(errors="replace")
             assert time.monotonic() < deadline, "Firefox does not listen"
             time.sleep(0.05)
-        return int(found[1])
+        return int(match[1])
 
     def __enter__(self) -> Firefox:
         return self
@@ -75,11 +75,11 @@ class Firefox:
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            told = json.loads(self._socket.receive())
-            if told.get("id") == number:
-                assert told["type"] == "success", told
-                return told["result"]
-            self.events.append(told)
+            reply = json.loads(self._socket.receive())
+            if reply.get("id") == number:
+                assert reply["type"] == "success", reply
+                return reply["result"]
+            self.events.append(reply)
 
     def open(self, url: str, width: int = 1280, height: int = 800) -> Page:
         """A page, loaded."""
@@ -97,9 +97,9 @@ class Page:
         self._browser, self._context = browser, context
 
     def _events(self, method: str) -> list[dict[str, Any]]:
-        found = [each["params"] for each in self._browser.events if each.get("method") == method]
+        events = [each["params"] for each in self._browser.events if each.get("method") == method]
         return [
-            each for each in found
+            each for each in events
             if self._context in (each.get("context"), each.get("source", {}).get("context"))
         ]  # fmt: skip
 
@@ -116,18 +116,18 @@ class Page:
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page, as JSON has it."""
-        told = self._browser.ask(
+        reply = self._browser.ask(
             "script.evaluate", awaitPromise=True, target={"context": self._context},
             expression=f"Promise.resolve({script}).then((value) => JSON.stringify(value ?? null))",
         )  # fmt: skip
-        assert told["type"] == "success", told
-        return json.loads(told["result"]["value"])
+        assert reply["type"] == "success", reply
+        return json.loads(reply["result"]["value"])
 
-    def until(self, script: str, what: str) -> None:
+    def until(self, script: str, state: str) -> None:
         """Waits for an expression to be true."""
         deadline = time.monotonic() + PATIENCE_S
         while not self.run(script):
-            assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {what}"
+            assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s for {state}"
             time.sleep(0.02)
 
     def press(self, key: str) -> None:
@@ -138,8 +138,8 @@ class Page:
 
     def picture(self, path: Path) -> None:
         """A PNG of the window."""
-        told = self._browser.ask("browsingContext.captureScreenshot", context=self._context)
-        path.write_bytes(base64.b64decode(told["data"]))
+        reply = self._browser.ask("browsingContext.captureScreenshot", context=self._context)
+        path.write_bytes(base64.b64decode(reply["data"]))
 
 
 class _WebSocket:

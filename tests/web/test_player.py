@@ -32,8 +32,8 @@ SHADOW = "document.getElementById('player').shadowRoot"
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if chromium() is None:
         pytest.skip("chromium is not installed")
-    with Browser(tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with Browser(tmp_path_factory.mktemp("profile")) as browser_:
+        yield browser_
 
 
 def hub_run(folder: Path) -> Path:
@@ -303,20 +303,20 @@ def test_letters_in_a_field_are_letters(browser: Browser, folder: Path) -> None:
 def test_wireshark_finds_exactly_these_frames(browser: Browser, folder: Path) -> None:
     """The display filter that the page names, given to tshark with the capture of the page."""
     page = show(browser, folder / "web-cold.html", "#14@r2")
-    with page.shown.expect_download() as got:
+    with page.shown.expect_download() as download:
         page.run("hoplab.options.download()")
     capture = folder / "saved.pcapng"
-    got.value.save_as(capture)
+    download.value.save_as(capture)
     assert capture.read_bytes() == (RUNS / "web-cold" / "capture.pcapng").read_bytes()
     text = page.until(f"[...{SHADOW}.querySelectorAll('.wireshark code')].at(-1)?.textContent",
                       "the filter")  # fmt: skip
-    told = subprocess.run(
+    listed = subprocess.run(
         ["tshark", "-r", capture, "-Y", text, "-T", "fields", "-e", "frame.number"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     trip = next(t for t in runs.reopen(RUNS / "web-cold").story.trips if t.number == 14)
     numbers = {n for leg in trip.legs for n in (leg.sent, leg.received) if n is not None}
-    assert set(map(int, told.stdout.split())) == numbers
+    assert set(map(int, listed.stdout.split())) == numbers
 
 
 def test_two_runs_under_one_clock(browser: Browser, folder: Path) -> None:

@@ -35,10 +35,10 @@ def rows() -> list[tuple[str, str, str, list[str]]]:
     lines = [line for line in text.splitlines() if line.startswith("| ") and "`#" in line]
     out = []
     for line in lines:
-        says, run, where, words = (cell.strip() for cell in line.strip("|").split(" | "))
+        promise, run, where, words = (cell.strip() for cell in line.strip("|").split(" | "))
         named = run.replace("`", "")
         kept = max((name for name in KEPT if named.startswith(name)), key=len)
-        out.append((says, KEPT[kept], where.strip("`"), re.findall("`([^`]+)`", words)))
+        out.append((promise, KEPT[kept], where.strip("`"), re.findall("`([^`]+)`", words)))
     return out
 
 
@@ -66,7 +66,7 @@ def test_every_run_of_the_table_is_opened() -> None:
 
 @pytest.mark.parametrize(
     ("run", "where", "words"),
-    [row[1:] for row in rows()], ids=[says[:50] for says, *_ in rows()],
+    [row[1:] for row in rows()], ids=[promise[:50] for promise, *_ in rows()],
 )  # fmt: skip
 def test_what_the_lesson_says_is_seen(
     pages: dict[str, Page], run: str, where: str, words: list[str]

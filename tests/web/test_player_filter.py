@@ -99,15 +99,15 @@ def test_both_give_the_same_answers(browser: Browser, tmp_path_factory: pytest.T
     page = browser.open(file.as_uri())
     page.until("window.hoplab && hoplab.ready", "the player")
     asked = lines(run)
-    told = page.run(ASK.replace("LINES", json.dumps(asked)))
+    in_page = page.run(ASK.replace("LINES", json.dumps(asked)))
     differing = [
         (text[:80], here, there) for text, here, there in
-        zip(asked, [answers(run, text) for text in asked], told, strict=True) if here != there
+        zip(asked, [answers(run, text) for text in asked], in_page, strict=True) if here != there
     ]  # fmt: skip
     assert differing[:5] == []
-    found = [each for each in told if isinstance(each, list)]
-    assert 0.2 < len(found) / len(told) < 0.95
-    assert len({tuple(each) for each in found}) > min(20, len(run.story.trips))
-    says = f"{SHADOW}.querySelector('.says').textContent"
+    lists = [each for each in in_page if isinstance(each, list)]
+    assert 0.2 < len(lists) / len(in_page) < 0.95
+    assert len({tuple(each) for each in lists}) > min(20, len(run.story.trips))
+    complaint = f"{SHADOW}.querySelector('.says').textContent"
     page.run("hoplab.filter.value = 'via nobody'; hoplab.applyFilter()")
-    assert page.run(says) == "nobody cannot stand there"
+    assert page.run(complaint) == "nobody cannot stand there"

@@ -90,8 +90,8 @@ def test_what_there_is_no_room_for_is_said(
     packets = page.run("hoplab.scene.packets")
     rest = run.story.trips[packets:]
     assert page.run("hoplab.scene.count") <= 50
-    said = page.run(f"{SHADOW}.querySelector('.left-out').textContent")
-    assert f"{len(rest)} more, of {sum(trip.frames for trip in rest)} frames" in said
+    note = page.run(f"{SHADOW}.querySelector('.left-out').textContent")
+    assert f"{len(rest)} more, of {sum(trip.frames for trip in rest)} frames" in note
     assert page.complaints == []
 
 

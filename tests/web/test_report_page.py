@@ -101,8 +101,8 @@ def test_no_complaint_and_no_request(browser: Browser, files: Path, name: str, d
 def test_text_can_be_read(browser: Browser, files: Path, dark: bool) -> None:
     shown = show(browser, files / "web.en.html", dark=dark)
     shown.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    everything = "p, h1, h2, h3, h4, td, th, li span, summary span, dd span, dt, .hex span"
-    assert contrast(shown, everything) >= 4.5
+    selectors = "p, h1, h2, h3, h4, td, th, li span, summary span, dd span, dt, .hex span"
+    assert contrast(shown, selectors) >= 4.5
     assert contrast(shown, "svg text:not(.badge-text)") >= 4.5
 
 
@@ -182,13 +182,13 @@ def test_what_a_screen_reader_is_given(browser: Browser, files: Path, name: str)
     shown = show(browser, files / f"{name}.html")
     shown.call("Accessibility.enable")
     nodes = shown.call("Accessibility.getFullAXTree")["nodes"]
-    known = [one for one in nodes if not one.get("ignored")]
+    exposed = [node for node in nodes if not node.get("ignored")]
     named = {"button", "link", "heading", "image", "region", "navigation", "rowheader",
              "DisclosureTriangle"}  # fmt: skip
-    for one in known:
-        if one["role"]["value"] in named:
-            assert one.get("name", {}).get("value", "").strip(), one
-    assert (named - {"image"}) | {"main"} <= {one["role"]["value"] for one in known}
+    for node in exposed:
+        if node["role"]["value"] in named:
+            assert node.get("name", {}).get("value", "").strip(), node
+    assert (named - {"image"}) | {"main"} <= {node["role"]["value"] for node in exposed}
     levels = shown.run(
         "[...document.querySelectorAll('main h1, main h2, main h3, main h4')]"
         ".filter((one) => !one.closest('details')).map((one) => +one.tagName[1])"
