@@ -109,10 +109,29 @@ def lines(interface: str, limits: Limits, *, wire: str = "", netem: bool = False
     if limits.loss:
         made += _loss(interface, limits.loss)
     if wire:
-        made.append(
-            f"filter add dev {interface} parent 1: prio 2 protocol all u32 match u32 0 0 "
-            f"action mirred egress redirect dev {wire}"
-        )
+        made.append(_onto(wire, interface))
+    return made
+
+
+def in_place_of_netem(
+    interface: str, at: str, handle: int, limits: Limits, wire: str
+) -> list[str]:
+    """The lines that do what netem would in a tree of somebody else's. at: where it is to stand,
+    'root' or 'parent 5:1'; handle: the number of its handle, whose only class is 1, as netem's is.
+    wire: our interface beside it, for delays; what comes back from there goes into class 1 (by its
+    priority, socket(7)), which has the rate and the queue."""
+    tree = f"{handle:x}:"
+    speed = f"rate {limits.rate or LARGEST_RATE}bit burst 15k cburst 15k quantum 60000"
+    made = [
+        f"qdisc add dev {interface} {at} handle {tree} htb default 1",
+        f"class add dev {interface} parent {tree} classid {tree}1 htb {speed}",
+    ]
+    if limits.queue:
+        made.append(f"qdisc add dev {interface} parent {tree}1 pfifo limit {limits.queue}")
+    if limits.loss:
+        made += _loss(interface, limits.loss, tree)
+    if wire:
+        made.append(_onto(wire, interface, tree))
     return made
 
 
@@ -148,15 +167,23 @@ def _leaf(limits: Limits, held: bool) -> str:
     return f"netem limit {frames} delay {limits.delay_ms:g}ms{jitter}"
 
 
-def _loss(interface: str, percent: float) -> list[str]:
+def _onto(wire: str, interface: str, tree: str = "1:") -> str:
+    """The line that redirects what comes to a tree and is not lost."""
+    return (
+        f"filter add dev {interface} parent {tree} prio 2 protocol all u32 match u32 0 0 "
+        f"action mirred egress redirect dev {wire}"
+    )
+
+
+def _loss(interface: str, percent: float, tree: str = "1:") -> list[str]:
     hit = min(_CHANCES - 1, round(percent / 100 * _CHANCES))
     # A = rand; from `hit` on it is 0, no match; below it all bits, a match.
     program = f"4,32 0 0 4294963256,53 1 0 {hit},6 0 0 4294967295,6 0 0 0"
     return [
-        f"class add dev {interface} parent 1: classid 1:2 htb rate 1mbit quantum 1514",
-        f"qdisc add dev {interface} parent 1:2 handle 12: blackhole",
-        f"filter add dev {interface} parent 1: prio 1 protocol all bpf bytecode "
-        f"'{program}' flowid 1:2",
+        f"class add dev {interface} parent {tree} classid {tree}2 htb rate 1mbit quantum 1514",
+        f"qdisc add dev {interface} parent {tree}2 blackhole",
+        f"filter add dev {interface} parent {tree} prio 1 protocol all bpf bytecode "
+        f"'{program}' flowid {tree}2",
     ]
 
 

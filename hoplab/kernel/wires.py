@@ -19,9 +19,10 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from typing import Protocol
 
 from hoplab.kernel import netlink
-from hoplab.kernel.batch import Batch, Place
+from hoplab.kernel.batch import Place
 from hoplab.kernel.namespaces import Namespace, in_thread
 from hoplab.kernel.shaping import PAST, Limits
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
@@ -31,6 +32,7 @@ BUFFER_BYTES = 8 << 20
 LARGEST_MTU = 65535
 ANSWER_S = 5.0
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8
+_MAC = "06:00:00"
 _SO_PRIORITY, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 12, 32, 33
 
 
@@ -42,15 +44,23 @@ class _Beside:
     index: int
     far: str
     limits: Limits
+    priority: int = PAST  # of the frames that are sent on: where the interface's queues let them
 
 
 Where = tuple[Place, str]  # an interface of the lab
 
 
+class Maker(Protocol):
+    """Who has a namespace from which pairs are asked for (`Batch`)."""
+
+    @property
+    def maker(self) -> Namespace: ...
+
+
 class Wires:
     """All of a lab. A thread at a time."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Maker) -> None:
         self._batch = batch
         self._space: Namespace | None = None
         self._beside: dict[Where, _Beside] = {}
@@ -67,13 +77,21 @@ class Wires:
                 self._beside[where] = self._make(where[0])
             return self._beside[where].name
 
-    def hold(self, where: Where, limits: Limits) -> None:
-        """From now on delay what is redirected beside that interface. Raises OSError."""
+    def hold(self, where: Where, limits: Limits, priority: int = PAST) -> None:
+        """From now on delay what is redirected beside that interface, and send it on with that
+        priority. Raises OSError."""
         with self._lock:
             self.name_beside(where)
             self._beside[where].limits = limits
+            self._beside[where].priority = priority
             if not self.mend():
                 self._add(where)
+
+    def priority(self, where: Where) -> int | None:
+        """With which frames are sent on there; None if none are held back."""
+        with self._lock:
+            beside = self._beside.get(where)
+            return None if beside is None else beside.priority
 
     def let_go(self, where: Where) -> None:
         """Delay it no more: its queue redirects nothing any more. What is held leaves in time."""
@@ -155,7 +173,7 @@ class Wires:
             setns(place.namespace.net, CLONE_NEWNET)
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             _widen(sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
-            sock.setsockopt(socket.SOL_SOCKET, _SO_PRIORITY, PAST)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_PRIORITY, beside.priority)
             sock.setblocking(False)
             sock.bind((name, 0))
             return sock
@@ -195,6 +213,11 @@ def _widen(sock: socket.socket, plain: int, forced: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
 
 
+def is_ours(name: str, mac: str) -> bool:
+    """Whether an interface is one of those beside the lab's, which is none of its own."""
+    return name.startswith("wire") and mac.startswith(_MAC)
+
+
 def _mac(number: int, end: int) -> str:
     """No frame bears it: the frames on a wire are those of the lab."""
-    return f"06:00:00:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}:{end:02x}"
+    return f"{_MAC}:{number >> 8 & 0xFF:02x}:{number & 0xFF:02x}:{end:02x}"

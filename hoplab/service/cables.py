@@ -38,7 +38,7 @@ class Cables:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._turn = threading.RLock()
-        self._wires: Wires | None = None
+        self.wires: Wires | None = None  # made when it is needed
         self._configured: dict[str, Settings] = {}  # by host, as the lab came up
         self._cut: dict[tuple[str, str], Settings] = {}  # by node and interface, before it was cut
         self._noted = False
@@ -51,7 +51,7 @@ class Cables:
         network = self._lab.network
         for intf, limits in network.unshaped():
             self._shape(intf, limits)
-        self._note_longest()
+        self.note_longest()
 
     def note_configured(self) -> None:
         """Keep what hosts are configured with, before anybody changes it; once."""
@@ -171,7 +171,7 @@ class Cables:
         batch = self._lab.network.batch
         own = [(place, name, index) for place in list(batch.places)
                for name, index in list(place.index.items())]  # fmt: skip
-        beside = self._wires.indexes() if self._wires is not None else []
+        beside = self.wires.indexes() if self.wires is not None else []
         return [
             (place, index, self._lab.network.label_of(place, name))
             for place, name, index in [*own, *((p, n, i) for p, i, n in beside)]
@@ -179,7 +179,7 @@ class Cables:
 
     def unread(self) -> dict[str, int]:
         """Frames that were to be delayed and found no room, by interface."""
-        lost = self._wires.lost() if self._wires is not None else {}
+        lost = self.wires.lost() if self.wires is not None else {}
         label_of = self._lab.network.label_of
         return {label_of(place, name): n for (place, name), n in lost.items() if n}
 
@@ -240,7 +240,7 @@ class Cables:
                 limits = self._lab.network.limits(end).changed(wish)
                 self._shape(end, limits)
                 self._lab.network.asked[end] = limits
-            self._note_longest()
+            self.note_longest()
             self._lab.make_room()
 
     def clear(self, link: Any) -> None:
@@ -256,31 +256,34 @@ class Cables:
                     end.config(**end.params)
                 else:
                     self._shape(end, network.limits(end))
-            self._note_longest()
+            self.note_longest()
 
     def _shape(self, end: Any, limits: Limits) -> None:
         place = self._place(end)
         where: Where = (place, end.name)
         wire = ""
         index = place.number(end.name)
-        self._settle(place, index, end)
+        self._settle(place, index, self._lab.network.label(end))
         batch = shaping.away(place.namespace.route, index, end.name)
         if limits.delays and not self.netem():
-            if self._wires is None:
-                self._wires = Wires(self._lab.network.batch)
-            wire = self._wires.name_beside(where)
-            beside = next(i for p, i, n in self._wires.indexes() if (p, n) == where)
-            self._settle(place, beside, end)
+            if self.wires is None:
+                self.wires = Wires(self._lab.network.batch)
+            wire = self.wires.name_beside(where)
+            beside = next(i for p, i, n in self.wires.indexes() if (p, n) == where)
+            self._settle(place, beside, self._lab.network.label(end))
             batch += shaping.away(place.namespace.route, beside, wire)
-            self._wires.hold(where, limits)
+            self.wires.hold(where, limits)
         batch += shaping.lines(end.name, limits, wire=wire, netem=self.netem())
         shaping.carry_out(place.namespace.popen, batch)
-        if not wire and self._wires is not None:
-            self._wires.let_go(where)
+        if not wire and self.wires is not None:
+            self.wires.let_go(where)
 
-    def _settle(self, place: Place, index: int, end: Any) -> None:
+    def settle(self, place: Place, name: str) -> None:
+        """Somebody else is about to take the queue of an interface away."""
+        self._settle(place, place.index.get(name, -1), self._lab.network.label_of(place, name))
+
+    def _settle(self, place: Place, index: int, label: str) -> None:
         """A queue is about to go: captures that count its drops take down what it has."""
-        label = self._lab.network.label(end)
         for capture in list(self._lab.captures):
             if capture.cables is not None:
                 capture.cables.settle(place, index, label)
@@ -292,10 +295,11 @@ class Cables:
 
     def look_after(self) -> None:
         """Start what delays frames again, if somebody ended it."""
-        if self._wires is not None:
-            self._wires.mend()
+        if self.wires is not None:
+            self.wires.mend()
 
-    def _note_longest(self) -> None:
+    def note_longest(self) -> None:
+        """Keep for how long a frame may be held back now."""
         network = self._lab.network
         ends = [end for link in self._links() for end in _ends(link)]
         limits = [network.limits(end) for end in ends]

@@ -10,6 +10,7 @@ may be busy. Commands enter namespaces; no shell of the script's is used.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -28,12 +29,16 @@ from hoplab.capture.capture import Capture
 from hoplab.client import labs, up_down
 from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.kernel import shaping
+from hoplab.kernel.wires import Wires
 from hoplab.openvswitch.daemons import Switchd
 from hoplab.ryu_apps import NO_APPS, Apps
 from hoplab.sentences import say
 from hoplab.service.server import Service
 from hoplab.service.spec import SCRIPT, WAITING, Spec
 from hoplab.stock.lab import ScriptLab
+from hoplab.stock.netem import Hooks, Netem
+from hoplab.stock.network import Places
 from hoplab.stock.remote import Remotes
 
 DOOR = Path("/run/hoplab/network")  # in the private machine: where the script's Python speaks
@@ -163,6 +168,13 @@ class Guest:
         self._facts: dict[str, Any] = {}
         self._controllers: list[Controller] = []
         self._turn = threading.RLock()
+        self._places = Places()
+        self._netem = Netem(
+            lambda pid: self._places.of_process(pid, "script"),
+            Wires(self._places),
+            functools.cache(lambda: shaping.has_netem(self._places.maker.popen)),
+        )
+        self._places.asked, self._places.gone = self._netem.places, self._netem.forget
         self._over = self._ended = self._told = self._swapped = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(DOOR))
@@ -185,18 +197,29 @@ class Guest:
     def _hear(self, connection: socket.socket, who: int) -> None:
         """One process of the script's, until it ends."""
         with connection:
-            if not _is_no_hosts(connection):
-                return
+            pid = _peer(connection)
+            ours = _is_no_hosts(pid)
             try:
                 with connection.makefile("rwb") as lines:
                     for line in lines:
-                        self._understand(who, json.loads(line))
-                        lines.write(b"{}\n")
+                        message = json.loads(line)
+                        answer: dict[str, Any] = {}
+                        if "tc" in message:
+                            answer = self._shape(pid, **message["tc"])
+                        elif not ours:
+                            return
+                        else:
+                            self._understand(who, message)
+                        lines.write(json.dumps(answer).encode() + b"\n")
                         lines.flush()
-            except (OSError, ValueError):
+            except (OSError, ValueError, TypeError):
                 pass
-        if not self._over:
+        if ours and not self._over:
             self._draw(who, None)
+
+    def _shape(self, pid: int, words: list[str], tc: str, parent: int) -> dict[str, Any]:
+        """A `tc` asks, in its own network namespace, be it a host's."""
+        return self._netem.ask(pid, int(parent), list(map(str, words)), str(tc)).as_data()
 
     def _understand(self, who: int, message: dict[str, Any]) -> None:
         if "picture" in message:
@@ -232,7 +255,9 @@ class Guest:
                 platform=self._wish.platform,
             )  # fmt: skip
             spec.logs.mkdir(exist_ok=True)
-            lab = ScriptLab(spec, self._argv, self._switchd, self._datapath)
+            lab = ScriptLab(
+                spec, self._argv, self._switchd, self._datapath, self._netem, self._places
+            )
             service = Service(lab)
         except (LabError, OSError) as error:
             self._told = True
@@ -240,6 +265,7 @@ class Guest:
             self._note(say("the script's network is no lab: {reason}", reason=reason))
             return
         lab.fresh = service.facts.forget
+        self._netem.hooks = Hooks(lab.queue_goes, lab.queue_came)
         self.lab, self._service = lab, service
         (folder / WAITING).unlink(missing_ok=True)
         threading.Thread(target=self._serve, args=(service,), daemon=True).start()
@@ -350,10 +376,15 @@ class Guest:
         return 128 + signal.SIGTERM if self._ended else code
 
 
-def _is_no_hosts(connection: socket.socket) -> bool:
-    """Whether who speaks is in no namespace of a host's (unix(7), SO_PEERCRED)."""
+def _peer(connection: socket.socket) -> int:
+    """The process that speaks (unix(7), SO_PEERCRED)."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid, _, _ = struct.unpack("=iII", raw)
+    return int(pid)
+
+
+def _is_no_hosts(pid: int) -> bool:
+    """Whether a process is in no namespace of a host's."""
     try:
         own, theirs = (os.stat(f"/proc/{each}/ns/net").st_ino for each in (os.getpid(), pid))
     except OSError:

@@ -21,13 +21,15 @@ from hoplab.capture.capture import Capture
 from hoplab.control import foreign, supervisor
 from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError
+from hoplab.kernel.batch import Place
 from hoplab.openvswitch import bridges, daemons
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
 from hoplab.service import captures, loops
 from hoplab.service.lab import Lab
 from hoplab.service.spec import Spec
-from hoplab.stock.network import Change, Picture, ScriptNetwork
+from hoplab.stock.netem import Netem
+from hoplab.stock.network import Change, Picture, Places, ScriptNetwork
 
 _OLD_PORT = 6633  # OpenFlow's before IANA gave it one, where many a script has its controller
 
@@ -46,14 +48,22 @@ class ScriptLab(Lab):
     changes_controllers = True
 
     def __init__(
-        self, spec: Spec, argv: Sequence[str], switchd: daemons.Switchd | None, datapath: str
+        self,
+        spec: Spec,
+        argv: Sequence[str],
+        switchd: daemons.Switchd | None,
+        datapath: str,
+        netem: Netem,
+        places: Places,
     ) -> None:
         super().__init__(spec)
         self.argv = list(argv)
         self.switchd = switchd or daemons.Switchd(spec.logs)  # one without processes
         self.datapath = datapath if switchd is not None else "none"
         self.url = self.client = None
-        self.network: ScriptNetwork = ScriptNetwork()
+        self.network: ScriptNetwork = ScriptNetwork(places, netem.limits)
+        self.cables.wires = netem.wires
+        self._netem = netem
         self._hearing: list[_Hearing] = []
         self._turn = threading.RLock()
         self.fresh: Callable[[], None] = lambda: None  # called when the network is another one
@@ -72,6 +82,17 @@ class ScriptLab(Lab):
         with self._turn:
             self._take(self.network.refresh())
 
+    def queue_goes(self, place: Place, name: str) -> None:
+        """The script is about to replace the queue of an interface."""
+        with self._turn:
+            self.cables.settle(place, name)
+
+    def queue_came(self, place: Place, name: str) -> None:
+        """It has: what was asked of that interface from outside is no more."""
+        with self._turn:
+            self.network.script_shapes(place, name)
+            self.refresh()
+
     def _take(self, change: Change) -> None:
         """Let captures hear what is new, and lab.json say it."""
         for hearing in self._hearing:
@@ -82,6 +103,7 @@ class ScriptLab(Lab):
             for label in change.gone:
                 hearing.capture.drop(label)
         own = self._own_controllers()
+        self.cables.note_longest()
         if change.other or own != self.own or not self.spec.state.exists():
             self.own = own
             guarded: set[str] = set()

@@ -14,7 +14,7 @@ import ipaddress
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ Picture = Mapping[str, Any]  # as `sitecustomize._Picture` draws it
 
 
 NO_LIMITS = Limits()
+Delayed = Callable[[Place, str, Collection[int] | None], Limits]
 
 
 @dataclass(eq=False)
@@ -108,10 +109,13 @@ class NumberedPlace(Place):
     """A place with a number that none has again."""
 
     serial: int = 0
+    next_index: int = 1_000_000  # beyond those that the kernel gives by itself
 
 
 class Places:
-    """The namespaces that nodes live in. root: that of the switches, and of our own process."""
+    """The namespaces that nodes live in. root: that of the switches, and of our own process. asked:
+    those that are needed though nobody has said yet which node lives there, and a process of each.
+    gone: called for one that nobody lives in any more."""
 
     def __init__(self) -> None:
         self.root = NumberedPlace("root", Namespace.own("root"))
@@ -119,6 +123,9 @@ class Places:
         self._by_inode: dict[int, NumberedPlace] = {_inode(os.getpid()): self.root}
         self._serials = itertools.count(1)
         self._maker: Namespace | None = None
+        self._turn = threading.RLock()
+        self.asked: Callable[[], Iterable[tuple[Place, int]]] = tuple
+        self.gone: Callable[[Place], None] = lambda place: None
 
     @property
     def places(self) -> list[NumberedPlace]:
@@ -133,20 +140,31 @@ class Places:
 
     def of_process(self, pid: int, name: str) -> NumberedPlace:
         """Where a process lives. Raises OSError if there is none."""
-        inode = _inode(pid)
-        if inode not in self._by_inode:
-            self._by_inode[inode] = NumberedPlace(
-                name, Namespace.of_process(pid, name), serial=next(self._serials)
-            )
-        return self._by_inode[inode]
+        with self._turn:
+            inode = _inode(pid)
+            if inode not in self._by_inode:
+                self._by_inode[inode] = NumberedPlace(
+                    name, Namespace.of_process(pid, name), serial=next(self._serials)
+                )
+            return self._by_inode[inode]
 
     def keep(self, places: Iterable[NumberedPlace]) -> None:
         """Let go of all others but the root: our descriptors would keep them alive."""
-        kept = {self.root.serial, *(place.serial for place in places)}
-        for inode, place in list(self._by_inode.items()):
-            if place.serial not in kept:
-                del self._by_inode[inode]
-                place.namespace.close()
+        with self._turn:
+            kept = {self.root.serial, *(place.serial for place in places)}
+            alive = {_inode_or_none(pid) for _, pid in self.asked()}
+            for inode, place in list(self._by_inode.items()):
+                if place.serial not in kept and inode not in alive:
+                    del self._by_inode[inode]
+                    self.gone(place)
+                    place.namespace.close()
+
+
+def _inode_or_none(pid: int) -> int | None:
+    try:
+        return _inode(pid)
+    except OSError:  # it has ended
+        return None
 
 
 def _holds(queues: Iterable[tuple[int, str]], index: int, parameter: str) -> bool:
@@ -172,8 +190,15 @@ class Change:
 class ScriptNetwork:
     """All that the script's processes have built, as it is now."""
 
-    def __init__(self) -> None:
-        self.batch = Places()
+    def __init__(
+        self,
+        places: Places | None = None,
+        delayed: Delayed = lambda place, name, handles: NO_LIMITS,
+    ) -> None:
+        """delayed: what is done to the frames of an interface in the place of the kernel's netem
+        (`Netem.limits`)."""
+        self.batch = places or Places()
+        self._delayed = delayed
         self.hosts: list[Node] = []
         self.switches: list[Node] = []
         self.links: list[Cable] = []
@@ -255,16 +280,18 @@ class ScriptNetwork:
         route = place.namespace.route
         links = {link["name"]: link for link in route.links()}
         addresses = route.addresses()
-        queues: set[tuple[int, str]] = set()
-        if any(wanted for _, _, wanted in ports):
-            queues = {(queue.index, queue.kind) for queue in route.qdiscs()}
+        standing = route.qdiscs()
+        queues = {(queue.index, queue.kind) for queue in standing}
         for number, name, wanted in ports:
             link = links.get(name)
             index = link["index"] if link else 0
             label = self._label(node, name, index, used)
             # Stock Mininet goes on where the kernel does not shape as asked.
             shaped = {key: value for key, value in wanted.items() if _holds(queues, index, key)}
-            port = Port(name, node, number, label, limits=shaping.of_parameters(shaped))
+            port = Port(name, node, number, label)
+            handles = {queue.handle >> 16 for queue in standing if queue.index == index}
+            delayed = self._delayed(place, name, None if port in self.asked else handles)
+            port.limits = shaping.of_parameters(shaped).changed(delayed.as_data())
             if link is not None:
                 port.mac = link["mac"]
                 port.addresses = addresses.get(index, [])
@@ -403,6 +430,12 @@ class ScriptNetwork:
         """What an interface does to the frames that it sends: what was asked last, or what the
         script has had it do."""
         return self.asked.get(port, port.limits)
+
+    def script_shapes(self, place: Place, name: str) -> None:
+        """The script has another queue in front of an interface than was asked from outside."""
+        for port in [each for each in self.asked if each.name == name]:
+            if port.node.place is place:
+                del self.asked[port]
 
     def shaped_by_stock(self, port: Port) -> bool:
         """Whether the script's own Mininet could shape it again: nobody asks it to."""

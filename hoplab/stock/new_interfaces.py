@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from hoplab import wait
 from hoplab.capture.capture import Capture, Tap, open_socket
 from hoplab.capture.pcapng_format import InterfaceInfo
+from hoplab.kernel import wires
 from hoplab.kernel.namespaces import in_thread
 from hoplab.kernel.netlink import Link, LinkNews
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns
 
+_NONE_OF_THEIRS = ("lo", "ovs-netdev", "ovs-system")
 LOOK_S = 0.02  # between looks for namespaces
 
 
@@ -102,7 +104,8 @@ class Watch:
             if label:
                 self.capture.drop(label)
         for index, link in new.items():
-            if index not in space.labels and link.name not in ("lo", "ovs-netdev", "ovs-system"):
+            other = link.name in _NONE_OF_THEIRS or wires.is_ours(link.name, link.mac.hex(":"))
+            if index not in space.labels and not other:
                 with contextlib.suppress(OSError):  # it has gone, or was given another name
                     self._tap(space, index, link.name, link.mac)
 

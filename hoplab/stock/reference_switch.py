@@ -16,6 +16,7 @@ controllers the first one that answers is in charge, and when it goes the next, 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -32,6 +33,7 @@ from pathlib import Path
 FOLDER = Path("/run/hoplab/reference")
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 PORT = "6633"  # where a switch listens, and a controller, if nobody says
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WAIT_S = 10.0  # for a switch that is being started beside
 TURN_S = 0.2  # between looks at a controller
 FIRST_S = 15.0  # for the first controller, which may still be loading
@@ -81,7 +83,9 @@ def read(address: str) -> Bridge | None:
     if kind == "tcp" and host != "localhost" and not host.startswith("127."):
         return None
     with contextlib.suppress(OSError, ValueError):
-        return Bridge(**json.loads(place_of(address).read_text()))
+        bridge = Bridge(**json.loads(place_of(address).read_text()))
+        if os.path.exists(f"/proc/{bridge.process}"):
+            return bridge
     return None
 
 
@@ -90,6 +94,31 @@ def write(address: str, bridge: Bridge) -> None:
     draft = place.with_name(f"{place.name}.{os.getpid()}")
     draft.write_text(json.dumps(asdict(bridge)))
     draft.replace(place)
+
+
+def end_in_order() -> None:
+    """From now on whoever ends this process has it take away what it made: Mininet ends it, and at
+    once its shell, which ends it and its children a second time."""
+
+    def end(*_: object) -> None:
+        for each in _ENDINGS:
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(0)
+
+    for each in _ENDINGS:
+        signal.signal(each, end)
+
+
+def in_place_of_the_former(name: str) -> None:
+    """Wait until the process that had a bridge of that name has ended: it takes it away, and
+    Mininet does not wait for that."""
+    lock = os.open(FOLDER / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)  # until our end
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.02)
 
 
 # ------------------------------------------------------------------------------ ofdatapath
@@ -104,8 +133,8 @@ def datapath(words: Sequence[str]) -> int:
     kind = "system" if here and os.environ.get("HOPLAB_DATAPATH") == "kernel" else "netdev"
     folder = "" if here else str(place.with_name(f"{place.name}.ovs"))
     bridge = Bridge(name, folder, os.getpid())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    end_in_order()
+    in_place_of_the_former(place.name if folder else name)
     daemons: list[subprocess.Popen[bytes]] = []
     try:
         if folder:
@@ -114,8 +143,11 @@ def datapath(words: Sequence[str]) -> int:
         if dpid:
             settings.append(f"other-config:datapath-id={dpid.zfill(16)}")
         command = ["--may-exist", "add-br", name, "--", "set", "bridge", name, *settings]
+        # Mininet has shaped the interfaces already, and Open vSwitch would take their queues away.
+        command += ["--", "--id=@own", "create", "qos", "type=linux-noop"]
         for number, interface in enumerate(interfaces, 1):
             command += ["--", "add-port", name, interface]
+            command += ["--", "set", "port", interface, "qos=@own"]
             command += ["--", "set", "interface", interface, f"ofport_request={number}"]
         bridge.vsctl(*command)
         write(address, bridge)
@@ -177,7 +209,7 @@ def protocol(words: Sequence[str]) -> int:
     if bridge is None:
         print("ofprotocol: there is no ofdatapath at", *addresses, file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_in_order()
     for each in listen:
         write(each, bridge)
     controllers = [_whole(address) for address in addresses if address != place]

@@ -669,6 +669,8 @@ def _provide(*, user_space: bool) -> None:
         "@CONTROLLERS@": shlex.quote(str(content.folder("controllers"))),
         "@FIRST@": str(OWN / "first_controller.py"),
         "@OFCTL@": shlex.quote(programs.find("ovs-ofctl") or "ovs-ofctl"),
+        "@TC@": shlex.quote(programs.find("tc") or "tc"),
+        "@TC_CLIENT@": shlex.quote(str(Path(__file__).with_name("tc_client.py"))),
         "@VSCTL@": shlex.quote(programs.find("ovs-vsctl") or "ovs-vsctl"),
     }
     first = {**FIRST, **stand_ins.FIRST, **(stand_ins.USER_SPACE if user_space else {})}

@@ -181,7 +181,7 @@ def _shaping(intf: Any) -> dict[str, Any]:
     """What a TCIntf was asked to do with what it sends."""
     if "TCIntf" not in [each.__name__ for each in type(intf).__mro__]:
         return {}
-    params = getattr(intf, "params", {})
+    params = getattr(intf, "hoplab_asked", None) or getattr(intf, "params", {})
     wanted = {name: params.get(name) for name in ("bw", "delay", "jitter", "loss")}
     return {name: value for name, value in wanted.items() if isinstance(value, (int, float, str))}
 
@@ -314,6 +314,15 @@ def _link(module: Any) -> None:
     """mininet.link: cables are known; checksums are computed before a frame leaves a host."""
     module.Link.__init__ = _picture.changing(module.Link.__init__)
     module.Link.delete = _picture.changing(module.Link.delete)
+    shape = module.TCIntf.config
+
+    def known(self: Any, *args: Any, **params: Any) -> Any:
+        names = ("bw", "delay", "jitter", "loss")
+        by_place = {names[number]: value for number, value in enumerate(args[: len(names)])}
+        self.hoplab_asked = {**by_place, **params}
+        return shape(self, *args, **params)
+
+    module.TCIntf.config = _picture.changing(known)
     if os.environ.get("HOPLAB_DATAPATH") != "user":
         return
     config = module.Intf.config

@@ -57,6 +57,11 @@ esac
 }
 # Before the machine's own.
 FIRST = {
+    "tc": """#!/bin/sh
+# Where the kernel has no netem, hoplab does what it would (netem.py).
+case " $* " in *" netem "*|*" del"*) exec @PYTHON@ -IS @TC_CLIENT@ @TC@ "$@" ;; esac
+exec @TC@ "$@"
+""",
     "ovs-ofctl": """#!/bin/sh
 # With Mininet's own controller a table without flows asks it. Ours fills the table again, and until
 # it has, nothing goes on.
