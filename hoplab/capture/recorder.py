@@ -290,9 +290,11 @@ class Recorder:
         self.names[info["name"]] = sock.fileno()
 
     def _drop(self, name: str) -> None:
-        """Let go of an interface whose network namespace is to end: our socket would hold it."""
-        tap = self.taps.get(self.names.pop(name, -1))
+        """Let go of an interface whose network namespace is to end: our socket would hold it. A
+        ring hands its last frames over in its own time, and stays."""
+        tap = self.taps.get(self.names.get(name, -1))
         if tap is not None and tap.ring is None:
+            del self.names[name]
             self._take(tap)
             self._count(tap, time.time_ns())
             self._epoll.unregister(tap.sock.fileno())

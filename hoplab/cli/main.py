@@ -27,7 +27,9 @@ from hoplab.report.language import code_from
 from hoplab.sentences import say, term, together
 
 # Verbs whose functions cannot have their name.
-FUNCTIONS = {"break": "break_", "exec": "exec_", "open": "open_", "table": "show_table"}
+FUNCTIONS = {
+    "break": "break_", "exec": "exec_", "open": "open_", "set": "set_", "table": "show_table"
+}  # fmt: skip
 
 
 def _are_the_files(arguments: argparse.Namespace, words: list[str]) -> str:

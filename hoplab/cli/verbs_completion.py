@@ -32,6 +32,10 @@ WORDS = {
     ("ls", "lab"): "labs",
     ("link", "first"): "nodes",
     ("link", "second"): "nodes",
+    ("add", "to"): "switches",
+    ("add", "names"): "nodes",
+    ("remove", "names"): "nodes",
+    ("set", "host"): "hosts",
     ("path", "what"): "files",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.

@@ -42,6 +42,60 @@ def link_request(
     }
 
 
+def add_host_request(
+    name: str,
+    to: str | None = None,
+    *,
+    ip: str | None = None,
+    gateway: str | None = None,
+    dns: str | None = None,
+    serve: Sequence[Sequence[str]] = (),
+    force: bool = False,
+) -> Request:
+    """The request that adds a host. gateway, dns: None for those that its neighbours have, "none"
+    for none."""
+    options: dict[str, Any] = {"to": to, "ip": ip, "serve": [list(words) for words in serve],
+                               "force": force}  # fmt: skip
+    for key, value in (("gateway", gateway), ("dns", dns)):
+        if value is not None:
+            options[key] = None if value == "none" else value
+    return {"op": "add", "what": "host", "names": [name], "options": options}
+
+
+def add_switch_request(name: str, *, dpid: int | None = None) -> Request:
+    """The request that adds a switch."""
+    return {"op": "add", "what": "switch", "names": [name], "options": {"dpid": dpid}}
+
+
+def add_cable_request(
+    first: str,
+    second: str,
+    limits: Mapping[str, float] | None = None,
+    *,
+    ips: tuple[str | None, str | None] = (None, None),
+    force: bool = False,
+) -> Request:
+    """The request that adds a cable. ips: addresses of its ends."""
+    options = {"limits": dict(limits or {}), "ips": list(ips), "force": force}
+    return {"op": "add", "what": "cable", "names": [first, second], "options": options}
+
+
+def remove_request(*names: str, force: bool = False) -> Request:
+    """The request that takes away a node, or the cable of two."""
+    return {"op": "remove", "names": list(names), "force": force}
+
+
+def set_request(host: str, *, force: bool = False, **settings: str | None) -> Request:
+    """The request that sets a host's ip, gateway or dns; those that are None stay."""
+    options = {key: value for key, value in settings.items() if value is not None}
+    return {"op": "set", "host": host, "options": {**options, "force": force}}
+
+
+def service_request(host: str, services: Mapping[str, str]) -> Request:
+    """The request that stops, starts or restarts services, by their names."""
+    return {"op": "set", "host": host, "services": dict(services)}
+
+
 def understood(text: str) -> Request:
     """The request that a line asks for. Raises LabError (USAGE)."""
     try:

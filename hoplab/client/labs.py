@@ -153,11 +153,24 @@ class Handle:
 
 def swap(handle: Handle, request: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """Put another controller in charge: what the lab says of it, and whether somebody has pressed
-    Ctrl-C (or asked us to end) too late to stop it.
+    Ctrl-C too late to stop it. Raises as `change` does."""
+    unsaid = LabError(
+        term("interrupted twice, before the lab said which controller is in charge"),
+        say("hoplab ls tells it, and hoplab table --name {lab}", lab=handle.name),
+        Exit.INTERRUPTED,
+    )
+    return change(handle, {"op": "swap", **request}, unsaid)
 
-    Such a request goes to the lab, which alone knows whether the switches have gone over: either it
-    answers with an error, and the old controller is in charge, or with what has happened. Raises
-    LabError, KeyboardInterrupt before anything was asked for.
+
+def change(
+    handle: Handle, request: dict[str, Any], unsaid: LabError | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Have a lab changed: what it says of that, and whether somebody has pressed Ctrl-C (or asked
+    us to end) too late to stop it.
+
+    Such a request goes to the lab, which alone knows how far it is: either it answers with an
+    error, and all is as before, or with what has happened. unsaid: what is raised where somebody
+    does not wait for that. Raises LabError, KeyboardInterrupt before anything was asked for.
     """
     pressed = 0
 
@@ -173,20 +186,24 @@ def swap(handle: Handle, request: dict[str, Any]) -> tuple[dict[str, Any], bool]
         hold_interrupts()
         before = {number: signal.signal(number, caught) for number in heeded(INTERRUPTS)}
         try:
-            send(sock, {"op": "swap", **request})
+            send(sock, request)
             release_interrupts()
-            change: dict[str, Any] = receive(sock, handle.name)["ok"]
+            answer: dict[str, Any] = receive(sock, handle.name)["ok"]
             hold_interrupts()  # until it is said; nothing can be stopped any more
-            return change, pressed > 0
+            return answer, pressed > 0
         except KeyboardInterrupt:
-            raise LabError(
-                term("interrupted twice, before the lab said which controller is in charge"),
-                say("hoplab ls tells it, and hoplab table --name {lab}", lab=handle.name),
-                Exit.INTERRUPTED,
-            ) from None
+            raise (unsaid or _unsaid(handle.name)) from None
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _unsaid(name: str) -> LabError:
+    return LabError(
+        term("interrupted twice, before the lab said whether it has changed"),
+        say("{command} tells it", command=f"hoplab ls {name}"),
+        Exit.INTERRUPTED,
+    )
 
 
 def send(sock: socket.socket, request: dict[str, Any], fds: tuple[int, ...] = ()) -> None:

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hoplab import content
 from hoplab.capture import pcapng_reader, pcapng_writer
@@ -161,6 +162,8 @@ def _end(
     held = labs.receive(capture, handle.name)["ok"]
     recording.facts.keep(folder)
     _keep_state(handle, folder)
+    if held.get("gone"):
+        _keep_gone(folder, held["gone"])
     return Run(folder, code, output, calm["quiet"], held["frames"], held["dropped"])
 
 
@@ -175,6 +178,33 @@ def _keep_state(handle: labs.Handle, folder: Path) -> None:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise cannot_write(error, folder) from error
+
+
+def _keep_gone(folder: Path, gone: dict[str, list[dict[str, Any]]]) -> None:
+    """Beside what the lab is now, what else it was while it was captured: nodes and interfaces that
+    were taken away meanwhile. Raises LabError."""
+    try:
+        state = json.loads((folder / STATE).read_text())
+        (folder / STATE).write_text(json.dumps(with_gone(state, gone)))
+    except OSError as error:
+        raise cannot_write(error, folder) from error
+
+
+def with_gone(
+    state: dict[str, Any], gone: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """A lab.json, with what it does not have any more. A cable of which one end is another's now
+    has no other end."""
+    whole = dict(state)
+    for kind in ("nodes", "interfaces"):
+        there = {each["name"] for each in state[kind]}
+        whole[kind] = [*state[kind], *(each for each in gone[kind] if each["name"] not in there)]
+    peers = {each["name"]: each["peer"] for each in whole["interfaces"]}
+    whole["interfaces"] = [
+        each if peers.get(each["peer"]) == each["name"] else {**each, "peer": None}
+        for each in whole["interfaces"]
+    ]
+    return whole
 
 
 def watch(handle: labs.Handle, folder: Path, until: Callable[[], None]) -> Run:

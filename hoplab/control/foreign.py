@@ -38,6 +38,10 @@ class Foreign(Controller):
     def targets_of(self, bridge: str) -> Sequence[str]:
         return self.targets.get(bridge, [])
 
+    def adopt(self, bridge: str) -> None:
+        """It is the same for all."""
+        self.targets.setdefault(bridge, next(iter(self.targets.values()), []))
+
     def start(self, ready: object = None) -> None:
         """It runs, or not: that is its owner's business."""
 

@@ -94,6 +94,9 @@ class Controller:
         """All addresses at which this switch finds it."""
         return [self.target]
 
+    def adopt(self, bridge: str) -> None:
+        """A switch is new."""
+
     @property
     def log(self) -> Path:
         return self.folder / "logs" / f"controller-{self.port}.log"
@@ -429,6 +432,38 @@ def change_over(charges: Mapping[str, Controller], *, first: bool) -> list[str]:
         raise
 
 
+def await_flows(
+    charges: Mapping[str, Controller], began: float, wanted: Callable[[], None]
+) -> list[str]:
+    """Until switches that were told of their controllers, at that time, have the first flows of
+    them; those that get none. `wanted` is called all the time. Raises LabError."""
+
+    def joined() -> bool:
+        wanted()
+        return _joined(charges)
+
+    wait.until(
+        joined,
+        say("{switches} to connect to the controller", switches=listed(list(charges)[:5])),
+        within_s=20,
+        longest_s=0.1,
+    )
+    return _until_flows(charges, began, FIRST_FLOWS_S)
+
+
+def _joined(charges: Mapping[str, Controller]) -> bool:
+    """Whether these switches have all connected. Raises LabError if they never will."""
+    controllers = {id(controller): controller for controller in charges.values()}.values()
+    for controller in controllers:
+        controller.must_run()
+    if all_connected(list(charges)):
+        return True
+    for controller in controllers:
+        if refused := controller.logged().refused:
+            raise endings.refusal(controller.title, refused)
+    return False
+
+
 def _change(charges: Mapping[str, Controller], began: float, *, first: bool) -> list[str]:
     """What comes once the switches have been told of their controllers."""
     bridges = list(charges)
@@ -438,17 +473,8 @@ def _change(charges: Mapping[str, Controller], began: float, *, first: bool) -> 
         for controller in controllers:
             controller.must_run()
 
-    def joined() -> bool:
-        must_run()
-        if all_connected(bridges):
-            return True
-        for controller in controllers:
-            if refused := controller.logged().refused:
-                raise endings.refusal(controller.title, refused)
-        return False
-
     wait.until(
-        joined,
+        lambda: _joined(charges),
         say("{switches} to connect to the controller", switches=listed(bridges[:5])),
         within_s=20,
         longest_s=0.1,

@@ -282,6 +282,27 @@ class Crew:
                 self._stand_by(shard)
             return old.apps, empty
 
+    def take_in(self, bridge: str, wanted: Callable[[], None] = lambda: None) -> list[str]:
+        """Put a switch that is new under those who have fewest, and wait until it has their first
+        flows. Returns it if it got none. Raises LabError."""
+        with self.changing:
+            wanted()
+            shard = min(self.shards, key=lambda each: len(each.bridges))
+            shard.controller.adopt(bridge)
+            shard.bridges = [*shard.bridges, bridge]
+            began = time.monotonic()
+            charged = shard.processes() if shard.joined else [shard.controller]
+            set_controllers({bridge: [t for each in charged for t in each.targets_of(bridge)]})
+            if shard.given_up or not shard.controller.targets_of(bridge):
+                return [bridge]
+            return process.await_flows({bridge: shard.controller}, began, wanted)
+
+    def let_go(self, bridge: str) -> None:
+        """A switch goes."""
+        with self.changing:
+            for shard in self.shards:
+                shard.bridges = [each for each in shard.bridges if each != bridge]
+
     def _as_before(self) -> None:
         """Give the switches back to those that were in charge."""
         targets: dict[str, list[str]] = {}

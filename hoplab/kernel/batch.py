@@ -48,6 +48,7 @@ class Place:
     name: str
     space: Namespace | None = None
     next_index: int = 100  # 1 is lo; some kernels have tunnels in every namespace, a node its own
+    reuse: int = 0  # an index that is free again, for the next interface
     index: dict[str, int] = field(default_factory=dict)
     address: dict[str, str] = field(default_factory=dict)
     queue: list[netlink.Message] = field(default_factory=list)
@@ -125,10 +126,17 @@ class Batch:
                     term("give each link its own ports: addLink(a, b, port1=1, port2=2)"),
                     Exit.BAD_INPUT,
                 )
-            place.index[name] = place.next_index
-            place.next_index += 1
+            place.index[name] = place.reuse or place.next_index
+            place.next_index += not place.reuse
+            place.reuse = 0
             self._ends[(place, name)] = False
         self._pairs.append((place1, name1, mac1, place2, name2, mac2))
+
+    def forget(self, place: Place, interface: str) -> None:
+        """An interface has gone, or was never made."""
+        place.index.pop(interface, None)
+        place.address.pop(interface, None)
+        self._ends.pop((place, interface), None)
 
     def later(self, place: Place, message: netlink.Message) -> None:
         """Queue a message for the place's namespace; once all is built, send it at once."""

@@ -78,6 +78,16 @@ def put_back(route: netlink.Socket, before: Settings, index: int) -> None:
         _make(route, missing)
 
 
+def messages(entries: dict[bytes, tuple[frozenset[int], bytes]], keys: Iterable[bytes]) -> (
+    list[Message]
+):
+    """The messages that make these addresses."""
+    return [
+        Message(netlink.RTM_NEWADDR, netlink.NLM_F_CREATE, entries[key][1], term("put it back"))
+        for key in keys
+    ]
+
+
 def _make(route: netlink.Socket, messages: list[Message]) -> None:
     for _ in range(_ROUNDS):
         left = []

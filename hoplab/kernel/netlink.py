@@ -27,7 +27,7 @@ from hoplab.sentences import say, term
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 21, 22, 24
 RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
-RTM_GETROUTE, RTM_GETRULE = 26, 34
+RTM_DELROUTE, RTM_GETROUTE, RTM_GETRULE = 25, 26, 34
 RTM_DELQDISC, RTM_GETQDISC = 37, 38
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 NLM_F_DUMP = 0x300
@@ -241,6 +241,12 @@ def route(
         else say("set the route to {network}", network=target)
     )
     return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, purpose)
+
+
+def no_default_route() -> Message:
+    """Take the default route away; no failure if there is none."""
+    body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 254, 0, 0xFF, 0, 0)
+    return Message(RTM_DELROUTE, 0, body, term("take the default route away"), (errno.ESRCH,))
 
 
 def neighbour(index: int, ip: str, mac: str) -> Message:

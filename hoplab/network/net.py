@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Network(mininet.net.Mininet):
         self._forwarding = forwarding
         self._bridges = Bridges()
         self.asked: dict[Any, Limits] = {}  # what was asked of interfaces since they were built
+        # Labels of interfaces that bear the name of one that has gone, and is in a capture still.
+        self.again: dict[tuple[Place, str], str] = {}
         self._complete = False  # every node and link is known, if not there yet
         switches.install(self._bridges, datapath)
         batch.on_made = self._begin_ports
@@ -107,6 +109,28 @@ class Network(mininet.net.Mininet):
                 raise
             hint = term("mend the line; it was reached while the network was built")
             raise topofile.blame(file, error, hint) from error
+
+    # ------------------------------------------------------------------ what is added later
+
+    def finish_ports(self, switch: Any, new: Sequence[Any] = ()) -> None:
+        """Make the bridge of a switch, or give it these of its interfaces as ports, and wait until
+        it forwards by them. Raises LabError."""
+        names = [intf.name for intf in new]
+        self._bridges.finish([switches.plan(switch, self.datapath, names)], only=names)
+        switch.batch = False
+        switch.has_ports = True
+
+    def remove_port(self, switch: str, interface: str) -> None:
+        """Take a port from a switch. Raises LabError."""
+        self._bridges.remove_port(switch, interface)
+
+    def remove_bridge(self, switch: str) -> None:
+        """Take a switch from Open vSwitch. Raises LabError."""
+        self._bridges.remove(switch)
+
+    def datapath_ids(self) -> dict[int, str]:
+        """The switches by the numbers by which controllers know them."""
+        return {int(switch.dpid, 16): switch.name for switch in self.switches}
 
     def _check_datapath_ids(self) -> None:
         """A controller tells switches apart by nothing else."""
@@ -310,7 +334,7 @@ class Network(mininet.net.Mininet):
     def wiring(self) -> dict[str, Any]:
         """Nodes, interfaces and who is wired to whom, as plain data for lab.json."""
         interfaces, peers = [], {}
-        for link in self.links:
+        for link in list(self.links):  # which somebody may add to, or take from
             intf1, intf2 = link.intf1, link.intf2
             if intf1 is not None and intf2 is not None:
                 peers[(intf1.node.name, intf1.name)] = self.label(intf2)
@@ -358,16 +382,16 @@ class Network(mininet.net.Mininet):
             return {}
         return {name: addresses.get(index, []) for name, index in place.index.items()}
 
-    @staticmethod
-    def label(intf: Any) -> str:
+    def label(self, intf: Any) -> str:
         """An interface's name, made unique by its node's where it does not tell it."""
         name: str = intf.name
-        return name if name.startswith(intf.node.name) else f"{intf.node.name}:{name}"
+        plain = name if name.startswith(intf.node.name) else f"{intf.node.name}:{name}"
+        return self.again.get((place_of_node(self.batch, intf.node), name), plain)
 
     def label_of(self, place: Place, name: str) -> str:
         """What an interface is called in captures and in lab.json: unique within the lab."""
         plain = place is self.batch.root or name.startswith(place.name)
-        return name if plain else f"{place.name}:{name}"
+        return self.again.get((place, name), name if plain else f"{place.name}:{name}")
 
     def owner_of(self, place: Place, name: str) -> str:
         """The node that an interface belongs to; a switch lives in the root namespace."""

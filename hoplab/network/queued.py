@@ -306,11 +306,12 @@ def etc_files(name: str, params: dict[str, Any]) -> dict[str, str]:
     ip = params.get("ip")
     if ip:
         hosts += f"{str(ip).split('/')[0]} {name}\n"
-    server = params.get("nameserver")
-    resolv = (
-        f"nameserver {server}\noptions timeout:2 attempts:2\n" if server else "# no DNS server\n"
-    )
-    return {"/etc/hosts": hosts, "/etc/resolv.conf": resolv}
+    return {"/etc/hosts": hosts, "/etc/resolv.conf": resolv_conf(params.get("nameserver"))}
+
+
+def resolv_conf(server: object) -> str:
+    """The /etc/resolv.conf of a host that asks this DNS server, None for one that asks nobody."""
+    return f"nameserver {server}\noptions timeout:2 attempts:2\n" if server else "# no DNS server\n"
 
 
 def _guard_topo() -> None:

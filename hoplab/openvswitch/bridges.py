@@ -7,7 +7,7 @@ A bridge is known to one daemon of `daemons.py` alone; here is which, so nobody 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,39 @@ class Bridges:
             if operations:
                 self._database(path).begin(operations)
 
-    def finish(self, bridges: Sequence[ovsdb.Bridge]) -> None:
-        """Hand over the rest, and wait until all of them forward. Raises LabError."""
+    def finish(
+        self, bridges: Sequence[ovsdb.Bridge], only: Collection[str] | None = None
+    ) -> None:
+        """Hand over the rest, and wait until all of them forward. only: names of ports, where it
+        does not matter that others may have a fault. Raises LabError."""
         works = []
         for path, operations in self._missing(bridges):
             database = self._database(path)
             del self._open[path]  # `_finish` closes it
-            works.append(functools.partial(_finish, database, operations))
+            works.append(functools.partial(_finish, database, operations, only))
         if len(works) == 1:
             works[0]()
             return
         for work in [Background(work) for work in works]:
             work.result()
+
+    def remove_port(self, bridge: str, port: str) -> None:
+        """Take a port from a bridge, and wait until the interface is let go of. Raises LabError."""
+        with ovsdb.Database(database_of(bridge)) as database:
+            uuids = [row["_uuid"] for row in database.rows("Port", ["name"]) if row["name"] == port]
+            if uuids:
+                database.apply([ovsdb.remove_port(bridge, uuids[0])], only=())
+        self._begun.get(bridge, set()).discard(port)
+
+    def remove(self, bridge: str) -> None:
+        """Take a bridge away. Raises LabError."""
+        with ovsdb.Database(database_of(bridge)) as database:
+            rows = database.rows("Bridge", ["name"])
+            uuids = [row["_uuid"] for row in rows if row["name"] == bridge]
+            if uuids:
+                database.apply([ovsdb.remove_bridge(uuids[0])], only=())
+        self._begun.pop(bridge, None)
+        self._where.pop(bridge, None)
 
     def _database(self, path: Path) -> ovsdb.Database:
         if path not in self._open:
@@ -82,9 +103,13 @@ class Bridges:
         return found
 
 
-def _finish(database: ovsdb.Database, operations: Sequence[ovsdb.Operation]) -> None:
+def _finish(
+    database: ovsdb.Database,
+    operations: Sequence[ovsdb.Operation],
+    only: Collection[str] | None = None,
+) -> None:
     with database:
-        database.apply(operations)
+        database.apply(operations, only=only)
         held = [
             row["_uuid"]
             for row in database.rows("Bridge", ["name"])
@@ -146,17 +171,26 @@ def ask_soon(target: str) -> None:
 
 
 def all_connected(bridges: Sequence[str]) -> bool:
-    """Whether every bridge has finished its OpenFlow handshake with a controller."""
+    """Whether each of these bridges has finished its OpenFlow handshake with all its controllers.
+    """
     global _interval_ms
     if not bridges:
         return True
     _interval_ms = 5000 + (_interval_ms + 1) % 100
     states: list[Any] = []
+    wanted = set(bridges)
     for path in databases():
         with ovsdb.Database(path) as database:
             database.write_statistics(_interval_ms)
-            rows = database.rows("Controller", ["is_connected"])
-        states += [row["is_connected"] for row in rows]
+            connected = {
+                str(row["_uuid"]): row["is_connected"]
+                for row in database.rows("Controller", ["is_connected"])
+            }
+            for row in database.rows("Bridge", ["name", "controller"]):
+                if row["name"] in wanted:
+                    value = row["controller"]
+                    own = value[1] if value[:1] == ["set"] else [value]
+                    states += [connected.get(str(each)) for each in own] or [None]
     return len(states) >= len(bridges) and all(state is True for state in states)
 
 

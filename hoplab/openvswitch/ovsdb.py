@@ -103,6 +103,11 @@ def remove_bridge(uuid: Any) -> Operation:
     return _mutate(NAME, [], ["bridges", "delete", several([uuid])])
 
 
+def remove_port(bridge: str, uuid: Any) -> Operation:
+    """The operation that removes one port of a bridge, by the number of its row (`_uuid`)."""
+    return _mutate("Bridge", [["name", "==", bridge]], ["ports", "delete", several([uuid])])
+
+
 def set_controllers(
     targets: Mapping[str, Sequence[str]], columns: dict[str, Any]
 ) -> list[Operation]:
@@ -193,9 +198,15 @@ class Database:
         _check(results)
         return list(results)
 
-    def apply(self, operations: Sequence[Operation], within_s: float = 120) -> None:
+    def apply(
+        self,
+        operations: Sequence[Operation],
+        within_s: float = 120,
+        *,
+        only: Container[str] | None = None,
+    ) -> None:
         """The same, and wait until ovs-vswitchd has carried it out. Raises LabError, also for a
-        port that it could not open."""
+        port that it could not open: any, or one of those that `only` names."""
         self._watch()
         count = _mutate(NAME, [], ["next_cfg", "+=", 1])
         results = self.transact([*operations, count, _select(NAME, ["next_cfg"])], within_s)
@@ -206,7 +217,10 @@ class Database:
             if message.get("method") == "update":
                 self._note(message["params"][1])
         rows = self.transact([_select("Interface", ["name", "error"])])[0]["rows"]
-        wrong = [(row["name"], row["error"]) for row in rows if isinstance(row["error"], str)]
+        wrong = [
+            (row["name"], row["error"]) for row in rows
+            if isinstance(row["error"], str) and (only is None or row["name"] in only)
+        ]  # fmt: skip
         if wrong:
             raise refused_change("\n".join(f"{name}: {text}" for name, text in wrong[:5]))
 

@@ -119,7 +119,7 @@ class Cables:
                     yield peer.node.name
 
     def _links(self) -> list[Any]:
-        return [link for link in self._lab.network.links if link.intf1 and link.intf2]
+        return [link for link in list(self._lab.network.links) if link.intf1 and link.intf2]
 
     def describe(self, links: list[Any] | None = None) -> list[dict[str, Any]]:
         """Cables as data: of each end who it is, whether it is up, what it does to the frames that
@@ -188,7 +188,7 @@ class Cables:
     def cut(self, link: Any) -> None:
         """Cut it, if it is not. Raises LabError."""
         with self._turn:
-            self._need_real(link)
+            self.need_real(link)
             ends = _ends(link)
             switched = [end for end in ends if self._place(end) is self._root]
             for end in ends:
@@ -200,7 +200,7 @@ class Cables:
     def mend(self, link: Any) -> None:
         """Join it again, with all that was configured on its ends. Raises LabError."""
         with self._turn:
-            self._need_real(link)
+            self.need_real(link)
             for end in _ends(link):
                 self._set_up(end, True)
             for end in _ends(link):
@@ -235,7 +235,7 @@ class Cables:
         """Have both ends of it do what is wished, and what they did before besides. Raises
         LabError."""
         with self._turn:
-            self._need_real(link)
+            self.need_real(link)
             for end in _ends(link):
                 limits = self._lab.network.limits(end).changed(wish)
                 self._shape(end, limits)
@@ -246,7 +246,7 @@ class Cables:
     def clear(self, link: Any) -> None:
         """Have both ends do what the topology says, and nothing else. Raises LabError."""
         with self._turn:
-            self._need_real(link)
+            self.need_real(link)
             network = self._lab.network
             for end in _ends(link):
                 if network.asked.pop(end, None) is None:
@@ -257,6 +257,23 @@ class Cables:
                 else:
                     self._shape(end, network.limits(end))
             self.note_longest()
+
+    def forget(self, link: Any) -> None:
+        """It is about to be taken away: captures keep what its queues dropped."""
+        with self._turn:
+            for end in _ends(link):
+                place = self._place(end)
+                if end.name in place.index:
+                    self.settle(place, end.name)
+                if self.wires is not None:
+                    self.wires.let_go((place, end.name))
+                self._cut.pop((end.node.name, end.name), None)
+                self._lab.network.asked.pop(end, None)
+            self.note_longest()
+
+    def forget_host(self, name: str) -> None:
+        """It has gone."""
+        self._configured.pop(name, None)
 
     def _shape(self, end: Any, limits: Limits) -> None:
         place = self._place(end)
@@ -310,7 +327,7 @@ class Cables:
     def _place(self, end: Any) -> Place:
         return self._lab.network.place(end.node.name)
 
-    def _need_real(self, link: Any) -> None:
+    def need_real(self, link: Any) -> None:
         """Raises LabError for what is a cable on paper alone."""
         for end in _ends(link):
             if end.name not in self._place(end).index:

@@ -72,7 +72,8 @@ def start(
 ) -> Capture:
     """A capture of the lab's interfaces, or of those wanted (HOST, HOST:IF, an interface's name).
     Raises LabError for a name that is none, OSError if the file cannot be written."""
-    interfaces = [(place, name) for place in lab.network.batch.places for name in place.index]
+    places = list(lab.network.batch.places)
+    interfaces = [(place, name) for place in places for name in list(place.index)]
     chosen, openflow = _choose(lab, interfaces, wanted or [])
     if lab.datapath == "afxdp" and any(place is lab.network.batch.root for place, _ in chosen):
         raise unheard(say("the lab {lab}", lab=lab.spec.name))
@@ -238,21 +239,8 @@ def watch_switches(lab: Lab, capture: Capture) -> None:
     bridges = lab.network.bridges()
     if not bridges:
         return
-    streams: list[socket.socket] = []
-    for bridge in bridges:
-        with contextlib.suppress(OSError):
-            stream = monitor.watch(bridge)
-            streams.append(stream.dup())
-            capture.add_stream(stream, notes.TABLES, bridge, time.time_ns())
-    for bridge, text in monitor.learned(bridges).items():
-        capture.add_note(notes.LEARNED, bridge, text)
+    watch_tables(capture, bridges)
     begun_s = time.time()
-
-    def ask_meters() -> None:
-        for stream in streams:
-            with stream, contextlib.suppress(OSError):
-                stream.sendall(monitor.meter_counts())
-        streams.clear()
 
     def tell_exceptions() -> None:
         names = {int(node["dpid"], 16): node["name"] for node in lab.network.wiring()["nodes"]
@@ -268,7 +256,27 @@ def watch_switches(lab: Lab, capture: Capture) -> None:
             name = lab.controller.name if lab.controller is not None else ""
             capture.add_note(notes.RAISED, name, json.dumps(note))
 
-    capture.last_words += [ask_meters, tell_exceptions]
+    capture.last_words.append(tell_exceptions)
+
+
+def watch_tables(capture: Capture, bridges: Sequence[str]) -> None:
+    """Keep in the capture what the tables of these switches hold and how they change."""
+    streams: list[socket.socket] = []
+    for bridge in bridges:
+        with contextlib.suppress(OSError):
+            stream = monitor.watch(bridge)
+            streams.append(stream.dup())
+            capture.add_stream(stream, notes.TABLES, bridge, time.time_ns())
+    for bridge, text in monitor.learned(list(bridges)).items():
+        capture.add_note(notes.LEARNED, bridge, text)
+
+    def ask_meters() -> None:
+        for stream in streams:
+            with stream, contextlib.suppress(OSError):
+                stream.sendall(monitor.meter_counts())
+        streams.clear()
+
+    capture.last_words.append(ask_meters)
 
 
 def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:

@@ -68,6 +68,35 @@ class HostFacts:
             if self.built is None:
                 self.built = self._read(switches=False)
 
+    def renew(self, name: str) -> None:
+        """A host is what somebody wants it to be now: that is how it was built, as far as anybody
+        asks; nothing of one that has gone."""
+        with self._turn:
+            if self.built is None:
+                return
+            hosts = dict(self.built.get("hosts") or {})
+            hosts.pop(name, None)
+            place = self._places().get(name)
+            if place is not None:
+                with _never_mind():
+                    hosts |= self._read_hosts({name: place})
+            self.built = {**self.built, "hosts": hosts}
+
+    def listeners(self, name: str) -> list[dict[str, Any]]:
+        """The sockets of a host that wait for somebody, with the process that has each."""
+        place = self._places().get(name)
+        if place is None:
+            return []
+
+        def work() -> list[dict[str, Any]]:
+            unshare(_CLONE_FS)
+            setns(place.namespace.net, CLONE_NEWNET)
+            return list(_listeners())
+
+        waiting = in_thread(work)
+        _name_programs({name: {"listeners": waiting}})
+        return waiting
+
     def forget(self) -> None:
         """The network is another one: how it was built is read anew."""
         self.built = None
@@ -96,17 +125,21 @@ class HostFacts:
         """Everything, by host and by switch."""
         return self._read(switches=True)
 
-    def _read(self, *, switches: bool) -> dict[str, Any]:
+    @staticmethod
+    def _read_hosts(places: dict[str, Place]) -> dict[str, Any]:
 
         def work() -> dict[str, Any]:
             unshare(_CLONE_FS)
-            return {name: _host(place) for name, place in self._places().items()}
+            return {name: _host(place) for name, place in places.items()}
 
+        hosts = in_thread(work)
+        _name_programs(hosts)
+        return hosts
+
+    def _read(self, *, switches: bool) -> dict[str, Any]:
         data: dict[str, Any] = {}
         with _never_mind():
-            hosts = in_thread(work)
-            _name_programs(hosts)
-            data["hosts"] = hosts
+            data["hosts"] = self._read_hosts(self._places())
         if switches and self._lab.network.bridges():
             with _never_mind():
                 data["switches"] = _switches(self._lab)
@@ -237,15 +270,24 @@ def _command_line(process: Path) -> list[str]:
 
 
 def _etc(place: Place) -> dict[str, Any]:
+    texts = etc_of(place)
+    return {"etc": texts} if texts else {}
+
+
+def etc_of(place: Place) -> dict[str, str]:
     """A host's own /etc/resolv.conf and /etc/hosts, as they are now."""
     texts = {}
-    folder = Path("/run/hoplab", place.name)
-    for number, (target, text) in enumerate(place.files.items()):
-        name = os.path.basename(target)
+    for target, text in place.files.items():
         with contextlib.suppress(OSError):
-            text = (folder / f"{number}-{name}").read_text(errors="replace")
-        texts[name] = text
-    return {"etc": texts} if texts else {}
+            text = own_file(place, target).read_text(errors="replace")
+        texts[os.path.basename(target)] = text
+    return texts
+
+
+def own_file(place: Place, target: str) -> Path:
+    """Where the file lies that a host has in place of the machine's, once it is used."""
+    number = list(place.files).index(target)
+    return Path("/run/hoplab", place.name, f"{number}-{os.path.basename(target)}")
 
 
 # ------------------------------------------------------------------------------ filters

@@ -34,6 +34,11 @@ from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term, to_plain
 from hoplab.service import cable_words, captures, loops
 from hoplab.service.cables import Cables
+from hoplab.service.hearing import Gone, Hearings
+from hoplab.service.host_facts import HostFacts
+from hoplab.service.members import Members
+from hoplab.service.services import Services
+from hoplab.service.settings import HostSettings
 from hoplab.service.spec import EARLY_CAPTURE, Spec
 
 if TYPE_CHECKING:
@@ -90,7 +95,12 @@ class Lab:
         self.empty: list[str] = []  # switches that got no flow from their controller
         self._silent: list[str] = []  # daemons that hang
         self.cables = Cables(self)
-        self._written: dict[str, Any] = {}  # what lab.json says
+        self.facts = HostFacts(self)
+        self.hearing = Hearings(self)
+        self.services = Services(self)
+        self.members = Members(self)
+        self.host_settings = HostSettings(self)
+        self.written: dict[str, Any] = {}  # what lab.json says
         self._drafts: dict[Path, dict[str, Any]] = {}  # what it may say next, by file
         self.captures: list[Capture] = []  # those that run
 
@@ -188,13 +198,18 @@ class Lab:
             captures.watch_processes(self, self.early)
             captures.watch_switches(self, self.early)
         if self.crew is not None:
-            self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
-        self._write_state()
+            self.find_loops()
+        self.write_state()
         if self.crew is not None:
             self._hand_over(self.crew, progress)
         self.network.settle(self.event)
-        self._write_state()
+        self.write_state()
         self._early_until = time.monotonic() + EARLY_S
+
+    def find_loops(self) -> None:
+        """Which switches stand in one now."""
+        if self.crew is not None:
+            self.loops = loops.find(self.network.wiring(), bridges.with_spanning_tree())
 
     def _open(
         self, opening: Background[None] | None, topo: Any, progress: Progress
@@ -527,13 +542,14 @@ class Lab:
         self._drafts[fresh] = state
         return fresh
 
-    def _write_state(self) -> None:
+    def write_state(self) -> None:
+        """Have lab.json say what there is. Raises LabError, on a full disk too."""
         self._replace_state(self._draft_state())
 
     def _replace_state(self, draft: Path) -> None:
         """Have lab.json be what was drafted; that takes no room."""
         os.replace(draft, self.spec.state)
-        self._written = self._drafts.pop(draft)
+        self.written = self._drafts.pop(draft)
 
     # ------------------------------------------------------------------ what may be done
 
@@ -572,7 +588,7 @@ class Lab:
         self._watch_controllers()
         notes = [*self.events[events:], *self.remarks()]
         with contextlib.suppress(LabError):  # who stands by and what is to be warned of
-            self._write_state()
+            self.write_state()
         return {
             "controller": self.crew.controller.name,
             "was": was.name,
@@ -601,7 +617,7 @@ class Lab:
             return False
         self._watch_controllers()
         with contextlib.suppress(LabError):  # only what happened is new; the log has that too
-            self._write_state()
+            self.write_state()
         return True
 
     def _watch_controllers(self) -> None:
@@ -642,12 +658,25 @@ class Lab:
                 self.event(say("{daemon} answers again", daemon=name))
         self._silent = silent
 
+    def node_of(self, word: str) -> str:
+        """The node that a word means: itself, or the one that has the interface of that name."""
+        if word in self.network.nameToNode:
+            return word
+        for node in [*self.network.hosts, *self.network.switches]:
+            for intf in node.intfList():
+                if word in (intf.name, self.network.label(intf), f"{node.name}:{intf.name}"):
+                    return str(node.name)
+        return word
+
+    def may_change_members(self) -> None:
+        """Raises LabError where nodes and cables are somebody else's to add and to take away."""
+
     def change_cable(
         self, ends: tuple[str, str], *, up: bool | None, clear: bool, wish: dict[str, Any]
     ) -> dict[str, Any]:
         """Cut or mend a cable, and have it do what is wished; what it is then. Raises LabError."""
         cable = self.cables.find(*ends)
-        begun_ns = time.time_ns()
+        begun_ns = self.moment()
         if clear:
             self.cables.clear(cable)
         if wish:
@@ -657,7 +686,7 @@ class Lab:
         if clear or wish:
             self._write_limits(cable)
         described = self.cables.describe([cable])[0]
-        self._note_change(cable_words.sentence(described), begun_ns)
+        self.note_change(cable_words.sentence(described), begun_ns)
         return described
 
     def hang(self, hung: bool) -> None:
@@ -668,7 +697,7 @@ class Lab:
                 say("take a topology with a switch: {command}", command="hoplab up switch"),
                 Exit.BAD_INPUT,
             )
-        begun_ns = time.time_ns()
+        begun_ns = self.moment()
         (self.crew.hang if hung else self.crew.resume)()
         title = self.crew.controller.title
         sentence = (
@@ -676,9 +705,14 @@ class Lab:
             if hung
             else say("the controller {controller} goes on", controller=title)
         )
-        self._note_change(sentence, begun_ns)
+        self.note_change(sentence, begun_ns)
 
-    def _note_change(self, sentence: str, at_ns: int) -> None:
+    @staticmethod
+    def moment() -> int:
+        """Now, by the clock that frames have their times from."""
+        return time.time_ns()
+
+    def note_change(self, sentence: str, at_ns: int) -> None:
         """Tell whoever captures at this moment."""
         note = json.dumps({"sentence": to_plain(sentence), "at_ns": at_ns})
         for capture in list(self.captures):
@@ -687,7 +721,7 @@ class Lab:
     def _write_limits(self, cable: Any) -> None:
         """Tell in lab.json what the ends of a cable do now. All else is as it was: a large network
         is not asked anew for one of its cables. Raises LabError."""
-        state = dict(self._written)
+        state = dict(self.written)
         limits = {
             self.network.label(end): self.network.limits(end) for end in (cable.intf1, cable.intf2)
         }
@@ -745,14 +779,26 @@ class Lab:
             taken.move_to = path
             if taken.cables is not None:
                 taken.cables.begin()
-            return taken
+            return self.hear(taken, whole=True)
         try:
-            return captures.start(self, path)
+            with self.members.turn:
+                return self.hear(captures.start(self, path), whole=True)
         except OSError as error:
             raise cannot_write(error, path.parent) from error
 
+    def hear(
+        self, capture: Capture, *, whole: bool, program: bpf.Program | None = None
+    ) -> Capture:
+        """A capture runs; whole: it is to hear what comes later, too."""
+        return self.hearing.add(capture, whole=whole, program=program)
+
     def ended(self, capture: Capture) -> None:
         """Nobody attends to this capture any more."""
+        self.hearing.remove(capture)
+
+    def gone(self, capture: Capture) -> Gone | None:
+        """What a capture has heard that is not in the network any more."""
+        return self.hearing.gone(capture)
 
     def listen(
         self,
@@ -765,7 +811,9 @@ class Lab:
     ) -> Capture:
         """Listen on the interfaces of these hosts, or of these names (all: none named), into a
         file or pipe; `fresh`: what was in the file goes. Raises LabError."""
-        return captures.start(self, out, wanted, program, count, fresh=fresh)
+        with self.members.turn:
+            capture = captures.start(self, out, wanted, program, count, fresh=fresh)
+            return self.hear(capture, whole=not wanted, program=program)
 
 
 def _compile(file: Path) -> None:

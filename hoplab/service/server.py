@@ -25,6 +25,12 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "link", "ends": [A, B], "up": BOOL or null, "clear": BOOL, "limits": {"rate", "delay_ms",
         "jitter_ms", "loss", "queue"}, each only where it is to change} -> {"ok": CABLE}
     {"op": "hang", "hung": BOOL}            -> {"ok": {}}, once controllers stand still or go on
+    {"op": "add", "what": "host", "switch" or "cable", "names": [NAME, ...], "options": {...}, which
+        are those of the method in `members.py`} -> {"ok": ANSWER}
+    {"op": "remove", "names": [NODE] or [A, B], "force": BOOL} -> {"ok": ANSWER}
+    {"op": "set", "host": NAME, "options": {"ip", "gateway", "dns", "force"}, each only where it is
+        to change, as in `settings.py`, or "services": {NAME: "stop", "start" or "restart"}}
+                                            -> {"ok": ANSWER}; an ANSWER of these has "sentences"
     {"op": "down"}                          -> {"ok": {}}
 
 A failure is {"error", "hint", "code", "detail"}. Sentences in an answer, those of a failure too,
@@ -51,7 +57,7 @@ import termios
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +68,6 @@ from hoplab.capture.capture import Capture
 from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
 from hoplab.outfile import unwritable
 from hoplab.sentences import say, term, to_plain
-from hoplab.service.host_facts import HostFacts
 from hoplab.service.lab import Lab
 from hoplab.service.spec import LARGEST_MESSAGE, Spec
 
@@ -192,7 +197,7 @@ class Service:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.facts = HostFacts(lab)
+        self.facts = lab.facts
         self.ending = threading.Event()
         self._fault = ""  # the last that was logged
         self._socket_path = os.fspath(lab.spec.socket)
@@ -319,21 +324,62 @@ class Service:
 
     def _do_swap(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         was = self.lab.controller
-
-        def wanted() -> None:
-            # Whoever asked has gone, or wants it no more: there is nothing else to be said.
-            if wait.readable([connection.fileno()], 0):
-                connection.recv(LARGEST_MESSAGE)
-                message = (
-                    say("interrupted; {controller} is in charge as before", controller=was.title)
-                    if was is not None
-                    else term("interrupted; nobody is in charge as before")
-                )
-                raise LabError(message, "", Exit.INTERRUPTED)
-
+        wanted = _wanted(
+            connection,
+            say("interrupted; {controller} is in charge as before", controller=was.title)
+            if was is not None
+            else term("interrupted; nobody is in charge as before"),
+        )
         workplace = Path(request["workplace"]) if request.get("workplace") else None
         apps = ryu_apps.from_data(request)
         _send(connection, {"ok": self.lab.swap(apps, workplace, wanted)})
+
+    # ------------------------------------------------------------------ changes of the network
+
+    def _do_add(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self._note_built()
+        members = self.lab.members
+        making: dict[str, Callable[..., Any]] = {
+            "host": members.add_host, "switch": members.add_switch, "cable": members.add_cable
+        }  # fmt: skip
+        what = making[request["what"]]
+        answer = what(
+            *request["names"], **request.get("options", {}), wanted=_unchanged(connection)
+        )
+        for name in request["names"]:
+            self._renew(name)
+        _send(connection, {"ok": answer})
+
+    def _do_remove(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self._note_built()
+        answer = self.lab.members.remove(
+            *request["names"], force=bool(request.get("force")), wanted=_unchanged(connection)
+        )
+        for name in request["names"]:
+            self._renew(name)
+        _send(connection, {"ok": answer})
+
+    def _do_set(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        self._note_built()
+        wanted = _unchanged(connection)
+        if "services" in request:
+            answer = self.lab.services.change_all(request["host"], request["services"], wanted)
+        else:
+            answer = self.lab.host_settings.change(
+                request["host"], **request.get("options", {}), wanted=wanted
+            )
+        self._renew(request["host"])
+        _send(connection, {"ok": answer})
+
+    def _renew(self, name: str) -> None:
+        """What a node is set to now is what it is meant to be."""
+        name = self.lab.node_of(name)
+        if name not in self.lab.network.nameToNode:
+            self.lab.cables.forget_host(name)
+            self.facts.renew(name)
+        elif self.lab.network.place(name) is not self.lab.network.batch.root:
+            self.lab.cables.note_host(name)
+            self.facts.renew(name)
 
     def _do_table(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         _send(connection, {"ok": self.lab.tables(request.get("switches") or [])})
@@ -584,7 +630,8 @@ class Service:
                             OSError(errno.ENOSPC, held.problem), capture.path.parent
                         )
                     self.lab.refresh()  # whoever keeps the frames keeps lab.json beside them
-                    _send(connection, {"ok": asdict(held)})
+                    gone = self.lab.gone(capture)
+                    _send(connection, {"ok": {**asdict(held), **({"gone": gone} if gone else {})}})
                     return
         finally:
             self.lab.captures.remove(capture)
@@ -592,6 +639,21 @@ class Service:
                 with contextlib.suppress(OSError):
                     capture.stop()
             self.lab.ended(capture)
+
+
+def _wanted(connection: socket.socket, message: str) -> Callable[[], None]:
+    """What raises LabError once whoever asked has gone, or wants it no more."""
+
+    def wanted() -> None:
+        if wait.readable([connection.fileno()], 0):
+            connection.recv(LARGEST_MESSAGE)
+            raise LabError(message, "", Exit.INTERRUPTED)
+
+    return wanted
+
+
+def _unchanged(connection: socket.socket) -> Callable[[], None]:
+    return _wanted(connection, term("interrupted; the lab is as it was"))
 
 
 def _check_asker(connection: socket.socket) -> None:

@@ -12,7 +12,6 @@ import contextlib
 import shlex
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,13 @@ from hoplab.kernel.batch import Place
 from hoplab.openvswitch import bridges, daemons
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
-from hoplab.service import captures, loops
+from hoplab.service import loops
 from hoplab.service.lab import Lab
 from hoplab.service.spec import Spec
 from hoplab.stock.netem import Netem
 from hoplab.stock.network import Change, Picture, Places, ScriptNetwork
 
 _OLD_PORT = 6633  # OpenFlow's before IANA gave it one, where many a script has its controller
-
-
-@dataclass(eq=False)
-class _Hearing:
-    """A capture that runs. whole: it is to hear interfaces that come later, too."""
-
-    capture: Capture
-    whole: bool
 
 
 class ScriptLab(Lab):
@@ -64,7 +55,6 @@ class ScriptLab(Lab):
         self.network: ScriptNetwork = ScriptNetwork(places, netem.limits)
         self.cables.wires = netem.wires
         self._netem = netem
-        self._hearing: list[_Hearing] = []
         self._turn = threading.RLock()
         self.fresh: Callable[[], None] = lambda: None  # called when the network is another one
 
@@ -95,13 +85,10 @@ class ScriptLab(Lab):
 
     def _take(self, change: Change) -> None:
         """Let captures hear what is new, and lab.json say it."""
-        for hearing in self._hearing:
-            if hearing.whole and change.new:
-                with contextlib.suppress(OSError):  # an interface is gone again
-                    captures.tap(self, hearing.capture, change.new)
-                    hearing.capture.add_names(captures.names(self))
-            for label in change.gone:
-                hearing.capture.drop(label)
+        self.hearing.begin(change.new)
+        if change.new:
+            self.hearing.named()
+        self.hearing.end(change.gone)
         own = self._own_controllers()
         self.cables.note_longest()
         if change.other or own != self.own or not self.spec.state.exists():
@@ -112,7 +99,7 @@ class ScriptLab(Lab):
                     guarded = bridges.with_spanning_tree()
             self.loops = loops.find(self.network.wiring(), guarded)
             with contextlib.suppress(LabError):
-                self._write_state()
+                self.write_state()
 
     def _own_controllers(self) -> foreign.Foreign | None:
         """Those of the script, while they are in charge; what they were, while one of ours is."""
@@ -120,7 +107,7 @@ class ScriptLab(Lab):
             return self.own
         wanted = self.network.bridges()
         if not wanted:  # a capture that runs has heard of those that there were
-            return self.own if self._hearing else None
+            return self.own if self.hearing.all else None
         try:
             targets = bridges.controllers()
         except (LabError, OSError):
@@ -164,6 +151,17 @@ class ScriptLab(Lab):
                 self.own, list(self.own.targets), self.spec.platform, tell=self.event
             )
         return super().swap(apps, workplace, wanted)
+
+    def may_change_members(self) -> None:
+        raise LabError(
+            say("the script {script} makes the nodes and cables of this lab, and takes them away",
+                script=self.spec.topology.name),
+            term(
+                "do it there, as in its mininet> prompt: py net.addHost('h5'); "
+                "hoplab set and hoplab link change what it has made"
+            ),
+            Exit.REFUSED,
+        )  # fmt: skip
 
     def _nobody(self) -> foreign.Foreign:
         """In charge of switches that have no controller. Raises LabError where none could have
@@ -214,7 +212,7 @@ class ScriptLab(Lab):
 
     def capture(self, path: Path) -> Capture:
         with self._turn:
-            return self._hear(super().capture(path), whole=True)
+            return super().capture(path)
 
     def listen(
         self,
@@ -226,15 +224,16 @@ class ScriptLab(Lab):
         fresh: bool,
     ) -> Capture:
         with self._turn:
-            capture = super().listen(out, wanted, program, count, fresh=fresh)
-            return self._hear(capture, whole=not wanted and program is None)
+            return super().listen(out, wanted, program, count, fresh=fresh)
 
-    def _hear(self, capture: Capture, *, whole: bool) -> Capture:
-        self._hearing.append(_Hearing(capture, whole))
-        self.network.keeping = len(self._hearing)
+    def hear(
+        self, capture: Capture, *, whole: bool, program: bpf.Program | None = None
+    ) -> Capture:
+        super().hear(capture, whole=whole, program=program)
+        self.network.keeping = len(self.hearing.all)
         return capture
 
     def ended(self, capture: Capture) -> None:
         with self._turn:
-            self._hearing = [each for each in self._hearing if each.capture is not capture]
-            self.network.keeping = len(self._hearing)
+            super().ended(capture)
+            self.network.keeping = len(self.hearing.all)
