@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from hoplab.decode.packet import Packet
@@ -37,6 +38,7 @@ class HttpStart(NamedTuple):
 _REQUEST = re.compile(rb"([A-Z][A-Z-]{0,19}) ([^ \r\n]+) (HTTP/\d\.\d)\r?\n")
 _RESPONSE = re.compile(rb"(HTTP/\d\.\d) (\d{3})(?: ([^\r\n]*))?\r?\n")
 PREFACE_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4: what a client of HTTP/2 says first
+_BLANK = re.compile(rb"\n\r?\n")  # the line that ends a head
 _HEAD_LIMIT = 16384  # a head longer than this is read so far and no farther
 
 
@@ -53,6 +55,12 @@ def parse(data: bytes) -> HttpStart | None:
     if not 0x41 <= first <= 0x5A:  # every method and "HTTP" begin with a capital letter
         return None
     head = data[:_HEAD_LIMIT]
+    blank = _BLANK.search(head)
+    return _parse(head if blank is None else head[: blank.end()])
+
+
+@lru_cache(maxsize=64)  # one head is asked about as a segment, and as part of its connection
+def _parse(head: bytes) -> HttpStart | None:
     match = _RESPONSE.match(head)
     method = target = reason = ""
     status: int | None = None

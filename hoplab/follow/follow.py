@@ -57,8 +57,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from hoplab.capture.collector import gc_paused
 from hoplab.capture.observation import Observation, Reception
@@ -403,14 +402,22 @@ class Follower:
         for switch in self._switches:
             switch.settle(until_ns)
 
-    def growing(self, since_ns: int = 0) -> list[Hop]:
+    def growing(self, since_ns: int = 0, but: Container[int] = ()) -> list[Hop]:
         """The first hops of the journeys not handed out yet, in time order. since_ns: those that
-        began before may be left out, where it costs time to look for them."""
+        began before may be left out, where it costs time to look for them. but: those that are
+        not asked for, by `id`."""
+        hops: list[Hop] = []
         if not since_ns:
-            return _roots([*self._old, *self._fresh])
-        # One that came later can have been stamped earlier, and must not hide those before it.
-        since_ns -= 100 * self.ages.slack_ns
-        return _roots(takewhile(lambda hop: hop.t_ns >= since_ns, reversed(self._fresh)))
+            hops = [hop for hop in (*self._old, *self._fresh) if id(hop) not in but]
+        else:
+            # One that came later can have been stamped earlier, and must not hide those before it.
+            since_ns -= 100 * self.ages.slack_ns
+            for hop in reversed(self._fresh):
+                if hop.t_ns < since_ns:
+                    break
+                if id(hop) not in but:
+                    hops.append(hop)
+        return _roots(hops)
 
     def _number(self, roots: list[Hop]) -> list[Journey]:
         first = self._given + 1

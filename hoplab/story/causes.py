@@ -13,7 +13,7 @@ causes that frames prove. What must not: headings and how it all ended.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 
 from hoplab.sentences import say
 from hoplab.story import leases
@@ -58,11 +58,12 @@ class Causes:
         for rule in self._about(trip.kind):
             rule.put(trip)
 
-    def forget(self, number: int) -> None:
-        """Looks at the packet no more; what it has shown of others is not taken back by that."""
-        trip = self._trips.pop(number, None)
-        for rule in self._about(trip.kind) if trip is not None else ():
-            rule.forget(number)
+    def forget(self, numbers: Set[int]) -> None:
+        """Looks at the packets no more; what they have shown of others is not taken back."""
+        for number in numbers:
+            self._trips.pop(number, None)
+        for rule in self.rules:
+            rule.forget(numbers)
 
     def _about(self, kind: str) -> tuple[Rule, ...]:
         rules = self._by_kind.get(kind)
@@ -83,7 +84,11 @@ class Causes:
             if rule in self._answering:
                 self._needs.answered(news)
             changed |= news
-        return {number: gather(self.rules, number) for number in changed & self._trips.keys()}
+        trips = self._trips
+        return {
+            number: gather(self._about(trips[number].kind), number)
+            for number in changed & trips.keys()
+        }
 
 
 def find_causes(

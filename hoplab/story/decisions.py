@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hoplab.follow.model import Journey
@@ -81,7 +81,7 @@ def with_named_ports(way: Way, decisions: Sequence[Decision]) -> Way:
         else fanout
         for fanout in way.fanouts
     )
-    return replace(way, fanouts=fanouts)
+    return way._replace(fanouts=fanouts)
 
 
 def find_decisions(

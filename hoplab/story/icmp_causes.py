@@ -8,7 +8,7 @@ What lives here: rules on ICMP of both versions. What must not: neighbour discov
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from hoplab.decode import packet as wire
 from hoplab.decode.packet import Packet
@@ -97,8 +97,13 @@ class IcmpErrors(Rule):
             errors = self._errors.get(key, ())
             self._touched.update(dict.fromkeys(errors[bisect_right(errors, number) :]))
 
-    def forget(self, number: int) -> None:
-        self.drafts.pop(number, None)
+    def forget(self, numbers: Set[int]) -> None:
+        super().forget(numbers)
+        if self._errors:
+            for number in numbers:
+                self._forget(number)
+
+    def _forget(self, number: int) -> None:
         for key in self._identities.pop(number, ()):
             bearers = self._bearers[key]
             bearers.remove(number)
@@ -113,6 +118,7 @@ class IcmpErrors(Rule):
             if not self._errors:
                 self._bearers.clear()
                 self._identities.clear()
+                self._reports.clear()
         self._reports.pop(number, None)
 
     def update(self, now_ns: int | None) -> set[int]:

@@ -284,9 +284,7 @@ class Live:
             self._follower.settle()
         else:
             self._follower.settle(now_ns - self._rest_ns)
-        for root in self._follower.growing(0 if final else self._numbered_ns):
-            if id(root) in self._by_root:
-                continue
+        for root in self._follower.growing(0 if final else self._numbered_ns, self._by_root):
             if not final and now_ns - root.t_ns < self._rest_ns:
                 break  # an earlier one may still be stamped later: no number yet
             packet = self._number(root)
@@ -336,7 +334,8 @@ class Live:
         way = packet.way = tell_way(
             self._places, packet.journey, self._started_ns, self._evidence, self._routes
         )
-        packet.arrived = not self._may_go_on(way)
+        # An address of IPv6, a link-local one, may yet turn out to be that of a node that got it.
+        packet.arrived = way.at_rest and way.packet.ipv6 is None
         if first:  # a segment is placed once
             packet.segment = self._connections.add(way) or self._quic.add(way)
         else:
@@ -365,13 +364,16 @@ class Live:
         """What is too long ago to be the cause of anything."""
         recent, limit = self._recent, now_ns - WINDOW_NS
         past: list[Arrival] = []
+        gone: set[int] = set()
         while recent and (recent[0].journey.root.t_ns < limit or len(recent) > WINDOW_MOST):
             packet = recent.popleft()
             past += packet.arrivals
             packet.arrivals = []
             number = packet.journey.number
             del self._by_number[number]
-            self._causes.forget(number)
+            gone.add(number)
+        if gone:
+            self._causes.forget(gone)
         if recent:
             limit = max(limit, recent[0].journey.root.t_ns)
         over = []
@@ -450,22 +452,6 @@ class Live:
         shown.notes.update(notes)
         shown.ended = shown.ended or bool(ended)
         return news
-
-    def _may_go_on(self, way: Way) -> bool:
-        """A switch or a router has it last, or the link; or its address, a link-local one, may yet
-        turn out to be that of a node that got it."""
-        if way.packet.ipv6 is not None:
-            return True
-        places, legs = self._places, way.legs
-        ignored = {ignored_copy.leg for ignored_copy in way.ignored}
-        following = [leg.parent for leg in legs[1:]] + [None]
-        for leg, parent in zip(legs, following, strict=True):
-            # What was made of a frame stands directly behind it.
-            if parent == leg.index or leg.index in ignored:
-                continue
-            if leg.lost or places.switch(leg.head) or places.router(leg.head):
-                return True
-        return False
 
 
 def _name(decision: Decision) -> tuple[str, int]:

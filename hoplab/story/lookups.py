@@ -11,7 +11,7 @@ answered.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from hoplab.decode import dns as wire_dns
@@ -85,12 +85,11 @@ class Lookups(Grouped):
         self._replace(key, lookups)
         return drafts
 
-    def forget(self, number: int) -> None:
-        keys = self._keys.get(number, ())
-        super().forget(number)
-        for key in keys:
-            if key not in self._groups:
-                self._replace(key, [])
+    def forget(self, numbers: Set[int]) -> None:
+        keys = {key for number in self._keys.keys() & numbers for key in self._keys[number]}
+        super().forget(numbers)
+        for key in keys - self._groups.keys():
+            self._replace(key, [])
 
     def _replace(self, key: Key, lookups: list[Lookup]) -> None:
         self._news.append((self._lookups.pop(key, []), lookups))
@@ -185,9 +184,6 @@ class Recursion(Rule):
 
     def about(self, kind: str) -> bool:
         return kind in ("dns-question", "dns-answer")
-
-    def forget(self, number: int) -> None:
-        self.drafts.pop(number, None)
 
     def update(self, now_ns: int | None) -> set[int]:
         since: dict[str, int] = {}  # by server the first of the questions to it that have changed

@@ -12,7 +12,7 @@ came to the node, was to go on and never did.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 
 from hoplab.sentences import Sentence, say
 from hoplab.story.destinations import probes
@@ -131,6 +131,8 @@ class MacNeeds(Rule):
                     self._touched[asking] = None
 
     def _put_held(self, trip: Trip) -> None:
+        if not trip.ended and trip.number not in self._holder:
+            return  # as a rule
         before = self._holder.pop(trip.number, "")
         if before:
             del self._held[before][trip.number]
@@ -138,21 +140,21 @@ class MacNeeds(Rule):
         if holder:
             self._holder[trip.number] = holder
             self._held.setdefault(holder, {})[trip.number] = trip
-        for node in {before, holder} if before or holder else ():
+        for node in {before, holder}:
             self._touched.update(dict.fromkeys(self._askers.get(node, ())))
 
-    def forget(self, number: int) -> None:
-        self.drafts.pop(number, None)
-        for key, moment in self._moments.pop(number, ()):
-            moments = self._sent[key]
-            moments.remove(moment)
-            if not moments:
-                del self._sent[key]
-        holder = self._holder.pop(number, "")
-        if holder:
-            del self._held[holder][number]
-        request = self._requests.pop(number, None)
-        if request is not None:
+    def forget(self, numbers: Set[int]) -> None:
+        super().forget(numbers)
+        for number in self._moments.keys() & numbers:
+            for key, moment in self._moments.pop(number):
+                moments = self._sent[key]
+                moments.remove(moment)
+                if not moments:
+                    del self._sent[key]
+        for number in self._holder.keys() & numbers:
+            del self._held[self._holder.pop(number)][number]
+        for number in self._requests.keys() & numbers:
+            request = self._requests.pop(number)
             del self._askers[request.sender][number]
             self._waiting.get(self._hop.pop(number, ()), {}).pop(number, None)
             self._met.pop(number, None)

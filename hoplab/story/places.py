@@ -25,7 +25,9 @@ def _decoded(data: bytes) -> Packet:
 def packet_in(hop: Hop) -> Packet:
     """The packet in a frame. While a packet is told its frames are asked for a few times, in a
     short time."""
-    return _decoded(hop.data)
+    seen = hop.sent or hop.received
+    assert seen is not None
+    return _decoded(seen.data)
 
 
 def packet_made_of(before: Packet, parent: Hop, hop: Hop) -> Packet:

@@ -12,7 +12,7 @@ whenever it looks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from hoplab.decode.packet import Packet
@@ -59,9 +59,10 @@ class Rule:
         """Takes a packet, or takes it again as it has come further."""
         raise NotImplementedError
 
-    def forget(self, number: int) -> None:
-        """Looks at the packet no more; what it has shown of others is not taken back by that."""
-        raise NotImplementedError
+    def forget(self, numbers: Set[int]) -> None:
+        """Looks at the packets no more; what they have shown of others is not taken back."""
+        for number in self.drafts.keys() & numbers:
+            del self.drafts[number]
 
     def update(self, now_ns: int | None) -> set[int]:
         """The packets whose drafts may have changed. now_ns: what has not come by then may still
@@ -100,14 +101,15 @@ class Grouped(Rule):
             self._groups.setdefault(key, {})[trip.number] = trip
             self._touched[key] = None
 
-    def forget(self, number: int) -> None:
-        self.drafts.pop(number, None)
-        for key in self._keys.pop(number, ()):
-            group = self._groups[key]
-            del group[number]
-            if not group:
-                del self._groups[key]
-                self._drafted.pop(key, None)
+    def forget(self, numbers: Set[int]) -> None:
+        super().forget(numbers)
+        for number in self._keys.keys() & numbers:
+            for key in self._keys.pop(number):
+                group = self._groups[key]
+                del group[number]
+                if not group:
+                    del self._groups[key]
+                    self._drafted.pop(key, None)
 
     def update(self, now_ns: int | None) -> set[int]:
         changed: set[int] = set()

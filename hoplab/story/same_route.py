@@ -17,7 +17,7 @@ round, or was cut to fragments has none: its way is found out anew.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hoplab.follow.model import Hop, Origin
 from hoplab.story.coverage import RESERVED
@@ -34,11 +34,24 @@ _DHCP_CLIENT = b"\0\x44"  # port 68: the message says which card it is for (RFC 
 
 class Taken(NamedTuple):
     """A way that a packet took. last: the leg at the end of its path, None if several are. whole:
-    each copy was seen to come to somebody who took it, or left it alone."""
+    each copy was seen to come to somebody who took it, or left it alone. shared, links: what the
+    way, and each of its legs, has in common with those of all packets on the route."""
 
     way: Way
     last: int | None
     whole: bool
+    shared: tuple[Any, ...]
+    links: tuple[tuple[Any, ...], ...]
+
+
+_WAY_SHARED = Way._fields.index("sender")
+_LEG_SHARED = Leg._fields.index("t_ns")
+
+
+def taken_by(way: Way, last: int | None, *, whole: bool) -> Taken:
+    """The way that a packet took; see `Taken`."""
+    links = tuple(leg[:_LEG_SHARED] for leg in way.legs)
+    return Taken(way, last, whole, way[_WAY_SHARED:], links)
 
 
 class Routes:
@@ -122,15 +135,15 @@ def _header(data: bytes) -> bytes | None:
     return None
 
 
-def legs_like(legs: tuple[Leg, ...], hops: list[Hop]) -> tuple[Leg, ...]:
-    """The frames of a packet on the route of another, which has these legs."""
+def legs_like(taken: Taken, hops: list[Hop]) -> tuple[Leg, ...]:
+    """The frames of a packet on the route of another, which took this way."""
     made = []
-    for leg, hop in zip(legs, hops, strict=True):
+    for link, hop in zip(taken.links, hops, strict=True):
         sent, received = hop.sent, hop.received
         assert sent is not None and received is not None
         stamps = (
             sent.t_ns, sent.number, received.number, sent.length,
             False, hop.healed, False, False, False, received.t_ns,
         )  # fmt: skip
-        made.append(tuple.__new__(Leg, leg[:9] + stamps))
+        made.append(tuple.__new__(Leg, link + stamps))
     return tuple(made)

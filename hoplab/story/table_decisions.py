@@ -153,7 +153,7 @@ class TableDecisions:
                        node=node, packet=asked)  # fmt: skip
         else:
             text = say("the controller had {node} send it", node=node)
-        return replace(way, cause=text)
+        return way._replace(cause=text)
 
     def forget(self, before_ns: int) -> None:
         """Nothing is asked any more about frames from before."""

@@ -234,8 +234,7 @@ def _with_relations(
 ) -> list[Trip]:
     """The trips, each with the records that others have of it by its number."""
     return [
-        replace(
-            trip,
+        trip._replace(
             way=source.made_by_controller(
                 with_named_ports(trip.way, decisions.about(trip.number)), decisions
             ),

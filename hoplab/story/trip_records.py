@@ -10,8 +10,8 @@ What lives here: plain records. What must not: any rule about protocols (`trips.
   every link. Its number is the journey's number. Each analysis says what it has to say of a packet
   in a record of its own, which nobody changes; a `Trip` is those records, read as one.
 
-Nobody changes a record. Those of which a packet has many, one a link or node, are named tuples: a
-frozen dataclass takes three times as long to make.
+Nobody changes a record. Those that each packet has are named tuples: a frozen dataclass takes three
+times as long to make.
 """
 
 from __future__ import annotations
@@ -189,8 +189,7 @@ class Decision:
     named: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Way:
+class Way(NamedTuple):
     """What one packet's journey alone tells of it; `trips.py` makes it, once.
 
     kind: a stable word such as 'arp-request', 'dns-question', 'tcp', 'icmp-echo-reply'.
@@ -205,11 +204,14 @@ class Way:
     cause: why there is nothing to explain it: `stray`, a switch sent it, and no frame that came
         in explains it.
     storm: what is known of its copies, if it went in circles.
+    at_rest: each copy was seen to come to somebody who passes nothing on.
     under_way: a part of its way lies before the capture began, or after it ended.
     doubt: the one of its notes that says that its end cannot be told, since the capture missed
         frames; `ended` is "" then.
     packet: the records of the first leg's frame; `last` those of the last leg on the path.
         translated: they differ in more than routers change. message: what a datagram says.
+
+    What all packets on one route have in common stands last.
     """
 
     number: int
@@ -217,22 +219,24 @@ class Way:
     ms: float
     kind: str
     title: str
+    length: int
+    legs: tuple[Leg, ...]
+    packet: Packet
+    arrived_ns: int
+    last: Packet
+    message: Dns | Dhcp | None
     sender: str
     target: str
     src: str
     dst: str
-    length: int
     path: tuple[str, ...]
     fan: tuple[str, ...]
-    legs: tuple[Leg, ...]
     delivered: tuple[str, ...]
     ignored: tuple[Ignored, ...]
     fanouts: tuple[Fanout, ...]
     rewrites: tuple[Rewrite, ...]
     ended: str
-    packet: Packet
-    arrived_ns: int
-    last: Packet
+    at_rest: bool
     notes: tuple[str, ...] = ()
     cause: str = ""
     storm: Storm | None = None
@@ -242,11 +246,9 @@ class Way:
     doubt: str = ""
     stray: bool = False
     translated: bool = False
-    message: Dns | Dhcp | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """What a packet is in its TCP connection (`tcp.py`).
 
     kind, title: instead of those of its way: 'tcp-syn', 'http-response'. cause, causes: of a
@@ -260,8 +262,7 @@ class Segment:
     causes: tuple[int, ...] = ()
 
 
-@dataclass(slots=True, frozen=True)
-class Proof:
+class Proof(NamedTuple):
     """That a packet arrived at a node is known from what that node sent, though no frame was seen
     to arrive (`gaps.py`); the note says so."""
 
@@ -269,8 +270,7 @@ class Proof:
     note: str
 
 
-@dataclass(slots=True, frozen=True)
-class Relation:
+class Relation(NamedTuple):
     """What other packets tell of a packet (`causes.py`).
 
     cause: "" or why it was sent, where another frame shows that; `causes` are those trips.
@@ -286,8 +286,7 @@ class Relation:
 UNRELATED = Relation()
 
 
-@dataclass(slots=True, frozen=True)
-class Trip:
+class Trip(NamedTuple):
     """One packet, told: what each analysis has found out about it, read as one.
 
     Each analysis makes a record of its own and never writes into another's; here is the one place

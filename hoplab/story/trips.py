@@ -15,6 +15,8 @@ A packet that takes the way of one before it is told by that (`same_route.py`). 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hoplab.decode.packet import Packet
 from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.sentences import Sentence, say
@@ -25,7 +27,7 @@ from hoplab.story.destinations import is_group_mac, wanted
 from hoplab.story.end_of_copy import find_ends
 from hoplab.story.paths import find_path, find_target, ignored_copies
 from hoplab.story.places import Places, packet_in, packet_made_of
-from hoplab.story.same_route import Routes, Taken, legs_like, route_of
+from hoplab.story.same_route import Routes, Taken, legs_like, route_of, taken_by
 from hoplab.story.titles import describe, message_in
 from hoplab.story.trip_notes import (
     copies_too_many,
@@ -34,7 +36,7 @@ from hoplab.story.trip_notes import (
     under_way_at_start,
     way_unseen,
 )
-from hoplab.story.trip_records import Fanout, Leg, Rewrite, Way
+from hoplab.story.trip_records import Fanout, Ignored, Leg, Rewrite, Way
 from hoplab.story.undelivered import find_ending
 
 
@@ -66,36 +68,19 @@ def tell_way(
 
 def _tell_likewise(taken: Taken, number: int, hops: list[Hop], started_ns: int) -> Way:
     """The way of a packet that took that of another."""
-    way, first, last = taken.way, hops[0], hops[taken.last or 0]
+    first, last = hops[0], hops[taken.last or 0]
     packet = packet_in(first)
     message = message_in(packet)
     kind, title = describe(packet, message)
     t_ns = first.t_ns
-    return Way(
-        number=number,
-        t_ns=t_ns,
-        ms=(t_ns - started_ns) / 1e6,
-        kind=kind,
-        title=title,
-        sender=way.sender,
-        target=way.target,
-        src=way.src,
-        dst=way.dst,
-        length=first.seen.length,
-        path=way.path,
-        fan=way.fan,
-        legs=legs_like(way.legs, hops),
-        delivered=way.delivered,
-        ignored=way.ignored,
-        fanouts=way.fanouts,
-        rewrites=way.rewrites,
-        ended="",
-        packet=packet,
-        arrived_ns=_arrived_ns(last, taken.last),
-        last=packet_made_of(packet, first, last),
-        translated=way.translated,
-        message=message,
-    )
+    ms = (t_ns - started_ns) / 1e6
+    arrived_ns = _arrived_ns(last, taken.last)
+    arrived = packet_made_of(packet, first, last)
+    legs = legs_like(taken, hops)
+    apart = (
+        number, t_ns, ms, kind, title, first.seen.length, legs, packet, arrived_ns, arrived, message
+    )  # fmt: skip
+    return tuple.__new__(Way, apart + taken.shared)
 
 
 def _find_way(
@@ -117,6 +102,7 @@ def _find_way(
     # Of one that was under way at the start a note of its own says where it was.
     unseen = stray and not early and evidence.came_unseen(hops[0])
     unexplained = stray and not early and not unseen
+    ignored = tuple(ignored_copies(path, ends, legs))
     way = Way(
         number=number,
         t_ns=hops[0].t_ns,
@@ -132,10 +118,11 @@ def _find_way(
         fan=tuple(fan),
         legs=tuple(legs),
         delivered=tuple(dict.fromkeys(end.node for end in ends if end.how == "delivered")),
-        ignored=tuple(ignored_copies(path, ends, legs)),
+        ignored=ignored,
         fanouts=tuple(_fanouts(places, copies)),
         rewrites=tuple(_rewrites(places, copies)),
         ended=ending.ended,
+        at_rest=_at_rest(places, legs, ignored),
         fate=ending.fate,
         unreached=ending.unreached,
         packet=packets[0],
@@ -157,7 +144,7 @@ def _find_way(
         translated=not _same_but_for_hops(packets[0], packets[last]),
         message=message,
     )
-    return Taken(way, main, all(end.how in ("delivered", "ignored") for end in ends))
+    return taken_by(way, main, whole=all(end.how in ("delivered", "ignored") for end in ends))
 
 
 def _arrived_ns(last: Hop, main: int | None) -> int:
@@ -166,6 +153,20 @@ def _arrived_ns(last: Hop, main: int | None) -> int:
     if main is not None and last.received is not None:
         return last.received.t_ns
     return last.t_ns
+
+
+def _at_rest(places: Places, legs: list[Leg], ignored: Sequence[Ignored]) -> bool:
+    """Each copy was seen to come to somebody who passes nothing on: no switch or router has it
+    last, and no link."""
+    alone = {copy.leg for copy in ignored}
+    following = [leg.parent for leg in legs[1:]] + [None]
+    for leg, parent in zip(legs, following, strict=True):
+        # What was made of a frame stands directly behind it.
+        if parent == leg.index or leg.index in alone:
+            continue
+        if leg.lost or places.switch(leg.head) or places.router(leg.head):
+            return False
+    return True
 
 
 def _unexplained(leg: Leg) -> Sentence:

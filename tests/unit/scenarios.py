@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from hoplab.story.records import Story
@@ -31,7 +30,7 @@ PAGE = b"<!doctype html><title>hoplab</title><p>It works.</p>\n"
 
 def on_its_way(trip: Trip, **values: Any) -> Trip:
     """The packet, with another number, say, or another end of its way."""
-    return replace(trip, way=replace(trip.way, **values))
+    return trip._replace(way=trip.way._replace(**values))
 
 
 def response(body: bytes, status: str = "200 OK") -> bytes:

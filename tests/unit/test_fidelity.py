@@ -230,7 +230,7 @@ def test_a_controller_is_late_only_by_what_it_waited_for() -> None:
     trip = next(trip for trip in story.trips if trip.ms >= 4 * APART_MS)
     came_ns = trip.legs[0].received_ns
     decision = Decision("s1", 0, "controller", "", packet_in=901, packet_out=902)
-    trips = [dataclasses.replace(trip, decisions=(decision,))]
+    trips = [trip._replace(decisions=(decision,))]
     asked_ns = {901: came_ns + MS // 10, 902: came_ns + 29 * MS + MS // 2}
     wiring = wire_up(LAN, "learning_switch", "switch")
     times = find_times(wiring, trips, asked_ns)

@@ -105,7 +105,7 @@ def cut(net: Playground) -> None:
 
 def untimed(trips: list[Trip]) -> list[Trip]:
     """Without the figures of TCP, which take a whole connection: live tells none."""
-    return [replace(trip, timing=None) for trip in trips]
+    return [trip._replace(timing=None) for trip in trips]
 
 
 def of_kind(kind: str) -> Callable[[Packet], bool]:
@@ -178,8 +178,8 @@ COUNTED_AT_THE_END = {"tcp-full-queue"}
 def test_the_same_records_of_kept_runs(name: str) -> None:
     """All but whom a packet is for, where that showed only after it had been told."""
     live, story = story_of_live(replay(name)), finished(name).trips
-    assert [replace(trip, way=replace(trip.way, target="")) for trip in live] == [
-        replace(trip, way=replace(trip.way, target="")) for trip in untimed(story)
+    assert [trip._replace(way=trip.way._replace(target="")) for trip in live] == [
+        trip._replace(way=trip.way._replace(target="")) for trip in untimed(story)
     ]
 
 

@@ -48,9 +48,10 @@ def test_a_record_is_frozen(record: type) -> None:
     parts = (trip.way, trip.segment, Proof("www", ""), trip.relation, trip)
     made = next((part for part in parts if isinstance(part, record)), None)
     made = made or Decision("s1", 0, "flow", "")
-    for field in dataclasses.fields(record):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(made, field.name, None)
+    fields = getattr(record, "_fields", None) or [it.name for it in dataclasses.fields(record)]
+    for field in fields:
+        with pytest.raises(AttributeError):  # that of a frozen dataclass is one
+            setattr(made, field, None)
 
 
 def test_whose_word_counts() -> None:
@@ -61,8 +62,8 @@ def test_whose_word_counts() -> None:
     bare = Trip(doubtful.way, segment)
     assert (bare.kind, bare.title, bare.cause, bare.causes) == ("tcp-syn", "a SYN", "refused", (3,))
     assert bare.notes == ("a doubt", "a note", "sent again") and not bare.delivered
-    whole = dataclasses.replace(
-        bare, proof=Proof("www", "it came"), relation=Relation("asked for", (1, 2), 9, ("late",))
+    whole = bare._replace(
+        proof=Proof("www", "it came"), relation=Relation("asked for", (1, 2), 9, ("late",))
     )
     assert whole.notes == ("a note", "sent again", "it came", "late")
     assert whole.delivered == ("www",) and whole.proved
@@ -73,7 +74,7 @@ def test_whose_word_counts() -> None:
 
 
 def unrelated(story: Story) -> list[Trip]:
-    return [dataclasses.replace(trip, relation=UNRELATED) for trip in story.trips]
+    return [trip._replace(relation=UNRELATED) for trip in story.trips]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,7 +112,7 @@ def test_what_is_forgotten_leaves_nothing_behind(name: str) -> None:
         causes.put(trip)
     causes.update(trips[-1].t_ns)
     for trip in trips:
-        causes.forget(trip.number)
+        causes.forget({trip.number})
     causes.update(trips[-1].t_ns)
     for rule in causes.rules:
         for field, value in vars(rule).items():
@@ -131,6 +132,6 @@ def test_of_what_is_forgotten_nothing_is_said(name: str) -> None:
             assert causes.update(trip.t_ns).keys() <= living
             if chance.random() < 0.5:
                 number = chance.choice(sorted(living))
-                causes.forget(number)
+                causes.forget({number})
                 living.remove(number)
         assert causes.update().keys() <= living

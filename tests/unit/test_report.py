@@ -430,7 +430,7 @@ def test_a_storm_is_folded_and_counted() -> None:
     run = runs.reopen(RUNS / "loop-storm")
     (trip,) = run.story.trips
     many = [
-        replace(on_its_way(trip, number=number), relation=UNRELATED)
+        on_its_way(trip, number=number)._replace(relation=UNRELATED)
         for number in range(1, 51)
     ]
     folded = parts(many, alike=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,7 @@ def test_a_row_of_storms_is_folded() -> None:
     story = runs.reopen(GOLDEN.parent / "data" / "runs" / "loop-storm").story
     (trip,) = story.trips
     story.trips = [
-        replace(on_its_way(trip, number=number), relation=UNRELATED)
+        on_its_way(trip, number=number)._replace(relation=UNRELATED)
         for number in range(1, 11)
     ]
     story.steps[0].trips = [trip.number for trip in story.trips]
