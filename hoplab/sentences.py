@@ -39,9 +39,8 @@ class Sentence(str):
 
     template: str
     values: Mapping[str, Any]
-    plural: str
-    n: int
-
+    plural: str = ""
+    n: int = 0
 
     def __new__(
         cls, text: str, template: str, values: Mapping[str, Any], plural: str = "", n: int = 0
@@ -49,7 +48,8 @@ class Sentence(str):
         made = super().__new__(cls, text)
         made.template = template
         made.values = values
-        made.plural, made.n = plural, n
+        if plural:
+            made.plural, made.n = plural, n
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:

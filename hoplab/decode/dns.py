@@ -9,6 +9,7 @@ a broken part is still there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -158,6 +159,7 @@ def _type_text(number: int) -> str:
     return TYPES.get(number) or f"TYPE{number}"  # RFC 3597 section 5
 
 
+@lru_cache(maxsize=4096)  # bounded, since anybody can ask for ever new names
 def _label_text(label: bytes) -> str:
     if label.isalnum():
         return label.decode("ascii")

@@ -330,6 +330,8 @@ def ipv6_text(raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET6, raw)
 
 
+# Makes a record from its fields in order, in half the time that calling it takes.
+_record = tuple.__new__
 _unpack_eth = Struct("!6s6sH").unpack_from
 _unpack_u16 = Struct("!H").unpack_from
 _unpack_u32x2 = Struct("!II").unpack_from
@@ -360,7 +362,7 @@ def decode(data: bytes) -> Packet:
             vlan = _unpack_u16(data, start)[0] & 0x0FFF
         kind = _unpack_u16(data, start + 2)[0]
         start += 4
-    eth = Ethernet(mac_text(dst), mac_text(src), kind, vlan, start)
+    eth = _record(Ethernet, (mac_text(dst), mac_text(src), kind, vlan, start))
     if kind == ETH_IPV4:
         return _ipv4(data, start, eth)
     if kind == ETH_IPV6:
@@ -379,29 +381,12 @@ def routed(before: Packet, old: bytes, new: bytes) -> Packet | None:
         return None
     if new[26:] != old[26:] or new[12:22] != old[12:22] or new[23] != old[23]:
         return None
-    return Packet(
-        Ethernet(mac_text(new[:6]), mac_text(new[6:12]), ETH_IPV4, None, 14),
-        None,
-        IPv4(
-            ip.src,
-            ip.dst,
-            new[22],
-            ip.ident,
-            ip.protocol,
-            ip.flags_df,
-            ip.flags_mf,
-            ip.fragment_offset,
-            ip.total_length,
-            ip.dscp,
-            new[14 : 14 + len(ip.header)],
-        ),
-        None,
-        before.icmp,
-        before.udp,
-        before.tcp,
-        before.payload,
-        before.problem,
-    )
+    addresses = mac_text(new[:6]), mac_text(new[6:12])
+    header = (*ip[:2], new[22], *ip[3:10], new[14 : 14 + len(ip.header)])
+    changed = (
+        _record(Ethernet, (*addresses, ETH_IPV4, None, 14)), None, _record(IPv4, header), None
+    )  # fmt: skip
+    return _record(Packet, changed + before[4:])
 
 
 def decode_ip(data: bytes) -> Packet:
@@ -478,19 +463,11 @@ def _ipv4(data: bytes, start: int, eth: Ethernet | None) -> Packet:
         problem = say("{n} bytes of the IPv4 packet are not in the frame", n=end - size)
     offset = (frag & 0x1FFF) * 8
     body = start + header
-    ipv4 = IPv4(
-        ipv4_text(src),
-        ipv4_text(dst),
-        ttl,
-        ident,
-        proto,
-        bool(frag & 0x4000),
-        bool(frag & 0x2000),
-        offset,
-        total,
-        tos >> 2,
-        data[start : min(body, size)],
-    )
+    fields = (
+        ipv4_text(src), ipv4_text(dst), ttl, ident, proto, bool(frag & 0x4000),
+        bool(frag & 0x2000), offset, total, tos >> 2, data[start : min(body, size)],
+    )  # fmt: skip
+    ipv4 = _record(IPv4, fields)
     if body > size:
         problem = problem or term("the IPv4 options are cut")
         return Packet(eth, None, ipv4, None, None, None, None, b"", problem)
@@ -595,8 +572,9 @@ def _tcp(
         problem = problem or term("the TCP options are cut")
         body = limit
     options = data[start + 20 : body]
-    tcp = Tcp(sport, dport, seq, ack, bits & 0x1FF, window, options, max(0, end - body))
-    return Packet(eth, None, ipv4, ipv6, None, None, tcp, data[body:limit], problem)
+    size = max(0, end - body)
+    tcp = _record(Tcp, (sport, dport, seq, ack, bits & 0x1FF, window, options, size))
+    return _record(Packet, (eth, None, ipv4, ipv6, None, None, tcp, data[body:limit], problem))
 
 
 def _udp(
@@ -619,8 +597,9 @@ def _udp(
         problem = problem or say("the UDP length {n} is more than the IP packet has", n=length)
     elif length >= 8:
         limit = min(limit, start + length)
-    udp = Udp(sport, dport, length)
-    return Packet(eth, None, ipv4, ipv6, None, udp, None, data[start + 8 : limit], problem)
+    udp = _record(Udp, (sport, dport, length))
+    payload = data[start + 8 : limit]
+    return _record(Packet, (eth, None, ipv4, ipv6, None, udp, None, payload, problem))
 
 
 def _icmp(

@@ -168,7 +168,7 @@ class Follower:
     def feed(self, observations: Iterable[Observation]) -> None:
         """Takes the next observations."""
         with gc_paused():  # what is made here stays a while, and nothing of it is a circle
-            ports, count = self._ports, len(self._ports)
+            ports, count, storms = self._ports, len(self._ports), self._storms
             for observation in observations:
                 number = observation.port
                 port = ports[number] if number < count else None
@@ -188,9 +188,9 @@ class Follower:
                     and (data[16] << 8 | data[17]) + 14 == size
                 ):
                     data = strip_padding(data)
-                storm = self._storms.get(data)
+                storm = storms.get(data) if storms else None
                 if storm is not None and t - storm.last_ns > self.ages.switch_ns:
-                    del self._storms[data]  # it has ended; this is another one
+                    del storms[data]  # it has ended; this is another one
                     storm = None
                 if storm is not None:
                     self._in_storm(storm, port, data, observation, t)
@@ -218,7 +218,10 @@ class Follower:
                 cable.put(early, data, t)
                 return
         hop = Hop(port, head, observation, None)
-        self._explain(hop, port, data, observation, t)
+        if self._causes:
+            self._explain(hop, port, data, observation, t)
+        else:
+            self._node_of[port].find_cause(hop, port, data, t)
         if hop.origin is _BORN:
             self._born(hop, port, t)
         elif hop.counted and hop.tally is not None and hop.tally.top.left[port] > STORM_FROM:
@@ -379,14 +382,17 @@ class Follower:
         self._old = _roots([*self._old, *settled])
         # One that came later can have been stamped earlier.
         quiet -= 4 * ages.slack_ns
-        whole = 0
+        ready: list[Journey] = []
         for root in self._old:
-            seen = root.t_ns
-            if seen >= quiet or (seen >= limit and last_seen(root) >= quiet):
+            if root.t_ns >= quiet:
                 break
-            whole += 1
-        ready, self._old = self._old[:whole], self._old[whole:]
-        return self._number(ready)
+            last = last_seen(root)
+            if last >= quiet and root.t_ns >= limit:
+                break
+            ready.append(Journey(self._given + len(ready) + 1, root, last))
+        del self._old[: len(ready)]
+        self._given += len(ready)
+        return ready
 
     def finish(self) -> list[Journey]:
         """All journeys not handed out yet. Nothing may be fed afterwards."""
@@ -394,7 +400,7 @@ class Follower:
         roots = self.growing()
         self._old.clear()
         self._fresh.clear()
-        return self._number(roots)
+        return [Journey(number, root) for number, root in enumerate(roots, self._given + 1)]
 
     def settle(self, until_ns: int = _NEVER_NS) -> None:
         """What was sent until then and has no cause yet is one copy more, perhaps (rule 2): for
@@ -418,11 +424,6 @@ class Follower:
                 if id(hop) not in but:
                     hops.append(hop)
         return _roots(hops)
-
-    def _number(self, roots: list[Hop]) -> list[Journey]:
-        first = self._given + 1
-        self._given += len(roots)
-        return [Journey(number, root) for number, root in enumerate(roots, first)]
 
 
 def follow(

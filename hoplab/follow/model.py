@@ -166,10 +166,12 @@ class Hop:
 
 @dataclass(slots=True, eq=False)
 class Journey:
-    """One packet from birth to its ends. `number` counts journeys in time order, from 1."""
+    """One packet from birth to its ends. `number` counts journeys in time order, from 1. last_ns:
+    when it was last seen to move, of one that was handed out as it can grow no more; else 0."""
 
     number: int
     root: Hop
+    last_ns: int = 0
 
     def hops(self) -> Iterator[Hop]:
         """All hops, parents before children, children in time order."""

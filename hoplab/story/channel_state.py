@@ -35,7 +35,8 @@ class ChannelState:
         self, wiring: Wiring, messages: Sequence[ChannelMessage], arrivals: Iterable[Arrival]
     ) -> None:
         """Take up messages, and frames at switches, that are looked at no more."""
-        self.switches |= switches_of(wiring, messages)
+        if messages:
+            self.switches |= switches_of(wiring, messages)
         past: list[ChannelMessage | Arrival] = [*messages, *arrivals]
         for event in sorted(past, key=time_of):
             if isinstance(event, ChannelMessage):

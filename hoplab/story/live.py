@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hoplab.capture.observation import Observation
 from hoplab.capture.pcapng_format import Note
@@ -87,8 +87,7 @@ class Tables(Protocol):
         """Nothing is asked any more about what was before."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """A packet as far as it has come, and what of it has not been told before.
 
     more: it was told before. moved: it has come further since, or is new. The others are those of
@@ -111,8 +110,8 @@ class _Shown:
     last_ns: int = 0
     causes: tuple[int, ...] = ()
     cause: str = ""
-    decisions: set[tuple[str, int]] = field(default_factory=set)
-    notes: set[str] = field(default_factory=set)
+    decisions: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
     ended: bool = False
 
 
@@ -262,7 +261,7 @@ class Live:
         for journey in self._follower.ready():
             packet = self._by_root.pop(id(journey.root), None)
             if packet is not None:
-                self._settle(packet)
+                self._settle(packet, journey.last_ns)
         self._forget(now_ns)
         if self._stale:
             self._relate(now_ns)
@@ -273,7 +272,7 @@ class Live:
         self._ask(None)
         self._look(0, final=True)
         for packet in self._by_root.values():
-            self._settle(packet)
+            self._settle(packet, last_seen(packet.journey.root))
         self._relate(None)
         return self._news(0, final=True)
 
@@ -349,13 +348,13 @@ class Live:
         self._stale = True
         return way
 
-    def _settle(self, packet: _Packet) -> None:
-        """It goes no further. Whose an address is may have shown only since it was told."""
+    def _settle(self, packet: _Packet, moved: int) -> None:
+        """It goes no further than it went at the time `moved`. Whose an address is may have shown
+        only since it was told."""
         packet.sure = True
         self._moving.pop(packet.journey.number, None)
         if packet.way is None:
             return
-        moved = last_seen(packet.journey.root)
         if packet.way.ended or moved > packet.last_ns:
             packet.last_ns = moved
             self._tell(packet)
@@ -437,19 +436,19 @@ class Live:
         # The same packet as cause, named in other words, is no news.
         read = shown.cause and (trip.cause == shown.cause or trip.causes == shown.causes)
         cause = "" if read else trip.cause
-        decisions = []
+        decisions: tuple[Decision, ...] = ()
         for decision in trip.decisions:
             if _name(decision) not in shown.decisions:
-                shown.decisions.add(_name(decision))
-                decisions.append(decision)
-        notes = [note for note in trip.notes if note not in shown.notes]
+                shown.decisions += (_name(decision),)
+                decisions += (decision,)
+        notes = trip.notes
+        if notes and shown.notes:
+            notes = tuple(note for note in notes if note not in shown.notes)
         ended = trip.ended if (packet.sure or packet.arrived) and not shown.ended else ""
-        news = News(
-            trip, packet.shown is not None, moved, cause, tuple(decisions), tuple(notes), ended
-        )
+        news = News(trip, packet.shown is not None, moved, cause, decisions, notes, ended)
         shown.last_ns = packet.last_ns
         shown.cause, shown.causes = trip.cause or shown.cause, trip.causes
-        shown.notes.update(notes)
+        shown.notes += notes
         shown.ended = shown.ended or bool(ended)
         return news
 

@@ -25,7 +25,6 @@ ASKS_MAC = ("arp-request", "nd-solicitation")
 MAX_WAIT_NS = 10_000_000_000  # a packet is held for at most about three ARP tries, a second each
 Moment = tuple[int, int, bool]  # when, the packet's number, and whether it was only passed on
 _NEVER: Moment = (1 << 62, 0, False)
-_NOBODY: Mapping[int, Trip] = {}
 
 
 def claims(trip: Trip) -> bool:
@@ -108,27 +107,34 @@ class MacNeeds(Rule):
         return kind in ASKS_MAC or not kind.startswith(("arp-", "nd-"))
 
     def _put_sent(self, trip: Trip) -> None:
-        number, card = trip.number, self._places.card
+        way, sent_by = trip.way, self._sent
+        number, legs = way.number, way.legs
         moments: list[tuple[Key, Moment]] = [
-            ((leg.tail, card(leg.dst_mac)), (leg.t_ns, number, leg.origin != "born"))
-            for leg in trip.legs
-            if leg.origin != "switched"
+            (ends, (legs[leg].t_ns, number, passed)) for leg, ends, passed in way.next_hops
         ]
-        before = self._moments.get(number, [])
+        before = self._moments.get(number)
         if moments == before:
             return
         self._moments[number] = moments
-        for key, moment in before:
-            self._sent[key].remove(moment)
+        for key, moment in before or ():
+            sent_by[key].remove(moment)
         for key, moment in moments:
-            sent = self._sent.setdefault(key, [])
-            if not sent or sent[-1] < moment:  # as a rule
+            sent = sent_by.get(key)
+            if sent is None:
+                sent_by[key] = [moment]
+            elif not sent or sent[-1] < moment:  # as a rule
                 sent.append(moment)
             else:
                 insort(sent, moment)
-            for asking, request in self._waiting.get(key, _NOBODY).items():
-                if request.t_ns <= moment[0] < self._met.get(asking, _NEVER)[0]:
-                    self._touched[asking] = None
+            waiting = self._waiting.get(key)
+            if waiting:
+                self._touch_earlier(waiting, moment)
+
+    def _touch_earlier(self, waiting: Mapping[int, Trip], moment: Moment) -> None:
+        """Looks again at the requests that a packet sent then is the first one after."""
+        for asking, request in waiting.items():
+            if request.t_ns <= moment[0] < self._met.get(asking, _NEVER)[0]:
+                self._touched[asking] = None
 
     def _put_held(self, trip: Trip) -> None:
         if not trip.ended and trip.number not in self._holder:

@@ -63,6 +63,18 @@ class Leg(NamedTuple):
     received_ns: int = 0
 
 
+class NextHop(NamedTuple):
+    """Where a node sent a frame of its own, or one that it had routed, as the MAC address says.
+
+    leg: by which it left. ends: the node that sent it, and the one whose card it was for, "" if no
+    node has it. passed: the node had not made the packet.
+    """
+
+    leg: int
+    ends: tuple[str, str]
+    passed: bool
+
+
 class Ignored(NamedTuple):
     """A node that got a copy which was not for it.
 
@@ -204,6 +216,7 @@ class Way(NamedTuple):
     cause: why there is nothing to explain it: `stray`, a switch sent it, and no frame that came
         in explains it.
     storm: what is known of its copies, if it went in circles.
+    next_hops: where nodes sent it, by MAC address; what switches did is not among that.
     at_rest: each copy was seen to come to somebody who passes nothing on.
     under_way: a part of its way lies before the capture began, or after it ended.
     doubt: the one of its notes that says that its end cannot be told, since the capture missed
@@ -236,6 +249,7 @@ class Way(NamedTuple):
     fanouts: tuple[Fanout, ...]
     rewrites: tuple[Rewrite, ...]
     ended: str
+    next_hops: tuple[NextHop, ...]
     at_rest: bool
     notes: tuple[str, ...] = ()
     cause: str = ""

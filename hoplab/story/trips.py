@@ -36,7 +36,7 @@ from hoplab.story.trip_notes import (
     under_way_at_start,
     way_unseen,
 )
-from hoplab.story.trip_records import Fanout, Ignored, Leg, Rewrite, Way
+from hoplab.story.trip_records import Fanout, Ignored, Leg, NextHop, Rewrite, Way
 from hoplab.story.undelivered import find_ending
 
 
@@ -122,6 +122,7 @@ def _find_way(
         fanouts=tuple(_fanouts(places, copies)),
         rewrites=tuple(_rewrites(places, copies)),
         ended=ending.ended,
+        next_hops=_next_hops(places, legs),
         at_rest=_at_rest(places, legs, ignored),
         fate=ending.fate,
         unreached=ending.unreached,
@@ -153,6 +154,15 @@ def _arrived_ns(last: Hop, main: int | None) -> int:
     if main is not None and last.received is not None:
         return last.received.t_ns
     return last.t_ns
+
+
+def _next_hops(places: Places, legs: list[Leg]) -> tuple[NextHop, ...]:
+    """Where nodes sent it, by MAC address."""
+    return tuple(
+        NextHop(leg.index, (leg.tail, places.card(leg.dst_mac)), leg.origin != "born")
+        for leg in legs
+        if leg.origin != "switched"
+    )
 
 
 def _at_rest(places: Places, legs: list[Leg], ignored: Sequence[Ignored]) -> bool:

@@ -90,7 +90,8 @@ def test_in_whatever_order_packets_come_they_are_related_alike(name: str) -> Non
         causes, relations = Causes(places, begun_ns), dict[int, Relation]()
         order = chance.sample(trips, len(trips))
         for trip in order + chance.sample(trips, len(trips) // 2):
-            causes.put(on_its_way(trip, legs=trip.legs[:1], ended="on its way"))
+            sent = trip.way.next_hops[:1]
+            causes.put(on_its_way(trip, legs=trip.legs[:1], next_hops=sent, ended="on its way"))
             if chance.random() < 0.5:
                 relations |= causes.update(trip.t_ns)
         for trip in order:
