@@ -188,7 +188,7 @@ class Follower:
                     and (data[16] << 8 | data[17]) + 14 == size
                 ):
                     data = strip_padding(data)
-                storm = storms.get(data) if storms else None
+                storm = storms.get(data)
                 if storm is not None and t - storm.last_ns > self.ages.switch_ns:
                     del storms[data]  # it has ended; this is another one
                     storm = None
