@@ -9,6 +9,7 @@ import re
 import subprocess
 import textwrap
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,31 +35,43 @@ for _ in range(int(times)):
     time.sleep(float(pause_s))
 """
 TEXT = "hoplab test frame"
-# Says how many of those frames arrive, between "ready" and the end of its input.
-COUNT = """
+# Obeys a line each: "send DESTINATION SOURCE" sends such a frame, "listen" forgets what has come,
+# "count" says how many have come since then. One process a host, since to start one costs more
+# than all of its frames.
+CARD = """
 import socket, sys, select
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5))
 raw.bind((next(n for _, n in socket.if_nameindex() if "-eth" in n), 0x88b5))
-print("ready", flush=True)
-sys.stdin.read()
-count = 0
 raw.setblocking(False)
-while select.select([raw], [], [], 0.2)[0]:
-    data, where = raw.recvfrom(2000)
-    count += b"hoplab test frame" in data and where[2] != 4
-print(count)
+def arrived(pause_s):
+    count = 0
+    while select.select([raw], [], [], pause_s)[0]:
+        data, where = raw.recvfrom(2000)
+        count += b"hoplab test frame" in data and where[2] != socket.PACKET_OUTGOING
+    return count
+for line in sys.stdin:
+    verb, *words = line.split()
+    if verb == "send":
+        raw.send(bytes.fromhex("".join(words).replace(":", "") + "88b5")
+                 + b"hoplab test frame".ljust(50))
+        print("sent", flush=True)
+    else:
+        print(arrived(0.2 if verb == "count" else 0), flush=True)
 """
 
 
 def until(look: Any, state: str, within_s: float = 30) -> Any:
-    """The answer of `look` once it is true."""
+    """The answer of `look` once it is true. A look is a command or several: they come ever more
+    slowly, so that looking does not take the processor from what is awaited."""
     end = time.monotonic() + within_s * patience()
+    pause = 0.05
     while True:
         value = look()
         if value:
             return value
         assert time.monotonic() < end, f"not in time: {state}"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.5)
 
 
 def ofctl(hoplab: Any, command: str, *rest: str) -> str:
@@ -70,20 +83,45 @@ def flows(hoplab: Any, switch: str = "s1") -> list[str]:
     return [line for line in ofctl(hoplab, "dump-flows", switch).splitlines() if "cookie" in line]
 
 
-def send(hoplab: Any, host: str, to: str, source: str, times: int = 1) -> None:
-    hoplab("exec", host, "--", "python3", "-c", SEND, to, source, str(times), "0", TEXT)
+class Cards:
+    """The cards of a lab's hosts: each sends frames and counts those that come to it."""
+
+    def __init__(self, hoplab: Any) -> None:
+        self.hoplab = hoplab
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+
+    def ask(self, hosts: list[str], order: str) -> dict[str, str]:
+        """Give an order to all these hosts at once; their answers."""
+        for host in hosts:
+            if host not in self.processes:
+                self.processes[host] = self.hoplab.popen(
+                    "exec", host, "--", "python3", "-c", CARD, stdin=subprocess.PIPE
+                )
+        pipes = [(host, self.processes[host]) for host in hosts]
+        for _, process in pipes:
+            process.stdin.write(f"{order}\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+        return {host: process.stdout.readline().strip() for host, process in pipes}  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def hoplab(hoplab: Any) -> Iterator[Any]:
+    """`hoplab("up", "web")`, with `hoplab.cards` for the lab that it brings up."""
+    hoplab.cards = Cards(hoplab)
+    yield hoplab
+    for process in hoplab.cards.processes.values():
+        process.communicate(timeout=30)
+
+
+def send(hoplab: Any, host: str, to: str, source: str) -> None:
+    assert hoplab.cards.ask([host], f"send {to} {source}") == {host: "sent"}
 
 
 def reached(hoplab: Any, sender: str, to: str, source: str, hosts: list[str]) -> dict[str, int]:
     """How many copies of one frame from `sender` come to each of `hosts`."""
-    listeners = {
-        host: hoplab.popen("exec", host, "--", "python3", "-c", COUNT, stdin=subprocess.PIPE)
-        for host in hosts
-    }
-    for listener in listeners.values():
-        assert listener.stdout.readline() == "ready\n"
+    hoplab.cards.ask(hosts, "listen")
     send(hoplab, sender, to, source)
-    return {host: int(process.communicate(timeout=30)[0]) for host, process in listeners.items()}
+    return {host: int(count) for host, count in hoplab.cards.ask(hosts, "count").items()}
 
 
 def table(hoplab: Any, switch: str = "s1") -> dict[str, str]:
