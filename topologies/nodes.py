@@ -41,15 +41,18 @@ class Computer(Host):
     """A host with offloads off and /etc files of its own.
 
     nameserver: address of the DNS server that it asks; without one it knows only itself.
+    routes: pairs (network, next hop), for networks that its default gateway does not lead to.
     ip6, routes6: IPv6 addresses with prefix length, one for each interface in order, and pairs
     (network, next hop).
     """
 
-    def config(self, nameserver=None, ip6=(), routes6=(), **params):
+    def config(self, nameserver=None, routes=(), ip6=(), routes6=(), **params):
         results = super().config(nameserver=nameserver, **params)
         if not getattr(self, "private_etc", False):  # hoplab has done both already
             self._offloads_off()
             self._own_etc(nameserver)
+        if routes:
+            self.cmd(" ; ".join(f"ip route add {network} via {hop}" for network, hop in routes))
         if ip6:
             self._ipv6(ip6, routes6)
         return results
@@ -131,18 +134,15 @@ class DhcpComputer(Computer):
 class Router(Computer):
     """A computer that passes packets on between its interfaces (RFC 1812).
 
-    routes: pairs (network, next hop), for networks that it is not itself connected to.
-
     Linux sends one host six ICMP errors at once and then one a second; a second `traceroute` would
     show stars. This router answers every time.
     """
 
-    def config(self, routes=(), **params):
+    def config(self, **params):
         results = super().config(**params)
         lines = ["sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0"]
         if params.get("ip6"):
             lines.append("sysctl -q -w net.ipv6.conf.all.forwarding=1 net.ipv6.icmp.ratelimit=0")
-        lines += [f"ip route add {network} via {hop}" for network, hop in routes]
         self.cmd(" ; ".join(lines))
         return results
 

@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hoplab import __version__
-from hoplab.cli import argparse_words, options_changes, options_labs, options_traces
+from hoplab.cli import (
+    argparse_words,
+    options_changes,
+    options_labs,
+    options_plans,
+    options_traces,
+)
 from hoplab.cli.options import Formatter, Verb, add_lang, examples_text
 from hoplab.cli.output import tr
 from hoplab.errors import Exit, LabError
@@ -25,9 +31,9 @@ from hoplab.sentences import say, term, together
 
 EXIT_CODES = term("""exit codes:
   0 done   1 it did not succeed   2 wrong usage   3 a file of yours is wrong
-  4 no such lab, host or file   5 the name is taken   6 this machine refuses (see hoplab doctor)
-  7 the lab died   8 disk full   130 interrupted
-  visit: as 0 and 1.   exec, shell, run, mn: the command's own code.""")
+  4 no such lab, host or file   5 the name is taken   6 refused (hoplab doctor)
+  7 the lab died   8 disk full   130 interrupted   visit: as 0 and 1.
+  exec, shell, run, mn: the command's own code.""")
 
 # The verbs by the user's day: what somebody wants to do, the verbs for it, and what they are about.
 GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -39,8 +45,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (term("change"), ("swap", "link", "add", "remove", "set"),
      term("controller, cables, hosts: while it runs")),
     (term("teach"), ("break",), term("a fault for somebody to find")),
-    (term("keep"), ("report", "capture", "wireshark", "completion"),
-     term("runs as pages, frames in files")),
+    (term("keep"), ("save", "report", "capture", "wireshark", "completion"),
+     term("labs, runs and frames as files")),
 )  # fmt: skip
 
 _VERBS = (
@@ -56,6 +62,7 @@ _VERBS = (
     options_changes.add_remove,
     options_changes.add_set,
     options_changes.add_break,
+    options_plans.add_save,
     options_traces.add_visit,
     options_traces.add_trace,
     options_traces.add_open,

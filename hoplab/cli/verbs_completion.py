@@ -39,7 +39,8 @@ WORDS = {
     ("path", "what"): "files",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
-FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg")}
+FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"),
+         ("save", "file")}
 FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}

@@ -689,6 +689,12 @@ class Lab:
         self.note_change(cable_words.sentence(described), begun_ns)
         return described
 
+    def origin(self) -> dict[str, Any]:
+        """Of which classes its nodes and cables are, and with which parameters."""
+        from hoplab.network.planned import origin  # which imports Mininet
+
+        return origin(self.network)
+
     def hang(self, hung: bool) -> None:
         """Stop the controllers, or have them go on. Raises LabError."""
         if self.crew is None:

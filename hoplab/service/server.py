@@ -24,6 +24,8 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "links"}                         -> {"ok": [CABLE, ...]}, as `cables.py` describes them
     {"op": "link", "ends": [A, B], "up": BOOL or null, "clear": BOOL, "limits": {"rate", "delay_ms",
         "jitter_ms", "loss", "queue"}, each only where it is to change} -> {"ok": CABLE}
+    {"op": "origin"}                        -> {"ok": ...}, the classes and parameters of nodes and
+                                               cables, as `hoplab.network.planned` has them
     {"op": "hang", "hung": BOOL}            -> {"ok": {}}, once controllers stand still or go on
     {"op": "add", "what": "host", "switch" or "cable", "names": [NAME, ...], "options": {...}, which
         are those of the method in `members.py`} -> {"ok": ANSWER}
@@ -422,6 +424,9 @@ class Service:
             wish=request.get("limits") or {},
         )
         _send(connection, {"ok": cable})
+
+    def _do_origin(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.lab.origin()})
 
     def _do_hang(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         self._note_built()

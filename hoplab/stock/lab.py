@@ -139,6 +139,18 @@ class ScriptLab(Lab):
             "script": self.argv,
         }
 
+    def origin(self) -> dict[str, Any]:
+        """The script alone knows its classes: what they do shows in what hosts are set to."""
+        kinds = {"host": "Host", "switch": "OVSSwitch"}
+        return {
+            "nodes": {
+                node.name: {"class": {"name": kinds[kind], "module": "mininet.node"}}
+                for kind, nodes in (("host", self.network.hosts), ("switch", self.network.switches))
+                for node in nodes
+            },
+            "cables": [],
+        }
+
     # ------------------------------------------------------------------ what may be done
 
     def swap(

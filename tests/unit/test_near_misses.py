@@ -28,7 +28,7 @@ def test_every_verb_stands_in_a_group_and_all_of_them_fit_a_screen() -> None:
     grouped = {verb for _, names, _ in GROUPS for verb in names}
     assert grouped == set(verbs())
     lines = build_parser().format_help().splitlines()
-    assert len(lines) <= 26 and max(map(cells, lines)) <= 96
+    assert len(lines) <= 26 and max(map(cells, lines)) <= 80
     assert sum(line.startswith("  look ") for line in lines) == 1
 
 

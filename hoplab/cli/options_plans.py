@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the verbs that write a running lab as a file, and make it what a file says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hoplab.cli.options import add_json, add_name, add_verb
+from hoplab.sentences import term
+
+
+def add_save(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "save",
+        term("write a running lab, changes included, as a topology file"),
+        [
+            ("hoplab save mine.py     ", term("then: hoplab up mine.py")),
+            ("hoplab save --force mine.py", ""),
+            ("hoplab save -           ", term("print it")),
+        ],
+        "verbs_plans",
+    )
+    p.mixed = True
+    add_name(p)
+    p.add_argument(
+        "file", metavar="FILE",
+        help=term("the file to write, for `hoplab up` and for stock `mn --custom`; - prints it"),
+    )  # fmt: skip
+    p.add_argument("--force", action="store_true", help=term("though there is such a file"))
+    add_json(p)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs that write a running lab as a file: `save`, and make it what a file says: `apply`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hoplab import outfile
+from hoplab.cli.output import print_json, tr
+from hoplab.client import labs as client
+from hoplab.errors import Exit, LabError
+from hoplab.plans import as_file, of_lab
+from hoplab.sentences import say, term
+
+PRINT = "-"
+
+
+def save(arguments: argparse.Namespace) -> int:
+    handle = client.find(arguments.name)
+    path = Path(f"{handle.name}.py" if arguments.file == PRINT else arguments.file)
+    if path.suffix != ".py":
+        raise LabError(
+            say("{file} is no name for a Python file", file=path),
+            say("its name must end in .py: {command}",
+                command=f"hoplab save {shlex.quote(f'{path}.py')}"),
+            Exit.USAGE,
+        )  # fmt: skip
+    if arguments.file != PRINT and path.exists() and not arguments.force:
+        raise LabError(
+            say("{file} is there already", file=path),
+            term("--force writes over it"),
+            Exit.TAKEN,
+        )
+    plan = of_lab.plan_of(handle)
+    options = _options(handle.state())
+    text, remarks = as_file.text_of(plan, path, options)
+    if arguments.file == PRINT:
+        print(text, end="")
+    else:
+        try:
+            path.write_text(text)
+        except OSError as error:
+            raise outfile.unwritable(error, path, "FILE") from error
+    command = f"hoplab up {shlex.quote(str(path))}{options}"
+    if arguments.json and arguments.file != PRINT:
+        print_json({"file": str(path), "topology": as_file.topo_name(path), "up": command,
+                    "left_out": remarks})  # fmt: skip
+        return Exit.OK
+    if arguments.file != PRINT:
+        print(tr(say("The lab {lab} is in {file} now: {command}", lab=handle.name, file=path,
+                     command=command)))  # fmt: skip
+    if remarks:
+        print(tr(say("The file does not have:")), file=sys.stderr)
+        for remark in remarks:
+            print(f"- {tr(remark)}", file=sys.stderr)
+    return Exit.OK
+
+
+def _options(state: Mapping[str, Any]) -> str:
+    """What `up` was told beside the topology, and a file cannot tell it."""
+    flags = {"ipv6": "--ipv6", "static_arp": "--static-arp"}
+    return "".join(f" {flag}" for key, flag in flags.items() if state.get(key))
