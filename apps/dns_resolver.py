@@ -56,6 +56,7 @@ from pathlib import Path
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import dns_records, dns_service, dns_zone, service
+    from protocols.command_line import Parser, bad_value
     from protocols.dns_cache import CACHE_LIMIT, Cache, Result, aged
     from protocols.dns_exchange import exchange
     from protocols.dns_records import (
@@ -82,6 +83,7 @@ try:
         SERVFAIL,
         Message,
     )
+    from protocols.language import in_words, say
 except ImportError as missing:
     import shlex  # imported here, since only this sentence needs it
 
@@ -429,20 +431,22 @@ def parse_root(text: str) -> tuple[bytes, str]:
         socket.inet_pton(family, address)
         return dns_records.name(name).lower(), address
     except (OSError, BadText):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not NAME=ADDRESS, such as a.root-servers.lab=10.53.0.2"
+        raise bad_value(
+            say("{text!r} is not NAME=ADDRESS, such as a.root-servers.lab=10.53.0.2", text=text)
         ) from None
 
 
 def load_hints(path: str) -> Servers:
     """The root servers in the master file PATH, or ServiceError."""
-    hint = "See apps/zones/root.hints for one that works, or use --root NAME=ADDRESS."
+    hint = say("See apps/zones/root.hints for one that works, or use --root NAME=ADDRESS.")
     try:
         records = list(dns_zone.read_records(Path(path)))
     except OSError as error:
-        raise service.ServiceError(f"cannot read {path}: {error.strerror}", hint) from None
+        sentence = say("cannot read {path}: {reason}", path=path, reason=in_words(error))
+        raise service.ServiceError(sentence, hint) from None
     except dns_zone.Fault as fault:
-        raise service.ServiceError(f"not a file of hints: {fault}", hint) from None
+        sentence = say("not a file of hints: {fault}", fault=fault.args[0])
+        raise service.ServiceError(sentence, hint) from None
     names = {
         rrset.target().lower() for rrset in records if rrset.rtype == NS and rrset.name == ROOT
     }
@@ -453,7 +457,8 @@ def load_hints(path: str) -> Servers:
                 address = socket.inet_ntop(family, rrset.datas[0])
                 servers.setdefault(rrset.name.lower(), []).append(address)
     if not servers:
-        raise service.ServiceError(f"{path} names no root server with an address", hint)
+        sentence = say("{path} names no root server with an address", path=path)
+        raise service.ServiceError(sentence, hint)
     return servers
 
 
@@ -465,25 +470,25 @@ def collect_roots(pairs: Sequence[tuple[bytes, str]], hints: str | None) -> Serv
             servers[name].append(address)
     if not servers:
         raise service.ServiceError(
-            "no root server to start from", "Give --root NAME=ADDRESS or --hints FILE."
+            say("no root server to start from"), say("Give --root NAME=ADDRESS or --hints FILE.")
         )
     return servers
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="dns_resolver.py",
-        description="Caching recursive DNS resolver that starts at the root servers given.",
-        epilog="""examples:
-  python3 apps/dns_resolver.py --root a.root-servers.lab=10.53.0.2
+    parser = Parser(
+        "dns_resolver.py",
+        say("Caching recursive DNS resolver that starts at the root servers given."),
+        """  python3 apps/dns_resolver.py --root a.root-servers.lab=10.53.0.2
   python3 apps/dns_resolver.py --hints apps/zones/root.hints --background --log resolver.log
   python3 apps/dns_resolver.py --root a=127.0.0.2 --upstream-port 5353 --port 5354
   python3 apps/dns_resolver.py --root a=10.53.0.2 --root a=fd00:53::2 --serve-stale 86400
-  dig -p 5354 @127.0.0.1 www.itheima.com
-
-exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or hints; 3 died""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+  dig -p 5354 @127.0.0.1 www.itheima.com""",
+        say(
+            "exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or "
+            "hints; 3 died"
+        ),
     )
     parser.add_argument(
         "--root",
@@ -491,29 +496,29 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
         type=parse_root,
         action="append",
         default=[],
-        help="a root server; may be given several times",
+        help=say("a root server; may be given several times"),
     )
-    parser.add_argument("--hints", metavar="FILE", help="root servers from a master file")
+    parser.add_argument("--hints", metavar="FILE", help=say("root servers from a master file"))
     parser.add_argument(
         "--timeout",
         metavar="S",
         type=service.seconds,
         default=1.0,
-        help="seconds to wait for one server before the next is asked (default %(default)s)",
+        help=say("seconds to wait for one server before the next is asked (default %(default)s)"),
     )
     parser.add_argument(
         "--upstream-port",
         metavar="N",
         type=service.port_number,
         default=53,
-        help="port of the servers that it asks (default %(default)s); for tests without root",
+        help=say("port of the servers that it asks (default %(default)s); for tests without root"),
     )
     parser.add_argument(
         "--serve-stale",
         metavar="S",
         type=service.seconds,
         default=0.0,
-        help="when nobody answers, say again what was true up to S seconds ago (RFC 8767)",
+        help=say("when nobody answers, say again what was true up to S seconds ago (RFC 8767)"),
     )
     service.add_options(parser, port=53)
     return parser

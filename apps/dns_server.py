@@ -44,6 +44,7 @@ from pathlib import Path
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import dns_service, dns_zone, service
+    from protocols.command_line import Parser, bad_value
     from protocols.dns_records import (
         AAAA,
         ANY,
@@ -59,6 +60,7 @@ try:
     )
     from protocols.dns_wire import AA, NOERROR, NXDOMAIN, RCODES, REFUSED, Message
     from protocols.dns_zone import Zone
+    from protocols.language import in_words, say
 except ImportError as missing:
     import shlex  # imported here, since only this sentence needs it
 
@@ -229,7 +231,7 @@ def _transfer(zone: Zone, query: Message) -> Iterator[Message]:
 class Files:
     """The master files of a server, and what they looked like when they were last read."""
 
-    HINT = "See apps/zones/ for files that work; each begins with $ORIGIN, $TTL and an SOA."
+    HINT = say("See apps/zones/ for files that work; each begins with $ORIGIN, $TTL and an SOA.")
 
     def __init__(self, paths: Sequence[str]) -> None:
         # Absolute, since a server in the background changes its folder.
@@ -260,14 +262,21 @@ class Files:
                 zone = dns_zone.load_zone(path)
             except OSError as error:
                 raise service.ServiceError(
-                    f"cannot read the zone {name}: {error.strerror}", self.HINT
+                    say("cannot read the zone {name}: {reason}", name=name, reason=in_words(error)),
+                    self.HINT,
                 ) from None
             except dns_zone.Fault as fault:
-                raise service.ServiceError(f"not a zone: {fault}", self.HINT) from None
+                sentence = say("not a zone: {fault}", fault=fault.args[0])
+                raise service.ServiceError(sentence, self.HINT) from None
             if zone.origin in where:
                 raise service.ServiceError(
-                    f"{where[zone.origin]} and {name} are both the zone {name_text(zone.origin)}",
-                    "Give one --zone file for each zone.",
+                    say(
+                        "{file} and {other_file} are both the zone {zone}",
+                        file=where[zone.origin],
+                        other_file=name,
+                        zone=name_text(zone.origin),
+                    ),
+                    say("Give one --zone file for each zone."),
                 )
             where[zone.origin] = name
             zones.append(zone)
@@ -307,51 +316,53 @@ def parse_network(text: str) -> Network:
     """An argparse type: an address, or a network such as 10.53.0.0/24."""
     try:
         return ipaddress.ip_network(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{error}: give an address, or a network such as 10.53.0.0/24"
+    except ValueError:
+        raise bad_value(
+            say("{text!r} is neither an address nor a network such as 10.53.0.0/24", text=text)
         ) from None
 
 
 def parse_size(text: str) -> int:
     """An argparse type: bytes of a UDP answer."""
     if not text.isascii() or not text.isdigit() or not 512 <= int(text) <= 65507:
-        raise argparse.ArgumentTypeError(f"{text!r}: give 512 to 65507 bytes")
+        raise bad_value(say("{text!r}: give 512 to 65507 bytes", text=text))
     return int(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="dns_server.py",
-        description="Authoritative DNS server for zones in master files, over UDP and TCP. A file "
-        "that changes is read again within about a second.",
-        epilog="""examples:
-  python3 apps/dns_server.py --zone apps/zones/root.zone
+    parser = Parser(
+        "dns_server.py",
+        say(
+            "Authoritative DNS server for zones in master files, over UDP and TCP. A file "
+            "that changes is read again within about a second."
+        ),
+        """  python3 apps/dns_server.py --zone apps/zones/root.zone
   python3 apps/dns_server.py --zone apps/zones/itheima.com.zone \\
       --zone apps/zones/10.in-addr.arpa.zone --background --log dns.log
   python3 apps/dns_server.py --zone my.zone --listen 127.0.0.1 --port 5353
   python3 apps/dns_server.py --zone my.zone --port 5353 --allow-transfer 127.0.0.1
   python3 apps/dns_server.py --zone my.zone --check
   dig -p 5353 @127.0.0.1 www.itheima.com
-  dig -p 5353 @127.0.0.1 itheima.com AXFR
-
-exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or zone; 3 died""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+  dig -p 5353 @127.0.0.1 itheima.com AXFR""",
+        say(
+            "exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or "
+            "zone; 3 died"
+        ),
     )
     parser.add_argument(
         "--zone",
         metavar="FILE",
         action="append",
         required=True,
-        help="master file with $ORIGIN and $TTL; may be given several times",
+        help=say("master file with $ORIGIN and $TTL; may be given several times"),
     )
     parser.add_argument(
         "--max-udp",
         metavar="BYTES",
         type=parse_size,
         default=dns_service.DEFAULT_MAX_UDP,
-        help="largest UDP answer for clients that take it (default %(default)s)",
+        help=say("largest UDP answer for clients that take it (default %(default)s)"),
     )
     parser.add_argument(
         "--allow-transfer",
@@ -359,10 +370,12 @@ exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or
         type=parse_network,
         action="append",
         default=[],
-        help="who may have a whole zone (AXFR): an address or a network; default nobody",
+        help=say("who may have a whole zone (AXFR): an address or a network; default nobody"),
     )
     parser.add_argument(
-        "--check", action="store_true", help="read the files, print the zones as one sees them, end"
+        "--check",
+        action="store_true",
+        help=say("read the files, print the zones as one sees them, end"),
     )
     service.add_options(parser, port=53)
     return parser

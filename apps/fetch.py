@@ -32,12 +32,13 @@ from collections.abc import Sequence
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import service
+    from protocols.command_line import Parser
     from protocols.fetch_errors import EXIT_HTTP_ERROR, EXIT_OK, EXIT_WRITE, FetchError
     from protocols.fetch_exchange import LAB_CA, Fetch
     from protocols.fetch_response import plain
     from protocols.fetch_session import CONNECTIONS, Session, fetch_all
     from protocols.fetch_url import Url, parse_url
-    from protocols.language import Sentence, padded, say, spoken, width
+    from protocols.language import Sentence, in_words, padded, say, spoken, width
 except ImportError as missing:
     import shlex  # imported here, since only this sentence needs it
 
@@ -107,66 +108,75 @@ class Output:
         except OSError as error:
             raise FetchError(
                 EXIT_WRITE,
-                say("cannot write {path}: {reason}", path=self._where, reason=error.strerror),
+                say("cannot write {path}: {reason}", path=self._where, reason=in_words(error)),
                 say("Choose another --output, or make room."),
             ) from None
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="fetch.py",
-        description="Fetch a URL and print each step with its time.",
-        epilog="""examples:
-  python3 apps/fetch.py http://www.itheima.com/
+    parser = Parser(
+        "fetch.py",
+        say("Fetch a URL and print each step with its time."),
+        """  python3 apps/fetch.py http://www.itheima.com/
   python3 apps/fetch.py http://www.itheima.com/ --all
   python3 apps/fetch.py http://www.itheima.com/network.png --output network.png
   python3 apps/fetch.py https://www.itheima.com/ --cacert ca.pem
   python3 apps/fetch.py http://10.80.0.80/ --head
-  python3 apps/fetch.py http://closed.itheima.com/ --json
-
-exit codes: 0 fetched; 1 status 400 or above; 2 bad options or URL; 6 name not found; 7 refused, no
-route or network unreachable; 8 no HTTP; 18 body cut short; 23 cannot write; 28 timeout; 35 no TLS;
-47 too many redirects; 52 empty reply; 56 connection broke; 60 certificate not trusted (curl's
-numbers, except for 1 and 2)""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+  python3 apps/fetch.py http://closed.itheima.com/ --json""",
+        say(
+            "exit codes: 0 fetched; 1 status 400 or above; 2 bad options or URL; 6 name not "
+            "found; 7 refused, no\n"
+            "route or network unreachable; 8 no HTTP; 18 body cut short; 23 cannot write; 28 "
+            "timeout; 35 no TLS;\n"
+            "47 too many redirects; 52 empty reply; 56 connection broke; 60 certificate not "
+            "trusted (curl's\n"
+            "numbers, except for 1 and 2)"
+        ),
     )
-    parser.add_argument("url", metavar="URL", help="such as http://www.itheima.com/")
-    parser.add_argument("--head", action="store_true", help="ask for the head alone")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument("url", metavar="URL", help=say("such as http://www.itheima.com/"))
+    parser.add_argument("--head", action="store_true", help=say("ask for the head alone"))
+    parser.add_argument("--json", action="store_true", help=say("print one JSON object instead"))
     parser.add_argument(
-        "--output", metavar="FILE", help="write the body to FILE (-: stdout, the steps to stderr)"
+        "--output",
+        metavar="FILE",
+        help=say("write the body to FILE (-: stdout, the steps to stderr)"),
     )
     parser.add_argument(
         "--all",
         action="store_true",
-        help="fetch what the page shows too (pictures, style sheets, scripts), as a browser does",
+        help=say(
+            "fetch what the page shows too (pictures, style sheets, scripts), as a browser does"
+        ),
     )
     parser.add_argument(
         "--connections",
         metavar="N",
         type=service.number(1, 100),
         default=CONNECTIONS,
-        help="with --all: so many at a time (default %(default)s)",
+        help=say("with --all: so many at a time (default %(default)s)"),
     )
     parser.add_argument(
         "--max-redirects",
         metavar="N",
         type=service.number(0, 100),
         default=10,
-        help="follow so many (default %(default)s; 0: none)",
+        help=say("follow so many (default %(default)s; 0: none)"),
     )
     parser.add_argument(
         "--cacert",
         metavar="FILE",
-        help=f"whom to trust for https (default: {LAB_CA} if it is there, else the system's)",
+        help=say(
+            "whom to trust for https (default: {file} if it is there, else the system's)",
+            file=LAB_CA,
+        ),
     )
     parser.add_argument(
         "--timeout",
         metavar="S",
         type=service.seconds,
         default=10.0,
-        help="for all (default %(default)s)",
+        help=say("for all (default %(default)s)"),
     )
     return parser
 

@@ -17,7 +17,6 @@ Whoever has ca.key can pretend to be any server towards those who trust ca.pem: 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,10 @@ from collections.abc import Sequence
 # With -I or -P Python does not look beside the program for modules; this one's are there.
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
+    from protocols import service
     from protocols.certificates import FOLDER, CaError, authority, certificate
+    from protocols.command_line import Parser
+    from protocols.language import say, spoken
 except ImportError as missing:
     import shlex  # imported here, since only this sentence needs it
 
@@ -40,26 +42,24 @@ except ImportError as missing:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make what is asked for and print where it is."""
-    parser = argparse.ArgumentParser(
-        prog="lab_ca.py",
-        description="Make a lab's certificate authority, and certificates signed by it.",
-        epilog="""examples:
-  python3 apps/lab_ca.py --folder my-ca
-  python3 apps/lab_ca.py --folder my-ca www.itheima.com 10.80.0.80
-
-exit codes: 0 made; 2 it could not be made""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        "lab_ca.py",
+        say("Make a lab's certificate authority, and certificates signed by it."),
+        """  python3 apps/lab_ca.py --folder my-ca
+  python3 apps/lab_ca.py --folder my-ca www.itheima.com 10.80.0.80""",
+        say("exit codes: 0 made; 2 it could not be made"),
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="of a server; addresses too")
-    parser.add_argument("--folder", metavar="DIR", default=FOLDER, help="default %(default)s")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=say("of a server; addresses too"))
+    parser.add_argument("--folder", metavar="DIR", default=FOLDER, help=say("default %(default)s"))
     args = parser.parse_args(argv)
     try:
-        print(f"trust this: {authority(args.folder)}")
+        print(spoken(say("trust this: {file}", file=authority(args.folder))))
         if args.names:
             pem, key = certificate(args.folder, args.names)
-            print(f"certificate: {pem}\nkey: {key}")
+            print(spoken(say("certificate: {file}", file=pem)))
+            print(spoken(say("key: {file}", file=key)))
     except CaError as error:
-        print(f"lab_ca: {error}\n  Next: {error.hint}", file=sys.stderr)
+        service.complain("lab_ca", error.message, error.hint)
         return 2
     return 0
 

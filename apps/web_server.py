@@ -50,6 +50,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.append(os.path.dirname(os.path.realpath(__file__)))
 try:
     from protocols import service
+    from protocols.command_line import Parser
     from protocols.http1 import (
         BadRequest,
         Request,
@@ -57,6 +58,7 @@ try:
         http_date,
         page,
     )
+    from protocols.language import in_words, say
     from protocols.web_connection import App, Connection, Plain
     from protocols.web_log import AccessLog
     from protocols.web_site import Hosts, Site
@@ -285,73 +287,79 @@ class Server:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="web_server.py",
-        description="HTTP/1.1 server for the files of a small site.",
-        epilog="""examples:
-  python3 apps/web_server.py
+    parser = Parser(
+        "web_server.py",
+        say("HTTP/1.1 server for the files of a small site."),
+        """  python3 apps/web_server.py
   python3 apps/web_server.py --site my-site --listen 127.0.0.1 --port 8080
   python3 apps/web_server.py --site www.a.lab=a --site www.b.lab=b
   python3 apps/web_server.py --variant slow --port 8080
   python3 apps/web_server.py --tls localhost --tls-ca my-ca --port 8443
   python3 apps/web_server.py --background --log access.log --log-format combined
-  curl -v http://127.0.0.1:8080/
-
-exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or site; 3 died""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+  curl -v http://127.0.0.1:8080/""",
+        say(
+            "exit codes: 0 ended or went to the background; 1 cannot listen; 2 bad options or "
+            "site; 3 died"
+        ),
     )
     parser.add_argument(
         "--site",
         metavar="[NAME=]DIR",
         action="append",
         default=[],
-        help="folder to serve (default: the bundled site); with NAME for that Host alone. Again "
-        "for another one; unknown names get the first",
+        help=say(
+            "folder to serve (default: the bundled site); with NAME for that Host alone. Again "
+            "for another one; unknown names get the first"
+        ),
     )
     parser.add_argument(
         "--variant",
         choices=sorted(VARIANTS),
-        help="behave differently: answer by HTTP/1.0, close after each answer, be slow, or reset "
-        "the connection in the middle of the body",
+        help=say(
+            "behave differently: answer by HTTP/1.0, close after each answer, be slow, or reset "
+            "the connection in the middle of the body"
+        ),
     )
     parser.add_argument(
         "--tls",
         metavar="NAME",
         action="append",
         default=[],
-        help="speak TLS, with a certificate for NAME (a name or an address; again for more); "
-        "add --port 443",
+        help=say(
+            "speak TLS, with a certificate for NAME (a name or an address; again for more); "
+            "add --port 443"
+        ),
     )
     parser.add_argument(
         "--tls-ca",
         metavar="DIR",
         default=TLS_CA,
-        help="folder of the lab's authority, made if it is not there (default %(default)s)",
+        help=say("folder of the lab's authority, made if it is not there (default %(default)s)"),
     )
     parser.add_argument(
         "--keylog",
         metavar="FILE",
-        help="write down the keys of every TLS connection: with them Wireshark can read it",
+        help=say("write down the keys of every TLS connection: with them Wireshark can read it"),
     )
     parser.add_argument(
         "--idle",
         metavar="S",
         type=service.seconds,
         default=15.0,
-        help="seconds after which a silent connection is closed (default %(default)s)",
+        help=say("seconds after which a silent connection is closed (default %(default)s)"),
     )
     parser.add_argument(
         "--max-body",
         metavar="N",
         type=service.number(0, 1 << 40),
         default=MAX_BODY,
-        help="octets that a request may bring (default %(default)s)",
+        help=say("octets that a request may bring (default %(default)s)"),
     )
     parser.add_argument(
         "--log-format",
         choices=AccessLog.FORMATS,
         default="short",
-        help="of the lines in the log (default %(default)s)",
+        help=say("of the lines in the log (default %(default)s)"),
     )
     service.add_options(parser, port=80)
     return parser
@@ -371,9 +379,11 @@ def tls_context(folder: str, names: Sequence[str], keylog: str | None) -> ssl.SS
         if keylog is not None:
             context.keylog_filename = keylog
     except certificates.CaError as error:
-        raise service.ServiceError(str(error), error.hint) from None
+        raise service.ServiceError(error.message, error.hint) from None
     except OSError as error:
-        raise service.ServiceError(f"no TLS: {error}", "Check --tls-ca and --keylog.") from None
+        raise service.ServiceError(
+            say("no TLS: {reason}", reason=in_words(error)), say("Check --tls-ca and --keylog.")
+        ) from None
     return context
 
 
@@ -387,7 +397,8 @@ def sites(wishes: Sequence[str]) -> Site | Hosts:
         folder = match[2] if match and not os.path.isdir(wish) else wish
         if not os.path.isdir(folder):
             raise service.ServiceError(
-                f"there is no folder {folder}", "Give --site a folder with an index.html."
+                say("there is no folder {folder}", folder=folder),
+                say("Give --site a folder with an index.html."),
             )
         site = Site(folder)
         first = first or site

@@ -17,7 +17,7 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.sentences import listed, say, term, together
 
 Kind = Literal["topologies", "controllers", "apps", "labs"]
@@ -82,7 +82,7 @@ def find(kind: Kind, name: str) -> Path:
             there = path.is_file()
         except OSError as error:  # a folder that may not be entered, or that is gone
             raise LabError(
-                say("{file} cannot be read: {reason}", file=name, reason=error.strerror),
+                say("{file} cannot be read: {reason}", file=name, reason=reason_of(error)),
                 term("copy it to a folder of yours, or go to one"),
                 Exit.NO_SUCH,
             ) from error

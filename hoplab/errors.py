@@ -16,7 +16,7 @@ from enum import IntEnum
 from os import PathLike
 from typing import TypeGuard
 
-from hoplab.sentences import Listing, Sentence, Together, say, term, to_plain
+from hoplab.sentences import Listing, Sentence, Together, say, sentence_of, term, to_plain
 
 
 class Exit(IntEnum):
@@ -121,6 +121,48 @@ def limited(error: BaseException) -> LabError | None:
     return LabError(message, hint, Exit.REFUSED)
 
 
+# What the system says most often, so that it can be said in other languages.
+_SYSTEM = {
+    errno.EACCES: term("Permission denied"),
+    errno.EADDRINUSE: term("Address already in use"),
+    errno.EADDRNOTAVAIL: term("Cannot assign requested address"),
+    errno.EBUSY: term("Device or resource busy"),
+    errno.ECONNREFUSED: term("Connection refused"),
+    errno.ECONNRESET: term("Connection reset by peer"),
+    errno.EDQUOT: term("Disk quota exceeded"),
+    errno.EEXIST: term("File exists"),
+    errno.EFBIG: term("File too large"),
+    errno.EHOSTUNREACH: term("No route to host"),
+    errno.EINVAL: term("Invalid argument"),
+    errno.EIO: term("Input/output error"),
+    errno.EISDIR: term("Is a directory"),
+    errno.ELOOP: term("Too many levels of symbolic links"),
+    errno.ENAMETOOLONG: term("File name too long"),
+    errno.ENETUNREACH: term("Network is unreachable"),
+    errno.ENODEV: term("No such device"),
+    errno.ENOENT: term("No such file or directory"),
+    errno.ENOEXEC: term("Exec format error"),
+    errno.ENOSPC: term("No space left on device"),
+    errno.ENOSYS: term("Function not implemented"),
+    errno.ENOTDIR: term("Not a directory"),
+    errno.EOPNOTSUPP: term("Operation not supported"),
+    errno.EPERM: term("Operation not permitted"),
+    errno.EPIPE: term("Broken pipe"),
+    errno.EROFS: term("Read-only file system"),
+    errno.ETIMEDOUT: term("Connection timed out"),
+    errno.ETXTBSY: term("Text file busy"),
+    errno.E2BIG: term("Argument list too long"),
+}
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says: a sentence where it has one or the system says so often."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    if isinstance(error, OSError) and reason == _SYSTEM.get(error.errno or 0):
+        return _SYSTEM[error.errno or 0]
+    return reason or sentence_of(error)
+
+
 def is_full(error: BaseException) -> TypeGuard[OSError]:
     """Whether a disk has no room, or a user no more of it."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -133,7 +175,7 @@ def cannot_write(error: OSError, folder: str | PathLike[str]) -> LabError:
         say(
             "the run folder {folder} cannot be written: {reason}",
             folder=folder,
-            reason=error.strerror,
+            reason=reason_of(error),
         ),
         term("free some space, or set XDG_STATE_HOME to a folder on another disk")
         if full

@@ -11,7 +11,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from hoplab.errors import Exit, LabError, is_full, limited
+from hoplab.errors import Exit, LabError, is_full, limited, reason_of
 from hoplab.sentences import say
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
@@ -49,9 +49,8 @@ def empty(fd: int) -> None:
 def unwritable(error: Exception, output: object, option: str) -> LabError:
     """The error to show for a file of the user's choice."""
     full = is_full(error)
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return limited(error) or LabError(
-        say("{output} cannot be written: {reason}", output=output, reason=reason),
+        say("{output} cannot be written: {reason}", output=output, reason=reason_of(error)),
         say("free some space, or choose another place with {option}", option=option)
         if full
         else say("choose another place with {option}", option=option),

@@ -16,6 +16,8 @@ import re
 import subprocess
 from collections.abc import Sequence
 
+from protocols.language import in_words, say
+
 FOLDER = "/run/hoplab-ca"  # in a lab: shared by its hosts, seen by nobody else
 DAYS = "825"
 
@@ -25,6 +27,7 @@ class CaError(Exception):
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
+        self.message = message
         self.hint = hint
 
 
@@ -37,11 +40,15 @@ def authority(folder: str) -> str:
         os.makedirs(folder, mode=0o755, exist_ok=True)
         info = os.lstat(folder)
         if os.path.islink(folder) or info.st_uid != os.geteuid():
-            raise CaError(f"{folder} belongs to somebody else", "Choose another folder.")
+            raise CaError(
+                say("{folder} belongs to somebody else", folder=folder),
+                say("Choose another folder."),
+            )
         lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CaError(
-            f"cannot write {folder}: {error.strerror}", "Choose another folder."
+            say("cannot write {path}: {reason}", path=folder, reason=in_words(error)),
+            say("Choose another folder."),
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -62,11 +69,16 @@ def authority(folder: str) -> str:
 def certificate(folder: str, names: Sequence[str]) -> tuple[str, str]:
     """Paths of a certificate for NAMES (names and addresses) and of its key. Raises CaError."""
     if not names:
-        raise CaError("a certificate needs a name", "Name the server, such as www.itheima.com.")
+        raise CaError(
+            say("a certificate needs a name"), say("Name the server, such as www.itheima.com.")
+        )
     alternatives = []
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9*.:_-]{1,200}", name):
-            raise CaError(f"{name!r} is no name of a server", "Give a name or an address.")
+            raise CaError(
+                say("{name!r} is no name of a server", name=name),
+                say("Give a name or an address."),
+            )
         alternatives.append(f"{'IP' if _is_address(name) else 'DNS'}:{name}")
     ca = authority(folder)
     base = os.path.join(folder, names[0].replace("*", "_").replace(":", "_"))
@@ -99,12 +111,16 @@ def _openssl(*arguments: str) -> None:
     try:
         before = os.umask(0o077)  # nobody else may read the keys
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         finally:
             os.umask(before)
     except FileNotFoundError:
-        raise CaError("there is no openssl command", "Install it: apt install openssl") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it failed"]
-        raise CaError(f"openssl: {lines[-1]}", "It must be version 3: openssl version")
+        raise CaError(
+            say("there is no openssl command"), say("Install it: apt install openssl")
+        ) from None
+    if made.returncode:
+        lines: list[str] = made.stderr.strip().splitlines() or [say("it failed")]
+        raise CaError(
+            say("openssl: {line}", line=lines[-1]), say("It must be version 3: openssl version")
+        )
     os.chmod(arguments[-1], 0o644)

@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from struct import pack
 
+from protocols.language import say
+
 ROOT = b"\0"
 MAX_NAME = 255  # bytes, RFC 1035 section 2.3.4
 MAX_LABEL = 63
@@ -92,7 +94,9 @@ def unescape(text: str) -> bytes:
         elif len(piece) == 2 and not piece[1].isdigit():
             out += piece[1:].encode("utf-8", "surrogateescape")
         else:
-            raise BadText(f"{text!r}: a backslash needs a character or three digits up to 255")
+            raise BadText(
+                say("{text!r}: a backslash needs a character or three digits up to 255", text=text)
+            )
     return bytes(out)
 
 
@@ -108,21 +112,25 @@ def name(text: str, origin: bytes | None = ROOT) -> bytes:
     for label, _, _ in labels:
         raw = unescape(label)
         if not raw:
-            raise BadText(f"{text!r} has an empty label")
+            raise BadText(say("{text!r} has an empty label", text=text))
         if len(raw) > MAX_LABEL:
-            raise BadText(f"{text!r} has a label of more than {MAX_LABEL} bytes")
+            raise BadText(
+                say("{text!r} has a label of more than {n} bytes", text=text, n=MAX_LABEL)
+            )
         out.append(len(raw))
         out += raw
     if not out:
-        raise BadText("an empty name")
+        raise BadText(say("an empty name"))
     if labels[-1][1]:
         out += ROOT
     elif origin is None:
-        raise BadText(f"{text!r} has no dot at its end, and there is no $ORIGIN to go on with")
+        raise BadText(
+            say("{text!r} has no dot at its end, and there is no $ORIGIN to go on with", text=text)
+        )
     else:
         out += origin
     if len(out) > MAX_NAME:
-        raise BadText(f"{text!r} is longer than {MAX_NAME} bytes")
+        raise BadText(say("{text!r} is longer than {n} bytes", text=text, n=MAX_NAME))
     return bytes(out)
 
 
@@ -201,7 +209,7 @@ def type_number(text: str) -> int:
         return QUESTIONS[word]
     if re.fullmatch(r"TYPE\d{1,5}", word) and int(word[4:]) < 65536:
         return int(word[4:])
-    raise BadText(f"{text!r} is no type of record that we know")
+    raise BadText(say("{text!r} is no type of record that we know", text=text))
 
 
 def type_text(number: int) -> str:
@@ -217,9 +225,9 @@ def seconds(text: str) -> int:
     elif re.fullmatch(r"(\d+[smhdwSMHDW])+", text, re.ASCII):
         total = sum(int(n) * UNITS[u] for n, u in re.findall(r"(\d+)(.)", text.lower()))
     else:
-        raise BadText(f"{text!r} is no time: give seconds, or 1h, 2d12h")
+        raise BadText(say("{text!r} is no time: give seconds, or 1h, 2d12h", text=text))
     if total > MAX_TTL:
-        raise BadText(f"{text} is more than {MAX_TTL} seconds")
+        raise BadText(say("{text} is more than {n} seconds", text=text, n=MAX_TTL))
     return total
 
 
@@ -230,11 +238,15 @@ def data(rtype: int, words: Sequence[str], origin: bytes | None = ROOT) -> bytes
         return _plain(rtype, words)
     fields = FIELDS.get(rtype)
     if fields is None:
-        raise BadText(f"write {type_text(rtype)} as \\# LENGTH HEXADECIMAL (RFC 3597)")
+        raise BadText(
+            say("write {type} as \\# LENGTH HEXADECIMAL (RFC 3597)", type=type_text(rtype))
+        )
     out = bytearray()
     for field in fields:
         if not words:
-            raise BadText(f"{type_text(rtype)} needs more: {_shape(fields)}")
+            raise BadText(
+                say("{type} needs more: {fields}", type=type_text(rtype), fields=_shape(fields))
+            )
         if field == "S":
             out += b"".join(_string(word) for word in words)
             words = []
@@ -244,9 +256,16 @@ def data(rtype: int, words: Sequence[str], origin: bytes | None = ROOT) -> bytes
         else:
             out += _field(field, words.pop(0), origin)
     if words:
-        raise BadText(f"{words[0]!r} is too much for {type_text(rtype)}: {_shape(fields)}")
+        raise BadText(
+            say(
+                "{word!r} is too much for {type}: {fields}",
+                word=words[0],
+                type=type_text(rtype),
+                fields=_shape(fields),
+            )
+        )
     if len(out) > 65535:
-        raise BadText("more than 65535 bytes of data")
+        raise BadText(say("more than 65535 bytes of data"))
     return bytes(out)
 
 
@@ -262,19 +281,21 @@ def _field(field: str, word: str, origin: bytes | None) -> bytes:
             kind = ipaddress.IPv4Address if field == "4" else ipaddress.IPv6Address
             return kind(word).packed
         except ValueError:
-            raise BadText(f"{word!r} is no IPv{field} address") from None
+            raise BadText(
+                say("{word!r} is no IPv{version} address", word=word, version=field)
+            ) from None
     if field == "t":
         return pack("!I", seconds(word))
     size = SIZES[field]
     if not (word.isascii() and word.isdigit() and int(word) < 256**size):
-        raise BadText(f"{word!r} is no number from 0 to {256**size - 1}")
+        raise BadText(say("{word!r} is no number from 0 to {most}", word=word, most=256**size - 1))
     return int(word).to_bytes(size, "big")
 
 
 def _string(word: str) -> bytes:
     raw = unescape(word)
     if len(raw) > 255:
-        raise BadText(f"a string of {len(raw)} bytes: 255 is the most, write several")
+        raise BadText(say("a string of {n} bytes: 255 is the most, write several", n=len(raw)))
     return bytes((len(raw),)) + raw
 
 
@@ -282,23 +303,25 @@ def _hexadecimal(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise BadText(f"{text!r} is not hexadecimal") from None
+        raise BadText(say("{text!r} is not hexadecimal", text=text)) from None
 
 
 def _plain(rtype: int, words: list[str]) -> bytes:
     """\\# LENGTH HEXADECIMAL (RFC 3597 section 5); for a type that we know, checked too."""
     if len(words) < 2 or not words[1].isdigit():
-        raise BadText("\\# needs a length")
+        raise BadText(say("\\# needs a length"))
     raw = _hexadecimal("".join(words[2:]))
     if len(raw) != int(words[1]):
-        raise BadText(f"\\# promises {words[1]} bytes and gives {len(raw)}")
+        raise BadText(
+            say("\\# promises {promised} bytes and gives {n}", promised=words[1], n=len(raw))
+        )
     if rtype in FIELDS:
         try:
             walked = sum(len(piece) for _, piece in pieces(rtype, raw))
         except (IndexError, ValueError):
             walked = -1
         if walked != len(raw):
-            raise BadText(f"these bytes are no {type_text(rtype)}")
+            raise BadText(say("these bytes are no {type}", type=type_text(rtype)))
     return raw
 
 
@@ -398,7 +421,9 @@ def split(text: str) -> list[str]:
     while text[at:].strip():
         match = WORD.match(text, at)
         if match is None:
-            raise BadText(f"a quotation mark too few, or a backslash at the end: {text!r}")
+            raise BadText(
+                say("a quotation mark too few, or a backslash at the end: {text!r}", text=text)
+            )
         words.append(match[1] if match[1] is not None else match[2])
         at = match.end()
     return words

@@ -39,6 +39,7 @@ from protocols.dns_records import (
     name_text,
     type_text,
 )
+from protocols.language import Sentence, say
 
 MAX_INCLUDES = 16  # files within files
 MAX_BYTES = 64 * 1024 * 1024
@@ -55,6 +56,14 @@ class Fault(Exception):
     """What is wrong with a master file: a sentence that begins with file and line."""
 
 
+class BadLine(BadText):
+    """What is wrong with the text itself, and in which line of it."""
+
+    def __init__(self, number: int, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.number = number
+
+
 class Line:
     """One entry of a master file: its words, and whether it begins with a blank."""
 
@@ -65,7 +74,7 @@ class Line:
 
 
 def read_lines(text: str) -> Iterator[Line]:
-    """The entries of a master file; what stands between brackets is one. Raises BadText."""
+    """The entries of a master file; what stands between brackets is one. Raises BadLine."""
     number = 1
     words: list[str] = []
     start, indented, at_start, depth = 1, False, True, 0
@@ -80,18 +89,22 @@ def read_lines(text: str) -> Iterator[Line]:
             depth += 1 if match[0] == "(" else -1
             opened = number
             if depth not in (0, 1):
-                raise BadText(f"line {number}: a bracket {match[0]} too many")
+                raise BadLine(number, say("a bracket {bracket} too many", bracket=match[0]))
         elif kind == "wrong":
-            raise BadText(f"line {number}: a quotation mark too few, or a lonely backslash")
+            raise BadLine(number, say("a quotation mark too few, or a lonely backslash"))
         number += match[0].count("\n")
         if kind == "end" and depth == 0:
             if words:
                 yield Line(start, words, indented)
             words, at_start = [], True
     if depth:
-        raise BadText(f"line {opened}: a bracket ( that nobody closes")
+        raise BadLine(opened, say("a bracket ( that nobody closes"))
     if words:
         yield Line(start, words, indented)
+
+
+def _place(path: Path, number: int) -> Sentence:
+    return say("{file}, line {number}", file=path, number=number)
 
 
 class Reader:
@@ -105,11 +118,11 @@ class Reader:
 
     def read(
         self, path: Path, origin: bytes | None = None, depth: int = 0
-    ) -> Iterator[tuple[str, RRset]]:
+    ) -> Iterator[tuple[Sentence, RRset]]:
         """(where it stands, the record), one by one. Raises Fault and OSError."""
         self.files.append(path.resolve())
         if path.stat().st_size > MAX_BYTES:
-            raise Fault(f"{path}: more than {MAX_BYTES} bytes")
+            raise Fault(say("{file}: more than {n} bytes", file=path, n=MAX_BYTES))
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         owner: bytes | None = None
         number = 0
@@ -126,35 +139,42 @@ class Reader:
                     inner = dns_records.name(words[2], origin) if len(words) > 2 else origin
                     yield from self._include(path, self._argument(words), inner, depth)
                 elif command.startswith("$"):
-                    raise BadText(f"{words[0]} is not known; $ORIGIN, $TTL and $INCLUDE are")
+                    raise BadText(
+                        say("{word} is not known; $ORIGIN, $TTL and $INCLUDE are", word=words[0])
+                    )
                 else:
                     if not line.indented:
                         owner = dns_records.name(words.pop(0), origin)
                     if owner is None:
-                        raise BadText("the first record has no owner")
-                    yield f"{path}, line {number}", self._record(owner, words, origin)
+                        raise BadText(say("the first record has no owner"))
+                    yield _place(path, number), self._record(owner, words, origin)
         except BadText as bad:
-            text = str(bad)
-            where = path if text.startswith("line ") else f"{path}, line {number}"
-            raise Fault(f"{where}{',' if where is path else ':'} {text}") from None
+            where = _place(path, bad.number if isinstance(bad, BadLine) else number)
+            raise Fault(say("{where}: {reason}", where=where, reason=bad.args[0])) from None
 
     @staticmethod
     def _argument(words: list[str]) -> str:
         if len(words) < 2:
-            raise BadText(f"{words[0]} needs something behind it")
+            raise BadText(say("{word} needs something behind it", word=words[0]))
         return words[1]
 
     def _include(
         self, path: Path, file_name: str, origin: bytes | None, depth: int
-    ) -> Iterator[tuple[str, RRset]]:
+    ) -> Iterator[tuple[Sentence, RRset]]:
         # Its own $ORIGIN ends with the file (RFC 1035 section 5.1), and so does its $TTL.
         inner = (path.parent / file_name).resolve()
         if not inner.is_relative_to(self.folder):
-            raise BadText(f"$INCLUDE {file_name}: it lies outside the folder {self.folder}")
+            raise BadText(
+                say(
+                    "$INCLUDE {file}: it lies outside the folder {folder}",
+                    file=file_name,
+                    folder=self.folder,
+                )
+            )
         if depth >= MAX_INCLUDES:
-            raise BadText(f"more than {MAX_INCLUDES} files within files")
+            raise BadText(say("more than {n} files within files", n=MAX_INCLUDES))
         if not inner.is_file():
-            raise BadText(f"$INCLUDE {file_name}: there is no such file")
+            raise BadText(say("$INCLUDE {file}: there is no such file", file=file_name))
         before = self.ttl, self.last_ttl
         yield from self.read(inner, origin, depth + 1)
         self.ttl, self.last_ttl = before
@@ -165,7 +185,7 @@ class Reader:
         while words:
             word = words[0].upper()
             if word in ("CH", "HS", "CS"):
-                raise BadText(f"class {word}: only IN is served")
+                raise BadText(say("class {word}: only IN is served", word=word))
             if word == "IN" or word == "CLASS1":
                 words.pop(0)
             elif word[0:1].isdigit() and ttl is None:
@@ -173,17 +193,17 @@ class Reader:
             else:
                 break
         if not words:
-            raise BadText("no type")
+            raise BadText(say("no type"))
         rtype = dns_records.type_number(words.pop(0))
         if rtype == dns_records.OPT or 128 <= rtype <= 255:
-            raise BadText(f"{type_text(rtype)} is for questions, not for zones")
+            raise BadText(say("{type} is for questions, not for zones", type=type_text(rtype)))
         raw = dns_records.data(rtype, words, origin)
         if ttl is None:
             ttl = self.ttl if self.ttl is not None else self.last_ttl
         if ttl is None and rtype == SOA:
             ttl = int.from_bytes(raw[-4:], "big")  # the SOA's minimum, as BIND takes it
         if ttl is None:
-            raise BadText("no TTL: write one, or $TTL above")
+            raise BadText(say("no TTL: write one, or $TTL above"))
         self.last_ttl = ttl
         return RRset(owner, rtype, ttl, [raw])
 
@@ -272,31 +292,40 @@ def load_zone(path: Path) -> Zone:
         name = rrset.name.lower()
         if origin is None:
             if rrset.rtype != SOA:
-                raise Fault(f"{where}: a zone begins with its SOA record")
+                raise Fault(say("{where}: a zone begins with its SOA record", where=where))
             origin = name
         elif rrset.rtype == SOA:
-            raise Fault(f"{where}: a second SOA record")
+            raise Fault(say("{where}: a second SOA record", where=where))
         if not dns_records.is_below(name, origin):
-            raise Fault(f"{where}: {name_text(name)} is not in the zone {name_text(origin)}")
+            raise Fault(
+                say(
+                    "{where}: {name} is not in the zone {zone}",
+                    where=where,
+                    name=name_text(name),
+                    zone=name_text(origin),
+                )
+            )
         _add(records.setdefault(name, {}), rrset, where)
     if origin is None:
-        raise Fault(f"{path}: there is no record in it")
+        raise Fault(say("{file}: there is no record in it", file=path))
     if NS not in records[origin]:
-        raise Fault(f"{path}: the zone has no NS record at its top")
+        raise Fault(say("{file}: the zone has no NS record at its top", file=path))
     zone = Zone(origin, records)
     zone.files = reader.files
     return zone
 
 
-def _add(node: dict[int, RRset], rrset: RRset, where: str) -> None:
+def _add(node: dict[int, RRset], rrset: RRset, where: Sentence) -> None:
     """Put one record to the others of its name."""
     if (CNAME in node) != (rrset.rtype == CNAME) and node:
-        raise Fault(f"{where}: nothing may stand beside a CNAME (RFC 1034 section 3.6.2)")
+        raise Fault(
+            say("{where}: nothing may stand beside a CNAME (RFC 1034 section 3.6.2)", where=where)
+        )
     stored = node.setdefault(rrset.rtype, rrset)
     if stored is rrset:
         return
     if rrset.rtype == CNAME:
-        raise Fault(f"{where}: a second CNAME for one name")
+        raise Fault(say("{where}: a second CNAME for one name", where=where))
     # RFC 2181 section 5.2: all records of a set have one TTL. That of the first counts.
     if rrset.datas[0] not in stored.datas:
         stored.datas.append(rrset.datas[0])

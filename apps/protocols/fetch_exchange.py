@@ -27,26 +27,12 @@ from protocols.fetch_errors import (
 )
 from protocols.fetch_response import ResponseReader, plain, request_bytes
 from protocols.fetch_url import Url
-from protocols.language import Sentence, listed, say
+from protocols.language import Sentence, in_words, listed, say
 
 CLOSE_WAIT_S = 1.0
 REDIRECTS = (301, 302, 303, 307, 308)
 # Where a lab keeps the certificate of its own authority (certificates.py).
 LAB_CA = "/run/hoplab-ca/ca.pem"
-# What the system and OpenSSL say most often, so that it can be said in other languages.
-REASONS = (
-    say("Connection reset by peer"),
-    say("Broken pipe"),
-    say("Connection timed out"),
-    say("Permission denied"),
-    say("Transport endpoint is not connected"),
-    say("self-signed certificate"),
-    say("self-signed certificate in certificate chain"),
-    say("unable to get local issuer certificate"),
-    say("wrong version number"),
-    say("record layer failure"),
-    say("unexpected eof while reading"),
-)
 
 
 class Link:
@@ -279,7 +265,7 @@ class Fetch:
             ),
         }
         reason, hint = explanations.get(
-            error.errno or 0, (error.strerror or str(error), say("See: ip addr; ip route"))
+            error.errno or 0, (in_words(error), say("See: ip addr; ip route"))
         )
         sentence = say("{where}: {reason}", where=where, reason=reason)
         return FetchError(EXIT_NO_CONNECTION, sentence, hint)
@@ -307,9 +293,9 @@ class Fetch:
             if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
                 reason: str = say("the server closed the connection")
             elif isinstance(error, ssl.SSLError) and error.reason:
-                reason = _in_words(error.reason.replace("_", " ").lower())
+                reason = in_words(error.reason.replace("_", " ").lower())
             else:
-                reason = _in_words(getattr(error, "strerror", None) or str(error))
+                reason = in_words(error)
             raise FetchError(
                 EXIT_TLS,
                 say("no TLS with {name}: {reason}", name=name, reason=reason),
@@ -382,7 +368,7 @@ class Fetch:
                 say("connected, but no complete response within {s:g} s", s=self._timeout_s),
                 say("The server is busy or stuck: see its log."),
             )
-        reason = _in_words(error.strerror or str(error))
+        reason = in_words(error)
         sentence = say("the connection broke: {reason}", reason=reason)
         if self.url.port == 443 and not self.url.secure:
             hint = say(
@@ -420,7 +406,7 @@ class Fetch:
         except TimeoutError:
             text = say("we closed; the server had not closed after {s:g} s", s=CLOSE_WAIT_S)
         except OSError as error:
-            reason = _in_words(error.strerror or str(error))
+            reason = in_words(error)
             text = say("closed, but not in peace: {reason}", reason=reason)
         self._done(say("close"), text)
 
@@ -433,11 +419,6 @@ def _unwrapped(sock: socket.socket) -> socket.socket:
         return plain_
     except (OSError, ValueError):
         return sock
-
-
-def _in_words(reason: str) -> str:
-    """What the system or OpenSSL says: as a sentence, if it is a common one."""
-    return next((sentence for sentence in REASONS if sentence == reason), reason)
 
 
 def _not_trusted(name: str, code: int, message: str) -> FetchError:
@@ -463,7 +444,7 @@ def _not_trusted(name: str, code: int, message: str) -> FetchError:
     }.get(
         code,
         (
-            _in_words(message.rstrip(".")),
+            in_words(message.rstrip(".")),
             say("Give the authority that signed it: fetch --cacert FILE."),
         ),
     )

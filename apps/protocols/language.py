@@ -5,6 +5,7 @@ The cast
     `say`      a sentence: its English template, and the values in it
     `listed`   several of these, or names, in a row
     `spoken`   the same in the language of HOPLAB_LANG, LC_ALL, LC_MESSAGES or LANG
+    `in_words` what the system or OpenSSL says, as a sentence if it is a common one
     `padded`   text made as wide as a column of a table
     `folder`   where the catalogues are: locale/LANGUAGE/LC_MESSAGES/apps.po
 
@@ -79,17 +80,61 @@ def _translated(text: str) -> str:
     return _template(text.template).format_map(values)
 
 
+def is_english() -> bool:
+    """Whether the user's language is English, or none is set."""
+    locale = _locale()
+    return not locale or locale.startswith(("C.", "en")) or locale in ("C", "POSIX")
+
+
+def _locale() -> str:
+    return next(filter(None, map(os.environ.get, VARIABLES)), "")
+
+
 @cache
 def _template(english: str) -> str:
     """The template in the user's language."""
-    locale = next(filter(None, map(os.environ.get, VARIABLES)), "")
-    if not locale or locale.startswith(("C.", "en")) or locale in ("C", "POSIX"):
+    if is_english():
         return english
     import gettext  # imported here, since most programs speak English
 
     # For zh_CN.UTF-8 it looks for that, for zh_CN and for zh.
-    names = [locale.replace("-", "_")]
+    names = [_locale().replace("-", "_")]
     return gettext.translation("apps", folder, names, fallback=True).gettext(english)
+
+
+# What the system and OpenSSL say most often, so that it can be said in other languages.
+REASONS = (
+    say("Address already in use"),
+    say("Broken pipe"),
+    say("Cannot assign requested address"),
+    say("Connection refused"),
+    say("Connection reset by peer"),
+    say("Connection timed out"),
+    say("Is a directory"),
+    say("Name or service not known"),
+    say("No route to host"),
+    say("No space left on device"),
+    say("No such file or directory"),
+    say("Not a directory"),
+    say("Permission denied"),
+    say("Read-only file system"),
+    say("Transport endpoint is not connected"),
+    say("self-signed certificate"),
+    say("self-signed certificate in certificate chain"),
+    say("unable to get local issuer certificate"),
+    say("wrong version number"),
+    say("record layer failure"),
+    say("unexpected eof while reading"),
+)
+
+
+def in_words(reason: object) -> str:
+    """What the system or OpenSSL says, or what an OSError says: a sentence, if it is a common
+    one."""
+    if isinstance(reason, OSError):
+        reason = reason.strerror or str(reason)
+    text = str(reason)
+    return next((sentence for sentence in REASONS if sentence == text), text)
 
 
 def padded(text: str, columns: int) -> str:

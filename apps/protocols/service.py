@@ -7,7 +7,7 @@ The cast
     `Log`             writes one line at a time, from any thread
     `run`             serves; with --background the command returns as soon as the port is open
     `seconds`, `number`   kinds of options, for argparse
-    `ServiceError`    a sentence and a next step
+    `ServiceError`    a sentence and a next step, in the user's language when it is printed
 
 The rule: the parent returns 0 only after the sockets listen. A client that starts right after the
 command finds the port open; its first packet waits in the kernel until the child reads it. So
@@ -39,6 +39,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from protocols.command_line import bad_value
+from protocols.language import in_words, say, spoken
+
 EXIT_CANNOT_LISTEN = 1
 EXIT_USAGE = 2
 EXIT_DIED = 3
@@ -49,6 +52,7 @@ class ServiceError(Exception):
 
     def __init__(self, message: str, hint: str, code: int = EXIT_USAGE) -> None:
         super().__init__(message)
+        self.message = message
         self.hint = hint
         self.code = code
 
@@ -119,27 +123,32 @@ def printable(text: str) -> str:
 def add_options(parser: argparse.ArgumentParser, port: int) -> None:
     """Add the options that all servers share; PORT is the default one."""
     parser.add_argument(
-        "--listen", metavar="ADDR", default="0.0.0.0", help="address (default %(default)s: all)"
+        "--listen",
+        metavar="ADDR",
+        default="0.0.0.0",
+        help=say("address (default %(default)s: all)"),
     )
     parser.add_argument(
         "--port",
         metavar="N",
         type=port_number,
         default=port,
-        help="port (default %(default)s; 0: any free one, printed)",
+        help=say("port (default %(default)s; 0: any free one, printed)"),
     )
-    parser.add_argument("--log", metavar="FILE", help="append one line for each thing that happens")
+    parser.add_argument(
+        "--log", metavar="FILE", help=say("append one line for each thing that happens")
+    )
     parser.add_argument(
         "--background",
         action="store_true",
-        help="return as soon as the port is open, serve on in the background; SIGTERM ends it",
+        help=say("return as soon as the port is open, serve on in the background; SIGTERM ends it"),
     )
 
 
 def port_number(text: str) -> int:
     """An argparse type: 0 to 65535."""
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+        raise bad_value(say("{text!r} is no port: give a number from 0 to 65535", text=text))
     return int(text)
 
 
@@ -150,7 +159,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds, such as 2.5")
+        raise bad_value(say("{text!r} is no time: give seconds, such as 2.5", text=text))
     return value
 
 
@@ -159,7 +168,14 @@ def number(least: int, most: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+            raise bad_value(
+                say(
+                    "{text!r} is no number from {least} to {most}",
+                    text=text,
+                    least=least,
+                    most=most,
+                )
+            )
         return int(text)
 
     return parse
@@ -187,19 +203,26 @@ def _open(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
 
 def _cannot_listen(address: str, port: int, error: OSError) -> ServiceError:
     hints = {
-        errno.EADDRINUSE: f"See who has it: ss -lntup 'sport = :{port}'; or choose another --port.",
-        errno.EACCES: "Ports below 1024 need root (or a lab of your own); try --port 8053.",
-        errno.EADDRNOTAVAIL: "This machine has no such address; see: ip addr. Or --listen 0.0.0.0.",
+        errno.EADDRINUSE: say(
+            "See who has it: ss -lntup 'sport = :{port}'; or choose another --port.", port=port
+        ),
+        errno.EACCES: say("Ports below 1024 need root (or a lab of your own); try --port 8053."),
+        errno.EADDRNOTAVAIL: say(
+            "This machine has no such address; see: ip addr. Or --listen 0.0.0.0."
+        ),
     }
     # gaierror (a name instead of an address) carries its own numbers, so look at its class.
     if isinstance(error, socket.gaierror):
-        hint = "Give an address such as 127.0.0.1, not a name."
+        hint = say("Give an address such as 127.0.0.1, not a name.")
     else:
-        hint = hints.get(error.errno or 0, "Check --listen and --port.")
-    reason = error.strerror or str(error)
-    return ServiceError(
-        f"cannot listen on {address} port {port}: {reason}", hint, EXIT_CANNOT_LISTEN
+        hint = hints.get(error.errno or 0, say("Check --listen and --port."))
+    sentence = say(
+        "cannot listen on {address} port {port}: {reason}",
+        address=address,
+        port=port,
+        reason=in_words(error),
     )
+    return ServiceError(sentence, hint, EXIT_CANNOT_LISTEN)
 
 
 def listen_tcp(address: str, port: int) -> socket.socket:
@@ -228,7 +251,8 @@ def open_log(path: str | None, background: bool) -> Log:
             return Log(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644))
         except OSError as error:
             raise ServiceError(
-                f"cannot write the log {path}: {error.strerror}", "Choose another --log file."
+                say("cannot write the log {path}: {reason}", path=path, reason=in_words(error)),
+                say("Choose another --log file."),
             ) from None
     return Log(None if background else 1)
 
@@ -247,7 +271,6 @@ def run(
     """
     log = open_log(args.log, args.background)
     address, port = listener.getsockname()[:2]
-    ready = f"{name}: listening on {address} port {port}"
     # Both are blocked from here on, also in the threads to come, and wait until sigwait() takes
     # them. A handler would leave gaps. Python runs it between two instructions, so a signal that
     # comes just before accept() blocks is not seen until the next client; and an exception raised
@@ -261,13 +284,27 @@ def run(
         if child:
             os.close(done)
             os.read(detached, 1)  # returns when the child has let go of the pipe, or has died
-            print(f"{ready} (pid {child})", flush=True)
+            ready = say(
+                "{name}: listening on {address} port {port} (pid {pid})",
+                name=name,
+                address=address,
+                port=port,
+                pid=child,
+            )
+            print(spoken(ready), flush=True)
             return 0
         _detach(log)
         os.close(done)
         os.close(detached)
     else:
-        print(f"{ready} (pid {os.getpid()}); Ctrl-C ends it", flush=True)
+        ready = say(
+            "{name}: listening on {address} port {port} (pid {pid}); Ctrl-C ends it",
+            name=name,
+            address=address,
+            port=port,
+            pid=os.getpid(),
+        )
+        print(spoken(ready), flush=True)
     ending = threading.Event()
     worker = threading.Thread(target=_serve_or_die, args=(serve, log, ending), daemon=True)
     worker.start()
@@ -311,5 +348,11 @@ def _detach(log: Log) -> None:
 
 def fail(name: str, error: ServiceError) -> int:
     """Print why NAME cannot start and what to do next; returns the exit code."""
-    print(f"{name}: {error}\n  Next: {error.hint}", file=sys.stderr)
+    complain(name, error.message, error.hint)
     return error.code
+
+
+def complain(name: str, message: str, hint: str) -> None:
+    """Print what is wrong and what to do next, in the user's language."""
+    next_step = spoken(say("Next: {hint}", hint=hint))
+    print(f"{name}: {spoken(message)}\n  {next_step}", file=sys.stderr)

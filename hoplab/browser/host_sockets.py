@@ -12,7 +12,8 @@ The messages are JSON, one a packet:
     {"id": 1, "host": NAME, "port": N, "within_s": S}
                                          ->   {"id": 1, "address": A} with a descriptor
                                               {"id": 1, "fault": a code, see `_fault`}
-                                              {"id": 1, "reason": the system's own words}
+                                              {"id": 1, "reason": the system's own words,
+                                                       "number": that of the error}
     {"id": 2, "trusted": true}           ->   {"id": 2, "pem": TEXT or null}
 
 TLS, where it is wanted, is spoken out here. Whom to trust is asked inside: the lab's own authority
@@ -163,11 +164,13 @@ def _fault(code: str) -> Sentence:
 
 def _refusal(answer: dict[str, Any], host: str, port: int) -> Sentence:
     """Why there is no connection."""
+    from hoplab.errors import reason_of
     from hoplab.sentences import say
 
     code = answer.get("fault", "")
     if code in ("", "no-address", "late"):
-        reason = _fault(code) if code else str(answer.get("reason", ""))
+        refusal = OSError(answer.get("number", 0), str(answer.get("reason", "")))
+        reason = _fault(code) if code else reason_of(refusal)
         return say("{host} port {port}: {reason}", host=host, port=port, reason=reason)
     return _fault(code)
 
@@ -207,7 +210,8 @@ def _serve(channel: socket.socket, wish: dict[str, Any]) -> None:
         answer["fault"] = "no-address"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        answer |= {"reason": reason} if reason else {"fault": "late"}
+        number = getattr(error, "errno", None) or 0
+        answer |= {"reason": reason, "number": number} if reason else {"fault": "late"}
     finally:
         try:
             socket.send_fds(channel, [json.dumps(answer).encode()], fds)

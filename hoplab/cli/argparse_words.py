@@ -19,11 +19,12 @@ from hoplab.cli.output import is_english, tr
 from hoplab.sentences import Sentence, term
 
 HEADING = term("%(heading)s:")
+USAGE = term("usage: ")
 
 # Those that a user of `hoplab` can meet, as in Python 3.10 to 3.14: what a version does not say is
 # not looked up.
 WORDS = (
-    term("usage: "),
+    USAGE,
     term("positional arguments"),
     term("options"),
     HEADING,

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from hoplab.cli import output
 from hoplab.cli.output import print_error, tr
 from hoplab.cli.parser import build_parser, language_asked_for
-from hoplab.errors import Exit, LabError, is_full, limited
+from hoplab.errors import Exit, LabError, is_full, limited, reason_of
 from hoplab.report.language import code_from
 from hoplab.sentences import say, term, together
 
@@ -152,13 +152,13 @@ def _unforeseen(error: Exception) -> LabError:
         return gone
     if is_full(error):
         return LabError(
-            say("what is to be written finds no room: {reason}", reason=error.strerror),
+            say("what is to be written finds no room: {reason}", reason=reason_of(error)),
             term("free some space where the output goes"),
             Exit.NO_SPACE,
         )
     if isinstance(error, PermissionError) and error.filename is not None:
         return LabError(
-            say("{file}: {reason}", file=error.filename, reason=error.strerror),
+            say("{file}: {reason}", file=error.filename, reason=reason_of(error)),
             term("it is closed to you"),
             Exit.NO_SUCH,
         )

@@ -51,10 +51,12 @@ class Verb(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         if self.mixed:
             self.mixed = False  # it asks for what stands here, in two parts
+            # Else argparse takes the usage itself, and cuts "usage: " off as seven letters.
+            self.usage = self.format_usage().removeprefix(tr(argparse_words.USAGE))
             try:
                 return self.parse_known_intermixed_args(words, namespace)
             finally:
-                self.mixed = True
+                self.mixed, self.usage = True, None
         if not self.takes_options or "--" not in words:
             return super().parse_known_args(words, namespace)
         at = words.index("--")

@@ -22,7 +22,7 @@ from hoplab.cli import output
 from hoplab.cli.lab_recorder import LabRecorder
 from hoplab.cli.verbs_trace import wished_url
 from hoplab.client import labs
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.sentences import say, term
 from hoplab.story.wire_text import clean
 
@@ -114,7 +114,7 @@ def listen(
             say(
                 "port {port} of 127.0.0.1 cannot be listened to: {reason}",
                 port=port,
-                reason=error.strerror,
+                reason=reason_of(error),
             ),
             term("choose another one, or leave --port out for any that is free"),
             Exit.TAKEN if error.errno == errno.EADDRINUSE else Exit.REFUSED,

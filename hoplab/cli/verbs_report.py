@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hoplab import runs
 from hoplab.cli import output
-from hoplab.errors import Exit, LabError, is_full
+from hoplab.errors import Exit, LabError, is_full, reason_of
 from hoplab.replay.explain import Explainer
 from hoplab.report.language import Language, code_from, language
 from hoplab.sentences import listed, say, term
@@ -148,7 +148,7 @@ def _write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise LabError(
-            say("{output} cannot be written: {reason}", output=file, reason=error.strerror),
+            say("{output} cannot be written: {reason}", output=file, reason=reason_of(error)),
             term("free some space, or choose another file with -o"),
             Exit.NO_SPACE if is_full(error) else Exit.BAD_INPUT,
         ) from error

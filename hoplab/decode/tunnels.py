@@ -21,6 +21,7 @@ from hoplab.decode.packet import (
     decode,
     decode_ip,
 )
+from hoplab.sentences import number_of, term
 
 VXLAN_PORT, GENEVE_PORT = 4789, 6081  # those that IANA gave them
 PROTO_GRE = 47
@@ -89,7 +90,8 @@ def _geneve(data: bytes) -> Tunnel | None:
     protocol = _u16(data, 2)[0]
     vni = int.from_bytes(data[4:7], "big")
     if len(data) < size:
-        return Tunnel("Geneve", vni, protocol, 0, None, size, None, "the Geneve options are cut")
+        problem = term("the Geneve options are cut")
+        return Tunnel("Geneve", vni, protocol, 0, None, size, None, problem)
     return Tunnel("Geneve", vni, protocol, 0, None, size, _inner(protocol, data[size:]), "")
 
 
@@ -102,7 +104,7 @@ def _gre(data: bytes) -> Tunnel | None:
     checksum, key, seq = (bool(flags & bit) for bit in (0x8000, 0x2000, 0x1000))
     size = 4 + 4 * (checksum + key + seq)
     if len(data) < size:
-        return Tunnel("GRE", None, protocol, 0, None, size, None, "the GRE header is cut")
+        return Tunnel("GRE", None, protocol, 0, None, size, None, term("the GRE header is cut"))
     at = 4 + 4 * checksum
     number = int.from_bytes(data[at : at + 4], "big") if key else None
     at += 4 * key
@@ -115,11 +117,16 @@ def _read_pppoe(data: bytes, session: bool) -> Tunnel | None:
         return None
     _, code, number, length = _pppoe(data)
     body = data[6 : 6 + length]
-    problem = "" if len(body) == length else f"{length - len(body)} bytes of it are not there"
+    problem: str = ""
+    if len(body) != length:
+        problem = number_of(
+            "{n} byte of it is not there", "{n} bytes of it are not there", length - len(body)
+        )
     if not session:
         return Tunnel("PPPoE", number, 0, code, None, 6, None, problem)
     if len(body) < 2:
-        return Tunnel("PPPoE", number, 0, code, None, 6, None, problem or "no protocol of PPP")
+        problem = problem or term("no protocol of PPP")
+        return Tunnel("PPPoE", number, 0, code, None, 6, None, problem)
     protocol = _u16(body)[0]
     inner = decode_ip(body[2:]) if protocol in (PPP_IPV4, PPP_IPV6) else None
     return Tunnel("PPPoE", number, protocol, code, None, 8, inner, problem)

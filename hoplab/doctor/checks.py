@@ -27,7 +27,7 @@ from typing import Any
 from hoplab import content, programs
 from hoplab.client import labs
 from hoplab.doctor import apparmor, known_faults
-from hoplab.errors import LabError
+from hoplab.errors import LabError, reason_of
 from hoplab.kernel import netlink, refusals, sandbox
 from hoplab.openvswitch import daemons as switchd
 from hoplab.sentences import from_plain, say, term, to_plain
@@ -93,7 +93,7 @@ def _programs() -> Iterator[Check]:
                     inside = say("{file} (starts in a lab, but not outside one here)", file=file)
                     yield Check(name, inside, True)
                     continue
-                why = say("{file} cannot be started: {reason}", file=file, reason=error.strerror)
+                why = say("{file} cannot be started: {reason}", file=file, reason=reason_of(error))
                 yield Check(name, why, False, f"{install} --reinstall")
                 continue
             number = re.search(r"\d+(?:\.\d+)+", asked.stdout + asked.stderr)
@@ -170,14 +170,14 @@ def _trial(channel: socket.socket) -> int:
         ends = [netlink.End(f"try{n}", f"02:00:00:00:00:0{n}", 100 + n, here) for n in (1, 2)]
         net.send([netlink.veth(*ends)])
     except OSError as error:
-        _tell(channel, VETH, error.strerror)
+        _tell(channel, VETH, reason_of(error))
         return 0
     try:
         netlink.offloads_off(net, "try1")
         if netlink.checksum_offload(net, "try1"):
             _tell(channel, OFFLOADS, term("it stays on"))
     except OSError as error:
-        _tell(channel, OFFLOADS, error.strerror)
+        _tell(channel, OFFLOADS, reason_of(error))
     words = "qdisc add dev try1 root netem delay 1ms".split()
     tool = programs.find("tc") or "tc"
     try:
@@ -185,15 +185,15 @@ def _trial(channel: socket.socket) -> int:
         if asked.returncode:
             _tell(channel, NETEM, asked.stderr.strip())
     except OSError as error:
-        _tell(channel, NETEM, f"tc: {error.strerror}")
+        _tell(channel, NETEM, say("{command}: {reason}", command="tc", reason=reason_of(error)))
     with contextlib.suppress(LabError, OSError):
         _tell(channel, AFXDP, _try_afxdp())
     return 0
 
 
-def _tell(channel: socket.socket, name: str, reason: str | None) -> None:
+def _tell(channel: socket.socket, name: str, reason: str) -> None:
     """A message for `_faults`: the templates of what is ours go along."""
-    channel.send(json.dumps(to_plain({"name": name, "reason": reason or ""})).encode())
+    channel.send(json.dumps(to_plain({"name": name, "reason": reason})).encode())
 
 
 def _try_afxdp() -> str:

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.kernel import netlink
 from hoplab.kernel.namespaces import Namespace
 from hoplab.kernel.threads import shares
@@ -178,7 +178,7 @@ class Batch:
                 self._make_namespaces(places)
                 self._send_queues()
             except OSError as error:
-                text = error.strerror or str(error)
+                text = reason_of(error)
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     raise LabError(
                         term("this lab needs more open files than allowed"),
@@ -243,7 +243,7 @@ def _send(place: Place, messages: list[netlink.Message]) -> None:
     try:
         place.namespace.route.send(messages)
     except OSError as error:
-        reason = say("{node}: {reason}", node=place.name, reason=error.strerror)
+        reason = say("{node}: {reason}", node=place.name, reason=reason_of(error))
         raise OSError(error.errno, reason) from error
 
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hoplab.errors import reason_of
 from hoplab.sentences import say, term
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -336,7 +337,7 @@ class Socket:
                             say(
                                 "cannot {purpose}: {reason}",
                                 purpose=message.purpose,
-                                reason=os.strerror(number),
+                                reason=reason_of(OSError(number, os.strerror(number))),
                             ),
                         )
         if failure:
@@ -437,7 +438,7 @@ class Socket:
                             say(
                                 "cannot read {content}: {reason}",
                                 content=content,
-                                reason=os.strerror(number),
+                                reason=reason_of(OSError(number, os.strerror(number))),
                             ),
                         )
                     bodies.append(part)
@@ -748,7 +749,7 @@ def offloads_off(net: Socket, name: str) -> None:
                     say(
                         "cannot turn offloads off on {port}: {reason}",
                         port=name,
-                        reason=error.strerror,
+                        reason=reason_of(error),
                     ),
                 ) from None
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.sentences import say, term
 
 APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
@@ -111,7 +111,7 @@ def refused(error: OSError, *, tun: bool = True) -> LabError:
             "in a container, its filter of system calls may forbid this: podman run or docker run "
             "--security-opt seccomp=unconfined (see docs/install.md)"
         )
-    message = say("this machine refuses a lab to you: {reason}", reason=error.strerror)
+    message = say("this machine refuses a lab to you: {reason}", reason=reason_of(error))
     return LabError(message, hint, Exit.REFUSED)
 
 

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.openvswitch import tables
 from hoplab.openvswitch.ovsdb import RUN
 from hoplab.sentences import say, term
@@ -167,7 +167,7 @@ class _Connection:
         except OSError as error:
             self._socket.close()
             raise self._failure(
-                say("it does not answer: {reason}", reason=error.strerror or str(error))
+                say("it does not answer: {reason}", reason=reason_of(error))
             ) from error
         self._send(_HELLO)
 
@@ -298,7 +298,7 @@ class _Connection:
             self._socket.sendall(header + body)
         except OSError as error:
             raise self._failure(
-                say("it does not answer: {reason}", reason=error.strerror or str(error))
+                say("it does not answer: {reason}", reason=reason_of(error))
             ) from error
         return self._number
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.sentences import say, term
 from hoplab.wait import patience
 
@@ -164,7 +164,7 @@ class Database:
             raise LabError(
                 say(
                     "Open vSwitch's database does not take a connection: {reason}",
-                    reason=error.strerror,
+                    reason=reason_of(error),
                 ),
                 term("see `hoplab doctor`"),
                 Exit.LAB_DIED,
@@ -336,8 +336,7 @@ def _check(results: list[Any]) -> None:
 
 
 def _silent(error: OSError) -> LabError:
-    reason = error.strerror or str(error)
-    return refused_change(say("its database does not answer: {reason}", reason=reason))
+    return refused_change(say("its database does not answer: {reason}", reason=reason_of(error)))
 
 
 def refused_change(text: str) -> LabError:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.kernel import kept_settings, netlink, shaping
 from hoplab.kernel.batch import Place
 from hoplab.kernel.cable_queues import CableDrops
@@ -226,7 +226,7 @@ class Cables:
             place.namespace.route.send([netlink.link_up(index, end.name, up)])
         except OSError as error:
             raise LabError(
-                say("{port}: {reason}", port=end.name, reason=error.strerror or str(error)),
+                say("{port}: {reason}", port=end.name, reason=reason_of(error)),
                 term("was it taken away by hand? bring the lab up anew"),
                 Exit.LAB_DIED,
             ) from error

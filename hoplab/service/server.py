@@ -67,7 +67,7 @@ from typing import Any
 from hoplab import programs, ryu_apps, wait
 from hoplab.capture import bpf
 from hoplab.capture.capture import Capture
-from hoplab.errors import Exit, LabError, cannot_write, is_full, limited
+from hoplab.errors import Exit, LabError, cannot_write, is_full, limited, reason_of
 from hoplab.outfile import unwritable
 from hoplab.sentences import say, term, to_plain
 from hoplab.service.lab import Lab
@@ -483,7 +483,7 @@ class Service:
             elif error.errno == errno.E2BIG:
                 hint = term("give it less: a shorter command line, fewer variables")
             raise LabError(
-                say("{command}: {reason}", command=request["argv"][0], reason=error.strerror),
+                say("{command}: {reason}", command=request["argv"][0], reason=reason_of(error)),
                 hint,
                 Exit.NO_SUCH,
             ) from None

@@ -37,7 +37,7 @@ from hoplab import content, programs
 from hoplab.capture.capture import Capture
 from hoplab.client import interrupts, labs, outside, up_down
 from hoplab.control import preloaded
-from hoplab.errors import Exit, LabError, is_full
+from hoplab.errors import Exit, LabError, is_full, reason_of
 from hoplab.kernel import netlink, refusals, sandbox, system_calls
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
@@ -553,7 +553,7 @@ class _Inside:
                 say(
                     "{command}: {reason}",
                     command=self.argv[0],
-                    reason=os.strerror(errno.ENOEXEC),
+                    reason=reason_of(OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))),
                 ),
                 advice.line_for_script(self.argv)
                 or term("a script says in its first line who reads it: #!/bin/sh"),
@@ -590,7 +590,7 @@ class _Inside:
             )
         except OSError as error:
             raise LabError(
-                say("{command}: {reason}", command=self.argv[0], reason=error.strerror),
+                say("{command}: {reason}", command=self.argv[0], reason=reason_of(error)),
                 advice.line_for_script(self.argv) or term("is it executable?"),
                 Exit.NO_SUCH,
             ) from None

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoplab import __version__
 from hoplab.client import labs
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.sentences import say, term
 
 if TYPE_CHECKING:
@@ -185,7 +185,11 @@ def _open(path: str, wake: int) -> int | None:
         except OSError as error:
             if error.errno != errno.ENXIO:  # that nobody reads it yet: fifo(7)
                 raise LabError(
-                    say("{output} cannot be written: {reason}", output=path, reason=error.strerror),
+                    say(
+                        "{output} cannot be written: {reason}",
+                        output=path,
+                        reason=reason_of(error),
+                    ),
                     "",
                     Exit.FAILED,
                 ) from None

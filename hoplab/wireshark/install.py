@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hoplab.client import labs
-from hoplab.errors import Exit, LabError
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.sentences import say, term
 from hoplab.wireshark import extcap, profile
 
@@ -138,7 +138,7 @@ def install(tr: Callable[[str], str] = str) -> Done:
             say(
                 "{output} cannot be written: {reason}",
                 output=error.filename,
-                reason=error.strerror,
+                reason=reason_of(error),
             ),
             term("is your home folder writable?"),
             Exit.NO_SPACE if error.errno in (28, 122) else Exit.REFUSED,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import socket
@@ -19,14 +20,18 @@ from babel.messages.mofile import write_mo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 
+import dns_resolver
+import dns_server
 import fetch
+import lab_ca
+import web_server
 from protocols import certificates, language
 
 from hoplab.cli import output
 from hoplab.cli.main import main
 from hoplab.sentences import say
 from hoplab.story.outcome import _quote
-from tests.unit.test_apps_all import APPS
+from tests.unit.test_apps_all import APPS, SCRIPTS
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: "
 # What may stand in Latin letters in a Chinese sentence: names, commands, options, fields.
@@ -206,10 +211,14 @@ def test_a_terminal_without_the_letters_gets_english(
         assert language.spoken(sentence) == "connection refused"
 
 
-def test_every_error_of_the_client_is_a_template() -> None:
+def test_every_error_of_the_programs_is_a_template() -> None:
     """Each argument that is read is made by `say`, or is a name for something that is."""
-    read = {"FetchError": (1, 2), "_weird": (0,), "_done": (0, 1), "spoken": (0,)}
-    for path in (APPS / "fetch.py", *(APPS / "protocols").glob("fetch_*.py")):
+    read = {
+        "FetchError": (1, 2), "_weird": (0,), "_done": (0, 1), "spoken": (0,),
+        "ServiceError": (0, 1), "CaError": (0, 1), "BadText": (0,), "BadLine": (1,),
+        "Fault": (0,), "bad_value": (0,),
+    }  # fmt: skip
+    for path in (*APPS.glob("*.py"), *(APPS / "protocols").glob("*.py")):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(call, ast.Call):
                 continue
@@ -218,6 +227,52 @@ def test_every_error_of_the_client_is_a_template() -> None:
                 assert not isinstance(argument, ast.JoinedStr | ast.Constant | ast.BinOp), (
                     f"{path.name}:{argument.lineno}"
                 )
+
+
+@pytest.mark.parametrize("program", [name for name in SCRIPTS if name != "transfer.py"])
+def test_help_is_in_the_users_language(
+    speak: Speak, program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speak(HOPLAB_LANG="zh")
+    main_of = importlib.import_module(program.removesuffix(".py")).main
+    with pytest.raises(SystemExit):
+        main_of(["--help"])
+    text, _, examples = capsys.readouterr().out.partition("\n例子：\n")  # noqa: RUF001
+    behind_usage = text.split("\n\n", 1)[1].split("\n")
+    sentences = [re.sub(r"^  -.*?(  |$)", "", line) for line in behind_usage]
+    codes = examples.partition("\n\n")[2]
+    for line in [*sentences, *codes.split("\n")]:
+        # Names of options, of protocols and values may follow each other; words may not.
+        assert not re.search(r"\b[a-z]{2,} [a-z]{2,}", line), line
+        assert not re.search("[\u4e00-\u9fff][,.;:!?]", line), line
+        assert language.width(line) <= 100, line
+    assert codes.startswith("退出码：0")  # noqa: RUF001
+
+
+def test_servers_that_cannot_start_say_so_in_the_users_language(
+    speak: Speak, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speak(HOPLAB_LANG="zh")
+    zone = tmp_path / "bad.zone"
+    zone.write_text("$TTL 1h\na. IN A 10.0.0\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for program, words, sentence in (
+            (web_server, ["--site", "/nowhere"], "web_server: 没有文件夹 /nowhere\n"),
+            (web_server, ["--listen", "127.0.0.1", "--port", port], "：地址已被占用\n"),  # noqa: RUF001
+            (dns_server, ["--zone", str(zone)],
+             f"dns_server: 不是区域文件：{zone} 第 2 行：'10.0.0' 不是 IPv4 地址\n"),  # noqa: RUF001
+            (dns_resolver, [], "dns_resolver: 没有可以作为起点的根服务器\n"),
+            (lab_ca, ["--folder", str(tmp_path / "ca"), "?"], "lab_ca: '?' 不是服务器的名字\n"),
+        ):  # fmt: skip
+            assert program.main(words)
+            printed = capsys.readouterr().err
+            assert sentence in printed and "\n  下一步：" in printed  # noqa: RUF001
+    with pytest.raises(SystemExit):
+        web_server.main(["--port", "x"])
+    printed = capsys.readouterr().err
+    wanted = "web_server.py：错误：参数 --port：'x' 不是端口：请给出 0 到 65535 之间的数\n"  # noqa: RUF001
+    assert printed.startswith("用法：") and printed.endswith(wanted)  # noqa: RUF001
 
 
 @pytest.mark.parametrize(

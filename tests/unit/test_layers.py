@@ -112,7 +112,7 @@ KNOWS: dict[str, set[str]] = {
     },
     "service": {"network", "control", "openvswitch", "kernel", "capture", "circles", *_FILES},
     "client": {"service", "control", "kernel", "capture", "story", "runs", *_FILES},
-    "browser": {"content", "wait"},
+    "browser": {"content", "errors", "wait"},
     "stock": {
         "client", "service", "control", "openvswitch", "kernel", "capture", *_FILES,
     },

@@ -15,12 +15,16 @@ from hoplab.report.language import language
 from hoplab.sentences import Sentence, listed, say, term
 
 ROOT = Path(__file__).resolve().parents[2]
+CATALOGUES = (
+    ROOT / "hoplab" / "locale" / "zh" / "LC_MESSAGES" / "hoplab.po",
+    ROOT / "apps" / "protocols" / "locale" / "zh" / "LC_MESSAGES" / "apps.po",
+)
 HAN, MARKS = "\u4e00-\u9fff", "，。；：！？、（）“”《》"
 
 # What is wrong, and how it looks. A mark beside a value counts like one beside a character.
 FAULTS = {
     "a half-width mark between Chinese characters": (
-        rf"[{HAN}][,;:?!()][{HAN}{{]|[}}{HAN}][,;:?!][{HAN}]"
+        rf"[{HAN}][,;:?!()][{HAN}{{]|[}}{HAN}][,;:?!][{HAN}]|}}, {{"
     ),
     "a half-width mark at the end of a Chinese sentence": rf"[{HAN}][,;:?!.](?=\s|$)",
     "a space beside a full-width mark": rf"(?<![ |]) [{MARKS}]|[{MARKS}] (?![ |\[…])",
@@ -44,12 +48,12 @@ def faults(text: str) -> list[str]:
 
 
 def translations() -> Iterator[str]:
-    path = ROOT / "hoplab" / "locale" / "zh" / "LC_MESSAGES" / "hoplab.po"
-    with open(path, encoding="utf-8") as file:
-        catalog = read_po(file, locale="zh")
-    for message in catalog:
-        if message.id:
-            yield from (message.string,) if isinstance(message.string, str) else message.string
+    for path in CATALOGUES:
+        with open(path, encoding="utf-8") as file:
+            catalog = read_po(file, locale="zh")
+        for message in catalog:
+            if message.id:
+                yield from (message.string,) if isinstance(message.string, str) else message.string
 
 
 def test_the_catalogue_is_set_as_chinese_is() -> None:
