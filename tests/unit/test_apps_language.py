@@ -27,7 +27,7 @@ import lab_ca
 import web_server
 from protocols import certificates, language
 
-from hoplab.cli import output
+from hoplab.cli import argparse_words, output
 from hoplab.cli.main import main
 from hoplab.sentences import say
 from hoplab.story.outcome import _quote
@@ -56,6 +56,7 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> Iterator[Speak]:
 
     yield choose
     language._template.cache_clear()
+    argparse_words.translate()  # a program's command line has left its own words there
 
 
 @pytest.fixture

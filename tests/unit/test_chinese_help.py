@@ -7,9 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
 
 import pytest
 
+from hoplab.cli import argparse_words, output
 from hoplab.cli.main import main
 from hoplab.cli.parser import build_parser
 from hoplab.errors import reason_of
@@ -20,6 +22,14 @@ VERBS = sorted(build_parser()._subparsers._group_actions[0].choices)
 # Words that stand beside each other in a command, and names of values.
 COMMANDS = re.compile(r"`[^`]*`|'[^']*'|hoplab [^，。；：（）\u4e00-\u9fff]*|--[a-z-]+|&& |curl -x|"
                       r"mn --\S+( \S+)*|exec、shell、run、mn")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def english_again() -> Iterator[None]:
+    """Whatever is tested after this in the same process is printed in English, as before."""
+    yield
+    output.speak("en")
+    argparse_words.translate()
 
 
 @pytest.mark.parametrize("verb", VERBS)
