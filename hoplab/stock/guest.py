@@ -37,6 +37,7 @@ from hoplab.sentences import say
 from hoplab.service.server import Service
 from hoplab.service.spec import SCRIPT, WAITING, Spec
 from hoplab.stock.lab import ScriptLab
+from hoplab.stock.lacking import Lacking
 from hoplab.stock.netem import Hooks, Netem
 from hoplab.stock.network import Places
 from hoplab.stock.remote import Remotes
@@ -168,6 +169,7 @@ class Guest:
         self._facts: dict[str, Any] = {}
         self._controllers: list[Controller] = []
         self._turn = threading.RLock()
+        self._lacking = Lacking(note)
         self._places = Places()
         self._netem = Netem(
             lambda pid: self._places.of_process(pid, "script"),
@@ -224,6 +226,9 @@ class Guest:
     def _understand(self, who: int, message: dict[str, Any]) -> None:
         if "picture" in message:
             self._draw(who, message["picture"])
+        elif "lacking" in message:
+            kind, *words = message["lacking"]
+            self._lacking.met(kind, words)
         elif "remote" in message:
             self.remotes.wanted(**message["remote"])
         elif "started" in message:
@@ -292,6 +297,9 @@ class Guest:
         if lab is None:
             return
         lab.refresh()
+        for host in lab.network.hosts:
+            if "NAT" in host.classes:
+                self._lacking.met("nat", [host.name])
         apps = self._wish.controller
         if apps.apps and not self.remotes.any and not self._swapped and lab.network.bridges():
             self._swapped = True

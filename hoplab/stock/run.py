@@ -660,6 +660,12 @@ def _on(device: int, path: str) -> bool:
     return False
 
 
+def _one_user() -> bool:
+    """Whether root is the only user in here (user_namespaces(7))."""
+    lines = Path("/proc/self/uid_map").read_text().split("\n")
+    return [line.split()[2:] for line in lines if line] == [["1"]]
+
+
 def _provide(*, user_space: bool) -> None:
     """The programs and Python modules that may be looked for and not be there."""
     words = {
@@ -673,7 +679,15 @@ def _provide(*, user_space: bool) -> None:
         "@TC_CLIENT@": shlex.quote(str(Path(__file__).with_name("tc_client.py"))),
         "@VSCTL@": shlex.quote(programs.find("ovs-vsctl") or "ovs-vsctl"),
     }
-    first = {**FIRST, **stand_ins.FIRST, **(stand_ins.USER_SPACE if user_space else {})}
+    one_user = {name: text for name, text in stand_ins.ONE_USER.items() if programs.find(name)}
+    for name in one_user:
+        words[f"@{name.upper()}@"] = shlex.quote(programs.find(name) or name)
+    first = {
+        **FIRST,
+        **stand_ins.FIRST,
+        **(stand_ins.USER_SPACE if user_space else {}),
+        **(one_user if _one_user() else {}),
+    }
     last = {**PROGRAMS, **stand_ins.PROGRAMS}
     for folder, scripts in (("first", first), ("last", last)):
         (OWN / folder).mkdir()

@@ -187,6 +187,99 @@ def _shaping(intf: Any) -> dict[str, Any]:
 
 
 _picture = _Picture()
+# What may be a word about something that is not there; `lacking.py` knows.
+_LACKING = re.compile(
+    r"not found|No such file or directory|Unknown device type|kind is unknown|tcpdump: Couldn't"
+)
+
+
+def _lacks(kind: str, *words: Any) -> None:
+    """Tell that something is not there which the script wants."""
+    _picture.company.ask({"lacking": [kind, *map(str, words)]})
+
+
+def _watched_shells(module: Any) -> None:
+    """mininet.node: what a node's shell says of what is not there, and programs that are not."""
+    monitor, popen = module.Node.monitor, module.Node.popen
+
+    def heard(self: Any, *args: Any, **params: Any) -> Any:
+        data = monitor(self, *args, **params)
+        if isinstance(data, str):
+            text = getattr(self, "hoplab_line", "") + data
+            *lines, rest = re.split(r"[\r\n\x7f]+", text)
+            self.hoplab_line = rest[-300:] if self.waiting else ""
+            for line in lines:
+                if _LACKING.search(line):
+                    _lacks("line", self.name, line, getattr(self, "lastCmd", None) or "")
+        return data
+
+    def started(self: Any, *args: Any, **params: Any) -> Any:
+        words = args[0] if len(args) == 1 else list(args)
+        if isinstance(words, str) and not params.get("shell"):
+            words = words.split()
+        program = str(words[0]) if isinstance(words, list) and words else "/"
+        if "/" not in program and shutil.which(program) is None:
+            _lacks("program", program, self.name)
+        elif os.path.basename(program) == "tcpdump" and not _is_root():
+            _lacks("tcpdump", self.name)
+        return popen(self, *args, **params)
+
+    module.Node.monitor, module.Node.popen = heard, started
+
+
+def _modules_that_lack(module: Any) -> None:
+    """mininet.moduledeps: it looks for programs, and ends everything where one is not there."""
+    check = module.pathCheck
+
+    def checked(*names: Any, **params: Any) -> Any:
+        for name in names:
+            if not shutil.which(name):
+                _lacks("program", name)
+        return check(*names, **params)
+
+    module.pathCheck = checked
+
+
+def _terminals(module: Any) -> None:
+    """mininet.term: windows want a display."""
+    tunnel = module.tunnelX11
+
+    def tunnelled(*args: Any, **params: Any) -> Any:
+        display = tunnel(*args, **params)
+        if display[0] is None:
+            _lacks("display")
+        return display
+
+    module.tunnelX11 = tunnelled
+
+
+def _uncaught(before: Any) -> Any:
+    """What ends the script, if it is something that is not there."""
+
+    def ended(kind: Any, error: Any, trace: Any) -> None:
+        before(kind, error, trace)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            _lacks("module", error.name, sys.executable)
+        elif isinstance(error, FileNotFoundError) and _by_starting(trace):
+            _lacks("program", error.filename)
+
+    return ended
+
+
+def _by_starting(trace: Any) -> bool:
+    """Whether an exception was raised where subprocess starts a program."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_name == "_execute_child"
+
+
+def _is_root() -> bool:
+    """Whether this is root outside, too (user_namespaces(7))."""
+    try:
+        with open("/proc/self/uid_map") as file:
+            return file.read().split()[:2] == ["0", "0"]
+    except OSError:
+        return True
 
 
 def _watched_nodes(module: Any) -> None:
@@ -250,6 +343,7 @@ def _node(module: Any) -> None:
 
     module.errRun = patiently
     _cpu_limited(module)
+    _watched_shells(module)
     if os.environ.get("HOPLAB_DATAPATH") == "user":
         _user_space(module)
 
@@ -278,7 +372,7 @@ def _cpu_limited(module: Any) -> None:
             if "cg" not in str(error):
                 raise
             self.hoplab_limited = False
-            module.warn(f"*** {name}: no CPU limit: this user may make no cgroup\n")
+            _lacks("limit_of_root" if _is_root() else "limit", name, error)
 
     host.__init__ = limited_if_possible
     host.setCPUFrac, host.setCPUs = if_limited(set_share), if_limited(set_cores)
@@ -422,6 +516,8 @@ def _util(module: Any) -> None:
 
 
 _AFTER: dict[str, Callable[[Any], None]] = {
+    "mininet.moduledeps": _modules_that_lack,
+    "mininet.term": _terminals,
     "mininet.util": _util,
     "mininet.node": _node,
     "mininet.net": _net,
@@ -463,6 +559,7 @@ def _others_sitecustomize() -> None:
 
 if __name__ == "sitecustomize":
     sys.meta_path.insert(0, _Finder())
+    sys.excepthook = _uncaught(sys.excepthook)
     if os.environ.get("HOPLAB_FALLBACK"):
         sys.path.append(os.environ["HOPLAB_FALLBACK"])
     _others_sitecustomize()

@@ -76,6 +76,18 @@ for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 done
 """,
 }
+# Before the machine's own where root is the only user that there is, as in an ordinary user's
+# machine: they would become somebody else.
+ONE_USER = {
+    "dnsmasq": """#!/bin/sh
+case " $* " in
+    *" -v "*|*" --version "*|*" --test "*|*" -w "*|*" --help "*) exec @DNSMASQ@ "$@" ;;
+    *" -d "*|*" --no-daemon "*|*" -k "*|*" --keep-in-foreground "*) exec @DNSMASQ@ -d "$@" ;;
+esac
+@DNSMASQ@ --test "$@" >/dev/null 2>&1 || exec @DNSMASQ@ "$@"
+setsid @DNSMASQ@ -d "$@" >/dev/null 2>&1 </dev/null &
+""",
+}
 # Before the machine's own, where Open vSwitch forwards in user space.
 USER_SPACE = {
     "ovs-vsctl": """#!/bin/sh

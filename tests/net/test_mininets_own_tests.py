@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def test_a_program_of_mininets(hoplab: World, pexpect: Path, name: str) -> None:
     file = next((each for each in files if each.is_file()), None)
     if file is None:
         pytest.skip("HOPLAB_MININET_SOURCE names no folder with Mininet's source")
-    hoplab.env["PYTHONPATH"] = f"{PROJECT}:{pexpect}"
+    # What lies in /tmp is not seen inside, but for the folder where the command is typed.
+    seen = shutil.copytree(pexpect, hoplab.home / "pexpect")
+    hoplab.env["PYTHONPATH"] = f"{PROJECT}:{seen}"
     ended = hoplab("run", "--", "/usr/bin/python3", str(file), "-v", code=None, timeout=1100)
     assert ended.code == 0 and re.search(r"^OK", ended.err, re.M), ended.err[-2000:]

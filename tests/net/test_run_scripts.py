@@ -112,17 +112,25 @@ def test_a_folder_may_be_its_tmp_and_stays(anybody: Any) -> None:
     assert ended.err == ""
 
 
-def test_a_cpu_limited_host_is_there_where_nobody_may_limit_it(make_world: Any) -> None:
+def test_what_is_not_there_is_said_in_a_line_each(make_world: Any) -> None:
+    """A limit that an ordinary user's host cannot have, programs, by a shell and without one."""
     user = make_world(True)
     (user.home / "mine.py").write_text(
-        "from mininet.net import Mininet\nfrom mininet.node import CPULimitedHost\n"
+        "from mininet.net import Mininet\nfrom mininet.node import CPULimitedHost, Host\n"
         "net = Mininet(host=CPULimitedHost, controller=None)\nh1 = net.addHost('h1', cpu=.1)\n"
-        "net.start()\nprint('ran', h1.popen('echo here').communicate()[0].decode())\nnet.stop()\n"
+        "h2, h3 = net.addHost('h2', cpu=.1), net.addHost('h3', cls=Host)\n"
+        "net.start()\nprint('ran', h1.popen('echo here').communicate()[0].decode())\n"
+        "print(h1.cmd('frobnicate -x; cat /nowhere'), h2.cmd('frobnicate'))\n"
+        "h3.popen(['transmogrify', '-y']).wait()\nnet.stop()\nimport nosuchmodule\n"
     )
-    ended = user("run", "--", "/usr/bin/python3", "mine.py")
+    ended = user("run", "--", "/usr/bin/python3", "mine.py", code=1)
     assert "ran here" in ended.out
-    if "no CPU limit" in ended.err:  # but where cgroups are delegated
-        assert "h1: no CPU limit: this user may make no cgroup" in ended.err
+    notes = [line for line in ended.err.splitlines() if line.startswith("hoplab: ")]
+    limits = [line for line in notes if "without their CPU limit" in line]
+    assert all("sudo hoplab run" in line for line in limits) and len(limits) <= 1
+    wanted = [line.split(",")[0] for line in notes if "wants" in line and "cgcreate" not in line]
+    assert wanted == ["hoplab: h1 wants frobnicate", "hoplab: h3 wants transmogrify"]
+    assert "no module nosuchmodule: sudo apt-get install" in notes[-1]
 
 
 DRAW = """

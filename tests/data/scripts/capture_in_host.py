@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: tcpdump in a host
 # expect: ICMP echo request
-# says: tcpdump: [^$]*(permission|Permission|Couldn't|change)
+# says: tcpdump wants to become another user[^$]*hoplab capture h2
 import os
 from mininet.net import Mininet
 from mininet.topo import SingleSwitchTopo

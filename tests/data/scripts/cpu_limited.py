@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: CPULimitedHost
 # expect: 0% dropped
-# says: cgcreate|cgroup
+# says: without their CPU limit[^$]*(sudo hoplab run|cgroup)|cgcreate
 from mininet.net import Mininet
 from mininet.node import CPULimitedHost
 from mininet.link import TCLink

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: iperf3 with JSON
 # expect: Mbit/s: [1-9]
-# says: iperf3: (command )?not found
+# says: wants iperf3, [^$]*apt-get install iperf3
 import json
 from mininet.net import Mininet
 from mininet.link import TCLink

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: own Controller class that starts POX
-# says: Cannot find required executable pox.py
+# says: wants pox.py, [^$]*noxrepo
 from mininet.net import Mininet
 from mininet.node import Controller
 from mininet.topo import SingleSwitchTopo

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: routers that run quagga
-# says: zebra: (command )?not found
+# says: wants zebra, [^$]*apt-get install frr
 from mininet.net import Mininet
 from mininet.node import Node
 

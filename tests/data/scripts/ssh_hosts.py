@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: sshd on the hosts
-# says: sshd: (No such file|not found|command not found)
+# says: wants /usr/sbin/sshd, [^$]*apt-get install openssh-server
 # expect: sshd runs
 from mininet.net import Mininet
 from mininet.topo import SingleSwitchTopo

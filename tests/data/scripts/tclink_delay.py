@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: TCLink with delay and loss
-# says: netem|qdisc kind is unknown|10 ms and more: True
+# expect: 10 ms and more: True
 from mininet.link import TCLink
 from mininet.log import setLogLevel
 from mininet.net import Mininet

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kind: terminals in windows
-# says: display|DISPLAY|X11
+# says: wants a display|wants xterm, 
 # expect: 0% dropped
 from mininet.net import Mininet
 from mininet.term import makeTerm
