@@ -8,6 +8,7 @@ prints; the main thread runs the command, or waits, so that Ctrl-C reaches it at
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -17,17 +18,18 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hoplab import runs, wait
-from hoplab.capture import pcapng_reader
+from hoplab.capture import notes, pcapng_reader
 from hoplab.capture.clock import Clock
 from hoplab.capture.collector import gc_seldom
 from hoplab.cli import output
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.follow.passages import FlowTaken, flow_to_plain
-from hoplab.follow.wiring import Wiring
+from hoplab.follow.wiring import Wiring, WiringError
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.replay.explain import unasked
 from hoplab.replay.live import LiveTables
@@ -81,7 +83,8 @@ def follow(
             os.close(write_end)  # the lab has it; so the pipe ends when the lab's capture ends
             write_end = -1
             labs.receive(sock, handle.name)
-            reader = _Reader(read_end, wiring, printer, Live(wiring, ports, tables), ports)
+            live = Live(wiring, ports, tables)
+            reader = _Reader(read_end, wiring, printer, live, ports, handle.folder / "lab.json")
             if tables is not None:
                 tables.wait()
             printer.head(host, name)
@@ -153,10 +156,18 @@ class _Reader(threading.Thread):
     """From the pipe to the printer."""
 
     def __init__(
-        self, pipe: int, wiring: Wiring, printer: _Printer, live: Live, ports: list[int | None]
+        self,
+        pipe: int,
+        wiring: Wiring,
+        printer: _Printer,
+        live: Live,
+        ports: list[int | None],
+        state: Path,
     ) -> None:
-        """ports: those that `live` knows; they grow with the capture's interfaces."""
+        """ports: those that `live` knows; they grow with the capture's interfaces. state: where it
+        is said what there is now, as somebody may add to the lab meanwhile."""
         super().__init__(daemon=True)
+        self.state = state
         self.pipe = pipe
         self.wiring = wiring
         self.printer = printer
@@ -238,6 +249,10 @@ class _Reader(threading.Thread):
     def _take(self, stream: pcapng_reader.Stream, piece: bytes) -> None:
         observations = stream.feed(piece)
         interfaces = stream.capture.interfaces
+        self._grow(
+            [*(each.name for each in interfaces[len(self.ports) :] if each.name != OPENFLOW),
+             *(note.source for note in stream.capture.notes if note.topic == notes.TABLES)]
+        )  # fmt: skip
         if len(interfaces) > len(self.ports):  # the follower has this very list
             self.ports[:] = self.wiring.port_map(interfaces)
             self.live.cover(runs.coverage(self.wiring, stream.capture, self.ports))
@@ -255,6 +270,14 @@ class _Reader(threading.Thread):
                 wired = True
         if wired:
             self._heard.set()
+
+    def _grow(self, names: list[str]) -> None:
+        """Read what the lab is now where it is told of interfaces or switches that are new."""
+        if all(name in self.wiring.nodes or self.wiring.port(name) is not None for name in names):
+            return
+        with contextlib.suppress(OSError, WiringError):  # it has ended
+            if self.wiring.grow(Wiring.load(self.state)):
+                self.live.grow()
 
     def _wired(self, stream: pcapng_reader.Stream, port: int) -> bool:
         """Whether it is one of the lab's wires, and not the OpenFlow channel."""

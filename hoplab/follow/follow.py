@@ -120,10 +120,11 @@ class Follower:
         self._cables = [Cable(self.ages) for _ in range(count)]  # by head
         self._macs = [bytes.fromhex(i.mac.replace(":", "")) for i in wiring.interfaces]
         owners: dict[bytes, Router] = {}
-        nodes = {name: self._make_node(name, owners) for name in wiring.nodes}
-        self._nodes = list(nodes.values())
+        self._owners = owners
+        self._by_name = {name: self._make_node(name, owners) for name in wiring.nodes}
+        self._nodes = list(self._by_name.values())
         self._switches = [node for node in self._nodes if isinstance(node, Switch)]
-        self._node_of = [nodes[i.node] for i in wiring.interfaces]
+        self._node_of = [self._by_name[i.node] for i in wiring.interfaces]
         self._fresh: deque[Hop] = deque()  # hops without cause, in the order in which they came
         self._old: list[Hop] = []  # those that wait for their turn to be handed out, sorted
         self._given = 0  # journeys handed out
@@ -143,10 +144,31 @@ class Follower:
             for port in ports
             for text in wiring.interfaces[port].addresses
         )
-        node = Router(self.ages, kind == "router" or len(ports) > 1, addresses, owners)
+        node = Router(self.ages, kind == "router" or len(ports) > 1, addresses, owners, ports)
         for address in addresses:
             owners.setdefault(address, node)
         return node
+
+    def grow(self) -> None:
+        """The wiring has grown."""
+        wiring = self.wiring
+        for name in wiring.nodes:
+            if name not in self._by_name:
+                node = self._by_name[name] = self._make_node(name, self._owners)
+                node.lossy = self._lossy
+                self._nodes.append(node)
+                if isinstance(node, Switch):
+                    self._switches.append(node)
+        for port in range(len(self._cables), len(wiring.interfaces)):
+            interface = wiring.interfaces[port]
+            cable, node = Cable(self.ages), self._by_name[interface.node]
+            cable.lossy = self._lossy
+            self._cables.append(cable)
+            self._macs.append(bytes.fromhex(interface.mac.replace(":", "")))
+            self._node_of.append(node)
+            node.grow(port, [
+                ipaddress.ip_interface(text).ip.packed for text in interface.addresses
+            ])  # fmt: skip
 
     @property
     def lossy(self) -> bool:

@@ -10,6 +10,7 @@ that left as came in are matched in one way only; as long as fewer left, they ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from struct import Struct
 
 from hoplab.capture.observation import Reception
@@ -62,16 +63,30 @@ class Router:
     extra = ()  # nothing that it sends is a copy
 
     def __init__(
-        self, ages: Ages, routes: bool, addresses: frozenset[bytes], owners: dict[bytes, Router]
+        self,
+        ages: Ages,
+        routes: bool,
+        addresses: frozenset[bytes],
+        owners: dict[bytes, Router],
+        ports: Iterable[int] = (),
     ) -> None:
         self._ages = ages
         self.routes = routes
         self.addresses = addresses
         self.lossy = False
         self._owners = owners
+        self._ports = set(ports)
         self._came: dict[bytes, Hop | _Alike] = {}
         self._whole: dict[bytes, list[Hop]] = {}
         self._late: dict[bytes, list[Hop]] = {}
+
+    def grow(self, port: int, addresses: Sequence[bytes]) -> None:
+        """It has one more port, with these addresses."""
+        self._ports.add(port)
+        self.routes = self.routes or len(self._ports) > 1
+        self.addresses = self.addresses.union(addresses)
+        for address in addresses:
+            self._owners.setdefault(address, self)
 
     def __len__(self) -> int:
         return len(self._came) + len(self._whole) + len(self._late)

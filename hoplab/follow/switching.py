@@ -15,6 +15,8 @@ they are in doubt (`Doubt.CAUSE`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hoplab.follow.ages import MOST_ALIKE, Ages
 from hoplab.follow.alike import forget, keep, prove, push
 from hoplab.follow.identity import untagged
@@ -72,6 +74,12 @@ class Switch:
         self._came: dict[bytes, _Entry | _Crowd] = {}
         self._late: dict[bytes, list[Hop]] = {}
         self.extra: list[tuple[Hop, list[Hop]]] = []
+
+    def grow(self, port: int, addresses: Sequence[bytes]) -> None:
+        """It has one more port."""
+        if port not in self.bits:
+            self.bits[port] = 1 << len(self.bits)
+            self.all_ports = (1 << len(self.bits)) - 1
 
     def __len__(self) -> int:
         return len(self._came) + len(self._late) + len(self.extra)

@@ -147,6 +147,34 @@ class Wiring:
             for address in interface.addresses:
                 self._ip_ports.setdefault(_plain(address), port)
 
+    def grow(self, fresh: Wiring) -> bool:
+        """Take over the nodes and interfaces that a later description of the lab has and this one
+        does not; what it has not any more stays, as what was seen of it does. Ports keep their
+        numbers. Whether there was anything."""
+        before = len(self.nodes), len(self.interfaces)
+        for name, node in fresh.nodes.items():
+            if name not in self.nodes:
+                self.nodes[name] = node
+                self._node_ports[name] = []
+        for interface in fresh.interfaces:
+            if interface.name not in self._ports:
+                self._add(interface)
+        for port in range(before[1], len(self.interfaces)):
+            self.peers[port] = self._ports.get(self.interfaces[port].peer or "")
+        return before != (len(self.nodes), len(self.interfaces))
+
+    def _add(self, interface: Interface) -> None:
+        port = len(self.interfaces)
+        self.interfaces.append(interface)
+        self._ports[interface.name] = port
+        self.peers.append(None)
+        self.switches.append(self.nodes[interface.node].kind == "switch")
+        self._node_ports[interface.node].append(port)
+        if interface.mac:
+            self._mac_ports.setdefault(interface.mac, port)
+        for address in interface.addresses:
+            self._ip_ports.setdefault(_plain(address), port)
+
     def _peer_port(self, interface: Interface) -> int | None:
         if interface.peer is None:
             return None

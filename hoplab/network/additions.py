@@ -16,7 +16,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -120,10 +120,15 @@ def remove_switch(network: Network, switch: Any) -> None:
 
 
 def add_cable(
-    network: Network, first: Any, second: Any, listeners: Listeners, **params: Any
+    network: Network,
+    first: Any,
+    second: Any,
+    listeners: Listeners,
+    prepare: Callable[[Any], None] = lambda cable: None,
+    **params: Any,
 ) -> Any:
-    """A cable between two nodes, up. params: as for Mininet's `addLink`. Raises LabError; nothing
-    of it is there then."""
+    """A cable between two nodes, up. prepare: called before it is made, to say what its ends are
+    to have. params: as for Mininet's `addLink`. Raises LabError; nothing of it is there then."""
     ports = [params.get("port1", first.newPort()), params.get("port2", second.newPort())]
     names = [f"{node.name}-eth{port}" for node, port in zip((first, second), ports, strict=True)]
     check_names(names, network.batch.root.index)
@@ -135,6 +140,7 @@ def add_cable(
             made = network.addLink(first, second, port1=ports[0], port2=ports[1], **{
                 key: value for key, value in params.items() if key not in ("port1", "port2")
             })  # fmt: skip
+            prepare(made)
             network.batch.flush()
             for end in (made.intf1, made.intf2):
                 if end.node in network.switches:

@@ -38,6 +38,7 @@ _START_S, _ANSWER_S = 20.0, 20.0
 _HELLO, _ERROR, _ECHO, _ECHO_REPLY = 0, 1, 2, 3
 _LOOKS = 50
 _BARRIER = 0xB0B0B0B0  # the number of our barriers
+_RESERVED = 0xFF00  # from here on numbers stand for no port of their own (OpenFlow 1.0, 5.2.1)
 _SHORTEST_TMP = "/tmp"
 _LONGEST_PATH = 60  # of a folder with sockets, whose paths hold 107 bytes (unix(7))
 
@@ -162,6 +163,13 @@ class Shadow:
         except (LabError, OSError, Refused) as error:
             raise Unavailable(str(error)) from error
 
+    def add(self, switches: Mapping[str, Sequence[int]]) -> None:
+        """Make more switches, once it is open. Raises Unavailable."""
+        try:
+            self._make(switches)
+        except LabError as error:
+            raise Unavailable(str(error)) from error
+
     def _make(self, switches: Mapping[str, Sequence[int]]) -> None:
         """Make these switches and ports, as far as they are not there. Raises LabError."""
         bridges, there = [], set(self._names.values())
@@ -207,8 +215,11 @@ class Shadow:
         self._dirty.clear()
 
     def set_port(self, switch: str, number: int, *, up: bool) -> None:
-        """Whether a port has a link."""
+        """Whether a port has a link; one that is new comes with it."""
         port = f"{self._names[switch]}x{number}"
+        if up and port not in self._ports and number < _RESERVED:
+            with contextlib.suppress(LabError):
+                self._make({switch: [number]})
         if port in self._ports:
             with contextlib.suppress(Refused):
                 self.ask("netdev-dummy/set-admin-state", port, "up" if up else "down")

@@ -179,8 +179,9 @@ class Player:
         self._waiting += self._packet_outs(messages)
         if not self._open(until_ns):
             return []
-        while self._asking:
-            self._shadow.ask_on_miss(self._asking.pop())
+        for switch in self._asking.intersection(self._stages):
+            self._asking.discard(switch)
+            self._shadow.ask_on_miss(switch)
         arrivals = self._due(until_ns, late=within_s is not None)
         end = None if within_s is None else time.monotonic() + within_s
         for place, arrival in enumerate(arrivals):
@@ -211,6 +212,8 @@ class Player:
         for arrival in self._waiting[:count]:
             history = self.histories.by_switch.get(arrival.switch)
             if history is None or arrival.t_ns < history.known_ns:
+                continue
+            if arrival.switch not in self._stages:
                 continue
             if late and until_ns and arrival.t_ns < until_ns - BEHIND_NS * patience():
                 if not arrival.packet_out:
@@ -243,6 +246,7 @@ class Player:
         """Whether the shadow has the switches: once all of them have told how they were, or those
         that have not are not waited for any longer."""
         if self._opened:
+            self._open_new()
             return True
         histories = self.histories.by_switch
         if until_ns is not None:
@@ -257,6 +261,14 @@ class Player:
         }
         self._answerers = {name: Answerer(stage) for name, stage in self._stages.items()}
         return True
+
+    def _open_new(self) -> None:
+        """Make the switches that are new since, once they have told how they are."""
+        for name, history in self.histories.by_switch.items():
+            if name not in self._stages and history.whole:
+                self._shadow.add({name: port_numbers(history)})
+                stage = self._stages[name] = Stage(self._shadow, name, history)
+                self._answerers[name] = Answerer(stage)
 
     def forget(self, before_ns: int) -> None:
         """Forget what was seen before, for what goes on for hours."""

@@ -36,6 +36,7 @@ from hoplab.sentences import listed, number_of, say, term
 from hoplab.service import loops, neighbourhood
 
 if TYPE_CHECKING:
+    from hoplab.kernel.batch import Place
     from hoplab.service.lab import Lab
 
 AS_NEIGHBOURS = "as-neighbours"  # in place of a gateway or a DNS server: whatever they have
@@ -93,9 +94,8 @@ class Members:
             undo.callback(additions.remove_host, lab.network, host)
             cable = None
             if switch is not None:
-                cable = self._join(host, switch, undo)
+                cable = self._join(host, switch, undo, lambda _: additions.configure(host))
                 wanted()
-                additions.configure(host)
                 said.append(say("{node} is joined to {switch}", node=name, switch=switch.name))
             else:
                 said.append(say("{node} is there, without any cable", node=name))
@@ -136,6 +136,7 @@ class Members:
             number = dpid or addresses.datapath_number(name, taken)
             switch = additions.add_switch(lab.network, name, number)
             undo.callback(additions.remove_switch, lab.network, switch)
+            self._write_for_readers()
             lab.hearing.watch([name])
             undo.callback(lab.crew.let_go, name)
             empty = lab.crew.take_in(name, wanted)
@@ -165,7 +166,13 @@ class Members:
             nodes = [self._node(first), self._node(second)]
             self._check_cable(nodes, force=force)
             own = [addresses.read_address(text, None) if text else None for text in ips]
-            cable = self._join(nodes[0], nodes[1], undo)
+
+            def prepare(made: Any) -> None:
+                for end, address in zip((made.intf1, made.intf2), own, strict=True):
+                    if address is not None:
+                        end.setIP(str(address))
+
+            cable = self._join(nodes[0], nodes[1], undo, prepare)
             ends = (cable.intf1, cable.intf2)
             if limits:
                 undo.callback(lab.cables.forget, cable)
@@ -178,8 +185,15 @@ class Members:
             self._static_arp()
         return {"cable": [lab.network.label(end) for end in ends], "sentences": said}
 
-    def _join(self, first: Any, second: Any, undo: contextlib.ExitStack) -> Any:
-        """A cable without addresses, taken away again if what follows fails."""
+    def _join(
+        self,
+        first: Any,
+        second: Any,
+        undo: contextlib.ExitStack,
+        prepare: Callable[[Any], None],
+    ) -> Any:
+        """A cable, taken away again if what follows fails. prepare: gives its ends what they are to
+        have."""
         lab = self._lab
         before = self._ports.get(frozenset((first.name, second.name)), {})
         if any(port in node.intfs for node in (first, second)
@@ -189,11 +203,32 @@ class Members:
         for node, port in zip((first, second), ports, strict=True):
             self._take_index_again(node, port)
         cable = additions.add_cable(
-            lab.network, first, second, lab.hearing, port1=ports[0], port2=ports[1]
+            lab.network, first, second, self, prepare, port1=ports[0], port2=ports[1]
         )
         additions.shapes_again(lab.network, cable)
-        undo.callback(additions.remove_cable, lab.network, cable, lab.hearing)
+        undo.callback(additions.remove_cable, lab.network, cable, self)
         return cable
+
+    # ------------------------------------------------------------------ who listens meanwhile
+
+    def begin(self, new: list[tuple[Place, str]]) -> None:
+        """See `additions.Listeners`."""
+        self._write_for_readers()
+        self._lab.hearing.begin(new)
+
+    def end(self, labels: list[str]) -> None:
+        """See `additions.Listeners`."""
+        self._lab.hearing.end(labels)
+
+    def is_known(self, label: str) -> bool:
+        """See `additions.Listeners`."""
+        return self._lab.hearing.is_known(label)
+
+    def _write_for_readers(self) -> None:
+        """Whoever reads a capture while it runs learns from lab.json whose a new interface is,
+        before it carries anything."""
+        if self._lab.hearing.all:
+            self._lab.write_state()
 
     def _take_index_again(self, node: Any, port: int) -> None:
         """Where the cable of an interface is put back, its settings tell it by its index."""
@@ -209,9 +244,7 @@ class Members:
         if place is lab.network.batch.root:
             return
         index, before = self._lost.pop((node.name, end.name), (0, None))
-        if address is not None:
-            end.setIP(str(address))
-        elif before is not None and index == place.number(end.name):
+        if address is None and before is not None and index == place.number(end.name):
             with contextlib.suppress(OSError):
                 kept_settings.put_back(place.namespace.route, before, index)
             for own in neighbourhood.addresses_of(place, end.name)[:1]:
@@ -219,7 +252,7 @@ class Members:
                 place.address[end.name] = str(own)
                 yield say("{port} has {ip} again", port=end.name, ip=str(own))
                 return
-        elif node.params.get("ip") and len(node.intfList()) == 1:
+        elif address is None and node.params.get("ip") and len(node.intfList()) == 1:
             additions.configure(node)
             address = IPv4Interface(node.params["ip"])
         if address is None:
@@ -330,7 +363,7 @@ class Members:
                     before = kept_settings.read(place.namespace.route)
                     self._lost[end.node.name, end.name] = place.number(end.name), before
         lab.cables.forget(cable)
-        additions.remove_cable(lab.network, cable, lab.hearing)
+        additions.remove_cable(lab.network, cable, self)
         for end in ends:
             end.link = None
 
@@ -343,14 +376,20 @@ class Members:
         lab = self._lab
         lab.may_change_members()
         said: list[str] = []
-        with self.turn, contextlib.ExitStack() as undo:
+        with self.turn:
             wanted()
             begun_ns = lab.moment()
-            yield undo, said
-            wanted()
-            lab.make_room()
-            lab.write_state()
-            undo.pop_all()
+            try:
+                with contextlib.ExitStack() as undo:
+                    yield undo, said
+                    wanted()
+                    lab.make_room()
+                    lab.write_state()
+                    undo.pop_all()
+            except BaseException:
+                with contextlib.suppress(LabError):
+                    self._write_for_readers()  # what they were told of is no more
+                raise
         lab.hearing.named()
         if said:
             lab.note_change(said[0], begun_ns)

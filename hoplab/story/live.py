@@ -190,6 +190,12 @@ class Live:
         its tables."""
         return len(self._source.untold) if self._source is not None else 0
 
+    def grow(self) -> None:
+        """The wiring has grown: what comes from now on may be at what is new."""
+        self._follow()
+        self._follower.grow()
+        self._places.read()
+
     def cover(self, coverage: Coverage) -> None:
         """What is known by now of what the capture can see; before `finish`, that and its end."""
         packets = self._by_root.values() if coverage.ended_ns else ()

@@ -49,13 +49,6 @@ class Places:
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
         self.changes = 0
-        self._node_names = [interface.node for interface in wiring.interfaces]
-        kinds = [(node.name, node.kind) for node in wiring.nodes.values()]
-        self._switches = frozenset(name for name, kind in kinds if kind == "switch")
-        self._routers = frozenset(name for name, kind in kinds if kind == "router")
-        self._cards: dict[str, str] = {}  # node by the MAC address of its card
-        for interface in wiring.interfaces:
-            self._cards.setdefault(interface.mac, interface.node)
         self._wired_ips: dict[str, str] = {}  # node by its IP address, as far as they were asked
         self.extra_ips: dict[str, str] = {}
         self._macs: dict[str, str] = {}  # node of a source MAC address, by the frames it made
@@ -63,6 +56,19 @@ class Places:
         self._claims: dict[str, dict[str, None]] = {}
         self._used: set[tuple[str, str]] = set()
         self._links: dict[tuple[int | None, int | None], tuple[str, str, str, str]] = {}
+        self.read()
+
+    def read(self) -> None:
+        """Put what the wiring says into tables, once, and again when it has grown."""
+        wiring = self.wiring
+        self.changes += 1
+        self._node_names = [interface.node for interface in wiring.interfaces]
+        kinds = [(node.name, node.kind) for node in wiring.nodes.values()]
+        self._switches = frozenset(name for name, kind in kinds if kind == "switch")
+        self._routers = frozenset(name for name, kind in kinds if kind == "router")
+        self._cards: dict[str, str] = {}  # node by the MAC address of its card
+        for interface in wiring.interfaces:
+            self._cards.setdefault(interface.mac, interface.node)
         self.wired_ports = {
             node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
             for node in wiring.nodes
