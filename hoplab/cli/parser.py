@@ -41,11 +41,12 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
      term("this machine, labs, cables, tables")),
     (term("run"), ("up", "down", "exec", "shell", "pingall", "run", "mn"),
      term("labs, and commands in them")),
-    (term("see"), ("visit", "trace", "open"), term("every frame of what you do, told")),
+    (term("see"), ("visit", "trace", "open", "wireshark"),
+     term("every frame of what you do, told")),
     (term("change"), ("swap", "link", "add", "remove", "set"),
-     term("controller, cables, hosts: while it runs")),
+     term("what a lab is, while it runs")),
     (term("teach"), ("break",), term("a fault for somebody to find")),
-    (term("keep"), ("save", "report", "capture", "wireshark", "completion"),
+    (term("keep"), ("save", "report", "capture", "completion"),
      term("labs, runs and frames as files")),
 )  # fmt: skip
 
