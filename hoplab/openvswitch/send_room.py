@@ -47,7 +47,9 @@ def _widen(pid: int, inodes: set[int], room: int) -> None:
     process = os.pidfd_open(pid)
     try:
         for name in os.listdir(f"/proc/{pid}/fd"):
-            link = os.readlink(f"/proc/{pid}/fd/{name}")
+            link = ""
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile, as what we asked by is
+                link = os.readlink(f"/proc/{pid}/fd/{name}")
             if not (link.startswith("socket:[") and int(link[8:-1]) in inodes):
                 continue
             copy = _libc.syscall(_PIDFD_GETFD, process, int(name), 0)
