@@ -36,8 +36,10 @@ its node as soon as it was sent; if it has effects there without an IN, it is `h
 Where identical frames make this ambiguous nothing is linked.
 
 Ageing. A hop is forgotten as a candidate 100 ms (cables), 900 ms (switches) or 4 s (routers) after
-it was seen; see `Ages`. So memory is bounded by the rate, not by the length of the capture, and ARP
-retries, which are identical and come once a second, are kept apart.
+it was seen; see `Ages`. What leaves by a port with a rate may have waited in front of it besides,
+for as long as that port has been busy (`switching.py`). So memory is bounded by the rate, not by
+the length of the capture, and ARP retries, which are identical and come once a second, are kept
+apart.
 
 Doubt. Identical frames that follow each other faster than these ages are matched in their order
 (nothing overtakes its own likeness). If as many left as came, that is the only way to match them,
@@ -109,7 +111,7 @@ class Follower:
         self._causes = dict(causes or {})
         # The hops whose arrival is a cause, by the number of the frame that arrived.
         self._awaited: dict[int, Hop | None] = dict.fromkeys(self._causes.values())
-        self.ages = ages or Ages.of(wiring.longest_delay_ns())
+        self.ages = ages or Ages.of(wiring.longest_delay_ns(), wiring.longest_queue_ns())
         # Observations that no hop can be made of: at interfaces that the wiring does not know, or
         # too short for an Ethernet header.
         self.ignored = 0
@@ -138,7 +140,8 @@ class Follower:
         ports = wiring.ports(name)
         kind = wiring.kind(name)
         if kind == "switch":
-            return Switch(self.ages, ports)
+            rates = {port: wiring.interfaces[port].rate for port in ports}
+            return Switch(self.ages, ports, {port: rate for port, rate in rates.items() if rate})
         addresses = frozenset(
             ipaddress.ip_interface(text).ip.packed
             for port in ports
@@ -394,7 +397,7 @@ class Follower:
     def ready(self) -> list[Journey]:
         """The journeys that can grow no more, in time order, each handed out once."""
         ages = self.ages
-        quiet = self.now_ns - max(ages.router_ns, ages.switch_ns) - ages.link_ns
+        quiet = self.now_ns - ages.node_ns - ages.link_ns
         quiet -= 2 * ages.slack_ns
         limit = self.now_ns - ages.journey_ns
         fresh = self._fresh

@@ -8,6 +8,10 @@ A controller may want it otherwise: a copy back out of the port by which the fra
 one out of the same port (a mirror). A frame that left without cause is such a copy of the newest
 hop with identical bytes, once it is sure that no other cause turns up (`settle`).
 
+How long ago it may have come in: as long as a switch may wait for its controller; and besides, out
+of a port with a rate, for as long as frames have left there without a pause, since so long this one
+may have waited behind them.
+
 Identical frames, of which the switch may have dropped one: as on a cable (`cables.py`), port by
 port. As many copies as frames that came in are matched in one way only; as long as there are fewer,
 they are in doubt (`Doubt.CAUSE`).
@@ -15,9 +19,9 @@ they are in doubt (`Doubt.CAUSE`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hoplab.follow.ages import MOST_ALIKE, Ages
+from hoplab.follow.ages import MILLISECOND, MOST_ALIKE, Ages
 from hoplab.follow.alike import forget, keep, prove, push
 from hoplab.follow.identity import untagged
 from hoplab.follow.model import Doubt, Hop, Origin
@@ -26,6 +30,24 @@ from hoplab.follow.tree import join
 _CAUSE, _UNSEEN = int(Doubt.CAUSE), int(Doubt.UNSEEN)
 _SWITCHED = Origin.SWITCHED
 _REMEMBERED = 16  # of a crowd; a storm would make ever more
+_STALL_NS = 500 * MILLISECOND  # a queue may be held up for so long by the machine
+
+
+class _Shaped:
+    """A port with a rate, in bit/s: since when frames have left it without a pause."""
+
+    __slots__ = ("_bits", "_rate", "since_ns")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._bits = 0  # that left since then
+        self.since_ns = 0
+
+    def sent(self, length: int, t: int) -> None:
+        """A frame of this length leaves."""
+        self._bits += 8 * length
+        if t - self.since_ns > self._bits * 1_000_000_000 // self._rate + _STALL_NS:
+            self.since_ns, self._bits = t, 0  # there was a pause: less left than could
 
 
 class _Entry:
@@ -66,10 +88,14 @@ class Switch:
 
     switch = True
 
-    def __init__(self, ages: Ages, ports: list[int]) -> None:
+    def __init__(self, ages: Ages, ports: list[int], rates: Mapping[int, int]) -> None:
+        """rates: of the ports that have one, in bit/s."""
         self._ages = ages
+        self._shaped = {port: _Shaped(rate) for port, rate in rates.items()}
         self.bits = {port: 1 << place for place, port in enumerate(ports)}
         self.all_ports = (1 << len(ports)) - 1
+        queue_ns = ages.queue_ns if rates else 0
+        self._kept_ns = ages.switch_ns + queue_ns + ages.link_ns + ages.slack_ns
         self.lossy = False
         self._came: dict[bytes, _Entry | _Crowd] = {}
         self._late: dict[bytes, list[Hop]] = {}
@@ -88,29 +114,46 @@ class Switch:
         """Joins the hop, which left by `port` at time t, to its cause."""
         key = untagged(data) if data[12] in (0x81, 0x88) else data
         alike = self._came.get(key)
-        bit = self.bits[port]
+        if self._shaped and port in self._shaped:
+            self._shaped[port].sent(len(data), t)
         if type(alike) is _Entry:
-            if not alike.used & bit:
-                cause = alike.hop
-                seen = cause.received or cause.sent
-                assert seen is not None
-                age = t - seen.t_ns
-                ages = self._ages
-                longest = ages.switch_ns if cause.received or self.lossy else ages.link_ns
-                if -ages.slack_ns <= age <= longest and join(cause, hop, _SWITCHED):
-                    alike.used |= bit
-                    alike.last_ns = t
-                    if not self.lossy:
-                        if cause.received is None:
-                            hop.doubt |= _UNSEEN
-                    elif age > ages.slack_ns:
-                        hop.doubt |= _CAUSE
-                    return
-        elif type(alike) is _Crowd and self._copy_of_crowd(alike, hop, bit, t):
+            if self._copy_of(alike, hop, port, t):
+                return
+        elif type(alike) is _Crowd and self._copy_of_crowd(alike, hop, port, t):
             return
         push(self._late, key, hop)
         if alike is not None:
             self._note_extra(alike, hop, t)
+
+    def _copy_of(self, entry: _Entry, hop: Hop, port: int, t: int) -> bool:
+        """Joins the hop, which left by `port` at time t, to the only one with identical bytes;
+        False if that cannot be its cause."""
+        bit = self.bits[port]
+        if entry.used & bit:
+            return False
+        cause = entry.hop
+        seen = cause.received or cause.sent
+        assert seen is not None
+        age = t - seen.t_ns
+        ages = self._ages
+        longest = self._longest(port, t) if cause.received or self.lossy else ages.link_ns
+        if not (-ages.slack_ns <= age <= longest and join(cause, hop, _SWITCHED)):
+            return False
+        entry.used |= bit
+        entry.last_ns = t
+        if not self.lossy:
+            if cause.received is None:
+                hop.doubt |= _UNSEEN
+        elif age > ages.slack_ns:
+            hop.doubt |= _CAUSE
+        return True
+
+    def _longest(self, port: int, t: int) -> int:
+        """For how long what leaves by a port at time t may have been in the switch."""
+        ages = self._ages
+        shaped = self._shaped.get(port)
+        waited_ns = min(t - shaped.since_ns, ages.queue_ns) if shaped is not None else 0
+        return ages.switch_ns + waited_ns
 
     def _note_extra(self, alike: _Entry | _Crowd, hop: Hop, t: int) -> None:
         """Keeps in mind of which hop this one may be a copy, though that was copied to the port
@@ -152,10 +195,11 @@ class Switch:
                                 copy.doubt |= _CAUSE
         self.extra = waiting
 
-    def _copy_of_crowd(self, crowd: _Crowd, hop: Hop, bit: int, t: int) -> bool:
-        """Joins the hop, which left at time t, to one of several with identical bytes; False if
-        none of them can be its cause."""
-        fitting = self._fitting(crowd, bit, t)
+    def _copy_of_crowd(self, crowd: _Crowd, hop: Hop, port: int, t: int) -> bool:
+        """Joins the hop, which left by `port` at time t, to one of several with identical bytes;
+        False if none of them can be its cause."""
+        bit = self.bits[port]
+        fitting = self._fitting(crowd, port, t)
         chosen = self._choose(fitting, t)
         if chosen is None or not join(chosen.hop, hop, _SWITCHED):
             return False
@@ -174,9 +218,10 @@ class Switch:
             hop.doubt |= _UNSEEN
         return True
 
-    def _fitting(self, crowd: _Crowd, bit: int, t: int) -> list[_Entry]:
-        """Those of which a copy can have left by the port of this bit at time t."""
-        longest, slack = self._ages.switch_ns, self._ages.slack_ns
+    def _fitting(self, crowd: _Crowd, port: int, t: int) -> list[_Entry]:
+        """Those of which a copy can have left by this port at time t."""
+        bit = self.bits[port]
+        longest, slack = self._longest(port, t), self._ages.slack_ns
         longest_unseen = longest if self.lossy else self._ages.link_ns
         fitting = []
         for entry in crowd.entries:
@@ -235,7 +280,7 @@ class Switch:
         ages = self._ages
         if entry.used == self.all_ports and not self.lossy:
             return entry.last_ns < t - ages.slack_ns
-        return entry.hop.t_ns < t - ages.switch_ns - ages.link_ns - ages.slack_ns
+        return entry.hop.t_ns < t - self._kept_ns
 
     def _join_crowd(self, key: bytes, crowd: _Crowd, entry: _Entry, t: int) -> None:
         self._came[key] = crowd
@@ -286,8 +331,7 @@ class Switch:
 
     def forget(self, now: int) -> None:
         """Takes out what is too old to be a cause."""
-        ages = self._ages
-        limit = now - ages.switch_ns - ages.link_ns - ages.slack_ns
+        limit = now - self._kept_ns
         came = self._came
         for key, alike in list(came.items()):
             if type(alike) is _Entry:
@@ -299,4 +343,4 @@ class Switch:
                     alike.unsure.clear()
                 if not alike.entries and all(entry.hop.t_ns < limit for entry in alike.copied):
                     del came[key]
-        forget(self._late, now - 2 * ages.slack_ns)
+        forget(self._late, now - 2 * self._ages.slack_ns)

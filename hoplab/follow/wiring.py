@@ -45,6 +45,8 @@ FORMAT = 1
 KINDS = ("host", "router", "switch")
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# A queue of which nobody says how long it is has as many frames as that of a new interface.
+_QUEUE_FRAMES, _FRAME_BITS, _QUEUE_MOST_S = 1000, 8 * 1514, 30
 _OF_AN_INTERFACE = frozenset(("name", "node", "mac", "addresses", "peer", "rate"))
 _KNOWN = frozenset(("format", "name", "topology", "controller", "datapath", "nodes", "interfaces"))
 
@@ -278,6 +280,17 @@ class Wiring:
         past = self.extra.get("longest_delay_ms")
         longest = max(map(held, self.interfaces), default=0.0)
         return round(max(longest, past if isinstance(past, int | float) else 0.0) * 1e6)
+
+    def longest_queue_ns(self) -> int:
+        """How long a full queue in front of any cable with a rate takes to empty, where a node has
+        it that passes frames on; half a minute at the most."""
+        longest_s = 0.0
+        for interface in self.interfaces:
+            if interface.rate and self.kind(interface.node) != "host":
+                queue = interface.extra.get("queue")
+                frames = queue if isinstance(queue, int) and queue > 0 else _QUEUE_FRAMES
+                longest_s = max(longest_s, frames * _FRAME_BITS / interface.rate)
+        return round(min(longest_s, _QUEUE_MOST_S) * 1e9)
 
     def port(self, name: str) -> int | None:
         """The port of that interface name, None if there is none."""

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hoplab.follow.wiring import Wiring
-from hoplab.sentences import say
+from hoplab.sentences import listed, say
 from hoplab.story.trip_records import Leg
 
 _PASSED_ON = ("routed", "translated")
@@ -112,8 +112,9 @@ def find_death(
         alone = mine.get(min(network))
         if alone is not None and alone.how != "ignored":
             return Death(network, alone.leg, alone.why)
-        elsewhere = say("{node} has the MAC {mac}, but is in another network", **values)
-        return Death(network, None, question.nobody if question.group else elsewhere)
+        if question.group:
+            return Death(network, None, question.nobody)
+        return Death(network, None, _elsewhere(legs, network, away, values))
     end = mine.get(best.index)
     if end is not None and end.how != "ignored":
         return Death(network, best.index, end.why)
@@ -134,6 +135,20 @@ def find_death(
         switch=best.head, port=way_to(wiring, best.head, question.holder), **values,
     )  # fmt: skip
     return Death(network, best.index, why, question.holder)
+
+
+def _elsewhere(
+    legs: Sequence[Leg],
+    network: frozenset[int],
+    away: Mapping[str, int],
+    values: Mapping[str, object],
+) -> str:
+    """Why no copy came nearer to the card that it is for. away: see `distances`."""
+    if any(legs[place].tail in away for place in network):
+        # What a switch sent of which nobody saw how it came there: one copy, by another way.
+        nodes = listed(sorted({legs[place].head for place in network}))
+        return say("{node} has the MAC {mac}, and this copy went to {nodes}", nodes=nodes, **values)
+    return say("{node} has the MAC {mac}, but is in another network", **values)
 
 
 def _for_nobody(network: frozenset[int], mine: Mapping[int, End], question: Question) -> Death:

@@ -199,3 +199,19 @@ def test_a_broadcast_names_all_who_got_it_or_where_it_stayed() -> None:
     asked = net.story(host="h1", command="ping").trips[0]
     assert asked.path == ("h1", "s1", "s4")
     assert asked.ended == "s4 took it in by s4-eth1 and sent it out of no port"
+
+
+def test_a_copy_that_a_switch_sent_elsewhere_is_not_in_another_network() -> None:
+    """What came to the switch before the capture began leaves it as one packet a copy."""
+    net = network()
+    at_h4 = net.wiring.port("h4-eth0")
+    assert at_h4 is not None
+    port = net.wiring.peer(at_h4)
+    assert port is not None
+    packet = frames.ipv4("10.0.2.1", "10.0.2.10", 1, frames.echo(True, 9, 1))
+    net.send(port, frames.eth(MACS["h3-eth0"], MACS["r1-eth1"], 0x0800, packet))
+    net.run()
+    story = net.story(host="h1", command="ping -c 1 10.0.2.10")
+    assert untranslated(story) == set()
+    (trip,) = (trip for trip in story.trips if trip.kind == "icmp-echo-request")
+    assert trip.ended == f"h3 has the MAC {MACS['h3-eth0']}, and this copy went to h4"
