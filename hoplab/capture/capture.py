@@ -48,6 +48,7 @@ BUFFER_BYTES = 8 << 20  # a plain socket's queue, so that a burst waits instead 
 ANSWER_S = 10.0
 PIPE_BYTES = 1 << 20
 LONGEST_NOTE = 1 << 15
+LOOKS = 8  # at counts, for a moment at which they do not change
 
 
 def ring_size(interfaces: int) -> int:
@@ -157,11 +158,12 @@ class Capture:
         # Closing its sockets at the end takes the kernel a while: nobody waits for that but this.
         threading.Thread(target=self._process.wait, daemon=True).start()
 
-    def add(self, *taps: Tap) -> None:
-        """Listen to more interfaces, from now on; their sockets are the capture's from here on.
+    def add(self, *taps: Tap, since_ns: int = 0) -> None:
+        """Listen to more interfaces, from now on, or since that time; their sockets are the
+        capture's from here on.
 
         What one of them heard before does not count: another one of them was not open yet."""
-        since_ns = time.time_ns()
+        since_ns = since_ns or time.time_ns()
         for tap in taps:
             order = {
                 "add": asdict(tap.info),
@@ -210,16 +212,32 @@ class Capture:
             return answer["quiet_s"], answer["frames"]
         return float("inf"), 0
 
+    def _count(self) -> tuple[int, dict[str, dict[str, int]]]:
+        """A moment to end at, and what had been dropped by then. Counts are read a little later, so
+        they hold for that moment if nothing had been dropped at all, or nothing since they were
+        read before; while frames are dropped without a pause it is nearly so."""
+        before: dict[str, dict[str, int]] | None = None
+        for _ in range(LOOKS):
+            now_ns = time.time_ns()
+            counts: dict[str, dict[str, int]] = {}
+            for name, counted in (
+                ("queue_drops", self.queue_drops),
+                ("cable_drops", self.cable_drops),
+            ):
+                if counted is not None:
+                    with contextlib.suppress(OSError):  # then the file says nothing about them
+                        counts[name] = dict(counted())
+            if counts == before or not any(any(each.values()) for each in counts.values()):
+                break
+            before = counts
+        return now_ns, counts
+
     def stop(self) -> Totals:
         """End it, unless it has ended by itself. A recorder that does not answer (a pipe that is
         full and not read) is killed. Raises OSError if the file cannot be moved."""
         answer: dict[str, Any] = {}
-        order: dict[str, Any] = {"stop": time.time_ns()}
-        counts = {"queue_drops": self.queue_drops, "cable_drops": self.cable_drops}
-        for name, counted in counts.items():
-            if counted is not None:
-                with contextlib.suppress(OSError):  # then the file says nothing about them
-                    order[name] = dict(counted())
+        stopped_ns, counts = self._count()
+        order: dict[str, Any] = {"stop": stopped_ns, **counts}
         for speak in self.last_words:
             with contextlib.suppress(OSError):
                 speak()

@@ -85,6 +85,20 @@ class CableDrops:
         # By queues that are not there any more.
         self._gone: dict[_Count, dict[str, int]] = {dropped: {}, lost: {}}
 
+    def look(self) -> bool:
+        """Count from now on. Whether nothing has been dropped since the last look."""
+        # Only where a queue stands before a cable can it be full.
+        now = {
+            place: _read(place)
+            for place, queues in self._before.items()
+            if any(queue.outgoing for queue in queues.values())
+        }
+        quiet = not any(
+            any(dropped(queues, self._before[place]).values()) for place, queues in now.items()
+        )
+        self._before.update(now)
+        return quiet
+
     def counted(self) -> dict[str, int]:
         """Frames dropped since; an interface that is missing has no queue."""
         self._hear()

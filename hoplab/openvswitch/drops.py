@@ -48,6 +48,14 @@ class QueueDrops:
         with contextlib.suppress(OSError):  # a kernel without packet_diag
             self._before = packet_sockets()
 
+    def look(self) -> bool:
+        """Count from now on. Whether nothing has been dropped since the last look."""
+        before = self._before
+        if before is not None:
+            with contextlib.suppress(OSError):
+                self._before = packet_sockets()
+        return self._before == before
+
     def counted(self) -> dict[str, int]:
         """Frames dropped since, by interface; one that is missing has no such queue. Raises OSError
         if it cannot be known."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoplab import outfile
 from hoplab.capture import bpf, load, notes
-from hoplab.capture.capture import Capture, Tap, open_socket, ring_size
+from hoplab.capture.capture import LOOKS, Capture, Tap, open_socket, ring_size
 from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.control import faults, log
 from hoplab.errors import Exit, LabError
@@ -169,14 +169,25 @@ def tap(
     else:
         works = [lambda: [open_one(*place) for place in new]]
     taps = _at_once(works)
-    if capture.queue_drops is None:  # counted from the moment on from which frames count
-        capture.queue_drops = QueueDrops(lab.switchd.vswitchds).counted
-    if capture.cables is None:
-        capture.cables = CableDrops(lab.cables.queues, root=lab.network.batch.root)
-        unread = lab.cables.unread()
-        capture.cable_drops = lambda: _cable_drops(lab, capture, unread)
-        capture.last_words += [lambda: _tell_lost(capture), lambda: _tell_made(capture)]
-    capture.add(*taps)
+    since_ns = _count_drops(lab, capture) if capture.cables is None else 0
+    capture.add(*taps, since_ns=since_ns)
+
+
+def _count_drops(lab: Lab, capture: Capture) -> int:
+    """Have counted what is dropped from the moment on from which frames count: that moment, one
+    at which nothing was dropped if there is such a one."""
+    behind_ports = QueueDrops(lab.switchd.vswitchds)
+    before_cables = CableDrops(lab.cables.queues, root=lab.network.batch.root)
+    unread = lab.cables.unread()
+    for _ in range(LOOKS):
+        since_ns = time.time_ns()
+        if all([behind_ports.look(), before_cables.look()]):  # both, whatever the first says
+            break
+    capture.queue_drops = behind_ports.counted
+    capture.cables = before_cables
+    capture.cable_drops = lambda: _cable_drops(lab, capture, unread)
+    capture.last_words += [lambda: _tell_lost(capture), lambda: _tell_made(capture)]
+    return since_ns
 
 
 def _cable_drops(lab: Lab, capture: Capture, unread: dict[str, int]) -> dict[str, int]:

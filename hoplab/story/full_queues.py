@@ -18,7 +18,9 @@ What lives here: counts and missing frames, held against each other. What must n
    as they counted, each was dropped there; else it is likely. Of copies that are missing nothing is
    said one by one where fewer than half were counted: many were never due. Some more may be missing
    than a cable's queue counted: Open vSwitch sends many frames in one go, and where one is refused
-   it throws the rest away (netdev_linux_sock_batch_send), which nobody counts.
+   it throws the rest away (netdev_linux_sock_batch_send), which nobody counts. Some fewer may be
+   missing, too: where frames before it in the same go were taken, it tries the refused one once
+   more, which is counted again.
 4. What a node had just before the capture ended is neither: it may have sent it later.
 """
 

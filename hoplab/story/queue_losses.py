@@ -106,6 +106,13 @@ def _missing(loss: QueueLoss) -> str:
             "the capture ended.",
             missing=loss.vanished, rest=loss.open,
         )  # fmt: skip
+    if loss.in_one_go and loss.frames <= 2 * loss.vanished:
+        return say(
+            "Of these {missing:,} are seen to be missing there. The other {rest:,} may be the same "
+            "frames, counted again: where a queue takes some frames of a batch and refuses the "
+            "next, Open vSwitch tries that one once more.",
+            missing=loss.vanished, rest=loss.frames - loss.vanished,
+        )  # fmt: skip
     return say(
         "Of these {missing:,} are seen to be missing there; the frames do not show the other "
         "{rest:,}.",

@@ -119,8 +119,8 @@ class QueueLoss:
     comes in there. kind: of the node. certain: as many vanished as were dropped, so each of them
     was. beside: the ports of other queues that may have dropped the same frames; they are counted
     together. in_one_go: whoever sends there throws away what it was to send with a refused frame,
-    which nobody counts. meant: of the frames those that were lost because the cable is to lose
-    some: there was room for them.
+    which nobody counts, or tries that frame once more, which is counted again. meant: of the frames
+    those that were lost because the cable is to lose some: there was room for them.
     """
 
     node: str
