@@ -7,18 +7,20 @@ decided (`decisions.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from hoplab.follow.model import Journey
 from hoplab.follow.wiring import Wiring
 from hoplab.story.conversation import ChannelMessage
-from hoplab.story.trip_records import Trip
+from hoplab.story.trip_records import Fanout, Trip
 
 
 @dataclass(slots=True, frozen=True, eq=False)
 class Arrival:
-    """A frame that came to a switch. question: the packet-in about it, once it is found."""
+    """A frame that came to a switch. fan: what the switch did with it, None if that is not known.
+    question: the packet-in about it, once it is found."""
 
     t_ns: int
     node: str
@@ -26,12 +28,14 @@ class Arrival:
     data: bytes
     trip: Trip
     leg: int
+    fan: Fanout | None = None
     number: int = 0  # of the frame in the capture, as it came in; 0: it was not seen there
     question: ChannelMessage | None = None
 
 
 def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arrival]:
     """Where a packet came to a datapath: a switch, or a router that is one."""
+    fans = {fanout.leg: fanout for fanout in trip.way.fanouts}
     for leg, hop in enumerate(journey.hops()):
         if hop.head is None or not wiring.is_datapath(hop.head):
             continue
@@ -40,8 +44,7 @@ def arrivals_of(wiring: Wiring, journey: Journey, trip: Trip) -> Iterator[Arriva
         node = wiring.node_name(hop.head)
         in_port = number if isinstance(number, int) else None
         came = hop.received.number if hop.received is not None else 0
-        yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg, came)
+        yield Arrival(seen.t_ns, node, in_port, hop.data, trip, leg, fans.get(leg), came)
 
 
-def time_of(event: ChannelMessage | Arrival) -> int:
-    return event.t_ns
+time_of: Callable[[ChannelMessage | Arrival], int] = attrgetter("t_ns")

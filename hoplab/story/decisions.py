@@ -117,7 +117,7 @@ def decide(
     decisions = Decisions(channel.switches)
     for arrival in channel.arrivals:
         decision = channel.decision(arrival)
-        if channel.waits_for_answer(arrival, decision):
+        if arrival.question is not None and channel.waits_for_answer(arrival, decision):
             continue
         if now_ns is not None and source is not None and source.waits(arrival):
             continue
@@ -173,7 +173,9 @@ class ChannelDecisions:
         while self._next < len(self._messages) and self._messages[self._next].t_ns <= until_ns:
             self._state.take(self._messages[self._next])
             self._next += 1
-        tables = self._state.tables.get(arrival.node, FlowTables())
+        tables = self._state.tables.get(arrival.node)
+        if tables is None:
+            tables = self._state.tables[arrival.node] = FlowTables()
         tables.pass_frame(arrival.in_port, arrival.data, arrival.t_ns)
         return tables
 

@@ -29,17 +29,19 @@ def flow_decision(
     wiring: Wiring, arrival: Arrival, tables: FlowTables, state: ChannelState
 ) -> Decision | None:
     """Why a frame was flooded, or went nowhere, that nobody was asked about."""
+    fan = arrival.fan
+    if fan is None or fan.out == 1:
+        return None  # as a rule
     node, leg, trip = arrival.node, arrival.leg, arrival.trip
-    fan = next((fanout for fanout in trip.fanouts if fanout.leg == leg), None)
     unjudged = trip.fate in ("dropped", "cut") or trip.doubt  # it is not seen that a flow decided
-    if fan is not None and not fan.out and not unjudged and state.alone(node):
+    if not fan.out and not unjudged and state.alone(node):
         text = say(
             "{switch} had no controller at that moment, and no flow that sends this on: it "
             "dropped it",
             switch=node,
         )
         return Decision(node, leg, "nobody", text, term("drop"))
-    if fan is None or not fan.flooded:
+    if not fan.flooded:
         return None
     unread = state.unread_version(node)
     if unread:

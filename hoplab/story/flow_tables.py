@@ -12,7 +12,7 @@ any that is. A flow is gone when a flow-removed or a deletion says so, or its ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hoplab.decode.openflow import Match, Message
 from hoplab.sentences import say, term
@@ -51,6 +51,13 @@ class Flow:
             ends.append((self.since_ns + self.hard_s * SECOND, "hard"))
         return min(ends, default=None)
 
+    def copy(self) -> Flow:
+        """One that may be used without this one."""
+        return Flow(
+            self.table, self.priority, self.match, self.ports, self.next, self.cookie,
+            self.floods, self.idle_s, self.hard_s, self.since_ns, self.used_ns,
+        )  # fmt: skip
+
 
 @dataclass(slots=True)
 class FlowTables:
@@ -62,7 +69,7 @@ class FlowTables:
     whole: bool = False
     changed: bool = False  # flows were put in while the capture ran
     # Flows with time-outs that take a frame with this port and Ethernet header, until flows change.
-    _users: dict[tuple[int | None, bytes], list[Flow]] = field(default_factory=dict)
+    _users: dict[tuple[int | None, bytes], list[_Key]] = field(default_factory=dict)
     _look_ns: int = 0  # before then none times out
 
     def apply(self, message: Message, t_ns: int) -> None:
@@ -106,8 +113,9 @@ class FlowTables:
 
     def copy(self) -> FlowTables:
         """One that may be changed without this one."""
-        flows = {key: replace(flow) for key, flow in self.flows.items()}
-        return FlowTables(flows, dict(self.gone), self.whole, self.changed)
+        flows = {key: flow.copy() for key, flow in self.flows.items()}
+        users = dict(self._users)
+        return FlowTables(flows, dict(self.gone), self.whole, self.changed, users, self._look_ns)
 
     def _take_out(self, key: _Key, why: str) -> None:
         flow = self.flows.pop(key, None)
@@ -123,11 +131,13 @@ class FlowTables:
         users = self._users.get(head)
         if users is None:
             users = self._users[head] = [
-                flow for flow in self.flows.values()
+                key for key, flow in self.flows.items()
                 if (flow.idle_s or flow.hard_s) and flow.match.takes(in_port, frame) is not False
             ]  # fmt: skip
-        for flow in users:
-            flow.used_ns = max(flow.used_ns, t_ns)
+        for key in users:
+            flow = self.flows[key]
+            if flow.used_ns < t_ns:
+                flow.used_ns = t_ns
 
     def _time_out(self, t_ns: int) -> None:
         ends = []

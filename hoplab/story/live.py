@@ -45,7 +45,8 @@ from hoplab.story.causes import Causes
 from hoplab.story.channel_state import ChannelState
 from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
-from hoplab.story.decisions import decide
+from hoplab.story.decisions import Decisions, decide
+from hoplab.story.packet_ins import AT_MOST_NS
 from hoplab.story.places import Places
 from hoplab.story.same_route import Routes
 from hoplab.story.summary_records import QueueLoss
@@ -177,6 +178,7 @@ class Live:
         self._listener = Listener()
         self._heard: deque[ChannelMessage] = deque()
         self._state = ChannelState()
+        self._undecided: deque[_Packet] = deque()  # by number; more may be decided about these
         self._stale = False  # something came that may be the cause of something
         self._evidence = Evidence(wiring)
         self._tables = tables
@@ -328,6 +330,8 @@ class Live:
         packet = _Packet(Journey(self.packets, root), root.t_ns + PATIENCE_NS)
         self._by_root[id(root)] = packet
         self._recent.append(packet)
+        if self.channel:
+            self._undecided.append(packet)
         self._by_number[packet.journey.number] = packet
         # Before any of the packets is told that come after it.
         self._causes.moved(self._places.learn([packet.journey]))
@@ -372,8 +376,9 @@ class Live:
         gone: set[int] = set()
         while recent and (recent[0].journey.root.t_ns < limit or len(recent) > WINDOW_MOST):
             packet = recent.popleft()
-            past += packet.arrivals
-            packet.arrivals = []
+            if self._undecided and self._undecided[0] is packet:
+                past += self._undecided.popleft().arrivals
+                packet.arrivals = []
             number = packet.journey.number
             del self._by_number[number]
             gone.add(number)
@@ -402,15 +407,15 @@ class Live:
             self._decide(now_ns)
 
     def _decide(self, now_ns: int | None) -> None:
-        """What switches decided about the recent packets, all of them: each answer and each flow is
-        told of one question."""
+        """What switches decided about the recent packets, as far as more can be decided about them:
+        each answer and each flow is told of one question."""
         # A question may be about a packet that has no number yet, and none of those before it.
         messages = [
             message
             for message in self._heard
             if now_ns is None or message.t_ns < now_ns - NUMBER_NS or not message.up
         ]
-        arrivals = [arrival for packet in self._recent for arrival in packet.arrivals]
+        arrivals = [arrival for packet in self._undecided for arrival in packet.arrivals]
         found = decide(self._wiring, arrivals, messages, self._state, now_ns, self._source)
         for number in found.by_packet:
             packet, decisions = self._by_number[number], found.about(number)
@@ -418,9 +423,44 @@ class Live:
                 packet.decisions = decisions
                 self._changed[number] = packet
         if self._source is not None:
-            for packet in self._recent:
-                if packet.way is not None and packet.way.cause:
-                    packet.way = self._source.made_by_controller(packet.way, found)
+            self._note_makers(self._source, found)
+        if now_ns is not None:
+            self._learn_decided(now_ns, found)
+
+    def _note_makers(self, source: TableDecisions, found: Decisions) -> None:
+        """Which packets the controller had a switch send, asked about which others."""
+        unexplained = [
+            packet for packet in self._undecided if packet.way is not None and packet.way.cause
+        ]
+        if not unexplained:
+            return
+        by_packet = {packet.journey.number: [*packet.decisions] for packet in self._recent}
+        for packet in unexplained:
+            assert packet.way is not None
+            packet.way = source.made_by_controller(
+                packet.way, Decisions(found.switches, by_packet)
+            )
+
+    def _learn_decided(self, now_ns: int, found: Decisions) -> None:
+        """Takes up, once for all, the frames and messages after which no decision is found
+        otherwise: what a question is about, and what answers it, is no further away than that."""
+        limit = now_ns - AT_MOST_NS
+        if self._source is not None:
+            limit = min(limit, self._source.settled_ns)
+        undecided = self._undecided
+        past: list[Arrival] = []
+        while undecided and _decided(undecided[0], limit):
+            packet = undecided.popleft()
+            past += packet.arrivals
+            packet.arrivals = []
+        if undecided:
+            limit = min(limit, undecided[0].journey.root.t_ns)
+        over: list[ChannelMessage] = []
+        while self._heard and self._heard[0].t_ns < limit:
+            over.append(self._heard.popleft())
+        if past or over:
+            self._state.switches |= found.switches
+            self._state.learn(self._wiring, over, past)
 
     def _news(self, now_ns: int, *, final: bool) -> list[News]:
         out = []
@@ -457,6 +497,17 @@ class Live:
         shown.notes += notes
         shown.ended = shown.ended or bool(ended)
         return news
+
+
+def _decided(packet: _Packet, limit_ns: int) -> bool:
+    """Nothing more can be decided about it: it moves no more, and what was asked about it is
+    answered, or was asked too long ago. limit_ns: what was asked since may yet be answered."""
+    if not packet.sure or packet.last_ns >= limit_ns:
+        return False
+    waits = any(
+        decision.by == "controller" and decision.wait_ms is None for decision in packet.decisions
+    )
+    return not waits or packet.last_ns < limit_ns - AT_MOST_NS
 
 
 def _name(decision: Decision) -> tuple[str, int]:

@@ -46,9 +46,13 @@ def join_questions(
     """The arrivals, each with the question about it. Fills in the switches of connections that did
     not say."""
     questions: dict[Arrival, ChannelMessage] = {}
-    by_bytes: dict[bytes, list[Arrival]] = {}
-    for arrival in arrivals:
-        by_bytes.setdefault(arrival.data[:FIRST_BYTES], []).append(arrival)
+    by_bytes: dict[bytes, list[Arrival]] = {
+        heard.message.data[:FIRST_BYTES]: [] for heard in messages if heard.message.data
+    }
+    for arrival in arrivals if by_bytes else ():
+        same = by_bytes.get(arrival.data[:FIRST_BYTES])
+        if same is not None:
+            same.append(arrival)
     _find_switches(by_bytes, messages, switches)
     for question in messages:
         asked = question.message
@@ -59,6 +63,8 @@ def join_questions(
         fitting = next(_fitting(same, question, node, questions), None)
         if fitting is not None:
             questions[fitting] = question
+    if not questions:
+        return [*arrivals]
     return [
         replace(arrival, question=questions[arrival]) if arrival in questions else arrival
         for arrival in arrivals

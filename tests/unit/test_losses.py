@@ -307,7 +307,8 @@ def test_a_frame_that_a_flow_dropped_is_no_loss() -> None:
 
 def test_a_full_queue_is_not_the_doing_of_a_flow() -> None:
     def decision(story: Story) -> Any:
-        arrival = SimpleNamespace(trip=story.trips[-1], leg=0, node="s1", in_port=1)
+        trip = story.trips[-1]
+        arrival = SimpleNamespace(trip=trip, leg=0, node="s1", in_port=1, fan=trip.fanouts[0])
         state = ChannelState(open={("10.0.0.1", 40000, 6653): False})
         return flow_decision(lan().wiring, arrival, FlowTables(), state)  # type: ignore[arg-type]
 
