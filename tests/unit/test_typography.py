@@ -36,6 +36,9 @@ FAULTS = {
     "a packet is 数据包": "分组",
     "a cable is 网线": "线缆",
     "请问 is what one says to a person": "关于.*请问|请问",
+    "the reader is 您": "你",
+    "a lab is 实验网络": "实验(?!网络|指导|环境)",
+    "a unit is Chinese": r"\} m?s(?![a-z])",
 }
 # Lines for a shell, and what stands in their place in a help text, keep their own marks.
 COMMAND = re.compile(r"`[^`]*`|--? [^，。；）]*|hoplab [^，。；：）]*; hoplab [^，。；：）]*")
@@ -72,6 +75,9 @@ def test_the_catalogue_is_set_as_chinese_is() -> None:
         ("捕获结束", "a capture is 抓包"),
         ("一个分组", "a packet is 数据包"),
         ("关于 com，请问 ns", "请问 is what one says to a person"),
+        ("你的控制器", "the reader is 您"),
+        ("实验已启动", "a lab is 实验网络"),
+        ("在 {ms:.2f} ms 后", "a unit is Chinese"),
     ],
 )
 def test_each_fault_is_seen(text: str, fault: str) -> None:
