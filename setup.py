@@ -142,7 +142,9 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    install_requires=["dnspython>=2.6.1", "eventlet>=0.40.3", "h11>=0.16", "shtab>=1.9"],
+    install_requires=[
+        "dnspython>=2.6.1", "eventlet>=0.40.3", "h11>=0.16", "pyyaml>=5.3", "shtab>=1.9",
+    ],
     # ryu 4.34 builds only with setuptools below 68, which no requirement of ours can say to pip's
     # isolated build. As a hard requirement it would make `pip install hoplab` fail;
     # CONTRIBUTING.md has the line that installs the extra.

@@ -19,6 +19,7 @@ from hoplab.cli import (
     options_changes,
     options_labs,
     options_plans,
+    options_sheets,
     options_traces,
 )
 from hoplab.cli.options import Formatter, Verb, add_lang, examples_text
@@ -45,7 +46,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
      term("every frame of what you do, told")),
     (term("change"), ("swap", "link", "add", "remove", "set"),
      term("what a lab is, while it runs")),
-    (term("teach"), ("break",), term("a fault for somebody to find")),
+    (term("teach"), ("lab", "break"), term("lab sheets, and faults to find")),
     (term("keep"), ("save", "report", "capture", "completion"),
      term("labs, runs and frames as files")),
 )  # fmt: skip
@@ -62,6 +63,7 @@ _VERBS = (
     options_changes.add_add,
     options_changes.add_remove,
     options_changes.add_set,
+    options_sheets.add_lab,
     options_changes.add_break,
     options_plans.add_save,
     options_traces.add_visit,

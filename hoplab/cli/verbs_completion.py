@@ -37,10 +37,12 @@ WORDS = {
     ("remove", "names"): "nodes",
     ("set", "host"): "hosts",
     ("path", "what"): "files",
+    ("lab", "action"): "actions",
+    ("lab", "sheet"): "sheets",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
 FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"),
-         ("save", "file")}
+         ("save", "file"), ("lab", "output"), ("lab", "kathara")}  # fmt: skip
 FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
@@ -129,10 +131,20 @@ def words(kind: str, lab: str | None = None) -> list[str]:
         from hoplab.faults.breaking import ALL_KINDS
 
         return [each.name for each in ALL_KINDS]
+    if kind in ("actions", "sheets"):
+        return _of_sheets(kind)
     if kind == "files":
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})
     return _nodes(kind, lab)
+
+
+def _of_sheets(kind: str) -> list[str]:
+    """What can be done with lab sheets: 'actions'; or which there are."""
+    from hoplab.cli.options_sheets import ACTIONS
+    from hoplab.sheets import sheet_file
+
+    return list(ACTIONS) if kind == "actions" else sheet_file.names()
 
 
 def _nodes(kind: str, lab: str | None) -> list[str]:

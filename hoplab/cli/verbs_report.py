@@ -74,18 +74,20 @@ def _say_where(
         print(file)
 
 
-def play(folder: Path) -> None:
-    """Makes the page of a run that was just kept, and shows it."""
+def play(folder: Path, place: str = "") -> Path:
+    """Makes the page of a run that was just kept, and shows it. place: what is chosen on it, as
+    '#3@s1'."""
     file, faults = folder / PAGE, Faults()
     _write(file, _made([runs.reopen(folder, faults)], "html", output.spoken(), faults))
     if len(faults):
         output.print_untold(faults, str(folder), debug=False)
-    show(file)
+    show(file, place)
+    return file
 
 
-def show(file: Path) -> None:
+def show(file: Path, place: str = "") -> None:
     """A page in the user's browser; where there is none, how to get it there."""
-    if output.open_in_browser(file.absolute().as_uri()):
+    if output.open_in_browser(file.absolute().as_uri() + place):
         return
     here = say(
         "no browser was found here: copy {file} to a machine with one and open it there; it needs "

@@ -26,6 +26,7 @@ from hoplab.sentences import from_plain, listed, say, term
 from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SOCKET, STATE, WAITING
 
 DEFAULT_NAME = "lab"
+PREFERRED = "preferred"  # a file beside the labs' folder
 ANSWER_S = 60
 
 
@@ -316,8 +317,8 @@ def live() -> list[Handle]:
 
 
 def find(name: str | None) -> Handle:
-    """The lab of this name; without a name the default one, or the only one there is.
-    Raises LabError (NO_SUCH)."""
+    """The lab of this name; without a name the default one, or the only one there is, or that
+    which is preferred. Raises LabError (NO_SUCH)."""
     if name is not None:
         check_name(name)
         handle = Handle(name)
@@ -332,11 +333,29 @@ def find(name: str | None) -> Handle:
     if not alive:
         hint = say("bring one up: {command}", command="hoplab up web")
         raise LabError(term("no lab is up"), hint, Exit.NO_SUCH)
+    preferred = next((handle for handle in alive if handle.name == _preferred()), None)
+    if preferred is not None:
+        return preferred
     raise LabError(
         say("several labs are up: {labs}", labs=listed(lab.name for lab in alive)),
         term("choose one with --name"),
         Exit.NO_SUCH,
     )
+
+
+def prefer(name: str) -> None:
+    """Have this lab meant by whoever names none, when several are up and none is called lab. That
+    it could not be written down is no fault: a name says it then."""
+    with contextlib.suppress(OSError):
+        state_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        (state_folder() / PREFERRED).write_text(name, encoding="utf-8")
+
+
+def _preferred() -> str:
+    try:
+        return (state_folder() / PREFERRED).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def take_lock(lock: int, how: int) -> bool:

@@ -50,7 +50,13 @@ TICK_NS = 100  # times are compared to this
 def compile_filter(text: str, run: Run) -> Test:
     """What tells of each packet of a run whether the filter means it. Raises FilterError, also for
     names that the run has not."""
-    return _Asker(run).test(parse(text))
+    return compile_tree(parse(text), run)
+
+
+def compile_tree(tree: Tree, run: Run) -> Test:
+    """The same for a filter that is parsed already. Raises FilterError for names that the run has
+    not."""
+    return _Asker(run).test(tree)
 
 
 def words(trip: Trip) -> set[str]:
