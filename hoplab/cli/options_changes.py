@@ -10,7 +10,7 @@ from typing import Any
 from hoplab import quantities
 from hoplab.cli.options import add_json, add_name, add_verb
 from hoplab.cli.output import tr
-from hoplab.sentences import sentence_of, term
+from hoplab.sentences import say, sentence_of, term
 
 
 def _read(reader: Callable[[str], float]) -> Callable[[str], float]:
@@ -23,6 +23,15 @@ def _read(reader: Callable[[str], float]) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(tr(sentence_of(error))) from error
 
     return read
+
+
+def _hexadecimal(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            tr(say("{text} is no number in hexadecimal", text=text))
+        ) from None
 
 
 def add_link(verbs: Any) -> None:
@@ -104,6 +113,10 @@ def add_add(verbs: Any) -> None:
         help=term("the host's address, as in 10.0.0.5/24 (default: one that is free there)"),
     )  # fmt: skip
     _add_addresses(p)
+    p.add_argument(
+        "--dpid", metavar="NUMBER", type=_hexadecimal,
+        help=term("a switch's datapath id, in hexadecimal (default: the number in its name)"),
+    )  # fmt: skip
     p.add_argument(
         "--serve", metavar="APP", action="append",
         help=term("what the host runs: web, dns, a file or a program, with its options in quotes; "

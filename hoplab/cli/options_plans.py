@@ -29,3 +29,30 @@ def add_save(verbs: Any) -> None:
     )  # fmt: skip
     p.add_argument("--force", action="store_true", help=term("though there is such a file"))
     add_json(p)
+
+
+def add_apply(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "apply",
+        term("make a running lab what a file says, touching only what differs"),
+        [
+            ("hoplab apply mine.py             ", term("all of it, or nothing where it fails")),
+            ("hoplab apply --dry-run mine.py   ", term("the command lines that would do it")),
+            ("hoplab apply switch,n=6", ""),
+        ],
+        "verbs_plans",
+    )
+    p.mixed = True
+    add_name(p)
+    p.add_argument(
+        "topology", metavar="TOPOLOGY[,PARAMETERS]",
+        help=term("a saved lab, a Mininet file or one of ours, as for `hoplab up`"),
+    )  # fmt: skip
+    p.add_argument(
+        "--topo", metavar="NAME", help=term("which of several topologies in the file")
+    )
+    p.add_argument(
+        "--dry-run", action="store_true", help=term("say what would be done, and do nothing")
+    )
+    add_json(p)

@@ -39,12 +39,12 @@ EXIT_CODES = term("""exit codes:
 # The verbs by the user's day: what somebody wants to do, the verbs for it, and what they are about.
 GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (term("look"), ("doctor", "ls", "link", "table", "path"),
-     term("this machine, labs, cables, tables")),
+     term("machine, labs, cables, tables")),
     (term("run"), ("up", "down", "exec", "shell", "pingall", "run", "mn"),
      term("labs, and commands in them")),
     (term("see"), ("visit", "trace", "open", "wireshark"),
      term("every frame of what you do, told")),
-    (term("change"), ("swap", "link", "add", "remove", "set"),
+    (term("change"), ("swap", "link", "add", "remove", "set", "apply"),
      term("what a lab is, while it runs")),
     (term("teach"), ("lab", "break"), term("lab sheets, and faults to find")),
     (term("keep"), ("save", "report", "capture", "completion"),
@@ -66,6 +66,7 @@ _VERBS = (
     options_sheets.add_lab,
     options_changes.add_break,
     options_plans.add_save,
+    options_plans.add_apply,
     options_traces.add_visit,
     options_traces.add_trace,
     options_traces.add_open,

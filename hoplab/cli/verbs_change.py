@@ -104,7 +104,7 @@ def add_request(arguments: argparse.Namespace) -> changes.Request:
             Exit.USAGE,
         )
     if what == "switch":
-        return changes.add_switch_request(names[0])
+        return changes.add_switch_request(names[0], dpid=arguments.dpid)
     if what == "cable":
         return changes.add_cable_request(names[0], names[1], limits, force=arguments.force)
     return changes.add_host_request(

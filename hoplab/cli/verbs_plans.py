@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hoplab import outfile
-from hoplab.cli.output import print_json, tr
+from hoplab.cli.output import Progress, print_json, tr
+from hoplab.cli.verbs_lab import find_topology
 from hoplab.client import labs as client
 from hoplab.errors import Exit, LabError
-from hoplab.plans import as_file, of_lab
-from hoplab.sentences import say, term
+from hoplab.plans import as_file, of_file, of_lab
+from hoplab.plans.becoming import become
+from hoplab.plans.differences import differences
+from hoplab.sentences import number_of, say, term
 
 PRINT = "-"
 
@@ -65,3 +68,35 @@ def _options(state: Mapping[str, Any]) -> str:
     """What `up` was told beside the topology, and a file cannot tell it."""
     flags = {"ipv6": "--ipv6", "static_arp": "--static-arp"}
     return "".join(f" {flag}" for key, flag in flags.items() if state.get(key))
+
+
+def apply(arguments: argparse.Namespace) -> int:
+    handle = client.find(arguments.name)
+    wish = find_topology(arguments.topology, arguments.topo or "")
+    with Progress() as progress:
+        progress(term("reading the topology"))
+        wanted = of_file.plan_of(wish.file, wish.parameters, wish.chosen, wish.words)
+        progress(term("looking at the lab"))
+        before = of_lab.plan_of(handle)
+        made, left = differences(before, wanted)
+        if not arguments.dry_run:
+            become(handle, before, made, progress)
+    option = [] if handle.name == client.DEFAULT_NAME else ["--name", handle.name]
+    lines = [shlex.join(["hoplab", change.words[0], *option, *change.words[1:]]) for change in made]
+    code = Exit.FAILED if left and not arguments.dry_run else Exit.OK
+    if arguments.json:
+        print_json({"changes": lines, "done": not arguments.dry_run, "not_changed": left})
+        return code
+    for line in lines:
+        print(line)
+    if not lines and not left:
+        print(tr(say("The lab {lab} is what {file} says.", lab=handle.name, file=wish.file.name)))
+    elif not arguments.dry_run and lines:
+        print(tr(number_of("{n} change was made", "{n} changes were made", len(lines))))
+    if left:
+        print(tr(say("This wants the lab brought up anew: {command}",
+                     command=f"hoplab up --replace {shlex.quote(arguments.topology)}")),
+              file=sys.stderr)  # fmt: skip
+        for remark in left:
+            print(f"- {tr(remark)}", file=sys.stderr)
+    return code

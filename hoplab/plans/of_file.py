@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 from hoplab.errors import Exit, LabError
@@ -41,4 +42,26 @@ def plan_of(
         ) from None
     if "error" in printed:
         raise LabError.from_dict(printed)
-    return from_data(printed)
+    plan = from_data(printed)
+    _check(path, plan)
+    return plan
+
+
+def _check(path: Path, plan: Plan) -> None:
+    """Raises LabError for addresses that are none."""
+    for host in plan.hosts.values():
+        hops = [via for _, via in host.routes]
+        for read, texts in (
+            (ip_interface, [own for owns in host.cards.values() for own in owns]),
+            (ip_address, [*filter(None, (host.gateway, *host.dns)), *hops]),
+        ):
+            for text in texts:
+                try:
+                    read(text)
+                except ValueError:
+                    raise LabError(
+                        say("{file}: {node}: {address} is no IP address", file=path,
+                            node=host.name, address=text),
+                        term("write it as in 10.0.0.1, with /24 behind a host's own"),
+                        Exit.BAD_INPUT,
+                    ) from None  # fmt: skip

@@ -64,6 +64,27 @@ def test_a_changed_lab_is_saved_and_is_the_same_again(hoplab: World) -> None:
         text.partition("\nclass ")[2].partition("Topo(Topo)")[2].replace('"lab": LabTopo',
                                                                          '"second": SecondTopo')
     )  # fmt: skip
+
+    # Made what another file says, and back again: each host and cable that differs, no other.
+    plan = hoplab("apply", "--name", "second", "routed,rate=10M", "--dry-run", "--json").json
+    assert len(plan["changes"]) == 8 and plan["done"] is False and plan["not_changed"] == []
+    assert described(hoplab, "second") == was, "nothing was done yet"
+    hoplab("apply", "--name", "second", "routed,subnets=3")
+    hoplab("exec", "--name", "second", "h5", "--", "ping", "-c", "1", "-W", "5", "10.0.1.11")
+    assert "is what routed.py says" in hoplab("apply", "--name", "second", "routed,subnets=3").out
+    again = hoplab("apply", "--name", "second", "lab.py").out
+    assert "remove --name second h5" in again and "10.0.2.44/25" in again
+    assert hoplab("apply", "--name", "second", "lab.py", "--json").json["changes"] == []
+    after = described(hoplab, "second")
+    assert (after["hosts"], after["switches"]) == (was["hosts"], was["switches"])
+    # What fails half-way is taken back.
+    own = text.replace("h2", "h2x").replace('"h2x",\n', '"h2x",\n serves=[["no_app.py"]],\n', 1)
+    (hoplab.home / "broken.py").write_text(own)
+    failed = hoplab("apply", "--name", "second", "broken.py", code=None)
+    assert failed.code and "nothing of it was done" in failed.err
+    (hoplab.home / "broken.py").write_text(text.replace("10.0.1.11/24", "10.0.1.300/24"))
+    assert "10.0.1.300/24" in hoplab("apply", "--name", "second", "broken.py", code=3).err
+    assert described(hoplab, "second")["hosts"] == was["hosts"]
     hoplab("down", "--name", "second")
 
     need("mn")

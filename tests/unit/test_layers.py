@@ -116,7 +116,7 @@ KNOWS: dict[str, set[str]] = {
     "stock": {
         "client", "service", "control", "openvswitch", "kernel", "capture", *_FILES,
     },
-    "plans": {"client", "story", "follow", "kernel", "content", "errors"},
+    "plans": {"client", "story", "follow", "kernel", "content", "quantities", "errors"},
     "faults": {"client", "story", "follow", "errors"},
     "sheets": {
         "client", "faults", "packet_filter", "replay", "runs", "story", "follow", "decode", *_FILES,
