@@ -350,9 +350,13 @@ def show_table(arguments: argparse.Namespace) -> int:
             if data["shards"] > 1
             else say("{switch} knows {addresses}", **values)
         )
+        if switch.get("kind") == "bridge":
+            learned = say("{switch}, a Linux bridge, knows {addresses}", **values)
         print(tr(learned))
         if addresses:
             print(indent(table(addresses, tables.ADDRESS_HEAD), "  "))
+        if switch.get("kind") == "bridge":
+            continue
         _show_flows(switch, flows)
         if switch["groups"]:
             count = number_of("{n} group", "{n} groups", len(switch["groups"]))

@@ -55,6 +55,13 @@ def remark(state: Mapping[str, Any]) -> str:
             "the controller {tree} opens it (--controller {tree}, or {command})",
             **values,
         )
+    if not state.get("controller"):
+        return say(
+            "{where}: a broadcast goes round it for ever, and its copies drown everything else; "
+            "a spanning tree opens it: {code} for each of them",
+            where=where,
+            code="addSwitch(…, stp=True)",
+        )
     return say(
         "{where}: a broadcast goes round it for ever, unless {controller} prevents that; "
         "the controller {tree} opens it (--controller {tree}, or {command})",

@@ -74,6 +74,7 @@ from hoplab.service.lab import Lab
 from hoplab.service.spec import LARGEST_MESSAGE, Spec
 
 _LOOK_S = 0.05
+STORM_A_SECOND = 2_000  # frames, with which no loop becomes quiet by itself
 _TURN_S = 0.2  # the longest turn of the loops that look after the processes
 
 
@@ -590,11 +591,18 @@ class Service:
 
     def _until_quiet(self, capture: Capture, order: Any) -> dict[str, Any]:
         """Until no frame has come for `quiet_s` seconds and as long as a cable may hold one back,
-        or `within_s` have passed."""
+        or `within_s` have passed. A storm in a loop of switches never ends, and all that it sends
+        meanwhile would have to be read afterwards."""
         held_s = self.lab.cables.longest_ms / 1e3
-        deadline = time.monotonic() + float(order["within_s"]) + 4 * held_s
+        begun = time.monotonic()
+        deadline = begun + float(order["within_s"]) + 4 * held_s
+        _, before = capture.quiet()
         while True:
             quiet_s, frames = capture.quiet()
+            waited_s = time.monotonic() - begun
+            storms = frames - before > STORM_A_SECOND * max(waited_s, float(order["quiet_s"]))
+            if self.lab.loops and storms and waited_s > 2 * float(order["quiet_s"]):
+                return {"quiet": False, "frames": frames}
             missing = float(order["quiet_s"]) + held_s - quiet_s
             if missing <= 0 or time.monotonic() >= deadline:
                 return {"quiet": missing <= 0, "frames": frames}

@@ -34,6 +34,7 @@ from hoplab.kernel.wires import Wires
 from hoplab.openvswitch.daemons import Switchd
 from hoplab.ryu_apps import NO_APPS, Apps
 from hoplab.sentences import say
+from hoplab.service import loops
 from hoplab.service.server import Service
 from hoplab.service.spec import SCRIPT, WAITING, Spec
 from hoplab.stock.lab import ScriptLab
@@ -300,6 +301,9 @@ class Guest:
         for host in lab.network.hosts:
             if "NAT" in host.classes:
                 self._lacking.met("nat", [host.name])
+        loop = loops.remark(lab.state())
+        if loop:
+            self._note(loop)
         apps = self._wish.controller
         if apps.apps and not self.remotes.any and not self._swapped and lab.network.bridges():
             self._swapped = True

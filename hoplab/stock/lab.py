@@ -27,9 +27,11 @@ from hoplab.sentences import listed, say, term
 from hoplab.service import loops
 from hoplab.service.lab import Lab
 from hoplab.service.spec import Spec
+from hoplab.stock import linux_bridge
 from hoplab.stock.netem import Netem
 from hoplab.stock.network import Change, Picture, Places, ScriptNetwork
 
+LINUX_BRIDGE = "linux-bridge"  # in the place of a datapath of Open vSwitch's
 _OLD_PORT = 6633  # OpenFlow's before IANA gave it one, where many a script has its controller
 
 
@@ -97,6 +99,10 @@ class ScriptLab(Lab):
             if self.network.bridges():
                 with contextlib.suppress(LabError, OSError):
                     guarded = bridges.with_spanning_tree()
+            for name in self.network.linux_bridges():
+                with contextlib.suppress(LabError, OSError):
+                    if linux_bridge.has_spanning_tree(self.network.place(name), name):
+                        guarded = {*guarded, name}
             self.loops = loops.find(self.network.wiring(), guarded)
             with contextlib.suppress(LabError):
                 self.write_state()
@@ -136,8 +142,14 @@ class ScriptLab(Lab):
     def state(self, controller: Controller | None = None) -> dict[str, Any]:
         return {
             **super().state(controller),
+            **({"datapath": LINUX_BRIDGE} if self._bridged() else {}),
             "script": self.argv,
         }
+
+    def _bridged(self) -> bool:
+        """Whether Linux bridges alone forward here."""
+        names = {switch.name for switch in self.network.switches}
+        return bool(names) and names <= set(self.network.linux_bridges())
 
     def origin(self) -> dict[str, Any]:
         """The script alone knows its classes: what they do shows in what hosts are set to."""
@@ -181,44 +193,64 @@ class ScriptLab(Lab):
         alone = self.network.learning_alone()
         wanted = [name for name in self.network.bridges() if name not in alone]
         if not wanted:
-            others = [switch.name for switch in self.network.switches]
+            others = [f"{each.name} ({each.classes[0]})" for each in self.network.switches]
             raise LabError(
                 say(
-                    "no switch of this lab takes a controller: {switches} are no OVSSwitch",
+                    "no switch of this lab takes a controller: {switches}",
                     switches=listed(others),
                 )
                 if others
                 else term("this lab has no switch, hence no controller"),
-                term("a switch that takes one is an OVSSwitch: addSwitch('s1')"),
+                term("one that does is an OVSSwitch, and Mininet(…) makes such unless told else"),
                 Exit.BAD_INPUT,
             )
         return foreign.Foreign.of("none", self.spec.folder, {name: [] for name in wanted})
 
     def tables(self, switches: list[str]) -> dict[str, Any]:
-        own = {switch.name for switch in self.network.switches}
-        others = own - set(self.network.bridges())
-        for name in switches:
-            if name in others:
-                raise self._no_tables([name])
-        if not self.network.bridges():
-            raise self._no_tables(sorted(others))
-        return super().tables(switches)
+        own = [switch.name for switch in self.network.switches]
+        linux, ovs = self.network.linux_bridges(), self.network.bridges()
+        self._need_tables(switches, own, [*linux, *ovs])
+        by_name = {name: self._learned(name) for name in switches or own if name in linux}
+        asked = [name for name in switches or own if name in ovs]
+        whole: dict[str, Any] = {"controller": None, "shards": 0}
+        if asked:
+            whole = super().tables(asked)
+            by_name |= {switch["name"]: switch for switch in whole["switches"]}
+        there = [by_name[name] for name in switches or own if name in by_name]
+        return {**whole, "switches": there}
 
-    def _no_tables(self, names: list[str]) -> LabError:
-        if not names:
-            return LabError(
+    def _learned(self, name: str) -> dict[str, Any]:
+        """What a Linux bridge has learned. Raises LabError."""
+        interfaces = self.network.wiring()["interfaces"]
+        ports = {each["ifname"]: each for each in interfaces if each["node"] == name}
+        node_of = {each["mac"]: each["node"] for each in interfaces}
+        return linux_bridge.table(self.network.place(name), name, ports, node_of)
+
+    @staticmethod
+    def _need_tables(wanted: list[str], own: list[str], there: list[str]) -> None:
+        """Raises LabError for what is no switch, for switches that tell nothing, and where none
+        does. own: all switches; there: those that tell."""
+        if not own:
+            raise LabError(
                 term("this lab has no switch"),
                 term("the script has stopped its network, or has not built it yet"),
                 Exit.NO_SUCH,
             )
-        return LabError(
-            say("{switches}: no Open vSwitch, so it has no flows to show", switches=listed(names)),
-            say(
-                "a Linux bridge tells what it has learned by {command}",
-                command=f"hoplab exec --name {self.spec.name} {names[0]} -- bridge fdb",
-            ),
-            Exit.FAILED,
-        )
+        for name in wanted:
+            if name not in own:
+                raise LabError(
+                    say("this lab has no switch {switch}", switch=name),
+                    say("it has: {names}", names=listed(own)),
+                    Exit.NO_SUCH,
+                )
+        silent = [name for name in wanted or own if name not in there]
+        if silent and (wanted or not there):
+            raise LabError(
+                say("{switches}: neither Open vSwitch nor a Linux bridge, so there is no table",
+                    switches=listed(silent)),
+                term("what it does with frames, a trace shows"),
+                Exit.FAILED,
+            )  # fmt: skip
 
     # ------------------------------------------------------------------ capturing
 

@@ -204,6 +204,7 @@ class ScriptNetwork:
         self.links: list[Cable] = []
         self.controllers: list[dict[str, Any]] = []
         self.asked: dict[Port, Limits] = {}  # what was asked of interfaces from outside
+        self._in_root: set[str] = set()  # interfaces beside those of the hosts, as a bridge's own
         self._netem: bool | None = None
         self.keeping = 0  # captures that run: what they have heard stays in the wiring
         self._pictures: dict[int, Picture] = {}  # by who drew them
@@ -229,6 +230,7 @@ class ScriptNetwork:
         with self._turn:
             before, heard = self._wiring, dict(self._owners)
             nodes = self._nodes()
+            self._in_root = {link["name"] for link in self.batch.root.namespace.route.links()}
             self._connect(nodes)
             self.hosts = [node for node in nodes.values() if node.kind != "switch"]
             self.switches = [node for node in nodes.values() if node.kind == "switch"]
@@ -404,8 +406,22 @@ class ScriptNetwork:
         raise LabError(say("this lab has no host {host}", host=name), hint, Exit.NO_SUCH)
 
     def bridges(self) -> list[str]:
-        """The names of the switches that are Open vSwitch bridges."""
-        return [switch.name for switch in self.switches if "OVSSwitch" in switch.classes]
+        """The names of the switches that are Open vSwitch bridges, that of a UserSwitch included,
+        which is one in here (`reference_switch.py`)."""
+        return [
+            switch.name
+            for switch in self.switches
+            if "OVSSwitch" in switch.classes
+            or ("UserSwitch" in switch.classes and switch.name in self._in_root)
+        ]
+
+    def linux_bridges(self) -> list[str]:
+        """Those that are Linux bridges, and are there."""
+        return [
+            switch.name
+            for switch in self.switches
+            if "LinuxBridge" in switch.classes and switch.name in self._in_root
+        ]
 
     def limited_ports(self) -> list[tuple[str, int]]:
         """(bridge, number of the port) where a queue stands in front of the cable."""

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hoplab.follow.wiring import Wiring
-from hoplab.sentences import listed, number_of, say
+from hoplab.sentences import listed, number_of, say, term
 from hoplab.story.silence import loop_of_switches
 from hoplab.story.trip_records import Trip
 
@@ -94,5 +94,7 @@ def storm_alerts(trips: Sequence[Trip], wiring: Wiring, frames: int) -> list[str
             "What ends it: hoplab swap {tree}, a controller that rests a cable until the loop is "
             "open; or STP on the switches, or a cable less.",
             tree="spanning_tree",
-        ),
+        )
+        if wiring.controller
+        else term("What ends it: STP on the switches, or a cable less."),
     ]

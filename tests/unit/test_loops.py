@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hoplab import content
 from hoplab.follow.wiring import Interface, Node, Wiring
-from hoplab.service import loops
+from hoplab.service import loops, server
 from hoplab.story.silence import loop_of_switches
 
 
@@ -71,6 +72,46 @@ def test_a_loop_is_said_with_what_to_do() -> None:
     assert "unless" in loops.remark({**lab(*RING), "controller_file": "/home/me/hub.py"})
     many = [f"s{n}-s{(n + 1) % 40}" for n in range(40)]
     assert "and 35 more switches stand in a loop" in loops.remark(lab(*many))
+
+
+def test_a_loop_without_a_controller_is_opened_by_its_switches() -> None:
+    remark = loops.remark({**lab(*RING), "controller": None, "controller_file": None})
+    assert "stp=True" in remark and "swap" not in remark and "None" not in remark
+
+
+class Clock:
+    """A clock that goes on when somebody sleeps, and what a capture of a busy wire says by it."""
+
+    def __init__(self, frames_a_second: int) -> None:
+        self.now_s, self.frames_a_second = 0.0, frames_a_second
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def quiet(self) -> tuple[float, int]:
+        return 0.0, round(self.now_s * self.frames_a_second)
+
+
+@pytest.mark.parametrize(
+    ("circles", "frames_a_second", "whole"),
+    [([["s1", "s2"]], 50_000, False), ([["s1", "s2"]], 100, True), ([], 50_000, True)],
+)
+def test_the_end_of_a_storm_is_not_waited_for(
+    circles: list[Any], frames_a_second: int, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where switches stand in a loop it never comes, and each second brings more to be read."""
+    clock = Clock(frames_a_second)
+    monkeypatch.setattr(server, "time", clock)
+    service: Any = SimpleNamespace(
+        lab=SimpleNamespace(loops=circles, cables=SimpleNamespace(longest_ms=0.0))
+    )
+    capture: Any = clock
+    order = {"quiet_s": 0.25, "within_s": 4.0}
+    answer = server.Service._until_quiet(service, capture, order)
+    assert not answer["quiet"] and (clock.now_s >= 4.0) == whole
 
 
 def test_nothing_is_said_where_it_is_dealt_with() -> None:

@@ -78,6 +78,17 @@ def test_a_storm_is_told_wherever_the_capture_ends(shape: str) -> None:
     assert story.trips[0].storm is not None
 
 
+def test_a_controller_ends_a_storm_only_where_there_is_one() -> None:
+    net = loop(SHAPES["three"])
+    net.plan(0, lambda: net.send("h1-eth0", ASK, None))
+    net.run(1500)
+    case = net.case()
+    for controller, ends in (("hub", "hoplab swap spanning_tree"), ("", "STP on the switches")):
+        case.wiring.controller = controller
+        (alert,) = [each for each in story_of(case).alerts if each.startswith("What ends it")]
+        assert ends in alert and ("swap" in alert) == bool(controller)
+
+
 def test_what_goes_round_is_counted_to_the_last_frame() -> None:
     net = loop(SHAPES["three"])
     net.plan(0, lambda: net.send("h1-eth0", ASK, None))
@@ -200,7 +211,9 @@ def test_the_first_lines_say_that_switches_stand_in_a_loop_and_what_to_do() -> N
     net = loop([*SHAPES["three"], ("s3", "s4")])
     net.plan(0, lambda: net.send("h1-eth0", ASK, None))
     net.run(1500)
-    story = story_of(net.case())
+    case = net.case()
+    case.wiring.controller = "hub"
+    story = story_of(case)
     head = " ".join(" ".join(render(story).splitlines()[:10]).split())
     assert "s1, s2, s3 stand in a loop: 1 packet went round it" in head, "s4 stands in none"
     assert f"of all {story.summary.frames:,} frames" in head
