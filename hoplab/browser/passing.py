@@ -47,7 +47,8 @@ class Passing:
         self._text: bytearray | None = None  # of a page that is to be rewritten
 
     def take(self, data: bytes) -> None:
-        """Octets of the body."""
+        """A piece of the response's body, which goes on to the browser or is kept to be
+        rewritten."""
         self._begin()
         if self._text is not None:
             self._text += data
@@ -58,7 +59,7 @@ class Passing:
         self.browser.send(h11.Data(data=data))
 
     def finish(self) -> None:
-        """The body has ended."""
+        """The response's body has ended: what was kept of it is rewritten and sent."""
         self._begin()
         if self._text is not None:
             data = with_links(bytes(self._text), self.names.outside, self.origin.secure)
@@ -90,7 +91,7 @@ class Passing:
         self.browser.send(response_head(self.status, self._reason(), headers))
 
     def switch(self) -> Any:
-        """The head of a 101."""
+        """The head of a response 101, with which a WebSocket begins."""
         headers = [*self._headers(), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
         return response_head(101, self._reason(), headers)
 
@@ -98,7 +99,7 @@ class Passing:
         return str(self.response.reason.decode("latin-1"))
 
     def _headers(self) -> Fields:
-        """Those that are passed on."""
+        """The response's headers that are passed on to the browser."""
         names, headers = self.names, Fields()
         left_out = HOP_BY_HOP | options(self.response)
         for name, text in fields(self.response):

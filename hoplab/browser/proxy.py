@@ -66,7 +66,7 @@ class Proxy:
         self._shared = Shared(self.names, connect, show, tr, language, self.tunnels)
 
     def serve(self) -> None:
-        """Until `close`."""
+        """Take connections of browsers, each in a thread of its own, until `close`."""
         while not self._closing.is_set():
             try:
                 wait.readable([self._listener.fileno()])

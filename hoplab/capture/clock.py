@@ -19,7 +19,7 @@ class Clock:
         self._offset_ns = time.time_ns() - time.monotonic_ns()
 
     def jumped(self) -> bool:
-        """True once after each jump."""
+        """Whether the clock was set since the last call; each jump is told once."""
         offset_ns = time.time_ns() - time.monotonic_ns()
         jump_ns, self._offset_ns = offset_ns - self._offset_ns, offset_ns
         return abs(jump_ns) > JUMP_NS

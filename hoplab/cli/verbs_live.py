@@ -153,7 +153,7 @@ def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
 
 
 class _Reader(threading.Thread):
-    """From the pipe to the printer."""
+    """The thread that reads frames from the capture's pipe and hands packets to the printer."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class _Reader(threading.Thread):
         self._stopping_s = 0.0  # when the capture was to end
 
     def run(self) -> None:
-        """Until the pipe ends."""
+        """Read until the capture closes its end of the pipe."""
         try:
             self._read()
         except BaseException as error:  # the main thread reports it

@@ -60,7 +60,7 @@ def need_h11() -> None:
 
 
 def _serve(handle: labs.Handle, host: str, url: str, arguments: argparse.Namespace) -> None:
-    """Until Ctrl-C."""
+    """Serve the browser and capture what it does, until Ctrl-C."""
     ended = LabError(
         say("the lab {lab} ended, and what was captured with it", lab=handle.name),
         term("bring it up again: hoplab open"),

@@ -70,7 +70,8 @@ class _Facts:
         labs.send(self._sock, {"op": "facts"})
 
     def begin(self) -> None:
-        """Wait until the lab has counted."""
+        """Wait until the lab has read its hosts' counters, so that later readings show a
+        difference."""
         with contextlib.suppress(LabError):  # then there are none to keep
             labs.receive(self._sock, self._name)
 

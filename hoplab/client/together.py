@@ -125,7 +125,7 @@ class _Process:
         self.code = int(labs.receive(self.sock, self._name)["exit"])
 
     def end(self, number: signal.Signals, *, late: bool = False) -> None:
-        """Signal it, if it runs."""
+        """Send the command a signal, if it still runs. late: because its time is over."""
         if self.code is None:
             self.late = late
             self.stopped = not late

@@ -39,7 +39,7 @@ class Foreign(Controller):
         return self.targets.get(bridge, [])
 
     def adopt(self, bridge: str) -> None:
-        """It is the same for all."""
+        """A new switch finds its controller where the switches that are there find theirs."""
         self.targets.setdefault(bridge, next(iter(self.targets.values()), []))
 
     def start(self, ready: object = None) -> None:

@@ -87,7 +87,7 @@ class Controller:
 
     @property
     def target(self) -> str:
-        """As Open vSwitch names it."""
+        """The address of the controller as Open vSwitch writes it."""
         return f"tcp:127.0.0.1:{self.port}"
 
     def targets_of(self, bridge: str) -> Sequence[str]:
@@ -95,7 +95,8 @@ class Controller:
         return [self.target]
 
     def adopt(self, bridge: str) -> None:
-        """A switch is new."""
+        """A new switch needs nothing from a controller of our own: its address is the same for
+        all."""
 
     @property
     def log(self) -> Path:

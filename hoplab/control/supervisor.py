@@ -298,7 +298,7 @@ class Crew:
             return process.await_flows({bridge: shard.controller}, began, wanted)
 
     def let_go(self, bridge: str) -> None:
-        """A switch goes."""
+        """A switch is taken out of the lab: no controller is in charge of it any more."""
         with self.changing:
             for shard in self.shards:
                 shard.bridges = [each for each in shard.bridges if each != bridge]

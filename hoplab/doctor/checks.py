@@ -28,7 +28,7 @@ from hoplab import content, programs
 from hoplab.client import labs
 from hoplab.doctor import apparmor, known_faults
 from hoplab.errors import LabError, reason_of
-from hoplab.kernel import netlink, refusals, sandbox
+from hoplab.kernel import netlink, offloads, refusals, sandbox
 from hoplab.openvswitch import daemons as switchd
 from hoplab.sentences import from_plain, say, term, to_plain
 from hoplab.wait import patience
@@ -173,8 +173,8 @@ def _trial(channel: socket.socket) -> int:
         _tell(channel, VETH, reason_of(error))
         return 0
     try:
-        netlink.offloads_off(net, "try1")
-        if netlink.checksum_offload(net, "try1"):
+        offloads.offloads_off(net, "try1")
+        if offloads.checksum_offload(net, "try1"):
             _tell(channel, OFFLOADS, term("it stays on"))
     except OSError as error:
         _tell(channel, OFFLOADS, reason_of(error))

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hoplab.errors import Exit, LabError, reason_of
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink, offloads
 from hoplab.kernel.namespaces import Namespace
 from hoplab.kernel.threads import shares
 from hoplab.sentences import say, term
@@ -213,7 +213,7 @@ class Batch:
             new += [(place1, name1), (place2, name2)]
         self.maker.route.send(messages)
         for place, name in new:
-            netlink.offloads_off(place.namespace.route, name)
+            offloads.offloads_off(place.namespace.route, name)
         if self.on_new is not None:
             self.on_new(new)
         self._set_up(new)

@@ -13,7 +13,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 
 from hoplab.kernel.batch import Place
-from hoplab.kernel.netlink import Qdisc, QdiscNews
+from hoplab.kernel.netlink import Qdisc
+from hoplab.kernel.netlink_news import QdiscNews
 
 _Counts = dict[tuple[int, int, str], Qdisc]  # by interface's index, handle and kind
 

@@ -41,7 +41,7 @@ class Background(Generic[T]):
 
     @property
     def succeeded(self) -> bool:
-        """It has ended, and raised nothing."""
+        """Whether the thread has ended and raised nothing."""
         return not self._thread.is_alive() and self._error is None
 
     def result(self) -> T:
@@ -203,7 +203,7 @@ def _forwards() -> bool:
 
 
 def _forward_no_more() -> None:
-    """In the calling thread's network namespace."""
+    """Turn forwarding of IPv4 off in the network namespace of the calling thread."""
     with open(_FORWARD, "w") as file:
         file.write("0")
 

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Netlink messages: what a lab asks of the kernel, many in one send, and what the kernel tells.
+"""rtnetlink messages: what a lab asks of the kernel, many in one send, and what it reads there.
 
 A message is made as bytes, with a sentence that says what it is for; `Socket.send` hands hundreds
 to the kernel at once and reads one acknowledgement for each. Interface indexes are chosen by the
-caller, so nothing has to be looked up between two messages. `LinkNews` tells of interfaces as they
-come and go, `generic_family` whether a part of the kernel is there. rtnetlink(7), netlink(7); the
-numbers are those of linux/rtnetlink.h, linux/if_link.h, linux/veth.h and linux/genetlink.h.
+caller, so nothing has to be looked up between two messages. What the kernel tells unasked is read
+by `netlink_news`, what other parts of it answer by `netlink_questions`. rtnetlink(7), netlink(7);
+the numbers are those of linux/rtnetlink.h, linux/if_link.h and linux/veth.h.
 """
 
 from __future__ import annotations
 
-import array
 import errno
-import fcntl
 import ipaddress
 import os
 import socket
@@ -55,21 +53,11 @@ _TCA_KIND, _TCA_STATS, _TCA_STATS2, _TCA_STATS_QUEUE = 1, 3, 7, 3
 _TC_H_ROOT, _TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 _SCOPE_UNIVERSE = 0
 IFF_UP, IFF_NOARP = 1, 0x80
-_RTMGRP_LINK, _RTMGRP_TC = 1, 8  # the groups that are told of interfaces, and of queues
-_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
-_DIAGNOSIS, _DIAGNOSIS_S = socket.SOCK_RAW | socket.SOCK_CLOEXEC, 2.0
-_PACKET_SHOW = 0x1 | 0x10  # PACKET_SHOW_INFO and _MEMINFO of linux/packet_diag.h, and their answers
-_PACKET_INFO, _PACKET_MEMORY = 0, 6
-_MEMORY_DROPS = 8  # SK_MEMINFO_DROPS of linux/sock_diag.h: which of the words it is
-_TCP_CLOSE, _TCP_LISTEN = 7, 10  # include/net/tcp_states.h; a UDP socket that waits is "closed"
-_NETLINK_NETFILTER, _NETLINK_GENERIC = 12, 16
-_NFT_MSG_NEWTABLE, _NFT_MSG_GETTABLE = 10 << 8, 10 << 8 | 1  # linux/netfilter/nf_tables.h
-_GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_NAME = 0x10, 3, 2
 LOOPBACK = 1  # the index of lo in every network namespace
 
 _BATCH = 100  # messages a send: their acknowledgements must fit the receive buffer
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
-_MOST = 1 << 17  # more than the kernel puts into one datagram
+LARGEST = 1 << 17  # more than the kernel puts into one datagram
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +71,13 @@ class Message:
     ignore: tuple[int, ...] = ()  # errno values that are no failure here
 
 
-def _request(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+def request(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     """A message to the kernel, padded so that another one can follow."""
     length = _HEADER.size + len(body)
     return _HEADER.pack(length, kind, flags, sequence, 0) + body + b"\0" * (-length % 4)
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def messages_in(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """(type, sequence number, body) of each message in a datagram."""
     at = 0
     while at + _HEADER.size <= len(data):
@@ -98,7 +86,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += max(_HEADER.size, (length + 3) & ~3)
 
 
-def _errno(body: bytes) -> int:
+def error_number(body: bytes) -> int:
     """What an NLMSG_ERROR says: an errno value, 0 for an acknowledgement."""
     return int(-struct.unpack_from("=i", body)[0])
 
@@ -108,7 +96,7 @@ def attribute(kind: int, data: bytes) -> bytes:
     return struct.pack("=HH", length, kind) + data + b"\0" * (-length % 4)
 
 
-def _text(kind: int, value: str) -> bytes:
+def text_attribute(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
 
 
@@ -131,7 +119,7 @@ def mac_text(mac: str) -> str:
     return mac_bytes(mac).hex(":")
 
 
-def _ifinfo(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+def interface_info(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return struct.pack("=BBHiII", socket.AF_UNSPEC, 0, 0, index, flags, change)
 
 
@@ -147,7 +135,7 @@ class End:
 
     def attributes(self) -> bytes:
         return (
-            _text(IFLA_IFNAME, self.name)
+            text_attribute(IFLA_IFNAME, self.name)
             + attribute(IFLA_ADDRESS, mac_bytes(self.mac))
             + _u32(IFLA_NET_NS_FD, self.net)
             + _u32(IFLA_NUM_TX_QUEUES, 1)  # else one a processor, for packets that come one by one
@@ -157,9 +145,9 @@ class End:
 
 def veth(one: End, other: End) -> Message:
     """A pair of virtual Ethernet interfaces, both down (veth(4))."""
-    peer = attribute(VETH_INFO_PEER, _ifinfo(other.index) + other.attributes())
-    info = _text(IFLA_INFO_KIND, "veth") + attribute(IFLA_INFO_DATA, peer)
-    body = _ifinfo(one.index) + one.attributes() + attribute(IFLA_LINKINFO, info)
+    peer = attribute(VETH_INFO_PEER, interface_info(other.index) + other.attributes())
+    info = text_attribute(IFLA_INFO_KIND, "veth") + attribute(IFLA_INFO_DATA, peer)
+    body = interface_info(one.index) + one.attributes() + attribute(IFLA_LINKINFO, info)
     return Message(
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
@@ -170,7 +158,7 @@ def veth(one: End, other: End) -> Message:
 
 def link_up(index: int, name: str, up: bool = True) -> Message:
     """Set an interface up or down."""
-    body = _ifinfo(index, IFF_UP if up else 0, IFF_UP)
+    body = interface_info(index, IFF_UP if up else 0, IFF_UP)
     purpose = say("set {port} up", port=name) if up else say("set {port} down", port=name)
     return Message(RTM_NEWLINK, 0, body, purpose)
 
@@ -180,7 +168,7 @@ def link_mac(index: int, name: str, mac: str) -> Message:
     return Message(
         RTM_NEWLINK,
         0,
-        _ifinfo(index) + attribute(IFLA_ADDRESS, mac_bytes(mac)),
+        interface_info(index) + attribute(IFLA_ADDRESS, mac_bytes(mac)),
         say("give {port} the MAC address {mac}", port=name, mac=mac),
     )
 
@@ -189,7 +177,7 @@ def link_apart(index: int, name: str, mtu: int) -> Message:
     """Have an interface say nothing by itself, neither by ARP nor by IPv6 (it gets no address),
     and take packets of so many bytes."""
     none = attribute(_AF_INET6, struct.pack("=HHB3x", 5, _IFLA_INET6_ADDR_GEN_MODE, 1))
-    body = _ifinfo(index, IFF_NOARP, IFF_NOARP) + _u32(_IFLA_MTU, mtu)
+    body = interface_info(index, IFF_NOARP, IFF_NOARP) + _u32(_IFLA_MTU, mtu)
     if os.path.exists("/proc/net/if_inet6"):
         body += attribute(_IFLA_AF_SPEC, none)
     return Message(RTM_NEWLINK, 0, body, say("set {port} apart", port=name))
@@ -198,7 +186,7 @@ def link_apart(index: int, name: str, mtu: int) -> Message:
 def link_gone(index: int, name: str) -> Message:
     """Take an interface away, and the other end of its pair with it; no failure if it has gone."""
     purpose = say("take {port} away", port=name)
-    return Message(RTM_DELLINK, 0, _ifinfo(index), purpose, (errno.ENODEV,))
+    return Message(RTM_DELLINK, 0, interface_info(index), purpose, (errno.ENODEV,))
 
 
 def address(index: int, name: str, cidr: str, *, add: bool = True) -> Message:
@@ -324,13 +312,13 @@ class Socket:
             self._sequence += 1
             waiting[self._sequence] = message
             flags = NLM_F_REQUEST | NLM_F_ACK | message.flags
-            out += _request(message.kind, flags, self._sequence, message.body)
+            out += request(message.kind, flags, self._sequence, message.body)
         self._socket.sendto(out, (0, 0))
         failure: OSError | None = None
         while waiting:
-            for kind, sequence, body in _messages(self._socket.recv(_MOST)):
+            for kind, sequence, body in messages_in(self._socket.recv(LARGEST)):
                 if kind == NLMSG_ERROR and sequence in waiting:
-                    message, number = waiting.pop(sequence), _errno(body)
+                    message, number = waiting.pop(sequence), error_number(body)
                     if number and number not in message.ignore and failure is None:
                         failure = OSError(
                             number,
@@ -371,12 +359,13 @@ class Socket:
         """The interfaces of this namespace: their index, name, MAC, MTU, whether they are set up,
         and whether the other end of their cable is up, too. Raises OSError."""
         with self._turn:
-            return [_state(body) for body in self._dump(RTM_GETLINK, _ifinfo(), "interfaces")]
+            bodies = self._dump(RTM_GETLINK, interface_info(), "interfaces")
+        return [_state(body) for body in bodies]
 
     def traffic(self) -> dict[int, Traffic]:
         """What each interface has carried, by its index. Raises OSError."""
         carried = {}
-        for body in self.raw(RTM_GETLINK, _ifinfo()):
+        for body in self.raw(RTM_GETLINK, interface_info()):
             # struct rtnl_link_stats64: packets and bytes, received and sent
             counts = read_attributes(body, 16).get(_IFLA_STATS64, bytes(32))
             received, sent, received_bytes, sent_bytes = struct.unpack_from("=QQQQ", counts)
@@ -418,21 +407,21 @@ class Socket:
         Raises OSError."""
         body = struct.pack("=BBHiIII", socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0)
         with self._turn:
-            return [_qdisc(part) for part in self._dump(RTM_GETQDISC, body, term("queues"))]
+            return [read_qdisc(part) for part in self._dump(RTM_GETQDISC, body, term("queues"))]
 
     def _dump(self, kind: int, body: bytes, content: str) -> list[bytes]:
         """Everything of a kind that the kernel tells: the body of each message."""
         self._sequence += 1
         flags = NLM_F_REQUEST | NLM_F_DUMP
-        self._socket.sendto(_request(kind, flags, self._sequence, body), (0, 0))
+        self._socket.sendto(request(kind, flags, self._sequence, body), (0, 0))
         bodies: list[bytes] = []
         while True:
-            for answer, sequence, part in _messages(self._socket.recv(_MOST)):
+            for answer, sequence, part in messages_in(self._socket.recv(LARGEST)):
                 if sequence == self._sequence:
                     if answer == NLMSG_DONE:
                         return bodies
                     if answer == NLMSG_ERROR:
-                        number = _errno(part)
+                        number = error_number(part)
                         raise OSError(
                             number,
                             say(
@@ -554,33 +543,7 @@ class Qdisc:
         return self.parent == _TC_H_ROOT
 
 
-class QdiscNews:
-    """Tells of the queues that are taken away in the network namespace of the thread that opens it,
-    each with what it had dropped until then: afterwards nobody can ask it. Raises OSError."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
-        self._socket.bind((0, _RTMGRP_TC))
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def gone(self) -> list[Qdisc]:
-        """Those that were taken away since it was asked last."""
-        taken: list[Qdisc] = []
-        while True:
-            try:
-                data = self._socket.recv(_MOST, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return taken
-            except OSError:  # more than its buffer holds was told at once
-                continue
-            taken += [_qdisc(body) for kind, _, body in _messages(data) if kind == RTM_DELQDISC]
-
-
-def _qdisc(body: bytes) -> Qdisc:
+def read_qdisc(body: bytes) -> Qdisc:
     """Read one RTM_NEWQDISC: struct tcmsg and its attributes (linux/rtnetlink.h)."""
     _, _, _, index, handle, parent, _ = struct.unpack_from("=BBHiIII", body)
     attributes = read_attributes(body, 20)
@@ -592,172 +555,3 @@ def _qdisc(body: bytes) -> Qdisc:
     elif len(stats := attributes.get(_TCA_STATS, b"")) >= 16:  # struct tc_stats of old kernels
         drops = struct.unpack_from("=QII", stats)[2]
     return Qdisc(index, kind, handle, parent, drops)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An interface: its name and its MAC address."""
-
-    name: str
-    mac: bytes
-
-
-class LinkNews:
-    """Tells of the interfaces in the network namespace of the thread that opens it: of those that
-    are there, and from then on of each that comes, changes or goes."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
-        self._socket.bind((0, _RTMGRP_LINK))
-        self._ask()
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _ask(self) -> None:
-        """What is there already is told as if it were new."""
-        flags = NLM_F_REQUEST | NLM_F_DUMP
-        self._socket.send(_request(RTM_GETLINK, flags, 1, _ifinfo()))
-
-    def read(self) -> Iterator[tuple[int, Link | None]]:
-        """What has been told by now: an interface's index, and what it is, or None if it went."""
-        while True:
-            try:
-                data = self._socket.recv(_MOST, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError:  # more than its buffer holds was told at once: look at all again
-                self._ask()
-                continue
-            for kind, _, body in _messages(data):
-                if kind in (RTM_NEWLINK, RTM_DELLINK):
-                    index = struct.unpack_from("=i", body, 4)[0]
-                    yield index, _link(body) if kind == RTM_NEWLINK else None
-
-
-def _link(body: bytes) -> Link:
-    attributes = read_attributes(body, len(_ifinfo()))
-    name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-    return Link(name, attributes.get(IFLA_ADDRESS, b""))
-
-
-def generic_family(name: str) -> bool:
-    """Whether the kernel has a generic netlink family of this name
-    (Documentation/userspace-api/netlink/intro.rst in its sources). Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC) as generic:
-        generic.bind((0, 0))
-        body = struct.pack("=BBH", _CTRL_CMD_GETFAMILY, 1, 0) + _text(_CTRL_ATTR_FAMILY_NAME, name)
-        generic.send(_request(_GENL_ID_CTRL, NLM_F_REQUEST, 1, body))
-        return all(kind != NLMSG_ERROR for kind, _, _ in _messages(generic.recv(_MOST)))
-
-
-def listening() -> Iterator[dict[str, Any]]:
-    """The TCP and UDP sockets in the network namespace of the calling thread that wait for
-    somebody: protocol, address ("" for any), port, and the inode by which a process holds them
-    (sock_diag(7); /proc/net/tcp would walk all connections of the machine). Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as diagnosis:
-        diagnosis.bind((0, 0))
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for protocol, number, state in (("tcp", 6, _TCP_LISTEN), ("udp", 17, _TCP_CLOSE)):
-                # struct inet_diag_req_v2 (linux/inet_diag.h)
-                body = struct.pack("=BBBBI48x", family, number, 0, 0, 1 << state)
-                flags = NLM_F_REQUEST | NLM_F_DUMP
-                diagnosis.send(_request(_SOCK_DIAG_BY_FAMILY, flags, 1, body))
-                for answer in _dumped(diagnosis):
-                    (port,) = struct.unpack_from("!H", answer, 4)
-                    (inode,) = struct.unpack_from("=I", answer, 68)
-                    raw = answer[8:12] if family == socket.AF_INET else answer[8:24]
-                    address = "" if not any(raw) else str(ipaddress.ip_address(raw))
-                    yield {
-                        "protocol": protocol,
-                        "address": address.removeprefix("::ffff:"),
-                        "port": port,
-                        "inode": inode,
-                    }
-
-
-def packet_sockets() -> dict[int, tuple[int, int]]:
-    """The packet sockets in the network namespace of the calling thread: inode -> (index of the
-    interface that each is bound to, frames that it has dropped so far). Raises OSError."""
-    sockets: dict[int, tuple[int, int]] = {}
-    with socket.socket(socket.AF_NETLINK, _DIAGNOSIS, _NETLINK_SOCK_DIAG) as diagnosis:
-        diagnosis.settimeout(_DIAGNOSIS_S)
-        # struct packet_diag_req (linux/packet_diag.h)
-        body = struct.pack("=BBHIIII", socket.AF_PACKET, 0, 0, 0, _PACKET_SHOW, 0, 0)
-        flags = NLM_F_REQUEST | NLM_F_DUMP
-        diagnosis.send(_request(_SOCK_DIAG_BY_FAMILY, flags, 1, body))
-        for answer in _dumped(diagnosis):
-            (inode,) = struct.unpack_from("=I", answer, 4)
-            attributes = read_attributes(answer, 16)
-            info = attributes.get(_PACKET_INFO, bytes(4))
-            memory = attributes.get(_PACKET_MEMORY, b"").ljust(4 * (_MEMORY_DROPS + 1), b"\0")
-            (drops,) = struct.unpack_from("=I", memory, 4 * _MEMORY_DROPS)
-            sockets[inode] = struct.unpack_from("=I", info)[0], drops
-    return sockets
-
-
-def _dumped(sock: socket.socket) -> Iterator[bytes]:
-    """The bodies of the messages in which the kernel answers, to the end. Raises OSError."""
-    while True:
-        for kind, _, body in _messages(sock.recv(_MOST)):
-            if kind == NLMSG_DONE:
-                return
-            if kind == NLMSG_ERROR:
-                raise OSError(_errno(body), os.strerror(_errno(body)))
-            yield body
-
-
-def has_nft_tables() -> bool:
-    """Whether nftables has a table in the network namespace of the calling thread; iptables makes
-    some, too, where it speaks to nftables. Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netfilter:
-        netfilter.bind((0, 0))
-        body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg
-        netfilter.send(_request(_NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_DUMP, 1, body))
-        return any(kind == _NFT_MSG_NEWTABLE for kind, _, _ in _messages(netfilter.recv(_MOST)))
-
-
-# --------------------------------------------------------------- offloads, by the ethtool ioctl
-
-_SIOCETHTOOL = 0x8946
-# ethtool.h: ETHTOOL_STXCSUM; ETHTOOL_SSG, which takes TSO and GSO along (netdev_fix_features in
-# the kernel's net/core/dev.c); ETHTOOL_SGRO
-_OFFLOADS = (0x17, 0x19, 0x2C)
-
-
-def offloads_off(net: Socket, name: str) -> None:
-    """Turn checksum and segmentation offload off, so that what is captured is what is sent.
-
-    A veth that leaves the TCP checksum to "hardware" gives a userspace switch frames with a wrong
-    checksum, which the receiver then drops. Raises OSError.
-    """
-    for command in _OFFLOADS:
-        value = array.array("I", [command, 0])
-        where, _ = value.buffer_info()
-        request = struct.pack("16sP", name.encode(), where)
-        try:
-            fcntl.ioctl(net.fileno(), _SIOCETHTOOL, request + b"\0" * 24)
-        except OSError as error:
-            if error.errno != 95:  # EOPNOTSUPP: it has no such offload
-                raise OSError(
-                    error.errno,
-                    say(
-                        "cannot turn offloads off on {port}: {reason}",
-                        port=name,
-                        reason=reason_of(error),
-                    ),
-                ) from None
-
-
-def checksum_offload(net: Socket, name: str) -> bool:
-    """Whether an interface leaves checksums to hardware (ETHTOOL_GTXCSUM). Raises OSError."""
-    value = array.array("I", [0x16, 0])
-    where, _ = value.buffer_info()
-    request = struct.pack("16sP", name.encode(), where) + b"\0" * 24
-    fcntl.ioctl(net.fileno(), _SIOCETHTOOL, request)
-    return bool(value[1])

@@ -50,7 +50,7 @@ class _Wire:
 
 
 class Holder:
-    """`run` until the channel closes."""
+    """Holds frames back for all delayed cables of a lab; `run` does so until the channel closes."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel

@@ -21,7 +21,7 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink, offloads
 from hoplab.kernel.batch import Place
 from hoplab.kernel.namespaces import Namespace, in_thread
 from hoplab.kernel.shaping import PAST, Limits
@@ -147,7 +147,7 @@ class Wires:
         for route, each, at in (
             (place.namespace.route, name, index), (self._space.route, far, far_index)
         ):  # fmt: skip
-            netlink.offloads_off(route, each)
+            offloads.offloads_off(route, each)
             route.send([netlink.link_apart(at, each, LARGEST_MTU), netlink.link_up(at, each)])
         return _Beside(name, index, far, Limits())
 

@@ -14,7 +14,7 @@ import mininet.net
 import mininet.node
 
 from hoplab.errors import Exit, LabError
-from hoplab.kernel import netlink, shaping
+from hoplab.kernel import netlink, offloads, shaping
 from hoplab.kernel.batch import Batch, Place
 from hoplab.kernel.shaping import Limits
 from hoplab.network import script, switches, topofile
@@ -240,7 +240,7 @@ class Network(mininet.net.Mininet):
             for intf in node.intfList():
                 place = self.place(node.name)
                 if isinstance(intf, mininet.link.TCIntf) and intf.name in place.index:
-                    netlink.offloads_off(place.namespace.route, intf.name)
+                    offloads.offloads_off(place.namespace.route, intf.name)
 
     def link_finder(self) -> Callable[[Any], Any]:
         """A function that tells of a host's interface which link it is on: the same object for all

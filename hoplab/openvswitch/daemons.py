@@ -25,7 +25,7 @@ from pathlib import Path
 
 from hoplab import programs, wait
 from hoplab.errors import Exit, LabError
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink_questions
 from hoplab.openvswitch import ovsdb
 from hoplab.openvswitch.ovsdb import RUN
 from hoplab.pulse import Pulse
@@ -61,7 +61,7 @@ def _tool(name: str) -> str:
 def kernel_datapath() -> bool:
     """Whether the kernel has Open vSwitch's datapath loaded: its generic netlink family answers
     (Documentation/networking/openvswitch in the kernel's sources)."""
-    return netlink.generic_family("ovs_datapath")
+    return netlink_questions.generic_family("ovs_datapath")
 
 
 def choose_datapath(wish: str) -> str:

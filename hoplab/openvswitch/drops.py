@@ -17,7 +17,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 
-from hoplab.kernel.netlink import packet_sockets
+from hoplab.kernel.netlink_questions import packet_sockets
 
 
 def held_by(pids: Iterable[int]) -> set[int]:

@@ -349,7 +349,7 @@ class _Connection:
 
 
 def _cut(entries: bytes) -> Iterator[bytes]:
-    """Each begins with its length."""
+    """The entries of a reply, one by one; each begins with its own length."""
     at = 0
     while at + _STATS.size + 4 <= len(entries):
         length = int.from_bytes(entries[at : at + 2], "big")

@@ -20,7 +20,7 @@ import socket
 from collections.abc import Iterable
 
 from hoplab.errors import LabError
-from hoplab.kernel.netlink import packet_sockets
+from hoplab.kernel.netlink_questions import packet_sockets
 from hoplab.openvswitch import flows
 from hoplab.openvswitch.drops import held_by
 

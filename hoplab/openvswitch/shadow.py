@@ -209,7 +209,7 @@ class Shadow:
         self.send(switch, struct.pack("!BBHI", 1, _ECHO, 8, 0))
 
     def settle(self) -> None:
-        """Until all messages have taken effect."""
+        """Wait until the switches have carried out all messages that were sent to them."""
         for line in self._dirty:
             line.barrier()
         self._dirty.clear()

@@ -43,21 +43,21 @@ class FilterError(LabError):
 
 @dataclass(frozen=True)
 class Either:
-    """One of them is true."""
+    """At least one of its parts is true."""
 
     parts: tuple[Tree, ...]
 
 
 @dataclass(frozen=True)
 class Both:
-    """Each of them is true; so of none at all."""
+    """All of its parts are true; without any part it is true of every packet."""
 
     parts: tuple[Tree, ...]
 
 
 @dataclass(frozen=True)
 class Not:
-    """It is not true."""
+    """Its part is not true."""
 
     part: Tree
 

@@ -112,7 +112,7 @@ def untold(part: str) -> Sentence:
 
 
 def more_packets(n: int) -> Sentence:
-    """Of those that are not shown."""
+    """How many packets are left out below those that are shown."""
     return number_of("and {n:,} more packet", "and {n:,} more packets", n)
 
 

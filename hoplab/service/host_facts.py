@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoplab import programs
 from hoplab.errors import LabError
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink_questions
 from hoplab.kernel.namespaces import in_thread
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
 from hoplab.openvswitch import bridges, flows, ovsdb, tables
@@ -236,7 +236,7 @@ def _counters() -> dict[str, int]:
 def _listeners() -> Iterable[dict[str, Any]]:
     """The sockets that wait for somebody."""
     with contextlib.suppress(OSError):
-        yield from netlink.listening()
+        yield from netlink_questions.listening()
 
 
 def _name_programs(hosts: dict[str, Any]) -> None:
@@ -301,7 +301,7 @@ def _filter_tools() -> list[list[str]]:
         if (_OWN / "ip_tables_names").read_text().split():
             tools.append(["iptables-legacy-save", "-c"])
     with contextlib.suppress(OSError):
-        if netlink.has_nft_tables():
+        if netlink_questions.has_nft_tables():
             tools += [["iptables-nft-save", "-c"], ["nft", "-a", "list", "ruleset"]]
     return tools
 

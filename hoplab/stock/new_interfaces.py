@@ -21,7 +21,7 @@ from hoplab.capture.capture import Capture, Tap, open_socket
 from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.kernel import wires
 from hoplab.kernel.namespaces import in_thread
-from hoplab.kernel.netlink import Link, LinkNews
+from hoplab.kernel.netlink_news import Link, LinkNews
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns
 
 _NONE_OF_THEIRS = ("lo", "ovs-netdev", "ovs-system")

@@ -199,5 +199,5 @@ class Evidence:
 
 
 def reserved(hop: Hop) -> bool:
-    """It is for the next bridge alone."""
+    """Whether a frame is meant for the next bridge alone, as its group address says (802.1D)."""
     return hop.data.startswith(RESERVED)

@@ -43,17 +43,17 @@ class _Tried:
 
     @property
     def unopened(self) -> list[Connection]:
-        """Those that were not opened."""
+        """The connections that were not opened: refused, or never answered."""
         return [*self.refused, *self.dead]
 
     @property
     def failed(self) -> list[Connection]:
-        """Those that came to nothing."""
+        """The connections that came to nothing: not opened, or no response came to a request."""
         return [*self.unopened, *self.silent]
 
     @property
     def opened(self) -> list[Connection]:
-        """Those that were."""
+        """The connections whose handshake succeeded."""
         unopened = self.unopened
         return [connection for connection in self.every if connection not in unopened]
 

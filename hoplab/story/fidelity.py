@@ -175,7 +175,8 @@ class _Machine:
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those that overlap as one."""
+    """Spans of time in which those that overlap have become one; they come sorted by their
+    begin."""
     merged: list[tuple[int, int]] = []
     for began_ns, ended_ns in spans:
         if merged and began_ns <= merged[-1][1]:
@@ -249,7 +250,7 @@ def _verdict(distorted: bool, known: bool, unexplained_ns: int) -> str:
 
 
 def _shares(read: Load) -> dict[str, Any]:
-    """Of the whole time of the capture."""
+    """How busy the machine was, as shares of the whole time of the capture."""
     first, last = read.readings[0], read.readings[-1]
     wall_ms = max(1, (last.t_ns - first.t_ns) // _MS)
     of_all_ms = wall_ms * max(1, read.processors)
@@ -363,7 +364,7 @@ def _whole(machine: _Machine, delay: _Delay, began_ns: int, ended_ns: int) -> Ca
 def _full_queues(
     journeys: Sequence[Journey], drops: Drops, times: HopTimes, read: Load | None
 ) -> list[FullQueue]:
-    """Those that are no part of the network."""
+    """The queues that were full and are no part of the network: it did not ask for them."""
     queues: list[FullQueue] = []
     made = read.queues if read is not None else frozenset()
     foreign = [

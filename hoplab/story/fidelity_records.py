@@ -71,7 +71,7 @@ class Cause:
 
     @property
     def share(self) -> float:
-        """Of the time, 0 to 1."""
+        """The cause's part of the time that it is about, 0 to 1."""
         return min(1.0, self.ns / self.of_ns) if self.of_ns else 0.0
 
 

@@ -49,7 +49,7 @@ class HopTimes:
         return sum(map(len, self.took_ns.values()))
 
     def spreads(self) -> tuple[Spread, ...]:
-        """Of each place, in their order by name."""
+        """How long passages through each place took, the places sorted by kind and name."""
         times = sorted(self.took_ns.items())
         return tuple(_spread(what, place, sorted(took)) for (what, place), took in times)
 

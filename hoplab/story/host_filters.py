@@ -71,7 +71,7 @@ class Filter:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes it the same rule, later."""
+        """What the same rule has in common in two readings: all but its counters."""
         return self.tool, self.table, self.chain, self.rule, str(self.place)
 
     def fits(

@@ -86,7 +86,7 @@ class Listener:
 
     @property
     def local(self) -> bool:
-        """Nobody from outside can reach it."""
+        """Whether it listens on a loopback address, where nobody from outside can reach it."""
         return self.address.startswith("127.") or self.address == "::1"
 
 

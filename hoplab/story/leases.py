@@ -31,7 +31,7 @@ class Exchange:
     messages: dict[int, list[tuple[Trip, Dhcp]]] = field(default_factory=dict)
 
     def all(self, *types: int) -> list[tuple[Trip, Dhcp]]:
-        """The messages of these types."""
+        """The messages of these types that belong to the lease, type by type."""
         return [message for kind in types for message in self.messages.get(kind, ())]
 
     def last(self, *types: int) -> tuple[Trip, Dhcp] | None:

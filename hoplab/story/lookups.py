@@ -244,7 +244,7 @@ class _Duties:
 
     @property
     def none(self) -> bool:
-        """Nothing was asked."""
+        """Whether no lookup was put in."""
         return not (self._unanswered or self._answered)
 
     def put_in(self, lookup: Lookup) -> None:

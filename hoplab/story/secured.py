@@ -57,7 +57,7 @@ class Hello:
 
     @property
     def trip(self) -> int:
-        """Where it began."""
+        """The number of the packet in which the message begins."""
         return self.trips[0]
 
 

@@ -70,7 +70,7 @@ def attribute(kind: int, data: bytes) -> bytes:
 )
 def test_what_the_kernel_says_of_a_queue_is_read(statistics: bytes) -> None:
     head = struct.pack("=BBHiIII", 0, 0, 0, 1004, 0x50000, ROOT, 2)
-    read = netlink._qdisc(head + attribute(1, b"tbf\0") + statistics)
+    read = netlink.read_qdisc(head + attribute(1, b"tbf\0") + statistics)
     assert read == Qdisc(1004, "tbf", 0x50000, ROOT, 279)
     assert read.root and read.outgoing
 

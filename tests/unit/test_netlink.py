@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoplab.kernel import netlink
+from hoplab.kernel import netlink, netlink_news, netlink_questions
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
@@ -94,17 +94,17 @@ def test_threads_may_share_a_socket() -> None:
 
 
 def test_the_interfaces_that_are_there_are_told_at_once() -> None:
-    news = netlink.LinkNews()
+    news = netlink_news.LinkNews()
     try:
-        links: dict[int, netlink.Link | None] = {}
+        links: dict[int, netlink_news.Link | None] = {}
         while not links:
             select.select([news], [], [], 30)
             links.update(news.read())
     finally:
         news.close()
-    assert links[netlink.LOOPBACK] == netlink.Link("lo", bytes(6))
+    assert links[netlink.LOOPBACK] == netlink_news.Link("lo", bytes(6))
 
 
 def test_which_parts_of_the_kernel_are_there() -> None:
-    assert netlink.generic_family("nlctrl")  # the controller of the families is one
-    assert not netlink.generic_family("no such part")
+    assert netlink_questions.generic_family("nlctrl")  # the controller of the families is one
+    assert not netlink_questions.generic_family("no such part")

@@ -18,7 +18,7 @@ import pytest
 
 from hoplab.doctor import checks, known_faults
 from hoplab.doctor.known_faults import REPORTED, Machine
-from hoplab.kernel import netlink, refusals
+from hoplab.kernel import netlink, offloads, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,7 +213,7 @@ def no_veth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stuck_offload(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netlink, "offloads_off", lambda net, name: None)
+    monkeypatch.setattr(offloads, "offloads_off", lambda net, name: None)
 
 
 def no_netem(monkeypatch: pytest.MonkeyPatch) -> None:
