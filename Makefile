@@ -7,7 +7,7 @@ JOBS ?= 6
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-tests demo test lint unit test-long test-truth test-vm test-bare test-apparmor bench bundle messages \
+.PHONY: help install install-tests demo test lint unit test-long test-sheets test-truth test-vm test-bare test-apparmor bench bundle messages \
 	dist sbom clean
 
 help:  ## this list
@@ -44,6 +44,9 @@ messages: install-tests  ## put new sentences into the catalogues of other langu
 test-long: install-tests  ## the long tests
 	$(PYTHON) -m pytest -m hypothesis --hypothesis-profile=new -n $(JOBS) -rs tests/unit
 	$(PYTHON) -m pytest -m long -n $(JOBS) -rs --durations=10 $(ARGS)
+
+test-sheets: install-tests  ## right and wrong solutions of the lab sheets, judged: ARGS="03 --seed 7"
+	nice $(PYTHON) scripts/mutation_score.py $(ARGS)
 
 test-truth: install-tests  ## runs of all kinds, judged by an oracle of its own: ARGS="--runs 200 --seed 1"
 	nice $(PYTHON) -m truth.campaign $(ARGS)

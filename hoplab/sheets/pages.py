@@ -26,8 +26,8 @@ _CALL = re.compile(r"^\*\*(?P<word>[A-Za-z一-鿿]+)(?: ?(?P<name>[A-Za-z][\w-]*
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a section. kind: 'words', 'items', 'table', 'code', 'predict', 'question', 'show'
-    or 'quote'. language, file: of a block of code. name: of a question or of what is shown."""
+    """A part of a section. kind: 'words', 'items', 'table', 'code', 'picture' (indented lines),
+    'predict', 'question', 'show' or 'quote'. language, file: of a block of code. name: of a question or of what is shown."""
 
     kind: str
     lines: tuple[str, ...]
@@ -93,6 +93,8 @@ def _block(lines: list[str]) -> Block:
         kind = KINDS.get(call["word"], "quote") if call is not None else "quote"
         name = (call["name"] or "") if call is not None else ""
         return Block(kind, tuple(body), name=name)
+    if first.startswith("    "):
+        return Block("picture", tuple(lines))
     if first.startswith("|"):
         return Block("table", tuple(lines))
     if re.match(r"(?:[-*]|\d+\.) ", first):

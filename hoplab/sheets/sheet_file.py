@@ -109,7 +109,7 @@ def load(path: Path) -> Sheet:
 # ------------------------------------------------------------------------ what a file says
 
 
-class _Place:
+class Place:
     """A value in the file and where it stands, for errors."""
 
     def __init__(self, file: Path, value: Any, where: str = "") -> None:
@@ -124,17 +124,17 @@ class _Place:
             Exit.BAD_INPUT,
         )
 
-    def at(self, key: Any) -> _Place:
+    def at(self, key: Any) -> Place:
         where = f"{self.where}.{key}" if self.where else str(key)
         value = self.value[key] if isinstance(self.value, list) else None
         if isinstance(self.value, dict):
             value = self.value.get(key)
-        return _Place(self.file, value, where)
+        return Place(self.file, value, where)
 
     def has(self, key: str) -> bool:
         return isinstance(self.value, dict) and self.value.get(key) is not None
 
-    def get(self, key: str, read: Callable[[_Place], T], default: T | tuple[()]) -> T:
+    def get(self, key: str, read: Callable[[Place], T], default: T | tuple[()]) -> T:
         """What `read` makes of the value at a key, where there is one."""
         return read(self.at(key)) if self.has(key) else cast(T, default)
 
@@ -148,7 +148,7 @@ class _Place:
                              did_you_mean(str(key), known))  # fmt: skip
         return self.value
 
-    def items(self) -> list[_Place]:
+    def items(self) -> list[Place]:
         """The entries of a list; what is none is a list of one."""
         if not isinstance(self.value, list):
             return [self]
@@ -186,7 +186,7 @@ class _Place:
             self.bad(term("true or false is wanted here"))
         return self.value
 
-    def of_a_device(self) -> _Place:
+    def of_a_device(self) -> Place:
         """netlab's dictionary of commands by device: ours, or the only one."""
         if not isinstance(self.value, dict):
             return self
@@ -200,7 +200,7 @@ class _Place:
 
 def read_sheet(data: Any, file: Path) -> Sheet:
     """The sheet in the data of a file. Raises LabError."""
-    top = _Place(file, data)
+    top = Place(file, data)
     whole = top.mapping()
     ours = file.name == FILE
     if ours:
@@ -227,7 +227,7 @@ def read_sheet(data: Any, file: Path) -> Sheet:
     return _with_lab(sheet, top) if ours else sheet
 
 
-def _with_lab(sheet: Sheet, top: _Place) -> Sheet:
+def _with_lab(sheet: Sheet, top: Place) -> Sheet:
     """A sheet of our own format: with its lab, its title and the score to expect."""
     lab = top.at("lab")
     options: dict[str, object] = {}
@@ -239,17 +239,17 @@ def _with_lab(sheet: Sheet, top: _Place) -> Sheet:
                 options[name] = place.truth() if kind is bool else place.words()
     return replace(
         sheet,
-        title=top.get("title", _Place.text, Text()),
-        minutes=int(top.get("minutes", _Place.number, 0.0)),
-        topology=lab.get("topology", _Place.words, ""),
-        controller=lab.get("controller", _Place.words, ""),
+        title=top.get("title", Place.text, Text()),
+        minutes=int(top.get("minutes", Place.number, 0.0)),
+        topology=lab.get("topology", Place.words, ""),
+        controller=lab.get("controller", Place.words, ""),
         options=options,
         setup=top.get("setup", read_lines, ()),
         score=int(top.at("score").number()) if top.has("score") else None,
     )
 
 
-def read_lines(place: _Place) -> tuple[Line, ...]:
+def read_lines(place: Place) -> tuple[Line, ...]:
     """Lines for nodes, in order. Raises LabError."""
     lines: list[Line] = []
     for entry in place.items():
@@ -260,7 +260,7 @@ def read_lines(place: _Place) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _moment(name: str, place: _Place) -> Moment:
+def _moment(name: str, place: Place) -> Moment:
     place.mapping(_OF_A_MOMENT)
     for key in ("nodes", "trace", "at"):
         if not place.has(key):
@@ -276,7 +276,7 @@ def _moment(name: str, place: _Place) -> Moment:
     )  # fmt: skip
 
 
-def _claimed(place: _Place, read: Callable[[str], Any], text: str) -> Any:
+def _claimed(place: Place, read: Callable[[str], Any], text: str) -> Any:
     """What `read` makes of words in the file; what is wrong with them is told with their place."""
     try:
         return read(text)
@@ -287,7 +287,7 @@ def _claimed(place: _Place, read: Callable[[str], Any], text: str) -> Any:
 # ------------------------------------------------------------------------ checks
 
 
-def _kind(place: _Place) -> str:
+def _kind(place: Place) -> str:
     """What a check does: exactly one thing."""
     if place.has("answer"):
         return "answer"
@@ -306,15 +306,15 @@ def _kind(place: _Place) -> str:
     return "frames" if actions[0] == "trace" else actions[0]
 
 
-def _check(name: str, place: _Place, moments: Mapping[str, Moment], *, ours: bool) -> Check:
+def _check(name: str, place: Place, moments: Mapping[str, Moment], *, ours: bool) -> Check:
     place.mapping(_OF_A_CHECK if ours else None)
     kind = _kind(place)
     counted = kind == "answer" and place.at("answer").has("count")
-    nodes = place.get("nodes", _Place.strings, ())
+    nodes = place.get("nodes", Place.strings, ())
     command = _command(place, _RUNS.get(kind, "trace")) if counted or kind in _RUNS else ""
     if kind == "show" and not place.has("valid"):
         place.bad(say("it has {key}, and no {missing}", key="show", missing="valid"))
-    moment = place.get("moment", _Place.words, "")
+    moment = place.get("moment", Place.words, "")
     if moment and moment not in moments:
         place.at("moment").bad(
             say("there is no moment {name}", name=moment), did_you_mean(moment, moments)
@@ -322,23 +322,23 @@ def _check(name: str, place: _Place, moments: Mapping[str, Moment], *, ours: boo
     check = Check(
         id=name,
         kind=kind,
-        description=place.get("description", _Place.text, Text()),
+        description=place.get("description", Place.text, Text()),
         nodes=nodes,
         command=command,
         valid=place.get("valid", lambda valid: valid.of_a_device().words().strip(), ""),
-        when_passed=place.get("pass", _Place.text, Text()),
-        when_failed=place.get("fail", _Place.text, Text()),
-        hints=place.get("hint", _Place.texts, ()),
+        when_passed=place.get("pass", Place.text, Text()),
+        when_failed=place.get("fail", Place.text, Text()),
+        hints=place.get("hint", Place.texts, ()),
         wait_s=place.at("wait").number() if place.has("wait") else None,
         warning=_one_of(place, "level", ("error", "warning", "info"))[:1] not in ((), ("error",)),
-        stop_on_error=place.get("stop_on_error", _Place.truth, False),
+        stop_on_error=place.get("stop_on_error", Place.truth, False),
         moment=moment,
         fresh=_one_of(place, "fresh", FRESH),
     )
     return _with_claims(check, place, counted=counted)
 
 
-def _with_claims(check: Check, place: _Place, *, counted: bool) -> Check:
+def _with_claims(check: Check, place: Place, *, counted: bool) -> Check:
     """What it claims, by its kind."""
     if check.kind == "frames":
         return replace(check, frames=place.get("frames", _frames, ()))
@@ -352,7 +352,7 @@ def _with_claims(check: Check, place: _Place, *, counted: bool) -> Check:
     return check
 
 
-def _command(place: _Place, key: str) -> str:
+def _command(place: Place, key: str) -> str:
     """What nodes run."""
     for wanted in ("nodes", key):
         if not place.has(wanted):
@@ -360,23 +360,23 @@ def _command(place: _Place, key: str) -> str:
     return place.at(key).of_a_device().words().strip()
 
 
-def _one_of(place: _Place, key: str, words: Sequence[str]) -> tuple[str, ...]:
+def _one_of(place: Place, key: str, words: Sequence[str]) -> tuple[str, ...]:
     """The words at a key, each of which is one of these."""
-    chosen = place.get(key, _Place.strings, ())
+    chosen = place.get(key, Place.strings, ())
     for word in chosen:
         if word not in words:
             place.at(key).bad(say("{word} is none of {words}", word=word, words=listed(words)))
     return chosen
 
 
-def _pairs(place: _Place) -> Iterable[tuple[str, _Place]]:
+def _pairs(place: Place) -> Iterable[tuple[str, Place]]:
     """FILTER: CLAIM, in a list or as one mapping."""
     for entry in place.items():
         for key in entry.mapping():
             yield str(key), entry.at(key)
 
 
-def _frames(place: _Place) -> tuple[PacketClaims, ...]:
+def _frames(place: Place) -> tuple[PacketClaims, ...]:
     entries = []
     for text, claims in _pairs(place):
         tree = _claimed(claims, read_filter, text)
@@ -385,7 +385,7 @@ def _frames(place: _Place) -> tuple[PacketClaims, ...]:
     return tuple(entries)
 
 
-def _tables(place: _Place) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _tables(place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]:
     tables = []
     for node in place.mapping():
         for each in place.at(node).items():
@@ -394,7 +394,7 @@ def _tables(place: _Place) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(tables)
 
 
-def _flows(place: _Place) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+def _flows(place: Place) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     flows = []
     for switch in place.mapping():
         pairs = []
@@ -406,9 +406,9 @@ def _flows(place: _Place) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     return tuple(flows)
 
 
-def _answer(place: _Place) -> Expected:
+def _answer(place: Place) -> Expected:
     right = place.at("answer")
-    unit = place.get("unit", _Place.words, "")
+    unit = place.get("unit", Place.words, "")
     near, near_share = place.get("near", _nearness, (0.0, 0.0))
     accepted: tuple[str, ...] = ()
     all_of: tuple[str, ...] = ()
@@ -425,7 +425,7 @@ def _answer(place: _Place) -> Expected:
     return Expected(accepted, all_of, unit, near, near_share)
 
 
-def _nearness(place: _Place) -> tuple[float, float]:
+def _nearness(place: Place) -> tuple[float, float]:
     """How far a number may be from the right one, and as a part of it: one of them is 0."""
     words = place.words()
     try:

@@ -103,6 +103,8 @@ def _html(block: Block) -> Iterator[str]:
             return
         name = f"<strong>{html.escape(block.file)}</strong>\n" if block.file else ""
         yield f"<pre>{name}{html.escape(block.text)}</pre>"
+    elif block.kind == "picture":
+        yield f"<pre>{html.escape(block.text)}</pre>"
     elif block.kind == "items":
         yield _items(block)
     elif block.kind == "table":
