@@ -27,7 +27,8 @@ _CALL = re.compile(r"^\*\*(?P<word>[A-Za-z一-鿿]+)(?: ?(?P<name>[A-Za-z][\w-]*
 @dataclass(frozen=True)
 class Block:
     """A part of a section. kind: 'words', 'items', 'table', 'code', 'picture' (indented lines),
-    'predict', 'question', 'show' or 'quote'. language, file: of a block of code. name: of a question or of what is shown."""
+    'predict', 'question', 'show' or 'quote'. language, file: of a block of code. name: of a
+    question, or of what is shown."""
 
     kind: str
     lines: tuple[str, ...]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from hoplab.sentences import say
 from hoplab.sheets import strict_yaml
 from hoplab.sheets.answers import Expected
 from hoplab.sheets.records import LAB, Line, Sheet
@@ -63,7 +64,7 @@ def load(folder: Path) -> Solutions:
     top = Place(file, strict_yaml.read_file(file))
     top.mapping(_KNOWN)
     if not top.has("right"):
-        top.bad("it has no right solution")
+        top.bad(say("it has no {key}", key="right"))
     harmless = top.at("harmless")
     return Solutions(
         right=tuple(_solution(name, top.at("right").at(name)) for name in top.value["right"]),

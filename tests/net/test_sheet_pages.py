@@ -50,7 +50,7 @@ def cases() -> Iterator[Any]:
             yield pytest.param(folder / page, code, marks=marks, id=f"{folder.name}-{code}")
 
 
-@pytest.mark.parametrize(("page", "code"), cases())
+@pytest.mark.parametrize(("page", "code"), list(cases()))
 def test_every_command_does_what_the_page_says(hoplab: Any, page: Any, code: str) -> None:
     env = {**hoplab.with_command(), "HOPLAB_LANG": code}
     for step in steps(page.read_text(encoding="utf-8")):
