@@ -54,7 +54,7 @@ class Causes:
 
     def put(self, trip: Trip) -> None:
         """Takes a packet, or takes it again as it has come further."""
-        self._trips[trip.number] = trip
+        self._trips[trip.way.number] = trip
         for rule in self._about(trip.kind):
             rule.put(trip)
 

@@ -91,14 +91,15 @@ class Grouped(Rule):
         raise NotImplementedError
 
     def put(self, trip: Trip) -> None:
-        keys = self._keys.get(trip.number)
+        number = trip.way.number
+        keys = self._keys.get(number)
         if keys is None:
             keys = self.keys(trip)
             if not keys:
                 return
-            self._keys[trip.number] = keys
+            self._keys[number] = keys
         for key in keys:
-            self._groups.setdefault(key, {})[trip.number] = trip
+            self._groups.setdefault(key, {})[number] = trip
             self._touched[key] = None
 
     def forget(self, numbers: Set[int]) -> None:
@@ -117,14 +118,18 @@ class Grouped(Rule):
             return changed
         for key in self._touched:
             group = self._groups.get(key, {})
-            drafts = self.relate(key, [group[number] for number in sorted(group)])
+            in_order = sorted(group) if len(group) > 1 else group
+            drafts = self.relate(key, [group[number] for number in in_order])
+            drafted = self._drafted.get(key)
             before = {
                 number: self.drafts.pop(number)
-                for number in self._drafted.get(key, ())
+                for number in drafted or ()
                 if number in self.drafts
             }
             if group:
                 self._drafted[key] = drafts.keys()
+            if not drafts and not before:
+                continue
             self.drafts.update(drafts)
             changed.update(
                 number

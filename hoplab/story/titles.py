@@ -8,6 +8,7 @@ relative numbers are in `tcp.py`), nodes, times.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from hoplab.decode import dhcp as wire_dhcp
 from hoplab.decode import dns as wire_dns
@@ -106,7 +107,8 @@ def message_in(packet: Packet) -> Message | None:
 def describe(packet: Packet, message: Message | None = None, depth: int = 0) -> tuple[str, str]:
     """Kind and title of a packet. message: what it says, if read. depth: in how many tunnels."""
     if packet.tcp is not None:
-        return "tcp-data" if packet.tcp.payload_length else "tcp-ack", _tcp(packet)
+        title = _tcp(packet.tcp.sport, packet.tcp.dport)
+        return "tcp-data" if packet.tcp.payload_length else "tcp-ack", title
     tunnel = tunnels.read(packet) if depth < MOST_INSIDE else None
     if tunnel is not None:
         return tunnel_title(packet, tunnel, lambda inner: describe(inner, None, depth + 1)[1])
@@ -160,10 +162,9 @@ def _udp(packet: Packet) -> tuple[str, str]:
     return "udp", title
 
 
-def _tcp(packet: Packet) -> str:
-    tcp = packet.tcp
-    assert tcp is not None
-    return say("TCP port {source} to {destination}", source=tcp.sport, destination=tcp.dport)
+@lru_cache(maxsize=1024)  # all segments of a connection have it, before they are placed there
+def _tcp(source: int, destination: int) -> str:
+    return say("TCP port {source} to {destination}", source=source, destination=destination)
 
 
 def _other(packet: Packet) -> tuple[str, str]:

@@ -221,8 +221,9 @@ class Way(NamedTuple):
     under_way: a part of its way lies before the capture began, or after it ended.
     doubt: the one of its notes that says that its end cannot be told, since the capture missed
         frames; `ended` is "" then.
-    packet: the records of the first leg's frame; `last` those of the last leg on the path.
-        translated: they differ in more than routers change. message: what a datagram says.
+    packet: the records of the first leg's frame. translated: those of the last leg on the path
+        differ in more than routers change; `last` are these then, and else the same as `packet`.
+    message: what a datagram says.
 
     What all packets on one route have in common stands last.
     """

@@ -75,7 +75,8 @@ def _tell_likewise(taken: Taken, number: int, hops: list[Hop], started_ns: int) 
     t_ns = first.t_ns
     ms = (t_ns - started_ns) / 1e6
     arrived_ns = _arrived_ns(last, taken.last)
-    arrived = packet_made_of(packet, first, last)
+    translated = taken.way.translated
+    arrived = packet_made_of(packet, first, last) if translated else packet
     legs = legs_like(taken, hops)
     apart = (
         number, t_ns, ms, kind, title, first.seen.length, legs, packet, arrived_ns, arrived, message
@@ -97,6 +98,7 @@ def _find_way(
     last = main or 0
     message = message_in(packets[0])
     kind, title = describe(packets[0], message)
+    translated = not _same_but_for_hops(packets[0], packets[last])
     storm = find_storm(places, hops)
     stray = _stray(places, hops[0], packets[0])
     # Of one that was under way at the start a note of its own says where it was.
@@ -128,7 +130,7 @@ def _find_way(
         unreached=ending.unreached,
         packet=packets[0],
         arrived_ns=_arrived_ns(hops[last], main),
-        last=packets[last],
+        last=packets[last if translated else 0],
         notes=(
             *under_way_at_start(early, legs[0]),
             *([way_unseen(legs[0].tail)] if unseen else []),
@@ -142,7 +144,7 @@ def _find_way(
         doubt=ending.doubt,
         stray=stray,
         cause=_unexplained(legs[0]) if unexplained else "",
-        translated=not _same_but_for_hops(packets[0], packets[last]),
+        translated=translated,
         message=message,
     )
     return taken_by(way, main, whole=all(end.how in ("delivered", "ignored") for end in ends))
