@@ -73,7 +73,8 @@ class Load:
     """What a capture says of the machine. measured: the kernel tells of the waits of all tasks, not
     of those of single processes alone. woken_ns: when the lab found a process stopped, and let it
     go on, by the process's name. queues: the interfaces before which a queue was made meanwhile: it
-    is no part of the lab as it was when the capture began."""
+    is no part of the lab as it was when the capture began. standing: those before which there was
+    one already then, and the lab had not made it."""
 
     processors: int = 0
     measured: bool = False
@@ -81,6 +82,7 @@ class Load:
     readings: tuple[Reading, ...] = ()
     woken_ns: tuple[tuple[str, int], ...] = ()
     queues: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
 
 
 def pack(
@@ -110,7 +112,7 @@ def unpack(kept: Iterable[Note]) -> Load | None:
     load: Load | None = None
     readings: list[Reading] = []
     woken: list[tuple[str, int]] = []
-    queues: set[str] = set()
+    queues: dict[str, set[str]] = {notes.QUEUES: set(), notes.STANDING: set()}
     try:
         for note in kept:
             if note.topic == notes.LOAD:
@@ -120,14 +122,20 @@ def unpack(kept: Iterable[Note]) -> Load | None:
                 load = Load(int(data["processors"]), bool(data["measured"]), processes)
             elif note.topic == notes.WOKEN:
                 woken.append((note.source, note.t_ns))
-            elif note.topic == notes.QUEUES:
-                queues.update(str(name) for name in json.loads(note.data))
+            elif note.topic in queues:
+                queues[note.topic].update(str(name) for name in json.loads(note.data))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if load is None:
         return None
     readings.sort(key=lambda reading: reading.t_ns)
-    return replace(load, readings=tuple(readings), woken_ns=tuple(woken), queues=frozenset(queues))
+    return replace(
+        load,
+        readings=tuple(readings),
+        woken_ns=tuple(woken),
+        queues=frozenset(queues[notes.QUEUES]),
+        standing=frozenset(queues[notes.STANDING]),
+    )
 
 
 def _reading(row: list[Any], first_ns: int) -> Reading:

@@ -16,3 +16,4 @@ CHANGED = "changed"  # what somebody changed in the network meanwhile, as JSON
 LOAD = "load"  # how busy the machine was: readings, as JSON (`load.py`)
 WOKEN = "woken"  # the lab found a process stopped by a signal, and let it go on
 QUEUES = "queues"  # before which interfaces a queue was made meanwhile: a list, as JSON
+STANDING = "standing"  # before which ones there was one already that is not the lab's: the same

@@ -128,6 +128,17 @@ class CableDrops:
         places = {each[0]: None for each in self._interfaces()}
         self._first = {place: set(_read(place)) for place in places}
 
+    def standing(self) -> list[str]:
+        """The interfaces before which there was a queue when it began."""
+        return [
+            name
+            for place, index, name in self._interfaces()
+            if any(
+                queue.index == index and queue.outgoing and queue.root
+                for queue in self._before.get(place, {}).values()
+            )
+        ]
+
     def made(self) -> list[str]:
         """The interfaces before which somebody made a queue meanwhile who is not the lab."""
         self._hear()

@@ -25,6 +25,7 @@ from hoplab.capture.pcapng_format import InterfaceInfo
 from hoplab.control import faults, log
 from hoplab.errors import Exit, LabError
 from hoplab.kernel.cable_queues import CableDrops
+from hoplab.kernel.shaping import Limits
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
@@ -187,6 +188,7 @@ def _count_drops(lab: Lab, capture: Capture) -> int:
     capture.cables = before_cables
     capture.cable_drops = lambda: _cable_drops(lab, capture, unread)
     capture.last_words += [lambda: _tell_lost(capture), lambda: _tell_made(capture)]
+    _tell_standing(lab, capture)
     return since_ns
 
 
@@ -204,6 +206,22 @@ def _tell_lost(capture: Capture) -> None:
     if any(lost.values()):
         counts = {name: frames for name, frames in lost.items() if frames}
         capture.add_note(notes.LOST, "", json.dumps(counts))
+
+
+def _tell_standing(lab: Lab, capture: Capture) -> None:
+    """Keep before which interfaces there is a queue that the lab has not made: as its network is
+    described, nothing limits what they send."""
+    names = capture.cables.standing()
+    if names:
+        limits = Limits.__dataclass_fields__
+        plain = {
+            interface["name"]
+            for interface in lab.network.wiring()["interfaces"]
+            if not any(interface.get(limit) for limit in limits)
+        }
+        foreign = [name for name in names if name in plain]
+        if foreign:
+            capture.add_note(notes.STANDING, "", json.dumps(foreign))
 
 
 def _tell_made(capture: Capture) -> None:

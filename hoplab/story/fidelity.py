@@ -14,12 +14,14 @@ readings may be the network's own, say a queue that somebody made by hand.
    the time and more to do than it could; or if another virtual machine had the processors. What
    the kernel itself passes on, in routers and on cables, waits for a processor with everybody.
    Of a controller only that part is late which has a cause: the rest is its own work.
-2. Late passages with a cause and at most APART_NS between them are one spell. A single one that is
-   short is no spell: such things happen on every machine.
-3. A queue that was full has lost frames for the machine's sake where it is the one behind a port of
+2. A passage that was late by less, SLIGHT_NS beyond what is usual there, counts where tasks waited
+   for a processor a quarter of a longer time (LONG_NS): on an idle machine they never do so.
+3. Late passages with a cause and at most APART_NS between them are one spell. A single one that is
+   short is no spell, nor two that were late by less: such things happen on every machine.
+4. A queue that was full has lost frames for the machine's sake where it is the one behind a port of
    a switch that did not come to it in time, a processor's backlog, or one in front of a cable that
-   somebody made while the capture ran. A queue that was there before is the network's own, such as
-   that of a cable with a rate, and does what it is there for.
+   somebody made while the capture ran, or before, and not the lab. A queue that the lab made is the
+   network's own, such as that of a cable with a rate, and does what it is there for.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from hoplab.story.fidelity_records import (
     BUSY,
     CONTROLLER,
     PRESSED,
+    STANDING,
     STOLEN,
     STOPPED,
     SWITCH,
@@ -51,13 +54,15 @@ from hoplab.story.fidelity_records import (
     Spell,
 )
 from hoplab.story.full_queues import Drops
-from hoplab.story.hop_times import SLOW_NS, HopTimes, find_times
+from hoplab.story.hop_times import SLIGHT_NS, SLOW_NS, HopTimes, find_times
 from hoplab.story.trip_records import Trip
 
 _MS = 1_000_000
 AROUND_NS = 100 * _MS  # before and after a passage, for how busy the machine was around it
+LONG_NS = 250 * _MS  # the same for what is but slightly late
 UNDER_PRESSURE = 0.25  # of that time
 ALONE_NS = 3 * _MS  # a single late passage of this length is a spell
+SLIGHT_MANY = 3  # of those that are but slightly late
 CERTAIN_NS = 10 * _MS  # a wait that is told whatever else the machine did
 UNCLEAR_NS = 10 * _MS  # what is late for so long without a reason leaves the verdict open
 APART_NS = 500 * _MS
@@ -107,6 +112,11 @@ class _Machine:
         if not self._load.measured:
             return True  # nobody knows, so the waits of single processes have to do
         return self.pressed(began_ns - AROUND_NS, ended_ns + AROUND_NS).share >= UNDER_PRESSURE
+
+    def hard_pressed(self, began_ns: int, ended_ns: int) -> bool:
+        """Whether it was a large part of a long time, as far as that is known."""
+        around = self.pressed(began_ns - LONG_NS, ended_ns + LONG_NS)
+        return self._load.measured and around.share >= UNDER_PRESSURE
 
     def stopped(self, role: str, began_ns: int, ended_ns: int) -> Cause:
         """Of the processes of this role, for how long the one that was longest was stopped."""
@@ -198,13 +208,22 @@ def find_fidelity(
     asked_ns: see `find_times`."""
     times = find_times(wiring, trips, asked_ns)
     queues = [*_full_queues(journeys, drops, times, read), *_backlogs(trips, read)]
-    held_by = {queue.interface for queue in queues if queue.queue == BEFORE_CABLE} - {""}
+    before_cables = (BEFORE_CABLE, STANDING)
+    held_by = {queue.interface for queue in queues if queue.queue in before_cables} - {""}
     late = [passage for passage in times.slow if passage.port not in held_by]
     spells: Sequence[Spell] = ()
     unexplained: Sequence[Passage] = ()
     shares: dict[str, Any] = {}
     if read is not None and len(read.readings) > 1:
-        spells, unexplained = _judge(_Machine(read), late)
+        machine = _Machine(read)
+        late += [
+            passage
+            for passage in times.slight
+            if passage.port not in held_by
+            and machine.hard_pressed(passage.began_ns, passage.ended_ns)
+        ]
+        late.sort(key=lambda passage: passage.began_ns)
+        spells, unexplained = _judge(machine, late)
         shares = _shares(read)
     most_unexplained_ns = max((passage.excess_ns for passage in unexplained), default=0)
     begun = [(spell.began_ns, spell.packet) for spell in spells]
@@ -236,7 +255,7 @@ def _judge(machine: _Machine, late: Sequence[Passage]) -> tuple[Sequence[Spell],
         delay = _delay(machine, passage)
         if delay is not None:
             delays.append(delay)
-        elif passage.what != CONTROLLER:
+        elif passage.what != CONTROLLER and passage.excess_ns >= SLOW_NS:
             unexplained.append(passage)
     return _spells(machine, delays), unexplained
 
@@ -277,7 +296,8 @@ def _delay(machine: _Machine, passage: Passage) -> _Delay | None:
         return None
     if passage.what == CONTROLLER:
         late_ns = min(late_ns, cause.ns)
-    return _Delay(passage, late_ns, cause) if late_ns >= SLOW_NS else None
+    least_ns = SLOW_NS if passage.what == CONTROLLER else SLIGHT_NS
+    return _Delay(passage, late_ns, cause) if late_ns >= least_ns else None
 
 
 def _candidates(machine: _Machine, passage: Passage) -> Iterator[Cause]:
@@ -313,7 +333,9 @@ def _spells(machine: _Machine, delays: Sequence[_Delay]) -> list[Spell]:
     return [
         _spell(machine, group)
         for group in groups
-        if len(group) > 1 or group[0].ns >= ALONE_NS or group[0].cause.code == STOPPED
+        if len(group) >= SLIGHT_MANY
+        or sum(delay.ns >= SLOW_NS for delay in group) > 1
+        or any(delay.ns >= ALONE_NS or delay.cause.code == STOPPED for delay in group)
     ]
 
 
@@ -366,7 +388,8 @@ def _full_queues(
 ) -> list[FullQueue]:
     """The queues that were full and are no part of the network: it did not ask for them."""
     queues: list[FullQueue] = []
-    made = read.queues if read is not None else frozenset()
+    made = dict.fromkeys(read.standing, STANDING) if read is not None else {}
+    made |= dict.fromkeys(read.queues, BEFORE_CABLE) if read is not None else {}
     foreign = [
         loss
         for loss in drops.losses
@@ -379,7 +402,7 @@ def _full_queues(
         if held:
             earliest = held[0].began_ns, held[0].packet
             t_ns, packet = min(earliest, (t_ns, packet)) if packet else earliest
-        kind = BEFORE_CABLE if loss.cable else BEHIND_PORT
+        kind = made[loss.interface] if loss.cable else BEHIND_PORT
         most_ns = max((passage.excess_ns for passage in held), default=0)
         queues.append(
             FullQueue(kind, loss.node, loss.interface, loss.frames, packet, t_ns, most_ns)

@@ -14,6 +14,7 @@ from hoplab.story.fidelity_records import (
     BEHIND_PORT,
     BUSY,
     PRESSED,
+    STANDING,
     STOLEN,
     STOPPED,
     Cause,
@@ -116,13 +117,23 @@ def places(fidelity: Fidelity) -> Iterator[Sentence]:
 
 def _delayed(fidelity: Fidelity, started_ns: int) -> Sentence:
     first: Spell = fidelity.spells[0]
+    most_ms = max(spell.most_ns for spell in fidelity.spells) / _MS
+    values = {
+        "packet": first.packet,
+        "s": (first.began_ns - started_ns) / _S,
+        "ms": most_ms,
+        "causes": listed(_cause(cause) for cause in fidelity.causes),
+    }
+    if most_ms < 1:
+        return say(
+            "From #{packet} (t = {s:.2f} s) on the machine delayed frames, by up to {ms:.1f} ms: "
+            "{causes}.",
+            **values,
+        )
     return say(
         "From #{packet} (t = {s:.2f} s) on the machine delayed frames, by up to {ms:,.0f} ms: "
         "{causes}.",
-        packet=first.packet,
-        s=(first.began_ns - started_ns) / _S,
-        ms=max(spell.most_ns for spell in fidelity.spells) / _MS,
-        causes=listed(_cause(cause) for cause in fidelity.causes),
+        **values,
     )
 
 
@@ -136,6 +147,8 @@ def _cause(cause: Cause) -> Sentence:
         return say("other virtual machines had {share:.0%} of the processors' time", **values)
     if cause.code == PRESSED:
         return say("tasks waited for a processor {share:.0%} of the time", **values)
+    if cause.ns < _MS:
+        return say("{process} waited {ms:.1f} ms for a processor", **values)
     return say("{process} waited {ms:,.0f} ms for a processor", **values)
 
 
@@ -147,6 +160,19 @@ def _full(queue: FullQueue, started_ns: int) -> str:
         "interface": queue.interface,
         "ms": queue.most_ns / _MS,
     }
+    if queue.queue == STANDING:
+        held = say("It held others back for up to {ms:,.0f} ms.", **values)
+        return together(
+            number_of(
+                "A queue in front of the cable at {interface} that was there before, and that the "
+                "lab did not make, was full and dropped {n:,} frame.",
+                "A queue in front of the cable at {interface} that was there before, and that the "
+                "lab did not make, was full and dropped {n:,} frames.",
+                queue.frames,
+                **values,
+            ),
+            held if queue.most_ns else "",
+        )
     if queue.queue == BEFORE_CABLE:
         return _full_before_cable(queue, values)
     if queue.queue == BEHIND_PORT and queue.packet:

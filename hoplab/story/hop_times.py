@@ -27,6 +27,7 @@ from hoplab.story.fidelity_records import CABLE, CONTROLLER, ROUTER, SWITCH, Pas
 from hoplab.story.trip_records import Decision, Leg, Trip
 
 SLOW_NS = 1_000_000  # a passage through an idle machine takes a tenth of that
+SLIGHT_NS = 200_000  # beyond what passages take there otherwise
 _MILLISECOND = 1_000_000
 _SOLICITATIONS = ("arp-request", "nd-solicitation")
 
@@ -38,10 +39,12 @@ _Piece = tuple[str, str, int, int, Leg | None]
 @dataclass(slots=True)
 class HopTimes:
     """took_ns: of every passage, by what took it and where. slow: the passages that took SLOW_NS
-    more than was asked for, in order of time."""
+    more than was asked for, in order of time. slight: those that did not, and took SLIGHT_NS more
+    than that and than half of the passages there; what is usual there counts as asked for."""
 
     took_ns: dict[_Key, list[int]] = field(default_factory=lambda: defaultdict(list))
     slow: list[Passage] = field(default_factory=list)
+    slight: list[Passage] = field(default_factory=list)
 
     @property
     def judged(self) -> int:
@@ -74,10 +77,24 @@ def find_times(
             continue
         for what, place, began_ns, ended_ns, leg in _pieces(kinds, trip, asked_ns):
             took_ns[what, place].append(ended_ns - began_ns)
-            if ended_ns - began_ns >= SLOW_NS:
+            if ended_ns - began_ns >= SLIGHT_NS:
                 port = leg.tail_interface if leg is not None else ""
                 passage = Passage(trip.number, what, place, began_ns, ended_ns, port)
                 candidates.append((passage, leg))
+    _sort_out(times, candidates, trips, shapes)
+    times.slight = _beyond_usual(times.slight, took_ns)
+    for passages in (times.slow, times.slight):
+        passages.sort(key=lambda passage: passage.began_ns)
+    return times
+
+
+def _sort_out(
+    times: HopTimes,
+    candidates: Sequence[tuple[Passage, Leg | None]],
+    trips: Sequence[Trip],
+    shapes: _Shapes,
+) -> None:
+    """Puts those that took longer than was asked for where they belong."""
     asked_for = _Asked(trips) if any(each.what == ROUTER for each, _ in candidates) else None
     for passage, leg in candidates:
         if passage.what == ROUTER and asked_for is not None and asked_for.meanwhile(passage):
@@ -86,8 +103,19 @@ def find_times(
             passage = passage._replace(asked_ns=shapes.asked_ns(leg, passage.began_ns))
         if passage.excess_ns >= SLOW_NS:
             times.slow.append(passage)
-    times.slow.sort(key=lambda passage: passage.began_ns)
-    return times
+        elif passage.what != CONTROLLER and passage.excess_ns >= SLIGHT_NS:
+            times.slight.append(passage)
+
+
+def _beyond_usual(passages: Sequence[Passage], took_ns: Mapping[_Key, list[int]]) -> list[Passage]:
+    """Those that took SLIGHT_NS more than half of all passages there."""
+    keys = {(passage.what, passage.place) for passage in passages}
+    usual_ns = {key: sorted(took_ns[key])[len(took_ns[key]) // 2] for key in keys}
+    beyond = (
+        passage._replace(asked_ns=passage.asked_ns + usual_ns[passage.what, passage.place])
+        for passage in passages
+    )
+    return [passage for passage in beyond if passage.excess_ns >= SLIGHT_NS]
 
 
 def _kinds(wiring: Wiring) -> dict[str, str]:

@@ -23,6 +23,7 @@ from hoplab.kernel.netlink import Qdisc
 from hoplab.report import as_json, comparison
 from hoplab.report.language import language
 from hoplab.report.terminal import render
+from hoplab.service import captures
 from hoplab.story import same_start
 from hoplab.story.fidelity import find_fidelity
 from hoplab.story.fidelity_records import CONTROLLER, ROUTER, SWITCH, Fidelity
@@ -184,6 +185,22 @@ def test_one_short_wait_is_no_spell() -> None:
     assert run({4: 2.0, 5: 2.0}, busy).fidelity.verdict == "distorted"
 
 
+def test_frames_that_were_slightly_late_count_where_tasks_waited_for_long() -> None:
+    late = {5: 0.4, 6: 0.6, 8: 0.5}
+    story = run(late, machine(pressed=(0, 1000), share=0.6))
+    assert story.fidelity.distorted and codes(story.fidelity) == ["pressed"]
+    assert "on the machine delayed frames, by up to 0.6 ms: tasks waited" in (
+        " ".join(render(story).split())
+    )
+    assert run({5: 0.4, 6: 0.6}, machine(pressed=(0, 1000))).fidelity.verdict == "trusted", "two"
+    short = machine(pressed=(80, 180))
+    assert run(late, short).fidelity.verdict == "trusted", "no machine is idle all the time"
+    assert run(late, machine()).fidelity.verdict == "trusted"
+    # What all frames take there is how long it takes there.
+    everyone = dict.fromkeys(range(PINGS), 0.5)
+    assert run(everyone, machine(pressed=(0, 1000))).fidelity.verdict == "trusted"
+
+
 def test_a_process_that_has_nothing_to_do_with_it_explains_nothing() -> None:
     controller = machine(stopped=(80, 170), process=2)
     assert run({4: 90, 5: 70}, controller).fidelity.verdict == "unclear"
@@ -252,15 +269,20 @@ def test_a_controller_is_late_only_by_what_it_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cable", "queues", "distorted"),
-    [(True, {"s1-eth2"}, True), (True, {"s1-eth1"}, False), (False, set(), True)],
+    ("cable", "queues", "standing", "distorted"),
+    [
+        (True, {"s1-eth2"}, set(), True),
+        (True, set(), {"s1-eth2"}, True),
+        (True, {"s1-eth1"}, {"s1-eth3"}, False),
+        (False, set(), set(), True),
+    ],
 )
 def test_a_full_queue_is_told_unless_the_network_had_it(
-    cable: bool, queues: set[str], distorted: bool
+    cable: bool, queues: set[str], standing: set[str], distorted: bool
 ) -> None:
     story = run({4: 30})
     drops = Drops([QueueLoss("s1", "s1-eth2", 7, None, cable=cable)])
-    read = machine(queues=frozenset(queues))
+    read = machine(queues=frozenset(queues), standing=frozenset(standing))
     wiring = wire_up(LAN, "learning_switch", "switch")
     fidelity = find_fidelity(wiring, [], story.trips, drops, read, {})
     assert fidelity.distorted is distorted
@@ -268,7 +290,8 @@ def test_a_full_queue_is_told_unless_the_network_had_it(
         text = render(dataclasses.replace(story, fidelity=fidelity), width=300)
         assert "7 frames" in text and "s1-eth2" in text
         # A frame that it held back is the first that shows it.
-        assert (f"#{fidelity.packet}" in text) is cable
+        assert (f"From #{fidelity.packet} " in text) is (cable and not standing)
+        assert ("was there before, and that the lab did not make" in text) is bool(standing)
 
 
 def test_a_queue_that_the_lab_did_not_make_is_known_even_when_it_is_gone(
@@ -306,6 +329,25 @@ class HashablePlace:
 
     def __init__(self, namespace: Any) -> None:
         self.namespace = namespace
+
+
+def test_a_queue_from_before_the_capture_is_the_labs_where_its_network_says_so() -> None:
+    interfaces = [{"name": "s1-eth1", "rate": 10_000_000}, {"name": "s1-eth2"}, {"name": "s1-eth3"}]
+    kept: list[tuple[str, str, str]] = []
+    lab: Any = SimpleNamespace(
+        network=SimpleNamespace(wiring=lambda: {"interfaces": interfaces})
+    )
+    capture: Any = SimpleNamespace(
+        cables=SimpleNamespace(standing=lambda: ["s1-eth1", "s1-eth2"]),
+        add_note=lambda *note: kept.append(note),
+    )
+    captures._tell_standing(lab, capture)
+    assert kept == [(notes.STANDING, "", '["s1-eth2"]')]
+    read = load.unpack([
+        Note(START_NS, notes.LOAD, "", load.pack(2, True, PROCESSES, [Reading(START_NS)])),
+        Note(START_NS, notes.STANDING, "", kept[0][2].encode()),
+    ])  # fmt: skip
+    assert read is not None and read.standing == {"s1-eth2"} and not read.queues
 
 
 def test_a_backlog_explains_frames_that_are_missing_and_no_others() -> None:
