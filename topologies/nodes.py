@@ -231,7 +231,8 @@ class Server(Computer):
             except subprocess.TimeoutExpired:
                 failed.append(f"{app}: it has not said within {START_S} s that it listens")
                 continue
-            pid = re.search(rb"\(pid (\d+)\)", out)
+            # The app says it in its user's language; in each its process number stands last.
+            pid = re.search(rb"(\d+)\D*$", out)
             if process.returncode or not pid:
                 failed.append(f"{app}: {err.decode(errors='replace').strip()}")
             else:

@@ -227,3 +227,13 @@ def test_an_app_that_never_hears_of_openflow_ends_it_at_once(tmp_path: Path) -> 
         timeout=DEADLINE_S,
     )  # fmt: skip
     assert result.returncode == ryu_main.NO_EVENTS
+
+
+def test_ryu_can_be_imported_beside_mininet() -> None:
+    """Mininet's class of distutils stands in the place of the whole: Ryu finds its own there."""
+    source = "import hoplab.network\nfrom hoplab.control import ryu_main\n"
+    source += "ryu_main.prepare(alone=False)\nimport ryu.base.app_manager\n"
+    source += "from distutils.version import LooseVersion, StrictVersion"
+    command = [sys.executable, "-W", "ignore", "-c", source]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
