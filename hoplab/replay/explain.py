@@ -2,7 +2,8 @@
 """What switches did with the frames of a capture, by a shadow that is there for as long as it is
 needed.
 
-What lives here: when the shadow starts and ends, and what is said where there is none.
+What lives here: what is asked when a capture has ended, or piece by piece, and what is said where
+there is no shadow.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from hoplab.capture.observation import Observation
 from hoplab.capture.pcapng_format import Note
 from hoplab.follow.passages import Passage
 from hoplab.follow.wiring import Wiring
-from hoplab.openvswitch.shadow import Shadow, Unavailable
+from hoplab.openvswitch.shadow import Unavailable
+from hoplab.replay.asked_shadow import AskedShadow, ports_of
 from hoplab.replay.player import Player, play
 from hoplab.sentences import Sentence, say, term
 from hoplab.story.conversation import ChannelMessage
@@ -24,16 +26,6 @@ from hoplab.story.conversation import ChannelMessage
 MOST_ASKED = 50_000
 _KEPT_NS = 6_000_000_000  # as long as an answer may take
 _NEVER_NS = 1 << 62
-
-
-def ports_of(state: Mapping[str, Any]) -> dict[str, list[int]]:
-    """The ports of each switch, as lab.json has them."""
-    ports: dict[str, list[int]] = {}
-    names = {node["name"] for node in state["nodes"] if node.get("dpid")}
-    for interface in state["interfaces"]:
-        if interface["node"] in names and isinstance(interface.get("port"), int):
-            ports.setdefault(interface["node"], []).append(interface["port"])
-    return ports
 
 
 def unasked(problem: str) -> Sentence:
@@ -45,42 +37,22 @@ def unasked(problem: str) -> Sentence:
     )
 
 
-class Explainer:
+class Explainer(AskedShadow):
     """Asks a shadow of the switches. It starts in the background, so it is there by the time that
-    a capture has ended; whoever makes one closes it. problem: why nothing was explained, or ""."""
+    a capture has ended."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
         """state: of the lab (lab.json) whose switches will be asked about: the shadow starts now,
         and not only when there is something to ask it."""
-        self.problem = ""
-        self._shadow: Shadow | None = None
+        super().__init__()
         if state is not None:
             self._start(ports_of(state))
-
-    def __enter__(self) -> Explainer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the shadow."""
-        if self._shadow is not None:
-            self._shadow.close()
-            self._shadow = None
 
     def note(self) -> Sentence | None:
         """What to say of it where nothing could be explained; None if there is nothing to say."""
         if not self.problem:
             return None
         return unasked(self.problem)
-
-    def _start(self, switches: Mapping[str, Sequence[int]] | None = None) -> None:
-        if self._shadow is None and not self.problem:
-            try:
-                self._shadow = Shadow(switches)
-            except Unavailable as error:
-                self.problem = str(error)
 
     def __call__(
         self,
@@ -95,17 +67,14 @@ class Explainer:
         if not any(note.topic == notes.TABLES for note in kept):
             self.problem = term("the capture does not have the switches' tables")
             return []
-        self._start()
-        if self._shadow is None:
-            return []
-        try:
-            return play(wiring, ports, kept, frames, messages, self._shadow)
-        except (Unavailable, OSError) as error:
-            self.problem = str(error)
-            return []
-        finally:
-            with contextlib.suppress(OSError):
-                self.close()
+        shadow, passages = self._start(), list[Passage]()
+        if shadow is None:
+            return passages
+        with self._asking():
+            passages = play(wiring, ports, kept, frames, messages, shadow)
+        with contextlib.suppress(OSError):
+            self.close()
+        return passages
 
     def begin(
         self, wiring: Wiring, ports: Sequence[int | None], kept: Sequence[Note]
@@ -114,10 +83,10 @@ class Explainer:
         if not any(note.topic == notes.TABLES for note in kept):
             self.problem = term("the capture does not have the switches' tables")
             return None
-        self._start()
-        if self._shadow is None:
+        shadow = self._start()
+        if shadow is None:
             return None
-        player = Player(wiring, ports, self._shadow)
+        player = Player(wiring, ports, shadow)
         player.take(kept)
         return Pieces(self, player)
 

@@ -18,8 +18,7 @@ from hoplab.capture.observation import Observation
 from hoplab.capture.pcapng_format import Note
 from hoplab.follow.passages import METER, Passage
 from hoplab.follow.wiring import Wiring
-from hoplab.openvswitch.shadow import Shadow, Unavailable
-from hoplab.replay.explain import ports_of
+from hoplab.replay.asked_shadow import AskedShadow, ports_of
 from hoplab.replay.player import Player
 from hoplab.story.conversation import ChannelMessage
 
@@ -28,47 +27,32 @@ LAST_S = 1.0  # for what is left at the end
 _NEVER_NS = 1 << 62
 
 
-class LiveTables:
-    """A `hoplab.story.live.Tables`. It begins to start its shadow at once; whoever makes one closes
-    it. problem: why there is none, or ""."""
+class LiveTables(AskedShadow):
+    """A `hoplab.story.live.Tables`. It begins to start its shadow at once."""
 
     def __init__(
         self, wiring: Wiring, ports: Sequence[int | None], state: Mapping[str, Any]
     ) -> None:
         """ports: for each port of the capture that of the wiring; it may grow. state: of the lab
         (lab.json)."""
-        self.problem = ""
+        super().__init__()
         self.settled_ns = 0
         self.skipped: set[int] = set()
-        self._shadow: Shadow | None = None
         self._player: Player | None = None
         self._forgot_ns = 0
         self._behind = False
-        try:
-            self._shadow = Shadow(ports_of(state))
-            self._player = Player(wiring, ports, self._shadow)
-        except Unavailable as error:
-            self._give_up(str(error))
-
-    def __enter__(self) -> LiveTables:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the shadow."""
-        if self._shadow is not None:
-            self._shadow.close()
-            self._shadow = None
+        shadow = self._start(ports_of(state))
+        if shadow is not None:
+            self._player = Player(wiring, ports, shadow)
+        else:
+            self._give_up()
 
     def wait(self) -> None:
         """Until the shadow is there: what comes meanwhile would have to wait for it."""
         if self._shadow is not None:
             self._shadow.wait()
 
-    def _give_up(self, problem: str) -> None:
-        self.problem = problem
+    def _give_up(self) -> None:
         self.settled_ns = _NEVER_NS
         self._player = None
 
@@ -87,12 +71,13 @@ class LiveTables:
         player = self._player
         if player is None:
             return []
-        try:
+        passages: list[Passage] = []
+        with self._asking():
             passages = player.advance(until_ns, ASK_S if until_ns is not None else LAST_S)
             if until_ns is None and player.settled_ns < _NEVER_NS:
                 passages += player.give_up()  # there was no time for these
-        except (Unavailable, OSError) as error:
-            self._give_up(str(error))
+        if self.problem:
+            self._give_up()
             return []
         self.settled_ns = player.settled_ns
         self.skipped |= player.skipped
