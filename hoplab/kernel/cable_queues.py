@@ -162,6 +162,8 @@ class CableDrops:
     def _hear(self) -> None:
         """What was taken away since, with what it had dropped."""
         taken = self._news.gone() if self._news is not None else []
+        if not taken:
+            return
         names = {index: name for place, index, name in self._interfaces() if place is self._root}
         before = self._before.get(self._root, {}) if self._root is not None else {}
         for queue in taken:
@@ -178,7 +180,7 @@ class CableDrops:
         self._hear()
         self._replaced.add(name)
         before = self._before.get(place, {})
-        now = _read(place)
+        now = _read(place, index)
         for count, gone in self._gone.items():
             frames = count(now, before).get(index)
             if frames is not None:
@@ -191,8 +193,13 @@ def _key(queue: Qdisc) -> tuple[int, int, str]:
     return queue.index, queue.handle, queue.kind
 
 
-def _read(place: Place) -> _Counts:
-    """The queues there; none where the namespace has just been taken away."""
+def dropped_by(place: Place, index: int) -> int:
+    """Frames that the queue of one interface has dropped since it is there."""
+    return dropped(_read(place, index), {}).get(index, 0)
+
+
+def _read(place: Place, index: int = 0) -> _Counts:
+    """The queues there, or of one interface; none where the namespace has just been taken away."""
     with contextlib.suppress(OSError):
-        return {_key(qdisc): qdisc for qdisc in place.namespace.route.qdiscs()}
+        return {_key(qdisc): qdisc for qdisc in place.namespace.route.qdiscs(index)}
     return {}

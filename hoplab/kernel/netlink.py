@@ -362,6 +362,27 @@ class Socket:
             bodies = self._dump(RTM_GETLINK, interface_info(), "interfaces")
         return [_state(body) for body in bodies]
 
+    def link(self, index: int) -> dict[str, Any]:
+        """One interface: as in `links`, with what it has sent ("sent", "sent_bytes"). Raises
+        OSError (ENODEV) where there is none. Of many, all would take long to read."""
+        with self._turn:
+            body = self._answer(RTM_GETLINK, struct.pack("=BxHiII", 0, 0, index, 0, 0))
+        counts = read_attributes(body, 16).get(_IFLA_STATS64, bytes(32))
+        _, sent, _, sent_bytes = struct.unpack_from("=QQQQ", counts)
+        return {**_state(body), "sent": sent, "sent_bytes": sent_bytes}
+
+    def _answer(self, kind: int, body: bytes) -> bytes:
+        """The one message that answers a question. Raises OSError."""
+        self._sequence += 1
+        self._socket.sendto(request(kind, NLM_F_REQUEST, self._sequence, body), (0, 0))
+        while True:
+            for answer, sequence, part in messages_in(self._socket.recv(LARGEST)):
+                if sequence == self._sequence:
+                    if answer == NLMSG_ERROR:
+                        number = error_number(part)
+                        raise OSError(number, os.strerror(number))
+                    return part
+
     def traffic(self) -> dict[int, Traffic]:
         """What each interface has carried, by its index. Raises OSError."""
         carried = {}
@@ -402,12 +423,15 @@ class Socket:
         with self._turn:
             return self._dump(kind, body, term("settings"))
 
-    def qdiscs(self) -> list[Qdisc]:
-        """The queues in front of this namespace's interfaces, what they hold and their children.
-        Raises OSError."""
-        body = struct.pack("=BBHiIII", socket.AF_UNSPEC, 0, 0, 0, 0, 0, 0)
+    def qdiscs(self, index: int = 0) -> list[Qdisc]:
+        """The queues in front of this namespace's interfaces, what they hold and their children;
+        index: of that interface alone. Raises OSError."""
+        body = struct.pack("=BBHiIII", socket.AF_UNSPEC, 0, 0, index, 0, 0, 0)
         with self._turn:
-            return [read_qdisc(part) for part in self._dump(RTM_GETQDISC, body, term("queues"))]
+            parts = self._dump(RTM_GETQDISC, body, term("queues"))
+        # The kernel tells of all, whatever it is asked, and to read them takes longer than that.
+        return [read_qdisc(part) for part in parts
+                if not index or struct.unpack_from("=i", part, 4)[0] == index]  # fmt: skip
 
     def _dump(self, kind: int, body: bytes, content: str) -> list[bytes]:
         """Everything of a kind that the kernel tells: the body of each message."""

@@ -137,8 +137,7 @@ def in_place_of_netem(
 
 def away(route: netlink.Socket, index: int, interface: str) -> list[str]:
     """The line that takes away the queue that an interface has, if it has one. Raises OSError."""
-    own = [qdisc for qdisc in route.qdiscs() if qdisc.index == index]
-    there = any(qdisc.root and qdisc.outgoing for qdisc in own)
+    there = any(qdisc.root and qdisc.outgoing for qdisc in route.qdiscs(index))
     return [f"qdisc del dev {interface} root"] if there else []
 
 

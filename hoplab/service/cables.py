@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hoplab.errors import Exit, LabError, reason_of
 from hoplab.kernel import kept_settings, netlink, shaping
 from hoplab.kernel.batch import Place
-from hoplab.kernel.cable_queues import CableDrops
+from hoplab.kernel.cable_queues import CableDrops, dropped_by
 from hoplab.kernel.kept_settings import Settings
 from hoplab.kernel.shaping import Limits
 from hoplab.kernel.wires import Where, Wires
@@ -42,6 +42,7 @@ class Cables:
         self._configured: dict[str, Settings] = {}  # by host, as the lab came up
         self._cut: dict[tuple[str, str], Settings] = {}  # by node and interface, before it was cut
         self._noted = False
+        self._noting = threading.Lock()
         self.longest_ms = 0.0  # for so long a frame may be held back, or might a moment ago
 
     # ------------------------------------------------------------------ as built
@@ -54,13 +55,24 @@ class Cables:
         self.note_longest()
 
     def note_configured(self) -> None:
-        """Keep what hosts are configured with, before anybody changes it; once."""
-        with self._turn:
-            if self._noted:
-                return
+        """Keep what hosts are configured with, before anybody changes it; once. Of many hosts that
+        takes its time: whoever changes a cable meanwhile waits for its own ends alone."""
+        with self._noting:
+            if not self._noted:
+                for host in list(self._lab.network.hosts):
+                    self._note_once(host.name)
             self._noted = True
-            for host in self._lab.network.hosts:
-                self.note_host(host.name)
+
+    def note_ends(self, link: Any) -> None:
+        """The same of the hosts at the ends of one cable."""
+        for end in _ends(link):
+            if self._place(end) is not self._root:
+                self._note_once(end.node.name)
+
+    def _note_once(self, name: str) -> None:
+        with self._turn:
+            if name not in self._configured:
+                self.note_host(name)
 
     def note_host(self, name: str) -> None:
         """Keep what a host is configured with now, as what it is to have."""
@@ -126,16 +138,20 @@ class Cables:
         it sends, and what it has counted. Raises LabError."""
         network = self._lab.network
         seen: dict[Place, dict[int, dict[str, Any]]] = {}
-        drops = self._drops({self._place(end) for link in links for end in _ends(link)}
-                            if links else None)  # fmt: skip
+        drops = self._drops() if links is None else self._drops_of(
+            [end for link in links for end in _ends(link)])  # fmt: skip
         cables = []
         for link in self._links() if links is None else links:
             ends = []
             for intf in _ends(link):
                 place = network.place(intf.node.name)
-                if place not in seen:
-                    seen[place] = _states(place)
-                state = seen[place].get(place.index.get(intf.name, -1), {})
+                index = place.index.get(intf.name, -1)
+                if links is not None:
+                    state = _state(place, index)
+                else:
+                    if place not in seen:
+                        seen[place] = _states(place)
+                    state = seen[place].get(index, {})
                 label = network.label(intf)
                 ends.append(
                     {
@@ -153,16 +169,24 @@ class Cables:
             cables.append({"state": "up" if up else "down", "ends": ends})
         return cables
 
-    def _drops(self, places: set[Place] | None) -> dict[str, int]:
-        """What the queues in front of cables have dropped so far, by interface: those in these
-        namespaces, or all."""
-
-        def queues() -> list[tuple[Place, int, str]]:
-            return [each for each in self.queues() if places is None or each[0] in places]
-
-        counts = CableDrops(queues, since=False).counted()
+    def _drops(self) -> dict[str, int]:
+        """What the queues in front of all cables have dropped so far, by interface."""
+        counts = CableDrops(self.queues, since=False).counted()
         for (name, number) in self.unread().items():
             counts[name] = counts.get(name, 0) + number
+        return counts
+
+    def _drops_of(self, ends: list[Any]) -> dict[str, int]:
+        """The same of these ends alone: in a large lab all others take long to ask."""
+        wires = self.wires.indexes() if self.wires is not None else []
+        beside = {(place, name): index for place, index, name in wires}
+        unread = self.unread()
+        counts: dict[str, int] = {}
+        for end in ends:
+            place, label = self._place(end), self._lab.network.label(end)
+            indexes = (place.index.get(end.name), beside.get((place, end.name)))
+            queued = sum(dropped_by(place, index) for index in indexes if index)
+            counts[label] = queued + unread.get(label, 0)
         return counts
 
     def queues(self) -> list[tuple[Place, int, str]]:
@@ -351,6 +375,14 @@ def _joins(link: Any, first: str, second: str) -> bool:
 def _is_end(intf: Any, word: str) -> bool:
     node = intf.node.name
     return word in (node, intf.name, f"{node}:{intf.name}")
+
+
+def _state(place: Place, index: int) -> dict[str, Any]:
+    """What the kernel says of one interface; nothing where it is not there."""
+    try:
+        return place.namespace.route.link(index) if index > 0 else {}
+    except OSError:
+        return {}
 
 
 def _states(place: Place) -> dict[int, dict[str, Any]]:

@@ -676,6 +676,7 @@ class Lab:
     ) -> dict[str, Any]:
         """Cut or mend a cable, and have it do what is wished; what it is then. Raises LabError."""
         cable = self.cables.find(*ends)
+        self.cables.note_ends(cable)
         begun_ns = self.moment()
         if clear:
             self.cables.clear(cable)

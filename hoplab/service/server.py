@@ -416,7 +416,7 @@ class Service:
         _send(connection, {"ok": self.lab.cables.describe()})
 
     def _do_link(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
-        self._note_built()
+        self.facts.note_built()
         first, second = request["ends"]
         cable = self.lab.change_cable(
             (first, second),
