@@ -90,6 +90,14 @@ class Dotted(dict):  # type: ignore[type-arg]
             raise AttributeError(name) from None
 
 
+class Node(str):
+    """A node as netlab's expressions have it, `node.name`, and as its name."""
+
+    @property
+    def name(self) -> str:
+        return str(self)
+
+
 def dotted(data: object) -> object:
     """Dictionaries at any depth, made so."""
     if isinstance(data, dict):
@@ -101,6 +109,8 @@ def evaluate(task: dict[str, object]) -> dict[str, object]:
     """What the expression is, or what was wrong with it."""
     variables = dotted(task.get("variables") or {})
     assert isinstance(variables, dict)
+    if isinstance(variables.get("node"), dict):
+        variables["node"] = Node(variables["node"].get("name", ""))
     names = {module.__name__: module for module in MODULES} | {"Box": Dotted, **variables}
     try:
         source = str(task.get("source") or "")

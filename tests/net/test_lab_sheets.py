@@ -75,6 +75,7 @@ def verdicts(done: Any) -> dict[str, str]:
     return {check["id"]: check["verdict"] for check in done.json["checks"]}
 
 
+@pytest.mark.timeout(600)
 def test_a_sheet_from_its_start_to_its_end(world: World) -> None:
     folder = world.home / "07-router"
     folder.mkdir()

@@ -14,8 +14,13 @@ import pytest
 from hoplab.sheets import expression_process
 from hoplab.sheets.expressions import Value, evaluate
 
-VARIABLES = {"stdout": "3 received, 0% packet loss", "bgp": {"peers": [{"state": "Up"}]}}
+VARIABLES = {
+    "node": {"name": "h1"},
+    "stdout": "3 received, 0% packet loss",
+    "bgp": {"peers": [{"state": "Up"}]},
+}
 TRUE = [
+    "node.name == 'h1' and {'h1': 1}[node]",
     "' 0% packet loss' in stdout",
     "bgp.peers[0].state == 'Up' and bgp['peers']",
     "any(peer.state == 'Up' for peer in bgp.peers)",
