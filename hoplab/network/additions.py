@@ -104,8 +104,14 @@ def _inside(number: int) -> Iterator[int]:
 def add_switch(network: Network, name: str, dpid: int) -> Any:
     """A switch without any cable, and without a controller. Raises LabError."""
     switch = network.addSwitch(name, dpid=f"{dpid:016x}")
-    switch.start([])
-    network.finish_ports(switch)
+    switch.datapath = "kernel" if network.datapath == "kernel" else "user"
+    try:
+        switch.start([])
+        network.finish_ports(switch)
+    except BaseException:
+        with contextlib.suppress(LabError):
+            remove_switch(network, switch)
+        raise
     return switch
 
 

@@ -218,9 +218,12 @@ class Switchd:
     def stop(self) -> None:
         """End both, where a lab turns out to need neither."""
         processes, self.processes = self.processes, {}  # nobody is to miss them
+        self._pulses = {}
         for process in processes.values():
             process.kill()
             process.wait()
+        for left in (*RUN.glob("conf*.db"), *RUN.glob("db*.sock"), *RUN.glob("ovs*.ctl")):
+            left.unlink(missing_ok=True)  # so that they can be started again
 
     def vswitchds(self) -> list[int]:
         """The process ids of those that forward frames."""

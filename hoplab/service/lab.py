@@ -395,6 +395,41 @@ class Lab:
         message = json.dumps({"connect": address}).encode()
         socket.send_fds(self.carrier, [message], [switch.fileno()])
 
+    def begin_switching(self) -> None:
+        """A lab that came up without a switch is to have one: Open vSwitch and a controller begin.
+        Raises LabError; all is as before then."""
+        chosen = daemons.choose_datapath(self._wish())
+        chosen = "user" if chosen == "afxdp" else chosen
+        if chosen != "kernel" and not os.access(TUN, os.R_OK | os.W_OK):
+            raise refused(OSError(13, os.strerror(13)))
+        crew = self._crew(self.network.topo)
+        self.datapath = self.network.datapath = chosen
+        try:
+            crew.start()
+            self._start_switchd()
+            crew.take_charge([])
+        except BaseException:
+            self._end_crew(crew)
+            raise
+        self.crew = crew
+        for hearing in self.hearing.all:
+            if hearing.whole and hearing.program is None:
+                with contextlib.suppress(OSError):
+                    captures.tap_openflow(self.network.batch.root, hearing.capture)
+
+    def end_switching(self) -> None:
+        """Nothing needs them after all."""
+        crew, self.crew = self.crew, None
+        if crew is not None:
+            self._end_crew(crew)
+
+    def _end_crew(self, crew: supervisor.Crew) -> None:
+        for shard in crew.shards:
+            for each in shard.processes():
+                each.stop()
+        self.switchd.stop()
+        self.datapath = self.network.datapath = "none"
+
     def _crew(self, topo: Any) -> supervisor.Crew:
         """The controllers, not started yet."""
         spec, wish = self.spec, self.spec.controller

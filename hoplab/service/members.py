@@ -120,11 +120,10 @@ class Members:
             self._check_name(name)
             additions.check_names([name], lab.network.batch.root.index)
             if lab.crew is None:
-                raise LabError(
-                    term("this lab came up without a switch, so nothing in it runs one"),
-                    say("bring up a topology with a switch: {command}", command="hoplab up switch"),
-                    Exit.FAILED,
-                )
+                lab.begin_switching()
+                undo.callback(lab.end_switching)
+                wanted()
+            assert lab.crew is not None
             taken = lab.network.datapath_ids()
             if dpid is not None and dpid in taken:
                 raise LabError(
@@ -438,6 +437,14 @@ class Members:
                 Exit.BAD_INPUT,
             )  # fmt: skip
         self._check_takes_ports(node)
+        if name not in neighbourhood.bridges_of(self._lab):
+            raise LabError(
+                say("{node} is a switch that routes: each of its ports is a network of its own",
+                    node=name),
+                say("join the host to one of the others: {names}",
+                    names=listed(sorted(neighbourhood.bridges_of(self._lab)), most=40)),
+                Exit.BAD_INPUT,
+            )  # fmt: skip
         return node
 
     def _check_takes_ports(self, node: Any) -> None:
@@ -531,6 +538,10 @@ class Members:
         """Whether somebody else could not do without it."""
         lab = self._lab
         own = {str(address.ip) for address in self._addresses(node)}
+        own |= {
+            text.partition("/")[0] for each in lab.written.get("interfaces", ())
+            if each["node"] == node.name for text in each["addresses"]
+        }  # fmt: skip
         routed, asking = [], []
         for host in lab.network.hosts if own else ():
             place = lab.network.place(host.name)

@@ -249,9 +249,7 @@ class Service:
 
     def _keep_controllers(self) -> None:
         while not self.ending.is_set():
-            if self.lab.crew is None:
-                if not self.lab.changes_controllers:
-                    return
+            if self.lab.crew is None:  # there may be one later
                 self.ending.wait(_TURN_S)
                 continue
             ready, mended = set[int](), False

@@ -136,3 +136,15 @@ def test_a_lab_is_added_to_and_is_as_before(anybody: Any, request: pytest.Fixtur
     anybody("swap", "learning_switch")
     assert settings(anybody) == before
     anybody("down")
+
+
+def test_a_cable_becomes_a_network_with_a_switch(hoplab: World) -> None:
+    """Nothing in it has run a switch or a controller until then."""
+    hoplab("up", "cable")
+    hoplab("add", "switch", "s1")
+    hoplab("remove", "h1", "h2")
+    for host in ("h1", "h2"):
+        assert "again" in hoplab("add", "cable", host, "s1").out
+    hoplab("add", "host", "h3", "--to", "s1")
+    assert "6 of 6 pairs" in hoplab("pingall").out
+    hoplab("down")
