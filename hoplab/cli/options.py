@@ -240,8 +240,8 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar=("TIME", "CHANGE"),
         help=term(
-            "change a cable so long after the command began, as in --at 3s 'link r1 r2 down'; may "
-            "be given again"
+            "change the lab so long after the command began, as in --at 3s 'link r1 r2 down', or "
+            "by the words of add, remove and set; may be given again"
         ),
     )
 

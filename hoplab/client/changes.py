@@ -9,7 +9,8 @@ stop all controllers of the lab (SIGSTOP) and have them go on.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hoplab import quantities
@@ -106,38 +107,114 @@ def understood(text: str) -> Request:
         words = words[1:]
     if words[:1] == ["controller"] and words[1:] in (["hang"], ["resume"]):
         return {"op": "hang", "hung": words[1] == "hang"}
-    if words[:1] != ["link"]:
-        raise _nonsense(text, term("it is no change of a cable"))
-    return _link(text, words[1:])
+    read = _READERS.get(words[0]) if words else None
+    if read is None:
+        raise _nonsense(text, term("it is no change of a cable or a node"))
+    return read(text, words[1:])
 
 
-def _link(text: str, words: Sequence[str]) -> Request:
-    names: list[str] = []
-    limits: dict[str, float] = {}
-    clear, rest = False, list(words)
+@dataclass
+class _Line:
+    """The words of a line: names, and what stands behind options."""
+
+    names: list[str]
+    values: dict[str, list[str]]
+    flags: set[str]
+
+    def last(self, option: str) -> str | None:
+        return self.values[option][-1] if option in self.values else None
+
+
+def _split(
+    text: str, words: Sequence[str], valued: Collection[str] = (), flags: Collection[str] = ()
+) -> _Line:
+    """valued: options that a value follows; flags: others. Raises LabError (USAGE)."""
+    line, rest = _Line([], {}, set()), list(words)
     while rest:
         word = rest.pop(0)
         option, equals, value = word.partition("=")
-        if word == "--clear":
-            clear = True
-        elif option in LIMITS:
+        if word in flags:
+            line.flags.add(word)
+        elif option in valued:
             if not equals:
                 if not rest:
                     raise _nonsense(text, say("{option} wants a value", option=option))
                 value = rest.pop(0)
-            key, read = LIMITS[option]
+            line.values.setdefault(option, []).append(value)
+        elif word.startswith("-"):
+            raise _nonsense(text, say("there is no option {option}", option=word))
+        else:
+            line.names.append(word)
+    return line
+
+
+def _limits(text: str, line: _Line) -> dict[str, float]:
+    limits: dict[str, float] = {}
+    for option, (key, read) in LIMITS.items():
+        value = line.last(option)
+        if value is not None:
             try:
                 limits[key] = read(value)
             except ValueError as error:
                 raise _nonsense(text, sentence_of(error)) from error
-        elif word.startswith("-"):
-            raise _nonsense(text, say("there is no option {option}", option=word))
-        else:
-            names.append(word)
+    return limits
+
+
+def _link(text: str, words: Sequence[str]) -> Request:
+    line = _split(text, words, LIMITS, ["--clear"])
+    names, limits, clear = line.names, _limits(text, line), "--clear" in line.flags
     state = names.pop() if len(names) == 3 and names[2] in STATES else None
     if len(names) != 2 or not (state or limits or clear):
         raise _nonsense(text, term("it names two ends, and what is to become of their cable"))
     return link_request(names[0], names[1], state, limits, clear=clear)
+
+
+def _add(text: str, words: Sequence[str]) -> Request:
+    what, *rest = words or [""]
+    if what == "cable":
+        line = _split(text, rest, LIMITS, ["--force"])
+        if len(line.names) == 2:
+            first, second = line.names
+            limits, force = _limits(text, line), "--force" in line.flags
+            return add_cable_request(first, second, limits, force=force)
+    elif what in ("host", "switch"):
+        options = ("--to", "--ip", "--gateway", "--dns", "--serve") if what == "host" else ()
+        line = _split(text, rest, options, ["--force"])
+        if len(line.names) == 1 and what == "switch":
+            return add_switch_request(line.names[0])
+        if len(line.names) == 1:
+            return add_host_request(
+                line.names[0], line.last("--to"), ip=line.last("--ip"),
+                gateway=line.last("--gateway"), dns=line.last("--dns"),
+                serve=[shlex.split(each) for each in line.values.get("--serve", ())],
+                force="--force" in line.flags,
+            )  # fmt: skip
+    raise _nonsense(text, term("it adds a host NAME, a switch NAME or a cable A B"))
+
+
+def _remove(text: str, words: Sequence[str]) -> Request:
+    line = _split(text, words, (), ["--force"])
+    if len(line.names) not in (1, 2):
+        raise _nonsense(text, term("it takes away a node, or the cable of two"))
+    return remove_request(*line.names, force="--force" in line.flags)
+
+
+def _set(text: str, words: Sequence[str]) -> Request:
+    line = _split(text, words, ("--ip", "--gateway", "--dns", "--service"), ["--force"])
+    if len(line.names) == 1 and list(line.values) == ["--service"]:
+        wishes = [each.partition("=") for each in line.values["--service"]]
+        return service_request(line.names[0], {name: action for name, _, action in wishes})
+    if len(line.names) == 1 and line.values and "--service" not in line.values:
+        return set_request(
+            line.names[0], ip=line.last("--ip"), gateway=line.last("--gateway"),
+            dns=line.last("--dns"), force="--force" in line.flags,
+        )  # fmt: skip
+    raise _nonsense(text, term("it sets the addresses of one host, or what it serves"))
+
+
+_READERS: dict[str, Callable[[str, Sequence[str]], Request]] = {
+    "link": _link, "add": _add, "remove": _remove, "set": _set,
+}  # fmt: skip
 
 
 def _nonsense(text: str, reason: str) -> LabError:

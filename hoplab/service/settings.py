@@ -71,6 +71,7 @@ class HostSettings:
                 if dns is not None:
                     said += self._set_dns(node.name, place, dns)
                 wanted()
+                lab.refresh()
                 lab.write_state()
             except BaseException:
                 self._take_back(place, node, before, files)

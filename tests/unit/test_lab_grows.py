@@ -5,6 +5,7 @@ and what serves on its hosts."""
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,37 @@ def test_words_become_requests() -> None:
         "ip": "10.0.0.9", "force": False,
     }  # fmt: skip
     assert verbs_change.services(["web=stop", "53=restart"]) == {"web": "stop", "53": "restart"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "add host h5 --to s1 --gateway none --serve 'web --port 81'",
+        "add host h6 --ip=10.0.0.9/24 --dns 10.0.0.1 --force",
+        "add switch s4",
+        "add cable s4 s1 --delay 20ms --loss 1%",
+        "remove s4",
+        "remove h1 s1 --force",
+        "set h1 --ip 10.0.0.9 --gateway none",
+        "set www --service web=stop --service 53=start",
+    ],
+)
+def test_a_schedule_and_the_command_line_understand_the_same(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[changes.Request] = []
+    monkeypatch.setattr(verbs_change, "_change", lambda _, request, step: asked.append(request))
+    arguments = parsed(*shlex.split(words))
+    verb = {"add": verbs_change.add, "remove": verbs_change.remove, "set": verbs_change.set_}
+    verb[words.split()[0]](arguments)
+    assert asked == [changes.understood(words)]
+
+
+@pytest.mark.parametrize("words", ["add", "add host", "add cable s1", "remove", "set h1",
+                                   "set h1 --ip 10.0.0.1 --service web=stop"])  # fmt: skip
+def test_what_is_no_change_of_a_node(words: str) -> None:
+    with pytest.raises(LabError, match="is no change of a lab"):
+        changes.understood(words)
 
 
 @pytest.mark.parametrize(
