@@ -127,7 +127,7 @@ def running(words: list[str]) -> Iterator[int]:
     pid = process.pid
     if "--background" in words:
         out, _ = process.communicate(timeout=START_S)
-        pid = int(re.findall(r"\(pid (\d+)\)", out)[0])
+        pid = int(re.findall(r"(\d+)\D*$", out)[0])
     try:
         end = time.monotonic() + START_S
         query = bytes.fromhex("123401000001000000000000") + b"\4www0\5bench\3lab\0\0\1\0\1"

@@ -133,7 +133,7 @@ def started(command: list[str], port: int, site: Path) -> Iterator[int]:
     )  # fmt: skip
     pid = process.pid
     if "--background" in command:
-        match = re.search(r"\(pid (\d+)\)", process.communicate(timeout=20)[0])
+        match = re.search(r"(\d+)\D*$", process.communicate(timeout=20)[0])
         assert match is not None, command
         pid = int(match[1])
     try:

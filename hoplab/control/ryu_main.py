@@ -77,6 +77,14 @@ class LooseVersion:
         return self._key() >= self._other(other)
 
 
+def _lacks_distutils() -> bool:
+    """Whether there is none, or but a stand-in for Mininet, which lacks what Ryu wants of it."""
+    loaded = sys.modules.get("distutils")
+    if loaded is not None:
+        return loaded.__spec__ is None
+    return importlib.util.find_spec("distutils") is None
+
+
 def prepare(alone: bool = True) -> None:
     """Makes Ryu importable, in the order that matters: eventlet patches before anything else.
 
@@ -88,10 +96,10 @@ def prepare(alone: bool = True) -> None:
     # eventlet's own resolver loads dnspython and its cryptography. The plain one does here.
     os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
     # distutils is missing since Python 3.12; before that it loads setuptools, for one small class.
-    if alone or importlib.util.find_spec("distutils") is None:
-        distutils_version: Any = types.ModuleType("distutils.version")
+    if alone or _lacks_distutils():
+        version = types.ModuleType("distutils.version")
+        distutils_version: Any = sys.modules.setdefault("distutils.version", version)
         distutils_version.LooseVersion = LooseVersion
-        sys.modules["distutils.version"] = distutils_version
     # eventlet loads pyOpenSSL where there is one, only to know its exceptions. The controller's
     # connections are plain TCP or the standard library's TLS. Apps may import it later.
     hide = alone and "OpenSSL" not in sys.modules

@@ -212,6 +212,18 @@ def test_a_terminal_without_the_letters_gets_english(
         assert language.spoken(sentence) == "connection refused"
 
 
+def test_the_process_number_stands_last_in_every_language(speak: Speak) -> None:
+    """Who starts a server in the background reads it there (`Server` in topologies/nodes.py)."""
+    sentence = language.say(
+        "{name}: listening on {address} port {port} (pid {pid})",
+        name="web_server", address="10.0.0.80", port=80, pid=4711,
+    )  # fmt: skip
+    for code in ("en", "zh"):
+        speak(HOPLAB_LANG=code)
+        match = re.search(r"(\d+)\D*$", language.spoken(sentence))
+        assert match is not None and match[1] == "4711"
+
+
 def test_every_error_of_the_programs_is_a_template() -> None:
     """Each argument that is read is made by `say`, or is a name for something that is."""
     read = {
