@@ -30,6 +30,7 @@ from hoplab.capture.pcapng_format import Note
 from hoplab.decode.datapath_actions import fingerprint
 from hoplab.decode.openflow import NO_BUFFER
 from hoplab.follow.passages import CT_NEW, METER, Passage, Sent
+from hoplab.follow.tree import STORM_FROM
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow
 from hoplab.openvswitch.unixctl import Refused
@@ -37,6 +38,7 @@ from hoplab.replay.answers import Answerer
 from hoplab.replay.history import Histories
 from hoplab.replay.stage import Stage, port_numbers
 from hoplab.story.conversation import ChannelMessage, Connection
+from hoplab.story.silence import loop_of_switches
 from hoplab.wait import patience
 
 # How long a switch may go by older tables. 10 ms is usual; a busy machine takes longer, and half a
@@ -46,6 +48,7 @@ _MOST_TRIALS = 48
 _SLACK_NS = 1_000_000  # two interfaces of two processors are not of one clock
 _LONGEST_NS = 2_000_000_000  # a queue in front of a cable may hold a frame for so long
 _SOON_NS = 20_000_000
+_ANEW_NS = 500_000_000  # bytes that were not there for so long were sent anew
 _QUESTION_NS = 5_000_000_000
 _FIRST_BYTES = 34
 _MOST_QUESTIONS = 256  # of a connection, that a packet-out may answer
@@ -135,6 +138,10 @@ class Player:
         self._by_bytes: dict[tuple[str, int, bytes], list[_Arrival]] = {}
         # At which ports of a switch an address was, each with the time when it was there first.
         self._macs: dict[tuple[str, bytes], dict[int, int]] = {}
+        # The switches that a frame may come to again, and what has come there, by its bytes: how
+        # often by each port, and when last.
+        self._circling = frozenset(loop_of_switches(wiring))
+        self._copies: dict[tuple[str, bytes, bool], dict[int, tuple[int, int]]] = {}
         self._waiting: list[_Arrival] = []  # to be asked about
         self._reviewed: list[_Arrival] = []  # asked about; what they did is to be compared
         self._messages: deque[ChannelMessage] = deque()
@@ -273,6 +280,9 @@ class Player:
     def forget(self, before_ns: int) -> None:
         """Forget what was seen before, for what goes on for hours."""
         self._prints.clear()
+        for alike, by_port in list(self._copies.items()):
+            if max(t_ns for _, t_ns in by_port.values()) < before_ns:
+                del self._copies[alike]
         for seen_by in (self._left, self._asked):
             for by_bytes in seen_by.values():
                 _prune(by_bytes, before_ns)
@@ -301,11 +311,25 @@ class Player:
                 )
             else:
                 arrival = _Arrival(seen.t_ns, seen.number, *place, seen.data)
-                self._waiting.append(arrival)
+                if not self._goes_round(arrival):
+                    self._waiting.append(arrival)
                 alike = self._by_bytes.setdefault((*place, seen.data[:_FIRST_BYTES]), [])
                 alike.append(arrival)
                 ports = self._macs.setdefault((place[0], seen.data[6:12]), {})
                 ports.setdefault(place[1], seen.t_ns)
+
+    def _goes_round(self, arrival: _Arrival) -> bool:
+        """Whether its bytes have come to the switch again and again, and by several ports: it is of
+        a storm, whose later copies a story only counts. To ask about each would take minutes."""
+        if arrival.switch not in self._circling:
+            return False
+        alike = arrival.switch, arrival.data, arrival.packet_out
+        by_port = self._copies.setdefault(alike, {})
+        count, last_ns = by_port.get(arrival.in_port, (0, 0))
+        count = count + 1 if arrival.t_ns - last_ns < _ANEW_NS else 1
+        by_port[arrival.in_port] = count, arrival.t_ns
+        here = [port for port, (_, t_ns) in by_port.items() if arrival.t_ns - t_ns < _ANEW_NS]
+        return count > STORM_FROM and len(here) > 1
 
     def _came_to(self, heard: ChannelMessage) -> set[str]:
         """The switches that a packet-in may be of: the frame in it came there just before."""
@@ -338,7 +362,7 @@ class Player:
             elif not heard.up and message.kind == "packet-out":
                 question = _question(asked.get(heard.connection, ()), heard)
                 packet_out = _packet_out(heard, switch, question)
-                if packet_out is not None:
+                if packet_out is not None and not self._goes_round(packet_out):
                     outs.append(packet_out)
         return outs
 

@@ -9,9 +9,13 @@ import pytest
 
 from hoplab import runs
 from hoplab.capture import pcapng_reader
+from hoplab.capture.observation import Observation, Reception
+from hoplab.follow.tree import STORM_FROM
+from hoplab.follow.wiring import Interface, Node, Wiring
 from hoplab.openvswitch.shadow import missing
 from hoplab.replay import explain as explaining
 from hoplab.replay.explain import Explainer
+from hoplab.replay.player import Player
 
 KEPT = Path(__file__).parent.parent / "data" / "replay"
 
@@ -47,3 +51,29 @@ def test_more_than_can_be_asked_about_is_said(monkeypatch: pytest.MonkeyPatch) -
     assert "first 5 frames" in explain.problem
     whole, _ = told("learning_switch")
     assert len(parted.story.trips) == len(whole.story.trips)
+
+
+def test_later_copies_of_a_storm_are_not_asked_about() -> None:
+    """A story only counts them, and each would cost a question: in a loop alone, and only what
+    comes by several ports."""
+
+    def asked(looped: bool, ports: tuple[int, ...]) -> int:
+        peers = {"s1-eth1": "s2-eth1", "s1-eth2": "s2-eth2" if looped else "h2-eth0"}
+        peers |= {peer: port for port, peer in peers.items()}
+        interfaces = [
+            Interface(name, name[:2], "", (), peer, extra={"port": int(name[-1])})
+            for name, peer in peers.items()
+        ]
+        nodes = [Node("s1", "switch"), Node("s2", "switch"), Node("h2", "host")]
+        wiring = Wiring(nodes, interfaces)
+        player = Player(wiring, range(len(interfaces)), None)  # type: ignore[arg-type]
+        came, frame = Reception.BROADCAST, b"\xff" * 60
+        seen = [
+            Observation(number, number * 1_000_000, ports[number % len(ports)], came, frame, 60)
+            for number in range(1, 401)
+        ]
+        player.take(frames=seen)
+        return len(player._waiting)
+
+    assert asked(True, (0, 1)) == 2 * STORM_FROM
+    assert asked(False, (0, 1)) == asked(True, (0,)) == 400
