@@ -51,9 +51,16 @@ def add_lab_changes(
             if begins[number] <= change.t_ns
         ]
         if steps:
-            text = say(
-                "At {ms:+,.2f} ms somebody changed the network: {change}.",
-                ms=(change.t_ns - started_ns) / 1e6, change=change.sentence,
+            text = (
+                say(
+                    "At {ms:+,.2f} ms somebody changed the network: {change}.",
+                    ms=(change.t_ns - started_ns) / 1e6, change=change.sentence,
+                )
+                if change.t_ns >= started_ns
+                else say(
+                    "{ms:,.2f} ms before the first packet somebody changed the network: {change}.",
+                    ms=(started_ns - change.t_ns) / 1e6, change=change.sentence,
+                )
             )  # fmt: skip
             place = max(before, default=(0, 0))[1]
             steps[place].remarks.append(Remark("lab-changed", text))
