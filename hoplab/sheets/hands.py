@@ -118,7 +118,8 @@ def freshen(handle: labs.Handle, kinds: Iterable[str]) -> None:
         if kind == "arp":
             for node in state["nodes"]:
                 if node["kind"] != "switch":
-                    run_line(handle, node["name"], "ip neigh flush all nud all 2>/dev/null; true")
+                    # What somebody entered by hand is no cache: it stays.
+                    run_line(handle, node["name"], "ip neigh flush all 2>/dev/null; true")
         elif kind == "switches" and state.get("controller_apps"):
             put_in_charge(handle, state["controller_apps"])
         elif kind == "names":

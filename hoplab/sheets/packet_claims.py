@@ -143,10 +143,9 @@ class _Judge:
         if what.of == "packets":
             if what.count.holds(len(trips)):
                 return None
-            return Miss(
-                say("there were {packets}", packets=_packets(len(trips))),
-                trips[0].number if trips else 0,
-            )
+            n = len(trips)
+            seen = number_of("there was {n:,} packet", "there were {n:,} packets", n)
+            return Miss(seen, trips[0].number if trips else 0)
         if what.of == "copies":
             for trip in trips:
                 if not what.count.holds(trip.frames):
