@@ -221,7 +221,7 @@ def add_step(tree: Tree) -> None:
 
 
 def add_lab_sheet(tree: Tree) -> None:
-    number = len(content.names("labs"))  # README.md is one of them
+    number = 1 + sum(name[0].isdigit() for name in content.names("labs"))
     page = "# Lab: who is there\n\n```sh\nhoplab up --replace hub\n```\n"
     tree.write(f"labs/{number}-who-is-there.md", page)
     tree.insert("labs/README.md", r"^\|---.*\n", f"| [x]({number}-who-is-there.md) | who |\n")

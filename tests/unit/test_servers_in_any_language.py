@@ -26,8 +26,7 @@ def test_a_server_is_ready_whatever_language_it_speaks(
     app = str(ROOT / "apps" / "dns_server.py")
     zone = str(ROOT / "apps" / "zones" / "com.zone")
     process = subprocess.Popen(
-        [sys.executable, app, "--zone", zone, "--listen", "127.0.0.1", "--port", "0"]
-        + ["--background"],
+        [sys.executable, app, "--zone", zone, "--listen", "127.0.0.1", "--port=0", "--background"],
         env={**os.environ, "HOPLAB_LANG": language},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

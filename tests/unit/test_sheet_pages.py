@@ -18,7 +18,7 @@ FILES = {"README.md", "README.zh.md", "lab.yml", "solutions.yml", "answers.md", 
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCORE = {
     "README.md": r"(?P<passed>\d+) of (?P<n>\d+) checks pass: the rest is your work",
-    "README.zh.md": r"(?P<n>\d+) 项检查中已通过 (?P<passed>\d+) 项：其余的由你来完成",
+    "README.zh.md": r"(?P<n>\d+) 项检查中已通过 (?P<passed>\d+) 项：其余的由您来完成",
 }
 MARKS = {
     "README.md": ("Goal", "Predict", "Question", "Show"),
