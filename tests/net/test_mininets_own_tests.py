@@ -38,7 +38,7 @@ def pexpect(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(4000)
 @pytest.mark.parametrize("name", [name for name, verdict in programs() if verdict == "passes"])
 def test_a_program_of_mininets(hoplab: World, pexpect: Path, name: str) -> None:
     source = Path(os.environ.get("HOPLAB_MININET_SOURCE", "/nowhere"))
@@ -49,5 +49,5 @@ def test_a_program_of_mininets(hoplab: World, pexpect: Path, name: str) -> None:
     # What lies in /tmp is not seen inside, but for the folder where the command is typed.
     seen = shutil.copytree(pexpect, hoplab.home / "pexpect")
     hoplab.env["PYTHONPATH"] = f"{PROJECT}:{seen}"
-    ended = hoplab("run", "--", "/usr/bin/python3", str(file), "-v", code=None, timeout=1100)
+    ended = hoplab("run", "--", "/usr/bin/python3", str(file), "-v", code=None, timeout=3600)
     assert ended.code == 0 and re.search(r"^OK", ended.err, re.M), ended.err[-2000:]
