@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hoplab.sentences import Sentence, listed, number_of, say
@@ -40,11 +41,39 @@ def end_of_pings(facts: Facts, pings: Sequence[Trip]) -> Outcome:
         return Outcome(True, "answered", sentence, where=where, evidence=evidence)
     answered = {request.number for request, _ in back}
     lost = [(request, reply) for request, reply in replies if request.number not in answered]
-    if lost:
-        request, reply = lost[-1]
-        return answer_lost(facts, request.number, [reply.number], sentence)
     missing = [request for request in pings if request.number not in answered]
-    return no_answer(facts, missing[-1], sentence, "ping")
+    if not lost:
+        return no_answer(facts, missing[-1], sentence, "ping")
+    request, reply = lost[-1]
+    outcome = answer_lost(facts, request.number, [reply.number], sentence)
+    return _both_ways(outcome, pings, missing, lost)
+
+
+def _both_ways(
+    outcome: Outcome, pings: Sequence[Trip], missing: Sequence[Trip], lost: Sequence[_Pair]
+) -> Outcome:
+    """Some answers died on the way back; if some died on the way there, neither of them works."""
+    ended = [request for request in missing if not request.answered_by and request.ended]
+    if not ended:
+        return outcome
+    end, reply = ended[-1], lost[-1][1]
+    there = number_of(
+        "On the way there {n:,} of {of} ended, the last one #{packet}: {reason}.",
+        "On the way there {n:,} of {of} ended, the last one #{packet}: {reason}.",
+        len(ended),
+        of=number_of("{n:,} echo request", "{n:,} echo requests", len(pings)),
+        packet=end.number,
+        reason=end.ended,
+    )
+    back_again = number_of(
+        "On the way back {n:,} answer ended, the last one #{packet}: {reason}.",
+        "On the way back {n:,} answers ended, the last one #{packet}: {reason}.",
+        len(lost),
+        packet=reply.number,
+        reason=reply.ended,
+    )
+    evidence = sorted({*outcome.evidence, end.number})
+    return replace(outcome, why=[there, back_again], evidence=evidence)
 
 
 def _target(request: Trip) -> str:
