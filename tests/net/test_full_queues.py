@@ -70,6 +70,8 @@ def test_what_full_ports_of_a_hub_drop_is_counted_and_told(anybody: Any) -> None
         # Where Open vSwitch sends several frames in one go, and the queue refuses one, it tries
         # that one again, which is counted twice, and throws away the rest, which nobody counts.
         assert dropped["s1-eth2"] <= 2 * missing
-        assert 0.9 * missing <= losses["s1-eth2"]["vanished"] <= missing
+        # A frame that came shortly before the end may have been in the queue then, for all we know.
+        vanished, held = losses["s1-eth2"]["vanished"], losses["s1-eth2"]["open"]
+        assert vanished <= missing and 0.9 * missing <= vanished + held
     ends = [trip["ended"] or "" for trip in story["trips"]]
     assert any("dropped" in text and "s1-eth2" in text for text in ends)
