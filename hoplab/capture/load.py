@@ -32,7 +32,7 @@ from hoplab.capture import notes
 from hoplab.capture.pcapng_format import Note
 
 SWITCH, CONTROLLER, RECORDER = "switch", "controller", "recorder"
-STOPPED_STATES = "Tt"  # by a signal, by a debugger (proc(5))
+STOPPED_STATES = frozenset("Tt")  # by a signal, by a debugger (proc(5))
 ENDED = "X"
 
 

@@ -158,6 +158,13 @@ def test_a_stopped_switch_is_told_from_the_first_frame_that_waited() -> None:
     assert "ovs-vswitchd was stopped by a signal for" in text
 
 
+def test_a_process_that_nobody_has_looked_at_yet_was_not_stopped() -> None:
+    read = machine(pressed=(-100, 400), share=0.8, waited=(50, 200))
+    first = [reading._replace(shares=reading.shares[:1]) for reading in read.readings[:20]]
+    story = run({4: 20.0}, dataclasses.replace(read, readings=(*first, *read.readings[20:])))
+    assert story.fidelity.distorted and "stopped" not in codes(story.fidelity)
+
+
 def test_one_that_stood_between_two_readings_is_known_by_the_lab_that_woke_it() -> None:
     woken = (("ovs-vswitchd", START_NS + 88 * MS),)
     assert run({4: 7.9}, machine(woken_ns=woken)).fidelity.verdict == "distorted"
@@ -304,7 +311,8 @@ def test_a_queue_that_the_lab_did_not_make_is_known_even_when_it_is_gone(
     news = SimpleNamespace(gone=lambda: [told_of.pop() for _ in told_of[:]], close=lambda: None)
     monkeypatch.setattr(cable_queues, "QdiscNews", lambda: news)
     there = [queue(1, 4)]
-    root: Any = HashablePlace(SimpleNamespace(route=SimpleNamespace(qdiscs=lambda: list(there))))
+    route = SimpleNamespace(qdiscs=lambda _index=0: list(there))
+    root: Any = HashablePlace(SimpleNamespace(route=route))
     names = {1: "s1-eth1", 2: "s1-eth2", 3: "s1-eth3"}
     drops = cable_queues.CableDrops(
         lambda: [(root, index, name) for index, name in names.items()], root=root
