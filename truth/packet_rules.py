@@ -67,6 +67,17 @@ def checks(about: About, values: dict[str, Any]) -> Pairs:
     yield "to one card", False, about.first.group
 
 
+@of(
+    "{node} gives as its own the address {ip}, which is one of {holder}: who takes that in sends "
+    "to {node} what is meant for {holder}"
+)
+def anothers_name(about: About, values: dict[str, Any]) -> Pairs:
+    yield "asker", plain(values["node"]), about.told["sender"]
+    claimed = about.first.get("arp.src.proto_ipv4") or about.first.get("ipv6.src")
+    yield "ip", plain(values["ip"]), claimed
+    yield "another's", False, plain(values["holder"]) == about.told["sender"]
+
+
 @of("{node} asks because of #{packet}")
 def asks_on(about: About, values: dict[str, Any]) -> Pairs:
     node, trip = plain(values["node"]), about.trip_of(plain(values["packet"]))

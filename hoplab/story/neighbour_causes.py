@@ -170,7 +170,7 @@ class MacNeeds(Rule):
         """These addresses are another node's than before."""
         for address in addresses:
             for number, request in self._requests.items():
-                if request.dst == address:
+                if address in (request.src, request.dst):
                     self._touched[number] = None
 
     def answered(self, numbers: Iterable[int]) -> None:
@@ -204,6 +204,14 @@ class MacNeeds(Rule):
             cause = say(
                 "{node} wants to use {ip} and checks that nobody else does",
                 node=trip.sender, ip=trip.dst,
+            )  # fmt: skip
+            return Draft(cause)
+        holder = self._places.owner(trip.src)
+        if holder and holder != trip.sender:
+            cause = say(
+                "{node} gives as its own the address {ip}, which is one of {holder}: who takes that "
+                "in sends to {node} what is meant for {holder}",
+                node=trip.sender, ip=trip.src, holder=holder,
             )  # fmt: skip
             return Draft(cause)
         if not trip.group:

@@ -219,6 +219,22 @@ def test_unicast_arp_is_a_check() -> None:
     assert trip.title.startswith("ARP check") and "checks that it still holds" in trip.cause
 
 
+def test_a_request_in_anothers_name_is_no_check() -> None:
+    lan = [(f"h{number}", f"10.0.0.{number}/24", "s1", "") for number in (1, 2, 3)]
+    net = Playground(wire_up(lan, "hub"))
+    h1, h2, h3 = (net.wiring.port(f"h{n}-eth0") for n in (1, 2, 3))
+    macs = {port: net.wiring.interfaces[port].mac for port in (h1, h2, h3)}
+    for port, target in ((h2, "10.0.0.3"), (h3, "10.0.0.1")):
+        ask = frames.arp(1, macs[port], "10.0.0.2", "00:00:00:00:00:00", target)
+        net.send(port, frames.eth(macs[h1], macs[port], 0x0806, ask))
+        net.run()
+    requests = [trip for trip in net.story().trips if trip.kind == "arp-request"]
+    assert "still holds" in requests[0].cause
+    cause = requests[1].cause
+    assert "h3 gives as its own the address 10.0.0.2, which is one of h2" in cause
+    assert "still holds" not in cause
+
+
 def test_late_check_of_the_cache_stands_apart() -> None:
     net = web(warm=True)
     fetch(net)
