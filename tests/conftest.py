@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -234,6 +235,12 @@ def make_world() -> Iterator[Callable[..., World]]:
     for world in worlds:
         world.close()
         shutil.rmtree(world.home, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def plain_loggers() -> None:
+    """Mininet, once imported, makes its own logger everybody's, and that keeps INFO back."""
+    logging.setLoggerClass(logging.Logger)
 
 
 @pytest.fixture

@@ -209,8 +209,8 @@ class MacNeeds(Rule):
         holder = self._places.owner(trip.src)
         if holder and holder != trip.sender:
             cause = say(
-                "{node} gives as its own the address {ip}, which is one of {holder}: who takes that "
-                "in sends to {node} what is meant for {holder}",
+                "{node} gives as its own the address {ip}, which is one of {holder}: who takes "
+                "that in sends to {node} what is meant for {holder}",
                 node=trip.sender, ip=trip.src, holder=holder,
             )  # fmt: skip
             return Draft(cause)

@@ -21,7 +21,7 @@ from hoplab.faults.kinds import KINDS, Fault
 from tests.conftest import World, need
 
 pytestmark = pytest.mark.net
-FEW = ("interface-down", "mask-narrow", "wrong-gateway", "filter", "port-down", "refusing-route")
+FEW = ("mask-narrow", "wrong-gateway", "filter", "port-down")
 # Each lab is broken so many times, by seed. What a cause may be told beside: all that is wrong.
 MANY = [
     ("switch", 1, 16), ("routed", 101, 18), ("routed,subnets=3", 201, 10), ("web", 301, 26),

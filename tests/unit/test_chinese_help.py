@@ -21,7 +21,8 @@ from hoplab.sentences import say
 VERBS = sorted(build_parser()._subparsers._group_actions[0].choices)
 # Words that stand beside each other in a command, and names of values.
 COMMANDS = re.compile(r"`[^`]*`|'[^']*'|hoplab [^，。；：（）\u4e00-\u9fff]*|--[a-z-]+|&& |curl -x|"
-                      r"mn --\S+( \S+)*|exec、shell、run、mn")  # fmt: skip
+                      r"mn --\S+( \S+)*|exec、shell、run、mn|"
+                      r"list start check answer hint show reset slides")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -66,7 +66,7 @@ def test_what_is_dropped_while_a_capture_begins_counts_from_its_beginning(
 ) -> None:
     clock = Clock(monkeypatch, dropped_ns)
 
-    def queues() -> list[Qdisc]:
+    def queues(_index: int = 0) -> list[Qdisc]:
         return [Qdisc(1, "tbf", 0x50000, 0xFFFFFFFF, clock.read())]
 
     place = Place(SimpleNamespace(route=SimpleNamespace(qdiscs=queues)))
@@ -78,7 +78,9 @@ def test_what_is_dropped_while_a_capture_begins_counts_from_its_beginning(
     )
     lab: Any = SimpleNamespace(
         cables=SimpleNamespace(queues=lambda: [(place, 1, "s1-eth2")], unread=dict),
-        network=SimpleNamespace(batch=SimpleNamespace(root=place)),
+        network=SimpleNamespace(
+            batch=SimpleNamespace(root=place), wiring=lambda: {"interfaces": []}
+        ),
         switchd=SimpleNamespace(vswitchds=list),
     )
     capture: Any = SimpleNamespace(last_words=[])

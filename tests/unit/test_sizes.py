@@ -56,6 +56,7 @@ def test_names_that_say_nothing(sizes: ModuleType) -> None:
     assert counted.functions == [1] and counted.modules == [3]
 
 
+@pytest.mark.long
 def test_it_prints_a_table_beside_an_earlier_revision() -> None:
     command = [sys.executable, "scripts/sizes.py", "--names"]
     table = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
