@@ -249,9 +249,11 @@ def hoplab(make_world: Callable[..., World]) -> World:
     return make_world()
 
 
-@pytest.fixture(params=["root", "user"])
+@pytest.fixture(params=[pytest.param("root", marks=pytest.mark.long), "user"])
 def anybody(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> World:
-    """The same as root and as an ordinary user (as the latter only, where the tests are one)."""
+    """The same as root and as an ordinary user (as the latter only, where the tests are one). As
+    root with the long tests alone: what has no fixture of its own runs as whoever runs the tests,
+    which is root where it matters."""
     if request.param == "root" and os.geteuid() != 0:
         pytest.skip("the tests run as an ordinary user; root's half needs root")
     return make_world(as_user=request.param == "user")

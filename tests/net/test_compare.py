@@ -83,6 +83,7 @@ def sent_again(capture: Path, sender: str, folder: Path) -> int:
     return len(tshark(own, "frame.number", f"tcp.dstport == 5001 && tcp.len > 0 && ({again})"))
 
 
+@pytest.mark.long
 def test_the_figures_are_those_of_tshark_and_of_the_programs(hoplab: Any) -> None:
     need("tshark")
     data = hoplab("trace", "--compare", "hub,learning_switch", "--save", "both", "--json").json

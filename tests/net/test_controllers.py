@@ -311,6 +311,7 @@ class TestSpanningTree:
 
             until(each_once, "a broadcast that reaches everybody once")
 
+    @pytest.mark.long
     def test_switches_with_many_ports(self, hoplab: Any) -> None:
         """Their changes are more messages than Ryu sends without letting others go on."""
         hoplab("up", "tree,2,20", "--controller", "spanning_tree")
@@ -433,7 +434,7 @@ def test_the_table_is_readable(hoplab: Any) -> None:
     entry = hoplab("table", "s1", "--json").json["switches"][0]["addresses"][1]
     assert (entry["who"], entry["port"], entry["interface"]) == ("h3", "3", "s1-eth3")
     assert entry["age_s"] < 60 and entry["idle_s"] is not None and entry["kept_s"] == 300
-    for controller in ("learning_switch", "datapath_learning", "fast_switch", "firewall"):
+    for controller in ("learning_switch", "datapath_learning", "firewall"):
         hoplab("swap", controller)
 
         def learned() -> bool:

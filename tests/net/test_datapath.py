@@ -40,6 +40,7 @@ def no_kernel_datapath() -> None:
 
 
 @pytest.mark.usefixtures("no_kernel_datapath")
+@pytest.mark.long
 def test_fast_ports_carry_everything_and_cannot_be_captured(hoplab: Any) -> None:
     if os.geteuid() != 0:
         pytest.skip("AF_XDP ports want root")

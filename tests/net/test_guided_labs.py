@@ -75,10 +75,8 @@ def test_the_pages_are_read_as_they_are_meant() -> None:
     assert all(f"]({name})" in index for name in PAGES)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [*PAGES[:1], *(pytest.param(name, marks=pytest.mark.long) for name in PAGES[1:])],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", PAGES)
 def test_every_command_does_what_the_page_says(hoplab: Any, name: str) -> None:
     # The reader comes from a lab that was left in the middle, and has one more for another purpose.
     hoplab("up", "cable,ip1=10.9.0.1/24,ip2=10.9.0.2/24")

@@ -25,6 +25,7 @@ def need_nat() -> None:
         pytest.skip("neither nft nor iptables is installed")
 
 
+@pytest.mark.long
 def test_every_client_visits_every_site_and_traceroute_reads_well(hoplab: Any) -> None:
     need_nat()
     hoplab("up", "internet,nat=1,ipv6=1")

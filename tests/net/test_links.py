@@ -44,9 +44,6 @@ def round_trips(lab: World, *command: str) -> list[float]:
     return [float(ms) for ms in re.findall(r"time=([\d.]+) ms", shown)]
 
 
-@pytest.mark.parametrize(
-    "anybody", ["user", pytest.param("root", marks=pytest.mark.long)], indirect=True
-)
 def test_a_cable_is_changed_and_the_story_stays_true(anybody: Any) -> None:
     anybody("up", "routed")
     cables = anybody("link", "--json").json

@@ -32,6 +32,7 @@ def queue_drops(lab: Any) -> dict[str, int]:
     return {name: int(count) for name, count in rows}
 
 
+@pytest.mark.long
 def test_a_stream_that_flows_already_loses_nothing(hoplab: Any) -> None:
     """The capture begins and ends in the middle of 200 pings a second."""
     hoplab("up", "switch")

@@ -72,6 +72,7 @@ def test_exit_status_and_wire_are_told_together(hoplab: Any) -> None:
     assert "port 5555: www reported port unreachable." in sentence
 
 
+@pytest.mark.long
 def test_what_is_no_http_and_what_was_open_before(hoplab: Any) -> None:
     hoplab("up", "web")
     server = hoplab.popen("exec", "www", "--", "python3", "-c", SERVER)

@@ -61,7 +61,9 @@ def frame_numbers(story: dict[str, Any], kind: str) -> set[int]:
     }
 
 
-@pytest.mark.parametrize("controller", ["hub", "learning_switch"])
+@pytest.mark.parametrize(
+    "controller", [pytest.param("hub", marks=pytest.mark.long), "learning_switch"]
+)
 def test_tshark_agrees_on_every_frame(hoplab: Any, controller: str) -> None:
     story = hoplab("visit", "--json", "--save", "run", "--controller", controller).json
     assert story["outcome"]["ok"] is True and story["exit_code"] == 0

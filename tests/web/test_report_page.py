@@ -86,7 +86,7 @@ def contrast(shown: Page, selector: str) -> float:
 
 
 @pytest.mark.parametrize("name", ["web.en", "web.zh", "two.en", "two.zh", "evil.en", "evil.zh"])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [pytest.param(False, marks=pytest.mark.long), True])
 def test_no_complaint_and_no_request(browser: Browser, files: Path, name: str, dark: bool) -> None:
     file = files / f"{name}.html"
     shown = show(browser, file, dark=dark)
@@ -215,6 +215,7 @@ def test_the_keyboard_reaches_everything(browser: Browser, files: Path) -> None:
     assert shown.run(hidden) == 0  # no order but the page's own
 
 
+@pytest.mark.long
 def test_labels_do_not_lie_on_each_other(browser: Browser, files: Path) -> None:
     """Texts of the topology, by the boxes that the browser gives them."""
     shown = show(browser, files / "web.en.html", width=1400)
