@@ -218,5 +218,6 @@ def test_a_live_storm_is_some_lines_a_second_and_ends_when_asked(hoplab: World) 
     assert process.returncode == 130, err
     # What ping itself prints of its doubled replies stands behind a bar.
     lines = [line for line in [*before, *out.splitlines()] if not line.startswith(" | ")]
-    # A storm may be more than the capture can take; that is said last.
-    assert any("frames on the links" in line for line in lines[-2:]) and len(lines) < 1000
+    # A storm may be more than can be told, captured or carried; that is said behind it, a line for
+    # each and one for each port that dropped some.
+    assert any("frames on the links" in line for line in lines[-20:]) and len(lines) < 1000
