@@ -69,6 +69,22 @@ Pair = tuple[Place, str, str, Place, str, str]
 NewInterfaces = Callable[[list[tuple[Place, str]]], None]
 
 
+def check_length(name: str) -> None:
+    """Raises LabError for a name that is too long for an interface."""
+    if len(name.encode()) > NAME_LIMIT:
+        raise LabError(
+            say(
+                "{interface} is too long for the name of an interface ({n} characters, "
+                "Linux allows {most})",
+                interface=name,
+                n=len(name.encode()),
+                most=NAME_LIMIT,
+            ),
+            term("shorten the node's name: its interfaces are called NAME-ethN"),
+            Exit.BAD_INPUT,
+        )
+
+
 class Batch:
     """The queue. `root` is where switches live: the lab's own network namespace."""
 
@@ -108,18 +124,7 @@ class Batch:
     ) -> None:
         """Queue a veth pair. Raises LabError for names that the kernel would not take."""
         for place, name in ((place1, name1), (place2, name2)):
-            if len(name.encode()) > NAME_LIMIT:
-                raise LabError(
-                    say(
-                        "{interface} is too long for the name of an interface ({n} characters, "
-                        "Linux allows {most})",
-                        interface=name,
-                        n=len(name.encode()),
-                        most=NAME_LIMIT,
-                    ),
-                    term("shorten the node's name: its interfaces are called NAME-ethN"),
-                    Exit.BAD_INPUT,
-                )
+            check_length(name)
             if name in place.index:
                 raise LabError(
                     say("two links want the same interface {interface}", interface=name),

@@ -25,7 +25,7 @@ import mininet.node
 
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
-from hoplab.kernel.batch import NAME_LIMIT, NewInterfaces, Place
+from hoplab.kernel.batch import NewInterfaces, Place, check_length
 from hoplab.network.queued import place_of_node
 from hoplab.sentences import say, term
 
@@ -164,18 +164,7 @@ def add_cable(
 def check_names(names: list[str], taken: Any = ()) -> None:
     """Raises LabError for names that interfaces cannot have."""
     for name in names:
-        if len(name.encode()) > NAME_LIMIT:
-            raise LabError(
-                say(
-                    "{interface} is too long for the name of an interface ({n} characters, "
-                    "Linux allows {most})",
-                    interface=name,
-                    n=len(name.encode()),
-                    most=NAME_LIMIT,
-                ),
-                term("shorten the node's name: its interfaces are called NAME-ethN"),
-                Exit.BAD_INPUT,
-            )
+        check_length(name)
         if name in taken:
             raise LabError(
                 say("there is an interface {interface} already", interface=name),
