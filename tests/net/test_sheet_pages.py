@@ -5,7 +5,6 @@ a page says will be seen is seen, in both languages; and their checks tell right
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,32 +13,14 @@ from typing import Any
 import pytest
 
 from hoplab.sheets import sheet_file
-from hoplab.sheets.pages import FAILS, steps
 from tests.conftest import PROJECT
+from tests.net.printed_pages import type_page
 
 pytestmark = pytest.mark.net
 
 # With every change; all of them with `-m long`.
 ALWAYS = {("03-hub", "zh")}
 PAGES = {"en": "README.md", "zh": "README.zh.md"}
-
-
-def flat(text: str) -> str:
-    """In one line, with one space where there are many: pages and terminals break lines."""
-    return " ".join(text.split())
-
-
-def missing(announced: list[str], out: str) -> list[str]:
-    """The announced lines that do not come, each after the one before."""
-    rest, lost = flat(out), []
-    for line in announced:
-        parts = [re.escape(flat(part)) for part in line.split("…")]
-        match = re.search(".*?".join(parts), rest)
-        if match is None:
-            lost.append(line)
-        else:
-            rest = rest[match.end() :]
-    return lost
 
 
 def cases() -> Iterator[Any]:
@@ -54,18 +35,7 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize(("page", "code"), list(cases()))
 def test_every_command_does_what_the_page_says(hoplab: Any, page: Any, code: str) -> None:
     env = {**hoplab.with_command(), "HOPLAB_LANG": code}
-    for step in steps(page.read_text(encoding="utf-8")):
-        for name, text in step.files.items():
-            (hoplab.home / name).write_text(text, encoding="utf-8")
-        out = ""
-        for command in step.commands:
-            done = subprocess.run(
-                ["bash", "-c", command], cwd=hoplab.home, env=env, capture_output=True, text=True
-            )
-            out += done.stdout + done.stderr
-            assert (done.returncode != 0) == command.endswith(FAILS), f"{command}\n{out}"
-        lost = missing(step.seen, out)
-        assert not lost, f"{step.commands}: {lost} is not in\n{out}"
+    type_page(hoplab, page.read_text(encoding="utf-8"), env)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import pytest
 
 from hoplab.cli import argparse_words, output
 from hoplab.cli.main import main
+from hoplab.cli.options_sheets import ACTIONS
 from hoplab.cli.parser import build_parser
 from hoplab.errors import reason_of
 from hoplab.report.language import language
@@ -21,8 +22,7 @@ from hoplab.sentences import say
 VERBS = sorted(build_parser()._subparsers._group_actions[0].choices)
 # Words that stand beside each other in a command, and names of values.
 COMMANDS = re.compile(r"`[^`]*`|'[^']*'|hoplab [^，。；：（）\u4e00-\u9fff]*|--[a-z-]+|&& |curl -x|"
-                      r"mn --\S+( \S+)*|exec、shell、run、mn|"
-                      r"list start check answer hint show reset slides")  # fmt: skip
+                      r"mn --\S+( \S+)*|exec、shell、run、mn|" + " ".join(ACTIONS))  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("hoplab", "topologies", "controllers", "apps", "labs", "bench", "scripts")
 TOYS = (
     "tests/unit/fake_table.py", "tests/unit/frames.py", "tests/unit/playground.py",
-    "tests/unit/toynet.py", "tests/net/test_guided_labs.py",
+    "tests/unit/toynet.py", "tests/net/test_guided_labs.py", "tests/net/printed_pages.py",
 )  # fmt: skip
 LICENCE = "# SPDX-License-Identifier: Apache-2.0\n"
 CATALOGUE = "hoplab/locale/zh/LC_MESSAGES/hoplab.po"

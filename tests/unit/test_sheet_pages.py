@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: RUF001
 """The lab sheets as texts: what both languages, the checks and the answers say of one another
-agrees. That their commands do what they say, `tests/net/test_guided_labs.py` tries."""
+agrees. That their commands do what they say, `tests/net/test_sheet_pages.py` tries."""
 
 from __future__ import annotations
 
