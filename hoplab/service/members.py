@@ -77,7 +77,7 @@ class Members:
         there. serve: command lines of what it is to run (`services.py`). force: an address that
         another host has, or that is in another subnet. Raises LabError."""
         lab = self._lab
-        with self._change(wanted) as (undo, said):
+        with self._change(wanted) as (undo, sentences):
             self._check_name(name)
             additions.check_names([f"{name}-eth0"])
             switch = self._switch(to) if to is not None else None
@@ -96,27 +96,29 @@ class Members:
             if switch is not None:
                 cable = self._join(host, switch, undo, lambda _: additions.configure(host))
                 wanted()
-                said.append(say("{node} is joined to {switch}", node=name, switch=switch.name))
+                sentences.append(say("{node} is joined to {switch}", node=name, switch=switch.name))
             else:
-                said.append(say("{node} is there, without any cable", node=name))
-            self._say_chosen(said, own, via, resolver, ip=ip, gateway=gateway, dns=dns)
+                sentences.append(say("{node} is there, without any cable", node=name))
+            self._say_chosen(sentences, own, via, resolver, ip=ip, gateway=gateway, dns=dns)
             self.forget_addresses([own])
             self._static_arp()
             started = [lab.services.begin(host, list(words), wanted) for words in serve]
-            said += [say("{node} serves: {program}", node=name, program=each) for each in started]
+            sentences += [
+                say("{node} serves: {program}", node=name, program=each) for each in started
+            ]
             answer = {
                 "host": name, "ip": str(own), "gateway": str(via) if via else None,
                 "dns": resolver, "serves": started,
                 "cable": [end.name for end in (cable.intf1, cable.intf2)] if cable else None,
             }  # fmt: skip
-        return {**answer, "sentences": said}
+        return {**answer, "sentences": sentences}
 
     def add_switch(
         self, name: str, *, dpid: int | None = None, wanted: Wanted = nobody_asks
     ) -> Answer:
         """A switch, under the controller that is in charge. Raises LabError."""
         lab = self._lab
-        with self._change(wanted) as (undo, said):
+        with self._change(wanted) as (undo, sentences):
             self._check_name(name)
             additions.check_names([name], lab.network.batch.root.index)
             if lab.crew is None:
@@ -141,11 +143,11 @@ class Members:
             empty = lab.crew.take_in(name, wanted)
             lab.empty = [*lab.empty, *empty]
             title = lab.crew.controller.title
-            said.append(say("{switch} is there, under the controller {controller}", switch=name,
-                            controller=title))  # fmt: skip
-            said.append(say("its datapath id is {dpid:x}; it has no cable yet: {command}",
-                            dpid=number, command=f"hoplab add cable {name} …"))  # fmt: skip
-        return {"switch": name, "dpid": f"{number:016x}", "sentences": said}
+            sentences.append(say("{switch} is there, under the controller {controller}",
+                                 switch=name, controller=title))  # fmt: skip
+            sentences.append(say("its datapath id is {dpid:x}; it has no cable yet: {command}",
+                                 dpid=number, command=f"hoplab add cable {name} …"))  # fmt: skip
+        return {"switch": name, "dpid": f"{number:016x}", "sentences": sentences}
 
     def add_cable(
         self,
@@ -161,7 +163,7 @@ class Members:
         addresses of its ends, where they are to have some. force: beside one that is there. Raises
         LabError."""
         lab = self._lab
-        with self._change(wanted) as (undo, said):
+        with self._change(wanted) as (undo, sentences):
             nodes = [self._node(first), self._node(second)]
             self._check_cable(nodes, force=force)
             own = [addresses.read_address(text, None) if text else None for text in ips]
@@ -176,13 +178,13 @@ class Members:
             if limits:
                 undo.callback(lab.cables.forget, cable)
                 lab.cables.shape(cable, dict(limits))
-            said.append(say("{node} and {peer} are joined: {port} - {port2}", node=first,
-                            peer=second, port=ends[0].name, port2=ends[1].name))  # fmt: skip
+            sentences.append(say("{node} and {peer} are joined: {port} - {port2}", node=first,
+                                 peer=second, port=ends[0].name, port2=ends[1].name))  # fmt: skip
             for end, address in zip(ends, own, strict=True):
-                said += self._set_up(end, address)
-            said += self._loop_remarks()
+                sentences += self._set_up(end, address)
+            sentences += self._loop_remarks()
             self._static_arp()
-        return {"cable": [lab.network.label(end) for end in ends], "sentences": said}
+        return {"cable": [lab.network.label(end) for end in ends], "sentences": sentences}
 
     def _join(
         self,
@@ -279,25 +281,25 @@ class Members:
         """Take away a node with its cables, or the cable between two nodes or interfaces. force:
         though others need it. Raises LabError."""
         lab = self._lab
-        with self._change(nobody_asks) as (_, said):
+        with self._change(nobody_asks) as (_, sentences):
             wanted()  # what goes cannot be brought back half-way
             if second is not None:
                 cable = lab.cables.find(first, second)
                 lab.cables.need_real(cable)
                 names = [lab.network.label(end) for end in (cable.intf1, cable.intf2)]
                 self._unplug(cable)
-                said.append(say("the cable {port} - {port2} is gone", port=names[0],
-                                port2=names[1]))  # fmt: skip
-                said += self._alone([end.node for end in (cable.intf1, cable.intf2)])
+                sentences.append(say("the cable {port} - {port2} is gone", port=names[0],
+                                     port2=names[1]))  # fmt: skip
+                sentences += self._alone([end.node for end in (cable.intf1, cable.intf2)])
                 answer: Answer = {"removed": names}
             else:
                 node = self._node(first)
                 if not force:
                     self._check_needed(node)
-                said += self._remove_node(node)
+                sentences += self._remove_node(node)
                 answer = {"removed": [first]}
             lab.find_loops()
-        return {**answer, "sentences": said}
+        return {**answer, "sentences": sentences}
 
     def _remove_node(self, node: Any) -> list[str]:
         lab, name = self._lab, node.name
@@ -323,11 +325,11 @@ class Members:
         if lab.client == name:
             lab.client = None
         self.forget_addresses(own)
-        said = [
+        sentences = [
             number_of("{node} and its cable are gone", "{node} and its {n} cables are gone",
                       len(cables), node=name) if cables else say("{node} is gone", node=name)
         ]  # fmt: skip
-        return said + self._alone(peers)
+        return sentences + self._alone(peers)
 
     def _cables_of(self, node: Any) -> list[Any]:
         return [
@@ -374,13 +376,13 @@ class Members:
         is said of it is told to captures, and lab.json says what there is now."""
         lab = self._lab
         lab.may_change_members()
-        said: list[str] = []
+        sentences: list[str] = []
         with self.turn:
             wanted()
             begun_ns = lab.moment()
             try:
                 with contextlib.ExitStack() as undo:
-                    yield undo, said
+                    yield undo, sentences
                     wanted()
                     lab.make_room()
                     lab.write_state()
@@ -390,8 +392,8 @@ class Members:
                     self._write_for_readers()  # what they were told of is no more
                 raise
         lab.hearing.named()
-        if said:
-            lab.note_change(said[0], begun_ns)
+        if sentences:
+            lab.note_change(sentences[0], begun_ns)
 
     def _check_name(self, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*", name):
@@ -510,26 +512,26 @@ class Members:
 
     @staticmethod
     def _say_chosen(
-        said: list[str], own: IPv4Interface, via: IPv4Address | None, resolver: str | None, *,
+        sentences: list[str], own: IPv4Interface, via: IPv4Address | None, resolver: str | None, *,
         ip: str | None, gateway: str | None, dns: str | None,
     ) -> None:  # fmt: skip
         """What it was given, and what of that was chosen."""
         values = {"ip": str(own), "gateway": str(via), "dns": str(resolver)}
-        said.append(
+        sentences.append(
             say("its address: {ip}, which is free there", **values) if ip is None
             else say("its address: {ip}", **values)
         )  # fmt: skip
         if via is None and gateway == AS_NEIGHBOURS:
-            said.append(term("no gateway: its neighbours have none"))
+            sentences.append(term("no gateway: its neighbours have none"))
         elif via is not None:
-            said.append(
+            sentences.append(
                 say("its gateway: {gateway}, as its neighbours have it", **values)
                 if gateway == AS_NEIGHBOURS else say("its gateway: {gateway}", **values)
             )  # fmt: skip
         if resolver is None and dns == AS_NEIGHBOURS:
-            said.append(term("no DNS server: its neighbours have none"))
+            sentences.append(term("no DNS server: its neighbours have none"))
         elif resolver is not None:
-            said.append(
+            sentences.append(
                 say("its DNS server: {dns}, as its neighbours have it", **values)
                 if dns == AS_NEIGHBOURS else say("its DNS server: {dns}", **values)
             )  # fmt: skip

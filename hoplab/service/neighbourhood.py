@@ -40,7 +40,7 @@ def link_of(lab: Lab, start: Any) -> list[Any]:
         for end, peer in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
             if end is not None and peer is not None:
                 by_node.setdefault(end.node.name, []).append((end, peer))
-    found: dict[Any, None] = {}
+    across: dict[Any, None] = {}
     seen: set[str] = set()
     todo: list[str] = []
     if hasattr(start, "intfs"):
@@ -49,7 +49,7 @@ def link_of(lab: Lab, start: Any) -> list[Any]:
         for end, peer in by_node.get(start.node.name, ()):
             if end is start:
                 todo += [peer.node.name] if peer.node.name in bridges else []
-                found |= {} if peer.node.name in bridges else {peer: None}
+                across |= {} if peer.node.name in bridges else {peer: None}
     while todo:
         name = todo.pop()
         if name in seen:
@@ -59,8 +59,8 @@ def link_of(lab: Lab, start: Any) -> list[Any]:
             if peer.node.name in bridges:
                 todo.append(peer.node.name)
             else:
-                found[peer] = None
-    return [intf for intf in found if intf is not start]
+                across[peer] = None
+    return [intf for intf in across if intf is not start]
 
 
 def neighbours(lab: Lab, start: Any) -> list[Neighbour]:
@@ -115,9 +115,9 @@ def resolvers(place: Any) -> list[str]:
 
 def subnets(lab: Lab) -> list[IPv4Network]:
     """All the subnets that somebody in the lab has an address in, as lab.json says."""
-    found: dict[IPv4Network, None] = {}
+    networks: dict[IPv4Network, None] = {}
     for interface in lab.written.get("interfaces", ()):
         for text in interface["addresses"]:
             if ":" not in text:
-                found[IPv4Interface(text).network] = None
-    return list(found)
+                networks[IPv4Interface(text).network] = None
+    return list(networks)

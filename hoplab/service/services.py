@@ -209,13 +209,13 @@ class Services:
                         Exit.USAGE,
                     )
                 self._named(host, name)
-            said: list[str] = []
+            sentences: list[str] = []
             for name, action in wishes.items():
                 begun_ns = lab.moment()
                 for service in self._named(host, name):
                     wanted()
-                    said.append(self._change(host, service, action, wanted))
-                lab.note_change(said[-1], begun_ns)
+                    sentences.append(self._change(host, service, action, wanted))
+                lab.note_change(sentences[-1], begun_ns)
         return {
             "host": host,
             "services": [
@@ -223,7 +223,7 @@ class Services:
                  "running": bool(each.pid)}
                 for each in self.known(host)
             ],
-            "sentences": said,
+            "sentences": sentences,
         }  # fmt: skip
 
     def _change(self, host: str, service: Service, action: str, wanted: Wanted) -> str:

@@ -62,14 +62,14 @@ class HostSettings:
             before = kept_settings.read(place.namespace.route)
             files = {target: _read_file(place, target) for target in place.files}
             began_ns = lab.moment()
-            said: list[str] = []
+            sentences: list[str] = []
             try:
                 if ip is not None:
-                    said += self._set_address(node, intf, ip, force=force)
+                    sentences += self._set_address(node, intf, ip, force=force)
                 if gateway is not None:
-                    said += self._set_gateway(place, gateway, force=force)
+                    sentences += self._set_gateway(place, gateway, force=force)
                 if dns is not None:
-                    said += self._set_dns(node.name, place, dns)
+                    sentences += self._set_dns(node.name, place, dns)
                 wanted()
                 lab.refresh()
                 lab.write_state()
@@ -77,9 +77,9 @@ class HostSettings:
                 self._take_back(place, node, before, files)
                 raise
             lab.hearing.named()
-            if said:
-                lab.note_change(said[0], began_ns)
-        return {"host": node.name, **self._state(node, place), "sentences": said}
+            if sentences:
+                lab.note_change(sentences[0], began_ns)
+        return {"host": node.name, **self._state(node, place), "sentences": sentences}
 
     # ------------------------------------------------------------------ who is meant
 
@@ -134,9 +134,9 @@ class HostSettings:
             addresses.check_address(own, around)
         via = neighbourhood.default_gateway(place)
         self._replace_address(place, intf, own)
-        said: list[str] = [say("{port} has the address {ip} now", port=intf.name, ip=str(own))]
+        sentences: list[str] = [say("{port} has the address {ip} now", port=intf.name, ip=str(own))]
         if via is not None and neighbourhood.default_gateway(place) is None:
-            said.append(
+            sentences.append(
                 say("its gateway {gateway} is not in its subnet any more: {command}",
                     gateway=str(via), command=f"hoplab set {node.name} --gateway …")
             )  # fmt: skip
@@ -145,7 +145,7 @@ class HostSettings:
         self._lab.members.forget_addresses([own, *old])
         if self._lab.spec.static_arp:
             self._lab.network.staticArp()
-        return said
+        return sentences
 
     def _replace_address(self, place: Place, intf: Any, own: IPv4Interface | None) -> None:
         """Put an address in place of those of an interface, and back those routes that can be."""
@@ -187,13 +187,15 @@ class HostSettings:
                 term("is its interface up? hoplab link shows it"),
                 Exit.FAILED,
             ) from error
-        said: list[str] = [
+        sentences: list[str] = [
             say("{node} has the gateway {gateway} now", node=place.name, gateway=str(gateway))
         ]
         owner = self._owner(gateway)
         if owner is None and not force:
-            said.append(say("nobody in the lab has the address {address}", address=str(gateway)))
-        return said
+            sentences.append(
+                say("nobody in the lab has the address {address}", address=str(gateway))
+            )
+        return sentences
 
     def _owner(self, address: IPv4Address) -> str | None:
         for interface in self._lab.network.wiring()["interfaces"]:

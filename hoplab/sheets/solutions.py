@@ -212,10 +212,10 @@ def _may_be_right(expected: Expected, answer: str) -> bool:
 
 def _near_misses(right: str, dice: random.Random) -> list[str]:
     """Answers that somebody gives who nearly understood."""
-    found = _MASK.fullmatch(right)
-    if found is not None:
-        length = int(found[2])
-        return [f"{found[1]}/{length - 1}", f"{_other_address(found[1], dice)}/{length}"]
+    masked = _MASK.fullmatch(right)
+    if masked is not None:
+        length = int(masked[2])
+        return [f"{masked[1]}/{length - 1}", f"{_other_address(masked[1], dice)}/{length}"]
     if re.fullmatch(_ADDRESS, right):
         return [_other_address(right, dice)]
     if re.fullmatch(r"/\d+", right):

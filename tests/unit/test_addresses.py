@@ -63,9 +63,9 @@ def test_a_router_s_address_is_no_host_s_to_count_from() -> None:
 
 def test_a_subnet_without_room_is_told() -> None:
     full = [host("h1", "10.0.0.1/30"), host("h2", "10.0.0.2/30")]
-    with pytest.raises(LabError) as told:
+    with pytest.raises(LabError) as caught:
         free_address(IPv4Network("10.0.0.0/30"), full)
-    assert "no address of 10.0.0.0/30 is free" in told.value.message
+    assert "no address of 10.0.0.0/30 is free" in caught.value.message
 
 
 def test_gateway_and_dns_are_the_neighbours_own() -> None:
@@ -96,10 +96,10 @@ def test_a_link_that_nobody_is_on_gets_a_subnet() -> None:
     ],
 )
 def test_a_wrong_address_is_told_with_one_that_is_free(text: str, code: Exit, words: str) -> None:
-    with pytest.raises(LabError) as told:
+    with pytest.raises(LabError) as caught:
         check_address(read_address(text, NETWORK), WEB)
-    assert (told.value.code, words in told.value.message) == (code, True), told.value.message
-    assert "10.1.0.12/24 is free" in told.value.hint or code == Exit.USAGE
+    assert (caught.value.code, words in caught.value.message) == (code, True), caught.value.message
+    assert "10.1.0.12/24 is free" in caught.value.hint or code == Exit.USAGE
 
 
 def test_the_link_s_prefix_length_is_taken_where_none_is_written() -> None:

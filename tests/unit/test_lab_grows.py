@@ -160,10 +160,10 @@ def test_what_is_no_change_of_a_node(words: str) -> None:
     ],
 )
 def test_what_makes_no_sense_is_told_with_an_example(words: list[str], reason: str) -> None:
-    with pytest.raises(LabError) as told:
+    with pytest.raises(LabError) as caught:
         verbs_change.add_request(parsed(*words))
-    assert told.value.code == Exit.USAGE and reason in told.value.message
-    assert f"hoplab add {words[1]}" in told.value.hint
+    assert caught.value.code == Exit.USAGE and reason in caught.value.message
+    assert f"hoplab add {words[1]}" in caught.value.hint
 
 
 def test_a_service_is_stopped_started_or_restarted() -> None:
@@ -207,6 +207,6 @@ def test_an_app_is_meant_by_its_short_name() -> None:
             "--port=81", "--background",
         )  # fmt: skip
     assert command_of(["sleep", "9"])[1:] == ["9"]
-    with pytest.raises(LabError) as told:
+    with pytest.raises(LabError) as caught:
         command_of(["web_sever"])
-    assert "did you mean web_server?" in told.value.hint
+    assert "did you mean web_server?" in caught.value.hint
