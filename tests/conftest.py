@@ -36,7 +36,6 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-
 def pytest_configure(config: pytest.Config) -> None:
     """What the program reads of the catalogues is as new as they are."""
     if hasattr(config, "workerinput"):
@@ -46,6 +45,42 @@ def pytest_configure(config: pytest.Config) -> None:
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
             command = [sys.executable, "scripts/messages.py", "compile"]
             subprocess.run(command, cwd=PROJECT, check=True)
+
+
+@pytest.hookimpl(trylast=True)  # after those that nobody asked for were taken out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Among several workers, each begins with its share of the network tests.
+
+    Each worker gets as many tests in a row as the next one and, when these are done, takes some
+    from the end of another's. In the order of their names nearly all tests that run a network
+    would be in the first worker's row and, being taken over last, would run when most have ended.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        items[:] = shared_out(items, workers)
+
+
+def shared_out(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """`items` as rows of equal length, one behind the other, for `workers` workers: network tests
+    first and those of a file together (they share a lab), then the short tests, to fill the row.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    short: list[pytest.Item] = []
+    for item in items:
+        if "unit" in item.path.parts:
+            short.append(item)
+        else:
+            files.setdefault(item.path, []).append(item)
+    rows: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for file in sorted(files.values(), key=len, reverse=True):  # stable: as they were collected
+        min(rows, key=len).extend(file)
+    length = max(-(-len(items) // workers), *(len(row) for row in rows))
+    shared = []
+    for row in rows:
+        filling = length - len(row)
+        shared += row + short[:filling]
+        del short[:filling]
+    return shared + short
 
 
 # Everybody's run tries the same examples, so that a red test is the change's doing and no luck of
