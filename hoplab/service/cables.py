@@ -265,7 +265,7 @@ class Cables:
                 self._shape(end, limits)
                 self._lab.network.asked[end] = limits
             self.note_longest()
-            self._lab.make_room()
+            self._lab.switching.make_room()
 
     def clear(self, link: Any) -> None:
         """Have both ends do what the topology says, and nothing else. Raises LabError."""

@@ -384,7 +384,7 @@ class Members:
                 with contextlib.ExitStack() as undo:
                     yield undo, sentences
                     wanted()
-                    lab.make_room()
+                    lab.switching.make_room()
                     lab.write_state()
                     undo.pop_all()
             except BaseException:

@@ -287,7 +287,7 @@ class Service:
         state.pop("interfaces")
         controller = self.lab.controller
         ports = controller.web_ports() if controller is not None else []
-        return {**state, "remarks": self.lab.remarks(), "controller_ports": ports}
+        return {**state, "remarks": self.lab.in_charge.remarks(), "controller_ports": ports}
 
     # ------------------------------------------------------------------ one connection
 
