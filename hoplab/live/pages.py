@@ -2,7 +2,7 @@
 """One page at its WebSocket: what it asks for, and what it is sent.
 
 What lives here: the messages, in both directions (`docs/web.md` has all of them). What must not:
-how things are done (`acts.py`, `terminals.py`, `feed.py`).
+how things are done (`feed.py`).
 
 1. Nobody waits for a page but what works for it alone. What all pages are told is kept as it was
    said last, and each page's own task sends what the page does not have yet.
@@ -14,25 +14,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shlex
-import struct
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from hoplab import __version__, content
-from hoplab.client import labs
+from hoplab import __version__
 from hoplab.errors import LabError
-from hoplab.live.acts import VERBS, Running, act_of, undo_of
 from hoplab.live.feed import Feed
 from hoplab.live.follower import in_all
-from hoplab.live.terminals import Terminal, asked
 from hoplab.sentences import say, term
 
 VERSION = 1
-TERMINALS_MOST = 16
-LOOKING = term("this address is for looking only")
 MESSAGE_MOST = 1 << 20
 
 
@@ -54,13 +47,7 @@ class Page:
         self.lab = ""  # that it looks at
         self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
             "watch": self._watch, "credit": self._take_credit, "inside": self._inside,
-            "act": self._act, "act.stop": self._stop_act, "terminal.open": self._open_terminal,
-            "terminal.resize": self._resize, "terminal.credit": self._pay,
-            "terminal.close": self._close_terminal,
         }  # fmt: skip
-        self._running = Running()
-        self._terminals: dict[int, Terminal] = {}
-        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
         """Until it is closed."""
@@ -68,8 +55,7 @@ class Page:
         try:
             await self.send({
                 "type": "hello", "version": VERSION, "hoplab": __version__, "view": self.view,
-                "acts": [] if self.view else list(VERBS), "terminals": not self.view,
-                "controllers": content.names("controllers"),
+                "acts": [],
             })  # fmt: skip
             while True:
                 message = await self._socket.receive()
@@ -77,18 +63,11 @@ class Page:
                     break
                 if message.get("text") is not None:
                     await self._understand(message["text"])
-                elif message.get("bytes") is not None:
-                    self._type(message["bytes"])
         except (WebSocketDisconnect, OSError):
             pass
         finally:
-            self._running.close()
-            tasks = [sender, *self._tasks.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for terminal in self._terminals.values():
-                terminal.close()
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
             self._leave()
 
     async def _understand(self, text: str) -> None:
@@ -207,85 +186,3 @@ class Page:
         else:
             answer["inside"] = inside
         await self.send(answer)
-
-    # ------------------------------------------------------------------ what it does
-
-    def _begin(self, kind: str, number: int, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside what else it asks for, until it has ended or the page has."""
-        task = self._tasks[kind, number] = asyncio.create_task(work)
-        task.add_done_callback(lambda _: self._tasks.pop((kind, number), None))
-
-    async def _refuse(self, kind: str, number: Any, text: str) -> None:
-        words = in_all(text, self._server.spoken)
-        await self.send({"type": f"{kind}.refused", "id": number, "error": words})
-
-    async def _act(self, message: dict[str, Any]) -> None:
-        number = int(message["id"])
-        if self.view:
-            await self._refuse("act", number, LOOKING)
-            return
-        args = list(message.get("args") or ())
-        try:
-            act = act_of(
-                str(message["lab"]), str(message["act"]), args, str(message.get("language"))
-            )
-        except LabError as error:
-            await self._refuse("act", number, error.message)
-            return
-        before = ""
-        if act.verb == "swap":
-            state = await asyncio.to_thread(labs.find(str(message["lab"])).state)
-            before = str(state.get("controller") or "")
-        undo = undo_of(act, args, before)
-        self._begin("act", number, self._running.run(number, act, undo, self.send))
-
-    async def _stop_act(self, message: dict[str, Any]) -> None:
-        self._running.stop(int(message["id"]))
-
-    async def _open_terminal(self, message: dict[str, Any]) -> None:
-        number = int(message["id"])
-        try:
-            if self.view:
-                raise LabError(LOOKING)
-            if number in self._terminals or len(self._terminals) >= TERMINALS_MOST:
-                raise LabError(term("a page has a few terminals, and no more"))
-            terminal = asked(message)
-            await asyncio.to_thread(terminal.open)
-        except LabError as error:
-            await self._refuse("terminal", number, error.message)
-            return
-        self._terminals[number] = terminal
-        name = [] if message["lab"] == labs.DEFAULT_NAME else ["--name", str(message["lab"])]
-        line = shlex.join(["hoplab", "shell", *name, str(message["host"])])
-        await self.send({"type": "terminal.opened", "id": number, "line": line})
-        self._begin("terminal", number, self._show_terminal(terminal))
-
-    async def _show_terminal(self, terminal: Terminal) -> None:
-        try:
-            code = await terminal.pass_on(self.send_bytes)
-        finally:
-            self._terminals.pop(terminal.number, None)
-            terminal.close()
-        message = {"type": "terminal.closed", "id": terminal.number, "exit_code": code}
-        await self.send(message)
-
-    def _type(self, data: bytes) -> None:
-        if len(data) > 4:
-            terminal = self._terminals.get(struct.unpack(">I", data[:4])[0])
-            if terminal is not None:
-                terminal.type(data[4:])
-
-    async def _resize(self, message: dict[str, Any]) -> None:
-        terminal = self._terminals.get(int(message["id"]))
-        if terminal is not None:
-            terminal.resize(int(message["rows"]), int(message["cols"]))
-
-    async def _pay(self, message: dict[str, Any]) -> None:
-        terminal = self._terminals.get(int(message["id"]))
-        if terminal is not None:
-            terminal.pay(int(message["bytes"]))
-
-    async def _close_terminal(self, message: dict[str, Any]) -> None:
-        task = self._tasks.get(("terminal", int(message["id"])))
-        if task is not None:
-            task.cancel()
