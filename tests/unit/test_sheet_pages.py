@@ -69,6 +69,16 @@ def test_both_languages_have_the_same_commands_and_files(sheet: str) -> None:
 
 
 @pytest.mark.parametrize("sheet", SHEETS)
+def test_a_printed_file_is_the_one_that_is_tried(sheet: str) -> None:
+    """Where a file of a page lies in the sheet's folder too, solutions and the start use that."""
+    for kind, body in BLOCK.findall(read(sheet, "README.md")):
+        file = LABS / sheet / kind.partition(" ")[2]
+        if file.is_file():
+            code = without_comments(file.read_text(encoding="utf-8"))
+            assert "".join(without_comments(body)) == "".join(code), file.name
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
 @pytest.mark.parametrize("page", sorted(SCORE))
 def test_a_page_and_its_checks_agree(sheet: str, page: str) -> None:
     text, lab = read(sheet, page), read(sheet, "lab.yml")
