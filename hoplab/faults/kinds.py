@@ -445,8 +445,10 @@ def _duplicate(
     network: Network, asker: Host, beside: Host, address: IPv4Interface,
     failing: tuple[str, tuple[str, ...]],
 ) -> Fault:  # fmt: skip
-    """beside takes an address that somebody on its link has, and tells the asker. Whoever was told
-    forgets it when it is undone."""
+    """beside takes an address that somebody on its link has, and tells the asker, by an ARP request
+    of its own: it must not have the asker's MAC already, and the asker takes no new one within a
+    second of the last (Linux's locktime). An answer that comes back to beside shows that it did.
+    Whoever was told forgets it when it is undone."""
     card = card_of(beside)
     link = [(beside.name, card.name), *network.walks.link(beside.name, card.name)]
     (there,) = [name for node, name in link if node == asker.name]
@@ -456,8 +458,9 @@ def _duplicate(
     return Fault(
         "duplicate-address", say("{node} has the address {ip}, which is another's",
                                  node=beside.name, ip=str(address.ip)),
-        ((beside.name, f"ip addr add {address} dev {card.name}; "
-                       f"ping -c 1 -W 1 -I {address.ip} {towards}; true"),),
+        ((beside.name, f"ip addr add {address} dev {card.name}; timeout 5 sh -c 'until "
+                       f"ip neigh flush dev {card.name} to {towards}; "
+                       f"ping -c 1 -W 1 -I {address.ip} {towards}; do :; done'; true"),),
         ((beside.name, f"ip addr del {address} dev {card.name}"), *forget),
         "duplicate-address", beside.name, *failing,
     )  # fmt: skip
