@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is in charge of a lab's switches: how it is chosen, and what is to be said of it."""
+"""Who is in charge of a lab's switches: how it is chosen, and what is to be said of it.
+
+What lives here: the choice, and remarks on it. What must not: how controllers run and change
+(`hoplab.control`).
+"""
 
 from __future__ import annotations
 

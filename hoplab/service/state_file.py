@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""lab.json, the file that says what a lab is: drafted beside the one that holds, then put there."""
+"""lab.json, the file that says what a lab is: drafted beside the one that holds, then put there.
+
+What lives here: how the file is written, whole or not at all. What must not: what it says
+(`lab.py`).
+"""
 
 from __future__ import annotations
 

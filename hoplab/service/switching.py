@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open vSwitch in a running lab: its datapath chosen, its daemons begun and looked after."""
+"""Open vSwitch in a running lab: its datapath chosen, its daemons begun and looked after.
+
+What lives here: what a lab asks of Open vSwitch as a whole. What must not: how its daemons run
+(`hoplab.openvswitch`), who controls the switches (`in_charge.py`).
+"""
 
 from __future__ import annotations
 
@@ -62,11 +66,10 @@ class Switching:
         """Start Open vSwitch before it is known whether the topology has switches, if nothing
         speaks against it; what does is told when it is known."""
         try:
-            self._lab.datapath = self.wished()
+            self._lab.datapath = self.choose()
         except LabError:
             return None
-        may = self._lab.datapath == "kernel" or os.access(TUN, os.R_OK | os.W_OK)
-        return Background(self.start) if may else None
+        return Background(self.start)
 
     def give_up(self, opening: Background[None] | None) -> None:
         """The topology has no switches after all."""
