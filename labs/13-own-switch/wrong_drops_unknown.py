@@ -6,5 +6,5 @@ from moving import Moving
 class DropsUnknown(Moving):
     def decide(self, switch, port, source, destination):
         out = super().decide(switch, port, source, destination)
-        known = destination == "ff:ff:ff:ff:ff:ff" or (switch.id, destination) in self.ports
-        return out if known else None
+        heard = destination == "ff:ff:ff:ff:ff:ff" or (switch.id, destination) in self.ports
+        return out if heard else None
