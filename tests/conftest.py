@@ -26,6 +26,7 @@ from hoplab import programs
 from hoplab.wait import patience
 
 PROJECT = Path(__file__).resolve().parent.parent
+UNIT = PROJECT / "tests" / "unit"
 NOBODY = 65534
 
 # Whoever starts the tests in the background, or by nohup(1), has them begin with these ignored, and
@@ -67,7 +68,7 @@ def shared_out(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     files: dict[Path, list[pytest.Item]] = {}
     short: list[pytest.Item] = []
     for item in items:
-        if "unit" in item.path.parts:
+        if item.path.is_relative_to(UNIT):
             short.append(item)
         else:
             files.setdefault(item.path, []).append(item)
