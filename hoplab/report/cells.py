@@ -56,7 +56,8 @@ def wrap(
     lines: list[str] = []
     line = initial_indent
     used = False  # something other than the indent is on the line
-    for piece in _pieces(text, width - max(len(initial_indent), len(subsequent_indent))):
+    room = width - max(len(initial_indent), len(subsequent_indent))
+    for piece in _pieces(text.lstrip(), room):  # blanks that no line has make no word longer
         if used and cells(line + piece.rstrip()) > width:
             lines.append(line.rstrip())
             line, used = subsequent_indent, False

@@ -336,15 +336,22 @@ def test_cells() -> None:
 
 
 @given(st.text(alphabet="中文，。（）ab1 -", max_size=80), st.integers(8, 40))
+@example(" 。。） ）", 8)
+@example("中中中中ab   ，", 8)
 def test_wrapping_loses_nothing_and_keeps_the_width(raw: str, width: int) -> None:
     lines = cells.wrap(raw, width, subsequent_indent="  ")
     assert all(cells.cells(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(raw.split())
-    # A mark (two cells) may begin a line only where the word before it leaves no room for it
-    # within the width less the indent (two cells), which is what a word may take on any line.
+    # A mark (two cells) may begin a line only where the word before it, with the blanks that follow
+    # it, leaves no room for it within the width less the indent (two cells), which is what a word
+    # may take on any line.
+    rest = raw.lstrip()
     for before, line in pairwise(lines):
+        rest = rest[len(before.strip()) :]
+        blanks = len(rest) - len(rest.lstrip())
+        rest = rest.lstrip()
         if line.strip()[0] in "，。）":
-            assert cells.cells(before) > width - 2 - 2
+            assert cells.cells(before) + blanks > width - 2 - 2
 
 
 # --- the command line -----------------------------------------------------------------------
