@@ -857,7 +857,7 @@ def _told(seen: list[tuple[int, int, Reception, bytes]], url: str) -> Story:
     return tell(wiring, follow(wiring, observations), request=request, host="client")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SEEN, st.sampled_from(["", URL]), st.sampled_from(DETAILS), st.integers(40, 130))
 def test_random_frames_never_raise(
     seen: list[tuple[int, int, Reception, bytes]], url: str, detail: str, width: int
