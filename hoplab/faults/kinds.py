@@ -508,9 +508,10 @@ def _switched(network: Network) -> Iterator[tuple[Pair, str, Lines]]:
 
 
 def _visit(network: Network) -> tuple[str, tuple[str, ...]] | None:
-    """A host and a command that fetches the lab's own page by its name."""
+    """A host and a command that fetches the lab's own page by its name; None where there is no
+    page, or the host has lost its address and fetches none anyway."""
     url, client = network.state.get("url"), network.state.get("client")
-    if not url or not client:
+    if not url or client not in {host.name for host in network.hosts}:
         return None
     return client, ("curl", "-sS", "-o", "/dev/null", "-m", "6", url)
 

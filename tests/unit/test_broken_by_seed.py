@@ -23,9 +23,13 @@ def routed(**state: Any) -> Network:
     return Network({**wiring.as_dict(), "shards": [], **state}, facts)
 
 
-def served() -> Network:
-    """The same with a name server, a resolver and a web server, and a client that uses them."""
+def served(addressless: str = "") -> Network:
+    """The same with a name server, a resolver and a web server, and a client that uses them.
+    addressless: a host that has lost its address."""
     wiring, facts = network(), healthy(network())
+    if addressless:
+        host = facts["now"]["hosts"][addressless]
+        host["routes"], host["cards"][0]["addresses"] = [], []
 
     def serve(node: str, protocol: str, port: int, *argv: str) -> None:
         listener = {"protocol": protocol, "address": "", "port": port, "pid": 9, "argv": argv}
@@ -62,6 +66,14 @@ def test_a_fault_says_what_it_does_and_how_it_is_undone() -> None:
             assert fault.node in served().wiring.nodes and fault.try_on in served().wiring.nodes
             assert {node for node, _ in fault.do} - {LAB} <= set(served().wiring.nodes)
             assert all(understood(line) for node, line in fault.do + fault.undo if node == LAB)
+
+
+@pytest.mark.parametrize("host", ["h1", "h2", "h3", "h4"])
+def test_a_host_without_an_address_hinders_no_fault_elsewhere(host: str) -> None:
+    """A lab that somebody has left half mended is broken further, or not, and never dies of it."""
+    fitting = breaking.faults_of(served(addressless=host), among=breaking.ALL_KINDS)
+    assert {"filter", "mtu"} <= set(fitting)
+    assert all(host != fault.try_on for faults in fitting.values() for fault in faults)
 
 
 def test_of_a_kind_that_is_named_only_that_is_chosen() -> None:
