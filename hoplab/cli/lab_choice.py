@@ -14,6 +14,7 @@ from typing import Any
 from hoplab import ryu_apps
 from hoplab.cli import output, verbs_lab
 from hoplab.client import interrupts, labs
+from hoplab.client.topologies import find_topology
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
 
@@ -29,7 +30,7 @@ def find_lab(arguments: argparse.Namespace, quiet: bool) -> labs.Handle | None:
         return None
     state = handle.state()
     if arguments.topology:
-        file, *wanted = verbs_lab.find_topology(arguments.topology)
+        file, *wanted = find_topology(arguments.topology)
         there = [state.get("chosen", ""), state["arguments"], tuple(state.get("words", ()))]
         if (str(file), wanted) != (state["topology_file"], there):
             raise LabError(

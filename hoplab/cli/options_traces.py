@@ -188,6 +188,28 @@ def add_report(verbs: Any) -> None:
     add_json(p)
 
 
+def add_find(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "find",
+        term("the packets of a kept run that a filter means; no lab is needed"),
+        "hoplab find 'tcp.syn from client' my-run\n"
+        "hoplab find 'from h1 via s2 not r1 and lost' my-run --json",
+        "verbs_find",
+    )
+    p.add_argument(
+        "filter", metavar="FILTER",
+        help=term("the player's filter language (docs/filter.md): dns from h1, ttl == 62, …"),
+    )  # fmt: skip
+    p.add_argument("run", metavar="RUN", help=term("a folder that --save kept"))
+    p.add_argument(
+        "--detail", choices=("brief", "normal", "full"), default="brief",
+        help=term("how much of each packet (default: brief, a line)"),
+    )  # fmt: skip
+    p.add_argument("--count", action="store_true", help=term("only say how many there are"))
+    add_json(p)
+
+
 def add_capture(verbs: Any) -> None:
     p = add_verb(
         verbs,

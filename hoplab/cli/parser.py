@@ -47,7 +47,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (term("change"), ("swap", "link", "add", "remove", "set", "apply"),
      term("what a lab is, while it runs")),
     (term("teach"), ("lab", "break"), term("lab sheets, and faults to find")),
-    (term("keep"), ("save", "report", "capture", "completion"),
+    (term("keep"), ("save", "report", "find", "capture", "completion"),
      term("labs, runs and frames as files")),
 )  # fmt: skip
 
@@ -71,6 +71,7 @@ _VERBS = (
     options_traces.add_trace,
     options_traces.add_open,
     options_traces.add_report,
+    options_traces.add_find,
     options_traces.add_capture,
     options_traces.add_wireshark,
     options_labs.add_run_and_mn,

@@ -43,7 +43,8 @@ WORDS = {
 # Where files and folders stand; bash offers files wherever it has nothing else.
 FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"),
          ("save", "file"), ("lab", "output"), ("lab", "kathara")}  # fmt: skip
-FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
+FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other"),
+           ("find", "run")}  # fmt: skip
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
 

@@ -6,18 +6,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import re
-import shlex
 import sys
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from hoplab import content, ryu_apps
 from hoplab.cli import output
 from hoplab.cli.output import Progress, print_json, table, terminal_width, tr
 from hoplab.client import labs as client
 from hoplab.client import up_down
+from hoplab.client.topologies import find_topology
 from hoplab.errors import Exit, LabError
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, number_of, say, term, together
@@ -26,46 +25,6 @@ from hoplab.service.spec import Spec
 
 if TYPE_CHECKING:
     from hoplab.doctor.checks import Check
-
-
-class Wanted(NamedTuple):
-    """A topology as it is asked for: its file, the name of one of several Topos in it ("" for
-    none), parameters of that ('n=4'), and what the file finds on its command line."""
-
-    file: Path
-    chosen: str
-    parameters: str
-    words: tuple[str, ...]
-
-
-_WITH_WORDS = re.compile(r"(\S.*?\.py(?::[^\s,]+)?(?:,\S*)?)\s+(\S.*)", re.DOTALL)
-
-
-def find_topology(text: str, topo: str = "") -> Wanted:
-    """What is meant by 'web,routers=3', './mine.py:star,n=4' or './mine.py --hosts 4'. topo: as for
-    `mn --topo`, 'star,n=4'. Raises LabError."""
-    words: tuple[str, ...] = ()
-    with_words = _WITH_WORDS.fullmatch(text.strip())
-    if with_words is not None and not Path(text).is_file():
-        text, rest = with_words.groups()
-        try:
-            words = tuple(shlex.split(rest))
-        except ValueError as error:
-            raise LabError(
-                say("{words}: {reason}", words=rest, reason=str(error)),
-                term("write the file's command line as one types it"),
-                Exit.USAGE,
-            ) from None
-    name, _, parameters = text.partition(",")
-    chosen = ""
-    if ".py:" in name and not Path(name).is_file():
-        name, _, chosen = name.rpartition(":")
-    if topo:
-        chosen, _, more = topo.partition(",")
-        parameters = ",".join(filter(None, (parameters, more)))
-    file = content.find("topologies", name)
-    ryu_apps.refuse_controller(file)
-    return Wanted(file, chosen, parameters, words)
 
 
 def bring_up(

@@ -12,8 +12,8 @@ from typing import Any
 
 from hoplab import outfile
 from hoplab.cli.output import Progress, print_json, tr
-from hoplab.cli.verbs_lab import find_topology
 from hoplab.client import labs as client
+from hoplab.client.topologies import find_topology
 from hoplab.errors import Exit, LabError
 from hoplab.plans import as_file, of_file, of_lab
 from hoplab.plans.becoming import become

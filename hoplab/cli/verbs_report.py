@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hoplab import runs
 from hoplab.cli import output
+from hoplab.cli.run_folder import kept_folder
 from hoplab.errors import Exit, LabError, is_full, reason_of
 from hoplab.replay.explain import Explainer
 from hoplab.report.language import Language, code_from, language
@@ -99,17 +100,8 @@ def show(file: Path, place: str = "") -> None:
 
 def _folders(arguments: argparse.Namespace) -> list[Path]:
     """The run folders, one or two. Raises LabError for what cannot be reported."""
-    folders = [Path(name) for name in (arguments.run, arguments.second) if name is not None]
-    for folder in folders:
-        if not os.path.isdir(folder):
-            raise LabError(
-                say("{folder} is no folder", folder=folder),
-                say(
-                    "give one that was kept: {command}",
-                    command="hoplab visit --save my-run && hoplab report my-run",
-                ),
-                Exit.NO_SUCH,
-            )
+    names = [name for name in (arguments.run, arguments.second) if name is not None]
+    folders = [kept_folder(name) for name in names]
     if arguments.output == "-" and arguments.open:
         raise LabError(
             term("-o - writes to stdout, so there is no file to --open"),

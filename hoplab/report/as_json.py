@@ -48,7 +48,7 @@ def to_dict(story: Story, faults: Faults = STRICT) -> dict[str, Any]:
     for trip in story.trips:
         if trip.number in kept:
             with faults.part(say("packet #{packet} in JSON", packet=trip.number)):
-                trips.append(_trip(trip, steps_of_trips.get(trip.number, -1)))
+                trips.append(trip_data(trip, steps_of_trips.get(trip.number, -1)))
     for step in story.steps:
         with faults.part(say("the step {step} in JSON", step=step.key)):
             steps.append(_step(step, kept))
@@ -152,8 +152,8 @@ def _step(step: Step, kept: set[int]) -> dict[str, Any]:
     }
 
 
-def _trip(trip: Trip, step: int) -> dict[str, Any]:
-    """step: its place among the steps, -1 for none."""
+def trip_data(trip: Trip, step: int) -> dict[str, Any]:
+    """One packet. step: its place among the steps, -1 for none."""
     eth = trip.packet.eth
     return {
         "number": trip.number,

@@ -19,6 +19,8 @@ MAC and frame number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hoplab.report import phrases
 from hoplab.report.cells import cells, ljust
 from hoplab.report.folding import EVIDENCE_MOST, Fold, merged, parts
@@ -79,6 +81,28 @@ def render(
         with page.part(term("whether times are to be trusted")):
             _fidelity(page, story)
     return page.text()
+
+
+def packet_list(
+    story: Story,
+    trips: Sequence[Trip],
+    *,
+    width: int = 100,
+    color: bool = False,
+    detail: str = "brief",
+    ascii: bool = False,
+    tr: Language = ENGLISH,
+) -> str:
+    """Some packets of a story, each by itself: its number, time, title and path, and with `detail`
+    what else a story tells of it."""
+    page = _page(story, width, color, ascii, detail, tr)
+    for trip in trips:
+        if detail == "brief":
+            head_line(page, trip, page.tr(trip.title), path_text(trip))
+            end_lines(page, trip, trip.ended)
+        else:
+            trip_lines(page, trip)
+    return page.text() if trips else ""
 
 
 def _page(story: Story, width: int, color: bool, ascii: bool, detail: str, tr: Language) -> Page:

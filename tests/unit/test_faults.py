@@ -78,7 +78,7 @@ def test_the_rest_of_the_story_is_told(
 
 
 @pytest.mark.parametrize(
-    ("where", "name"), [(tell, "tell_way"), (terminal, "trip_lines"), (as_json, "_trip")]
+    ("where", "name"), [(tell, "tell_way"), (terminal, "trip_lines"), (as_json, "trip_data")]
 )
 def test_one_packet_alone_is_missing(
     where: Any, name: str, monkeypatch: pytest.MonkeyPatch

@@ -125,8 +125,8 @@ KNOWS: dict[str, set[str]] = {
     "wireshark": {"client", "capture", "report", "errors"},
     "cli": {
         "client", "service", "openvswitch", "browser", "stock", "doctor", "wireshark",
-        "faults", "plans", "sheets", "web", "report", "replay", "runs", "story", "follow",
-        "capture", *_FILES,
+        "faults", "plans", "sheets", "web", "packet_filter", "report", "replay", "runs", "story",
+        "follow", "capture", *_FILES,
     },
 }  # fmt: skip
 # Rooms that may import nothing but these and Python's own library.

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from hoplab import content
-from hoplab.cli import verbs_completion, verbs_lab
+from hoplab.cli import verbs_completion
 from hoplab.cli.main import main
+from hoplab.client.topologies import find_topology
 from hoplab.errors import Exit, LabError
 from hoplab.network import script, topofile
 from hoplab.network.queued import is_shaped
@@ -41,7 +42,7 @@ def written(tmp_path: Path, text: str, name: str = "mine.py") -> Path:
 
 def test_a_file_is_given_its_command_line(tmp_path: Path) -> None:
     path = written(tmp_path, OPTIONS)
-    wanted = verbs_lab.find_topology(f"{path} --hosts 4 'a name'")
+    wanted = find_topology(f"{path} --hosts 4 'a name'")
     assert (wanted.file, wanted.words) == (path, ("--hosts", "4", "a name"))
     topo = topofile.load_topo(wanted.file, words=wanted.words)
     assert len(topo.hosts()) == 4
@@ -64,12 +65,12 @@ def test_words_that_a_file_does_not_read_are_known(tmp_path: Path) -> None:
 )
 def test_what_is_asked_for(tmp_path: Path, text: str, rest: tuple[Any, ...]) -> None:
     path = written(tmp_path, TOPO)
-    assert verbs_lab.find_topology(text.format(file=path))[1:] == rest
+    assert find_topology(text.format(file=path))[1:] == rest
 
 
 def test_topo_names_one_of_several_as_mn_does(tmp_path: Path) -> None:
     path = written(tmp_path, TOPO)
-    assert verbs_lab.find_topology(str(path), "star,4")[1:3] == ("star", "4")
+    assert find_topology(str(path), "star,4")[1:3] == ("star", "4")
 
 
 def test_a_command_line_that_the_file_refuses_is_told_in_its_words(tmp_path: Path) -> None:

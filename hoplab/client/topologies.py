@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topology that somebody asks for in words, as `up` takes them.
+
+What lives here: 'web,routers=3' and './mine.py:star,n=4' taken apart. What must not: reading the
+file, which the lab does.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+from hoplab import content, ryu_apps
+from hoplab.errors import Exit, LabError
+from hoplab.sentences import say, term
+
+
+class Wanted(NamedTuple):
+    """A topology as it is asked for: its file, the name of one of several Topos in it ("" for
+    none), parameters of that ('n=4'), and what the file finds on its command line."""
+
+    file: Path
+    chosen: str
+    parameters: str
+    words: tuple[str, ...]
+
+
+_WITH_WORDS = re.compile(r"(\S.*?\.py(?::[^\s,]+)?(?:,\S*)?)\s+(\S.*)", re.DOTALL)
+
+
+def find_topology(text: str, topo: str = "") -> Wanted:
+    """What is meant by 'web,routers=3', './mine.py:star,n=4' or './mine.py --hosts 4'. topo: as for
+    `mn --topo`, 'star,n=4'. Raises LabError."""
+    words: tuple[str, ...] = ()
+    with_words = _WITH_WORDS.fullmatch(text.strip())
+    if with_words is not None and not Path(text).is_file():
+        text, rest = with_words.groups()
+        try:
+            words = tuple(shlex.split(rest))
+        except ValueError as error:
+            raise LabError(
+                say("{words}: {reason}", words=rest, reason=str(error)),
+                term("write the file's command line as one types it"),
+                Exit.USAGE,
+            ) from None
+    name, _, parameters = text.partition(",")
+    chosen = ""
+    if ".py:" in name and not Path(name).is_file():
+        name, _, chosen = name.rpartition(":")
+    if topo:
+        chosen, _, more = topo.partition(",")
+        parameters = ",".join(filter(None, (parameters, more)))
+    file = content.find("topologies", name)
+    ryu_apps.refuse_controller(file)
+    return Wanted(file, chosen, parameters, words)
