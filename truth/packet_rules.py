@@ -156,6 +156,59 @@ def out_of_no_port(about: About, values: dict[str, Any]) -> Pairs:
     yield "nothing made of it", True, any(leg["index"] not in made for leg in ends)
 
 
+def in_switch(about: About, switch: str) -> Pairs:
+    """It came to that switch, and nothing was made of what came there."""
+    told = about.told["legs"]
+    ends = [leg for leg in told if leg["head"] == switch and leg["received"]]
+    yield "it came there", True, bool(ends)
+    made = {leg["parent"] for leg in told}
+    yield "nothing made of it", True, any(leg["index"] not in made for leg in ends)
+
+
+@of("{switch} asked the controller about it, which sent it nowhere while the capture ran",
+    "{switch} asked the controller about it, whose packet-out had no frame in it",
+    "the controller had {switch} drop it",
+    "the controller sent it back to {switch}, which refused to send it on: {error}")
+def kept_by_controller(about: About, values: dict[str, Any]) -> Pairs:
+    """A packet-in with its bytes, and nothing of it left the switch."""
+    switch = plain(values["switch"])
+    yield from in_switch(about, switch)
+    asked = {each["packet_in"] for each in about.told["decisions"] if each["node"] == switch}
+    asked -= {None, 0}
+    questions = [about.evidence.frames[number] for number in asked]
+    came = [
+        about.evidence.frames[leg["received"]].data[:40]
+        for leg in about.told["legs"] if leg["head"] == switch and leg["received"]
+    ]  # fmt: skip
+    yield "asked about it", True, any(
+        kind == 10 and begin in message
+        for begin in came
+        for frame in questions
+        for _, kind, message in messages(frame)
+    )
+    error = any(
+        kind == 1
+        for frame in about.evidence.by_place.get((OPENFLOW, False), ())
+        for _, kind, _ in messages(frame)
+    )
+    if "error" in values:
+        yield "an error", True, error
+
+
+@of("{switch} dropped it: a flow of its tables says so",
+    "{switch} dropped it: no flow of its tables takes it",
+    "{switch} dropped it: it was to leave by the port by which it had come",
+    "{switch} dropped it: it was to leave by a port that {switch} has not",
+    "{switch} dropped it: it was to leave by a port that is down",
+    "{switch} dropped it: its TTL had come to its end",
+    "{switch} dropped it: no bucket of its group was alive",
+    "{switch} dropped it: it had no flow for it, and no controller",
+    "meter {meter} of {switch} dropped it")
+def dropped_in_switch(about: About, values: dict[str, Any]) -> Pairs:
+    """Nothing of it left the switch. By which flow is not judged."""
+    yield from in_switch(about, plain(values["switch"]))
+
+
 @of("{node} took it in and sent nothing on")
 def sent_nothing_on(about: About, values: dict[str, Any]) -> Pairs:
     node = plain(values["node"])

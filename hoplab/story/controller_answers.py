@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hoplab.decode.openflow import FLOODING, NO_BUFFER, Message
+from hoplab.decode.openflow import FLOODING, NO_BUFFER, Match, Message
 from hoplab.follow.wiring import Wiring
 from hoplab.sentences import Sentence, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
@@ -23,6 +23,7 @@ from hoplab.story.openflow_words import (
     error_words,
     flow_words,
     installed_words,
+    match_words,
     refused_words,
     verdict_words,
 )
@@ -54,7 +55,7 @@ def controller_decision(
         refused.append(say("the packet-out: {error}", error=error_words(error.message)))
         ports = ()
     if answer is not None and _is_empty(answer.message):
-        verdict, ports = term("no frame"), ()
+        verdict, ports = term("a packet-out without a frame"), ()
     elif answer is not None and _about_another(answer.message, asked):
         verdict = say("another frame to {verdict}", verdict=verdict)
         ports = ()
@@ -64,9 +65,13 @@ def controller_decision(
         leg=arrival.leg,
         by="controller",
         sentence=_with_refusals(
-            say(
-                "{why} (table {table}) and asked the controller, which {reaction}",
-                why=_why_asked(arrival.node, asked, missed), table=asked.table, reaction=reaction,
+            _with_drops(
+                say(
+                    "{why} (table {table}) and asked the controller, which {reaction}",
+                    why=_why_asked(arrival.node, asked, missed), table=asked.table,
+                    reaction=reaction,
+                ),
+                accepted,
             ),
             refused,
         ),
@@ -80,7 +85,33 @@ def controller_decision(
         missed=missed,
         ports=ports,
         named=len(ports) > 1 and not set(ports) & {*FLOODING, "TABLE"},
+        end=_end(arrival.node, answer, asked, error),
     )  # fmt: skip
+
+
+def _end(
+    switch: str, answer: ChannelMessage | None, asked: Message, error: ChannelMessage | None
+) -> Sentence | str:
+    """What became of a frame that left by no port, "" where the answer is no reason for that.
+    error: by which the switch refused the answer."""
+    if answer is not None and _is_empty(answer.message):
+        return say(
+            "{switch} asked the controller about it, whose packet-out had no frame in it",
+            switch=switch,
+        )
+    if answer is None or _about_another(answer.message, asked):
+        return say(
+            "{switch} asked the controller about it, which sent it nowhere while the capture ran",
+            switch=switch,
+        )
+    if error is not None:
+        return say(
+            "the controller sent it back to {switch}, which refused to send it on: {error}",
+            switch=switch, error=error_words(error.message),
+        )  # fmt: skip
+    if not answer.message.ports:
+        return say("the controller had {switch} drop it", switch=switch)
+    return ""
 
 
 def _handed_over(arrival: Arrival, question: ChannelMessage) -> Decision:
@@ -109,6 +140,22 @@ def _sorted_by_refusal(
         else:
             refused.append(refused_words(wiring, switch, flow, error.message))
     return accepted, refused
+
+
+def _with_drops(sentence: Sentence, accepted: Sequence[Message]) -> Sentence:
+    """Which of the new flows drop what they take, behind what came of it: nobody will be asked
+    about such frames."""
+    for flow in accepted:
+        if flow.ports or flow.table_next is not None:
+            continue
+        drops = say(
+            "table {table}, priority {priority}, {match}",
+            table=flow.table, priority=flow.priority, match=match_words(flow.match or Match()),
+        )  # fmt: skip
+        sentence = say(
+            "{sentence}; from then on frames are dropped by {flow}", sentence=sentence, flow=drops
+        )
+    return sentence
 
 
 def _with_refusals(sentence: Sentence, refused: list[Sentence]) -> Sentence:

@@ -40,7 +40,8 @@ def flow_decision(
             "dropped it",
             switch=node,
         )
-        return Decision(node, leg, "nobody", text, term("drop"))
+        end = say("{switch} dropped it: it had no flow for it, and no controller", switch=node)
+        return Decision(node, leg, "nobody", text, term("drop"), end=end)
     if not fan.flooded:
         return None
     unread = state.unread_version(node)

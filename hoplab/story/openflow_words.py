@@ -20,11 +20,12 @@ def flow_words(flow: Flow) -> Sentence:
     """'table 0, priority 1, eth_dst=02:…'."""
     return say(
         "table {table}, priority {priority}, {match}",
-        table=flow.table, priority=flow.priority, match=_match_words(flow.match),
+        table=flow.table, priority=flow.priority, match=match_words(flow.match),
     )  # fmt: skip
 
 
-def _match_words(match: Match) -> str:
+def match_words(match: Match) -> str:
+    """'eth_dst=02:…', 'any frame'."""
     return str(match) if match.fields else term("any frame")
 
 
@@ -33,7 +34,7 @@ def installed_words(wiring: Wiring, node: str, message: Message) -> Sentence:
     action: str = verdict_words(wiring, node, message)
     if message.table_next is not None:
         action = say("table {table}", table=message.table_next)
-    match = _match_words(message.match or Match())
+    match = match_words(message.match or Match())
     return say("table {table}: {match} → {action}", table=message.table, match=match, action=action)
 
 

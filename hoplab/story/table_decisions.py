@@ -72,6 +72,16 @@ _ASSUMED = {
         "this the way back, which fits what was seen"
     ),
 }
+# What became of a frame, by the reason why the tables sent it nowhere.
+_ENDS = {
+    EXPLICIT: term("{switch} dropped it: a flow of its tables says so"),
+    NO_FLOW: term("{switch} dropped it: no flow of its tables takes it"),
+    SAME_PORT: term("{switch} dropped it: it was to leave by the port by which it had come"),
+    NO_PORT: term("{switch} dropped it: it was to leave by a port that {switch} has not"),
+    PORT_DOWN: term("{switch} dropped it: it was to leave by a port that is down"),
+    TTL: term("{switch} dropped it: its TTL had come to its end"),
+    NO_BUCKET: term("{switch} dropped it: no bucket of its group was alive"),
+}
 _FLOODS = re.compile(r"\b(FLOOD|ALL|NORMAL)\b")
 _CHANGES = re.compile(
     r"(set_field|load|move|push_|pop_|dec_ttl|mod_|set_vlan|strip_vlan|dec_mpls|copy_ttl|set_nw)"
@@ -353,7 +363,7 @@ class TableDecisions:
             text = say("{sentence}; {more}", sentence=text, more=_ASSUMED[passage.unsure])
         return Decision(
             switch, arrival.leg, "flow", text, term("drop"), flow=self._flows(passage),
-            passage=passage,
+            passage=passage, end=_end(switch, passage),
         )  # fmt: skip
 
     def _reason(self, switch: str, passage: Passage) -> str:
@@ -447,6 +457,15 @@ class TableDecisions:
         if asked:
             return say("installed because of #{packet}", packet=installs[asked])
         return term("installed during the capture")
+
+
+def _end(switch: str, passage: Passage) -> Sentence:
+    """What became of a frame that the tables of a switch dropped, in few words."""
+    if passage.reason == METER:
+        return say(
+            "meter {meter} of {switch} dropped it", meter=passage.meters[-1].number, switch=switch
+        )
+    return say(_ENDS[passage.reason], switch=switch)
 
 
 def group_words(group: GroupTaken) -> Sentence:

@@ -179,7 +179,8 @@ class Decision:
     did with it, None if they are not known. plain: a flow sent it out of one port, and there is
     nothing more to say. refused: what the switch refused of what the controller said, and why.
     failed: the controller's app raised an exception at it. named: several ports were named one by
-    one.
+    one. end: a sentence on what became of the frame in the switch, where it is known why it sent it
+    nowhere, else "".
     """
 
     node: str
@@ -199,6 +200,7 @@ class Decision:
     refused: tuple[str, ...] = ()
     failed: bool = False
     named: bool = False
+    end: str = ""
 
 
 class Way(NamedTuple):
@@ -212,6 +214,7 @@ class Way(NamedTuple):
     delivered: nodes that got it and were meant to.
     ended: "" if it arrived, else one sentence on where it ended. fate: "" if it arrived, else what
     became of the copy that came furthest: 'lost', 'stopped', 'stuck', 'cut' or 'ignored'.
+    last_leg: of one that ended, the leg of the copy that came furthest, None if none did.
     unreached: the node that its last frames were for, if they all arrived and none of them there.
     cause: why there is nothing to explain it: `stray`, a switch sent it, and no frame that came
         in explains it.
@@ -261,6 +264,7 @@ class Way(NamedTuple):
     doubt: str = ""
     stray: bool = False
     translated: bool = False
+    last_leg: int | None = None
 
 
 class Segment(NamedTuple):
@@ -366,6 +370,17 @@ class Trip(NamedTuple):
             notes += (self.proof.note,)
         return notes + self.relation.notes
 
+    @property
+    def ended(self) -> str:
+        """"" if it arrived, else one sentence on where it ended. Of a switch that sent it nowhere
+        the switch's own reason counts, where it is known."""
+        way = self.way
+        if way.fate == "stopped":
+            for decision in self.decisions:
+                if decision.end and decision.leg == way.last_leg:
+                    return decision.end
+        return way.ended
+
     def reached(self, node: str) -> bool:
         """Whether the node got it; what is not known to have ended anywhere may have."""
         return node in self.delivered or not self.ended
@@ -449,10 +464,6 @@ class Trip(NamedTuple):
     @property
     def rewrites(self) -> tuple[Rewrite, ...]:
         return self.way.rewrites
-
-    @property
-    def ended(self) -> str:
-        return self.way.ended
 
     @property
     def packet(self) -> Packet:

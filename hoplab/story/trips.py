@@ -146,6 +146,7 @@ def _find_way(
         cause=_unexplained(legs[0]) if unexplained else "",
         translated=translated,
         message=message,
+        last_leg=ending.last_leg,
     )
     return taken_by(way, main, whole=all(end.how in ("delivered", "ignored") for end in ends))
 

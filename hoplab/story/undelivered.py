@@ -40,6 +40,11 @@ class Ending:
     doubt: str = ""
     death: Death | None = None
 
+    @property
+    def last_leg(self) -> int | None:
+        """The leg of the copy that came furthest, None if it arrived or none of them did."""
+        return self.death.leg if self.death is not None else None
+
 
 def find_ending(
     places: Places,
