@@ -27,6 +27,7 @@ past a proxy (RFC 9112 section 11.2).
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import time
@@ -436,6 +437,7 @@ class RequestReader:
         if end > MAX_HEAD:
             too_long = len(head.partition(b"\n")[0]) > MAX_LINE
             raise BadRequest(414 if too_long else 431, "the header is too long")
+        lines_before = len(_known_lines)
         request = parse_head(head)
         if request.length is None:
             self._chunks = Chunks()
@@ -443,7 +445,8 @@ class RequestReader:
         elif request.length:
             self._left = request.length
             self.in_body = True
-        elif len(head) <= 2048:
+        elif len(head) <= 2048 and len(_known_lines) == lines_before:
+            # A head with a line that is new, a number or a time in it, hardly comes again.
             if len(self._known_heads) >= KNOWN_HEADS:
                 self._known_heads.clear()
             self._known_heads[head] = request
@@ -541,10 +544,23 @@ def chunk(data: bytes) -> bytes:
 # ---- responses ---------------------------------------------------------------------------------
 
 
-class FilePart(NamedTuple):
-    """A body that lies in an open file: SIZE octets from OFFSET. Whoever sends it closes it."""
+class OpenFile:
+    """A file that is open for reading for as long as anybody holds this: several answers may
+    share it, since each reads at offsets of its own."""
 
-    fd: int
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class FilePart(NamedTuple):
+    """A body that lies in an open file: SIZE octets from OFFSET."""
+
+    file: OpenFile
     offset: int
     size: int
 
@@ -581,12 +597,12 @@ class Response:
         self._whole = b""
 
     def whole(self, date: bytes) -> bytes:
-        """All of a response whose body is bytes, as an HTTP/1.1 client gets it on a connection
-        that stays open; a small one is kept ready for as long as the DATE is the same."""
+        """All of a response as an HTTP/1.1 client gets it on a connection that stays open, but
+        for a body that lies in a file; a small one is kept ready for as long as the DATE is the
+        same."""
         if self._date is date:
             return self._whole
-        body = self.body if self.status not in (204, 304) else b""
-        assert isinstance(body, bytes)
+        body = self.body if isinstance(self.body, bytes) and self.status not in (204, 304) else b""
         whole = self.start(date) + body
         if len(body) <= READY:
             self._date, self._whole = date, whole

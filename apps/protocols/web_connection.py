@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from protocols.http1 import (
     BadRequest,
-    Body,
     FilePart,
     Request,
     RequestReader,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 DRAINED = 65_536  # an unwanted body up to this size is read, so that the connection can go on
 PIECE = 65_536
+FILE_PIECE = 2 << 20  # of a file in one go: what a connection's buffer takes, and no other waits
 PENDING = 262_144  # octets that wait for a client before no more of its requests are answered
 LINGER_S = 5.0  # for a client to read the last answer before the connection ends
 LAST_S = 1.0  # the same, when the server is to stop
@@ -252,7 +252,6 @@ class Connection:
     def _thought(self, response: Response) -> None:
         """A thread has found the answer."""
         if self.fd < 0:
-            _drop(response.body)
             return
         self._respond(self.request, response)
         self._go_on()
@@ -260,14 +259,21 @@ class Connection:
     def _respond(self, request: Request | None, response: Response) -> None:
         """Queue RESPONSE; REQUEST is None if there was none that could be read."""
         server, body = self.server, response.body
-        if request is None or not request.usual or self.ending or not isinstance(body, bytes) or (
+        if request is None or not request.usual or self.ending or (
             server.variant is not DEFAULT or server.stopping
         ):  # fmt: skip
             return self._respond_with_care(request, response)
-        self.out.append(response.whole(server.date))
+        if isinstance(body, bytes):
+            size = len(body)
+            self.out.append(response.whole(server.date))
+        elif isinstance(body, FilePart) and response.status == 200:
+            size = body.size
+            self.out += (response.whole(server.date), body)
+        else:
+            return self._respond_with_care(request, response)
         if server.access is not None:
-            server.access(self.peer, request, response.status, len(body))
-        self.state = "sending" if len(self.out) > 8 or len(body) > PENDING else "head"
+            server.access(self.peer, request, response.status, size)
+        self.state = "sending" if len(self.out) > 8 or size > PENDING else "head"
 
     def _respond_with_care(self, request: Request | None, response: Response) -> None:
         """The same where the connection may have to end, or the body is no bytes."""
@@ -292,7 +298,6 @@ class Connection:
             head = response.start(server.date, connection, variant.version)
         sent = length or 0
         if method == "HEAD" or response.status in (204, 304):
-            _drop(body)
             self.out.append(head)
             sent = 0
         elif isinstance(body, bytes):
@@ -372,21 +377,20 @@ class Connection:
 
     def _send_file(self, part: FilePart) -> bool:
         """Send a piece of the file; False: the rest cannot be sent now, or never."""
-        count = min(part.size, PIECE * 4)
         if self.server.tls is None:
-            sent = os.sendfile(self.fd, part.fd, part.offset, count)
+            sent = os.sendfile(self.fd, part.file.fd, part.offset, min(part.size, FILE_PIECE))
         else:
-            sent = self.sock.send(os.pread(part.fd, min(count, PIECE), part.offset))
+            piece = os.pread(part.file.fd, min(part.size, PIECE), part.offset)
+            sent = self.sock.send(piece)
         if sent == 0:
             # The file has become shorter than was announced: only closing tells the client
             # (RFC 9112 section 8).
             self.close()
             return False
         if sent == part.size:
-            os.close(part.fd)
             self.out.popleft()
         else:
-            self.out[0] = FilePart(part.fd, part.offset + sent, part.size - sent)
+            self.out[0] = FilePart(part.file, part.offset + sent, part.size - sent)
         self.deadline = self.server.now + self.server.idle_s
         return True
 
@@ -472,9 +476,6 @@ class Connection:
             linger = struct.pack("ii", 1, 0)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.sock.close()
-        for item in self.out:
-            if not isinstance(item, bytes):
-                _drop(item)
         self.out.clear()
         self.body = NOTHING
 
@@ -492,12 +493,6 @@ NOTHING = Spool()
 def _wants_more(error: OSError) -> bool:
     """Is this TLS saying that it waits for the other side?"""
     return type(error).__name__ in ("SSLWantReadError", "SSLWantWriteError")
-
-
-def _drop(body: Body) -> None:
-    """Let go of a body that is not sent."""
-    if isinstance(body, FilePart):
-        os.close(body.fd)
 
 
 def _next(pieces: Iterator[bytes]) -> bytes | _Broken | None:

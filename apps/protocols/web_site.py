@@ -35,6 +35,7 @@ from protocols.http1 import (
     METHODS,
     NOTHING,
     FilePart,
+    OpenFile,
     Request,
     Response,
     as_response,
@@ -45,7 +46,7 @@ from protocols.http1 import (
 )
 
 IN_MEMORY = 65_536  # octets; larger files are sent from disk
-REMEMBERED = 256  # small files kept in memory, 16 MiB at the most
+REMEMBERED = 256  # files of which the head is kept, and of small ones the data: 16 MiB at most
 
 # The mimetypes module reads files of the machine it runs on; a lab should not depend on these.
 TYPES = {
@@ -221,14 +222,17 @@ class Site:
             opened = self._open(file.name)
             if opened is None:
                 return page(404, "The file has just been taken away.")
+            content = OpenFile(opened[0])
             if not file.unchanged(opened[2]):
-                os.close(opened[0])
                 return page(404, "The file has just changed; ask again.")
-            body = FilePart(opened[0], first, count)
+            body = FilePart(content, first, count)
         if part is None:
             response = Response(200, file.headers, body)
             if file.data is not None:
                 file.whole = response
+            elif request.plain:
+                # Kept for this turn alone: no file stays open for longer than it is sent.
+                self._just_sent[request.path, request.gzip] = response
             return response
         span = ("Content-Range", f"bytes {first}-{first + count - 1}/{file.size}")
         return Response(206, [*file.headers, span], body)
@@ -279,10 +283,9 @@ class Site:
         finally:
             os.close(fd)
         file = _File(name, real, info, data, packed)
-        if data is not None:
-            if len(self._memory) >= REMEMBERED:
-                self._memory.clear()
-            self._memory[name, packed] = file
+        if len(self._memory) >= REMEMBERED:
+            self._memory.clear()
+        self._memory[name, packed] = file
         return file
 
     def _open(self, name: str) -> tuple[int, str, os.stat_result] | None:

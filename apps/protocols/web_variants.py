@@ -51,8 +51,7 @@ def varied(variant: Variant, response: Response) -> Body:
         return response.body
     body = response.body
     if isinstance(body, FilePart):
-        data = os.pread(body.fd, body.size, body.offset)
-        os.close(body.fd)
+        data = os.pread(body.file.fd, body.size, body.offset)
     else:
         data = body if isinstance(body, bytes) else b"".join(body)
 

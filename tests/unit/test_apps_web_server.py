@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -487,7 +488,8 @@ def test_file_that_shrinks_ends_the_connection(tmp_path: Path) -> None:
 
     class Shrunk(web_site.Site):
         def handle(self, request: http1.Request) -> http1.Response:
-            return http1.Response(200, [], http1.FilePart(os.open(file, os.O_RDONLY), 0, 1000))
+            content = http1.OpenFile(os.open(file, os.O_RDONLY))
+            return http1.Response(200, [], http1.FilePart(content, 0, 1000))
 
     sent = converse(Shrunk(str(tmp_path)), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
     assert sent.count(b"HTTP/1.1") == 1 and sent.endswith(b"short")
@@ -627,6 +629,38 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     assert ask(app, b"GET /f.txt HTTP/1.1")[0] == 404
     (tmp_path / "f.txt").symlink_to("/etc/passwd")  # it was inside, and now leads out
     assert ask(app, b"GET /f.txt HTTP/1.1")[0] == 404
+
+
+def test_answers_share_an_open_large_file_for_one_turn_and_none_keeps_it(tmp_path: Path) -> None:
+    app = web_site.Site(str(tmp_path))
+    large = tmp_path / "large.bin"
+    whole, part = b"GET /large.bin HTTP/1.1\r\nHost: a\r\n", b"Range: bytes=-3\r\n"
+    opened = set(os.listdir("/proc/self/fd"))
+    for size in (300_000, 200_001):
+        content = os.urandom(size)
+        large.write_bytes(content)
+        asked = whole + b"\r\n" + whole + part + b"\r\n" + whole + b"\r\n"
+        bodies = [body for _, _, body in responses(converse(app, asked))]
+        assert bodies == [content, content[-3:], content]
+    app.new_turn()
+    for name in set(os.listdir("/proc/self/fd")) - opened:
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            assert os.readlink(f"/proc/self/fd/{name}") != str(large)
+
+
+def test_a_head_with_a_line_that_never_came_is_not_kept() -> None:
+    reader = http1.RequestReader()
+    http1.RequestReader._known_heads.clear()
+    for number in range(3):
+        reader.feed(b"GET / HTTP/1.1\r\nHost: a\r\nX-Once: kept-%d\r\n\r\n" % number)
+        request = reader.next()
+        assert request is not None and request.headers["x-once"] == f"kept-{number}"
+    assert not http1.RequestReader._known_heads
+    heads = []
+    for _ in range(3):
+        reader.feed(b"GET / HTTP/1.1\r\nHost: a\r\nX-Once: kept-0\r\n\r\n")
+        heads.append(reader.next())
+    assert heads[1] is heads[2]
 
 
 def test_virtual_hosts(tmp_path: Path) -> None:
