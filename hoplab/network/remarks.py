@@ -188,6 +188,19 @@ def _remote_controller(network: Network) -> Iterator[str]:
         )
 
 
+def _no_controller(network: Network) -> Iterator[str]:
+    file = _file(network)
+    alone = script.read(file).alone if file is not None and network.switches else []
+    if file is not None and alone:
+        yield say(
+            "{option} in line {line} is not heeded: the switches have a controller of hoplab's; "
+            "{command} leaves them without one",
+            option=alone[0].text,
+            line=alone[0].line,
+            command=script.how_to_run(file),
+        )
+
+
 def _not_run(network: Network) -> Iterator[str]:
     """What the file does with its network that `up` does not do."""
     file = _file(network)
@@ -319,6 +332,7 @@ RULES: tuple[Callable[[Network], Iterator[str]], ...] = (
     _second_cables,
     _named_twice,
     _remote_controller,
+    _no_controller,
     _not_run,
     _not_shaped,
     _not_limited,

@@ -55,12 +55,14 @@ class Script:
     """What the file does outside its classes. networks: where it makes a Mininet. commands: what it
     tells the nodes of it. options: Mininet's arguments that change what comes of the Topo and that
     are not taken; settings: those that are. links: what every link is to be shaped like. remote:
-    where a RemoteController is asked for. flags: the options that its command line takes."""
+    where a RemoteController is asked for. alone: where switches are to have no controller. flags:
+    the options that its command line takes."""
 
     networks: list[Place] = field(default_factory=list)
     commands: list[Place] = field(default_factory=list)
     options: list[Place] = field(default_factory=list)
     remote: list[Place] = field(default_factory=list)
+    alone: list[Place] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     links: dict[str, Any] = field(default_factory=dict)
@@ -149,6 +151,8 @@ def read(path: Path) -> Script:
             script.flags += _literals(call.args)[-1:]  # of -k, --hosts the one that says more
         elif _commands_nodes(call, networks):
             script.commands.append(place)
+        if name == "addController":
+            script.alone.clear()  # Mininet makes none, for this one
         if any(_name(each) == "RemoteController" for each in [call.func, *_values(call)]):
             script.remote.append(place)
     return script
@@ -162,6 +166,8 @@ def _note_options(script: Script, call: ast.Call, tree: ast.AST) -> None:
         name, value = option.arg or "", ast.unparse(option.value)
         kind = _TAKEN.get(name)
         shaped = _shaping(option.value, tree) if name in ("link", "intf") else None
+        if (name, value) == ("controller", "None"):
+            script.alone.append(Place(call.lineno, f"{name}={value}"))
         if kind and isinstance(option.value, ast.Constant) and type(option.value.value) is kind:
             if first:
                 script.settings[name] = option.value.value

@@ -393,9 +393,6 @@ class Lab:
                     return str(node.name)
         return word
 
-    def may_change_members(self) -> None:
-        """Raises LabError where nodes and cables are somebody else's to add and to take away."""
-
     def change_cable(
         self, ends: tuple[str, str], *, up: bool | None, clear: bool, wish: dict[str, Any]
     ) -> dict[str, Any]:

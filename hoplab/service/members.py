@@ -375,7 +375,6 @@ class Members:
         """One change as a whole: what is put on the stack is taken back where it fails; else what
         is said of it is told to captures, and lab.json says what there is now."""
         lab = self._lab
-        lab.may_change_members()
         sentences: list[str] = []
         with self.turn:
             wanted()

@@ -53,3 +53,41 @@ def for_python2(argv: Sequence[str]) -> str:
     except (OSError, ValueError):
         pass
     return ""
+
+
+def of_no_network(argv: Sequence[str]) -> str:
+    """What to say of a command that has ended well without having built a network, if its script
+    has one to build; "" if it has none."""
+    for file in [word for word in argv if word.endswith(".py")][:1]:
+        try:
+            tree = ast.parse(Path(file).read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            return ""
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        networks = [call.lineno for call in calls if _last_name(call.func) == "Mininet"]
+        if networks:
+            return say(
+                "{file} has built no network: nothing that was run came to the Mininet(…) of line "
+                "{line}",
+                file=file,
+                line=min(networks),
+            )
+        if any(map(_defines_topo, ast.walk(tree))):
+            return say(
+                "{file} defines a Topo, and builds no network of it: {command} does",
+                file=file,
+                command=f"hoplab up {shlex.quote(file)}",
+            )
+    return ""
+
+
+def _defines_topo(node: ast.AST) -> bool:
+    """A class made of a Topo, or the table in which `mn --custom` looks for such."""
+    if isinstance(node, ast.ClassDef):
+        return any(_last_name(base).endswith("Topo") for base in node.bases)
+    return isinstance(node, ast.Assign) and "topos" in map(_last_name, node.targets)
+
+
+def _last_name(node: ast.expr) -> str:
+    """Of `mininet.topo.Topo` the last."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

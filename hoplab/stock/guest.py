@@ -327,6 +327,11 @@ class Guest:
         self._controllers.append(new)
         new.ready()
 
+    @property
+    def built(self) -> bool:
+        """Whether the script has built a network, be it a lab or not."""
+        return self.lab is not None or self._told
+
     # ------------------------------------------------------------------ what is kept
 
     def _keep_all(self, folder: Path) -> None:

@@ -28,6 +28,7 @@ from hoplab.service import loops
 from hoplab.service.lab import Lab
 from hoplab.service.spec import Spec
 from hoplab.stock import linux_bridge
+from hoplab.stock.members import ScriptMembers
 from hoplab.stock.netem import Netem
 from hoplab.stock.network import Change, Picture, Places, ScriptNetwork
 
@@ -56,6 +57,7 @@ class ScriptLab(Lab):
         self.url = self.client = None
         self.network: ScriptNetwork = ScriptNetwork(places, netem.limits)
         self.cables.wires = netem.wires
+        self.members = ScriptMembers(self)
         self._netem = netem
         self._turn = threading.RLock()
         self.fresh: Callable[[], None] = lambda: None  # called when the network is another one
@@ -175,17 +177,6 @@ class ScriptLab(Lab):
                 self.own, list(self.own.targets), self.spec.platform, tell=self.event
             )
         return super().swap(apps, workplace, wanted)
-
-    def may_change_members(self) -> None:
-        raise LabError(
-            say("the script {script} makes the nodes and cables of this lab, and takes them away",
-                script=self.spec.topology.name),
-            term(
-                "do it there, as in its mininet> prompt: py net.addHost('h5'); "
-                "hoplab set and hoplab link change what it has made"
-            ),
-            Exit.REFUSED,
-        )  # fmt: skip
 
     def _nobody(self) -> foreign.Foreign:
         """In charge of switches that have no controller. Raises LabError where none could have

@@ -112,8 +112,6 @@ def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapat
     claimed = guest.claim(argv, wish)
     port = display.port_of(os.environ)
     screen = display.Display(port) if port else None
-    if screen is not None:
-        keep.append(str(screen.folder))
     own_tmp = own_tmp and "/tmp" not in map(os.path.realpath, keep)
     try:
         file = OutFile(capture, "--capture") if capture is not None else None
@@ -147,7 +145,7 @@ def _run(command: _Inside, ends: _Descriptors, keep: Sequence[str], show: Show,
         try:
             started = sandbox.start(
                 "mininet", [*keep, *own], command.main, hide=_labs(), own=own,
-                own_tmp=command.own_tmp, fds=[*ends.inside(), *claimed.fds()],
+                own_tmp=command.own_tmp, fds=[*ends.inside(), *claimed.fds(), *command.fds()],
             )  # fmt: skip
             claimed.hand_over(started.pid)
         finally:
@@ -253,9 +251,11 @@ def _accompany(
                 files=names,
             )
         )
-    old = advice.for_python2(argv) if answer["exit"] == 1 else ""
-    if old:
-        show(old)
+    hint = advice.for_python2(argv) if answer["exit"] == 1 else ""
+    if answer["exit"] == 0 and not answer.get("network"):
+        hint = advice.of_no_network(argv)
+    if hint:
+        show(hint)
     if capture is not None and "frames" in answer:
         show(
             say(
@@ -422,6 +422,10 @@ class _Inside:
         self.keep_tmp = ""  # a folder that is its /tmp, if one is
         self.screen: display.Display | None = None
 
+    def fds(self) -> list[int]:
+        """What the machine is to have for this."""
+        return self.screen.fds() if self.screen is not None else []
+
     def main(self, channel: socket.socket) -> int:
         self.channel = channel
         self.claimed.inside()
@@ -487,7 +491,8 @@ class _Inside:
         if daemons is not None:
             threading.Thread(target=self._look_after, args=(daemons, process), daemon=True).start()
         code = process.wait()
-        answer: dict[str, Any] = {"exit": network.end(code if code >= 0 else 128 - code)}
+        code = network.end(code if code >= 0 else 128 - code)
+        answer: dict[str, Any] = {"exit": code, "network": network.built}
         if self.own_tmp and not self.keep_tmp:
             answer["left"] = _files_in("/tmp")
         if recording is not None:

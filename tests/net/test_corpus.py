@@ -31,7 +31,8 @@ SCRIPTS = PROJECT / "tests" / "data" / "scripts"
 EVERY_TIME = (
     "miniedit_export", "linux_router", "host_moves", "user_switch", "results_in_tmp", "python2",
 )  # fmt: skip
-NOT_SHOWN = ("python2", "quagga_rip", "pox_controller_class", "xterm")  # may send no frame at all
+# May send no frame at all: where the machine lacks a program, or the kernel has no VLANs (8021q).
+NOT_SHOWN = ("python2", "quagga_rip", "pox_controller_class", "xterm", "vlan_hosts")
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,14 @@ def test_the_whole_corpus(anybody: World, capsys: Any) -> None:
     rows, failed = [], []
     for path in sorted(SCRIPTS.glob("*.py")):
         script = read(path.stem)
-        run, frames = verdict(anybody, script)
-        outside = traced(anybody, script)
-        up = brought_up(anybody, script) if script.up else "-"
+        run, frames, outside, up = "-", 0, "-", "-"
+        try:
+            run, frames = verdict(anybody, script)
+            outside = traced(anybody, script)
+            up = brought_up(anybody, script) if script.up else "-"
+        except AssertionError as error:  # so that the others are tried, too
+            up = f"no: {str(error)[-300:]}"
+            anybody("down", "--all", code=None)
         rows.append(f"| {path.stem} | {script.kind} | {run} | {frames} | {outside} | {up} |")
         with capsys.disabled():
             print(rows[-1], flush=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from hoplab.errors import Exit
 from hoplab.wait import patience
 from tests.conftest import World, _make_world
 
@@ -42,6 +43,8 @@ for line in sys.stdin:
         net.delLink(cables[2])
         s1.attach(net.addLink(h2, s1).intf2)
         h2.setIP('10.0.0.2/8')
+    if line.startswith('px '):  # as mininet> has it
+        exec(line[3:])
     print('done', line, end='', flush=True)
 net.stop()
 raise SystemExit(3)
@@ -231,6 +234,33 @@ def test_a_second_one_beside_it(running: Running) -> None:
         assert time.monotonic() < deadline and second.poll() is None
     second.communicate("\n", timeout=60)
     assert second.returncode == 0
+
+
+def test_nodes_and_cables_are_the_scripts_and_it_is_told_how(running: Running) -> None:
+    """What `add` and `remove` refuse comes with the line that has the script do it."""
+    hoplab = running.hoplab
+
+    def asked(*words: str) -> None:
+        refused = hoplab(*words, code=Exit.REFUSED).err
+        line = re.search(r"px .*", refused)
+        assert line is not None and "mine.py" in refused
+        running.tell(line[0])
+
+    asked("add", "host", "h8", "--to", "s1", "--ip", "10.0.0.8/8")
+    assert hoplab("exec", "h8", "--", "ping", "-c", "1", "-w", "20", "10.0.0.1").code == 0
+    asked("add", "switch", "s7")
+    asked("add", "cable", "s7", "h8", "--rate", "10M", "--delay", "20ms")
+    state = hoplab("ls", "mine", "--json").json
+    assert {"h8", "s7"} <= {node["name"] for node in [*state["hosts"], *state["switches"]]}
+    limits = hoplab("link", "s7", "h8").out
+    assert "10M" in limits and "20ms" in limits
+    asked("remove", "h8", "s7")
+    asked("remove", "s7")
+    asked("remove", "h8")
+    state = hoplab("ls", "mine", "--json").json
+    assert not {"h8", "s7"} & {node["name"] for node in [*state["hosts"], *state["switches"]]}
+    unknown = hoplab("add", "cable", "h1", "h77", code=Exit.NO_SUCH)
+    assert "no node h77" in unknown.err
 
 
 def test_it_ends_with_its_script_and_says_so(running: Running) -> None:

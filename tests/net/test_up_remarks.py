@@ -73,6 +73,13 @@ def test_what_stands_in_a_file_and_is_left_out(hoplab: Any) -> None:
     )
 
 
+def test_switches_that_are_to_have_no_controller_have_one(hoplab: Any) -> None:
+    text = topo("self.addLink(self.addHost('h1'), self.addSwitch('s1'))")
+    [remark] = up(hoplab, text + "def main():\n    Mininet(MyTopo(), controller=None)\n")
+    assert remark.startswith("controller=None in line 7 is not heeded")
+    assert f"hoplab run -- python3 {hoplab.home}/mine.py" in remark
+
+
 def test_the_other_topology_is_taken_and_an_empty_one_is_said(hoplab: Any) -> None:
     text = topo(CABLE) + (
         "class Other(Topo):\n    def fill(self):\n        self.addHost('h1')\n"

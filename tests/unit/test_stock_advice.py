@@ -39,3 +39,37 @@ def test_a_script_for_python_2_gets_the_line_that_rewrites_it(tmp_path: Path) ->
     script.write_text("raise SystemExit(1)\n")
     assert not advice.for_python2(["python3", str(script)])
     assert not advice.for_python2(["python3", str(tmp_path / "none.py")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from mininet.topo import Topo\nclass T(Topo):\n    pass\n",
+        "import mininet.topo\nclass T(mininet.topo.LinearTopo):\n    pass\n",
+        "topos = {'mine': lambda: None}\n",
+    ],
+)
+def test_a_file_that_is_a_topo_alone_gets_the_line_that_brings_it_up(
+    tmp_path: Path, text: str
+) -> None:
+    script = tmp_path / "my topo.py"
+    script.write_text(text)
+    told = advice.of_no_network(["python3", str(script)])
+    assert f"hoplab up '{script}'" in told and "defines a Topo" in told
+
+
+def test_a_mininet_that_nothing_comes_to_is_named(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text("class T(Topo):\n    pass\n\ndef main():\n    Mininet(topo=T())\n")
+    told = advice.of_no_network(["python3", str(script)])
+    assert "Mininet(…) of line 5" in told
+
+
+def test_what_has_no_network_to_build_is_left_in_peace(tmp_path: Path) -> None:
+    script = tmp_path / "plot.py"
+    script.write_text("print('a figure')\n")
+    assert not advice.of_no_network(["python3", str(script)])
+    script.write_text("print 'old'\n")
+    assert not advice.of_no_network(["python3", str(script)])
+    assert not advice.of_no_network(["python3", str(tmp_path / "none.py")])
+    assert not advice.of_no_network(["true"])

@@ -158,3 +158,17 @@ def test_who_has_no_cable_is_named() -> None:
     assert alone.remark(state) == "h1, h3 have no cable: no addLink() names them"
     assert alone.remark({"nodes": [], "interfaces": []}).startswith("the topology is empty")
     assert alone.remark({"nodes": nodes[1:2], "interfaces": ports}) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("net = Mininet(T(), controller=None)", 1),
+        ("net = Mininet(T(), controller=None)\nnet.addController('c0')", 0),
+        ("net = Mininet(T(), controller=RemoteController)", 0),
+        ("net = Mininet(T())", 0),
+    ],
+)
+def test_whether_switches_are_to_have_no_controller(tmp_path: Path, text: str, line: int) -> None:
+    alone = script.read(written(tmp_path, text)).alone
+    assert [place.line for place in alone] == ([line] if line else [])
