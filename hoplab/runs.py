@@ -470,7 +470,7 @@ def reopen(folder: Path, faults: Faults = STRICT, explain: Explain | None = None
     """The run in a folder that `--save` kept, told as it was when it was recorded. A folder
     without `trace.json` is told too, by its frames alone. faults: takes what could not be told.
     explain: is asked what switches did with frames where the folder does not say."""
-    head = _head(folder / TRACE)
+    head = head_of(folder / TRACE)
     request = head.get("request")
     output = head.get("output")
     output = output if isinstance(output, str) else ""
@@ -505,7 +505,8 @@ def _passages(head: Mapping[str, Any]) -> list[Passage] | None:
         return None
 
 
-def _head(path: Path) -> dict[str, Any]:
+def head_of(path: Path) -> dict[str, Any]:
+    """What a trace.json says, {} where there is none. Raises LabError."""
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:

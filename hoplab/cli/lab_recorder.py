@@ -148,32 +148,16 @@ class LabRecorder:
 
     def tell(self, *, host: str, url: str = "", command: str = "") -> int:
         """Keep the run if that was asked for, tell it, and say how it ended: an exit code."""
-        from hoplab import runs
-        from hoplab.follow import passages
-        from hoplab.report import as_json
+        from hoplab.api.recorded import tell_recorded
 
         unkept = self.files.keep_frames()
         self.recorded = True
         run, faults = self.run, Faults()
-        # What the program itself said is worth quoting when it failed.
-        read = runs.read(
-            self.files.folder,
-            url=url,
-            host=host,
-            command=command,
-            client_report=runs.complaint(run.output, run.code),
-            exit_code=run.code,
-            late=run.late is not None,
-            interrupted=run.interrupted,
-            faults=faults,
+        read, data = tell_recorded(
+            run, self.files.folder, host=host, url=url, command=command, faults=faults,
             explain=self._explain,
-        )
+        )  # fmt: skip
         story = read.story
-        data = {**as_json.to_dict(story, faults), "exit_code": run.code, "output": run.output}
-        data["timed_out"] = run.late is not None
-        data["interrupted"] = run.interrupted
-        if read.passages:
-            data["switches"] = passages.to_plain(read.passages)
         folder = self.save if self.save is not None and unkept is None else self.files.folder
         try:
             self._write(folder, data, story, faults)

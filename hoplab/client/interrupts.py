@@ -7,6 +7,7 @@ What lives here: this process's own signals. What must not: labs.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterable
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,5 +24,8 @@ def release_interrupts() -> None:
 
 
 def heeded(numbers: Iterable[int]) -> list[int]:
-    """Those of these signals that nobody has asked us to ignore, as nohup(1) does."""
+    """Those of these signals that nobody has asked us to ignore, as nohup(1) does. None in a thread
+    beside the main one: Python hears of signals there alone."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
     return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]

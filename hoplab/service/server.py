@@ -48,6 +48,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import importlib
 import json
 import os
 import signal
@@ -126,6 +127,13 @@ def main(
         return 1
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return service.serve()
+
+
+def warm_up() -> None:
+    """Load what a lab's process loads when it builds, for those that will be forks of this one."""
+    for module in ("network", "network.planned", "kernel.batch", "kernel.namespaces"):
+        with contextlib.suppress(LabError):  # Mininet is missing: that is each lab's to say
+            importlib.import_module(f"hoplab.{module}")
 
 
 def check(spec: Spec, channel: socket.socket) -> int:
