@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from hoplab.report.cells import wide
 from hoplab.sheets.pages import FAILS, steps
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
 
 def flat(text: str) -> str:
-    """In one line, with one space where there are many: pages and terminals break lines."""
-    return " ".join(text.split())
+    """In one line, with one space where there are many: pages and terminals break lines. Beside a
+    Chinese character there is none, since a line breaks there with and without one."""
+    line = ""
+    for word in text.split():
+        joined = not line or wide(line[-1]) or wide(word[0])
+        line += word if joined else f" {word}"
+    return line
 
 
 def missing(announced: list[str], out: str) -> list[str]:
