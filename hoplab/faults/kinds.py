@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface, ip_network
 
 from hoplab.faults.network import Network, Pair, card_of, default_of, own
 from hoplab.sentences import say, term
-from hoplab.story.host_state import Card, Host, Listener
+from hoplab.story.host_state import Card, Host, Listener, Route
 
 LAB = ""  # in the place of a node: words for the lab itself, as behind `hoplab`
 Lines = tuple[tuple[str, str], ...]  # (node, line for its shell), in order
@@ -60,8 +60,13 @@ def _card_again(host: Host) -> str:
     card, route = card_of(host), default_of(host)
     line = f"ip addr flush dev {card.name}; ip addr add {own(host)} dev {card.name}"
     if route is not None:
-        line += f"; ip route replace default via {route.via}"
+        line += f"; ip route replace {_default(route)}"
     return line
+
+
+def _default(route: Route) -> str:
+    """A default route as `ip route` takes it: by way of a gateway, or straight onto the link."""
+    return f"default via {route.via}" if route.via is not None else f"default dev {route.card}"
 
 
 def sources(network: Network) -> Iterator[Pair]:
@@ -134,7 +139,7 @@ def _wrong_address(network: Network) -> Iterator[Fault]:
         card, route = card_of(host), default_of(host)
         line = f"ip addr flush dev {card.name}; ip addr add {free}/{_length(host)} dev {card.name}"
         if route is not None:
-            line += f"; ip route replace default via {route.via}"
+            line += f"; ip route replace {_default(route)}"
         yield Fault(
             "wrong-address", say("{node} has another address", node=host.name),
             ((host.name, line),), ((host.name, _card_again(host)),),
@@ -196,7 +201,7 @@ def _wide_mask(network: Network) -> Iterator[Fault]:
             wide = ip_network(f"{own(host).ip}/{length}", strict=False)
             if pair.address in wide and route is not None:
                 line = f"ip addr flush dev {card.name}; ip addr add {own(host).ip}/{length} "
-                line += f"dev {card.name}; ip route replace default via {route.via}"
+                line += f"dev {card.name}; ip route replace {_default(route)}"
                 yield Fault(
                     "mask-wide", say("the mask of {node} is too short", node=host.name),
                     ((host.name, line),), ((host.name, _card_again(host)),),
@@ -213,7 +218,7 @@ def _no_gateway(network: Network) -> Iterator[Fault]:
                 yield Fault(
                     cause, say("{node} has no default gateway", node=host.name),
                     ((host.name, "ip route del default"),),
-                    ((host.name, f"ip route replace default via {route.via}"),),
+                    ((host.name, f"ip route replace {_default(route)}"),),
                     cause, host.name, pair.source.name, ping(pair),
                 )  # fmt: skip
 
@@ -232,8 +237,7 @@ def _wrong_gateway(network: Network) -> Iterator[Fault]:
                 yield Fault(
                     cause, say("{node} has a wrong default gateway", node=host.name),
                     ((host.name, f"ip route replace default via {via}"),),
-                    ((host.name, "ip route del default; ip route add default via "
-                                 f"{route.via}"),),
+                    ((host.name, f"ip route del default; ip route add {_default(route)}"),),
                     cause, host.name, host.name, ping(pair),
                 )  # fmt: skip
 
@@ -330,7 +334,8 @@ def _reverse_path(network: Network) -> Iterator[Fault]:
 def _static_arp(network: Network) -> Iterator[Fault]:
     for pair in sources(network):
         host, card, route = pair.source, card_of(pair.source), default_of(pair.source)
-        hop = route.via if route is not None and pair.routers else pair.address
+        gateway = route.via if route is not None and pair.routers else None
+        hop = gateway if gateway is not None else pair.address
         yield Fault(
             "static-arp", say("{node} was told a wrong MAC", node=host.name),
             ((host.name, f"ip neigh replace {hop} lladdr 02:aa:bb:cc:dd:01 dev {card.name} "
@@ -422,7 +427,7 @@ def _duplicate_gateway(network: Network) -> Iterator[Fault]:
             continue
         if str(route.via) in {each.ip for each in pair.source.neighbours if each.permanent}:
             continue  # it asks nobody
-        yield _duplicate(network, pair.source, beside, IPv4Interface(
+        yield from _duplicate(network, pair.source, beside, IPv4Interface(
             f"{route.via}/{_length(beside)}"), (pair.source.name, ping(pair)))  # fmt: skip
 
 
@@ -438,24 +443,30 @@ def _duplicate_server(network: Network) -> Iterator[Fault]:
             continue
         before = network.facts.now.hosts[pair.way[-2]]
         if str(own(host).ip) not in {each.ip for each in before.neighbours if each.permanent}:
-            yield _duplicate(network, before, beside, own(host), visit)
+            yield from _duplicate(network, before, beside, own(host), visit)
 
 
 def _duplicate(
     network: Network, asker: Host, beside: Host, address: IPv4Interface,
     failing: tuple[str, tuple[str, ...]],
-) -> Fault:  # fmt: skip
+) -> Iterator[Fault]:  # fmt: skip
     """beside takes an address that somebody on its link has, and tells the asker, by an ARP request
     of its own: it must not have the asker's MAC already, and the asker takes no new one within a
     second of the last (Linux's locktime). An answer that comes back to beside shows that it did.
-    Whoever was told forgets it when it is undone."""
+    Whoever was told forgets it when it is undone. Where beside's mask leaves the asker out, it
+    cannot ask for it."""
     card = card_of(beside)
     link = [(beside.name, card.name), *network.walks.link(beside.name, card.name)]
-    (there,) = [name for node, name in link if node == asker.name]
-    towards = next(each.ip for each in asker.cards[there].addresses if each.ip in address.network)
+    asked = [
+        each.ip for node, name in link if node == asker.name
+        for each in asker.cards[name].addresses if each.ip in address.network
+    ]  # fmt: skip
+    if not asked:
+        return
+    towards = asked[0]
     forget = [(node, f"ip neigh flush to {address.ip} dev {name}")
               for node, name in link if node in network.facts.now.hosts]  # fmt: skip
-    return Fault(
+    yield Fault(
         "duplicate-address", say("{node} has the address {ip}, which is another's",
                                  node=beside.name, ip=str(address.ip)),
         ((beside.name, f"ip addr add {address} dev {card.name}; timeout 5 sh -c 'until "
@@ -509,9 +520,9 @@ def _switched(network: Network) -> Iterator[tuple[Pair, str, Lines]]:
 
 def _visit(network: Network) -> tuple[str, tuple[str, ...]] | None:
     """A host and a command that fetches the lab's own page by its name; None where there is no
-    page, or the host has lost its address and fetches none anyway."""
+    page, or the host reaches nobody and fetches none anyway."""
     url, client = network.state.get("url"), network.state.get("client")
-    if not url or client not in {host.name for host in network.hosts}:
+    if not url or client not in {pair.source.name for pair in network.pairs}:
         return None
     return client, ("curl", "-sS", "-o", "/dev/null", "-m", "6", url)
 

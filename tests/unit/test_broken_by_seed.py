@@ -23,13 +23,14 @@ def routed(**state: Any) -> Network:
     return Network({**wiring.as_dict(), "shards": [], **state}, facts)
 
 
-def served(addressless: str = "") -> Network:
+def served(**changed: dict[str, Any]) -> Network:
     """The same with a name server, a resolver and a web server, and a client that uses them.
-    addressless: a host that has lost its address."""
+    changed: by host, the addresses or the routes that it has instead."""
     wiring, facts = network(), healthy(network())
-    if addressless:
-        host = facts["now"]["hosts"][addressless]
-        host["routes"], host["cards"][0]["addresses"] = [], []
+    for name, change in changed.items():
+        host = facts["now"]["hosts"][name]
+        host["cards"][0]["addresses"] = change.get("addresses", host["cards"][0]["addresses"])
+        host["routes"] = change.get("routes", host["routes"])
 
     def serve(node: str, protocol: str, port: int, *argv: str) -> None:
         listener = {"protocol": protocol, "address": "", "port": port, "pid": 9, "argv": argv}
@@ -68,12 +69,24 @@ def test_a_fault_says_what_it_does_and_how_it_is_undone() -> None:
             assert all(understood(line) for node, line in fault.do + fault.undo if node == LAB)
 
 
-@pytest.mark.parametrize("host", ["h1", "h2", "h3", "h4"])
-def test_a_host_without_an_address_hinders_no_fault_elsewhere(host: str) -> None:
+@pytest.mark.parametrize("host", sorted(GATEWAYS))
+@pytest.mark.parametrize("length", ["", "/30", "/31", "/32"])
+def test_a_host_with_a_wrong_address_hinders_no_fault_elsewhere(host: str, length: str) -> None:
     """A lab that somebody has left half mended is broken further, or not, and never dies of it."""
-    fitting = breaking.faults_of(served(addressless=host), among=breaking.ALL_KINDS)
+    right = {"h1": "10.0.1.10", "h2": "10.0.1.11", "h3": "10.0.2.10", "h4": "10.0.2.11"}[host]
+    lab = served(**{host: {"addresses": [right + length] if length else [], "routes": []}})
+    fitting = breaking.faults_of(lab, among=breaking.ALL_KINDS)
     assert {"filter", "mtu"} <= set(fitting)
     assert all(host != fault.try_on for faults in fitting.values() for fault in faults)
+
+
+def test_a_default_route_without_a_gateway_is_put_back_as_it_was() -> None:
+    routes = [{"to": "10.0.1.0/24", "card": "h1-eth0"}, {"to": "0.0.0.0/0", "card": "h1-eth0"}]
+    lab = served(h1={"routes": routes})
+    lines = [line for faults in breaking.faults_of(lab, among=breaking.ALL_KINDS).values()
+             for fault in faults for _, line in fault.do + fault.undo]  # fmt: skip
+    assert not [line for line in lines if "None" in line]
+    assert any(line.endswith("default dev h1-eth0") for line in lines)
 
 
 def test_of_a_kind_that_is_named_only_that_is_chosen() -> None:
