@@ -108,7 +108,7 @@ def do(handle: labs.Handle, sheet: Sheet, solution: Solution, seed: int) -> None
         with contextlib.suppress(LabError):
             hands.apply(handle, [line], sheet.folder, strict=False)
     if solution.fault:
-        hands.break_(handle, ["--seed", str(seed), solution.fault])
+        hands.break_(handle, ["--seed", str(seed), *solution.fault.split()])
 
 
 def judged(
@@ -141,7 +141,7 @@ def wrong_by_answers(sheet: Sheet, model: Solution, solution: Solution) -> bool 
     return None
 
 
-def score(sheet: Sheet, every: Solutions, seed: int, *, loud: bool) -> Score:
+def score(sheet: Sheet, every: Solutions, seed: int, *, loud: bool, only: str = "") -> Score:
     result, began = Score(sheet), time.monotonic()
     with started(sheet) as handle:
         start = judged(handle, sheet, Solution("start"))
@@ -156,6 +156,8 @@ def score(sheet: Sheet, every: Solutions, seed: int, *, loud: bool) -> Score:
             if loud:
                 print(f"    {sheet.name}: {solution.name}: {bad[0]}", file=sys.stderr)
     for solution in solutions.wrong_solutions(sheet, every, seed):
+        if only not in solution.name:
+            continue
         kind = kind_of(every.right[0], solution)
         result.wrong[kind] += 1
         caught = wrong_by_answers(sheet, every.right[0], solution)
@@ -209,6 +211,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeat", type=int, metavar="N", default=0)
     parser.add_argument("--load", type=int, metavar="N", default=2)
+    parser.add_argument("--only", metavar="TEXT", default="",
+                        help="of the wrong solutions only those whose name has it")  # fmt: skip
     parser.add_argument("-v", "--verbose", action="store_true", help="each solution")
     arguments = parser.parse_args()
     try:
@@ -223,7 +227,9 @@ def main() -> int:
             if arguments.repeat:
                 good = repeated(sheet, every, arguments.repeat, arguments.load) and good
                 continue
-            result = score(sheet, every, arguments.seed, loud=arguments.verbose)
+            result = score(
+                sheet, every, arguments.seed, loud=arguments.verbose, only=arguments.only
+            )
             print(result.line(), flush=True)
             for name in result.failed:
                 print(f"    right, and failed: {name}")

@@ -46,10 +46,17 @@ def faults_of(
 
 
 def choose(
-    network: Network, seed: int, kinds: Collection[str] = (), among: Collection[Kind] = KINDS
-) -> Fault:
-    """A fault that fits the lab. Raises LabError if none does."""
+    network: Network, seed: int, kinds: Collection[str] = (), among: Collection[Kind] = KINDS,
+    node: str = "",
+) -> Fault:  # fmt: skip
+    """A fault that fits the lab, at a node if one is named. Raises LabError if none does."""
     fitting = faults_of(network, kinds, among)
+    if node:
+        there = {
+            name: [fault for fault in faults if fault.node == node]
+            for name, faults in fitting.items()
+        }
+        fitting = {name: faults for name, faults in there.items() if faults}
     if not fitting:
         raise LabError(
             term("nothing in this lab can be broken so that somebody would notice"),

@@ -93,16 +93,20 @@ def put_in_charge(handle: labs.Handle, apps: dict[str, Any]) -> None:
 
 
 def break_(handle: labs.Handle, words: Sequence[str]) -> Fault:
-    """Put a fault in: `--seed N` and its kind, or any kind. Raises LabError."""
-    seed, kinds = 0, []
+    """Put a fault in: `--seed N`, and its kind, or any kind; `at NODE` where it has to be at a node
+    that matters. Raises LabError."""
+    seed, kinds, node = 0, [], ""
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if word == "--seed" and rest and rest[0].isdigit():
             seed = int(rest.pop(0))
+        elif word == "at" and rest:
+            node = rest.pop(0)
         else:
             kinds.append(word)
-    fault = breaking.choose(breaking.look_at(handle), seed, kinds, breaking.ALL_KINDS)
+    network = breaking.look_at(handle)
+    fault = breaking.choose(network, seed, kinds, breaking.ALL_KINDS, node)
     breaking.put_in(handle, fault)
     return fault
 

@@ -37,8 +37,8 @@ _SWAP = re.compile(r"^((?:hoplab )?swap )(\S+)$")
 
 @dataclass(frozen=True)
 class Solution:
-    """What somebody does in the sheet's lab, and answers. fault: a kind of `hoplab break` that is
-    put in after it, with its seed."""
+    """What somebody does in the sheet's lab, and answers. fault: 'KIND' or 'KIND at NODE', what
+    `hoplab break` puts in after it, with its seed."""
 
     name: str
     lines: tuple[Line, ...] = ()

@@ -94,6 +94,15 @@ def test_of_a_kind_that_is_named_only_that_is_chosen() -> None:
     assert kinds == {"filter-input", "filter-output", "filter-forward"}
 
 
+def test_of_a_node_that_is_named_only_that_is_broken() -> None:
+    kinds = ["no-gateway", "wrong-gateway"]
+    faults = [breaking.choose(served(), seed, kinds, node="h3") for seed in range(8)]
+    assert {fault.node for fault in faults} == {"h3"}
+    assert len({fault.kind for fault in faults}) > 1
+    with pytest.raises(LabError):
+        breaking.choose(served(), 1, ["not-forwarding"], node="h3")
+
+
 def test_a_duplicate_address_is_one_whose_owner_does_something_else() -> None:
     """A neighbour who has the address of another host would answer its pings."""
     faults = breaking.faults_of(served(), ["duplicate-address"])["duplicate-address"]
