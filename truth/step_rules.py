@@ -209,6 +209,31 @@ def no_arp(about: About, values: dict[str, Any]) -> Pairs:
     yield "ARP requests", 0, len(requests)
 
 
+@of("No node was seen to ask all others for a MAC address: each that sent already had that of its "
+    "next hop in its ARP cache.")
+def asked_by_nobody(about: About, values: dict[str, Any]) -> Pairs:
+    evidence = about.evidence
+    asked = [
+        frame for node in evidence.nodes if not evidence.is_switch(node)
+        for frame in sent_by(evidence, node)
+        if frame.get("arp.opcode") == "1" and frame.group
+        and frame.get("arp.src.proto_ipv4") != "0.0.0.0"
+    ]  # fmt: skip
+    yield "ARP requests to all", 0, len(asked)
+
+
+@of("{n:,} ARP request {packets} came out of a switch, and no node was seen to send it.",
+    "{n:,} ARP request {packets} asked whether an address is free.",
+    "{n:,} check {packets} asked a neighbour itself whether it is still there.")
+def arp_requests(about: About, values: dict[str, Any]) -> Pairs:
+    """That no node was seen to send them is judged by the sentence before."""
+    frames = frames_of(about, values["packets"])
+    if not re.search("to|more|…", words(values["packets"])):
+        yield "how many", values["n"], len(frames)
+    for frame in frames:
+        yield "operation", "1", frame.get("arp.opcode")
+
+
 @of("{server} answered by HTTP/1.0.")
 def http_1_0(about: About, values: dict[str, Any]) -> Pairs:
     yield "status line", True, any(

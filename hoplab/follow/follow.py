@@ -67,6 +67,7 @@ from hoplab.decode.packet import strip_padding
 from hoplab.follow.ages import SECOND, Ages
 from hoplab.follow.cables import Cable
 from hoplab.follow.model import Doubt, Hop, Journey, Origin
+from hoplab.follow.passages import Made
 from hoplab.follow.routing import Router
 from hoplab.follow.switching import Switch
 from hoplab.follow.tree import STORM_FROM, Storm, count_arrival, join, last_seen
@@ -89,7 +90,7 @@ class Follower:
     translates those of the observations (see `Wiring.port_map`) and None stands for "the same".
     lossy: the capture is known to lack frames. causes: frames of which it is known from elsewhere
     what a switch made them from, which their bytes do not show: number of the frame that left the
-    switch -> number of the one that came to it.
+    switch -> the one that came to it.
 
     >>> follower = Follower(wiring)
     >>> for chunk in chunks:
@@ -105,12 +106,14 @@ class Follower:
         ports: Sequence[int | None] | None = None,
         ages: Ages | None = None,
         lossy: bool = False,
-        causes: Mapping[int, int] | None = None,
+        causes: Mapping[int, Made] | None = None,
     ) -> None:
         self.wiring = wiring
         self._causes = dict(causes or {})
         # The hops whose arrival is a cause, by the number of the frame that arrived.
-        self._awaited: dict[int, Hop | None] = dict.fromkeys(self._causes.values())
+        self._awaited: dict[int, Hop | None] = dict.fromkeys(
+            made.number for made in self._causes.values()
+        )
         self.ages = ages or Ages.of(wiring.longest_delay_ns(), wiring.longest_queue_ns())
         # Observations that no hop can be made of: at interfaces that the wiring does not know, or
         # too short for an Ethernet header.
@@ -184,11 +187,11 @@ class Follower:
         for part in (*self._cables, *self._nodes):
             part.lossy = lossy
 
-    def explain(self, causes: Mapping[int, int]) -> None:
+    def explain(self, causes: Mapping[int, Made]) -> None:
         """More of what is known of frames that are yet to be fed."""
         self._causes |= causes
-        for number in causes.values():
-            self._awaited.setdefault(number)
+        for made in causes.values():
+            self._awaited.setdefault(made.number)
 
     def feed(self, observations: Iterable[Observation]) -> None:
         """Takes the next observations."""
@@ -259,8 +262,12 @@ class Follower:
 
     def _explain(self, hop: Hop, port: int, data: bytes, seen: Observation, t: int) -> None:
         """Finds what a frame was made from, by what the switch's tables say where that is known."""
-        cause = self._awaited.get(self._causes.get(seen.number, 0))
+        made = self._causes.get(seen.number)
+        cause = self._awaited.get(made.number) if made is not None else None
         here = self._node_of[port]
+        if cause is not None and made is not None and made.plain:
+            # The rules of a switch know it by its bytes, for as long as they wait for a controller.
+            cause = cause if t - cause.came_ns > self.ages.switch_ns else None
         if cause is not None and here.switch and join(cause, hop, Origin.SWITCHED):
             return
         here.find_cause(hop, port, data, t)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 ACTION_SET = -1  # in place of a table: what was gathered on the way is carried out at its end
 BEFORE, CONTROLLER, LEARNED, ELSEWHERE = "before", "controller", "learned", "elsewhere"
@@ -120,10 +120,19 @@ class Passage:
     unsure: str = ""
 
 
-def causes(passages: Iterable[Passage]) -> dict[int, int]:
-    """Frames that a switch made of another one, which is not seen in their bytes or their number:
-    number of the frame that left -> number of the one that came."""
-    found: dict[int, int] = {}
+class Made(NamedTuple):
+    """What a switch made a frame of: the number of the frame that came to it. plain: a copy with
+    the same bytes, by another port, that the controller had it send; its bytes show that as well,
+    unless the controller took very long."""
+
+    number: int
+    plain: bool = False
+
+
+def causes(passages: Iterable[Passage]) -> dict[int, Made]:
+    """Frames that a switch made of another one, which their bytes or their number need not show:
+    number of the frame that left -> the one that came."""
+    found: dict[int, Made] = {}
     for passage in passages:
         cause = passage.question if passage.packet_out else passage.number
         if not cause:
@@ -132,8 +141,9 @@ def causes(passages: Iterable[Passage]) -> dict[int, int]:
         for copy in passage.sent:
             special = copy.data is not None or ports.count(copy.port) > 1
             special = special or copy.port == passage.in_port
-            if copy.number and (special or (passage.packet_out and passage.rewritten)):
-                found[copy.number] = cause
+            special = special or (passage.packet_out and passage.rewritten)
+            if copy.number and (special or passage.packet_out):
+                found[copy.number] = Made(cause, plain=not special)
     return found
 
 

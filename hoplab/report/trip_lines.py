@@ -6,7 +6,8 @@ The layout stands in `hoplab.report.terminal`, which calls this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from hoplab.report import phrases
 from hoplab.report.cells import cells, ljust, wrap
@@ -16,6 +17,10 @@ from hoplab.story.tcp_sentences import of_segment
 from hoplab.story.trip_records import Decision, Rewrite, Trip
 
 PATH_AT = 47  # width of the title column where the path stands on the same line
+
+_MOST_FLOWS = 3  # of one packet, in the normal story
+_FIELDS = re.compile(r"(\w+)=")
+_LEARNED = {"in_port", "eth_dst", "eth_src"}  # what a flow of a learning switch looks at
 
 
 def trip_lines(page: Page, trip: Trip) -> None:
@@ -100,12 +105,22 @@ def decision_lines(
             page.tell(decision.sentence, page.indent, "dim", hang=2)
         elif decision.by == "controller":
             page.tell(_in_few_words(page, decision), page.indent, "dim", hang=2)
-        if page.detail == "full":
-            for flow in decision.installed:
-                page.wrap(f"+ {flow}", page.indent + 2, "dim", hang=2)
+        for flow in _new_flows(page, decision):
+            page.wrap(f"+ {page.tr(flow)}", page.indent + 2, "dim", hang=2)
         if alike.get(decision.by):
             likewise = say("the same at {switches}", switches=listed(alike[decision.by]))
             page.tell(likewise, page.indent, "dim", hang=2)
+
+
+def _new_flows(page: Page, decision: Decision) -> Sequence[str]:
+    """The flows that came of it, as far as they are told one by one: those that look at more than
+    Ethernet addresses and ports. Of the others the packet's own line tells as much."""
+    if page.detail == "full":
+        return decision.installed
+    if page.stormy:
+        return ()
+    more = [flow for flow in decision.installed if set(_FIELDS.findall(flow)) - _LEARNED]
+    return more[:_MOST_FLOWS]
 
 
 def _worth_its_line(page: Page, decision: Decision) -> bool:

@@ -90,9 +90,10 @@ def _requests(step: Step, count: int, *, more: bool) -> Sentence:
 def _no_arp(facts: Facts) -> Remark:
     if not facts.trips:
         return Remark("arp-none", term("No frame at all, so no ARP either."))
-    checks = [
-        trip.number for trip in facts.trips if trip.kind == "arp-request" and not trip.group
-    ]
+    requests = [trip for trip in facts.trips if trip.kind == "arp-request"]
+    checks = [trip.number for trip in requests if not trip.group]
+    if len(checks) < len(requests):
+        return Remark("arp-checks", _asked_by_nobody(requests, checks))
     if not checks:
         text = term(
             "No ARP request in the whole capture: every node that sent already had the MAC of its "
@@ -108,6 +109,49 @@ def _no_arp(facts: Facts) -> Remark:
         packets=packet_numbers(checks),
     )
     return Remark("arp-checks", text)
+
+
+def _asked_by_nobody(requests: list[Trip], checks: list[int]) -> str:
+    """No node needed a MAC address, though there are requests. checks: those to one card alone."""
+    to_all = [trip for trip in requests if trip.group]
+    free = [trip.number for trip in to_all if claims(trip)]
+    astray = [trip.number for trip in to_all if not claims(trip)]
+    parts: list[str] = [
+        say(
+            "No node was seen to ask all others for a MAC address: each that sent already had that "
+            "of its next hop in its ARP cache."
+        )
+    ]
+    if astray:
+        parts.append(
+            number_of(
+                "{n:,} ARP request {packets} came out of a switch, and no node was seen to send "
+                "it.",
+                "{n:,} ARP requests {packets} came out of a switch, and no node was seen to send "
+                "them.",
+                len(astray),
+                packets=packet_numbers(astray),
+            )
+        )
+    if free:
+        parts.append(
+            number_of(
+                "{n:,} ARP request {packets} asked whether an address is free.",
+                "{n:,} ARP requests {packets} asked whether an address is free.",
+                len(free),
+                packets=packet_numbers(free),
+            )
+        )
+    if checks:
+        parts.append(
+            number_of(
+                "{n:,} check {packets} asked a neighbour itself whether it is still there.",
+                "{n:,} checks {packets} asked a neighbour itself whether it is still there.",
+                len(checks),
+                packets=packet_numbers(checks),
+            )
+        )
+    return together(*parts)
 
 
 def _places(steps: list[Step], step: Step, wanted: list[int]) -> str:

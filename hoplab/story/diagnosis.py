@@ -278,7 +278,7 @@ def _asked_in_vain(facts: Facts, host: Host) -> list[str]:
     asked = [
         trip.dst for trip in facts.trips
         if trip.kind in ASKS_MAC and trip.sender == host.name and not trip.answered_by
-        and not claims(trip) and address_of(trip.dst) is not None
+        and not (trip.stray or claims(trip)) and address_of(trip.dst) is not None
     ]  # fmt: skip
     return list(dict.fromkeys(asked))
 

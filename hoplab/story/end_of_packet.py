@@ -162,7 +162,8 @@ def _loss(facts: Facts, trip: Trip) -> list[str]:
 
 def unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
     """The last questions of a node to all for one MAC address that nobody answered, sent after
-    that packet; [] for none. Checks whether an address is free are none of these."""
+    that packet; [] for none. Checks whether an address is free are none of these, nor is what a
+    switch had already: it may have been answered before."""
     questions = [
         trip
         for trip in facts.trips
@@ -171,7 +172,7 @@ def unanswered_arp(facts: Facts, node: str, after: int) -> list[Trip]:
         and trip.number > after
         and not trip.answered_by
         and trip.group
-        and not claims(trip)
+        and not (trip.stray or claims(trip))
     ]
     return [trip for trip in questions if trip.dst == questions[-1].dst]
 

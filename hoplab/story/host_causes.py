@@ -258,6 +258,20 @@ class Words:
             self.on(host.name, line if fixed else f"ip neigh del {ip} dev {card}"),
         )  # fmt: skip
 
+    def stale_neighbour(
+        self, host: Host, card: str, ip: str, mac: str, who: str, right: str
+    ) -> Cause:
+        return Cause(
+            "stale-arp", host.name,
+            say(
+                "{node} has {ip} in its ARP cache with the MAC {mac}; {peer}, who has it, has "
+                "{right} now.",
+                node=host.name, ip=ip, mac=mac, peer=who, right=right,
+            ),
+            [say("`ip neigh` on {node} shows that entry, which it has learned.", node=host.name)],
+            self.on(host.name, f"ip neigh del {ip} dev {card}"),
+        )  # fmt: skip
+
     # ---------------------------------------------------------------------- routes
 
     def no_cable(self, host: Host) -> Cause:

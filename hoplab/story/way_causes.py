@@ -81,12 +81,13 @@ def _in_switches(network: HostNetwork, ports: list[int]) -> Iterator[Cause]:
 def neighbour(
     network: HostNetwork, host: Host, card: Card, hop: IPv4Address, peer: Host, there: str
 ) -> Iterator[Cause]:
-    """An ARP entry made by hand that is another card's."""
+    """An ARP entry that is another card's: made by hand, or learned and no longer true. Of what was
+    learned from another one who has the address as well, that he has it is the cause."""
     right = peer.cards[there].mac
     for entry in host.neighbours:
-        if not entry.permanent or (entry.card, entry.ip) != (card.name, str(hop)):
+        if (entry.card, entry.ip) != (card.name, str(hop)) or entry.mac in ("", right):
             continue
-        if entry.mac != right:
+        if entry.permanent:
             fixed = any(
                 each.permanent and each.ip == entry.ip
                 for each in network.built(host.name).neighbours
@@ -94,6 +95,19 @@ def neighbour(
             yield network.words.wrong_neighbour(
                 host, card.name, entry.ip, entry.mac, peer.name, right, fixed
             )
+        elif not _has_both(network, entry.mac, hop):
+            yield network.words.stale_neighbour(
+                host, card.name, entry.ip, entry.mac, peer.name, right
+            )
+
+
+def _has_both(network: HostNetwork, mac: str, ip: IPv4Address) -> bool:
+    """Somebody has a card with that MAC, and that address."""
+    return any(
+        card.mac == mac and any(each.ip == ip for each in card.addresses)
+        for host in network.hosts.values()
+        for card in host.cards.values()
+    )
 
 
 def arrival(

@@ -103,6 +103,10 @@ KINDS: list[tuple[str, Break, Flow, str, str, str]] = [
      lambda n: n["r1"]["neighbours"].append(
          {"card": "r1-eth1", "ip": "10.0.2.10", "mac": "02:aa:00:00:00:01", "permanent": True}),
      flow(), "static-arp", "r1", "ip neigh del 10.0.2.10 dev r1-eth1"),
+    ("stale ARP",
+     lambda n: n["r1"]["neighbours"].append(
+         {"card": "r1-eth1", "ip": "10.0.2.10", "mac": "02:aa:00:00:00:01"}),
+     flow(), "stale-arp", "r1", "ip neigh del 10.0.2.10 dev r1-eth1"),
     ("duplicate", lambda n: n.card("h4")["addresses"].append("10.0.2.10/24"), flow(),
      "duplicate-address", "h4", "ip addr del 10.0.2.10/24 dev h4-eth0"),
     ("input", lambda n: n.saved("h3", "INPUT -p icmp -j DROP"), flow(reached=THERE),

@@ -13,7 +13,7 @@ from hoplab import runs
 from hoplab.decode.openflow_errors import error_name
 from hoplab.openvswitch.shadow import missing
 from hoplab.replay.explain import Explainer
-from hoplab.report import as_json, phrases
+from hoplab.report import as_json, phrases, terminal
 from hoplab.story.records import Story
 from hoplab.story.trip_records import Decision
 
@@ -86,6 +86,13 @@ def test_each_flow_belongs_to_the_question_that_it_followed() -> None:
     assert installed[2] == (
         "table 0: eth_type=0x0800, ipv4_src=10.0.0.1, ipv4_dst=10.0.0.2 → port 2 (s1-eth2)",
     )
+
+
+def test_a_flow_that_looks_at_more_than_ports_and_cards_is_told_in_the_normal_story() -> None:
+    text = terminal.render(story("l3"), width=200)
+    assert "+ table 0: eth_type=0x0800, ipv4_src=10.0.0.1, ipv4_dst=10.0.0.2 → port 2" in text
+    assert "+ table 0: eth_type=0x0800, ipv4_src=10.0.0.2, ipv4_dst=10.0.0.1 → port 1" in text
+    assert "  + " not in terminal.render(story("learning_switch"), width=200)
 
 
 def test_an_exception_of_the_controller_is_the_reason() -> None:
