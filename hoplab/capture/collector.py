@@ -7,7 +7,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-_SELDOM = 50_000  # objects more than before, until it looks for circles; Python's own number is 700
+_SELDOM = 200_000  # objects more than before, until it looks for circles; Python itself says 700
 
 
 @contextlib.contextmanager

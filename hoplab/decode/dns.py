@@ -184,15 +184,16 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
     after = -1
     part = at  # where the current run of labels began
     total = 1
+    size = len(message)
     while True:
-        if at >= len(message):
+        if at >= size:
             raise _Cut("a name runs past the end of the message")
         length = message[at]
         if length == 0:
             at += 1
             break
         if length >= 0xC0:
-            if at + 2 > len(message):
+            if at + 2 > size:
                 raise _Cut("a compression pointer is cut")
             target = _unpack_u16(message, at)[0] & 0x3FFF
             if after < 0:
@@ -203,13 +204,14 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
             continue
         if length >= 0x40:
             raise _Cut(f"a label begins with 0x{length:02x}")
-        if at + 1 + length > len(message):
+        begin = at + 1
+        at = begin + length
+        if at > size:
             raise _Cut("a label is cut")
         total += 1 + length
         if total > 255:
             raise _Cut("a name is longer than 255 bytes")
-        labels.append(_label_text(message[at + 1 : at + 1 + length]))
-        at += 1 + length
+        labels.append(_label_text(message[begin:at]))
     return ".".join(labels) or ".", at if after < 0 else after
 
 

@@ -39,10 +39,11 @@ class Cable:
     delivered: when the latest frame that arrived was sent.
     """
 
-    __slots__ = ("_ages", "_flying", "delivered", "lossy", "orphans")
+    __slots__ = ("_ages", "_flying", "_link_ns", "delivered", "lossy", "orphans")
 
     def __init__(self, ages: Ages) -> None:
         self._ages = ages
+        self._link_ns = ages.link_ns
         self._flying: dict[bytes, Hop | _Alike] = {}
         self.orphans: dict[bytes, list[Hop]] = {}
         self.delivered = 0
@@ -87,10 +88,9 @@ class Cable:
                 return None
             hop = flown
             sent = hop.t_ns
-            late = t - sent
-            if late > self._ages.link_ns:
+            if t - sent > self._link_ns:
                 return None
-            if self.lossy and late > self._ages.slack_ns:
+            if self.lossy and t - sent > self._ages.slack_ns:
                 hop.doubt |= _ENDS
         else:
             assert type(flown) is _Alike
@@ -158,11 +158,12 @@ class Cable:
         limit = now - ages.link_ns - ages.slack_ns
         flying = self._flying
         early = self._reach(False) - self._reach(True)
-        for data, known in list(flying.items()):
-            if type(known) is Hop:
-                arrived = known.received
-                if (known.t_ns if arrived is None else arrived.t_ns - early) < limit:
+        limit_arrived = limit + early
+        for data, flown in list(flying.items()):
+            if type(flown) is Hop:
+                arrived = flown.received
+                if flown.t_ns < limit if arrived is None else arrived.t_ns < limit_arrived:
                     del flying[data]
-            elif type(known) is _Alike and past(limit, known.waiting, known.made):
+            elif type(flown) is _Alike and past(limit, flown.waiting, flown.made):
                 del flying[data]
         forget(self.orphans, now - 2 * ages.slack_ns)

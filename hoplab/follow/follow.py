@@ -76,6 +76,9 @@ from hoplab.follow.wiring import Wiring
 _SWEEP_NS = SECOND
 _NEVER_NS = 1 << 62
 _PADDED = 64  # no longer frame is padded: 60 bytes, and 4 of a tag put in afterwards
+# By the length of a frame, the length of the packet that it carries, as IPv4 writes it, if there is
+# no padding.
+_WHOLE = [max(0, size - 14).to_bytes(2, "big") for size in range(_PADDED + 1)]
 _OUTGOING = Reception.OUTGOING
 _HOST = Reception.HOST
 _BORN = Origin.BORN
@@ -197,32 +200,32 @@ class Follower:
         """Takes the next observations."""
         with gc_paused():  # what is made here stays a while, and nothing of it is a circle
             ports, count, storms = self._ports, len(self._ports), self._storms
+            now_ns = self.now_ns
             for observation in observations:
                 number = observation.port
                 port = ports[number] if number < count else None
                 data = observation.data
-                if port is None or len(data) < 14:
+                size = len(data)
+                if port is None or size < 14:
                     self.ignored += 1
                     continue
                 t = observation.t_ns
-                if t > self.now_ns:
-                    self.now_ns = t
+                if t > now_ns:
+                    now_ns = self.now_ns = t
                     if t >= self._next_sweep:
                         self._sweep(t)
-                size = len(data)
-                if size <= _PADDED and not (
-                    size > 33  # the usual short one, not padded: IPv4 without options
-                    and data[12:15] == b"\x08\x00\x45"
-                    and (data[16] << 8 | data[17]) + 14 == size
+                if size <= _PADDED and not (  # the usual short one, not padded: IPv4, no options
+                    data[16:18] == _WHOLE[size] and data[12:15] == b"\x08\x00\x45"
                 ):
                     data = strip_padding(data)
-                storm = storms.get(data)
-                if storm is not None and t - storm.last_ns > self.ages.switch_ns:
-                    del storms[data]  # it has ended; this is another one
-                    storm = None
-                if storm is not None:
-                    self._in_storm(storm, port, data, observation, t)
-                elif observation.reception == _OUTGOING:
+                if storms:
+                    storm = storms.get(data)
+                    if storm is not None:
+                        if t - storm.last_ns <= self.ages.switch_ns:
+                            self._in_storm(storm, port, data, observation, t)
+                            continue
+                        del storms[data]  # it has ended; this is another one
+                if observation.reception == _OUTGOING:
                     self._sent(port, data, observation, t)
                 else:
                     self._received(port, data, observation, t)

@@ -12,6 +12,7 @@ from struct import Struct
 
 Layer3 = tuple[int, int, int]  # where the IP header and its payload begin; the IP version
 
+_USUAL: Layer3 = (14, 34, 4)  # IPv4 without tags and without options
 _unpack_u16 = Struct("!H").unpack_from
 _BYTE = [bytes((value,)) for value in range(256)]
 _BYTE.append(b"none")  # TTL 255 raised by one: no packet comes in with that
@@ -28,6 +29,8 @@ def untagged(data: bytes) -> bytes:
 
 def find_layer3(data: bytes) -> Layer3 | None:
     """Where the IP header and what follows it begin, and the IP version; None for other frames."""
+    if data[12:15] == b"\x08\x00\x45" and len(data) >= 34:
+        return _USUAL
     start = 14
     kind = data[12:14]
     while kind in (b"\x81\x00", b"\x88\xa8"):
@@ -49,9 +52,7 @@ def route_key(data: bytes, up: int) -> bytes | None:
     Total length, identification, fragment field, TTL, protocol, and the first bytes of layer 4
     that are neither port nor checksum. Packets with equal keys are compared in full afterwards.
     """
-    layer3 = (
-        (14, 34, 4) if data[12:15] == b"\x08\x00\x45" and len(data) >= 34 else find_layer3(data)
-    )
+    layer3 = find_layer3(data)
     if layer3 is None:
         return None
     start, body, version = layer3

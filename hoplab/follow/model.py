@@ -8,7 +8,7 @@ addresses and a TTL one lower; a host that receives gives none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 from weakref import ref
@@ -23,6 +23,9 @@ class Origin(Enum):
     SWITCHED = "switched"  # an identical copy of one that came in by another port
     ROUTED = "routed"  # the same packet, new MAC addresses, TTL (or hop limit) one lower
     TRANSLATED = "translated"  # routed, and addresses or ports rewritten (NAT)
+
+
+_BORN = Origin.BORN  # a member of an Enum is slow to look up, and each hop begins as this one
 
 
 class Doubt(IntFlag):
@@ -127,7 +130,7 @@ class Hop:
         self.sent = sent
         self.received = received
         self.healed = healed
-        self.origin = Origin.BORN
+        self.origin = _BORN
         self.children: Sequence[Hop] = ()
         self.doubt = 0
         self.tally: Tally | None = None
@@ -173,14 +176,19 @@ class Journey:
     root: Hop
     last_ns: int = 0
 
-    def hops(self) -> Iterator[Hop]:
+    def hops(self) -> list[Hop]:
         """All hops, parents before children, children in time order."""
-        stack = [self.root]
-        while stack:
-            hop = stack.pop()
-            yield hop
+        hops = []
+        hop = self.root
+        waiting: list[Hop] = []  # those that come after the hop's own children, the next one last
+        while True:
+            hops.append(hop)
             children = hop.children
-            if len(children) > 1:
-                stack.extend(sorted(children, key=lambda child: child.t_ns, reverse=True))
-            else:
-                stack.extend(children)
+            if len(children) == 1:  # as a rule
+                hop = children[0]
+                continue
+            if children:
+                waiting += sorted(children, key=lambda child: child.t_ns, reverse=True)
+            if not waiting:
+                return hops
+            hop = waiting.pop()

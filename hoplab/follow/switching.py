@@ -136,7 +136,10 @@ class Switch:
         assert seen is not None
         age = t - seen.t_ns
         ages = self._ages
-        longest = self._longest(port, t) if cause.received or self.lossy else ages.link_ns
+        if cause.received is None and not self.lossy:
+            longest = ages.link_ns
+        else:
+            longest = self._longest(port, t) if self._shaped else ages.switch_ns
         if not (-ages.slack_ns <= age <= longest and join(cause, hop, _SWITCHED)):
             return False
         entry.used |= bit

@@ -159,10 +159,8 @@ def last_seen(root: Hop) -> int:
     for hop in stack:  # which grows
         if hop.more and hop.tally is not None:
             last = max(last, hop.tally.top.last_ns)
-        seen = hop.received or hop.sent
-        assert seen is not None
-        if seen.t_ns > last:
-            last = seen.t_ns
-        if hop.children:
-            stack += hop.children
+        came_ns = hop.came_ns if hop.received is None else hop.received.t_ns
+        if came_ns > last:
+            last = came_ns
+        stack += hop.children
     return last

@@ -334,7 +334,9 @@ class Live:
             self._undecided.append(packet)
         self._by_number[packet.journey.number] = packet
         # Before any of the packets is told that come after it.
-        self._causes.moved(self._places.learn([packet.journey]))
+        moved = self._places.learn([packet.journey])
+        if moved:
+            self._causes.moved(moved)
         return packet
 
     def _tell(self, packet: _Packet) -> Way:

@@ -113,11 +113,12 @@ class MacNeeds(Rule):
             (ends, (legs[leg].t_ns, number, passed)) for leg, ends, passed in way.next_hops
         ]
         before = self._moments.get(number)
-        if moments == before:
-            return
+        if before is not None:
+            if moments == before:
+                return
+            for key, moment in before:
+                sent_by[key].remove(moment)
         self._moments[number] = moments
-        for key, moment in before or ():
-            sent_by[key].remove(moment)
         for key, moment in moments:
             sent = sent_by.get(key)
             if sent is None:

@@ -16,6 +16,8 @@ from hoplab.follow.model import Hop, Journey, Origin
 from hoplab.follow.wiring import Wiring
 from hoplab.story.destinations import client_card, wanted
 
+_BORN = Origin.BORN
+
 
 @lru_cache(maxsize=512)
 def _decoded(data: bytes) -> Packet:
@@ -82,9 +84,10 @@ class Places:
         moved: set[str] = set()
         for journey in journeys:
             hop = journey.root
-            if hop.origin != Origin.BORN or hop.sent is None or self.switch(self.node(hop.tail)):
+            node = self.node(hop.tail)
+            if hop.origin is not _BORN or hop.sent is None or node in self._switches:
                 continue
-            packet, node = packet_in(hop), self.node(hop.tail)
+            packet = packet_in(hop)
             mac, source = packet.eth.src if packet.eth is not None else "", packet.src
             claims = _claims(packet) and not self.router(node)  # it may be a proxy (RFC 1027)
             if self._macs.get(mac) == node and self._nothing_new(source, node, claims):

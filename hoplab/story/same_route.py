@@ -93,10 +93,11 @@ def route_of(hops: list[Hop]) -> Route | None:
             if tally is not None and max(tally.top.left.values()) > 1:
                 return None
         forks = len(children)
-        if not forks:
-            ends.append((sent.t_ns, sent.number, place))
-        elif forks > 1 and children[0].origin is not _SWITCHED:
-            return None
+        if forks != 1:
+            if not forks:
+                ends.append((sent.t_ns, sent.number, place))
+            elif children[0].origin is not _SWITCHED:
+                return None
         route += hop.tail, hop.head, forks, hop.origin._value_, received.reception
         data = sent.data
         if data != before:
@@ -138,6 +139,7 @@ def _header(data: bytes) -> bytes | None:
 def legs_like(taken: Taken, hops: list[Hop]) -> tuple[Leg, ...]:
     """The frames of a packet on the route of another, which took this way."""
     made = []
+    leg = tuple.__new__
     for link, hop in zip(taken.links, hops, strict=True):
         sent, received = hop.sent, hop.received
         assert sent is not None and received is not None
@@ -145,5 +147,5 @@ def legs_like(taken: Taken, hops: list[Hop]) -> tuple[Leg, ...]:
             sent.t_ns, sent.number, received.number, sent.length,
             False, hop.healed, False, False, False, received.t_ns,
         )  # fmt: skip
-        made.append(tuple.__new__(Leg, link + stamps))
+        made.append(leg(Leg, link + stamps))
     return tuple(made)

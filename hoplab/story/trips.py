@@ -53,7 +53,7 @@ def tell_way(
     that packets took before it.
     """
     evidence = evidence or Evidence(places.wiring)
-    hops = list(journey.hops())
+    hops = journey.hops()
     route = None
     if routes is not None and not evidence.may_bear_on(hops[0]):
         route = route_of(hops)
