@@ -23,8 +23,8 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     if words[:1] == ["--"]:
         return words[1:]
     if words and words[0].startswith("-"):
+        verb = arguments.verb.partition(":")[2]
         if programs.find(arguments.host):
-            verb = arguments.verb.partition(":")[2]
             line = shlex.join([arguments.host, *words])
             raise LabError(
                 say("{program} stands where the host belongs", program=arguments.host),
@@ -35,11 +35,20 @@ def _command(arguments: argparse.Namespace) -> list[str]:
             say("{option} stands after the host, where the command begins", option=words[0]),
             say(
                 "options go before the host: {command}",
-                command=f"hoplab VERB {words[0]} {arguments.host} -- COMMAND",
+                command=_options_first(verb, arguments.host, words),
             ),
             Exit.USAGE,
         )
     return words
+
+
+def _options_first(verb: str, host: str, words: Sequence[str]) -> str:
+    """The command line with the options, which stand at the beginning of `words`, before the host.
+    Where no -- ends them nobody can tell what is an option's value and what the command."""
+    if "--" in words[:-1]:
+        end = words.index("--")
+        return f"hoplab {verb} {shlex.join([*words[:end], host, *words[end:]])}"
+    return f"hoplab {verb} {words[0]} {host} -- COMMAND"
 
 
 def check_host(handle: labs.Handle, host: str, verb: str, command: Sequence[str]) -> None:
