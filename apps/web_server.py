@@ -238,10 +238,10 @@ class Server:
                 time.sleep(self.variant.pause_s)
             return self.app.handle(request)
         except BadRequest as bad:
-            return page(bad.status, f"{bad}.")
+            return page(bad.status, say("{error}.", error=bad.why))
         except Exception as error:
             self.log(f"error in handle(): {type(error).__name__}: {error}")
-            return page(500, "The server has a fault; its log says which.")
+            return page(500, say("The server has a fault; its log says which."))
 
     def in_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Do WORK in a thread, and call THEN with its result in the loop's."""

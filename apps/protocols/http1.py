@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import BinaryIO, ClassVar, NamedTuple
 
-from protocols.language import say
+from protocols.language import language, say, translated
 
 MAX_LINE = 8000  # octets in the request line, RFC 9112 section 3
 MAX_HEAD = 16_384  # octets in the whole head
@@ -106,6 +106,7 @@ class BadRequest(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+        self.why = why  # a sentence of `language.say`
 
 
 class Spool:
@@ -239,17 +240,17 @@ def _body_length(version: tuple[int, int], headers: dict[str, str]) -> int | Non
         if text is None:
             return 0
         if not (text.isascii() and text.isdigit()) or len(text) > 18:
-            raise BadRequest(400, "Content-Length is no number")
+            raise BadRequest(400, say("Content-Length is no number"))
         return int(text)
     if text is not None:
-        raise BadRequest(400, "Content-Length and Transfer-Encoding at once")
+        raise BadRequest(400, say("Content-Length and Transfer-Encoding at once"))
     if version < (1, 1):
-        raise BadRequest(400, "Transfer-Encoding in HTTP/1.0")
+        raise BadRequest(400, say("Transfer-Encoding in HTTP/1.0"))
     codings = [word.strip() for word in coding.lower().split(",")]
     if codings.count("chunked") > 1:
-        raise BadRequest(400, "chunked twice")
+        raise BadRequest(400, say("chunked twice"))
     if codings != ["chunked"]:
-        raise BadRequest(501, "the only transfer coding here is chunked")
+        raise BadRequest(501, say("the only transfer coding here is chunked"))
     return None
 
 
@@ -262,7 +263,7 @@ def _split_target(method: str, target: str) -> tuple[str | None, str, str]:
     if not target.startswith("/") and not (target == "*" and method == "OPTIONS"):
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
-            raise BadRequest(400, "the target does not begin with /")
+            raise BadRequest(400, say("the target does not begin with /"))
         authority, local = absolute[1], absolute[2]
         local = local if local.startswith("/") else "/" + local
     return authority, decode_path(local), local.partition("#")[0].partition("?")[2]
@@ -273,11 +274,11 @@ def _host_name(text: str | None, version: tuple[int, int]) -> str:
     """The name in a Host header, without the port. Raises BadRequest."""
     if text is None:
         if version >= (1, 1):
-            raise BadRequest(400, "HTTP/1.1 without Host")
+            raise BadRequest(400, say("HTTP/1.1 without Host"))
         return ""
     match = _HOST.fullmatch(text)
     if match is None:
-        raise BadRequest(400, "the Host header is no host")
+        raise BadRequest(400, say("the Host header is no host"))
     return match[1].lower().rstrip(".")
 
 
@@ -292,11 +293,11 @@ def decode_path(target: str) -> str:
     raw = bytearray(first.encode("latin-1"))
     for escape in escapes:
         if not re.match("[0-9A-Fa-f]{2}", escape):
-            raise BadRequest(400, "a % in the target is not followed by two hex digits")
+            raise BadRequest(400, say("a % in the target is not followed by two hex digits"))
         raw.append(int(escape[:2], 16))
         raw += escape[2:].encode("latin-1")
     if b"\0" in raw:
-        raise BadRequest(400, "the target contains NUL")
+        raise BadRequest(400, say("the target contains NUL"))
     # The same bytes as in the file's name on disk, whether they are UTF-8 or not.
     text = raw.decode("utf-8", "surrogateescape")
     clean = posixpath.normpath("/" + text.lstrip("/"))
@@ -315,20 +316,20 @@ def parse_head(head: bytes) -> Request:
 def _request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
     """(method, target, version). Raises BadRequest. RFC 9112 section 3."""
     if len(line) > MAX_LINE:
-        raise BadRequest(414, "the request line is too long")
+        raise BadRequest(414, say("the request line is too long"))
     parts = line.removesuffix(b"\r").split(b" ")
     if len(parts) != 3:
-        raise BadRequest(400, "the request line is not: method, target, version")
+        raise BadRequest(400, say("the request line is not: method, target, version"))
     method, target, version = parts
     if not TOKEN.fullmatch(method):
-        raise BadRequest(400, "the method is no token")
+        raise BadRequest(400, say("the method is no token"))
     number = _VERSION.fullmatch(version)
     if number is None:
-        raise BadRequest(400, "the version is not HTTP/1.1")
+        raise BadRequest(400, say("the version is not HTTP/1.1"))
     if number[1] != b"1":
-        raise BadRequest(505, "this server speaks HTTP/1.1")
+        raise BadRequest(505, say("this server speaks HTTP/1.1"))
     if not target or _NO_TARGET.search(target):
-        raise BadRequest(400, "the target is empty or has a control character")
+        raise BadRequest(400, say("the target is empty or has a control character"))
     return method.decode("ascii"), target.decode("latin-1"), (1, min(int(number[2]), 1))
 
 
@@ -341,13 +342,13 @@ def _fields(lines: bytes) -> dict[str, str]:
     split = lines.split(b"\n")
     del split[-2:]  # the empty line that ends the head, and the nothing behind it
     if len(split) > MAX_FIELDS:
-        raise BadRequest(431, "too many header lines")
+        raise BadRequest(431, say("too many header lines"))
     for line in split:
         key, value = _known_lines.get(line) or _field(line)
         if key not in headers:
             headers[key] = value
         elif key in _ONCE:
-            raise BadRequest(400, f"two {key} headers")
+            raise BadRequest(400, say("two {name} headers", name=key))
         else:
             headers[key] = f"{headers[key]}, {value}"
     return headers
@@ -362,8 +363,8 @@ def _field(line: bytes) -> tuple[str, str]:
     if match is None:
         name, colon, _ = line.partition(b":")
         if colon and TOKEN.fullmatch(name):
-            raise BadRequest(400, "a header value has a control character")
-        raise BadRequest(400, "a header line is not: name, colon, value")
+            raise BadRequest(400, say("a header value has a control character"))
+        raise BadRequest(400, say("a header line is not: name, colon, value"))
     name_and_value = match[1].decode("ascii").lower(), match[2].strip(b" \t").decode("latin-1")
     if len(line) <= KNOWN_LINE:
         if len(_known_lines) >= KNOWN_LINES:
@@ -419,11 +420,11 @@ class RequestReader:
         if match is None:
             self._scanned = len(buffer)
             if buffer not in (b"", b"\r") and not TOKEN.match(buffer):
-                raise BadRequest(400, "this does not begin with a method")
+                raise BadRequest(400, say("this does not begin with a method"))
             if len(buffer) > MAX_LINE and b"\n" not in buffer[: MAX_LINE + 2]:
-                raise BadRequest(414, "the request line is too long")
+                raise BadRequest(414, say("the request line is too long"))
             if len(buffer) > MAX_HEAD:
-                raise BadRequest(431, "the header is too long")
+                raise BadRequest(431, say("the header is too long"))
             return None
         end = match.end()
         self._scanned = 0
@@ -436,7 +437,7 @@ class RequestReader:
             return request
         if end > MAX_HEAD:
             too_long = len(head.partition(b"\n")[0]) > MAX_LINE
-            raise BadRequest(414 if too_long else 431, "the header is too long")
+            raise BadRequest(414 if too_long else 431, say("the header is too long"))
         lines_before = len(_known_lines)
         request = parse_head(head)
         if request.length is None:
@@ -458,7 +459,7 @@ class RequestReader:
             try:
                 data, self.buffer = self._chunks.take(self.buffer)
             except ValueError as error:
-                raise BadRequest(400, str(error)) from None
+                raise BadRequest(400, error.args[0]) from None
             if self._chunks.done:
                 self._chunks = None
                 self.in_body = False
@@ -655,14 +656,15 @@ def as_response(answer: object) -> Response:
 
 
 def page(status: int, why: str) -> Response:
-    """A small page about an error."""
+    """A small page about an error, in the language of the server's user."""
     title = f"{status} {REASONS.get(status, '')}".strip()
-    text = why.replace("&", "&amp;").replace("<", "&lt;")
+    text = translated(why).replace("&", "&amp;").replace("<", "&lt;")
+    back = translated(say("To the first page"))
     body = (
         "<!DOCTYPE html>\n"
-        f'<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
+        f'<html lang="{language()}"><meta charset="utf-8"><title>{title}</title>\n'
         f"<h1>{title}</h1>\n<p>{text}</p>\n"
-        '<p><a href="/">To the first page</a></p></html>\n'
+        f'<p><a href="/">{back}</a></p></html>\n'
     ).encode("utf-8", "replace")
     return Response(status, [("Content-Type", "text/html; charset=utf-8")], body)
 

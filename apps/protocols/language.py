@@ -5,6 +5,7 @@ The cast
     `say`      a sentence: its English template, and the values in it
     `listed`   several of these, or names, in a row
     `spoken`   the same in the language of HOPLAB_LANG, LC_ALL, LC_MESSAGES or LANG
+    `translated`   the same where it is not for a terminal; `language` is that language's code
     `in_words` what the system or OpenSSL says, as a sentence if it is a common one
     `padded`   text made as wide as a column of a table
     `folder`   where the catalogues are: locale/LANGUAGE/LC_MESSAGES/apps.po
@@ -59,25 +60,32 @@ def listed(items: Iterable[str]) -> Listing:
 
 def spoken(text: str) -> str:
     """A sentence in the user's language; other text, and what no catalogue has, as it is."""
-    translated = _translated(text)
+    words = translated(text)
     try:
-        translated.encode(sys.stdout.encoding or "ascii")
+        words.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return str(text)  # the terminal lacks the letters
-    return translated
+    return words
 
 
-def _translated(text: str) -> str:
+def translated(text: str) -> str:
+    """A sentence in the user's language, whatever letters that takes."""
     if isinstance(text, Listing):
-        comma = _translated(say("{first}, {second}", first="", second=""))
-        return comma.join(map(_translated, text.items))
+        comma = translated(say("{first}, {second}", first="", second=""))
+        return comma.join(map(translated, text.items))
     if not isinstance(text, Sentence):
         return str(text)
     values = {
-        name: _translated(value) if isinstance(value, str) else value
+        name: translated(value) if isinstance(value, str) else value
         for name, value in text.values.items()
     }
     return _template(text.template).format_map(values)
+
+
+def language() -> str:
+    """The code of the language that texts are in: what pages name in `lang`."""
+    code = "" if is_english() else _locale().partition(".")[0].partition("_")[0]
+    return code if os.path.isdir(os.path.join(folder, code)) and code else "en"
 
 
 def is_english() -> bool:

@@ -27,6 +27,7 @@ from protocols.http1 import (
     chunk,
     page,
 )
+from protocols.language import say
 from protocols.web_variants import DEFAULT, Reset, varied
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Connection:
                     break
                 any_begun = True
         except BadRequest as bad:
-            self._refuse(bad.status, f"{bad}.")
+            self._refuse(bad.status, say("{error}.", error=bad.why))
             any_begun = True
         return any_begun
 
@@ -185,15 +186,18 @@ class Connection:
         self.request = request
         if not self.reader.in_body:
             if request.method in ("POST", "PUT", "PATCH") and self._lacks_length(request):
-                return self._refuse(411, "Say how long the body is.", keep=True)
+                return self._refuse(411, say("Say how long the body is."), keep=True)
             return self._answer(request)
         server, length = self.server, request.length
         self.body_wanted = server.app.takes_body(request)
         if length is not None and length > server.max_body:
-            return self._refuse(413, f"At most {server.max_body} octets are taken.")
+            why = say("At most {count} octets are taken.", count=server.max_body)
+            return self._refuse(413, why)
         expect = request.headers.get("expect")
         if expect is not None and not request.expects_continue and request.version >= (1, 1):
-            return self._refuse(417, "The only thing to expect here is 100-continue.")
+            return self._refuse(
+                417, say("The only thing to expect here is 100-continue.")
+            )
         if not self.body_wanted and ((length or 0) > DRAINED or expect is not None):
             # Nobody wants it: the answer goes out at once, and the connection ends.
             self.ending = True
@@ -215,7 +219,8 @@ class Connection:
             self.deadline = self.server.now + self.server.idle_s
             self.answered += len(data)
             if self.answered > self.server.max_body:
-                raise BadRequest(413, f"at most {self.server.max_body} octets are taken")
+                most = self.server.max_body
+                raise BadRequest(413, say("at most {count} octets are taken", count=most))
             if self.body_wanted:
                 self.body.write(data)
             elif self.answered > DRAINED:
@@ -454,7 +459,7 @@ class Connection:
     def late(self) -> None:
         """The deadline has passed."""
         if self.state in ("head", "body") and (self.reader.started or self.state == "body"):
-            self._refuse(408, "The request did not become complete in time.")
+            self._refuse(408, say("The request did not become complete in time."))
             self.flush()
         else:
             self.close()

@@ -44,6 +44,7 @@ from protocols.http1 import (
     page,
     ranged,
 )
+from protocols.language import Sentence, say
 
 IN_MEMORY = 65_536  # octets; larger files are sent from disk
 REMEMBERED = 256  # files of which the head is kept, and of small ones the data: 16 MiB at most
@@ -161,7 +162,7 @@ class Site:
         """The response to REQUEST; for HEAD the same as for GET, the loop leaves the body out."""
         method = request.method
         if method not in METHODS:
-            return page(501, f"This server knows no method {method}.")
+            return page(501, say("This server knows no method {method}.", method=method))
         functions = self._methods(request.path)
         if functions is not None:
             if method in functions or (method == "HEAD" and "GET" in functions):
@@ -169,7 +170,7 @@ class Site:
             allowed = {*functions, "OPTIONS", *(("HEAD",) if "GET" in functions else ())}
             return self._not_with(method, ", ".join(sorted(allowed)))
         if self.folder is None and request.path != "*":
-            return page(404, f"There is no {request.path} here.")
+            return page(404, _not_here(request.path))
         if method not in ("GET", "HEAD"):
             return self._not_with(method, "GET, HEAD, OPTIONS")
         return self.file(request)
@@ -178,7 +179,7 @@ class Site:
     def _not_with(method: str, allowed: str) -> Response:
         if method == "OPTIONS":
             return Response(204, [("Allow", allowed)])
-        response = page(405, f"Here you can use: {allowed}.")
+        response = page(405, say("Here you can use: {methods}.", methods=allowed))
         response.headers.append(("Allow", allowed))
         return response
 
@@ -206,12 +207,12 @@ class Site:
         if status == 304:
             return Response(304, file.headers[1:])
         if status == 412:
-            return page(412, "The file is not the one that the condition speaks of.")
+            return page(412, say("The file is not the one that the condition speaks of."))
         part = ranged(request, file.etag, file.modified, file.size)
         if part is None:
             first, count = 0, file.size
         elif part == NOTHING:
-            response = page(416, f"There are {file.size} octets.")
+            response = page(416, say("There are {size} octets.", size=file.size))
             response.headers.append(("Content-Range", f"bytes */{file.size}"))
             return response
         else:
@@ -221,10 +222,10 @@ class Site:
         else:
             opened = self._open(file.name)
             if opened is None:
-                return page(404, "The file has just been taken away.")
+                return page(404, say("The file has just been taken away."))
             content = OpenFile(opened[0])
             if not file.unchanged(opened[2]):
-                return page(404, "The file has just changed; ask again.")
+                return page(404, say("The file has just changed; ask again."))
             body = FilePart(content, first, count)
         if part is None:
             response = Response(200, file.headers, body)
@@ -242,11 +243,11 @@ class Site:
     def _find(self, path: str, gzip: bool) -> _File | Response:
         """The file for PATH, or the response that says why there is none."""
         if self.folder is None or path == "*":
-            return page(404, f"There is no {path} here.")
+            return page(404, _not_here(path))
         name = self.folder + path + ("index.html" if path.endswith("/") else "")
         result = self._read(path, name)
         if result is None:
-            return page(404, f"There is no {path} here.")
+            return page(404, _not_here(path))
         if gzip and isinstance(result, _File):
             packed = self._read(path, name + ".gz", packed=True)
             # One that is older than the file was packed from something else.
@@ -314,9 +315,13 @@ class Site:
         safe = b"/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
         raw = path.encode("utf-8", "surrogateescape")
         location = "".join(chr(c) if c in safe else f"%{c:02X}" for c in raw)
-        response = page(301, "This page has moved.")
+        response = page(301, say("This page has moved."))
         response.headers.append(("Location", location))
         return response
+
+
+def _not_here(path: str) -> Sentence:
+    return say("There is no {path} here.", path=path)
 
 
 class Hosts:

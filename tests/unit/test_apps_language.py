@@ -25,7 +25,7 @@ import dns_server
 import fetch
 import lab_ca
 import web_server
-from protocols import certificates, language
+from protocols import certificates, http1, language, web_site
 
 from hoplab.cli import argparse_words, output
 from hoplab.cli.main import main
@@ -320,3 +320,50 @@ def test_a_command_runs_in_the_language_that_is_asked_for(
         ("zh", "没有正在运行的实验网络"),
         (None, "no lab is up"),
     ]
+
+
+REFUSALS = {
+    b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n": "这里没有 /nothing。",
+    b"DELETE / HTTP/1.1\r\nHost: a\r\n\r\n": "这里可以使用：GET, HEAD, OPTIONS。",  # noqa: RUF001
+    b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n": "此服务器不支持方法 BREW。",
+    b"GET / HTTP/1.1\r\n\r\n": "HTTP/1.1 请求缺少 Host 首部。",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n": "有两个 host 首部。",
+}
+
+
+def refusal(raw: bytes) -> http1.Response:
+    """What a site answers to a request that it does not grant."""
+    reader = http1.RequestReader()
+    try:
+        reader.feed(raw)
+        request = reader.next()
+        assert request is not None
+        return web_site.Site(str(APPS / "site")).handle(request)
+    except http1.BadRequest as bad:
+        return http1.page(bad.status, language.say("{error}.", error=bad.why))
+
+
+@pytest.mark.parametrize("raw", REFUSALS)
+def test_a_server_says_in_its_users_language_why_it_refuses(raw: bytes, speak: Speak) -> None:
+    speak(LANG="zh_CN.UTF-8")
+    page = bytes(refusal(raw).body).decode()  # type: ignore[arg-type]
+    assert f"<p>{REFUSALS[raw]}</p>" in page
+    assert '<html lang="zh">' in page and ">回到首页</a>" in page
+    for locale in ("C", "de_DE.UTF-8"):  # of which there is no catalogue
+        speak(LANG=locale)
+        page = bytes(refusal(raw).body).decode()  # type: ignore[arg-type]
+        assert '<html lang="en">' in page and page.isascii()
+
+
+def test_what_a_server_answers_is_a_template() -> None:
+    answers = {"page": 1, "BadRequest": 1, "_refuse": 1}  # which argument a reader gets to see
+    bare = []
+    for path in [*APPS.glob("*.py"), *APPS.glob("protocols/*.py")]:
+        for call in ast.walk(ast.parse(path.read_text())):
+            name = getattr(call, "func", None)
+            place = answers.get(getattr(name, "id", getattr(name, "attr", "")))
+            if not isinstance(call, ast.Call) or place is None or len(call.args) <= place:
+                continue
+            if isinstance(call.args[place], ast.Constant | ast.JoinedStr):
+                bare.append(f"{path.name}:{call.lineno}")
+    assert bare == []
