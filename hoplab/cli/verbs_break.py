@@ -43,6 +43,8 @@ def break_(arguments: argparse.Namespace) -> int:
         kept.keep(handle, fault, seed, before)
         try:
             breaking.put_in(handle, fault)
+            progress(term("waiting until it is felt"))
+            breaking.wait_until_felt(handle, fault)
         except LabError:
             breaking.take_out(handle, fault)
             kept.forget(handle)
@@ -107,17 +109,22 @@ def _mend(handle: client.Handle, *, as_json: bool) -> int:
     with Progress() as progress:
         progress(term("mending"))
         breaking.take_out(handle, fault)
+        progress(term("waiting until it works again"))
+        works = breaking.wait_until_it_works(handle, fault)
         changed = list(kept.differences(before, kept.state_of(handle)))
     kept.forget(handle)
-    code = Exit.FAILED if changed else Exit.OK
+    code = Exit.FAILED if changed or not works else Exit.OK
     if as_json:
         rows = [{"where": where, "before": old, "after": new} for where, old, new in changed]
-        print_json({**_data(fault, seed), "differences": rows})
+        print_json({**_data(fault, seed), "differences": rows, "works": works})
         return code
     if not changed:
         print(tr(say("Mended: {fault}. All settings are as they were.", fault=fault.says)))
-        return code
-    print(tr(say("Undone: {fault}. Other than before it:", fault=fault.says)))
+    else:
+        print(tr(say("Undone: {fault}. Other than before it:", fault=fault.says)))
     for where, old, new in changed:
         print(f"  {where}: {old} → {new}")
+    if not works:
+        print(tr(say("On {host} this does not work yet: {command}", host=fault.try_on,
+                     command=shlex.join(fault.command))))  # fmt: skip
     return code

@@ -5,7 +5,8 @@ What lives here: the choice and the hands. What must not: what can be wrong (`ki
 
     network = look_at(handle)
     fault = choose(network, seed=7)
-    put_in(handle, fault)                   # now `fault.command` on `fault.try_on` fails
+    put_in(handle, fault)
+    wait_until_felt(handle, fault)          # now `fault.command` on `fault.try_on` fails
     take_out(handle, fault)
 
 The same seed chooses the same fault in the same lab: first a kind, each as likely as the others,
@@ -15,19 +16,29 @@ then its place.
 from __future__ import annotations
 
 import random
+import shlex
+import time
 from collections.abc import Collection
 
+from hoplab import wait
 from hoplab.client import changes, labs
-from hoplab.client.commands import run_on
+from hoplab.client.commands import TimedOut, run_on
 from hoplab.client.inventory import facts_of
 from hoplab.errors import Exit, LabError
 from hoplab.faults.cables import CABLE_KINDS
 from hoplab.faults.kinds import KINDS, LAB, Fault, Kind, Lines
 from hoplab.faults.network import Network
+from hoplab.faults.plugs import PLUG_KINDS
 from hoplab.sentences import say, term
 
-ALL_KINDS: tuple[Kind, ...] = (*KINDS, *CABLE_KINDS)
+JUDGED_KINDS: tuple[Kind, ...] = (*KINDS, *PLUG_KINDS)  # the story's diagnosis, by these
+ALL_KINDS: tuple[Kind, ...] = (*JUDGED_KINDS, *CABLE_KINDS)
+_MENDED = (Exit.NO_SUCH, Exit.TAKEN)  # what is to go has gone, what is to come is there
 _WITHIN_S = 30.0  # for a line on a node: some start a server
+_FELT_WITHIN_S = 20.0  # switches forward by what they remember of old flows, hosts by old ARP
+# A switch that stood in a loop may go on by what it learned there until ARP is asked again.
+_WHOLE_WITHIN_S = 60.0
+_PAUSE_S = 0.2
 
 
 def look_at(handle: labs.Handle) -> Network:
@@ -36,7 +47,7 @@ def look_at(handle: labs.Handle) -> Network:
 
 
 def faults_of(
-    network: Network, kinds: Collection[str] = (), among: Collection[Kind] = KINDS
+    network: Network, kinds: Collection[str] = (), among: Collection[Kind] = JUDGED_KINDS
 ) -> dict[str, list[Fault]]:
     """All faults that fit a lab, by kind: of all kinds that there are, or of those named."""
     fitting = {
@@ -46,8 +57,8 @@ def faults_of(
 
 
 def choose(
-    network: Network, seed: int, kinds: Collection[str] = (), among: Collection[Kind] = KINDS,
-    node: str = "",
+    network: Network, seed: int, kinds: Collection[str] = (),
+    among: Collection[Kind] = JUDGED_KINDS, node: str = "",
 ) -> Fault:  # fmt: skip
     """A fault that fits the lab, at a node if one is named. Raises LabError if none does."""
     fitting = faults_of(network, kinds, among)
@@ -77,10 +88,49 @@ def take_out(handle: labs.Handle, fault: Fault) -> None:
     _run(handle, fault.undo, strict=False)
 
 
+def wait_until_felt(handle: labs.Handle, fault: Fault) -> None:
+    """Until the fault's command fails on its host. Raises LabError if it goes on working."""
+    deadline = time.monotonic() + _FELT_WITHIN_S * wait.patience()
+    while works(handle, fault):
+        if time.monotonic() > deadline:
+            raise LabError(
+                say("the fault {kind} was not felt: on {host} {command} went on working for "
+                    "{n:g} seconds",
+                    kind=fault.kind, host=fault.try_on, command=shlex.join(fault.command),
+                    n=_FELT_WITHIN_S * wait.patience()),
+                term("the lab is as it was; another seed breaks something else"),
+                Exit.FAILED,
+            )  # fmt: skip
+        time.sleep(_PAUSE_S)
+
+
+def wait_until_it_works(handle: labs.Handle, fault: Fault) -> bool:
+    """Until the fault's command succeeds again, whether it does. Raises LabError."""
+    deadline = time.monotonic() + _WHOLE_WITHIN_S * wait.patience()
+    while not works(handle, fault):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
+
+
+def works(handle: labs.Handle, fault: Fault) -> bool:
+    """Whether the fault's command succeeds at this moment. Raises LabError."""
+    try:
+        code, _ = run_on(handle, fault.try_on, list(fault.command), timeout_s=_WITHIN_S)
+    except TimedOut:
+        return False
+    return code == 0
+
+
 def _run(handle: labs.Handle, lines: Lines, *, strict: bool = True) -> None:
     for node, line in lines:
         if node == LAB:
-            handle.ask(changes.understood(line))
+            try:
+                handle.ask(changes.understood(line))
+            except LabError as error:
+                if strict or error.code not in _MENDED:
+                    raise
             continue
         code, output = run_on(handle, node, ["sh", "-c", line], timeout_s=_WITHIN_S)
         if code and strict:

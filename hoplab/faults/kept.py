@@ -28,11 +28,12 @@ _PASSING = ("counters", "pid", "connected", "flows", "carrier", "dead")
 def state_of(handle: labs.Handle) -> dict[str, Any]:
     """What somebody has set in a lab, without what changes by itself. Raises LabError."""
     facts = facts_of(handle).get("now", {})
-    cables = [
-        [{key: value for key, value in end.items()
-          if key not in ("sent", "sent_bytes", "dropped", "carrier")} for end in cable["ends"]]
+    cables = sorted((
+        sorted(({key: value for key, value in end.items()
+                 if key not in ("sent", "sent_bytes", "dropped", "carrier")}
+                for end in cable["ends"]), key=lambda end: str(end["interface"]))
         for cable in handle.ask({"op": "links"})
-    ]  # fmt: skip
+    ), key=lambda ends: str(ends[0]["interface"]))  # fmt: skip
     state = {"hosts": facts.get("hosts", {}), "switches": facts.get("switches", {})}
     for host in state["hosts"].values():
         host["neighbours"] = [each for each in host["neighbours"] if each.get("permanent")]

@@ -6,7 +6,8 @@ What lives here: the reading, as plain data for `hosts.json`; `hoplab.story.host
 again. What must not: what it means.
 
 Three things are read, each when it costs nobody anything:
-1. How the lab was built (`built`): before the first command of a user runs in it.
+1. How the lab was built (`built`), its cables as well: before the first command of a user runs in
+   it.
 2. What is counted (`counts`): when a recording begins, of filters and of packets that the kernel
    threw away, so that it can be told which of them rose.
 3. All of it (`now`): when a recording ends.
@@ -66,7 +67,7 @@ class HostFacts:
             return
         with self._turn:  # one reads, others wait until it is done
             if self.built is None:
-                self.built = self._read(switches=False)
+                self.built = {**self._read(switches=False), "cables": self._cables()}
 
     def renew(self, name: str) -> None:
         """A host is what somebody wants it to be now: that is how it was built, as far as anybody
@@ -144,6 +145,14 @@ class HostFacts:
             with _never_mind():
                 data["switches"] = _switches(self._lab)
         return data
+
+    def _cables(self) -> list[list[str]]:
+        """The interfaces at both ends of each cable, as lab.json calls them."""
+        label = self._lab.network.label
+        return [
+            [label(link.intf1), label(link.intf2)] for link in list(self._lab.network.links)
+            if link.intf1 and link.intf2
+        ]  # fmt: skip
 
     def _places(self) -> dict[str, Place]:
         root = self._lab.network.batch.root

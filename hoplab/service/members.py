@@ -159,12 +159,14 @@ class Members:
         force: bool = False,
         wanted: Wanted = nobody_asks,
     ) -> Answer:
-        """A cable between two nodes. limits: what it does to frames, as for `Cables.shape`. ips:
-        addresses of its ends, where they are to have some. force: beside one that is there. Raises
-        LabError."""
+        """A cable between two nodes, or between interfaces that are not there yet (`h1-eth0`):
+        their names say at which ports it is to be. limits: what it does to frames, as for
+        `Cables.shape`. ips: addresses of its ends, where they are to have some. force: beside one
+        that is there. Raises LabError."""
         lab = self._lab
         with self._change(wanted) as (undo, sentences):
-            nodes = [self._node(first), self._node(second)]
+            (node, port), (node2, port2) = self._end(first), self._end(second)
+            nodes = [node, node2]
             self._check_cable(nodes, force=force)
             own = [addresses.read_address(text, None) if text else None for text in ips]
 
@@ -173,15 +175,19 @@ class Members:
                     if address is not None:
                         end.setIP(str(address))
 
-            cable = self._join(nodes[0], nodes[1], undo, prepare)
+            cable = self._join(node, node2, undo, prepare, {node.name: port, node2.name: port2})
             ends = (cable.intf1, cable.intf2)
             if limits:
                 undo.callback(lab.cables.forget, cable)
                 lab.cables.shape(cable, dict(limits))
-            sentences.append(say("{node} and {peer} are joined: {port} - {port2}", node=first,
-                                 peer=second, port=ends[0].name, port2=ends[1].name))  # fmt: skip
+            sentences.append(say(
+                "{node} and {peer} are joined: {port} - {port2}", node=node.name, peer=node2.name,
+                port=ends[0].name, port2=ends[1].name,
+            ))  # fmt: skip
             for end, address in zip(ends, own, strict=True):
                 sentences += self._set_up(end, address)
+            # While its cable was elsewhere, another card of the node may have answered for it.
+            self.forget_addresses([own for end in ends for own in self._addresses_at(end)])
             sentences += self._loop_remarks()
             self._static_arp()
         return {"cable": [lab.network.label(end) for end in ends], "sentences": sentences}
@@ -192,15 +198,18 @@ class Members:
         second: Any,
         undo: contextlib.ExitStack,
         prepare: Callable[[Any], None],
+        asked: Mapping[str, int | None] = {},
     ) -> Any:
         """A cable, taken away again if what follows fails. prepare: gives its ends what they are to
-        have."""
+        have. asked: the ports that it is to be at, by node, None for any."""
         lab = self._lab
         before = self._ports.get(frozenset((first.name, second.name)), {})
         if any(port in node.intfs for node in (first, second)
                for name, port in before.items() if name == node.name):  # fmt: skip
             before = {}
-        ports = [before.get(node.name, node.newPort()) for node in (first, second)]
+        free = [before.get(node.name, node.newPort()) for node in (first, second)]
+        wishes = [asked.get(node.name) for node in (first, second)]
+        ports = [port if wish is None else wish for port, wish in zip(free, wishes, strict=True)]
         for node, port in zip((first, second), ports, strict=True):
             self._take_index_again(node, port)
         cable = additions.add_cable(
@@ -298,7 +307,10 @@ class Members:
                     self._check_needed(node)
                 sentences += self._remove_node(node)
                 answer = {"removed": [first]}
+            looped = lab.loops
             lab.find_loops()
+            if looped and not lab.loops:
+                self.forget_neighbours()
         return {**answer, "sentences": sentences}
 
     def _remove_node(self, node: Any) -> list[str]:
@@ -408,6 +420,23 @@ class Members:
                     command=f"hoplab remove {name}"),
                 Exit.TAKEN,
             )  # fmt: skip
+
+    def _end(self, word: str) -> tuple[Any, int | None]:
+        """The node of a new cable's end, and its port if an interface is named that is free.
+        Raises LabError."""
+        network = self._lab.network
+        name, _, number = word.rpartition("-eth")
+        if word in network.nameToNode or name not in network.nameToNode or not number.isdecimal():
+            return self._node(word), None
+        node, port = network.nameToNode[name], int(number)
+        if port in node.intfs or (port == 0 and node in network.switches):
+            raise LabError(
+                say("there is an interface {interface} already", interface=word),
+                say("name the node, and a free one is taken: {command}",
+                    command=f"hoplab add cable {name} …"),
+                Exit.TAKEN,
+            )  # fmt: skip
+        return node, port
 
     def _node(self, name: str) -> Any:
         network = self._lab.network
@@ -572,6 +601,13 @@ class Members:
         names = [intf.name for intf in node.intfList() if intf.name != "lo"]
         return [own for name in names for own in neighbourhood.addresses_of(place, name)]
 
+    def _addresses_at(self, end: Any) -> list[IPv4Interface]:
+        """Of one interface of a node; a switch's has none."""
+        place = self._lab.network.place(end.node.name)
+        if place is self._lab.network.batch.root:
+            return []
+        return list(neighbourhood.addresses_of(place, end.name))
+
     def _static_arp(self) -> None:
         """Where every host knows the MAC addresses of all others, those of new ones, too."""
         if self._lab.spec.static_arp:
@@ -580,6 +616,20 @@ class Members:
     def forget_addresses(self, own: Sequence[IPv4Interface]) -> None:
         """What others have learned of these addresses is of whoever had them before; what they were
         told for good stays, unless the lab told it them."""
+        texts = {str(address.ip) for address in own}
+        told_by_lab = self._lab.spec.static_arp
+        self._forget(
+            lambda entry: entry["ip"] in texts and (told_by_lab or not entry["permanent"])
+        )
+
+    def forget_neighbours(self) -> None:
+        """What hosts have learned of their neighbours. Frames that went round a loop taught
+        switches wrong ports, and who knows all MAC addresses broadcasts nothing that would teach
+        them the right ones."""
+        self._forget(lambda entry: not entry["permanent"])
+
+    def _forget(self, is_wrong: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Have hosts ask anew for the MAC addresses of such entries."""
         lab = self._lab
         for host in lab.network.hosts:
             place = lab.network.place(host.name)
@@ -589,7 +639,5 @@ class Members:
                 route = place.namespace.route
                 route.send([
                     netlink.neighbour_gone(entry["index"], entry["ip"])
-                    for entry in route.neighbours()
-                    if entry["ip"] in {str(address.ip) for address in own}
-                    and (lab.spec.static_arp or not entry["permanent"])
+                    for entry in route.neighbours() if is_wrong(entry)
                 ])  # fmt: skip

@@ -28,9 +28,11 @@ from hoplab.story.exit_status import ExitStatus
 from hoplab.story.host_causes import Words
 from hoplab.story.host_state import Host, HostFacts, address_of
 from hoplab.story.lookups import Lookup
+from hoplab.story.moved_cables import added_between
 from hoplab.story.neighbour_causes import ASKS_MAC, claims
 from hoplab.story.records import Cause, Outcome
 from hoplab.story.routes import find_routes
+from hoplab.story.silence import loop_of_switches
 from hoplab.story.steps import Facts
 from hoplab.story.trip_records import Trip
 from hoplab.story.walks import READDRESSED, Packet, Walk, Walks
@@ -85,7 +87,19 @@ def find_reasons(
     found += _names(facts, walks, host)
     if not found and host in hosts.now.hosts and ended.ok is False:
         found += _unheard(facts, walks, host)
+    if flows or found or ended.ok is False:
+        found = [*_circling(facts, walks), *found]
     return _distinct(found)[:_MOST]
+
+
+def _circling(facts: Facts, walks: Walks) -> Iterator[Cause]:
+    """Switches in a loop, where frames were seen to go round in it."""
+    if any(trip.storm is not None and trip.storm.back for trip in facts.trips):
+        switches = loop_of_switches(walks.wiring)
+        if switches:
+            added = added_between(walks.wiring, walks.facts.built.cables, switches)
+            mendable = walks.may_be_wired and bool(added or walks.wiring.controller)
+            yield walks.words.switch_loop(switches, added, mendable=mendable)
 
 
 def _distinct(found: Sequence[Cause]) -> list[Cause]:

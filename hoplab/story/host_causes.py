@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from hoplab.sentences import listed, number_of, say
 from hoplab.story.host_filters import Filter
 from hoplab.story.host_state import Card, Host, Listener, Port, Route, Switch
+from hoplab.story.moved_cables import Added, Moved, back_again
 from hoplab.story.records import Cause
 
 USUAL_LAB = "lab"  # the name of a lab that was given none
@@ -69,6 +70,54 @@ class Words:
             ),
             [say("`ip link` on {node} shows it.", node=switch.name)],
             self.joined(cable) if cable else self.on(switch.name, f"ip link set {port.name} up"),
+        )  # fmt: skip
+
+    def changes(self, lines: Iterable[str]) -> tuple[str, ...]:
+        """The commands that change the lab so. lines: as behind `hoplab`."""
+        verbs = (line.partition(" ") for line in lines)
+        return tuple(f"hoplab {verb}{self._option} {rest}" for verb, _, rest in verbs)
+
+    def moved_cables(self, group: Sequence[Moved], *, mendable: bool) -> Cause:
+        """group: cables that are in each other's place, or one. Whoever meets one of them meets the
+        same fault, so the first of them is told."""
+        cable = group[0]
+        nodes = list(dict.fromkeys(each.node for each in group))
+        values = {"port": cable.interface, "peer": cable.peer, "peer2": cable.built_peer}
+        sentence = say(
+            "The cables of {nodes} are exchanged: that of {port} leads to {peer}, and led to "
+            "{peer2} when the lab came up.",
+            nodes=listed(nodes), **values,
+        ) if len(group) > 1 else say(
+            "The cable of {port} leads to {peer}, and led to {peer2} when the lab came up.",
+            **values,
+        )  # fmt: skip
+        return Cause(
+            "moved-cable", cable.node, sentence,
+            [say("`hoplab link` lists what each cable joins.")],
+            self.changes(back_again(group)) if mendable else (),
+        )  # fmt: skip
+
+    def switch_loop(
+        self, switches: Sequence[str], added: Added | None, *, mendable: bool
+    ) -> Cause:
+        """added: the cable that has closed it, where that is known."""
+        node = added.node if added is not None else switches[0]
+        mend: tuple[str, ...] = (f"hoplab swap{self._option} spanning_tree",)
+        evidence: str = say("`hoplab link` lists what each cable joins.")
+        if added is not None:
+            mend = self.changes([f"remove {added.interface} {added.peer}"])
+            evidence = say(
+                "The cable {port} - {port2} closes it: it was not there when the lab came up.",
+                port=added.interface, port2=added.peer,
+            )  # fmt: skip
+        return Cause(
+            "switch-loop", node,
+            say(
+                "{switches} stand in a loop: broadcasts go round in it for ever, and no switch "
+                "can learn from them where a host is.",
+                switches=listed(switches, most=8),
+            ),
+            [evidence], mend if mendable else (),
         )  # fmt: skip
 
     def wrong_vlan(self, switch: Switch, port: Port, other: Port, wrong: Port) -> Cause:

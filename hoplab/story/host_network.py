@@ -10,12 +10,14 @@ On one link are all cards that cables and switches join, whatever their state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from hoplab.follow.wiring import Wiring
 from hoplab.story.host_causes import Words
 from hoplab.story.host_state import Card, Host, HostFacts, Route
+from hoplab.story.moved_cables import Moved, moved_cables, plain
 
 NOT_KNOWN = Host("")  # as a host came up of which that was not read
 _MAIN, _DEFAULT, _LOCAL = 254, 253, 255
@@ -49,6 +51,7 @@ class HostNetwork:
             for port, each in enumerate(wiring.interfaces)
         }
         self._links: dict[tuple[str, str], dict[tuple[str, str], list[int]]] = {}
+        self.moved = moved_cables(wiring, facts.built.cables)
 
     def built(self, node: str) -> Host:
         """A host as it came up; one without anything if that is not known."""
@@ -58,10 +61,32 @@ class HostNetwork:
         """(node, card) of all others on the link of a card: the ports on the way to each."""
         ends = self._links.get((node, card))
         if ends is None:
-            ends = self._links[node, card] = self._find_link(node, card)
+            ends = self._links[node, card] = self._find_link(node, card, self.wiring.peer)
         return ends
 
-    def _find_link(self, node: str, card: str) -> dict[tuple[str, str], list[int]]:
+    def built_link(self, node: str, card: str) -> dict[tuple[str, str], list[int]]:
+        """The same as the lab came up, as far as its interfaces are there."""
+        built = self.facts.built.cables
+        port_of = {plain(each.name): port for port, each in enumerate(self.wiring.interfaces)}
+
+        def peer_of(port: int) -> int | None:
+            return port_of.get(built.get(plain(self.wiring.port_name(port)), ""))
+
+        return self._find_link(node, card, peer_of)
+
+    def moved_away(self, host: str, card: str, peer: str, there: str) -> Moved | None:
+        """The cable for which two cards are on one link no more, as the lab came up."""
+        if not self.moved or (peer, there) not in self.built_link(host, card):
+            return None
+        for node, name in ((host, card), (peer, there)):
+            port = self.ports.get((node, name))
+            if port is not None and plain(self.wiring.port_name(port)) in self.moved:
+                return self.moved[plain(self.wiring.port_name(port))]
+        return None
+
+    def _find_link(
+        self, node: str, card: str, peer_of: Callable[[int], int | None]
+    ) -> dict[tuple[str, str], list[int]]:
         start = self.ports.get((node, card))
         if start is None:
             return {}
@@ -69,7 +94,7 @@ class HostNetwork:
         passed: set[str] = set()
         waiting: list[tuple[int, list[int]]] = [(start, [start])]
         for port, ports in waiting:
-            peer = self.wiring.peer(port)
+            peer = peer_of(port)
             if peer is None:
                 continue
             end = self.wiring.interfaces[peer]
@@ -85,12 +110,17 @@ class HostNetwork:
                 ]  # fmt: skip
         return ends
 
+    @property
+    def may_be_wired(self) -> bool:
+        """Cables are hoplab's to change: a script has its own idea of the network."""
+        return "script" not in self.wiring.extra
+
     def cable(self, node: str, card: str) -> tuple[str, ...]:
         """The ends of the cable at a card, as `hoplab link` wants them; () where nothing is there,
         or where a script has its own idea of the network."""
         port = self.ports.get((node, card))
         peer = self.wiring.peer(port) if port is not None else None
-        if port is None or peer is None or "script" in self.wiring.extra:
+        if port is None or peer is None or not self.may_be_wired:
             return ()
         far = self.wiring.node_name(peer)
         peers = [self.wiring.peer(each) for each in self.wiring.ports(node)]

@@ -155,10 +155,12 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """What all of them were set to."""
+    """What all of them were set to. cables: the interface at the other end of each interface's
+    cable; empty where that was not read."""
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
     switches: Mapping[str, Switch] = field(default_factory=dict)
+    cables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ def _legible(data: Any) -> Any:
 def _state(data: Mapping[str, Any]) -> HostState:
     hosts = {name: _host(name, host) for name, host in (data.get("hosts") or {}).items()}
     switches = {name: _switch(name, each) for name, each in (data.get("switches") or {}).items()}
-    return HostState(hosts, switches)
+    cables = {end: peer for ends in data.get("cables") or () for end, peer in (ends, ends[::-1])}
+    return HostState(hosts, switches, cables)
 
 
 def _host(name: str, data: Mapping[str, Any]) -> Host:

@@ -22,6 +22,7 @@ from ipaddress import IPv4Address
 from hoplab.story.host_causes import route_text
 from hoplab.story.host_network import NOT_KNOWN, HostNetwork, Packet, address_in
 from hoplab.story.host_state import Card, Host, Route
+from hoplab.story.moved_cables import exchanged
 from hoplab.story.records import Cause
 from hoplab.story.right_settings import (
     card_bare,
@@ -216,6 +217,16 @@ class Walks(HostNetwork):
         route: Route | None,
     ) -> _Next | None:  # fmt: skip
         """Nobody on the link has the address that is asked for."""
+        elsewhere = [
+            (name, theirs.name) for name, peer in self.hosts.items()
+            if (theirs := peer.card_of(hop)) is not None
+        ]  # fmt: skip
+        for name, there in elsewhere:
+            cable = self.moved_away(host.name, card.name, name, there)
+            if cable is not None:
+                group = exchanged(self.moved, cable.interface)
+                causes.append(self.words.moved_cables(group, mendable=self.may_be_wired))
+                return _Next(name, there)
         lost = self.lost_address(hop, host, card)
         if lost is not None:
             name, there = lost
@@ -224,7 +235,6 @@ class Walks(HostNetwork):
             return _Next(name, there)
         if route is not None and route.via is not None:
             return self._elsewhere(host, card, route, "", packet, causes)
-        elsewhere = [name for name, other in self.hosts.items() if other.card_of(hop) is not None]
         gone = self.lost_address(hop, host, None)
         if not elsewhere and gone is None:
             causes.append(self.words.nobody_has(hop))

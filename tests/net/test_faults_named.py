@@ -12,12 +12,9 @@ from typing import Any
 
 import pytest
 
-from hoplab import wait
 from hoplab.client import labs
-from hoplab.client.commands import run_on
-from hoplab.errors import LabError
 from hoplab.faults import breaking
-from hoplab.faults.kinds import KINDS, Fault
+from hoplab.faults.kinds import Fault
 from tests.conftest import World, need
 
 pytestmark = pytest.mark.net
@@ -73,11 +70,6 @@ class Broken:
         self.topology = topology
         self.hoplab("up", topology)
 
-    def works(self, fault: Fault) -> bool:
-        """Whether the fault's command succeeds."""
-        handle = labs.find(None)
-        return run_on(handle, fault.try_on, list(fault.command), timeout_s=30)[0] == 0
-
     def told(self, fault: Fault) -> dict[str, Any]:
         arguments = ("trace", "--json", "--timeout", "20", fault.try_on, "--", *fault.command)
         data: dict[str, Any] = self.hoplab(*arguments, code=None).json
@@ -97,23 +89,16 @@ class Broken:
         fault = breaking.choose(breaking.look_at(handle), seed, kinds)
         breaking.put_in(handle, fault)
         try:
+            breaking.wait_until_felt(handle, fault)
             data = self.told(fault)
             causes = data["outcome"].get("causes", [])
             named = [(cause["code"], cause["node"]) for cause in causes]
             self.paste(line for cause in causes for line in cause["mend"])
-            mended = self.becomes_whole(fault)
+            mended = breaking.wait_until_it_works(handle, fault)
         finally:
             breaking.take_out(handle, fault)
-        assert self.becomes_whole(fault), f"{fault.undo} does not undo {fault.do}"
+        assert breaking.wait_until_it_works(handle, fault), f"{fault.undo} does not undo {fault.do}"
         return Row(self.topology, seed, fault, named, bool(data["exit_code"]), mended)
-
-    def becomes_whole(self, fault: Fault) -> bool:
-        """It works once what was started has begun to serve."""
-        try:
-            wait.until(lambda: self.works(fault), "the lab to work again", within_s=8)
-        except LabError:
-            return False
-        return True
 
 
 def test_each_of_a_few_faults_is_named_and_mended(broken: Broken) -> None:
@@ -140,7 +125,7 @@ def test_two_faults_are_both_named(broken: Broken) -> None:
     named = [(cause["code"], cause["node"]) for cause in outcome["causes"]]
     assert named == [(first.cause, first.node), (second.cause, second.node)]
     broken.paste(line for cause in outcome["causes"] for line in cause["mend"])
-    assert broken.becomes_whole(first)
+    assert breaking.wait_until_it_works(handle, first)
 
 
 def test_nothing_is_wrong_where_all_that_fails_is_the_wish(hoplab: World) -> None:
@@ -200,7 +185,7 @@ def test_many_labs_broken_by_seed_are_all_told_right(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@pytest.mark.parametrize("kind", [kind.name for kind in breaking.JUDGED_KINDS])
 def test_every_kind_is_told_right_in_the_web(broken: Broken, kind: str) -> None:
     need("iptables")
     need("curl")

@@ -117,7 +117,7 @@ KNOWS: dict[str, set[str]] = {
         "client", "service", "control", "openvswitch", "kernel", "capture", *_FILES,
     },
     "plans": {"client", "story", "follow", "kernel", "content", "quantities", "errors"},
-    "faults": {"client", "story", "follow", "errors"},
+    "faults": {"client", "story", "follow", "errors", "wait"},
     "sheets": {
         "client", "faults", "packet_filter", "replay", "runs", "story", "follow", "decode", *_FILES,
     },
