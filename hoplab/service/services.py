@@ -16,7 +16,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,19 @@ def grouped(listeners: Sequence[Mapping[str, Any]]) -> list[Service]:
         )
         for pid, own in by_pid.items()
     ]
+
+
+def ended_among(past: Iterable[Service], running: Iterable[Service]) -> list[Service]:
+    """Those that ran, and do not now, nor has the same program taken one of their ports since."""
+    commands = {each.argv for each in running}
+    taken = {(each.program, port) for each in running for port in each.ports}
+    ended = []
+    for each in past:
+        if each.argv in commands or any((each.program, port) in taken for port in each.ports):
+            continue
+        commands.add(each.argv)
+        ended.append(Service(each.argv, each.ports, 0, each.cwd, each.environment))
+    return ended
 
 
 class Services:
@@ -164,16 +177,12 @@ class Services:
         return grouped(self._lab.facts.listeners(host))
 
     def known(self, host: str) -> list[Service]:
-        """Those that run, and those that ran and have ended."""
+        """Those that run, and those that ran and have ended. The same program at the same port, by
+        another command line, runs in the place of one that has ended."""
         running = self.running(host)
         built = ((self._lab.facts.built or {}).get("hosts") or {}).get(host) or {}
         past = [*self._ended.get(host, ()), *grouped(built.get("listeners", ()))]
-        commands = {each.argv for each in running}
-        for each in past:
-            if each.argv not in commands:
-                commands.add(each.argv)
-                running.append(Service(each.argv, each.ports, 0, each.cwd, each.environment))
-        return running
+        return running + ended_among(past, running)
 
     def _named(self, host: str, name: str) -> list[Service]:
         every = self.known(host)

@@ -20,7 +20,7 @@ from hoplab.client.recording import with_gone
 from hoplab.errors import Exit, LabError
 from hoplab.follow.wiring import Wiring
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
-from hoplab.service.services import Service, command_of, grouped, program_of
+from hoplab.service.services import Service, command_of, ended_among, grouped, program_of
 from hoplab.story.live import Live
 from tests.unit.test_live import MS, finished, last_words, shape
 
@@ -210,3 +210,14 @@ def test_an_app_is_meant_by_its_short_name() -> None:
     with pytest.raises(LabError) as caught:
         command_of(["web_sever"])
     assert "did you mean web_server?" in caught.value.hint
+
+
+def test_a_server_that_was_begun_otherwise_stands_in_the_place_of_the_one_before() -> None:
+    """Started again, the one before would find its port taken."""
+    built = Service(("dns_server.py", "--zone", "a"), ("udp 53", "tcp 53"))
+    web = Service(("web_server.py",), ("tcp 80",))
+    now = Service(("dns_server.py", "--zone", "b"), ("udp 53", "tcp 53"), 7)
+    assert ended_among([built, web], [now]) == [web]
+    assert ended_among([built, web], []) == [built, web]
+    beside = Service(("dns_server.py", "--port", "5353"), ("udp 5353",), 8)
+    assert ended_among([built], [beside]) == [built]
