@@ -23,6 +23,7 @@ COPIED = ("hoplab", "topologies", "controllers", "apps", "labs", "bench", "scrip
 TOYS = (
     "tests/unit/fake_table.py", "tests/unit/frames.py", "tests/unit/playground.py",
     "tests/unit/toynet.py", "tests/net/test_guided_labs.py", "tests/net/printed_pages.py",
+    "tests/unit/test_sheet_pages.py", "tests/unit/test_typography.py",
 )  # fmt: skip
 LICENCE = "# SPDX-License-Identifier: Apache-2.0\n"
 CATALOGUE = "hoplab/locale/zh/LC_MESSAGES/hoplab.po"
@@ -221,6 +222,22 @@ def add_step(tree: Tree) -> None:
 
 
 def add_lab_sheet(tree: Tree) -> None:
+    (tree.folder / "labs" / "90-again").mkdir()
+    for old in (ROOT / "labs" / "01-cable").iterdir():
+        text = old.read_text(encoding="utf-8").replace("01-cable", "90-again")
+        tree.write(f"labs/90-again/{old.name}", re.sub(r"\b01\b", "90", text))
+    for page in ("README.md", "README.zh.md"):
+        tree.insert(f"labs/{page}", r"^\|---.*\n", f"| [90](90-again/{page}) | 30 | again |\n")
+    assert "90-again" in tree.hoplab("lab", "list")
+    every = "from hoplab.sheets import sheet_file as f, solutions as s; "
+    every += "print(*s.load(next(x for x in f.folders() if x.name == '90-again')).right)"
+    assert "ip address add" in tree.python("-c", every)
+    pages = ("tests/unit/test_sheet_pages.py", "-k", "90-again or links")
+    judged = tree.python("-m", "pytest", "-q", "-p", "no:cacheprovider", *pages)
+    assert re.search(r"^\d+ passed", judged, re.MULTILINE)
+
+
+def add_short_lab(tree: Tree) -> None:
     number = 1 + sum(name[0].isdigit() for name in content.names("labs"))
     page = "# Lab: who is there\n\n```sh\nhoplab up --replace hub\n```\n"
     tree.write(f"labs/{number}-who-is-there.md", page)
@@ -265,6 +282,7 @@ ADD: dict[str, Callable[[Tree], None]] = {
     "step of a story": add_step,
     "fault": add_fault,
     "lab sheet": add_lab_sheet,
+    "short lab": add_short_lab,
     "doctor check": add_doctor_check,
     "benchmark": add_benchmark,
 }
