@@ -48,7 +48,7 @@ BUFFER_BYTES = 8 << 20  # a plain socket's queue, so that a burst waits instead 
 ANSWER_S = 10.0
 PIPE_BYTES = 1 << 20
 LONGEST_NOTE = 1 << 15
-LOOKS = 8  # at counts, for a moment at which they do not change
+LOOKS = 8  # counters are read so often at most, until two readings are the same
 
 
 def ring_size(interfaces: int) -> int:

@@ -124,7 +124,7 @@ class Recorder:
         self.late = 0
         self.taps: dict[int, _Tap] = {}  # by descriptor
         self.names: dict[str, int] = {}  # interface -> descriptor
-        self.gone: list[_Tap] = []  # let go of, kept for their counts
+        self.gone: list[_Tap] = []  # taps that hear no more, kept for what they have counted
         self.pending: list[tuple[int, bytes]] = []
         self.ending = ""
         self.queue_drops: dict[int, int] = {}  # by port, while the capture ran
@@ -185,7 +185,7 @@ class Recorder:
             whole_ns = min([whole_ns, *self._held_back_ns()])
         if self._clock.jumped():
             for tap in self.taps.values():
-                tap.gated = False  # that time has lost its meaning
+                tap.gated = False  # it was held back by the time before the jump
             self._flush(None)
             self._written_ns = 0
         else:
@@ -208,7 +208,7 @@ class Recorder:
                 taken += more
                 if more and tap.wire:
                     self._last = time.monotonic()
-                if more >= AT_A_TIME and tap.ring is None:  # it has more of that age
+                if more >= AT_A_TIME and tap.ring is None:  # more as old as these wait there
                     age_ns = tap.since_ns if tap.gated else self.pending[-1][0]
                     whole_ns = min(whole_ns, age_ns)
             elif fd == self.channel.fileno():

@@ -41,7 +41,7 @@ def keep(alike: list[T], newest: T, most: int) -> bool:
 
 
 def push(table: dict[bytes, list[Hop]], key: bytes, hop: Hop) -> None:
-    """Adds a hop to those of its key; of very many the oldest goes."""
+    """Adds a hop to the list of its key, which drops its oldest beyond MOST_ALIKE."""
     alike = table.get(key)
     if alike is None:
         table[key] = [hop]

@@ -132,7 +132,8 @@ class Cable:
         return hop
 
     def keep_orphan(self, hop: Hop, data: bytes) -> None:
-        """An IN without OUT, which may come yet, stamped later."""
+        """Keeps a frame that arrived and was not seen to be sent: the clock of the port that
+        sent it may be ahead, so that its sending is stamped later and comes yet."""
         flown = self._flying.get(data) if self.lossy else None
         if flown is not None:
             alike = flown.made + flown.waiting if isinstance(flown, _Alike) else [flown]
@@ -140,7 +141,7 @@ class Cable:
         self.orphans.setdefault(data, []).append(hop)
 
     def orphan(self, data: bytes, t: int) -> Hop | None:
-        """The hop whose IN was stamped before its OUT at time t."""
+        """The hop that by its stamps arrived before it was sent, at time t; None for none."""
         alike = self.orphans.get(data)
         if alike is None:
             return None
@@ -153,7 +154,7 @@ class Cable:
         return None
 
     def forget(self, now: int) -> None:
-        """Takes out what is too old to be taken."""
+        """Drops frames that were sent so long ago that no arrival can belong to them."""
         ages = self._ages
         limit = now - ages.link_ns - ages.slack_ns
         flying = self._flying

@@ -159,7 +159,7 @@ class Follower:
         return node
 
     def grow(self) -> None:
-        """The wiring has grown."""
+        """Takes up the nodes and interfaces that the wiring has gained."""
         wiring = self.wiring
         for name in wiring.nodes:
             if name not in self._by_name:
@@ -307,7 +307,7 @@ class Follower:
             node.enter(hop, port, data, t)
 
     def _begin_storm(self, hop: Hop, port: int, data: bytes, t: int) -> None:
-        """This frame goes round, and so do all with its bytes that come now."""
+        """Counts the frames with these bytes, which go round, instead of following each."""
         if not self._node_of[port].switch:
             return
         self._storms[data] = Storm(hop, t)
@@ -376,7 +376,7 @@ class Follower:
             node.enter(hop, head, data, t)
 
     def _born(self, hop: Hop, tail: int | None, t: int) -> None:
-        """It has no cause yet."""
+        """Keeps a hop of which no cause is known yet."""
         self._fresh.append(hop)
         if tail is not None and self._node_of[tail].extra:
             self._next_sweep = min(self._next_sweep, t + 2 * self.ages.slack_ns)

@@ -161,7 +161,7 @@ class Router:
         return None if tied else chosen, origin, fitting
 
     def _cut_from(self, hop: Hop, data: bytes, t: int) -> bool:
-        """Rule 4."""
+        """Rule 4: joins the hop to the packet that it is a fragment of; False if there is none."""
         piece = fragment_key(data, 1)
         if piece is None:
             return False
@@ -304,7 +304,7 @@ class Router:
             doubt(alike.unsure, _CAUSE)
 
     def _over(self, hop: Hop, t: int) -> bool:
-        """Nothing that happens from time t on can have to do with it."""
+        """Whether the hop is so old at time t that no frame from then on can be made of it."""
         ages = self._ages
         if hop.children and not self.lossy:
             return hop.children[-1].t_ns < t - ages.slack_ns
@@ -332,7 +332,7 @@ class Router:
         return False
 
     def forget(self, now: int) -> None:
-        """Takes out what is too old to be a cause."""
+        """Drops packets that came so long ago that none which leaves can be made of them."""
         ages = self._ages
         limit = now - ages.router_ns - ages.slack_ns
         came = self._came

@@ -29,7 +29,7 @@ from hoplab.follow.tree import join
 
 _CAUSE, _UNSEEN = int(Doubt.CAUSE), int(Doubt.UNSEEN)
 _SWITCHED = Origin.SWITCHED
-_REMEMBERED = 16  # of a crowd; a storm would make ever more
+_REMEMBERED = 16  # hops of a crowd that are kept; a storm would make ever more
 _STALL_NS = 500 * MILLISECOND  # a queue may be held up for so long by the machine
 
 
@@ -44,10 +44,10 @@ class _Shaped:
         self.since_ns = 0
 
     def sent(self, length: int, t: int) -> None:
-        """A frame of this length leaves."""
+        """Notes that a frame of this length left at time t."""
         self._bits += 8 * length
         if t - self.since_ns > self._bits * 1_000_000_000 // self._rate + _STALL_NS:
-            self.since_ns, self._bits = t, 0  # there was a pause: less left than could
+            self.since_ns, self._bits = t, 0  # a pause: less has left than the rate allows
 
 
 class _Entry:
@@ -255,7 +255,8 @@ class Switch:
         if hop.doubt & _CAUSE:
             return
         hop.doubt |= _CAUSE
-        keep(crowd.unsure.setdefault(bit, []), hop, _REMEMBERED)  # of what goes the doubt stays
+        # A hop that is dropped from the list stays in doubt.
+        keep(crowd.unsure.setdefault(bit, []), hop, _REMEMBERED)
 
     def enter(self, hop: Hop, port: int, data: bytes, t: int) -> None:
         """A hop is on its way into the switch, by `port`, since time t."""
@@ -279,7 +280,7 @@ class Switch:
             self._late_copies(entry, key)
 
     def _over(self, entry: _Entry, t: int) -> bool:
-        """Nothing that happens from time t on can have to do with it."""
+        """Whether the hop is so old at time t that no frame from then on can be a copy of it."""
         ages = self._ages
         if entry.used == self.all_ports and not self.lossy:
             return entry.last_ns < t - ages.slack_ns
@@ -333,7 +334,7 @@ class Switch:
         self._late.pop(key, None)
 
     def forget(self, now: int) -> None:
-        """Takes out what is too old to be a cause."""
+        """Drops frames that came so long ago that no copy of them can leave any more."""
         limit = now - self._kept_ns
         came = self._came
         for key, alike in list(came.items()):

@@ -110,14 +110,14 @@ class Storm:
         self._sent: dict[int, tuple[int, int]] = {}
 
     def count_sent(self, port: int, t: int) -> None:
-        """Another one left by this port."""
+        """Counts one more of these frames, which left by this port."""
         tally = self.tally = self.tally.top
         tally.left[port] = tally.left.get(port, 0) + 1
         tally.counted[port] = tally.counted.get(port, 0) + 1
         self._seen(t)
 
     def count_came(self, port: int | None, t: int) -> None:
-        """Another one arrived at this port."""
+        """Counts one more of these frames, which arrived at this port."""
         tally = self.tally = self.tally.top
         tally.came[port] = tally.came.get(port, 0) + 1
         self._seen(t)

@@ -37,16 +37,16 @@ _GRACE_S = 2.0  # for the processes of a host that goes
 
 
 class Listeners(Protocol):
-    """Whoever captures."""
+    """The captures of a lab, which are told of interfaces that come and go."""
 
     def begin(self, new: list[tuple[Place, str]]) -> None:
-        """These interfaces are made, and down."""
+        """Listen on these interfaces, which have been made and are still down."""
 
     def end(self, labels: list[str]) -> None:
-        """These interfaces are about to go."""
+        """Stop listening on these interfaces, which are about to be removed."""
 
     def is_known(self, label: str) -> bool:
-        """Whether one of that name was heard, and has gone."""
+        """Whether an interface of that name was listened on, and has been removed."""
 
 
 def add_host(network: Network, name: str, **params: Any) -> Any:
@@ -207,7 +207,7 @@ def _heard_by(network: Network, listeners: Listeners) -> Iterator[None]:
 
 
 def _forget_halves(network: Network, nodes: Any, ports: list[int], names: list[str]) -> None:
-    """Mininet has not got far enough to know of a cable."""
+    """Take the interfaces of a cable out of Mininet's nodes, which knows of no link yet."""
     for node, port, name in zip(nodes, ports, names, strict=True):
         intf = node.intfs.get(port)
         if intf is not None and intf.name == name:

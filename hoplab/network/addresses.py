@@ -90,7 +90,7 @@ def gateway_for(own: IPv4Interface, neighbours: Sequence[Neighbour]) -> IPv4Addr
     if used:
         return used.most_common(1)[0][0]
     if any(not each.passes_on for each in neighbours):
-        return None  # those that are there do without
+        return None  # the hosts on this link have no gateway, either
     routers = [each.address.ip for each in neighbours
                if each.passes_on and each.address.ip in own.network]  # fmt: skip
     return routers[0] if routers else None
@@ -161,7 +161,7 @@ def check_address(own: IPv4Interface, neighbours: Sequence[Neighbour]) -> None:
 
 
 def _take(neighbours: Sequence[Neighbour], network: IPv4Network | None) -> str:
-    """What to do instead."""
+    """The next step where an address is taken: one that is free, or --force."""
     try:
         free = free_address(network, neighbours) if network is not None else None
     except LabError:

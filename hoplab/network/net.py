@@ -133,7 +133,8 @@ class Network(mininet.net.Mininet):
         return {int(switch.dpid, 16): switch.name for switch in self.switches}
 
     def _check_datapath_ids(self) -> None:
-        """A controller tells switches apart by nothing else."""
+        """Raises LabError for two switches with one datapath id, by which alone a controller tells
+        them apart."""
         owners: dict[int, str] = {}
         for switch in self.switches:
             number = int(switch.dpid, 16)
@@ -230,7 +231,7 @@ class Network(mininet.net.Mininet):
         for link in links.values():
             for own in link:
                 for peer in link:
-                    if own[0] != peer[0]:  # nor of others with its own address
+                    if own[0] != peer[0]:  # a neighbour with the node's own address is none
                         own[2].queue.append(netlink.neighbour(own[3], peer[0], peer[1]))
         self.batch.flush()
 

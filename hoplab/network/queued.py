@@ -185,7 +185,7 @@ def _install_interfaces(batch: Batch) -> None:
 
     def set_mac(self: Any, mac: str) -> str:
         try:
-            self.mac = mac = netlink.mac_text(mac)  # 0:0:0:0:0:1 is one, too
+            self.mac = mac = netlink.mac_text(mac)  # takes one without leading zeros, too
         except ValueError:
             raise LabError(
                 say("{interface}: {mac} is no MAC address", interface=self.name, mac=mac),

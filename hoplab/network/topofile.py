@@ -285,7 +285,7 @@ def blame(path: Path, error: BaseException, hint: str) -> LabError:
 
 
 def _place(path: Path, line: int | None) -> str:
-    """Where in a file."""
+    """A place in a file, in words."""
     return str(path) if line is None else say("{file}, line {line}", file=path, line=line)
 
 

@@ -87,7 +87,7 @@ class Bridges:
         """Of each database concerned what it does not have yet; it counts as given now."""
         found = []
         known = set(self._begun)
-        for bridge in bridges:  # one that nobody spoke of before is the first daemon's
+        for bridge in bridges:  # the first daemon takes a bridge that was assigned to none
             self._where.setdefault(bridge.name, databases()[0])
         for path in dict.fromkeys(self._where[bridge.name] for bridge in bridges):
             new = []

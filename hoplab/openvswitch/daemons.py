@@ -216,8 +216,8 @@ class Switchd:
         wait.until(there, state, within_s=20)
 
     def stop(self) -> None:
-        """End both, where a lab turns out to need neither."""
-        processes, self.processes = self.processes, {}  # nobody is to miss them
+        """End both daemons of a lab that turns out to have no switch of Open vSwitch's."""
+        processes, self.processes = self.processes, {}  # or their end would be taken for a failure
         self._pulses = {}
         for process in processes.values():
             process.kill()
@@ -297,10 +297,10 @@ class Version(Pulse):
 
     def _ask(self) -> None:
         if self._socket is not None:
-            return  # an answer to the last question is as good
+            return  # the last question is not answered yet: its answer will do
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.setblocking(False)
-        with contextlib.suppress(OSError):  # no room in its queue is no answer, either
+        with contextlib.suppress(OSError):  # a daemon whose queue is full does not answer, either
             self._socket.connect(str(self.path))
             self._socket.send(b'{"id": 0, "method": "version", "params": []}')
 

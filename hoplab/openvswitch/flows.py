@@ -133,7 +133,7 @@ def take_groups(bridge: str) -> Taken:
 
 
 def put_groups(bridge: str, taken: Taken) -> None:
-    """Put back what was taken. Raises LabError."""
+    """Give a bridge the groups and meters again that were taken from it. Raises LabError."""
     if taken.groups or taken.meters:
         with _Connection(bridge) as connection:
             connection.put_groups(taken)

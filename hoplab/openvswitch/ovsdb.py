@@ -268,7 +268,7 @@ class Database:
                 elif events:
                     rest = rest[self._socket.send(rest, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                continue  # there is room, but not for this much
+                continue  # the socket takes less than all of it at once
             except OSError as error:
                 raise _silent(error) from error
 

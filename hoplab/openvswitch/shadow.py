@@ -146,7 +146,7 @@ class Shadow:
     # ------------------------------------------------------------------ its switches
 
     def wait(self) -> None:
-        """Until the daemons are there, or will not be."""
+        """Waits until the daemons answer, or have failed to start."""
         self._started.wait()
 
     def open(self, switches: Mapping[str, Sequence[int]], *, stopped: bool = True) -> None:

@@ -289,7 +289,7 @@ def ask(bridge: str, *question: str, after: Sequence[str] = (), optional: bool =
 
 
 def _rates(file: Path) -> dict[str, Any]:
-    """What a monitor wrote a moment ago."""
+    """The rates by switch that the controller app `monitor` has just written; {} if it has not."""
     try:
         data = json.loads(file.read_text())
         fresh = abs(time.time() - data["at_s"]) < FRESH_S  # a clock may be set back
@@ -384,7 +384,8 @@ def _age(seconds: float | None) -> str:
 
 
 def _counted(entry: dict[str, Any]) -> str:
-    """Which way depends on what the controller's flows match."""
+    """How many packets went to an address, or came from it: the controller's flows match one or
+    the other."""
     count = entry["packets"]
     if count is None:
         return "-"

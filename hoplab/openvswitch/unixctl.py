@@ -45,7 +45,7 @@ class Control:
         self._socket.close()
 
     def ask(self, method: str, *arguments: str) -> str:
-        """The answer. Raises Refused, OSError."""
+        """What the daemon answers to a question. Raises Refused, OSError."""
         self._number += 1
         question = {"id": self._number, "method": method, "params": list(arguments)}
         self._socket.sendall(json.dumps(question).encode())

@@ -94,7 +94,7 @@ class ChannelState:
         )  # fmt: skip
 
     def copy(self) -> ChannelState:
-        """One that may be changed without this one."""
+        """A copy: what it learns does not change this one."""
         tables = {node: flows.copy() for node, flows in self.tables.items()}
         unread, missing = dict(self.unread), set(self.missing)
         return ChannelState(dict(self.switches), tables, dict(self.open), unread, missing)

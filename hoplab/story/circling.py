@@ -41,7 +41,7 @@ def find_storm(places: Places, hops: list[Hop]) -> Storm | None:
 
 
 def _more_than_once(hop: Hop) -> bool:
-    """The frame, or a copy of it, left some port more than once."""
+    """Whether the frame, or a copy of it, left some port more than once."""
     return hop.tally is not None and max(hop.tally.top.left.values()) > 1
 
 

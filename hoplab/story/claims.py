@@ -144,7 +144,7 @@ def _is_reply_to_somebody(trip: Trip) -> bool:
 
 
 def _answered_by(trip: Trip, address: str, asked: Mapping[tuple[str, str], Trip]) -> list[Trip]:
-    """The questions for the address that an answer came to in time."""
+    """The questions for an address that this answer answers, and not too late."""
     if trip.kind not in ANSWERS:
         return []
     return [

@@ -95,7 +95,7 @@ def _append(stream: _Stream, seq: int, data: bytes) -> None:
         return
     if stream.next is not None:
         ahead = (seq - stream.next) & 0xFFFFFFFF
-        if ahead >= 1 << 31:  # before what came: sent again
+        if ahead >= 1 << 31:  # below what came before: a retransmission
             data = data[(1 << 32) - ahead :]
             if not data:
                 return

@@ -149,11 +149,11 @@ class Evidence:
         return Fate.UNSEEN if coverage.may_miss(head) else Fate.LOST
 
     def before(self, hop: Hop) -> bool:
-        """The hop left before anybody listened where it went."""
+        """The hop left before the capture heard the interface that it went to."""
         return hop.head is not None and hop.t_ns < self.coverage.begun_ns.get(hop.head, 0)
 
     def held_at_end(self, hop: Hop) -> bool:
-        """The node that the hop came to may have had it when the capture ended."""
+        """The node that the hop came to may still have held it when the capture ended."""
         ended_ns = self.coverage.ended_ns
         return ended_ns is not None and hop.came_ns > ended_ns - max(self.kept_ns, self._held_ns)
 

@@ -348,7 +348,8 @@ def _service(line: str, url: str) -> tuple[str, int]:
 
 
 def _to_resolver(walks: Walks, host: Host, line: str) -> tuple[list[Flow], list[Cause]]:
-    """A name was to be looked up, and not even the question left."""
+    """What a host was to ask its resolver, where not even the question left it; or why it has
+    nobody to ask."""
     words = line.split(maxsplit=1)
     names = _NAME.findall(line if "://" in line else words[1] if len(words) > 1 else "")
     names += [urlsplit(word).hostname or "" for word in line.split() if "://" in word]
@@ -393,7 +394,8 @@ def _answer_to(walks: Walks, flow: Flow, there: Walk, causes: Sequence[Cause]) -
     """What the one at the end of the way would answer to a flow, None if nothing comes back."""
     source = address_of(there.source or _source(walks, walks.hosts[flow.node]))
     if any(cause.node == flow.node and cause.code in READDRESSED for cause in causes):
-        source = address_of(_source(walks, walks.built(flow.node)))  # once that is mended
+        # It will send from the address that it was built with, once the cause is mended.
+        source = address_of(_source(walks, walks.built(flow.node)))
     if not there.arrived or source is None or flow.refused or len(there.nodes) < 2:
         return None
     packet = flow.packet
@@ -421,7 +423,7 @@ def _beyond(walks: Walks, walk: Walk, reached: set[str]) -> list[Cause]:
 
 
 def _service_causes(walks: Walks, flow: Flow, name: str) -> list[Cause]:
-    """It came to the right host, and nobody there took it."""
+    """The causes of a packet that came to the right host, where no program took it."""
     host, packet = walks.hosts[name], flow.packet
     if packet.protocol not in ("tcp", "udp") or not packet.port:
         return []

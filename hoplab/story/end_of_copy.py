@@ -176,7 +176,7 @@ def still_held(node: str) -> Sentence:
 
 
 def _no_room(node: str, losses: Sequence[QueueLoss]) -> str:
-    """Where a node may have dropped a frame that it took in."""
+    """That a node dropped a frame, or likely did, and which of its queues had no room for it."""
     certain = all(loss.certain for loss in losses)
     cables = [loss.interface for loss in losses if loss.cable]
     behind = next((loss.interface for loss in losses if not loss.cable), "")

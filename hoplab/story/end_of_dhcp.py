@@ -127,7 +127,7 @@ def _declined(exchange: Exchange, trip: Trip, dhcp: Dhcp) -> Outcome:
 
 
 def _returned(trip: Trip, dhcp: Dhcp) -> Outcome:
-    """A Release has no answer, so none is missing."""
+    """The end of a Release, which nobody answers, so that no answer is missing."""
     values = {"client": trip.sender, "ip": dhcp.ciaddr or "?", "server": dhcp.server_id or "?"}
     if trip.ended:
         sentence: Sentence = say(

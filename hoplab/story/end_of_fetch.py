@@ -101,7 +101,7 @@ def _wants_port_53(request: Request) -> bool:
 
 
 def _at_home(facts: Facts, request: Request) -> bool:
-    """The URL names the client's own machine."""
+    """Whether the URL names the client's own machine."""
     host = (urlsplit(request.url).hostname or "").rstrip(".")
     try:
         if ipaddress.ip_address(host).is_loopback:

@@ -110,7 +110,7 @@ class _Machine:
     def under_pressure(self, began_ns: int, ended_ns: int) -> bool:
         """Whether that was a large part of the time there."""
         if not self._load.measured:
-            return True  # nobody knows, so the waits of single processes have to do
+            return True  # this kernel does not count it: the waits of single processes decide
         return self.pressed(began_ns - AROUND_NS, ended_ns + AROUND_NS).share >= UNDER_PRESSURE
 
     def hard_pressed(self, began_ns: int, ended_ns: int) -> bool:
@@ -132,11 +132,11 @@ class _Machine:
         return worst
 
     def waited(self, role: str, began_ns: int, ended_ns: int) -> Cause:
-        """The same for how long it waited for a processor."""
+        """The same for waiting for a processor."""
         return self._most(WAITED, role, began_ns, ended_ns, lambda share: share.waited_us)
 
     def ran(self, role: str, began_ns: int, ended_ns: int) -> Cause:
-        """The same for how long it had one."""
+        """The same for having a processor."""
         return self._most(BUSY, role, began_ns, ended_ns, lambda share: share.ran_us)
 
     def stolen(self, began_ns: int, ended_ns: int) -> Cause:

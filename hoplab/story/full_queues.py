@@ -82,7 +82,7 @@ class _Group:
 
     @property
     def surplus(self) -> bool:
-        """So many are missing that most of them were never due."""
+        """Whether so many are missing that most of them cannot have been due at all."""
         return self.missing > 2 * self.counted
 
 

@@ -94,7 +94,7 @@ def _sort_out(
     trips: Sequence[Trip],
     shapes: _Shapes,
 ) -> None:
-    """Puts those that took longer than was asked for where they belong."""
+    """Keeps the passages that took longer than was asked for, by how much."""
     asked_for = _Asked(trips) if any(each.what == ROUTER for each, _ in candidates) else None
     for passage, leg in candidates:
         if passage.what == ROUTER and asked_for is not None and asked_for.meanwhile(passage):
@@ -182,7 +182,7 @@ class _Asked:
             times.sort()
 
     def meanwhile(self, passage: Passage) -> bool:
-        """The node asked while it had the packet, or just before."""
+        """Whether the node asked for an address while it held the packet, or just before."""
         times = self._times.get(passage.place, ())
         # It may have asked for another packet before, and had no answer yet; it asks each second.
         place = bisect_right(times, passage.ended_ns)

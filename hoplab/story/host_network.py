@@ -152,11 +152,11 @@ class HostNetwork:
 
     @staticmethod
     def has(host: Host, address: IPv4Address) -> bool:
-        """A host has an address."""
+        """Whether the host has the address."""
         return host.card_of(address) is not None
 
     def has_at(self, node: str, card: str, address: IPv4Address) -> bool:
-        """It is this card of the host that has it."""
+        """Whether it is this card of the host that has the address."""
         own = self.hosts[node].card_of(address)
         return own is not None and own.name == card
 

@@ -172,7 +172,7 @@ class HostFacts:
     built: HostState = field(default_factory=HostState)
 
     def rose(self, node: str, counter: str) -> int:
-        """By how much a counter of the kernel rose during the recording."""
+        """By how much a counter of the kernel rose while the run was recorded."""
         after, first = self.now.hosts.get(node), self.before.hosts.get(node)
         if after is None or first is None:
             return 0

@@ -92,7 +92,7 @@ class _Part(Enum):
     CHUNK = auto()
     CHUNK_END = auto()
     TRAILER = auto()
-    UNKNOWN = auto()  # no HTTP, or the thread is lost
+    UNKNOWN = auto()  # no HTTP, or bytes are missing and the next message is not found
 
 
 _HEAD_MOST = 65536
@@ -116,7 +116,7 @@ class _Messages:
     def take(self, piece: bytes, sending: Sending, fresh: bool) -> None:
         """The next bytes. `fresh`: a segment begins with them."""
         if self._part is _Part.UNKNOWN and fresh and self._mine(wire_http.parse(piece)):
-            self._part = _Part.HEAD  # here the thread is found again
+            self._part = _Part.HEAD  # a message begins here, so HTTP can be read again
         while piece and self._part is not _Part.UNKNOWN:
             if self._part is _Part.HEAD:
                 piece = self._take_head(piece, sending)
@@ -144,7 +144,7 @@ class _Messages:
         raise NotImplementedError
 
     def _end(self) -> None:
-        """The chunks are at their end, or nobody can tell any more."""
+        """Ends the content in chunks, after the last one or where it cannot be read any more."""
 
     def _mine(self, head: HttpStart | None) -> bool:
         return head is not None and head.request == self.requests

@@ -292,7 +292,7 @@ class TableDecisions:
     # ------------------------------------------------------------------ neither
 
     def _unexplained(self, arrival: Arrival, passage: Passage) -> Decision | None:
-        """It did otherwise than all tables say that it may have gone by."""
+        """The decision of a switch that did what no table that it may have had explains."""
         trip, switch = arrival.trip, arrival.node
         if trip.under_way or trip.storm is not None:
             return None  # not all that it did could be seen, or is kept

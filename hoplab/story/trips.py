@@ -174,7 +174,7 @@ def _at_rest(places: Places, legs: list[Leg], ignored: Sequence[Ignored]) -> boo
     alone = {copy.leg for copy in ignored}
     following = [leg.parent for leg in legs[1:]] + [None]
     for leg, parent in zip(legs, following, strict=True):
-        # What was made of a frame stands directly behind it.
+        # A leg that was made of another one stands directly behind it.
         if parent == leg.index or leg.index in alone:
             continue
         if leg.lost or places.switch(leg.head) or places.router(leg.head):

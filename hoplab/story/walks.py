@@ -178,7 +178,7 @@ class Walks(HostNetwork):
         self, host: Host, card: Card, hop: IPv4Address, packet: Packet, causes: list[Cause],
         route: Route | None,
     ) -> _Next | None:  # fmt: skip
-        """Over the link at a card to whoever has the address `hop`."""
+        """Goes on over the link at a card, to the node that has the address `hop` there."""
         link = self.link(host.name, card.name)
         owners = [
             (name, there) for name, there in link
@@ -321,7 +321,7 @@ class Walks(HostNetwork):
     def _as_built(
         self, host: Host, card: Card | None, packet: Packet, causes: list[Cause]
     ) -> _Next | None:
-        """On by the routes that the host came up with."""
+        """Goes on by the routes that the host came up with."""
         route = self.lookup(self.built(host.name), packet)
         if route is not None and route.kind == "unicast" and route.card in host.cards:
             out = host.cards[route.card]
@@ -372,7 +372,7 @@ class Walks(HostNetwork):
     def _to_gateway(
         self, host: Host, gateway: IPv4Address, packet: Packet, causes: list[Cause]
     ) -> _Next | None:
-        """On to a gateway that the host should have."""
+        """Goes on to the gateway that the host should have."""
         for card in host.cards.values():
             for name, there in self.link(host.name, card.name):
                 other = self.hosts.get(name)

@@ -102,7 +102,7 @@ def neighbour(
 
 
 def _has_both(network: HostNetwork, mac: str, ip: IPv4Address) -> bool:
-    """Somebody has a card with that MAC, and that address."""
+    """Whether one node has both a card with that MAC and that address."""
     return any(
         card.mac == mac and any(each.ip == ip for each in card.addresses)
         for host in network.hosts.values()
