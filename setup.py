@@ -157,7 +157,11 @@ setup(
     cmdclass=COMMANDS,
     include_package_data=False,
     zip_safe=False,
-    entry_points={"console_scripts": ["hoplab = hoplab.cli.main:main"]},
+    entry_points={
+        "console_scripts": ["hoplab = hoplab.cli.main:main"],
+        # Does nothing in a test that does not ask for its fixtures.
+        "pytest11": ["hoplab = hoplab.api.pytest_plugin"],
+    },
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Environment :: Console",

@@ -11,7 +11,7 @@ from hoplab.errors import Exit, LabError
 from hoplab.packet_filter.matching import compile_filter
 from hoplab.report import terminal
 from hoplab.runs import Run, data_of
-from hoplab.sentences import number_of, say
+from hoplab.sentences import number_of, say, term
 from hoplab.story.trip_records import Trip
 
 _MOST_SHOWN = 5
@@ -170,12 +170,14 @@ class Packets(Sequence[Packet]):
         every = number_of("{n:,} packet", "{n:,} packets", len(self))
         return LabError(
             say("no packet is meant by {filter}", filter=words),
-            say("there are {packets}: {some}", packets=every, some=_some(self)),
+            say("there are {packets}: {some}", packets=every, some=_some(self))
+            if self
+            else term("nobody sent anything: there is no packet at all"),
             Exit.NO_SUCH,
         )
 
     def __repr__(self) -> str:
-        return f"<{len(self)} packets{': ' if self else ''}{_some(self)}>"
+        return f"<{len(self)} packets>"
 
 
 def _some(packets: Sequence[Packet]) -> str:

@@ -11,6 +11,7 @@ from enum import EnumMeta
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hoplab
 from hoplab import errors
@@ -124,3 +125,27 @@ def test_a_notebook_shows_story_and_player() -> None:
     assert html.escape(str(run.outcome.sentence)) in shown
     page = html.unescape(re.findall(r'srcdoc="([^"]*)"', shown)[0])
     assert page == run.player() and 'id="player"' in page
+
+
+def test_the_plugin_loads_nothing_for_who_does_not_ask() -> None:
+    code = (
+        "import sys, hoplab.api.pytest_plugin\n"
+        "print(sorted(m for m in sys.modules if m.startswith('hoplab.')))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert shown.stdout.strip() == "['hoplab.api', 'hoplab.api.pytest_plugin']"
+
+
+def test_the_workflow_of_the_page_is_one() -> None:
+    """Each step of it is known to GitHub, and installs what it runs."""
+    text = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    steps = workflow["jobs"]["labs"]["steps"]
+    assert all({"run", "uses"} & set(step) for step in steps)
+    lines = "\n".join(step.get("run", "") for step in steps)
+    assert '"hoplab[os-ken]" pytest' in lines and "mininet openvswitch-switch" in lines
+    assert steps[-1]["with"]["path"] in text.partition("--hoplab-keep")[2]
+    for option in ("--hoplab-keep", "hoplab_topology", "hoplab_controller", "hoplab_ahead"):
+        assert option in text and option in (
+            ROOT / "hoplab" / "api" / "pytest_plugin.py"
+        ).read_text(encoding="utf-8")

@@ -140,6 +140,7 @@ def test_the_wheel_holds_engine_and_content_inside_one_package(wheel: Path) -> N
         text = archive.read(metadata).decode()
         (entries,) = [name for name in names if name.endswith("/entry_points.txt")]
         assert "hoplab = hoplab.cli.main:main" in archive.read(entries).decode()
+        assert "[pytest11]\nhoplab = hoplab.api.pytest_plugin" in archive.read(entries).decode()
     tops = {name.split("/")[0] for name in names}
     ours_alone = f"hoplab-{__version__}"
     assert tops == {"hoplab", f"{ours_alone}.dist-info", f"{ours_alone}.data"}
