@@ -26,7 +26,7 @@ from hoplab.client.interrupts import hold_interrupts, release_interrupts
 from hoplab.client.labs import Handle
 from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, cannot_write
-from hoplab.kernel import refusals, sandbox
+from hoplab.kernel import cgroups, refusals, sandbox
 from hoplab.sentences import from_plain, say, term
 from hoplab.service.spec import LARGEST_MESSAGE, LOCK, SCRIPT, SOCKET, WAITING, Spec
 
@@ -276,6 +276,7 @@ def down(handle: Handle, *, keep: bool = False) -> None:
     seconds, in which nobody has to wait.
     """
     pid = _init_pid(handle)
+    limits = cgroups.of_lab(pid) if pid is not None else ""
     asked = False
     with contextlib.suppress(LabError):
         handle.ask({"op": "down"}, within_s=3)
@@ -286,12 +287,15 @@ def down(handle: Handle, *, keep: bool = False) -> None:
     if pid is not None:
         end_process(pid, within_s=0)
     _until_ended(handle, within_s=10)
+    cgroups.remove(limits)
     if not keep:
         remove_free(handle)
 
 
 def sweep() -> None:
-    """Remove the folders of scripts that were killed together with whoever should have done it."""
+    """Remove what labs have left that were killed together with whoever should have done it: the
+    folders of scripts, control groups."""
+    cgroups.sweep()
     with contextlib.suppress(OSError):
         for name in os.listdir(labs.labs_folder()):
             handle = Handle(name)

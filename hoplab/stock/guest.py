@@ -29,7 +29,7 @@ from hoplab.capture.capture import Capture
 from hoplab.client import labs, up_down
 from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError, cannot_write
-from hoplab.kernel import shaping
+from hoplab.kernel import cgroups, shaping
 from hoplab.kernel.wires import Wires
 from hoplab.openvswitch.daemons import Switchd
 from hoplab.ryu_apps import NO_APPS, Apps
@@ -230,6 +230,8 @@ class Guest:
         elif "lacking" in message:
             kind, *words = message["lacking"]
             self._lacking.met(kind, words)
+        elif "cgroups" in message:
+            cgroups.enter()
         elif "remote" in message:
             self.remotes.wanted(**message["remote"])
         elif "started" in message:

@@ -38,7 +38,7 @@ from hoplab.capture.capture import Capture
 from hoplab.client import interrupts, labs, outside, up_down
 from hoplab.control import preloaded
 from hoplab.errors import Exit, LabError, is_full, reason_of
-from hoplab.kernel import netlink, refusals, sandbox, system_calls
+from hoplab.kernel import cgroups, netlink, refusals, sandbox, system_calls
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
 from hoplab.sentences import from_plain, listed, number_of, say, term, to_plain
@@ -157,6 +157,7 @@ def _run(command: _Inside, ends: _Descriptors, keep: Sequence[str], show: Show,
     finally:
         if started is not None:
             up_down.end_process(started.pid, within_s=10)
+            cgroups.sweep()
 
 
 def _kept_folders(argv: Sequence[str]) -> list[str]:

@@ -359,7 +359,11 @@ def _cpu_limited(module: Any) -> None:
     its limit. Where they are made, they are gone a moment after their processes."""
     host = module.CPULimitedHost
     make, set_share, set_cores = host.__init__, host.setCPUFrac, host.setCPUs
-    remove, popen = host.cgroupDel, host.popen
+    remove, popen, init = host.cgroupDel, host.popen, host.init
+
+    def in_own_groups() -> None:
+        _picture.company.ask({"cgroups": True})
+        init()
 
     def if_limited(method: Any) -> Any:
         return lambda self, *a, **k: method(self, *a, **k) if self.hoplab_limited else None
@@ -374,7 +378,7 @@ def _cpu_limited(module: Any) -> None:
             self.hoplab_limited = False
             _lacks("limit_of_root" if _is_root() else "limit", name, error)
 
-    host.__init__ = limited_if_possible
+    host.__init__, host.init = limited_if_possible, in_own_groups
     host.setCPUFrac, host.setCPUs = if_limited(set_share), if_limited(set_cores)
     host.cgroupDel = lambda self: not self.hoplab_limited or remove(self)
     host.popen = lambda self, *a, **k: (popen if self.hoplab_limited else module.Host.popen)(

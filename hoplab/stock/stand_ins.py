@@ -13,6 +13,8 @@ PYTHONPATH=@OURS@ exec @PYTHON@ -m hoplab.stock.reference_switch "${0##*/}" "$@"
 
 # Where the machine has none.
 PROGRAMS = {
+    # Debian has it by another name alone, and scripts and Mininet's own tests call it by this one.
+    "python": '#!/bin/sh\nexec python3 "$@"\n',
     "ofdatapath": _REFERENCE,
     "ofprotocol": _REFERENCE,
     "dpctl": _REFERENCE,

@@ -142,7 +142,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as sc
 """
 
 
-def test_a_display_of_ssh_is_reached_from_inside(anybody: Any) -> None:
+def test_a_display_of_ssh_is_reached_from_inside_and_not_by_hosts(anybody: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         anybody.env["DISPLAY"] = f"localhost:{port - 6000}.0"
@@ -155,6 +155,9 @@ def test_a_display_of_ssh_is_reached_from_inside(anybody: Any) -> None:
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         (anybody.home / "draw.py").write_text(DRAW)
-        ended = anybody("run", "--", "/usr/bin/python3", "draw.py", str(port))
+        draw = f"/usr/bin/python3 draw.py {port}"
+        of_a_host = f"unshare -n sh -c 'ip link set lo up; {draw} 2>&1 | tail -1'"
+        ended = anybody("run", "--", "sh", "-c", f"{draw}; {of_a_host}")
         thread.join(timeout=30)
-    assert ended.out == "shown: window\n", ended.err
+    shown, refused = ended.out.splitlines()
+    assert shown == "shown: window" and "ConnectionRefusedError" in refused, ended.err
