@@ -87,10 +87,14 @@ def _data(name: str, kind: str, text: str) -> Markup:
 
 
 def squeeze(data: list[dict[str, Any]]) -> str:
-    """Data as JSON, compressed, in base64. Text is made readable, as that of the printable page."""
+    """Data as JSON, compressed, in base64."""
+    return base64.b64encode(gzip.compress(plain(data).encode(), 6, mtime=0)).decode()
+
+
+def plain(data: Any) -> str:
+    """Data as JSON. Text is made readable, as that of the printable page."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    text = _ESCAPED.sub(lambda found: "\ufffd" if found[1] else found[0], readable(text))
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+    return _ESCAPED.sub(lambda found: "\ufffd" if found[1] else found[0], readable(text))
 
 
 def _packed(capture: Path) -> str:

@@ -26,10 +26,11 @@ from __future__ import annotations
 
 import base64
 from array import array
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from hoplab.capture.observation import Observation
 from hoplab.follow.wiring import Wiring
 from hoplab.packet_filter import vocabulary
 from hoplab.packet_filter.fates import CHANGED, fates
@@ -40,6 +41,7 @@ from hoplab.report.language import Language
 from hoplab.report.phrases import title
 from hoplab.report.sequence import family
 from hoplab.runs import Run, data_of
+from hoplab.sentences import Sentence
 from hoplab.story import fidelity_sentences
 from hoplab.story.records import Step, Story
 from hoplab.story.trip_records import Leg, Trip
@@ -50,6 +52,7 @@ from hoplab.web.texts import Texts
 from hoplab.web.words import WORDS
 
 FORMAT = 1
+LEAST_TICK_NS = 100
 NOWHERE = 65_535  # the port at the far end of an interface that is wired to nothing
 # Columns of `legs` and their types, as `array` and JavaScript's typed arrays know them.
 ARRAYS = {
@@ -95,39 +98,19 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
     run, left_out = _bounded(run)
     wiring, story = run.wiring, run.story
     texts = texts or Texts(languages, frozenset(wiring.nodes))
-    asks = list(_asks(run, texts))
-    maps = [
-        draw_map(wiring, story.setting.host, level, controller=bool(asks))
-        for level in range(LEVELS)
-    ]
-    place = {name: at for at, name in enumerate(wiring.nodes)}
+    told = Told(story.trips, run.frames, wiring, story.started_ns)
+    step_of = {number: at for at, step in enumerate(story.steps) for number in step.trips}
     tick_ns = _tick(run)
-    macs: _Places[str] = _Places()
-    cards: _Places[tuple[str, ...]] = _Places()
+    packets = columns(told, tick_ns, texts, step_of)
     return {
-        "format": FORMAT,
-        "languages": [language.code for language in languages],
-        "commas": [language.comma for language in languages],
-        "joints": [language.joint for language in languages],
-        "words": {
-            key: [language.template(word) or word.template for language in languages]
-            for key, word in WORDS.items()
-        },
+        **_speech(languages),
         "title": texts(title(story)),
-        "topology": wiring.topology,
-        "controller": wiring.controller,
         "host": story.setting.host,
         "outcome": _outcome(story, texts),
         "tick_ns": tick_ns,
-        **_network(wiring, place),
-        "maps": [_map(drawn, wiring.nodes, run) for drawn in maps],
+        **network(wiring, story.setting.host, controller=bool(packets["asks"])),
         "steps": [_step(step, texts) for step in story.steps],
-        "trips": _trips(story, place, texts, cards),
-        "legs": _legs(run, tick_ns, macs),
-        "changes": _changes(run, texts),
-        "asks": asks,
-        "macs": macs.texts,
-        "cards": [[texts(line) for line in card] for card in cards.texts],
+        **packets,
         "counts": [
             [link.a_interface, link.b_interface, link.forth, link.back, link.forth_bytes,
              link.back_bytes]
@@ -137,6 +120,91 @@ def scene(run: Run, languages: Sequence[Language], texts: Texts | None = None) -
         "left_out": left_out,
         "templates": texts.templates,
     }  # fmt: skip
+
+
+def empty_scene(wiring: Wiring, host: str, languages: Sequence[Language]) -> dict[str, Any]:
+    """The scene of a lab of which nothing is told yet. host: that the map begins with."""
+    texts = Texts(languages, frozenset(wiring.nodes))
+    nothing = Told((), {}, wiring, 0)
+    return {
+        **_speech(languages),
+        "title": texts(wiring.name),
+        "host": host,
+        "outcome": {
+            "ok": None, "mark": "", "sentence": "", "why": [], "alerts": [], "distorted": False,
+            "fidelity": "",
+        },
+        "tick_ns": LEAST_TICK_NS,
+        **network(wiring, host, controller=bool(wiring.controller)),
+        "steps": [],
+        **columns(nothing, LEAST_TICK_NS, texts, {}),
+        "counts": [],
+        "filter": vocabulary.for_page(),
+        "left_out": [0, 0],
+        "templates": texts.templates,
+    }  # fmt: skip
+
+
+def _speech(languages: Sequence[Language]) -> dict[str, Any]:
+    """What a page speaks, beside the templates of what it tells."""
+    return {
+        "format": FORMAT,
+        "languages": [language.code for language in languages],
+        "commas": [language.comma for language in languages],
+        "joints": [language.joint for language in languages],
+        "words": speech_of(WORDS, languages),
+    }
+
+
+def speech_of(
+    words: Mapping[str, Sentence], languages: Sequence[Language]
+) -> dict[str, list[str]]:
+    """Templates by their keys, in every language."""
+    return {
+        key: [language.template(word) or word.template for language in languages]
+        for key, word in words.items()
+    }
+
+
+def network(wiring: Wiring, host: str, *, controller: bool) -> dict[str, Any]:
+    """Nodes and ports, and where they stand. host: that the map begins with. controller: it stands
+    on the map, too."""
+    place = {name: at for at, name in enumerate(wiring.nodes)}
+    maps = [draw_map(wiring, host, level, controller=controller) for level in range(LEVELS)]
+    return {
+        "topology": wiring.topology,
+        "controller": wiring.controller,
+        **_network(wiring, place),
+        "maps": [_map(drawn, wiring) for drawn in maps],
+    }
+
+
+@dataclass(frozen=True)
+class Told:
+    """Packets, and the captured frames that tell of them, by their numbers. started_ns: when the
+    time of the scene begins."""
+
+    trips: Sequence[Trip]
+    frames: Mapping[int, Observation]
+    wiring: Wiring
+    started_ns: int
+
+
+def columns(
+    told: Told, tick_ns: int, texts: Texts, step_of: Mapping[int, int]
+) -> dict[str, Any]:
+    """What is known of packets, and of their frames. step_of: the place of the step that a packet
+    belongs to, by its number."""
+    macs: _Places[str] = _Places()
+    cards: _Places[tuple[str, ...]] = _Places()
+    return {
+        "trips": _trips(told, step_of, texts, cards),
+        "legs": _legs(told, tick_ns, macs),
+        "changes": _changes(told, texts),
+        "asks": list(_asks(told, texts)),
+        "macs": macs.texts,
+        "cards": [[texts(line) for line in card] for card in cards.texts],
+    }
 
 
 def _bounded(run: Run) -> tuple[Run, list[int]]:
@@ -215,12 +283,12 @@ def _tick(run: Run) -> int:
     """Nanoseconds of a tick: 100, or what lets the last frame be counted in 32 bits."""
     start = run.story.started_ns
     last = max((leg.t_ns for trip in run.story.trips for leg in trip.legs), default=start)
-    return max(100, -(-(last - start + 10_000_000_000) // (1 << 32)))
+    return max(LEAST_TICK_NS, -(-(last - start + 10_000_000_000) // (1 << 32)))
 
 
-def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
-    boxes = [drawn.boxes[name] for name in order]
-    port = {interface.name: at for at, interface in enumerate(run.wiring.interfaces)}
+def _map(drawn: Map, wiring: Wiring) -> dict[str, Any]:
+    boxes = [drawn.boxes[name] for name in wiring.nodes]
+    port = {interface.name: at for at, interface in enumerate(wiring.interfaces)}
     return {
         "width": round(drawn.width),
         "height": round(drawn.height),
@@ -238,12 +306,12 @@ def _map(drawn: Map, order: Iterable[str], run: Run) -> dict[str, Any]:
 
 
 def _trips(
-    story: Story, place: dict[str, int], texts: Texts, cards: _Places[tuple[str, ...]]
+    told: Told, step_of: Mapping[int, int], texts: Texts, cards: _Places[tuple[str, ...]]
 ) -> dict[str, Any]:
     """A column for each thing that is known of packets, all of the same length."""
-    step_of = {number: at for at, step in enumerate(story.steps) for number in step.trips}
+    place = {name: at for at, name in enumerate(told.wiring.nodes)}
     rows, first = [], 0
-    for trip in story.trips:
+    for trip in told.trips:
         rows.append({
             "first": first,
             "step": step_of.get(trip.number, -1),
@@ -299,10 +367,10 @@ def _client_port(trip: Trip) -> int:
     return max(tcp.sport, tcp.dport) if tcp is not None else 0
 
 
-def _asks(run: Run, texts: Texts) -> Iterable[list[Any]]:
+def _asks(told: Told, texts: Texts) -> Iterable[list[Any]]:
     """Packet, leg by which the frame came to the switch, wait in ms, packet-in, packet-out, what
     was answered."""
-    for place, trip in enumerate(run.story.trips):
+    for place, trip in enumerate(told.trips):
         for decision in trip.decisions:
             if decision.by == "controller" and decision.packet_in:
                 yield [
@@ -311,38 +379,38 @@ def _asks(run: Run, texts: Texts) -> Iterable[list[Any]]:
                 ]  # fmt: skip
 
 
-def _changes(run: Run, texts: Texts) -> dict[int, Any]:
+def _changes(told: Told, texts: Texts) -> dict[int, Any]:
     """The first legs, by their places, whose bytes are not those that came to the switch."""
     out: dict[int, Any] = {}
     place = 0
-    for trip in run.story.trips:
+    for trip in told.trips:
         for leg in trip.legs:
-            if len(out) < MOST_CHANGES and _altered(trip, leg, run):
-                came = data_of(trip.legs[leg.parent or 0], run.frames)
-                out[place + leg.index] = texts(changes(came, data_of(leg, run.frames)))
+            if len(out) < MOST_CHANGES and _altered(trip, leg, told.frames):
+                came = data_of(trip.legs[leg.parent or 0], told.frames)
+                out[place + leg.index] = texts(changes(came, data_of(leg, told.frames)))
         place += len(trip.legs)
     return out
 
 
-def _altered(trip: Trip, leg: Leg, run: Run) -> bool:
+def _altered(trip: Trip, leg: Leg, frames: Mapping[int, Observation]) -> bool:
     """Whether a switch changed something in this frame."""
     if leg.origin != "switched" or leg.parent is None:
         return False
-    came, went = data_of(trip.legs[leg.parent], run.frames), data_of(leg, run.frames)
+    came, went = data_of(trip.legs[leg.parent], frames), data_of(leg, frames)
     return bool(came and went) and changed(came, went)
 
 
-def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
+def _legs(told: Told, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
     columns = {name: array(code) for name, code in ARRAYS.items()}
-    port = {interface.name: at for at, interface in enumerate(run.wiring.interfaces)}
-    start = run.story.started_ns
+    port = {interface.name: at for at, interface in enumerate(told.wiring.interfaces)}
+    start = told.started_ns
 
     def ticks(t_ns: int) -> int:
         return min(max(0, t_ns - start) // tick_ns, (1 << 32) - 1)
 
-    for place, trip in enumerate(run.story.trips):
+    for place, trip in enumerate(told.trips):
         for leg, fate in zip(trip.legs, fates(trip), strict=True):
-            got = run.frames.get(leg.received or 0)
+            got = told.frames.get(leg.received or 0)
             row = (
                 place,
                 -1 if leg.parent is None else leg.parent,
@@ -354,9 +422,9 @@ def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
                 leg.received or 0,
                 macs[leg.src_mac],
                 macs[leg.dst_mac],
-                ttl(data_of(leg, run.frames)),
+                ttl(data_of(leg, told.frames)),
                 min(leg.length, NOWHERE),
-                fate | (CHANGED if _altered(trip, leg, run) else 0),
+                fate | (CHANGED if _altered(trip, leg, told.frames) else 0),
             )
             for column, value in zip(columns.values(), row, strict=True):
                 column.append(value)
@@ -367,16 +435,22 @@ def _legs(run: Run, tick_ns: int, macs: _Places[str]) -> dict[str, list[str]]:
 
 
 def inside(run: Run, languages: Sequence[Language]) -> dict[str, Any]:
+    """What is inside of the frames of a run."""
+    told = Told(run.story.trips, run.frames, run.wiring, run.story.started_ns)
+    return inside_of(told, languages)
+
+
+def inside_of(told: Told, languages: Sequence[Language]) -> dict[str, Any]:
     """The first bytes, the fields and the length of the frames of the first packets, by frame
     number: a frame that is the same as another one has the number of that one. A field: layer,
     name, start, end, value."""
-    texts = Texts(languages, frozenset(run.wiring.nodes))
+    texts = Texts(languages, frozenset(told.wiring.nodes))
     frames: dict[int, Any] = {}
     same: dict[bytes, int] = {}
-    for trip in run.story.trips[:MOST_FIELDS]:
+    for trip in told.trips[:MOST_FIELDS]:
         for leg in trip.legs:
             number = leg.sent or leg.received or 0
-            data = data_of(leg, run.frames)
+            data = data_of(leg, told.frames)
             if not data or number in frames:
                 continue
             if data in same:

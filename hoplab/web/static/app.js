@@ -2,7 +2,7 @@
 // One clock, one selection, and the views that show both.
 import { h, icon } from "./dom.js";
 import { Speaker } from "./texts.js";
-import { decode, letters } from "./scene.js";
+import { letters } from "./scene.js";
 import { Clock } from "./clock.js";
 import { caption } from "./caption.js";
 import { NetworkMap } from "./map.js";
@@ -46,13 +46,12 @@ const decoded = (hash) => {
 };
 
 export class Player {
-  constructor(root, raws, options) {
-    Object.assign(this, { root, options });
-    this.scenes = raws.map(decode);
+  constructor(root, scenes, options) {
+    Object.assign(this, { root, scenes, options });
     this.side = 0; // of two runs, the one that story, packets and frame are of
     this.timeline = new Timeline(this.scenes);
     this.clock = new Clock(this.timeline.length);
-    this.language = Math.max(0, raws[0].languages.indexOf(options.language));
+    this.language = Math.max(0, scenes[0].languages.indexOf(options.language));
     this.leg = -1;
     this.node = -1; // shown instead of a frame, also while the clock goes on
     this.following = -1;
@@ -130,6 +129,7 @@ export class Player {
           store,
           tools: this.scenes.length > 1 ? 0 : undefined,
           kept: this.maps?.[side],
+          ...this.options.map,
           select: (kind, value) => {
             this.turnTo(side);
             this.select(kind, value);
@@ -197,7 +197,7 @@ export class Player {
     );
     this.caption = h("p", { class: "caption" });
     this.keepCaptionTall();
-    this.live = h("p", { class: "hidden", "aria-live": "polite" });
+    this.announcement = h("p", { class: "hidden", "aria-live": "polite" });
     this.filter = h("input", {
       type: "search",
       placeholder: word("filter"),
@@ -218,6 +218,7 @@ export class Player {
       this.speed,
       this.where,
       this.followButton,
+      this.moreTransport(),
     );
     this.cardsButton = this.scenes.some((each) => each.cards.some((card) => card.length))
       ? h(
@@ -303,7 +304,7 @@ export class Player {
           { class: "left" },
           h("div", { class: "mapbox" }, this.mapAreas(), zooms),
           this.caption,
-          this.live,
+          this.announcement,
           transport,
           h(
             "div",
@@ -319,6 +320,11 @@ export class Player {
     this.applyFilter();
     this.showTab(this.tab);
     this.drawn = {};
+  }
+
+  // Buttons beside those of the clock, for whoever has more to show than a run.
+  moreTransport() {
+    return null;
   }
 
   // A step's name is as wide as the clock's way to the next step; where that is nothing, it is left
@@ -411,13 +417,18 @@ export class Player {
       ),
       languages,
       theme,
-      h("button", { type: "button", onclick: () => this.options.print() }, word("print")),
+      this.printButton(),
       h(
         "button",
         { type: "button", "aria-keyshortcuts": "?", onclick: () => this.helpBox.showModal() },
         word("help"),
       ),
     );
+  }
+
+  printButton() {
+    const word = this.speaker.word("print");
+    return h("button", { type: "button", onclick: () => this.options.print() }, word);
   }
 
   help() {
@@ -432,54 +443,38 @@ export class Player {
     return this.helpBox;
   }
 
-  tabs() {
-    const names = this.scene.comparison
-      ? ["comparison", "story", "packets", "sequence"]
-      : ["story", "packets", "sequence"];
-    this.panels = {
-      ...(this.scene.comparison
-        ? {
-            comparison: h(
-              "section",
-              {
-                class: "panel story",
-                id: "panel-comparison",
-                role: "tabpanel",
-                "aria-labelledby": "tab-comparison",
-                tabindex: "0",
-              },
-              this.comparison(),
-            ),
-          }
-        : {}),
-      story: h(
-        "section",
-        {
-          class: "panel story",
-          id: "panel-story",
-          role: "tabpanel",
-          "aria-labelledby": "tab-story",
-          tabindex: "0",
-        },
-        this.story(),
-      ),
-      packets: h(
-        "section",
-        { class: "panel", id: "panel-packets", role: "tabpanel", "aria-labelledby": "tab-packets" },
-        h("div", { class: "filter" }, this.filter, this.filterSays),
-        this.list.element,
-      ),
-      sequence: h(
-        "section",
-        {
-          class: "panel",
-          id: "panel-sequence",
-          role: "tabpanel",
-          "aria-labelledby": "tab-sequence",
-        },
-        this.sequence.element,
-      ),
+  // The panels beside the map, by name: the class of each, and what stands in it.
+  panelsOf() {
+    return {
+      ...(this.scene.comparison ? { comparison: ["story", this.comparison()] } : {}),
+      story: ["story", this.story()],
+      packets: [
+        "",
+        [h("div", { class: "filter" }, this.filter, this.filterSays), this.list.element],
+      ],
+      sequence: ["", this.sequence.element],
     };
+  }
+
+  tabs() {
+    const contents = Object.entries(this.panelsOf()),
+      names = contents.map(([name]) => name);
+    this.panels = Object.fromEntries(
+      contents.map(([name, [kind, content]]) => [
+        name,
+        h(
+          "section",
+          {
+            class: `panel ${kind}`,
+            id: `panel-${name}`,
+            role: "tabpanel",
+            "aria-labelledby": `tab-${name}`,
+            tabindex: kind === "story" ? "0" : null,
+          },
+          content,
+        ),
+      ]),
+    );
     this.tabButtons = names.map((name) =>
       h(
         "button",
@@ -766,10 +761,14 @@ export class Player {
         packet = scene.packetAt(moment);
       this.list.select(this.packet());
       this.showStep(packet < 0 ? -1 : scene.trips.step[packet], packet);
-      if (this.node >= 0) this.detail.node(this.node, moment);
-      else this.detail.show(this.leg);
+      this.showDetail(moment);
       if (!this.clock.playing) this.remember(moment);
     });
+  }
+
+  showDetail(moment) {
+    if (this.node >= 0) this.detail.node(this.node, moment);
+    else this.detail.show(this.leg);
   }
 
   // The step of this moment is open, and its packet marked, unless the reader reads elsewhere.
@@ -810,7 +809,7 @@ export class Player {
       this.speaker.word(later[0], { ms: count(ms, 3), ...later[1] }),
     ].join(" · ");
     this.scrub.setAttribute("aria-valuetext", `${this.where.textContent}: ${line}`);
-    if (!clock.playing || clock.speed <= SPOKEN_UP_TO) this.live.textContent = line;
+    if (!clock.playing || clock.speed <= SPOKEN_UP_TO) this.announcement.textContent = line;
   }
 
   // The sentence of this moment; of two runs that of each in which something happens.
@@ -929,7 +928,7 @@ export class Player {
     }
   }
 
-  applyFilter() {
+  applyFilter(grown = false) {
     const { scene } = this;
     this.filterText = this.filter.value;
     const all = Array.from({ length: scene.packets }, (_, packet) => packet);
@@ -938,7 +937,7 @@ export class Player {
         this.speaker.text(scene.trips.title[packet]),
       );
       const shown = all.filter(test);
-      this.list.show(shown);
+      this.list[grown ? "grow" : "show"](shown);
       this.filterSays.textContent = this.filterText.trim()
         ? this.speaker.word("shown", { n: shown.length, m: all.length })
         : "";

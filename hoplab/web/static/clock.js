@@ -14,6 +14,7 @@ export class Clock {
       listeners: [],
     });
     this.only = null; // moments to play, in order; null for all
+    this.waits = false; // at the end, for more to come, until somebody pauses
     this.tick = this.tick.bind(this);
   }
 
@@ -35,7 +36,7 @@ export class Clock {
   }
 
   play(until = null) {
-    if (until === null && this.at >= this.end) this.at = 0;
+    if (until === null && this.at >= this.end && !this.waits) this.at = 0;
     this.until = until;
     if (!this.playing) {
       this.playing = true;
@@ -47,7 +48,7 @@ export class Clock {
 
   pause() {
     if (!this.playing) return;
-    this.playing = false;
+    this.playing = this.waits = false;
     this.until = null;
     this.notify();
   }
@@ -59,7 +60,7 @@ export class Clock {
     const end = Math.min(this.end, this.until ?? Infinity);
     if (this.at >= end) {
       this.at = end;
-      this.playing = false;
+      this.playing = this.waits;
       this.until = null;
     }
     this.notify();

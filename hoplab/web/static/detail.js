@@ -42,6 +42,38 @@ export class Detail {
   node(place, moment) {
     const { scene, speaker } = this,
       node = scene.nodes[place];
+    const { legs } = scene,
+      numbers = { n: 0, i: 0, o: 0 },
+      seen = new Map();
+    for (let leg = 0; leg < scene.count; leg++) {
+      if (scene.momentOf[leg] > moment) continue;
+      if (scene.nodeAt(legs.tail[leg]) === place) numbers.o++;
+      if (scene.nodeAt(legs.head[leg]) !== place || legs.flags[leg] & VANISHED) continue;
+      numbers.n++;
+      if (legs.flags[leg] & IGNORED) numbers.i++;
+      const before = seen.get(legs.src[leg]);
+      if (before === undefined || scene.momentOf[before] <= scene.momentOf[leg]) {
+        seen.set(legs.src[leg], leg);
+      }
+    }
+    put(
+      this.element,
+      this.heading(place),
+      h("p", {}, speaker.word(numbers.i ? "load_ignored" : "load", numbers)),
+      node.kind === "switch" ? this.senders(seen, moment) : null,
+      this.interfaces(place),
+    );
+  }
+
+  heading(place) {
+    const { name, kind } = this.scene.nodes[place];
+    return h("h2", {}, name, " ", h("small", {}, this.speaker.word(`node_kind_${kind}`)));
+  }
+
+  // A node's addresses bit by bit, and its interfaces.
+  interfaces(place) {
+    const { scene, speaker } = this,
+      node = scene.nodes[place];
     const ports = scene.ports
       .map((port, at) => ({ ...port, at }))
       .filter((port) => port.node === place);
@@ -57,31 +89,10 @@ export class Detail {
         h("td", { class: "mono" }, port.mac),
       ),
     );
-    const { legs } = scene,
-      numbers = { n: 0, i: 0, o: 0 },
-      seen = new Map();
-    for (let leg = 0; leg < scene.count; leg++) {
-      if (scene.momentOf[leg] > moment) continue;
-      if (scene.nodeAt(legs.tail[leg]) === place) numbers.o++;
-      if (scene.nodeAt(legs.head[leg]) !== place || legs.flags[leg] & VANISHED) continue;
-      numbers.n++;
-      if (legs.flags[leg] & IGNORED) numbers.i++;
-      const before = seen.get(legs.src[leg]);
-      if (before === undefined || scene.momentOf[before] <= scene.momentOf[leg]) {
-        seen.set(legs.src[leg], leg);
-      }
-    }
     const networks = ports
       .flatMap((port) => port.addresses)
       .map((address) => this.network(address, place));
-    put(
-      this.element,
-      h("h2", {}, node.name, " ", h("small", {}, speaker.word(`node_kind_${node.kind}`))),
-      h("p", {}, speaker.word(numbers.i ? "load_ignored" : "load", numbers)),
-      node.kind === "switch" ? this.senders(seen, moment) : null,
-      networks,
-      h("table", { class: "plain" }, h("tbody", {}, rows)),
-    );
+    return [networks, h("table", { class: "plain" }, h("tbody", {}, rows))];
   }
 
   // Where a switch saw which sender last, and how long ago: what a learning switch learns from.
@@ -220,7 +231,7 @@ export class Detail {
       notes,
       ended,
       more,
-      this.wireshark(leg, packet),
+      this.captureName ? this.wireshark(leg, packet) : null,
       this.layers(leg, parent),
     );
   }

@@ -31,6 +31,17 @@ export class PacketList {
     this.paint();
   }
 
+  // The same list with more at its end; a reader who stands there sees it.
+  grow(packets) {
+    const { scrollTop, clientHeight, scrollHeight } = this.element;
+    const atEnd = scrollTop + clientHeight >= scrollHeight - ROW;
+    this.shown = packets;
+    this.paint();
+    if (!atEnd || !clientHeight) return;
+    this.element.scrollTop = this.element.scrollHeight;
+    this.paint();
+  }
+
   select(packet) {
     if (this.chosen === packet) return;
     this.chosen = packet;

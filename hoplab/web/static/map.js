@@ -32,6 +32,8 @@ const TEXT = 13; // units of the map
 const LONGEST_NAME = 24; // letters; hoplab/web/geometry.py makes boxes as wide
 const TALL = 10.5; // half of a card's height
 const TOOLS = 40; // pixels at the lower edge, for the buttons
+const MOST_RATES = 60; // cables up to which rates are written beside them
+const PASSAGE_MS = 1400; // an arrow's way along a cable
 const ABOVE = [-15, -31, 31, 47, -47, 63],
   BELOW = [25, 41, -17, 57, -33, 73]; // lines beside a card
 const FATES = [
@@ -51,11 +53,20 @@ function shortened(name) {
   return `${letters.slice(0, LONGEST_NAME - 1).join("")}…`;
 }
 
+// A cable by its two ports, in whichever order.
+export const cableKey = (a, b) => `${Math.min(a, b)} ${Math.max(a, b)}`;
+
 export class NetworkMap {
   // tools: pixels at the lower edge on which nothing is drawn at first. kept: the map that stood
   // here before, in another language; the part of it that its reader chose is kept.
-  constructor(scene, speaker, { store, select, tools = TOOLS, kept = null }) {
-    Object.assign(this, { scene, speaker, store, select, tools, kept });
+  // touchable: whether a cable can be selected.
+  constructor(
+    scene,
+    speaker,
+    { store, select, tools = TOOLS, kept = null, touchable = false, states = new Map() },
+  ) {
+    Object.assign(this, { scene, speaker, store, select, tools, kept, touchable, states });
+    this.flows = null; // frames a second that leave each port, where they are shown
     this.own = false; // whether the reader has chosen this part of the map
     this.level = 0;
     this.view = { k: 1, x: 0, y: 0 };
@@ -188,7 +199,11 @@ export class NetworkMap {
       this.curves.set(a * 65536 + b, [moved, false]);
       this.curves.set(b * 65536 + a, [moved, true]);
       const [x1, y1, x2, y2, x3, y3, x4, y4] = moved.map((value) => value.toFixed(1));
-      return s("path", { class: "cable", d: `M${x1} ${y1}C${x2} ${y2} ${x3} ${y3} ${x4} ${y4}` });
+      const d = `M${x1} ${y1}C${x2} ${y2} ${x3} ${y3} ${x4} ${y4}`;
+      const state = this.states.get(cableKey(a, b)) ?? "";
+      const drawn = s("path", { class: `cable ${state}`.trim(), d });
+      if (!this.touchable) return drawn;
+      return [drawn, s("path", { class: "grip", d, "data-cable": `${a} ${b}` })];
     });
     const labels = this.level ? this.plan.cables.flatMap(([a, b]) => this.portNames(a, b)) : [];
     const boxes = this.scene.nodes.map((node, place) => this.node(node, place));
@@ -365,11 +380,13 @@ export class NetworkMap {
       if (event.button) return;
       const leg = this.hit(event);
       const group = event.target.closest?.("[data-node]");
+      const line = event.target.closest?.("[data-cable]");
       grip = {
         x: event.clientX,
         y: event.clientY,
         leg,
         node: leg < 0 && group ? +group.dataset.node : -1,
+        cable: leg < 0 && line ? line.dataset.cable.split(" ").map(Number) : null,
         far: false,
         view: { ...this.view },
       };
@@ -402,6 +419,7 @@ export class NetworkMap {
       if (held.far) return;
       if (held.leg >= 0) this.select("leg", held.leg);
       else if (held.node >= 0) this.select("node", this.scene.nodes[held.node].name);
+      else if (held.cable) this.select("cable", held.cable);
     });
     this.element.addEventListener(
       "wheel",
@@ -444,6 +462,8 @@ export class NetworkMap {
     pen.setTransform(k * ratio, 0, 0, k * ratio, x * ratio, y * ratio);
     this.hits = [];
     this.taken = []; // where cards and texts are, at the end of this moment
+    if (this.flows) this.flowing(performance.now());
+    if (this.flows?.alone) return undefined;
     if (this.speed > TOO_FAST) return this.sums(moment);
     if (moment < 0) return undefined;
     const part = at - moment;
@@ -785,6 +805,51 @@ export class NetworkMap {
       pen.fill();
       pen.restore();
     }
+  }
+
+  // Frames a second on each cable at this time, as arrows that move along it.
+  flowing(now) {
+    const { flows } = this;
+    const spelled = this.plan.cables.length <= MOST_RATES;
+    for (const [key, [curve, backwards]] of this.curves) {
+      const rate = flows.out[Math.floor(key / 65536)];
+      if (!rate) continue;
+      const size = Math.min(11, 4 + Math.log10(1 + rate) * 1.7);
+      const arrows = rate < 10 ? 1 : rate < 1000 ? 2 : 3;
+      for (let arrow = 0; arrow < arrows; arrow++) {
+        const turn = this.still.matches ? 0.5 : (now / PASSAGE_MS) % 1;
+        const part = 0.12 + 0.76 * ((turn + arrow) / arrows);
+        this.arrow(curve, backwards, part, size);
+      }
+      if (!spelled) continue;
+      const [x, y, across] = this.aside(curve, backwards, 0.5);
+      const text = `${Math.max(1, Math.round(rate)).toLocaleString("en")}/s`;
+      this.outlined(text, x + across[0] * 14, y + across[1] * 14 + 4, this.colours.ink, 500);
+    }
+  }
+
+  // A point on the right side of a cable, and which way that is.
+  aside(curve, backwards, part) {
+    const [x, y] = bezier(curve, backwards, part),
+      [u, v] = bezier(curve, backwards, part + 0.02);
+    const long = Math.hypot(u - x, v - y) || 1;
+    const across = [(y - v) / long, (u - x) / long];
+    return [x, y, across, Math.atan2(v - y, u - x)];
+  }
+
+  arrow(curve, backwards, part, size) {
+    const { pen } = this,
+      [x, y, across, angle] = this.aside(curve, backwards, part);
+    pen.save();
+    pen.translate(x + across[0] * 5, y + across[1] * 5);
+    pen.rotate(angle);
+    pen.fillStyle = this.colours.tcp;
+    pen.beginPath();
+    pen.moveTo(size, 0);
+    pen.lineTo(-size * 0.6, -size * 0.55);
+    pen.lineTo(-size * 0.6, size * 0.55);
+    pen.fill();
+    pen.restore();
   }
 
   // Where a map is larger than its place: bring what happens into sight, always in the same way.

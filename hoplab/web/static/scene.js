@@ -27,11 +27,21 @@ function bytesOf(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-export function decode(raw) {
-  const legs = {};
-  for (const [name, [code, text]] of Object.entries(raw.legs))
-    legs[name] = new TYPES[code](bytesOf(text).buffer);
-  const scene = { ...raw, legs, count: legs.trip.length };
+// Columns of legs as typed arrays, by name.
+export const columns = (legs) =>
+  Object.fromEntries(
+    Object.entries(legs).map(([name, [code, text]]) => [
+      name,
+      new TYPES[code](bytesOf(text).buffer),
+    ]),
+  );
+
+export const decode = (raw) => arranged({ ...raw, legs: columns(raw.legs) });
+
+// The same with what is found by places and names, and its moments. `legs` are columns already.
+export function arranged(raw) {
+  const { legs } = raw;
+  const scene = { ...raw, count: legs.trip.length };
   const { first } = raw.trips;
   scene.packets = first.length;
   scene.lastLeg = first.map((_, packet) => (first[packet + 1] ?? scene.count) - 1);

@@ -2,6 +2,7 @@
 // From the file to a player in it. Begin reading here, then `app.js`.
 import { h } from "./dom.js";
 import { Player } from "./app.js";
+import { decode } from "./scene.js";
 
 async function unpack(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -67,7 +68,7 @@ async function start(host, page) {
     document.body.prepend(back);
     back.focus();
   };
-  const player = new Player(root, raws, {
+  const player = new Player(root, raws.map(decode), {
     host,
     document,
     dark,
