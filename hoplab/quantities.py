@@ -87,6 +87,14 @@ def time_text(ms: float) -> str:
     return f"{_short(ms / 1e3)}s" if ms >= 1e3 else f"{_short(ms)}ms"
 
 
+def size_text(octets: float) -> str:
+    """A size as one reads it, '1.2 MB'."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if octets >= size:
+            return f"{octets / size:,.{1 if octets < 10 * size else 0}f} {unit}"
+    return f"{octets:.0f} B"
+
+
 def percent_text(share: float) -> str:
     """'1%'."""
     return f"{share:g}%"

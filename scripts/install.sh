@@ -190,9 +190,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 if ! venv_ready; then
     if [ "$with_tests" = yes ]; then
-        say "  - .venv: ryu 4.34, eventlet, dnspython, h11, hoplab itself, and the tools of the tests"
+        say "  - .venv: ryu 4.34, eventlet, dnspython, h11, starlette, uvicorn, hoplab itself, and the tools of the tests"
     else
-        say "  - .venv: ryu 4.34, eventlet, dnspython, h11, hoplab itself"
+        say "  - .venv: ryu 4.34, eventlet, dnspython, h11, starlette, uvicorn, hoplab itself"
     fi
 fi
 say "nothing else outside this folder changes"
@@ -365,7 +365,7 @@ fi
 # value at spaces, so the path goes in as a URL with every unusual character escaped.
 constraints=$("$venv_python" -c \
     'import pathlib, sys; print(pathlib.Path(sys.argv[1]).as_uri())' "$here/build-constraints.txt")
-step "installing ryu, eventlet, dnspython and h11 into .venv" \
+step "installing ryu, eventlet, dnspython, h11, starlette and uvicorn into .venv" \
     env PIP_CONSTRAINT="${PIP_CONSTRAINT:+$PIP_CONSTRAINT }$constraints" \
     PIP_BUILD_CONSTRAINT="${PIP_BUILD_CONSTRAINT:+$PIP_BUILD_CONSTRAINT }$constraints" \
     PIP_USE_PEP517=1 \

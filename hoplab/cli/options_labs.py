@@ -118,8 +118,14 @@ def add_ls(verbs: Any) -> None:
             ("hoplab ls lab           ", term("hosts, addresses, services, cables, a picture")),
             ("hoplab ls lab --json", ""),
             ("hoplab ls lab --svg lab.svg", ""),
+            ("hoplab ls --runs        ", term("runs that were kept, here and put aside")),
+            ("hoplab ls --runs --remove my-run", ""),
         ],
         "verbs_lab",
+    )
+    p.add_argument("--runs", action="store_true", help=term("list kept runs, with their size"))
+    p.add_argument(
+        "--remove", metavar="RUN", help=term("with --runs: take this one away, by name or folder")
     )
     p.add_argument("lab", metavar="LAB", nargs="?", help=term("tell what is in this one"))
     p.add_argument(

@@ -21,6 +21,7 @@ from hoplab.cli import (
     options_plans,
     options_sheets,
     options_traces,
+    options_web,
 )
 from hoplab.cli.options import Formatter, Verb, add_lang, examples_text
 from hoplab.cli.output import tr
@@ -42,7 +43,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
      term("machine, labs, cables, tables")),
     (term("run"), ("up", "down", "exec", "shell", "pingall", "run", "mn"),
      term("labs, and commands in them")),
-    (term("see"), ("visit", "trace", "open", "wireshark"),
+    (term("see"), ("visit", "trace", "open", "web", "wireshark"),
      term("every frame of what you do, told")),
     (term("change"), ("swap", "link", "add", "remove", "set", "apply"),
      term("what a lab is, while it runs")),
@@ -70,6 +71,7 @@ _VERBS = (
     options_traces.add_visit,
     options_traces.add_trace,
     options_traces.add_open,
+    options_web.add_web,
     options_traces.add_report,
     options_traces.add_find,
     options_traces.add_capture,

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from hoplab import content, ryu_apps
-from hoplab.client import labs
+from hoplab.client import kept_runs, labs
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
 
@@ -30,6 +30,8 @@ WORDS = {
     ("capture", "what"): "hosts",
     ("break", "kind"): "faults",
     ("ls", "lab"): "labs",
+    ("ls", "remove"): "runs",
+    ("web", "lab"): "labs",
     ("link", "first"): "nodes",
     ("link", "second"): "nodes",
     ("add", "to"): "switches",
@@ -120,8 +122,8 @@ def _lab_in(line: str | None) -> str | None:
 def words(kind: str, lab: str | None = None) -> list[str]:
     """What may stand in such a place now; nothing when there is no lab. lab: which one, if that is
     known."""
-    if kind == "labs":
-        return [handle.name for handle in labs.live()]
+    if kind in ("labs", "runs"):
+        return _names(kind)
     if kind in ("topologies", "controllers"):
         own = sorted(f"./{path.name}" for path in Path().glob("*.py"))
         modules = ryu_apps.modules() if kind == "controllers" else []
@@ -138,6 +140,13 @@ def words(kind: str, lab: str | None = None) -> list[str]:
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})
     return _nodes(kind, lab)
+
+
+def _names(kind: str) -> list[str]:
+    """The names of labs that are up: 'labs'; or of runs that were kept."""
+    if kind == "labs":
+        return [handle.name for handle in labs.live()]
+    return [run.name for run in kept_runs.kept_runs()]
 
 
 def _of_sheets(kind: str) -> list[str]:

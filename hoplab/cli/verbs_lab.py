@@ -205,6 +205,10 @@ LIST_HEAD: list[str] = [
 
 
 def ls(arguments: argparse.Namespace) -> int:
+    if arguments.runs or arguments.remove is not None:
+        from hoplab.cli import verbs_kept
+
+        return verbs_kept.show(arguments)
     if arguments.lab or arguments.svg:
         from hoplab.cli import verbs_inventory
 

@@ -8,7 +8,6 @@ prints; the main thread runs the command, or waits, so that Ctrl-C reaches it at
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shlex
@@ -18,19 +17,17 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from hoplab import runs, wait
-from hoplab.capture import notes, pcapng_reader
+from hoplab import wait
 from hoplab.capture.clock import Clock
 from hoplab.capture.collector import gc_seldom
 from hoplab.cli import output
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.follow.passages import FlowTaken, flow_to_plain
-from hoplab.follow.wiring import Wiring, WiringError
-from hoplab.openflow_channel import INTERFACE as OPENFLOW
+from hoplab.follow.wiring import Wiring
+from hoplab.live.heard import Heard
 from hoplab.replay.explain import unasked
 from hoplab.replay.live import LiveTables
 from hoplab.report.as_json import decision, queue_loss_data
@@ -84,7 +81,8 @@ def follow(
             write_end = -1
             labs.receive(sock, handle.name)
             live = Live(wiring, ports, tables)
-            reader = _Reader(read_end, wiring, printer, live, ports, handle.folder / "lab.json")
+            heard = Heard(wiring, ports, handle.folder / "lab.json")
+            reader = _Reader(read_end, heard, printer, live)
             if tables is not None:
                 tables.wait()
             printer.head(host, name)
@@ -155,23 +153,11 @@ def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
 class _Reader(threading.Thread):
     """The thread that reads frames from the capture's pipe and hands packets to the printer."""
 
-    def __init__(
-        self,
-        pipe: int,
-        wiring: Wiring,
-        printer: _Printer,
-        live: Live,
-        ports: list[int | None],
-        state: Path,
-    ) -> None:
-        """ports: those that `live` knows; they grow with the capture's interfaces. state: where it
-        is said what there is now, as somebody may add to the lab meanwhile."""
+    def __init__(self, pipe: int, heard: Heard, printer: _Printer, live: Live) -> None:
         super().__init__(daemon=True)
-        self.state = state
         self.pipe = pipe
-        self.wiring = wiring
+        self.heard = heard
         self.printer = printer
-        self.ports = ports
         self.live = live
         self.failure: BaseException | None = None
         self.untold = 0  # frames that came too late to be followed
@@ -193,7 +179,7 @@ class _Reader(threading.Thread):
     def _read(self) -> None:
         """Reading goes before telling: a recorder that waits for us loses frames, and one that is
         to stop would seem dead."""
-        stream, clock = pcapng_reader.Stream(), Clock()
+        clock = Clock()
         looked, cost_s = 0.0, 0.0
         ended = False
         while not ended or (self._pieces and not self._too_late()):
@@ -201,13 +187,13 @@ class _Reader(threading.Thread):
             if self._pieces:
                 piece = self._pieces.popleft()
                 self._waiting -= len(piece)
-                self._take(stream, piece)
+                self._take(piece)
             now = time.monotonic()
             if now - looked >= max(LOOK_S, LOOK_SHARE * cost_s):
                 self.printer.news(self.live.poll(self._now_ns(clock)))
                 looked = time.monotonic()
                 cost_s = looked - now
-        self._close(stream)
+        self._close()
 
     def _fetch(self) -> bool:
         """Take what is in the pipe, as much as may wait to be told; whether the pipe has ended."""
@@ -221,16 +207,13 @@ class _Reader(threading.Thread):
             self._waiting += len(piece)
         return False
 
-    def _close(self, stream: pcapng_reader.Stream) -> None:
+    def _close(self) -> None:
         """Count what came too late to be told, and end the story."""
         last_ns = self._last_ns
-        for piece in self._pieces:
-            self.untold += sum(
-                self._wired(stream, observation.port) for observation in stream.feed(piece)
-            )
-        covered = runs.coverage(self.wiring, stream.capture, self.ports)
-        ended_ns = last_ns if self.untold else stream.capture.ended_ns or None
-        self.live.cover(replace(covered, ended_ns=ended_ns))
+        for data in self._pieces:
+            self.untold += sum(map(self.heard.wired, self.heard.read(data).frames))
+        ended_ns = last_ns if self.untold else self.heard.ended_ns
+        self.live.cover(replace(self.heard.coverage(), ended_ns=ended_ns))
         self.printer.news(self.live.finish())
 
     def stop(self) -> None:
@@ -246,42 +229,12 @@ class _Reader(threading.Thread):
             return 1 << 62
         return self._last_ns if self._pieces else time.time_ns()
 
-    def _take(self, stream: pcapng_reader.Stream, piece: bytes) -> None:
-        observations = stream.feed(piece)
-        interfaces = stream.capture.interfaces
-        self._grow(
-            [*(each.name for each in interfaces[len(self.ports) :] if each.name != OPENFLOW),
-             *(note.source for note in stream.capture.notes if note.topic == notes.TABLES)]
-        )  # fmt: skip
-        if len(interfaces) > len(self.ports):  # the follower has this very list
-            self.ports[:] = self.wiring.port_map(interfaces)
-            self.live.cover(runs.coverage(self.wiring, stream.capture, self.ports))
-        self.live.channel = any(interface.name == OPENFLOW for interface in interfaces)
-        if stream.capture.notes:
-            self.live.note(stream.capture.notes)
-            stream.capture.notes.clear()
-        wired = False
-        for observation in observations:
-            self._last_ns = max(self._last_ns, observation.t_ns)
-            if not self._wired(stream, observation.port):
-                self.live.hear(observation)
-            else:
-                self.live.feed(observation)
-                wired = True
-        if wired:
+    def _take(self, data: bytes) -> None:
+        piece = self.heard.read(data)
+        if piece.frames:
+            self._last_ns = max(self._last_ns, piece.frames[-1].t_ns)
+        if self.heard.tell(self.live, piece):
             self._heard.set()
-
-    def _grow(self, names: list[str]) -> None:
-        """Read what the lab is now where it is told of interfaces or switches that are new."""
-        if all(name in self.wiring.nodes or self.wiring.port(name) is not None for name in names):
-            return
-        with contextlib.suppress(OSError, WiringError):  # it has ended
-            if self.wiring.grow(Wiring.load(self.state)):
-                self.live.grow()
-
-    def _wired(self, stream: pcapng_reader.Stream, port: int) -> bool:
-        """Whether it is one of the lab's wires, and not the OpenFlow channel."""
-        return stream.capture.interfaces[port].name != OPENFLOW
 
     def quiet(self, for_s: float, within_s: float) -> None:
         """Wait until no frame has come for a while, at most `within_s`."""

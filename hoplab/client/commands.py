@@ -240,6 +240,21 @@ def pass_through(handle: labs.Handle, host: str, argv: Sequence[str]) -> int:
                 signal.signal(number, handler)
 
 
+def ask_for_terminal(
+    handle: labs.Handle, sock: socket.socket, request: dict[str, Any], size: tuple[int, int]
+) -> int:
+    """Have a command run in a terminal of its own, of so many rows and columns; our end of that.
+    sock: a connection to the lab; the command ends with it. Raises LabError."""
+    labs.send(sock, {**request, "op": "pty", "size": size})
+    labs.await_answer(sock, handle.name)
+    try:
+        data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
+    except OSError:
+        data, fds = b"", []
+    labs.understood(data, handle.name)
+    return fds[0]
+
+
 def terminal(handle: labs.Handle, host: str, argv: Sequence[str]) -> int:
     """Run a command on a host in a terminal of its own, joined to ours. Returns its exit code."""
     import fcntl
@@ -253,15 +268,7 @@ def terminal(handle: labs.Handle, host: str, argv: Sequence[str]) -> int:
         return rows or 24, columns or 80
 
     with handle.connect() as sock:
-        request = {**request_for(host, argv), "op": "pty", "size": size()}
-        labs.send(sock, request)
-        labs.await_answer(sock, handle.name)
-        try:
-            data, fds, _, _ = socket.recv_fds(sock, LARGEST_MESSAGE, 1)
-        except OSError:
-            data, fds = b"", []
-        labs.understood(data, handle.name)
-        master = fds[0]
+        master = ask_for_terminal(handle, sock, request_for(host, argv), size())
 
         def resize(number: int = 0, frame: object = None) -> None:
             fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *size(), 0, 0))

@@ -29,9 +29,7 @@ def inventory(handle: labs.Handle) -> dict[str, Any]:
     state = handle.state()
     facts = facts_of(handle).get("now", {})
     cables = handle.ask({"op": "links"})
-    controllers = {
-        name: shard for shard in state["shards"] for name in shard["switches"]
-    }
+    controllers = {name: shard for shard in state["shards"] for name in shard["switches"]}
     hosts, switches = [], []
     for node in state["nodes"]:
         own = [each for each in state["interfaces"] if each["node"] == node["name"]]
@@ -88,17 +86,22 @@ def _host(node: dict[str, Any], own: list[dict[str, Any]], facts: dict[str, Any]
         "gateway": gateways[0] if gateways else None,
         "dns": re.findall(r"^\s*nameserver\s+(\S+)", facts.get("etc", {}).get("resolv.conf", ""),
                           re.MULTILINE),
-        "services": [
-            {
-                "protocol": listener["protocol"],
-                "address": listener["address"],
-                "port": listener["port"],
-                "program": _program(listener.get("argv") or []),
-                "pid": listener.get("pid"),
-            }
-            for listener in facts.get("listeners", ())
-        ],
+        "services": services_of(facts),
     }  # fmt: skip
+
+
+def services_of(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """What waits for others at a host's ports, by its facts."""
+    return [
+        {
+            "protocol": listener["protocol"],
+            "address": listener["address"],
+            "port": listener["port"],
+            "program": _program(listener.get("argv") or []),
+            "pid": listener.get("pid"),
+        }
+        for listener in facts.get("listeners", ())
+    ]
 
 
 def _program(argv: list[str]) -> str:

@@ -112,7 +112,8 @@ def _modules() -> Iterator[Check]:
     good = sys.version_info >= (3, 10)
     yield Check("python", python, good, "" if good else term("use Python 3.10 or later"))
     for name, package in (("mininet", "mininet"), ("ryu", "ryu"), ("eventlet", "eventlet"),
-                          ("dns", "dnspython"), ("h11", "h11")):  # fmt: skip
+                          ("dns", "dnspython"), ("h11", "h11"), ("starlette", "starlette"),
+                          ("uvicorn", "uvicorn"), ("wsproto", "wsproto")):  # fmt: skip
         if find_spec(name) is None:
             why = term("not installed for this Python")
             if name == "mininet" and blind(Path(sys.prefix)):

@@ -91,6 +91,14 @@ class LiveTables(AskedShadow):
         self.skipped |= {passage.number for passage in misfits if not passage.packet_out}
         return [passage for passage in passages if passage not in misfits]
 
+    def skip(self, until_ns: int) -> None:
+        """Nothing is asked about frames until then: there is no time for them."""
+        if self._player is not None:
+            self._player.skip(until_ns)
+            self._player.skipped.clear()
+            self.settled_ns = self._player.settled_ns
+            self._behind = True
+
     def forget(self, before_ns: int) -> None:
         """See `Tables`."""
         if self._player is not None and before_ns - self._forgot_ns > 1_000_000_000:

@@ -209,6 +209,13 @@ class Player:
         self._waiting.clear()
         return self._review(None)
 
+    def skip(self, until_ns: int) -> None:
+        """What came until then and is not asked about yet is skipped, for others that come."""
+        self.skipped |= {each.number for each in self._waiting if not each.packet_out}
+        self._waiting.clear()
+        self._reviewed.clear()
+        self.settled_ns = max(self.settled_ns, until_ns)
+
     def _due(self, until_ns: int | None, *, late: bool) -> list[_Arrival]:
         """Those that are asked about now, in order of time. late: what is too late is skipped."""
         self._waiting.sort(key=lambda arrival: (arrival.t_ns, arrival.number))

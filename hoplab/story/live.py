@@ -275,9 +275,11 @@ class Live:
             self._relate(now_ns)
         return self._news(now_ns, final=False)
 
-    def finish(self) -> list[News]:
-        """All that is left. Nothing may be fed afterwards."""
-        self._ask(None)
+    def finish(self, *, asking: bool = True) -> list[News]:
+        """All that is left. Nothing may be fed afterwards. asking: the switches' tables are asked
+        about it, too; they can be asked nothing more then."""
+        if asking:
+            self._ask(None)
         self._look(0, final=True)
         for packet in self._by_root.values():
             self._settle(packet, last_seen(packet.journey.root))

@@ -104,6 +104,9 @@ KNOWS: dict[str, set[str]] = {
     "report": {"runs", "story", "follow", "capture", "decode"},
     "packet_filter": {"runs", "story", "errors"},
     "web": {"packet_filter", "report", "runs", "story", "follow", "capture", "decode"},
+    "live": {
+        "web", "client", "replay", "report", "runs", "story", "follow", "capture", *_FILES,
+    },
     "openvswitch": {"kernel", "programs", "pulse", "wait", "errors"},
     "network": {"kernel", "openvswitch", "content", "nearest", "errors"},
     "control": {
@@ -129,8 +132,8 @@ KNOWS: dict[str, set[str]] = {
     "wireshark": {"client", "capture", "report", "errors"},
     "cli": {
         "api", "client", "service", "openvswitch", "browser", "stock", "doctor", "wireshark",
-        "faults", "plans", "sheets", "web", "packet_filter", "report", "replay", "runs", "story",
-        "follow", "capture", *_FILES,
+        "faults", "plans", "sheets", "web", "live", "packet_filter", "report", "replay", "runs",
+        "story", "follow", "capture", *_FILES,
     },
 }  # fmt: skip
 # Rooms that may import nothing but these and Python's own library.
@@ -145,6 +148,8 @@ ONLY_IN = {
     "eventlet": ("hoplab/control/ryu_main.py",),
     "os_ken": ("hoplab/control/osken_main.py",),
     "h11": ("hoplab/browser/",),
+    "starlette": ("hoplab/live/",),
+    "uvicorn": ("hoplab/live/",),
 }
 # Functions that load a file by its path, or put a folder where imports look.
 LOADERS = {
@@ -254,6 +259,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ("hoplab/report/page.py", "from hoplab import client", "report must not know client"),
     ("hoplab/packet_filter/x.py", "import hoplab.web.scene", "packet_filter must not know web"),
     ("hoplab/web/scene.py", "from hoplab.client import labs", "web must not know client"),
+    ("hoplab/live/feed.py", "from hoplab.service import lab", "live must not know service"),
+    ("hoplab/web/scene.py", "import starlette", "only hoplab/live/ may import starlette"),
     ("hoplab/openvswitch/ovsdb.py", "import hoplab.network", "openvswitch must not know network"),
     ("hoplab/network/net.py", "from hoplab.service import lab", "network must not know service"),
     ("hoplab/control/process.py", "from hoplab import network", "control must not know network"),

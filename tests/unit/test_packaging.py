@@ -377,7 +377,7 @@ def test_the_bill_of_materials_names_what_is_needed_and_its_licences() -> None:
     for name in ("ryu", "eventlet", "greenlet", "msgpack", "mininet", "openvswitch-switch"):
         assert parts[name]["version"] in parts[name]["purl"]
         assert parts[name]["licenses"][0]["license"]["name"]
-    for name in ("dnspython", "h11"):
+    for name in ("dnspython", "h11", "starlette", "uvicorn", "wsproto"):
         assert parts[name]["version"] == version(name)
     assert not {"pytest", "ruff"} & set(parts), "these are tools of the tests"
 

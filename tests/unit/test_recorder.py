@@ -91,7 +91,7 @@ TIME_OF_DAY = {
     "capture/clock.py", "capture/recorder.py", "capture/capture.py", "cli/verbs_live.py",
     "story/live.py", "openvswitch/tables.py", "browser/proxy.py",
     "client/together.py", "capture/streams.py", "service/captures.py", "control/log.py",
-    "capture/load_sampler.py", "service/lab.py",
+    "capture/load_sampler.py", "service/lab.py", "live/following.py", "live/follower.py",
 }  # fmt: skip
 
 

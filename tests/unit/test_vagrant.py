@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hoplab.browser.proxy import PORT
+from hoplab.live.server import PORT as WEB_PORT
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,11 +33,12 @@ def test_vagrant_takes_the_file(tmp_path: Path) -> None:
     assert result.returncode == 0 and "validated successfully" in result.stdout, result
 
 
-def test_the_machine_is_made_by_the_installer_and_opens_one_port_on_loopback() -> None:
+def test_the_machine_is_made_by_the_installer_and_opens_two_ports_on_loopback() -> None:
     text = (ROOT / "vagrant" / "Vagrantfile").read_text()
     assert 'path: "provision.sh"' in text
     assert "forwarded_port" not in text and "public_network" not in text
-    assert f'["-L", "127.0.0.1:{PORT}:127.0.0.1:{PORT}"]' in text
+    for port in (PORT, WEB_PORT):
+        assert f'"-L", "127.0.0.1:{port}:127.0.0.1:{port}"' in text
     for provider in ("virtualbox", "libvirt", "qemu"):
         assert f'provider "{provider}"' in text
     assert '"$checkout/scripts/install.sh" "$@"' in (ROOT / "vagrant/provision.sh").read_text()

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a page does to a lab: the verbs of the command line, run as somebody would type them.
+
+What lives here: which verbs, their command line, their process. What must not: what they do.
+
+An act is the verb itself in a process of its own, so that a page and a terminal do the same, say
+the same and fail alike, and the line that is shown is the one that was run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hoplab.client import kept_runs, labs
+from hoplab.errors import Exit, LabError
+from hoplab.report.language import languages
+from hoplab.sentences import say, term
+
+# The verbs, and whether a run is kept of what they do.
+VERBS = {
+    "visit": True, "ping": True, "trace": True, "swap": False, "link": False, "add": False,
+    "remove": False, "set": False, "break": False, "save": False,
+}  # fmt: skip
+# What the server says itself.
+OWN_OPTIONS = ("--name", "--save", "--json", "--lang", "--play", "--down", "--debug", "--live")
+PINGS = "3"
+PIECE = 1 << 14  # bytes of output in a message
+ERRORS_MOST = 1 << 16
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Act:
+    """A verb for one lab. words: as they are run, behind `hoplab`. run: the folder of the run that
+    is kept of it, None where none is."""
+
+    verb: str
+    words: list[str]
+    line: str
+    run: Path | None
+
+
+def act_of(lab: str, verb: str, args: Sequence[str], language: str) -> Act:
+    """What is to be run. Raises LabError (USAGE)."""
+    if verb not in VERBS or not all(isinstance(arg, str) and "\0" not in arg for arg in args):
+        raise LabError(say("a page cannot do {verb}", verb=verb), "", Exit.USAGE)
+    args = list(args)
+    before = args[: args.index("--")] if "--" in args else args
+    for arg in before:
+        if arg.partition("=")[0] in OWN_OPTIONS:
+            raise LabError(
+                say("a page says {option} itself", option=arg.partition("=")[0]), "", Exit.USAGE
+            )
+    typed = verb
+    if verb == "ping":
+        typed, args = "trace", _ping(lab, args)
+    name = [] if lab == labs.DEFAULT_NAME else ["--name", lab]
+    run = _fresh_run(verb) if VERBS[verb] else None
+    shown = [typed, *name, *(["--save", run.name] if run else []), *args]
+    words = [typed, "--lang", language if language in languages() else "en", "--name", lab]
+    words += ["--save", str(run)] if run else []
+    line = shlex.join(["hoplab", *shown])
+    return Act(verb, [*words, *args], line, run)
+
+
+def _ping(lab: str, args: Sequence[str]) -> list[str]:
+    """`ping A B` as the command of a trace; B may be a node or an address. Raises LabError."""
+    if len(args) != 2:
+        raise LabError(term("a ping has a sender and a target"), "", Exit.USAGE)
+    sender, target = args
+    interfaces = labs.find(lab).state()["interfaces"]
+    addresses = [
+        address.partition("/")[0] for each in interfaces if each["node"] == target
+        for address in each["addresses"]
+    ]  # fmt: skip
+    return [sender, "--", "ping", "-c", PINGS, addresses[0] if addresses else target]
+
+
+def _fresh_run(verb: str) -> Path:
+    """A folder for a run, which is not there yet."""
+    stem = time.strftime(f"{verb}-%Y%m%d-%H%M%S")
+    folder = kept_runs.put_aside_folder()
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+    return next(folder / name for name in names if not (folder / name).exists())
+
+
+def undo_of(act: Act, args: Sequence[str], before: str) -> dict[str, Any] | None:
+    """The act that takes it back, where there is one. before: the controller that was in charge."""
+    if act.verb == "link" and list(args[2:]) in (["up"], ["down"]):
+        return {"act": "link", "args": [*args[:2], "up" if args[2] == "down" else "down"]}
+    if act.verb == "add" and list(args[:1]) in (["host"], ["switch"]) and len(args) > 1:
+        return {"act": "remove", "args": [args[1]]}
+    if act.verb == "add" and list(args[:1]) == ["cable"] and len(args) > 2:
+        return {"act": "remove", "args": list(args[1:3])}
+    if act.verb == "swap" and before:
+        return {"act": "swap", "args": [before]}
+    if act.verb == "break" and not any(arg.startswith("--mend") for arg in args):
+        return {"act": "break", "args": ["--mend"]}
+    return None
+
+
+class Running:
+    """The acts of one page that run, by the page's own numbers."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+
+    async def run(self, number: int, act: Act, undo: dict[str, Any] | None, send: Send) -> None:
+        """Run it, and send what it says, and how it ended."""
+        environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1",
+                       "PYTHONIOENCODING": "utf-8"}  # fmt: skip
+        process = self._processes[number] = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hoplab.cli.main", *act.words, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            await send({"type": "act.begun", "id": number, "line": act.line})
+            assert process.stdout is not None and process.stderr is not None
+            errors = asyncio.create_task(_all_of(process.stderr))
+            printed = await self._pass_on(number, process.stdout, act, send)
+            code = await process.wait()
+            file = {"name": "lab.py", "text": printed} if act.verb == "save" else None
+            await send({
+                "type": "act.done", "id": number, "ok": code == 0, "exit_code": code,
+                "line": act.line, "error": (await errors).strip(),
+                "run": _kept(act), "undo": undo if code == 0 else None,
+                "file": file if code == 0 else None,
+            })  # fmt: skip
+        finally:
+            self._processes.pop(number, None)
+            _end(process)
+
+    async def _pass_on(
+        self, number: int, stream: asyncio.StreamReader, act: Act, send: Send
+    ) -> str:
+        """Send what is printed as it comes; all of it where it is a file."""
+        whole, rest = [], b""
+        while piece := await stream.read(PIECE):
+            if act.verb == "save":
+                whole.append(piece)
+                continue
+            text, rest = _cut(rest + piece)
+            await send({"type": "act.output", "id": number, "text": text})
+        return b"".join(whole).decode(errors="replace")
+
+    def stop(self, number: int) -> None:
+        """As Ctrl-C."""
+        process = self._processes.get(number)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        """The page has gone: what runs goes on by itself or ends."""
+        for process in self._processes.values():
+            _end(process)
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+
+
+def _kept(act: Act) -> str | None:
+    """The run that was kept, if it was."""
+    if act.run is None or not (act.run / "lab.json").exists():
+        return None
+    return kept_runs.KeptRun(act.run.absolute(), 0, 0).id
+
+
+def _cut(data: bytes) -> tuple[str, bytes]:
+    """Bytes as text, without a letter at the end that is not whole yet."""
+    for end in range(len(data), max(len(data) - 4, 0), -1):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data[:end].decode(), data[end:]
+    return data.decode(errors="replace"), b""
+
+
+async def _all_of(stream: asyncio.StreamReader) -> str:
+    """What a stream says until its end; of very much the beginning."""
+    kept = b""
+    while piece := await stream.read(PIECE):
+        kept = (kept + piece)[:ERRORS_MOST]
+    return kept.decode(errors="replace")

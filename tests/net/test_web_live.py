@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hoplab web` on a lab that runs, by a WebSocket as a page has it: counts and packets, what is
+done to the lab, a terminal, and the lab's end."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import World
+from tests.web.socket_client import SocketClient
+
+pytestmark = pytest.mark.net
+
+
+def _act(page: SocketClient, number: int, verb: str, *args: str) -> dict[str, Any]:
+    """How an act ended."""
+    page.send(type="act", id=number, lab="lab", act=verb, args=args, language="en")
+    return page.until("act.done", lambda message: message["id"] == number)
+
+
+def _kinds(message: dict[str, Any]) -> set[str]:
+    return {kind for piece in message["pieces"] for kind in piece["trips"]["kind"]}
+
+
+def test_a_page_sees_a_lab_and_changes_it(make_world: Callable[..., World]) -> None:
+    world = make_world(as_user=True)
+    world("up", "switch")
+    with world.popen("web", "lab", "--json", "--no-browser") as server:
+        assert server.stdout is not None
+        said = ""
+        while not said.endswith("}\n"):
+            said += server.stdout.readline()
+        urls = json.loads(said)
+        token = re.search(r"#token=([\w-]+)&lab=lab$", urls["url"])
+        view = re.search(r"#token=([\w-]+)", urls["view"])
+        assert token and view
+        try:
+            with SocketClient(urls["port"], token[1]) as page:
+                _whole(page, world, urls["port"], token[1], view[1])
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+
+
+def _whole(page: SocketClient, world: World, port: int, token: str, view: str) -> None:
+    hello = page.until("hello")
+    assert not hello["view"] and "swap" in hello["acts"]
+    page.send(type="watch", lab="lab")
+    scene = page.until("scene")["scene"]
+    assert [node["name"] for node in scene["nodes"]][:2] == ["h1", "h2"]
+    assert {cable["state"] for cable in page.until("cables")["cables"]} == {"up"}
+
+    # A ping: frames are counted at each port, and the packets told; the run is kept.
+    ping = _act(page, 1, "ping", "h1", "h2")
+    assert ping["ok"] and re.fullmatch(
+        r"hoplab trace --save ping-\S+ h1 -- ping -c 3 10\.0\.0\.2", ping["line"]
+    )
+    sent: dict[str, int] = {}
+    kinds: set[str] = set()
+    while "icmp-echo-reply" not in kinds or sent.get("h1-eth0", 0) < 3:
+        batch = page.until("batch")
+        kinds |= _kinds(batch)
+        for place, out, *_ in batch["counts"]:
+            name = scene["ports"][place]["name"]
+            sent[name] = sent.get(name, 0) + out
+    request = urllib.request.Request(
+        f"http://localhost:{port}/api/runs/{ping['run']}/scene",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert "icmp-echo-reply" in json.load(answer)[0]["trips"]["kind"]
+
+    # Another controller, and a cable cut and mended: told to all who look.
+    swap = _act(page, 2, "swap", "hub")
+    assert swap["ok"] and swap["undo"] == {"act": "swap", "args": ["learning_switch"]}
+    page.until("state", lambda message: message["state"]["controller"] == "hub")
+    with SocketClient(port, view) as looking:
+        assert looking.until("hello")["acts"] == []
+        looking.send(type="act", id=1, lab="lab", act="link", args=["h1", "s1", "down"])
+        assert "looking" in looking.until("act.refused")["error"]["en"]
+        looking.send(type="terminal.open", id=1, lab="lab", host="h1", rows=24, cols=80)
+        assert looking.until("terminal.refused")
+        looking.send(type="watch", lab="lab")
+        looking.until("cables")
+        cut = _act(page, 3, "link", "h1", "s1", "down")
+        assert cut["undo"] == {"act": "link", "args": ["h1", "s1", "up"]}
+        for each in (page, looking):
+            each.until("cables", lambda message: "down" in
+                       [cable["state"] for cable in message["cables"]])  # fmt: skip
+    assert _act(page, 4, "link", "h1", "s1", "up")["ok"]
+    wrong = _act(page, 5, "link", "h1", "h9", "up")
+    assert not wrong["ok"] and "no node or interface h9" in wrong["error"]
+    for args in (["--name", "other", "h1"], ["--save", "/tmp/x", "h1", "--", "true"]):
+        page.send(type="act", id=6, lab="lab", act="trace", args=args, language="en")
+        assert "itself" in page.until("act.refused")["error"]["en"]
+
+    # What is added is on the map, with the places of all others as they were.
+    assert _act(page, 7, "add", "host", "h9", "--to", "s1")["ok"]
+    grown = page.until("scene", lambda message: message["grown"]
+                       and len(message["scene"]["nodes"]) > len(scene["nodes"]))  # fmt: skip
+    assert grown["scene"]["nodes"][: len(scene["nodes"])] == [
+        {**node, "kind": "hub" if node["kind"] == "switch" else node["kind"]}
+        for node in scene["nodes"]
+    ]
+
+    # A terminal: its size, its bytes, its end.
+    page.send(type="terminal.open", id=8, lab="lab", host="h1", rows=24, cols=80)
+    assert page.until("terminal.opened")["line"] == "hoplab shell h1"
+    page.type(8, "stty size; echo $((6*7))\n")
+    assert "24 80\r\n42\r\n" in page.shown(8, "42\r\n")
+    page.send(type="terminal.resize", id=8, rows=30, cols=100)
+    page.type(8, "stty size\n")
+    page.shown(8, "30 100\r\n")
+    page.type(8, "exit 3\n")
+    assert page.until("terminal.closed")["exit_code"] == 3
+
+    world("down")
+    assert "lab" in page.until("dead")["sentence"]["en"]
