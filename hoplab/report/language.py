@@ -134,7 +134,12 @@ ENGLISH = Language("en")
 
 def languages() -> tuple[str, ...]:
     """The codes of the languages that there are: English, and every one with a catalogue."""
-    return ("en", *sorted(path.parts[-3] for path in LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")))
+    return _languages_in(LOCALE)
+
+
+@cache
+def _languages_in(folder: Path) -> tuple[str, ...]:
+    return ("en", *sorted(path.parts[-3] for path in folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")))
 
 
 @cache

@@ -104,3 +104,25 @@ def test_every_fault_is_undone_exactly(
             breaking.take_out(handle, fault)
             assert list(kept.differences(before, kept.state_of(handle))) == [], fault
     hoplab("down")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "topology",
+    ["cable", "switch", "hub", "tree", "linear", "loop", "routed", "routed,subnets=3", "web",
+     "web_openflow", "internet"],
+)  # fmt: skip
+def test_each_cable_is_cut_and_mended_exactly(
+    hoplab: World, topology: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Addresses, routes, neighbours and what cables do are as before, of every node."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(hoplab.state))
+    hoplab("up", topology)
+    handle: Any = labs.Handle("lab")
+    before = kept.state_of(handle)
+    for cable in hoplab("link", "--json").json:
+        ends = [end["interface"] for end in cable["ends"]]
+        assert hoplab("link", "--json", *ends, "down").json["state"] == "down"
+        assert hoplab("link", "--json", *ends, "up").json["state"] == "up"
+        assert list(kept.differences(before, kept.state_of(handle))) == [], ends
+    hoplab("down")
