@@ -58,6 +58,7 @@ try:
         above,
         name_text,
     )
+    from protocols.dns_templates import Templates
     from protocols.dns_wire import AA, NOERROR, NXDOMAIN, RCODES, REFUSED, Message
     from protocols.dns_zone import Zone
     from protocols.language import in_words, say
@@ -106,6 +107,7 @@ class Authority(dns_service.Source):
         # A new dict, after the zones: an answer that a thread still makes from the old zones lands
         # in the old dict, which nobody reads any more.
         self.ready_answers = {} if self.repeats else None
+        self.templates = Templates(self.zones.values()) if self.repeats else None
 
     def resolve(self, query: Message) -> Message:
         """The response to QUERY, which has exactly one question, of class IN."""
@@ -405,6 +407,8 @@ def main(argv: Sequence[str] | None = None, authority: type[Authority] = Authori
 class Logged(dns_service.Source):
     """Another source, with a line in the log for each answer."""
 
+    notes = True
+
     def __init__(self, source: dns_service.Source, log: service.Log) -> None:
         self.source = source
         self.log = log
@@ -412,6 +416,10 @@ class Logged(dns_service.Source):
     @property
     def ready_answers(self) -> dict[bytes, tuple[bytes, str]] | None:  # type: ignore[override]
         return self.source.ready_answers
+
+    @property
+    def templates(self) -> Templates | None:  # type: ignore[override]
+        return self.source.templates
 
     def resolve(self, query: Message) -> Message:
         response = self.source.resolve(query)

@@ -40,7 +40,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from protocols import service
 from protocols.dns_records import ANY, AXFR, IXFR, OPT
@@ -60,6 +60,9 @@ from protocols.dns_wire import (
     decode,
     encode,
 )
+
+if TYPE_CHECKING:
+    from protocols.dns_templates import Templates
 
 Resolve = Callable[[Message], Message]
 Log = Callable[[str], None]
@@ -86,6 +89,10 @@ class Source:
     # and its line in the log. A source whose answer depends on the query alone may have a dict
     # here, and puts a new one in its place when its data change.
     ready_answers: dict[bytes, tuple[bytes, str]] | None = None
+    # The same for names that nobody has asked yet.
+    templates: Templates | None = None
+    # Does `resolve` write a line for the log into its query?
+    notes: bool = False
 
     def resolve(self, query: Message) -> Message:
         """The response to QUERY, which has exactly one question, of class IN."""
@@ -316,7 +323,8 @@ class Server:
     def datagrams(self) -> None:
         """Answer the datagrams that have come, up to BATCH of them."""
         recvfrom, sendto, anywhere = self.udp.recvfrom, self.udp.sendto, self.anywhere
-        ready_answers = self.source.ready_answers
+        ready_answers, templates = self.source.ready_answers, self.source.templates
+        notes = self.source.notes
         for _ in range(BATCH):
             control: list[Any] = []
             try:
@@ -328,6 +336,8 @@ class Server:
                 return  # no more datagrams, or one whose checksum was wrong
             if ready_answers is not None:
                 ready = ready_answers.get(wire[2:])
+                if ready is None and templates is not None:
+                    ready = templates.answer(wire, notes)
                 if ready is not None:
                     response, note = ready
                     try:
@@ -345,7 +355,7 @@ class Server:
     def datagram(self, wire: bytes, control: list[Any], peer: Any) -> None:
         """Work out the answer to one datagram, here or in a thread."""
         # Before resolve(): if the data change meanwhile, this dict is dropped.
-        ready_answers = self.source.ready_answers
+        ready_answers, templates = self.source.ready_answers, self.source.templates
         query = read(wire)
         note = ""
         if isinstance(query, Message):
@@ -358,6 +368,8 @@ class Server:
         self.send(response, control, peer)
         if note:
             self.log.gather(note)
+        if templates is not None and templates.learn(wire, response, note):
+            return
         failed = response[3] & 0xF == SERVFAIL
         if ready_answers is not None and len(wire) <= MAX_READY_QUERY and not failed:
             if len(ready_answers) >= MAX_READY:
