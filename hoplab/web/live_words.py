@@ -36,7 +36,7 @@ WORDS: dict[str, Sentence] = {
     "view_only": term("View only"),
     "shown_frames": term("{n} of {m} frames shown as packets"),
     "rate": term("{n} frames a second"),
-    "quiet_lab": term("Nothing flies at the moment."),
+    "quiet_lab": term("No frame was counted in the last two seconds."),
     "no_packets_yet": term("No packet so far. Visit a page or ping somebody."),
     "cut_cable": term("cut"),
     "shaped_cable": term("slowed"),

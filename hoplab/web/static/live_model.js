@@ -3,7 +3,7 @@
 import { Rates, Store } from "./live_store.js";
 import { cableKey } from "./map.js";
 
-const QUIET_MS = 1500; // after which a rate that nobody renewed is over
+const QUIET_MS = 2000; // after which it is said that nothing was counted (`quiet_lab`)
 
 export class LiveModel {
   // hello: what the server said of itself; message: the scene of the lab.
