@@ -17,19 +17,15 @@ import importlib.util
 import json
 import os
 import re
-import select
 import shlex
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 import sys
 import termios
 import threading
-import time
-import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +37,14 @@ from hoplab.errors import Exit, LabError, is_full, reason_of
 from hoplab.kernel import cgroups, netlink, refusals, sandbox, system_calls
 from hoplab.openvswitch import daemons as switchd
 from hoplab.outfile import OutFile, empty, unwritable
-from hoplab.sentences import from_plain, listed, number_of, say, term, to_plain
+from hoplab.sentences import say, term, to_plain
 from hoplab.service.spec import LARGEST_MESSAGE
 from hoplab.stock import advice, display, guest, stand_ins
+from hoplab.stock.company import Show, accompany
 
 OWN = Path("/run/hoplab")  # in the private machine
-MOST_NAMES, MOST_FILES = 5, 500  # that are told at the end; that are looked for
+MOST_FILES = 500  # that are looked for, of those that went with the machine's /tmp
 _OF_MININET = re.compile(r"c[a-z]?\d+\.log|\S+-of[dp]\.log")  # in /tmp: of controllers, UserSwitch
-TURN_S = 0.25  # between looks for controllers outside
-GRACE_S = 5.0  # for a command that was told to end; then its machine ends
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 _CONTROLLER = """#!/bin/sh
 # What ovs-testcontroller is to Mininet: listens on ptcp:PORT and makes switches learn.
@@ -91,8 +85,6 @@ fi
 echo "telnet: Unable to connect to remote host: Connection refused" >&2; exit 1
 """,
 }
-
-Show = Callable[[str], None]
 
 
 def run(argv: Sequence[str], show: Show, *, capture: Path | None = None, datapath: str = "auto",
@@ -153,7 +145,7 @@ def _run(command: _Inside, ends: _Descriptors, keep: Sequence[str], show: Show,
         ends.hand_over()
         if command.screen is not None:
             command.screen.start()
-        return _accompany(started, ends.master, command.argv, show, capture, reach)
+        return accompany(started, ends.master, command.argv, show, capture, reach)
     finally:
         if started is not None:
             up_down.end_process(started.pid, within_s=10)
@@ -219,185 +211,6 @@ def _labs() -> list[str]:
     with contextlib.suppress(OSError):  # nobody can bring up a lab there either
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # one may come up meanwhile
     return [str(folder)] if os.path.isdir(folder) else []
-
-
-# ------------------------------------------------------------------------------- outside
-
-
-def _accompany(
-    started: sandbox.Started, master: int, argv: Sequence[str], show: Show,
-    capture: Path | None, reach: outside.Outside,
-) -> int:
-    """Until the command has ended: pass signals on, and the terminal if there is one."""
-    company = _Company(started, master, show, reach)
-    with company.signals(), company.terminal():
-        answer = company.answer()
-    if "error" in answer:
-        raise LabError.from_dict(answer)
-    if "died" in answer:
-        raise LabError(
-            term("the command's machine was ended"),
-            term("was one of its processes killed? run it again"),
-            Exit.LAB_DIED,
-        )
-    if answer.get("left"):
-        names: str = listed(answer["left"][:MOST_NAMES])
-        more = len(answer["left"]) - MOST_NAMES
-        if more > 0:
-            names = say("{names} and {n} more", names=names, n=more)
-        show(
-            say(
-                "{files} went with the command's own /tmp: to keep such files, write them "
-                "elsewhere, or hoplab run --keep-tmp DIR",
-                files=names,
-            )
-        )
-    hint = advice.for_python2(argv) if answer["exit"] == 1 else ""
-    if answer["exit"] == 0 and not answer.get("network"):
-        hint = advice.of_no_network(argv)
-    if hint:
-        show(hint)
-    if capture is not None and "frames" in answer:
-        show(
-            say(
-                "{frames} from {interfaces} in {file}",
-                frames=number_of("{n:,} frame", "{n:,} frames", answer["frames"]),
-                interfaces=number_of("{n} interface", "{n} interfaces", answer["interfaces"]),
-                file=capture,
-            )
-        )
-        if answer["problem"]:
-            show(say("the end of the capture is missing: {reason}", reason=answer["problem"]))
-    return int(answer["exit"])
-
-
-class _Company:
-    """The command's company outside its machine. master: our end of its terminal, -1 without one.
-    until: how long a command that was told to end may take."""
-
-    def __init__(
-        self, started: sandbox.Started, master: int, show: Show, reach: outside.Outside
-    ) -> None:
-        self.channel, self.master, self.show = started.channel, master, show
-        self.reach = reach
-        self.until: float | None = None
-        self._settings: list[Any] | None = None  # our terminal's own, while it passes on all keys
-
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
-        """What we are told by signals, the command is."""
-        before: dict[int, Any] = {}
-        try:
-            for each in interrupts.heeded(SIGNALS):
-                before[each] = signal.signal(each, self._forward)
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _forward(self, number: int, frame: object) -> None:
-        if number != signal.SIGINT and self.until is None:
-            self.until = time.monotonic() + GRACE_S
-        self._tell({"signal": int(number)})
-
-    @contextlib.contextmanager
-    def terminal(self) -> Iterator[None]:
-        """Our terminal passes on every key, and its size."""
-        if self.master < 0:
-            yield
-            return
-        settings = self._settings = termios.tcgetattr(0)
-        self._resize()
-        before = signal.signal(signal.SIGWINCH, self._resize)
-        try:
-            tty.setraw(0)
-            yield
-        finally:
-            self._settings = None
-            termios.tcsetattr(0, termios.TCSADRAIN, settings)
-            signal.signal(signal.SIGWINCH, before)
-
-    def _resize(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
-            fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
-
-    def answer(self) -> dict[str, Any]:
-        """What the machine says at the end of its command."""
-        watched: list[Any] = [self.channel] + ([0, self.master] if self.master >= 0 else [])
-        # What the command says to its terminal is for ours, though its stdout may be a file.
-        screen = next((fd for fd in (1, 2, 0) if os.isatty(fd)), 1)
-        ways = {self.master: screen, 0: self.master}  # what is read, and where it goes
-        answer: dict[str, Any] | None = None
-        while answer is None:
-            left = None if self.until is None else self.until - time.monotonic()
-            if left is not None and left <= 0:
-                answer = {"exit": 128 + signal.SIGKILL}
-                break
-            turn_s = min(left if left is not None else TURN_S, TURN_S)
-            ready, _, _ = select.select(watched, [], [], turn_s)
-            self._look_outside()
-            for source in [each for each in ready if each in ways]:
-                if not _copy(source, ways[source]):
-                    watched.remove(source)
-            if self.channel in ready:
-                answer = self._hear()
-        while self.master in watched and select.select([self.master], [], [], 0)[0]:
-            if not _copy(self.master, screen):  # what it said last
-                break
-        return answer
-
-    def _hear(self) -> dict[str, Any] | None:
-        """The machine's answer; None if it only had something to note."""
-        data, fds, _, _ = socket.recv_fds(self.channel, LARGEST_MESSAGE, 1)
-        answer: dict[str, Any] = (
-            json.loads(data, object_hook=from_plain) if data else {"died": True}
-        )
-        if "note" in answer:
-            if os.isatty(2) or not answer.get("at_terminal"):
-                self._note(answer["note"])
-        elif "watch" in answer:
-            ip, port = answer["watch"]
-            self._tell({"outside": [(ip, port), self.reach.watch((ip, port))]})
-        elif "connect" in answer:
-            ip, port = answer["connect"]
-            self.reach.connect((ip, port), socket.socket(fileno=fds[0]))
-        else:
-            return answer
-        return None
-
-    def _look_outside(self) -> None:
-        """Tell whether controllers outside have come or gone."""
-        for address, state in self.reach.changes():
-            self._tell({"outside": [address, state]})
-
-    def _tell(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):
-            self.channel.send(json.dumps(message).encode())
-
-    def _note(self, text: str) -> None:
-        """Show a note, on lines of its own where the command is at our terminal."""
-        if self._settings is None:
-            self.show(text)
-            return
-        termios.tcsetattr(0, termios.TCSADRAIN, self._settings)
-        try:
-            os.write(2, b"\n" if os.isatty(2) else b"")
-            self.show(text)
-        finally:
-            tty.setraw(0, termios.TCSADRAIN)
-
-
-def _copy(source: int, target: int) -> bool:
-    """What can be read now; False at the end."""
-    try:
-        data = os.read(source, 65536)
-    except OSError:  # EIO: the last process has closed the terminal
-        data = b""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
-    return bool(data)
 
 
 # -------------------------------------------------------------------------------- inside
