@@ -62,7 +62,10 @@ def claim(name: str) -> Claim:
         labs.labs_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             handle.folder.mkdir(exist_ok=True, mode=0o700)
-            fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fd = os.open(handle.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:  # somebody has swept it
+                continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 same = os.fstat(fd).st_ino == os.stat(handle.folder / LOCK).st_ino
@@ -294,13 +297,16 @@ def down(handle: Handle, *, keep: bool = False) -> None:
 
 def sweep() -> None:
     """Remove what labs have left that were killed together with whoever should have done it: the
-    folders of scripts, control groups."""
+    folders of scripts, those of names that were just being taken, control groups."""
     cgroups.sweep()
     with contextlib.suppress(OSError):
         for name in os.listdir(labs.labs_folder()):
             handle = Handle(name)
-            if (handle.folder / SCRIPT).exists() and not handle.alive():
+            held = set(os.listdir(handle.folder))
+            if (SCRIPT in held or held == {LOCK}) and not handle.alive():
                 remove_free(handle)
+            elif not held:
+                os.rmdir(handle.folder)
 
 
 def remove_free(handle: Handle) -> None:
