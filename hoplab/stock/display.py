@@ -45,7 +45,7 @@ class Display:
 
     def listen_inside(self) -> None:
         """The end in the machine. Without it there is no display, which is no failure."""
-        self._outside.close()
+        self._outside.detach()  # at the fork it was closed, and its number may be another's by now
         os.set_inheritable(self._inside.fileno(), False)
         with contextlib.suppress(OSError):
             listener = socket.create_server(("127.0.0.1", self.port))
