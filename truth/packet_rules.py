@@ -12,7 +12,7 @@ from typing import Any
 from truth import titles
 from truth.evidence import OPENFLOW, Frame, messages
 from truth.oracle import About, Pairs, plain, words
-from truth.rules import RULES, cards, of, times
+from truth.rules import RULES, cards, heard_by, of, sent_by, times
 
 # -------------------------------------------------------------------------- why it was sent
 
@@ -154,6 +154,25 @@ def out_of_no_port(about: About, values: dict[str, Any]) -> Pairs:
     yield "switch", plain(values["switch"]), about.evidence.node_of(interface)
     made = {leg["parent"] for leg in about.told["legs"]}
     yield "nothing made of it", True, any(leg["index"] not in made for leg in ends)
+
+
+@of("802.1Q tags on the way: {hops}")
+def tags_on_the_way(about: About, values: dict[str, Any]) -> Pairs:
+    """Which one on which link is judged of each leg."""
+    seen = [leg["sent"] or leg["received"] for leg in about.told["legs"]]
+    frames = [about.evidence.frames[number] for number in seen]
+    yield "a tag", True, any(frame.get("vlan.id") for frame in frames)
+
+
+@of("It came to {node} with the tag of VLAN {vlan}, which it did not have when {sender} sent it: "
+    "{node} takes it only if it has a card in that VLAN.")
+def came_tagged(about: About, values: dict[str, Any]) -> Pairs:
+    came = heard_by(about.evidence, plain(values["node"]))
+    sent = sent_by(about.evidence, plain(values["sender"]))
+    yield "came tagged", True, any(
+        frame.get("vlan.id") == str(values["vlan"]) for frame in came
+    )
+    yield "sent without", True, any(not frame.get("vlan.id") for frame in sent)
 
 
 def in_switch(about: About, switch: str) -> Pairs:

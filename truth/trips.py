@@ -78,6 +78,8 @@ def _leg(
     judge.claim("leg.t_ns", place, leg["t_ns"], frame.t_ns)
     judge.claim("leg.src_mac", place, leg["src_mac"], frame.get("eth.src"))
     judge.claim("leg.dst_mac", place, leg["dst_mac"], frame.get("eth.dst"))
+    if frame.get("vlan.id"):
+        judge.claim("leg.vlan", place, str(leg.get("vlan")), frame.fields["vlan.id"][0])
     judge.claim("leg.length", place, leg["length"], frame.length)
     one_end = (sent is None) != (received is None)
     judge.claim("leg.healed", place, leg["healed"], one_end and sent is None)
@@ -407,6 +409,7 @@ def _maker(evidence: Evidence, trip: dict[str, Any], frame: Frame) -> str:
     in a note, the node that has its source address."""
     tail: str = trip["legs"][0]["tail"]
     early = f"{tail} had it when the capture began"
-    if early not in trip["notes"] or trip["sender"] not in evidence.owners_of_ip(frame.src):
+    source = frame.src or frame.get("arp.src.proto_ipv4")
+    if early not in trip["notes"] or trip["sender"] not in evidence.owners_of_ip(source):
         return tail
     return str(trip["sender"])

@@ -52,6 +52,15 @@ def frame_fields(in_port: int | None, frame: bytes) -> dict[str, bytes]:
     return fields
 
 
+def vlan_tags(frame: bytes) -> list[int]:
+    """The VLAN numbers of a frame's tags (IEEE 802.1Q 9.6), the outermost first."""
+    tags, at = [], 12
+    while frame[at : at + 2] in _TAGS and len(frame) >= at + 4:
+        tags.append(int.from_bytes(frame[at + 2 : at + 4], "big") & 0xFFF)
+        at += 4
+    return tags
+
+
 def _ipv4(fields: dict[str, bytes], frame: bytes, at: int) -> None:
     fields["ipv4_src"], fields["ipv4_dst"] = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
     fields["ip_proto"] = frame[at + 9 : at + 10]

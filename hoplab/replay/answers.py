@@ -109,6 +109,8 @@ class Answerer:
         self._equal: dict[tuple[int, bytes], _Answer] = {}
         self._at = -1  # the place in the history that the kept answers belong to
         self._spare: dict[tuple[bytes, bytes], int] = {}
+        # Of packet-outs that no table and no group has a say in, by all that decides about them.
+        self._sent_out: dict[tuple[object, ...], _Answer] = {}
 
     def arrival(
         self, number: int, t_ns: int, in_port: int, frame: bytes, *, effects: bool = True
@@ -198,12 +200,19 @@ class Answerer:
         """What it does with one that the controller has it send out. version: of OpenFlow, in which
         the actions are written. Raises Refused."""
         stage = self._stage
-        words = self._words(actions, frame, version)
-        where = str(in_port) if in_port else "CONTROLLER"
-        text = stage.shadow.trace_out(stage.switch, where, frame, words)
-        answer = self._answer(read_trace(text), in_port, frame)
-        if any(word in text for word in _EFFECTS):
-            self._forget()
+        key = stage.ports_at, in_port, frame, actions, version
+        answer = self._sent_out.get(key)
+        if answer is None:
+            words = self._words(actions, frame, version)
+            where = str(in_port) if in_port else "CONTROLLER"
+            text = stage.shadow.trace_out(stage.switch, where, frame, words)
+            answer = self._answer(read_trace(text), in_port, frame)
+            if any(word in text for word in _EFFECTS):
+                self._forget()
+            elif not (answer.flows or answer.groups or "NORMAL" in text):
+                if len(self._sent_out) >= _MOST_EQUAL:
+                    self._sent_out.clear()
+                self._sent_out[key] = answer
         return _passage(answer, number, t_ns, stage.switch, in_port, packet_out=True)
 
     def _words(self, actions: bytes, frame: bytes, version: int) -> str:

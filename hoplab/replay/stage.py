@@ -47,11 +47,12 @@ class GroupState:
 
 
 class Stage:
-    """The state of one switch in the shadow: `at` of its changes have been made."""
+    """The state of one switch in the shadow: `at` of its changes have been made, `ports_at` of them
+    to something else than flows."""
 
     def __init__(self, shadow: Shadow, switch: str, history: SwitchHistory) -> None:
         self.shadow, self.switch, self.history = shadow, switch, history
-        self.at = 0
+        self.at = self.ports_at = 0
         self.known: list[Known] = []  # by the flow's number in the shadow, from 1
         self.groups: dict[int, GroupState] = {}
         self._flows: dict[tuple[int, int, bytes], int] = {}
@@ -94,11 +95,14 @@ class Stage:
     def go_to(self, place: int) -> None:
         """Make changes, or take them back, until so many have been made."""
         while self.at < place:
-            self._undo.append(self._make(self.history.changes[self.at]))
+            change = self.history.changes[self.at]
+            self._undo.append(self._make(change))
             self.at += 1
+            self.ports_at += change.flow is None
             self.history.made = max(self.history.made, self.at)
         while self.at > place:
             self.at -= 1
+            self.ports_at -= self.history.changes[self.at].flow is None
             for take_back in reversed(self._undo.pop()):
                 take_back()
 

@@ -284,6 +284,7 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "cut": leg.cut,
         "uncertain": leg.uncertain,
         **({"unseen": True} if leg.unseen else {}),
+        **({"vlan": leg.vlan} if leg.vlan is not None else {}),
     }
 
 

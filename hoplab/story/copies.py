@@ -71,6 +71,7 @@ def copies_of(places: Places, hops: list[Hop], evidence: Evidence) -> Copies:
             hop.doubt != 0,
             fate is Fate.UNSEEN,
             received.t_ns if received is not None else 0,
+            eth.vlan if eth else None,
         )
         legs.append(leg)
         packets.append(packet)

@@ -65,7 +65,7 @@ def no_answer(facts: Facts, trip: Trip, sentence: str, code: str) -> Outcome:
                 "#{packet}, {kind}, reached {nodes}, which kept silent.",
                 packet=trip.number, kind=short(trip), nodes=listed(trip.delivered),
             )  # fmt: skip
-        why.append(silence)
+        why += [silence, *_tagged(trip)]
         code = f"{code}-silent"
     return Outcome(False, code, sentence, why, where, sorted(set(evidence)))
 
@@ -207,7 +207,7 @@ def _heard(question: Trip) -> list[str]:
     nodes = list(dict.fromkeys([*question.delivered, *(copy.node for copy in question.ignored)]))
     nodes = [node for node in nodes if node != question.sender]  # in a loop it comes back
     if nodes and question.delivered:
-        return [say("It reached {nodes}.", nodes=listed(nodes))]
+        return [say("It reached {nodes}.", nodes=listed(nodes)), *_tagged(question)]
     if len(nodes) == 1:
         return [say("{node} got the request; the address does not belong to it.", node=nodes[0])]
     if nodes:
@@ -218,6 +218,20 @@ def _heard(question: Trip) -> list[str]:
             )
         ]
     return [say("Its last frame: {end}.", end=question.ended)] if question.ended else []
+
+
+def _tagged(trip: Trip) -> list[str]:
+    """Those that it came to with a tag that it did not have when it was sent."""
+    came = {leg.head: leg.vlan for leg in trip.legs if leg.head in trip.delivered}
+    return [
+        say(
+            "It came to {node} with the tag of VLAN {vlan}, which it did not have when {sender} "
+            "sent it: {node} takes it only if it has a card in that VLAN.",
+            node=node, vlan=vlan, sender=trip.sender,
+        )
+        for node, vlan in came.items()
+        if vlan is not None and trip.legs[0].vlan is None
+    ]  # fmt: skip
 
 
 def _unreached(facts: Facts, question: Trip) -> list[str]:

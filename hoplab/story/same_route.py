@@ -145,7 +145,7 @@ def legs_like(taken: Taken, hops: list[Hop]) -> tuple[Leg, ...]:
         assert sent is not None and received is not None
         stamps = (
             sent.t_ns, sent.number, received.number, sent.length,
-            False, hop.healed, False, False, False, received.t_ns,
+            False, hop.healed, False, False, False, received.t_ns, None,
         )  # fmt: skip
         made.append(leg(Leg, link + stamps))
     return tuple(made)

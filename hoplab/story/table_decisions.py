@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from hoplab.capture import notes
 from hoplab.capture.pcapng_format import Note
+from hoplab.decode.frame_fields import vlan_tags
 from hoplab.follow.passages import (
     ACTION_SET,
     BEFORE,
@@ -86,6 +87,7 @@ _FLOODS = re.compile(r"\b(FLOOD|ALL|NORMAL)\b")
 _CHANGES = re.compile(
     r"(set_field|load|move|push_|pop_|dec_ttl|mod_|set_vlan|strip_vlan|dec_mpls|copy_ttl|set_nw)"
 )
+_TAGS = re.compile(r"(push_vlan|pop_vlan|strip_vlan|mod_vlan|set_vlan|set_field:\S+->vlan_)")
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class TableDecisions:
                 switch=switch, ports=ports, flows=flows,
             )  # fmt: skip
         more = [
-            *self._changes(passage),
+            *_changes(arrival, passage),
             *(group_words(group) for group in passage.groups),
             *(
                 say("it had to pass meter {meter}", meter=meter.number)
@@ -265,15 +267,6 @@ class TableDecisions:
             switch, arrival.leg, "flow", sentence, answer, flow=flows, ports=numbers,
             passage=passage, plain=plain, named=not floods and len(set(numbers)) > 1,
         )  # fmt: skip
-
-    def _changes(self, passage: Passage) -> list[str]:
-        """What the flows changed in the frame."""
-        if all(copy.data is None for copy in passage.sent):
-            return []
-        changed = dict.fromkeys(
-            act.text for flow in passage.flows for act in flow.acts if _CHANGES.match(act.text)
-        )
-        return [say("it changes the frame: {actions}", actions=", ".join(changed))]
 
     def _twice(self, switch: str, passage: Passage) -> list[str]:
         """A second copy out of one port, or one out of the port by which it came."""
@@ -457,6 +450,33 @@ class TableDecisions:
         if asked:
             return say("installed because of #{packet}", packet=installs[asked])
         return term("installed during the capture")
+
+
+def _changes(arrival: Arrival, passage: Passage) -> list[str]:
+    """What the flows changed in the frame."""
+    made = [copy.data for copy in passage.sent if copy.data is not None]
+    if not made:
+        return []
+    tags = dict.fromkeys(_tag_words(arrival.data, data) for data in made)
+    changed = dict.fromkeys(
+        act.text for flow in passage.flows for act in flow.acts if _CHANGES.match(act.text)
+    )
+    if "" not in tags:
+        changed = {text: None for text in changed if not _TAGS.match(text)}
+    actions = [say("it changes the frame: {actions}", actions=", ".join(changed))]
+    return [*filter(None, tags), *(actions if changed else [])]
+
+
+def _tag_words(before: bytes, after: bytes) -> str:
+    """Which tag was put on a frame or taken off it, "" if that is not what was done."""
+    old, new = vlan_tags(before), vlan_tags(after)
+    if len(new) == len(old) + 1:
+        return say("it puts the tag of VLAN {vlan} on it", vlan=new[0])
+    if len(new) == len(old) - 1:
+        return say("it takes the tag of VLAN {vlan} off it", vlan=old[0])
+    if old and new and old[0] != new[0] and old[1:] == new[1:]:
+        return say("its tag of VLAN {vlan} becomes that of VLAN {new}", vlan=old[0], new=new[0])
+    return ""
 
 
 def _end(switch: str, passage: Passage) -> Sentence:

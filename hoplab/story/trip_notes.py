@@ -9,6 +9,7 @@ packets (`tcp.py`, `causes.py`, `claims.py`).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from hoplab.follow.model import Doubt, Hop, Origin
 from hoplab.sentences import Sentence, listed, say
@@ -18,6 +19,8 @@ from hoplab.story.coverage import Evidence
 from hoplab.story.end_of_copy import no_copy
 from hoplab.story.places import Places
 from hoplab.story.trip_records import Leg
+
+_MOST_SPANS = 6  # of a way through many trunks
 
 
 def under_way_at_start(early: bool, leg: Leg) -> list[str]:
@@ -53,6 +56,30 @@ def fragments(copies: Copies) -> list[str]:
             )  # fmt: skip
             notes.append(note)
     return notes
+
+
+def tags(legs: Sequence[Leg], last: int | None) -> list[str]:
+    """Where on its way it bears a tag (IEEE 802.1Q). last: the leg at the end of its path, None if
+    it has several ends."""
+    if all(leg.vlan is None for leg in legs):
+        return []
+    chain = [*legs] if last is None else []
+    while last is not None:
+        chain.insert(0, legs[last])
+        last = legs[last].parent
+    spans: list[tuple[str, str, int | None]] = []
+    for leg in chain:
+        if spans and spans[-1][1:] == (leg.tail, leg.vlan):
+            spans[-1] = spans[-1][0], leg.head, leg.vlan
+        else:
+            spans.append((leg.tail, leg.head, leg.vlan))
+    hops = [
+        say("none from {near} to {far}", near=near, far=far)
+        if vlan is None
+        else say("VLAN {vlan} from {near} to {far}", vlan=vlan, near=near, far=far)
+        for near, far, vlan in spans[:_MOST_SPANS]
+    ]
+    return [say("802.1Q tags on the way: {hops}", hops=listed(hops))]
 
 
 def missing_copies(evidence: Evidence, hops: list[Hop], ended: str) -> list[str]:

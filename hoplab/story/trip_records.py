@@ -38,6 +38,7 @@ class Leg(NamedTuple):
     cut: the capture ended before it could be seen to arrive; that is no loss.
     uncertain: other frames had the same bytes, and one of them may be meant.
     unseen: it was not seen to arrive, where the capture missed frames; it may have.
+    vlan: of its outermost tag, None if it bears none.
 
     What all packets on one route have in common stands first.
     """
@@ -61,6 +62,7 @@ class Leg(NamedTuple):
     uncertain: bool = False
     unseen: bool = False
     received_ns: int = 0
+    vlan: int | None = None
 
 
 class NextHop(NamedTuple):

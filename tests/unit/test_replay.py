@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 from hoplab import runs
 from hoplab.follow import passages
 from hoplab.follow.passages import Passage
-from hoplab.openvswitch.shadow import missing
+from hoplab.openvswitch.shadow import Shadow, missing
+from hoplab.replay.answers import Answerer
 from hoplab.replay.explain import Explainer
+from hoplab.replay.history import SwitchHistory
+from hoplab.replay.stage import Stage
 from hoplab.report import terminal
 from hoplab.story.trip_records import Decision
+from tests.unit import frames
 
 KEPT = Path(__file__).parent.parent / "data" / "replay"
 NAMES = sorted(folder.name for folder in KEPT.iterdir())
@@ -136,6 +141,31 @@ REASONS = {
 def test_a_drop_has_its_reason_in_the_packet_and_in_the_conclusion(name: str) -> None:
     assert REASONS[name] in [decision.sentence for decision in decisions(name)]
     assert any(REASONS[name] in why for why in told(name).story.outcome.why)
+
+
+def test_a_packet_out_of_bytes_that_were_asked_about_costs_no_second_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A storm is many of them, and flows come meanwhile, which have no say in it."""
+    asked: list[tuple[str, str, bytes]] = []
+    ask = Shadow.trace_out
+
+    def count(shadow: Shadow, switch: str, where: str, frame: bytes, words: str) -> str:
+        asked.append((switch, where, frame))
+        return ask(shadow, switch, where, frame, words)
+
+    monkeypatch.setattr(Shadow, "trace_out", count)
+    flood = struct.pack("!HHIH6x", 0, 16, 0xFFFFFFFB, 0)
+    ask_mac = frames.arp(1, "02:00:00:00:01:00", "10.0.0.1", "00:00:00:00:00:00", "10.0.0.2")
+    frame = frames.eth("ff:ff:ff:ff:ff:ff", "02:00:00:00:01:00", 0x0806, ask_mac)
+    with Shadow() as shadow:
+        shadow.open({"s1": [1, 2, 3]})
+        stage = Stage(shadow, "s1", SwitchHistory())
+        answerer = Answerer(stage)
+        for stage.at, stage.ports_at, questions in ((0, 0, 1), (0, 0, 1), (1, 0, 1), (2, 1, 2)):
+            passage = answerer.packet_out(1, 1, 1, frame, flood, 4)
+            assert [copy.port for copy in passage.sent] == [2, 3]
+            assert len(asked) == questions
 
 
 def test_a_flood_is_told_by_its_flow() -> None:

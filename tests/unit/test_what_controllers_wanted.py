@@ -16,6 +16,7 @@ from hoplab.replay.explain import Explainer
 from hoplab.report import as_json, phrases, terminal
 from hoplab.story.records import Story
 from hoplab.story.trip_records import Decision
+from tests.unit.test_runs import untranslated
 
 KEPT = Path(__file__).parent.parent / "data" / "replay"
 with_shadow = pytest.mark.skipif(bool(missing()), reason="Open vSwitch is not installed")
@@ -136,10 +137,17 @@ def test_a_packet_stays_one_whatever_the_tables_write_into_it() -> None:
 
 @with_shadow
 def test_a_tag_is_told_where_it_is_put_on() -> None:
+    whole = story("vlan", asked=True)
     made = decision("vlan", 1, asked=True)
-    assert made.sentence.endswith(
-        "it changes the frame: push_vlan:0x8100, set_field:4196->vlan_vid"
-    )
+    assert made.sentence.endswith("; it puts the tag of VLAN 100 on it")
+    tags = "802.1Q tags on the way: none from h1 to s1, VLAN 100 from s1 to h2"
+    assert all(tags in trip.notes for trip in whole.trips)
+    assert [leg.vlan for leg in whole.trips[0].legs] == [None, 100]
+    assert (
+        "It came to h2 with the tag of VLAN 100, which it did not have when h1 sent it: h2 takes "
+        "it only if it has a card in that VLAN."
+    ) in whole.outcome.why
+    assert untranslated(whole) == set()
 
 
 @with_shadow
