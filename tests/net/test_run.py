@@ -182,9 +182,10 @@ def test_errors_are_sentences(hoplab: World) -> None:
         result = hoplab("run", "--capture", "no/such/file", "--", "true", code=4)
         assert "cannot be written" in result.err
         # Inside, one is root already, and what Mininet's scripts ask of the machine is there.
-        hoplab.env["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"  # where Debian has no python
+        no_python = {**hoplab.environment(), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # Debian's
         result = hoplab("run", "--", "sudo", "-E", "sh", "-c", "service openvswitch-switch start; "
-                      "ovs-vsctl show && python -V && id -u && ls /tmp | wc -l")  # fmt: skip
+                      "ovs-vsctl show && python -V && id -u && ls /tmp | wc -l",
+                      env=no_python)  # fmt: skip
         assert result.out.split()[-2] == "0"
 
 
