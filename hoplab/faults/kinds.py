@@ -393,7 +393,9 @@ def _small_mtu(network: Network) -> Iterator[Fault]:
                 yield Fault(
                     cause, say("the MTU of {node} is too small", node=node),
                     ((node, f"ip link set {card.name} mtu 900"),),
-                    ((node, f"ip link set {card.name} mtu {card.mtu}"),),
+                    # The sender remembers for ten minutes what a router told it (ICMP).
+                    ((node, f"ip link set {card.name} mtu {card.mtu}"),
+                     (pair.source.name, "ip route flush cache")),
                     cause, node, pair.source.name, ping(pair, "-M", "do", "-s", "1300"),
                 )  # fmt: skip
 

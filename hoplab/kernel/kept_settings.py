@@ -22,7 +22,6 @@ from hoplab.sentences import term
 # linux/rtnetlink.h, RTPROT_*: nobody said, `ip route`, a script for good, a DHCP client.
 _BY_HAND = (0, 3, 4, 16)
 _TABLE_LOCAL = 255
-_RTM_F_CLONED = 0x200
 _RTA_OIF, _RTA_MULTIPATH, _RTA_CACHEINFO, _RTA_TABLE, _RTA_PRIORITY = 4, 9, 12, 15, 6
 _RTA_DST, _RTA_SRC, _RTA_GATEWAY, _RTA_VIA = 1, 2, 5, 18
 _IFA_CACHEINFO, _IFA_FLAGS, _IFA_F_NODAD, _IFA_F_PERMANENT = 6, 8, 0x02, 0x80
@@ -133,7 +132,7 @@ def _routes(bodies: Iterable[bytes]) -> Iterator[Entry]:
         attributes = netlink.read_attributes(body, 12)
         raw = attributes.get(_RTA_TABLE)
         table = struct.unpack("=I", raw)[0] if raw else table
-        if protocol not in _BY_HAND or table == _TABLE_LOCAL or flags & _RTM_F_CLONED:
+        if protocol not in _BY_HAND or table == _TABLE_LOCAL or flags & netlink.RTM_F_CLONED:
             continue
         struct.pack_into("=I", head, 8, flags & netlink.RTNH_F_ONLINK)
         attributes.pop(_RTA_CACHEINFO, None)

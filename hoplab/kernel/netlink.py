@@ -42,6 +42,7 @@ RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 _IFLA_MTU, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE = 4, 6, 7, 15
 _FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_FWMARK, _FRA_TABLE = 1, 2, 3, 6, 10, 15
 _IFF_LOWER_UP = 1 << 16  # the cable is plugged in, and the other end is up (netdevice(7))
+RTM_F_CLONED = 0x200  # remembered of what a router told by ICMP
 _RTNH_F_DEAD, RTNH_F_ONLINK, _RTNH_F_LINKDOWN = 1, 4, 16
 _TABLE_LOCAL = 255
 # linux/rtnetlink.h, RTN_*: the kinds of routes that somebody may have set, by `ip route`'s names.
@@ -497,7 +498,7 @@ def _route(body: bytes) -> dict[str, Any] | None:
     _, prefix, _, _, table, _, _, kind, flags = struct.unpack_from("=BBBBBBBBI", body)
     attributes = read_attributes(body, 12)
     table = _u32_in(attributes, _RTA_TABLE, table)
-    if kind not in _ROUTE_KINDS or table == _TABLE_LOCAL:
+    if kind not in _ROUTE_KINDS or table == _TABLE_LOCAL or flags & RTM_F_CLONED:
         return None
     return {
         "to": f"{_ip_in(attributes, RTA_DST) or '0.0.0.0'}/{prefix}",

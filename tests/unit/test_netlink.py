@@ -108,3 +108,11 @@ def test_the_interfaces_that_are_there_are_told_at_once() -> None:
 def test_which_parts_of_the_kernel_are_there() -> None:
     assert netlink_questions.generic_family("nlctrl")  # the controller of the families is one
     assert not netlink_questions.generic_family("no such part")
+
+
+def test_what_a_router_told_by_icmp_is_no_route_that_somebody_has_set() -> None:
+    """The kernel lists the MTU that it remembers of a way among the routes, for ten minutes."""
+    for flags, is_set in ((0, True), (netlink.RTM_F_CLONED, False)):
+        body = struct.pack("=BBBBBBBBI", 2, 32, 0, 0, 254, 0, 0, 1, flags)
+        body += netlink.attribute(netlink.RTA_DST, bytes((10, 0, 2, 11)))
+        assert (netlink._route(body) is not None) == is_set
