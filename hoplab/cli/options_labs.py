@@ -168,7 +168,7 @@ def add_swap(verbs: Any) -> None:
         "swap",
         term("put another controller in charge while the network runs"),
         "hoplab swap hub\nhoplab swap ./my_app.py\nhoplab swap ryu.app.simple_switch_13\n"
-        "hoplab swap ./my_app.py,ryu.app.ofctl_rest -- --observe-links --config-file app.conf",
+        "hoplab swap ./my_app.py,ryu.app.ofctl_rest -- --observe-links",
         "verbs_lab",
     )
     p.takes_options = True

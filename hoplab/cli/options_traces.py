@@ -69,12 +69,11 @@ def add_trace(verbs: Any) -> None:
                 term("what each costs, side by side"),
             ),
             (
-                "hoplab trace --compare hub,a.py -- h1: ping -c 3 10.0.0.2 + "
-                "h3: ping -c 3 10.0.0.4",
+                "hoplab trace --compare hub,a.py -- h1: ping -c3 10.0.0.2 + h3: curl 10.0.0.4",
                 "",
             ),
             (
-                "hoplab trace --compare hub,a.py --serve 'h2: iperf -s' -- h1: iperf -c 10.0.0.2",
+                "hoplab trace --compare hub,a.py --serve 'h2: nc -l 9' -- h1: nc -N 10.0.0.2 9",
                 "",
             ),
         ],
@@ -217,16 +216,16 @@ def add_capture(verbs: Any) -> None:
         term("write what the interfaces of a lab hear, live, to a file or a pipe"),
         [
             (
-                "hoplab capture                                   ",
+                "hoplab capture                            ",
                 term("every interface, until Ctrl-C"),
             ),
             (
-                "hoplab capture client r1:r1-eth0 -w two.pcapng   ",
+                "hoplab capture h1 r1:r1-eth0 -w a.pcapng  ",
                 term("a host and one interface of a router"),
             ),
             ("hoplab capture --filter 'arp or icmp' --count 10", ""),
             (
-                "hoplab capture -w - | tshark -r -                ",
+                "hoplab capture -w - | tshark -r -         ",
                 term("live into another program"),
             ),
             (
@@ -270,7 +269,7 @@ def add_wireshark(verbs: Any) -> None:
             ),
             (
                 "hoplab wireshark install     ",
-                term("labs in Wireshark's own list, and a profile, for you"),
+                term("labs in Wireshark's own list, and a profile"),
             ),
             ("hoplab wireshark uninstall   ", term("takes exactly that away")),
         ],

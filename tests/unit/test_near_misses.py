@@ -40,6 +40,12 @@ def test_the_help_of_a_verb_begins_with_two_examples(verb: str) -> None:
     assert len([line for line in above.splitlines() if line.startswith("  ")]) == 2
 
 
+@pytest.mark.parametrize("verb", sorted(verbs()))
+def test_no_example_is_wider_than_a_terminal(verb: str) -> None:
+    lines = [f"  {command}{comment}" for command, comment in verbs()[verb].examples]
+    assert [line for line in lines if cells(line) > 80] == []
+
+
 def test_a_verb_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["vist"]) == 2
     assert "did you mean visit?" in capsys.readouterr().err
