@@ -23,6 +23,7 @@ CABLES = "[...hoplab.map.states.values()].join()"
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
+@pytest.mark.timeout(600)  # it waits for what it sees, however busy the machine is
 def test_a_person_works_with_a_lab(make_world: Callable[..., World], tmp_path: Path) -> None:
     world = make_world(as_user=True)
     world("up", "switch")
