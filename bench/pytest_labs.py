@@ -26,10 +26,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from bringup import Case, Failed, Machine, in_machine
 
-from bench.bringup import Case, Failed, Machine, in_machine  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 TOPOLOGY = """
 from mininet.topo import Topo
