@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers for names that nobody has asked yet, put together from an answer to one like them.
 
+The cast
+    `Templates`   `answer(query)` gives octets or None; `learn` takes an answer worked out in full
+
 Whoever asks for names that do not exist, each only once, gets the same bytes again and again, but
 for the id and the name: the same flags, the same SOA, the same pointers back into the question,
 since the names are of the same length and end alike. A template is such an answer without id and

@@ -27,7 +27,9 @@ def test_every_promise_has_a_test() -> None:
     here = {name for name in globals() if name.startswith("test_")} - {
         "test_every_promise_has_a_test"
     }
-    assert promised == here
+    files = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
+    everywhere = set(re.findall(r"^ *def (test_\w+)", files, re.MULTILINE))
+    assert here <= promised <= everywhere
 
 
 def on(world: World, host: str, program: str, *arguments: str) -> list[str]:
