@@ -242,7 +242,7 @@ def test_every_error_of_the_programs_is_a_template() -> None:
                 )
 
 
-@pytest.mark.parametrize("program", [name for name in SCRIPTS if name != "transfer.py"])
+@pytest.mark.parametrize("program", SCRIPTS)
 def test_help_is_in_the_users_language(
     speak: Speak, program: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
