@@ -41,6 +41,16 @@ def _are_the_files(arguments: argparse.Namespace, words: list[str]) -> str:
     return say("are they for the file? hoplab up {quoted}.", quoted=quoted)
 
 
+def _is_the_line(verb: str, argv: Sequence[str]) -> str:
+    """Stock Mininet's own options stand behind `--`: the line that was meant."""
+    words = list(argv)
+    if verb != "mn" or verb not in words:
+        return ""
+    at = words.index(verb) + 1
+    line = shlex.join([*words[:at], "--", *words[at:]])
+    return say("hoplab {line} (what is for stock Mininet stands behind --).", line=line)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. Returns an exit code; the only place where errors are printed."""
     _three_streams()
@@ -63,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 ),
                 together(
                     _are_the_files(arguments, unknown),
+                    _is_the_line(verb, sys.argv[1:] if argv is None else argv),
                     say(
                         "hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
                         verb=verb,
