@@ -36,6 +36,7 @@ from hoplab.story.silence import loop_of_switches
 from hoplab.story.steps import Facts
 from hoplab.story.trip_records import Trip
 from hoplab.story.walks import READDRESSED, Packet, Walk, Walks
+from hoplab.story.way_causes import redirects
 
 _MOST = 4  # causes: more of them would explain nothing
 _MOST_FLOWS = 8
@@ -429,6 +430,8 @@ def _service_causes(walks: Walks, flow: Flow, name: str) -> list[Cause]:
         return []
     if host.listens(packet.protocol, packet.port, str(packet.dst)) is not None:
         return []
+    if redirects(host, packet):
+        return []  # a forwarded port: whether anybody listens here is not what it depends on
     for listener in host.listeners:
         if (listener.protocol, listener.port) == (packet.protocol, packet.port) and listener.local:
             return [walks.words.bound_to_loopback(host, listener)]

@@ -175,6 +175,15 @@ def masquerades(host: Host, out: str) -> bool:
     return any(rule.verdict == "masquerade" and rule.way_out in ("", out) for rule in host.filters)
 
 
+def redirects(host: Host, packet: Packet) -> bool:
+    """The host may hand such a packet, which is addressed to it, to somebody else (DNAT)."""
+    return any(
+        rule.verdict == "redirect" and "prerouting" in rule.hooks
+        and _matches(rule, packet, packet.src, "", "")
+        for rule in host.filters
+    )  # fmt: skip
+
+
 def _matches(rule: Filter, packet: Packet, source: str, way_in: str, way_out: str) -> bool:
     """A rule speaks of such a packet. source: the source address as the host sees it."""
     port, source_port = (0, packet.port) if packet.back else (packet.port, 0)

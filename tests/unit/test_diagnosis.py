@@ -410,3 +410,26 @@ def test_what_a_host_names_gives_no_orders() -> None:
 def test_the_commands_find_a_lab_by_its_name() -> None:
     assert Words("mine", "").on("h1", "ip link") == ("hoplab exec --name mine h1 -- ip link",)
     assert Words("lab", "").on("h1", "a", "b") == ("hoplab exec h1 -- sh -c 'a; b'",)
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ("PREROUTING -i h3-eth0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.9.9.9", False),
+        ("PREROUTING -j DNAT --to-destination 10.9.9.9", False),
+        ("PREROUTING -p tcp -m tcp --dport 81 -j DNAT --to-destination 10.9.9.9", True),
+        ("PREROUTING -p udp -j DNAT --to-destination 10.9.9.9", True),
+        ("POSTROUTING -o h3-eth0 -j MASQUERADE", True),
+    ],
+)
+@pytest.mark.parametrize("refused", [False, True])
+def test_of_a_forwarded_port_it_is_not_said_that_nobody_listens(
+    rule: str, named: bool, refused: bool
+) -> None:
+    hosts = Hosts(healthy(network()))
+    chains = ":PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n"
+    printed = f"*nat\n{chains}[0:0] -A {rule}\nCOMMIT\n"
+    for state in ("before", "now"):
+        hosts.data[state]["hosts"]["h3"]["filters"] = {"iptables-nft-save": printed}
+    failed = Flow("h1", WEB, set(THERE), refused=refused)
+    assert ("port-closed" in {cause.code for cause in causes_of(hosts, failed)}) is named
