@@ -25,6 +25,8 @@ _PACKET = re.compile(
 _OUT = re.compile(r"out of (?P<ports>.+)")
 _EVERY = "every other port"
 DROPPED, CONTROLLER = "dropped", "to the controller"
+# What a select group tells the datapath to do first (OpenFlow 1.3 section 5.6.1).
+_HASH = re.compile(r"(?<!\w)hash\(")
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,11 @@ def miss_of_flow(
     """What the switch does instead; None where the claim holds. trace: what `ofproto/trace` said
     with port names. ports: all of the switch's interfaces."""
     rounds = read_trace(trace)
+    if any(_HASH.search(each.datapath) for each in rounds):
+        return say(
+            "a group chooses the way out by a hash, which is not known beforehand: here `frames` "
+            "can tell, and `flow` cannot"
+        )
     actions = rounds[-1].datapath if rounds else ""
     out = tuple(
         port for port in ports if re.search(rf"(?<![\w-]){re.escape(port)}(?![\w-])", actions)

@@ -198,6 +198,16 @@ def test_where_a_switch_would_send_it(flow: str, actions: str, right: str, wrong
     assert miss_of_flow(read_flow_claim(wrong), text, PORTS, "s1-eth1")
 
 
+def test_of_a_select_group_no_claim_holds() -> None:
+    """Its second look at the frame ends in "no live bucket", which is no drop."""
+    first = TRACE.format(flow="priority 9\n    group:1", actions="hash(l4(0)),recirc(0x1)")
+    again = TRACE.format(flow="priority 9\n    group:1\n     no live bucket", actions="drop")
+    for words in ("dropped", "out of s1-eth2", "to the controller"):
+        text = f"{first}\nrecirc(0x1) - resume conntrack with default ct_state\n\n{again}"
+        miss = miss_of_flow(read_flow_claim(words), text, PORTS, "s1-eth1")
+        assert miss is not None and "hash" in str(miss)
+
+
 def test_a_packet_in_words_has_the_fields_of_a_real_one() -> None:
     fields = Cables(STATE).fields(read_packet("from h1 to h2 tcp 80"), "s1")
     assert fields == (
