@@ -53,7 +53,8 @@ def wires(
             yield network.words.link_down(
                 switch, switch.ports[name],
                 network.wiring.node_name(far) if far is not None else "",
-                network.cable(each.node, name),
+                # In one order, so that both ends of a cut cable are one cause with one mend.
+                sorted(network.cable(each.node, name)),
             )  # fmt: skip
     yield from _in_switches(network, ports)
 

@@ -23,7 +23,7 @@ from hoplab.story.walks import Packet, Walks
 from tests.unit import frames
 from tests.unit.frames import SYN
 from tests.unit.hostnet import GATEWAYS, Hosts, healthy, network
-from tests.unit.playground import Playground
+from tests.unit.playground import Playground, wire_up
 
 PING = Packet("icmp", "10.0.1.10", IPv4Address("10.0.2.10"))
 NEAR = Packet("icmp", "10.0.1.10", IPv4Address("10.0.1.11"))
@@ -61,7 +61,7 @@ KINDS: list[tuple[str, Break, Flow, str, str, str]] = [
     ("router's card down", lambda n: n.set_down("r1", 1), flow(), "interface-down", "r1",
      "hoplab link r1 s2 up"),
     ("port down", lambda n: n.switch("s2")["ports"]["s2-eth2"].update(up=False), flow(),
-     "link-down", "s2", "hoplab link s2 h3 up"),
+     "link-down", "s2", "hoplab link h3 s2 up"),
     ("hung controller", lambda n: n.switch("s2").update(hung=True, flows=0), flow(),
      "hung-controller", "s2", "hoplab swap learning_switch"),
     ("no address", lambda n: n.readdress("h1", ""), flow(), "no-address", "h1",
@@ -433,3 +433,21 @@ def test_of_a_forwarded_port_it_is_not_said_that_nobody_listens(
         hosts.data[state]["hosts"]["h3"]["filters"] = {"iptables-nft-save": printed}
     failed = Flow("h1", WEB, set(THERE), refused=refused)
     assert ("port-closed" in {cause.code for cause in causes_of(hosts, failed)}) is named
+
+
+def test_a_cut_cable_between_two_switches_is_one_cause() -> None:
+    wiring = wire_up(
+        [("h1", "10.0.0.1/24", "s1", ""), ("s1", "", "s2", ""), ("h2", "10.0.0.2/24", "s2", "")],
+        topology="line",
+    )
+    hosts = Hosts(healthy(wiring, {}))
+    ends = [(each.node, each.name) for each in wiring.interfaces if each.node in ("s1", "s2")]
+    between = [(node, name) for node, name in ends if name in ("s1-eth2", "s2-eth1")]
+    assert len(between) == 2, ends
+    walks_of = lambda: Walks(wiring, facts_of(hosts), Words("lab", "hub"))  # noqa: E731
+    failed = Flow("h1", Packet("icmp", "10.0.0.1", IPv4Address("10.0.0.2")), {"h1"})
+    for node, name in between:
+        hosts.switch(node)["ports"][name].update(up=False, carrier=False)
+        causes = diagnosis._distinct(diagnosis._causes_of(walks_of(), failed))
+        assert len(causes) == 1, causes
+        assert causes[0].code == "link-down" and causes[0].mend == ("hoplab link s1 s2 up",)
