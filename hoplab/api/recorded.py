@@ -19,6 +19,7 @@ from typing import Any
 from hoplab import runs
 from hoplab.api.packets import Packet, Packets
 from hoplab.client import recording
+from hoplab.client.kept_runs import kept_folder, what_was_done
 from hoplab.errors import Exit, LabError
 from hoplab.follow import passages
 from hoplab.outfile import unwritable
@@ -185,16 +186,7 @@ class Recorded:
 
 def open_run(folder: str | Path) -> Recorded:
     """A run that `save` or `--save` kept. Raises LabError if there is none."""
-    place = Path(folder)
-    if not place.is_dir():
-        raise LabError(
-            say("{folder} is no folder", folder=str(place)),
-            say(
-                "give one that was kept: {command}",
-                command="hoplab visit --save my-run && hoplab report my-run",
-            ),
-            Exit.NO_SUCH,
-        )
+    place = kept_folder(folder)
     head = runs.head_of(place / TRACE)
 
     def tell(faults: Faults) -> tuple[Run, None]:
@@ -203,14 +195,12 @@ def open_run(folder: str | Path) -> Recorded:
 
     code, output = head.get("exit_code"), head.get("output")
     request = head.get("request")
-    url, client = (
-        (request.get("url"), request.get("client")) if isinstance(request, dict) else (None, None)
-    )
+    client = request.get("client") if isinstance(request, dict) else None
     return Recorded(
         place,
         tell,
         host=str(client or head.get("host") or ""),
-        command=str(url or head.get("command") or ""),
+        command=what_was_done(head),
         code=code if isinstance(code, int) else None,
         output=output if isinstance(output, str) else "",
         timed_out=head.get("timed_out") is True,

@@ -82,21 +82,6 @@ class RunFolder:
         return None
 
 
-def kept_folder(name: str) -> Path:
-    """A folder that somebody names as a kept run. Raises LabError (NO_SUCH)."""
-    folder = Path(name)
-    if not os.path.isdir(folder):
-        raise LabError(
-            say("{folder} is no folder", folder=folder),
-            say(
-                "give one that was kept: {command}",
-                command="hoplab visit --save my-run && hoplab report my-run",
-            ),
-            Exit.NO_SUCH,
-        )
-    return folder
-
-
 def save_folder(wish: str | None) -> Path | None:
     """The folder to keep the run in, made now, so that a fault shows before the work is done."""
     if wish is None:

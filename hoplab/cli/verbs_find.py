@@ -8,7 +8,7 @@ import sys
 
 from hoplab import runs
 from hoplab.cli import output
-from hoplab.cli.run_folder import kept_folder
+from hoplab.client.kept_runs import kept_folder
 from hoplab.errors import Exit
 from hoplab.packet_filter.grammar import parse
 from hoplab.packet_filter.matching import compile_tree

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hoplab import runs
 from hoplab.cli import output
-from hoplab.cli.run_folder import kept_folder
+from hoplab.client.kept_runs import kept_folder
 from hoplab.errors import Exit, LabError, is_full, reason_of
 from hoplab.replay.explain import Explainer
 from hoplab.report.language import Language, code_from, language

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.nearest import did_you_mean
-from hoplab.runs import CAPTURE, HOSTS, STATE, TRACE
+from hoplab.runs import CAPTURE, HOSTS, STATE, TRACE, head_of
 from hoplab.sentences import say, together
 
 PAGE = "report.html"
@@ -51,15 +51,32 @@ class KeptRun:
         try:
             if path.stat().st_size > HEAD_MOST:
                 return ""
-            data = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            return what_was_done(head_of(path))
+        except (OSError, LabError):
             return ""
-        if not isinstance(data, dict):
-            return ""
-        request = data.get("request")
-        if isinstance(request, dict) and isinstance(request.get("url"), str):
-            return str(request["url"])
-        return str(data.get("command") or "")
+
+
+def what_was_done(head: Mapping[str, Any]) -> str:
+    """The URL that was fetched in a run, or the command line that was run, by its trace.json."""
+    request = head.get("request")
+    if isinstance(request, dict) and isinstance(request.get("url"), str):
+        return str(request["url"])
+    return str(head.get("command") or "")
+
+
+def kept_folder(name: str | Path) -> Path:
+    """A folder that somebody names as a kept run. Raises LabError (NO_SUCH)."""
+    folder = Path(name)
+    if not os.path.isdir(folder):
+        raise LabError(
+            say("{folder} is no folder", folder=folder),
+            say(
+                "give one that was kept: {command}",
+                command="hoplab visit --save my-run && hoplab report my-run",
+            ),
+            Exit.NO_SUCH,
+        )
+    return folder
 
 
 def put_aside_folder() -> Path:

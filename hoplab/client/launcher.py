@@ -39,11 +39,7 @@ class Order:
             try:
                 answer = self._line.recv_bytes()
             except (EOFError, OSError):
-                raise LabError(
-                    term("the process that brings up labs has ended"),
-                    term("was it killed? try again"),
-                    Exit.LAB_DIED,
-                ) from None
+                raise _ended() from None
             self._handle = labs.Handle(labs.understood(answer, "")["ok"])
         return self._handle
 
@@ -110,7 +106,11 @@ def order(spec: Spec) -> Order:
                 _launcher = _Launcher()
             with contextlib.suppress(OSError):
                 return _launcher.ask(wish)
-    raise LabError(
+    raise _ended()
+
+
+def _ended() -> LabError:
+    return LabError(
         term("the process that brings up labs has ended"),
         term("was it killed? try again"),
         Exit.LAB_DIED,

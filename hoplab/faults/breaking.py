@@ -90,24 +90,27 @@ def take_out(handle: labs.Handle, fault: Fault) -> None:
 
 def wait_until_felt(handle: labs.Handle, fault: Fault) -> None:
     """Until the fault's command fails on its host. Raises LabError if it goes on working."""
-    deadline = time.monotonic() + _FELT_WITHIN_S * wait.patience()
-    while works(handle, fault):
-        if time.monotonic() > deadline:
-            raise LabError(
-                say("the fault {kind} was not felt: on {host} {command} went on working for "
-                    "{n:g} seconds",
-                    kind=fault.kind, host=fault.try_on, command=shlex.join(fault.command),
-                    n=_FELT_WITHIN_S * wait.patience()),
-                term("the lab is as it was; another seed breaks something else"),
-                Exit.FAILED,
-            )  # fmt: skip
-        time.sleep(_PAUSE_S)
+    if not _comes(handle, fault, working=False, within_s=_FELT_WITHIN_S):
+        raise LabError(
+            say("the fault {kind} was not felt: on {host} {command} went on working for "
+                "{n:g} seconds",
+                kind=fault.kind, host=fault.try_on, command=shlex.join(fault.command),
+                n=_FELT_WITHIN_S * wait.patience()),
+            term("the lab is as it was; another seed breaks something else"),
+            Exit.FAILED,
+        )  # fmt: skip
 
 
 def wait_until_it_works(handle: labs.Handle, fault: Fault) -> bool:
     """Until the fault's command succeeds again, whether it does. Raises LabError."""
-    deadline = time.monotonic() + _WHOLE_WITHIN_S * wait.patience()
-    while not works(handle, fault):
+    return _comes(handle, fault, working=True, within_s=_WHOLE_WITHIN_S)
+
+
+def _comes(handle: labs.Handle, fault: Fault, *, working: bool, within_s: float) -> bool:
+    """Whether it comes in time that the fault's command works, or that it does not. Raises
+    LabError."""
+    deadline = time.monotonic() + within_s * wait.patience()
+    while works(handle, fault) is not working:
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE_S)
