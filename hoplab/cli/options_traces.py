@@ -65,6 +65,10 @@ def add_trace(verbs: Any) -> None:
                 term("all that happens, until Ctrl-C"),
             ),
             (
+                "hoplab trace --live --json                      ",
+                term("the same, a JSON object a line"),
+            ),
+            (
                 "hoplab trace --compare hub,learning_switch      ",
                 term("what each costs, side by side"),
             ),

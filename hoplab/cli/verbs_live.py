@@ -8,6 +8,7 @@ prints; the main thread runs the command, or waits, so that Ctrl-C reaches it at
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -27,9 +29,13 @@ from hoplab.client import labs
 from hoplab.errors import Exit, LabError
 from hoplab.follow.passages import FlowTaken, flow_to_plain
 from hoplab.follow.wiring import Wiring
-from hoplab.live.heard import Heard
+from hoplab.live.following import Counts
+from hoplab.live.heard import Heard, Piece
+from hoplab.live.listening import listen
+from hoplab.live.looks import Looks
 from hoplab.replay.explain import unasked
 from hoplab.replay.live import LiveTables
+from hoplab.replay.table_changes import table_changes
 from hoplab.report.as_json import decision, queue_loss_data
 from hoplab.report.terminal import live_lines
 from hoplab.sentences import listed, number_of, say, term
@@ -41,6 +47,7 @@ from hoplab.story.storms import Kind, kind_of
 from hoplab.story.titles import count_kind
 from hoplab.story.trip_records import Decision, Trip
 
+EVENTS_VERSION = 1  # of what `--json` prints: docs/events.md
 LOOK_S = 0.1
 LOOK_SHARE = 3  # times as long as a look took, frames are followed before the next one
 QUIET_S = 0.4  # after the command: as long as a packet may rest before it counts as told
@@ -49,6 +56,7 @@ STOP_S = 30
 BEHIND_MOST = 16 << 20  # bytes that wait to be told, before the recorder has to wait
 BEHIND_S = 3.0  # at the end: what takes longer to be told is counted
 COUNTED_S = 1.0  # what is only counted is told so often
+WATCHED_S = 0.5  # how often it is looked whether the lab itself has changed
 ALIKE_MOST = 10  # equal packets within that time that are told one by one
 STORM_TOLD = 5  # packets within that time while something goes round
 STORM_OVER_S = 20.0  # none of a kind was seen to go round for so long: it is told as others are
@@ -67,25 +75,22 @@ def follow(
     name = name or shlex.join(command)
     printer = _Printer(arguments)
     wiring = Wiring.load(handle.folder / "lab.json")
-    read_end, write_end = os.pipe()
+    read_end = -1
     code: int = Exit.OK
     reader: _Reader | None = None
     ports: list[int | None] = []
     state = handle.state()
     tables = LiveTables(wiring, ports, state) if state.get("controller") else None
     try:
-        with handle.connect() as sock:
-            request: dict[str, Any] = {"op": "listen", "interfaces": [], "filter": None, "count": 0}
-            labs.send(sock, request, (write_end,))
-            os.close(write_end)  # the lab has it; so the pipe ends when the lab's capture ends
-            write_end = -1
-            labs.receive(sock, handle.name)
+        read_end, sock = listen(handle)
+        with sock, _Watch(handle, printer) as watch:
             live = Live(wiring, ports, tables)
             heard = Heard(wiring, ports, handle.folder / "lab.json")
             reader = _Reader(read_end, heard, printer, live)
             if tables is not None:
                 tables.wait()
             printer.head(host, name)
+            watch.begin()
             reader.start()
             try:
                 if command and host is not None:
@@ -100,9 +105,7 @@ def follow(
             totals = _stop(sock, handle.name)
             reader.join(STOP_S)
     finally:
-        if write_end != -1:
-            os.close(write_end)
-        if reader is None:
+        if reader is None and read_end != -1:
             os.close(read_end)
         if tables is not None:
             tables.close()
@@ -150,6 +153,39 @@ def _stop(sock: socket.socket, name: str) -> dict[str, Any]:
     return totals
 
 
+class _Watch:
+    """How the lab itself changes, told to a program that reads: its cables, its controller. People
+    see what they do."""
+
+    def __init__(self, handle: labs.Handle, printer: _Printer) -> None:
+        self._looks = Looks(handle)
+        self._printer = printer
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> _Watch:
+        return self
+
+    def begin(self) -> None:
+        """Tell how it is, and from now on what changes."""
+        if self._printer.json:
+            self._look()
+            self._thread.start()
+
+    def _look(self) -> None:
+        with contextlib.suppress(LabError, OSError):  # its end is told by whoever waits for it
+            self._printer.changes(self._looks.news())
+
+    def _run(self) -> None:
+        while not self._over.wait(WATCHED_S):
+            self._look()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+
 class _Reader(threading.Thread):
     """The thread that reads frames from the capture's pipe and hands packets to the printer."""
 
@@ -165,6 +201,8 @@ class _Reader(threading.Thread):
         self._pieces: deque[bytes] = deque()  # read, and not looked at yet
         self._waiting = 0  # bytes of them
         self._last_ns = 0  # of the last frame that was looked at
+        self._counts = Counts()
+        self._counted_s = time.monotonic()
         self._stopping_s = 0.0  # when the capture was to end
 
     def run(self) -> None:
@@ -193,6 +231,8 @@ class _Reader(threading.Thread):
                 self.printer.news(self.live.poll(self._now_ns(clock)))
                 looked = time.monotonic()
                 cost_s = looked - now
+            if now - self._counted_s >= COUNTED_S:
+                self._tell_counts(now)
         self._close()
 
     def _fetch(self) -> bool:
@@ -211,10 +251,30 @@ class _Reader(threading.Thread):
         """Count what came too late to be told, and end the story."""
         last_ns = self._last_ns
         for data in self._pieces:
-            self.untold += sum(map(self.heard.wired, self.heard.read(data).frames))
+            piece = self.heard.read(data)
+            self._count(piece)
+            self.untold += sum(map(self.heard.wired, piece.frames))
         ended_ns = last_ns if self.untold else self.heard.ended_ns
         self.live.cover(replace(self.heard.coverage(), ended_ns=ended_ns))
         self.printer.news(self.live.finish())
+        self._tell_counts(time.monotonic())
+
+    def _count(self, piece: Piece) -> None:
+        """Frames by port, and what switches tell of their tables: as they come."""
+        if not self.printer.json:
+            return
+        for frame in piece.frames:
+            port = self.heard.ports[frame.port] if self.heard.wired(frame) else None
+            if port is not None:
+                self._counts.add(port, frame)
+        self.printer.changes({"event": "table", **each} for each in table_changes(piece.notes))
+
+    def _tell_counts(self, now_s: float) -> None:
+        """What was counted since this was done last."""
+        self._counted_s = now_s
+        if self._counts.ports:
+            self.printer.changes([_counted(self._counts, self.heard.wiring)])
+            self._counts = Counts()
 
     def stop(self) -> None:
         """The capture is about to be ended: what has come by now is told, if it is not too much."""
@@ -231,6 +291,7 @@ class _Reader(threading.Thread):
 
     def _take(self, data: bytes) -> None:
         piece = self.heard.read(data)
+        self._count(piece)
         if piece.frames:
             self._last_ns = max(self._last_ns, piece.frames[-1].t_ns)
         if self.heard.tell(self.live, piece):
@@ -270,11 +331,18 @@ class _Printer:
     def head(self, host: str | None, command: str) -> None:
         """What is run; every interface is listened to by now."""
         if self.json:
-            self._object(event="listening", host=host or "", command=command)
+            self._object(
+                event="listening", version=EVENTS_VERSION, host=host or "", command=command
+            )
         elif command:
             self._print(f"{host}: {command}")
         else:
             self._print(self.tr(term("Following every packet; Ctrl-C ends it.")))
+
+    def changes(self, events: Iterable[dict[str, Any]]) -> None:
+        """What a program is told beside the packets."""
+        for event in events:
+            self._object(**event)
 
     def printed(self, line: str) -> None:
         """A line that the command printed."""
@@ -457,6 +525,16 @@ class Crowd:
         counted = len(self._numbers), self._frames, dict(Counter(self._numbers.values()))
         self._numbers, self._frames = {}, 0
         return counted
+
+
+def _counted(counts: Counts, wiring: Wiring) -> dict[str, Any]:
+    """Frames that were counted, by port, as one JSON object."""
+    names = ("sent", "sent_bytes", "received", "received_bytes")
+    ports = [
+        {"port": wiring.interfaces[port].name, **dict(zip(names, numbers, strict=True))}
+        for port, numbers in sorted(counts.ports.items())
+    ]
+    return {"event": "frames", "ports": ports}
 
 
 def _flows(made: Decision) -> tuple[FlowTaken, ...]:

@@ -19,6 +19,7 @@ from hoplab.decode.openflow import Match, read_match
 
 VERSION = 4
 ADDED, DELETED, MODIFIED = 0, 1, 2
+INITIAL = 0xFFFF  # the number of our request: its answer is the table as it was then
 # Why a flow went (7.4.2), and what Open vSwitch adds to it.
 REASONS = ("idle", "hard", "delete", "group-delete", "meter-delete", "eviction")
 _MULTIPART_REPLY, _PORT_STATUS, _FLOW_MOD, _GROUP_MOD, _METER_MOD = 19, 12, 14, 15, 29
@@ -119,6 +120,11 @@ Item = FlowChange | Group | Meter | MeterCount | Port
 
 def _message(kind: int, body: bytes) -> bytes:
     return struct.pack("!BBHI", VERSION, kind, 8 + len(body), 0) + body
+
+
+def is_initial(message: bytes) -> bool:
+    """Whether it answers our first question: it tells of what was there already."""
+    return int.from_bytes(message[4:8], "big") == INITIAL
 
 
 def read(message: bytes) -> list[Item]:

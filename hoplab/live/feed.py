@@ -24,6 +24,7 @@ from hoplab.client import labs
 from hoplab.client.inventory import facts_of, services_of
 from hoplab.errors import LabError
 from hoplab.live.follower import in_all
+from hoplab.live.looks import cables_of
 from hoplab.report.language import Language
 from hoplab.sentences import say
 
@@ -278,11 +279,7 @@ class Feed:
 
     def _ask(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Cables without what they count, which batches tell, and the rest of the lab."""
-        cables = self._handle.ask({"op": "links"})
-        for cable in cables:
-            for end in cable["ends"]:
-                for counted in ("sent", "sent_bytes", "dropped"):
-                    end.pop(counted, None)
+        cables = cables_of(self._handle)
         state = self._handle.ask({"op": "status"})
         kept = ("name", "topology", "arguments", "controller", "datapath", "platform", "url",
                 "client", "remarks", "controller_ports", "loops")  # fmt: skip

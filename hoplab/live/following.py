@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from hoplab import runs, wait
 from hoplab.capture.clock import Clock
@@ -31,6 +29,7 @@ from hoplab.client import labs
 from hoplab.errors import LabError
 from hoplab.follow.wiring import Wiring
 from hoplab.live.heard import Heard, Piece
+from hoplab.live.listening import listen
 from hoplab.replay.live import LiveTables
 from hoplab.story.live import Live, News
 
@@ -111,7 +110,7 @@ class Following:
         asked = tables and bool(state.get("controller"))
         self._tables = LiveTables(self.wiring, self._ports, state) if asked else None
         try:
-            self._pipe, self._sock = _listen(handle)
+            self._pipe, self._sock = listen(handle)
         except BaseException:
             if self._tables is not None:
                 self._tables.close()
@@ -221,24 +220,3 @@ class Following:
         os.close(self._pipe)
         if self._tables is not None:
             self._tables.close()
-
-
-def _listen(handle: labs.Handle) -> tuple[int, socket.socket]:
-    """A pipe that a capture of all interfaces is written to, and the connection at which it lives.
-    Raises LabError."""
-    read_end, write_end = os.pipe()
-    try:
-        sock = handle.connect()
-        try:
-            request: dict[str, Any] = {"op": "listen", "interfaces": [], "filter": None, "count": 0}
-            labs.send(sock, request, (write_end,))
-            labs.receive(sock, handle.name)
-        except BaseException:
-            sock.close()
-            raise
-    except BaseException:
-        os.close(read_end)
-        raise
-    finally:
-        os.close(write_end)  # the lab has it; so the pipe ends when the lab's capture ends
-    return read_end, sock

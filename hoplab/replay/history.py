@@ -34,7 +34,6 @@ UNSEEN_NS = 1_000_000
 _SLACK_NS = 5_000_000  # our own clock is read a moment after a message has come
 _LONGEST_NS = 5_000_000_000
 _MOST_RECENT = 256
-_INITIAL = 0xFFFF  # the number of our request: its answer is the table as it was then
 _BARRIER_REPLY = b"\x15"  # it answers the last of our first requests
 _MOST = 0xFFFFFF00  # port numbers above are not ports
 
@@ -254,7 +253,7 @@ def _take(
         return
     history.whole = history.whole or note.data[1:2] == _BARRIER_REPLY
     history.heard_ns = history.heard_ns or note.t_ns
-    initial = int.from_bytes(note.data[4:8], "big") == _INITIAL
+    initial = tables.is_initial(note.data)
     if initial:
         history.known_ns = history.known_ns or history.asked_ns or note.t_ns
     for item in tables.read(note.data):

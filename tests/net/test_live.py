@@ -40,6 +40,10 @@ def beside(world: Any, *live: str) -> tuple[list[dict[str, Any]], runs.Run]:
     return events, kept(world, world.home / "all.pcapng")
 
 
+def of_kind(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["event"] == kind]
+
+
 def last_words(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Of each packet what was told last: a continuation replaces what it continues."""
     latest = {event["number"]: event for event in events if event["event"] in ("packet", "more")}
@@ -88,6 +92,15 @@ def test_the_same_packets_as_the_finished_story(anybody: Any) -> None:
     assert 0 < end["frames"] <= run.story.summary.frames
     assert any("3 received" in event.get("line", "") for event in events)
 
+    # Beside the packets: every frame counted, and what the lab is.
+    assert events[0]["version"] == 1
+    sent = [port["sent"] for event in of_kind(events, "frames") for port in event["ports"]]
+    assert sum(sent) >= end["frames"]
+    (controller,) = of_kind(events, "controller")
+    assert controller["controller"] == "learning_switch"
+    (links,) = of_kind(events, "links")
+    assert {cable["state"] for cable in links["cables"]} == {"up"}
+
 
 def test_a_page_over_a_hub(hoplab: Any) -> None:
     hoplab("up", "web", "--controller", "hub")
@@ -106,6 +119,9 @@ def test_a_page_over_learning_switches_and_why(hoplab: Any) -> None:
     whys = [event["cause"] for event in events if event.get("cause")]
     assert any("before it could pass on" in why for why in whys)
     assert sum(len(event.get("decisions", ())) for event in events) > 10
+    flows = of_kind(events, "table")
+    assert any(flow["change"] == "there" and "CONTROLLER" in flow["sends_to"] for flow in flows)
+    assert any(flow["change"] == "added" and "eth_dst=" in flow["match"] for flow in flows)
 
 
 def test_a_packet_is_told_while_the_command_runs(hoplab: Any) -> None:
@@ -116,6 +132,15 @@ def test_a_packet_is_told_while_the_command_runs(hoplab: Any) -> None:
         if json.loads(line).get("kind") == "icmp-echo-reply":
             break
     assert process.poll() is None  # the command still sleeps
+    hoplab("link", "h3", "s1", "down")
+    hoplab("swap", "hub")
+    missing = {("cable", "down"), ("controller", "hub")}
+    for line in process.stdout:
+        event = json.loads(line)
+        missing -= {("controller", event.get("controller"))}
+        missing -= {("cable", cable["state"]) for cable in event.get("cables", ())}
+        if not missing:
+            break
     process.send_signal(signal.SIGINT)
     rest = [json.loads(line) for line in process.communicate(timeout=30)[0].splitlines()]
     assert rest[-1]["event"] == "end" and rest[-1]["packets"] >= 4
