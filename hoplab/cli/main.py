@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 from hoplab.cli import output
 from hoplab.cli.output import print_error, tr
-from hoplab.cli.parser import build_parser, language_asked_for
+from hoplab.cli.parser import build_parser, language_asked_for, verb_asked_for
 from hoplab.errors import Exit, LabError, is_full, limited, reason_of
 from hoplab.report.language import code_from
 from hoplab.sentences import say, term, together
@@ -58,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = bool(os.environ.get("HOPLAB_DEBUG"))
     try:
         # Before the words are parsed, for what is wrong with them is told in this language, too.
-        output.speak(language_asked_for(sys.argv[1:] if argv is None else argv))
-        arguments, unknown = build_parser().parse_known_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        output.speak(language_asked_for(words))
+        arguments, unknown = build_parser(verb_asked_for(words)).parse_known_args(words)
         output.speak(getattr(arguments, "lang", None))
         as_json = getattr(arguments, "json", False)
         debug = debug or arguments.debug
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 ),
                 together(
                     _are_the_files(arguments, unknown),
-                    _is_the_line(verb, sys.argv[1:] if argv is None else argv),
+                    _is_the_line(verb, words),
                     say(
                         "hoplab {verb} --help shows what it takes; a lab is chosen with --name LAB",
                         verb=verb,

@@ -10,7 +10,7 @@ parser is built or its help is shown; argparse's own words are in the catalogue 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hoplab import __version__
@@ -52,36 +52,38 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
      term("labs, runs and frames as files")),
 )  # fmt: skip
 
-_VERBS = (
-    options_labs.add_doctor,
-    options_labs.add_up,
-    options_labs.add_ls,
-    options_labs.add_exec,
-    options_labs.add_shell,
-    options_labs.add_swap,
-    options_labs.add_table,
-    options_changes.add_link,
-    options_changes.add_add,
-    options_changes.add_remove,
-    options_changes.add_set,
-    options_sheets.add_lab,
-    options_changes.add_break,
-    options_plans.add_save,
-    options_plans.add_apply,
-    options_traces.add_visit,
-    options_traces.add_trace,
-    options_traces.add_open,
-    options_web.add_web,
-    options_traces.add_report,
-    options_traces.add_find,
-    options_traces.add_capture,
-    options_traces.add_wireshark,
-    options_labs.add_run_and_mn,
-    options_labs.add_pingall,
-    options_labs.add_path,
-    options_labs.add_down,
-    options_labs.add_completion,
-)
+# What adds each verb's words, in the order of the long list.
+_ADDERS: dict[str, Callable[[Any], object]] = {
+    "doctor": options_labs.add_doctor,
+    "up": options_labs.add_up,
+    "ls": options_labs.add_ls,
+    "exec": options_labs.add_exec,
+    "shell": options_labs.add_shell,
+    "swap": options_labs.add_swap,
+    "table": options_labs.add_table,
+    "link": options_changes.add_link,
+    "add": options_changes.add_add,
+    "remove": options_changes.add_remove,
+    "set": options_changes.add_set,
+    "lab": options_sheets.add_lab,
+    "break": options_changes.add_break,
+    "save": options_plans.add_save,
+    "apply": options_plans.add_apply,
+    "visit": options_traces.add_visit,
+    "trace": options_traces.add_trace,
+    "open": options_traces.add_open,
+    "web": options_web.add_web,
+    "report": options_traces.add_report,
+    "find": options_traces.add_find,
+    "capture": options_traces.add_capture,
+    "wireshark": options_traces.add_wireshark,
+    "run": options_labs.add_run_and_mn,
+    "mn": options_labs.add_run_and_mn,
+    "pingall": options_labs.add_pingall,
+    "path": options_labs.add_path,
+    "down": options_labs.add_down,
+    "completion": options_labs.add_completion,
+}
 
 
 class _Overview(Formatter):
@@ -121,8 +123,9 @@ class _Words(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, with its help in the language that is spoken now."""
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, with its help in the language that is spoken now. verb: of all verbs
+    this one alone, if it is one: to add the words of all takes longer than many a verb does."""
     argparse_words.translate()
     start = [
         ("hoplab visit            ", term("fetch a page and see every frame of it")),
@@ -145,9 +148,22 @@ def build_parser() -> argparse.ArgumentParser:
         title=term("verbs (hoplab VERB --help says more)"), metavar="VERB", required=True,
         parser_class=Verb,
     )  # fmt: skip
-    for add in _VERBS:
+    adders = [_ADDERS[verb]] if verb in _ADDERS else dict.fromkeys(_ADDERS.values())
+    for add in adders:
         add(verbs)
     return parser
+
+
+def verb_asked_for(argv: Sequence[str]) -> str | None:
+    """The first word that is neither an option of all verbs nor such an option's value: a verb, or
+    what somebody took for one. None where the words ask for no verb, or for help before it."""
+    words = iter(argv)
+    for word in words:
+        if word == "--lang":
+            next(words, None)
+        elif not word.startswith("--lang="):
+            return None if word.startswith("-") else word
+    return None
 
 
 def language_asked_for(argv: Sequence[str]) -> str | None:

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink
-from hoplab.sentences import term
+from hoplab.sentences import say, term
 
 PAST = 1 << 16  # the priority (socket(7)) of a frame that HTB, handle 1:, lets pass as it is
 FRAMES = 1000  # that wait where nobody said how many, as in a new interface
@@ -205,21 +205,37 @@ Popen = Callable[..., "subprocess.Popen[Any]"]
 
 def carry_out(popen: Popen, batch: Sequence[str]) -> None:
     """Have tc do these in the namespace where `popen` starts programs. Raises LabError."""
-    if not batch:
-        return
-    process = popen(
-        ["tc", "-batch", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, errors="replace", cwd="/",
-    )  # fmt: skip
-    try:
-        _, printed = process.communicate("".join(f"{line}\n" for line in batch), timeout=_TC_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _, printed = process.communicate()
-    if process.returncode:
+    carry_out_all([(popen, batch)])
+
+
+def carry_out_all(batches: Iterable[tuple[Popen, Sequence[str]]]) -> None:
+    """The same in several namespaces, where each tc begins while another is at work. Raises
+    LabError when all have ended."""
+    begun = [
+        (popen(
+            ["tc", "-batch", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, errors="replace", cwd="/",
+        ), "".join(f"{line}\n" for line in batch))
+        for popen, batch in batches
+        if batch
+    ]  # fmt: skip
+    refused = [printed for process, lines in begun if (printed := _refusal(process, lines))]
+    if refused:
         raise LabError(
             term("this kernel does not shape the cable as asked"),
             term("tc's own words are below; a rate alone works on any kernel"),
             Exit.REFUSED,
-            printed.strip(),
+            "\n".join(refused),
         )
+
+
+def _refusal(process: subprocess.Popen[str], batch: str) -> str:
+    """Hand a tc its lines; what it says if it does not do them."""
+    try:
+        _, printed = process.communicate(batch, timeout=_TC_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, printed = process.communicate()
+    if not process.returncode:
+        return ""
+    return printed.strip() or say("tc ended with {code}", code=process.returncode)

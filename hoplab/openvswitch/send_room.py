@@ -30,17 +30,24 @@ _MOST = 1 << 30
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def widen(pids: Iterable[int], ports: Iterable[tuple[str, int]], room: int) -> None:
-    """Give the sending sockets of these ovs-vswitchd room for so many bytes. ports: (bridge, number
-    of a port there), one of each process at least. Where it cannot be, all stays as it was."""
+def widen(pids: Iterable[int], ports: Iterable[tuple[str, int]], room: int) -> bool:
+    """Give the sending sockets of these ovs-vswitchd room for so many bytes; whether all went as it
+    should. ports: (bridge, number of a port there), one of each process at least. Where it cannot
+    be, all stays as it was."""
+    whole = True
     for bridge, port in ports:
-        with contextlib.suppress(LabError):
+        try:
             flows.refuse_to_send(bridge, port)  # the socket is made when it is first needed
-    with contextlib.suppress(OSError):  # a kernel that does not tell, or gives no descriptor
+        except LabError:
+            whole = False
+    try:
         unbound = {inode for inode, (index, _) in packet_sockets().items() if not index}
         for pid in pids:
             if unbound & held_by([pid]):
                 _widen(pid, unbound, min(room, _MOST))
+    except OSError:  # a kernel that does not tell, or gives no descriptor
+        return False
+    return whole
 
 
 def _widen(pid: int, inodes: set[int], room: int) -> None:

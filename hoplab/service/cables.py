@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hoplab.errors import Exit, LabError, reason_of
@@ -51,7 +51,7 @@ class Cables:
         """Shape what the topology wants shaped and stock Mininet cannot here. Raises LabError."""
         network = self._lab.network
         for intf, limits in network.unshaped():
-            self._shape(intf, limits)
+            self._shape({intf: limits})
         self.note_longest()
 
     def note_configured(self) -> None:
@@ -61,6 +61,8 @@ class Cables:
             if not self._noted:
                 for host in list(self._lab.network.hosts):
                     self._note_once(host.name)
+                with contextlib.suppress(OSError):
+                    self.netem()  # tried now: whoever is first to delay a cable need not wait
             self._noted = True
 
     def note_ends(self, link: Any) -> None:
@@ -260,10 +262,10 @@ class Cables:
         LabError."""
         with self._turn:
             self.need_real(link)
-            for end in _ends(link):
-                limits = self._lab.network.limits(end).changed(wish)
-                self._shape(end, limits)
-                self._lab.network.asked[end] = limits
+            network = self._lab.network
+            limits = {end: network.limits(end).changed(wish) for end in _ends(link)}
+            self._shape(limits)
+            network.asked.update(limits)
             self.note_longest()
             self._lab.switching.make_room()
 
@@ -272,14 +274,11 @@ class Cables:
         with self._turn:
             self.need_real(link)
             network = self._lab.network
-            for end in _ends(link):
-                if network.asked.pop(end, None) is None:
-                    continue
-                if network.shaped_by_stock(end):
-                    self._shape(end, Limits())
-                    end.config(**end.params)
-                else:
-                    self._shape(end, network.limits(end))
+            asked = [end for end in _ends(link) if network.asked.pop(end, None) is not None]
+            stock = [end for end in asked if network.shaped_by_stock(end)]
+            self._shape({end: Limits() if end in stock else network.limits(end) for end in asked})
+            for end in stock:
+                end.config(**end.params)
             self.note_longest()
 
     def forget(self, link: Any) -> None:
@@ -299,7 +298,20 @@ class Cables:
         """It has gone."""
         self._configured.pop(name, None)
 
-    def _shape(self, end: Any, limits: Limits) -> None:
+    def _shape(self, wishes: Mapping[Any, Limits]) -> None:
+        """Have these interfaces do so. Raises LabError."""
+        shaping.carry_out_all(
+            [(self._place(end).namespace.popen, self._lines(end, limits))
+             for end, limits in wishes.items()]
+        )  # fmt: skip
+        if self.wires is not None:
+            for end, limits in wishes.items():
+                if not limits.delays or self.netem():
+                    self.wires.let_go((self._place(end), end.name))
+
+    def _lines(self, end: Any, limits: Limits) -> list[str]:
+        """What tc is to do there; where we delay frames ourselves, we are ready to. Raises
+        OSError."""
         place = self._place(end)
         where: Where = (place, end.name)
         wire = ""
@@ -314,10 +326,7 @@ class Cables:
             self._settle(place, beside, self._lab.network.label(end))
             batch += shaping.away(place.namespace.route, beside, wire)
             self.wires.hold(where, limits)
-        batch += shaping.lines(end.name, limits, wire=wire, netem=self.netem())
-        shaping.carry_out(place.namespace.popen, batch)
-        if not wire and self.wires is not None:
-            self.wires.let_go(where)
+        return batch + shaping.lines(end.name, limits, wire=wire, netem=self.netem())
 
     def settle(self, place: Place, name: str) -> None:
         """Somebody else is about to take the queue of an interface away."""

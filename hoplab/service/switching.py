@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hoplab.errors import Exit, LabError
@@ -30,12 +31,30 @@ ROOM_OF_A_QUEUE = 1000 * 2304
 Progress = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class _Room:
+    """What was given to the sockets by which frames are sent: room for so many bytes, to those of
+    these processes, for these bridges."""
+
+    forwarders: frozenset[int] = frozenset()
+    bridges: frozenset[str] = frozenset()
+    size: int = 0
+
+    def holds(self, wanted: _Room) -> bool:
+        return (
+            self.forwarders == wanted.forwarders
+            and self.bridges >= wanted.bridges
+            and self.size >= wanted.size
+        )
+
+
 class Switching:
     """Open vSwitch of one lab; which datapath it has, the lab itself says."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._silent: list[str] = []  # daemons that hang
+        self._room = _Room()
 
     def choose(self) -> str:
         """Which datapath this lab is to have, and may. Raises LabError."""
@@ -153,10 +172,16 @@ class Switching:
     def make_room(self) -> None:
         """Where cables limit what switches in user space send, room for what waits there."""
         limited = self._lab.network.limited_ports() if self._lab.datapath == "user" else []
-        if limited:
-            room = ROOM_OF_A_QUEUE * (1 + len(limited))
-            first = {bridge: (bridge, port) for bridge, port in reversed(limited)}
-            send_room.widen(self._lab.switchd.vswitchds(), first.values(), room)
+        if not limited:
+            return
+        # For twice as many at a time: it takes a while, and whoever changes one cable after the
+        # other waits for it.
+        room = ROOM_OF_A_QUEUE * (1 << len(limited).bit_length())
+        first = {bridge: (bridge, port) for bridge, port in reversed(limited)}
+        forwarders = self._lab.switchd.vswitchds()
+        wanted = _Room(frozenset(forwarders), frozenset(first), room)
+        if not self._room.holds(wanted) and send_room.widen(forwarders, first.values(), room):
+            self._room = wanted
 
     def listen_for_silence(self) -> None:
         """Tell of a daemon of Open vSwitch that hangs, and when it goes on. It is not ended: it may

@@ -205,7 +205,8 @@ def add_verb(tree: Tree) -> None:
         "hoplab/cli/options_labs.py", r"(?=^def add_doctor\()",
         f"def add_greet(verbs: Any) -> None:\n    add_verb(verbs, {words})\n\n\n",
     )  # fmt: skip
-    tree.insert("hoplab/cli/parser.py", r"^_VERBS = \(\n", "    options_labs.add_greet,\n")
+    adder = '    "greet": options_labs.add_greet,\n'
+    tree.insert("hoplab/cli/parser.py", r"^_ADDERS\b.*\{\n", adder)
     assert "say good day" in tree.hoplab("--help")
     assert tree.hoplab("greet") == "good day\n"
     assert "greet" in tree.hoplab("completion", "bash")
