@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import time
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -28,7 +28,7 @@ from typing import TypeVar
 from hoplab.capture.observation import Observation
 from hoplab.capture.pcapng_format import Note
 from hoplab.decode.datapath_actions import fingerprint
-from hoplab.decode.openflow import NO_BUFFER
+from hoplab.decode.openflow import NO_BUFFER, Message
 from hoplab.follow.passages import CT_NEW, METER, Passage, Sent
 from hoplab.follow.tree import STORM_FROM
 from hoplab.follow.wiring import Wiring
@@ -38,6 +38,7 @@ from hoplab.replay.answers import Answerer
 from hoplab.replay.history import Histories
 from hoplab.replay.stage import Stage, port_numbers
 from hoplab.story.conversation import ChannelMessage, Connection
+from hoplab.story.open_questions import OpenQuestions, Question, buffered, carries, same_frame
 from hoplab.story.silence import loop_of_switches
 from hoplab.wait import patience
 
@@ -51,7 +52,6 @@ _SOON_NS = 20_000_000
 _ANEW_NS = 500_000_000  # bytes that were not there for so long were sent anew
 _QUESTION_NS = 5_000_000_000
 _FIRST_BYTES = 34
-_MOST_QUESTIONS = 256  # of a connection, that a packet-out may answer
 BEHIND_NS = 3_000_000_000
 _NEXT_NS = 5_000_000  # what is said a moment later tells of what is just being done
 _TOLD_NS = 400_000_000  # a switch is waited for so long to tell of a flow that it was given
@@ -87,10 +87,6 @@ class _Arrival:
     at: int = 0  # so many changes had been made
     passage: Passage | None = None
     used: list[_Seen] = field(default_factory=list)
-
-
-# A packet-in, and the frame that it is about, where that was seen.
-_Question = tuple[ChannelMessage, _Arrival | None]
 
 
 def play(
@@ -145,7 +141,7 @@ class Player:
         self._waiting: list[_Arrival] = []  # to be asked about
         self._reviewed: list[_Arrival] = []  # asked about; what they did is to be compared
         self._messages: deque[ChannelMessage] = deque()
-        self._questions: dict[Connection, deque[_Question]] = {}
+        self._questions: dict[Connection, OpenQuestions] = defaultdict(OpenQuestions)
         self.histories = Histories(wiring, self._came_to)
         self._asking: set[str] = set()  # switches that ask about what they have no flow for
         self._opened = False
@@ -355,7 +351,6 @@ class Player:
 
     def _packet_outs(self, messages: Iterable[ChannelMessage]) -> list[_Arrival]:
         """Those of the controllers, and which question each one answers; takes in questions."""
-        asked = self._questions
         outs: list[_Arrival] = []
         for heard in messages:
             message, switch = heard.message, self.histories.owners.get(heard.connection, "")
@@ -364,23 +359,24 @@ class Player:
             if message.version < _ASKS_NOT and message.kind in ("packet-in", "flow-mod"):
                 self._asking.add(switch)
             if heard.up and message.kind == "packet-in" and message.data:
-                recent = asked.setdefault(heard.connection, deque(maxlen=_MOST_QUESTIONS))
-                recent.append(self._take_question(heard, switch))
+                self._take_question(heard, switch)
             elif not heard.up and message.kind == "packet-out":
-                question = _question(asked.get(heard.connection, ()), heard)
+                tests = (buffered,) if message.buffer_id != NO_BUFFER else _ABOUT_ONE_FRAME
+                question = self._questions[heard.connection].answer(heard, tests)
                 packet_out = _packet_out(heard, switch, question)
                 if packet_out is not None and not self._goes_round(packet_out):
                     outs.append(packet_out)
         return outs
 
-    def _take_question(self, heard: ChannelMessage, switch: str) -> _Question:
+    def _take_question(self, heard: ChannelMessage, switch: str) -> None:
         """Keep a packet-in of this switch, and find the frame that it is about."""
         data, in_port = heard.message.data, heard.message.in_port or 0
         head = data[:_FIRST_BYTES]
         about = _newest(self._by_bytes.get((switch, in_port, head), ()), heard.t_ns)
+        number, frame = (about.number, about.data) if about is not None else (0, b"")
+        self._questions[heard.connection].ask(Question(heard, number, frame))
         questions = self._asked.setdefault((switch, in_port), {}).setdefault(head, [])
         questions.append(_Seen(heard.t_ns, heard.number, data))
-        return heard, about
 
     # ------------------------------------------------------------------ one frame
 
@@ -581,19 +577,19 @@ def _release(arrival: _Arrival) -> None:
 
 
 def _packet_out(
-    heard: ChannelMessage, switch: str, question: _Question | None
+    heard: ChannelMessage, switch: str, question: Question | None
 ) -> _Arrival | None:
-    """A packet-out as an arrival at its switch; None when the frame in it is not known."""
+    """A packet-out as an arrival at its switch; None when the frame in it is not known. question:
+    the one that it answers."""
     message, data = heard.message, heard.message.data
-    about = question[1] if question is not None else None
     if message.buffer_id != NO_BUFFER and question is not None:
-        data = about.data if about is not None else question[0].message.data
+        data = question.frame or question.heard.message.data
     if len(data) < 14:
         return None
+    number, frame = (question.number, question.frame) if question is not None else (0, b"")
     return _Arrival(
         heard.t_ns, heard.number, switch, message.in_port or 0, data, True, message.actions,
-        message.version, about.number if about is not None else 0,
-        about is not None and not _same(data, about.data),
+        message.version, number, bool(frame) and not same_frame(data, frame),
     )  # fmt: skip
 
 
@@ -615,30 +611,14 @@ def _first(seen: Sequence[_Seen], t_ns: int, within_ns: int) -> _Seen | None:
     return None
 
 
-def _question(asked: Iterable[_Question], heard: ChannelMessage) -> _Question | None:
-    """The question that a packet-out answers: by the number of its buffer, by the same frame, by
-    one that ends alike (the controller has written new addresses into it)."""
-    message = heard.message
-    recent = [pair for pair in asked if heard.t_ns - pair[0].t_ns <= _QUESTION_NS]
-    if message.buffer_id != NO_BUFFER:
-        for pair in reversed(recent):
-            if pair[0].message.buffer_id == message.buffer_id:
-                return pair
-        return None
-    for alike in (_same, _ends_alike):
-        for pair in reversed(recent):
-            if alike(pair[0].message.data, message.data):
-                return pair
-    return None
+def _has_the_frame(message: Message, asked: Message) -> bool:
+    return same_frame(asked.data, message.data)
 
 
-def _same(part: bytes, frame: bytes) -> bool:
-    size = min(len(part), len(frame))
-    return part[:size] == frame[:size]
-
-
-def _ends_alike(part: bytes, frame: bytes) -> bool:
-    """The same type of frame, and the same bytes behind its addresses and checksums."""
+def _has_it_rewritten(message: Message, asked: Message) -> bool:
+    """The same type of frame, and the same bytes behind its addresses and checksums: the controller
+    has written new addresses into it."""
+    part, frame = asked.data, message.data
     return (
         part[12:14] == frame[12:14] == b"\x08\x00"
         and len(part) == len(frame) > 42
@@ -646,3 +626,7 @@ def _ends_alike(part: bytes, frame: bytes) -> bool:
         and part[23:24] == frame[23:24]
         and part[38:] == frame[38:]
     )
+
+
+# How a packet-out may be about the same frame as a question, the surest first.
+_ABOUT_ONE_FRAME = (carries, _has_the_frame, _has_it_rewritten)

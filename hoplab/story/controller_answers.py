@@ -19,6 +19,7 @@ from hoplab.sentences import Sentence, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
 from hoplab.story.conversation import ChannelMessage
 from hoplab.story.flow_tables import FlowTables
+from hoplab.story.open_questions import carries
 from hoplab.story.openflow_words import (
     error_words,
     flow_words,
@@ -27,7 +28,7 @@ from hoplab.story.openflow_words import (
     refused_words,
     verdict_words,
 )
-from hoplab.story.packet_ins import LLDP, Answers, carries
+from hoplab.story.packet_ins import LLDP, Answers
 from hoplab.story.trip_records import Decision
 
 

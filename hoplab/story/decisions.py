@@ -28,14 +28,13 @@ from hoplab.story.controller_answers import controller_decision
 from hoplab.story.conversation import ChannelMessage, Connection
 from hoplab.story.flow_decisions import flow_decision
 from hoplab.story.flow_tables import FlowTables
+from hoplab.story.open_questions import AT_MOST_NS, same_frame
 from hoplab.story.packet_ins import (
-    AT_MOST_NS,
     FIRST_BYTES,
     SLACK_NS,
     Answers,
     join_questions,
     questions_by_frame,
-    same_frame,
 )
 from hoplab.story.trip_records import Decision, Trip, Way
 

@@ -46,7 +46,7 @@ from hoplab.story.channel_state import ChannelState
 from hoplab.story.conversation import ChannelMessage, Listener
 from hoplab.story.coverage import Coverage, Evidence
 from hoplab.story.decisions import Decisions, decide
-from hoplab.story.packet_ins import AT_MOST_NS
+from hoplab.story.open_questions import AT_MOST_NS
 from hoplab.story.places import Places
 from hoplab.story.same_route import Routes
 from hoplab.story.summary_records import QueueLoss

@@ -10,9 +10,9 @@ What lives here: the join of frames, questions and answers. What must not: words
    the same bytes (as many as were sent along) and has not been asked about yet. Only where there is
    none may the frame bear a time that is a little later.
 3. Its answer is the first packet-out or flow-mod on the same connection with its buffer id, or the
-   first packet-out that carries the same frame; else the first packet-out within 50 ms and before
-   the next question, unless an older question still waits: a router asks for a MAC address first.
-   A probe (LLDP) needs no answer.
+   first packet-out that carries the same frame and answers no other question (`open_questions.py`);
+   else the first packet-out within 50 ms and before the next question, unless an older question
+   still waits: a router asks for a MAC address first. A probe (LLDP) needs no answer.
 4. A flow was installed because of one question: the one whose buffer or xid it names; else one of
    those before it whose frame it takes, the oldest that has got nothing yet, or the newest; else
    one whose answer it takes, on the way back; else one with an Ethernet address that it names. One
@@ -24,19 +24,25 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hoplab.decode.frame_fields import frame_fields
-from hoplab.decode.openflow import NO_BUFFER, Match, Message
+from hoplab.decode.openflow import Match, Message
 from hoplab.story.arrivals import Arrival, time_of
 from hoplab.story.conversation import ChannelMessage, Connection
+from hoplab.story.open_questions import (
+    AT_MOST_NS,
+    OpenQuestions,
+    Question,
+    buffered,
+    carries,
+    same_frame,
+)
 
-AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
 OTHER_NS = 50_000_000  # a frame that is not the one asked about is an answer only right after
 SLACK_NS = 1_000_000  # the clock is one, but two interfaces of two processors are not
 ENOUGH = 50  # questions of a connection that are looked at to find out whose it is
 FIRST_BYTES = 34  # bytes by which frames are looked up: Ethernet header and most of what follows
-_RECENT = 64  # questions among which that of a flow is looked for
 LLDP = b"\x88\xcc"  # IEEE 802.1AB
 
 
@@ -153,21 +159,6 @@ def questions_by_frame(
     return questions
 
 
-def same_frame(frame: bytes, part: bytes) -> bool:
-    """The same frame, cut by the switch or padded on the way."""
-    size = min(len(frame), len(part))
-    return frame[:size] == part[:size]
-
-
-@dataclass(slots=True)
-class _Open:
-    """A question. served: a flow belongs to it. answered: a frame was sent back."""
-
-    heard: ChannelMessage
-    served: bool = False
-    answered: bool = False
-
-
 class Answers:
     """What the controller messages, by connection; each answer and each flow is taken once."""
 
@@ -177,37 +168,35 @@ class Answers:
         self._asked: dict[Connection, list[int]] = {}  # when
         self._taken: set[int] = set()
         self._silent: dict[Connection, int] = {}  # when the last was asked that got nothing
-        self._owners: dict[int, int] = {}  # a flow-mod -> the question that it belongs to
+        self._owned: set[int] = set()  # messages that belong to a question
+        self._by_question: dict[int, list[ChannelMessage]] = {}
         self._refusals: dict[tuple[Connection, int], ChannelMessage] = {}
-        recent: dict[Connection, list[_Open]] = {}
+        questions: dict[Connection, OpenQuestions] = {}
         for heard in messages:
             message = heard.message
             if not heard.up:
                 self._said.setdefault(heard.connection, []).append(heard)
-                self._find_owner(heard, recent.get(heard.connection, []))
+                if heard.connection in questions:
+                    self._find_owners(heard, questions[heard.connection])
             elif message.kind == "packet-in":
                 self._asked.setdefault(heard.connection, []).append(heard.t_ns)
-                waiting = recent.setdefault(heard.connection, [])
-                waiting.append(_Open(heard))
-                del waiting[:-_RECENT]
+                questions.setdefault(heard.connection, OpenQuestions()).ask(Question(heard))
             elif message.kind == "error" and message.xid:
                 self._refusals.setdefault((heard.connection, message.xid), heard)
 
-    def _find_owner(self, heard: ChannelMessage, waiting: Sequence[_Open]) -> None:
-        """Whose a flow-mod is; what answers a question with its frame is noted there."""
+    def _find_owners(self, heard: ChannelMessage, questions: OpenQuestions) -> None:
+        """Whose a packet-out or a flow-mod is."""
         message = heard.message.inner or heard.message
-        near = [each for each in waiting if heard.t_ns - each.heard.t_ns <= AT_MOST_NS]
+        owner = None
         if message.kind == "packet-out":
-            for each in near:
-                if not each.answered and carries(message, each.heard.message):
-                    each.answered = True
-                    return
-        if not _installs(message) or not near:
-            return
-        owner = _owner(message, near, heard.t_ns)
-        if owner is not None:
-            owner.served = True
-            self._owners[id(heard.message)] = id(owner.heard)
+            owner = questions.answer(heard, (carries,))
+        elif _installs(message):
+            owner = _owner(message, questions.before(heard.t_ns), heard.t_ns)
+            if owner is not None:
+                owner.served = True
+        if owner is not None and heard.message.inner is None:
+            self._owned.add(id(heard))
+            self._by_question.setdefault(id(owner.heard), []).append(heard)
 
     def refusal(self, question: ChannelMessage, message: Message) -> ChannelMessage | None:
         """The error by which the switch of a question refused a message of the controller's."""
@@ -239,26 +228,22 @@ class Answers:
         if place < len(asked):
             until = min(until, asked[place])
         for heard in self._after(question, until):
+            if id(heard) in self._owned:
+                continue
             if heard.message.kind == "packet-out" and id(heard) not in self._taken:
                 self._taken.add(id(heard))
                 return heard, flows
-            if _installs(heard.message) and id(heard.message) not in self._owners:
+            if _installs(heard.message):
                 self._take(heard.message, flows)
         return None, flows
 
     def _own(self, question: ChannelMessage) -> tuple[ChannelMessage | None, list[Message]]:
-        asked = question.message
         flows: list[Message] = []
-        for heard in self._after(question, question.t_ns + AT_MOST_NS):
+        for heard in self._by_question.get(id(question), ()):
             message = heard.message
             if _installs(message):
-                if self._owners.get(id(message)) == id(question):
-                    self._take(message, flows)
-                answers = _buffered(message, asked)
-            else:
-                answers = message.kind == "packet-out" and carries(message, asked)
-            if answers and id(heard) not in self._taken:
-                self._taken.add(id(heard))
+                self._take(message, flows)
+            if not _installs(message) or buffered(message, question.message):
                 return heard, flows
         return None, flows
 
@@ -280,22 +265,11 @@ def _installs(message: Message) -> bool:
     return message.kind == "flow-mod" and message.command in ("add", "modify")
 
 
-def carries(message: Message, asked: Message) -> bool:
-    """A packet-out with the frame of a question, or with the number of the buffer it is in."""
-    if message.buffer_id != NO_BUFFER or not message.data:
-        return _buffered(message, asked)
-    return message.in_port in (None, asked.in_port) and same_frame(message.data, asked.data)
-
-
-def _buffered(message: Message, asked: Message) -> bool:
-    return message.buffer_id == asked.buffer_id != NO_BUFFER
-
-
-def _owner(message: Message, near: Sequence[_Open], t_ns: int) -> _Open | None:
+def _owner(message: Message, near: Sequence[Question], t_ns: int) -> Question | None:
     """The question that a flow was installed because of, out of those before it, if any."""
     for each in near:
         asked = each.heard.message
-        if _buffered(message, asked) or (message.xid == asked.xid != 0):
+        if buffered(message, asked) or (message.xid == asked.xid != 0):
             return each
     match = message.match or Match()
     named = match.fields.keys() & _ADDRESSES.keys()

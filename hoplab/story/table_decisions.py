@@ -49,8 +49,8 @@ from hoplab.follow.wiring import Wiring
 from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
 from hoplab.story.decisions import Decisions
+from hoplab.story.open_questions import AT_MOST_NS, same_frame
 from hoplab.story.openflow_words import ports_words
-from hoplab.story.packet_ins import AT_MOST_NS, same_frame
 from hoplab.story.trip_records import Decision, Way
 
 _MOST_SENT = 10_000

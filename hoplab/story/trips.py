@@ -203,9 +203,13 @@ def _same_but_for_hops(before: Packet, after: Packet) -> bool:
 
 
 def _foreign(places: Places, leg: Leg, packet: Packet) -> bool:
-    """The packet's source is another node than the one that sent the first frame of it."""
-    if places.switch(leg.tail):
+    """The packet's source is another node than the one that sent the first frame of it, which may
+    have passed it on: a switch any frame, who has several cards what is routed. What a host with
+    one card sends is its own, whatever address it gives as its own."""
+    if places.switch(leg.tail) or packet.ip is None:
         return places.card(leg.src_mac) not in ("", leg.tail)
+    if not places.router(leg.tail) and places.wired_ports.get(leg.tail, 1) < 2:
+        return False
     owner = places.owner(packet.src)
     return owner not in ("", leg.tail)
 

@@ -21,7 +21,7 @@ from hoplab.story.arrivals import Arrival
 from hoplab.story.conversation import conversation
 from hoplab.story.decisions import Decisions, find_decisions
 from hoplab.story.live import WINDOW_NS, Live
-from hoplab.story.packet_ins import AT_MOST_NS
+from hoplab.story.open_questions import AT_MOST_NS
 from hoplab.story.places import Places
 from hoplab.story.trip_records import Decision, Trip
 from hoplab.story.trips import tell_way

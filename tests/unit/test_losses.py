@@ -506,3 +506,22 @@ def test_a_frame_that_came_in_unseen_is_no_frame_without_a_cause() -> None:
     assert missed.trips[0].cause == ""
     note = "how it came to s1 was not seen: the capture missed frames there"
     assert note in missed.trips[0].notes
+
+
+def test_what_a_host_sends_first_is_its_own_whatever_address_it_gives() -> None:
+    """Two hosts answer for one address right when the capture begins: neither of them can have had
+    the frame of the other."""
+    net = lan()
+    for node in ("h2", "h3"):
+        port = net.wiring.port(f"{node}-eth0")
+        assert port is not None
+        mac = net.wiring.interfaces[port].mac
+        reply = frames.arp(2, mac, "10.0.0.2", "02:00:00:00:01:00", "10.0.0.1")
+        pong = frames.ipv4("10.0.0.2", "10.0.0.1", 1, frames.echo(False, 9, 1))
+        for kind, body in ((0x0806, reply), (0x0800, pong)):
+            net.send(port, frames.eth("02:00:00:00:01:00", mac, kind, body))
+    net.run()
+    seen = net.observations()
+    story = told(net, seen, edges(net, seen[0].t_ns, seen[-1].t_ns + 900 * MS))
+    assert sorted(trip.sender for trip in story.trips) == ["h2", "h2", "h3", "h3"]
+    assert not any(trip.under_way for trip in story.trips)
