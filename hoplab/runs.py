@@ -23,6 +23,7 @@ from hoplab.capture import notes, pcapng_format, pcapng_reader
 from hoplab.capture.collector import gc_paused
 from hoplab.capture.load import Load, unpack
 from hoplab.capture.observation import Observation
+from hoplab.capture.spanning_trees import SpanningTrees
 from hoplab.errors import Exit, LabError
 from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
@@ -275,7 +276,10 @@ def _follow(
         with faults.part(term("what switches did by their tables")):
             messages = conversation(channel)
             passages = explain(wiring, ports, capture.notes, frames, messages)
-    follower = Follower(wiring, ports=ports, lossy=seen_by.lossy, causes=causes(passages))
+    follower = Follower(
+        wiring, ports=ports, lossy=seen_by.lossy, causes=causes(passages),
+        deaf=_deaf(wiring, capture.notes),
+    )  # fmt: skip
     journeys = follower.follow(frames)
     placed = {seen.number: seen for seen in frames if ports[seen.port] is not None}
     heard = channel if any(spoken) else None
@@ -284,6 +288,16 @@ def _follow(
         journeys, placed, heard, seen_by, follower.ignored - foreign, messages, passages,
         exceptions(capture.notes), lab_changes(capture.notes), foreign, capture.untimed,
         unpack(capture.notes),
+    )
+
+
+def _deaf(wiring: Wiring, kept: Iterable[pcapng_format.Note]) -> frozenset[int]:
+    """The ports that a switch's own spanning tree blocked all the while."""
+    blocked = SpanningTrees(kept).always_blocked()
+    return frozenset(
+        number
+        for number, interface in enumerate(wiring.interfaces)
+        if (interface.node, interface.name) in blocked
     )
 
 

@@ -9,6 +9,8 @@ lab's.
 from __future__ import annotations
 
 TABLES = "tables"  # a message of OpenFlow 1.3 in which a switch tells of its tables
+# The states of a switch's ports in the spanning tree that it runs by itself, by interface, as JSON.
+SPANNING_TREE = "spanning-tree"
 LEARNED = "learned"  # what it has learned for NORMAL, as fdb/show prints it
 RAISED = "raised"  # an exception of a controller's app that nobody caught, as JSON
 LOST = "lost"  # frames that cables lost because they were to lose some, by interface, as JSON

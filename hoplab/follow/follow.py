@@ -93,7 +93,7 @@ class Follower:
     translates those of the observations (see `Wiring.port_map`) and None stands for "the same".
     lossy: the capture is known to lack frames. causes: frames of which it is known from elsewhere
     what a switch made them from, which their bytes do not show: number of the frame that left the
-    switch -> the one that came to it.
+    switch -> the one that came to it. deaf: ports that pass nothing on of what comes to them.
 
     >>> follower = Follower(wiring)
     >>> for chunk in chunks:
@@ -110,8 +110,10 @@ class Follower:
         ages: Ages | None = None,
         lossy: bool = False,
         causes: Mapping[int, Made] | None = None,
+        deaf: frozenset[int] = frozenset(),
     ) -> None:
         self.wiring = wiring
+        self._deaf = deaf
         self._causes = dict(causes or {})
         # The hops whose arrival is a cause, by the number of the frame that arrived.
         self._awaited: dict[int, Hop | None] = dict.fromkeys(
@@ -260,7 +262,8 @@ class Follower:
             return
         cable.put(hop, data, t)
         node = self._node_of[head]
-        if node.switch or (data[:6] == self._macs[head] and not data[0] & 1):
+        mine = node.switch or (data[:6] == self._macs[head] and not data[0] & 1)
+        if mine and head not in self._deaf:
             node.enter(hop, head, data, t)
 
     def _explain(self, hop: Hop, port: int, data: bytes, seen: Observation, t: int) -> None:
@@ -303,7 +306,7 @@ class Follower:
             self._cables[port].keep_orphan(hop, data)
         if hop.origin is _BORN:
             self._born(hop, tail, t)
-        if node.switch or observation.reception == _HOST:
+        if port not in self._deaf and (node.switch or observation.reception == _HOST):
             node.enter(hop, port, data, t)
 
     def _begin_storm(self, hop: Hop, port: int, data: bytes, t: int) -> None:

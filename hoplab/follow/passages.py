@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 ACTION_SET = -1  # in place of a table: what was gathered on the way is carried out at its end
 BEFORE, CONTROLLER, LEARNED, ELSEWHERE = "before", "controller", "learned", "elsewhere"
-# Why a frame was sent nowhere, or not everywhere.
+# Why a frame was sent nowhere, or not everywhere. A switch that runs a spanning tree by itself
+# blocks ports: what comes by one is dropped, nothing leaves by it; the tree's messages it takes.
+PORT_BLOCKED, TREE_BLOCKED, TREE_MESSAGE = "port-blocked", "tree-blocked", "tree-message"
 NO_FLOW, EXPLICIT, METER, SAME_PORT, NO_PORT, PORT_DOWN, TTL, NO_BUCKET = (
     "no-flow", "explicit", "meter", "same-port", "no-port", "port-down", "ttl", "no-bucket",
 )  # fmt: skip

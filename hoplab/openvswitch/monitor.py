@@ -12,6 +12,7 @@ Section numbers are those of OpenFlow Switch Specification 1.3.5.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from pathlib import Path
@@ -95,6 +96,33 @@ def learned(bridges: list[str]) -> dict[str, str]:
         except OSError:
             continue
     return tables
+
+
+def spanning_trees() -> dict[str, dict[str, str]]:
+    """Bridge -> the state of each of its ports by interface, for those that run a spanning tree by
+    themselves: as stp/show and rstp/show print it (ovs-vswitchd(8))."""
+    trees: dict[str, dict[str, str]] = {}
+    for path in _controls():
+        with contextlib.suppress(OSError, Refused), Control(path) as control:
+            for question in ("stp/show", "rstp/show"):
+                trees |= read_spanning_trees(control.ask(question))
+    return trees
+
+
+def read_spanning_trees(text: str) -> dict[str, dict[str, str]]:
+    """The same, out of what Open vSwitch prints: '---- s1 ----', then a table of its ports."""
+    trees: dict[str, dict[str, str]] = {}
+    ports: dict[str, str] | None = None
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == words[2] == "----":
+            ports = None
+            bridge = words[1]
+        elif words[:3] == ["Interface", "Role", "State"]:
+            ports = trees.setdefault(bridge, {})
+        elif ports is not None and len(words) == 5 and not line.strip().startswith("-"):
+            ports[words[0]] = words[2].lower()
+    return trees
 
 
 def _controls() -> list[Path]:

@@ -27,15 +27,17 @@ from typing import TypeVar
 
 from hoplab.capture.observation import Observation
 from hoplab.capture.pcapng_format import Note
+from hoplab.capture.spanning_trees import SpanningTrees
 from hoplab.decode.datapath_actions import fingerprint
 from hoplab.decode.openflow import NO_BUFFER, Message
-from hoplab.follow.passages import CT_NEW, METER, Passage, Sent
+from hoplab.follow.passages import CT_NEW, METER, TREE_MESSAGE, Passage, Sent
 from hoplab.follow.tree import STORM_FROM
 from hoplab.follow.wiring import Wiring
 from hoplab.openvswitch.shadow import Shadow
 from hoplab.openvswitch.unixctl import Refused
 from hoplab.replay.answers import Answerer
 from hoplab.replay.history import Histories
+from hoplab.replay.spanning_trees import pruned
 from hoplab.replay.stage import Stage, port_numbers
 from hoplab.story.conversation import ChannelMessage, Connection
 from hoplab.story.open_questions import OpenQuestions, Question, buffered, carries, same_frame
@@ -143,6 +145,8 @@ class Player:
         self._messages: deque[ChannelMessage] = deque()
         self._questions: dict[Connection, OpenQuestions] = defaultdict(OpenQuestions)
         self.histories = Histories(wiring, self._came_to)
+        self._trees = SpanningTrees()
+        self._names: dict[str, dict[int, str]] = {}  # interfaces by switch and OpenFlow number
         self._asking: set[str] = set()  # switches that ask about what they have no flow for
         self._opened = False
         self._stages: dict[str, Stage] = {}
@@ -156,7 +160,9 @@ class Player:
     ) -> None:
         """Take what has been captured meanwhile; frames are those of hosts."""
         self._take_in(frames)
+        kept = [*kept]
         self.histories.note(kept)
+        self._trees.note(kept)
         self.histories.refusals(messages)
         self._messages.extend(messages)
 
@@ -246,8 +252,9 @@ class Player:
                 self._look_again(arrival)
         for arrival in arrivals:  # what was taken for a copy of another one may be theirs now
             if arrival.packet_out and arrival.passage is not None and not arrival.passage.fits:
-                for seen in arrival.used:
-                    seen.taken = False
+                _release(arrival)
+                names = self._names.get(arrival.switch, {})
+                arrival.passage = pruned(self._trees, arrival.passage, names) or arrival.passage
                 self._match(arrival)
         self.settled_ns = max(self.settled_ns, _NEVER_NS if until_ns is None else until_ns)
         return [arrival.passage for arrival in arrivals if arrival.passage is not None]
@@ -301,7 +308,9 @@ class Player:
                 continue
             openflow = self._wiring.interfaces[port].extra.get("port")
             if isinstance(openflow, int):
-                self._places[number] = self._wiring.node_name(port), openflow
+                switch = self._wiring.node_name(port)
+                self._places[number] = switch, openflow
+                self._names.setdefault(switch, {})[openflow] = self._wiring.port_name(port)
         self._placed = len(self._ports)
         for seen in frames:
             place = self._places.get(seen.port)
@@ -335,19 +344,21 @@ class Player:
         return count > STORM_FROM and len(here) > 1
 
     def _came_to(self, heard: ChannelMessage) -> set[str]:
-        """The switches that a packet-in may be of: the frame in it came there just before."""
+        """The switches that a packet-in may be of: the frame in it came there just before; where it
+        came to none just then, a busy switch has kept it for longer."""
         message = heard.message
         if message.kind != "packet-in" or not message.data:
             return set()
         head = message.data[:_FIRST_BYTES]
-        fitting = set()
+        fitting: set[str] = set()
+        long_ago: set[str] = set()
         for switch in self._wiring.nodes:
             about = _newest(
                 self._by_bytes.get((switch, message.in_port or 0, head), ()), heard.t_ns
             )
-            if about is not None and heard.t_ns - about.t_ns < _SOON_NS:
-                fitting.add(switch)
-        return fitting
+            if about is not None and heard.t_ns - about.t_ns < _QUESTION_NS:
+                (fitting if heard.t_ns - about.t_ns < _SOON_NS else long_ago).add(switch)
+        return fitting or long_ago
 
     def _packet_outs(self, messages: Iterable[ChannelMessage]) -> list[_Arrival]:
         """Those of the controllers, and which question each one answers; takes in questions."""
@@ -390,6 +401,11 @@ class Player:
         arrival.at = place
 
     def _ask(self, arrival: _Arrival) -> Passage | None:
+        if not arrival.packet_out and self._trees.takes(arrival.switch, arrival.data):
+            return Passage(
+                arrival.number, arrival.t_ns, arrival.switch, arrival.in_port, (), (),
+                reason=TREE_MESSAGE,
+            )  # fmt: skip
         answerer = self._answerers[arrival.switch]
         try:
             if arrival.packet_out:
@@ -454,6 +470,9 @@ class Player:
         if (passage.fits or passage.reason == METER) and not extra:
             return
         _release(arrival)
+        left = pruned(self._trees, passage, self._names.get(arrival.switch, {}))
+        if left is not None and self._fits(arrival, left):
+            return
         if passage.unsure == CT_NEW and self._tracked(arrival):
             return
         for place in self._places_near(arrival):

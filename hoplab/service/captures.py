@@ -299,13 +299,19 @@ def watch_tables(capture: Capture, bridges: Sequence[str]) -> None:
     for bridge, text in monitor.learned(list(bridges)).items():
         capture.add_note(notes.LEARNED, bridge, text)
 
+    def tell_trees() -> None:
+        for bridge, states in monitor.spanning_trees().items():
+            capture.add_note(notes.SPANNING_TREE, bridge, json.dumps(states))
+
+    tell_trees()
+
     def ask_meters() -> None:
         for stream in streams:
             with stream, contextlib.suppress(OSError):
                 stream.sendall(monitor.meter_counts())
         streams.clear()
 
-    capture.last_words.append(ask_meters)
+    capture.last_words += [tell_trees, ask_meters]
 
 
 def _at_once(works: list[Callable[[], list[Tap]]]) -> list[Tap]:

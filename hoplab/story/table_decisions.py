@@ -38,8 +38,11 @@ from hoplab.follow.passages import (
     NO_FLOW,
     NO_PORT,
     OLD_PLACE,
+    PORT_BLOCKED,
     PORT_DOWN,
     SAME_PORT,
+    TREE_BLOCKED,
+    TREE_MESSAGE,
     TTL,
     FlowTaken,
     GroupTaken,
@@ -51,7 +54,7 @@ from hoplab.story.arrivals import Arrival
 from hoplab.story.decisions import Decisions
 from hoplab.story.open_questions import AT_MOST_NS, same_frame
 from hoplab.story.openflow_words import ports_words
-from hoplab.story.trip_records import Decision, Way
+from hoplab.story.trip_records import Decision, Trip, Way
 
 _MOST_SENT = 10_000
 _CACHED = term(
@@ -82,6 +85,30 @@ _ENDS = {
     PORT_DOWN: term("{switch} dropped it: it was to leave by a port that is down"),
     TTL: term("{switch} dropped it: its TTL had come to its end"),
     NO_BUCKET: term("{switch} dropped it: no bucket of its group was alive"),
+    PORT_BLOCKED: term("{switch} dropped it: its spanning tree blocks the port by which it came"),
+    TREE_BLOCKED: term(
+        "{switch} dropped it: it was to leave by a port that its spanning tree blocks"
+    ),
+}
+# The same, with the flows.
+_DROPS = {
+    EXPLICIT: term("{switch} drops this by {flows}"),
+    SAME_PORT: term(
+        "{switch} drops this: {flows} would send it out of the port by which it came"
+    ),
+    NO_PORT: term("{switch} drops this: {flows} would send it out of a port that it has not"),
+    PORT_DOWN: term("{switch} drops this: {flows} would send it out of a port that is down"),
+    TTL: term("{switch} drops this: {flows} lowers its TTL, which has come to its end"),
+    NO_BUCKET: term(
+        "{switch} drops this: {flows} gives it to a group of which no bucket is alive"
+    ),
+    PORT_BLOCKED: term(
+        "{switch} drops this: its spanning tree (STP) blocks the port by which it came"
+    ),
+    TREE_BLOCKED: term(
+        "{switch} drops this: {flows} would send it out of a port that its spanning tree (STP) "
+        "blocks"
+    ),
 }
 _FLOODS = re.compile(r"\b(FLOOD|ALL|NORMAL)\b")
 _CHANGES = re.compile(
@@ -287,8 +314,8 @@ class TableDecisions:
     def _unexplained(self, arrival: Arrival, passage: Passage) -> Decision | None:
         """The decision of a switch that did what no table that it may have had explains."""
         trip, switch = arrival.trip, arrival.node
-        if trip.under_way or trip.storm is not None:
-            return None  # not all that it did could be seen, or is kept
+        if not _all_seen(trip):
+            return None
         left = self._left_by(arrival)
         lost = {copy.port for copy in passage.sent if not copy.number}
         flows = self._flows(passage)
@@ -347,6 +374,10 @@ class TableDecisions:
         self, arrival: Arrival, passage: Passage, by_channel: Decision | None
     ) -> Decision | None:
         switch = arrival.node
+        if passage.reason == TREE_MESSAGE:
+            taken = say("{switch} takes it itself, for the spanning tree that it runs (STP)",
+                        switch=switch)  # fmt: skip
+            return Decision(switch, arrival.leg, "flow", taken, term("handed over"))
         if by_channel is not None and by_channel.by == "nobody" and passage.reason == NO_FLOW:
             return replace(by_channel, passage=passage)  # that nobody was there is the reason
         text: str = self._reason(switch, passage)
@@ -369,33 +400,7 @@ class TableDecisions:
             )  # fmt: skip
         if reason == METER:
             return self._metered(switch, passage)
-        if reason == SAME_PORT:
-            return say(
-                "{switch} drops this: {flows} would send it out of the port by which it came",
-                switch=switch, flows=flows,
-            )  # fmt: skip
-        if reason == NO_PORT:
-            return say(
-                "{switch} drops this: {flows} would send it out of a port that it has not",
-                switch=switch, flows=flows,
-            )  # fmt: skip
-        if reason == PORT_DOWN:
-            return say(
-                "{switch} drops this: {flows} would send it out of a port that is down",
-                switch=switch, flows=flows,
-            )  # fmt: skip
-        if reason == TTL:
-            return say(
-                "{switch} drops this: {flows} lowers its TTL, which has come to its end",
-                switch=switch, flows=flows,
-            )  # fmt: skip
-        if reason == NO_BUCKET:
-            return say(
-                "{switch} drops this: {flows} gives it to a group of which no bucket is alive",
-                switch=switch, flows=flows,
-            )  # fmt: skip
-        assert reason == EXPLICIT
-        return say("{switch} drops this by {flows}", switch=switch, flows=flows)
+        return say(_DROPS[reason], switch=switch, flows=flows)
 
     def _metered(self, switch: str, passage: Passage) -> str:
         meter, flows = passage.meters[-1], self._flows(passage)
@@ -450,6 +455,11 @@ class TableDecisions:
         if asked:
             return say("installed because of #{packet}", packet=installs[asked])
         return term("installed during the capture")
+
+
+def _all_seen(trip: Trip) -> bool:
+    """Whether all that switches did with a packet could be seen, and is kept."""
+    return not (trip.under_way or trip.storm is not None or trip.doubt)
 
 
 def _changes(arrival: Arrival, passage: Passage) -> list[str]:

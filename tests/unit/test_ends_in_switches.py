@@ -96,6 +96,10 @@ def test_a_packet_out_may_have_no_port_and_no_frame() -> None:
         (passages.PORT_DOWN, "s1 dropped it: it was to leave by a port that is down"),
         (passages.TTL, "s1 dropped it: its TTL had come to its end"),
         (passages.NO_BUCKET, "s1 dropped it: no bucket of its group was alive"),
+        (passages.PORT_BLOCKED,
+         "s1 dropped it: its spanning tree blocks the port by which it came"),
+        (passages.TREE_BLOCKED,
+         "s1 dropped it: it was to leave by a port that its spanning tree blocks"),
     ],
 )  # fmt: skip
 def test_a_drop_by_the_tables_has_their_reason(reason: str, ended: str) -> None:

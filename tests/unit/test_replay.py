@@ -204,3 +204,17 @@ def test_what_makes_no_sense_is_as_if_it_were_not_there(broken: object, tmp_path
         (tmp_path / file).write_bytes((KEPT / "drop" / file).read_bytes())
     (tmp_path / "trace.json").write_text(json.dumps({"switches": broken}))
     assert not runs.reopen(tmp_path).passages
+
+
+def test_a_port_that_the_spanning_tree_of_a_switch_blocks() -> None:
+    """Three switches in a ring that run STP by themselves, beside a learning switch: a broadcast
+    comes to s2 by both sides, and goes on from there by the side that is not blocked."""
+    sentences = {decision.sentence for decision in decisions("stp")}
+    assert "s2 drops this: its spanning tree (STP) blocks the port by which it came" in sentences
+    assert "s1 takes it itself, for the spanning tree that it runs (STP)" in sentences
+    assert not any("nothing explains" in sentence for sentence in sentences)
+    request = next(trip for trip in told("stp").story.trips if trip.kind == "arp-request")
+    into_h2 = next(leg for leg in request.legs if leg.head == "h2")
+    assert into_h2.parent is not None
+    assert request.legs[into_h2.parent].tail == "s3"
+    assert request.delivered == ("h3",)
