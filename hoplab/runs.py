@@ -14,7 +14,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -196,6 +196,7 @@ def read(
         raised=followed.raised,
         load=followed.load,
         changed=followed.changed,
+        names=followed.names,
         faults=faults,
     )
     return Run(folder, wiring, followed.frames, story, passages=followed.passages)
@@ -224,7 +225,7 @@ class _Followed:
     that do not begin with an Ethernet header. untimed: those of which the file does not say when
     they were seen. passages: what switches did with frames, as far as it is known. raised:
     exceptions of the controller's. load: how busy the machine was, None if nobody read that.
-    changed: what somebody changed in the network."""
+    changed: what somebody changed in the network. names: node by IP address, as the file says."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
@@ -238,6 +239,7 @@ class _Followed:
     foreign: int = 0
     untimed: int = 0
     load: Load | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def _ports(wiring: Wiring, capture: pcapng_format.Capture) -> list[int | None]:
@@ -287,7 +289,7 @@ def _follow(
     return _Followed(
         journeys, placed, heard, seen_by, follower.ignored - foreign, messages, passages,
         exceptions(capture.notes), lab_changes(capture.notes), foreign, capture.untimed,
-        unpack(capture.notes),
+        unpack(capture.notes), capture.names,
     )
 
 
@@ -437,7 +439,7 @@ def _follow_pieces(
     return _Followed(
         journeys, placed, channel if any(spoken) else None, seen_by, follower.ignored - foreign,
         messages, passages, exceptions(capture.notes), lab_changes(capture.notes), foreign,
-        capture.untimed, load=unpack(capture.notes),
+        capture.untimed, load=unpack(capture.notes), names=capture.names,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ What lives here: which node has a port, an address, a card. What must not: what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from hoplab.decode import packet as wire
@@ -75,6 +75,14 @@ class Places:
             node: sum(wiring.peer(port) is not None for port in wiring.ports(node))
             for node in wiring.nodes
         }
+
+    def add_names(self, names: Mapping[str, str] | None) -> None:
+        """Take addresses that the wiring does not know, since they were given later, from what a
+        capture says of who had which when it began. names: node by its IP address."""
+        for ip, node in (names or {}).items():
+            if node in self.wiring.nodes and not self.switch(node) and not self.owner(ip):
+                self.extra_ips[ip] = node
+                self.changes += 1
 
     def learn(self, journeys: Iterable[Journey]) -> set[str]:
         """Take addresses that the wiring does not know (given later, link-local) from the frames

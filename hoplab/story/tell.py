@@ -91,6 +91,7 @@ def tell(
     changed: Sequence[LabChange] = (),
     channel_messages: Sequence[ChannelMessage] | None = None,
     load: Load | None = None,
+    names: Mapping[str, str] | None = None,
     faults: Faults = STRICT,
 ) -> Story:
     """The story of these journeys.
@@ -108,6 +109,7 @@ def tell(
     raised: exceptions of the controller's that nobody caught.
     load: how busy the machine was, None if nobody read that.
     changed: what somebody changed in the network meanwhile.
+    names: node by IP address, as the capture says who had which when it began.
     faults: takes what could not be told; without it a fault is raised.
     """
     health = health or Health()
@@ -115,6 +117,7 @@ def tell(
     started_ns = min((journey.root.t_ns for journey in ordered), default=0)
     places = Places(wiring)
     with faults.part(term("whose address is whose")):
+        places.add_names(names)
         places.learn(ordered)
     evidence = Evidence(wiring, None, [])
     with faults.part(term("what the capture could see")):

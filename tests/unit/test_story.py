@@ -179,6 +179,18 @@ def test_address_given_after_the_wiring_was_written_is_learnt_from_frames() -> N
     assert story.outcome.code == "answered" and story.trips[0].target == "b"
 
 
+def test_address_given_later_to_a_silent_host_is_known_from_names_in_the_capture() -> None:
+    """It has no way back: nothing that it sends shows whose the address is."""
+    net = Playground(wire_up(CABLE, "", "cable"))
+    mac_a, mac_b = (interface.mac for interface in net.wiring.interfaces)
+    there = frames.ipv4("192.168.1.1", "10.9.9.2", 1, frames.echo(True, 1, 1))
+    net.send(0, frames.eth(mac_b, mac_a, 0x0800, there))
+    net.run()
+    trip = net.story(names={"10.9.9.2": "b", "10.9.9.3": "nobody", "192.168.1.1": "b"}).trips[0]
+    assert (trip.sender, trip.path, trip.ended) == ("a", ("a", "b"), "")
+    assert "is no router" in net.story().trips[0].ended
+
+
 # --- step 1: ARP ----------------------------------------------------------------------------
 
 
