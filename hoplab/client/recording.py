@@ -181,6 +181,16 @@ def _keep_state(handle: labs.Handle, folder: Path) -> None:
         raise cannot_write(error, folder) from error
 
 
+def keep_lab(handle: labs.Handle, folder: Path) -> None:
+    """What the lab is, and what its hosts are set to, beside a capture that somebody else made.
+    Raises LabError."""
+    _keep_state(handle, folder)
+    with contextlib.closing(_Facts(handle)) as facts:
+        facts.begin()
+        facts.ask(failed=True)
+        facts.keep(folder)
+
+
 def _keep_gone(folder: Path, gone: dict[str, list[dict[str, Any]]]) -> None:
     """Beside what the lab is now, what else it was while it was captured: nodes and interfaces that
     were taken away meanwhile. Raises LabError."""

@@ -12,7 +12,7 @@ Nothing here raises for bytes from a network: what cannot be read is left out.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from hoplab.decode.openflow import Match, read_match
@@ -27,6 +27,7 @@ _GROUP_DESC, _METER, _METER_CONFIG, _PORT_DESC, _EXPERIMENTER = 7, 9, 10, 13, 0x
 _ONF, _FLOW_MONITOR = 0x4F4E4600, 1870
 _NO_BUFFER = _ANY = 0xFFFFFFFF
 GROUP_TYPES = ("all", "select", "indirect", "fast-failover")  # 7.3.4.2
+_LONGEST = 60_000  # bytes of flows in a message of ours: its length is a number of 16 bits
 _PORT_DOWN, _LINK_DOWN = 1, 1  # 7.2.1: OFPPC_PORT_DOWN, OFPPS_LINK_DOWN
 
 
@@ -125,6 +126,47 @@ def _message(kind: int, body: bytes) -> bytes:
 def is_initial(message: bytes) -> bool:
     """Whether it answers our first question: it tells of what was there already."""
     return int.from_bytes(message[4:8], "big") == INITIAL
+
+
+def entries(message: bytes) -> list[bytes]:
+    """The changes of flows that a message tells of, each as it is on the wire."""
+    at = 24  # behind the headers of message, multipart and experimenter
+    found: list[bytes] = []
+    try:
+        version, kind, length, _, part = struct.unpack_from("!BBHIH", message)
+        experimenter = struct.unpack_from("!II", message, 16)
+        if (version, kind, part, experimenter) != (
+            VERSION, _MULTIPART_REPLY, _EXPERIMENTER, (_ONF, _FLOW_MONITOR)
+        ):  # fmt: skip
+            return []
+        while at + 4 <= length:
+            size = struct.unpack_from("!H", message, at)[0]
+            if size < 8:
+                break
+            found.append(message[at : at + size])
+            at += size
+    except struct.error:
+        pass
+    return found
+
+
+def with_entries(changes: Iterable[bytes], number: int = 0) -> bytes:
+    """A message that tells of these changes of flows. number: of the request that it answers."""
+    body = struct.pack("!HH4xII", _EXPERIMENTER, 0, _ONF, _FLOW_MONITOR) + b"".join(changes)
+    return struct.pack("!BBHI", VERSION, _MULTIPART_REPLY, 8 + len(body), number) + body
+
+
+def as_initial(changes: Iterable[bytes]) -> list[bytes]:
+    """Messages that tell of these flows as of flows that were there already; one at least."""
+    told: list[list[bytes]] = [[]]
+    size = 0
+    for change in changes:
+        if size + len(change) > _LONGEST:
+            told.append([])
+            size = 0
+        size += len(change)
+        told[-1].append(change[:2] + struct.pack("!H", ADDED) + change[4:])
+    return [with_entries(each, INITIAL) for each in told]
 
 
 def read(message: bytes) -> list[Item]:

@@ -29,7 +29,8 @@ from hoplab.sentences import say, term
 # The verbs, and whether a run is kept of what they do.
 VERBS = {
     "visit": True, "ping": True, "trace": True, "swap": False, "link": False, "add": False,
-    "remove": False, "set": False, "break": False, "save": False,
+    "remove": False, "set": False, "break": False, "save": False, "capture": False,
+    "wireshark": False,
 }  # fmt: skip
 # What the server says itself.
 OWN_OPTIONS = ("--name", "--save", "--json", "--lang", "--play", "--down", "--debug", "--live")
@@ -43,12 +44,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 @dataclass(frozen=True)
 class Act:
     """A verb for one lab. words: as they are run, behind `hoplab`. run: the folder of the run that
-    is kept of it, None where none is."""
+    is kept of it, None where none is. capture: the file that a capture is written to."""
 
     verb: str
     words: list[str]
     line: str
     run: Path | None
+    capture: Path | None = None
 
 
 def act_of(lab: str, verb: str, args: Sequence[str], language: str) -> Act:
@@ -65,13 +67,47 @@ def act_of(lab: str, verb: str, args: Sequence[str], language: str) -> Act:
     typed = verb
     if verb == "ping":
         typed, args = "trace", _ping(lab, args)
+    if verb == "wireshark":
+        return _wireshark(lab, args, language)
+    if verb == "capture":
+        return _capture(lab, args, language)
     name = [] if lab == labs.DEFAULT_NAME else ["--name", lab]
     run = _fresh_run(verb) if VERBS[verb] else None
     shown = [typed, *name, *(["--save", run.name] if run else []), *args]
-    words = [typed, "--lang", language if language in languages() else "en", "--name", lab]
+    words = [typed, "--lang", _spoken(language), "--name", lab]
     words += ["--save", str(run)] if run else []
     line = shlex.join(["hoplab", *shown])
     return Act(verb, [*words, *args], line, run)
+
+
+def _spoken(language: str) -> str:
+    return language if language in languages() else "en"
+
+
+def _wireshark(lab: str, args: Sequence[str], language: str) -> Act:
+    """Wireshark on the lab; where there is no display, what to type elsewhere. Raises LabError."""
+    if args:
+        raise LabError(say("a page says {option} itself", option=args[0]), "", Exit.USAGE)
+    words = ["wireshark", "--lang", _spoken(language), lab]
+    return Act("wireshark", words, shlex.join(["hoplab", "wireshark", lab]), None)
+
+
+def _capture(lab: str, args: Sequence[str], language: str) -> Act:
+    """A capture into a file of ours, until it is stopped. Raises LabError."""
+    for arg in args:
+        if arg.startswith("-w"):
+            raise LabError(say("a page says {option} itself", option="-w"), "", Exit.USAGE)
+    file = fresh(captures_folder(), "capture", ".pcapng")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    name = [] if lab == labs.DEFAULT_NAME else ["--name", lab]
+    line = shlex.join(["hoplab", "capture", *name, "-w", file.name, *args])
+    words = ["capture", "--lang", _spoken(language), "--name", lab, "-w", str(file), *args]
+    return Act("capture", words, line, None, file)
+
+
+def captures_folder() -> Path:
+    """Where the captures are that pages began."""
+    return labs.state_folder() / "captures"
 
 
 def _ping(lab: str, args: Sequence[str]) -> list[str]:
@@ -89,9 +125,13 @@ def _ping(lab: str, args: Sequence[str]) -> list[str]:
 
 def _fresh_run(verb: str) -> Path:
     """A folder for a run, which is not there yet."""
-    stem = time.strftime(f"{verb}-%Y%m%d-%H%M%S")
-    folder = kept_runs.put_aside_folder()
-    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+    return fresh(kept_runs.put_aside_folder(), verb)
+
+
+def fresh(folder: Path, stem: str, ending: str = "") -> Path:
+    """A name in a folder, which is not there yet."""
+    stem = time.strftime(f"{stem}-%Y%m%d-%H%M%S")
+    names = [f"{stem}{ending}", *(f"{stem}-{number}{ending}" for number in range(2, 1000))]
     return next(folder / name for name in names if not (folder / name).exists())
 
 
@@ -135,7 +175,7 @@ class Running:
             await send({
                 "type": "act.done", "id": number, "ok": code == 0, "exit_code": code,
                 "line": act.line, "error": (await errors).strip(),
-                "run": _kept(act), "undo": undo if code == 0 else None,
+                "run": _kept(act), "download": _download(act), "undo": undo if code == 0 else None,
                 "file": file if code == 0 else None,
             })  # fmt: skip
         finally:
@@ -179,6 +219,13 @@ def _kept(act: Act) -> str | None:
     if act.run is None or not (act.run / "lab.json").exists():
         return None
     return kept_runs.KeptRun(act.run.absolute(), 0, 0).id
+
+
+def _download(act: Act) -> str | None:
+    """Where the capture that was written is fetched."""
+    if act.capture is None or not act.capture.exists():
+        return None
+    return f"/api/captures/{act.capture.name}"
 
 
 def _cut(data: bytes) -> tuple[str, bytes]:

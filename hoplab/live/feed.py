@@ -14,19 +14,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hoplab.client import labs
 from hoplab.client.inventory import facts_of, services_of
+from hoplab.client.recording import keep_lab
 from hoplab.errors import LabError
 from hoplab.live.follower import in_all
 from hoplab.live.looks import cables_of
 from hoplab.report.language import Language
+from hoplab.runs import CAPTURE
 from hoplab.sentences import say
+from hoplab.wait import patience
 
 MOST_PIECES = 6
 HISTORY = 40  # pieces that a page is sent which comes later
@@ -34,6 +39,7 @@ LINE_MOST = 64 << 20
 LOOK_S = 1.0  # how often a lab is asked how it is
 SERVICES_LOOKS = 4  # once in so many times also what serves on its hosts
 AGAIN_S = 1.0  # before a follower is started again that ended while its lab lives
+INSIDE_S, KEEP_WITHIN_S = 5.0, 30.0  # for the follower's answers
 LINGER_S = 5.0  # for so long a lab is followed that nobody looks at
 
 
@@ -110,6 +116,7 @@ class Feed:
         self._process: asyncio.subprocess.Process | None = None
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._next_id = 0
+        self._beats = 0
         self._look = asyncio.Event()  # somebody has changed something
         self._looks = 0
         self._services: dict[str, dict[str, bool]] = {}
@@ -216,10 +223,14 @@ class Feed:
         elif kind == "scene":
             self._take_scene(text, grown=head["grown"])
             return
-        elif kind == "inside":
+        elif kind in ("inside", "kept"):
             future = self._asked.pop(head["id"], None)
             if future is not None and not future.done():
-                future.set_result(head["inside"])
+                future.set_result(head["inside"] if kind == "inside" else head)
+            return
+        elif kind == "alive":
+            self._beats += 1
+            self.publish("beat", {"type": "beat", "beat": self._beats, "late": head["late"]})
             return
         elif kind == "trouble":
             self.publish("trouble", {"type": "trouble", "sentence": head["sentence"]})
@@ -242,17 +253,39 @@ class Feed:
 
     async def inside(self, packet: int) -> Any:
         """What is inside of a packet's frames, None if that is too long ago."""
+        return await self._order({"inside": packet}, INSIDE_S)
+
+    async def keep(self, folder: Path, seconds: float) -> int:
+        """The last so many seconds as a run, in a folder that is made; how many frames are in it.
+        Raises LabError, OSError."""
+        folder.mkdir(parents=True)
+        try:
+            answer = await self._order(
+                {"keep": str(folder / CAPTURE), "seconds": seconds}, KEEP_WITHIN_S
+            )
+            if answer is None:
+                raise LabError(say("the lab {lab} is not followed any more", lab=self.name))
+            if answer["error"]:
+                raise OSError(*answer["error"])
+            await asyncio.to_thread(keep_lab, self._handle, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return int(answer["frames"])
+
+    async def _order(self, order: dict[str, Any], within_s: float) -> Any:
+        """What the follower answers, None if it does not."""
         process = self._process
         if process is None or process.stdin is None or self.dead:
             return None
         self._next_id += 1
         future = self._asked[self._next_id] = asyncio.get_running_loop().create_future()
-        order = {"inside": packet, "id": self._next_id}
+        order = {**order, "id": self._next_id}
         with contextlib.suppress(OSError):
             process.stdin.write(json.dumps(order).encode() + b"\n")
             await process.stdin.drain()
             with contextlib.suppress(asyncio.TimeoutError):
-                return await asyncio.wait_for(future, 5)
+                return await asyncio.wait_for(future, within_s * patience())
         return None
 
     # ------------------------------------------------------------------ how the lab is

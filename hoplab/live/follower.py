@@ -14,11 +14,14 @@ nicer than others, since it shares the machine with the lab. It writes a JSON ob
         "seconds": S, "late": BOOL}                  ten times a second, as long as frames come
     {"is": "told", "packets": N, "shown": M, "frames": FRAMES}   N packets were told meanwhile; the
         next line is the piece with the M of them that are shown, and so many new frames
+    {"is": "alive", "late": BOOL}                    twice a second: there is time to follow the lab
     {"is": "inside", "id": ID, "inside": ... or null}               an answer
+    {"is": "kept", "id": ID, "frames": N, "error": [ERRNO, TEXT, FILE] or null}     an answer
     {"is": "trouble", "sentence": WORDS}             what is not told
     {"is": "ended"}                                  last: the lab has
 
-and reads {"inside": PACKET, "id": ID} from its stdin, whose end is its own.
+and reads {"inside": PACKET, "id": ID} and {"keep": FILE, "seconds": S, "id": ID} from its stdin,
+whose end is its own.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hoplab import wait
@@ -47,6 +51,7 @@ from hoplab.web.scene import empty_scene
 NICE = 5
 COUNTED_S = 0.1
 TOLD_S = 0.2  # packets are written so often at the most
+ALIVE_S = 0.5
 LOOK_AGAIN_S = 0.3  # whether the lab has become another one
 
 
@@ -59,7 +64,7 @@ class Follower:
         self._started_ns = time.time_ns()
         self._shown = Shown()
         self._waiting: dict[int, Trip] = {}  # to be written
-        self._wrote_s = self._counted_s = self._looked_s = 0.0
+        self._wrote_s = self._counted_s = self._looked_s = self._alive_s = 0.0
         self._stamp: tuple[int, int] | None = None
         self._problem = ""
         self._orders = b""
@@ -100,6 +105,9 @@ class Follower:
         if now_s - self._counted_s >= COUNTED_S:
             self._counted_s = now_s
             self._say_counts()
+        if now_s - self._alive_s >= ALIVE_S:
+            self._alive_s = now_s
+            write(**{"is": "alive", "late": following.late})
         if self._waiting and (following.ended or now_s - self._wrote_s >= TOLD_S):
             self._wrote_s = now_s
             self._say_packets()
@@ -148,13 +156,29 @@ class Follower:
         *lines, self._orders = (self._orders + data).split(b"\n")
         for line in lines:
             order = json.loads(line)
-            trip = self._shown.packet(int(order["inside"]))
-            found = None
-            if trip is not None:
-                frames = self._following.frames.of(numbers_of([trip]))
-                found = inside(trip, frames, self._following.wiring, self._spoken)
-            write(**{"is": "inside", "id": order["id"], "inside": found})
+            if "keep" in order:
+                self._keep(order)
+            else:
+                self._say_inside(order)
         return bool(data)
+
+    def _say_inside(self, order: dict[str, Any]) -> None:
+        trip = self._shown.packet(int(order["inside"]))
+        found = None
+        if trip is not None:
+            frames = self._following.frames.of(numbers_of([trip]))
+            found = inside(trip, frames, self._following.wiring, self._spoken)
+        write(**{"is": "inside", "id": order["id"], "inside": found})
+
+    def _keep(self, order: dict[str, Any]) -> None:
+        """Write the last minutes as a capture."""
+        begun_ns = time.time_ns() - int(float(order["seconds"]) * 1e9)
+        answer: dict[str, Any] = {"is": "kept", "id": order["id"], "frames": 0, "error": None}
+        try:
+            answer["frames"] = self._following.keep(Path(order["keep"]), begun_ns)
+        except OSError as error:
+            answer["error"] = [error.errno, error.strerror, order["keep"]]
+        write(**answer)
 
     def _say_scene(self, wiring: Wiring, *, grown: bool) -> None:
         first = next((name for name in wiring.nodes if wiring.kind(name) == "host"), "")

@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from hoplab import runs, wait
 from hoplab.capture.clock import Clock
@@ -29,6 +30,7 @@ from hoplab.client import labs
 from hoplab.errors import LabError
 from hoplab.follow.wiring import Wiring
 from hoplab.live.heard import Heard, Piece
+from hoplab.live.last_minutes import LastMinutes
 from hoplab.live.listening import listen
 from hoplab.replay.live import LiveTables
 from hoplab.story.live import Live, News
@@ -97,6 +99,7 @@ class Following:
         state = handle.state()
         self.wiring = Wiring.from_dict(state)
         self.frames = Recent()
+        self.minutes = LastMinutes()
         self.late = False
         self.ended = False
         self.untold = 0
@@ -139,6 +142,10 @@ class Following:
         """What was counted since this was asked last."""
         counts, self._counts = self._counts, Counts()
         return counts
+
+    def keep(self, path: Path, begun_ns: int) -> int:
+        """Write what came since then, as far as it is kept; how many frames. Raises OSError."""
+        return self.minutes.write(path, self._heard.capture, begun_ns)
 
     def descriptors(self) -> list[int]:
         """What becomes readable when there is something to do."""
@@ -186,6 +193,7 @@ class Following:
                 news += self._give_up()
             elif self.late and age_ns < IN_TIME_NS:
                 self._begin_again(wired[-1].t_ns)
+        self.minutes.take(piece.frames, piece.notes)
         self._heard.tell(self._live, piece, wires=not self.late)
         if self.late:
             self.untold += sum(frame.outgoing for frame in wired)

@@ -16,7 +16,7 @@ from pathlib import Path
 from hoplab import runs
 from hoplab.capture import notes, pcapng_reader
 from hoplab.capture.observation import Observation
-from hoplab.capture.pcapng_format import Note
+from hoplab.capture.pcapng_format import Capture, Note
 from hoplab.follow.wiring import Wiring, WiringError
 from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.story.coverage import Coverage
@@ -77,6 +77,11 @@ class Heard:
     def wired(self, frame: Observation) -> bool:
         """Whether it went over one of the lab's wires, and not over the OpenFlow channel."""
         return self._stream.capture.interfaces[frame.port].name != OPENFLOW
+
+    @property
+    def capture(self) -> Capture:
+        """What stands beside the frames."""
+        return self._stream.capture
 
     @property
     def channel(self) -> bool:

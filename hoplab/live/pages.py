@@ -22,18 +22,19 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from hoplab import __version__, content
-from hoplab.client import labs
+from hoplab.client import kept_runs, labs
 from hoplab.errors import LabError
-from hoplab.live.acts import VERBS, Act, Running, act_of, undo_of
+from hoplab.live.acts import VERBS, Act, Running, act_of, fresh, undo_of
 from hoplab.live.feed import Feed
 from hoplab.live.follower import in_all
 from hoplab.live.terminals import Terminal, asked
-from hoplab.sentences import say, term
+from hoplab.sentences import say, sentence_of, term
 
 VERSION = 1
 TERMINALS_MOST = 16
 LOOKING = term("this address is for looking only")
 MESSAGE_MOST = 1 << 20
+KEPT_S = 300.0  # of which a run can be kept
 
 
 class Page:
@@ -56,7 +57,7 @@ class Page:
             "watch": self._watch, "credit": self._take_credit, "inside": self._inside,
             "act": self._act, "act.stop": self._stop_act, "terminal.open": self._open_terminal,
             "terminal.resize": self._resize, "terminal.credit": self._pay,
-            "terminal.close": self._close_terminal,
+            "terminal.close": self._close_terminal, "keep": self._keep,
         }  # fmt: skip
         self._running = Running()
         self._terminals: dict[int, Terminal] = {}
@@ -154,7 +155,7 @@ class Page:
         if feed is None:
             return
         scened = ("cables", "state") if feed.versions.get("scene") else ()
-        for about in ("scene", *scened, "trouble", "dead"):
+        for about in ("scene", *scened, "beat", "trouble", "dead"):
             version = feed.versions.get(about, 0)
             if version > self._sent.get(about, 0) and feed is self._feed:
                 self._sent[about] = version
@@ -245,6 +246,32 @@ class Page:
         await self._running.run(number, act, undo, self.send)
         if self._feed is not None:
             self._feed.look()
+
+    async def _keep(self, message: dict[str, Any]) -> None:
+        """The last minutes as a run."""
+        number = int(message["id"])
+        if self.view:
+            await self._not_kept(number, LOOKING)
+        elif self._feed is not None:
+            seconds = min(max(float(message.get("seconds", KEPT_S)), 1.0), KEPT_S)
+            self._begin("keep", number, self._keep_run(self._feed, number, seconds))
+
+    async def _keep_run(self, feed: Feed, number: int, seconds: float) -> None:
+        folder = fresh(kept_runs.put_aside_folder(), "kept")
+        try:
+            frames = await feed.keep(folder, seconds)
+        except LabError as error:
+            await self._not_kept(number, error.message)
+        except OSError as error:
+            await self._not_kept(number, sentence_of(error))
+        else:
+            run = kept_runs.KeptRun(folder.absolute(), 0, 0)
+            answer = {"type": "kept", "id": number, "run": run.id, "name": run.name}
+            await self.send({**answer, "frames": frames})
+
+    async def _not_kept(self, number: int, text: str) -> None:
+        words = in_all(text, self._server.spoken)
+        await self.send({"type": "kept", "id": number, "error": words})
 
     async def _stop_act(self, message: dict[str, Any]) -> None:
         self._running.stop(int(message["id"]))

@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket
 from hoplab import runs
 from hoplab.client import kept_runs, labs
 from hoplab.errors import Exit, LabError
+from hoplab.live.acts import captures_folder
 from hoplab.live.feed import Feeds
 from hoplab.live.guard import NONCE, SUBPROTOCOL, VIEW, Guard
 from hoplab.live.pages import Page
@@ -48,6 +49,7 @@ PORTS_TRIED = 100  # sixty people may share a machine
 LABS_S = 1.0  # how often it is looked which labs there are
 MESSAGE_MOST = 1 << 20  # bytes of a page's message
 _ASSET = re.compile(r"(vendor/)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(js|mjs|css|svg|txt)", re.ASCII)
+_CAPTURE = re.compile(r"capture-[0-9-]+\.pcapng", re.ASCII)
 _KINDS = {
     "js": "text/javascript", "mjs": "text/javascript", "css": "text/css", "svg": "image/svg+xml",
     "txt": "text/plain",
@@ -91,6 +93,7 @@ class Server:
                 Route("/api/runs", self._list_runs),
                 Route("/api/runs/{id}", self._remove_run, methods=["DELETE"]),
                 Route("/api/runs/{id}/{part}", self._run),
+                Route("/api/captures/{name}", self._capture),
                 WebSocketRoute("/ws", self._page),
             ],
             lifespan=self._living,
@@ -183,6 +186,14 @@ class Server:
         chosen = language(request.query_params.get("lang", "en"))
         headers = {"Content-Disposition": 'attachment; filename="report.html"'}
         return Response(player.player([run], chosen), media_type="text/html", headers=headers)
+
+    def _capture(self, request: Request) -> Response:
+        """A capture that a page began, as far as it is written."""
+        name = request.path_params["name"]
+        file = captures_folder() / name
+        if not _CAPTURE.fullmatch(name) or not file.is_file():
+            return Response(status_code=404)
+        return FileResponse(file, media_type="application/octet-stream", filename=name)
 
     # ------------------------------------------------------------------ pages
 

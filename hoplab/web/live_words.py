@@ -36,6 +36,12 @@ WORDS: dict[str, Sentence] = {
     "view_only": term("View only"),
     "shown_frames": term("{n} of {m} frames shown as packets"),
     "rate": term("{n} frames a second"),
+    "starved": term(
+        "Nothing was heard from whoever follows the lab for {n} s: this machine is too busy, and "
+        "what is shown is old."
+    ),
+    "keep_this": term("Keep the last minutes"),
+    "kept_as": term("Kept as {name}, frames: {n}."),
     "quiet_lab": term("No frame was counted in the last two seconds."),
     "no_packets_yet": term("No packet so far. Visit a page or ping somebody."),
     "cut_cable": term("cut"),
@@ -63,6 +69,9 @@ WORDS: dict[str, Sentence] = {
     "tell_act": term("What is broken?"),
     "mend_act": term("Mend it"),
     "save_act": term("Save the lab as a file"),
+    "capture_act": term("Capture into a file"),
+    "capture_what": term("Hosts or interfaces (empty: all)"),
+    "wireshark_act": term("Open in Wireshark"),
     "cut_act": term("Cut"),
     "join_act": term("Mend"),
     "link_rate": term("Rate, such as 10M"),

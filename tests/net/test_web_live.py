@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,24 @@ def _act(page: SocketClient, number: int, verb: str, *args: str) -> dict[str, An
     """How an act ended."""
     page.send(type="act", id=number, lab="lab", act=verb, args=args, language="en")
     return page.until("act.done", lambda message: message["id"] == number)
+
+
+def _fetched(port: int, token: str, path: str) -> bytes:
+    request = urllib.request.Request(
+        f"http://localhost:{port}{path}", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        assert error.code == 404  # it is not there yet
+        return b""
+
+
+def _plays(port: int, token: str, run: str) -> None:
+    """A kept run has the ping."""
+    scene = json.loads(_fetched(port, token, f"/api/runs/{run}/scene"))[0]
+    assert "icmp-echo-reply" in scene["trips"]["kind"]
 
 
 def _kinds(message: dict[str, Any]) -> set[str]:
@@ -70,12 +89,29 @@ def _whole(page: SocketClient, world: World, port: int, token: str, view: str) -
         for place, out, *_ in batch["counts"]:
             name = scene["ports"][place]["name"]
             sent[name] = sent.get(name, 0) + out
-    request = urllib.request.Request(
-        f"http://localhost:{port}/api/runs/{ping['run']}/scene",
-        headers={"Authorization": f"Bearer {token}"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert "icmp-echo-reply" in json.load(answer)[0]["trips"]["kind"]
+    _plays(port, token, ping["run"])
+
+    # The last minutes are kept as a run, which plays as any other; a capture runs until it is
+    # stopped, and is fetched.
+    page.send(type="keep", id=20)
+    kept = page.until("kept")
+    assert kept["frames"] >= 12 and kept["name"].startswith("kept-")
+    _plays(port, token, kept["run"])
+    page.send(type="act", id=21, lab="lab", act="capture", args=["h1"], language="en")
+    begun = page.until("act.begun", lambda message: message["id"] == 21)["line"]
+    assert re.fullmatch(r"hoplab capture -w capture-[\d-]+\.pcapng h1", begun)
+    page.send(type="act", id=22, lab="lab", act="capture", args=["-w", "/x"], language="en")
+    assert "itself" in page.until("act.refused")["error"]["en"]
+    file = begun.split()[3]
+    while len(_fetched(port, token, f"/api/captures/{file}")) < 1000:
+        _act(page, 23, "trace", "h1", "--", "ping", "-c", "3", "-i", "0.2", "10.0.0.2")
+    page.send(type="act.stop", id=21)
+    done = page.until("act.done", lambda message: message["id"] == 21)
+    assert done["ok"] and done["download"] == f"/api/captures/{file}"
+    assert _fetched(port, token, done["download"]).startswith(b"\x0a\x0d\x0d\x0a")
+    assert page.until("beat")["late"] is False
+    shark = _act(page, 24, "wireshark")
+    assert shark["line"] == "hoplab wireshark lab"
 
     # Another controller, and a cable cut and mended: told to all who look.
     swap = _act(page, 2, "swap", "hub")
@@ -85,6 +121,8 @@ def _whole(page: SocketClient, world: World, port: int, token: str, view: str) -
         assert looking.until("hello")["acts"] == []
         looking.send(type="act", id=1, lab="lab", act="link", args=["h1", "s1", "down"])
         assert "looking" in looking.until("act.refused")["error"]["en"]
+        looking.send(type="keep", id=2)
+        assert "looking" in looking.until("kept")["error"]["en"]
         looking.send(type="terminal.open", id=1, lab="lab", host="h1", rows=24, cols=80)
         assert looking.until("terminal.refused")
         looking.send(type="watch", lab="lab")

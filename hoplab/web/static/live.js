@@ -317,6 +317,8 @@ class Page {
       panels,
       lost: () => this.wire.state !== "open",
       inside: (packet, hear) => this.askInside(packet, hear),
+      keep: live.view ? null : (hear) => this.keep(hear),
+      openRun: (run) => this.open("run", run),
       terminalButton: (name) => this.terminalButton(name),
       nodeActs: (name, page) => nodeActs(this.actsView, name, page),
       cableActs: (cable, page) => cableActs(this.actsView, cable, page),
@@ -338,6 +340,7 @@ class Page {
       copy: (text, button) => this.view.copy(text, button),
       open: (run) => this.open("run", run),
       download: ({ name, text }) => this.saveFile(new Blob([text]), name),
+      fetch: (path) => this.fetchFile(path, path.split("/").pop()),
     });
     return this.actsView.panel();
   }
@@ -353,6 +356,14 @@ class Page {
     const id = this.wire.ask({ type: "inside", packet }, (answer) => {
       this.wire.forget(id);
       if (answer.inside) hear(answer.inside);
+    });
+  }
+
+  // The last minutes as a run; hear(answer) when it is there, or is not.
+  keep(hear) {
+    const id = this.wire.ask({ type: "keep" }, (answer) => {
+      this.wire.forget(id);
+      hear(answer);
     });
   }
 

@@ -21,6 +21,7 @@ export function lineOf(lab, act, args) {
   if (!args) return "";
   if (act === "ping")
     return lineOf(lab, "trace", [args[0], "--", "ping", "-c", "3", args[1]]);
+  if (act === "wireshark") return ["hoplab", act, lab].map(quoted).join(" ");
   return ["hoplab", act, "--name", lab, ...args].map(quoted).join(" ");
 }
 
@@ -76,6 +77,12 @@ export const FORMS = {
       ["mend_act", ["--mend"]],
     ],
   },
+  capture: {
+    title: "capture_act",
+    fields: () => [["what", "capture_what", null]],
+    args: ({ what }) => words(what),
+  },
+  wireshark: { title: "wireshark_act", fields: () => [], args: () => [] },
   save: { title: "save_act", fields: () => [], args: () => ["-"] },
 };
 
@@ -118,8 +125,8 @@ export class Acts {
       }
     } else {
       this.wire.forget(result.id);
-      const { ok, exit_code: code, line, error, run, undo, file } = answer;
-      Object.assign(result, { ok, code, error, run, undo, file });
+      const { ok, exit_code: code, line, error, run, undo, file, download } = answer;
+      Object.assign(result, { ok, code, error, run, undo, file, download });
       result.line = line || result.line;
       result.state = answer.type === "act.done" ? (ok ? "done" : "failed") : "refused";
     }
@@ -137,10 +144,11 @@ export const inLanguage = (text, speaker) =>
     ? (text[speaker.scene.languages[speaker.language]] ?? text.en)
     : (text ?? "");
 
-// Acts as elements, in one language. copy(text, button); open(run); download(file).
+// Acts as elements, in one language. copy(text, button); open(run); download(file);
+// fetch(path): of a file of the server's.
 export class ActsView {
-  constructor(acts, speaker, { copy, open, download }) {
-    Object.assign(this, { acts, speaker, copy, open, download });
+  constructor(acts, speaker, { copy, open, download, fetch }) {
+    Object.assign(this, { acts, speaker, copy, open, download, fetch });
     this.log = h("div", { class: "results" });
     this.heading = h("h2", { class: "title" });
     this.says = h("p", { class: "hidden", role: "status" });
@@ -358,7 +366,7 @@ export class ActsView {
         { type: "button", onclick: () => acts.stop(result) },
         this.word("stop_it"),
       );
-    const { undo, run, file } = result;
+    const { undo, run, file, download } = result;
     return [
       undo && acts.can(undo.act)
         ? h(
@@ -383,6 +391,13 @@ export class ActsView {
         ? h(
             "button",
             { type: "button", onclick: () => this.download(file) },
+            this.word("download"),
+          )
+        : null,
+      download
+        ? h(
+            "button",
+            { type: "button", onclick: () => this.fetch(download) },
             this.word("download"),
           )
         : null,

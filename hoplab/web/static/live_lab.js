@@ -151,6 +151,8 @@ export class LiveLab extends Player {
   line() {
     const { rates, store } = this.live;
     if (!this.atEnd || (!this.fast && this.clock.at < this.clock.end)) return super.line();
+    const silent = this.live.silentFor(performance.now());
+    if (silent) return this.speaker.word("starved", { n: number(silent / 1000) });
     if (rates.sum) return this.speaker.word("rate", { n: number(rates.sum) });
     if (!store.packets.size) return this.speaker.word("no_packets_yet");
     return this.speaker.word("quiet_lab");
@@ -226,7 +228,44 @@ export class LiveLab extends Player {
       { type: "button", class: "follow live", onclick: () => this.resume() },
       this.speaker.word("to_live"),
     );
-    return [this.newsSays, this.liveButton];
+    this.kept = h("span", { class: "says kept", role: "status" });
+    return [this.newsSays, this.liveButton, this.keepButton(), this.kept];
+  }
+
+  // The last minutes can be kept as a run, as long as the lab lives.
+  keepButton() {
+    if (!this.options.keep) return null;
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "follow keep",
+        onclick: () => {
+          button.disabled = true;
+          this.options.keep((answer) => {
+            button.disabled = false;
+            this.showKept(answer);
+          });
+        },
+      },
+      this.speaker.word("keep_this"),
+    );
+    return button;
+  }
+
+  showKept({ run, name, frames, error }) {
+    const { speaker } = this;
+    if (!run)
+      return put(this.kept, inLanguage(error, speaker) || speaker.word("lost_server"));
+    return put(
+      this.kept,
+      `${speaker.word("kept_as", { name, n: number(frames) })} `,
+      h(
+        "button",
+        { type: "button", class: "small", onclick: () => this.options.openRun(run) },
+        speaker.word("show_run"),
+      ),
+    );
   }
 
   panelsOf() {

@@ -3,6 +3,7 @@
 import { Rates, Store } from "./live_store.js";
 import { cableKey } from "./map.js";
 
+const SILENT_MS = 2500; // without a beat of the follower's: it has no time, and no lab is quiet
 const QUIET_MS = 2000; // after which it is said that nothing was counted (`quiet_lab`)
 
 export class LiveModel {
@@ -78,6 +79,9 @@ export class LiveModel {
       case "batch":
         this.batchCame(message);
         return "batch";
+      case "beat":
+        this.beatAt = performance.now();
+        return "";
       case "dead":
         this.dead = message.sentence;
         this.rates.rest();
@@ -97,6 +101,13 @@ export class LiveModel {
     this.shown[1] += frames[1];
     this.news += packets[1];
     for (const piece of pieces ?? []) this.store.take(piece);
+  }
+
+  // For how long nothing was heard of a lab that lives, 0 where that is no wonder.
+  silentFor(now) {
+    if (this.dead || this.beatAt === undefined) return 0;
+    const silent = now - this.beatAt;
+    return silent > SILENT_MS ? silent : 0;
   }
 
   // What no batch speaks of any more has ended.
