@@ -143,8 +143,8 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     install_requires=[
-        "dnspython>=2.6.1", "eventlet>=0.40.3", "h11>=0.16", "pyyaml>=5.3", "shtab>=1.9",
-        "starlette>=0.49.1", "uvicorn>=0.30", "wsproto>=1.2",
+        "cryptography>=3.4", "dnspython>=2.6.1", "eventlet>=0.40.3", "h11>=0.16", "pyyaml>=5.3",
+        "shtab>=1.9", "starlette>=0.49.1", "uvicorn>=0.30", "wsproto>=1.2",
     ],
     # ryu 4.34 builds only with setuptools below 68, which no requirement of ours can say to pip's
     # isolated build. As a hard requirement it would make `pip install hoplab` fail;

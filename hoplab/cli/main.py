@@ -28,7 +28,8 @@ from hoplab.sentences import say, term, together
 
 # Verbs whose functions cannot have their name.
 FUNCTIONS = {
-    "break": "break_", "exec": "exec_", "open": "open_", "set": "set_", "table": "show_table"
+    "break": "break_", "class": "class_", "exec": "exec_", "open": "open_", "set": "set_",
+    "table": "show_table",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def add_lab(verbs: Any) -> None:
             ("hoplab lab show 03 repeats", ""),
             ("hoplab lab reset 03 ", term("begin it anew")),
             ("hoplab lab check 03 --only q-copies --json", ""),
+            ("hoplab lab start 02 --student 4711", ""),
             ("hoplab lab check --kathara correction.yaml --name mylab", ""),
         ],
         "verbs_sheets",
@@ -42,6 +43,11 @@ def add_lab(verbs: Any) -> None:
         help=term("answer: a question and its answer; show: a question, check or moment"),
     )  # fmt: skip
     add_name(p)
+    p.add_argument(
+        "--student", metavar="ID",
+        help=term("the sheet as it is for this student of a course: an ID whose key is here "
+                  "(hoplab class join), or a key file"),
+    )  # fmt: skip
     p.add_argument(
         "--only", metavar="CHECK", action="append",
         help=term("this check alone; may be given again"),

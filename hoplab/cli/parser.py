@@ -17,6 +17,7 @@ from hoplab import __version__
 from hoplab.cli import (
     argparse_words,
     options_changes,
+    options_class,
     options_labs,
     options_plans,
     options_sheets,
@@ -47,7 +48,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...], str], ...] = (
      term("every frame of what you do, told")),
     (term("change"), ("swap", "link", "add", "remove", "set", "apply"),
      term("what a lab is, while it runs")),
-    (term("teach"), ("lab", "break"), term("lab sheets, and faults to find")),
+    (term("teach"), ("lab", "class", "break"),
+     term("sheets, courses, faults to find")),
     (term("keep"), ("save", "report", "find", "capture", "completion"),
      term("labs, runs and frames as files")),
 )  # fmt: skip
@@ -66,6 +68,7 @@ _ADDERS: dict[str, Callable[[Any], object]] = {
     "remove": options_changes.add_remove,
     "set": options_changes.add_set,
     "lab": options_sheets.add_lab,
+    "class": options_class.add_class,
     "break": options_changes.add_break,
     "save": options_plans.add_save,
     "apply": options_plans.add_apply,

@@ -41,10 +41,13 @@ WORDS = {
     ("path", "what"): "files",
     ("lab", "action"): "actions",
     ("lab", "sheet"): "sheets",
+    ("lab", "student"): "students",
+    ("class", "action"): "class-actions",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
 FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"),
-         ("save", "file"), ("lab", "output"), ("lab", "kathara")}  # fmt: skip
+         ("save", "file"), ("lab", "output"), ("lab", "kathara"),
+         ("class", "students"), ("class", "folder")}  # fmt: skip
 FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other"),
            ("find", "run")}  # fmt: skip
 # A lab that is to be brought up is given a new name.
@@ -134,8 +137,8 @@ def words(kind: str, lab: str | None = None) -> list[str]:
         from hoplab.faults.breaking import ALL_KINDS
 
         return [each.name for each in ALL_KINDS]
-    if kind in ("actions", "sheets"):
-        return _of_sheets(kind)
+    if kind in ("actions", "sheets", "students", "class-actions"):
+        return _of_teaching(kind)
     if kind == "files":
         kinds: tuple[content.Kind, ...] = ("topologies", "controllers", "apps")
         return sorted({name for each in kinds for name in content.names(each)})
@@ -149,12 +152,18 @@ def _names(kind: str) -> list[str]:
     return [run.name for run in kept_runs.kept_runs()]
 
 
-def _of_sheets(kind: str) -> list[str]:
-    """What can be done with lab sheets: 'actions'; or which there are."""
-    from hoplab.cli.options_sheets import ACTIONS
+def _of_teaching(kind: str) -> list[str]:
+    """What can be done with lab sheets: 'actions'; with courses: 'class-actions'; which sheets
+    there are, or whose keys."""
+    from hoplab.classroom import joined
+    from hoplab.cli import options_class, options_sheets
     from hoplab.sheets import sheet_file
 
-    return list(ACTIONS) if kind == "actions" else sheet_file.names()
+    if kind == "students":
+        return joined.ids()
+    if kind == "sheets":
+        return sheet_file.names()
+    return list(options_sheets.ACTIONS if kind == "actions" else options_class.ACTIONS)
 
 
 def _nodes(kind: str, lab: str | None) -> list[str]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hoplab.classroom import joined
+from hoplab.classroom.handed_out import of_student, page_of
 from hoplab.cli import output, verbs_lab
 from hoplab.cli.options_sheets import ACTIONS
 from hoplab.cli.output import Progress, print_json, table, tr
@@ -51,7 +53,7 @@ def lab(arguments: argparse.Namespace) -> int:
         raise LabError(
             term("which sheet?"), say("{command} lists them", command="hoplab lab list"), Exit.USAGE
         )
-    sheet = sheet_file.load(sheet_file.find(arguments.sheet))
+    sheet = _sheet(arguments)
     actions: dict[str, Callable[[argparse.Namespace, Sheet], int]] = {
         "start": _start, "check": _check, "answer": _answer, "hint": _hint, "show": _show,
         "reset": _reset, "slides": _slides,
@@ -65,6 +67,15 @@ def lab(arguments: argparse.Namespace) -> int:
             Exit.USAGE,
         )  # fmt: skip
     return actions[action](arguments, sheet)
+
+
+def _sheet(arguments: argparse.Namespace) -> Sheet:
+    """The sheet that is meant, as it is for a student if one is named. Raises LabError."""
+    place = sheet_file.find(arguments.sheet)
+    if not arguments.student:
+        return sheet_file.load(place)
+    student = joined.find(arguments.student)
+    return of_student(place, student)
 
 
 def _words(text: Text) -> str:
@@ -105,7 +116,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _lab_name(arguments: argparse.Namespace, sheet: Sheet) -> str:
-    return arguments.name or sheet.name
+    return arguments.name or sheet.own_name
 
 
 def _start(arguments: argparse.Namespace, sheet: Sheet) -> int:
@@ -122,7 +133,7 @@ def _start(arguments: argparse.Namespace, sheet: Sheet) -> int:
 
 
 def _reset(arguments: argparse.Namespace, sheet: Sheet) -> int:
-    learner_of(sheet.name).forget()
+    learner_of(sheet.own_name).forget()
     return _begin(arguments, sheet, _lab_name(arguments, sheet))
 
 
@@ -162,8 +173,8 @@ def _begin(arguments: argparse.Namespace, sheet: Sheet, name: str) -> int:
         print("\n".join(f"  {line}" for line in verbs_inventory.picture(state)))
     if sheet.score is not None:
         print(tr(_score_line(sheet.score, of)))
-    page = sheet.folder / _page_name()
-    if page.is_file():
+    page = page_of(sheet, _page_name(), learner_of(sheet.own_name).folder)
+    if page is not None:
         print(tr(say("the sheet: {file}", file=str(page))))
     if name != labs.DEFAULT_NAME and labs.Handle(labs.DEFAULT_NAME).alive():
         verbs_lab.note(
@@ -212,7 +223,7 @@ def _handle(arguments: argparse.Namespace, sheet: Sheet) -> labs.Handle | None:
     """The sheet's lab, or the one that is named; None if it is not up."""
     if arguments.name:
         return labs.find(arguments.name)
-    handle = labs.Handle(sheet.name)
+    handle = labs.Handle(sheet.own_name)
     if handle.alive():
         return handle
     return labs.find(None) if not sheet.topology else None
@@ -220,7 +231,7 @@ def _handle(arguments: argparse.Namespace, sheet: Sheet) -> labs.Handle | None:
 
 def _check(arguments: argparse.Namespace, sheet: Sheet) -> int:
     check_names(sheet, arguments.only or ())
-    learner = learner_of(sheet.name)
+    learner = learner_of(sheet.own_name)
     judgements = _judged(arguments, sheet, _handle(arguments, sheet), learner)
     for judgement in judgements:
         learner.verdicts[judgement.check] = judgement.verdict.value
@@ -385,7 +396,7 @@ def _answer(arguments: argparse.Namespace, sheet: Sheet) -> int:
         )
     name, *words = arguments.words
     check = _question(sheet, name)
-    learner = learner_of(sheet.name)
+    learner = learner_of(sheet.own_name)
     learner.answers[name] = " ".join(words)
     arguments.only = [name]
     judgements = _judged(arguments, sheet, _handle(arguments, sheet), learner)
@@ -407,7 +418,7 @@ def _answer(arguments: argparse.Namespace, sheet: Sheet) -> int:
 
 
 def _hint(arguments: argparse.Namespace, sheet: Sheet) -> int:
-    learner = learner_of(sheet.name)
+    learner = learner_of(sheet.own_name)
     failed = (Verdict.FAILED.value, Verdict.WARNING.value, Verdict.UNJUDGED.value)
     name = next((name for name in sheet.checks if learner.verdicts.get(name) in failed), "")
     if not name and not learner.verdicts:
@@ -456,7 +467,7 @@ def _show(arguments: argparse.Namespace, sheet: Sheet) -> int:
             Exit.USAGE,
         )  # fmt: skip
     name = arguments.words[0]
-    learner = learner_of(sheet.name)
+    learner = learner_of(sheet.own_name)
     moment = sheet.moments.get(name)
     check = sheet.checks.get(name)
     if moment is None and check is None:

@@ -92,7 +92,9 @@ class Check:
 class Sheet:
     """A sheet. name: of its folder, and of its lab; called: what to say on a command line for it,
     for one of ours its name and for another one its path. score: how many checks pass at the start,
-    None if it does not say. options: of the lab beside topology and controller."""
+    None if it does not say. options: of the lab beside topology and controller. varies: texts of it
+    that are others for each student; varied: what they are for this one. student: whose sheet it
+    is, "" for nobody's."""
 
     folder: Path
     name: str
@@ -107,6 +109,14 @@ class Sheet:
     moments: Mapping[str, Moment] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     plugin: str = ""
+    varies: tuple[str, ...] = ()
+    varied: Mapping[str, str] = field(default_factory=dict)
+    student: str = ""
+
+    @property
+    def own_name(self) -> str:
+        """The name of its lab, and of what a learner did in it."""
+        return f"{self.name}-{self.student}" if self.student else self.name
 
     @property
     def number(self) -> str:

@@ -19,7 +19,7 @@ from hoplab import content
 from hoplab.errors import Exit, LabError
 from hoplab.nearest import did_you_mean
 from hoplab.sentences import listed, say, sentence_of, term, together
-from hoplab.sheets import strict_yaml
+from hoplab.sheets import strict_yaml, variants
 from hoplab.sheets.answers import Expected
 from hoplab.sheets.claims import ClaimError, read_claim, read_filter
 from hoplab.sheets.flow_claims import read_flow_claim, read_packet
@@ -42,7 +42,7 @@ _OF_A_CHECK = {
     "answer", "unit", "near", "hint", "moment", "fresh",
 }  # fmt: skip
 _OF_A_SHEET = {
-    "title", "minutes", "lab", "setup", "score", "moments", "validate",
+    "title", "minutes", "lab", "setup", "score", "moments", "validate", "vary",
 }  # fmt: skip
 _OF_A_LAB = {"topology", "controller", *_OPTIONS}
 _OF_A_MOMENT = {"nodes", "trace", "at", "says"}
@@ -100,10 +100,34 @@ def _called(path: Path) -> str:
     return shlex.quote(min(f"./{os.path.relpath(path)}", str(path), key=len))
 
 
-def load(path: Path) -> Sheet:
-    """The sheet in a folder, or in a file that has at least `validate`. Raises LabError."""
+def load(path: Path, seed: bytes | None = None) -> Sheet:
+    """The sheet in a folder, or in a file that has at least `validate`. seed: of a student, who
+    has something else where the sheet varies. Raises LabError."""
     file = path / FILE if path.is_dir() else path
-    return read_sheet(strict_yaml.read_file(file), file)
+    data = strict_yaml.read_file(file)
+    values: dict[str, str] = {}
+    if seed is not None and isinstance(data, dict):
+        values = variants.choose(_vary(Place(file, data)), seed)
+        data = {
+            key: value if key == "vary" else variants.put_in(value, values)
+            for key, value in data.items()
+        }
+    return replace(read_sheet(data, file), varied=values)
+
+
+def _vary(top: Place) -> tuple[variants.Rule, ...]:
+    """What varies from student to student. Raises LabError."""
+    if not top.has("vary"):
+        return ()
+    place = top.at("vary")
+    rules = tuple(
+        variants.Rule(str(text), place.at(text).strings()) for text in place.mapping()
+    )
+    try:
+        variants.check(rules)
+    except variants.NoRule as error:
+        place.bad(sentence_of(error))
+    return rules
 
 
 # ------------------------------------------------------------------------ what a file says
@@ -239,6 +263,7 @@ def _with_lab(sheet: Sheet, top: Place) -> Sheet:
                 options[name] = place.truth() if kind is bool else place.words()
     return replace(
         sheet,
+        varies=tuple(rule.text for rule in _vary(top)),
         title=top.get("title", Place.text, Text()),
         minutes=int(top.get("minutes", Place.number, 0.0)),
         topology=lab.get("topology", Place.words, ""),

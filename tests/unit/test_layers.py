@@ -124,6 +124,10 @@ KNOWS: dict[str, set[str]] = {
     "sheets": {
         "client", "faults", "packet_filter", "replay", "runs", "story", "follow", "decode", *_FILES,
     },
+    "classroom": {
+        "sheets", "client", "packet_filter", "runs", "story", "follow", "capture", "decode",
+        *_FILES,
+    },
     "api": {
         "client", "service", "packet_filter", "replay", "web", "report", "runs", "story", "follow",
         *_FILES,
@@ -132,8 +136,8 @@ KNOWS: dict[str, set[str]] = {
     "wireshark": {"client", "capture", "report", "errors"},
     "cli": {
         "api", "client", "service", "openvswitch", "browser", "stock", "doctor", "wireshark",
-        "faults", "plans", "sheets", "web", "live", "packet_filter", "report", "replay", "runs",
-        "story", "follow", "capture", *_FILES,
+        "faults", "plans", "sheets", "classroom", "web", "live", "packet_filter", "report",
+        "replay", "runs", "story", "follow", "capture", *_FILES,
     },
 }  # fmt: skip
 # Rooms that may import nothing but these and Python's own library.
@@ -150,6 +154,7 @@ ONLY_IN = {
     "h11": ("hoplab/browser/",),
     "starlette": ("hoplab/live/",),
     "uvicorn": ("hoplab/live/",),
+    "cryptography": ("hoplab/classroom/signatures.py",),
 }
 # Functions that load a file by its path, or put a folder where imports look.
 LOADERS = {
@@ -278,6 +283,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ("hoplab/faults/kinds.py", "import hoplab.service.lab", "faults must not know service"),
     ("hoplab/plans/of_file.py", "from hoplab import network", "plans must not know network"),
     ("hoplab/sheets/judging.py", "from hoplab.report import page", "sheets must not know report"),
+    ("hoplab/classroom/x.py", "from hoplab.report import page", "classroom must not know report"),
+    ("hoplab/classroom/x.py", "import cryptography", "only hoplab/classroom/signatures.py may"),
     ("hoplab/api/lab.py", "from hoplab.network import net", "api must not know network"),
     ("hoplab/wireshark/extcap.py", "import hoplab.story.tell", "wireshark must not know story"),
     ("hoplab/cli/main.py", "from hoplab.network import net", "cli must not know network"),
