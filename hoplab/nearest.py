@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from hoplab.sentences import listed, say, together
+from hoplab.sentences import listed, say, term, together
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
@@ -23,6 +23,8 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 def meant(word: str, names: Iterable[str], most: int = 40) -> str:
     """The same, and which names there are."""
     every = list(names)
+    if not every:
+        return term("it has none")
     return together(
         did_you_mean(word, every), say("it has: {names}", names=listed(every, most=most))
     )

@@ -17,6 +17,7 @@ _TIME = re.compile(r"(\d+(?:\.\d+)?) ?(us|µs|ms|s)?")
 _TIME_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 SLOWEST, FASTEST = 1_000, 100_000_000_000
 LONGEST_MS = 60_000.0
+LATEST_S = 86_400.0
 MOST_WAITING = 100_000
 NONE = ("0", "none", "off")
 
@@ -37,17 +38,29 @@ def bits_per_second(text: str) -> int:
 
 
 def milliseconds(text: str) -> float:
-    """'20ms' is 20, '1.5s' 1500. Raises ValueError."""
+    """'20ms' is 20, '1.5s' 1500: for so long a frame may be held back. Raises ValueError."""
+    value = _milliseconds(text)
+    if value > LONGEST_MS:
+        raise ValueError(say("{text} is too long: a minute at most", text=text))
+    return value
+
+
+def moment(text: str) -> float:
+    """The same in seconds, of what may last for long. Raises ValueError."""
+    value = _milliseconds(text) / 1e3
+    if value > LATEST_S:
+        raise ValueError(say("{text} is too late: a day at most", text=text))
+    return value
+
+
+def _milliseconds(text: str) -> float:
     word = text.strip()
     if word.lower() in NONE:
         return 0.0
     parts = _TIME.fullmatch(word)
     if parts is None or not parts[2]:
         raise ValueError(say("{text} is no time: write it as in 20ms or 1.5s", text=text))
-    value = float(parts[1]) * _TIME_MS[parts[2]]
-    if value > LONGEST_MS:
-        raise ValueError(say("{text} is too long: a minute at most", text=text))
-    return value
+    return float(parts[1]) * _TIME_MS[parts[2]]
 
 
 def percent(text: str) -> float:

@@ -26,6 +26,7 @@ from hoplab.client import changes, commands, interrupts, labs, launcher, recordi
 from hoplab.client.schedule import Planned
 from hoplab.client.topologies import find_topology
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.nearest import meant
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, sentence_of, term
 from hoplab.service.spec import Spec
@@ -329,7 +330,7 @@ class Lab:
         if name not in hosts:
             raise LabError(
                 say("this lab has no host {host}", host=name),
-                say("it has: {names}", names=listed(hosts, most=40)),
+                meant(name, hosts),
                 Exit.NO_SUCH,
             )
         return hosts[name]
@@ -431,7 +432,7 @@ class Lab:
 
 def _seconds(text: str) -> float:
     try:
-        return quantities.milliseconds(text) / 1e3
+        return quantities.moment(text)
     except ValueError as error:
         raise LabError(
             sentence_of(error),

@@ -41,7 +41,7 @@ def planned(wishes: list[list[str]] | None) -> list[Planned]:
     changes = []
     for when, text in wishes or ():
         try:
-            at_s = quantities.milliseconds(when) / 1e3
+            at_s = quantities.moment(when)
         except ValueError as error:
             raise LabError(
                 sentence_of(error),

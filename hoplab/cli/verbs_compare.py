@@ -27,8 +27,9 @@ from hoplab.cli.run_folder import save_folder
 from hoplab.client import interrupts, up_down
 from hoplab.client.together import Command, Together, record_all
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.nearest import did_you_mean
 from hoplab.outfile import unwritable
-from hoplab.sentences import listed, say, term
+from hoplab.sentences import listed, say, term, together
 from hoplab.story import same_start
 
 DEFAULT_TOPOLOGY = "switch,rate=10M"
@@ -316,10 +317,13 @@ def _check_hosts(commands: Sequence[Command], state: dict[str, Any]) -> None:
         if command.host not in nodes:
             raise LabError(
                 say("this lab has no host {host}", host=command.host),
-                say(
-                    "it has: {names}; begin with one of them and a colon: {example}",
-                    names=listed(nodes, most=40),
-                    example=EXAMPLE,
+                together(
+                    did_you_mean(command.host, nodes),
+                    say(
+                        "it has: {names}; begin with one of them and a colon: {example}",
+                        names=listed(nodes, most=40),
+                        example=EXAMPLE,
+                    ),
                 ),
                 Exit.NO_SUCH,
             )

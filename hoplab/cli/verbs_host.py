@@ -24,11 +24,11 @@ def _command(arguments: argparse.Namespace) -> list[str]:
         return words[1:]
     if words and words[0].startswith("-"):
         verb = arguments.verb.partition(":")[2]
-        if programs.find(arguments.host):
-            line = shlex.join([arguments.host, *words])
+        meant = forgotten(arguments.host, verb, words)
+        if meant:
             raise LabError(
                 say("{program} stands where the host belongs", program=arguments.host),
-                say("was the host forgotten? {command}", command=f"hoplab {verb} HOST -- {line}"),
+                meant,
                 Exit.USAGE,
             )
         raise LabError(
@@ -58,15 +58,20 @@ def check_host(handle: labs.Handle, host: str, verb: str, command: Sequence[str]
     if host in names:
         return
     near = did_you_mean(host, names)
-    line = shlex.join([host, *command])
     hint: str = say("it has: {names}", names=listed(names, most=40))
-    if not near and programs.find(host):
-        hint = together(
-            say("was the host forgotten? {command}", command=f"hoplab {verb} HOST -- {line}"), hint
-        )
     raise LabError(
-        say("this lab has no host {host}", host=host), together(near, hint), Exit.NO_SUCH
+        say("this lab has no host {host}", host=host),
+        together(near or forgotten(host, verb, command), hint),
+        Exit.NO_SUCH,
     )
+
+
+def forgotten(word: str, verb: str, command: Sequence[str]) -> str:
+    """The line that is meant where a program stands in the place of the host, else ""."""
+    if not word or not programs.find(word):
+        return ""
+    line = shlex.join([word, *command])
+    return say("was the host forgotten? {command}", command=f"hoplab {verb} HOST -- {line}")
 
 
 def exec_(arguments: argparse.Namespace) -> int:
@@ -76,7 +81,8 @@ def exec_(arguments: argparse.Namespace) -> int:
     if not command:
         raise LabError(
             term("no command was given"),
-            f"hoplab exec {arguments.host} -- ping -c 1 ADDRESS",
+            forgotten(arguments.host, "exec", [])
+            or f"hoplab exec {arguments.host} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
     handle = labs.find(arguments.name)

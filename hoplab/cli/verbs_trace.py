@@ -8,7 +8,7 @@ import shlex
 from urllib.parse import urlsplit
 
 from hoplab.cli.lab_recorder import LabRecorder
-from hoplab.cli.verbs_host import _command
+from hoplab.cli.verbs_host import _command, forgotten
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
 
@@ -95,7 +95,8 @@ def trace(arguments: argparse.Namespace) -> int:
             term("no command was given")
             if arguments.host
             else term("no host and no command were given"),
-            f"hoplab trace {arguments.host or 'HOST'} -- ping -c 1 ADDRESS",
+            forgotten(arguments.host or "", "trace", [])
+            or f"hoplab trace {arguments.host or 'HOST'} -- ping -c 1 ADDRESS",
             Exit.USAGE,
         )
     _check_live(arguments)

@@ -22,6 +22,7 @@ from typing import Any
 
 from hoplab.client import commands, labs
 from hoplab.errors import Exit, LabError
+from hoplab.nearest import meant
 from hoplab.sentences import say
 
 SHELL = ["bash", "--norc", "-i"]
@@ -49,7 +50,11 @@ class Terminal:
         """Begin the shell. Blocks for a moment. Raises LabError."""
         names = [node["name"] for node in self._handle.state()["nodes"]]
         if self._host not in names:
-            raise LabError(say("this lab has no host {host}", host=self._host), "", Exit.NO_SUCH)
+            raise LabError(
+                say("this lab has no host {host}", host=self._host),
+                meant(self._host, names),
+                Exit.NO_SUCH,
+            )
         request = commands.request_for(self._host, SHELL)
         request["env"] |= {"PS1": f"{self._host}:\\w\\$ ", "TERM": "xterm-256color"}
         self._sock = self._handle.connect()

@@ -17,10 +17,11 @@ from hoplab.errors import Exit, LabError
 from hoplab.kernel import netlink, offloads, shaping
 from hoplab.kernel.batch import Batch, Place
 from hoplab.kernel.shaping import Limits
+from hoplab.nearest import meant
 from hoplab.network import script, switches, topofile
 from hoplab.network.queued import has_netem, is_shaped, place_of_node
 from hoplab.openvswitch.bridges import Bridges
-from hoplab.sentences import listed, say, term
+from hoplab.sentences import say, term
 
 MOST_NEIGHBOURS = 250_000  # about 100 MB; 500 hosts on one link
 NO_ZERO = 0xFFFF << 48  # a datapath id in place of zero has this and the switch's number
@@ -288,7 +289,7 @@ class Network(mininet.net.Mininet):
         if node is None:
             raise LabError(
                 say("this lab has no host {host}", host=name),
-                say("it has: {names}", names=listed(self.nameToNode, most=40))
+                meant(name, self.nameToNode)
                 if self.nameToNode
                 else term("its topology is empty: no host, no switch"),
                 Exit.NO_SUCH,

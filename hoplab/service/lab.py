@@ -22,10 +22,11 @@ from hoplab.capture.notes import WOKEN
 from hoplab.control import foreign, process, supervisor
 from hoplab.errors import Exit, LabError, cannot_write
 from hoplab.kernel import netlink
+from hoplab.nearest import meant
 from hoplab.openflow_channel import CONTROLLER_PORTS
 from hoplab.openvswitch import bridges, daemons
 from hoplab.ryu_apps import Apps
-from hoplab.sentences import listed, say, term, to_plain
+from hoplab.sentences import say, term, to_plain
 from hoplab.service import cable_words, captures, loops
 from hoplab.service.cables import Cables
 from hoplab.service.hearing import Gone, Hearings
@@ -476,7 +477,7 @@ class Lab:
             if name not in bridges:
                 raise LabError(
                     say("this lab has no switch {switch}", switch=name),
-                    say("it has: {names}", names=listed(bridges) or term("none")),
+                    meant(name, bridges),
                     Exit.NO_SUCH,
                 )
         return {

@@ -21,6 +21,7 @@ from hoplab.control import foreign, supervisor
 from hoplab.control.process import Controller
 from hoplab.errors import Exit, LabError
 from hoplab.kernel.batch import Place
+from hoplab.nearest import meant
 from hoplab.openvswitch import bridges, daemons
 from hoplab.ryu_apps import Apps
 from hoplab.sentences import listed, say, term
@@ -231,7 +232,7 @@ class ScriptLab(Lab):
             if name not in own:
                 raise LabError(
                     say("this lab has no switch {switch}", switch=name),
-                    say("it has: {names}", names=listed(own)),
+                    meant(name, own),
                     Exit.NO_SUCH,
                 )
         silent = [name for name in wanted or own if name not in there]

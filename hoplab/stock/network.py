@@ -25,7 +25,8 @@ from hoplab.kernel.batch import Place
 from hoplab.kernel.namespaces import Namespace, in_thread
 from hoplab.kernel.shaping import Limits
 from hoplab.kernel.system_calls import CLONE_NEWNET, setns, unshare
-from hoplab.sentences import listed, say, term
+from hoplab.nearest import meant
+from hoplab.sentences import say, term
 
 _CLONE_FS = 0x200  # a thread that wanders between namespaces shares no root with the others
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -402,7 +403,7 @@ class ScriptNetwork:
                 return node.place
         hint: str = term("the script has stopped its network, or has not built it yet")
         if nodes:
-            hint = say("it has: {names}", names=listed([node.name for node in nodes], most=40))
+            hint = meant(name, [node.name for node in nodes])
         raise LabError(say("this lab has no host {host}", host=name), hint, Exit.NO_SUCH)
 
     def bridges(self) -> list[str]:

@@ -60,6 +60,7 @@ def test_limits_are_changed_one_by_one() -> None:
         (quantities.milliseconds, "20ms", 20.0),
         (quantities.milliseconds, "1.5s", 1500.0),
         (quantities.milliseconds, "250us", 0.25),
+        (quantities.moment, "90s", 90.0),  # later than any delay may be
         (quantities.percent, "1%", 1.0),
         (quantities.percent, "0.5", 0.5),
         (quantities.frames, "50", 50),

@@ -59,6 +59,18 @@ def test_a_host_that_was_forgotten(words: list[str], capsys: pytest.CaptureFixtu
     assert f"was the host forgotten? hoplab {words[0]} HOST -- ping -c 1 10.0.0.2" in complaint
 
 
+@pytest.mark.parametrize("verb", ["trace", "exec"])
+def test_a_host_that_was_forgotten_before_a_command_of_one_word(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([verb, "--", "ls"]) == 2
+    assert f"was the host forgotten? hoplab {verb} HOST -- ls" in capsys.readouterr().err
+
+
+def test_a_lab_without_any_says_that() -> None:
+    assert meant("s1", []) == "it has none"
+
+
 def test_names_that_are_near() -> None:
     assert did_you_mean("clinet", ["client", "pc"]) == "did you mean client?"
     assert did_you_mean("x", ["client"]) == ""
