@@ -39,6 +39,7 @@ from hoplab.story.lab_changes import LabChange, lab_changes
 from hoplab.story.table_decisions import Raised, exceptions
 from hoplab.story.tell import Story
 from hoplab.story.trip_records import Leg
+from hoplab.vantage import one_place
 
 CAPTURE, TRACE, STATE = "capture.pcapng", "trace.json", "lab.json"
 HOSTS = "hosts.json"  # what hosts were set to; not every run has it
@@ -182,11 +183,12 @@ def read(
         interrupted=interrupted,
         health=tell.Health(
             orphans=followed.unplaced,
-            healed=sum(hop.healed for hop in hops),
+            healed=0 if followed.coverage.place else sum(hop.healed for hop in hops),
             uncertain=sum(hop.doubt != 0 for hop in hops),
             cut=followed.coverage.damaged,
             foreign=followed.foreign,
             untimed=followed.untimed,
+            place=followed.coverage.place,
         ),
         channel=followed.channel,
         channel_messages=followed.messages,
@@ -260,7 +262,7 @@ def _follow(
     faults: Faults,
 ) -> _Followed:
     """The journeys in a capture. Raises OSError, PcapngError."""
-    if path.stat().st_size > HELD_MOST:
+    if path.stat().st_size > HELD_MOST and not wiring.extra.get(one_place.PLACE):
         with contextlib.suppress(pcapng_format.Unordered):
             return _follow_pieces(wiring, path, explain, kept, faults)
     capture = pcapng_reader.read(path)
@@ -271,6 +273,8 @@ def _follow(
     for seen in capture.observations:
         (channel if spoken[seen.port] else frames).append(seen)
     last_ns = capture.observations[-1].t_ns if capture.observations else 0
+    if wiring.extra.get(one_place.PLACE):
+        return _followed_at_one_place(wiring, capture)
     seen_by = coverage(wiring, capture, ports, last_ns)
     messages: list[ChannelMessage] | None = None
     passages = kept or ()
@@ -303,6 +307,19 @@ def _deaf(wiring: Wiring, kept: Iterable[pcapng_format.Note]) -> frozenset[int]:
     )
 
 
+def _followed_at_one_place(wiring: Wiring, capture: pcapng_format.Capture) -> _Followed:
+    """A capture of one place, whose wiring was made of its own frames."""
+    frames = [seen for seen in capture.observations if capture.interfaces[seen.port].ethernet]
+    journeys = one_place.journeys(wiring, frames)
+    placed = {seen.number: seen for seen in frames}
+    seen_by = tell.Coverage(damaged=bool(capture.problem), place=str(wiring.extra[one_place.PLACE]))
+    followed = sum(len(journey.hops()) for journey in journeys)
+    return _Followed(
+        journeys, placed, None, seen_by, foreign=len(capture.observations) - len(frames),
+        untimed=capture.untimed, unplaced=0 if followed else len(frames),
+    )  # fmt: skip
+
+
 def coverage(
     wiring: Wiring, capture: pcapng_format.Capture, ports: Sequence[int | None], last_ns: int = 0
 ) -> tell.Coverage:
@@ -323,6 +340,7 @@ def coverage(
         ended_ns=_end(capture, last_ns),
         missed=by_port(capture.dropped),
         damaged=bool(capture.problem),
+        partial=wiring.extra.get("partial") is True,
         unheard=frozenset(range(len(wiring.interfaces))) - heard,
         queue_drops=by_port(capture.queue_drops),
         cable_drops=by_port(capture.cable_drops),

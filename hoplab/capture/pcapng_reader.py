@@ -93,7 +93,12 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Capture:
         name = getattr(source, "name", None)
         label = term("the file") if name is None else str(name)
     with gc_paused():
-        return _Parser(data, label).parse()
+        return parse(data, label)
+
+
+def parse(data: bytes, label: str) -> Capture:
+    """A capture from the bytes of a file; label: what to call it in errors. Raises PcapngError."""
+    return _Parser(data, label).parse()
 
 
 def read_pieces(path: str | os.PathLike[str]) -> Iterator[tuple[Capture, list[Observation]]]:

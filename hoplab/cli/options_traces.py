@@ -191,20 +191,64 @@ def add_report(verbs: Any) -> None:
     add_json(p)
 
 
+def add_tell(verbs: Any) -> None:
+    p = add_verb(
+        verbs,
+        "tell",
+        term("tell a capture from anywhere: tcpdump's, Wireshark's; no lab is needed"),
+        [
+            ("hoplab tell dump.pcap", ""),
+            ("hoplab tell dump.pcapng --interface eth0 --detail full", ""),
+            ("hoplab tell dump.pcap --save my-run && hoplab find 'tcp.syn' my-run", ""),
+            ("hoplab tell dump.pcap --play", ""),
+            (
+                "hoplab tell part.pcapng --wiring my-run    ",
+                term("by the lab.json of a lab that it is of"),
+            ),
+        ],
+        "verbs_tell",
+    )
+    p.add_argument(
+        "file", metavar="FILE", help=term("a pcap or pcapng file, compressed by gzip or not")
+    )
+    p.add_argument(
+        "--interface", metavar="NAME",
+        help=term("of a file of several interfaces the one to tell"),
+    )  # fmt: skip
+    p.add_argument(
+        "--wiring", metavar="LAB",
+        help=term("a lab.json, or a kept run's folder: how the file's interfaces are wired"),
+    )  # fmt: skip
+    p.add_argument(
+        "--detail", choices=("brief", "normal", "full"), default="normal",
+        help=term("how much to print (default: normal)"),
+    )  # fmt: skip
+    p.add_argument(
+        "--save", metavar="DIR", nargs="?", const="",
+        help=term("keep capture.pcapng, trace.json and lab.json (default: ./hoplab-DATE-TIME)"),
+    )  # fmt: skip
+    p.add_argument(
+        "--play", action="store_true",
+        help=term("keep the run as --save does, and play it in your browser, moment by moment"),
+    )  # fmt: skip
+    add_json(p)
+
+
 def add_find(verbs: Any) -> None:
     p = add_verb(
         verbs,
         "find",
         term("the packets of a kept run that a filter means; no lab is needed"),
         "hoplab find 'tcp.syn from client' my-run\n"
-        "hoplab find 'from h1 via s2 not r1 and lost' my-run --json",
+        "hoplab find 'from h1 via s2 not r1 and lost' my-run --json\n"
+        "hoplab find 'tcp.syn or dns' dump.pcap",
         "verbs_find",
     )
     p.add_argument(
         "filter", metavar="FILTER",
         help=term("the player's filter language (docs/filter.md): dns from h1, ttl == 62, …"),
     )  # fmt: skip
-    p.add_argument("run", metavar="RUN", help=term("a folder that --save kept"))
+    p.add_argument("run", metavar="RUN", help=term("a folder that --save kept, or a capture file"))
     p.add_argument(
         "--detail", choices=("brief", "normal", "full"), default="brief",
         help=term("how much of each packet (default: brief, a line)"),

@@ -45,11 +45,11 @@ WORDS = {
     ("class", "action"): "class-actions",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
-FILES = {("report", "output"), ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"),
-         ("save", "file"), ("lab", "output"), ("lab", "kathara"),
-         ("class", "students"), ("class", "folder")}  # fmt: skip
-FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other"),
-           ("find", "run")}  # fmt: skip
+FILES = {("report", "output"), ("tell", "file"), ("tell", "wiring"), ("find", "run"),
+         ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"), ("save", "file"),
+         ("lab", "output"), ("lab", "kathara"), ("class", "students"),
+         ("class", "folder")}  # fmt: skip
+FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
 

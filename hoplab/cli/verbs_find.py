@@ -4,7 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from hoplab import runs
 from hoplab.cli import output
@@ -16,12 +21,24 @@ from hoplab.replay.explain import Explainer
 from hoplab.report import as_json, terminal
 from hoplab.sentences import number_of, say
 from hoplab.story.faults import Faults
+from hoplab.vantage import foreign
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Path]:
+    """The folder of a kept run; that of a capture file is there for as long as it is looked at."""
+    if os.path.isdir(name) or not os.path.exists(name):
+        yield kept_folder(name)
+        return
+    with tempfile.TemporaryDirectory(prefix="hoplab-find-") as scratch:
+        foreign.make_run(Path(name), Path(scratch))
+        yield Path(scratch)
 
 
 def find(arguments: argparse.Namespace) -> int:
     tree = parse(arguments.filter)  # what means nothing is told before anything is read
-    folder, faults = kept_folder(arguments.run), Faults()
-    with Explainer() as explain:
+    faults = Faults()
+    with opened(arguments.run) as folder, Explainer() as explain:
         run = runs.reopen(folder, faults, explain)
     means = compile_tree(tree, run)
     story = run.story

@@ -96,6 +96,11 @@ def ignored_by(trip: Trip) -> Iterator[Sentence]:
 def capture_quality(health: Health) -> Sentence:
     """Whether the capture is whole, and what that means for the numbers."""
     faults = capture_faults(health)
+    if health.place and not faults:
+        return say(
+            "Capture of one place, {place}: what became of a frame behind it is not known.",
+            place=health.place,
+        )
     if not faults:
         return term("Capture: complete, every frame found its place.")
     return say("Capture: {faults}; the numbers may be too low.", faults=listed(faults))

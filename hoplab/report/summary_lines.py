@@ -34,8 +34,20 @@ def summary_lines(page: Page, summary: Summary) -> None:
             "{n:,} link", "{n:,} links", sum(1 for link in summary.links if link.frames)
         ),
     )
+    place = summary.health.place
+    if place:
+        made = number_of(
+            "{n:,} frame passed {place}, from or for {cards}.",
+            "{n:,} frames passed {place}, from or for {cards}.",
+            summary.frames,
+            place=place,
+            cards=number_of(
+                "{n:,} card", "{n:,} cards", sum(1 for link in summary.links if link.frames)
+            ),
+        )
     page.tell(made, 3)
-    _arrivals(page, summary)
+    if not place:
+        _arrivals(page, summary)
     if summary.unicast_flooded and not page.stormy:
         flooded = number_of(
             "{n:,} packet for one card went out of several ports of a switch: so works a hub, and "

@@ -44,7 +44,10 @@ class Coverage:
 
     begun_ns: from when on a port was listened to; one that is missing was from the start, unless it
     is among `unheard`, which nobody listened to. ended_ns: when it all ended, None if not known.
-    missed: frames that the capture had no room for; damaged: the file itself lacks some.
+    missed: frames that the capture had no room for; damaged: the file itself lacks some. place: the
+    node that the capture is of, where it saw each frame pass at one place alone, and nobody can
+    say what became of it behind that; "" for a capture of a whole lab. partial: it has some of a
+    lab's interfaces.
     queue_drops: frames that a switch had no room for in its queue behind the port, where that was
     counted; cable_drops: the same for the queue in front of the cable; cable_losses: how many of
     these a cable lost because it was to lose some.
@@ -54,6 +57,8 @@ class Coverage:
     ended_ns: int | None = None
     missed: Mapping[int, int] = field(default_factory=dict)
     damaged: bool = False
+    place: str = ""
+    partial: bool = False
     unheard: frozenset[int] = frozenset()
     queue_drops: Mapping[int, int] = field(default_factory=dict)
     cable_drops: Mapping[int, int] = field(default_factory=dict)
@@ -66,8 +71,8 @@ class Coverage:
 
     @property
     def lossy(self) -> bool:
-        """Frames are missing that were sent while the capture ran."""
-        return self.damaged or self.missed_frames > 0
+        """Frames are missing that were sent while the capture ran, or may be."""
+        return self.damaged or self.missed_frames > 0 or self.place != "" or self.partial
 
     def may_miss(self, port: int | None) -> bool:
         """A frame at this port need not be in the capture."""
@@ -141,6 +146,8 @@ class Evidence:
         coverage, head = self.coverage, hop.head
         if head is None:  # the interface is wired to nothing
             return Fate.LOST
+        if head in coverage.unheard:
+            return Fate.UNSEEN
         ended_ns = coverage.ended_ns
         if ended_ns is not None and hop.t_ns > ended_ns - self.edge_ns:
             return Fate.CUT

@@ -88,7 +88,10 @@ def response(facts: Facts, host: str, connection: Connection, exchange: Exchange
     expected = exchange.content_length
     if status >= 400:
         outcome.ok, outcome.code = False, "http-error"
-        outcome.why.append(say("Every frame arrived: it is the server that says no."))
+        if facts.place:
+            outcome.why.append(say("It is the server that says no."))
+        else:
+            outcome.why.append(say("Every frame arrived: it is the server that says no."))
     elif expected is not None and size < expected and exchange.method != "HEAD" and status != 304:
         outcome.ok, outcome.code = False, "cut-short"
         outcome.why.append(
@@ -140,7 +143,7 @@ def _no_handshake(facts: Facts, connection: Connection) -> Outcome | None:
     """Why the connection was not opened; None if it was."""
     client, server = connection.client.node, connection.server.node
     if connection.refused_by:
-        return _refused(connection, facts.by_number[connection.refused_by].sender)
+        return _refused(facts, connection, facts.by_number[connection.refused_by].sender)
     unheard = connection.syn and connection.server.base is None
     if unheard:
         sentence = say(
@@ -159,14 +162,15 @@ def _no_handshake(facts: Facts, connection: Connection) -> Outcome | None:
     return answer_lost(facts, connection.syn or connection.trips[0], replies, sentence)
 
 
-def _refused(connection: Connection, refuser: str) -> Outcome:
+def _refused(facts: Facts, connection: Connection, refuser: str) -> Outcome:
     server, port = connection.server.node, connection.port
     evidence = [connection.syn, connection.refused_by]
     if refuser == server:
         sentence = say(
             "{server} refused the connection: it answered the SYN by RST.", server=server
         )
-        return Outcome(False, "refused", sentence, [nobody_listens(port)], server, evidence)
+        why: list[str] = [nobody_listens(port, facts.place)]
+        return Outcome(False, "refused", sentence, why, server, evidence)
     sentence = say(
         "{node} refused the connection in the name of {server}: it answered the SYN by RST.",
         node=refuser, server=server,

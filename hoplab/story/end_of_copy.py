@@ -50,6 +50,8 @@ def find_ends(places: Places, copies: Copies, evidence: Evidence) -> list[End]:
 
 def _end(places: Places, hop: Hop, leg: Leg, packet: Packet, evidence: Evidence) -> End:
     """What became of the copy on a leg from which nothing went on."""
+    if evidence.coverage.place:
+        return End("delivered", leg.index, places.recipient(packet) or leg.head)
     on_link = _end_on_link(hop, leg, evidence)
     if on_link is not None:
         return on_link
@@ -88,6 +90,9 @@ def _end_on_link(hop: Hop, leg: Leg, evidence: Evidence) -> End | None:
     if leg.cut:
         why = say("the capture ended while it was on its way to {node}", node=node)
         return End("cut", place, node, why)
+    if leg.unseen and hop.head in evidence.coverage.unheard:
+        why = say("whether it arrived at {node} cannot be told: nobody captured there", node=node)
+        return End("unseen", place, node, why)
     if leg.unseen:
         why = say(
             "whether it arrived at {node} cannot be told: the capture missed frames there",

@@ -62,7 +62,7 @@ def _end(facts: Facts, port: int, sent: Sequence[Trip]) -> Outcome:
         )  # fmt: skip
         why: list[str] = []
         if _is_port_unreachable(icmp) and report.sender == target and not facts.explained:
-            why.append(nobody_listens(port))
+            why.append(nobody_listens(port, facts.place))
         evidence = [report.causes[0], report.number]
         return Outcome(False, "unreachable", sentence, why, report.sender, evidence)
     answers = _answers(facts, sent)
@@ -80,8 +80,14 @@ def _end(facts: Facts, port: int, sent: Sequence[Trip]) -> Outcome:
     return Outcome(None, "udp", sentence, [], target, [last.number])
 
 
-def nobody_listens(port: int) -> Sentence:
-    """Of a port that the machine itself says is closed."""
+def nobody_listens(port: int, place: str) -> Sentence:
+    """Of a port that the machine itself says is closed. place: as in `Facts`: who else may have
+    said so in its name is not seen there."""
+    if place:
+        return say(
+            "Likely nobody listens on port {port}; a filter on the way may answer the same.",
+            port=port,
+        )
     return say("The way there and back works; nobody listens on port {port}.", port=port)
 
 

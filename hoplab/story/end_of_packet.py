@@ -28,7 +28,7 @@ def no_answer(facts: Facts, trip: Trip, sentence: str, code: str) -> Outcome:
     stands for the kind of packet: it becomes `syn-lost` or `syn-silent`."""
     questions = _questions_in_vain(facts, trip)
     reports = _reports(facts, trip)
-    why = _way(trip)
+    why = [] if facts.place else _way(trip)
     where, evidence = trip.path[-1] if trip.path else trip.sender, [trip.number]
     if questions:
         asker = questions[-1].sender
@@ -55,7 +55,12 @@ def no_answer(facts: Facts, trip: Trip, sentence: str, code: str) -> Outcome:
         why += _loss(facts, trip)
         code = f"{code}-lost"
     elif not questions:
-        if facts.explained:
+        if facts.place:
+            silence = say(
+                "#{packet}, {kind}, passed {place}; what became of it behind that is not known.",
+                packet=trip.number, kind=short(trip), place=facts.place,
+            )  # fmt: skip
+        elif facts.explained:
             silence = say(
                 "#{packet}, {kind}, reached {nodes}.",
                 packet=trip.number, kind=short(trip), nodes=listed(trip.delivered),
@@ -140,7 +145,7 @@ def _asked_in_vain(facts: Facts, tries: Sequence[Trip]) -> tuple[Sentence, list[
         silence = say(
             "{asker} asked {times} for the MAC of {ip} {packets}; nobody answered.", **values
         )
-        return silence, [*_heard(last), *_unreached(facts, last)]
+        return silence, [*_heard(facts, last), *_unreached(facts, last)]
     reply = replies[-1]
     reason = say(
         "{node} answered (#{packet}), but: {reason}.",
@@ -188,7 +193,7 @@ def arp_in_vain(facts: Facts, questions: Sequence[Trip], before: str = "") -> Ou
         answers = [reply.number for reply in replies]
         return answer_lost(facts, replies[0].causes[-1], answers, together(before, loss))
     silence = say("{asker} asked {times} for the MAC of {ip}, and nobody answered.", **values)
-    why = [*_heard(last), *_unreached(facts, last)]
+    why = [*_heard(facts, last), *_unreached(facts, last)]
     packets = [question.number for question in questions]
     return Outcome(False, "arp-silent", together(before, silence), why, last.sender, packets)
 
@@ -202,8 +207,10 @@ def _lost_replies(facts: Facts, questions: Sequence[Trip]) -> list[Trip]:
     ]  # fmt: skip
 
 
-def _heard(question: Trip) -> list[str]:
+def _heard(facts: Facts, question: Trip) -> list[str]:
     """Who got a question that nobody answered."""
+    if facts.place:
+        return []
     nodes = list(dict.fromkeys([*question.delivered, *(copy.node for copy in question.ignored)]))
     nodes = [node for node in nodes if node != question.sender]  # in a loop it comes back
     if nodes and question.delivered:

@@ -18,7 +18,7 @@ from hoplab.story.trip_records import Proof, Way
 _ABSENT = frozenset(
     (
         "ack-missing", "arp-checks", "arp-none", "close-half", "close-open", "close-unfinished",
-        "dns-none", "dns-silent", "http-silent", "syn-ack-lost", "syn-silent",
+        "dns-cached", "dns-none", "dns-silent", "http-silent", "syn-ack-lost", "syn-silent",
     )
 )  # fmt: skip
 
@@ -93,16 +93,18 @@ def _prove(way: Way, side: Side, peer: Side, acks: list[_Ack]) -> Proof | None:
     return Proof(peer.node, note)
 
 
-def hedge_remarks(steps: Sequence[Step], missed: int) -> None:
-    """Takes back what was concluded from a frame that is not there, and says why."""
+def hedge_remarks(steps: Sequence[Step], missed: int, place: str = "") -> None:
+    """Takes back what was concluded from a frame that is not there, and says why. missed: frames, 0
+    if it is not known how many. place: that the capture is of, where it is of one alone."""
     for step in steps:
         kept = [remark for remark in step.remarks if remark.code not in _ABSENT]
         if len(kept) < len(step.remarks):
-            step.remarks = [*kept, Remark("capture-missed", _may_have_passed(missed))]
+            step.remarks = [*kept, Remark("capture-missed", _may_have_passed(missed, place))]
 
 
-def _may_have_passed(missed: int) -> str:
-    """missed: frames, 0 if it is not known how many."""
+def _may_have_passed(missed: int, place: str) -> str:
+    if place and not missed:
+        return say("What did not pass {place} may have gone another way.", place=place)
     if not missed:
         return say("The capture lacks frames: what is not seen here may have passed.")
     return number_of(

@@ -222,7 +222,9 @@ class MacNeeds(Rule):
             )  # fmt: skip
             return Draft(cause)
         owner = self._places.owner(trip.dst)
-        address = say("{ip} ({node})", ip=trip.dst, node=owner) if owner else trip.dst
+        address = trip.dst
+        if owner not in ("", trip.dst):
+            address = say("{ip} ({node})", ip=trip.dst, node=owner)
         self._open.pop(trip.number, None)
         moment = self._next_sent(trip, owner)
         if moment is not None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hoplab.sentences import number_of, say, together
 from hoplab.story.end_of_command import ends_of_command
@@ -52,13 +53,18 @@ def find_outcome(
     host: str,
     ended: ExitStatus,
     missed: int | None = None,
+    place: str = "",
 ) -> Outcome:
     """The end of the story. `host` is where the command ran, when it is no fetch, and `ended` how
     the command or the fetch ended by its own word. missed: frames that the capture missed, 0 if it
-    is not known how many, None if it is whole."""
+    is not known how many, None if it is whole. place: that the capture is of, where it is of one
+    alone."""
     if request is not None:
         return _of_fetch(facts, request, ended, missed)
-    findings = _hedged(ends_of_command(facts, host, ended), missed)
+    if place and not missed:
+        findings = _seen_at(place, ends_of_command(facts, host, ended))
+    else:
+        findings = _hedged(ends_of_command(facts, host, ended), missed)
     explained = all(finding.ok is False for finding in findings)
     outcome = _judged(findings, ended)
     if ended.ok is False and outcome.code == "seen":
@@ -130,6 +136,24 @@ def _hedged(findings: list[Outcome], missed: int | None) -> list[Outcome]:
         if finding.code in _SHOWN or (finding.ok is not False and finding.code not in _NEUTRAL)
     ]  # fmt: skip
     return kept if len(kept) == len(findings) else [*kept, _cannot_be_told(missed)]
+
+
+def _seen_at(place: str, findings: list[Outcome]) -> list[Outcome]:
+    """The findings of a capture of one place: that something did not come is true of the place."""
+    seen: list[Outcome] = []
+    for finding in findings:
+        shown = finding.code in _SHOWN or finding.code == "resolved"
+        if not shown and (not finding.ok or finding.code in _NEUTRAL):
+            sentence = say(
+                "As far as {place} shows: {finding}", place=place, finding=finding.sentence
+            )
+            finding = replace(finding, sentence=sentence)
+        # Who asks once and is answered need not be answered past this place; one who asks again
+        # was not.
+        if finding.code == "arp-silent" and len(finding.evidence) == 1:
+            finding = replace(finding, ok=None, code=_MISSED)
+        seen.append(finding)
+    return seen
 
 
 def _cannot_be_told(missed: int) -> Outcome:

@@ -112,7 +112,8 @@ STEPS_OF_KINDS = {"tunnel": "tunnel", "quic": "udp", "udp": "udp"}
 @dataclass(slots=True)
 class Facts:
     """What earlier stages found out, in one place. explained: what hosts were set to says why it
-    failed, so that nobody needs to guess. figures: of the connections, in their order."""
+    failed, so that nobody needs to guess. figures: of the connections, in their order. place: as in
+    `Coverage`."""
 
     trips: list[Trip]
     connections: list[Connection]
@@ -122,6 +123,7 @@ class Facts:
     leases: list[Exchange] = field(default_factory=list)
     explained: bool = False
     figures: Sequence[ConnectionFigures] = ()
+    place: str = ""
 
 
 Label = tuple[str, int]  # step key, and its place among those of its kind

@@ -29,7 +29,7 @@ class Health:
     their way when it began or ended. uncounted: packets that vanished in a switch of which
     nobody counts what it drops itself. cut: the rest of the file cannot be read. foreign: frames
     without an Ethernet header, which are not followed. untimed: frames of which the file does not
-    say when they were seen."""
+    say when they were seen. place: as in `Coverage`, of a capture of one place alone."""
 
     orphans: int = 0
     healed: int = 0
@@ -41,6 +41,7 @@ class Health:
     cut: bool = False
     foreign: int = 0
     untimed: int = 0
+    place: str = ""
 
 
 @dataclass(slots=True, frozen=True)

@@ -157,7 +157,7 @@ def tell(
     trips = _with_relations(trips, relations, decisions, source, timings)
     facts = Facts(
         trips, over_tcp, lookups, {trip.number: trip for trip in trips}, wiring, leases,
-        figures=figures,
+        figures=figures, place=evidence.coverage.place,
     )  # fmt: skip
     steps = plain_steps(trips)
     with faults.part(term("the steps")):
@@ -176,7 +176,7 @@ def tell(
     ended = ExitStatus(exit_code, program, late, complaint, interrupted)
     if lossy:
         with faults.part(term("remarks")):
-            hedge_remarks(steps, missed_frames)
+            hedge_remarks(steps, missed_frames, evidence.coverage.place)
     causes: list[Cause] = []
     with faults.part(term("what hosts were set to")):
         url = request.url if request is not None else ""
@@ -262,7 +262,9 @@ def _find_end(
     outcome = Outcome(False, "untold", term("How it ended could not be told."))
     missed_frames = coverage.missed_frames if coverage.lossy else None
     with faults.part(term("how it ended")):
-        outcome = find_outcome(facts, request, client, ended, missed_frames)
+        outcome = find_outcome(
+            facts, request, client, ended, missed_frames, coverage.place
+        )
     if not outcome.ok:
         with faults.part(term("what switches dropped")):
             outcome.why += not_sent_on(facts.trips)
@@ -299,7 +301,17 @@ def _count(wiring: Wiring, trips: list[Trip], health: Health, missed_frames: int
         peer = wiring.peer(port)
         if peer is not None and peer > port:
             summary.links.append(counts.link(port, peer))
+    if health.place:
+        _count_at_place(summary, trips)
     return summary
+
+
+def _count_at_place(summary: Summary, trips: Iterable[Trip]) -> None:
+    """Puts right what a capture of one place counts otherwise: a frame is one frame on both sides
+    of the place, and nobody saw it arrive."""
+    summary.frames = sum(len({leg.sent or leg.received for leg in trip.legs}) for trip in trips)
+    summary.arrivals = 0
+    summary.links = [link for link in summary.links if link.frames]
 
 
 class _Counts:

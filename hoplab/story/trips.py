@@ -112,7 +112,7 @@ def _find_way(
         ms=(hops[0].t_ns - started_ns) / 1e6,
         kind=kind,
         title=title,
-        sender=_sender(places, legs[0], packets[0], early=early),
+        sender=_sender(places, legs[0], packets[0], early=early or evidence.coverage.place != ""),
         target=target,
         src=packets[0].src,
         dst=wanted(packets[0]),
