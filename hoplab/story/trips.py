@@ -112,7 +112,7 @@ def _find_way(
         ms=(hops[0].t_ns - started_ns) / 1e6,
         kind=kind,
         title=title,
-        sender=_sender(places, legs[0], packets[0], early=early or evidence.coverage.place != ""),
+        sender=_sender(places, legs[0], packets[0], evidence, early=early),
         target=target,
         src=packets[0].src,
         dst=wanted(packets[0]),
@@ -188,10 +188,12 @@ def _unexplained(leg: Leg) -> Sentence:
     return say("{node} sent it, and no frame that came in explains it", node=leg.tail)
 
 
-def _sender(places: Places, leg: Leg, packet: Packet, *, early: bool) -> str:
+def _sender(
+    places: Places, leg: Leg, packet: Packet, evidence: Evidence, *, early: bool
+) -> str:
     """The node that made it: who sent its first frame, unless that had only passed it on when the
-    capture began (early)."""
-    if not early:
+    capture began (early), or before it came to the one place that the capture is of."""
+    if not early and not evidence.coverage.place:
         return leg.tail
     return places.owner(packet.src) or places.card(leg.src_mac) or leg.tail
 

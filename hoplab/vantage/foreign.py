@@ -4,8 +4,8 @@
 What lives here: which interface of a file is told, by which wiring, and the two files of the
 folder. What must not: what is told.
 
-1. With a lab.json, the interfaces that it names are told by it; those that are missing from the
-   capture make it a part of the whole (`Coverage.partial`).
+1. With a lab.json (a kept run's capture has one beside it), the interfaces that it names are told
+   by it; those that are missing from the capture make it a part of the whole (`Coverage.partial`).
 2. Without, one interface is told, by what its own frames show (`one_place.py`).
 """
 
@@ -37,6 +37,8 @@ def make_run(
     one to tell, "" for the only one. names: of the two files. Raises LabError, OSError of the
     folder."""
     capture = _read(file)
+    if wiring is None and not interface:
+        wiring = _beside(file, capture)
     if wiring is not None:
         described = _part_of(wiring, capture, file)
     else:
@@ -73,6 +75,17 @@ def _read(file: Path) -> Capture:
             Exit.BAD_INPUT,
         )
     return capture
+
+
+def _beside(file: Path, capture: Capture) -> Wiring | None:
+    """The wiring that stands beside the capture of a kept run; None where it is of no run."""
+    try:
+        wiring = Wiring.load(file.parent / "lab.json")
+    except (OSError, ValueError):
+        return None
+    names = {interface.name for interface in capture.interfaces} - {OPENFLOW}
+    of_run = len(names) > 1 and all(wiring.port(name) is not None for name in names)
+    return wiring if of_run else None
 
 
 def _one(capture: Capture, file: Path, wish: str) -> Capture:

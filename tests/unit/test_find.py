@@ -51,7 +51,8 @@ def test_more_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["find", "via nowhere", str(WEB)], Exit.BAD_INPUT, "nowhere cannot stand there"),
         (["find", "tcp and (", str(WEB)], Exit.BAD_INPUT, "docs/filter.md"),
-        (["find", "tcp", str(WEB / "capture.pcapng")], Exit.NO_SUCH, "is no folder"),
+        (["find", "tcp", str(WEB / "lab.json")], Exit.BAD_INPUT, "is no pcapng file"),
+        (["find", "tcp", str(WEB / "nothing")], Exit.NO_SUCH, "is no folder"),
         (["find", "tcp"], Exit.USAGE, "RUN"),
     ],
 )

@@ -277,7 +277,9 @@ def test_the_verb_keeps_what_it_tells(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "Who is who, as far as the frames show:" in out
     assert "02:00:00:00:01:00: 10.1.0.10 (it says so itself, frame 1)" in out
-    assert main(["report", str(kept), "-o", str(tmp_path / "page.html")]) == 0
+    assert main(["report", str(kept), "--md", "-o", str(tmp_path / "page.md")]) == 0
+    # The capture of a kept run is told by the lab.json beside it.
+    assert main(["find", "tcp.syn via s1", str(RUNS / "web-cold" / runs.CAPTURE), "--count"]) == 0
 
 
 @pytest.mark.parametrize("words, code, said", [
@@ -287,7 +289,7 @@ def test_the_verb_keeps_what_it_tells(tmp_path: Path, capsys: pytest.CaptureFixt
     (["many.pcapng"], 2, "one place is told at a time"),
     (["many.pcapng", "--interface", "client-eth"], 4, "client-eth0"),
     (["dump.pcap", "--wiring", "many.pcapng"], 3, "the wiring in many.pcapng cannot be read"),
-    (["dump.pcap", "--wiring", "lab.json"], 3, "no interface of dump.pcap is one of the lab's"),
+    (["dump.pcap", "--wiring", "lab"], 3, "no interface of dump.pcap is one of the lab's"),
 ])  # fmt: skip
 def test_what_cannot_be_told_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
@@ -298,7 +300,8 @@ def test_what_cannot_be_told_says_why(
     Path("empty.pcap").write_bytes(pcap([]))
     Path("dump.pcap").write_bytes(pcap(frames_at("web-cold", "client-eth0")))
     shutil.copy(RUNS / "web-cold" / runs.CAPTURE, "many.pcapng")
-    shutil.copy(RUNS / "web-cold" / runs.STATE, "lab.json")
+    Path("lab").mkdir()
+    shutil.copy(RUNS / "web-cold" / runs.STATE, "lab/lab.json")
     assert main(["tell", *words, "--save", "kept"]) == code
     error = capsys.readouterr().err
     assert said in error
