@@ -169,8 +169,8 @@ def _refused(facts: Facts, connection: Connection, refuser: str) -> Outcome:
         sentence = say(
             "{server} refused the connection: it answered the SYN by RST.", server=server
         )
-        why: list[str] = [nobody_listens(port, facts.place)]
-        return Outcome(False, "refused", sentence, why, server, evidence)
+        likely = nobody_listens(port, facts.place)
+        return Outcome(False, "refused", sentence, [likely], server, evidence)
     sentence = say(
         "{node} refused the connection in the name of {server}: it answered the SYN by RST.",
         node=refuser, server=server,
