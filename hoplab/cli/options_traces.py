@@ -199,11 +199,11 @@ def add_tell(verbs: Any) -> None:
         [
             ("hoplab tell dump.pcap", ""),
             ("hoplab tell dump.pcapng --interface eth0 --detail full", ""),
-            ("hoplab tell dump.pcap --save my-run && hoplab find 'tcp.syn' my-run", ""),
+            ("hoplab tell dump.pcap --save my-run && hoplab report my-run", ""),
             ("hoplab tell dump.pcap --play", ""),
             (
-                "hoplab tell part.pcapng --wiring my-run    ",
-                term("by the lab.json of a lab that it is of"),
+                "hoplab tell part.pcapng --wiring my-run  ",
+                term("by the lab.json of its lab"),
             ),
         ],
         "verbs_tell",
