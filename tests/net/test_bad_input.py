@@ -382,7 +382,9 @@ exit 0
 @pytest.mark.parametrize(
     "when, commands",
     [
-        ("before", ["up switch", "visit", "visit --save SAVE"]),
+        pytest.param(
+            "before", ["up switch", "visit", "visit --save SAVE"], marks=pytest.mark.long
+        ),
         ("after", ["visit", "visit --save SAVE", "trace pc -- ping -c1 10.80.0.80", "swap hub"]),
     ],
 )

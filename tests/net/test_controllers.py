@@ -540,6 +540,7 @@ class TestFailOver:
         assert "took charge of s1" in remark
         assert ("as its master (OpenFlow roles, generation 2)" in remark) == (number == "2")
 
+    @pytest.mark.long
     def test_it_gives_up_after_a_few(self, hoplab: Any) -> None:
         (hoplab.home / "brief.py").write_text(
             "import os\nfrom ryu.base import app_manager\nfrom ryu.lib import hub\n"

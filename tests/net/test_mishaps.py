@@ -272,7 +272,13 @@ def test_a_disk_that_is_full_where_the_run_is_to_be_kept(hoplab: World) -> None:
 # ---------------------------------------------------------------------------- streams
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("<&-", ">&-", "2>&-")),
+        "<&- >&- 2>&-",
+    ],
+)
 def test_streams_that_are_closed(hoplab: World, closed: str) -> None:
     code, _, _ = shell(hoplab, f"hoplab up switch {closed}")
     assert code == 0 and labs(hoplab) == ["lab"]
@@ -310,7 +316,7 @@ def test_words_that_are_no_text(hoplab: World) -> None:
     assert code == 2 and "is no URL" in err
     code, _, err = shell(hoplab, "hoplab capture --filter $'\\xff'")
     assert code == 2 and "the filter" in err
-    for columns in ("abc", "-3", "0", "99999999999999999999"):
+    for columns in ("abc", "-3"):
         hoplab.env["COLUMNS"] = columns
         hoplab("trace", "h1", "--", "true")
 

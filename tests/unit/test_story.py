@@ -883,7 +883,7 @@ def test_random_frames_never_raise(
     assert numbers == [trip.number for trip in story.trips]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 10_000), max_size=12), st.sampled_from(["", URL]))
 def test_a_fetch_with_holes_never_raises(holes: list[int], url: str) -> None:
     """Any observations of a whole fetch may be missing: a story comes out all the same."""
