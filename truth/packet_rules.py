@@ -273,6 +273,18 @@ def no_copy(about: About, values: dict[str, Any]) -> Pairs:
     yield "not out of it", False, plain(values["port"]) in {leg["tail_interface"] for leg in legs}
 
 
+@of("{node} has the MAC {mac}, and no copy reached it: {switch} sent this to {taker}, whose card "
+    "took it for its own")
+def taken_by_another(about: About, values: dict[str, Any]) -> Pairs:
+    node, taker, legs = plain(values["node"]), plain(values["taker"]), about.told["legs"]
+    yield "owner", {node}, about.evidence.owners_of_mac(plain(values["mac"]))
+    yield "no copy", False, node in {leg["head"] for leg in legs if leg["received"]}
+    yield "it came there", True, any(
+        leg["received"] and (leg["tail"], leg["head"]) == (plain(values["switch"]), taker)
+        for leg in legs
+    )
+
+
 # ------------------------------------------------------------------------------------- notes
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-_TAGS = (b"\x81\x00", b"\x88\xa8")
+_SERVICE = b"\x88\xa8"
+_TAGS = (b"\x81\x00", _SERVICE)
 _PRESENT = 0x1000  # OFPVID_PRESENT: there is a tag
 
 
@@ -59,6 +60,13 @@ def vlan_tags(frame: bytes) -> list[int]:
         tags.append(int.from_bytes(frame[at + 2 : at + 4], "big") & 0xFFF)
         at += 4
     return tags
+
+
+def service_tags(frame: bytes) -> list[bool]:
+    """Of each tag whether it is a provider's (IEEE 802.1ad), the outermost first."""
+    return [
+        frame[at : at + 2] == _SERVICE for at in range(12, 12 + 4 * len(vlan_tags(frame)), 4)
+    ]
 
 
 def _ipv4(fields: dict[str, bytes], frame: bytes, at: int) -> None:

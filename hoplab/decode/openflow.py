@@ -115,6 +115,7 @@ _FIELDS = {
     36: ("mpls_bos", "number"),
     38: ("tunnel_id", "hex"),
 }
+_TAGGED = 0x10  # of the first byte of a VLAN number: there is a tag (OFPVID_PRESENT)
 _ANY = 0xFFFFFFFF  # port or group
 _BASIC = 0x8000
 _READ = {name for name, _ in _FIELDS.values()} - {
@@ -174,6 +175,11 @@ class Match:
         words = []
         for name, raw in self.fields.items():
             mask = self.masks.get(name)
+            if name == "vlan_vid" and (mask or not raw[0] & _TAGGED):
+                # "Any tag" and "no tag" are said by a bit that stands beside the number.
+                shown = [f"0x{value.hex()}" for value in (raw, mask) if value]
+                words.append(f"{name}={'/'.join(shown)}")
+                continue
             text = _shown(name, raw)
             words.append(f"{name}={text}" + (f"/{_shown(name, mask)}" if mask else ""))
         return ", ".join(words) or "any frame"

@@ -127,6 +127,14 @@ def find_death(
             **values,
         )
         return Death(network, best.index, why)
+    taken = next((each for each in mine.values() if each.how == "stuck"), None)
+    if taken is not None:
+        why = say(
+            "{node} has the MAC {mac}, and no copy reached it: {switch} sent this to {taker}, "
+            "whose card took it for its own",
+            switch=legs[taken.leg].tail, taker=taken.node, **values,
+        )  # fmt: skip
+        return Death(network, taken.leg, why, question.holder)
     if not question.whole:
         why = say("{node} has the MAC {mac}, and no copy reached it", **values)
         return Death(network, best.index, why, question.holder)

@@ -480,6 +480,12 @@ def _changes(arrival: Arrival, passage: Passage) -> list[str]:
 def _tag_words(before: bytes, after: bytes) -> str:
     """Which tag was put on a frame or taken off it, "" if that is not what was done."""
     old, new = vlan_tags(before), vlan_tags(after)
+    more = len(new) - len(old)
+    if abs(more) > 1 and (old if more > 0 else new) == (new[more:] if more > 0 else old[-more:]):
+        tags = listed(str(vlan) for vlan in (new[:more] if more > 0 else old[:-more]))
+        if more > 0:
+            return say("it puts the tags of VLANs {vlans} on it, the outermost first", vlans=tags)
+        return say("it takes the tags of VLANs {vlans} off it, the outermost first", vlans=tags)
     if len(new) == len(old) + 1:
         return say("it puts the tag of VLAN {vlan} on it", vlan=new[0])
     if len(new) == len(old) - 1:

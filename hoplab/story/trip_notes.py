@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from hoplab.decode.frame_fields import service_tags, vlan_tags
 from hoplab.follow.model import Doubt, Hop, Origin
 from hoplab.sentences import Sentence, listed, say
 from hoplab.story.copies import Copies
@@ -58,8 +59,8 @@ def fragments(copies: Copies) -> list[str]:
     return notes
 
 
-def tags(legs: Sequence[Leg], last: int | None) -> list[str]:
-    """Where on its way it bears a tag (IEEE 802.1Q). last: the leg at the end of its path, None if
+def tags(legs: Sequence[Leg], hops: Sequence[Hop], last: int | None) -> list[str]:
+    """Where on its way it bears tags (IEEE 802.1Q). last: the leg at the end of its path, None if
     it has several ends."""
     if all(leg.vlan is None for leg in legs):
         return []
@@ -67,19 +68,36 @@ def tags(legs: Sequence[Leg], last: int | None) -> list[str]:
     while last is not None:
         chain.insert(0, legs[last])
         last = legs[last].parent
-    spans: list[tuple[str, str, int | None]] = []
+    spans: list[tuple[str, str, tuple[str, ...]]] = []
     for leg in chain:
-        if spans and spans[-1][1:] == (leg.tail, leg.vlan):
-            spans[-1] = spans[-1][0], leg.head, leg.vlan
+        vlans = _vlans(hops[leg.index].data) if leg.vlan is not None else ()
+        if spans and spans[-1][1:] == (leg.tail, vlans):
+            spans[-1] = spans[-1][0], leg.head, vlans
         else:
-            spans.append((leg.tail, leg.head, leg.vlan))
-    hops = [
-        say("none from {near} to {far}", near=near, far=far)
-        if vlan is None
-        else say("VLAN {vlan} from {near} to {far}", vlan=vlan, near=near, far=far)
-        for near, far, vlan in spans[:_MOST_SPANS]
+            spans.append((leg.tail, leg.head, vlans))
+    return [
+        say(
+            "802.1Q tags on the way: {hops}",
+            hops=listed(_span(*span) for span in spans[:_MOST_SPANS]),
+        )
     ]
-    return [say("802.1Q tags on the way: {hops}", hops=listed(hops))]
+
+
+def _vlans(frame: bytes) -> tuple[str, ...]:
+    """The numbers of its tags, the outermost first; of a provider's with the name of its kind."""
+    kinds = zip(vlan_tags(frame), service_tags(frame), strict=True)
+    return tuple(f"{vlan} (802.1ad)" if service else str(vlan) for vlan, service in kinds)
+
+
+def _span(near: str, far: str, vlans: tuple[str, ...]) -> Sentence:
+    if not vlans:
+        return say("none from {near} to {far}", near=near, far=far)
+    if len(vlans) == 1:
+        return say("VLAN {vlan} from {near} to {far}", vlan=vlans[0], near=near, far=far)
+    return say(
+        "VLANs {vlans}, the outermost first, from {near} to {far}",
+        vlans=listed(vlans), near=near, far=far,
+    )  # fmt: skip
 
 
 def missing_copies(evidence: Evidence, hops: list[Hop], ended: str) -> list[str]:

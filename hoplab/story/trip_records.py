@@ -375,17 +375,19 @@ class Trip(NamedTuple):
     @property
     def ended(self) -> str:
         """"" if it arrived, else one sentence on where it ended. Of a switch that sent it nowhere
-        the switch's own reason counts, where it is known."""
+        the switch's own reason counts, where it is known. What was handed to the controller has
+        come where it was answered, if it was: an ARP proxy answers for all hosts."""
         way = self.way
         if way.fate == "stopped":
             for decision in self.decisions:
                 if decision.end and decision.leg == way.last_leg:
-                    return decision.end
+                    handed_over = decision.by == "controller" and self.answered_by
+                    return "" if handed_over else decision.end
         return way.ended
 
     def reached(self, node: str) -> bool:
         """Whether the node got it; what is not known to have ended anywhere may have."""
-        return node in self.delivered or not self.ended
+        return node in self.delivered or not self.way.ended
 
     @property
     def frames(self) -> int:

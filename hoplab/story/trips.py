@@ -135,7 +135,7 @@ def _find_way(
         notes=(
             *under_way_at_start(early, legs[0]),
             *([way_unseen(legs[0].tail)] if unseen else []),
-            *tags(legs, main),
+            *tags(legs, hops, main),
             *fragments(copies),
             *missing_copies(evidence, hops, ending.ended),
             *(storm_notes(storm, hops) or copies_too_many(places, hops)),

@@ -218,3 +218,34 @@ def test_a_port_that_the_spanning_tree_of_a_switch_blocks() -> None:
     assert into_h2.parent is not None
     assert request.legs[into_h2.parent].tail == "s3"
     assert request.delivered == ("h3",)
+
+
+def test_what_a_controller_answers_by_itself_has_come_where_it_was_to() -> None:
+    """An ARP proxy: the question goes to the controller, and the answer comes from it."""
+    story = told("arpproxy").story
+    asked = [trip for trip in story.trips if trip.kind == "arp-request"]
+    assert [trip.answered_by for trip in asked] == [2, 5]
+    assert [trip.ended for trip in story.trips] == [""] * 6
+    assert not any(trip.reached("h2") for trip in asked if trip.sender == "h1")
+    assert "\u2717" not in terminal.render(story), "nothing went wrong"
+
+
+def test_a_mac_address_at_another_port_than_its_owners() -> None:
+    """h3 has taken the MAC address of h2, and the switch has learned that."""
+    story = told("wrongport").story
+    (request,) = story.trips
+    assert request.path == ("h1", "s1", "h3")
+    assert request.ended == (
+        "h2 has the MAC 02:00:00:00:02:00, and no copy reached it: s1 sent this to h3, whose card "
+        "took it for its own"
+    )
+
+
+def test_a_tag_is_taken_off_and_any_tag_is_asked_for() -> None:
+    (request,) = [trip for trip in told("vlanpop").story.trips if trip.number == 3]
+    off = next(decision for decision in request.decisions if decision.node == "s2")
+    assert "in_port=2, vlan_vid=0x1000/0x1000 (" in off.sentence
+    assert off.sentence.endswith("it takes the tag of VLAN 100 off it")
+    assert request.notes == (
+        "802.1Q tags on the way: none from h1 to s1, VLAN 100 from s1 to s2, none from s2 to h2",
+    )

@@ -10,13 +10,16 @@ from hoplab.follow import passages
 from hoplab.follow.follow import follow
 from hoplab.follow.passages import Act, FlowTaken, Passage, Sent
 from hoplab.story.tell import tell
+from hoplab.story.trip_records import Trip
 from tests.unit import frames
 from tests.unit.test_controller_causes import arrival, network
 
 
 def tagged(frame: bytes, *tags: int) -> bytes:
-    """The frame behind these tags, the outermost first."""
-    raw = b"".join(b"\x81\x00" + tag.to_bytes(2, "big") for tag in tags)
+    """The frame behind these tags, the outermost first; negative ones are a provider's."""
+    raw = b"".join(
+        (b"\x88\xa8" if tag < 0 else b"\x81\x00") + abs(tag).to_bytes(2, "big") for tag in tags
+    )
     return frame[:12] + raw + frame[12:]
 
 
@@ -34,12 +37,30 @@ def tagged(frame: bytes, *tags: int) -> bytes:
         ((7,), (9, 8), "push_vlan:0x88a8 set_field:4104->vlan_vid set_field:9->vlan_pcp",
          "; it puts the tag of VLAN 9 on it"),
         ((), (9, 8), "push_vlan:0x8100 push_vlan:0x8100",
-         "; it changes the frame: push_vlan:0x8100"),
+         "; it puts the tags of VLANs 9, 8 on it, the outermost first"),
+        ((9, 8, 7), (7,), "pop_vlan pop_vlan",
+         "; it takes the tags of VLANs 9, 8 off it, the outermost first"),
+        ((9, 8), (7, 6), "pop_vlan set_field:4103->vlan_vid",
+         "; it changes the frame: pop_vlan, set_field:4103->vlan_vid"),
     ],
 )  # fmt: skip
 def test_tags_in_words(
     before: tuple[int, ...], after: tuple[int, ...], acts: str, words: str
 ) -> None:
+    made = told(before, after, acts)
+    assert made.decisions[0].sentence.endswith(words)
+
+
+def test_two_tags_of_two_kinds_on_the_way() -> None:
+    trip = told((), (-200, 100), "push_vlan:0x8100 push_vlan:0x88a8")
+    assert trip.notes == (
+        "802.1Q tags on the way: none from a to s1, VLANs 200 (802.1ad), 100, the outermost "
+        "first, from s1 to b",
+    )
+
+
+def told(before: tuple[int, ...], after: tuple[int, ...], acts: str) -> Trip:
+    """A frame with these tags came to s1, and left it with those."""
     net = network()
     net.warm()
     net.ip("10.0.0.1", "10.0.0.2", 1, frames.icmp(8, 0, 1, b"ping"))
@@ -56,7 +77,7 @@ def test_tags_in_words(
                 each.length,
             )  # fmt: skip
     left = next(each for each in seen if each.port == net.wiring.port("s1-eth2"))
-    assert vlan_tags(left.data) == [*after]
+    assert vlan_tags(left.data) == [abs(tag) for tag in after]
     flow = FlowTaken(
         0, 1, "in_port=1", 0, tuple(Act(text) for text in acts.split()), passages.BEFORE
     )
@@ -67,6 +88,5 @@ def test_tags_in_words(
         net.wiring, follow(net.wiring, seen), host="a", command="ping", channel=[],
         passages=[passage],
     )  # fmt: skip
-    (made,) = whole.trips[0].decisions
-    assert made.sentence.endswith(words)
-    assert len(whole.trips) == 1, "it stays one packet"
+    (trip,) = whole.trips  # it stays one packet
+    return trip
