@@ -261,11 +261,11 @@ class AsItCame:
         live.channel = channel
         times = [time.process_time()]
         for place, observations in enumerate(self._stretches, 1):
-            for observation in observations:
-                if not self._spoken[observation.port]:
-                    live.feed(observation)
-                elif channel:
-                    live.hear(observation)
+            if channel:
+                for observation in observations:
+                    if self._spoken[observation.port]:
+                        live.hear(observation)
+            live.feed(*[seen for seen in observations if not self._spoken[seen.port]])
             live.poll(self._begun_ns + place * LOOK_NS)
             times.append(time.process_time())
         live.finish()

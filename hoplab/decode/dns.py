@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hoplab.decode.packet import Packet, ipv4_text, ipv6_text
 
@@ -84,6 +84,9 @@ class Dns(NamedTuple):
         return RCODES.get(self.rcode, f"RCODE{self.rcode}")
 
 
+_USUAL = 512  # bytes of a message; a cache of larger ones would take much memory
+
+
 class _Cut(Exception):
     """The message ends, or a name cannot be read: parsing stops here."""
 
@@ -120,7 +123,14 @@ def parse(message: bytes) -> Dns | None:
     """A DNS message from its first byte, None if it has not even a header. Never raises."""
     if len(message) < 12:
         return None
-    ident, flags, *counts = _unpack_dns(message)
+    rest = _behind_id(message[2:]) if len(message) <= _USUAL else _read_behind_id(message[2:])
+    return tuple.__new__(Dns, _unpack_u16(message) + rest)
+
+
+def _read_behind_id(tail: bytes) -> tuple[Any, ...]:
+    """The fields of a message but for its number; tail: what stands behind that."""
+    message = b"\0\0" + tail
+    _, flags, *counts = _unpack_dns(message)
     problem = ""
     questions: list[DnsQuestion] = []
     sections: tuple[list[DnsRecord], list[DnsRecord], list[DnsRecord]] = ([], [], [])
@@ -138,8 +148,7 @@ def parse(message: bytes) -> Dns | None:
                 section.append(record)
     except _Cut as fault:
         problem = str(fault)
-    return Dns(
-        ident,
+    return (
         bool(flags & 0x8000),
         flags >> 11 & 15,
         bool(flags & 0x0400),
@@ -153,6 +162,10 @@ def parse(message: bytes) -> Dns | None:
         tuple(sections[2]),
         problem,
     )
+
+
+# Names are asked for again and again, each time with another number.
+_behind_id = lru_cache(maxsize=1024)(_read_behind_id)
 
 
 def _type_text(number: int) -> str:

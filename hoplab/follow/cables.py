@@ -80,24 +80,17 @@ class Cable:
 
     def take(self, data: bytes, t: int) -> Hop | None:
         """The frame that arrived at time t; the caller fills in `received`."""
-        flown = self._flying.get(data)
-        if flown is None:
-            return None
-        if type(flown) is Hop:
-            if flown.received is not None:
-                return None
-            hop = flown
+        hop = self._flying.get(data)
+        if type(hop) is Hop:
             sent = hop.t_ns
-            if t - sent > self._link_ns:
+            if hop.received is not None or t - sent > self._link_ns:
                 return None
             if self.lossy and t - sent > self._ages.slack_ns:
                 hop.doubt |= _ENDS
         else:
-            assert type(flown) is _Alike
-            chosen = self._choose(flown, t)
-            if chosen is None:
+            hop = self._choose(hop, t) if type(hop) is _Alike else None
+            if hop is None:
                 return None
-            hop = chosen
             sent = hop.t_ns
         if sent > self.delivered:
             self.delivered = sent
@@ -158,13 +151,13 @@ class Cable:
         ages = self._ages
         limit = now - ages.link_ns - ages.slack_ns
         flying = self._flying
-        early = self._reach(False) - self._reach(True)
-        limit_arrived = limit + early
-        for data, flown in list(flying.items()):
-            if type(flown) is Hop:
-                arrived = flown.received
-                if flown.t_ns < limit if arrived is None else arrived.t_ns < limit_arrived:
-                    del flying[data]
-            elif type(flown) is _Alike and past(limit, flown.waiting, flown.made):
-                del flying[data]
+        over = [
+            data for data, flown in flying.items()
+            if (
+                flown.t_ns < limit if type(flown) is Hop
+                else type(flown) is _Alike and past(limit, flown.waiting, flown.made)
+            )
+        ]  # fmt: skip
+        for data in over:
+            del flying[data]
         forget(self.orphans, now - 2 * ages.slack_ns)

@@ -204,16 +204,14 @@ class Follower:
             ports, count, storms = self._ports, len(self._ports), self._storms
             now_ns = self.now_ns
             for observation in observations:
-                number = observation.port
+                number, data, t = observation.port, observation.data, observation.t_ns
                 port = ports[number] if number < count else None
-                data = observation.data
                 size = len(data)
                 if port is None or size < 14:
                     self.ignored += 1
                     continue
-                t = observation.t_ns
                 if t > now_ns:
-                    now_ns = self.now_ns = t
+                    now_ns = t
                     if t >= self._next_sweep:
                         self._sweep(t)
                 if size <= _PADDED and not (  # the usual short one, not padded: IPv4, no options
@@ -231,6 +229,7 @@ class Follower:
                     self._sent(port, data, observation, t)
                 else:
                     self._received(port, data, observation, t)
+            self.now_ns = now_ns
 
     def _sent(self, port: int, data: bytes, observation: Observation, t: int) -> None:
         head = self._peers[port]
@@ -283,22 +282,23 @@ class Follower:
 
     def _received(self, port: int, data: bytes, observation: Observation, t: int) -> None:
         hop = self._cables[port].take(data, t)
-        node = self._node_of[port]
         if hop is not None:
             hop.received = observation
             hop.healed = False
-            if observation.number in self._awaited:
+            if self._awaited and observation.number in self._awaited:
                 self._awaited[observation.number] = hop
             if hop.counted:
                 count_arrival(hop, t)
-            for effect in hop.children:
-                if effect.doubt & _UNSEEN and effect.t_ns >= t - self.ages.slack_ns:
-                    effect.doubt &= ~_UNSEEN
-            if observation.reception == _HOST and data[:6] != self._macs[port] and not node.switch:
+            if hop.children:
+                self._prove_effects(hop, t)
+            if observation.reception == _HOST and data[:6] != self._macs[port]:
                 # The kernel took it for its own although the wiring names another MAC address
                 # (or none): the address was changed after the lab was built.
-                node.enter(hop, port, data, t)
+                node = self._node_of[port]
+                if not node.switch:
+                    node.enter(hop, port, data, t)
             return
+        node = self._node_of[port]
         tail = self._peers[port]
         hop = Hop(tail, port, None, observation, healed=tail is not None)
         if tail is not None:
@@ -308,6 +308,12 @@ class Follower:
             self._born(hop, tail, t)
         if port not in self._deaf and (node.switch or observation.reception == _HOST):
             node.enter(hop, port, data, t)
+
+    def _prove_effects(self, hop: Hop, t: int) -> None:
+        """What was stamped a moment before its cause arrived is no longer in doubt for that."""
+        for effect in hop.children:
+            if effect.doubt & _UNSEEN and effect.t_ns >= t - self.ages.slack_ns:
+                effect.doubt &= ~_UNSEEN
 
     def _begin_storm(self, hop: Hop, port: int, data: bytes, t: int) -> None:
         """Counts the frames with these bytes, which go round, instead of following each."""

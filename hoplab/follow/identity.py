@@ -13,6 +13,7 @@ from struct import Struct
 Layer3 = tuple[int, int, int]  # where the IP header and its payload begin; the IP version
 
 _USUAL: Layer3 = (14, 34, 4)  # IPv4 without tags and without options
+_UNCUT = (b"\x40\x00", b"\x00\x00")  # the flags and the offset of a packet that is no fragment
 _unpack_u16 = Struct("!H").unpack_from
 _BYTE = [bytes((value,)) for value in range(256)]
 _BYTE.append(b"none")  # TTL 255 raised by one: no packet comes in with that
@@ -52,6 +53,14 @@ def route_key(data: bytes, up: int) -> bytes | None:
     Total length, identification, fragment field, TTL, protocol, and the first bytes of layer 4
     that are neither port nor checksum. Packets with equal keys are compared in full afterwards.
     """
+    if data[12:15] == b"\x08\x00\x45" and data[20:22] in _UNCUT and len(data) >= 34:
+        # The usual packet: IPv4 without tags, options and fragments.
+        protocol = data[23]
+        head = data[16:22] + _BYTE[data[22] + up]
+        if protocol == 6:
+            return head + data[38:50]
+        if protocol == 17:
+            return head + data[42:62]
     layer3 = find_layer3(data)
     if layer3 is None:
         return None

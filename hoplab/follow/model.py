@@ -124,9 +124,11 @@ class Hop:
     ) -> None:
         self.tail = tail
         self.head = head
-        seen = sent or received
-        assert seen is not None, "a hop is made from at least one observation"
-        self.t_ns = seen.t_ns
+        if sent is not None:
+            self.t_ns = sent.t_ns
+        else:
+            assert received is not None, "a hop is made from at least one observation"
+            self.t_ns = received.t_ns
         self.sent = sent
         self.received = received
         self.healed = healed
@@ -150,14 +152,17 @@ class Hop:
     @property
     def seen(self) -> Observation:
         """The observation to read the frame from: as sent if seen there, else as received."""
-        seen = self.sent or self.received
-        assert seen is not None, "a hop is made from at least one observation"
-        return seen
+        sent = self.sent
+        if sent is not None:
+            return sent
+        assert self.received is not None, "a hop is made from at least one observation"
+        return self.received
 
     @property
     def data(self) -> bytes:
         """The frame's bytes."""
-        return self.seen.data
+        sent = self.sent
+        return sent.data if sent is not None else self.seen.data
 
     @property
     def came_ns(self) -> int:
@@ -178,11 +183,21 @@ class Journey:
 
     def hops(self) -> list[Hop]:
         """All hops, parents before children, children in time order."""
+        return self.walk()[0]
+
+    def walk(self) -> tuple[list[Hop], int]:
+        """All hops, as above, and when the last of them was seen to move."""
         hops = []
-        hop = self.root
+        hop, last_ns = self.root, 0
         waiting: list[Hop] = []  # those that come after the hop's own children, the next one last
         while True:
             hops.append(hop)
+            seen = hop.received
+            came_ns = hop.t_ns if seen is None else seen.t_ns
+            if came_ns > last_ns:
+                last_ns = came_ns
+            if hop.more and hop.tally is not None:
+                last_ns = max(last_ns, hop.tally.top.last_ns)
             children = hop.children
             if len(children) == 1:  # as a rule
                 hop = children[0]
@@ -190,5 +205,5 @@ class Journey:
             if children:
                 waiting += sorted(children, key=lambda child: child.t_ns, reverse=True)
             if not waiting:
-                return hops
+                return hops, last_ns
             hop = waiting.pop()

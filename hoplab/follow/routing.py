@@ -35,6 +35,7 @@ _CAUSE, _UNSEEN = int(Doubt.CAUSE), int(Doubt.UNSEEN)
 _BORN = Origin.BORN
 _ROUTED = Origin.ROUTED
 _TRANSLATED = Origin.TRANSLATED
+_IPV4 = b"\x08\x00\x45"  # the type of the frame, and the first byte of a header without options
 _OTHERHOST = Reception.OTHERHOST
 _unpack_u16 = Struct("!H").unpack_from
 
@@ -186,17 +187,17 @@ class Router:
             hop.doubt |= _CAUSE
 
     def _may_cause(self, cause: Hop, t: int) -> bool:
-        arrival = cause.received
+        arrival, ages = cause.received, self._ages
         if arrival is None:
             assert cause.sent is not None
             age = t - cause.sent.t_ns
-            if age > self._ages.link_ns and not self.lossy:
+            if age > ages.link_ns and not self.lossy:
                 return False  # it would have been seen to arrive
         else:
             if arrival.reception == _OTHERHOST:
                 return False
             age = t - arrival.t_ns
-        return -self._ages.slack_ns <= age <= self._ages.router_ns
+        return -ages.slack_ns <= age <= ages.router_ns
 
     def _becomes(self, cause: Hop, data: bytes) -> Origin | None:
         """How a packet with the right TTL became this one, None if it did not."""
@@ -265,14 +266,12 @@ class Router:
         """A hop is on its way into the node since time t."""
         if data[0] & 1:
             return  # hosts forward unicast only
+        if not self.routes and self._is_own(data):
+            return
         layer3 = find_layer3(data)
         if layer3 is None:
             return
         start, _body, version = layer3
-        if not self.routes:
-            dst = data[start + 16 : start + 20] if version == 4 else data[start + 24 : start + 40]
-            if dst in self.addresses:
-                return
         route = route_key(data, 0)
         if route is None:
             return
@@ -286,6 +285,17 @@ class Router:
             self._join_alike(before, route, hop, t)
         if piece is not None:
             push(self._whole, piece, hop)
+
+    def _is_own(self, data: bytes) -> bool:
+        """Whether a packet is for an address of the node itself."""
+        if data[12:15] == _IPV4:
+            return data[30:34] in self.addresses
+        layer3 = find_layer3(data)
+        if layer3 is None:
+            return False
+        start, _body, version = layer3
+        dst = data[start + 16 : start + 20] if version == 4 else data[start + 24 : start + 40]
+        return dst in self.addresses
 
     def _join_alike(self, before: Hop | _Alike, route: bytes, hop: Hop, t: int) -> None:
         """Adds the hop to those before it that it cannot be told from by its route key."""

@@ -131,12 +131,10 @@ class Switch:
         bit = self.bits[port]
         if entry.used & bit:
             return False
-        cause = entry.hop
-        seen = cause.received or cause.sent
-        assert seen is not None
-        age = t - seen.t_ns
-        ages = self._ages
-        if cause.received is None and not self.lossy:
+        cause, ages = entry.hop, self._ages
+        arrival = cause.received
+        age = t - (cause.t_ns if arrival is None else arrival.t_ns)
+        if arrival is None and not self.lossy:
             longest = ages.link_ns
         else:
             longest = self._longest(port, t) if self._shaped else ages.switch_ns
@@ -144,11 +142,11 @@ class Switch:
             return False
         entry.used |= bit
         entry.last_ns = t
-        if not self.lossy:
-            if cause.received is None:
-                hop.doubt |= _UNSEEN
-        elif age > ages.slack_ns:
-            hop.doubt |= _CAUSE
+        if self.lossy:
+            if age > ages.slack_ns:
+                hop.doubt |= _CAUSE
+        elif arrival is None:
+            hop.doubt |= _UNSEEN
         return True
 
     def _longest(self, port: int, t: int) -> int:
@@ -337,14 +335,18 @@ class Switch:
         """Drops frames that came so long ago that no copy of them can leave any more."""
         limit = now - self._kept_ns
         came = self._came
-        for key, alike in list(came.items()):
-            if type(alike) is _Entry:
-                if alike.hop.t_ns < limit:  # until then it may be copied once more than is usual
-                    del came[key]
-            elif type(alike) is _Crowd:
-                if any(entry.hop.t_ns < limit for entry in alike.entries):
-                    alike.entries = [entry for entry in alike.entries if entry.hop.t_ns >= limit]
-                    alike.unsure.clear()
-                if not alike.entries and all(entry.hop.t_ns < limit for entry in alike.copied):
-                    del came[key]
+        # Until then one may be copied once more than is usual.
+        over = [
+            key for key, alike in came.items()
+            if type(alike) is _Entry and alike.hop.t_ns < limit
+        ]  # fmt: skip
+        for key in over:
+            del came[key]
+        crowds = [(key, alike) for key, alike in came.items() if type(alike) is _Crowd]
+        for key, crowd in crowds:
+            if any(entry.hop.t_ns < limit for entry in crowd.entries):
+                crowd.entries = [entry for entry in crowd.entries if entry.hop.t_ns >= limit]
+                crowd.unsure.clear()
+            if not crowd.entries and all(entry.hop.t_ns < limit for entry in crowd.copied):
+                del came[key]
         forget(self._late, now - 2 * self._ages.slack_ns)

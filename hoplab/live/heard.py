@@ -111,12 +111,12 @@ class Heard:
         live.channel = self.channel
         if piece.notes:
             live.note(piece.notes)
-        wired = False
+        wired = []
         for frame in piece.frames:
             if self.wired(frame):
-                wired = True
-                if wires:
-                    live.feed(frame)
+                wired.append(frame)
             else:
                 live.hear(frame)
-        return wired
+        if wires and wired:
+            live.feed(*wired)
+        return bool(wired)

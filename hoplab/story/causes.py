@@ -55,15 +55,23 @@ class Causes:
     def put(self, trip: Trip) -> None:
         """Takes a packet, or takes it again as it has come further."""
         self._trips[trip.way.number] = trip
-        for rule in self._about(trip.kind):
+        kind = trip.kind
+        for rule in self._by_kind.get(kind) or self._about(kind):
             rule.put(trip)
 
     def forget(self, numbers: Set[int]) -> None:
         """Looks at the packets no more; what they have shown of others is not taken back."""
+        by_kind: dict[str, set[int]] = {}
         for number in numbers:
-            self._trips.pop(number, None)
-        for rule in self.rules:
-            rule.forget(numbers)
+            trip = self._trips.pop(number, None)
+            if trip is not None:
+                by_kind.setdefault(trip.kind, set()).add(number)
+        by_rule: dict[Rule, set[int]] = {}
+        for kind, alike in by_kind.items():
+            for rule in self._about(kind):
+                by_rule.setdefault(rule, set()).update(alike)
+        for rule, theirs in by_rule.items():
+            rule.forget(theirs)
 
     def _about(self, kind: str) -> tuple[Rule, ...]:
         rules = self._by_kind.get(kind)

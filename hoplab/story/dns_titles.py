@@ -7,6 +7,8 @@ question (`causes.py`), any other protocol (`titles.py`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hoplab.decode.dns import Dns
 from hoplab.sentences import listed, say, term
 from hoplab.story.wire_text import clean
@@ -14,6 +16,11 @@ from hoplab.story.wire_text import clean
 
 def dns_title(dns: Dns) -> tuple[str, str]:
     """Kind and title of a DNS message."""
+    return _title(Dns(0, *dns[1:]))
+
+
+@lru_cache(maxsize=1024)  # the same is asked and answered again, with another number
+def _title(dns: Dns) -> tuple[str, str]:
     name, record = dns.questions[0] if dns.questions else ("?", "?")
     name = clean(name, 60)
     if not dns.qr:

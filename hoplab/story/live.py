@@ -18,8 +18,7 @@ Memory holds the packets of the last WINDOW_NS, at most WINDOW_MOST, and of each
 few numbers a segment.
 
 >>> live = Live(wiring)
->>> for observation in observations:
-...     live.feed(observation)
+>>> live.feed(*observations)
 >>> for news in live.poll(time.time_ns()):
 ...     print(news.trip.number, news.trip.title, news.more, news.cause)
 """
@@ -215,14 +214,15 @@ class Live:
         self._follow()
         return self._follower.ignored
 
-    def feed(self, observation: Observation) -> None:
-        """Takes the next observation."""
-        self._fed.append(observation)
+    def feed(self, *observations: Observation) -> None:
+        """Takes the next observations: many at once cost less than one by one."""
+        self._fed += observations
         if self._tables is not None:
-            self._tables.take(frames=(observation,))
+            self._tables.take(frames=observations)
         if len(self._fed) >= FED_MOST:
-            self._ask(observation.t_ns - TABLES_NS)
-            self._follow(observation.t_ns - NUMBER_NS)
+            newest_ns = self._fed[-1].t_ns
+            self._ask(newest_ns - TABLES_NS)
+            self._follow(newest_ns - NUMBER_NS)
 
     def note(self, kept: Sequence[Note]) -> None:
         """Takes what switches tell of their tables."""
@@ -307,7 +307,7 @@ class Live:
         """Takes up a packet that has moved, once it rests again and no older one is `waiting`, or
         its patience is over. Whether younger ones are to wait for it."""
         root = packet.journey.root
-        moved = last_seen(root)
+        hops, moved = packet.journey.walk()
         if moved <= packet.last_ns or root.origin is not Origin.BORN:
             return False
         rests = final or now_ns - moved >= self._rest_ns
@@ -317,7 +317,7 @@ class Live:
         if packet.hurry:
             packet.again_ns = now_ns + max(PATIENCE_NS, now_ns - root.t_ns)
         packet.last_ns = moved
-        way = self._tell(packet)
+        way = self._tell(packet, hops)
         if packet.arrived and not packet.hurry and way.storm is None:
             # Should it move all the same, that is seen when it is settled.
             del self._moving[packet.journey.number]
@@ -341,11 +341,11 @@ class Live:
             self._causes.moved(moved)
         return packet
 
-    def _tell(self, packet: _Packet) -> Way:
+    def _tell(self, packet: _Packet, hops: list[Hop] | None = None) -> Way:
         """Makes the record of the packet's way, and hands it to whoever makes others by it."""
         first = packet.way is None
         way = packet.way = tell_way(
-            self._places, packet.journey, self._started_ns, self._evidence, self._routes
+            self._places, packet.journey, self._started_ns, self._evidence, self._routes, hops
         )
         # An address of IPv6, a link-local one, may yet turn out to be that of a node that got it.
         packet.arrived = way.at_rest and way.packet.ipv6 is None
@@ -468,39 +468,53 @@ class Live:
 
     def _news(self, now_ns: int, *, final: bool) -> list[News]:
         out = []
+        quiet_ns = now_ns - QUIET_NS
         for number in sorted(self._changed):
             packet = self._changed[number]
-            shown = packet.shown or _Shown()
-            moved = packet.last_ns > shown.last_ns
-            if moved and not final and not packet.hurry and now_ns - packet.last_ns < QUIET_NS:
+            shown = packet.shown
+            moved = shown is None or packet.last_ns > shown.last_ns
+            if moved and packet.last_ns > quiet_ns and not final and not packet.hurry:
                 continue
             del self._changed[number]
-            new = self._new(packet, packet.trip, shown, moved)
+            new = self._new(packet, packet.trip, moved)
             if moved or new.cause or new.decisions or new.notes or new.ended:
                 out.append(new)
-            packet.shown = shown
         return out
 
-    def _new(self, packet: _Packet, trip: Trip, shown: _Shown, moved: bool) -> News:
+    def _new(self, packet: _Packet, trip: Trip, moved: bool) -> News:
         """What has not been said; it is, afterwards."""
+        shown, cause, notes = packet.shown, trip.cause, trip.notes
+        ended = trip.ended if packet.sure or packet.arrived else ""
+        if shown is None:
+            decisions, names = _unread(trip.decisions, ()) if trip.decisions else ((), ())
+            packet.shown = _Shown(packet.last_ns, trip.causes, cause, names, notes, bool(ended))
+            return News(trip, False, moved, cause, decisions, notes, ended)
+        decisions, names = _unread(trip.decisions, shown.decisions)
         # The same packet as cause, named in other words, is no news.
-        read = shown.cause and (trip.cause == shown.cause or trip.causes == shown.causes)
-        cause = "" if read else trip.cause
-        decisions: tuple[Decision, ...] = ()
-        for decision in trip.decisions:
-            if _name(decision) not in shown.decisions:
-                shown.decisions += (_name(decision),)
-                decisions += (decision,)
-        notes = trip.notes
+        if shown.cause and (cause == shown.cause or trip.causes == shown.causes):
+            cause = ""
         if notes and shown.notes:
             notes = tuple(note for note in notes if note not in shown.notes)
-        ended = trip.ended if (packet.sure or packet.arrived) and not shown.ended else ""
-        news = News(trip, packet.shown is not None, moved, cause, decisions, notes, ended)
-        shown.last_ns = packet.last_ns
-        shown.cause, shown.causes = trip.cause or shown.cause, trip.causes
+        if shown.ended:
+            ended = ""
+        shown.last_ns, shown.causes, shown.decisions = packet.last_ns, trip.causes, names
+        shown.cause = trip.cause or shown.cause
         shown.notes += notes
         shown.ended = shown.ended or bool(ended)
-        return news
+        return News(trip, True, moved, cause, decisions, notes, ended)
+
+
+def _unread(
+    decisions: Iterable[Decision], read: tuple[tuple[str, int], ...]
+) -> tuple[tuple[Decision, ...], tuple[tuple[str, int], ...]]:
+    """Those of the decisions that nobody has read of; and the names of all that were read then."""
+    unread: tuple[Decision, ...] = ()
+    for decision in decisions:
+        name = _name(decision)
+        if name not in read:
+            read += (name,)
+            unread += (decision,)
+    return unread, read
 
 
 def _decided(packet: _Packet, limit_ns: int) -> bool:

@@ -17,14 +17,17 @@ round, or was cut to fragments has none: its way is found out anew.
 
 from __future__ import annotations
 
+from functools import partial
+from operator import add
 from typing import Any, NamedTuple
 
-from hoplab.follow.model import Hop, Origin
+from hoplab.follow.model import Hop, Origin, Tally
 from hoplab.story.coverage import RESERVED
 from hoplab.story.places import Places
 from hoplab.story.trip_records import Leg, Way
 
 Route = tuple[object, ...]
+Stamps = tuple[Any, ...]  # what a leg has of its own: the fields from `t_ns` on
 
 _MOST = 4096  # routes; a scan of ports and addresses would make ever more of them
 _SWITCHED = Origin.SWITCHED
@@ -44,6 +47,7 @@ class Taken(NamedTuple):
     links: tuple[tuple[Any, ...], ...]
 
 
+_leg = partial(tuple.__new__, Leg)
 _WAY_SHARED = Way._fields.index("sender")
 _LEG_SHARED = Leg._fields.index("t_ns")
 
@@ -79,34 +83,45 @@ class Routes:
         self._taken[route] = taken
 
 
-def route_of(hops: list[Hop]) -> Route | None:
-    """The route of a packet, None if more decides what became of it. hops: as in its journey."""
+def route_of(hops: list[Hop]) -> tuple[Route | None, list[Stamps]]:
+    """The route of a packet, None if more decides what became of it; and the stamps of its frames.
+    hops: as in its journey."""
     route: list[object] = []
+    stamps: list[Stamps] = []
     ends: list[tuple[int, int, int]] = []
     tally, before = None, b""
-    for place, hop in enumerate(hops):
+    for hop in hops:
         sent, received, children = hop.sent, hop.received, hop.children
         if sent is None or received is None or hop.doubt or hop.more or hop.counted:
-            return None
+            return None, stamps
         if hop.tally is not tally:
             tally = hop.tally
-            if tally is not None and max(tally.top.left.values()) > 1:
-                return None
+            if _went_round(tally):
+                return None, stamps
         forks = len(children)
         if forks != 1:
             if not forks:
-                ends.append((sent.t_ns, sent.number, place))
+                ends.append((sent.t_ns, sent.number, len(stamps)))
             elif children[0].origin is not _SWITCHED:
-                return None
+                return None, stamps
         route += hop.tail, hop.head, forks, hop.origin._value_, received.reception
         data = sent.data
         if data != before:
             header = _header(data)
             if header is None:
-                return None
+                return None, stamps
             route.append(header)
             before = data
-    return (*route, *_in_order_of_time(ends))
+        stamps.append((
+            sent.t_ns, sent.number, received.number, sent.length,
+            False, hop.healed, False, False, False, received.t_ns, None,
+        ))  # fmt: skip
+    return (*route, *_in_order_of_time(ends)), stamps
+
+
+def _went_round(tally: Tally | None) -> bool:
+    """Whether a frame left one port more than once."""
+    return tally is not None and max(tally.top.left.values()) > 1
 
 
 def _in_order_of_time(ends: list[tuple[int, int, int]]) -> list[int]:
@@ -136,16 +151,6 @@ def _header(data: bytes) -> bytes | None:
     return None
 
 
-def legs_like(taken: Taken, hops: list[Hop]) -> tuple[Leg, ...]:
+def legs_like(taken: Taken, stamps: list[Stamps]) -> tuple[Leg, ...]:
     """The frames of a packet on the route of another, which took this way."""
-    made = []
-    leg = tuple.__new__
-    for link, hop in zip(taken.links, hops, strict=True):
-        sent, received = hop.sent, hop.received
-        assert sent is not None and received is not None
-        stamps = (
-            sent.t_ns, sent.number, received.number, sent.length,
-            False, hop.healed, False, False, False, received.t_ns, None,
-        )  # fmt: skip
-        made.append(leg(Leg, link + stamps))
-    return tuple(made)
+    return tuple(map(_leg, map(add, taken.links, stamps)))

@@ -27,7 +27,7 @@ from hoplab.story.destinations import is_group_mac, wanted
 from hoplab.story.end_of_copy import find_ends
 from hoplab.story.paths import find_path, find_target, ignored_copies
 from hoplab.story.places import Places, packet_in, packet_made_of
-from hoplab.story.same_route import Routes, Taken, legs_like, route_of, taken_by
+from hoplab.story.same_route import Routes, Stamps, Taken, legs_like, route_of, taken_by
 from hoplab.story.titles import describe, message_in
 from hoplab.story.trip_notes import (
     copies_too_many,
@@ -47,27 +47,30 @@ def tell_way(
     started_ns: int,
     evidence: Evidence | None = None,
     routes: Routes | None = None,
+    hops: list[Hop] | None = None,
 ) -> Way:
     """What the journey alone tells.
 
     evidence: what the capture could see. What it could not is not told as lost. routes: the ways
-    that packets took before it.
+    that packets took before it. hops: the journey's, if they are at hand.
     """
     evidence = evidence or Evidence(places.wiring)
-    hops = journey.hops()
+    hops = hops or journey.hops()
     route = None
     if routes is not None and not evidence.may_bear_on(hops[0]):
-        route = route_of(hops)
+        route, stamps = route_of(hops)
         taken = routes.find(route) if route is not None else None
         if taken is not None:
-            return _tell_likewise(taken, journey.number, hops, started_ns)
+            return _tell_likewise(taken, journey.number, hops, stamps, started_ns)
     taken = _find_way(places, journey.number, hops, started_ns, evidence)
     if routes is not None and route is not None:
         routes.keep(route, taken)
     return taken.way
 
 
-def _tell_likewise(taken: Taken, number: int, hops: list[Hop], started_ns: int) -> Way:
+def _tell_likewise(
+    taken: Taken, number: int, hops: list[Hop], stamps: list[Stamps], started_ns: int
+) -> Way:
     """The way of a packet that took that of another."""
     first, last = hops[0], hops[taken.last or 0]
     packet = packet_in(first)
@@ -78,7 +81,7 @@ def _tell_likewise(taken: Taken, number: int, hops: list[Hop], started_ns: int) 
     arrived_ns = _arrived_ns(last, taken.last)
     translated = taken.way.translated
     arrived = packet_made_of(packet, first, last) if translated else packet
-    legs = legs_like(taken, hops)
+    legs = legs_like(taken, stamps)
     apart = (
         number, t_ns, ms, kind, title, first.seen.length, legs, packet, arrived_ns, arrived, message
     )  # fmt: skip

@@ -39,7 +39,7 @@ def told_alike(
     for journey in journeys:
         alone = tell_way(places, journey, 0, evidence)
         assert tell_way(places, journey, 0, evidence, routes) == alone, journey.number
-        route = route_of(list(journey.hops()))
+        route, _ = route_of(list(journey.hops()))
         again += route is not None and route in seen
         seen.add(route)
     return again
@@ -87,7 +87,7 @@ def test_an_address_that_moves_makes_ways_be_found_out_anew() -> None:
     first = follow(net.wiring, net.observations())[0]
     places = Places(net.wiring)
     routes = Routes(places)
-    route = route_of(list(first.hops()))
+    route, _ = route_of(list(first.hops()))
     assert route is not None
     places.learn([first])
     tell_way(places, first, 0, None, routes)
