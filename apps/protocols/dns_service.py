@@ -323,8 +323,8 @@ class Server:
     def datagrams(self) -> None:
         """Answer the datagrams that have come, up to BATCH of them."""
         recvfrom, sendto, anywhere = self.udp.recvfrom, self.udp.sendto, self.anywhere
-        ready_answers, templates = self.source.ready_answers, self.source.templates
-        notes = self.source.notes
+        source = self.source
+        notes = source.notes
         for _ in range(BATCH):
             control: list[Any] = []
             try:
@@ -334,6 +334,8 @@ class Server:
                     wire, peer = recvfrom(65535)
             except OSError:
                 return  # no more datagrams, or one whose checksum was wrong
+            # Of each datagram anew: the data may have changed since the one before it.
+            ready_answers, templates = source.ready_answers, source.templates
             if ready_answers is not None:
                 ready = ready_answers.get(wire[2:])
                 if ready is None and templates is not None:

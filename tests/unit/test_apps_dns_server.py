@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -480,6 +480,44 @@ def test_answers_kept_ready_are_dropped_with_the_old_zones(tmp_path: Path) -> No
     assert files.changed() and not files.changed()
     source.replace(files.load())
     assert source.ready_answers == {}
+
+
+class Datagrams:
+    """A socket to which queries come, without a pause between them: (what happens first, query)."""
+
+    def __init__(self, *queries: tuple[Callable[[], object], bytes]) -> None:
+        self.queries = list(queries)
+        self.answers: list[bytes] = []
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+        if not self.queries:
+            raise BlockingIOError
+        before, query = self.queries.pop(0)
+        before()
+        return query, ("127.0.0.1", 5353)
+
+    def sendto(self, answer: bytes, peer: object) -> None:
+        self.answers.append(answer)
+
+
+def test_query_behind_another_is_answered_from_zones_read_between_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.zone"
+    path.write_text(TOP + "a A 10.0.0.1\n")
+    files = dns_server.Files([str(path)])
+    source = dns_server.Authority(files.load())
+
+    def change() -> None:
+        path.write_text(TOP + "a A 10.0.0.22\n")
+        source.replace(files.load())
+
+    query = dns.message.make_query("a.x.", "A").to_wire()
+    udp = Datagrams((lambda: None, query), (lambda: None, query), (change, query))
+    server = dns_service.Server.__new__(dns_service.Server)  # without sockets of its own
+    server.udp, server.source, server.pool, server.log = udp, source, None, print
+    server.anywhere, server.max_udp = False, 1232
+    server.datagrams()
+    addresses = [dns.message.from_wire(wire).answer[0][0].address for wire in udp.answers]
+    assert addresses == ["10.0.0.1", "10.0.0.1", "10.0.0.22"]
 
 
 def test_background_server_keeps_answers_ready_and_each_has_its_own_id(tmp_path: Path) -> None:
