@@ -29,7 +29,7 @@ from hoplab.faults.cables import CABLE_KINDS
 from hoplab.faults.kinds import KINDS, LAB, Fault, Kind, Lines
 from hoplab.faults.network import Network
 from hoplab.faults.plugs import PLUG_KINDS
-from hoplab.sentences import say, term
+from hoplab.sentences import listed, say, term
 
 JUDGED_KINDS: tuple[Kind, ...] = (*KINDS, *PLUG_KINDS)  # the story's diagnosis, by these
 ALL_KINDS: tuple[Kind, ...] = (*JUDGED_KINDS, *CABLE_KINDS)
@@ -68,6 +68,13 @@ def choose(
             for name, faults in fitting.items()
         }
         fitting = {name: faults for name, faults in there.items() if faults}
+    others = sorted(faults_of(network, (), among)) if not fitting and kinds and not node else []
+    if others:
+        raise LabError(
+            say("a fault of the kind {kinds} does not fit this lab", kinds=listed(kinds)),
+            say("these do: {kinds}", kinds=listed(others, most=40)),
+            Exit.BAD_INPUT,
+        )
     if not fitting:
         raise LabError(
             term("nothing in this lab can be broken so that somebody would notice"),

@@ -56,7 +56,7 @@ def differences(now: Plan, wanted: Plan) -> tuple[list[Change], list[str]]:
         ports |= dict(zip(cable.ends, ends, strict=True))
     left: list[str] = list(_not_changed(now, wanted))
     made = [
-        *_unplugged(gone, wanted),
+        *_unplugged(gone, new, wanted),
         *_new_nodes(now, wanted, [each for each in now.cables if each not in gone], new, left),
         *(change for host in wanted.hosts.values() if host.name in now.hosts
           for change in _settings(now, host, ports,
@@ -89,10 +89,13 @@ def _matched(now: Plan, wanted: Plan) -> tuple[list[tuple[Cable, Cable]], list[C
     return pairs, free, missing
 
 
-def _unplugged(gone: Iterable[Cable], wanted: Plan) -> Iterator[Change]:
-    """The cables between nodes that stay."""
+def _unplugged(gone: Iterable[Cable], new: Iterable[Cable], wanted: Plan) -> Iterator[Change]:
+    """The cables between nodes that stay; others go with their node, but where a host gets a cable
+    in their place: it is to have their interface."""
+    plugged = {node for cable in new for node in cable.nodes if node in wanted.hosts}
     for cable in gone:
-        if all(node in wanted.hosts or node in wanted.switches for node in cable.nodes):
+        stays = [node in wanted.hosts or node in wanted.switches for node in cable.nodes]
+        if all(stays) or plugged.intersection(cable.nodes):
             ends = _interfaces(cable)
             yield Change(("remove", *ends), changes.remove_request(*ends))
 

@@ -173,7 +173,8 @@ class Words:
             (f"hoplab swap{self._option} {shlex.quote(self._controller)}",),
         )  # fmt: skip
 
-    def small_mtu(self, host: Host, card: Card, size: int, right: int) -> Cause:
+    def small_mtu(self, host: Host, card: Card, size: int, right: int, sender: str) -> Cause:
+        """sender: whose packet it is, which remembers for ten minutes what a router told it."""
         return Cause(
             "mtu-too-small", host.name,
             say(
@@ -182,7 +183,8 @@ class Words:
                 node=host.name, mtu=card.mtu, card=card.name, size=size,
             ),
             [say("`ip link` on {node} shows the MTU.", node=host.name)],
-            self.on(host.name, f"ip link set {card.name} mtu {right}"),
+            self.on(host.name, f"ip link set {card.name} mtu {right}")
+            + (self.on(sender, "ip route flush cache") if sender != host.name else ()),
         )  # fmt: skip
 
     def unequal_mtu(self, node: str, card: str, mtu: int, size: int, right: int) -> Cause:

@@ -117,7 +117,8 @@ class Walks(HostNetwork):
         self._note(walk, filters(self, host, hook, packet, walk.source, card, out))
         if out and packet.whole and packet.size > host.cards[out].mtu:
             right = max(packet.size, 1500)
-            self._note(walk, [self.words.small_mtu(host, host.cards[out], packet.size, right)])
+            small = self.words.small_mtu(host, host.cards[out], packet.size, right, walk.nodes[0])
+            self._note(walk, [small])
         for cause in causes:
             # It came there all the same, if the ARP cache had the MAC: the fault is the next one's.
             there = following is not None and cause.node == following.node

@@ -133,3 +133,9 @@ def test_where_nobody_reaches_anybody_nothing_can_be_broken() -> None:
         facts["now"]["hosts"][node]["routes"] = []
     with pytest.raises(LabError):
         breaking.choose(Network({**wiring.as_dict(), "shards": []}, facts), 1)
+
+
+def test_a_kind_that_does_not_fit_is_answered_with_those_that_do() -> None:
+    with pytest.raises(LabError, match="of the kind routing-loop does not fit") as raised:
+        breaking.choose(routed(), 1, ["routing-loop"])
+    assert "wrong-gateway" in raised.value.hint and "routing-loop" not in raised.value.hint

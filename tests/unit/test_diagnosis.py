@@ -161,6 +161,23 @@ def test_each_cause_is_named_with_what_mends_it(
 
 
 @pytest.mark.parametrize(
+    ("node", "card", "mend"),
+    [
+        ("r1", 1, ["hoplab exec r1 -- ip link set r1-eth1 mtu 1500",
+                   "hoplab exec h1 -- ip route flush cache"]),
+        ("h1", 0, ["hoplab exec h1 -- ip link set h1-eth0 mtu 1500"]),
+    ],
+)  # fmt: skip
+def test_a_sender_forgets_what_a_router_told_it_of_its_mtu(
+    node: str, card: int, mend: list[str]
+) -> None:
+    hosts = Hosts(healthy(network()))
+    hosts.card(node, card).update(mtu=1000)
+    cause = causes_of(hosts, flow(LARGE, frozenset(("h1", node))))[0]
+    assert list(cause.mend) == mend
+
+
+@pytest.mark.parametrize(
     ("breaks", "failed"),
     [kind[1:3] for kind in KINDS if kind[0] not in ("closed", "ended", "loopback", "rp_filter")],
     ids=[kind[0] for kind in KINDS if kind[0] not in ("closed", "ended", "loopback", "rp_filter")],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -48,6 +49,15 @@ def test_hosts_are_added_and_taken_away_last() -> None:
     ]  # fmt: skip
     assert "add cable r1 s2 --force" in routed and "set r1-eth1 --ip 10.0.2.1/24 --force" in routed
     assert "set h3 --gateway 10.0.2.1 --force" in routed
+
+
+def test_a_host_that_moves_from_a_switch_that_goes_has_its_interface_for_the_new_cable() -> None:
+    moved = lines(plan("routed"), plan("switch", "n=4"))
+    assert [line for line in moved if re.search(r"\bh3\b", line)] == [
+        "remove h3-eth0 s2-eth2", "add cable h3 s1 --force",
+        "set h3-eth0 --ip 10.0.0.3/24 --force", "set h3 --gateway none --force",
+    ]  # fmt: skip
+    assert moved[-2:] == ["remove r1", "remove s2"]  # with their cable
 
 
 def test_a_host_is_set_to_what_the_plan_says_by_one_command() -> None:
