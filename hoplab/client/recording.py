@@ -259,15 +259,46 @@ def _annotate(path: Path, fresh: Path, comments: dict[int, str]) -> None:
     os.replace(fresh, path)
 
 
-def _with_fate(comment: str, leg: Leg) -> str:
-    """The comment of a frame where it was sent: and what became of it, unless it arrived."""
-    if leg.lost:
-        return say("{comment}, lost there", comment=comment)
-    if leg.cut:
-        return say("{comment}, cut by the capture's end", comment=comment)
-    if leg.unseen:
-        return say("{comment}, not seen to arrive", comment=comment)
-    return comment
+def frame_comment(
+    packet: int | str, title: str, place: str, from_port: str, to_port: str
+) -> Sentence:
+    """What a frame's comment says: of which packet it is, and on which link of its way it was. The
+    plugin for Wireshark (`hoplab.wireshark.dissector`) reads it by the same template."""
+    way = say("{port} to nothing", port=from_port)
+    if to_port:
+        way = say("{port} to {port2}", port=from_port, port2=to_port)
+    return say(
+        "#{packet} {title}, {place}: {way}", packet=packet, title=title, place=place, way=way
+    )
+
+
+def place(hop: int | str, hops: int | str, copies: int | str = 1) -> Sentence:
+    """Which link of its way a frame was on, and of how many copies it was one."""
+    if copies != 1:
+        return say("hop {hop} of {total}, one of {n} copies", hop=hop, total=hops, n=copies)
+    return say("hop {hop} of {total}", hop=hop, total=hops)
+
+
+def fates(comment: Sentence, node: str) -> dict[str, Sentence]:
+    """A comment with what became of the frame, by a word for that. node: who ignored it."""
+    return {
+        "lost": say("{comment}, lost there", comment=comment),
+        "cut": say("{comment}, cut by the capture's end", comment=comment),
+        "unseen": say("{comment}, not seen to arrive", comment=comment),
+        "ignored": say("{comment}, ignored by {node}", comment=comment, node=node),
+    }
+
+
+def channel_comments(packet: int | str, sentence: str) -> dict[str, Sentence]:
+    """The comments of the messages in which a switch and its controller speak of a packet."""
+    return {
+        "question": say(
+            "#{packet} the question about it: {sentence}", packet=packet, sentence=sentence
+        ),
+        "answer": say(
+            "#{packet} the answer about it: {sentence}", packet=packet, sentence=sentence
+        ),
+    }
 
 
 def _comments(story: Story) -> dict[int, str]:
@@ -280,38 +311,24 @@ def _comments(story: Story) -> dict[int, str]:
             hops.append(1 if leg.parent is None else hops[leg.parent] + 1)
         copies, total = Counter(hops), max(hops, default=0)
         for leg, hop in zip(trip.legs, hops, strict=True):
-            comment = say(
-                "#{packet} {title}, {place}: {way}",
-                packet=trip.number,
-                title=trip.title,
-                place=_place(hop, total, copies[hop]),
-                way=_way(leg),
-            )
+            comment = frame_comment(
+                trip.number, trip.title, place(hop, total, copies[hop]), leg.tail_interface,
+                leg.head_interface,
+            )  # fmt: skip
+            ends = fates(comment, leg.head)
             if leg.sent is not None:
-                comments[leg.sent] = _with_fate(comment, leg)
+                comments[leg.sent] = ends.get(_fate(leg), comment)
             if leg.received is not None:
-                ignored = say("{comment}, ignored by {node}", comment=comment, node=leg.head)
-                comments[leg.received] = ignored if leg.index in unwanted else comment
+                comments[leg.received] = ends["ignored"] if leg.index in unwanted else comment
         for decision in trip.decisions:
-            sentence, packet = decision.sentence, trip.number
+            spoken = channel_comments(trip.number, decision.sentence)
             if decision.packet_in:
-                comments[decision.packet_in] = say(
-                    "#{packet} the question about it: {sentence}", packet=packet, sentence=sentence
-                )
+                comments[decision.packet_in] = spoken["question"]
             if decision.packet_out:
-                comments[decision.packet_out] = say(
-                    "#{packet} the answer about it: {sentence}", packet=packet, sentence=sentence
-                )
+                comments[decision.packet_out] = spoken["answer"]
     return comments
 
 
-def _place(hop: int, total: int, copies: int) -> Sentence:
-    if copies > 1:
-        return say("hop {hop} of {total}, one of {n} copies", hop=hop, total=total, n=copies)
-    return say("hop {hop} of {total}", hop=hop, total=total)
-
-
-def _way(leg: Leg) -> Sentence:
-    if leg.head_interface:
-        return say("{port} to {port2}", port=leg.tail_interface, port2=leg.head_interface)
-    return say("{port} to nothing", port=leg.tail_interface)
+def _fate(leg: Leg) -> str:
+    """What became of a frame that was not seen to arrive; "" of any other."""
+    return "lost" if leg.lost else "cut" if leg.cut else "unseen" if leg.unseen else ""

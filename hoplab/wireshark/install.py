@@ -22,11 +22,13 @@ from pathlib import Path
 
 from hoplab.client import labs
 from hoplab.errors import Exit, LabError, reason_of
+from hoplab.report.language import language, languages
 from hoplab.sentences import say, term
-from hoplab.wireshark import extcap, profile
+from hoplab.wireshark import dissector, extcap, profile
 
 NOTE = "wireshark.json"
 SCRIPT = "hoplab"
+PLUGIN = "hoplab.lua"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Folders:
 
     configuration: Path
     extcap: Path
+    plugins: Path
 
     @property
     def profile(self) -> Path:
@@ -54,6 +57,7 @@ def folders() -> Folders:
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     configuration = Path(home).expanduser() / "wireshark"
     extcap = None
+    plugins = Path("~/.local/lib/wireshark/plugins").expanduser()
     for program in ("tshark", "wireshark"):
         program_path = shutil.which(program)
         if not program_path:
@@ -67,8 +71,9 @@ def folders() -> Folders:
             # Wireshark 4.0 does not list it and looks below its configuration; later ones list it.
             listed = by_title.get("Personal Extcap path", "").strip()
             extcap = Path(listed) if listed else None
+            plugins = Path(by_title.get("Personal Lua Plugins", str(plugins)).strip())
             break
-    return Folders(configuration, extcap or configuration / "extcap")
+    return Folders(configuration, extcap or configuration / "extcap", plugins)
 
 
 def script() -> str:
@@ -96,7 +101,10 @@ def wanted(tr: Callable[[str], str] = str) -> dict[Path, tuple[str, int]]:
     """Every file to put in place, with its text and mode. tr: makes of a term that of the
     reader's language."""
     where = folders()
-    files = {where.extcap / SCRIPT: (script(), 0o755)}
+    files = {
+        where.extcap / SCRIPT: (script(), 0o755),
+        where.plugins / PLUGIN: (dissector.lua(map(language, languages())), 0o644),
+    }
     for name, text in profile.files(tr).items():
         files[where.profile / name] = (text, 0o644)
     return files
