@@ -24,6 +24,7 @@ import mininet.util
 from hoplab.errors import Exit, LabError
 from hoplab.kernel import cgroups, netlink, shaping
 from hoplab.kernel.batch import Batch, Place
+from hoplab.network import cpu_limited
 from hoplab.sentences import say, term
 
 _LAZY = ("shell", "pid", "stdin", "stdout", "pollOut", "master", "slave")
@@ -45,16 +46,6 @@ def is_shaped(params: dict[str, Any]) -> bool:
     return bool(wanted) and all(isinstance(value, _SHAPES[kind]) for kind, value in wanted)
 
 
-def _in_own_cgroups(init: Any) -> Any:
-    """CPULimitedHost's setting up, which comes before the first of its control groups."""
-
-    def own_first(cls: Any) -> None:
-        cgroups.enter()
-        init(cls)
-
-    return own_first
-
-
 def install(batch: Batch) -> None:
     """Make Mininet's base classes ask `batch` instead of the kernel."""
     # Mininet's own checks and tunings: programs are checked by `doctor`, and machine-wide sysctls
@@ -63,8 +54,7 @@ def install(batch: Batch) -> None:
     mininet.node.OVSSwitch.isSetup = True
     mininet.node.OVSSwitch.OVSVersion = "2.17"
     mininet.net.Mininet.inited = True
-    limited = mininet.node.CPULimitedHost
-    limited.init = classmethod(_in_own_cgroups(limited.init.__func__))
+    cpu_limited.install(mininet.node, cgroups.enter, lambda *_: None)  # `remarks` says it
     mininet.util.numCores.ncores = os.cpu_count() or 1  # which it asks `grep`, once a network
     # What a node's command prints may be any bytes.
     decoder = codecs.getincrementaldecoder("utf-8")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mininet.link
 import mininet.node
 
+from hoplab.kernel import cgroups
 from hoplab.network import script, topofile
 from hoplab.sentences import listed, number_of, say, term
 
@@ -278,6 +279,25 @@ def _not_limited(network: Network) -> Iterator[str]:
         )
 
 
+def _without_limit(network: Network) -> Iterator[str]:
+    """What a CPULimitedHost has to do without (`cpu_limited`)."""
+    lacking = {node.name: getattr(node, "hoplab_lacks", {}) for node in network.hosts}
+    file = _file(network)
+    command = f"hoplab up {shlex.quote(str(file))}" if file is not None else "hoplab up"
+    limits = [name for name, kinds in lacking.items() if "limit" in kinds]
+    if limits:
+        reason = lacking[limits[0]]["limit"]
+        yield cgroups.without(some(limits), len(limits), reason, command)
+    cores = [name for name, kinds in lacking.items() if "cores" in kinds]
+    if cores:
+        yield number_of(
+            "{hosts} runs on every processor: its control group (cgroup) has no cpuset",
+            "{hosts} run on every processor: their control groups (cgroups) have no cpuset",
+            len(cores),
+            hosts=some(cores),
+        )
+
+
 def _chosen(network: Network) -> Iterator[str]:
     """Which of several topologies was taken."""
     chosen, left_out = getattr(network.topo, "hoplab_chosen", ("", ()))
@@ -336,6 +356,7 @@ RULES: tuple[Callable[[Network], Iterator[str]], ...] = (
     _not_run,
     _not_shaped,
     _not_limited,
+    _without_limit,
     _chosen,
     _command_line,
 )

@@ -212,7 +212,7 @@ class Guest:
                         elif not ours:
                             return
                         else:
-                            self._understand(who, message)
+                            answer = self._understand(who, message)
                         lines.write(json.dumps(answer).encode() + b"\n")
                         lines.flush()
             except (OSError, ValueError, TypeError):
@@ -224,14 +224,15 @@ class Guest:
         """A `tc` asks, in its own network namespace, be it a host's."""
         return self._netem.ask(pid, int(parent), list(map(str, words)), str(tc)).as_data()
 
-    def _understand(self, who: int, message: dict[str, Any]) -> None:
+    def _understand(self, who: int, message: dict[str, Any]) -> dict[str, Any]:
+        """What a process of the script's says; returns the answer to it."""
         if "picture" in message:
             self._draw(who, message["picture"])
         elif "lacking" in message:
             kind, *words = message["lacking"]
             self._lacking.met(kind, words)
         elif "cgroups" in message:
-            cgroups.enter()
+            return {"folder": cgroups.enter()}
         elif "remote" in message:
             self.remotes.wanted(**message["remote"])
         elif "started" in message:
@@ -239,6 +240,7 @@ class Guest:
         elif "stopping" in message and self.lab is not None:
             self.lab.refresh()
             self._note_facts()
+        return {}
 
     def _draw(self, who: int, picture: dict[str, Any] | None) -> None:
         with self._turn:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hoplab.kernel import cgroups
 from hoplab.sentences import Sentence, say, term
 
 # Where Debian has programs that scripts call, by another name than their own.
@@ -40,7 +41,6 @@ _NOT_FOUND = (
     re.compile(r"^(?:ba|da)?sh: (?:line \d+: )?(/[\w./+-]+): No such file or directory\s*$"),
     re.compile(r"^env: \W([\w./+-]+)\W: No such file or directory\s*$"),
 )
-_NO_CGCREATE = re.compile(r"cgcreate: (?:command )?not found|No such file.*cgcreate")
 _KIND = re.compile(r"\btype (\w+)")
 _QUEUE = re.compile(r"\b(?:root|parent \S+)(?: handle \S+)? (\w+)")
 
@@ -157,26 +157,28 @@ def of_tcpdump(node: str) -> Sentence:
 
 
 def of_limit(node: str, reason: str) -> Sentence:
-    """An ordinary user's CPULimitedHost is there without its limit. reason: Mininet's own words."""
-    if _NO_CGCREATE.search(reason):
-        return of_program("cgcreate", node)
+    """A CPULimitedHost is there without its limit. reason: Mininet's own words."""
+    nodes = say("{node} and its like", node=node)
+    return cgroups.without(nodes, 2, reason, "hoplab run -- python3 SCRIPT")
+
+
+def of_cores(node: str, reason: str) -> Sentence:
+    """A CPULimitedHost may run on any processor."""
     return say(
-        "{node} and its like run without their CPU limit: an ordinary user may make no control "
-        "groups (cgroups); as root they have it: {command}",
+        "{node} and its like run on every processor: none can be chosen for them, because their "
+        "control groups (cgroups) have no cpuset",
         node=node,
-        command="sudo hoplab run -- python3 SCRIPT",
     )
 
 
-def of_limit_of_root(node: str, reason: str) -> Sentence:
-    """Root's is: Mininet knows control groups of version 1 alone."""
-    if _NO_CGCREATE.search(reason):
-        return of_program("cgcreate", node)
+def of_realtime(node: str, reason: str) -> Sentence:
+    """A CPULimitedHost has another scheduler than it wants."""
     return say(
-        "{node} and its like run without their CPU limit: this Mininet wants control groups of "
-        "version 1, and this machine's kernel does without; started with {option} it has them",
+        "{node} and its like have their CPU limit by {cfs}: control groups (cgroups) of version 2 "
+        "limit nothing for {realtime}",
         node=node,
-        option="systemd.unified_cgroup_hierarchy=0",
+        cfs="sched='cfs'",
+        realtime="sched='rt'",
     )
 
 
@@ -194,12 +196,13 @@ _KINDS: Mapping[str, Callable[..., Sentence | None]] = {
     "module": of_module,
     "display": of_display,
     "limit": of_limit,
-    "limit_of_root": of_limit_of_root,
+    "cores": of_cores,
+    "realtime": of_realtime,
     "nat": of_nat,
     "tcpdump": of_tcpdump,
 }
 # Of these one line is enough, whoever meets it.
-_ONCE = ("limit", "limit_of_root", "display")
+_ONCE = ("limit", "cores", "realtime", "display")
 
 
 class Lacking:

@@ -2,8 +2,8 @@
 """What stock Mininet needs to hear in a sandbox: loaded by every Python there as `sitecustomize`.
 
 `run.py` puts a link to this file on the PYTHONPATH of the command that it runs. Mininet itself is
-not changed on disk, and nothing of hoplab is imported: the Python may be any from 3.7 on. When
-a module of Mininet is loaded, and not before, it is told
+not changed on disk, and nothing of hoplab is imported but a file that imports nothing of it either:
+the Python may be any from 3.7 on. When a module of Mininet is loaded, and not before, it is told
 
 - that a controller provided by us takes a moment to listen, and that a remote one may be reached
   once `run.py` has heard of it;
@@ -11,7 +11,8 @@ a module of Mininet is loaded, and not before, it is told
   (`_Picture`), so that it is a lab like any other;
 - that an iperf may say nothing of a connection that says nothing (iperf() waited for it for ever);
 - that what it reads of a shell may be no UTF-8 (it ended there with a traceback);
-- that a CPULimitedHost may be there without its limit, and that cgroups take a moment to go;
+- how a CPULimitedHost gets its limit, or is there without it, and that cgroups take a moment to go
+  (`network/cpu_limited.py`);
 - that Open vSwitch forwards in user space here (`HOPLAB_DATAPATH`=user), which needs the checksum
   offload of the hosts' interfaces off, or TCP and UDP carry nothing;
 - that machine-wide settings are not its to change;
@@ -25,6 +26,7 @@ from __future__ import annotations  # for a Python of before 3.10
 import functools
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -42,7 +44,6 @@ from typing import Any
 
 CONTROLLER_S = 20  # for Ryu to load, where ovs-testcontroller would be there at once
 OPEN_VSWITCH_S = 30  # for it to answer; it runs
-CGROUP_S = 10  # for a control group to be empty, once its processes were ended
 REPORT_S = 15  # for an iperf to say what it has received, once the other one has ended
 ANSWER_S = 40  # for `run.py` to answer: it may start a controller first
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -58,11 +59,11 @@ class _Company:
         self._socket: Any = None
         self._lines: Any = None
 
-    def ask(self, message: dict[str, Any]) -> None:
-        """Say something, and wait until it has been understood."""
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Say something, and wait until it has been understood. Returns the answer to it."""
         path = os.environ.get("HOPLAB_NETWORK")
         if not path:
-            return
+            return {}
         try:
             with self._turn:
                 if self._pid != os.getpid():  # not yet, or it was our parent's
@@ -72,9 +73,10 @@ class _Company:
                     self._lines = self._socket.makefile("rb")
                     self._pid = os.getpid()
                 self._socket.sendall(json.dumps(message).encode() + b"\n")
-                self._lines.readline()
+                answer: dict[str, Any] = json.loads(self._lines.readline())
+                return answer
         except (OSError, ValueError, TypeError):
-            pass
+            return {}
 
 
 class _Picture:
@@ -355,42 +357,27 @@ def _command_line() -> str:
 
 
 def _cpu_limited(module: Any) -> None:
-    """Where nobody may make cgroups, as an ordinary user may not, a CPULimitedHost is there without
-    its limit. Where they are made, they are gone a moment after their processes."""
-    host = module.CPULimitedHost
-    make, set_share, set_cores = host.__init__, host.setCPUFrac, host.setCPUs
-    remove, popen, init = host.cgroupDel, host.popen, host.init
+    """Where nobody may make cgroups, as an ordinary user seldom may, a CPULimitedHost is there
+    without its limit."""
 
-    def in_own_groups() -> None:
-        _picture.company.ask({"cgroups": True})
-        init()
+    def groups() -> str:
+        return str(_picture.company.ask({"cgroups": True}).get("folder", ""))
 
-    def if_limited(method: Any) -> Any:
-        return lambda self, *a, **k: method(self, *a, **k) if self.hoplab_limited else None
+    _cpu_limits().install(module, groups, _lacks)
 
-    def limited_if_possible(self: Any, name: str, *args: Any, **params: Any) -> None:
-        self.hoplab_limited = True
-        try:
-            make(self, name, *args, **params)
-        except Exception as error:  # errFail's, which makes no other
-            if "cg" not in str(error):
-                raise
-            self.hoplab_limited = False
-            _lacks("limit_of_root" if _is_root() else "limit", name, error)
 
-    host.__init__, host.init = limited_if_possible, in_own_groups
-    host.setCPUFrac, host.setCPUs = if_limited(set_share), if_limited(set_cores)
-    host.cgroupDel = lambda self: not self.hoplab_limited or remove(self)
-    host.popen = lambda self, *a, **k: (popen if self.hoplab_limited else module.Host.popen)(
-        self, *a, **k
-    )
-
-    def until_gone(retries: int, delaySecs: float, fn: Any, *args: Any, **params: Any) -> None:
-        deadline = time.monotonic() + CGROUP_S  # 0.3 s is little on a busy machine
-        while not fn(*args, **params) and time.monotonic() < deadline:
-            time.sleep(delaySecs)
-
-    module.retry = until_gone
+def _cpu_limits() -> Any:
+    """hoplab's `network/cpu_limited.py`, which imports nothing of hoplab's either."""
+    name = "hoplab_cpu_limited"
+    if name not in sys.modules:
+        ours = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+        file = os.path.join(ours, "network", "cpu_limited.py")
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
 
 
 def _user_space(module: Any) -> None:
@@ -479,6 +466,7 @@ def _net(module: Any) -> None:
 
     mininet = module.Mininet
     mininet.iperf = iperf
+    _cpu_limits().install_test(module, sys.modules["mininet.node"])
     for name in ("addHost", "addSwitch", "addNAT", "addLink", "delNode", "delLink"):
         if hasattr(mininet, name):
             setattr(mininet, name, _picture.changing(getattr(mininet, name)))

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from hoplab import wait
 from hoplab.capture import pcapng_reader
 from tests.conftest import PROJECT, World
 
@@ -54,14 +55,19 @@ def read(name: str) -> Script:
     return Script(path, **fields)
 
 
-def verdict(world: World, script: Script, within_s: int = 120) -> tuple[str, int]:
+def within_s() -> int:
+    """How long a script may take: twenty switches with RSTP take half a minute on busy cores."""
+    return int(120 * wait.patience())
+
+
+def verdict(world: World, script: Script) -> tuple[str, int]:
     """'works', 'says why' or 'no' with what was printed; and how many frames were seen."""
     typed = "".join(f"{line}\n" for line in script.type.split("|") if line)
     run = world.home / script.path.stem  # a whole run: what `hoplab report` tells of
-    argv = ["/usr/bin/timeout", "-k", "5", str(within_s), "/usr/bin/python3", str(script.path)]
+    argv = ["/usr/bin/timeout", "-k", "5", str(within_s()), "/usr/bin/python3", str(script.path)]
     ended = world(
         "run", "--save", str(run), "--", *argv, *shlex.split(script.words),
-        code=None, input=typed, timeout=within_s + 60,
+        code=None, input=typed, timeout=within_s() + 60,
     )  # fmt: skip
     text = ended.out + ended.err
     frames = 0
@@ -129,7 +135,8 @@ def traced(world: World, script: Script) -> str:
     for name in ("held", "go"):
         (world.home / name).unlink(missing_ok=True)
     (world.home / "hold.py").write_text(HOLD)
-    argv = ["/usr/bin/timeout", "-k", "5", "120", "/usr/bin/python3", "hold.py", str(script.path)]
+    argv = ["/usr/bin/timeout", "-k", "5", str(within_s()), "/usr/bin/python3", "hold.py"]
+    argv.append(str(script.path))
     running = world.popen(
         "run", "--name", "corpus", "--", *argv, *shlex.split(script.words),
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -142,7 +149,7 @@ def traced(world: World, script: Script) -> str:
         time.sleep(0.1)
     story = traced_now(world) if running.poll() is None else "none"
     (world.home / "go").touch()
-    running.communicate(timeout=180)
+    running.communicate(timeout=within_s() + 60)
     return story
 
 

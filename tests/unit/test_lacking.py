@@ -53,9 +53,10 @@ def test_what_says_nothing_of_a_program(line: str) -> None:
 def test_modules_and_limits() -> None:
     assert re.search(r"no module yaml: .*python3-yaml", said("module", "yaml", "/usr/bin/python3"))
     assert "/venv/bin/python -m pip install net" in said("module", "net.x", "/venv/bin/python")
-    assert "sudo hoplab run" in said("limit", "h1", "cgcreate failed with return code 96")
+    assert "h1 and its like run without" in said("limit", "h1", "cgcreate failed, code 96")
     assert "cgroup-tools" in said("limit", "h1", "bash: cgcreate: command not found")
-    assert "version 1" in said("limit_of_root", "h1", "cgcreate failed with return code 96")
+    assert "no cpuset" in said("cores", "h1", "Permission denied")
+    assert "sched='cfs'" in said("realtime", "h1", "")
 
 
 def test_each_is_said_once() -> None:
