@@ -40,6 +40,8 @@ def add_up(verbs: Any) -> None:
             ("hoplab up mine.py --name mine", ""),
             ("hoplab up mine.py --topo star,4", ""),
             ('hoplab up "mine.py --hosts 4"    ', term("a file that reads its command line")),
+            ("hoplab up ./folder              ", term("a lab of Kathará, by its lab.conf")),
+            ("hoplab up x.clab.yml            ", term("one of containerlab, of linux nodes")),
             ("hoplab up tree --controller ./app.py -- --observe-links --config-file app.conf", ""),
             (
                 "hoplab up --replace routed      ",
@@ -54,7 +56,8 @@ def add_up(verbs: Any) -> None:
         help=term(
             "one of ours (hoplab path --list) or a Mininet file, FILE.py:NAME for one of several "
             "topologies in it, 'FILE.py --hosts 4' for one that reads its command line; parameters "
-            "as in switch,n=8,rate=10M (rate: what a cable carries)"
+            "as in switch,n=8,rate=10M (rate: what a cable carries); or a lab of another program, "
+            "a folder of Kathará or a file of containerlab"
         ),
     )
     p.takes_options = True

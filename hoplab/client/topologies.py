@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topology that somebody asks for in words, as `up` takes them.
 
-What lives here: 'web,routers=3' and './mine.py:star,n=4' taken apart. What must not: reading the
-file, which the lab does.
+What lives here: 'web,routers=3' and './mine.py:star,n=4' taken apart, and a folder of Kathará or a
+file of containerlab told from them. What must not: reading the file, which the lab does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from hoplab import content, ryu_apps
 from hoplab.errors import Exit, LabError
+from hoplab.imports import formats
 from hoplab.sentences import say, term
 
 
@@ -27,12 +28,28 @@ class Wanted(NamedTuple):
     words: tuple[str, ...]
 
 
+def _of_another_program(text: str) -> Wanted | None:
+    """The lab of Kathará or containerlab that is meant, if one is: a path, then parameters."""
+    if Path(text).exists():
+        name, parameters = text, ""
+    else:
+        name, _, parameters = text.partition(",")
+    bare = "/" not in name and name.strip(".") == name and not formats.has_suffix(name)
+    if bare and name in ("", *content.names("topologies")):
+        return None  # one of ours, though a folder here may be called so
+    file = formats.lab_file(Path(name).expanduser())
+    return None if file is None else Wanted(file, "", parameters, ())
+
+
 _WITH_WORDS = re.compile(r"(\S.*?\.py(?::[^\s,]+)?(?:,\S*)?)\s+(\S.*)", re.DOTALL)
 
 
 def find_topology(text: str, topo: str = "") -> Wanted:
     """What is meant by 'web,routers=3', './mine.py:star,n=4' or './mine.py --hosts 4'. topo: as for
     `mn --topo`, 'star,n=4'. Raises LabError."""
+    of_others = _of_another_program(text)
+    if of_others is not None:
+        return of_others
     words: tuple[str, ...] = ()
     with_words = _WITH_WORDS.fullmatch(text.strip())
     if with_words is not None and not Path(text).is_file():

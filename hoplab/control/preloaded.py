@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from hoplab import content
+from hoplab.imports import formats
 from hoplab.openflow_channel import CONTROLLER_PORTS
 
 PORT = CONTROLLER_PORTS[0]  # where the first controller of a lab listens
@@ -33,7 +34,7 @@ _SWITCHES = re.compile(rb"addSwitch|topolib|(?:Tree|Linear|Torus|Switch|Minimal|
 def worth_it(topology: Path) -> bool:
     """Whether a topology file makes switches. A guess: who is wrong only loses time."""
     try:
-        return bool(_SWITCHES.search(topology.read_bytes()))
+        return formats.has_hubs(topology) or bool(_SWITCHES.search(topology.read_bytes()))
     except OSError:
         return False
 

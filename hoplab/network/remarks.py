@@ -344,6 +344,11 @@ def _command_line(network: Network) -> Iterator[str]:
     )
 
 
+def _passed_over(network: Network) -> Iterator[str]:
+    """What a lab of another program asks for, and is no matter of a lab here."""
+    yield from getattr(network.topo, "hoplab_remarks", ())
+
+
 RULES: tuple[Callable[[Network], Iterator[str]], ...] = (
     _empty,
     _without_cable,
@@ -359,4 +364,5 @@ RULES: tuple[Callable[[Network], Iterator[str]], ...] = (
     _without_limit,
     _chosen,
     _command_line,
+    _passed_over,
 )

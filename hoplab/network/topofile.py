@@ -23,6 +23,7 @@ import mininet.topo
 
 from hoplab import content
 from hoplab.errors import Exit, LabError, limited
+from hoplab.imports import formats
 from hoplab.kernel.batch import NAME_LIMIT
 from hoplab.network import script
 from hoplab.sentences import listed, say, term, together
@@ -37,8 +38,13 @@ def load_topo(
 
     chosen: NAME, "" for whichever the file means (`_choose`). arguments: 'n=4' or '4,2', as for
     `mn`. words: what the file finds on its command line. Raises LabError(BAD_INPUT), naming the
-    line at fault, or how to run a file that is no topology but a script.
+    line at fault, or how to run a file that is no topology but a script. A lab of Kathará or
+    containerlab is a Topo, too (`hoplab.imports`).
     """
+    if formats.format_of(path):
+        from hoplab.network import imported
+
+        return imported.load(path, arguments)
     with _as_a_script_of_its_own(path, words) as command_line:
         module = load_file(path, "topology", words)
         every = _makers(module, path)
@@ -54,9 +60,12 @@ def load_topo(
 
 
 def users_file(topo: Any) -> Path | None:
-    """The file of a user's that a Topo is of; None for one of ours, where nothing is left out."""
+    """The file of a user's that a Topo is of; None for one of ours, where nothing is left out, and
+    for a lab of another program, which is no Python."""
     file: Path | None = getattr(topo, "hoplab_file", None)
-    return None if file is None or file.parent == content.folder("topologies") else file
+    if file is None or file.parent == content.folder("topologies") or formats.format_of(file):
+        return None
+    return file
 
 
 def _make(

@@ -22,7 +22,7 @@ from typing import Any
 from hoplab import content
 from hoplab.follow.wiring import natural
 from hoplab.kernel.shaping import Limits
-from hoplab.plans.plan import OURS, ROUTER, Cable, Class_, Host, Plan, Switch, usual_dpid
+from hoplab.plans.plan import DEVICES, OURS, ROUTER, Cable, Class_, Host, Plan, Switch, usual_dpid
 from hoplab.sentences import listed, say
 
 WIDTH = 96
@@ -79,7 +79,7 @@ def text_of(plan: Plan, path: Path, options: str = "") -> tuple[str, list[str]]:
     if plan.switches:
         body += [_call("addSwitch", [each.name], _switch(each, file))
                  for each in plan.switches.values()]  # fmt: skip
-    hosts = [_called(each, file) for each in plan.hosts.values()]
+    hosts = [_called(_as_declared(each), file) for each in plan.hosts.values()]
     body += ["", *hosts] if body and hosts else hosts
     cables = list(_cables(plan, file))
     body += ["", *cables] if cables else []
@@ -257,7 +257,7 @@ def _class(kind: Class_, file: _File, node: str) -> Code | None:
     """The name of a class, once it is imported; None where it cannot be."""
     if kind.module.startswith("mininet."):
         return file.need(kind.name, kind.module)
-    if kind.ours or kind.module == "cables":
+    if kind.ours or kind.module in ("cables", DEVICES):
         file.folders[str(content.folder("topologies"))] = None
         return file.need(kind.name, kind.module)
     path = Path(kind.module)
@@ -266,6 +266,13 @@ def _class(kind: Class_, file: _File, node: str) -> Code | None:
         return file.need(kind.name, path.stem)
     file.remarks.append(say("{node}: its class {name}", node=node, name=kind.name))
     return None
+
+
+def _as_declared(host: Host) -> Host:
+    """A host without what its startup file does when it comes up."""
+    if host.kind.module != DEVICES:
+        return host
+    return dataclasses.replace(host, cards={}, gateway=None, dns=(), routes=(), serves=())
 
 
 def _called(host: Host, file: _File) -> str:
@@ -348,7 +355,9 @@ def _addressed(plan: Plan, cable: Cable) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for number, (node, port) in enumerate(cable.ends, 1):
         host = plan.hosts.get(node)
-        if host is not None and host.cards.get(port) and port != min(host.cards):
+        if host is not None and host.kind.module == DEVICES:
+            named[f"params{number}"] = {"ip": None}
+        elif host is not None and host.cards.get(port) and port != min(host.cards):
             named[f"params{number}"] = {"ip": host.cards[port][0]}
     return named
 

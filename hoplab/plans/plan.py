@@ -16,6 +16,7 @@ from typing import Any
 from hoplab.kernel.shaping import Limits
 
 OURS = "nodes"  # the module of our own classes of hosts
+DEVICES = "devices"  # that of the devices of other programs' labs
 PLAIN = "Host"
 ROUTER = "Router"
 ASKS_FOR_ADDRESS = "DhcpComputer"

@@ -21,6 +21,7 @@ from hoplab.capture.capture import Capture
 from hoplab.capture.notes import WOKEN
 from hoplab.control import foreign, process, supervisor
 from hoplab.errors import Exit, LabError, cannot_write
+from hoplab.imports import formats
 from hoplab.kernel import netlink
 from hoplab.nearest import meant
 from hoplab.openflow_channel import CONTROLLER_PORTS
@@ -265,7 +266,7 @@ class Lab:
         return {
             "format": 1,
             "name": self.spec.name,
-            "topology": self.spec.topology.stem,
+            "topology": formats.title(self.spec.topology),
             "topology_file": str(self.spec.topology),
             "chosen": self.spec.chosen,
             "arguments": self.spec.arguments,

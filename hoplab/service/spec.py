@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hoplab.imports import formats
 from hoplab.ryu_apps import NO_APPS, Apps
 
 
@@ -50,7 +51,7 @@ class Spec:
     @property
     def title(self) -> str:
         """The topology as it is asked for: 'switch,n=8'."""
-        return self.topology.stem + (f",{self.arguments}" if self.arguments else "")
+        return formats.title(self.topology) + (f",{self.arguments}" if self.arguments else "")
 
     @property
     def socket(self) -> Path:

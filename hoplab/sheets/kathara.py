@@ -23,9 +23,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hoplab import strict_yaml
 from hoplab.errors import Exit, LabError
 from hoplab.sentences import say, term
-from hoplab.sheets import strict_yaml
 from hoplab.sheets.records import Check, Sheet, Text
 
 _DIG = "dig +time=5 +tries=1"

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
-from hoplab import content
+from hoplab import content, strict_yaml
 from hoplab.errors import Exit, LabError
 from hoplab.nearest import did_you_mean
 from hoplab.sentences import listed, say, sentence_of, term, together
-from hoplab.sheets import strict_yaml, variants
+from hoplab.sheets import variants
 from hoplab.sheets.answers import Expected
 from hoplab.sheets.claims import ClaimError, read_claim, read_filter
 from hoplab.sheets.flow_claims import read_flow_claim, read_packet

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from hoplab import strict_yaml
 from hoplab.sentences import say
-from hoplab.sheets import strict_yaml
 from hoplab.sheets.answers import Expected
 from hoplab.sheets.records import LAB, Line, Sheet
 from hoplab.sheets.sheet_file import Place, read_lines

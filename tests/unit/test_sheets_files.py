@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hoplab import strict_yaml
 from hoplab.errors import LabError
-from hoplab.sheets import kathara, sheet_file, strict_yaml
+from hoplab.sheets import kathara, sheet_file
 from hoplab.sheets.pages import names_of, sections, steps
 from hoplab.sheets.records import Sheet
 from hoplab.sheets.slides import slides

@@ -60,7 +60,7 @@ def read_text(data: bytes | str, name: object) -> Any:
         import yaml
     except ImportError:
         raise LabError(
-            term("lab sheets need the package PyYAML"),
+            term("what is written in YAML needs the package PyYAML"),
             say("install it: {command}", command="pip install pyyaml"),
             Exit.REFUSED,
         ) from None
@@ -101,12 +101,12 @@ def _loader() -> Any:
             if self.check_event(yaml.AliasEvent):
                 event = self.peek_event()
                 raise yaml.composer.ComposerError(
-                    None, None, "aliases (*name) are not taken", event.start_mark
+                    None, None, term("aliases (*name) are not taken"), event.start_mark
                 )
             self.depth = getattr(self, "depth", 0) + 1
             if self.depth > _DEEPEST:
                 raise yaml.composer.ComposerError(
-                    None, None, "too deep", self.peek_event().start_mark
+                    None, None, term("it is too deep"), self.peek_event().start_mark
                 )
             node = super().compose_node(parent, index)
             self.depth -= 1
@@ -118,7 +118,8 @@ def _loader() -> Any:
                 key = self.construct_object(key_node, deep=True)
                 if isinstance(key, dict | list) or key in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key!r} stands here twice, or is none",
+                        None, None,
+                        say("the key {key} stands here twice, or is none", key=repr(key)),
                         key_node.start_mark,
                     )  # fmt: skip
                 seen.add(key)
