@@ -32,12 +32,13 @@ optional_test_packages=(chromium fonts-wqy-zenhei)
 
 usage() {
     cat <<'END'
-Usage: scripts/install.sh [--with-tests] [--from BUNDLE] [--dry-run] [--list] [--help]
+Usage: scripts/install.sh [--with-tests] [--with-frr] [--from BUNDLE] [--dry-run] [--list] [--help]
 
 Installs what hoplab needs: packages of the distribution through apt (as root or with sudo), and
 Ryu and the rest into .venv. A second run finds everything in place and ends at once.
 
   --with-tests   also what `make test` needs: tshark, dig, chromium, pytest, ruff, mypy, ...
+  --with-frr     also FRR, the routers of the topologies ospf, rip and bgp
   --from BUNDLE  take packages and wheels from the folder that `make bundle` made; no network
   --dry-run      say what would be done, and do nothing
   --list         print the names of the packages, missing or not, and do nothing
@@ -59,10 +60,11 @@ die() { # die CODE SENTENCE [NEXT STEP]
 }
 
 arguments=() # for another start of this script, from another folder
-with_tests=no dry_run=no list=no bundle=
+with_tests=no with_frr=no dry_run=no list=no bundle=
 while [ $# -gt 0 ]; do
     case $1 in
         --with-tests) with_tests=yes ;;
+        --with-frr) with_frr=yes ;;
         --dry-run) dry_run=yes ;;
         --list) list=yes ;;
         --from)
@@ -116,6 +118,7 @@ venv_ready() {
 
 required=("${packages[@]}")
 if [ "$with_tests" = yes ]; then required+=("${test_packages[@]}"); fi
+if [ "$with_frr" = yes ]; then required+=(frr); fi
 
 if [ "$list" = yes ]; then
     printf '%s\n' "${required[@]}"
@@ -185,6 +188,12 @@ if [ ${#missing[@]} -gt 0 ]; then
         *" openvswitch-switch "*)
             say "    (openvswitch-switch starts a service of its own; hoplab neither uses nor"
             say "    touches it: sudo systemctl disable --now openvswitch-switch turns it off)"
+            ;;
+    esac
+    case " ${missing[*]} " in
+        *" frr "*)
+            say "    (frr starts a service of its own; hoplab neither uses nor touches it:"
+            say "    sudo systemctl disable --now frr turns it off)"
             ;;
     esac
 fi

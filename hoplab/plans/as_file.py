@@ -22,7 +22,18 @@ from typing import Any
 from hoplab import content
 from hoplab.follow.wiring import natural
 from hoplab.kernel.shaping import Limits
-from hoplab.plans.plan import DEVICES, OURS, ROUTER, Cable, Class_, Host, Plan, Switch, usual_dpid
+from hoplab.plans.plan import (
+    DEVICES,
+    OURS,
+    ROUTER,
+    ROUTING,
+    Cable,
+    Class_,
+    Host,
+    Plan,
+    Switch,
+    usual_dpid,
+)
 from hoplab.sentences import listed, say
 
 WIDTH = 96
@@ -257,7 +268,7 @@ def _class(kind: Class_, file: _File, node: str) -> Code | None:
     """The name of a class, once it is imported; None where it cannot be."""
     if kind.module.startswith("mininet."):
         return file.need(kind.name, kind.module)
-    if kind.ours or kind.module in ("cables", DEVICES):
+    if kind.ours or kind.module in ("cables", DEVICES, ROUTING):
         file.folders[str(content.folder("topologies"))] = None
         return file.need(kind.name, kind.module)
     path = Path(kind.module)
@@ -269,7 +280,9 @@ def _class(kind: Class_, file: _File, node: str) -> Code | None:
 
 
 def _as_declared(host: Host) -> Host:
-    """A host without what its startup file does when it comes up."""
+    """A host without what its startup file does when it comes up, or what it learns."""
+    if host.kind.module == ROUTING:
+        return dataclasses.replace(host, routes=())
     if host.kind.module != DEVICES:
         return host
     return dataclasses.replace(host, cards={}, gateway=None, dns=(), routes=(), serves=())

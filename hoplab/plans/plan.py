@@ -17,6 +17,7 @@ from hoplab.kernel.shaping import Limits
 
 OURS = "nodes"  # the module of our own classes of hosts
 DEVICES = "devices"  # that of the devices of other programs' labs
+ROUTING = "routing"  # that of routers that learn their routes
 PLAIN = "Host"
 ROUTER = "Router"
 ASKS_FOR_ADDRESS = "DhcpComputer"

@@ -100,6 +100,8 @@ def test_a_changed_lab_is_saved_and_is_the_same_again(hoplab: World) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("topology", content.names("topologies"))
 def test_every_topology_of_ours_is_the_same_again(hoplab: World, topology: str) -> None:
+    if topology in ("ospf", "rip", "bgp"):
+        need("/usr/lib/frr/zebra")
     parameters = WITH_MUCH.get(topology, "")
     hoplab("up", f"{topology},{parameters}", "--name", "first")
     was = described(hoplab, "first")

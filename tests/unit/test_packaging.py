@@ -517,6 +517,8 @@ def test_the_installer_lists_its_packages() -> None:
     assert {"mininet", "openvswitch-switch"} <= set(listed) and "tshark" not in listed
     with_tests = run(ROOT / "scripts" / "install.sh", "--list", "--with-tests", cwd=ROOT).split()
     assert set(with_tests) > set(listed) and "tshark" in with_tests
+    with_frr = run(ROOT / "scripts" / "install.sh", "--list", "--with-frr", cwd=ROOT).split()
+    assert with_frr == [*listed, "frr"]
 
 
 def test_a_folder_that_is_no_bundle_for_this_machine_is_refused(tmp_path: Path) -> None:
