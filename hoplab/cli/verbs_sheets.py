@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ def _begin(arguments: argparse.Namespace, sheet: Sheet, name: str) -> int:
                 command=f"hoplab lab check {sheet.folder}/lab.yml --name LAB"),
             Exit.BAD_INPUT,
         )  # fmt: skip
+    files = _hand_out(sheet)
     former = labs.Handle(name)
     if former.alive():
         up_down.down(former)
@@ -162,7 +164,8 @@ def _begin(arguments: argparse.Namespace, sheet: Sheet, name: str) -> int:
     state = handle.state()
     of = len(sheet.checks)
     if arguments.json:
-        print_json({"sheet": sheet.name, "lab": name, "score": sheet.score, "of": of})
+        own = {"files": str(files)} if files is not None else {}
+        print_json({"sheet": sheet.name, "lab": name, "score": sheet.score, "of": of, **own})
         return Exit.OK
     if sheet.title:
         print(_words(sheet.title))
@@ -176,6 +179,8 @@ def _begin(arguments: argparse.Namespace, sheet: Sheet, name: str) -> int:
     page = page_of(sheet, _page_name(), learner_of(sheet.own_name).folder)
     if page is not None:
         print(tr(say("the sheet: {file}", file=str(page))))
+    if files is not None:
+        print(tr(say("its files: {folder}", folder=str(files))))
     if name != labs.DEFAULT_NAME and labs.Handle(labs.DEFAULT_NAME).alive():
         verbs_lab.note(
             say("a lab called {lab} is up, too, and commands without --name go there: end it "
@@ -183,6 +188,27 @@ def _begin(arguments: argparse.Namespace, sheet: Sheet, name: str) -> int:
                 command=f"hoplab down --name {labs.DEFAULT_NAME}")
         )  # fmt: skip
     return Exit.OK
+
+
+def _hand_out(sheet: Sheet) -> Path | None:
+    """Copy what the sheet gives a learner into a folder of its name, here; None if that is nothing.
+    Raises LabError."""
+    if not sheet.files:
+        return None
+    folder = Path.cwd() / sheet.name
+    try:
+        folder.mkdir(exist_ok=True)
+        for name in sheet.files:
+            shutil.copyfile(sheet.folder / name, folder / name)
+    except shutil.SameFileError:
+        pass  # this is the folder that the sheets are in
+    except OSError as error:
+        raise LabError(
+            say("{output} cannot be written: {reason}", output=folder, reason=error.strerror),
+            term("change to a folder of your own, and start it there"),
+            Exit.BAD_INPUT,
+        ) from error
+    return folder
 
 
 def _page_name() -> str:

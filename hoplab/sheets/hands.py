@@ -26,14 +26,13 @@ from hoplab.faults.kinds import Fault
 from hoplab.follow import passages
 from hoplab.replay.explain import Explainer
 from hoplab.sentences import say, term
-from hoplab.sheets.records import LAB, Line
+from hoplab.sheets.records import FOLDER, LAB, Line
 from hoplab.story.faults import Faults
 from hoplab.story.host_state import Host, read_facts
 
 COMMAND_S = 60.0  # for a check's command: it ends by itself long before
 # A check reads what programs print, and the learner may speak any language.
 _PLAIN = ("env", "LC_ALL=C.UTF-8", "LANGUAGE=", "HOPLAB_LANG=en")
-FOLDER = "{sheet}"  # in a line: the sheet's folder
 # Large labs have several daemons; the one that has the bridge answers.
 _TRACE = (
     "for c in /run/openvswitch/*vswitchd*.ctl; do "

@@ -17,6 +17,7 @@ from hoplab.sheets.claims import Claim
 
 # What a line of a sheet that is no node's begins with: it changes the lab itself.
 LAB = "hoplab"
+FOLDER = "{sheet}"  # in a line: the sheet's folder
 Line = tuple[str, str]  # a node and a line for its shell, or LAB and what changes
 
 
@@ -92,9 +93,9 @@ class Check:
 class Sheet:
     """A sheet. name: of its folder, and of its lab; called: what to say on a command line for it,
     for one of ours its name and for another one its path. score: how many checks pass at the start,
-    None if it does not say. options: of the lab beside topology and controller. varies: texts of it
-    that are others for each student; varied: what they are for this one. student: whose sheet it
-    is, "" for nobody's."""
+    None if it does not say. options: of the lab beside topology and controller. files: what it
+    gives a learner to work with, in its folder. varies: texts of it that are others for each
+    student; varied: what they are for this one. student: whose sheet it is, "" for nobody's."""
 
     folder: Path
     name: str
@@ -105,6 +106,7 @@ class Sheet:
     controller: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     setup: tuple[Line, ...] = ()
+    files: tuple[str, ...] = ()
     score: int | None = None
     moments: Mapping[str, Moment] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from hoplab.sheets import variants
 from hoplab.sheets.answers import Expected
 from hoplab.sheets.claims import ClaimError, read_claim, read_filter
 from hoplab.sheets.flow_claims import read_flow_claim, read_packet
-from hoplab.sheets.records import Check, Line, Moment, PacketClaims, Sheet, Text
+from hoplab.sheets.records import FOLDER, Check, Line, Moment, PacketClaims, Sheet, Text
 from hoplab.sheets.table_claims import read_table_claim
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ _OF_A_CHECK = {
     "answer", "unit", "near", "hint", "moment", "fresh",
 }  # fmt: skip
 _OF_A_SHEET = {
-    "title", "minutes", "lab", "setup", "score", "moments", "validate", "vary",
+    "title", "minutes", "lab", "setup", "files", "score", "moments", "validate", "vary",
 }  # fmt: skip
 _OF_A_LAB = {"topology", "controller", *_OPTIONS}
 _OF_A_MOMENT = {"nodes", "trace", "at", "says"}
@@ -232,13 +232,19 @@ def read_sheet(data: Any, file: Path) -> Sheet:
     if "validate" not in whole:
         top.bad(say("it has no {key}", key="validate"))
     named = top.at("moments").mapping() if top.has("moments") else {}
-    moments = {str(name): _moment(str(name), top.at("moments").at(name)) for name in named}
+    moments = {}
+    for name in named:
+        moment = _moment(str(name), top.at("moments").at(name))
+        moments[str(name)] = replace(moment, command=_in_folder(moment.command, file))
     checks = {}
     for name in top.at("validate").mapping():
         place = top.at("validate").at(name)
         if _ID.fullmatch(str(name)) is None:
             place.bad(say("{name} is no name for a check", name=repr(name)))
-        checks[str(name)] = _check(str(name), place, moments, ours=ours)
+        check = _check(str(name), place, moments, ours=ours)
+        if ours:
+            check = replace(check, command=_in_folder(check.command, file))
+        checks[str(name)] = check
     plugin = file.parent / PLUGIN
     sheet = Sheet(
         folder=file.parent,
@@ -249,6 +255,11 @@ def read_sheet(data: Any, file: Path) -> Sheet:
         plugin=plugin.read_text(encoding="utf-8") if plugin.is_file() else "",
     )
     return _with_lab(sheet, top) if ours else sheet
+
+
+def _in_folder(line: str, file: Path) -> str:
+    """A line for a node's shell, with the sheet's folder where it is meant."""
+    return line.replace(FOLDER, str(file.parent))
 
 
 def _with_lab(sheet: Sheet, top: Place) -> Sheet:
@@ -270,8 +281,18 @@ def _with_lab(sheet: Sheet, top: Place) -> Sheet:
         controller=lab.get("controller", Place.words, ""),
         options=options,
         setup=top.get("setup", read_lines, ()),
+        files=top.get("files", _files, ()),
         score=int(top.at("score").number()) if top.has("score") else None,
     )
+
+
+def _files(place: Place) -> tuple[str, ...]:
+    """The names of files beside the sheet. Raises LabError for one that is not there."""
+    for entry in place.items():
+        name = entry.words()
+        if Path(name).name != name or not (place.file.parent / name).is_file():
+            entry.bad(say("there is no file {name} beside it", name=name))
+    return place.strings()
 
 
 def read_lines(place: Place) -> tuple[Line, ...]:

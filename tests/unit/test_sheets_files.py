@@ -242,3 +242,20 @@ def test_every_sheet_of_ours_can_be_read() -> None:
                 check.description.into(code) for check in made.checks.values()
             ), (folder.name, code)  # fmt: skip
             assert slides(made, code)
+
+
+def test_a_line_means_its_own_folder_and_files_have_to_be_there(tmp_path: Path) -> None:
+    text = GOOD.replace("exec: ping -c 1 10.0.0.2", "exec: sh {sheet}/look.sh").replace(
+        "third: {nodes: [h1], trace: ping -c 1 10.0.0.2,",
+        "third: {nodes: [h1], trace: 'sh {sheet}/go.sh',",
+    )
+    where = tmp_path / "03-hub"
+    where.mkdir()
+    (where / "1.pcap").write_bytes(b"")
+    read = sheet(text + "files: [1.pcap]\n", tmp_path)
+    assert read.checks["reach"].command == f"sh {where}/look.sh"
+    assert read.moments["third"].command == f"sh {where}/go.sh"
+    assert read.files == ("1.pcap",)
+    for name in ("2.pcap", "../03-hub/1.pcap"):
+        with pytest.raises(LabError, match="there is no file"):
+            sheet(text + f"files: [{name}]\n", tmp_path)
