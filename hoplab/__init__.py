@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from hoplab.api.async_lab import AsyncLab
     from hoplab.api.lab import Answer, Host, Lab, Link
     from hoplab.api.packets import Packet, Packets
-    from hoplab.api.recorded import Recorded, open_run
+    from hoplab.api.recorded import Recorded, open_capture, open_run
     from hoplab.errors import Exit, LabError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Answer", "AsyncLab", "Exit", "Host", "Lab", "LabError", "Link", "Packet", "Packets",
-    "Recorded", "open_run",
+    "Recorded", "open_capture", "open_run",
 ]  # fmt: skip
 
 _WHERE = {
@@ -43,6 +43,7 @@ _WHERE = {
     "Packet": "api.packets",
     "Packets": "api.packets",
     "Recorded": "api.recorded",
+    "open_capture": "api.recorded",
     "open_run": "api.recorded",
 }
 

@@ -30,6 +30,7 @@ from hoplab.runs import CAPTURE, HOSTS, STATE, TRACE, Run
 from hoplab.sentences import say, term
 from hoplab.story.faults import Faults
 from hoplab.story.records import Outcome, Story
+from hoplab.vantage import foreign
 
 _INLINE_PIXELS = 640
 
@@ -186,7 +187,23 @@ class Recorded:
 
 def open_run(folder: str | Path) -> Recorded:
     """A run that `save` or `--save` kept. Raises LabError if there is none."""
-    place = kept_folder(folder)
+    return _in_folder(kept_folder(folder))
+
+
+def open_capture(
+    file: str | Path, *, interface: str = "", wiring: str | Path | None = None
+) -> Recorded:
+    """A capture from anywhere, pcap or pcapng, as `hoplab tell` tells it (docs/tell.md). interface:
+    of a file of several the one to tell. wiring: a lab.json, or the folder of a kept run, that says
+    how they are wired. Raises LabError."""
+    keeps = tempfile.TemporaryDirectory(prefix="hoplab-run-", ignore_cleanup_errors=True)
+    described = foreign.wiring_in(Path(wiring)) if wiring is not None else None
+    foreign.make_run(Path(file), Path(keeps.name), interface=interface, wiring=described)
+    return _in_folder(Path(keeps.name), keeps)
+
+
+def _in_folder(place: Path, keeps: object = None) -> Recorded:
+    """The run in a folder. keeps: what must live as long as it."""
     head = runs.head_of(place / TRACE)
 
     def tell(faults: Faults) -> tuple[Run, None]:
@@ -204,6 +221,7 @@ def open_run(folder: str | Path) -> Recorded:
         code=code if isinstance(code, int) else None,
         output=output if isinstance(output, str) else "",
         timed_out=head.get("timed_out") is True,
+        keeps=keeps,
     )
 
 

@@ -48,7 +48,7 @@ def test_the_page_and_the_package_promise_the_same() -> None:
     assert set(dir(hoplab)) == {*hoplab.__all__, "__version__"}
 
 
-@pytest.mark.parametrize("name", [n for n in hoplab.__all__ if n != "open_run"])
+@pytest.mark.parametrize("name", [n for n in hoplab.__all__ if not n.startswith("open_")])
 def test_every_public_name_of_a_class_is_described(name: str) -> None:
     thing, text = getattr(hoplab, name), sections()[name]
     if name == "Exit":
@@ -68,6 +68,19 @@ def test_importing_it_loads_nothing_else() -> None:
     assert shown.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no_such"):
         _ = hoplab.no_such
+
+
+def test_a_capture_is_opened_and_kept(tmp_path: Path) -> None:
+    file = RUNS / "web-cold" / "capture.pcapng"
+    capture = hoplab.open_capture(file, interface="www-eth0")
+    assert (capture.host, capture.command, capture.code) == ("", "", None)
+    assert capture.packets.one("http.request").sender == "10.1.0.10"
+    again = hoplab.open_run(capture.save(tmp_path / "kept"))
+    assert again.outcome.sentence == capture.outcome.sentence
+    whole = hoplab.open_capture(file, wiring=RUNS / "web-cold")
+    assert whole.packets.one("http.request").path[-1] == "www"
+    with pytest.raises(hoplab.LabError, match="no-such-eth0"):
+        hoplab.open_capture(file, interface="no-such-eth0")
 
 
 def test_a_kept_run_is_opened_and_kept_again(tmp_path: Path) -> None:

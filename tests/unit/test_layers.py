@@ -132,8 +132,8 @@ KNOWS: dict[str, set[str]] = {
         *_FILES,
     },
     "api": {
-        "client", "service", "packet_filter", "replay", "web", "report", "runs", "story", "follow",
-        *_FILES,
+        "client", "service", "packet_filter", "replay", "web", "report", "runs", "vantage",
+        "story", "follow", *_FILES,
     },
     "doctor": {"client", "openvswitch", "kernel", *_FILES},
     "wireshark": {"client", "capture", "report", "errors"},
