@@ -84,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 Exit.USAGE,
             )
         _end_politely()
+        # Whoever began us may have held Ctrl-C back until it can be answered.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         module, _, function = arguments.verb.partition(":")
         verb = getattr(
             importlib.import_module(f"hoplab.cli.{module}"), FUNCTIONS.get(function, function)

@@ -33,6 +33,11 @@ _PACKET_SHOW = 0x1 | 0x10  # PACKET_SHOW_INFO and _MEMINFO of linux/packet_diag.
 _PACKET_INFO, _PACKET_MEMORY = 0, 6
 _MEMORY_DROPS = 8  # SK_MEMINFO_DROPS of linux/sock_diag.h: which of the words it is
 _TCP_CLOSE, _TCP_LISTEN = 7, 10  # include/net/tcp_states.h; a UDP socket that waits is "closed"
+# Those of a connection that was begun and is not over (include/net/tcp_states.h; names of ss(8)).
+_TCP_STATES = {
+    1: "ESTAB", 2: "SYN-SENT", 3: "SYN-RECV", 4: "FIN-WAIT-1", 5: "FIN-WAIT-2", 6: "TIME-WAIT",
+    8: "CLOSE-WAIT", 9: "LAST-ACK", 11: "CLOSING", 12: "SYN-RECV",
+}  # fmt: skip
 _NETLINK_NETFILTER, _NETLINK_GENERIC = 12, 16
 _NFT_MSG_NEWTABLE, _NFT_MSG_GETTABLE = 10 << 8, 10 << 8 | 1  # linux/netfilter/nf_tables.h
 _GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, _CTRL_ATTR_FAMILY_NAME = 0x10, 3, 2
@@ -73,6 +78,31 @@ def listening() -> Iterator[dict[str, Any]]:
                         "port": port,
                         "inode": inode,
                     }
+
+
+def connections() -> Iterator[dict[str, Any]]:
+    """The TCP connections in the network namespace of the calling thread: both ends, and the state
+    as ss(8) names it. Raises OSError."""
+    with socket.socket(socket.AF_NETLINK, _DIAGNOSIS, _NETLINK_SOCK_DIAG) as diagnosis:
+        diagnosis.settimeout(_DIAGNOSIS_S)
+        for family in (socket.AF_INET, socket.AF_INET6):
+            wanted = sum(1 << state for state in _TCP_STATES)
+            body = struct.pack("=BBBBI48x", family, 6, 0, 0, wanted)
+            diagnosis.send(request(_SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, body))
+            for answer in _dumped(diagnosis):
+                local_port, peer_port = struct.unpack_from("!HH", answer, 4)
+                size = 4 if family == socket.AF_INET else 16
+                local, peer = answer[8 : 8 + size], answer[24 : 24 + size]
+                yield {
+                    "local": _end(local, local_port),
+                    "peer": _end(peer, peer_port),
+                    "state": _TCP_STATES.get(answer[1], str(answer[1])),
+                }
+
+
+def _end(raw: bytes, port: int) -> str:
+    address = str(ipaddress.ip_address(raw)).removeprefix("::ffff:")
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def packet_sockets() -> dict[int, tuple[int, int]]:

@@ -160,14 +160,17 @@ class Running:
         """Run it, and send what it says, and how it ended."""
         environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1",
                        "PYTHONIOENCODING": "utf-8"}  # fmt: skip
+        # What a capture says while it runs, it says there.
+        together = act.verb == "capture"
+        errors_to = asyncio.subprocess.STDOUT if together else asyncio.subprocess.PIPE
         process = self._processes[number] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "hoplab.cli.main", *act.words, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment,
-            start_new_session=True,
+            stdout=asyncio.subprocess.PIPE, stderr=errors_to, env=environment,
+            start_new_session=True, preexec_fn=_hold_interrupts,
         )  # fmt: skip
         try:
             await send({"type": "act.begun", "id": number, "line": act.line})
-            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout is not None
             errors = asyncio.create_task(_all_of(process.stderr))
             printed = await self._pass_on(number, process.stdout, act, send)
             code = await process.wait()
@@ -208,6 +211,11 @@ class Running:
             _end(process)
 
 
+def _hold_interrupts() -> None:
+    """In the process that is to run an act: "Stop" waits until the verb can answer it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
 def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
@@ -236,9 +244,9 @@ def _cut(data: bytes) -> tuple[str, bytes]:
     return data.decode(errors="replace"), b""
 
 
-async def _all_of(stream: asyncio.StreamReader) -> str:
+async def _all_of(stream: asyncio.StreamReader | None) -> str:
     """What a stream says until its end; of very much the beginning."""
     kept = b""
-    while piece := await stream.read(PIECE):
+    while stream is not None and (piece := await stream.read(PIECE)):
         kept = (kept + piece)[:ERRORS_MOST]
     return kept.decode(errors="replace")

@@ -26,6 +26,7 @@ from hoplab.client import labs
 from hoplab.client.inventory import facts_of, services_of
 from hoplab.client.recording import keep_lab
 from hoplab.errors import LabError
+from hoplab.live.entries import held_by, tables_of
 from hoplab.live.follower import in_all
 from hoplab.live.looks import cables_of
 from hoplab.report.language import Language
@@ -41,6 +42,11 @@ SERVICES_LOOKS = 4  # once in so many times also what serves on its hosts
 AGAIN_S = 1.0  # before a follower is started again that ended while its lab lives
 INSIDE_S, KEEP_WITHIN_S = 5.0, 30.0  # for the follower's answers
 LINGER_S = 5.0  # for so long a lab is followed that nobody looks at
+
+
+def about_tables(node: str) -> str:
+    """What the tables of a node are told under (`Feed.publish`)."""
+    return f"tables {node}"
 
 
 @dataclass
@@ -105,6 +111,7 @@ class Feed:
         self.name = name
         self.revision = 0
         self.waiting: dict[object, Waiting] = {}
+        self.wanted: dict[object, frozenset[str]] = {}  # whose tables each page shows
         self.messages: dict[str, str] = {}  # said last, by what it is about: scene, cables, state
         self.versions: dict[str, int] = {}  # how often each was said
         self.dead = False
@@ -138,6 +145,7 @@ class Feed:
     def leave(self, page: object) -> None:
         """A page looks at it no more."""
         self.waiting.pop(page, None)
+        self.wanted.pop(page, None)
 
     def totals(self) -> list[list[int]]:
         """Counts by port since the follower began."""
@@ -223,10 +231,10 @@ class Feed:
         elif kind == "scene":
             self._take_scene(text, grown=head["grown"])
             return
-        elif kind in ("inside", "kept"):
+        elif kind in ("inside", "kept", "origins"):
             future = self._asked.pop(head["id"], None)
             if future is not None and not future.done():
-                future.set_result(head["inside"] if kind == "inside" else head)
+                future.set_result(head if kind == "kept" else head[kind])
             return
         elif kind == "alive":
             self._beats += 1
@@ -301,10 +309,29 @@ class Feed:
             else:
                 self.publish("cables", {"type": "cables", "cables": cables})
                 self.publish("state", {"type": "state", "state": state})
+                await self._tell_tables()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._look.wait(), LOOK_S)
                 self._looks = 0
             self._look.clear()
+
+    async def _tell_tables(self) -> None:
+        """The tables that pages show, where they are otherwise than they were told last."""
+        nodes = sorted(frozenset[str]().union(*self.wanted.values()))
+        if not nodes:
+            return
+        with contextlib.suppress(LabError, KeyError):
+            held = await asyncio.to_thread(self._held, nodes)
+            origins = await self._order({"origins": list(held)}, INSIDE_S) or {}
+            for node, entries in held.items():
+                tables = tables_of(entries, origins.get(node, {}))
+                self.publish(about_tables(node), {"type": "tables", "node": node, "tables": tables})
+
+    def _held(self, nodes: Sequence[str]) -> dict[str, Any]:
+        kinds = {each["name"]: each["kind"] for each in self._handle.state()["nodes"]}
+        switches = [node for node in nodes if kinds.get(node) == "switch"]
+        hosts = [node for node in nodes if kinds.get(node) in ("host", "router")]
+        return held_by(self._handle, switches, hosts)
 
     def look(self) -> None:
         """Ask the lab at once: it is another one now."""

@@ -16,12 +16,13 @@ nicer than others, since it shares the machine with the lab. It writes a JSON ob
         next line is the piece with the M of them that are shown, and so many new frames
     {"is": "alive", "late": BOOL}                    twice a second: there is time to follow the lab
     {"is": "inside", "id": ID, "inside": ... or null}               an answer
+    {"is": "origins", "id": ID, "origins": {NODE: ...}}             an answer (`origins.py`)
     {"is": "kept", "id": ID, "frames": N, "error": [ERRNO, TEXT, FILE] or null}     an answer
     {"is": "trouble", "sentence": WORDS}             what is not told
     {"is": "ended"}                                  last: the lab has
 
-and reads {"inside": PACKET, "id": ID} and {"keep": FILE, "seconds": S, "id": ID} from its stdin,
-whose end is its own.
+and reads {"inside": PACKET, "id": ID}, {"keep": FILE, "seconds": S, "id": ID} and {"origins":
+[NODE, ...], "id": ID} from its stdin, whose end is its own.
 """
 
 from __future__ import annotations
@@ -123,6 +124,7 @@ class Follower:
     def _take(self, news: Iterable[News]) -> None:
         for message in news:
             self._waiting[message.trip.number] = message.trip
+            self._following.origins.tell([message.trip])
 
     def _look_again(self) -> None:
         """Whether something was taken away from the lab, so that what is followed is another one;
@@ -158,6 +160,10 @@ class Follower:
             order = json.loads(line)
             if "keep" in order:
                 self._keep(order)
+            elif "origins" in order:
+                nodes = [node for node in order["origins"] if node in self._following.wiring.nodes]
+                told = {node: self._following.origins_of(node) for node in nodes}
+                write(**{"is": "origins", "id": order["id"], "origins": told})
             else:
                 self._say_inside(order)
         return bool(data)

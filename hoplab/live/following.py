@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hoplab import runs, wait
 from hoplab.capture.clock import Clock
@@ -32,6 +33,7 @@ from hoplab.follow.wiring import Wiring
 from hoplab.live.heard import Heard, Piece
 from hoplab.live.last_minutes import LastMinutes
 from hoplab.live.listening import listen
+from hoplab.live.origins import Origins
 from hoplab.replay.live import LiveTables
 from hoplab.story.live import Live, News
 
@@ -100,6 +102,7 @@ class Following:
         self.wiring = Wiring.from_dict(state)
         self.frames = Recent()
         self.minutes = LastMinutes()
+        self.origins = Origins(self.wiring)
         self.late = False
         self.ended = False
         self.untold = 0
@@ -146,6 +149,11 @@ class Following:
     def keep(self, path: Path, begun_ns: int) -> int:
         """Write what came since then, as far as it is kept; how many frames. Raises OSError."""
         return self.minutes.write(path, self._heard.capture, begun_ns)
+
+    def origins_of(self, node: str) -> dict[str, Any]:
+        """Which packets made the entries of a node's tables, as far as it is known."""
+        flow_mods = self._tables.flow_mods(node) if self._tables is not None else {}
+        return self.origins.of(node, time.time_ns(), flow_mods)
 
     def descriptors(self) -> list[int]:
         """What becomes readable when there is something to do."""
@@ -194,6 +202,7 @@ class Following:
             elif self.late and age_ns < IN_TIME_NS:
                 self._begin_again(wired[-1].t_ns)
         self.minutes.take(piece.frames, piece.notes)
+        self.origins.note(piece.notes)
         self._heard.tell(self._live, piece, wires=not self.late)
         if self.late:
             self.untold += sum(frame.outgoing for frame in wired)

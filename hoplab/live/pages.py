@@ -25,7 +25,7 @@ from hoplab import __version__, content
 from hoplab.client import kept_runs, labs
 from hoplab.errors import LabError
 from hoplab.live.acts import VERBS, Act, Running, act_of, fresh, undo_of
-from hoplab.live.feed import Feed
+from hoplab.live.feed import Feed, about_tables
 from hoplab.live.follower import in_all
 from hoplab.live.terminals import Terminal, asked
 from hoplab.sentences import say, sentence_of, term
@@ -34,6 +34,7 @@ VERSION = 1
 TERMINALS_MOST = 16
 LOOKING = term("this address is for looking only")
 MESSAGE_MOST = 1 << 20
+TABLES_MOST = 8  # nodes whose tables a page shows at the same time
 KEPT_S = 300.0  # of which a run can be kept
 
 
@@ -58,6 +59,7 @@ class Page:
             "act": self._act, "act.stop": self._stop_act, "terminal.open": self._open_terminal,
             "terminal.resize": self._resize, "terminal.credit": self._pay,
             "terminal.close": self._close_terminal, "keep": self._keep,
+            "tables": self._show_tables,
         }  # fmt: skip
         self._running = Running()
         self._terminals: dict[int, Terminal] = {}
@@ -70,6 +72,7 @@ class Page:
             await self.send({
                 "type": "hello", "version": VERSION, "hoplab": __version__, "view": self.view,
                 "acts": [] if self.view else list(VERBS), "terminals": not self.view,
+                "tables": True,
                 "controllers": content.names("controllers"),
             })  # fmt: skip
             while True:
@@ -154,7 +157,8 @@ class Page:
         feed = self._feed
         if feed is None:
             return
-        scened = ("cables", "state") if feed.versions.get("scene") else ()
+        shown = map(about_tables, sorted(feed.wanted.get(self, ())))
+        scened = ("cables", "state", *shown) if feed.versions.get("scene") else ()
         for about in ("scene", *scened, "beat", "trouble", "dead"):
             version = feed.versions.get(about, 0)
             if version > self._sent.get(about, 0) and feed is self._feed:
@@ -195,6 +199,16 @@ class Page:
         if self.lab:
             self._feed = self._server.feeds.watch(self.lab, self)
         self.wake()
+
+    async def _show_tables(self, message: dict[str, Any]) -> None:
+        """The nodes whose tables it shows from now on."""
+        nodes = frozenset(str(node) for node in message["nodes"][:TABLES_MOST])
+        if self._feed is not None:
+            self._feed.wanted[self] = nodes
+            for node in nodes:  # it is told anew what it may have forgotten
+                self._sent.pop(about_tables(node), None)
+            self._feed.look()
+            self.wake()
 
     async def _take_credit(self, message: dict[str, Any]) -> None:
         if int(message["batch"]) == self._batch:

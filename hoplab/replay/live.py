@@ -91,6 +91,19 @@ class LiveTables(AskedShadow):
         self.skipped |= {passage.number for passage in misfits if not passage.packet_out}
         return [passage for passage in passages if passage not in misfits]
 
+    def flow_mods(self, switch: str) -> dict[tuple[int, int, str], int]:
+        """The flows that its controller put into a switch, by table, priority and match, each with
+        the number of the frame that has the flow-mod, as far as they are known."""
+        player = self._player
+        history = player.histories.by_switch.get(switch) if player is not None else None
+        found: dict[tuple[int, int, str], int] = {}
+        for change in history.changes if history is not None else ():
+            flow = change.flow
+            if flow is not None and change.flow_mod:
+                match = str(flow.match) if flow.match.fields else ""
+                found[flow.table, flow.priority, match] = change.flow_mod
+        return found
+
     def skip(self, until_ns: int) -> None:
         """Nothing is asked about frames until then: there is no time for them."""
         if self._player is not None:

@@ -98,6 +98,19 @@ class HostFacts:
         _name_programs({name: {"listeners": waiting}})
         return waiting
 
+    def look(self, names: Iterable[str]) -> dict[str, Any]:
+        """What these hosts hold at this moment: ARP cache, routes, connections, and the sockets
+        that wait for somebody."""
+        places = self._places()
+
+        def work() -> dict[str, Any]:
+            unshare(_CLONE_FS)
+            return {name: _held(places[name]) for name in names if name in places}
+
+        held = in_thread(work)
+        _name_programs(held)
+        return held
+
     def forget(self) -> None:
         """The network is another one: how it was built is read anew."""
         self.built = None
@@ -201,6 +214,22 @@ def _host(place: Place) -> dict[str, Any]:
     if tools:
         host["filters"] = _filters(place, tools)
     return host
+
+
+def _held(place: Place) -> dict[str, Any]:
+    """What one host holds. The calling thread wanders into its network namespace."""
+    route = place.namespace.route
+    setns(place.namespace.net, CLONE_NEWNET)
+    names = {link["index"]: link["name"] for link in route.links()}
+    connections: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError):
+        connections += netlink_questions.connections()
+    return {
+        "neighbours": [_named(entry, names) for entry in route.neighbours()],
+        "routes": [_named(each, names) for each in route.routes()],
+        "connections": connections,
+        "listeners": list(_listeners()),
+    }
 
 
 def _named(entry: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:

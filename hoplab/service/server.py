@@ -24,6 +24,8 @@ One connection is one request, in messages of JSON (SOCK_SEQPACKET, so a message
     {"op": "links"}                         -> {"ok": [CABLE, ...]}, as `cables.py` describes them
     {"op": "link", "ends": [A, B], "up": BOOL or null, "clear": BOOL, "limits": {"rate", "delay_ms",
         "jitter_ms", "loss", "queue"}, each only where it is to change} -> {"ok": CABLE}
+    {"op": "look", "hosts": [NAME, ...]}    -> {"ok": {NAME: {"neighbours", "routes", "connections",
+        "listeners"}}}, what they hold at this moment
     {"op": "origin"}                        -> {"ok": ...}, the classes and parameters of nodes and
                                                cables, as `hoplab.network.planned` has them
     {"op": "hang", "hung": BOOL}            -> {"ok": {}}, once controllers stand still or go on
@@ -563,6 +565,9 @@ class Service:
 
     def _do_capture(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         self._attend(connection, self.lab.capture(Path(request["path"])))
+
+    def _do_look(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
+        _send(connection, {"ok": self.facts.look([str(name) for name in request["hosts"]])})
 
     def _do_facts(self, connection: socket.socket, request: Any, fds: list[int]) -> None:
         """What hosts are set to, around what the asker does until it asks again."""

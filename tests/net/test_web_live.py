@@ -44,6 +44,37 @@ def _plays(port: int, token: str, run: str) -> None:
     assert "icmp-echo-reply" in scene["trips"]["kind"]
 
 
+def _tables(
+    page: SocketClient, node: str, fits: Callable[[dict[str, dict[str, Any]]], Any]
+) -> dict[str, dict[str, Any]]:
+    """The tables of a node by name, once they fit."""
+
+    def named(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return {table["table"]: table for table in message["tables"]}
+
+    return named(page.until(
+        "tables", lambda message: message["node"] == node and fits(named(message))
+    ))  # fmt: skip
+
+
+def _made_by(table: dict[str, Any], word: str) -> set[int]:
+    """The packets that made entries with this word in them, as far as they are known."""
+    rows = zip(table["rows"], table["packets"], strict=True)
+    return {number for row, number in rows if number and any(word in cell for cell in row)}
+
+
+def _told(page: SocketClient, batches: list[dict[str, Any]], wanted: set[int]) -> dict[int, str]:
+    """The kinds of packets by number, once these have been told."""
+    while True:
+        kinds = {
+            number: kind for message in batches for piece in message["pieces"]
+            for number, kind in zip(piece["trips"]["number"], piece["trips"]["kind"], strict=True)
+        }  # fmt: skip
+        if wanted <= kinds.keys():
+            return kinds
+        batches.append(page.until("batch"))
+
+
 def _kinds(message: dict[str, Any]) -> set[str]:
     return {kind for piece in message["pieces"] for kind in piece["trips"]["kind"]}
 
@@ -83,8 +114,10 @@ def _whole(page: SocketClient, world: World, port: int, token: str, view: str) -
     )
     sent: dict[str, int] = {}
     kinds: set[str] = set()
+    batches = []
     while "icmp-echo-reply" not in kinds or sent.get("h1-eth0", 0) < 3:
         batch = page.until("batch")
+        batches.append(batch)
         kinds |= _kinds(batch)
         for place, out, *_ in batch["counts"]:
             name = scene["ports"][place]["name"]
@@ -112,6 +145,21 @@ def _whole(page: SocketClient, world: World, port: int, token: str, view: str) -
     assert page.until("beat")["late"] is False
     shark = _act(page, 24, "wireshark")
     assert shark["line"] == "hoplab wireshark lab"
+
+    # The tables of a switch and of a host, each entry with the packet that made it.
+    page.send(type="tables", nodes=["s1", "h1"])
+    assert _act(page, 25, "trace", "h1", "--", "ping", "-c", "1", "10.0.0.2")["ok"]
+    switch = _tables(page, "s1", lambda tables: _made_by(tables["flows"], "eth_dst=") and {
+        "h1", "h2"} <= {row[1] for row in tables["macs"]["rows"]})  # fmt: skip
+    made_by = _made_by(switch["flows"], "eth_dst=")
+    kinds = _told(page, batches, made_by)
+    assert {kinds[number] for number in made_by} & {"arp-reply", "icmp-echo-request"}
+    assert all(row[2].startswith("s1-eth") for row in switch["macs"]["rows"])
+    assert not _made_by(switch["flows"], "*"), "the controller put it in unasked"
+    host = _tables(page, "h1", lambda tables: _made_by(tables["arp"], "10.0.0.2"))
+    (number,) = _made_by(host["arp"], "10.0.0.2")
+    assert _told(page, batches, {number})[number] in ("arp-reply", "arp-request")
+    page.send(type="tables", nodes=[])
 
     # Another controller, and a cable cut and mended: told to all who look.
     swap = _act(page, 2, "swap", "hub")

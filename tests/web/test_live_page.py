@@ -39,6 +39,7 @@ def test_a_person_works_with_a_lab(make_world: Callable[..., World], tmp_path: P
             _hosts(page)
             _acts(page)
             _packets(page)
+            _tables(page)
             _capture(page)
             _cable(page)
             _terminal(page)
@@ -107,12 +108,26 @@ def _packets(page: Page) -> None:
     expect(page.shown.locator(".told")).to_contain_text("ICMP echo reply")
 
 
+def _tables(page: Page) -> None:
+    """The tables of a switch and of a host, and the packet that made an entry."""
+    page.shown.get_by_role("tab", name="Tables").click()
+    tables = page.shown.locator(".tables")
+    flows = tables.locator("table[data-table=flows] tbody tr")
+    expect(flows.filter(has_text="CONTROLLER")).to_be_visible()
+    page.shown.get_by_label("Tables of").select_option("h1")
+    arp = tables.locator("table[data-table=arp] tbody tr").filter(has_text="10.0.0.2")
+    arp.get_by_role("button", name="Show packet").click()
+    expect(page.shown.locator(".detail")).to_contain_text("ARP")
+    page.shown.get_by_role("button", name="Back to live").click()
+
+
 def _capture(page: Page) -> None:
     """A capture, stopped and downloaded; and the last minutes kept as a run."""
     form = _form(page, "capture")
     form.get_by_role("button", name="Run").click()
     result = page.shown.locator("article[data-act=capture]").first
     expect(result.locator("code")).to_contain_text("hoplab capture -w capture-")
+    expect(result.locator("pre")).to_contain_text("capturing into")
     page.shown.get_by_role("button", name="Keep the last minutes").click()
     expect(page.shown.locator(".kept")).to_contain_text("Kept as kept-")
     result.get_by_role("button", name="Stop").click()
@@ -174,7 +189,9 @@ def _looking(browser: Browser, url: str) -> None:
     """Somebody who may only look sees the lab and can do nothing to it."""
     page = browser.open(f"{url}&lab=lab")
     expect(page.shown.locator("header")).to_contain_text("View only")
-    assert page.shown.get_by_role("tab").all_inner_texts() == ["Story", "Packets", "Sequence"]
+    assert page.shown.get_by_role("tab").all_inner_texts() == [
+        "Story", "Packets", "Sequence", "Tables"
+    ]  # fmt: skip
     page.shown.context.close()
 
 

@@ -10,6 +10,7 @@ import { Home } from "./live_home.js";
 import { LiveLab } from "./live_lab.js";
 import { LiveModel } from "./live_model.js";
 import { nodeActs, cableActs } from "./live_places.js";
+import { TablesView } from "./live_tables.js";
 import { Terminals } from "./live_terminals.js";
 import { Wire, takeToken } from "./live_wire.js";
 
@@ -95,7 +96,7 @@ class Page {
   leave() {
     this.view?.clock?.pause();
     this.terminals?.closeAll();
-    this.terminals = null;
+    this.terminals = this.tables = null;
     if (this.live && this.wire.open) this.wire.send({ type: "watch", lab: "" });
     this.live = this.view = null;
   }
@@ -310,6 +311,7 @@ class Page {
       this.terminals = new Terminals(this.wire, live.name, () => this.dark());
       panels.terminals = (speaker) => this.terminals.panel(speaker, live.hosts);
     }
+    if (this.hello.tables) panels.tables = (speaker) => this.tablesPanel(speaker, live);
     this.acts = acts;
     this.view = new LiveLab(this.root, {
       ...this.common(),
@@ -318,6 +320,7 @@ class Page {
       lost: () => this.wire.state !== "open",
       inside: (packet, hear) => this.askInside(packet, hear),
       keep: live.view ? null : (hear) => this.keep(hear),
+      tablesView: () => this.tables,
       openRun: (run) => this.open("run", run),
       terminalButton: (name) => this.terminalButton(name),
       nodeActs: (name, page) => nodeActs(this.actsView, name, page),
@@ -333,6 +336,14 @@ class Page {
       this.terminals.open(host);
     };
     return h("button", { type: "button", onclick: open }, this.view.speaker.word("open_terminal"));
+  }
+
+  tablesPanel(speaker, live) {
+    this.tables = new TablesView(speaker, live, {
+      want: (nodes) => this.wire.send({ type: "tables", nodes }),
+      pick: (packet) => this.view.showPacket(packet),
+    });
+    return this.tables.panel();
   }
 
   doPanel(speaker) {

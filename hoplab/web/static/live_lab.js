@@ -348,7 +348,17 @@ export class LiveLab extends Player {
 
   showTab(name) {
     super.showTab(name);
+    this.options.tablesView?.()?.seen(name === "tables");
     this.retell();
+  }
+
+  // A packet by its number; false if it is not kept any more.
+  showPacket(wanted) {
+    const packet = this.scene.packetOf.get(wanted);
+    if (packet === undefined) return false;
+    this.clock.pause();
+    this.choosePacket(packet);
+    return true;
   }
 
   // ---- a node, or a cable
@@ -365,6 +375,7 @@ export class LiveLab extends Player {
       this.cable = null;
       this.node = node;
       this.map.choose(node);
+      if (this.tab === "tables") this.options.tablesView?.()?.choose(value);
       this.afterwards();
     } else {
       this.cable = null;
@@ -500,7 +511,9 @@ export class LiveLab extends Player {
 
   // ---- something of the lab has changed
 
-  heard(what) {
+  heard(what, message) {
+    if (what === "tables") this.options.tablesView?.()?.came(message.node, message.changes);
+    if (what === "scene") this.options.tablesView?.()?.seen(this.tab === "tables");
     if (what === "scene" && this.atEnd) this.renew();
     if (what === "cables") {
       this.map.build();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A lab that runs, as the server tells of it. No DOM, no socket.
 import { Rates, Store } from "./live_store.js";
+import { changesOf } from "./live_tables.js";
 import { cableKey } from "./map.js";
 
 const SILENT_MS = 2500; // without a beat of the follower's: it has no time, and no lab is quiet
@@ -18,6 +19,8 @@ export class LiveModel {
     this.shown = [0, 0]; // frames on links, told as packets and all
     this.dead = null;
     this.trouble = null;
+    this.tables = new Map(); // of nodes, as they came last
+    this.tablesOf = ""; // the node whose tables are shown
     this.news = 0; // packets told since somebody looked
     this.cableStates = new Map(); // by ports: how a cable is drawn
     this.sceneCame(message, true);
@@ -79,6 +82,10 @@ export class LiveModel {
       case "batch":
         this.batchCame(message);
         return "batch";
+      case "tables":
+        message.changes = changesOf(this.tables.get(message.node), message.tables);
+        this.tables.set(message.node, message.tables);
+        return "tables";
       case "beat":
         this.beatAt = performance.now();
         return "";
