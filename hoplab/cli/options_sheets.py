@@ -8,7 +8,7 @@ from typing import Any
 from hoplab.cli.options import add_json, add_name, add_verb
 from hoplab.sentences import say, term
 
-ACTIONS = ("list", "start", "check", "answer", "hint", "show", "reset", "slides")
+ACTIONS = ("list", "start", "check", "answer", "hint", "show", "reset", "slides", "submit")
 
 
 def add_lab(verbs: Any) -> None:
@@ -26,6 +26,7 @@ def add_lab(verbs: Any) -> None:
             ("hoplab lab reset 03 ", term("begin it anew")),
             ("hoplab lab check 03 --only q-copies --json", ""),
             ("hoplab lab start 02 --student 4711", ""),
+            ("hoplab lab submit 02 --student 4711", term("the file to hand in")),
             ("hoplab lab check --kathara correction.yaml --name mylab", ""),
         ],
         "verbs_sheets",
@@ -60,5 +61,7 @@ def add_lab(verbs: Any) -> None:
         help=term("start: end the lab of this name first, if one is up"),
     )  # fmt: skip
     p.add_argument("--again", action="store_true", help=term("show: record it anew"))
-    p.add_argument("-o", "--output", metavar="FILE", help=term("slides: where they are written"))
+    p.add_argument(
+        "-o", "--output", metavar="FILE", help=term("slides, submit: the file that is written")
+    )
     add_json(p)

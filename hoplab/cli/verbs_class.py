@@ -8,18 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hoplab.classroom import course, joined
+from hoplab.classroom import copies, course, joined, marking, results
 from hoplab.classroom.course import Course
 from hoplab.classroom.handed_out import of_student
 from hoplab.cli.options_class import ACTIONS
-from hoplab.cli.output import print_json, table, tr
-from hoplab.errors import Exit, LabError
+from hoplab.cli.output import Progress, print_json, table, tr
+from hoplab.errors import Exit, LabError, reason_of
 from hoplab.nearest import did_you_mean
 from hoplab.sentences import listed, number_of, say, term, together
 from hoplab.sheets import sheet_file
+from hoplab.sheets.findings import NO_TESTS
 from hoplab.sheets.records import Sheet
 
 SHOW_HEAD: list[str] = [term("SHEET"), term("IN THE SHEET"), term("FOR THIS STUDENT")]
+
+JUDGE_HEAD: list[str] = [
+    term("STUDENT"), term("SHEET"), term("PASSED"), term("FILE"), term("REMARKS"),
+]  # fmt: skip
 
 
 def class_(arguments: argparse.Namespace) -> int:
@@ -42,7 +47,7 @@ def class_(arguments: argparse.Namespace) -> int:
             Exit.USAGE,
         )  # fmt: skip
     actions: dict[str, Callable[[argparse.Namespace, Path], int]] = {
-        "new": _new, "keys": _keys, "show": _show, "join": _join,
+        "new": _new, "keys": _keys, "show": _show, "judge": _judge, "join": _join,
     }  # fmt: skip
     return actions[action](arguments, Path(arguments.folder).expanduser())
 
@@ -143,6 +148,66 @@ def _answers(sheet: Sheet) -> dict[str, str]:
             if check.count:
                 answers[check.id] = f"count: {check.count}"
     return answers
+
+
+# ------------------------------------------------------------------------ judge
+
+
+def _judge(arguments: argparse.Namespace, folder: Path) -> int:
+    held = course.open_course(folder)
+    if len(arguments.words) != 1:
+        raise LabError(
+            term("where is what was handed in?"),
+            say("as in {command}", command="hoplab class judge NET101 handed-in"), Exit.USAGE,
+        )  # fmt: skip
+    place = Path(arguments.words[0]).expanduser()
+    if not place.exists():
+        raise LabError(say("there is no file or folder {path}", path=str(place)), "", Exit.NO_SUCH)
+    sheets = [sheet_file.find(word) for word in arguments.sheet or ()] or sheet_file.folders()
+    task = marking.task_for(held, sheets)
+    jobs = arguments.jobs or marking.default_jobs()
+    with Progress(arguments.json) as progress:
+        marked = copies.with_remarks(marking.mark_all(
+            task, place, max(1, jobs),
+            lambda n, of: progress(say("{n:,} of {of:,} judged", n=n, of=of)),
+        ))  # fmt: skip
+    output = Path(arguments.output).expanduser() if arguments.output else None
+    if output is not None:
+        _write(output, held, marked)
+    if arguments.json:
+        print_json({"course": held.name, "submissions": [marking.as_data(each) for each in marked]})
+    else:
+        _tell(marked, output)
+    if not marked:
+        return NO_TESTS
+    whole = all(each.checks and each.passed == len(each.checks) for each in marked)
+    return Exit.OK if whole else Exit.FAILED
+
+
+def _write(output: Path, held: Course, marked: list[marking.Marked]) -> None:
+    try:
+        results.write_all(output, held.name, held.students, marked, tr)
+    except OSError as error:
+        raise LabError(
+            say("{output} cannot be written: {reason}", output=str(output),
+                reason=reason_of(error)),
+            say("choose another place with {option}", option="-o"), Exit.REFUSED,
+        ) from error  # fmt: skip
+
+
+def _tell(marked: list[marking.Marked], output: Path | None) -> None:
+    rows = [
+        [each.student, each.sheet, f"{each.passed}/{len(each.checks)}" if each.checks else "✗",
+         each.file, " ".join(tr(words) for words in (each.reason, *each.remarks) if words)]
+        for each in marked
+    ]  # fmt: skip
+    if rows:
+        print(table(rows, JUDGE_HEAD))
+    refused = sum(not each.checks for each in marked)
+    print(tr(say("{files}, {refused} not judged",
+                 files=number_of("{n:,} file", "{n:,} files", len(marked)), refused=refused)))
+    if output is not None:
+        print(tr(say("the page: {file}", file=str(output / "index.html"))))
 
 
 def _as_json(sheet: Sheet) -> dict[str, Any]:

@@ -43,13 +43,15 @@ WORDS = {
     ("lab", "sheet"): "sheets",
     ("lab", "student"): "students",
     ("class", "action"): "class-actions",
+    ("class", "sheet"): "sheets",
 }
 # Where files and folders stand; bash offers files wherever it has nothing else.
 FILES = {("report", "output"), ("tell", "file"), ("tell", "wiring"), ("find", "run"),
          ("capture", "file"), ("", "capture"), ("", "command"), ("ls", "svg"), ("save", "file"),
          ("lab", "output"), ("lab", "kathara"), ("class", "students"),
          ("class", "folder")}  # fmt: skip
-FOLDERS = {("", "save"), ("", "keep_tmp"), ("report", "run"), ("report", "other")}
+FOLDERS = {("class", "output"), ("", "save"), ("", "keep_tmp"), ("report", "run"),
+           ("report", "other")}  # fmt: skip
 # A lab that is to be brought up is given a new name.
 NEW = {("up", "name"), ("run", "name"), ("mn", "name")}
 

@@ -25,6 +25,7 @@ from hoplab.sheets.findings import Finding, Judgement, Verdict, exit_code
 from hoplab.sheets.judging import Judging, check_names
 from hoplab.sheets.learner import Learner, learner_of
 from hoplab.sheets.records import Check, Moment, Sheet, Text
+from hoplab.sheets.sources import Source
 
 LIST_HEAD: list[str] = [
     term("SHEET"), term("TITLE"), term("MINUTES"), term("CHECKS"), term("PASSED LAST"),
@@ -57,7 +58,7 @@ def lab(arguments: argparse.Namespace) -> int:
     sheet = _sheet(arguments)
     actions: dict[str, Callable[[argparse.Namespace, Sheet], int]] = {
         "start": _start, "check": _check, "answer": _answer, "hint": _hint, "show": _show,
-        "reset": _reset, "slides": _slides,
+        "reset": _reset, "slides": _slides, "submit": _submit,
     }  # fmt: skip
     if arguments.words and action not in ("answer", "show"):
         raise LabError(
@@ -281,6 +282,7 @@ def _judged(
     learner: Learner | None,
     *,
     until_failed: bool = False,
+    source: Source | None = None,
 ) -> list[Judgement]:
     """The verdicts, with progress. Raises LabError."""
     names = list(sheet.checks)
@@ -295,7 +297,7 @@ def _judged(
 
         answers = learner.answers if learner is not None else {}
         kept = learner.runs if learner is not None else None
-        with Judging(sheet, handle, answers, kept, show) as judging:
+        with Judging(sheet, handle, answers, kept, show, source) as judging:
             judgements = list(judging.judge(arguments.only or (), until_failed=until_failed))
     for judgement in judgements:
         _keep_place(judgement.finding)
@@ -395,6 +397,22 @@ def _look_at(sheet: Sheet, check: Check, finding: Finding) -> str:
         return tr(say("#{packet}, frame {frame} of the capture: {command}", packet=finding.packet,
                       frame=finding.frame, command=command))  # fmt: skip
     return tr(say("#{packet}: {command}", packet=finding.packet, command=command))
+
+
+def _submit(arguments: argparse.Namespace, sheet: Sheet) -> int:
+    """Judge once more, with everything recorded, and write the file that is handed in."""
+    from hoplab.cli import verbs_submit
+
+    handle = _handle(arguments, sheet)
+    learner = learner_of(sheet.own_name)
+
+    def judge(source: Source | None) -> list[Judgement]:
+        judgements = _judged(arguments, sheet, handle, learner, source=source)
+        learner.verdicts.update({each.check: each.verdict.value for each in judgements})
+        learner.keep()
+        return judgements
+
+    return verbs_submit.submit(arguments, sheet, handle, learner.answers, judge)
 
 
 # ------------------------------------------------------------------------ answer, hint

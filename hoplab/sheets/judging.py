@@ -38,6 +38,7 @@ from hoplab.sheets.expressions import Value, evaluate
 from hoplab.sheets.findings import Finding, Judgement, Verdict
 from hoplab.sheets.flow_claims import Cables, miss_of_flow, read_flow_claim, read_packet
 from hoplab.sheets.records import Check, Sheet
+from hoplab.sheets.sources import LiveLab, NoEvidence, Source
 from hoplab.sheets.table_claims import (
     OF_SWITCHES,
     Names,
@@ -63,7 +64,8 @@ class Undecided(Exception):
 class Judging:
     """One pass over a sheet's checks.
 
-    answers: the learner's, by check. runs: where the runs of checks are kept, None for nowhere.
+    answers: the learner's, by check. kept: where the runs of checks are kept, None for nowhere.
+    source: what is asked in the place of the lab: its record, or somebody who keeps one.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Judging:
         answers: Mapping[str, str] | None = None,
         kept: Path | None = None,
         progress: Progress = lambda check, tries: None,
+        source: Source | None = None,
     ) -> None:
-        self._sheet, self._handle = sheet, handle
+        self._sheet = sheet
+        self._source = source or (LiveLab(handle) if handle is not None else None)
         self._answers = dict(answers or {})
         self._progress = progress
         self._scratch = None if kept else tempfile.TemporaryDirectory(prefix="hoplab-check-")
@@ -89,15 +93,15 @@ class Judging:
             self._scratch.cleanup()
 
     @property
-    def handle(self) -> labs.Handle:
-        """The lab. Raises LabError where it is not up."""
-        if self._handle is None:
+    def lab(self) -> Source:
+        """Who answers what checks ask. Raises LabError where the lab is not up."""
+        if self._source is None:
             raise LabError(
                 say("the lab of the sheet {name} is not up", name=self._sheet.name),
                 say("bring it up: {command}", command=f"hoplab lab start {self._sheet.called}"),
                 Exit.NO_SUCH,
             )
-        return self._handle
+        return self._source
 
     def judge(
         self, only: Iterable[str] = (), *, until_failed: bool = False
@@ -128,7 +132,7 @@ class Judging:
             return self._pause(check)
         within_s = WAIT_S if check.wait_s is None else check.wait_s
         deadline = time.monotonic() + within_s * wait.patience()
-        least = 1 if check.kind in ("answer", "config") and not check.count else TRIES
+        least, most_undecided = self._tries(check)
         pending: list[str] = list(check.nodes) or [""]
         finding: Finding | None = None
         tries = undecided = 0
@@ -141,15 +145,25 @@ class Judging:
                     return Judgement(check.id, Verdict.PASSED, None, tries)
             except Undecided:
                 undecided += 1
+            except NoEvidence as error:
+                return Judgement(check.id, Verdict.UNJUDGED, Finding("", sentence_of(error)), tries)
             decided = tries - undecided
             if decided >= least and (least == 1 or time.monotonic() >= deadline):
                 break
-            if undecided >= _UNDECIDED_MOST:
+            if undecided >= most_undecided:
                 return Judgement(check.id, Verdict.UNJUDGED, finding, tries)
             time.sleep(_PAUSE_S)  # netlab's retry: nothing tells when a lab has settled
         assert finding is not None
         verdict = Verdict.WARNING if check.warning else Verdict.FAILED
         return Judgement(check.id, verdict, self._explained(check, finding), tries)
+
+    def _tries(self, check: Check) -> tuple[int, int]:
+        """After how many tries a check may fail, and how many may decide nothing. A record is the
+        same each time."""
+        if self._source is not None and not self._source.live:
+            return 1, 1
+        once = check.kind in ("answer", "config") and not check.count
+        return 1 if once else TRIES, _UNDECIDED_MOST
 
     def _pause(self, check: Check) -> Judgement:
         """A check that does nothing but wait; with `stop_on_error` a barrier, which waits for
@@ -159,14 +173,17 @@ class Judging:
             finding = Finding("", term("a check before it failed")) if self._failed else None
             return Judgement(check.id, verdict, finding, 1)
         self._progress(check, 1)
-        time.sleep(check.wait_s or 0)
+        if self._source is not None:
+            self._source.pause(check.wait_s or 0)
         return Judgement(check.id, Verdict.PASSED, None, 1)
 
     def _try(self, check: Check, pending: list[str]) -> tuple[Finding | None, list[str]]:
         """The first finding of those nodes that have not passed, and which these are now. Raises
         Undecided, LabError."""
+        if self._source is not None:
+            self._source.begin(check)
         if check.fresh:
-            hands.freshen(self.handle, check.fresh)
+            self.lab.freshen(check.fresh)
         look = getattr(self, f"_try_{check.kind}")
         first: Finding | None = None
         left = []
@@ -195,12 +212,12 @@ class Judging:
     def _run(self, check: Check, node: str, command: str) -> tuple[int, str] | Finding:
         self._check_node(check, node)
         try:
-            return hands.run_line(self.handle, node, command)
+            return self.lab.run_line(node, command)
         except hands.TimedOut as error:
             return Finding(command, sentence_of(error), node)
 
     def _check_node(self, check: Check, node: str) -> None:
-        names = [each["name"] for each in self.handle.state()["nodes"]]
+        names = [each["name"] for each in self.lab.state()["nodes"]]
         if node not in names:
             raise self._bad(check, say("there is no node {node}", node=node)) from None
 
@@ -284,7 +301,7 @@ class Judging:
 
     def _record(self, check: Check, node: str) -> runs.Run:
         self._check_node(check, node)
-        return hands.record(self.handle, node, check.command, self._folder(check))
+        return self.lab.record(node, check.command, self._folder(check))
 
     def _explained(self, check: Check, finding: Finding) -> Finding:
         """The finding of a command that failed, with what its frames tell: where they ended, and
@@ -293,7 +310,7 @@ class Judging:
             return finding
         try:
             run = self._record(check, finding.node)
-        except LabError:
+        except (LabError, NoEvidence):
             return finding
         outcome = run.story.outcome
         if outcome.ok is not False:
@@ -313,14 +330,14 @@ class Judging:
     # ------------------------------------------------------------------ tables, flows
 
     def _try_table(self, check: Check, _: str) -> Finding | None:
-        state = self.handle.state()
+        state = self.lab.state()
         names = Names.of(state["interfaces"])
         hosts: dict[str, Any] = {}
         for node, claims in check.tables:
             self._check_node(check, node)
             parsed = [(text, read_table_claim(text)) for text in claims]
             if any(claim.kind not in OF_SWITCHES for _, claim in parsed) and not hosts:
-                hosts = dict(hands.hosts_of(self.handle))
+                hosts = dict(self.lab.hosts())
             for text, claim in parsed:
                 miss = self._miss_of_table(check, node, claim, hosts, names)
                 if miss is not None:
@@ -331,19 +348,19 @@ class Judging:
         self, check: Check, node: str, claim: TableClaim, hosts: Mapping[str, Any], names: Names
     ) -> str | None:
         if claim.kind in OF_SWITCHES:
-            return miss_of_switch(claim, hands.table_of(self.handle, node), names)
+            return miss_of_switch(claim, self.lab.table(node), names)
         if node not in hosts:
             raise self._bad(check, say("{node} has no such table", node=node))
         return miss_of_host(claim, hosts[node], names)
 
     def _try_flow(self, check: Check, _: str) -> Finding | None:
-        cables = Cables(self.handle.state())
+        cables = Cables(self.lab.state())
         for switch, pairs in check.flows:
             self._check_node(check, switch)
             ports = cables.ports(switch)
             for packet, claim in pairs:
                 fields = cables.fields(read_packet(packet), switch)
-                code, printed = hands.trace_flow(self.handle, switch, fields)
+                code, printed = self.lab.trace_flow(switch, fields)
                 if code:
                     return Finding(f"{packet}: {claim}", _ended(code, printed), switch)
                 came_by = fields.partition(",")[0].partition("=")[2]
