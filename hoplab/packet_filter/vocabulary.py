@@ -36,7 +36,7 @@ STATES = (
 # Protocols: words for a packet by what it is and by what it was carried in.
 PROTOCOLS = (
     "arp", "ip", "ipv4", "ipv6", "icmp", "nd", "mld", "udp", "tcp", "dns", "dhcp", "http", "tls",
-    "quic", "lldp", "vxlan", "gre", "geneve", "pppoe", "fragment", "other",
+    "quic", "ospf", "rip", "lldp", "vxlan", "gre", "geneve", "pppoe", "fragment", "other",
 )  # fmt: skip
 # A number as it is written after a sign, for both languages' regular expressions.
 NUMBER = r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]{1,3})?"

@@ -34,6 +34,7 @@ _ALIKE = {
     "icmp-echo-reply": "echo",
     "udp": "udp",
     "lldp": "lldp",
+    "ospf-hello": "ospf-hello",
 }
 
 

@@ -51,6 +51,7 @@ HEADINGS = {
     "dhcp": term("DHCP: an address for a while"),
     "udp": term("UDP: datagrams"),
     "tunnel": term("Tunnels: packets inside packets"),
+    "routing": term("Routing: what routers tell each other"),
     "icmp": term("ICMP: reports about packets"),
     "nd": term("Neighbour discovery: the ARP of IPv6"),
     "other": term("Other frames"),
@@ -97,6 +98,11 @@ LESSONS = {
         "A tunnel carries whole packets, or whole frames, inside packets of another network, which "
         "looks at the outer header alone. At the other end the inner packet goes on by itself."
     ),
+    "routing": term(
+        "Routers learn from each other which networks there are. By OSPF each says hello to its "
+        "neighbours, tells all routers what it is joined to, and works out the shortest ways; by "
+        "RIP each tells its neighbours how far it is to every network that it knows."
+    ),
     "icmp": term("With ICMP the network reports what became of a packet; the report quotes it."),
     "nd": term(
         "Before a node sends to an IPv6 neighbour for the first time it asks a multicast group "
@@ -106,7 +112,13 @@ LESSONS = {
 }
 
 # Where packets stand that belong to no connection, no lookup and no other packet.
-STEPS_OF_KINDS = {"tunnel": "tunnel", "quic": "udp", "udp": "udp"}
+STEPS_OF_KINDS = {
+    "tunnel": "tunnel", "quic": "udp", "udp": "udp",
+    **dict.fromkeys(
+        ("ospf-hello", "ospf-description", "ospf-request", "ospf-update", "ospf-ack",
+         "rip-request", "rip-response"), "routing",
+    ),
+}  # fmt: skip
 
 
 @dataclass(slots=True)

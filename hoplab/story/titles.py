@@ -23,6 +23,7 @@ from hoplab.story.dhcp_titles import dhcp_title
 from hoplab.story.dns_titles import dns_title
 from hoplab.story.icmp_titles import icmp_title
 from hoplab.story.quic import quic_title
+from hoplab.story.routing_titles import routing_title
 from hoplab.story.tunnel_titles import MOST_INSIDE, tunnel_title
 
 ETHERTYPES = {0x88CC: "LLDP", 0x86DD: "IPv6", 0x0800: "IPv4", 0x0806: "ARP", 0x8809: "LACP"}
@@ -91,6 +92,21 @@ _COUNTED: dict[str, Callable[[int], Sentence]] = {
     "quic": lambda n: number_of("{n:,} QUIC datagram", "{n:,} QUIC datagrams", n),
     "tunnel": lambda n: number_of("{n:,} packet in a tunnel", "{n:,} packets in tunnels", n),
     "udp": lambda n: number_of("{n:,} UDP datagram", "{n:,} UDP datagrams", n),
+    "ospf-hello": lambda n: number_of("{n:,} OSPF Hello", "{n:,} OSPF Hellos", n),
+    "ospf-description": lambda n: number_of(
+        "{n:,} OSPF Database Description", "{n:,} OSPF Database Descriptions", n
+    ),
+    "ospf-request": lambda n: number_of(
+        "{n:,} OSPF Link State Request", "{n:,} OSPF Link State Requests", n
+    ),
+    "ospf-update": lambda n: number_of(
+        "{n:,} OSPF Link State Update", "{n:,} OSPF Link State Updates", n
+    ),
+    "ospf-ack": lambda n: number_of(
+        "{n:,} OSPF Link State Acknowledgment", "{n:,} OSPF Link State Acknowledgments", n
+    ),
+    "rip-request": lambda n: number_of("{n:,} RIP Request", "{n:,} RIP Requests", n),
+    "rip-response": lambda n: number_of("{n:,} RIP Response", "{n:,} RIP Responses", n),
     "fragment": lambda n: number_of("{n:,} fragment", "{n:,} fragments", n),
     "ip": lambda n: number_of("{n:,} ip", "{n:,} ip", n),
     "other": lambda n: number_of("{n:,} other", "{n:,} other", n),
@@ -121,6 +137,9 @@ def describe(packet: Packet, message: Message | None = None, depth: int = 0) -> 
         return dns_title(message)
     if message is not None:
         return dhcp_title(message)
+    routing = routing_title(packet)
+    if routing is not None:
+        return routing
     if packet.udp is not None:
         headers = wire_quic.parse(packet.payload)
         return quic_title(packet, headers) if headers else _udp(packet)
