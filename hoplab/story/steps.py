@@ -112,13 +112,12 @@ LESSONS = {
 }
 
 # Where packets stand that belong to no connection, no lookup and no other packet.
-STEPS_OF_KINDS = {
-    "tunnel": "tunnel", "quic": "udp", "udp": "udp",
-    **dict.fromkeys(
-        ("ospf-hello", "ospf-description", "ospf-request", "ospf-update", "ospf-ack",
-         "rip-request", "rip-response"), "routing",
-    ),
-}  # fmt: skip
+_ROUTING = (
+    "ospf-hello", "ospf-description", "ospf-request", "ospf-update", "ospf-ack", "rip-request",
+    "rip-response",
+)  # fmt: skip
+STEPS_OF_KINDS = {"tunnel": "tunnel", "quic": "udp", "udp": "udp"}
+STEPS_OF_KINDS |= dict.fromkeys(_ROUTING, "routing")
 
 
 @dataclass(slots=True)
