@@ -17,9 +17,10 @@ class Reception(IntEnum):
     OUTGOING = 4  # sent by this interface
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Observation:
-    """A frame at an interface.
+    """A frame at an interface. Nobody changes one; it is not frozen, since to make a frozen one
+    takes three times as long, and a capture makes a million of them.
 
     number: place in time order over the whole capture, from 1, as Wireshark's `frame.number`.
     t_ns: time in nanoseconds since the Unix epoch, from the kernel, one clock for all interfaces.

@@ -22,6 +22,7 @@ import os
 import socket
 from bisect import bisect_left
 from collections.abc import Iterator
+from operator import itemgetter
 from struct import Struct
 from typing import BinaryIO
 
@@ -64,6 +65,7 @@ from hoplab.capture.pcapng_format import (
 from hoplab.sentences import say, term
 
 _PIECE = 1 << 20
+_by_time = itemgetter(0)  # of a frame
 _LATEST_TIME = (1 << 64) - 1  # what fits into a file again; no clock goes further
 _MICROSECONDS = 6  # the resolution of times where an interface says none: 10**-6 s
 _LATEST_NS = 250_000_000  # a recorder that cannot keep up writes a frame so much too late
@@ -76,6 +78,14 @@ _RECEPTIONS = {
     3: Reception.BROADCAST,
     4: Reception.OTHERHOST,
 }
+# By the lower five bits of a frame's flags; None where they do not say it.
+_BY_FLAGS = [
+    Reception.OUTGOING if flags & 3 == 2 else _RECEPTIONS.get(flags >> 2) for flags in range(32)
+]
+_USUAL = 44  # bytes of a block around a frame that has flags and no other option
+# What stands behind a frame's second option, by its code: the end of the options is that option, or
+# stands behind a comment.
+_ENDING = {0: b"", COMMENT: b"\0\0\0\0"}
 
 
 def read(source: str | os.PathLike[str] | BinaryIO) -> Capture:
@@ -200,10 +210,41 @@ class _Parser:
             if kind == PACKET:
                 if self.frames_wanted:
                     self._packet(at + 8, at + total - 4)
+                    at = self._usual_packets(at + total)
+                    continue
             else:
                 self._take(kind, at + 8, at + total - 4)
             at += total
         return at, ""
+
+    def _usual_packets(self, at: int) -> int:
+        """Takes frames in a row as our own writer puts them: whole, with the usual clock, their
+        flags first and a comment, if any, behind. Gives where something else begins."""
+        data, frames, first, scaled = self.data, self.frames, self.first, self.scaled
+        unpack_head, unpack_options = self.unpack_usual_head, self.unpack_usual_options
+        unpack_u32 = self.unpack_u32
+        count, size = len(scaled), len(data)
+        while size - at >= _USUAL:
+            kind, total, number, high, low, captured, length = unpack_head(data, at)
+            options, end = at + 28 + (captured + 3 & ~3), at + total - 4
+            if kind != PACKET or options + 12 > end or total > size - at or total & 3:
+                break
+            port = first + number
+            code, width, flags, more, size_of_more = unpack_options(data, options)
+            reception = _BY_FLAGS[flags & 31]
+            if code != EPB_FLAGS or width != 4 or reception is None:
+                break
+            behind = options + 12 + (size_of_more + 3 & ~3)
+            if _ENDING.get(more) != data[behind:end] or unpack_u32(data, end)[0] != total:
+                break
+            if port >= count or scaled[port]:
+                break
+            self.latest_ns = t_ns = high << 32 | low
+            frame = data[at + 28 : at + 28 + captured]
+            comment = _text(data[options + 12 : options + 12 + size_of_more]) if more else ""
+            frames.append((t_ns, port, reception, frame, max(length, captured), comment))
+            at += total
+        return at
 
     def check_start(self) -> None:
         """Says what the file is, if it is no pcapng."""
@@ -242,6 +283,8 @@ class _Parser:
         self.unpack_u64 = Struct(order + "Q").unpack_from
         self.unpack_i64 = Struct(order + "q").unpack_from
         self.unpack_packet = Struct(order + "IIIII").unpack_from
+        self.unpack_usual_head = Struct(order + "IIIIIII").unpack_from
+        self.unpack_usual_options = Struct(order + "HHIHH").unpack_from
 
     def _stop(self, why: str) -> None:
         self.capture.problem = self.capture.problem or why
@@ -461,10 +504,13 @@ class _Parser:
     def _finish(self) -> Capture:
         capture = self.capture
         self.frames.sort(key=_by_time)  # stable: equal times keep the file's order
-        for number, (t_ns, port, reception, data, length, comment) in enumerate(self.frames, 1):
-            capture.observations.append(Observation(number, t_ns, port, reception, data, length))
-            if comment:
-                capture.comments[number] = comment
+        capture.observations += [
+            Observation(number, t_ns, port, reception, data, length)
+            for number, (t_ns, port, reception, data, length, _) in enumerate(self.frames, 1)
+        ]
+        capture.comments |= {
+            number: frame[5] for number, frame in enumerate(self.frames, 1) if frame[5]
+        }
         return capture
 
 
@@ -515,10 +561,6 @@ class Stream:
         parser = self._parser
         if parser.data and not parser.capture.problem:
             parser.capture.problem = "the last block is cut"
-
-
-def _by_time(frame: tuple[int, int, Reception, bytes, int, str]) -> int:
-    return frame[0]
 
 
 def _address(code: int, value: bytes) -> list[str]:

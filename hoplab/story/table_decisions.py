@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hoplab.capture import notes
 from hoplab.capture.pcapng_format import Note
@@ -54,9 +55,11 @@ from hoplab.story.arrivals import Arrival
 from hoplab.story.decisions import Decisions
 from hoplab.story.open_questions import AT_MOST_NS, same_frame
 from hoplab.story.openflow_words import ports_words
+from hoplab.story.relations import Key
 from hoplab.story.trip_records import Decision, Trip, Way
 
 _MOST_SENT = 10_000
+_MOST_ALIKE = 4096
 _CACHED = term(
     "its tables were other ones by then, but it had decided by these and had it in its cache"
 )
@@ -145,6 +148,17 @@ def exceptions(kept: Iterable[Note]) -> list[Raised]:
     return raised
 
 
+class _SentWords(NamedTuple):
+    """What is said of a frame that a switch sent on by its flows; as in `Decision`."""
+
+    sentence: str
+    answer: str
+    flows: str
+    ports: tuple[str, ...]
+    plain: bool
+    named: bool
+
+
 class TableDecisions:
     """A source of decisions (`decisions.DecisionSource`): what the tables of switches say."""
 
@@ -160,6 +174,8 @@ class TableDecisions:
         self.untold: set[int] = set()
         # Frames that the controller had a switch send: the number of its message, by theirs.
         self.sent_out: dict[int, int] = {}
+        # What was said of frames that were sent on, by all that decides it; with the flows.
+        self._sent_alike: dict[Key, tuple[tuple[FlowTaken, ...], _SentWords]] = {}
         # Of each switch: packet-ins after which flows came, with the number of the packet.
         self._installs: dict[str, dict[int, int]] = {}
         self.add(passages)
@@ -257,6 +273,29 @@ class TableDecisions:
     # ------------------------------------------------------------------ sent on
 
     def _sent(self, arrival: Arrival, passage: Passage) -> Decision:
+        if any(copy.data is not None for copy in passage.sent):
+            words = self._sent_words(arrival, passage)  # it tells how the bytes have changed
+        else:
+            # The frames of one flow are all sent on alike. While a flow stands here as a key, so
+            # does the flow itself: no other one can have its `id`.
+            key = (
+                passage.switch, passage.in_port, tuple(map(id, passage.flows)),
+                tuple([copy.port for copy in passage.sent]), passage.groups, passage.meters,
+                passage.cached, passage.unsure, len(self._installs.get(arrival.node, ())),
+            )  # fmt: skip
+            kept = self._sent_alike.get(key)
+            if kept is None:
+                if len(self._sent_alike) >= _MOST_ALIKE:
+                    self._sent_alike.clear()
+                kept = passage.flows, self._sent_words(arrival, passage)
+                self._sent_alike[key] = kept
+            words = kept[1]
+        return Decision(
+            arrival.node, arrival.leg, "flow", words.sentence, words.answer, flow=words.flows,
+            ports=words.ports, passage=passage, plain=words.plain, named=words.named,
+        )  # fmt: skip
+
+    def _sent_words(self, arrival: Arrival, passage: Passage) -> _SentWords:
         switch, flows = arrival.node, self._flows(passage)
         numbers = tuple(str(copy.port) for copy in passage.sent)
         acts = [act.text for flow in passage.flows for act in flow.acts]
@@ -290,10 +329,8 @@ class TableDecisions:
         sentence: str = text
         for clause in more:
             sentence = say("{sentence}; {more}", sentence=sentence, more=clause)
-        return Decision(
-            switch, arrival.leg, "flow", sentence, answer, flow=flows, ports=numbers,
-            passage=passage, plain=plain, named=not floods and len(set(numbers)) > 1,
-        )  # fmt: skip
+        named = not floods and len(set(numbers)) > 1
+        return _SentWords(sentence, answer, flows, numbers, plain, named)
 
     def _twice(self, switch: str, passage: Passage) -> list[str]:
         """A second copy out of one port, or one out of the port by which it came."""

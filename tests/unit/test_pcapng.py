@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hoplab.capture.observation import Observation, Reception
 from hoplab.capture.pcapng_format import Capture, InterfaceInfo, PcapngError
-from hoplab.capture.pcapng_reader import Stream, read
+from hoplab.capture.pcapng_reader import Stream, _Parser, read
 from hoplab.capture.pcapng_writer import Writer, write_all
 
 INTERFACES = [
@@ -293,3 +293,44 @@ def test_a_stream_that_breaks_says_so() -> None:
     assert len(stream.feed(data + data[:10])) == 1
     stream.close()
     assert "cut" in stream.capture.problem
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_frames_as_our_writer_puts_them_are_read_as_any_others(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one more option behind each second frame's flags, which takes the longer way."""
+    pack = struct.Struct(order + "IIIIIII").pack
+
+    def frame(number: int, *options: tuple[int, bytes]) -> bytes:
+        data = bytes(range(number % 5 + 60))
+        body = data + b"\0" * (-len(data) % 4)
+        for code, value in options:
+            head = struct.pack(order + "HH", code, len(value))
+            body += head + value + b"\0" * (-len(value) % 4)
+        total = 28 + len(body) + 8
+        head = pack(6, total, 0, 0, number, len(data), len(data))
+        return head + body + b"\0\0\0\0" + struct.pack(order + "I", total)
+
+    def flags(value: int) -> tuple[int, bytes]:
+        return 2, struct.pack(order + "I", value)
+
+    magic = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)
+    section = struct.pack(order + "II", 0x0A0D0D0A, 28) + magic + struct.pack(order + "I", 28)
+    resolution = struct.pack(order + "HH", 9, 1) + b"\x09\0\0\0" + b"\0\0\0\0"
+    link = struct.pack(order + "IIHHI", 1, 32, 1, 0, 0) + resolution + struct.pack(order + "I", 32)
+    blocks = [
+        frame(number, flags(value), *more)
+        for number, (value, more) in enumerate(
+            (value, more)
+            for value in range(32)
+            for more in ((), ((1, b"note"),), ((1, b"a"), (1, b"b")), ((4, b"\0" * 8),))
+        )
+    ]
+    file = section + link + b"".join(blocks)
+    quick = read(io.BytesIO(file))
+    monkeypatch.setattr(_Parser, "_usual_packets", lambda self, at: at)
+    slow = read(io.BytesIO(file))
+    assert len(quick.observations) == len(blocks) and not quick.problem
+    assert (quick.observations, quick.comments) == (slow.observations, slow.comments)
+    assert quick.comments[2] == "note" and quick.comments[3] == "a\nb"
