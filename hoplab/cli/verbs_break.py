@@ -8,6 +8,7 @@ import secrets
 import shlex
 
 from hoplab.cli.output import Progress, print_json, table, tr
+from hoplab.client import interrupts
 from hoplab.client import labs as client
 from hoplab.errors import Exit, LabError
 from hoplab.faults import breaking, kept
@@ -45,9 +46,10 @@ def break_(arguments: argparse.Namespace) -> int:
             breaking.put_in(handle, fault)
             progress(term("waiting until it is felt"))
             breaking.wait_until_felt(handle, fault)
-        except LabError:
-            breaking.take_out(handle, fault)
-            kept.forget(handle)
+        except (LabError, KeyboardInterrupt):
+            with interrupts.held():  # or half of it would be left
+                breaking.take_out(handle, fault)
+                kept.forget(handle)
             raise
     if arguments.json:
         print_json({"seed": seed, "on": fault.try_on, "command": list(fault.command)})
@@ -106,12 +108,19 @@ def _data(fault: Fault, seed: int) -> dict[str, object]:
 
 def _mend(handle: client.Handle, *, as_json: bool) -> int:
     fault, seed, before = kept.kept(handle)
-    with Progress() as progress:
-        progress(term("mending"))
-        breaking.take_out(handle, fault)
-        progress(term("waiting until it works again"))
-        works = breaking.wait_until_it_works(handle, fault)
-        changed = list(kept.differences(before, kept.state_of(handle)))
+    try:
+        with Progress() as progress:
+            progress(term("mending"))
+            breaking.take_out(handle, fault)
+            progress(term("waiting until it works again"))
+            works = breaking.wait_until_it_works(handle, fault)
+            changed = list(kept.differences(before, kept.state_of(handle)))
+    except KeyboardInterrupt:
+        raise LabError(
+            term("interrupted before it was known whether all is mended"),
+            say("once more: {command}", command=f"hoplab break --name {handle.name} --mend"),
+            Exit.INTERRUPTED,
+        ) from None
     kept.forget(handle)
     code = Exit.FAILED if changed or not works else Exit.OK
     if as_json:

@@ -36,8 +36,9 @@ def link(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option[2:]) is not None
     }
     wanted = bool(limits or arguments.clear or arguments.state)
-    if wanted:
-        if arguments.second is None:
+    forgotten = arguments.second in changes.STATES and not arguments.state
+    if wanted or forgotten:
+        if arguments.second is None or forgotten:
             raise LabError(
                 term("of which cable?"),
                 say("name both ends: {command}", command="hoplab link h1 s1 down"),

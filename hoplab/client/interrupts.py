@@ -6,9 +6,10 @@ What lives here: this process's own signals. What must not: labs.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,6 +22,16 @@ def hold_interrupts() -> None:
 def release_interrupts() -> None:
     """Let them come again; one that has waited comes now, as a KeyboardInterrupt from here."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let them wait until the block has ended."""
+    hold_interrupts()
+    try:
+        yield
+    finally:
+        release_interrupts()
 
 
 def heeded(numbers: Iterable[int]) -> list[int]:

@@ -12,6 +12,7 @@ import pytest
 from hoplab.cli import main as command
 from hoplab.cli import verbs_completion
 from hoplab.cli.parser import GROUPS, build_parser
+from hoplab.client import labs
 from hoplab.errors import LabError
 from hoplab.nearest import did_you_mean, meant
 from hoplab.network.topofile import load_topo
@@ -65,6 +66,15 @@ def test_a_host_that_was_forgotten_before_a_command_of_one_word(
 ) -> None:
     assert command.main([verb, "--", "ls"]) == 2
     assert f"was the host forgotten? hoplab {verb} HOST -- ls" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_cable_of_which_one_end_is_named(
+    state: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(labs, "find", lambda name: labs.Handle("lab"))
+    assert command.main(["link", "h1", state]) == 2
+    assert "of which cable?" in capsys.readouterr().err
 
 
 def test_a_lab_without_any_says_that() -> None:
