@@ -18,6 +18,8 @@ def add_save(verbs: Any) -> None:
             ("hoplab save mine.py     ", term("then: hoplab up mine.py")),
             ("hoplab save --force mine.py", ""),
             ("hoplab save -           ", term("print it")),
+            ("hoplab save --as kathara folder", ""),
+            ("hoplab save --as containerlab mine.clab.yml", ""),
         ],
         "verbs_plans",
     )
@@ -26,6 +28,11 @@ def add_save(verbs: Any) -> None:
     p.add_argument(
         "file", metavar="FILE",
         help=term("the file to write, for `hoplab up` and for stock `mn --custom`; - prints it"),
+    )  # fmt: skip
+    p.add_argument(
+        "--as", dest="program", choices=("mininet", "kathara", "containerlab"), default="mininet",
+        help=term("for which program: a Mininet file, a folder of Kathará or a file of "
+                  "containerlab (default: mininet)"),
     )  # fmt: skip
     p.add_argument("--force", action="store_true", help=term("though there is such a file"))
     add_json(p)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ from hoplab.cli.output import Progress, print_json, tr
 from hoplab.client import labs as client
 from hoplab.client.topologies import find_topology
 from hoplab.errors import Exit, LabError
-from hoplab.plans import as_file, of_file, of_lab
+from hoplab.plans import as_containers, as_file, of_file, of_lab
 from hoplab.plans.becoming import become
 from hoplab.plans.differences import differences
 from hoplab.sentences import number_of, say, term
 
 PRINT = "-"
+MININET = "mininet"
+CLAB = ".clab.yml"
 
 
 def save(arguments: argparse.Namespace) -> int:
     handle = client.find(arguments.name)
+    if arguments.program != MININET:
+        return _save_for_others(handle, arguments)
     path = Path(f"{handle.name}.py" if arguments.file == PRINT else arguments.file)
     if path.suffix != ".py":
         raise LabError(
@@ -57,11 +61,57 @@ def save(arguments: argparse.Namespace) -> int:
     if arguments.file != PRINT:
         print(tr(say("The lab {lab} is in {file} now: {command}", lab=handle.name, file=path,
                      command=command)))  # fmt: skip
+    _say_left_out(remarks)
+    return Exit.OK
+
+
+def _save_for_others(handle: client.Handle, arguments: argparse.Namespace) -> int:
+    """The lab as a folder of Kathará or a file of containerlab."""
+    program = arguments.program
+    path = Path(handle.name + CLAB if arguments.file == PRINT else arguments.file)
+    if program == as_containers.CONTAINERLAB and not path.name.endswith(CLAB):
+        raise LabError(
+            say("{file} is no name for a file of containerlab", file=path),
+            say("its name must end in {suffix}", suffix=CLAB),
+            Exit.USAGE,
+        )
+    if arguments.file != PRINT and path.exists() and not arguments.force:
+        raise LabError(
+            say("{file} is there already", file=path), term("--force writes over it"), Exit.TAKEN
+        )
+    title = path.name.removesuffix(CLAB)
+    files, remarks = as_containers.files_of(of_lab.plan_of(handle), program, title)
+    if arguments.file == PRINT:
+        for name, text in files.items():
+            print(f"# {name}\n{text}", end="")
+    else:
+        _write(path if program == as_containers.KATHARA else path.parent, files)
+    command = f"hoplab up {shlex.quote(str(path.absolute()))}"
+    if arguments.json and arguments.file != PRINT:
+        print_json({"file": str(path), "up": command, "left_out": remarks})
+        return Exit.OK
+    if arguments.file != PRINT:
+        print(tr(say("The lab {lab} is in {file} now: {command}", lab=handle.name, file=path,
+                     command=command)))  # fmt: skip
+    _say_left_out(remarks)
+    return Exit.OK
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        raise outfile.unwritable(error, folder, "FILE") from error
+
+
+def _say_left_out(remarks: Iterable[str]) -> None:
+    remarks = list(remarks)
     if remarks:
         print(tr(say("The file does not have:")), file=sys.stderr)
         for remark in remarks:
             print(f"- {tr(remark)}", file=sys.stderr)
-    return Exit.OK
 
 
 def _options(state: Mapping[str, Any]) -> str:
