@@ -109,9 +109,9 @@ def measure(rounds: int, stop: Path) -> None:
             stop.touch()
             printed, _ = trace.communicate()
         (came,) = receiver.stdout.read().split()
-    for change, times in taken.items():
+    for measured, times in taken.items():
         wall, used = zip(*times, strict=True)
-        print(f"| {' '.join(change)} | {min(wall):.0f} | {statistics.median(wall):.0f} "
+        print(f"| {' '.join(measured)} | {min(wall):.0f} | {statistics.median(wall):.0f} "
               f"| {statistics.median(used):.0f} |")  # fmt: skip
     (sent,) = (line.split()[-1] for line in printed.splitlines() if line.startswith("sent "))
     print(f"\nlost elsewhere: {int(sent) - int(came)} of {sent} datagrams")
