@@ -20,7 +20,8 @@ from hoplab.sentences import Sentence, say, term
 _PACKAGES = {
     "ab": "apache2-utils", "arping": "iputils-arping", "arpspoof": "dsniff", "cgcreate":
     "cgroup-tools", "dig": "bind9-dnsutils", "dhclient": "isc-dhcp-client", "dhcpd":
-    "isc-dhcp-server", "dnsspoof": "dsniff", "gnome-terminal": "gnome-terminal", "host":
+    "isc-dhcp-server", "ITGRecv": "d-itg", "ITGSend": "d-itg",
+    "dnsspoof": "dsniff", "gnome-terminal": "gnome-terminal", "host":
     "bind9-host", "ifconfig": "net-tools", "iw": "iw", "macof": "dsniff", "named": "bind9", "nc":
     "netcat-openbsd", "netstat": "net-tools", "nslookup": "bind9-dnsutils", "ping":
     "iputils-ping", "route": "net-tools", "scapy": "python3-scapy", "slapd": "slapd", "sshd":
@@ -33,6 +34,15 @@ _BY_THEIR_OWN_NAME = (
     "strongswan suricata tcpdump tcpreplay traceroute vlc wget wireguard"
 ).split()
 _OF_FRR = ("babeld", "bfdd", "bgpd", "isisd", "ospf6d", "ospfd", "ripd", "ripngd", "vtysh", "zebra")
+# Relatives of Mininet, by their module: what they are called, and what else they want.
+_RELATIVES = {
+    "containernet": ("Containernet", "Docker"),
+    "mn_wifi": ("Mininet-WiFi", "mac80211_hwsim"),
+    "mininet_wifi": ("Mininet-WiFi", "mac80211_hwsim"),
+    "p4_mininet": ("p4lang/tutorials", "simple_switch"),
+    "p4runtime_switch": ("p4lang/tutorials", "simple_switch_grpc"),
+    "mininext": ("MiniNExT", "Quagga"),
+}
 _MODULES = {"scapy": "python3-scapy", "yaml": "python3-yaml", "cv2": "python3-opencv"}
 
 # What a shell says of a program that is not there: bash, dash, env(1), and a path.
@@ -120,6 +130,15 @@ def of_program(path: str, node: str = "") -> Sentence:
 def of_module(module: str, python: str) -> Sentence:
     """A Python module is not there."""
     top = module.partition(".")[0]
+    if top in _RELATIVES:
+        project, wants = _RELATIVES[top]
+        return say(
+            "the module {module} comes with {project}, which is not Mininet and wants {wants}: "
+            "hoplab runs scripts that need Mininet alone",
+            module=top,
+            project=project,
+            wants=wants,
+        )
     package = _MODULES.get(top, f"python3-{top.lower().replace('_', '-')}")
     if not python.startswith("/usr/bin/"):
         return say(

@@ -23,6 +23,7 @@ def said(kind: str, *words: str) -> str:
         ("bash: line 7: arpspoof: command not found", "", "wants arpspoof, .* install dsniff$"),
         ("/bin/sh: 1: ripd: not found", "", "wants ripd, .* install frr .*/usr/lib/frr/ripd"),
         ("bash: /usr/sbin/sshd: No such file or directory", "", "sshd, .* openssh-server$"),
+        ("bash: ITGSend: command not found", "", "wants ITGSend, .* install d-itg$"),
         ("env: \u2018pox.py\u2019: No such file or directory", "", "wants pox.py, .*noxrepo"),
         ("sudo: ./mine: command not found", "", "wants ./mine, .*: install it there"),
         ("tcpdump: Couldn't change to 'tcpdump' uid=102", "", "hoplab capture h1 -w h1.pcapng"),
@@ -53,6 +54,8 @@ def test_what_says_nothing_of_a_program(line: str) -> None:
 def test_modules_and_limits() -> None:
     assert re.search(r"no module yaml: .*python3-yaml", said("module", "yaml", "/usr/bin/python3"))
     assert "/venv/bin/python -m pip install net" in said("module", "net.x", "/venv/bin/python")
+    assert "Containernet, which is not Mininet" in said("module", "containernet.net", "/usr/bin/x")
+    assert "pip install" not in said("module", "mn_wifi.net", "/venv/bin/python")
     assert "h1 and its like run without" in said("limit", "h1", "cgcreate failed, code 96")
     assert "cgroup-tools" in said("limit", "h1", "bash: cgcreate: command not found")
     assert "no cpuset" in said("cores", "h1", "Permission denied")
