@@ -206,8 +206,9 @@ def add_break(verbs: Any) -> None:
     p.mixed = True
     add_name(p)
     p.add_argument(
-        "kind", metavar="KIND", nargs="?", help=term("of which kind (default: any that fits)")
-    )
+        "kind", metavar="KIND", nargs="*",
+        help=term("of one of these kinds (default: any that fits)"),
+    )  # fmt: skip
     p.add_argument(
         "--seed", type=int, metavar="N", help=term("the same number breaks the same again")
     )

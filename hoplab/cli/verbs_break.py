@@ -33,7 +33,7 @@ def break_(arguments: argparse.Namespace) -> int:
             term("--tell says what, --mend undoes it"),
             Exit.TAKEN,
         )
-    kinds = [arguments.kind] if arguments.kind else []
+    kinds: list[str] = arguments.kind
     _check(kinds)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     with Progress() as progress:

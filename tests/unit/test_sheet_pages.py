@@ -143,3 +143,12 @@ def test_lines_fit_and_both_languages_stand_in_each_text(sheet: str) -> None:
         if re.search(r"\ben: ", line) and "{en:" in line:
             assert ", zh: " in line, line
     assert lab.startswith("# SPDX-License-Identifier: Apache-2.0\n")
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_a_fault_by_seed_names_its_kinds(sheet: str) -> None:
+    """Among all kinds the same seed means another fault as soon as there is a new kind."""
+    typed = "".join(commands(read(sheet, "README.md")))
+    lines = [typed, read(sheet, "lab.yml"), read(sheet, "solutions.yml")]
+    bare = [line for text in lines for line in re.findall(r"break --seed \d+ *$", text, re.M)]
+    assert not bare
