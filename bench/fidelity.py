@@ -196,7 +196,8 @@ def one_run(
     named = fidelity_as_json.to_dict(fidelity, story.started_ns)
     named.pop("took")
     if not kind:
-        return Trial("", pressed, fidelity.distorted, fidelity=named)
+        told = fidelity.distorted or bool(fidelity.crushes)
+        return Trial("", pressed, told, fidelity=named)
     begins = begun_at(fidelity, kind)
     late_ms = (begins[0] - log["began_ns"]) / 1e6 if begins and begins[0] else None
     return Trial(kind, pressed, bool(begins), late_ms, log, named)
@@ -207,11 +208,14 @@ def begun_at(fidelity: Fidelity, kind: str) -> list[int]:
     none where it tells of none."""
     if kind == "queue":
         return sorted(queue.t_ns for queue in fidelity.queues if queue.interface == QUEUE_PORT)
-    return sorted(
+    begun = [
         spell.began_ns
         for spell in fidelity.spells
         if any((cause.code == STOPPED) == (kind == "stop") for cause in spell.causes)
-    )
+    ]
+    if kind == "hogs":  # told whether a frame was late by them or not
+        begun += [crush.began_ns for crush in fidelity.crushes]
+    return sorted(begun)
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:

@@ -40,7 +40,7 @@ from hoplab.replay.history import Histories
 from hoplab.replay.spanning_trees import pruned
 from hoplab.replay.stage import Stage, port_numbers
 from hoplab.story.conversation import ChannelMessage, Connection
-from hoplab.story.open_questions import OpenQuestions, Question, buffered, carries, same_frame
+from hoplab.story.open_questions import OpenQuestions, Question, same_frame
 from hoplab.story.silence import loop_of_switches
 from hoplab.wait import patience
 
@@ -372,7 +372,7 @@ class Player:
             if heard.up and message.kind == "packet-in" and message.data:
                 self._take_question(heard, switch)
             elif not heard.up and message.kind == "packet-out":
-                tests = (buffered,) if message.buffer_id != NO_BUFFER else _ABOUT_ONE_FRAME
+                tests = () if message.buffer_id != NO_BUFFER else _ABOUT_ONE_FRAME
                 question = self._questions[heard.connection].answer(heard, tests)
                 packet_out = _packet_out(heard, switch, question)
                 if packet_out is not None and not self._goes_round(packet_out):
@@ -647,5 +647,5 @@ def _has_it_rewritten(message: Message, asked: Message) -> bool:
     )
 
 
-# How a packet-out may be about the same frame as a question, the surest first.
-_ABOUT_ONE_FRAME = (carries, _has_the_frame, _has_it_rewritten)
+# How else a packet-out may be about the same frame as a question, the surest first.
+_ABOUT_ONE_FRAME = (_has_the_frame, _has_it_rewritten)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hoplab.story.fidelity_records import Cause, Fidelity, FullQueue, Spell, Spread
+from hoplab.story.fidelity_records import Cause, Crush, Fidelity, FullQueue, Spell, Spread
 from hoplab.story.fidelity_sentences import verdict
 
 
@@ -31,7 +31,17 @@ def to_dict(fidelity: Fidelity, started_ns: int) -> dict[str, Any]:
             "pressure": _share(fidelity.pressed),
             "stolen": _share(fidelity.stolen),
             "idle": _share(fidelity.idle),
+            "crushes": [_crush(crush, started_ns) for crush in fidelity.crushes],
         },
+    }
+
+
+def _crush(crush: Crush, started_ns: int) -> dict[str, Any]:
+    return {
+        "from": crush.packet or None,
+        "ms": _since(crush.began_ns, started_ns),
+        "until_ms": _since(crush.ended_ns, started_ns),
+        "share": _share(crush.share),
     }
 
 

@@ -22,6 +22,8 @@ readings may be the network's own, say a queue that somebody made by hand.
    a switch that did not come to it in time, a processor's backlog, or one in front of a cable that
    somebody made while the capture ran, or before, and not the lab. A queue that the lab made is the
    network's own, such as that of a cable with a rate, and does what it is there for.
+5. A machine that had too much to do is told as such, with the packet from which on, also where no
+   frame was late: whoever repeats the run may not be so lucky.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from hoplab.capture import load
@@ -48,6 +51,7 @@ from hoplab.story.fidelity_records import (
     SWITCH,
     WAITED,
     Cause,
+    Crush,
     Fidelity,
     FullQueue,
     Passage,
@@ -67,6 +71,8 @@ CERTAIN_NS = 10 * _MS  # a wait that is told whatever else the machine did
 UNCLEAR_NS = 10 * _MS  # what is late for so long without a reason leaves the verdict open
 APART_NS = 500 * _MS
 BUSY_SHARE = 0.9
+CRUSHED_SHARE = 0.5  # of a time of CRUSHED_NS or longer, in which tasks waited for a processor
+CRUSHED_NS = 250 * _MS
 STOLEN_SHARE = 0.05
 TICK_NS = 1_000 * _MS  # stolen time is read but once a second
 LOOKS_NS = 250 * _MS  # so often the lab looks whether somebody stopped a process
@@ -214,6 +220,7 @@ def find_fidelity(
     spells: Sequence[Spell] = ()
     unexplained: Sequence[Passage] = ()
     shares: dict[str, Any] = {}
+    crushes: Sequence[Crush] = ()
     if read is not None and len(read.readings) > 1:
         machine = _Machine(read)
         late += [
@@ -225,6 +232,7 @@ def find_fidelity(
         late.sort(key=lambda passage: passage.began_ns)
         spells, unexplained = _judge(machine, late)
         shares = _shares(read)
+        crushes = _crushes(read, trips)
     most_unexplained_ns = max((passage.excess_ns for passage in unexplained), default=0)
     begun = [(spell.began_ns, spell.packet) for spell in spells]
     begun += [(queue.t_ns, queue.packet) for queue in queues if queue.packet]
@@ -243,6 +251,7 @@ def find_fidelity(
         spells=tuple(spells),
         queues=tuple(queues),
         spreads=times.spreads(),
+        crushes=tuple(crushes),
         **shares,
     )
 
@@ -280,6 +289,30 @@ def _shares(read: Load) -> dict[str, Any]:
         "idle": min(1.0, (last.idle_ms - first.idle_ms) / of_all_ms),
         "readings": len(read.readings),
     }
+
+
+def _crushes(read: Load, trips: Sequence[Trip]) -> list[Crush]:
+    """When tasks waited for a processor for half of the time and more, and for long."""
+    spans = [
+        (before, behind)
+        for before, behind in pairwise(read.readings)
+        if (behind.pressed_us - before.pressed_us) * 1000
+        >= CRUSHED_SHARE * (behind.t_ns - before.t_ns) > 0
+    ]
+    merged: list[tuple[Reading, Reading]] = []
+    for before, behind in spans:
+        if merged and merged[-1][1].t_ns == before.t_ns:
+            merged[-1] = merged[-1][0], behind
+        else:
+            merged.append((before, behind))
+    crushes = []
+    for first, last in merged:
+        took_ns = last.t_ns - first.t_ns
+        if took_ns >= CRUSHED_NS:
+            packet = next((trip.number for trip in trips if trip.t_ns >= first.t_ns), 0)
+            share = min(1.0, (last.pressed_us - first.pressed_us) * 1000 / took_ns)
+            crushes.append(Crush(packet, first.t_ns, last.t_ns, share))
+    return crushes
 
 
 # ------------------------------------------------------------------------ late passages

@@ -92,6 +92,17 @@ class Spell:
 
 
 @dataclass(slots=True, frozen=True)
+class Crush:
+    """A time in which tasks waited for a processor for a large part (share), whether a frame was
+    late by that or not. packet: the first one from then on, 0 if none came any more."""
+
+    packet: int
+    began_ns: int
+    ended_ns: int
+    share: float
+
+
+@dataclass(slots=True, frozen=True)
 class FullQueue:
     """A queue that was full, though nothing in the network is there to limit what it takes.
 
@@ -119,7 +130,8 @@ class Fidelity:
     longest delay. judged: passages that were looked at; unexplained: those that took longer than
     they should, for which the readings have no reason; most_unexplained_ns: the longest of these.
     pressed, stolen, idle: shares of the capture's time, 0 to 1: some task waited for a processor,
-    another virtual machine had them, nobody had; None where it is not known.
+    another virtual machine had them, nobody had; None where it is not known. crushes: when it had
+    too much to do.
     """
 
     verdict: str = "unknown"
@@ -136,6 +148,7 @@ class Fidelity:
     stolen: float | None = None
     idle: float | None = None
     readings: int = 0
+    crushes: tuple[Crush, ...] = ()
 
     @property
     def distorted(self) -> bool:

@@ -69,7 +69,19 @@ def verdict(fidelity: Fidelity, started_ns: int) -> str:
             ms=fidelity.most_unexplained_ns / _MS,
         )
     parts = [term("Times are to be trusted: the machine kept no frame waiting.")]
-    if (fidelity.pressed or 0) >= WORTH_TELLING:
+    crush = next((crush for crush in fidelity.crushes if crush.packet), None)
+    if crush is not None:
+        parts.append(
+            say(
+                "It had too much to do, though: from #{packet} (t = {s:.2f} s) on tasks waited for "
+                "a processor {share:.0%} of {ms:,.0f} ms.",
+                packet=crush.packet,
+                s=max(0, crush.began_ns - started_ns) / _S,
+                share=crush.share,
+                ms=(crush.ended_ns - crush.began_ns) / _MS,
+            )
+        )
+    elif (fidelity.pressed or 0) >= WORTH_TELLING:
         parts.append(
             say(
                 "It was busy, though: some task waited for a processor {share:.0%} of the time.",

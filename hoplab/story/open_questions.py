@@ -16,7 +16,7 @@ with questions. What must not: which frame a question is about (`packet_ins.py`)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hoplab.decode.openflow import NO_BUFFER, Message
@@ -25,19 +25,21 @@ from hoplab.story.conversation import ChannelMessage
 AT_MOST_NS = 5_000_000_000  # a controller that takes longer has answered something else
 _USUAL_NS = 500_000_000  # so long a controller may take of which nothing is known yet
 _MOST = 256  # questions of a connection that an answer is looked for among
+_RECENT = 64  # questions among which that of a flow is looked for
+_HEAD = 34  # bytes by which frames are looked up: in a storm there are thousands of answers
 
 
 @dataclass(slots=True, eq=False)
 class Question:
     """A packet-in. number, frame: of the frame that it is about, 0 where that was not seen. served:
-    a flow belongs to it; answered: a frame was sent back; passed: a later one has been answered."""
+    a flow belongs to it; answered: a frame was sent back. place: of all that were asked."""
 
     heard: ChannelMessage
     number: int = 0
     frame: bytes = b""
     served: bool = False
     answered: bool = False
-    passed: bool = False
+    place: int = 0
 
 
 Test = Callable[[Message, Message], bool]  # whether an answer and a question are about one frame
@@ -47,22 +49,42 @@ class OpenQuestions:
     """The questions of one connection, in order of time."""
 
     def __init__(self) -> None:
-        self._asked: deque[Question] = deque(maxlen=_MOST)
+        self._asked: deque[Question] = deque()
+        self._alike: dict[bytes, deque[Question]] = {}  # by how their frames begin
+        self._count = 0
+        self._answered = 0  # the place of the last one that has an answer
         self._longest_ns = 0
 
     def ask(self, question: Question) -> None:
         """Take one."""
+        self._count += 1
+        question.place = self._count
         self._asked.append(question)
+        self._alike.setdefault(question.heard.message.data[:_HEAD], deque()).append(question)
+        if len(self._asked) > _MOST:
+            oldest = self._asked.popleft()
+            head = oldest.heard.message.data[:_HEAD]
+            self._alike[head].popleft()
+            if not self._alike[head]:
+                del self._alike[head]
 
-    def before(self, t_ns: int) -> list[Question]:
-        """Those that what was said at that time may be about."""
-        return [each for each in self._asked if 0 <= t_ns - each.heard.t_ns <= AT_MOST_NS]
+    def recent(self, t_ns: int) -> list[Question]:
+        """Those that a flow may belong to which was wanted at that time."""
+        return _before(list(self._asked)[-_RECENT:], t_ns)
 
-    def answer(self, heard: ChannelMessage, tests: Sequence[Test]) -> Question | None:
-        """The question that a message answers; tests: the first that any question passes."""
-        recent = self.before(heard.t_ns)
-        for test in tests:
-            fitting = [each for each in recent if test(heard.message, each.heard.message)]
+    def answer(self, heard: ChannelMessage, tests: Sequence[Test] = ()) -> Question | None:
+        """The question that a message answers, with the same frame or its buffer. tests: others,
+        where no question passes that one."""
+        message = heard.message
+        alike: Iterable[Question] = self._asked
+        if message.buffer_id == NO_BUFFER:
+            alike = self._alike.get(message.data[:_HEAD], ())
+        for questions, test in ((alike, carries), *((self._asked, test) for test in tests)):
+            fitting = [
+                each
+                for each in _before(questions, heard.t_ns)
+                if test(message, each.heard.message)
+            ]
             if fitting:
                 return self._take(fitting, heard)
         return None
@@ -73,10 +95,7 @@ class OpenQuestions:
         if len(waiting) == 1:
             self._longest_ns = max(self._longest_ns, heard.t_ns - question.heard.t_ns)
         question.answered = True
-        for each in self._asked:
-            if each is question:
-                break
-            each.passed = True
+        self._answered = max(self._answered, question.place)
         return question
 
     def _choose(self, waiting: Sequence[Question], heard: ChannelMessage) -> Question:
@@ -84,8 +103,12 @@ class OpenQuestions:
             return waiting[-1]  # the number was given anew
         since_ns = heard.t_ns - max(_USUAL_NS, 2 * self._longest_ns)
         in_time = [each for each in waiting if each.heard.t_ns >= since_ns]
-        likely = [each for each in in_time if not each.passed]
+        likely = [each for each in in_time if each.place > self._answered]
         return (likely or in_time or waiting[-1:])[0]
+
+
+def _before(questions: Iterable[Question], t_ns: int) -> list[Question]:
+    return [each for each in questions if 0 <= t_ns - each.heard.t_ns <= AT_MOST_NS]
 
 
 def same_frame(frame: bytes, part: bytes) -> bool:

@@ -35,7 +35,6 @@ from hoplab.story.open_questions import (
     OpenQuestions,
     Question,
     buffered,
-    carries,
     same_frame,
 )
 
@@ -189,9 +188,9 @@ class Answers:
         message = heard.message.inner or heard.message
         owner = None
         if message.kind == "packet-out":
-            owner = questions.answer(heard, (carries,))
+            owner = questions.answer(heard)
         elif _installs(message):
-            owner = _owner(message, questions.before(heard.t_ns), heard.t_ns)
+            owner = _owner(message, questions.recent(heard.t_ns), heard.t_ns)
             if owner is not None:
                 owner.served = True
         if owner is not None and heard.message.inner is None:

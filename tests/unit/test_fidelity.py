@@ -123,10 +123,23 @@ def test_frames_in_time_on_an_idle_machine_are_to_be_trusted() -> None:
 
 
 def test_a_busy_machine_that_kept_no_frame_has_distorted_nothing() -> None:
-    story = run(read=machine(pressed=(0, 1000), waited=(0, 1000), share=0.6))
+    story = run(read=machine(pressed=(0, 1000), waited=(0, 1000), share=0.4))
     assert story.fidelity.verdict == "trusted"
     text = " ".join(render(story, detail="full").split())
     assert "some task waited for a processor" in text and "delayed frames" not in text
+
+
+def test_a_machine_with_too_much_to_do_is_told_though_no_frame_was_late() -> None:
+    story = run(read=machine(pressed=(60, 900), share=0.9))
+    assert story.fidelity.verdict == "trusted"
+    (crush,) = story.fidelity.crushes
+    first = next(trip for trip in story.trips if trip.t_ns >= START_NS + 60 * MS)
+    assert crush.packet == first.number and crush.share > 0.85
+    text = " ".join(render(story, detail="full").split())
+    assert f"too much to do, though: from #{first.number} (t = 0.06 s) on tasks waited" in text
+    assert as_json.to_dict(story)["fidelity"]["machine"]["crushes"][0]["from"] == first.number
+    for short in (machine(pressed=(60, 260)), machine(pressed=(0, 1000), share=0.4)):
+        assert not run(read=short).fidelity.crushes
 
 
 def test_late_frames_on_an_idle_machine_are_not_the_machines_doing() -> None:

@@ -7,7 +7,7 @@ from itertools import count
 
 from hoplab.decode import openflow
 from hoplab.story.conversation import ChannelMessage, Connection
-from hoplab.story.open_questions import OpenQuestions, Question, carries
+from hoplab.story.open_questions import OpenQuestions, Question
 from hoplab.story.packet_ins import Answers
 from tests.unit import frames
 from tests.unit.openflow_bytes import packet_in, packet_out
@@ -47,7 +47,7 @@ class Channel:
         if up:
             self.open.ask(Question(heard))
         else:
-            question = self.open.answer(heard, (carries,))
+            question = self.open.answer(heard)
             self.answered.append(question.heard.t_ns // MS if question is not None else -1)
 
     def by_question(self) -> dict[int, int]:
