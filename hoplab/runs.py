@@ -25,6 +25,7 @@ from hoplab.capture.load import Load, unpack
 from hoplab.capture.observation import Observation
 from hoplab.capture.spanning_trees import SpanningTrees
 from hoplab.errors import Exit, LabError
+from hoplab.follow.bridges import find_bridges, with_bridges
 from hoplab.follow.follow import Follower
 from hoplab.follow.model import Journey
 from hoplab.follow.passages import Passage, causes, from_plain
@@ -170,6 +171,7 @@ def read(
             ),
             Exit.NO_SUCH if isinstance(error, FileNotFoundError) else Exit.BAD_INPUT,
         ) from error
+    wiring = followed.wiring or wiring
     hops = [hop for journey in followed.journeys for hop in journey.hops()]
     story = tell.tell(
         wiring,
@@ -227,7 +229,8 @@ class _Followed:
     that do not begin with an Ethernet header. untimed: those of which the file does not say when
     they were seen. passages: what switches did with frames, as far as it is known. raised:
     exceptions of the controller's. load: how busy the machine was, None if nobody read that.
-    changed: what somebody changed in the network. names: node by IP address, as the file says."""
+    changed: what somebody changed in the network. names: node by IP address, as the file says.
+    wiring: the lab as the frames show it, None if it is as it was built."""
 
     journeys: list[Journey]
     frames: Mapping[int, Observation]
@@ -242,6 +245,7 @@ class _Followed:
     untimed: int = 0
     load: Load | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    wiring: Wiring | None = None
 
 
 def _ports(wiring: Wiring, capture: pcapng_format.Capture) -> list[int | None]:
@@ -282,6 +286,7 @@ def _follow(
         with faults.part(term("what switches did by their tables")):
             messages = conversation(channel)
             passages = explain(wiring, ports, capture.notes, frames, messages)
+    wiring = with_bridges(wiring, find_bridges(wiring, ports, frames))
     follower = Follower(
         wiring, ports=ports, lossy=seen_by.lossy, causes=causes(passages),
         deaf=_deaf(wiring, capture.notes),
@@ -293,7 +298,7 @@ def _follow(
     return _Followed(
         journeys, placed, heard, seen_by, follower.ignored - foreign, messages, passages,
         exceptions(capture.notes), lab_changes(capture.notes), foreign, capture.untimed,
-        unpack(capture.notes), capture.names,
+        unpack(capture.notes), capture.names, wiring,
     )
 
 
