@@ -29,12 +29,20 @@ APPS = os.path.join(os.path.dirname(HERE), "apps")
 START_S = 100  # for an app to listen: one that ends is told at once, one that hangs not before
 
 
+class NotInstalled(RuntimeError):
+    """A program is missing. hint: the line that installs it; hoplab says that as the next step."""
+
+    def __init__(self, programs, hint):
+        super().__init__(f"{programs} is not installed: {hint}")
+        self.hint = hint
+
+
 def require(*programs, package):
-    """Raise RuntimeError, with the line that helps, if none of PROGRAMS is installed. For the
+    """Raise NotInstalled, with the line that helps, if none of PROGRAMS is installed. For the
     topology to ask before anything is built."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # users' paths leave these out
     if not any(shutil.which(program, path=path) for program in programs):
-        raise RuntimeError(f"{' or '.join(programs)} is not installed: apt install {package}")
+        raise NotInstalled(" or ".join(programs), f"apt install {package}")
 
 
 class Computer(Host):

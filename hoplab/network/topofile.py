@@ -102,8 +102,10 @@ def _make(
                 _taken(makers),
                 Exit.BAD_INPUT,
             ) from error
-        hint = term("mend the line; it was reached while the topology was built")
-        if arguments:
+        hint: str = term("mend the line; it was reached while the topology was built")
+        if hasattr(error, "hint"):  # the file itself knows the next step
+            hint = str(error.hint)
+        elif arguments:
             hint = say(
                 "other parameters than {parameters}? {accepted}",
                 parameters=arguments,

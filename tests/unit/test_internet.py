@@ -150,8 +150,9 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(internet, "require", REQUIRE)
     monkeypatch.setattr(shutil, "which", lambda program, path=None: program == "nft" or None)
     internet.InternetTopo(nat=1)
-    with pytest.raises(RuntimeError, match="dnsmasq is not installed: apt install dnsmasq-base"):
+    with pytest.raises(RuntimeError, match="is not installed: apt install dnsmasq-base") as caught:
         internet.InternetTopo(dhcp=1)
+    assert caught.value.hint == "apt install dnsmasq-base"
     monkeypatch.setattr(shutil, "which", lambda program, path=None: None)
     with pytest.raises(RuntimeError, match="nft or iptables is not installed"):
         internet.InternetTopo(nat=1)
