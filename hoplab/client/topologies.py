@@ -7,6 +7,7 @@ file of containerlab told from them. What must not: reading the file, which the 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -30,7 +31,7 @@ class Wanted(NamedTuple):
 
 def _of_another_program(text: str) -> Wanted | None:
     """The lab of Kathará or containerlab that is meant, if one is: a path, then parameters."""
-    if Path(text).exists():
+    if os.path.exists(text):  # of a folder that is closed to us, that it is not
         name, parameters = text, ""
     else:
         name, _, parameters = text.partition(",")
