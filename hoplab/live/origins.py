@@ -22,7 +22,7 @@ from typing import Any
 from hoplab.capture.pcapng_format import Note
 from hoplab.follow.wiring import Wiring
 from hoplab.replay.table_changes import table_changes
-from hoplab.sentences import term
+from hoplab.story.openflow_words import match_fields, named_in
 from hoplab.story.trip_records import Leg, Trip
 
 MOST = 20_000  # entries of each kind; the oldest go first
@@ -74,7 +74,7 @@ class Origins:
             for made in trip.decisions:
                 if made.installed and made.packet_in:
                     asked = self._asked.setdefault(made.node, _Recent())
-                    flows = frozenset(map(_named_in, made.installed))
+                    flows = frozenset(map(named_in, made.installed))
                     asked.put(made.packet_in, (trip.number, flows))
 
     def _arrived(self, trip: Trip, leg: Leg) -> None:
@@ -128,22 +128,10 @@ class Origins:
     def _packet(self, switch: str, flow: Flow, flow_mod: int) -> int:
         """The packet that a flow was put in because of, 0 if that is not known."""
         asked = self._asked.get(switch, _Recent())
-        wanted = flow[0], _fields(flow[2])
+        wanted = flow[0], match_fields(flow[2])
         packet_in = max(
             (number for number, (_, flows) in asked.items()
              if number < flow_mod and wanted in flows),
             default=0,
         )  # fmt: skip
         return int(asked[packet_in][0]) if packet_in else 0
-
-
-def _fields(match: str) -> frozenset[str]:
-    """The fields of a match, in whatever order somebody wrote them."""
-    return frozenset(match.split(", ")) if match else frozenset()
-
-
-def _named_in(installed: str) -> tuple[int, frozenset[str]]:
-    """Table and match of a flow that the controller put in, as it is told (`installed_words`)."""
-    values: Mapping[str, Any] = getattr(installed, "values", {})
-    match = values.get("match", "")
-    return int(values.get("table") or 0), _fields("" if match == term("any frame") else str(match))

@@ -7,7 +7,8 @@ whole sentences on what happened (`controller_answers.py`, `flow_decisions.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hoplab.decode.openflow import Match, Message
 from hoplab.decode.openflow_errors import error_name
@@ -36,6 +37,19 @@ def installed_words(wiring: Wiring, node: str, message: Message) -> Sentence:
         action = say("table {table}", table=message.table_next)
     match = match_words(message.match or Match())
     return say("table {table}: {match} → {action}", table=message.table, match=match, action=action)
+
+
+def named_in(installed: str) -> tuple[int, frozenset[str]]:
+    """Table and match of a flow that a controller put in, as `installed_words` tells it."""
+    values: Mapping[str, Any] = getattr(installed, "values", {})
+    match = values.get("match", "")
+    fields = match_fields("" if match == term("any frame") else str(match))
+    return int(values.get("table") or 0), fields
+
+
+def match_fields(match: str) -> frozenset[str]:
+    """The fields of a match, in whatever order somebody wrote them."""
+    return frozenset(match.split(", ")) if match else frozenset()
 
 
 def verdict_words(wiring: Wiring, node: str, message: Message) -> str:

@@ -54,10 +54,11 @@ from hoplab.sentences import Sentence, from_plain, listed, number_of, say, term
 from hoplab.story.arrivals import Arrival
 from hoplab.story.decisions import Decisions
 from hoplab.story.open_questions import AT_MOST_NS, same_frame
-from hoplab.story.openflow_words import ports_words
+from hoplab.story.openflow_words import match_fields, named_in, ports_words
 from hoplab.story.relations import Key
 from hoplab.story.trip_records import Decision, Trip, Way
 
+_NamedFlow = tuple[int, frozenset[str]]  # table, fields of its match
 _MOST_SENT = 10_000
 _MOST_ALIKE = 4096
 _CACHED = term(
@@ -176,8 +177,9 @@ class TableDecisions:
         self.sent_out: dict[int, int] = {}
         # What was said of frames that were sent on, by all that decides it; with the flows.
         self._sent_alike: dict[Key, tuple[tuple[FlowTaken, ...], _SentWords]] = {}
-        # Of each switch: packet-ins after which flows came, with the number of the packet.
-        self._installs: dict[str, dict[int, int]] = {}
+        # Of each switch: packet-ins after which flows came, with the number of the packet, and of
+        # the flows table and match.
+        self._installs: dict[str, dict[int, tuple[int, frozenset[_NamedFlow]]]] = {}
         self.add(passages)
 
     def add(self, passages: Iterable[Passage]) -> None:
@@ -253,7 +255,8 @@ class TableDecisions:
         """Keeps that flows came to a switch after it had asked about this frame."""
         if decision.installed and decision.packet_in:
             installs = self._installs.setdefault(arrival.node, {})
-            installs[decision.packet_in] = arrival.trip.number
+            flows = frozenset(map(named_in, decision.installed))
+            installs[decision.packet_in] = arrival.trip.number, flows
 
     def _with_exception(self, arrival: Arrival, decision: Decision) -> Decision:
         """Why the controller did not answer, where its app raised an exception at this frame."""
@@ -488,9 +491,14 @@ class TableDecisions:
         if flow.came != CONTROLLER:
             return term("not from the controller")
         installs = self._installs.get(switch, {})
-        asked = max((asked for asked in installs if asked < flow.flow_mod), default=0)
+        named = flow.table, match_fields(flow.match)
+        asked = max(
+            (asked for asked, (_, flows) in installs.items()
+             if asked < flow.flow_mod and named in flows),
+            default=0,
+        )  # fmt: skip
         if asked:
-            return say("installed because of #{packet}", packet=installs[asked])
+            return say("installed because of #{packet}", packet=installs[asked][0])
         return term("installed during the capture")
 
 

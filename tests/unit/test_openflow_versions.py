@@ -136,3 +136,16 @@ def test_a_controller_of_another_version_is_followed(name: str) -> None:
     assert by_flow.by == "flow" and by_flow.flow.endswith("(installed because of #2)")
     passage = by_flow.passage
     assert passage is not None and passage.flows[0].came == CONTROLLER
+
+
+@pytest.mark.skipif(bool(missing()), reason="Open vSwitch is not installed")
+def test_a_flow_is_due_to_a_question_that_it_fits() -> None:
+    """A balancer puts in two flows, and only one of them has the addresses of the frame that it was
+    asked about: of the other the frames do not show whose it is."""
+    way_there, way_back = kept("balancer").story.trips[4].decisions, kept("balancer").story.trips[3]
+    (asked,) = way_there
+    assert len(asked.installed) == 1
+    (by_flow,) = way_back.decisions
+    assert by_flow.flow.endswith("tcp_dst=37480 (installed during the capture)")
+    later = kept("balancer").story.trips[5].decisions[0].flow
+    assert later.endswith("tcp_src=37480 (installed because of #5)")
