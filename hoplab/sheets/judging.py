@@ -429,4 +429,4 @@ def _invalid(check: Check, node: str, value: Value, printed: str) -> Finding:
     if value.error and not value.error.startswith(("KeyError", "IndexError", "AttributeError",
                                                    "NameError")):  # fmt: skip
         words = f"{value.error}: {words}" if words else value.error
-    return Finding(check.valid, words or term("it printed nothing"), node)
+    return Finding(check.meaning or check.valid, words or term("it printed nothing"), node)

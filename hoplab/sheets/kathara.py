@@ -97,7 +97,7 @@ def _free(name: str, names: Iterable[str]) -> str:
 
 
 def _named(check: Check, name: str, wait_s: float | None) -> Check:
-    return replace(check, id=name, wait_s=wait_s)
+    return replace(check, id=name, wait_s=wait_s, meaning=check.description.into("en"))
 
 
 def _exec(name: str, device: str, about: str, command: str, valid: str) -> Check:

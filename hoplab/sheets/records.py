@@ -65,7 +65,8 @@ class Check:
 
     command: the line that nodes run. tables: by node what is claimed of what it has. flows: by
     switch packets and what it does with them. count: the filter whose packets are the right answer.
-    wait_s: for how long it is tried again, None for no more than usual.
+    wait_s: for how long it is tried again, None for no more than usual. meaning: what `valid` asks,
+    for a reader, where it was not written for readers.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Check:
     nodes: tuple[str, ...] = ()
     command: str = ""
     valid: str = ""
+    meaning: str = ""
     frames: tuple[PacketClaims, ...] = ()
     tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
     flows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()

@@ -158,6 +158,10 @@ def test_a_file_of_kathara_lab_checker_becomes_checks(tmp_path: Path) -> None:
         "dns_authority", "dns_server_of_h1", "dns_record_h1", "command_h1",
     ]  # fmt: skip
     assert all(check.wait_s == 10 for check in made.checks.values())
+    # What failed is told by these words, not by the expression that judges it.
+    assert made.checks["ip_r1_0"].meaning == "r1: eth0 has 10.0.0.1/24"
+    assert not any("_result" in check.meaning for check in made.checks.values())
+    assert all(check.meaning for check in made.checks.values())
     assert sorted(str(words).split()[0] for words in passed_over) == [
         "applications.http", "protocols",
     ]  # fmt: skip
