@@ -36,10 +36,16 @@ _HOW = {
 
 def tell(arguments: argparse.Namespace) -> int:
     faults = Faults()
-    with as_run(arguments.file, arguments) as (folder, wiring), Explainer() as explain:
+    progress = output.Progress(quiet=arguments.json)
+    progress(say("reading {file}", file=arguments.file))
+    with progress, as_run(arguments.file, arguments) as (folder, wiring), Explainer() as explain:
+        progress(term("telling what its frames show"))
         run = runs.reopen(folder, faults, explain)
-        data = as_json.to_dict(run.story, faults)
-        data["source"] = _source(arguments.file, wiring)
+        progress.done()
+        data: dict[str, Any] = {}
+        if arguments.json or arguments.save is not None:  # of a large capture it is large, too
+            data = as_json.to_dict(run.story, faults)
+            data["source"] = _source(arguments.file, wiring)
         if arguments.save is not None:
             _write_head(folder, data)
         if arguments.json:
