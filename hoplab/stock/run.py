@@ -51,6 +51,7 @@ _CONTROLLER = """#!/bin/sh
 port=6653
 for word; do case $word in ptcp:*) port=${word#ptcp:}; port=${port%%:*} ;; esac; done
 touch /run/hoplab/first_controller
+@ELSEWHERE@
 PYTHONPATH=@OURS@:@CONTROLLERS@ exec @PYTHON@ -m @MODULE@ @FIRST@ --ofp-tcp-listen-port "$port"
 """
 # Programs that Mininet and its scripts look for. FIRST stand before the machine's own: inside, one
@@ -75,7 +76,10 @@ echo "systemctl: there are no services in here" >&2; exit 1
 PROGRAMS = {
     "controller": _CONTROLLER,
     "ovs-testcontroller": _CONTROLLER,
-    "ryu-manager": '#!/bin/sh\nPYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ "$@"\n',
+    "ryu-manager": """#!/bin/sh
+@ELSEWHERE@
+PYTHONPATH=@OURS@ exec @PYTHON@ -m @MODULE@ "$@"
+""",
     "telnet": """#!/usr/bin/env bash
 # As far as Mininet uses it: is anybody listening there?
 host=${@: -2:1} port=${@: -1}
@@ -491,6 +495,9 @@ def _provide(*, user_space: bool) -> None:
         "@OURS@": shlex.quote(str(Path(__file__).resolve().parents[2])),
         "@PYTHON@": shlex.quote(sys.executable),
         "@MODULE@": preloaded.MODULE,
+        # Where the script's files are not taken for Python's modules (preloaded.START); what is
+        # relative in the arguments is meant from where the script is all the same.
+        "@ELSEWHERE@": f'export HOPLAB_WORKPLACE="$PWD"; cd {preloaded.START}',
         "@CONTROLLERS@": shlex.quote(str(content.folder("controllers"))),
         "@FIRST@": str(OWN / "first_controller.py"),
         "@OFCTL@": shlex.quote(programs.find("ovs-ofctl") or "ovs-ofctl"),

@@ -8,6 +8,7 @@ modules of their own.
 from __future__ import annotations
 
 _REFERENCE = """#!/bin/sh
+@ELSEWHERE@
 PYTHONPATH=@OURS@ exec @PYTHON@ -m hoplab.stock.reference_switch "${0##*/}" "$@"
 """
 

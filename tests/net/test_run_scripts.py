@@ -42,6 +42,24 @@ for _ in range(int(sys.argv[1])):
     time.sleep(1)
 net.stop()
 """
+NAMED_AS_MODULES = """
+import subprocess
+from mininet.net import Mininet
+from mininet.topo import SingleSwitchTopo
+net = Mininet(SingleSwitchTopo(2), waitConnected=True)
+net.start()
+print('lost', net.pingAll(timeout=5))
+print(subprocess.run(["ryu-manager", "--version"], capture_output=True, text=True))
+net.stop()
+"""
+
+
+def test_files_beside_a_script_are_not_taken_for_modules_of_its_controller(hoplab: Any) -> None:
+    (hoplab.home / "mine.py").write_text(NAMED_AS_MODULES)
+    for module in ("http.py", "eventlet.py", "ryu.py"):
+        (hoplab.home / module).write_text(f"raise SystemExit('{module} is taken')\n")
+    ended = hoplab("run", "--", "/usr/bin/python3", "mine.py", timeout=60)
+    assert "lost 0.0" in ended.out and "is taken" not in ended.out + ended.err, ended.out
 
 
 def test_iperf_ends_and_has_two_results(hoplab: Any) -> None:
