@@ -160,7 +160,8 @@ class TestSwitch:
     def test_a_host_moves_and_a_port_goes_down(self, hoplab: Any, controller: str) -> None:
         hoplab("up", "switch", "--controller", controller)
         send(hoplab, "h1", EVERYBODY, H[7])
-        send(hoplab, "h2", H[7], H[2])
+        # The first one waits for the controller: it must have come before the next is counted.
+        assert reached(hoplab, "h2", H[7], H[2], ["h1"])["h1"] >= 1
         assert reached(hoplab, "h2", H[7], H[2], ["h1", "h3"]) == {"h1": 1, "h3": 0}
         send(hoplab, "h3", H[2], H[7])  # the host with this address is at port 3 now
         assert reached(hoplab, "h2", H[7], H[2], ["h1", "h3", "h4"]) == {"h1": 0, "h3": 1, "h4": 0}
