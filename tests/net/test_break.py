@@ -63,7 +63,15 @@ def test_a_lab_is_shown_broken_and_mended(hoplab: World) -> None:
     for kind, code in (("hung-controller",) * 2, ("duplicate-address",) * 2,
                        ("exchanged-cables", "moved-cable")):  # fmt: skip
         broken = hoplab("break", "--seed", "1", kind, "--json").json
-        story = hoplab("trace", "--json", broken["on"], "--", *broken["command"], code=None).json
+        story: dict[str, Any] = {}
+
+        def felt(on: str = broken["on"], command: list[str] = broken["command"]) -> bool:
+            """Whoever answers first decides whether a command feels two cards with one address."""
+            nonlocal story
+            story = hoplab("trace", "--json", on, "--", *command, code=None).json
+            return bool(story["outcome"].get("causes"))
+
+        wait.until(felt, f"{kind} to be felt and told", within_s=30)
         fault = hoplab("break", "--tell", "--json").json
         causes = [(cause["code"], cause["node"]) for cause in story["outcome"]["causes"]]
         assert causes == [(code, fault["node"])] and story["exit_code"]
