@@ -43,9 +43,8 @@ def read_any(path: str | os.PathLike[str]) -> Capture:
     if begin[:2] == _GZIP:
         data = _unpacked(data, label)
     with gc_paused():
-        if _kind(data) is not None:
-            return _read(data)
-        return pcapng_reader.parse(data, label)
+        kind = _kind(data)
+        return pcapng_reader.parse(data, label) if kind is None else _read(data, *kind)
 
 
 def _unpacked(packed: bytes, label: str) -> bytes:
@@ -77,10 +76,8 @@ def _kind(data: bytes) -> tuple[str, int, int] | None:
     return None
 
 
-def _read(data: bytes) -> Capture:
-    kind = _kind(data)
-    assert kind is not None, "the caller has looked"
-    order, unit_ns, longer = kind
+def _read(data: bytes, order: str, unit_ns: int, longer: int) -> Capture:
+    """The frames of a file; the rest as `_kind` gives it."""
     linktype = Struct(order + "I").unpack_from(data, 20)[0] & 0x0FFFFFFF  # the rest is of the FCS
     capture = Capture(interfaces=[InterfaceInfo("", linktype=linktype)])
     unpack = Struct(order + "IIII").unpack_from

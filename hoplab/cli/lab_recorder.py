@@ -233,13 +233,7 @@ class LabRecorder:
             note = term("note: the network was not quiet at the end; frames may be missing there")
             print(f"  {output.tr(note)}")
         if self.save is not None and self.files.kept is not None:
-            files = say(
-                "kept in {folder}: capture.pcapng (for Wireshark), trace.json, lab.json",
-                folder=str(self.save),
-            )
-            page = shlex.quote(min(os.path.relpath(self.save), str(self.save), key=len))
-            look = say("a page to look at it: hoplab report {folder}", folder=page)
-            print(f"  {output.tr(files)}\n  {output.tr(look)}")
+            output.print_kept(self.save)
             if self.play:
                 from hoplab.cli.verbs_report import play
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hoplab import sentences
@@ -103,6 +105,17 @@ class Progress:
 def print_json(data: Any) -> None:
     """Plain data as indented JSON."""
     print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_kept(folder: Path) -> None:
+    """Where a run is kept now, and how to look at it."""
+    files = say(
+        "kept in {folder}: capture.pcapng (for Wireshark), trace.json, lab.json",
+        folder=str(folder),
+    )
+    page = shlex.quote(min(os.path.relpath(folder), str(folder), key=len))
+    look = say("a page to look at it: hoplab report {folder}", folder=page)
+    print(f"  {tr(files)}\n  {tr(look)}")
 
 
 def print_untold(faults: Faults, folder: str, *, debug: bool) -> None:

@@ -63,5 +63,6 @@ def find(arguments: argparse.Namespace) -> int:
         every = number_of("{n:,} packet", "{n:,} packets", len(story.trips))
         print(output.tr(say("{n:,} of {packets}", n=len(trips), packets=every)))
     if len(faults):
-        output.print_untold(faults, str(folder), debug=arguments.debug)
+        place = str(folder) if os.path.isdir(arguments.run) else ""  # a capture's has gone again
+        output.print_untold(faults, place, debug=arguments.debug)
     return Exit.OK if trips else Exit.FAILED

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -53,13 +52,14 @@ def tell(arguments: argparse.Namespace) -> int:
         else:
             _print(run, wiring, arguments.detail, faults)
         if arguments.save is not None and not arguments.json:
-            _footer(folder)
+            output.print_kept(folder)
         if arguments.play:
             from hoplab.cli.verbs_report import play
 
             play(folder)
         if len(faults):
-            output.print_untold(faults, str(folder), debug=arguments.debug)
+            place = str(folder) if arguments.save is not None else ""
+            output.print_untold(faults, place, debug=arguments.debug)
     return Exit.OK
 
 
@@ -153,18 +153,18 @@ def who_is_who(wiring: Wiring) -> list[Sentence]:
 
 
 def _card(wiring: Wiring, node: Node, behind: list[str]) -> Sentence:
-    known = node.extra["known"]
+    own = node.extra["known"]  # its addresses, each with how that is known
     addresses = listed(
         [
             say("{ip} ({how}, frame {frame})", ip=ip, how=_HOW[each["how"]], frame=each["frame"])
-            for ip, each in known.items()
+            for ip, each in own.items()
         ],
         most=4,
     )
     mac = _macs(wiring, node.name)[0]
-    if not known and not node.extra["frames"]:
+    if not own and not node.extra["frames"]:
         return say("{mac}: no frame came from it", mac=mac)
-    if not known and not behind:
+    if not own and not behind:
         return say("{mac}: no address of its own was seen", mac=mac)
     if not behind:
         return say("{mac}: {addresses}", mac=mac, addresses=addresses)
@@ -174,16 +174,6 @@ def _card(wiring: Wiring, node: Node, behind: list[str]) -> Sentence:
         len(behind),
         addresses=listed(behind, most=6),
     )
-    if not known:
+    if not own:
         return say("{mac}: {passed}", mac=mac, passed=passed)
     return say("{mac}: {addresses}; {passed}", mac=mac, addresses=addresses, passed=passed)
-
-
-def _footer(folder: Path) -> None:
-    files = say(
-        "kept in {folder}: capture.pcapng (for Wireshark), trace.json, lab.json",
-        folder=str(folder),
-    )
-    page = shlex.quote(min(os.path.relpath(folder), str(folder), key=len))
-    look = say("a page to look at it: hoplab report {folder}", folder=page)
-    print(f"  {output.tr(files)}\n  {output.tr(look)}")

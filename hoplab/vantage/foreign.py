@@ -26,16 +26,15 @@ from hoplab.openflow_channel import INTERFACE as OPENFLOW
 from hoplab.sentences import listed, number_of, say, sentence_of, term, together
 from hoplab.vantage import one_place
 
+_CAPTURE, _STATE = "capture.pcapng", "lab.json"  # as `hoplab.runs` reads them
 _SHOWN_MOST = 8  # interfaces that an error lists
 
 
 def make_run(
-    file: Path, folder: Path, *, interface: str = "", wiring: Wiring | None = None,
-    names: tuple[str, str] = ("capture.pcapng", "lab.json"),
+    file: Path, folder: Path, *, interface: str = "", wiring: Wiring | None = None
 ) -> Wiring:  # fmt: skip
     """Writes the capture and the wiring of a run into a folder; gives the wiring. interface: the
-    one to tell, "" for the only one. names: of the two files. Raises LabError, OSError of the
-    folder."""
+    one to tell, "" for the only one. Raises LabError, OSError of the folder."""
     capture = _read(file)
     if wiring is None and not interface:
         wiring = _beside(file, capture)
@@ -47,10 +46,10 @@ def make_run(
             capture.observations if capture.interfaces[0].ethernet else (),
             capture.interfaces[0].name,
         )
-    with (folder / names[0]).open("wb") as out:
+    with (folder / _CAPTURE).open("wb") as out:
         pcapng_writer.write_all(out, capture)
     text = json.dumps(described.as_dict(), indent=1, ensure_ascii=False)
-    (folder / names[1]).write_text(text, encoding="utf-8")
+    (folder / _STATE).write_text(text, encoding="utf-8")
     return described
 
 
@@ -80,7 +79,7 @@ def _read(file: Path) -> Capture:
 def _beside(file: Path, capture: Capture) -> Wiring | None:
     """The wiring that stands beside the capture of a kept run; None where it is of no run."""
     try:
-        wiring = Wiring.load(file.parent / "lab.json")
+        wiring = Wiring.load(file.parent / _STATE)
     except (OSError, ValueError):
         return None
     names = {interface.name for interface in capture.interfaces} - {OPENFLOW}
@@ -173,7 +172,7 @@ def _part_of(wiring: Wiring, capture: Capture, file: Path) -> Wiring:
 
 def wiring_in(path: Path) -> Wiring:
     """The wiring in a lab.json, or in the lab.json of a run's folder. Raises LabError."""
-    file = path / "lab.json" if os.path.isdir(path) else path
+    file = path / _STATE if os.path.isdir(path) else path
     try:
         return Wiring.load(file)
     except (OSError, ValueError) as error:

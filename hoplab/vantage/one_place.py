@@ -40,11 +40,11 @@ def describe(observations: Sequence[Observation], name: str) -> Wiring:
     for card in cards.values():
         node = names[card.mac]
         taken.add(node)
-        known = {
+        evidence = {
             address: {"how": how, "frame": frame} for address, (how, frame) in card.own.items()
         }
         kind = "router" if card.behind else "host"
-        nodes.append(Node(node, kind, {"frames": card.frames, "known": known}))
+        nodes.append(Node(node, kind, {"frames": card.frames, "known": evidence}))
         near, far = f"{node}-card", f"{name}-{node}"
         addresses = tuple(_with_prefix(address) for address in card.own)
         interfaces.append(Interface(near, node, card.mac, addresses, far))
@@ -93,32 +93,32 @@ def journeys(wiring: Wiring, observations: Iterable[Observation]) -> list[Journe
         source = ends.get(mac_text(seen.data[6:12])) if len(seen.data) >= 14 else None
         if source is None:
             continue
-        came = Hop(source[0], source[1], None, seen, healed=True)
-        cause = _cause(passed, came)
+        inbound = Hop(source[0], source[1], None, seen, healed=True)
+        cause = _cause(passed, inbound)
         if cause is None:
-            followed.append(Journey(len(followed) + 1, came))
+            followed.append(Journey(len(followed) + 1, inbound))
         else:
-            _add(cause, came, Origin.ROUTED)
+            _add(cause, inbound, Origin.ROUTED)
         target = ends.get(mac_text(seen.data[:6]))
         if target is None or target == source:
             continue
-        went = Hop(target[1], target[0], seen, None, healed=True)
-        _add(came, went, Origin.SWITCHED)
+        outbound = Hop(target[1], target[0], seen, None, healed=True)
+        _add(inbound, outbound, Origin.SWITCHED)
         if wiring.kind(wiring.node_name(target[0])) == "router":
             key = route_key(seen.data, 0)
             if key is not None:
-                passed[key] = went
+                passed[key] = outbound
     return followed
 
 
-def _cause(passed: Mapping[bytes, Hop], came: Hop) -> Hop | None:
+def _cause(passed: Mapping[bytes, Hop], inbound: Hop) -> Hop | None:
     """The hop to a router that this one is what became of; None where there is none."""
-    key = route_key(came.data, 1)
+    key = route_key(inbound.data, 1)
     before = passed.get(key) if key is not None else None
-    if before is None or before.head != came.tail or before.children:
+    if before is None or before.head != inbound.tail or before.children:
         return None
-    late = came.t_ns - before.t_ns > _HELD_NS
-    return None if late or not same_layer3(before.data, came.data) else before
+    late = inbound.t_ns - before.t_ns > _HELD_NS
+    return None if late or not same_layer3(before.data, inbound.data) else before
 
 
 def _add(parent: Hop, child: Hop, origin: Origin) -> None:
